@@ -1,0 +1,93 @@
+// Writes config.schema.json and docs/configuration.md from the schema; with --check it exits 1 where they differ from it.
+// It must never say of a key what the schema does not: edit src/config/schema.ts instead.
+import { readFileSync, writeFileSync } from 'node:fs';
+import * as z from 'zod/mini';
+import { describeKeys } from '../src/config/describe.ts';
+import { VARIABLES } from '../src/config/environment.ts';
+import { configSchema, MAY_BE_EMPTY } from '../src/config/schema.ts';
+
+const INTRODUCTION = `# Configuration
+
+<!-- Generated from src/config/schema.ts by scripts/generate-config-schema.ts: edit the schema, not this page. -->
+
+One YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else \`/etc/entrupy-signature-proxy/config.yaml\` if it
+exists, else the environment alone. [config.example.yaml](../config.example.yaml) shows every key;
+[config.schema.json](../config.schema.json) completes and checks in an editor. \`entrupy-signature-proxy check-config\`
+tells every mistake at once, with its line and column.
+
+- YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are errors.
+- A section or list with everything below it commented out counts as not written. An unknown key is an error.
+- Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where that is allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
+  \`2026-11-01T00:00:00Z\`. Relative paths of files count from the working directory.
+- A secret's value never stands in the file. What stands under \`secrets\` is not repeated in any message.
+- Paths are plain ASCII (percent escapes of non-ASCII characters alone), and no two may fold alike: servers could take
+  one for the other.
+- Servers decode, fold, cut and drop path segments; they do not invent them. An upstream that routes by query
+  (\`?rest_route=\`, \`?url=\`) or rewrites paths needs \`unmatched: verify\`.
+`;
+
+const ENVIRONMENT = `## Environment
+
+Enough alone for \`docker run\` without a file. An empty variable counts as one that is not set, but for
+\`WEBHOOK_ENDPOINT_SECRET_KEY\`.
+
+- A \`*_PORT\` that begins with \`tcp://\` is Kubernetes' service link: ignored, with a warning.
+- The \`WEBHOOK_*\` variables make secrets only where the file has no \`secrets\`; else they are ignored with a warning. An
+  \`env:\` entry may still name them.
+- \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and a file with \`routes\` or \`unmatched\`. With neither,
+  everything is verified.
+`;
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('<', '\\<');
+}
+
+function configurationPage(): string {
+  const rows = describeKeys().map(({ path, allowed, fallback, needed, meaning }) => {
+    const section = allowed === 'a mapping' || (Array.isArray(fallback) && MAY_BE_EMPTY.has(path));
+    const standard = section || fallback === null ? (needed ? 'needed' : '') : `\`${plainText(fallback)}\``;
+    const range = allowed.replace(/(, such as).*$/, '');
+    return `| \`${path}\` | ${cell(range)} | ${standard} | ${cell(meaning)} |`;
+  });
+  const variables = VARIABLES.map(([name, meaning]) => `| \`${name}\` | ${cell(meaning)} |`);
+  const keys = ['## Keys', '', '| key | allowed | default | meaning |', '|---|---|---|---|', ...rows];
+  const table = ['| variable | meaning |', '|---|---|', ...variables];
+  return [INTRODUCTION, ...keys, '', ENVIRONMENT, ...table, ''].join('\n');
+}
+
+function plainText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** The file's own schema: sections may be empty, which YAML reads as null. */
+function jsonSchema(): string {
+  const schema = z.toJSONSchema(configSchema, {
+    io: 'input',
+    override: ({ jsonSchema, path }) => {
+      const where = path.filter((step) => step !== 'properties').join('.');
+      if (!MAY_BE_EMPTY.has(where) || typeof jsonSchema.type !== 'string') return;
+      Object.assign(jsonSchema, { type: [jsonSchema.type, 'null'] });
+    },
+  });
+  const title = 'entrupy-signature-proxy configuration';
+  return `${JSON.stringify({ ...schema, title }, null, 2)}\n`;
+}
+
+const outputs = { 'config.schema.json': jsonSchema(), 'docs/configuration.md': configurationPage() };
+const check = process.argv.includes('--check');
+for (const [name, text] of Object.entries(outputs)) {
+  const file = new URL(`../${name}`, import.meta.url);
+  if (!check) writeFileSync(file, text);
+  else if (readIfThere(file) !== text) {
+    process.stderr.write(`${name} differs from src/config/schema.ts: run node scripts/generate-config-schema.ts\n`);
+    process.exitCode = 1;
+  }
+}
+
+function readIfThere(file: URL): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,76 @@
+// The demo's app: any upstream that knows nothing of signatures. It answers everything and remembers what reached it.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { listenOn } from '../http/listen.ts';
+
+export interface Received {
+  readonly method: string;
+  readonly target: string;
+  readonly body: Buffer;
+  readonly signature: string | null;
+}
+
+export interface DemoUpstream {
+  readonly port: number;
+  /** What came in since the last call. */
+  take(): readonly Received[];
+  close(): Promise<void>;
+}
+
+/** The most that it keeps of a body, in bytes, and of requests. */
+const MOST_BYTES = 1024 * 1024;
+const MOST_REQUESTS = 100;
+
+/** `onRequest` is told of each request, once it is answered. */
+export async function startDemoUpstream(
+  at: { host: string; port: number },
+  onRequest: (received: Received) => void = () => {},
+): Promise<DemoUpstream> {
+  let received: Received[] = [];
+  const server = createServer((request, response) => {
+    readBody(request).then(
+      (body) => {
+        const signature = request.headers['entrupy-signature'];
+        const entry = {
+          method: request.method ?? '',
+          target: request.url ?? '',
+          body,
+          signature: typeof signature === 'string' ? signature : null,
+        };
+        if (received.length < MOST_REQUESTS) received.push(entry);
+        reply(response, entry);
+        onRequest(entry);
+      },
+      () => response.destroy(),
+    );
+  });
+  server.keepAliveTimeout = 5000;
+  const port = await listenOn(server, at.host, at.port);
+  return {
+    port,
+    take() {
+      const taken = received;
+      received = [];
+      return taken;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+function reply(response: ServerResponse, { method, target, body }: Received): void {
+  response.writeHead(200, { 'Content-Type': 'application/json' });
+  response.end(`${JSON.stringify({ status: 'ok', app: 'demo', method, target, bytes: body.length })}\n`);
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += (chunk as Buffer).length;
+    if (bytes <= MOST_BYTES) chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,105 @@
+// `explain METHOD TARGET`: what a request would meet, and why, before anybody sends it. It decides nothing by itself: the
+// gate and the route table are the ones that serve.
+import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
+import { refusedByGate } from '../core/gate.ts';
+import { readHead } from '../core/head.ts';
+import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
+import { pathOf } from '../core/targets.ts';
+import { buildPolicy } from '../policy.ts';
+import type { Io } from './io.ts';
+import { mistake, runCommand } from './usage.ts';
+
+export const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
+
+Prints every reading of the target that matters, which route takes it, what
+happens to a request with this method, and why. TARGET is the path and query as
+sent, quoted for the shell:
+
+  entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
+
+  --config FILE   the configuration, as for serve
+  --help          this text`;
+
+const SHAPE = { name: 'explain', help, options: { config: 'text' }, positionals: ['METHOD', 'TARGET'] } as const;
+
+export function run(argv: readonly string[], io: Io): Promise<number> {
+  return runCommand(SHAPE, { argv, io }, async ({ values, positionals }) => {
+    const [method, target] = positionals;
+    if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both needed');
+    if (!/^[A-Z-]+$/.test(method))
+      throw mistake(`${JSON.stringify(method)} is no method: they are upper case, as GET or POST`);
+    try {
+      const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
+      io.stdout(`${explain({ method, target }, buildPolicy(config, [])).join('\n')}\n`);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      for (const problem of error.problems) io.stderr(`${formatProblem(problem)}\n`);
+      return 2;
+    }
+  });
+}
+
+type Policy = ReturnType<typeof buildPolicy>;
+
+function explain({ method, target }: { method: string; target: string }, policy: Policy): string[] {
+  const lines = [`${method} ${target}`, ''];
+  const bytes = Buffer.from(target, 'utf8').toString('latin1');
+  const rule = refusedByGate(readHead({ method, target: bytes, version: '1.1' }, ['Host', 'example.test']));
+  if (rule !== null) {
+    return [
+      ...lines,
+      `The gate refuses it, whatever its route: rule ${rule.name}`,
+      `  stops ${rule.stops}`,
+      '',
+      '=> 400 bad_request',
+    ];
+  }
+  const now = Date.now();
+  const examination = policy.routes.examine(pathOf(bytes), now);
+  lines.push(...readings(examination), '');
+  return [...lines, ...outcome(examination.treatment, method, now)];
+}
+
+function readings({ target, candidates, treatment }: Examination): string[] {
+  const { marks, folded } = target;
+  const lines = [
+    `Path             ${target.path}`,
+    `Folds to         /${folded.text.join('/')}`,
+    `Marks            ${marks.length === 0 ? 'none: it is what it says' : `${marks.join(', ')}: servers may read it in several ways`}`,
+    'Routes that a server could take it for:',
+  ];
+  for (const { route, how } of candidates) {
+    const why = {
+      plain: route.path === UNMATCHED ? 'no route takes its plain spelling' : 'takes it by its plain spelling',
+      prefix: 'its path begins so once folded',
+      'in order': 'its segments occur in this order, and the target bears a mark',
+    }[how];
+    lines.push(`  ${route.path.padEnd(20)} ${describe(route).padEnd(16)} ${why}`);
+  }
+  if (candidates.length > 1) lines.push(`The strictest wins: ${treatment.path}`);
+  return lines;
+}
+
+function describe(route: Route): string {
+  return route.action === 'verify' ? `verify, ${route.mode}` : route.action;
+}
+
+function outcome(route: Route, method: string, now: number): string[] {
+  const verdict = (text: string) => [`=> ${text}`];
+  if (route.action === 'reject') return verdict('404 route_rejected');
+  const methods = route.methods === null ? 'every method' : route.methods.join(', ') || 'no method at all';
+  if (route.methods !== null && !route.methods.includes(method)) {
+    const status = route.action === 'verify' && reports(route, now) ? 'forwarded, reported as' : '405';
+    return verdict(`${status} method_not_allowed: ${route.path} takes ${methods}`);
+  }
+  if (route.action === 'forward') return verdict(`forwarded unverified by ${route.path}`);
+  const secrets =
+    route.secrets === null ? 'any live secret' : `one of: ${route.secrets.join(', ') || 'none, so nothing can pass'}`;
+  return [
+    `=> verified by ${route.path}: signed with ${secrets}; body up to ${route.maxBody} bytes`,
+    reports(route, now)
+      ? '   report mode: what fails is forwarded all the same, and counted as reported'
+      : '   a valid request is forwarded unchanged, any other gets 401',
+  ];
+}

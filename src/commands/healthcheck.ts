@@ -1,0 +1,77 @@
+// `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
+// container's memory with the proxy, so it must never load a part of it: node:http alone, and the YAML library only
+// where a configuration file speaks of `admin`.
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { ask } from './ask.ts';
+import { fileTrouble, type Io } from './io.ts';
+import { runCommand } from './usage.ts';
+
+export const help = `Usage: entrupy-signature-proxy healthcheck [--config FILE]
+
+Asks the proxy that runs beside it, on the admin port, whether it is ready. Waits at most 2 s.
+The port is that of $ADMIN_PORT, else of the configuration, else 9464.
+
+  --config FILE   default: $ENTRUPY_PROXY_CONFIG, else /etc/entrupy-signature-proxy/config.yaml if it exists
+  --help          prints this
+
+Exit code: 0 ready, 1 not ready or no answer, 2 where the command line cannot be used.
+`;
+
+const SHAPE = { name: 'healthcheck', help, options: { config: 'text' }, positionals: [] } as const;
+
+const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
+const DEFAULT_PORT = 9464;
+const LOOPBACK = '127.0.0.1';
+const TIMEOUT = 2_000;
+
+export function run(argv: readonly string[], io: Io): Promise<number> {
+  return runCommand(SHAPE, { argv, io }, async ({ values }) => {
+    const url = await readyUrl(values.config, io);
+    const answer = await ask({ url, method: 'GET', timeout: TIMEOUT });
+    if (answer.kind === 'none') io.stdout(`no answer from ${url.href}: ${answer.trouble}\n`);
+    else if (answer.status === 200) return 0;
+    else io.stdout(`not ready: ${answer.status} ${answer.text}\n`);
+    return 1;
+  });
+}
+
+/** Where the proxy should listen, by the same order as `serve`: the variable, the file, the default. */
+async function readyUrl(file: string | undefined, io: Io): Promise<URL> {
+  const { host, port } = await adminOf(file ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
+  const url = new URL(`http://${LOOPBACK}/readyz`);
+  url.hostname = reachable(host);
+  url.port = String(portNumber(io.env.ADMIN_PORT) ?? portNumber(port) ?? DEFAULT_PORT);
+  return url;
+}
+
+interface Admin {
+  readonly host?: unknown;
+  readonly port?: unknown;
+}
+
+/** A file that is broken or gone does not make a running proxy ill (it keeps what it had): what can be read counts. */
+async function adminOf(named: string | undefined, io: Io): Promise<Admin> {
+  try {
+    const text = await readFile(named ?? DEFAULT_FILE, 'utf8');
+    if (!text.includes('admin')) return {};
+    const { parseDocument } = await import('yaml');
+    const document = parseDocument(text, { logLevel: 'silent' });
+    return { host: document.getIn(['admin', 'host']), port: document.getIn(['admin', 'port']) };
+  } catch (error) {
+    if (named !== undefined) io.stderr(`warning: cannot use ${named}: ${fileTrouble(error)}\n`);
+    return {};
+  }
+}
+
+/** The listener's own address where it has one; all interfaces include the loopback. */
+function reachable(host: unknown): string {
+  if (typeof host !== 'string' || host === '' || host === '0.0.0.0') return LOOPBACK;
+  return isIP(host) === 6 && /^[0:]+$/.test(host) ? LOOPBACK : host.includes(':') ? `[${host}]` : host;
+}
+
+/** Also passes over what is no port: `tcp://…` is Kubernetes' service link. */
+function portNumber(value: unknown): number | null {
+  const text = String(value);
+  return /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536 ? Number(text) : null;
+}

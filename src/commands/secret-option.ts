@@ -1,0 +1,60 @@
+// The one secret that `sign`, `verify` and `probe` take from --secret-file or --secret-env, by the rules of `serve`,
+// except that a short one is only warned about: people try things out with these commands.
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { SecretSource } from '../config/config.ts';
+import { keyFromFileContent, type SecretMaterial } from '../secrets/material.ts';
+import { readSecrets, sourceName } from '../secrets/sources.ts';
+import { collect, type Io } from './io.ts';
+import { mistake } from './usage.ts';
+
+/** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
+export const DEFAULT_SECRET_VARIABLE = 'WEBHOOK_ENDPOINT_SECRET_KEY';
+
+export const SECRET_OPTIONS = { 'secret-file': 'text', 'secret-env': 'text' } as const;
+
+export interface SecretChoice {
+  readonly 'secret-file'?: string;
+  readonly 'secret-env'?: string;
+}
+
+export interface UsableSecret {
+  readonly id: string;
+  readonly key: NonNullable<SecretMaterial['key']>;
+}
+
+const ALWAYS = { notBefore: null, notAfter: null, overlap: null, allowShort: true } as const;
+
+/** The source that the options name; null where neither is given. Throws UsageError where both are. */
+export function chosenSource(values: SecretChoice): SecretSource | null {
+  const { 'secret-file': file, 'secret-env': env } = values;
+  if (file !== undefined && env !== undefined) throw mistake('give --secret-file or --secret-env, not both');
+  if (file !== undefined) return { kind: 'file', id: 'file', file, ...ALWAYS };
+  return env === undefined ? null : { kind: 'env', id: 'env', env, ...ALWAYS };
+}
+
+/** Reads it, with warnings on stderr. Throws UsageError where it cannot be used. */
+export async function readSecret(source: SecretSource, io: Io): Promise<UsableSecret> {
+  const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
+  const name = sourceName(source);
+  if (read === undefined || read.key === null) {
+    throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it is not there'}`);
+  }
+  for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
+  return { id: source.kind === 'directory' ? name : source.id, key: read.key };
+}
+
+export function defaultSource(): SecretSource {
+  return { kind: 'env', id: 'env', env: DEFAULT_SECRET_VARIABLE, ...ALWAYS };
+}
+
+/** `--secret-file <(pass show hook)` is a pipe, which the proxy would refuse; here it is the best way to hand one over. */
+async function readPipe(source: SecretSource) {
+  if (source.kind !== 'file') return undefined;
+  const stats = await stat(source.file).catch(() => null);
+  if (stats === null || !stats.isFIFO()) return undefined;
+  const content = await collect(createReadStream(source.file), sourceName(source));
+  const reading = keyFromFileContent(content, source);
+  content.fill(0);
+  return reading;
+}

@@ -1,0 +1,84 @@
+// Hosts, networks and URLs as the configuration names them: each reader gives the normal form, or what is wrong with it.
+// It must never repeat a URL in a message: a password may stand in it.
+import { isIP, isIPv4 } from 'node:net';
+
+/** A reading, or why there is none. */
+export type Reading = { readonly value: string } | { readonly problem: string };
+
+const HOST_NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
+
+export function isHostName(text: string): boolean {
+  return HOST_NAME.test(text);
+}
+
+/** An address or name to listen on, without brackets. */
+export function isHost(text: string): boolean {
+  return isIP(text) !== 0 || isHostName(text);
+}
+
+/** `10.0.0.0/8`, `fd00::/8`. */
+export function isCidr(text: string): boolean {
+  const match = /^([^/]+)\/([0-9]{1,3})$/.exec(text);
+  const version = isIP(match?.[1] ?? '');
+  return version !== 0 && Number(match?.[2]) <= (version === 4 ? 32 : 128);
+}
+
+/** The network of one bare address, for suggestions. */
+export function suggestCidr(input: unknown): string | null {
+  if (typeof input !== 'string' || isIP(input) === 0) return null;
+  return `${input}/${isIPv4(input) ? 32 : 128}`;
+}
+
+/** The longest path that a Unix socket's address holds on Linux (sockaddr_un has 108 bytes, one ends it). */
+const MAX_SOCKET_PATH = 107;
+
+/** `http://host:port`, `https://host:port` (a default port is left out) or `unix:///path`. */
+export function readUpstreamUrl(text: string): Reading {
+  const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text) ?? [];
+  if (scheme === '') return { problem: schemeHint(text) };
+  if (/[\s\x00-\x1f\x7f\\]/.test(text)) return { problem: 'it holds white space, a backslash or a control character' };
+  if (scheme === 'unix') return readSocketUrl(rest);
+  if (scheme !== 'http' && scheme !== 'https') return { problem: 'its scheme is another' };
+  if (rest.includes('@')) return { problem: 'it names a user or password' };
+  if (/[?#]/.test(rest)) return { problem: 'it has a query or fragment' };
+  if (/\/./.test(rest)) return { problem: 'it has a path' };
+  const authority = rest.replace(/\/$/, '');
+  const [, host = '', port] = /^(\[[^\]]*\]|[^:[\]]*)(?::([0-9]{1,5}))?$/.exec(authority) ?? [];
+  const bare = host.startsWith('[') ? host.slice(1, -1) : host;
+  const hostOk = host.startsWith('[') ? isIP(bare) === 6 : isHost(bare);
+  if (!hostOk) return { problem: 'its host is not a name, an IPv4 address or an IPv6 address in []' };
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535))
+    return { problem: 'its port is not 1 to 65535' };
+  const origin = URL.parse(`${scheme}://${authority}`)?.origin;
+  return origin === undefined ? { problem: 'it is not a URL' } : { value: origin };
+}
+
+function schemeHint(text: string): string {
+  return /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$/.test(text)
+    ? `it has no scheme; did you mean "http://${text}"?`
+    : 'it has no scheme';
+}
+
+function readSocketUrl(path: string): Reading {
+  if (!path.startsWith('/')) return { problem: 'a unix:// URL has three slashes and an absolute path' };
+  if (/[?#]/.test(path)) return { problem: 'it has a query or fragment' };
+  if (path.endsWith('/')) return { problem: 'it names a directory' };
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
+    return { problem: `the socket's path is over ${MAX_SOCKET_PATH} bytes` };
+  return { value: `unix://${path}` };
+}
+
+/** `memory`, or `redis://host:6379/0` (rediss://), with a user at most: the password stands in a file. */
+export function readStore(text: string): Reading {
+  if (text === 'memory') return { value: text };
+  if (!/^rediss?:\/\//.test(text)) return { problem: 'it is neither' };
+  const url = /[\s\x00-\x1f\x7f\\]/.test(text) ? null : URL.parse(text);
+  if (url === null || url.hostname === '') return { problem: 'it is not a URL with a host' };
+  if (url.password !== '' || /:[^@/]*@/.test(text.slice(text.indexOf('//')))) {
+    return { problem: 'it holds a password: put that into once.passwordFile' };
+  }
+  if (url.search !== '' || url.hash !== '') return { problem: 'it has a query or fragment' };
+  if (!/^\/?$|^\/[0-9]{1,4}$/.test(url.pathname)) return { problem: 'its path is not the number of a database' };
+  return { value: text };
+}

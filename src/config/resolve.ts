@@ -1,0 +1,64 @@
+// What the user wrote to what the program runs on: defaults that depend on other keys, names in one case, all frozen.
+// It must never be called before every rule has passed.
+import type { Config, RouteConfig, SecretSource, UpstreamConfig } from './config.ts';
+import type { RoutePart, SecretPart, Written } from './written.ts';
+
+export function resolveConfig(written: Written): Config {
+  const { listen, admin, upstream, limits, shutdown, once, log } = written;
+  const { tls } = listen.value;
+  return deepFreeze({
+    listen: {
+      ...listen.value,
+      tls: tls === undefined ? null : { ...tls, clientCaFile: tls.clientCaFile ?? null },
+    },
+    admin: admin.value,
+    upstream: resolveUpstream(upstream.value),
+    secrets: written.secrets.map(({ value }) => resolveSecret(value)),
+    routes: written.routes.map(({ value }) => resolveRoute(value, limits.value.maxBody)),
+    unmatched: written.unmatched,
+    limits: limits.value,
+    shutdown: shutdown.value,
+    once: { ...once.value, passwordFile: once.value.passwordFile ?? null },
+    log: log.value,
+  });
+}
+
+function resolveUpstream(upstream: Written['upstream']['value']): UpstreamConfig {
+  const { tls } = upstream;
+  if (tls === undefined) return { ...upstream, tls: null };
+  const { caFile = null, certFile = null, keyFile = null, serverName = null } = tls;
+  return { ...upstream, tls: { caFile, certFile, keyFile, serverName } };
+}
+
+function resolveSecret(secret: SecretPart['value']): SecretSource {
+  const { id = '', file, env, directory, allowShort, overlap = null, notBefore = null, notAfter = null } = secret;
+  const validity = { overlap, notBefore, notAfter, allowShort };
+  if (directory !== undefined) return { kind: 'directory', directory, ...validity };
+  if (file !== undefined) return { kind: 'file', id, file, ...validity };
+  if (env !== undefined) return { kind: 'env', id, env, ...validity };
+  throw new Error('a secret without a source has passed the rules');
+}
+
+function resolveRoute(route: RoutePart['value'], maxBody: number): RouteConfig {
+  const methods = route.methods ?? (route.action === 'verify' ? ['POST'] : null);
+  return {
+    path: route.path,
+    action: route.action,
+    methods:
+      methods === null ? null : [...new Set(methods.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name])))],
+    secrets: route.secrets === undefined ? null : [...new Set(route.secrets)],
+    mode: route.mode,
+    reportUntil: route.reportUntil ?? null,
+    maxBody: route.maxBody ?? maxBody,
+    once: route.once ?? null,
+    upgrade: [...new Set(route.upgrade)],
+    allowHeaders: [...new Set(route.allowHeaders.map((name) => name.toLowerCase()))],
+    responseTimeout: route.responseTimeout ?? null,
+    idleTimeout: route.idleTimeout ?? null,
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,132 @@
+// One pass over a request's head: what the gate, the verdict and the body reader need to know of it, and nothing else.
+import { looksLikeSignature, SIGNATURE_HEADER } from './signature.ts';
+
+export interface Head {
+  readonly method: string;
+  /** The target as sent. */
+  readonly target: string;
+  /** `1.1`, `1.0`, or whatever the parser let by. */
+  readonly version: string;
+  hosts: number;
+  host: string;
+  contentLengths: number;
+  contentLength: string;
+  transferEncodings: number;
+  transferEncoding: string;
+  /** Every `Connection` value, joined by commas. */
+  connection: string;
+  signatures: number;
+  /** The value of the last signature line. */
+  signature: string;
+  lookAlikes: number;
+  expect: string | null;
+  upgrade: string | null;
+  traceparent: string | null;
+  forwardedFor: string | null;
+  /** Lower-case names that servers take for a variable or for another target; null where there are none. */
+  rerouting: string[] | null;
+}
+
+/** Headers by which frameworks replace the target, the method or the prefix that the verdict was given for. */
+const REROUTING: ReadonlySet<string> = new Set([
+  'x-original-url',
+  'x-original-uri',
+  'x-original-method',
+  'x-rewrite-url',
+  'x-rewrite-uri',
+  'x-override-url',
+  'x-forwarded-prefix',
+  'x-forwarded-uri',
+  'x-forwarded-path',
+  'x-forwarded-method',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-script-name',
+]);
+
+/** True for a name with `_` (WSGI, CGI and PHP fold it with `-`), a re-routing header, or a spelling of one with dots. */
+export function isRerouting(lowerCaseName: string): boolean {
+  if (lowerCaseName.includes('_')) return true;
+  if (REROUTING.has(lowerCaseName)) return true;
+  return lowerCaseName.includes('.') && REROUTING.has(lowerCaseName.replaceAll('.', '-'));
+}
+
+/** Reads a head from the parser's flat list of lines (name, value, …). Values are latin1 text without outer white space. */
+export function readHead(request: { method: string; target: string; version: string }, lines: readonly string[]): Head {
+  const head: Head = {
+    ...request,
+    hosts: 0,
+    host: '',
+    contentLengths: 0,
+    contentLength: '',
+    transferEncodings: 0,
+    transferEncoding: '',
+    connection: '',
+    signatures: 0,
+    signature: '',
+    lookAlikes: 0,
+    expect: null,
+    upgrade: null,
+    traceparent: null,
+    forwardedFor: null,
+    rerouting: null,
+  };
+  for (let index = 0; index < lines.length; index += 2) {
+    readLine(head, (lines[index] ?? '').toLowerCase(), lines[index + 1] ?? '');
+  }
+  return head;
+}
+
+function readLine(head: Head, name: string, value: string): void {
+  switch (name) {
+    case 'host':
+      head.hosts++;
+      head.host = value;
+      return;
+    case 'content-length':
+      head.contentLengths++;
+      head.contentLength = value;
+      return;
+    case 'transfer-encoding':
+      head.transferEncodings++;
+      head.transferEncoding = value;
+      return;
+    case 'connection':
+      head.connection = head.connection === '' ? value : `${head.connection},${value}`;
+      return;
+    case SIGNATURE_HEADER:
+      head.signatures++;
+      head.signature = value;
+      return;
+    case 'expect':
+      head.expect = head.expect === null ? value : `${head.expect}, ${value}`;
+      return;
+    case 'upgrade':
+      head.upgrade = head.upgrade === null ? value : `${head.upgrade}, ${value}`;
+      return;
+    case 'traceparent':
+      head.traceparent = value;
+      return;
+    case 'x-forwarded-for':
+      head.forwardedFor = head.forwardedFor === null ? value : `${head.forwardedFor}, ${value}`;
+      return;
+    default:
+      if (looksLikeSignature(name)) head.lookAlikes++;
+      if (isRerouting(name)) {
+        head.rerouting ??= [];
+        head.rerouting.push(name);
+      }
+  }
+}
+
+/** Whether a body follows the head, as the framing lines say. */
+export function hasBody(head: Head): boolean {
+  return head.transferEncodings > 0 || (head.contentLengths > 0 && head.contentLength !== '0');
+}
+
+/** The declared length in bytes; null for a chunked body. Only after the gate. */
+export function declaredLength(head: Head): number | null {
+  if (head.transferEncodings > 0) return null;
+  return head.contentLengths > 0 ? Number(head.contentLength) : 0;
+}

@@ -1,0 +1,44 @@
+// What a secret may have become between the person who made it and the program that signs with it. For the diagnosis
+// alone: a signature by one of these is still refused.
+import { Buffer } from 'node:buffer';
+import { createSecretKey, type KeyObject } from 'node:crypto';
+
+/** What senders sign with that have no secret at all. */
+export const LITERAL_SECRETS: readonly { readonly hint: string; readonly key: KeyObject }[] = [
+  { hint: 'signed with an empty secret', key: createSecretKey(Buffer.alloc(0)) },
+  ...['your-secret-key-here', 'yourkeyhere'].map((text) => ({
+    hint: "signed with the placeholder of Entrupy's example instead of a secret",
+    key: createSecretKey(Buffer.from(text)),
+  })),
+];
+
+/** The ways in which a secret changes between two people. The buffers are the caller's to overwrite. */
+export function* keySpellings(key: KeyObject): Generator<{ readonly hint: string; readonly value: Buffer }> {
+  const value = key.export();
+  const text = value.toString('utf8');
+  const spellings: [hint: string, value: Buffer][] = [
+    ['the secret was used with a trailing newline', Buffer.from(`${text}\n`)],
+    ['the secret was used with a trailing newline (CRLF)', Buffer.from(`${text}\r\n`)],
+    ['the secret was used without the white space around it', Buffer.from(text.trim())],
+    ['the secret was used without its quotes', Buffer.from(text.trim().replace(/^(["'])(.*)\1$/s, '$2'))],
+    ['the secret was used with quotes around it', Buffer.from(`"${text}"`)],
+    [
+      "the base64 text of the secret was used (as in a Kubernetes Secret's data)",
+      Buffer.from(value.toString('base64')),
+    ],
+  ];
+  if (/^[A-Za-z0-9+/_-]{4,}={0,2}$/.test(text)) {
+    const decoded = Buffer.from(text, 'base64');
+    spellings.push(['the secret was base64-decoded by the sender', decoded]);
+    spellings.push([
+      'the secret was base64-decoded by the sender',
+      Buffer.from(decoded.toString('latin1').trimEnd(), 'latin1'),
+    ]);
+  }
+  if (/^(?:[0-9a-f]{2})+$/i.test(text))
+    spellings.push(['the secret was hex-decoded by the sender', Buffer.from(text, 'hex')]);
+  for (const [hint, spelt] of spellings) {
+    if (!spelt.equals(value)) yield { hint, value: spelt };
+  }
+  value.fill(0);
+}

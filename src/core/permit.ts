@@ -1,0 +1,94 @@
+// Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported as a
+// type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` holds it at run time too.
+import { Buffer } from 'node:buffer';
+import { type Decision, isReportable, type Reason, type ReportableReason } from './decision.ts';
+import type { Keyring, Secret } from './keyring.ts';
+import type { Route } from './routes.ts';
+import { signs } from './signature.ts';
+
+class Permit {
+  readonly #minted = true;
+  readonly decision: Exclude<Decision, 'rejected' | 'duplicate'>;
+  readonly reason: ReportableReason | 'none';
+  /** The id of the secret that matched; null where none was asked for or none did. */
+  readonly secret: string | null;
+  /** The very bytes that were verified. Null: the body was not read, it streams as it comes. */
+  readonly body: Buffer | null;
+
+  constructor(fields: {
+    decision: Permit['decision'];
+    reason: Permit['reason'];
+    secret: string | null;
+    body: Buffer | null;
+  }) {
+    this.decision = fields.decision;
+    this.reason = fields.reason;
+    this.secret = fields.secret;
+    this.body = fields.body;
+  }
+
+  static minted(value: object): value is Permit {
+    return #minted in value && value.#minted;
+  }
+}
+
+export type { Permit };
+
+/** True for a permit that this file minted: a look-alike object, cast past the compiler, is none. */
+export function isPermit(value: unknown): value is Permit {
+  return typeof value === 'object' && value !== null && Permit.minted(value);
+}
+
+export type Verdict = { readonly permit: Permit } | { readonly refused: 'signature_mismatch' | 'expired_secret' };
+
+/**
+ * The verdict on a body that was read whole. Every live secret of the route is tried, without an early exit; only when
+ * none matches are those outside their validity tried, to tell the operator so (a 401 all the same).
+ */
+export function judge(input: {
+  route: Route;
+  keyring: Keyring;
+  /** The live secrets of the route at the time of the request's head. */
+  live: readonly Secret[];
+  digest: string;
+  body: Buffer;
+}): Verdict {
+  const { route, live, body } = input;
+  if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
+  const digest = Buffer.from(input.digest, 'latin1');
+  const match = firstMatch(live, body, digest);
+  if (match !== null) return { permit: new Permit({ decision: 'accepted', reason: 'none', secret: match, body }) };
+  const listed = input.keyring.listed(route.secrets);
+  const outside = listed === live ? [] : listed.filter((secret) => !live.includes(secret));
+  return { refused: firstMatch(outside, body, digest) === null ? 'signature_mismatch' : 'expired_secret' };
+}
+
+function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
+  let match: string | null = null;
+  for (const secret of secrets) {
+    if (signs(secret.key, body, digest) && match === null) match = secret.id;
+  }
+  return match;
+}
+
+/** Report mode: what would have been refused goes through and is counted. `reporting` is the route's mode at this moment. */
+export function permitReported(
+  route: Route,
+  reporting: boolean,
+  refused: { reason: Reason; body: Buffer | null },
+): Permit | null {
+  if (route.action !== 'verify' || route.mode !== 'report' || !reporting || !isReportable(refused.reason)) return null;
+  return new Permit({
+    decision: 'reported',
+    reason: refused.reason as ReportableReason,
+    secret: null,
+    body: refused.body,
+  });
+}
+
+const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null });
+
+/** A forward route asks for no signature. Null for any other route. */
+export function permitForward(route: Route): Permit | null {
+  return route.action === 'forward' ? FORWARDED : null;
+}

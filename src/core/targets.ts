@@ -1,0 +1,132 @@
+// What a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
+// invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes, `couldBeRead` says so.
+import { Buffer } from 'node:buffer';
+import { type Folded, foldPath } from './fold.ts';
+
+/** The path of a target, without its query. A gate has refused `#` before. */
+export function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return query < 0 ? target : target.slice(0, query);
+}
+
+const DOT_SEGMENT = 'a dot segment';
+
+const MARKS: readonly (readonly [RegExp, string])[] = [
+  [/\/\//, 'an empty segment'],
+  [/\/\.{1,2}(?:\/|$)/, DOT_SEGMENT],
+  [/%(?:4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae]|3[0-9]|2[de])/i, 'an encoded unreserved character'],
+  [/%(?:2f|5c|25|3f|23)/i, 'an encoded / \\ % ? or #'],
+  [/;|%3b/i, 'a path parameter'],
+];
+
+/** A target's path, examined once. */
+export interface Target {
+  readonly path: string;
+  readonly folded: Folded;
+  /** What makes it ambiguous in itself; empty for a plain target. */
+  readonly marks: readonly string[];
+}
+
+export function examinePath(path: string): Target {
+  const folded = foldPath(path);
+  const marks = MARKS.filter(([pattern]) => pattern.test(path)).map(([, name]) => name);
+  // `..%20` is one too for a server that trims: without this mark nothing would look behind it.
+  if (folded.climbs && !marks.includes(DOT_SEGMENT)) marks.push(DOT_SEGMENT);
+  if (folded.disguised) marks.push('a character that folds to one that splits or cuts');
+  return { path, folded, marks };
+}
+
+/** True where `segment` is the route's, or goes on with a character that ends a name (`notify.json`, `notify:x`). */
+function segmentMatches(segment: string, wanted: string): boolean {
+  if (!segment.startsWith(wanted)) return false;
+  return segment.length === wanted.length || !/[A-Za-z0-9_-]/.test(segment.charAt(wanted.length));
+}
+
+function beginsAt(segments: readonly string[], wanted: readonly string[], start: number): boolean {
+  if (segments.length - start < wanted.length) return false;
+  return wanted.every((want, index) => segmentMatches(segments[start + index] ?? '', want));
+}
+
+/** Scripts take the rest of the path as their own: `/index.php/notify` is read as `/notify`. */
+function begins(segments: readonly string[], wanted: readonly string[]): boolean {
+  if (beginsAt(segments, wanted, 0)) return true;
+  return segments.some((segment, index) => segment.includes('.') && beginsAt(segments, wanted, index + 1));
+}
+
+function occursInOrder(segments: readonly string[], wanted: readonly string[]): boolean {
+  let next = 0;
+  for (const segment of segments) {
+    const want = wanted[next];
+    if (want !== undefined && segmentMatches(segment, want)) next++;
+  }
+  return next === wanted.length;
+}
+
+/** A configured path: exact, or with all below it where it ended in `/*`. */
+export interface PathPattern {
+  readonly path: string;
+  readonly wildcard: boolean;
+  /** The path without `/*`. */
+  readonly stem: string;
+  readonly folded: Folded;
+}
+
+export function parsePattern(path: string): PathPattern {
+  const wildcard = path.endsWith('/*');
+  const stem = wildcard ? path.slice(0, -2) : path;
+  return { path, wildcard, stem, folded: foldPath(stem) };
+}
+
+export type ReadingKind = 'prefix' | 'in order';
+
+/** How a verify or reject route could be read from a target; null where no server could. */
+export function couldBeRead(target: Target, pattern: PathPattern): ReadingKind | null {
+  const { folded } = target;
+  if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
+    // `/` has no segment to find: only what folds to nothing, is cut to nothing (`/;x/y`) or climbs (`/x/..`) is it.
+    if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
+    return folded.kept === 0 || folded.climbs ? 'in order' : null;
+  }
+  if (begins(folded.text, pattern.folded.text) || begins(folded.bytes, pattern.folded.bytes)) return 'prefix';
+  if (target.marks.length === 0) return null;
+  const found = occursInOrder(folded.text, pattern.folded.text) || occursInOrder(folded.bytes, pattern.folded.bytes);
+  return found ? 'in order' : null;
+}
+
+/** True where the pattern takes the path by its plain spelling. `owns`: verify and reject also take the stem itself. */
+export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
+  if (!pattern.wildcard) return path === pattern.path;
+  const { stem } = pattern;
+  if (owns === 'stem' && path === (stem === '' ? '/' : stem)) return true;
+  if (!path.startsWith(stem) || path.charCodeAt(stem.length) !== 0x2f) return false;
+  return owns === 'stem' || path.length > stem.length + 1;
+}
+
+/** Why a configured path is not plain, in words for the operator; null where it is. */
+export function pathProblem(path: string): string | null {
+  if (!path.startsWith('/')) return 'must begin with /';
+  const { stem, wildcard } = parsePattern(path);
+  if (stem.includes('*')) return 'may have a * only as the whole last segment (/*)';
+  if (stem.length > 1024) return 'is longer than 1024 characters';
+  if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII: write ${encodeURI(stem.replace(/[\x00-\x20\x7f]/g, ''))}`;
+  if (/[?#\\"<>^`{|}]/.test(stem)) return 'must not hold any of ? # \\ " < > ^ ` { | }';
+  if (/%(?![0-9a-f]{2})/i.test(stem)) return 'has a % that is not followed by two hex digits';
+  if (/%[0-7]/.test(stem)) return 'may hold escapes of non-ASCII characters alone';
+  const mark = examinePath(stem).marks[0];
+  if (mark !== undefined) return `must be plain: it holds ${mark}`;
+  if (wildcard && stem.endsWith('/')) return 'must be plain: it holds an empty segment';
+  return null;
+}
+
+/**
+ * True where two configured paths fold alike, so that a server may take one for the other. A forward wildcard takes only
+ * what is below its stem, so `/a/*` beside `/a` is told apart; the caller says where that holds.
+ */
+export function foldsAlike(a: string, b: string): boolean {
+  const [left, right] = [parsePattern(a), parsePattern(b)];
+  if (left.wildcard !== right.wildcard) return false;
+  return key(left) === key(right) || bytesKey(left) === bytesKey(right);
+}
+
+const key = (pattern: PathPattern) => pattern.folded.text.join('/');
+const bytesKey = (pattern: PathPattern) => Buffer.from(pattern.folded.bytes.join('/'), 'latin1').toString('latin1');

@@ -1,0 +1,147 @@
+// The upstream: its sockets, its slots, and whether it takes connections. Nothing is sent here without a permit.
+import { connect, type Socket } from 'node:net';
+import type { Dispatcher, Pool } from 'undici';
+import UndiciPool from 'undici/lib/dispatcher/pool.js';
+import { isPermit, type Permit } from '../core/permit.ts';
+import { Slots } from './slots.ts';
+
+/** Where and how to connect. Times in milliseconds. */
+export interface UpstreamOptions {
+  /** `http://…`, `https://…` or `unix:///path`. */
+  readonly url: string;
+  readonly connections: number;
+  readonly queue: number;
+  readonly connectTimeout: number;
+  readonly retryConnectFor: number;
+  readonly keepAlive: number;
+  /** Bytes. */
+  readonly maxHeader: number;
+  readonly tls: { ca?: Buffer; cert?: Buffer; key?: Buffer; servername?: string } | null;
+}
+
+interface Address {
+  readonly origin: string;
+  readonly socketPath: string | null;
+  readonly host: string;
+  readonly port: number;
+  readonly serverName: string | null;
+}
+
+export function addressOf(url: string): Address {
+  if (url.startsWith('unix://')) {
+    return { origin: 'http://localhost', socketPath: url.slice('unix://'.length), host: '', port: 0, serverName: null };
+  }
+  const { protocol, hostname, port, origin } = new URL(url);
+  const secure = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return {
+    origin,
+    socketPath: null,
+    host,
+    port: Number(port) || (secure ? 443 : 80),
+    serverName: secure ? host : null,
+  };
+}
+
+/** Milliseconds between two looks at an upstream that takes no connection. */
+const PROBE_EVERY_MS = 100;
+
+export class Upstream {
+  readonly options: UpstreamOptions;
+  readonly slots: Slots;
+  readonly #address: Address;
+  #pool: Pool;
+  #probing = false;
+
+  constructor(options: UpstreamOptions) {
+    this.options = options;
+    this.#address = addressOf(options.url);
+    this.slots = new Slots({ slots: options.connections, queue: options.queue });
+    this.#pool = this.#open(options.tls);
+  }
+
+  /** Sends one request. The permit is the caller's proof that the rules let it through; anything else throws. */
+  dispatch(
+    permit: Permit,
+    request: Omit<Dispatcher.DispatchOptions, 'origin'>,
+    handler: Dispatcher.DispatchHandler,
+  ): void {
+    if (!isPermit(permit)) throw new Error('no permit, no upstream');
+    const { serverName } = this.#address;
+    // Without a server name of its own each dispatch takes the client's Host for SNI and for the certificate's name.
+    const servername = this.options.tls?.servername ?? serverName;
+    this.#pool.dispatch(
+      (servername === null ? request : { ...request, servername }) as Dispatcher.DispatchOptions,
+      handler,
+    );
+  }
+
+  /** TLS files changed: new connections use them, requests in flight end on the old ones. */
+  replaceTls(tls: UpstreamOptions['tls']): void {
+    const old = this.#pool;
+    this.#pool = this.#open(tls);
+    void old.close();
+  }
+
+  /** A connect failed: everybody waits for one shared probe instead of knocking by themselves. */
+  connectFailed(): void {
+    this.slots.setDown(true);
+    if (this.#probing) return;
+    this.#probing = true;
+    this.#probeSoon();
+  }
+
+  /** Whether the upstream takes a connection now; at most `milliseconds`. */
+  accepts(milliseconds: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket: Socket = connect(this.target());
+      const end = (up: boolean) => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve(up);
+      };
+      const timer = setTimeout(() => end(false), milliseconds);
+      socket.once('connect', () => end(true));
+      socket.once('error', () => end(false));
+    });
+  }
+
+  /** Where a socket to it connects. */
+  target(): { path: string } | { host: string; port: number } {
+    const { socketPath, host, port } = this.#address;
+    return socketPath === null ? { host, port } : { path: socketPath };
+  }
+
+  /** Ends every socket; what is in flight fails. */
+  async close(): Promise<void> {
+    this.slots.setDown(false);
+    await this.#pool.destroy();
+  }
+
+  #probeSoon(): void {
+    setTimeout(async () => {
+      // Nobody waits any more: the next request finds out by itself.
+      const up = this.slots.waiting === 0 || (await this.accepts(this.options.connectTimeout));
+      if (up) {
+        this.#probing = false;
+        this.slots.setDown(false);
+      } else this.#probeSoon();
+    }, PROBE_EVERY_MS);
+  }
+
+  #open(tls: UpstreamOptions['tls']): Pool {
+    const { options } = this;
+    return new UndiciPool(this.#address.origin, {
+      connections: options.connections,
+      pipelining: options.keepAlive === 0 ? 0 : 1,
+      // Below the upstream's own idle timeout, or it closes a socket in the instant that we use it: 8 of 120 POSTs lost.
+      keepAliveTimeout: Math.max(options.keepAlive, 1),
+      keepAliveMaxTimeout: Math.max(options.keepAlive, 1),
+      maxHeaderSize: options.maxHeader,
+      allowH2: false,
+      connectTimeout: options.connectTimeout,
+      ...(this.#address.socketPath === null ? {} : { socketPath: this.#address.socketPath }),
+      ...(tls === null ? {} : { connect: tls }),
+    });
+  }
+}

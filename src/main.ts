@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+// The edge of the process: which command runs, and what it exits with. Each command is loaded only when it is asked for.
+import { processIo } from './commands/io.ts';
+
+type Command = typeof import('./commands/serve.ts');
+
+const COMMANDS: Readonly<
+  Record<string, { readonly does: string; readonly load: () => Promise<Pick<Command, 'run'>> }>
+> = {
+  serve: { does: 'run the proxy (the default)', load: () => import('./commands/serve.ts') },
+  'check-config': { does: 'check a configuration and its secrets', load: () => import('./commands/check-config.ts') },
+  sign: { does: 'sign a body as Entrupy does', load: () => import('./commands/sign.ts') },
+  verify: { does: 'verify a signature, and say why it fails', load: () => import('./commands/verify.ts') },
+  explain: { does: 'say what happens to a method and target, and why', load: () => import('./commands/explain.ts') },
+  probe: { does: 'send one POST, signed or not', load: () => import('./commands/probe.ts') },
+  healthcheck: { does: 'ask a running proxy whether it is ready', load: () => import('./commands/healthcheck.ts') },
+  demo: { does: 'show the whole product on loopback', load: () => import('./commands/demo.ts') },
+};
+
+function usage(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(14)}${does}`);
+  return `Usage: entrupy-signature-proxy [COMMAND] [OPTIONS]
+
+Verifies Entrupy webhook signatures in front of any upstream.
+
+${lines.join('\n')}
+
+  --help, --version; each command has its own --help
+`;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [first = ''] = argv;
+  const io = processIo(process);
+  if (first === '--help' || first === '-h' || first === 'help') {
+    io.stdout(usage());
+    return 0;
+  }
+  if (first === '--version') {
+    io.stdout(`${(await import('./version.ts')).VERSION}\n`);
+    return 0;
+  }
+  const named = first !== '' && !first.startsWith('-');
+  const name = named ? first : 'serve';
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    io.stderr(`entrupy-signature-proxy: there is no command ${JSON.stringify(name.slice(0, 64))}; see --help\n`);
+    return 2;
+  }
+  return (await command.load()).run(named ? argv.slice(1) : argv, io);
+}
+
+// Setting the exit code lets stdout drain into a slow pipe; process.exit would cut the last lines.
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    process.stderr.write(
+      `entrupy-signature-proxy: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
+    process.exitCode = 1;
+  },
+);

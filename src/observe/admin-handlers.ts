@@ -1,0 +1,129 @@
+// What each path of the admin port answers. A probe has one meaning each: livez the event loop turns, startz it has
+// started, readyz it may be sent traffic.
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { StatusSource } from './status.ts';
+import { renderStatusPage } from './status-page.ts';
+import { PAGE_CSP } from './status-style.ts';
+
+/** What the admin port shows and does; app.ts supplies it. */
+export interface AdminSources {
+  readonly status: StatusSource;
+  readonly metrics: Pick<Metrics, 'expose'>;
+  readonly actions: {
+    drain(): void;
+    reload(): Promise<{ readonly ok: boolean; readonly error?: string }>;
+    /** Ends every overlap; gives how many values that were. */
+    retirePrevious(): number;
+  };
+  readonly probes: {
+    started(): boolean;
+    ready(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }>;
+  };
+  readonly log: Log;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly body: string;
+  /** JSON where it is not said. */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Asked {
+  readonly query: URLSearchParams;
+  readonly accept: string | undefined;
+  readonly client: string | undefined;
+}
+
+interface AdminHandler {
+  readonly methods: readonly string[];
+  /** True where it changes something, and so is not for browsers that another site has sent. */
+  readonly acts?: true;
+  readonly run: (asked: Asked) => Reply | Promise<Reply>;
+}
+
+export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
+
+const READ = ['GET', 'HEAD'];
+const OK: Reply = { status: 200, body: '{"status":"ok"}' };
+
+/** By path. */
+export function adminHandlers(sources: AdminSources): AdminHandlers {
+  return { ...probeHandlers(sources), ...viewHandlers(sources), ...actionHandlers(sources) };
+}
+
+function probeHandlers({ probes }: AdminSources): AdminHandlers {
+  const alive: AdminHandler = { methods: READ, run: () => OK };
+  return {
+    '/livez': alive,
+    '/health': alive,
+    '/startz': { methods: READ, run: () => (probes.started() ? OK : json(503, { status: 'starting' })) },
+    '/readyz': {
+      methods: READ,
+      run: async () => {
+        const { ready, causes } = await probes.ready();
+        return ready ? OK : json(503, { status: 'not_ready', causes });
+      },
+    },
+  };
+}
+
+function viewHandlers({ status, metrics }: AdminSources): AdminHandlers {
+  return {
+    '/metrics': {
+      methods: READ,
+      run: async ({ accept }) => {
+        const { contentType, body } = await metrics.expose(accept);
+        return { status: 200, body, contentType, headers: { Vary: 'Accept' } };
+      },
+    },
+    '/api/status': { methods: READ, run: async () => json(200, await status()) },
+    '/': {
+      methods: READ,
+      run: async ({ query }) => ({
+        status: 200,
+        body: renderStatusPage(await status(), { refresh: query.get('refresh') !== 'off' }),
+        contentType: 'text/html; charset=utf-8',
+        headers: { 'Content-Security-Policy': PAGE_CSP },
+      }),
+    },
+  };
+}
+
+function actionHandlers({ actions, log }: AdminSources): AdminHandlers {
+  return {
+    '/-/drain': {
+      methods: ['GET', 'POST'], // GET too: a preStop httpGet can send nothing else
+      acts: true,
+      run: ({ client }) => {
+        log.info('drain asked for on the admin port', { client });
+        actions.drain();
+        return json(200, { status: 'draining' });
+      },
+    },
+    '/-/reload': {
+      methods: ['POST'],
+      acts: true,
+      run: async ({ client }) => {
+        log.info('reload asked for on the admin port', { client });
+        const { ok, error } = await actions.reload();
+        return ok ? OK : json(500, { status: 'failed', error: error ?? 'the reload failed' });
+      },
+    },
+    '/-/retire-previous': {
+      methods: ['POST'],
+      acts: true,
+      run: ({ client }) => {
+        const retired = actions.retirePrevious();
+        log.info('previous secrets retired on the admin port', { client, retired });
+        return json(200, { status: 'ok', retired });
+      },
+    },
+  };
+}
+
+function json(status: number, value: unknown): Reply {
+  return { status, body: JSON.stringify(value) };
+}

@@ -1,0 +1,157 @@
+// What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
+// the snapshot in, sentences out. It must never advise to weaken verification.
+import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
+
+/** `bad`: deliveries fail now. `warn`: look at it. `calm`: nothing to do. */
+export type Tone = 'bad' | 'warn' | 'calm';
+
+export interface Advice {
+  readonly tone: Tone;
+  readonly sentence: string;
+}
+
+const DAY = 86_400_000;
+
+/** At least one; the first is the headline. */
+export function adviceFor(s: StatusSnapshot): readonly Advice[] {
+  const found = [
+    ...draining(s),
+    ...s.routes.flatMap((route) => noLiveSecret(route, s.now)),
+    ...upstream(s),
+    ...reload(s),
+    ...notReady(s),
+    ...refusals(s),
+    ...s.secrets.flatMap((secret) => secretAdvice(secret, s.now)),
+    ...s.routes.flatMap((route) => reportMode(route, s.now)),
+    ...warnings(s),
+  ];
+  const sorted = [...found.filter(({ tone }) => tone === 'bad'), ...found.filter(({ tone }) => tone === 'warn')];
+  return sorted.length > 0 ? sorted : [calm(s)];
+}
+
+/** True while the route forwards what it would have refused. */
+export function isReporting(route: RouteStatus, now: number): boolean {
+  return (
+    route.action === 'verify' && route.mode === 'report' && (route.reportUntil === null || route.reportUntil > now)
+  );
+}
+
+const bad = (sentence: string): Advice => ({ tone: 'bad', sentence });
+const warn = (sentence: string): Advice => ({ tone: 'warn', sentence });
+
+function draining(s: StatusSnapshot): Advice[] {
+  if (!s.draining) return [];
+  return [
+    warn(
+      'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
+    ),
+  ];
+}
+
+function noLiveSecret(route: RouteStatus, now: number): Advice[] {
+  if (route.action !== 'verify' || route.liveSecrets > 0) return [];
+  const ids = route.secretIds.join(', ');
+  const remedy =
+    ids === ''
+      ? 'Name one under secrets in the configuration.'
+      : `Put a value where ${ids} is read from; it is picked up without a restart.`;
+  if (isReporting(route, now))
+    return [warn(`No secret is live on ${route.path}, so nothing there is verified. ${remedy}`)];
+  return [bad(`No secret is live on ${route.path}: senders get 503. ${remedy}`)];
+}
+
+function upstream(s: StatusSnapshot): Advice[] {
+  const found: Advice[] = [];
+  const { url, reachable, exposed } = s.upstream;
+  const failures = s.recent.upstreamFailures;
+  if (reachable === false)
+    found.push(bad(`The upstream ${url} accepts no connection: start it, or correct upstream.url.`));
+  else if (failures > 0) {
+    found.push(
+      warn(
+        `The upstream failed ${count(failures, 'request')} ${lately(s)}: look at its own log; verification is not the cause.`,
+      ),
+    );
+  }
+  if (exposed)
+    found.push(
+      warn(
+        'The upstream also answers past the proxy, unverified: bind it to 127.0.0.1 or close its port with a network policy.',
+      ),
+    );
+  return found;
+}
+
+function reload(s: StatusSnapshot): Advice[] {
+  if (s.lastReload === null || s.lastReload.ok) return [];
+  const why = s.lastReload.error === null ? '' : `: ${s.lastReload.error}`;
+  return [warn(`The last reload failed and the former state is still in use${why}`)];
+}
+
+function notReady(s: StatusSnapshot): Advice[] {
+  if (s.ready || s.draining) return [];
+  return [warn(`Not ready${s.causes.length > 0 ? `: ${s.causes.join('; ')}` : ''}`)];
+}
+
+function refusals(s: StatusSnapshot): Advice[] {
+  const { rejected, accepted, duplicate, reported, topReason } = s.recent;
+  const refused = rejected + reported;
+  if (refused === 0) return [];
+  const mostly = topReason === null ? '' : `, mostly ${topReason}`;
+  const hint = s.refusals.find((refusal) => refusal.reason === topReason && refusal.hint !== null)?.hint;
+  const because = hint === undefined || hint === null ? '' : ` Likely cause: ${hint}.`;
+  const signature = topReason === 'signature_mismatch' || topReason === 'expired_secret';
+  if (accepted + duplicate === 0 && rejected > 0 && signature) {
+    return [
+      bad(
+        `No signature was accepted ${lately(s)} (${rejected} refused${mostly}): compare the secret here with the one set at Entrupy.${because}`,
+      ),
+    ];
+  }
+  const verb = rejected === 0 ? 'would have been refused' : 'were refused';
+  const what = signature
+    ? 'if a rotation is on, a sender may use a secret that is not here.'
+    : 'nothing to do if you do not know the clients below.';
+  return [warn(`${count(refused, 'request')} ${verb} ${lately(s)}${mostly}: ${what}${because}`)];
+}
+
+function secretAdvice(secret: SecretStatus, now: number): Advice[] {
+  const { id, state, source, problem, notAfter } = secret;
+  if (state === 'unusable')
+    return [warn(`Secret ${id} cannot be used (${source})${problem === null ? '' : `: ${problem}`}`)];
+  if (problem !== null) return [warn(`Secret ${id} (${source}): ${problem}`)];
+  // A replaced value ends by design: no reason to act.
+  if (state !== 'live' || notAfter === null || id.endsWith('.previous') || notAfter - now > 7 * DAY) return [];
+  return [warn(`Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before.`)];
+}
+
+function reportMode(route: RouteStatus, now: number): Advice[] {
+  if (!isReporting(route, now)) return [];
+  return [
+    warn(
+      `${route.path} only reports: it forwards what it would have refused. Set mode: enforce once nothing is reported any more.`,
+    ),
+  ];
+}
+
+function warnings(s: StatusSnapshot): Advice[] {
+  return s.config.warnings.map((warning) => warn(`Configuration: ${warning}`));
+}
+
+function calm(s: StatusSnapshot): Advice {
+  const { accepted, forwarded, duplicate } = s.recent;
+  const served = accepted + forwarded + duplicate;
+  const sentence =
+    served > 0
+      ? `All is well: ${count(served, 'request')} served and none refused ${lately(s)}. Nothing to do.`
+      : `All is well, and nothing came in ${lately(s)}. To try it, send a signed request: entrupy-signature-proxy probe.`;
+  return { tone: 'calm', sentence };
+}
+
+function lately(s: StatusSnapshot): string {
+  return `in the last ${Math.round(s.recent.windowSeconds / 60)} minutes`;
+}
+
+function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+}

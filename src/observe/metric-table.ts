@@ -1,0 +1,136 @@
+// The one table of metrics (spec §10): exposition, docs/metrics.md and the tests follow from it. Labels come from the
+// config and from closed sets alone; nothing that a client sent may ever become a label.
+
+export const PREFIX = 'entrupy_proxy_';
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+
+export interface MetricRow {
+  readonly type: MetricType;
+  readonly labels: readonly string[];
+  /** One sentence, without quotes. */
+  readonly help: string;
+  /** Upper bounds, ascending, without +Inf; histograms alone. With +Inf at most ten. */
+  readonly buckets?: readonly number[];
+  /** Which routes or secrets have a series; all where it is not said. HELP and TYPE are always there. */
+  readonly when?: string;
+}
+
+const SECONDS = [0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
+const HMAC_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005, 0.025, 0.1];
+const BYTES = [256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216];
+
+const VERIFY = 'routes that verify';
+const FORWARDING = 'routes that verify or forward';
+
+export const METRICS = {
+  requests_total: {
+    type: 'counter',
+    labels: ['route', 'decision', 'reason'],
+    help: 'Requests that have ended, by what was decided and why.',
+  },
+  request_duration_seconds: {
+    type: 'histogram',
+    labels: ['route', 'decision'],
+    help: 'Time from the head of the request to its end.',
+    buckets: SECONDS,
+  },
+  verification_duration_seconds: {
+    type: 'histogram',
+    labels: ['route'],
+    help: 'Time of the HMAC and compare alone.',
+    buckets: HMAC_SECONDS,
+    when: VERIFY,
+  },
+  request_body_bytes: {
+    type: 'histogram',
+    labels: ['route'],
+    help: 'Bytes of request body received; requests refused before their body are not counted.',
+    buckets: BYTES,
+    when: FORWARDING,
+  },
+  requests_in_flight: { type: 'gauge', labels: [], help: 'Requests that have begun and not ended.' },
+  connections: { type: 'gauge', labels: [], help: 'Open connections from clients.' },
+  buffered_bytes: { type: 'gauge', labels: [], help: 'Bytes of verified bodies held at this moment.' },
+  buffered_bytes_limit: { type: 'gauge', labels: [], help: 'Bytes of verified bodies that may be held at once.' },
+  upstream_responses_total: {
+    type: 'counter',
+    labels: ['route', 'code'],
+    help: 'Responses of the upstream, by class of status; an interim response counts as 1xx.',
+    when: FORWARDING,
+  },
+  upstream_failures_total: {
+    type: 'counter',
+    labels: ['route', 'cause'],
+    help: 'Requests for which the upstream gave no whole response.',
+    when: FORWARDING,
+  },
+  upstream_duration_seconds: {
+    type: 'histogram',
+    labels: ['route'],
+    help: 'Time from the dispatch to the head of the response of the upstream.',
+    buckets: SECONDS,
+    when: FORWARDING,
+  },
+  secret_matches_total: {
+    type: 'counter',
+    labels: ['route', 'secret'],
+    help: 'Signatures that this secret verified.',
+    when: VERIFY,
+  },
+  secret_last_match_timestamp_seconds: {
+    type: 'gauge',
+    labels: ['secret'],
+    help: 'When this secret last verified a signature; 0 until it did in this process.',
+  },
+  secret_live: { type: 'gauge', labels: ['secret'], help: '1 where the secret can verify now, else 0.' },
+  secret_not_after_timestamp_seconds: {
+    type: 'gauge',
+    labels: ['secret'],
+    help: 'When the secret stops to verify.',
+    when: 'secrets that have a notAfter or an overlap',
+  },
+  route_report_mode: {
+    type: 'gauge',
+    labels: ['route'],
+    help: '1 where the route forwards what it would have refused, else 0.',
+    when: VERIFY,
+  },
+  upstream_exposed: {
+    type: 'gauge',
+    labels: [],
+    help: '1 where the port of the upstream also answers past the proxy, else 0.',
+    when: 'with upstream.checkExposure',
+  },
+  once_entries: {
+    type: 'gauge',
+    labels: [],
+    help: 'Events that are remembered as delivered or on their way.',
+    when: 'where a route has once',
+  },
+  once_store_failures_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Times the store of delivered events did not answer.',
+    when: 'where a route has once',
+  },
+  reloads_total: { type: 'counter', labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },
+  last_reload_successful: {
+    type: 'gauge',
+    labels: [],
+    help: '1 where the last reload, or the start, succeeded, else 0.',
+  },
+  last_reload_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'When the last reload, or the start, succeeded.',
+  },
+  config_info: { type: 'gauge', labels: ['sha256'], help: 'Always 1; sha256 is that of the config file.' },
+  build_info: { type: 'gauge', labels: ['version', 'node_version'], help: 'Always 1.' },
+} as const satisfies Record<string, MetricRow>;
+
+export type MetricName = keyof typeof METRICS;
+export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
+
+/** The closed set of `code` in `upstream_responses_total`. */
+export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;

@@ -1,0 +1,35 @@
+// What is known of a request when it has ended: recorded once, read by metrics, log and status page.
+import type { Decision, Reason } from '../core/decision.ts';
+
+export interface RequestRecord {
+  /** The metric label: a configured path, or `unmatched`. */
+  readonly route: string;
+  readonly method: string;
+  /** The target's path as sent, never its query; not yet cut. */
+  readonly path: string;
+  /** What the client was answered; 499 where it left before. */
+  readonly status: number;
+  readonly decision: Decision;
+  readonly reason: Reason | 'none';
+  /** The likely cause of a mismatch (spec §7), for the operator alone. */
+  readonly hint: string | null;
+  /** The id of the secret that matched. */
+  readonly secret: string | null;
+  readonly bodyBytes: number;
+  /** Milliseconds from the request's head to its end. */
+  readonly durationMs: number;
+  /** Milliseconds of HMAC and compare; -1 where none ran. */
+  readonly verifyMs: number;
+  /** Milliseconds from the dispatch to the response's head; -1 where there was none. */
+  readonly upstreamMs: number;
+  /** The upstream's status; 0 where there was none. */
+  readonly upstreamStatus: number;
+  /** Why the upstream gave no whole response; null where it did or was not asked. */
+  readonly upstreamFailure: UpstreamFailure | null;
+  /** The client's address. */
+  readonly client: string;
+  readonly traceId: string | null;
+}
+
+export type UpstreamFailure = 'connect' | 'timeout' | 'reset' | 'protocol';
+export const UPSTREAM_FAILURES: readonly UpstreamFailure[] = ['connect', 'timeout', 'reset', 'protocol'];

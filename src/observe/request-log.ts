@@ -1,0 +1,99 @@
+// The request log: one line a request (spec §11). It must never hold a query, a body, a signature, a secret or another
+// header's value, and a flood of requests must never become a flood of lines.
+import type { LineLog, LogLevel } from './log.ts';
+import type { RequestRecord } from './record.ts';
+import { jsonString, shortened, shownPath } from './redact.ts';
+
+export type RequestLogMode = 'all' | 'rejected' | 'none';
+
+export interface RequestLog {
+  record(record: RequestRecord): void;
+  /** From the next request on; for a reload. */
+  setMode(mode: RequestLogMode): void;
+  /** Writes the count of lines left out so far, if there are any; for the end of the process. */
+  flush(): void;
+}
+
+/** Lines in any one second (spec §3, `log.requests`). */
+const LINES_A_SECOND = 50;
+const SECOND = 1000;
+
+/** Writes to `log`, whose level filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
+export function createRequestLog(options: { log: LineLog; mode: RequestLogMode }): RequestLog {
+  const { log } = options;
+  let mode = options.mode;
+  let windowStart = 0;
+  let written = 0;
+  let leftOut = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (leftOut === 0) return;
+    log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${LINES_A_SECOND}`);
+    leftOut = 0;
+  };
+  const mayWrite = () => {
+    const now = log.now();
+    // The second half: a clock set back must not silence the log until it catches up.
+    if (now >= windowStart + SECOND || now < windowStart) {
+      flush();
+      windowStart = now;
+      written = 0;
+    }
+    if (written < LINES_A_SECOND) {
+      written++;
+      return true;
+    }
+    leftOut++;
+    // A flood may be the last thing that happens: without this its count would wait for the next request.
+    timer ??= setTimeout(flush, SECOND).unref();
+    return false;
+  };
+  return {
+    record(record) {
+      if (mode === 'none') return;
+      const level = levelOf(record);
+      if (mode === 'rejected' && level === 'info') return;
+      if (log.enabled(level) && mayWrite()) log.line(level, 'request', requestTail(record));
+    },
+    setMode(next) {
+      mode = next;
+    },
+    flush,
+  };
+}
+
+/** `info` is exactly what mode `rejected` leaves out. */
+function levelOf(record: RequestRecord): LogLevel {
+  if (isOwnFailure(record)) return 'error';
+  return record.decision === 'rejected' || record.decision === 'reported' ? 'warn' : 'info';
+}
+
+/** A 502 or 504, a 503 of an accepted request, or a response that was cut: not an error that the upstream answered. */
+function isOwnFailure(record: RequestRecord): boolean {
+  if (record.upstreamFailure !== null) return true;
+  return record.status >= 500 && record.upstreamStatus === 0 && record.decision !== 'rejected';
+}
+
+// Built by hand: 1.1 us a line, where the general `log.warn(msg, fields)` takes 3.9 (Node 26).
+function requestTail(r: RequestRecord): string {
+  let tail =
+    `,"route":${jsonString(r.route)},"method":${jsonString(shortened(r.method, 32))}` +
+    `,"path":${jsonString(shownPath(r.path))},"status":${r.status}` +
+    `,"decision":"${r.decision}","reason":"${r.reason}"`;
+  if (r.hint !== null) tail += `,"hint":${jsonString(shortened(r.hint, 512))}`;
+  if (r.secret !== null) tail += `,"secret":${jsonString(r.secret)}`;
+  tail += `,"body_bytes":${r.bodyBytes},"duration_ms":${milliseconds(r.durationMs)}`;
+  if (r.upstreamMs >= 0) tail += `,"upstream_ms":${milliseconds(r.upstreamMs)}`;
+  if (r.upstreamFailure !== null) tail += `,"upstream_failure":"${r.upstreamFailure}"`;
+  tail += `,"client":${jsonString(r.client)}`;
+  if (r.traceId !== null) tail += `,"trace_id":${jsonString(r.traceId)}`;
+  return tail;
+}
+
+/** To the microsecond; a clock's nonsense (NaN) must not break the line. */
+function milliseconds(value: number): number {
+  return Number.isFinite(value) ? Math.round(value * 1000) / 1000 : 0;
+}

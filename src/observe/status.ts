@@ -1,0 +1,100 @@
+// What the status page, /api/status and the advice know of the running proxy: a plain snapshot that app.ts fills.
+// It must never hold a secret's value, a header's value, a query or a body.
+import type { Decision, Reason } from '../core/decision.ts';
+import type { UpstreamFailure } from './record.ts';
+
+export interface RouteStatus {
+  /** As configured; `unmatched` for what no route takes. */
+  readonly path: string;
+  readonly action: 'verify' | 'forward' | 'reject';
+  /** As configured. With `report` and a `reportUntil` that is past, the route enforces. */
+  readonly mode: 'enforce' | 'report';
+  /** Epoch milliseconds. */
+  readonly reportUntil: number | null;
+  /** Null means every method. */
+  readonly methods: readonly string[] | null;
+  /** Ids that can match here, `current.previous` included; empty unless `action` is verify. */
+  readonly secretIds: readonly string[];
+  readonly liveSecrets: number;
+  /** Bytes; null where the route has no limit (forward, reject). */
+  readonly maxBody: number | null;
+  /** Milliseconds; null where the route does not deliver once. */
+  readonly once: number | null;
+}
+
+export type SecretState = 'live' | 'not_yet' | 'expired' | 'unusable';
+
+export interface SecretStatus {
+  readonly id: string;
+  /** Where it is read from, for people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `replaced value of current`. */
+  readonly source: string;
+  readonly state: SecretState;
+  /** What is wrong with it, or worth a warning (a failed reading, a short value); null where nothing is. */
+  readonly problem: string | null;
+  /** Epoch milliseconds. */
+  readonly notBefore: number | null;
+  /** Epoch milliseconds; for a `.previous` value, the end of its overlap. */
+  readonly notAfter: number | null;
+  /** Epoch seconds, as `Metrics.lastMatch` gives it; 0 where it has not matched in this process. */
+  readonly lastMatch: number;
+}
+
+/** A request that was refused, reported, or verified and then failed by the upstream. */
+export interface Refusal {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly route: string;
+  readonly method: string;
+  /** Cut at 256, never a query. */
+  readonly path: string;
+  readonly status: number;
+  readonly decision: Decision;
+  readonly reason: Reason | 'none';
+  readonly upstreamFailure: UpstreamFailure | null;
+  readonly hint: string | null;
+  readonly client: string;
+}
+
+export interface RecentCounts {
+  /** How far back the counts reach. */
+  readonly windowSeconds: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly reported: number;
+  readonly forwarded: number;
+  readonly duplicate: number;
+  /** Requests that the upstream failed, whatever their decision. */
+  readonly upstreamFailures: number;
+  /** The reason of most rejected or reported requests in the window; null where there were none. */
+  readonly topReason: Reason | null;
+}
+
+export interface StatusSnapshot {
+  readonly version: string;
+  readonly nodeVersion: string;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  /** Epoch milliseconds: when this snapshot was taken. */
+  readonly now: number;
+  readonly ready: boolean;
+  /** Why it is not ready, as /readyz tells. */
+  readonly causes: readonly string[];
+  readonly draining: boolean;
+  /** `reachable` is null where nobody has tried of late. */
+  readonly upstream: { readonly url: string; readonly reachable: boolean | null; readonly exposed: boolean };
+  readonly routes: readonly RouteStatus[];
+  readonly secrets: readonly SecretStatus[];
+  readonly config: {
+    /** Null where the environment alone decided. */
+    readonly file: string | null;
+    readonly sha256: string;
+    readonly warnings: readonly string[];
+  };
+  /** Null before the first reload. */
+  readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
+  readonly recent: RecentCounts;
+  /** Newest first. */
+  readonly refusals: readonly Refusal[];
+}
+
+export type StatusSource = () => StatusSnapshot | Promise<StatusSnapshot>;

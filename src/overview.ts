@@ -1,0 +1,106 @@
+// What the running policy looks like from outside: the series that metrics keep, the status page's tables, readiness.
+import type { LoadedConfig } from './config/config.ts';
+import type { OutcomeShape } from './core/decision.ts';
+import { isListed, stateOf } from './core/keyring.ts';
+import { type Route, reports, UNMATCHED } from './core/routes.ts';
+import type { SeriesPlan } from './observe/series-plan.ts';
+import type { RouteStatus, SecretStatus } from './observe/status.ts';
+import { type Policy, routesOf } from './policy.ts';
+import type { SecretMaterial } from './secrets/material.ts';
+
+/** A policy and what it was made of. Replaced whole by a reload. */
+export interface Ruleset {
+  readonly loaded: LoadedConfig;
+  readonly materials: readonly SecretMaterial[];
+  readonly policy: Policy;
+}
+
+function shapeOf(route: Route): OutcomeShape {
+  return {
+    action: route.action,
+    report: route.mode === 'report',
+    once: route.once !== null,
+    unmatched: route.path === UNMATCHED,
+  };
+}
+
+/** The ids of usable secrets that the route may use. */
+function idsOf(ruleset: Ruleset, route: Route): readonly string[] {
+  if (route.action !== 'verify') return [];
+  return ruleset.policy.keyring.listed(route.secrets).map((secret) => secret.id);
+}
+
+/** `now` gives epoch milliseconds. */
+export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
+  const { policy, loaded } = ruleset;
+  const routes = routesOf(loaded.config);
+  return {
+    routes: routes.map((route) => ({
+      label: route.path,
+      shape: shapeOf(route),
+      secrets: idsOf(ruleset, route),
+      reportActive: () => reports(route, now()),
+    })),
+    secrets: ruleset.materials.filter(isSecret).map(({ id, key, notBefore, notAfter }) => ({
+      id,
+      notAfter,
+      live: () => key !== null && stateOf({ notBefore, notAfter }, now()) === 'live',
+    })),
+    configSha256: loaded.sha256,
+    once: routes.some((route) => route.once !== null),
+    checkExposure: policy.config.upstream.checkExposure,
+  };
+}
+
+/** A directory that can't be used is reported among the secrets, but is none. */
+function isSecret(material: SecretMaterial): boolean {
+  return !material.id.includes(' ');
+}
+
+export function routeStatuses(ruleset: Ruleset, at: number): readonly RouteStatus[] {
+  const { keyring } = ruleset.policy;
+  return routesOf(ruleset.loaded.config).map((route) => ({
+    path: route.path,
+    action: route.action,
+    mode: route.mode,
+    reportUntil: route.reportUntil,
+    methods: route.methods,
+    secretIds: idsOf(ruleset, route),
+    liveSecrets: route.action === 'verify' ? keyring.live(route.secrets, at).length : 0,
+    maxBody: route.action === 'verify' ? route.maxBody : null,
+    once: route.once,
+  }));
+}
+
+export function secretStatuses(
+  ruleset: Ruleset,
+  at: number,
+  lastMatch: (id: string) => number,
+): readonly SecretStatus[] {
+  return ruleset.materials.map((material) => ({
+    id: material.id,
+    source: material.source,
+    state: material.key === null ? 'unusable' : stateOf(material, at),
+    problem: material.problem ?? (material.warnings.length > 0 ? material.warnings.join('; ') : null),
+    notBefore: material.notBefore,
+    notAfter: material.notAfter,
+    lastMatch: lastMatch(material.id),
+  }));
+}
+
+/** Enforcing routes that have nothing to verify with: each a cause of not being ready at start, and of 503s. */
+export function routesWithoutSecret(ruleset: Ruleset, at: number): readonly string[] {
+  const { policy, loaded, materials } = ruleset;
+  return routesOf(loaded.config)
+    .filter((route) => route.action === 'verify' && !reports(route, at))
+    .filter((route) => policy.keyring.live(route.secrets, at).length === 0)
+    .map((route) => `${route.path}: no live secret${whyNone(materials, route)}`);
+}
+
+function whyNone(materials: readonly SecretMaterial[], route: Route): string {
+  const broken = materials.filter(
+    ({ id, problem }) => problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
+  );
+  if (broken.length === 0) return materials.length === 0 ? ' (none is configured)' : '';
+  return ` (${broken.map(({ id, problem }) => `${id}: ${problem}`).join('; ')})`;
+}

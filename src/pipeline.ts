@@ -1,0 +1,180 @@
+// THE LIFE OF A REQUEST, read this first: gate -> route -> signature's form -> body -> verdict -> forward | refuse.
+// It is recorded once, at its end (http/server.ts). Every way to the upstream leads through a permit.
+
+import type { Reason } from './core/decision.ts';
+import { refusedByGate, refusedNames } from './core/gate.ts';
+import { declaredLength, type Head, hasBody } from './core/head.ts';
+import { endToEnd } from './core/headers.ts';
+import type { Secret } from './core/keyring.ts';
+import { judge, type Permit, permitForward, permitReported } from './core/permit.ts';
+import { type Route, reports } from './core/routes.ts';
+import { readSignature } from './core/signature.ts';
+import { createDiagnosis } from './diagnosis.ts';
+import { BodyReader, type BodyResult } from './http/body.ts';
+import type { ByteBudget } from './http/budget.ts';
+import { clientOf, withForwarded } from './http/client-address.ts';
+import type { Exchange } from './http/exchange.ts';
+import { Forward } from './http/forward.ts';
+import type { Lingering } from './http/linger.ts';
+import { answer, refusal } from './http/respond.ts';
+import type { Upstream } from './http/upstream.ts';
+import type { Policy } from './policy.ts';
+
+export interface Services {
+  /** The policy at this moment; a request asks once. */
+  readonly policy: () => Policy;
+  readonly upstream: Upstream;
+  readonly budget: ByteBudget;
+  readonly lingering: Lingering;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  /** An interim response went through on a route. */
+  readonly onInformation: (route: string) => void;
+}
+
+export type Pipeline = (exchange: Exchange) => void;
+
+/** What the steps after the route share. */
+interface Claim {
+  readonly exchange: Exchange;
+  readonly policy: Policy;
+  readonly route: Route;
+  /** Epoch milliseconds at the head's arrival: modes and validities are judged by this moment. */
+  readonly at: number;
+}
+
+export function createPipeline(services: Services): Pipeline {
+  const { upstream, budget, lingering, now } = services;
+  const diagnose = createDiagnosis(now);
+
+  function begin(exchange: Exchange): void {
+    const policy = services.policy();
+    const { head } = exchange;
+    const at = now();
+    exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
+    if (refusedByGate(head) !== null) return refuse(exchange, 'bad_request');
+    const route = policy.routes.claim(exchange.path, at);
+    if (head.rerouting !== null && refusedNames(head, route.allowHeaders) !== null)
+      return refuse(exchange, 'bad_request');
+    exchange.route = route.path;
+    const claim: Claim = { exchange, policy, route, at };
+    switch (route.action) {
+      case 'reject':
+        return refuse(exchange, 'route_rejected');
+      case 'forward':
+        return forwardUnread(claim);
+      case 'verify':
+        return verify(claim);
+      default:
+        route.action satisfies never;
+    }
+  }
+
+  function forwardUnread(claim: Claim): void {
+    const { exchange, route } = claim;
+    if (!allows(route, exchange.method)) return refuse(exchange, 'method_not_allowed', route.methods);
+    const permit = permitForward(route);
+    if (permit !== null) forward(claim, permit);
+  }
+
+  /** What can be refused without the body is, before a byte of it is read. */
+  function verify(claim: Claim): void {
+    const { exchange, policy, route, at } = claim;
+    const live = policy.keyring.live(route.secrets, at);
+    const form = readForm(exchange.head);
+    const early = allows(route, exchange.method)
+      ? live.length === 0
+        ? 'no_live_secret'
+        : form.reason
+      : 'method_not_allowed';
+    if (early !== null) {
+      if (exchange.head.signatures === 1 && early === form.reason) exchange.hint = diagnose.form(exchange.head.signature);
+      return refuseOrReport(claim, early, null);
+    }
+    const declared = declaredLength(exchange.head);
+    if (declared !== null && declared > route.maxBody) return refuse(exchange, 'body_too_large');
+    readBody(claim, declared, (result) => {
+      if ('failure' in result) refuse(exchange, result.failure);
+      else decide(claim, { live, digest: form.digest, body: result.body });
+    });
+  }
+
+  function readBody({ exchange, policy, route }: Claim, declared: number | null, done: (r: BodyResult) => void): void {
+    if (!hasBody(exchange.head)) {
+      exchange.request.resume();
+      return done({ body: EMPTY });
+    }
+    const monotonic = () => performance.now();
+    const deadline = exchange.startedAt + policy.config.limits.bodyTimeout;
+    const options = { maxBody: route.maxBody, declared, deadline, now: monotonic };
+    const reader = new BodyReader(exchange.request, budget, options, (result) => {
+      exchange.onClose(null);
+      exchange.bodyBytes = reader.received;
+      done(result);
+    });
+    exchange.body = reader;
+    exchange.onClose(() => reader.fail('client_closed'));
+    if (exchange.awaitsContinue) {
+      exchange.awaitsContinue = false;
+      exchange.response.writeContinue();
+    }
+    reader.start();
+  }
+
+  function decide(claim: Claim, read: { live: readonly Secret[]; digest: string; body: Buffer }): void {
+    const { exchange, policy, route } = claim;
+    const started = performance.now();
+    const verdict = judge({ route, keyring: policy.keyring, ...read });
+    exchange.verifyMs = performance.now() - started;
+    if ('permit' in verdict) return forward(claim, verdict.permit);
+    exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
+    refuseOrReport(claim, verdict.refused, read.body);
+  }
+
+  function refuseOrReport(claim: Claim, reason: Reason, body: Buffer | null): void {
+    const { route, exchange } = claim;
+    const permit = permitReported(route, reports(route, claim.at), { reason, body });
+    if (permit !== null) forward(claim, permit);
+    else refuse(exchange, reason, route.methods);
+  }
+
+  function forward({ exchange, route, policy }: Claim, permit: Permit): void {
+    exchange.decision = permit.decision;
+    exchange.reason = permit.reason;
+    exchange.secret = permit.secret;
+    const { upstream: settings } = policy.config;
+    const lines = endToEnd(exchange.request.rawHeaders);
+    new Forward(permit, exchange, upstream, {
+      headers: settings.forwardedHeaders === 'none' ? lines : withForwarded(lines, exchange),
+      responseTimeout: route.responseTimeout ?? settings.responseTimeout,
+      idleTimeout: route.idleTimeout ?? settings.idleTimeout,
+      lingering,
+      onInformation: () => services.onInformation(exchange.route),
+    }).start();
+  }
+
+  function refuse(exchange: Exchange, reason: Reason, allow: readonly string[] | null = null): void {
+    exchange.decision = 'rejected';
+    exchange.reason = reason;
+    exchange.body?.release();
+    if (reason !== 'client_closed') answer(exchange, refusal(reason, allow), lingering);
+  }
+
+  return begin;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function allows(route: Route, method: string): boolean {
+  return route.methods === null || route.methods.includes(method);
+}
+
+type Form = { readonly reason: null; readonly digest: string } | { readonly reason: Reason; readonly digest: '' };
+
+/** The signature's form, without a look at the body: exactly one field line, no look-alike, exactly two tokens. */
+function readForm(head: Head): Form {
+  if (head.signatures > 1 || head.lookAlikes > 0) return { reason: 'multiple_signatures', digest: '' };
+  if (head.signatures === 0) return { reason: 'missing_signature', digest: '' };
+  const form = readSignature(head.signature);
+  return form.kind === 'ok' ? { reason: null, digest: form.digest } : { reason: form.reason, digest: '' };
+}

@@ -1,0 +1,58 @@
+// A policy: routes, secrets and limits, built whole from config and secrets, frozen, and swapped in one step by a reload.
+// A request keeps the policy that it began with.
+import { BlockList, isIPv4 } from 'node:net';
+import type { Config, RouteConfig } from './config/config.ts';
+import { Keyring, type Secret } from './core/keyring.ts';
+import { type Route, RouteTable, UNMATCHED } from './core/routes.ts';
+
+export interface Policy {
+  readonly config: Config;
+  readonly routes: RouteTable;
+  readonly keyring: Keyring;
+  /** True for an address whose X-Forwarded-For may name the client. */
+  readonly trusts: (address: string) => boolean;
+}
+
+/** What `unmatched` means, as a route: verify takes POST alone. */
+export function unmatchedRoute(config: Config): Route {
+  return {
+    path: UNMATCHED,
+    action: config.unmatched,
+    methods: config.unmatched === 'verify' ? ['POST'] : null,
+    secrets: null,
+    mode: 'enforce',
+    reportUntil: null,
+    maxBody: config.limits.maxBody,
+    once: null,
+    upgrade: [],
+    allowHeaders: [],
+    responseTimeout: null,
+    idleTimeout: null,
+  };
+}
+
+/** Every route of a config, `unmatched` last. */
+export function routesOf(config: Config): readonly Route[] {
+  return [...config.routes.map((route: RouteConfig): Route => route), unmatchedRoute(config)];
+}
+
+export function buildPolicy(config: Config, secrets: readonly Secret[]): Policy {
+  return Object.freeze({
+    config,
+    routes: new RouteTable(config.routes, unmatchedRoute(config)),
+    keyring: new Keyring(secrets),
+    trusts: trustedBy(config.listen.trustedProxies),
+  });
+}
+
+function trustedBy(ranges: readonly string[]): (address: string) => boolean {
+  if (ranges.length === 0) return () => false;
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [address = '', prefix] = range.split('/');
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return (address) => list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+}

@@ -1,0 +1,159 @@
+// Lines, chunks, trailers and versions: the grammar of RFC 9112 to the letter.
+import { get, refused, request, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
+
+const chunked = (body: string, lines: readonly string[] = []) =>
+  signedAbc(['Transfer-Encoding: chunked', ...lines], body);
+
+const LINES: readonly WireCase[] = [
+  refused('bare LF after the request line', signed('abc').replace('HTTP/1.1\r\n', 'HTTP/1.1\n')),
+  refused('bare LF after a header', signed('abc').replace('Host: a\r\n', 'Host: a\n')),
+  refused('bare LF throughout', signed('abc').replaceAll('\r\n', '\n')),
+  refused('bare LF before the body', signed('abc').replace('\r\n\r\nabc', '\r\n\nabc')),
+  refused('bare CR within a value', get('/open', ['X-A: b\rX-B: c'])),
+  refused('bare CR for a line end', signed('abc').replace('Host: a\r\n', 'Host: a\r')),
+  refused('CR CR LF for a line end', signed('abc').replace('Host: a\r\n', 'Host: a\r\r\n')),
+  refused('a folded line', get('/open', ['X-A: b', ' c'])),
+  refused('a line folded by a tab', get('/open', ['X-A: b', '\tc'])),
+  refused('a folded signature', signed('abc').replace('SHA256:', '\r\n SHA256:')),
+  refused('white space before the first header', `GET /open HTTP/1.1\r\n Host: a\r\n\r\n`),
+  refused('a header without a colon', get('/open', ['X-A'])),
+  refused('a header without a name', get('/open', [': b'])),
+  refused('a space before a colon', get('/open', ['X-A : b'])),
+  refused('a space within a name', get('/open', ['X A: b'])),
+  refused('a NUL in a name', get('/open', ['X\0A: b'])),
+  refused('a NUL in a value', get('/open', ['X-A: b\0c'])),
+  refused('a control byte in a value', get('/open', ['X-A: b\x01c'])),
+  refused('DEL in a value', get('/open', ['X-A: b\x7fc'])),
+  refused('a name beyond ASCII', get('/open', ['X-\xe9: b'])),
+  row('empty lines before the request', `\r\n\r\n${signed('abc')}`, { status: [200], upstream: ['POST /notify abc'] }),
+  row('white space around a value', get('/open', ['X-A: \t b c \t ']), {
+    status: [200],
+    upstream: ['GET /open'],
+    lines: ['host: a', 'X-A: b c'],
+  }),
+];
+
+const CHUNKS: readonly WireCase[] = [
+  ...[
+    ['a letter beyond hexadecimal', 'g\r\nabc\r\n0\r\n\r\n'],
+    ['0x before it', '0x3\r\nabc\r\n0\r\n\r\n'],
+    ['a plus sign', '+3\r\nabc\r\n0\r\n\r\n'],
+    ['a minus sign', '-3\r\nabc\r\n0\r\n\r\n'],
+    ['a space before it', ' 3\r\nabc\r\n0\r\n\r\n'],
+    ['a space after it', '3 \r\nabc\r\n0\r\n\r\n'],
+    ['a tab after it', '3\t\r\nabc\r\n0\r\n\r\n'],
+    ['nothing', '\r\nabc\r\n0\r\n\r\n'],
+    ['more than 64 bits', '10000000000000003\r\nabc\r\n0\r\n\r\n'],
+    ['a bare LF after it', '3\nabc\r\n0\r\n\r\n'],
+    ['a bare CR after it', '3\rabc\r\n0\r\n\r\n'],
+  ].map(([name, body]) => refused(`a chunk size: ${name}`, chunked(body ?? ''))),
+  refused('a chunk longer than its size', chunked('2\r\nabc\r\n0\r\n\r\n')),
+  refused('a chunk that ends in a bare LF', chunked('3\r\nabc\n0\r\n\r\n')),
+  refused('a chunk that ends in anything', chunked('3\r\nabcXX0\r\n\r\n')),
+  refused('a bare LF in a chunk extension', chunked('3;a\nb\r\nabc\r\n0\r\n\r\n')),
+  refused('a CRLF in a quoted chunk extension', chunked('3;a="\r\nb"\r\nabc\r\n0\r\n\r\n')),
+  row('a chunk extension is dropped', chunked('3;a=b;c="d"\r\nabc\r\n0;e\r\n\r\n'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+    lines: ['host: a', signatureLine('abc'), 'content-length: 3'],
+  }),
+  row('zeros before a chunk size', chunked('003\r\nabc\r\n000\r\n\r\n'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+  }),
+  row('many chunks', chunked('1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+  }),
+  row(
+    'an extension on an open route',
+    request(['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], '3;x=y\r\nabc\r\n0\r\n\r\n'),
+    {
+      status: [200],
+      upstream: ['POST /open abc'],
+    },
+  ),
+];
+
+const noSignature = (trailers: string) =>
+  request(['POST /notify HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'], `3\r\nabc\r\n0\r\n${trailers}\r\n\r\n`);
+
+const TRAILERS: readonly WireCase[] = [
+  row('a signature in the trailers alone', noSignature(signatureLine('abc')), { status: [401], upstream: [] }),
+  row(
+    'a signature in announced trailers',
+    noSignature(signatureLine('abc')).replace('Host: a', 'Host: a\r\nTrailer: Entrupy-Signature'),
+    {
+      status: [401],
+      upstream: [],
+    },
+  ),
+  row('trailers are dropped', chunked('3\r\nabc\r\n0\r\nX-Trailer: 1\r\nHost: b\r\n\r\n', ['Trailer: X-Trailer']), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+    lines: ['host: a', signatureLine('abc'), 'content-length: 3'],
+  }),
+  row(
+    'a wrong signature in the trailers is not read',
+    chunked('3\r\nabc\r\n0\r\nEntrupy-Signature: SHA256:x\r\n\r\n'),
+    {
+      status: [200],
+      upstream: ['POST /notify abc'],
+    },
+  ),
+  row(
+    'trailers on an open route are dropped',
+    request(
+      ['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
+      '3\r\nabc\r\n0\r\nX-Original-URL: /notify\r\n\r\n',
+    ),
+    {
+      status: [200],
+      upstream: ['POST /open abc'],
+      lines: ['host: a', 'transfer-encoding: chunked'],
+    },
+  ),
+  refused('Content-Length in the trailers', chunked('3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n')),
+  refused('a trailer without a colon', chunked('3\r\nabc\r\n0\r\nx\r\n\r\n')),
+  refused('a folded trailer', chunked('3\r\nabc\r\n0\r\nX-A: b\r\n c\r\n\r\n')),
+];
+
+const line = (first: string) => request([first, 'Host: a', signatureLine(''), 'Content-Length: 0']);
+
+const VERSIONS: readonly WireCase[] = [
+  ...[
+    'HTTP/2.0',
+    'HTTP/1.2',
+    'HTTP/0.9',
+    'HTTP/3.0',
+    'HTTP/11',
+    'HTTP/1.',
+    'HTTP/1',
+    'HTTP/01.1',
+    'HTTP/1.10',
+    'HTTP/1.1 x',
+    'http/1.1',
+    'ICE/1.0',
+    'RTSP/1.0',
+    'HTTPS/1.1',
+  ].map((version) => refused(`version: ${version}`, line(`POST /notify ${version}`))),
+  refused('no version', 'GET /open\r\n\r\n'),
+  refused('no version, with headers', 'GET /open\r\nHost: a\r\n\r\n'),
+  refused('the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  refused('a TLS handshake', '\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03'),
+  refused('a tab before the target', 'GET\t/open HTTP/1.1\r\nHost: a\r\n\r\n'),
+  refused('a tab before the version', 'GET /open\tHTTP/1.1\r\nHost: a\r\n\r\n'),
+  row('HTTP/1.0 with a signature', signed('abc').replace('HTTP/1.1', 'HTTP/1.0'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+    closes: true,
+  }),
+  row('HTTP/1.0 without one', request(['POST /notify HTTP/1.0', 'Host: a', 'Content-Length: 3'], 'abc'), {
+    status: [401],
+    upstream: [],
+    closes: true,
+  }),
+  refused('HTTP/1.0 without Host', 'GET /open HTTP/1.0\r\n\r\n'),
+];
+
+export const FRAMING: readonly WireCase[] = [...LINES, ...CHUNKS, ...TRAILERS, ...VERSIONS];

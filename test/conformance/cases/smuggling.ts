@@ -1,0 +1,187 @@
+// Two servers, two readings of where a body ends: whatever makes them differ is refused, or is spelt anew so that it
+// cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
+import { forged, get, refused, request, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
+
+const ATTACK = forged('forged');
+const openPost = (framing: readonly string[], body: string) =>
+  request(['POST /open HTTP/1.1', 'Host: a', ...framing], body);
+
+/** Spellings of Transfer-Encoding that some server takes for chunked and another one does not. */
+const CODINGS: readonly (readonly [string, readonly string[]])[] = [
+  ['chunked twice in one line', ['Transfer-Encoding: chunked, chunked']],
+  ['chunked twice in two lines', ['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked']],
+  ['identity, then chunked', ['Transfer-Encoding: identity', 'Transfer-Encoding: chunked']],
+  ['chunked, then identity', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity']],
+  ['gzip, chunked', ['Transfer-Encoding: gzip, chunked']],
+  ['chunked, gzip', ['Transfer-Encoding: chunked, gzip']],
+  ['identity alone', ['Transfer-Encoding: identity']],
+  ['gzip alone', ['Transfer-Encoding: gzip']],
+  ['xchunked', ['Transfer-Encoding: xchunked']],
+  ['chunkedx', ['Transfer-Encoding: chunkedx']],
+  ['a comma before', ['Transfer-Encoding: ,chunked']],
+  ['a comma after', ['Transfer-Encoding: chunked,']],
+  ['a parameter', ['Transfer-Encoding: chunked;q=1']],
+  ['quoted', ['Transfer-Encoding: "chunked"']],
+  ['empty', ['Transfer-Encoding:']],
+  ['a vertical tab before', ['Transfer-Encoding: \x0bchunked']],
+  ['a NUL after', ['Transfer-Encoding: chunked\0']],
+  ['a no-break space before', ['Transfer-Encoding: \xa0chunked']],
+  ['a space before the colon', ['Transfer-Encoding : chunked']],
+  ['a tab before the colon', ['Transfer-Encoding\t: chunked']],
+  ['folded onto the next line', ['Transfer-Encoding:', ' chunked']],
+  ['an underscore in its name', ['Transfer_Encoding: chunked']],
+  ['a folded line before', ['X-A: b', ' Transfer-Encoding: chunked']],
+];
+
+const LENGTHS: readonly (readonly [string, readonly string[]])[] = [
+  ['a zero before', ['Content-Length: 03']],
+  ['octal for eight', ['Content-Length: 010']],
+  ['a plus sign', ['Content-Length: +3']],
+  ['a minus sign', ['Content-Length: -3']],
+  ['hexadecimal', ['Content-Length: 0x3']],
+  ['an exponent', ['Content-Length: 3e0']],
+  ['a fraction', ['Content-Length: 3.0']],
+  ['empty', ['Content-Length:']],
+  ['a word', ['Content-Length: three']],
+  ['quoted', ['Content-Length: "3"']],
+  ['a list of equal ones', ['Content-Length: 3, 3']],
+  ['a list of different ones', ['Content-Length: 3, 5']],
+  ['a space within', ['Content-Length: 3 3']],
+  ['a semicolon after', ['Content-Length: 3;']],
+  ['two equal lines', ['Content-Length: 3', 'Content-Length: 3']],
+  ['two different lines', ['Content-Length: 3', 'Content-Length: 0']],
+  ['two lines, far apart in case', ['CONTENT-LENGTH: 3', 'X-A: b', 'content-length: 44']],
+  ['more than 64 bits', ['Content-Length: 18446744073709551619']],
+  ['more than a number holds exactly', ['Content-Length: 9007199254740993']],
+  ['a space before the colon', ['Content-Length : 3']],
+  ['folded onto the next line', ['Content-Length:', ' 3']],
+  ['an underscore in its name', ['Content_Length: 3']],
+];
+
+const BOTH: readonly WireCase[] = [
+  refused(
+    'CL.TE',
+    openPost([`Content-Length: ${5 + ATTACK.length}`, 'Transfer-Encoding: chunked'], `0\r\n\r\n${ATTACK}`),
+  ),
+  refused(
+    'CL.TE, the length last',
+    openPost(['Transfer-Encoding: chunked', 'Content-Length: 5'], `0\r\n\r\n${ATTACK}`),
+  ),
+  refused('TE.CL', openPost(['Content-Length: 4', 'Transfer-Encoding: chunked'], `6b\r\n${ATTACK}\r\n0\r\n\r\n`)),
+  refused('CL.TE, signed', signedAbc(['Content-Length: 3', 'Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n')),
+  refused('CL and an odd TE', signedAbc(['Content-Length: 3', 'Transfer-Encoding: identity'], 'abc')),
+  refused(
+    'CL.0: two lengths, the second none',
+    openPost([`Content-Length: ${ATTACK.length}`, 'Content-Length: 0'], ATTACK),
+  ),
+  refused(
+    'TE on HTTP/1.0',
+    request(['POST /open HTTP/1.0', 'Host: a', 'Transfer-Encoding: chunked'], `0\r\n\r\n${ATTACK}`),
+  ),
+];
+
+/** What is one request for each server: the payload stays a payload. */
+const WHOLE: readonly WireCase[] = [
+  row('a signed body that holds a request', signed(ATTACK), { status: [200], upstream: [`POST /notify ${ATTACK}`] }),
+  row('an open body that holds a request', openPost([`Content-Length: ${ATTACK.length}`], ATTACK), {
+    status: [200],
+    upstream: [`POST /open ${ATTACK}`],
+  }),
+  row('an open GET whose body holds a request', get('/open', [`Content-Length: ${ATTACK.length}`]) + ATTACK, {
+    status: [200],
+    upstream: [`GET /open ${ATTACK}`],
+  }),
+  ...['DELETE', 'OPTIONS', 'GET', 'PATCH'].map((method) => {
+    const head = [`${method} /open HTTP/1.1`, 'Host: a', 'Transfer-Encoding: chunked'];
+    const send = request(head, `${ATTACK.length.toString(16)}\r\n${ATTACK}\r\n0\r\n\r\n`);
+    return row(`an open ${method} in chunks that hold a request`, send, {
+      status: [200],
+      upstream: [`${method} /open ${ATTACK}`],
+    });
+  }),
+  row(
+    'an open HEAD whose body holds a request',
+    request(['HEAD /open HTTP/1.1', 'Host: a', `Content-Length: ${ATTACK.length}`], ATTACK),
+    {
+      status: [200],
+      upstream: [`HEAD /open ${ATTACK}`],
+      head: true,
+    },
+  ),
+  row(
+    'a length that swallows the next request',
+    signed('abc').replace('Content-Length: 3', `Content-Length: ${3 + ATTACK.length}`) + ATTACK,
+    {
+      status: [401],
+      upstream: [],
+    },
+  ),
+  row('chunked in mixed case', signedAbc(['Transfer-Encoding: ChUnKeD'], '3\r\nabc\r\n0\r\n\r\n'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+    lines: ['host: a', signatureLine('abc'), 'content-length: 3'],
+  }),
+  row('chunked after a tab', signedAbc(['Transfer-Encoding:\tchunked'], '3\r\nabc\r\n0\r\n\r\n'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+  }),
+  row('a length between spaces', signedAbc(['Content-Length:  3 \t'], 'abc'), {
+    status: [200],
+    upstream: ['POST /notify abc'],
+  }),
+];
+
+const PIPELINED: readonly WireCase[] = [
+  row('a signed request, then a forged one', signed('abc') + ATTACK, {
+    status: [200, 401],
+    upstream: ['POST /notify abc'],
+  }),
+  row('an open request, then a forged one', get('/open') + ATTACK, { status: [200, 401], upstream: ['GET /open'] }),
+  row('an open request without a length, then what would be its body', `${openPost([], '')}${ATTACK}`, {
+    status: [200, 401],
+    upstream: ['POST /open'],
+  }),
+  row('two open requests', get('/open') + get('/open/b'), {
+    status: [200, 200],
+    upstream: ['GET /open', 'GET /open/b'],
+  }),
+  row('two signed requests of different bodies', signed('abc') + signed('defg'), {
+    status: [200, 200],
+    upstream: ['POST /notify abc', 'POST /notify defg'],
+  }),
+  row('a signed request, then its signature on another body', signed('abc') + signed('abc').replace(/abc$/, 'abd'), {
+    status: [200, 401],
+    upstream: ['POST /notify abc'],
+  }),
+  row('a length one too short', signed('abcd').replace('Length: 4', 'Length: 3') + ATTACK, {
+    status: [401, 400],
+    upstream: [],
+    closes: true,
+  }),
+  row(
+    'signed chunks, then a forged request',
+    signedAbc(['Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n') + ATTACK,
+    {
+      status: [200, 401],
+      upstream: ['POST /notify abc'],
+    },
+  ),
+  row('a signed request, then garbage', `${signed('abc')}\x16\x03\x01\x02`, {
+    status: [200, 400],
+    upstream: ['POST /notify abc'],
+    closes: true,
+  }),
+  row('a request after Connection: close', `${get('/open', ['Connection: close'])}${get('/open/b')}`, {
+    status: [200],
+    upstream: ['GET /open'],
+    closes: true,
+  }),
+];
+
+export const SMUGGLING: readonly WireCase[] = [
+  ...BOTH,
+  ...CODINGS.map(([name, lines]) => refused(`TE.TE: ${name}`, openPost(lines, `0\r\n\r\n${ATTACK}`))),
+  ...LENGTHS.map(([name, lines]) => refused(`a length: ${name}`, signedAbc(lines, 'abc'))),
+  ...WHOLE,
+  ...PIPELINED,
+];

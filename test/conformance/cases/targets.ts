@@ -1,0 +1,182 @@
+// Targets: what the gate refuses, what could be read as a verified route, and what must go on working. The long list of
+// spellings, tried on real servers, is elsewhere; these are the ones that each rule stands on.
+import { forged, get, refused, request, row, type WireCase } from '../wire-case.ts';
+
+const IN_PATH: readonly (readonly [string, string])[] = [
+  ['a fragment', '/open#x'],
+  ['a backslash', '/open\\x'],
+  ['a double quote', '/open/"'],
+  ['less than', '/open/<'],
+  ['greater than', '/open/>'],
+  ['a circumflex', '/open/^'],
+  ['a backtick', '/open/`'],
+  ['an opening brace', '/open/{'],
+  ['a bar', '/open/|'],
+  ['a closing brace', '/open/}'],
+  ['raw non-ASCII', '/open/\xc3\xa9'],
+  ['a control byte', '/open/\x01'],
+  ['NUL', '/open/\0'],
+  ['DEL', '/open/\x7f'],
+  ['a tab', '/open/\t'],
+  ['a vertical tab', '/open\x0b'],
+  ['a lone percent sign', '/open/%'],
+  ['half an escape', '/open/%4'],
+  ['an escape beyond hexadecimal', '/open/%zz'],
+  ['an escape of IIS', '/%u006eotify'],
+  ['an encoded NUL', '/open/%00'],
+  ['an encoded LF', '/notify%0a'],
+  ['an encoded unit separator', '/open/%1F'],
+  ['an encoded DEL', '/open/%7f'],
+  ['absolute-form', 'http://a/open'],
+  ['absolute-form of another host', 'http://b/notify'],
+  ['absolute-form without a path', 'http://a'],
+  ['another scheme', 'file:///notify'],
+  ['authority-form', 'a:80'],
+  ['no slash', 'open'],
+  ['an asterisk', '*'],
+  ['a query alone', '?x'],
+  ['a fragment in the query', '/open?x#y'],
+  ['raw non-ASCII in the query', '/open?q=\xe9'],
+  ['a control byte in the query', '/open?q=\x02'],
+  ['DEL in the query', '/open?q=\x7f'],
+  ['a space in the query', '/open?q=a b'],
+];
+
+/** Spellings that some server takes for `/notify`. */
+const READ_AS_NOTIFY = [
+  '/notify/',
+  '//notify',
+  '///notify',
+  '/./notify',
+  '/x/../notify',
+  '/%2e/notify',
+  '/x/%2e%2e/notify',
+  '/x/.%2E/notify',
+  '/notify/.',
+  '/notify/x/..',
+  '/%6eotify',
+  '/%6Eotif%79',
+  '/%256eotify',
+  '/%25256eotify',
+  '/NOTIFY',
+  '/Notify',
+  '/notify;a=b',
+  '/notify;',
+  '/;a/notify',
+  '/x/..;/notify',
+  '/.;/notify',
+  '/%2fnotify',
+  '/x/..%2fnotify',
+  '/x%2f..%2fnotify',
+  '/%5cnotify',
+  '/x%5c..%5cnotify',
+  '/notify%20',
+  '/notify.',
+  '/notify.json',
+  '/notify:x',
+  '/notify%3fx',
+  '/notify%23x',
+  '/notify%3bx',
+  '/notify/x',
+  '/index.php/notify',
+  '/index.php/%6eotify',
+  '/%ef%bd%8eotify',
+  '/notify?',
+  '/notify?x=/open',
+  '//x/notify',
+  '/x//notify',
+  '/open%2f..%2fnotify',
+  '/c/..%5cnotify',
+  '/notify,x',
+  '/notify~',
+  '/notify!',
+];
+
+const OPEN_TARGETS = [
+  '/',
+  '/shop/cart;jsessionid=1',
+  '/files/a%2Fb',
+  '/a//b',
+  '/app/users/',
+  '/x?q={a|b}',
+  '/x?p=100%',
+  '/x?q="<>\\^`',
+  '/x?q=%00%0a',
+  '/x?a?b',
+  '/x?/notify',
+  '/x?../notify',
+  '/notifyx',
+  '/notify-x',
+  '/my/notify',
+  '/%C3%A9',
+  '/x?rest_route=/notify',
+  "/a,b:c@d!$&'()*+=",
+];
+
+const METHODS: readonly WireCase[] = [
+  ...['GET', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'PROPFIND'].map((method) =>
+    row(`${method} on a verified route`, request([`${method} /notify HTTP/1.1`, 'Host: a']), {
+      status: [405],
+      upstream: [],
+    }),
+  ),
+  row('HEAD on a verified route', request(['HEAD /notify HTTP/1.1', 'Host: a']), {
+    status: [405],
+    upstream: [],
+    head: true,
+  }),
+  ...['PUT', 'DELETE', 'OPTIONS', 'PATCH', 'PROPFIND', 'PURGE', 'M-SEARCH', 'REPORT'].map((method) =>
+    row(`${method} on an open route`, request([`${method} /open HTTP/1.1`, 'Host: a', 'Content-Length: 0']), {
+      status: [200],
+      upstream: [`${method} /open`],
+    }),
+  ),
+  ...['post', 'Post', 'FOO', 'POSTX', 'PO ST', '', '"POST"', 'POST\0'].map((method) =>
+    refused(
+      `method: ${JSON.stringify(method)}`,
+      request([`${method} /notify HTTP/1.1`, 'Host: a', 'Content-Length: 0']),
+    ),
+  ),
+  refused('CONNECT to an authority', request(['CONNECT a:80 HTTP/1.1', 'Host: a:80'])),
+  refused('CONNECT to a path', request(['CONNECT /notify HTTP/1.1', 'Host: a'])),
+  refused('OPTIONS *', request(['OPTIONS * HTTP/1.1', 'Host: a'])),
+];
+
+const ROUTING: readonly WireCase[] = [
+  row('a rejected route', get('/gone'), { status: [404], upstream: [] }),
+  row('a rejected route, spelt otherwise', get('/x/../%67one'), { on: 'open', status: [404], upstream: [] }),
+  row('a target that could be a verified and a rejected route', forged('x', { target: '/gone/..;/notify' }), {
+    status: [404],
+    upstream: [],
+  }),
+  row('unmatched: reject', get('/nothing'), { on: 'closed', status: [404], upstream: [] }),
+  row('unmatched: verify, unsigned', forged('x', { target: '/nothing' }), { status: [401], upstream: [] }),
+  row('unmatched: verify, another method', get('/nothing'), { status: [405], upstream: [] }),
+  row('out of a forward wildcard', forged('x', { target: '/open/../secret' }), { status: [401], upstream: [] }),
+  row('out of a forward wildcard, encoded', forged('x', { target: '/open/%2e%2e%2fsecret' }), {
+    status: [401],
+    upstream: [],
+  }),
+  row('below a verified wildcard', forged('x', { target: '/admin/a/b' }), { on: 'open', status: [401], upstream: [] }),
+  row('the stem of a verified wildcard', forged('x', { target: '/admin' }), {
+    on: 'open',
+    status: [401],
+    upstream: [],
+  }),
+  row('an exact route does not take what is below', forged('x', { target: '/open/notify' }), {
+    status: [200],
+    upstream: ['POST /open/notify x'],
+  }),
+];
+
+export const TARGETS: readonly WireCase[] = [
+  ...IN_PATH.map(([name, target]) => refused(`target: ${name}`, get(target), 'open')),
+  ...READ_AS_NOTIFY.map((target) =>
+    row(`unsigned, read as /notify: ${target}`, forged('x', { target }), { on: 'open', status: [401], upstream: [] }),
+  ),
+  ...OPEN_TARGETS.map((target) =>
+    row(`open: ${target}`, get(target), { on: 'open', status: [200], upstream: [`GET ${target}`] }),
+  ),
+  ...METHODS,
+  ...ROUTING,
+];

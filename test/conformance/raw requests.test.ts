@@ -1,0 +1,120 @@
+// Plays each row of the tables on a bare socket and looks at both ends: what the client got, and what a deliberately
+// lenient upstream took for a request. One proxy a configuration; the rows follow each other on it.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient, type RawClient } from '../support/raw-client.ts';
+import { type RawResponse, values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+import { FRAMING } from './cases/framing.ts';
+import { HEADERS } from './cases/headers.ts';
+import { LIMITS } from './cases/limits.ts';
+import { SMUGGLING } from './cases/smuggling.ts';
+import { TARGETS } from './cases/targets.ts';
+import { get, SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
+
+const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...LIMITS];
+
+/** The whole body of each refusal, by its status. */
+const REFUSALS: Readonly<Record<number, readonly string[]>> = {
+  400: ['{"error":"bad_request"}'],
+  401: ['{"error":"unauthorized"}'],
+  404: ['{"error":"route_rejected"}'],
+  405: ['{"error":"method_not_allowed"}'],
+  408: ['{"error":"header_timeout"}', '{"error":"body_timeout"}'],
+  413: ['{"error":"body_too_large"}'],
+  431: ['{"error":"header_too_large"}'],
+};
+
+describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (variant) => {
+  const cases = CASES.filter(({ on }) => on === variant);
+  const expected: string[] = [];
+  let upstream: LenientUpstream;
+  let proxy: RunningProxy;
+  beforeAll(async () => {
+    upstream = await startLenientUpstream();
+    const config = { upstream: { url: upstream.url, keepAlive: '30s' }, ...VARIANTS[variant] };
+    proxy = await startProxy({ config, secrets: { current: SECRET } });
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await upstream?.close();
+  });
+
+  test.each(cases)('$name', async (row) => {
+    const before = upstream.seen.length;
+    const client = await openClient({ port: proxy.port });
+    try {
+      await client.send(row.send);
+      const responses = await readResponses(client, row);
+      expect(responses.map(({ status }) => status)).toEqual(row.status);
+      responses.forEach((response, index) => {
+        checkRefusal(response, row.head === true && index === 0);
+      });
+      const informational = responses[0]?.informational.map(({ status }) => status);
+      expect(informational).toEqual(row.informational ?? []);
+      await checkEnd(client, row);
+    } finally {
+      client.destroy();
+      expected.push(...row.upstream);
+    }
+    const seen = upstream.seen.slice(before);
+    expect(upstream.list().slice(before)).toEqual(row.upstream);
+    if (row.lines !== undefined) {
+      expect(seen[0]?.lines.filter((line) => !line.startsWith('connection:'))).toEqual(row.lines);
+    }
+  });
+
+  test('nothing else ever arrived upstream, not even a byte, and the process lives', async () => {
+    const { code } = await proxy.stop();
+    expect(code).toBe(0);
+    expect(upstream.list()).toEqual(expected);
+    expect(upstream.leftovers()).toEqual([]);
+  });
+
+  test('no unsigned byte became a request on the verified route', () => {
+    if (variant === 'report') return;
+    const deliveries = upstream.seen.filter(({ target }) => target === '/notify');
+    for (const { lines, body } of deliveries) {
+      expect(values(lines, 'entrupy-signature')).toEqual([sign(SECRET, body)]);
+    }
+  });
+});
+
+test('the tables hold at least 150 requests, each under a name of its own', () => {
+  expect(CASES.length).toBeGreaterThanOrEqual(150);
+  const names = CASES.map(({ name, on }) => `${on}: ${name}`);
+  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+});
+
+async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
+  const responses: RawResponse[] = [];
+  for (const index of row.status.keys()) {
+    const response = await client.responseOrClose({ head: row.head === true && index === 0 });
+    if (response === null) break;
+    responses.push(response);
+  }
+  return responses;
+}
+
+function checkRefusal(response: RawResponse, toHead: boolean): void {
+  const bodies = REFUSALS[response.status];
+  if (bodies === undefined) return;
+  expect(values(response.lines, 'content-type')).toEqual(['application/json']);
+  if (!toHead) expect(bodies).toContain(response.body.toString('latin1'));
+  if (response.status === 405) expect(values(response.lines, 'allow')).toEqual(['POST']);
+}
+
+/**
+ * What came after the last response. Where the connection may go on, one more request shows whether it does: its 404,
+ * or the end, and no stray byte before either.
+ */
+async function checkEnd(client: RawClient, row: WireCase): Promise<void> {
+  if (row.closes !== true) {
+    await client.send(get('/gone', ['Connection: close']));
+    const last = await client.responseOrClose();
+    if (row.status.every((status) => status === 200)) expect(last).not.toBeNull();
+    if (last !== null) expect(last.status).toBe(404);
+  }
+  expect((await client.rest()).toString('latin1')).toBe('');
+}

@@ -1,0 +1,98 @@
+// What a row of the conformance tables says, the configurations that rows run on, and the few words they are written
+// with. Rows are data: they must never look at the proxy's code to know what to expect.
+import { sign } from '../support/signer.ts';
+
+export const SECRET = 'conformance-secret-0123456789abcdef';
+
+export interface WireCase {
+  readonly name: string;
+  readonly on: Variant;
+  /** The exact bytes of a new connection, as latin1 text. */
+  readonly send: string;
+  /** The status of each final response, in order. */
+  readonly status: readonly number[];
+  /** Each request that the lenient upstream saw: `METHOD target body`. */
+  readonly upstream: readonly string[];
+  /** The header lines of the only request that it saw, without our own `connection`. */
+  readonly lines?: readonly string[];
+  /** The 1xx statuses before the first final response; none unless given. */
+  readonly informational?: readonly number[];
+  /** True where the proxy must close after the last response: what follows could be anything. */
+  readonly closes?: true;
+  /** True where the first response answers HEAD. */
+  readonly head?: true;
+}
+
+const GONE = { path: '/gone', action: 'reject' };
+const NOTIFY = { path: '/notify' };
+const OPEN = [
+  { path: '/open', action: 'forward' },
+  { path: '/open/*', action: 'forward' },
+];
+
+/** Each configuration beside its upstream. `/gone` is in all of them: a request to it shows that a connection still works. */
+export const VARIANTS = {
+  /** As most people run it: everything is verified but what is listed. */
+  strict: { routes: [NOTIFY, ...OPEN, GONE] },
+  /** An open proxy with one verified route: where a bypass would cost most. */
+  open: { routes: [NOTIFY, { path: '/admin/*' }, GONE], unmatched: 'forward' },
+  closed: { routes: [NOTIFY, GONE], unmatched: 'reject' },
+  report: { routes: [{ ...NOTIFY, mode: 'report' }, GONE] },
+  allowing: {
+    routes: [
+      { ...NOTIFY, allowHeaders: ['x-original-url', 'x_trace'] },
+      { path: '/open', action: 'forward', allowHeaders: ['x-forwarded-prefix', 'x_trace'] },
+      GONE,
+    ],
+  },
+  upgrading: { routes: [NOTIFY, { path: '/ws', action: 'forward', upgrade: ['websocket'] }, GONE] },
+  small: {
+    routes: [{ ...NOTIFY, maxBody: '16' }, ...OPEN, GONE],
+    limits: { maxHeader: '2KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
+  },
+} as const;
+export type Variant = keyof typeof VARIANTS;
+
+/** A request head and its body, as they are: nothing is added. */
+export function request(head: readonly string[], body = ''): string {
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** `Entrupy-Signature` for a body given as latin1 text. */
+export function signatureLine(body: string, secret = SECRET): string {
+  return `Entrupy-Signature: ${sign(secret, Buffer.from(body, 'latin1'))}`;
+}
+
+/** A delivery as Entrupy sends it, with `lines` besides. */
+export function signed(body: string, { target = '/notify', lines = [] as readonly string[] } = {}): string {
+  const head = [`POST ${target} HTTP/1.1`, 'Host: a', signatureLine(body), ...lines];
+  return request([...head, `Content-Length: ${body.length}`], body);
+}
+
+/** The same without a signature: what must never arrive. */
+export function forged(body: string, { target = '/notify', lines = [] as readonly string[] } = {}): string {
+  return request([`POST ${target} HTTP/1.1`, 'Host: a', ...lines, `Content-Length: ${body.length}`], body);
+}
+
+/** A request without a body to a forward route. */
+export function get(target: string, lines: readonly string[] = []): string {
+  return request([`GET ${target} HTTP/1.1`, 'Host: a', ...lines]);
+}
+
+/** A signed delivery of `abc` whose framing is given word by word. */
+export function signedAbc(framing: readonly string[], body: string): string {
+  return request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('abc'), ...framing], body);
+}
+
+/** A row that the gate or the parser refuses: 400, the connection closed, nothing upstream. */
+export function refused(name: string, send: string, on: Variant = 'strict'): WireCase {
+  return { name, on, send, status: [400], upstream: [], closes: true };
+}
+
+export function row(
+  name: string,
+  send: string,
+  outcome: Omit<WireCase, 'name' | 'on' | 'send'> & { on?: Variant },
+): WireCase {
+  return { on: 'strict', ...outcome, name, send };
+}

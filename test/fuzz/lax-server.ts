@@ -1,0 +1,100 @@
+// A model of upstreams that are too kind to a path. Each operation is one that some server, framework or script does
+// between the wire and its handlers; `readings` does them in every order, again and again. It is written apart from
+// src/core on purpose and must never import from there: an error in both would hide.
+import { Buffer } from 'node:buffer';
+
+/** A path as bytes in a latin1 string, like everything on the wire. */
+export type Path = string;
+
+export interface Operation {
+  readonly name: string;
+  readonly apply: (path: Path) => Path;
+}
+
+const asText = (change: (text: string) => string) => (path: Path) =>
+  Buffer.from(change(Buffer.from(path, 'latin1').toString('utf8')), 'utf8').toString('latin1');
+
+const eachSegment = (change: (segment: string) => string) => (path: Path) => path.split('/').map(change).join('/');
+
+function decodeOnce(path: Path): Path {
+  return path.replace(/%([0-9a-fA-F]{2})/g, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function decodeUntilStable(path: Path): Path {
+  const next = decodeOnce(path);
+  return next === path ? path : decodeUntilStable(next);
+}
+
+/** RFC 3986 5.2.4, on the segments: an empty segment is one that `..` can take away. */
+function removeDotSegments(path: Path): Path {
+  const [, ...segments] = path.split('/');
+  const kept: string[] = [];
+  for (const segment of segments) {
+    if (segment === '..') kept.pop();
+    else if (segment !== '.') kept.push(segment);
+  }
+  const last = segments.at(-1);
+  if (last === '.' || last === '..') kept.push('');
+  return `/${kept.join('/')}`;
+}
+
+/** `/index.php/notify`: the script keeps what comes after it as its PATH_INFO. */
+function dropScript(path: Path): Path {
+  return /^\/(?:[^/]*\/)*?[^/]*[A-Za-z0-9_-]\.[A-Za-z0-9_-][^/]*(\/.*)$/s.exec(path)?.[1] ?? path;
+}
+
+/** `notify.json`, `notify:x`, `notify,v`: what follows a name. An escape is neither a name nor a suffix. */
+function dropSuffix(segment: string): string {
+  const suffix =
+    /^((?:%[0-9a-fA-F]{2}|.)*?(?:[A-Za-z0-9_-]|[\x80-\xff]))(?<!%[0-9a-fA-F]{1,2})[\x00-$&-,.:-@[-^`{-\x7f].*$/s;
+  return segment.replace(suffix, '$1');
+}
+
+function lastSegment(change: (segment: string) => string) {
+  return (path: Path) => {
+    const at = path.lastIndexOf('/') + 1;
+    return path.slice(0, at) + change(path.slice(at));
+  };
+}
+
+/** What moves or changes segments within the path, but cannot take the folder that a request is in from it by itself. */
+export const OPERATIONS: readonly Operation[] = [
+  { name: 'decode once', apply: decodeOnce },
+  { name: 'decode until nothing changes', apply: decodeUntilStable },
+  { name: 'NFKC', apply: asText((text) => text.normalize('NFKC')) },
+  { name: 'lower case', apply: asText((text) => text.toLowerCase()) },
+  { name: 'upper, then lower case', apply: asText((text) => text.toUpperCase().toLowerCase()) },
+  { name: 'ASCII lower case', apply: (path) => path.replace(/[A-Z]/g, (upper) => upper.toLowerCase()) },
+  { name: 'merge slashes', apply: (path) => path.replace(/\/{2,}/g, '/') },
+  { name: 'backslash is a slash', apply: (path) => path.replaceAll('\\', '/') },
+  { name: 'cut segments at ;', apply: eachSegment((segment) => segment.replace(/;.*$/s, '')) },
+  { name: 'cut segments at ; ? #', apply: eachSegment((segment) => segment.replace(/[;?#].*$/s, '')) },
+  { name: 'cut the path at ? #', apply: (path) => path.replace(/[?#].*$/s, '') || '/' },
+  { name: 'cut the path at ;', apply: (path) => path.replace(/;.*$/s, '') || '/' },
+  { name: 'remove dot segments', apply: removeDotSegments },
+  {
+    name: 'drop trailing dots, spaces, controls',
+    apply: eachSegment((segment) => segment.replace(/[\x00-\x20.\x7f]+$/, '')),
+  },
+  { name: 'drop trailing spaces, controls', apply: eachSegment((segment) => segment.replace(/[\x00-\x20\x7f]+$/, '')) },
+  { name: 'drop one trailing dot', apply: eachSegment((segment) => segment.replace(/\.$/, '')) },
+  { name: 'strip the trailing slash', apply: (path) => (path.length > 1 ? path.replace(/\/$/, '') : path) },
+  { name: 'drop the suffix', apply: lastSegment(dropSuffix) },
+  { name: 'drop every suffix', apply: eachSegment(dropSuffix) },
+];
+
+/** Leaves the folder: a script that takes what follows it as a path of its own. */
+export const SCRIPT: Operation = { name: 'drop the script', apply: dropScript };
+
+/** Every path that the operations make of `path`, in any order and number (until `limit` are known), and how. */
+export function readings(path: Path, operations: readonly Operation[], limit: number): Map<Path, string> {
+  const known = new Map([[path, 'as sent']]);
+  for (const [reading, how] of known) {
+    for (const { name, apply } of operations) {
+      if (known.size >= limit) return known;
+      const next = apply(reading);
+      if (next.startsWith('/') && !known.has(next)) known.set(next, `${how}, ${name}`);
+    }
+  }
+  return known;
+}

@@ -1,0 +1,176 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/observe/admin.ts';
+import { createLog } from '../../src/observe/log.ts';
+import { createMetrics } from '../../src/observe/metrics.ts';
+import { createRefusals } from '../../src/observe/refusals.ts';
+import { NOW, plan, refused, snapshot, sources } from '../unit/observe/fixtures.ts';
+
+const open: AdminServer[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((server) => server.close()));
+});
+
+async function admin(changes: Partial<AdminOptions> = {}) {
+  const acts: string[] = [];
+  const lines: string[] = [];
+  const state = { ready: true, started: true, reload: { ok: true } as { ok: boolean; error?: string } };
+  const server = createAdminServer({
+    host: '127.0.0.1',
+    port: 0,
+    status: () => snapshot(),
+    metrics: createMetrics(plan(), sources()),
+    actions: {
+      drain: () => acts.push('drain'),
+      reload: async () => {
+        acts.push('reload');
+        return state.reload;
+      },
+      retirePrevious: () => acts.push('retire') + 1,
+    },
+    probes: {
+      started: () => state.started,
+      ready: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
+    },
+    log: createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW }),
+    ...changes,
+  });
+  open.push(server);
+  const port = await server.listen();
+  const ask = async (path: string, init?: RequestInit) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+  return { port, ask, acts, lines, state };
+}
+
+test('livez and health answer ok; startz and readyz tell what is the case', async () => {
+  const { ask, state } = await admin();
+  for (const path of ['/livez', '/health', '/startz', '/readyz']) {
+    expect(await ask(path)).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+  }
+  state.ready = false;
+  state.started = false;
+  expect(await ask('/readyz')).toMatchObject({
+    status: 503,
+    text: '{"status":"not_ready","causes":["no live secret on /notify"]}',
+  });
+  expect(await ask('/startz')).toMatchObject({ status: 503, text: '{"status":"starting"}' });
+  expect((await ask('/livez')).status).toBe(200);
+});
+
+test('metrics come as text, or as OpenMetrics by Accept', async () => {
+  const { ask } = await admin();
+  const text = await ask('/metrics');
+  expect(text.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(text.text).toContain('# TYPE entrupy_proxy_requests_total counter\n');
+  const open = await ask('/metrics', { headers: { Accept: 'application/openmetrics-text' } });
+  expect(open.headers.get('content-type')).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+});
+
+test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
+  const refusals = createRefusals(() => NOW);
+  refusals.record(refused({ path: '/<b>?sig=MARKER', hint: '<i>hint</i>' }));
+  const { ask } = await admin({ status: async () => snapshot({ refusals: refusals.list() }) });
+  const page = await ask('/');
+  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);
+  expect(page.text).toContain('&lt;i&gt;hint&lt;/i&gt;');
+  expect(page.text).toContain('http-equiv="refresh"');
+  expect((await ask('/?refresh=off')).text).not.toContain('http-equiv="refresh"');
+  const json = await ask('/api/status');
+  expect(JSON.parse(json.text)).toMatchObject({ ready: true, refusals: [{ path: '/<b>', hint: '<i>hint</i>' }] });
+  expect(page.text + json.text).not.toContain('MARKER');
+});
+
+test('every answer forbids caching, sniffing and framing', async () => {
+  const { ask } = await admin();
+  for (const path of ['/', '/metrics', '/readyz', '/api/status', '/nowhere']) {
+    const { headers } = await ask(path);
+    expect(headers.get('cache-control'), path).toBe('no-store');
+    expect(headers.get('x-content-type-options'), path).toBe('nosniff');
+    expect(headers.get('content-security-policy'), path).toContain("frame-ancestors 'none'");
+  }
+});
+
+test('drain by GET or POST, reload and retire-previous by POST', async () => {
+  const { ask, acts, state, lines } = await admin();
+  expect(await ask('/-/drain')).toMatchObject({ status: 200, text: '{"status":"draining"}' });
+  expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
+  expect(await ask('/-/reload', { method: 'POST', body: '' })).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+  expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({ text: '{"status":"ok","retired":5}' });
+  state.reload = { ok: false, error: 'config.yaml:3: unknown key' };
+  expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
+    status: 500,
+    text: '{"status":"failed","error":"config.yaml:3: unknown key"}',
+  });
+  expect(acts).toEqual(['drain', 'drain', 'reload', 'retire', 'reload']);
+  expect(lines.length).toBe(5);
+});
+
+test('another method is 405 with Allow, another path 404', async () => {
+  const { ask, acts } = await admin();
+  const allowed = async (path: string, method: string) => {
+    const { status, headers } = await ask(path, { method });
+    return [status, headers.get('allow')];
+  };
+  expect(await allowed('/metrics', 'POST')).toEqual([405, 'GET, HEAD']);
+  expect(await allowed('/', 'DELETE')).toEqual([405, 'GET, HEAD']);
+  expect(await allowed('/-/drain', 'HEAD')).toEqual([405, 'GET, POST']);
+  expect(await allowed('/-/reload', 'GET')).toEqual([405, 'POST']);
+  for (const path of ['/nowhere', '/constructor', '/__proto__', '//livez']) expect((await ask(path)).status).toBe(404);
+  expect(await ask('/livez', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
+  expect(acts).toEqual([]);
+});
+
+test('a browser that another site has sent changes nothing', async () => {
+  const { port, acts } = await admin();
+  for (const [head, status] of [
+    ['POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://evil.example', 403],
+    ['POST /-/retire-previous HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example', 403],
+    ['GET /-/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: cross-site', 403],
+    ['POST /-/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1', 200],
+  ] as const) {
+    expect(await rawStatus(port, `${head}\r\nConnection: close\r\n\r\n`), head).toBe(status);
+  }
+  expect(acts).toEqual(['drain']);
+});
+
+test('no large body is taken', async () => {
+  const { port, ask, acts } = await admin();
+  expect((await ask('/-/reload', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
+  const chunked = 'POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n';
+  expect(await rawStatus(port, chunked)).toBe(413); // and it ends the connection: the body never comes
+  expect(acts).toEqual([]);
+});
+
+test('what breaks behind a view is logged and answered 500, and the probes go on', async () => {
+  const { ask, lines } = await admin({
+    status: () => {
+      throw new Error('broken source');
+    },
+  });
+  expect(await ask('/api/status')).toMatchObject({ status: 500, text: '{"error":"internal"}' });
+  expect(lines.join('')).toContain('broken source');
+  expect((await ask('/livez')).status).toBe(200);
+});
+
+test('close ends idle connections and frees the port', async () => {
+  const { port, ask } = await admin();
+  await ask('/livez');
+  await Promise.all(open.splice(0).map((server) => server.close()));
+  await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
+});
+
+/** The status of the answer to these bytes, once the server has ended the connection. */
+async function rawStatus(port: number, bytes: string): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  socket.setEncoding('latin1').on('data', (piece: string) => {
+    text += piece;
+  });
+  socket.write(bytes);
+  await once(socket, 'close');
+  return Number(text.split(' ')[1]);
+}

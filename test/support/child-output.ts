@@ -1,0 +1,58 @@
+// Follows what a child process prints, and waits for the log line that tells that something has happened: tests wait
+// for events, they never sleep.
+import type { ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface ChildOutput {
+  /** All of stdout and stderr. */
+  text(): string;
+  /** Each line of stdout that is a JSON object. */
+  lines(): LogLine[];
+  /** The first line, past or to come, that satisfies; rejects after `within` milliseconds. */
+  waitFor(satisfies: (line: LogLine) => boolean, wait: { what: string; within: number }): Promise<LogLine>;
+}
+
+export function followOutput(child: ChildProcessByStdio<null, Readable, Readable>): ChildOutput {
+  let [stdout, stderr] = ['', ''];
+  const watchers = new Set<() => void>();
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    for (const watch of watchers) watch();
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const text = () => stdout + stderr;
+  const lines = () => stdout.split('\n').slice(0, -1).flatMap(parseLine);
+  const waitFor: ChildOutput['waitFor'] = (satisfies, { what, within }) =>
+    new Promise((resolve, reject) => {
+      const watch = () => {
+        const line = lines().find(satisfies);
+        if (line === undefined) return;
+        done();
+        resolve(line);
+      };
+      const timer = setTimeout(() => {
+        done();
+        reject(new Error(`waited ${within} ms for ${what}; the proxy printed:\n${text()}`));
+      }, within);
+      const done = () => {
+        clearTimeout(timer);
+        watchers.delete(watch);
+      };
+      watchers.add(watch);
+      watch();
+    });
+  return { text, lines, waitFor };
+}
+
+function parseLine(line: string): LogLine[] {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? [value as LogLine] : [];
+  } catch {
+    return [];
+  }
+}

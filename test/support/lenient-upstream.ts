@@ -1,0 +1,143 @@
+// An upstream that takes anything: bare LF, bad lengths, odd transfer codings, folded lines, pipelining. It stands
+// for the worst server behind the proxy and writes down, byte by byte, each request that it believes it got.
+// It must never be stricter than it has to be: what it cannot see, no test can catch.
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+
+export interface SeenRequest {
+  /** The whole request as it came. */
+  readonly raw: Buffer;
+  readonly requestLine: string;
+  readonly method: string;
+  readonly target: string;
+  /** Each header line as it came, in order, as latin1 text. */
+  readonly lines: readonly string[];
+  /** The body without its framing. */
+  readonly body: Buffer;
+  readonly trailers: readonly string[];
+  /** The number of the connection that it came on, from 0. */
+  readonly connection: number;
+}
+
+/** What to answer: the response's bytes, `cut` to answer nothing and close, or a function that writes by itself. */
+export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
+
+export interface LenientUpstream {
+  readonly port: number;
+  readonly url: string;
+  readonly seen: SeenRequest[];
+  /** `METHOD target body` of each request, the body as latin1. */
+  list(): string[];
+  /** Sets the answers to come; unless set, 200 `ok`. */
+  answer(give: (request: SeenRequest) => Answer): void;
+  /** Bytes that made no whole request, by connection; those of closed connections too. */
+  leftovers(): Buffer[];
+  close(): Promise<void>;
+}
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+export async function startLenientUpstream(): Promise<LenientUpstream> {
+  const seen: SeenRequest[] = [];
+  const pending = new Map<number, Buffer>();
+  const sockets = new Set<Socket>();
+  let give: (request: SeenRequest) => Answer = (request) =>
+    request.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n' : OK;
+  let connections = 0;
+
+  const server = createServer((socket) => {
+    const connection = connections++;
+    sockets.add(socket);
+    pending.set(connection, Buffer.alloc(0));
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (piece: Buffer) => {
+      let bytes = Buffer.concat([pending.get(connection) ?? Buffer.alloc(0), piece]);
+      for (let found = takeRequest(bytes, connection); found !== null; found = takeRequest(bytes, connection)) {
+        bytes = bytes.subarray(found.raw.length);
+        seen.push(found);
+        respond(socket, give(found));
+      }
+      pending.set(connection, bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    seen,
+    list: () => seen.map(({ method, target, body }) => `${method} ${target} ${body.toString('latin1')}`.trimEnd()),
+    answer: (next) => {
+      give = next;
+    },
+    leftovers: () => [...pending.values()].filter((bytes) => bytes.length > 0),
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function respond(socket: Socket, answer: Answer): void {
+  if (answer === 'cut') socket.destroy();
+  else if (typeof answer === 'function') answer(socket);
+  else socket.write(typeof answer === 'string' ? Buffer.from(answer, 'latin1') : answer);
+}
+
+/** The first whole request in `bytes`, as the laxest of servers would read it; null when it needs more. */
+function takeRequest(bytes: Buffer, connection: number): SeenRequest | null {
+  const text = bytes.toString('latin1');
+  const skipped = /^[\r\n]*/.exec(text)?.[0].length ?? 0;
+  const blank = /\r?\n\r?\n/.exec(text.slice(skipped));
+  if (blank === null) return null;
+  const headEnd = skipped + blank.index + blank[0].length;
+  const [requestLine = '', ...lines] = text.slice(skipped, skipped + blank.index).split(/\r?\n/);
+  const [method = '', target = ''] = requestLine.split(/[ \t]+/);
+  const header = (name: RegExp) =>
+    lines
+      .find((line) => name.test(line))
+      ?.replace(/^[^:]*:/, '')
+      .trim() ?? null;
+  const isChunked = /chunked/i.test(header(/^\s*transfer.encoding\s*:/i) ?? '');
+  const rest = text.slice(headEnd);
+  const body = isChunked ? takeChunks(rest) : takeLength(rest, header(/^\s*content.length\s*:/i));
+  if (body === null) return null;
+  const raw = bytes.subarray(0, headEnd + body.length);
+  const content = Buffer.from(body.content, 'latin1');
+  return { raw, requestLine, method, target, lines, body: content, trailers: body.trailers, connection };
+}
+
+interface Taken {
+  readonly content: string;
+  readonly trailers: readonly string[];
+  readonly length: number;
+}
+
+function takeLength(rest: string, declared: string | null): Taken | null {
+  const length = Number.parseInt(declared ?? '0', 10) || 0;
+  return rest.length < length ? null : { content: rest.slice(0, length), trailers: [], length };
+}
+
+function takeChunks(rest: string): Taken | null {
+  let content = '';
+  let at = 0;
+  for (;;) {
+    const line = /^[^\n]*\n/.exec(rest.slice(at))?.[0];
+    if (line === undefined) return null;
+    const size = Number.parseInt(line, 16) || 0;
+    at += line.length;
+    if (size === 0) break;
+    if (rest.length < at + size) return null;
+    content += rest.slice(at, at + size);
+    at += size;
+    at += /^\r?\n?/.exec(rest.slice(at))?.[0].length ?? 0;
+  }
+  const trailers: string[] = [];
+  for (;;) {
+    const line = /^[^\n]*\n/.exec(rest.slice(at))?.[0];
+    if (line === undefined) return null;
+    at += line.length;
+    if (/^\r?\n$/.test(line)) return { content, trailers, length: at };
+    trailers.push(line.replace(/\r?\n$/, ''));
+  }
+}

@@ -1,0 +1,136 @@
+// A client on a bare socket, for tests: it sends exactly the bytes that it is told to send, and reads answers with
+// the strict parser. Every wait has a deadline and says what it waited for: it must never hang a test run.
+import { connect, type Socket } from 'node:net';
+import { parseResponse, type RawResponse } from './response-parser.ts';
+
+const DEADLINE_MS = 1_500;
+
+export interface ReadOptions {
+  /** True where the request was HEAD. */
+  readonly head?: boolean;
+}
+
+export interface RawClient {
+  /** Sends these bytes (a string is latin1: one byte a character); resolves when the kernel has taken them. */
+  send(bytes: string | Buffer): Promise<void>;
+  /** The next final response, with the informational ones before it. Throws when the peer closes first. */
+  response(options?: ReadOptions): Promise<RawResponse>;
+  /** The next final response, or null when the peer closed (or reset) without one more byte. */
+  responseOrClose(options?: ReadOptions): Promise<RawResponse | null>;
+  /** Resolves when at least `count` bytes that no response has taken are there. */
+  bytes(count: number): Promise<Buffer>;
+  /** Everything not yet read, once the peer has closed or reset the connection. */
+  rest(): Promise<Buffer>;
+  /** Half-close: no more bytes from here; answers can still come. */
+  end(): void;
+  destroy(): void;
+  readonly socket: Socket;
+}
+
+export interface ConnectOptions {
+  readonly port: number;
+  readonly host?: string;
+  /** Milliseconds that each wait may take; 3,000 unless given. */
+  readonly deadline?: number;
+}
+
+export async function openClient({
+  port,
+  host = '127.0.0.1',
+  deadline = DEADLINE_MS,
+}: ConnectOptions): Promise<RawClient> {
+  const socket = connect({ port, host, noDelay: true });
+  let pending: Buffer = Buffer.alloc(0);
+  let closed: string | null = null;
+  let wake: () => void = () => {};
+  const close = (how: string) => {
+    closed ??= how;
+    wake();
+  };
+  socket.on('connect', () => wake());
+  socket.on('data', (piece: Buffer) => {
+    pending = pending.length === 0 ? piece : Buffer.concat([pending, piece]);
+    wake();
+  });
+  socket.on('end', () => close('closed'));
+  socket.on('error', (error: NodeJS.ErrnoException) => close(`failed with ${error.code ?? error.message}`));
+  socket.on('close', () => close('closed'));
+
+  /** Tries again at each change until `attempt` gives something, or the deadline passes. */
+  function until<T>(what: string, attempt: () => T | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const seen = JSON.stringify(pending.toString('latin1', 0, 400));
+        reject(new Error(`waited ${deadline} ms for ${what}; the connection is ${closed ?? 'open'}, unread: ${seen}`));
+      }, deadline);
+      wake = () => {
+        try {
+          const result = attempt();
+          if (result === undefined) return;
+          clearTimeout(timer);
+          resolve(result);
+        } catch (error) {
+          clearTimeout(timer);
+          reject(error);
+        }
+      };
+      wake();
+    });
+  }
+
+  const responseOrClose = (options: ReadOptions = {}) =>
+    until<RawResponse | null>('a response', () => {
+      const parsed = parseResponse(pending, { ...options, ended: closed !== null });
+      if (parsed !== null) {
+        pending = pending.subarray(parsed.length);
+        return parsed.response;
+      }
+      if (closed === null) return undefined;
+      if (pending.length === 0) return null;
+      throw new Error(
+        `the connection ${closed} within a response: ${JSON.stringify(pending.toString('latin1', 0, 400))}`,
+      );
+    });
+
+  await until('a connection', () => {
+    if (closed !== null) throw new Error(`connecting to ${host}:${port} ${closed}`);
+    return socket.readyState === 'open' || undefined;
+  }).catch((error: unknown) => {
+    socket.destroy();
+    throw error;
+  });
+
+  return {
+    socket,
+    send: (bytes) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`waited ${deadline} ms for the peer to take bytes`)), deadline);
+        // A write that fails is no error here: the peer may have answered and closed, and the answer is the point.
+        socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }),
+    responseOrClose,
+    response: async (options) => {
+      const response = await responseOrClose(options);
+      if (response === null) throw new Error(`the connection ${closed} without a response`);
+      return response;
+    },
+    bytes: (count) => until(`${count} bytes`, () => (pending.length >= count ? pending : undefined)),
+    rest: () => until('the end of the connection', () => (closed === null ? undefined : pending)),
+    end: () => socket.end(),
+    destroy: () => socket.destroy(),
+  };
+}
+
+/** Sends the bytes on a connection of their own, reads one response and drops the connection. */
+export async function exchange(port: number, bytes: string | Buffer, options: ReadOptions = {}): Promise<RawResponse> {
+  const client = await openClient({ port });
+  try {
+    await client.send(bytes);
+    return await client.response(options);
+  } finally {
+    client.destroy();
+  }
+}

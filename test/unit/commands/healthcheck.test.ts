@@ -1,0 +1,115 @@
+// `healthcheck` against a real admin port on loopback.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '../../../src/commands/healthcheck.ts';
+import { fakeIo } from './fake-io.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'health-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+let answer = { status: 200, body: '{"status":"ok"}' };
+const asked: string[] = [];
+const server = createServer((request, response) => {
+  asked.push(`${request.method} ${request.url}`);
+  response.writeHead(answer.status).end(answer.body);
+});
+let port: number;
+beforeEach(async () => {
+  asked.length = 0;
+  answer = { status: 200, body: '{"status":"ok"}' };
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  port = (server.address() as AddressInfo).port;
+});
+afterEach(() => {
+  server.close();
+  server.closeAllConnections();
+});
+
+async function check(args: string[], env: Record<string, string> = {}) {
+  const io = fakeIo({ env });
+  const code = await run(args, io);
+  return { code, ...io.printed };
+}
+
+function config(text: string): string {
+  const path = join(dir, 'config.yaml');
+  writeFileSync(path, text);
+  return path;
+}
+
+const READY = { code: 0, stdout: '', stderr: '' };
+
+describe('where it asks', () => {
+  test.each<[name: string, text: (port: number) => string, env: Record<string, string>]>([
+    ['the file', (p) => `admin:\n  port: ${p}\n`, {}],
+    ['the file, flow style', (p) => `admin: { host: "::", port: ${p} }\n`, {}],
+    ['its own host', (p) => `admin: { host: 127.0.0.1, port: ${p} }\n`, {}],
+    ['all of IPv4', (p) => `admin: { host: 0.0.0.0, port: ${p} }\n`, {}],
+    ["Kubernetes' service link is no port", (p) => `admin: { port: ${p} }\n`, { ADMIN_PORT: 'tcp://10.0.0.1:80' }],
+    ['a file that is broken elsewhere', (p) => `admin:\n  port: ${p}\nroutes: [\n  a: b: c\n`, {}],
+  ])('%s', async (_, text, env) => {
+    const file = config(text(port));
+    expect(await check(['--config', file], env)).toEqual(READY);
+    expect(await check([], { ...env, ENTRUPY_PROXY_CONFIG: file })).toEqual(READY);
+    expect(asked).toEqual(['GET /readyz', 'GET /readyz']);
+  });
+
+  test('ADMIN_PORT comes before the file', async () => {
+    expect(await check(['--config', config('admin: { port: 1 }')], { ADMIN_PORT: String(port) })).toEqual(READY);
+  });
+
+  test('a file that is gone is told, and the proxy asked all the same', async () => {
+    expect(await check(['--config', '/none'], { ADMIN_PORT: String(port) })).toEqual({
+      ...READY,
+      stderr: 'warning: cannot use /none: there is no such file\n',
+    });
+  });
+});
+
+describe('not ready', () => {
+  test('with the causes', async () => {
+    answer = { status: 503, body: '{"status":"unavailable","causes":["draining"]}' };
+    expect(await check([], { ADMIN_PORT: String(port) })).toEqual({
+      code: 1,
+      stdout: 'not ready: 503 {"status":"unavailable","causes":["draining"]}\n',
+      stderr: '',
+    });
+  });
+
+  test('because nothing listens', async () => {
+    server.close();
+    expect(await check([], { ADMIN_PORT: String(port) })).toEqual({
+      code: 1,
+      stdout: `no answer from http://127.0.0.1:${port}/readyz: the connection was refused\n`,
+      stderr: '',
+    });
+  });
+});
+
+test('no part of the proxy is loaded, nor node:http as a module: it runs in the memory limit of the proxy', () => {
+  const seen = new Set<string>();
+  const visit = (name: string) => {
+    if (seen.has(name)) return;
+    seen.add(name);
+    if (!name.startsWith('./')) return;
+    const text = readFileSync(new URL(`../../../src/commands/${name}`, import.meta.url), 'utf8');
+    for (const [, from = ''] of text.matchAll(/^import (?!type )[^;]*from '([^']+)'|import\('([^']+)'\)/gm))
+      visit(from);
+  };
+  visit('./healthcheck.ts');
+  expect([...seen].filter((name) => name !== '').sort()).toEqual([
+    './ask.ts',
+    './healthcheck.ts',
+    './io.ts',
+    './usage.ts',
+    'node:fs',
+    'node:fs/promises',
+    'node:net',
+    'node:util',
+  ]);
+});

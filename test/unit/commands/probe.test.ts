@@ -1,0 +1,118 @@
+// `probe` against a real server on loopback: what it sends, what it prints, and how it ends.
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { ask } from '../../../src/commands/ask.ts';
+import { run } from '../../../src/commands/probe.ts';
+import { sign } from '../../support/signer.ts';
+import { fakeIo } from './fake-io.ts';
+
+const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
+const BODY = '{"probe":"entrupy-signature-proxy"}';
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/notify?x=1`;
+}
+
+const answering = (status: number, body = '') =>
+  serve((request, response) => {
+    request.resume().on('end', () => response.writeHead(status).end(body));
+  });
+
+async function probe(...args: string[]) {
+  const io = fakeIo({ env: { HOOK: SECRET } });
+  const code = await run(args, io);
+  return { code, ...io.printed };
+}
+
+describe('success and failure', () => {
+  test.each([
+    [204, [], 0, 'ok: expected 2xx, got 204'],
+    [302, [], 1, 'failed: expected 2xx, got 302'],
+    [500, [], 1, 'failed: expected 2xx, got 500'],
+    [401, ['--expect', '401'], 0, 'ok: expected 401, got 401'],
+    [200, ['--expect', '401'], 1, 'failed: expected 401, got 200'],
+    [502, ['--expect-not', '401'], 0, 'ok: expected anything but 401, got 502'],
+    [401, ['--expect-not', '401'], 1, 'failed: expected anything but 401, got 401'],
+  ])('an answer of %i with %j', async (status, args, code, line) => {
+    const url = await answering(status);
+    expect(await probe('--url', url, ...args)).toEqual({
+      code,
+      stdout: `${line} (unsigned POST ${url})\n`,
+      stderr: '',
+    });
+  });
+
+  test('the beginning of the answer is shown, in one line', async () => {
+    const url = await answering(401, `{"error":\n"unauthorized"}\x1b[31m${'x'.repeat(5000)}`);
+    const { stdout } = await probe('--url', url, '--expect', '401');
+    expect(stdout).toMatch(/^ok: expected 401, got 401 \{"error": "unauthorized"\} \[31mx+ \(unsigned POST [^\n]*\n$/);
+    expect(stdout.length).toBeLessThan(700);
+  });
+});
+
+test('it is one POST of JSON, signed if a secret is given, and the secret is not printed', async () => {
+  const seen: { headers: IncomingHttpHeaders; body: string; method: string | undefined }[] = [];
+  const url = await serve(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    seen.push({ headers: request.headers, body, method: request.method });
+    response.end();
+  });
+  const { code, stdout } = await probe('--url', url, '--secret-env', 'HOOK');
+  await probe('--url', url);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `ok: expected 2xx, got 200 (signed POST ${url})\n` });
+  expect(seen).toMatchObject([
+    { method: 'POST', body: BODY, headers: { 'content-type': 'application/json', 'content-length': '35' } },
+    { method: 'POST', body: BODY },
+  ]);
+  expect(seen.map(({ headers }) => headers['entrupy-signature'])).toEqual([sign(SECRET, BODY), undefined]);
+});
+
+describe('no answer is a failure, whatever was expected', () => {
+  test('nobody listens', async () => {
+    const url = await answering(200);
+    for (const close of closers.splice(0)) close();
+    expect(await probe('--url', url, '--expect-not', '401')).toEqual({
+      code: 1,
+      stdout: `failed: expected anything but 401, got no answer: the connection was refused (unsigned POST ${url})\n`,
+      stderr: '',
+    });
+  });
+
+  test('the connection is cut', async () => {
+    const url = await serve((request) => request.socket.destroy());
+    expect(await probe('--url', url)).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('no answer: the connection was cut'),
+    });
+  });
+
+  test('what answers does not speak HTTP', async () => {
+    const server = createTcpServer((socket) => socket.on('error', () => {}).end('220 mail ready\r\n'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closers.push(() => server.close());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    expect(await probe('--url', url)).toMatchObject({ code: 1, stdout: expect.stringContaining('no answer: ') });
+  });
+
+  test.each([
+    ['the head', () => serve(() => {})],
+    ['the end of the body', () => serve((_, response) => response.write('x'))],
+  ])('%s does not come in time', async (_, start) => {
+    const url = new URL(await start());
+    expect(await ask({ url, method: 'GET', timeout: 50 })).toEqual({
+      kind: 'none',
+      trouble: 'nothing came within 0.05 s',
+    });
+  });
+});

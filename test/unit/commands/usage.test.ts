@@ -1,0 +1,84 @@
+// Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
+import { describe, expect, test } from 'vitest';
+import * as healthcheck from '../../../src/commands/healthcheck.ts';
+import * as probe from '../../../src/commands/probe.ts';
+import * as sign from '../../../src/commands/sign.ts';
+import { parseCommand, UsageError } from '../../../src/commands/usage.ts';
+import * as verify from '../../../src/commands/verify.ts';
+import { fakeIo } from './fake-io.ts';
+
+const COMMANDS = { sign, verify, probe, healthcheck };
+const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
+
+describe.each(Object.entries(COMMANDS))('%s', (name, command) => {
+  test('--help and -h print the help alone, whatever else is there', async () => {
+    for (const argv of [['--help'], ['-h'], ['--nonsense', '--help']]) {
+      const io = fakeIo();
+      expect(await command.run(argv, io)).toBe(0);
+      expect(io.printed).toEqual({ stdout: command.help, stderr: '' });
+      expect(command.help).toMatch(new RegExp(`^Usage: entrupy-signature-proxy ${name} `));
+    }
+  });
+
+  test.each([
+    [['--hedaer'], "unknown option '--hedaer'; see --help"],
+    [['--__proto__=1'], "unknown option '--__proto__'; see --help"],
+    [['-x'], "unknown option '-x'; see --help"],
+    [['--help=1'], undefined],
+  ])('%j', async (argv, message) => {
+    const io = fakeIo({ env: ENV });
+    const code = await command.run(argv, io);
+    if (message === undefined) return expect(code).toBe(0);
+    expect(code).toBe(2);
+    expect(io.printed).toEqual({ stdout: '', stderr: `entrupy-signature-proxy ${name}: ${message}\n` });
+  });
+});
+
+test.each<[keyof typeof COMMANDS, string[], string]>([
+  ['sign', ['--header=yes'], 'option --header takes no value; see --help'],
+  ['sign', ['--secret-file'], 'option --secret-file needs a value; see --help'],
+  ['sign', ['--secret-file', '--header'], 'option --secret-file needs a value; see --help'],
+  ['sign', ['--secret-file='], 'option --secret-file has an empty value; see --help'],
+  ['sign', ['--header', '--header'], 'option --header is given twice; see --help'],
+  ['sign', ['a', 'b'], 'too many arguments: it takes BODY; see --help'],
+  ['sign', ['--secret-file', 'a', '--secret-env', 'b'], 'give --secret-file or --secret-env, not both; see --help'],
+  ['sign', ['--secret-env', 'NONE'], 'the secret from env NONE cannot be used: the variable is not set; see --help'],
+  [
+    'sign',
+    ['--secret-file', '/none'],
+    'the secret from file /none cannot be used: it does not exist (yet); see --help',
+  ],
+  ['sign', ['/none'], 'cannot read the body from /none: there is no such file'],
+  ['sign', ['/'], 'cannot read the body from /: it is a directory, not a file'],
+  ['sign', ['--', '--header'], 'cannot read the body from --header: there is no such file'],
+  ['verify', [], '--signature is needed; see --help'],
+  [
+    'verify',
+    ['--signature', 'x', '--config', 'a', '--secret-env', 'b'],
+    'give --config or a secret, not both; see --help',
+  ],
+  ['probe', [], '--url is needed; see --help'],
+  ['probe', ['http://x'], 'too many arguments: it takes none; see --help'],
+  ['probe', ['--url', 'nowhere'], "--url must be an http:// or https:// URL, not 'nowhere'; see --help"],
+  ['probe', ['--url', 'ftp://x/'], "--url must be an http:// or https:// URL, not 'ftp://x/'; see --help"],
+  ['probe', ['--url', 'http://me:pw@x/'], '--url must not hold a user or password; see --help'],
+  ['probe', ['--url', 'http://x/', '--expect', 'ok'], "--expect takes a status from 100 to 599, not 'ok'; see --help"],
+  [
+    'probe',
+    ['--url', 'http://x/', '--expect', '1', '--expect-not', '2'],
+    'give --expect or --expect-not, not both; see --help',
+  ],
+])('%s %j', async (name, argv, message) => {
+  const io = fakeIo({ env: ENV });
+  expect(await COMMANDS[name].run(argv, io)).toBe(2);
+  expect(io.printed).toEqual({ stdout: '', stderr: `entrupy-signature-proxy ${name}: ${message}\n` });
+});
+
+test('a value that begins with - can be given with =', () => {
+  const shape = { name: 'x', help: '', options: { file: 'text', flag: 'flag' }, positionals: ['A'] } as const;
+  expect(parseCommand(shape, ['--file=-odd', '--flag', '-'])).toEqual({
+    values: { file: '-odd', flag: true },
+    positionals: ['-'],
+  });
+  expect(() => parseCommand(shape, ['--file', '-odd'])).toThrow(UsageError);
+});

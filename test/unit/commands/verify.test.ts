@@ -1,0 +1,91 @@
+// What `verify` prints, for each kind of outcome.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { run } from '../../../src/commands/verify.ts';
+import { sign } from '../../support/signer.ts';
+import { fakeIo } from './fake-io.ts';
+
+const BODY = '{"event":"session.completed"}';
+const [CURRENT, OLD, FUTURE] = ['current', 'old', 'future'].map((name) => `the-secret-called-${name}-0123456789`) as [
+  string,
+  string,
+  string,
+];
+
+const dir = mkdtempSync(join(tmpdir(), 'verify-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+async function verify(signature: string, options: { args?: string[]; env?: Record<string, string> } = {}) {
+  const io = fakeIo({ env: { WEBHOOK_ENDPOINT_SECRET_KEY: CURRENT, ...options.env }, stdin: BODY });
+  const code = await run(['--signature', signature, ...(options.args ?? [])], io);
+  return { code, ...io.printed };
+}
+
+describe('with one secret', () => {
+  const good = sign(CURRENT, BODY);
+  test.each([
+    ['the bare value', good],
+    ['white space around it', ` ${good}\n`],
+    ['the header line', `Entrupy-Signature: ${good}`],
+    ['the header line as curl -v shows it', `> entrupy-signature:${good}`],
+  ])('valid: %s', async (_, signature) => {
+    expect(await verify(signature)).toEqual({ code: 0, stdout: 'valid\nsecret: env\n', stderr: '' });
+  });
+
+  test.each([
+    [sign(OLD, BODY), 'invalid: signature_mismatch\nhint: no usual mistake explains it\n'],
+    [sign(`${CURRENT}\n`, BODY), 'invalid: signature_mismatch\nhint: the secret was used with a trailing newline\n'],
+    [good.slice(7), 'invalid: malformed_signature\nhint: the prefix SHA256: is missing; apart from that it is right\n'],
+    [good.toLowerCase(), 'invalid: unsupported_algorithm\nhint: the algorithm must be written SHA256\n'],
+    ['MD5:x', 'invalid: unsupported_algorithm\nhint: the signature names another algorithm than SHA256\n'],
+  ])('%s', async (signature, stdout) => {
+    expect(await verify(signature)).toEqual({ code: 1, stdout, stderr: '' });
+  });
+});
+
+describe('with a configuration', () => {
+  const file = join(dir, 'config.yaml');
+  writeFileSync(
+    file,
+    `secrets:
+  - { id: current, env: CURRENT }
+  - { id: old, env: OLD, notAfter: 2020-01-01T00:00:00Z }
+  - { id: future, env: FUTURE, notBefore: 2999-01-01T00:00:00Z }
+  - { id: absent, env: ABSENT }
+`,
+  );
+  const env = { CURRENT, OLD, FUTURE, WEBHOOK_ENDPOINT_SECRET_KEY: '' };
+  const stderr = 'warning: secret absent: the variable is not set\n';
+  test.each([
+    ['current', CURRENT, 0, 'valid\nsecret: current\n'],
+    ['old', OLD, 1, 'invalid: expired_secret\nsecret: old\nhint: signed with secret "old", which has expired\n'],
+    [
+      'future',
+      FUTURE,
+      1,
+      'invalid: expired_secret\nsecret: future\nhint: signed with secret "future", which is not valid yet\n',
+    ],
+    ['unknown', 'x', 1, 'invalid: signature_mismatch\nhint: no usual mistake explains it\n'],
+  ])('signed by the %s secret', async (_, secret, code, stdout) => {
+    expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
+  });
+
+  test('none of whose secrets can be used', async () => {
+    const found = await verify(sign(CURRENT, BODY), { args: ['--config', file] });
+    expect(found).toMatchObject({ code: 2, stdout: '' });
+    expect(found.stderr).toContain(`${file} gives no secret that can be used\n`);
+  });
+
+  test('that is wrong, or not there', async () => {
+    const wrong = join(dir, 'wrong.yaml');
+    writeFileSync(wrong, 'secretz: []\nroutes: 3\n');
+    for (const path of [wrong, join(dir, 'none.yaml')]) {
+      const found = await verify(sign(CURRENT, BODY), { args: ['--config', path] });
+      expect(found).toMatchObject({ code: 2, stdout: '' });
+      expect(found.stderr).toMatch(/^entrupy-signature-proxy verify: the configuration cannot be used\n/);
+      expect(found.stderr).not.toMatch(/^ +at /m);
+    }
+  });
+});

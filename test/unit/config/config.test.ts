@@ -1,0 +1,142 @@
+// What a good file comes to: defaults, units, names in one case, frozen. And where the file is looked for.
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ConfigError, formatProblem, loadConfig, parseConfig } from '../../../src/config/load.ts';
+
+const load = (text: string) => parseConfig(text, { file: 'c.yaml', env: {} }).config;
+
+test('an empty file, an empty mapping and emptied sections are the defaults', () => {
+  const defaults = load('');
+  for (const text of ['{}', '# nothing\n', '---\n', 'listen:\nsecrets:\nroutes:\nlimits:\nupstream:\n  tls:\n']) {
+    expect(load(text)).toEqual(defaults);
+  }
+});
+
+test('units become milliseconds, bytes and epoch milliseconds', () => {
+  const config = load(`
+limits: { maxBody: 64KiB, bufferedBytes: 8MiB, headersTimeout: 250ms, maxHeader: 2048 }
+upstream: { idleTimeout: 0, keepAlive: "0" }
+secrets: [{ id: a, file: /a, overlap: 24h, notBefore: 2026-11-01T00:00:00Z }]
+routes: [{ path: /a, mode: report, reportUntil: 2026-12-31T00:00:00+01:00, once: 1h }]
+`);
+  expect(config.limits).toMatchObject({
+    maxBody: 65_536,
+    bufferedBytes: 8_388_608,
+    headersTimeout: 250,
+    maxHeader: 2048,
+  });
+  expect(config.upstream).toMatchObject({ idleTimeout: 0, keepAlive: 0 });
+  expect(config.secrets[0]).toMatchObject({ overlap: 86_400_000, notBefore: Date.UTC(2026, 10, 1), notAfter: null });
+  expect(config.routes[0]).toMatchObject({ reportUntil: Date.UTC(2026, 11, 30, 23), once: 3_600_000 });
+});
+
+test('routes get their defaults by action; GET brings HEAD; names are in one case', () => {
+  const config = load(`
+limits: { maxBody: 2MiB }
+secrets: [{ directory: /s }]
+routes:
+  - path: /a
+  - { path: /b, methods: [GET, POST, GET], secrets: [from-the-directory], maxBody: 1KiB, allowHeaders: [X-Some, x-some] }
+  - { path: /c/*, action: forward, upgrade: [websocket], idleTimeout: 0, responseTimeout: 1s }
+  - { path: /d, action: reject }
+`);
+  const none = {
+    reportUntil: null,
+    once: null,
+    upgrade: [],
+    allowHeaders: [],
+    responseTimeout: null,
+    idleTimeout: null,
+  };
+  const base = { action: 'verify', mode: 'enforce', secrets: null, maxBody: 2 * 1024 ** 2, ...none };
+  expect(config.routes).toEqual([
+    { ...base, path: '/a', methods: ['POST'] },
+    {
+      ...base,
+      path: '/b',
+      methods: ['GET', 'HEAD', 'POST'],
+      secrets: ['from-the-directory'],
+      maxBody: 1024,
+      allowHeaders: ['x-some'],
+    },
+    {
+      ...base,
+      path: '/c/*',
+      action: 'forward',
+      methods: null,
+      upgrade: ['websocket'],
+      idleTimeout: 0,
+      responseTimeout: 1000,
+    },
+    { ...base, path: '/d', action: 'reject', methods: null },
+  ]);
+});
+
+test('TLS names its files, null where there is none', () => {
+  const config = load(`
+listen: { tls: { certFile: /c, keyFile: /k } }
+upstream: { url: https://app, tls: { caFile: /ca, serverName: app.internal } }
+`);
+  expect(config.listen.tls).toEqual({ certFile: '/c', keyFile: '/k', clientCaFile: null });
+  expect(config.upstream.tls).toEqual({ caFile: '/ca', certFile: null, keyFile: null, serverName: 'app.internal' });
+});
+
+test('ports may be 0 on both sides, and one port on two addresses', () => {
+  expect(load('listen: { port: 0 }\nadmin: { port: 0 }').admin.port).toBe(0);
+  expect(load('listen: { host: 127.0.0.1, port: 9 }\nadmin: { host: 127.0.0.2, port: 9 }').admin.port).toBe(9);
+});
+
+test('it is frozen to the bottom', () => {
+  const frozen = (value: unknown): boolean =>
+    typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
+  expect(frozen(load('routes: [{ path: /a, methods: [PUT] }]\nlisten: { trustedProxies: [10.0.0.0/8] }'))).toBe(true);
+});
+
+describe('the file', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'entrupy-config-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  const put = async (name: string, content: string | Buffer) => {
+    const file = join(folder, name);
+    await writeFile(file, content);
+    return file;
+  };
+  const refusal = async (options: Parameters<typeof loadConfig>[0]) => {
+    const error: unknown = await loadConfig(options).catch((reason: unknown) => reason);
+    if (error instanceof ConfigError) return error.problems.map(formatProblem);
+    throw error;
+  };
+
+  test('is the one named, else the one in the environment, else none', async () => {
+    const named = await put('named.yaml', 'listen: { port: 1 }');
+    const other = await put('other.yaml', 'listen: { port: 2 }');
+    const env = { ENTRUPY_PROXY_CONFIG: other };
+    expect(await loadConfig({ file: named, env })).toMatchObject({ file: named, config: { listen: { port: 1 } } });
+    expect(await loadConfig({ file: null, env })).toMatchObject({ file: other, config: { listen: { port: 2 } } });
+    expect(await loadConfig({ file: null, env: { ENTRUPY_PROXY_CONFIG: '' } })).toMatchObject({ file: null });
+  });
+
+  test('is known by the hash of its bytes', async () => {
+    const bytes = Buffer.from('\ufefflisten: { port: 1 }\r\n');
+    const { sha256, config } = await loadConfig({ file: await put('bom.yaml', bytes), env: {} });
+    expect(sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
+    expect(config.listen.port).toBe(1);
+  });
+
+  test('must be there, a file, UTF-8 and not huge', async () => {
+    const missing = join(folder, 'missing.yaml');
+    expect(await refusal({ file: missing, env: {} })).toEqual([`${missing}: cannot be read: there is no such file`]);
+    expect(await refusal({ file: null, env: { ENTRUPY_PROXY_CONFIG: missing } })).toHaveLength(1);
+    expect(await refusal({ file: folder, env: {} })).toEqual([`${folder}: cannot be read: it is a directory`]);
+    const latin = await put('latin.yaml', Buffer.from([0x61, 0x3a, 0x20, 0xe9]));
+    expect(await refusal({ file: latin, env: {} })).toEqual([`${latin}: the file is not UTF-8 text`]);
+    const huge = await put('huge.yaml', '#'.repeat(1024 * 1024 + 1));
+    expect(await refusal({ file: huge, env: {} })).toEqual([`${huge}: the file is larger than 1 MiB`]);
+  });
+});

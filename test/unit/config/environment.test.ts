@@ -1,0 +1,164 @@
+// The environment beside a file, and alone (spec §3).
+import { describe, expect, test } from 'vitest';
+import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
+
+const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
+
+function load(env: Record<string, string>, text: string | null = null) {
+  const { config, warnings } = parseConfig(text, { file: text === null ? null : 'c.yaml', env });
+  return { config, warnings: warnings.map(formatProblem) };
+}
+
+function refusals(env: Record<string, string>, text: string | null = null): readonly string[] {
+  try {
+    load(env, text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(formatProblem);
+    throw error;
+  }
+  return [];
+}
+
+describe('overrides', () => {
+  test('win over the file', () => {
+    const env = { UPSTREAM_URL: 'http://app:1', LISTEN_PORT: '1', ADMIN_PORT: '2', LOG_LEVEL: 'debug', [KEY]: 'x' };
+    const { config } = load(env, 'upstream: { url: http://other, connections: 3 }\nlisten: { port: 7 }\nlog:\n');
+    expect(config.upstream).toMatchObject({ url: 'http://app:1', connections: 3 });
+    expect([config.listen.port, config.admin.port, config.log.level]).toEqual([1, 2, 'debug']);
+  });
+
+  test('an empty variable counts as one that is not set', () => {
+    const env = {
+      UPSTREAM_URL: '',
+      LISTEN_PORT: '',
+      ADMIN_PORT: '',
+      LOG_LEVEL: '',
+      VERIFY_PATHS: '',
+      FORWARD_PATHS: '',
+    };
+    expect(load({ ...env, ALLOW_SHORT_SECRET: '' })).toEqual(load({}));
+  });
+
+  test("Kubernetes' service links are ignored with a warning", () => {
+    const { config, warnings } = load({
+      LISTEN_PORT: 'tcp://10.0.0.1:80',
+      ADMIN_PORT: 'tcp://10.0.0.1:81',
+      [KEY]: 'x',
+    });
+    expect([config.listen.port, config.admin.port]).toEqual([8080, 9464]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^environment: LISTEN_PORT: ignored: "tcp:\/\/10\.0\.0\.1:80" is Kubernetes/),
+      expect.stringMatching(/^environment: ADMIN_PORT: ignored: /),
+    ]);
+  });
+
+  test('bad values are told by the name of the variable', () => {
+    const env = { UPSTREAM_URL: 'http://u:PASTED@app', LISTEN_PORT: '0x50', ADMIN_PORT: '70000', LOG_LEVEL: 'warning' };
+    const found = refusals({ ...env, ALLOW_SHORT_SECRET: 'yes' });
+    expect(found).toEqual([
+      'environment: ALLOW_SHORT_SECRET: found "yes", allowed is true or false',
+      'environment: LISTEN_PORT: found "0x50", allowed is a whole number from 0 to 65535',
+      'environment: ADMIN_PORT: found 70000, allowed is a whole number from 0 to 65535',
+      expect.stringMatching(
+        /^environment: UPSTREAM_URL: found a text \(not shown: it may hold a password\), allowed is http:/,
+      ),
+      'environment: LOG_LEVEL: found "warning", allowed is debug, info, warn or error; did you mean "warn"?',
+    ]);
+  });
+
+  test('a rule that a variable breaks is told by its name too', () => {
+    expect(refusals({ ADMIN_PORT: '8080' })).toEqual([
+      'environment: ADMIN_PORT: found 8080, which is listen.port too; allowed is a port of its own',
+    ]);
+  });
+});
+
+describe('secrets', () => {
+  const validity = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
+
+  test('three variables make three secrets', () => {
+    const { config, warnings } = load({ [KEY]: 'a', [`${KEY}_PREVIOUS`]: 'b', [`${KEY}_FILE`]: '/run/key' });
+    expect(config.secrets).toEqual([
+      { kind: 'env', id: 'env', env: KEY, ...validity },
+      { kind: 'env', id: 'env-previous', env: `${KEY}_PREVIOUS`, ...validity },
+      { kind: 'file', id: 'file', file: '/run/key', ...validity },
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('short ones are allowed on request', () => {
+    const { config } = load({ [KEY]: 'a', ALLOW_SHORT_SECRET: 'true' });
+    expect(config.secrets).toEqual([{ kind: 'env', id: 'env', env: KEY, ...validity, allowShort: true }]);
+  });
+
+  test('an empty secret stays a secret, so that nothing passes without one; the others count as not set', () => {
+    const { config } = load({ [KEY]: '', [`${KEY}_PREVIOUS`]: '', [`${KEY}_FILE`]: '' });
+    expect(config.secrets.map((source) => source.kind !== 'directory' && source.id)).toEqual(['env']);
+  });
+
+  test('without any, all is refused, and said', () => {
+    const { config, warnings } = load({});
+    expect(config).toMatchObject({ secrets: [], unmatched: 'verify' });
+    expect(warnings).toEqual([
+      'environment: secrets: there are no secrets: every request to verify is answered with 503',
+    ]);
+  });
+
+  test('beside secrets in the file they are ignored with a warning, but for those that an entry names', () => {
+    const text = `secrets:\n  - { id: old, env: ${KEY}_PREVIOUS }\n`;
+    const { config, warnings } = load({ [KEY]: 'a', [`${KEY}_PREVIOUS`]: 'b', ALLOW_SHORT_SECRET: 'true' }, text);
+    expect(config.secrets).toHaveLength(1);
+    expect(warnings).toEqual([
+      `environment: ${KEY}: ignored: the file has secrets`,
+      'environment: ALLOW_SHORT_SECRET: ignored: the file has secrets',
+    ]);
+  });
+
+  test('an emptied secrets section has none; an empty list is a decision', () => {
+    expect(load({ [KEY]: 'a' }, 'secrets:\n').config.secrets).toHaveLength(1);
+    expect(load({ [KEY]: 'a' }, 'secrets: []\n').config.secrets).toHaveLength(0);
+  });
+
+  test('routes of a file may name them', () => {
+    const text = 'routes:\n  - { path: /a, secrets: [env] }\n';
+    expect(load({ [KEY]: 'a' }, text).config.routes).toMatchObject([{ secrets: ['env'] }]);
+    expect(refusals({ [KEY]: 'a' }, text.replace('[env]', '[envv]'))).toEqual([
+      'c.yaml:2:26: routes[0].secrets[0]: found "envv", allowed is env; did you mean "env"?',
+    ]);
+  });
+});
+
+describe('paths', () => {
+  const paths = (env: Record<string, string>) => {
+    const { config } = load({ [KEY]: 'a', ...env });
+    return { routes: config.routes.map(({ path, action }) => `${action} ${path}`), unmatched: config.unmatched };
+  };
+
+  test('VERIFY_PATHS forwards everything else', () => {
+    const expected = { routes: ['verify /notify', 'verify /webhooks/*'], unmatched: 'forward' };
+    expect(paths({ VERIFY_PATHS: '/notify, /webhooks/*' })).toEqual(expected);
+  });
+
+  test('FORWARD_PATHS verifies everything else', () => {
+    expect(paths({ FORWARD_PATHS: '/healthz' })).toEqual({ routes: ['forward /healthz'], unmatched: 'verify' });
+  });
+
+  test.each([
+    [{ VERIFY_PATHS: '/a', FORWARD_PATHS: '/b' }, null, 'VERIFY_PATHS: set beside FORWARD_PATHS'],
+    [{ VERIFY_PATHS: '/a' }, 'routes: []', 'VERIFY_PATHS: set beside a file with routes or unmatched'],
+    [{ FORWARD_PATHS: '/a' }, 'unmatched: reject', 'FORWARD_PATHS: set beside a file with routes or unmatched'],
+    [{ VERIFY_PATHS: ',' }, null, 'VERIFY_PATHS: names an empty path'],
+    [{ VERIFY_PATHS: ' ' }, null, 'VERIFY_PATHS: names an empty path'],
+    [{ VERIFY_PATHS: '/a,' }, null, 'VERIFY_PATHS: names an empty path'],
+    [{ VERIFY_PATHS: '/a,b' }, null, 'VERIFY_PATHS: found "b", allowed is a path'],
+    [{ VERIFY_PATHS: '/a,/A' }, null, 'VERIFY_PATHS: found "/A", which servers read as "/a"'],
+  ])('%j beside %j is refused', (env, text, message) => {
+    expect(refusals({ [KEY]: 'a', ...env }, text)).toEqual([expect.stringContaining(`environment: ${message}`)]);
+  });
+
+  test('an emptied routes section is no conflict', () => {
+    expect(
+      load({ [KEY]: 'a', VERIFY_PATHS: '/a' }, 'routes:\nunmatched: verify\n'.slice(0, 8)).config.routes,
+    ).toHaveLength(1);
+  });
+});

@@ -1,0 +1,75 @@
+// What ships beside the program agrees with the schema: the example, the JSON Schema, the page of docs.
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import * as z from 'zod/mini';
+import { describeKeys } from '../../../src/config/describe.ts';
+import { parseConfig } from '../../../src/config/load.ts';
+import { configSchema, MAY_BE_EMPTY } from '../../../src/config/schema.ts';
+
+const root = new URL('../../../', import.meta.url);
+const example = readFileSync(new URL('config.example.yaml', root), 'utf8');
+/** As its second paragraph tells: the `#` of indented lines removed. */
+const uncommented = example
+  .replace(/^( +)#/gm, '$1')
+  .replace('url: http://127.0.0.1:3000', 'url: https://app.internal');
+const load = (text: string) => parseConfig(text, { file: 'config.example.yaml', env: {} }).config;
+
+test('the example is the defaults', () => {
+  expect(load(example)).toEqual(load(''));
+  expect(example).toMatch(/^# yaml-language-server: \$schema=\.\/config\.schema\.json\n/);
+});
+
+test('the example is still good with everything uncommented', () => {
+  const config = load(uncommented);
+  expect(config.secrets.map(({ kind }) => kind)).toEqual(['directory', 'file', 'env']);
+  expect(config.routes.map(({ path }) => path)).toEqual(['/notify', '/healthz']);
+});
+
+test('every key stands in the example', () => {
+  for (const { path } of describeKeys()) {
+    const name = path.split('.').at(-1)?.replace('[]', '');
+    expect(uncommented, path).toMatch(new RegExp(`^ *(?:- )?${name}:`, 'm'));
+  }
+});
+
+test('every default in the example is written out', () => {
+  for (const { path, fallback } of describeKeys()) {
+    if (path.includes('[]') || fallback === null || typeof fallback === 'object') continue;
+    const value = String(fallback).replace(/^::$/, '"::"');
+    expect(example).toMatch(
+      new RegExp(`^ *${path.split('.').at(-1)}: ${value.replace(/[.]/g, '\\.')}(?: +#.*)?$`, 'm'),
+    );
+  }
+});
+
+test('every key has a meaning and says what is allowed', () => {
+  for (const { path, meaning, allowed } of describeKeys()) {
+    expect(meaning, path).toMatch(/^[^ ].*\.$/s);
+    expect(allowed, path).not.toBe('');
+  }
+});
+
+test('what may be left empty is every section and top-level list, and nothing else', () => {
+  const collections = describeKeys().filter(
+    ({ path, allowed }) => allowed === 'a mapping' || /^(secrets|routes)$/.test(path),
+  );
+  expect(new Set(collections.map(({ path }) => path))).toEqual(MAY_BE_EMPTY);
+});
+
+test('config.schema.json and docs/configuration.md are up to date', async () => {
+  const script = fileURLToPath(new URL('scripts/generate-config-schema.ts', root));
+  await promisify(execFile)(process.execPath, [script, '--check']);
+});
+
+test('an editor that knows config.schema.json takes the example, and what parsing takes', () => {
+  const schema: unknown = JSON.parse(readFileSync(new URL('config.schema.json', root), 'utf8'));
+  expect(schema).toMatchObject({ type: 'object', additionalProperties: false });
+  expect(Object.keys((schema as { properties: object }).properties)).toEqual(Object.keys(configSchema.shape));
+  expect(z.toJSONSchema(configSchema, { io: 'input' })).toHaveProperty(
+    'properties.listen.properties.port.default',
+    8080,
+  );
+});

@@ -1,0 +1,62 @@
+// One file a rule in test/testdata/config: its last lines, which begin with `#! `, are what must be said of it, and no more.
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { Problem } from '../../../src/config/config.ts';
+import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
+
+const TESTDATA = new URL('../../testdata/config/', import.meta.url);
+
+function cases(folder: 'bad' | 'odd') {
+  const base = new URL(`${folder}/`, TESTDATA);
+  return readdirSync(base).map((name) => {
+    const lines = readFileSync(new URL(name, base), 'utf8').split(/(?<=\n)/);
+    const text = lines.filter((line) => !line.startsWith('#! ')).join('');
+    const expected = lines.filter((line) => line.startsWith('#! ')).map((line) => `${name}:${line.slice(3).trimEnd()}`);
+    return { name, text, expected };
+  });
+}
+
+function problemsOf(run: () => unknown): readonly Problem[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  throw new Error('it was taken');
+}
+
+describe('refused', () => {
+  test.each(cases('bad'))('$name', ({ name, text, expected }) => {
+    const problems = problemsOf(() => parseConfig(text, { file: name, env: {} })).map(formatProblem);
+    expect(problems).toEqual(expected);
+    expect(expected.length).toBeGreaterThan(0);
+  });
+});
+
+describe('taken with a warning', () => {
+  test.each(cases('odd'))('$name', ({ name, text, expected }) => {
+    const { warnings } = parseConfig(text, { file: name, env: {} });
+    expect(warnings.map(formatProblem)).toEqual(expected);
+  });
+});
+
+test('what was pasted where a secret could stand is never repeated', () => {
+  const holding = cases('bad').filter(({ text }) => text.includes('PASTED'));
+  expect(holding.length).toBeGreaterThan(8);
+  for (const { name, text } of holding) {
+    const problems = problemsOf(() => parseConfig(text, { file: name, env: {} }));
+    expect(JSON.stringify(problems)).not.toContain('PASTED');
+  }
+});
+
+test('too many routes are refused, and told quickly', () => {
+  const routes = Array.from({ length: 501 }, (_, index) => `  - path: /r${index}\n`).join('');
+  expect(
+    problemsOf(() => parseConfig(`routes:\n${routes}`, { file: 'many.yaml', env: {} })).map(formatProblem),
+  ).toEqual(['many.yaml:2:3: routes: found a list, allowed is a list of routes, each with a path, 500 at most']);
+});
+
+test('a problem without a place is told by its file alone', () => {
+  expect(formatProblem({ file: 'a.yaml', line: null, column: null, key: '', message: 'm' })).toBe('a.yaml: m');
+});

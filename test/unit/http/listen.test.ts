@@ -1,0 +1,56 @@
+import { createServer, Server } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { listenOn } from '../../../src/http/listen.ts';
+
+const open: Server[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((server) => new Promise((resolve) => server.close(resolve))));
+});
+
+function kept<S extends Server>(server: S): S {
+  open.push(server);
+  return server;
+}
+
+/** A server on a machine without IPv6, which says so with `code`. */
+class NoIpv6 extends Server {
+  readonly hosts: string[] = [];
+  code = 'EAFNOSUPPORT';
+
+  override listen(...args: unknown[]): this {
+    const { host } = args[0] as { host: string };
+    this.hosts.push(host);
+    if (host !== '::') return Reflect.apply(super.listen, this, args) as this;
+    queueMicrotask(() => this.emit('error', Object.assign(new Error(this.code), { code: this.code })));
+    return this;
+  }
+}
+
+test('port 0 gives the port that the system chose', async () => {
+  const server = kept(createServer());
+  const port = await listenOn(server, '127.0.0.1', 0);
+  expect(server.address()).toMatchObject({ address: '127.0.0.1', port });
+});
+
+test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('`::` is IPv4 alone where there is no IPv6 (%s)', async (code) => {
+  const server = kept(new NoIpv6());
+  server.code = code;
+  const port = await listenOn(server, '::', 0);
+  expect(server.hosts).toEqual(['::', '0.0.0.0']);
+  expect(server.address()).toMatchObject({ address: '0.0.0.0', port });
+  expect(server.listenerCount('error')).toBe(0);
+});
+
+test('a port that is taken is told, not worked around', async () => {
+  const port = await listenOn(kept(createServer()), '127.0.0.1', 0);
+  const second = createServer();
+  await expect(listenOn(second, '127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  expect(second.listenerCount('listening')).toBe(0);
+});
+
+test('another error on `::` is told too', async () => {
+  const server = new NoIpv6();
+  server.code = 'EACCES';
+  await expect(listenOn(server, '::', 0)).rejects.toMatchObject({ code: 'EACCES' });
+  expect(server.hosts).toEqual(['::']);
+});

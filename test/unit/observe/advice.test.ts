@@ -1,0 +1,109 @@
+import { expect, test } from 'vitest';
+import { adviceFor } from '../../../src/observe/advice.ts';
+import { createRefusals } from '../../../src/observe/refusals.ts';
+import type { StatusSnapshot } from '../../../src/observe/status.ts';
+import { CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from './fixtures.ts';
+
+function headline(changes: Partial<StatusSnapshot>): string {
+  const [first] = adviceFor(snapshot(changes));
+  return `${first?.tone}: ${first?.sentence}`;
+}
+
+const hinted = createRefusals(() => NOW);
+hinted.record(refused({ hint: 'the secret at the sender ends in a line break' }));
+
+test.each<[string, Partial<StatusSnapshot>, RegExp]>([
+  ['nothing has come in', {}, /^calm: All is well, and nothing came in/],
+  ['all is served', { recent: { ...QUIET, accepted: 7 } }, /^calm: All is well: 7 requests served/],
+  [
+    'a route has no live secret',
+    { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
+    /^bad: No secret is live on \/notify: senders get 503\. Put a value where current/,
+  ],
+  [
+    'a route names no secret',
+    { routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] },
+    /^bad: .*Name one under secrets/,
+  ],
+  [
+    'a reporting route has none',
+    { routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] },
+    /^warn: No secret is live on \/notify, so nothing there is verified/,
+  ],
+  [
+    'the upstream is down',
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: false, exposed: false } },
+    /^bad: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connection: start it/,
+  ],
+  [
+    'the upstream failed some',
+    { recent: { ...QUIET, accepted: 9, upstreamFailures: 1 } },
+    /^warn: The upstream failed 1 request in the last 5 minutes/,
+  ],
+  [
+    'the upstream is exposed',
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: true, exposed: true } },
+    /^warn: The upstream also answers past the proxy/,
+  ],
+  [
+    'a reload failed',
+    { lastReload: { ok: false, at: NOW, error: 'config.yaml:3: unknown key' } },
+    /^warn: The last reload failed .*config\.yaml:3: unknown key/,
+  ],
+  ['draining', { draining: true, ready: false, causes: ['draining'] }, /^warn: Draining/],
+  ['not ready', { ready: false, causes: ['the upstream accepts no connection'] }, /^warn: Not ready: the upstream/],
+  [
+    'every signed request is refused',
+    { recent: { ...QUIET, rejected: 4, topReason: 'signature_mismatch' }, refusals: hinted.list() },
+    /^bad: No signature was accepted .*\(4 refused, mostly signature_mismatch\): compare the secret.* Likely cause: the secret at the sender ends in a line break\./,
+  ],
+  [
+    'somebody knocks',
+    { recent: { ...QUIET, accepted: 9, rejected: 40, topReason: 'missing_signature' } },
+    /^warn: 40 requests were refused .*mostly missing_signature: nothing to do if you do not know/,
+  ],
+  [
+    'a rotation goes wrong',
+    { recent: { ...QUIET, accepted: 9, rejected: 1, topReason: 'signature_mismatch' } },
+    /^warn: 1 request .*if a rotation is on/,
+  ],
+  [
+    'a secret expires',
+    { secrets: [{ ...CURRENT, notAfter: NOW + 3 * 86_400_000 }] },
+    /^warn: Secret current expires on 2026-11-27/,
+  ],
+  [
+    'a secret is unusable',
+    { secrets: [{ ...CURRENT, state: 'unusable', problem: 'it is empty' }] },
+    /^warn: Secret current cannot be used .*it is empty/,
+  ],
+  ['a route reports', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warn: \/notify only reports/],
+  [
+    'the configuration has a warning',
+    { config: { file: null, sha256: '', warnings: ['unmatched: forward'] } },
+    /^warn: Configuration: unmatched/,
+  ],
+])('%s', (_, changes, expected) => {
+  expect(headline(changes)).toMatch(expected);
+});
+
+test('what fails deliveries comes before what is worth a look', () => {
+  const advice = adviceFor(
+    snapshot({
+      routes: [
+        { ...NOTIFY, path: '/a', mode: 'report' },
+        { ...NOTIFY, liveSecrets: 0 },
+      ],
+      draining: true,
+    }),
+  );
+  expect(advice.map(({ tone }) => tone)).toEqual(['bad', 'warn', 'warn']);
+});
+
+test('a report mode that has run out, and a replaced value that ends by design, are no reason to act', () => {
+  const calm = snapshot({
+    routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
+    secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
+  });
+  expect(adviceFor(calm).map(({ tone }) => tone)).toEqual(['calm']);
+});

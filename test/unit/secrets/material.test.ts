@@ -1,0 +1,99 @@
+// What may be a secret: spec §3, "A secret is an opaque UTF-8 string".
+import { createSecretKey } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { keyFromFileContent, keyFromValue } from '../../../src/secrets/material.ts';
+
+const VALUE = 'a-secret-of-thirty-two-bytes-ok!';
+const RULES = { allowShort: false };
+
+function keyOf(text: string) {
+  return createSecretKey(Buffer.from(text));
+}
+
+describe('a file', () => {
+  test.each([
+    ['no line break', VALUE, VALUE],
+    ['one LF is stripped', `${VALUE}\n`, VALUE],
+    ['one CRLF is stripped', `${VALUE}\r\n`, VALUE],
+    ['only one of two LF', `${VALUE}\n\n`, `${VALUE}\n`],
+    ['only one of two CRLF', `${VALUE}\r\n\r\n`, `${VALUE}\r\n`],
+    ['a lone CR stays', `${VALUE}\r`, `${VALUE}\r`],
+    ['a leading line break stays', `\n${VALUE}`, `\n${VALUE}`],
+    ['trailing blanks stay', `${VALUE}  \n`, `${VALUE}  `],
+    ['base64 text is not decoded', `${'QUJD'.repeat(9)}=\n`, `${'QUJD'.repeat(9)}=`],
+    ['templates are not expanded', `${VALUE}$HOME={{x}}`, `${VALUE}$HOME={{x}}`],
+    ['text beyond ASCII', `gëheim-🔑-${VALUE}\n`, `gëheim-🔑-${VALUE}`],
+  ])('%s', (_, content, value) => {
+    const { key } = keyFromFileContent(Buffer.from(content), RULES);
+    expect(key?.equals(keyOf(value))).toBe(true);
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['LF', '\n'],
+    ['CRLF', '\r\n'],
+  ])('with %s alone is empty, even where short ones are allowed', (_, content) => {
+    const reading = keyFromFileContent(Buffer.from(content), { allowShort: true });
+    expect(reading).toEqual({ key: null, problem: 'it is empty', warnings: [] });
+  });
+});
+
+describe('a value', () => {
+  test('of the environment keeps its line break, and that is warned about', () => {
+    const { key, warnings } = keyFromValue(Buffer.from(`${VALUE}\n`), RULES);
+    expect(key?.equals(keyOf(`${VALUE}\n`))).toBe(true);
+    expect(warnings).toEqual(['it ends with white space or a line break, which is kept as part of the secret']);
+  });
+
+  test.each([
+    [15, 'refused'],
+    [16, 'warned'],
+    [31, 'warned'],
+    [32, 'fine'],
+    [64 * 1024, 'fine'],
+    [64 * 1024 + 1, 'refused'],
+  ])('of %i bytes is %s', (length, outcome) => {
+    const reading = keyFromValue(Buffer.alloc(length, 'x'), RULES);
+    const warned = reading.warnings.length > 0 ? 'warned' : 'fine';
+    expect(reading.key === null ? 'refused' : warned).toBe(outcome);
+  });
+
+  test('counts bytes, not characters', () => {
+    expect(keyFromValue(Buffer.from('🔑🔑🔑🔑'), RULES).problem).toBeNull();
+  });
+
+  test('that is short is taken where allowed, with a warning', () => {
+    const { key, warnings } = keyFromValue(Buffer.from('x'), { allowShort: true });
+    expect(key?.equals(keyOf('x'))).toBe(true);
+    expect(warnings).toEqual(['it is shorter than 16 bytes, too easy to guess']);
+  });
+
+  test('that is not UTF-8 is refused', () => {
+    const { problem } = keyFromValue(Buffer.alloc(40, 0xe9), RULES);
+    expect(problem).toBe('it is not valid UTF-8: a secret is text, used as it is and never decoded');
+  });
+
+  test.each([
+    [` ${VALUE}`, 'begins with white space'],
+    [`\u00a0${VALUE}`, 'begins with white space'],
+    [`${VALUE}\t`, 'ends with white space'],
+    [`${VALUE}\u00a0`, 'ends with white space'],
+    [`\ufeff${VALUE}`, 'byte order mark'],
+    [`"${VALUE}"`, 'enclosed in quotes'],
+    [`'${VALUE}'`, 'enclosed in quotes'],
+    [`${VALUE}\n${VALUE}`, 'more than one line'],
+    [`${VALUE}\0`, 'NUL'],
+    [`${VALUE}\ufffd`, 'U+FFFD'],
+  ])('%j is taken as it is, and warned about', (value, warning) => {
+    const { key, warnings } = keyFromValue(Buffer.from(value), RULES);
+    expect(key?.equals(keyOf(value))).toBe(true);
+    expect(warnings).toEqual([expect.stringContaining(warning)]);
+  });
+
+  test('survives when the caller overwrites the bytes', () => {
+    const bytes = Buffer.from(VALUE);
+    const { key } = keyFromValue(bytes, RULES);
+    bytes.fill(0);
+    expect(key?.equals(keyOf(VALUE))).toBe(true);
+  });
+});

@@ -1,0 +1,219 @@
+// Secrets from files, directories and the environment, on a real disk.
+import { execFileSync } from 'node:child_process';
+import { createSecretKey } from 'node:crypto';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { SecretSource } from '../../../src/config/config.ts';
+import type { SecretMaterial } from '../../../src/secrets/material.ts';
+import { readSecrets, readSource } from '../../../src/secrets/sources.ts';
+
+const VALIDITY = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
+const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'secrets-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function write(name: string, content: string | Buffer): string {
+  const path = join(dir, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const file = (id: string, path: string): SecretSource => ({ kind: 'file', id, file: path, ...VALIDITY });
+const directory = (path: string): SecretSource => ({ kind: 'directory', directory: path, ...VALIDITY });
+const variable = (id: string, env: string): SecretSource => ({ kind: 'env', id, env, ...VALIDITY });
+
+function holds(secret: SecretMaterial | undefined, text: string): boolean {
+  return secret?.key?.equals(createSecretKey(Buffer.from(text))) === true;
+}
+
+async function only(source: SecretSource, env = {}): Promise<SecretMaterial> {
+  const [secret, ...more] = await readSecrets([source], env);
+  expect(more).toEqual([]);
+  if (secret === undefined) throw new Error('nothing was read');
+  return secret;
+}
+
+const ids = (secrets: readonly SecretMaterial[]) => secrets.map(({ id }) => id);
+
+describe('a file', () => {
+  test('gives its content, with what the configuration says of it', async () => {
+    const path = write('key', `${value('a')}\n`);
+    const secret = await only({ ...file('current', path), overlap: 5, notBefore: 1, notAfter: 2 });
+    expect(holds(secret, value('a'))).toBe(true);
+    expect(secret).toMatchObject({ id: 'current', source: `file ${path}`, problem: null, warnings: [] });
+    expect(secret).toMatchObject({ overlap: 5, notBefore: 1, notAfter: 2 });
+  });
+
+  test.each<[what: string, make: (path: string) => void, problem: string]>([
+    ['missing', () => {}, 'it does not exist (yet)'],
+    ['a directory', (path) => mkdirSync(path), 'it is a directory, not a file'],
+    ['a circle of links', (path) => symlinkSync(path, path), 'its links lead in a circle'],
+    ['a pipe', (path) => execFileSync('mkfifo', [path]), 'it is not a regular file'],
+    ['a device without end', (path) => symlinkSync('/dev/zero', path), 'it is not a regular file'],
+    [
+      'far too large',
+      (path) => writeFileSync(path, 'x'.repeat(1e6)),
+      'it is larger than 64 KiB: is this the right file?',
+    ],
+  ])('that is %s has a problem, and never throws or blocks', async (_, make, problem) => {
+    const path = join(dir, 'key');
+    make(path);
+    expect(await only(file('current', path))).toMatchObject({ key: null, problem, warnings: [] });
+  });
+
+  test.runIf(process.geteuid?.() === 0)('that may not be read says who is who', async () => {
+    const path = write('key', value('a'));
+    execFileSync('chmod', ['0600', path]);
+    execFileSync('chmod', ['0755', dir]);
+    process.seteuid?.(65532);
+    try {
+      const { problem } = await only(file('current', path));
+      expect(problem).toMatch(
+        /^permission denied: it belongs to user 0, group \d+, with mode 0600, and this process runs as user 65532/,
+      );
+    } finally {
+      process.seteuid?.(0);
+    }
+  });
+});
+
+describe('a variable', () => {
+  test('gives its value, unstripped', async () => {
+    const secret = await only(variable('env', 'HOOK'), { HOOK: `${value('a')}\n` });
+    expect(holds(secret, `${value('a')}\n`)).toBe(true);
+    expect(secret).toMatchObject({ id: 'env', source: 'env HOOK', problem: null });
+  });
+
+  test('that is not set, or set to nothing, has a problem', async () => {
+    expect(await only(variable('env', 'HOOK'))).toMatchObject({ key: null, problem: 'the variable is not set' });
+    expect(await only(variable('env', 'HOOK'), { HOOK: '' })).toMatchObject({ key: null, problem: 'it is empty' });
+  });
+});
+
+describe('a directory', () => {
+  test('gives every regular file by its name, links followed, in the order of names', async () => {
+    write('new.2026_key-1', value('new'));
+    write('old', value('old'));
+    symlinkSync('old', join(dir, 'another'));
+    write('.hidden', value('hidden'));
+    mkdirSync(join(dir, 'lost+found'));
+    const secrets = await readSecrets([directory(dir)], {});
+    expect(ids(secrets)).toEqual(['another', 'new.2026_key-1', 'old']);
+    expect(holds(secrets[1], value('new'))).toBe(true);
+    expect(secrets[2]).toMatchObject({
+      source: `directory ${dir}`,
+      warnings: ['it has the same value as another, which gets the matches'],
+    });
+  });
+
+  test.each([
+    ['missing', 'nowhere', 'it does not exist (yet)'],
+    ['a file', 'file', 'a part of the path is not a directory'],
+    ['empty', 'empty', 'it holds no secret: there is no regular file in it'],
+    ['full of directories', 'nested', 'it holds no secret: there is no regular file in it'],
+    ['full of other things', 'crowded', 'it holds more than 256 files: is this the right directory?'],
+  ])('that is %s is one entry with a problem', async (_, name, problem) => {
+    write('file', 'x');
+    mkdirSync(join(dir, 'empty'));
+    mkdirSync(join(dir, 'nested/inner'), { recursive: true });
+    mkdirSync(join(dir, 'crowded'));
+    if (name === 'crowded') for (let i = 0; i < 257; i += 1) write(`crowded/${i}`, '');
+    const id = `directory ${join(dir, name)}`;
+    expect(await only(directory(join(dir, name)))).toMatchObject({ id, source: id, key: null, problem });
+    expect(await readSource(directory(join(dir, name)), {})).toEqual({ problem, secrets: [] });
+  });
+
+  test('keeps its good secrets beside bad ones', async () => {
+    write('bad name~', value('x'));
+    write('empty', '');
+    write('good', value('good'));
+    write('good.previous', value('older'));
+    symlinkSync('nowhere', join(dir, 'link'));
+    const secrets = await readSecrets([directory(dir)], {});
+    expect(secrets.map(({ id, problem }) => [id, problem])).toEqual([
+      ['file "bad name~"', 'its name has other characters than A-Z a-z 0-9 . _ -'],
+      ['empty', 'it is empty'],
+      ['good', null],
+      ['good.previous', 'ids that end in .previous are reserved for values that were replaced'],
+      ['link', 'it does not exist (yet)'],
+    ]);
+  });
+
+  test('as kubelet mounts it is read anew after each `..data` swap', async () => {
+    const swapTo = (generation: string, secrets: Record<string, string>) => {
+      mkdirSync(join(dir, generation));
+      for (const [name, text] of Object.entries(secrets)) write(`${generation}/${name}`, text);
+      symlinkSync(generation, join(dir, '..data_tmp'));
+      renameSync(join(dir, '..data_tmp'), join(dir, '..data'));
+    };
+    swapTo('..2026_1', { current: value('1') });
+    symlinkSync('..data/current', join(dir, 'current'));
+    expect(holds(await only(directory(dir)), value('1'))).toBe(true);
+    for (const generation of ['2', '3']) {
+      swapTo(`..2026_${generation}`, { current: value(generation) });
+      expect(holds(await only(directory(dir)), value(generation))).toBe(true);
+      expect(holds(await only(file('f', join(dir, 'current'))), value(generation))).toBe(true);
+    }
+  });
+
+  test('is never read half before and half after a swap', async () => {
+    const swap = async (generation: number) => {
+      await mkdir(join(dir, `..${generation}`));
+      for (const name of ['a', 'b', 'c'])
+        await writeFile(join(dir, `..${generation}`, name), `${value(name)}${generation}`);
+      await symlink(`..${generation}`, join(dir, '..tmp'));
+      await rename(join(dir, '..tmp'), join(dir, '..data'));
+    };
+    await swap(0);
+    for (const name of ['a', 'b', 'c']) symlinkSync(`..data/${name}`, join(dir, name));
+    let generation = 0;
+    for (let round = 0; round < 40; round += 1) {
+      const [reading] = await Promise.all([readSecrets([directory(dir)], {}), swap(++generation)]);
+      const states = [generation - 1, generation].map((n) => reading.every((s) => holds(s, `${value(s.id)}${n}`)));
+      expect(states).toContain(true);
+    }
+  });
+});
+
+describe('several sources', () => {
+  test('keep their order; the later of two equal ids loses its key', async () => {
+    write('a', value('a'));
+    const path = write('b', value('b'));
+    const secrets = await readSecrets([directory(dir), file('a', path), variable('z', 'HOOK')], { HOOK: value('z') });
+    expect(ids(secrets)).toEqual(['a', 'b', 'a', 'z']);
+    expect(secrets[2]).toMatchObject({
+      key: null,
+      problem: `its id is already taken by the secret from directory ${dir}`,
+    });
+    expect(holds(secrets[0], value('a'))).toBe(true);
+  });
+
+  test('two broken directories are two entries with problems of their own', async () => {
+    const gone = directory(join(dir, 'gone'));
+    expect((await readSecrets([gone, gone], {})).map(({ problem }) => problem)).toEqual([
+      'it does not exist (yet)',
+      'it does not exist (yet)',
+    ]);
+  });
+
+  test('no message holds a value, whatever is wrong with it', async () => {
+    const sources = ['', ' ', '\n', '"', '\ufeff'].map((_, index) => variable(`s${index}`, `S${index}`));
+    const env = {
+      S0: 'short-SECRET',
+      S1: ' long-SECRET-long-enough ',
+      S2: 'SECRET\n'.repeat(3),
+      S3: '"SECRET-in-quotes-long"',
+    };
+    const secrets = await readSecrets(sources, env);
+    expect(JSON.stringify(secrets.map(({ key: _, ...rest }) => rest))).not.toContain('SECRET');
+    // A key shows nothing of itself where an object is printed by mistake.
+    expect(JSON.stringify(secrets)).not.toContain('SECRET');
+  });
+});
