@@ -88,8 +88,10 @@ export function createPipeline(services: Services): Pipeline {
         : form.reason
       : 'method_not_allowed';
     if (early !== null) {
-      if (exchange.head.signatures === 1 && early === form.reason) exchange.hint = diagnose.form(exchange.head.signature);
-      return refuseOrReport(claim, early, null);
+      refuseOrReport(claim, early, null);
+      if (exchange.head.signatures === 1 && early === form.reason)
+        exchange.hint = diagnose.form(exchange.head.signature);
+      return;
     }
     const declared = declaredLength(exchange.head);
     if (declared !== null && declared > route.maxBody) return refuse(exchange, 'body_too_large');
@@ -127,8 +129,9 @@ export function createPipeline(services: Services): Pipeline {
     const verdict = judge({ route, keyring: policy.keyring, ...read });
     exchange.verifyMs = performance.now() - started;
     if ('permit' in verdict) return forward(claim, verdict.permit);
-    exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
     refuseOrReport(claim, verdict.refused, read.body);
+    // After the answer: how long it takes depends on the secrets, and is nobody's business outside.
+    exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
   }
 
   function refuseOrReport(claim: Claim, reason: Reason, body: Buffer | null): void {

@@ -54,7 +54,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   const secrets = makeSecrets();
   const upstream = await startDemoUpstream({ host: '127.0.0.1', port: 0 });
   const env = { DEMO_CURRENT: secrets.current, DEMO_PREVIOUS: secrets.previous, DEMO_RETIRED: secrets.retired };
-  const loaded = parseConfig(demoConfig(upstream.port), { file: 'demo.yaml', env });
+  const loaded = parseConfig(demoConfig(upstream.port), 'demo.yaml', env);
   const app = await startApp(loaded, { env, write: () => {}, now: Date.now, reload: async () => loaded });
   try {
     io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);

@@ -1,20 +1,7 @@
 // The kinds of value a key can have, as zod schemas. Each says in one phrase what is allowed: the same phrase stands in
 // errors, in the JSON Schema and in the docs. A phrase must never repeat what was found.
 import * as z from 'zod/mini';
-import { isCidr, isHost, isHostName, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
 import { listOf, nearest } from './suggest.ts';
-import {
-  DURATION,
-  formatDuration,
-  formatSize,
-  parseDate,
-  parseDuration,
-  parseSize,
-  SIZE,
-  suggestDate,
-  suggestDuration,
-  suggestSize,
-} from './units.ts';
 
 /** What a schema allows, in one phrase, for errors and docs. */
 export const ALLOWED = z.registry<{ allowed: string }>();
@@ -26,16 +13,16 @@ export function key<S extends z.ZodMiniType>(description: string, schema: S): S 
 }
 
 const meant = (suggestion: string | null) => (suggestion === null ? '' : `; did you mean ${suggestion}?`);
-const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
+export const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
 
-type Suggest = (input: unknown) => string | null;
+export type Suggest = (input: unknown) => string | null;
 
 /** zod's `error` parameter: the phrase, and the right spelling where the input is near one. */
-function phrase(allowed: string, suggest: Suggest = () => null) {
+export function phrase(allowed: string, suggest: Suggest = () => null) {
   return { error: ({ input }: { input?: unknown }) => `${allowed}${input === undefined ? '' : meant(suggest(input))}` };
 }
 
-interface Spelling<I, T> {
+export interface Spelling<I, T> {
   readonly allowed: string;
   /** The value, or null where the spelling is not one of the allowed. */
   readonly parse: (input: I) => T | null;
@@ -45,7 +32,7 @@ interface Spelling<I, T> {
 }
 
 /** Text (or a number) that is read into a value; `input` is what the JSON Schema shows. */
-function spelled<I, T>(input: z.ZodMiniType<I, unknown>, { allowed, parse, suggest, problem }: Spelling<I, T>) {
+export function spelled<I, T>(input: z.ZodMiniType<I, unknown>, { allowed, parse, suggest, problem }: Spelling<I, T>) {
   const reader = z.transform((found: I, context): T => {
     const value = parse(found);
     if (value !== null) return value;
@@ -56,70 +43,7 @@ function spelled<I, T>(input: z.ZodMiniType<I, unknown>, { allowed, parse, sugge
   return z.pipe(input as z.ZodMiniType<I, I>, reader).register(ALLOWED, { allowed });
 }
 
-const text = (allowed: string, suggest?: Suggest) => z.string(phrase(allowed, suggest));
-
-/** Milliseconds. `off: true` also takes 0, whatever the least. */
-export function duration({ min, max, off = false }: { min: string; max: string; off?: boolean }) {
-  const [least, most] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0];
-  const zero = off ? '0 or ' : '';
-  const allowed = `${zero}a duration from ${min} to ${max}, such as 250ms, 5s, 2m or 24h`;
-  const suggest = (input: unknown) => {
-    const spelling = suggestDuration(input);
-    const value = spelling === null ? null : parseDuration(spelling);
-    return value === null || value < least || value > most ? null : formatDuration(value);
-  };
-  const spellings = [z.literal(0), z.string().check(z.regex(DURATION, phrase(allowed, suggest)))] as const;
-  return spelled<string | number, number>(z.union(spellings, phrase(allowed, suggest)), {
-    allowed,
-    parse: (input) => {
-      const value = parseDuration(input);
-      return value !== null && ((off && value === 0) || (value >= least && value <= most)) ? value : null;
-    },
-  });
-}
-
-function sizeSpelling({ min, max, also = '' }: { min: string; max: string; also?: string }) {
-  const read = (bound: string) => parseSize(bound) ?? Number(bound);
-  const [least, most] = [read(min), read(max)];
-  const allowed = `${also}a size from ${min} to ${max}, such as 512, 64KiB or 1MiB`;
-  const inRange = (value: number | null) => (value === null || value < least || value > most ? null : value);
-  const suggest = (input: unknown) => {
-    const spelling = suggestSize(input);
-    if (spelling === null) return null;
-    const value = inRange(parseSize(/^[0-9]+$/.test(spelling) ? Number(spelling) : spelling));
-    return value === null ? null : formatSize(value);
-  };
-  return { allowed, suggest, parse: (input: string | number) => inRange(parseSize(input)) };
-}
-
-const sizeText = ({ allowed, suggest }: { allowed: string; suggest: Suggest }) =>
-  z.string().check(z.regex(SIZE, phrase(allowed, suggest)));
-
-/** Bytes. */
-export function size(bounds: { min: string; max: string }) {
-  const spelling = sizeSpelling(bounds);
-  const spellings = [z.int(), sizeText(spelling)] as const;
-  return spelled<string | number, number>(z.union(spellings, phrase(spelling.allowed, spelling.suggest)), {
-    allowed: spelling.allowed,
-    parse: spelling.parse,
-  });
-}
-
-/** Bytes, or `auto`. */
-export function sizeOrAuto(bounds: { min: string; max: string }) {
-  const spelling = sizeSpelling({ ...bounds, also: '"auto" or ' });
-  const spellings = [z.literal('auto'), z.int(), sizeText(spelling)] as const;
-  return spelled<string | number, number | 'auto'>(z.union(spellings, phrase(spelling.allowed, spelling.suggest)), {
-    allowed: spelling.allowed,
-    parse: (input) => (input === 'auto' ? input : spelling.parse(input)),
-  });
-}
-
-/** Epoch milliseconds. */
-export function date() {
-  const allowed = 'a date and time with its zone, such as 2026-11-01T00:00:00Z';
-  return spelled(text(allowed, suggestDate), { allowed, parse: parseDate, suggest: suggestDate });
-}
+export const text = (allowed: string, suggest?: Suggest) => z.string(phrase(allowed, suggest));
 
 export function integer(min: number, max: number) {
   const allowed = `a whole number from ${min} to ${max}`;
@@ -154,48 +78,6 @@ export function matching(allowed: string, pattern: RegExp) {
 /** A file or directory, as the process sees it; a relative one counts from its working directory. */
 export function filePath(allowed = "a file's path") {
   return matching(allowed, /^[^\x00]{1,4096}$/);
-}
-
-export function host() {
-  const allowed = 'an IP address without brackets, or a host name';
-  const suggest = (input: unknown) => {
-    const bare = /^\[(.*)\]$/.exec(String(input))?.[1];
-    return bare !== undefined && isHost(bare) ? quoted(bare) : null;
-  };
-  return spelled(text(allowed), { allowed, parse: (input) => (isHost(input) ? input : null), suggest });
-}
-
-export function hostName() {
-  const allowed = 'a host name';
-  return spelled(text(allowed), { allowed, parse: (input) => (isHostName(input) ? input : null) });
-}
-
-export function cidr() {
-  const allowed = 'a network such as 10.0.0.0/8 or fd00::/8';
-  const suggest = (input: unknown) => quoted(suggestCidr(input));
-  return spelled(text(allowed), { allowed, parse: (input) => (isCidr(input) ? input : null), suggest });
-}
-
-function url(allowed: string, read: (input: string) => Reading) {
-  return spelled(text(allowed), {
-    allowed,
-    parse: (input) => {
-      const reading = read(input);
-      return 'value' in reading ? reading.value : null;
-    },
-    problem: (input) => {
-      const reading = read(input);
-      return 'problem' in reading ? reading.problem : '';
-    },
-  });
-}
-
-export function upstreamUrl() {
-  return url('http://host:port, https://host:port or unix:///path, without path, query or user', readUpstreamUrl);
-}
-
-export function storeUrl() {
-  return url('memory, or redis://host:6379/0 (rediss:// for TLS) without a password', readStore);
 }
 
 /** Of any list; more would make the rules that compare pairs slow. */

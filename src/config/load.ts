@@ -25,13 +25,13 @@ export async function loadConfig(options: { file: string | null; env: Env }): Pr
   const named = options.file ?? (env.ENTRUPY_PROXY_CONFIG || null);
   const bytes = await readBytes(named ?? DEFAULT_FILE, { needed: named !== null });
   const file = bytes === null ? null : (named ?? DEFAULT_FILE);
-  return { ...parseConfig(decode(bytes, file), { file, env }), sha256: sha256(bytes ?? '') };
+  return { ...parseConfig(decode(bytes, file), file, env), sha256: sha256(bytes ?? '') };
 }
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
 /** Parses a file's text; null for both where there is none. Pure; throws ConfigError with every problem, and nothing else. */
-export function parseConfig(text: string | null, { file, env }: { file: string | null; env: Env }): LoadedConfig {
+export function parseConfig(text: string | null, file: string | null, env: Env): LoadedConfig {
   const source = readYaml(text ?? '');
   const name = file ?? 'environment';
   if (source.syntax.length > 0) {

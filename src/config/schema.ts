@@ -1,31 +1,12 @@
 // What the user may write: the one definition behind parsing, errors, config.schema.json and docs/configuration.md.
 // It must never hold a rule that needs two keys (rules.ts) nor let a secret's value be written down.
-import { METHODS } from 'node:http';
 import * as z from 'zod/mini';
-import {
-  cidr,
-  date,
-  duration,
-  filePath,
-  flag,
-  host,
-  hostName,
-  integer,
-  key,
-  list,
-  matching,
-  oneOf,
-  section,
-  size,
-  sizeOrAuto,
-  storeUrl,
-  upstreamUrl,
-} from './leaves.ts';
+import { ACTIONS, routeSchema, secretSchema } from './entries.ts';
+import { filePath, flag, integer, key, list, oneOf, section } from './leaves.ts';
+import { cidr, host, hostName, storeUrl, upstreamUrl } from './locations.ts';
+import { bodySize, duration, idleTimeout, responseTimeout, size, sizeOrAuto } from './quantities.ts';
 
 const port = () => integer(0, 65_535);
-/** The longest window of `once` and `overlap`: thirty days. */
-const window = () => duration({ min: '1ms', max: '720h' });
-const bodySize = () => size({ min: '1', max: '64MiB' });
 
 const listen = section({
   host: key(
@@ -61,9 +42,6 @@ const admin = section({
     z.prefault(flag(), false),
   ),
 });
-
-const responseTimeout = () => duration({ min: '10ms', max: '1h' });
-const idleTimeout = () => duration({ min: '10ms', max: '24h', off: true });
 
 const upstream = section({
   url: key('The app behind the proxy.', z.prefault(upstreamUrl(), 'http://127.0.0.1:3000')),
@@ -104,78 +82,6 @@ const upstream = section({
       }),
     ),
   ),
-});
-
-const secretId = () => matching('a name of letters, digits, ".", "_" and "-"', /^[A-Za-z0-9._-]{1,253}$/);
-
-export const secretSchema = section({
-  id: key('The name of the secret in metrics and logs. Needed with file and env.', z.optional(secretId())),
-  file: key('A file that holds the value; one trailing line break is stripped.', z.optional(filePath())),
-  env: key(
-    'A variable that holds the value.',
-    z.optional(matching("a variable's name, never a value", /^[A-Za-z_][A-Za-z0-9_]{0,253}$/)),
-  ),
-  directory: key(
-    'Every regular file in it is a secret, its name the id. Names that begin with a dot are not.',
-    z.optional(filePath("a directory's path")),
-  ),
-  overlap: key(
-    'When the content changes, the one old value stays valid this long, as <id>.previous; in memory, so a restart ends it. With file and directory.',
-    z.optional(window()),
-  ),
-  notBefore: key('Not valid before.', z.optional(date())),
-  notAfter: key('Not valid after.', z.optional(date())),
-  allowShort: key('Accepts fewer than 16 bytes.', z.prefault(flag(), false)),
-});
-
-const ACTIONS = ['verify', 'forward', 'reject'] as const;
-const methodNames = METHODS.filter((method) => method !== 'CONNECT');
-
-export const routeSchema = section({
-  path: key(
-    'Exact, or with /* for all below it; for verify and reject also the path itself, with and without a slash. The longest path wins, whatever the order.',
-    matching('a path such as /notify or /webhooks/*', /^\//),
-  ),
-  action: key('What becomes of a request.', z.prefault(oneOf(ACTIONS), 'verify')),
-  methods: key(
-    'Others are refused with 405. The default is POST for verify and every method for forward. GET brings HEAD.',
-    z.optional(
-      list(oneOf(methodNames, 'an HTTP method such as GET or POST'), {
-        allowed: 'a list of methods, one at least',
-        min: 1,
-      }),
-    ),
-  ),
-  secrets: key(
-    'The ids to verify with, all of them by default; an id means its previous value too. verify only.',
-    z.optional(list(secretId(), { allowed: 'a list of ids, one at least', min: 1 })),
-  ),
-  mode: key(
-    'report forwards what would have been refused, and counts it. verify only.',
-    z.prefault(oneOf(['enforce', 'report']), 'enforce'),
-  ),
-  reportUntil: key('Then it enforces by itself. With mode report.', z.optional(date())),
-  maxBody: key('The default is limits.maxBody. verify only.', z.optional(bodySize())),
-  once: key(
-    'An event already delivered within this time is answered, not forwarded again. Two events with equal bodies are one event here. verify only.',
-    z.optional(window()),
-  ),
-  upgrade: key(
-    'Lets WebSocket upgrades through. forward only.',
-    z.prefault(list(oneOf(['websocket']), { allowed: '[websocket] or []', min: 0 }), []),
-  ),
-  allowHeaders: key(
-    'Lets these past the gate. Never SCRIPT_NAME, PATH_INFO, a look-alike of the signature or a hop-by-hop header.',
-    z.prefault(
-      list(matching("a header's name", /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/), {
-        allowed: "a list of headers' names",
-        min: 0,
-      }),
-      [],
-    ),
-  ),
-  responseTimeout: key('The default is upstream.responseTimeout. forward only.', z.optional(responseTimeout())),
-  idleTimeout: key('The default is upstream.idleTimeout. forward only.', z.optional(idleTimeout())),
 });
 
 const limits = section({
@@ -248,7 +154,7 @@ export const configSchema = section({
     'What becomes of every other path: verify (POST alone), forward (warned about at start) or reject (404).',
     z.prefault(oneOf(ACTIONS), 'verify'),
   ),
-  limits: key('What one client may take.', z.prefault(limits, {})),
+  limits: key('How much is taken in, and how long it may last.', z.prefault(limits, {})),
   shutdown: key('How it stops.', z.prefault(shutdown, {})),
   once: key('Where a route with once remembers.', z.prefault(once, {})),
   log: key('One JSON line an event, on standard output.', z.prefault(log, {})),

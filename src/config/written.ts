@@ -1,9 +1,10 @@
 // Plain data to what the user wrote, section by section, so that one bad value hides no other mistake.
 // It must never let a default stand in for a bad value without saying that the key is not sound.
 import type * as z from 'zod/mini';
+import { routeSchema, secretSchema } from './entries.ts';
 import { MAX_ITEMS } from './leaves.ts';
 import { type Finding, formatPath, type KeyPath } from './problems.ts';
-import { configSchema, LISTS, MAY_BE_EMPTY, routeSchema, secretSchema } from './schema.ts';
+import { configSchema, LISTS, MAY_BE_EMPTY } from './schema.ts';
 import { issueFindings, unknownKey, wrongValue } from './sentences.ts';
 import { isMapping } from './yaml.ts';
 

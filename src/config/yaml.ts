@@ -6,6 +6,8 @@ import type { KeyPath } from './problems.ts';
 /** Longer files are refused unread: the longest sensible one is a fiftieth of this. */
 export const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_DEPTH = 16;
+/** Of one list or mapping; without a bound, telling where each of many mistakes stands would take minutes. */
+const MAX_WIDTH = 1000;
 
 interface Place {
   readonly line: number;
@@ -105,6 +107,7 @@ function plain(node: unknown, { path, refuse }: Walk): unknown {
   if (!isScalar(node) && !isMap(node) && !isSeq(node)) return null;
   if (node.tag !== undefined) return refuse(path, node, 'tags (!name) are not supported: remove it');
   if (isScalar(node)) return scalar(node.value, node.source);
+  if (node.items.length > MAX_WIDTH) return refuse(path, node, `more than ${MAX_WIDTH} entries`);
   if (isSeq(node)) return node.items.map((item, index) => plain(item, { path: [...path, index], refuse }));
   const mapping: Record<string, unknown> = Object.create(null);
   for (const pair of node.items) {

@@ -78,9 +78,7 @@ class Search {
     const { keys, body } = this.#input;
     for (const entry of keys) {
       for (const { hint, value } of keySpellings(entry.key)) {
-        const matches = this.#signs(createSecretKey(value), body);
-        value.fill(0);
-        if (matches) return [hint, ...whose(entry)];
+        if (this.#signs(createSecretKey(value), body)) return [hint, ...whose(entry)];
       }
     }
     const literal = LITERAL_SECRETS.find(({ key }) => this.#signs(key, body));

@@ -12,7 +12,7 @@ export const LITERAL_SECRETS: readonly { readonly hint: string; readonly key: Ke
   })),
 ];
 
-/** The ways in which a secret changes between two people. The buffers are the caller's to overwrite. */
+/** The ways in which a secret changes between two people, the usual first. The buffers are overwritten at the end. */
 export function* keySpellings(key: KeyObject): Generator<{ readonly hint: string; readonly value: Buffer }> {
   const value = key.export();
   const text = value.toString('utf8');
@@ -35,10 +35,15 @@ export function* keySpellings(key: KeyObject): Generator<{ readonly hint: string
       Buffer.from(decoded.toString('latin1').trimEnd(), 'latin1'),
     ]);
   }
-  if (/^(?:[0-9a-f]{2})+$/i.test(text))
+  if (/^(?:[0-9a-f]{2})+$/i.test(text)) {
     spellings.push(['the secret was hex-decoded by the sender', Buffer.from(text, 'hex')]);
-  for (const [hint, spelt] of spellings) {
-    if (!spelt.equals(value)) yield { hint, value: spelt };
   }
-  value.fill(0);
+  try {
+    for (const [hint, spelt] of spellings) {
+      if (!spelt.equals(value)) yield { hint, value: spelt };
+    }
+  } finally {
+    // Also where the reader stops at a match.
+    for (const buffer of [value, ...spellings.map(([, spelt]) => spelt)]) buffer.fill(0);
+  }
 }

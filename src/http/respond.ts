@@ -43,23 +43,24 @@ export function answer(exchange: Exchange, given: Answer, lingering: Lingering):
   exchange.status = given.status;
   const unread = !request.complete && hasBody(head) && !exchange.awaitsContinue;
   const declared = declaredLength(head);
-  const drains = unread && declared !== null && declared <= DRAINED_BYTES;
-  if (unread && !drains) response.shouldKeepAlive = false;
+  // After a head that servers read differently nobody knows where the next request begins.
+  const closes = given.status === 400 || (unread && (declared === null || declared > DRAINED_BYTES));
+  if (closes) response.shouldKeepAlive = false;
   quietConnection(exchange);
   response.sendDate = false;
   const headers = ['Content-Type', 'application/json', 'Content-Length', String(given.body.length)];
   response.writeHead(given.status, given.headers === undefined ? headers : headers.concat(given.headers));
   // A HEAD request gets the head alone; node would throw on a body otherwise.
   const body = head.method === 'HEAD' ? '' : given.body;
-  if (!unread || drains) {
-    response.end(body);
-    if (drains) lingering.drain(exchange);
+  if (unread && closes) {
+    // Ending now would reset the connection under a client that is still writing, and the answer with it.
+    if (body !== '') response.write(body);
+    else response.flushHeaders();
+    lingering.hold(exchange);
     return;
   }
-  // Ending now would reset the connection under a client that is still writing, and the answer with it.
-  if (body !== '') response.write(body);
-  else response.flushHeaders();
-  lingering.hold(exchange);
+  response.end(body);
+  if (unread) lingering.drain(exchange);
 }
 
 /** An answer to bytes that never became a request, or whose response can no longer go through node's own. */

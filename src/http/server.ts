@@ -175,7 +175,10 @@ export class TrafficServer {
     if (exchange.body !== null && !response.headersSent) {
       response.shouldKeepAlive = false;
       exchange.body.fail('bad_request');
-    } else connection.socket.destroy();
+    }
+    // An answer of ours is out, whole, and need not wait for the rest of a body that no parser takes.
+    if (exchange.decision === 'rejected' && response.headersSent) response.end(() => connection.socket.destroySoon());
+    else connection.socket.destroy();
   }
 
   /** Bytes that never became a request: counted as one all the same, unless not a single byte came. */

@@ -47,7 +47,7 @@ export const VARIANTS = {
   },
   upgrading: { routes: [NOTIFY, { path: '/ws', action: 'forward', upgrade: ['websocket'] }, GONE] },
   small: {
-    routes: [{ ...NOTIFY, maxBody: '16' }, ...OPEN, GONE],
+    routes: [{ ...NOTIFY, maxBody: 16 }, ...OPEN, GONE],
     limits: { maxHeader: '2KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
   },
 } as const;
@@ -84,9 +84,14 @@ export function signedAbc(framing: readonly string[], body: string): string {
   return request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('abc'), ...framing], body);
 }
 
-/** A row that the gate or the parser refuses: 400, the connection closed, nothing upstream. */
+/** A row whose framing is refused: 400, the connection closed, nothing upstream. */
 export function refused(name: string, send: string, on: Variant = 'strict'): WireCase {
-  return { name, on, send, status: [400], upstream: [], closes: true };
+  return { ...gated(name, send, on), closes: true };
+}
+
+/** A row that the gate refuses for what it says, not for where it ends: 400, nothing upstream. */
+export function gated(name: string, send: string, on: Variant = 'strict'): WireCase {
+  return { name, on, send, status: [400], upstream: [] };
 }
 
 export function row(

@@ -45,9 +45,14 @@ function dropScript(path: Path): Path {
 
 /** `notify.json`, `notify:x`, `notify,v`: what follows a name. An escape is neither a name nor a suffix. */
 function dropSuffix(segment: string): string {
-  const suffix =
-    /^((?:%[0-9a-fA-F]{2}|.)*?(?:[A-Za-z0-9_-]|[\x80-\xff]))(?<!%[0-9a-fA-F]{1,2})[\x00-$&-,.:-@[-^`{-\x7f].*$/s;
-  return segment.replace(suffix, '$1');
+  const inEscape = new Set(
+    [...segment.matchAll(/%[0-9a-fA-F]{2}/g)].flatMap(({ index }) => [index, index + 1, index + 2]),
+  );
+  for (let at = 1; at < segment.length; at++) {
+    if (inEscape.has(at - 1) || !/[A-Za-z0-9_-]/.test(segment.charAt(at - 1))) continue;
+    if (/[\x00-$&-,.:-@[-^`{-\x7f]/.test(segment.charAt(at))) return segment.slice(0, at);
+  }
+  return segment;
 }
 
 function lastSegment(change: (segment: string) => string) {
@@ -97,4 +102,12 @@ export function readings(path: Path, operations: readonly Operation[], limit: nu
     }
   }
   return known;
+}
+
+/** The segments that are left when every operation that is no cut of a suffix has been done once, in a usual order. */
+export function canonical(path: Path): string[] {
+  const text = asText((bytes) => bytes.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase());
+  const flat = text(decodeUntilStable(path)).replaceAll('\\', '/');
+  const segments = removeDotSegments(eachSegment((segment) => segment.replace(/[;?#].*$/s, ''))(flat)).split('/');
+  return segments.map((segment) => segment.replace(/[\x00-\x20.\x7f]+$/, '')).filter((segment) => segment !== '');
 }

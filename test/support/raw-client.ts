@@ -3,7 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { parseResponse, type RawResponse } from './response-parser.ts';
 
-const DEADLINE_MS = 1_500;
+const DEADLINE_MS = 3_000;
 
 export interface ReadOptions {
   /** True where the request was HEAD. */

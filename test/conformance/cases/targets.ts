@@ -1,6 +1,6 @@
 // Targets: what the gate refuses, what could be read as a verified route, and what must go on working. The long list of
 // spellings, tried on real servers, is elsewhere; these are the ones that each rule stands on.
-import { forged, get, refused, request, row, type WireCase } from '../wire-case.ts';
+import { forged, gated, get, request, row, type WireCase } from '../wire-case.ts';
 
 const IN_PATH: readonly (readonly [string, string])[] = [
   ['a fragment', '/open#x'],
@@ -132,14 +132,11 @@ const METHODS: readonly WireCase[] = [
     }),
   ),
   ...['post', 'Post', 'FOO', 'POSTX', 'PO ST', '', '"POST"', 'POST\0'].map((method) =>
-    refused(
-      `method: ${JSON.stringify(method)}`,
-      request([`${method} /notify HTTP/1.1`, 'Host: a', 'Content-Length: 0']),
-    ),
+    gated(`method: ${JSON.stringify(method)}`, request([`${method} /notify HTTP/1.1`, 'Host: a', 'Content-Length: 0'])),
   ),
-  refused('CONNECT to an authority', request(['CONNECT a:80 HTTP/1.1', 'Host: a:80'])),
-  refused('CONNECT to a path', request(['CONNECT /notify HTTP/1.1', 'Host: a'])),
-  refused('OPTIONS *', request(['OPTIONS * HTTP/1.1', 'Host: a'])),
+  gated('CONNECT to an authority', request(['CONNECT a:80 HTTP/1.1', 'Host: a:80'])),
+  gated('CONNECT to a path', request(['CONNECT /notify HTTP/1.1', 'Host: a'])),
+  gated('OPTIONS *', request(['OPTIONS * HTTP/1.1', 'Host: a'])),
 ];
 
 const ROUTING: readonly WireCase[] = [
@@ -170,7 +167,7 @@ const ROUTING: readonly WireCase[] = [
 ];
 
 export const TARGETS: readonly WireCase[] = [
-  ...IN_PATH.map(([name, target]) => refused(`target: ${name}`, get(target), 'open')),
+  ...IN_PATH.map(([name, target]) => gated(`target: ${name}`, get(target), 'open')),
   ...READ_AS_NOTIFY.map((target) =>
     row(`unsigned, read as /notify: ${target}`, forged('x', { target }), { on: 'open', status: [401], upstream: [] }),
   ),

@@ -10,7 +10,7 @@ const BOUNDS = { numRuns: 400, interruptAfterTimeLimit: 1000 };
 /** The problems, or null where it was taken. Any other error fails the test. */
 function outcome(text: string, env: Record<string, string> = {}): string | null {
   try {
-    parseConfig(text, { file: 'c.yaml', env });
+    parseConfig(text, 'c.yaml', env);
     return null;
   } catch (error) {
     if (error instanceof ConfigError) return error.message;
@@ -118,6 +118,7 @@ test.each([
   ['deep mappings', '{a: '.repeat(20_000)],
   ['deep blocks', '- '.repeat(20_000)],
   ['many keys', Array.from({ length: 40_000 }, (_, index) => `k${index}: 1`).join('\n')],
+  ['many list items', `listen: { trustedProxies: [${'a,'.repeat(40_000)}] }`],
   ['many line breaks', `"${'\n'.repeat(200_000)}`],
   [
     'many anchors',

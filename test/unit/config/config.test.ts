@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigError, formatProblem, loadConfig, parseConfig } from '../../../src/config/load.ts';
 
-const load = (text: string) => parseConfig(text, { file: 'c.yaml', env: {} }).config;
+const load = (text: string) => parseConfig(text, 'c.yaml', {}).config;
 
 test('an empty file, an empty mapping and emptied sections are the defaults', () => {
   const defaults = load('');
@@ -18,7 +18,7 @@ test('an empty file, an empty mapping and emptied sections are the defaults', ()
 test('units become milliseconds, bytes and epoch milliseconds', () => {
   const config = load(`
 limits: { maxBody: 64KiB, bufferedBytes: 8MiB, headersTimeout: 250ms, maxHeader: 2048 }
-upstream: { idleTimeout: 0, keepAlive: "0" }
+upstream: { idleTimeout: 0, keepAlive: 0s }
 secrets: [{ id: a, file: /a, overlap: 24h, notBefore: 2026-11-01T00:00:00Z }]
 routes: [{ path: /a, mode: report, reportUntil: 2026-12-31T00:00:00+01:00, once: 1h }]
 `);

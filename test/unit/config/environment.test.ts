@@ -5,7 +5,7 @@ import { ConfigError, formatProblem, parseConfig } from '../../../src/config/loa
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
 function load(env: Record<string, string>, text: string | null = null) {
-  const { config, warnings } = parseConfig(text, { file: text === null ? null : 'c.yaml', env });
+  const { config, warnings } = parseConfig(text, text === null ? null : 'c.yaml', env);
   return { config, warnings: warnings.map(formatProblem) };
 }
 
@@ -123,7 +123,7 @@ describe('secrets', () => {
     const text = 'routes:\n  - { path: /a, secrets: [env] }\n';
     expect(load({ [KEY]: 'a' }, text).config.routes).toMatchObject([{ secrets: ['env'] }]);
     expect(refusals({ [KEY]: 'a' }, text.replace('[env]', '[envv]'))).toEqual([
-      'c.yaml:2:26: routes[0].secrets[0]: found "envv", allowed is env; did you mean "env"?',
+      'c.yaml:2:27: routes[0].secrets[0]: found "envv", allowed is env; did you mean "env"?',
     ]);
   });
 });

@@ -28,7 +28,7 @@ function problemsOf(run: () => unknown): readonly Problem[] {
 
 describe('refused', () => {
   test.each(cases('bad'))('$name', ({ name, text, expected }) => {
-    const problems = problemsOf(() => parseConfig(text, { file: name, env: {} })).map(formatProblem);
+    const problems = problemsOf(() => parseConfig(text, name, {})).map(formatProblem);
     expect(problems).toEqual(expected);
     expect(expected.length).toBeGreaterThan(0);
   });
@@ -36,7 +36,7 @@ describe('refused', () => {
 
 describe('taken with a warning', () => {
   test.each(cases('odd'))('$name', ({ name, text, expected }) => {
-    const { warnings } = parseConfig(text, { file: name, env: {} });
+    const { warnings } = parseConfig(text, name, {});
     expect(warnings.map(formatProblem)).toEqual(expected);
   });
 });
@@ -45,16 +45,16 @@ test('what was pasted where a secret could stand is never repeated', () => {
   const holding = cases('bad').filter(({ text }) => text.includes('PASTED'));
   expect(holding.length).toBeGreaterThan(8);
   for (const { name, text } of holding) {
-    const problems = problemsOf(() => parseConfig(text, { file: name, env: {} }));
+    const problems = problemsOf(() => parseConfig(text, name, {}));
     expect(JSON.stringify(problems)).not.toContain('PASTED');
   }
 });
 
 test('too many routes are refused, and told quickly', () => {
   const routes = Array.from({ length: 501 }, (_, index) => `  - path: /r${index}\n`).join('');
-  expect(
-    problemsOf(() => parseConfig(`routes:\n${routes}`, { file: 'many.yaml', env: {} })).map(formatProblem),
-  ).toEqual(['many.yaml:2:3: routes: found a list, allowed is a list of routes, each with a path, 500 at most']);
+  expect(problemsOf(() => parseConfig(`routes:\n${routes}`, 'many.yaml', {})).map(formatProblem)).toEqual([
+    'many.yaml:2:3: routes: found a list, allowed is a list of routes, each with a path, 500 at most',
+  ]);
 });
 
 test('a problem without a place is told by its file alone', () => {

@@ -1,0 +1,144 @@
+// `check-config` as an operator runs it: a process, its two streams and its exit code.
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { runCommand } from '../support/command.ts';
+
+const SECRET = 'check-config-0123456789-abcdefghij';
+const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'entrupy-check-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function put(name: string, text: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, text);
+  return file;
+}
+
+const check = (args: readonly string[], env: Record<string, string> = {}) =>
+  runCommand(['check-config', ...args], { env });
+
+test('every mistake is told at once, with its line, column and key', async () => {
+  const config = await put(
+    'config.yaml',
+    [
+      'listen:',
+      '  prot: 8081',
+      'routes:',
+      '  - path: //notify',
+      '    maxBody: 1MB',
+      'secrets:',
+      `  - ${SECRET}`,
+      `unmatched: veryfy`,
+      '',
+    ].join('\n'),
+  );
+  const { code, stdout, stderr } = await check(['--config', config], { LISTEN_PORT: 'http' });
+  expect(code).toBe(2);
+  expect(stdout).toBe('');
+  expect(stderr.split('\n')).toEqual([
+    `${config}:2:3: listen.prot: unknown key, allowed are host, port, keepAlive, trustedProxies and tls; did you mean "port"?`,
+    `${config}:4:11: routes[0].path: found "//notify", which must be plain: it holds an empty segment`,
+    `${config}:5:14: routes[0].maxBody: found "1MB", allowed is a size from 1 to 64MiB, such as 512, 64KiB or 1MiB; did you mean 1MiB?`,
+    `${config}:7:5: secrets[0]: found a text (not shown), allowed is a mapping`,
+    `${config}:8:12: unmatched: found "veryfy", allowed is verify, forward or reject; did you mean "verify"?`,
+    'environment: LISTEN_PORT: found "http", allowed is a whole number from 0 to 65535',
+    '6 errors',
+    '',
+  ]);
+});
+
+test('a good configuration is shown as it runs, secrets by id and never by value', async () => {
+  await mkdir(join(folder, 'secrets'));
+  await put('secrets/current', `${SECRET}\n`);
+  await put('old', SECRET.toUpperCase());
+  const config = await put(
+    'config.yaml',
+    [
+      'upstream: { url: unix:///run/app.sock }',
+      'secrets:',
+      `  - directory: ${folder}/secrets`,
+      `  - { id: old, file: ${folder}/old, notAfter: 2020-01-01T00:00:00Z }`,
+      'routes:',
+      '  - { path: /notify, secrets: [current, absent], once: 24h }',
+      '  - { path: /try/*, mode: report, reportUntil: 2999-01-01T00:00:00Z }',
+      '  - { path: /healthz, action: forward, methods: [GET] }',
+      '  - { path: /admin/*, action: reject }',
+      'unmatched: forward',
+      '',
+    ].join('\n'),
+  );
+  const { code, stdout, stderr } = await check(['--config', config]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  for (const line of [
+    /^ {2}\/notify +verify +POST +current,absent +enforce +1MiB +once 24h$/m,
+    /^ {2}\/try\/\* +verify +POST +all +report until 2999-01-01T00:00:00Z +1MiB +-$/m,
+    /^ {2}\/healthz +forward +GET,HEAD +- +- +- +-$/m,
+    /^ {2}\/admin\/\* +reject +- +- +- +- +-$/m,
+    /^ {2}unmatched +forward +all +- +- +- +-$/m,
+    /^ {2}current +\S.*\/secrets +live$/m,
+    /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z$/m,
+    /^ {2}connections +1024, 128 to unix:\/\/\/run\/app\.sock$/m,
+    /:10:12: unmatched: forward lets everything/,
+    /^ {2}route \/notify: there is no secret absent now$/m,
+    /^The configuration is valid\.$/m,
+  ]) {
+    expect(stdout).toMatch(line);
+  }
+  expect(stdout.toLowerCase()).not.toContain(SECRET.slice(0, 12));
+});
+
+test('a secret that cannot be used, or none for a route that enforces, is exit 2', async () => {
+  const config = await put('config.yaml', `secrets: [{ id: a, file: ${folder}/missing }]\n`);
+  const { code, stdout, stderr } = await check(['--config', config]);
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^ {2}a +file .*\/missing +cannot be used: /m);
+  expect(stderr).toMatch(/^secret a \(file .*\/missing\): /m);
+  expect(stderr).toMatch(/^route unmatched: no live secret, so its requests are answered with 503$/m);
+
+  const unread = await check(['--config', config, '--no-secrets']);
+  expect([unread.code, unread.stderr]).toEqual([0, '']);
+  expect(unread.stdout).toMatch(/^ {2}a +file .*\/missing +not read$/m);
+});
+
+test('an expired secret alone leaves a route that enforces without one; in report mode that is no error', async () => {
+  const secrets = `secrets: [{ id: a, env: ${KEY}, notAfter: 2020-01-01T00:00:00Z }]\nunmatched: reject\n`;
+  const enforcing = await put('enforcing.yaml', `${secrets}routes: [{ path: /a }]\n`);
+  const reporting = await put('reporting.yaml', `${secrets}routes: [{ path: /a, mode: report }]\n`);
+  const ended = await put(
+    'ended.yaml',
+    `${secrets}routes: [{ path: /a, mode: report, reportUntil: 2021-01-01T00:00:00Z }]\n`,
+  );
+  const codes = await Promise.all(
+    [enforcing, reporting, ended].map((file) => check(['--config', file], { [KEY]: SECRET })),
+  );
+  expect(codes.map(({ code }) => code)).toEqual([2, 0, 2]);
+});
+
+test('the environment alone is enough', async () => {
+  const env = { [KEY]: SECRET, VERIFY_PATHS: '/notify', UPSTREAM_URL: 'http://app:3000' };
+  const { code, stdout } = await check([], env);
+  expect(code).toBe(0);
+  expect(stdout).toContain('the environment alone');
+  expect(stdout).toMatch(/^ {2}env +env WEBHOOK_ENDPOINT_SECRET_KEY +live$/m);
+  expect(stdout).toMatch(/^ {2}environment: VERIFY_PATHS: forward lets everything/m);
+  expect(stdout).not.toContain(SECRET);
+});
+
+test('a wrong command line is one line and exit 2', async () => {
+  const { code, stdout, stderr } = await check(['--confg', 'x']);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(/^[^\n]*--confg[^\n]*--help\n$/);
+});
+
+test('the example that ships is valid', async () => {
+  const example = fileURLToPath(new URL('../../config.example.yaml', import.meta.url));
+  expect((await check(['--config', example, '--no-secrets'])).code).toBe(0);
+});
