@@ -13,12 +13,16 @@ export interface Connection {
   latest: Exchange | null;
   /** Bytes that no parser takes came in: it ends when what is in flight on it has ended. */
   broken: boolean;
+  /** A response has said `Connection: close`: what follows on it is not a request any more (RFC 9112 9.6). */
+  closing: boolean;
+  /** True where responses from now on must say so. */
+  readonly mustClose: (connection: Connection) => boolean;
 }
 
 const KEY = Symbol('connection');
 type Carrier = Socket & { [KEY]?: Connection };
 
-export function openConnection(socket: Socket): Connection {
+export function openConnection(socket: Socket, mustClose: Connection['mustClose'] = () => true): Connection {
   const connection: Connection = {
     socket,
     address: plainAddress(socket.remoteAddress ?? ''),
@@ -26,6 +30,8 @@ export function openConnection(socket: Socket): Connection {
     active: new Set(),
     latest: null,
     broken: false,
+    closing: false,
+    mustClose,
   };
   (socket as Carrier)[KEY] = connection;
   return connection;

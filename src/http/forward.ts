@@ -8,7 +8,7 @@ import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../observe/record.ts';
 import type { Exchange } from './exchange.ts';
 import type { Lingering } from './linger.ts';
-import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, quietConnection, refusal } from './respond.ts';
+import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal, settlePersistence } from './respond.ts';
 import type { Waiter } from './slots.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -110,8 +110,8 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
     this.#exchange.status = status;
     response.sendDate = false;
     // The rest of an upload that the upstream answered early would follow as the next request.
-    if (!this.#exchange.request.complete && hasBody(head)) response.shouldKeepAlive = false;
-    quietConnection(this.#exchange);
+    const early = !this.#exchange.request.complete && hasBody(head);
+    settlePersistence(this.#exchange, early ? 'close' : 'persist');
     response.writeHead(status, plainReason(reason), lines);
     // A head whose body comes later must not wait for it; one that came with its body goes out in the same packet.
     process.nextTick(flush, response);

@@ -30,10 +30,15 @@ export const BAD_GATEWAY: Answer = { status: 502, body: '{"error":"bad_gateway"}
 export const GATEWAY_TIMEOUT: Answer = { status: 504, body: '{"error":"gateway_timeout"}' };
 export const DUPLICATE: Answer = { status: 200, body: '{"status":"duplicate"}' };
 
-/** HTTP/1.1 connections persist without a word; a line that the upstream did not send is one too many (spec §5). */
-export function quietConnection(exchange: Exchange): void {
-  const { response, head } = exchange;
-  if (response.shouldKeepAlive && head.version === '1.1') response.removeHeader('connection');
+/**
+ * To be called just before a response's head. The last response on a connection says so; others say nothing, since
+ * HTTP/1.1 connections persist without a word and a line that the upstream did not send is one too many (spec §5).
+ */
+export function settlePersistence({ response, head, connection }: Exchange, wish: 'close' | 'persist'): void {
+  const isLast = connection.latest?.response === response;
+  if (wish === 'close' || (isLast && connection.mustClose(connection))) response.shouldKeepAlive = false;
+  if (!response.shouldKeepAlive) connection.closing = true;
+  else if (head.version === '1.1') response.removeHeader('connection');
 }
 
 /** Sends an answer of ours, unless one has begun. */
@@ -44,9 +49,9 @@ export function answer(exchange: Exchange, given: Answer, lingering: Lingering):
   const unread = !request.complete && hasBody(head) && !exchange.awaitsContinue;
   const declared = declaredLength(head);
   // After a head that servers read differently nobody knows where the next request begins.
-  const closes = given.status === 400 || (unread && (declared === null || declared > DRAINED_BYTES));
-  if (closes) response.shouldKeepAlive = false;
-  quietConnection(exchange);
+  const closes =
+    given.status === 400 || given.status === 408 || (unread && (declared === null || declared > DRAINED_BYTES));
+  settlePersistence(exchange, closes ? 'close' : 'persist');
   response.sendDate = false;
   const headers = ['Content-Type', 'application/json', 'Content-Length', String(given.body.length)];
   response.writeHead(given.status, given.headers === undefined ? headers : headers.concat(given.headers));

@@ -115,7 +115,7 @@ export class TrafficServer {
   }
 
   #onConnection(socket: Socket): void {
-    const connection = openConnection(socket);
+    const connection = openConnection(socket, this.#mustClose);
     this.#connections.add(connection);
     socket.once('close', () => {
       this.#connections.delete(connection);
@@ -126,6 +126,10 @@ export class TrafficServer {
 
   #onRequest(request: IncomingMessage, response: ServerResponse, expects: boolean): void {
     const connection = connectionOf(request.socket);
+    if (connection.closing) {
+      request.resume(); // its sender was told that nothing more is taken here, and must send it again elsewhere
+      return;
+    }
     const start = { method: request.method ?? '', target: request.url ?? '', version: request.httpVersion };
     const head = readHead(start, request.rawHeaders);
     const exchange = new Exchange({ request, response, head }, connection);
@@ -135,7 +139,6 @@ export class TrafficServer {
     this.#inFlight++;
     response.on('close', () => this.#onEnd(exchange));
     request.on('error', ignore); // a client that left: 'close' of the response or the socket tells
-    if (this.#closing || this.#isOld(connection)) response.shouldKeepAlive = false;
     this.#hooks.onRequest(exchange);
   }
 
@@ -183,7 +186,8 @@ export class TrafficServer {
 
   /** Bytes that never became a request: counted as one all the same, unless not a single byte came. */
   #onRaw(connection: Connection, socket: Socket, reason: Reason): void {
-    if (reason === 'header_timeout' && socket.bytesRead === 0) {
+    if (connection.closing && connection.active.size > 0) return; // the answer that ends it is on its way
+    if (connection.closing || (reason === 'header_timeout' && socket.bytesRead === 0)) {
       socket.destroy();
       return;
     }
@@ -192,9 +196,8 @@ export class TrafficServer {
     if (connection.active.size === 0) answerRaw(socket, reason);
   }
 
-  #isOld(connection: Connection): boolean {
-    return performance.now() - connection.openedAt >= this.#options.connectionAge;
-  }
+  readonly #mustClose = (connection: Connection): boolean =>
+    this.#closing || performance.now() - connection.openedAt >= this.#options.connectionAge;
 
   #onTick(): void {
     const now = performance.now();

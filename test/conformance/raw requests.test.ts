@@ -6,6 +6,7 @@ import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient, type RawClient } from '../support/raw-client.ts';
 import { type RawResponse, values } from '../support/response-parser.ts';
 import { sign } from '../support/signer.ts';
+import { DELIVERIES } from './cases/deliveries.ts';
 import { FRAMING } from './cases/framing.ts';
 import { HEADERS } from './cases/headers.ts';
 import { LIMITS } from './cases/limits.ts';
@@ -13,7 +14,7 @@ import { SMUGGLING } from './cases/smuggling.ts';
 import { TARGETS } from './cases/targets.ts';
 import { get, SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 
-const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...LIMITS];
+const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
 
 /** The whole body of each refusal, by its status. */
 const REFUSALS: Readonly<Record<number, readonly string[]>> = {
@@ -24,6 +25,7 @@ const REFUSALS: Readonly<Record<number, readonly string[]>> = {
   408: ['{"error":"header_timeout"}', '{"error":"body_timeout"}'],
   413: ['{"error":"body_too_large"}'],
   431: ['{"error":"header_too_large"}'],
+  503: ['{"error":"no_live_secret"}'],
 };
 
 describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (variant) => {
@@ -103,6 +105,7 @@ function checkRefusal(response: RawResponse, toHead: boolean): void {
   expect(values(response.lines, 'content-type')).toEqual(['application/json']);
   if (!toHead) expect(bodies).toContain(response.body.toString('latin1'));
   if (response.status === 405) expect(values(response.lines, 'allow')).toEqual(['POST']);
+  if (response.status === 503) expect(values(response.lines, 'retry-after')).toEqual(['1']);
 }
 
 /**

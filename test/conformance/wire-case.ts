@@ -46,6 +46,10 @@ export const VARIANTS = {
     ],
   },
   upgrading: { routes: [NOTIFY, { path: '/ws', action: 'forward', upgrade: ['websocket'] }, GONE] },
+  unready: {
+    secrets: [{ id: 'absent', env: 'NOT_SET' }],
+    routes: [{ ...NOTIFY, maxBody: 16 }, { path: '/reported', mode: 'report' }, ...OPEN, GONE],
+  },
   small: {
     routes: [{ ...NOTIFY, maxBody: 16 }, ...OPEN, GONE],
     limits: { maxHeader: '2KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },

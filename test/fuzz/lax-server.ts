@@ -16,7 +16,7 @@ const asText = (change: (text: string) => string) => (path: Path) =>
 
 const eachSegment = (change: (segment: string) => string) => (path: Path) => path.split('/').map(change).join('/');
 
-function decodeOnce(path: Path): Path {
+export function decodeOnce(path: Path): Path {
   return path.replace(/%([0-9a-fA-F]{2})/g, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
@@ -43,16 +43,9 @@ function dropScript(path: Path): Path {
   return /^\/(?:[^/]*\/)*?[^/]*[A-Za-z0-9_-]\.[A-Za-z0-9_-][^/]*(\/.*)$/s.exec(path)?.[1] ?? path;
 }
 
-/** `notify.json`, `notify:x`, `notify,v`: what follows a name. An escape is neither a name nor a suffix. */
+/** `notify.json`, `notify:x`, `notify,v`: what follows a name, once the escapes in it are decoded. */
 function dropSuffix(segment: string): string {
-  const inEscape = new Set(
-    [...segment.matchAll(/%[0-9a-fA-F]{2}/g)].flatMap(({ index }) => [index, index + 1, index + 2]),
-  );
-  for (let at = 1; at < segment.length; at++) {
-    if (inEscape.has(at - 1) || !/[A-Za-z0-9_-]/.test(segment.charAt(at - 1))) continue;
-    if (/[\x00-$&-,.:-@[-^`{-\x7f]/.test(segment.charAt(at))) return segment.slice(0, at);
-  }
-  return segment;
+  return segment.replace(/^([^%]*?[A-Za-z0-9_-])[\x00-$&-,.:-@[-^`{-\x7f].*$/s, '$1');
 }
 
 function lastSegment(change: (segment: string) => string) {
