@@ -6,7 +6,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 node=${NODE_BINARY:-$root/node_modules/node/bin/node}
-npm=${NPM_DIRECTORY:-$(npm root -g)/npm}
+npm=${NPM_DIRECTORY:-$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ -x "$node" ] || { echo "no node at $node: set NODE_BINARY" >&2; exit 1; }
@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 
 # What distroless' nodejs image is made of; libatomic1 is what Node 26 needs beyond it.
 runtime=(base-files netbase tzdata ca-certificates media-types libc6 libgcc-s1 libstdc++6 libatomic1 gcc-14-base)
-shell=(dash coreutils libacl1 libattr1 libselinux1 libpcre2-8-0 libgmp10 libssl3t64 libcap2 zlib1g libzstd1)
+shell=(dash coreutils sed libacl1 libattr1 libselinux1 libpcre2-8-0 libgmp10 libssl3t64 libcap2 zlib1g libzstd1)
 
 mkdir "$work/debs"
 (cd "$work/debs" && apt-get -o APT::Sandbox::User=root download "${runtime[@]}" "${shell[@]}" >/dev/null)

@@ -1,19 +1,12 @@
 // What the running policy looks like from outside: the series that metrics keep, the status page's tables, readiness.
-import type { LoadedConfig } from './config/config.ts';
 import type { OutcomeShape } from './core/decision.ts';
 import { isListed, stateOf } from './core/keyring.ts';
 import { type Route, reports, UNMATCHED } from './core/routes.ts';
 import type { SeriesPlan } from './observe/series-plan.ts';
 import type { RouteStatus, SecretStatus } from './observe/status.ts';
-import { type Policy, routesOf } from './policy.ts';
+import { routesOf } from './policy.ts';
+import type { Ruleset } from './ruleset.ts';
 import type { SecretMaterial } from './secrets/material.ts';
-
-/** A policy and what it was made of. Replaced whole by a reload. */
-export interface Ruleset {
-  readonly loaded: LoadedConfig;
-  readonly materials: readonly SecretMaterial[];
-  readonly policy: Policy;
-}
 
 function shapeOf(route: Route): OutcomeShape {
   return {

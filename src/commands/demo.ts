@@ -1,6 +1,8 @@
 // `demo`: a demo upstream, the real proxy before it, and a running commentary. Everything stays on loopback.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type App, startApp } from '../app.ts';
-import { parseConfig } from '../config/load.ts';
 import { type DemoSecrets, demoConfig, makeSecrets, type Step, signature, story } from './demo-story.ts';
 import { type DemoUpstream, startDemoUpstream } from './demo-upstream.ts';
 import type { Io } from './io.ts';
@@ -52,30 +54,38 @@ async function upstreamOnly(port: number, io: Io): Promise<number> {
 
 async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   const secrets = makeSecrets();
-  const upstream = await startDemoUpstream({ host: '127.0.0.1', port: 0 });
   const env = { DEMO_CURRENT: secrets.current, DEMO_PREVIOUS: secrets.previous, DEMO_RETIRED: secrets.retired };
-  const loaded = parseConfig(demoConfig(upstream.port), 'demo.yaml', env);
-  const app = await startApp(loaded, { env, write: () => {}, now: Date.now, reload: async () => loaded });
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-demo-'));
+  const upstream = await startDemoUpstream({ host: '127.0.0.1', port: 0 });
+  let app: App | null = null;
   try {
-    io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);
-    io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
-    let wrong = 0;
-    for (const [index, step] of story(secrets).entries()) {
-      const mistakes = await play(step, index + 1, { app, upstream, io });
-      wrong += mistakes.length;
-      for (const text of mistakes) io.stderr(`   NOT AS TOLD: ${text}\n`);
-    }
-    if (wrong > 0) return 1;
-    io.stdout('\nEvery step went as told.\n');
-    if (mode === 'stay') {
-      io.stdout(tryIt(app, secrets));
-      await stopSignal();
-    }
-    return 0;
+    const configFile = join(directory, 'config.yaml');
+    await writeFile(configFile, demoConfig(upstream.port));
+    app = await startApp({ configFile, env, write: () => {}, now: Date.now });
+    return await perform(mode, { app, upstream, io }, secrets);
   } finally {
-    await app.stop({ delay: 'skip' });
+    await app?.stop({ delay: 'skip' });
     await upstream.close();
+    await rm(directory, { recursive: true, force: true });
   }
+}
+
+async function perform(mode: 'once' | 'stay', stage: Stage, secrets: DemoSecrets): Promise<number> {
+  const { app, upstream, io } = stage;
+  io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);
+  io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
+  let wrong = 0;
+  for (const [index, step] of story(secrets).entries()) {
+    const mistakes = await play(step, index + 1, stage);
+    wrong += mistakes.length;
+    for (const text of mistakes) io.stderr(`   NOT AS TOLD: ${text}\n`);
+  }
+  if (wrong > 0) return 1;
+  io.stdout('\nEvery step went as told.\n');
+  if (mode === 'once') return 0;
+  io.stdout(tryIt(app, secrets));
+  await stopSignal();
+  return 0;
 }
 
 interface Stage {

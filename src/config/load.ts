@@ -21,10 +21,24 @@ const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
  * alone. Throws ConfigError with every problem.
  */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
-  const { env } = options;
-  const named = options.file ?? (env.ENTRUPY_PROXY_CONFIG || null);
+  return parseConfigFile(await readConfigFile(options), options.env);
+}
+
+/** A configuration file's bytes; both null where the environment alone decides. */
+export interface ConfigFile {
+  readonly file: string | null;
+  readonly bytes: Buffer | null;
+}
+
+/** Finds and reads the file that `loadConfig` would load. Throws ConfigError where it can't be read. */
+export async function readConfigFile({ file, env }: { file: string | null; env: Env }): Promise<ConfigFile> {
+  const named = file ?? (env.ENTRUPY_PROXY_CONFIG || null);
   const bytes = await readBytes(named ?? DEFAULT_FILE, { needed: named !== null });
-  const file = bytes === null ? null : (named ?? DEFAULT_FILE);
+  return { file: bytes === null ? null : (named ?? DEFAULT_FILE), bytes };
+}
+
+/** Throws ConfigError with every problem. */
+export function parseConfigFile({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
   return { ...parseConfig(decode(bytes, file), file, env), sha256: sha256(bytes ?? '') };
 }
 

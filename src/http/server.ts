@@ -1,6 +1,6 @@
 // The traffic port: node:http, hardened, and what it keeps of each connection and request in flight.
 // It decides nothing: a request goes to the pipeline, bytes that never became one get their constant answer.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
 import { readHead } from '../core/head.ts';
@@ -10,14 +10,11 @@ import { type Connection, connectionOf, openConnection } from './connection.ts';
 import { Exchange } from './exchange.ts';
 import type { Lingering } from './linger.ts';
 import { listenOn } from './listen.ts';
-import { answerRaw } from './respond.ts';
+import { adoptOptions, createListener, type ListenerOptions, onConnection } from './listener.ts';
+import { answer, answerRaw, refusal } from './respond.ts';
 
-/** Times in milliseconds, sizes in bytes. */
-export interface ServerOptions {
-  readonly keepAlive: number;
-  readonly maxHeader: number;
-  readonly headersTimeout: number;
-  readonly connections: number;
+export interface ServerOptions extends ListenerOptions {
+  /** Milliseconds after which a connection is ended, at the end of a response. */
   readonly connectionAge: number;
 }
 
@@ -28,12 +25,10 @@ export interface ServerHooks {
   readonly onEnd: (record: RequestRecord) => void;
 }
 
-/** Header lines at most; more are refused with 431. */
-const MAX_HEADERS = 100;
 const TICK_MS = 500;
 
 export class TrafficServer {
-  readonly #options: ServerOptions;
+  #options: ServerOptions;
   readonly #hooks: ServerHooks;
   readonly #budget: ByteBudget;
   readonly #lingering: Lingering;
@@ -49,18 +44,8 @@ export class TrafficServer {
     this.#hooks = hooks;
     this.#budget = parts.budget;
     this.#lingering = parts.lingering;
-    this.#server = createServer({
-      maxHeaderSize: options.maxHeader,
-      headersTimeout: options.headersTimeout,
-      requestTimeout: 0, // forward routes stream as long as they like; verified bodies have their own deadline
-      connectionsCheckingInterval: TICK_MS,
-      keepAliveTimeout: options.keepAlive,
-      requireHostHeader: false, // the gate asks for it, with our answer
-      ...STRICT,
-    });
-    this.#server.maxHeadersCount = MAX_HEADERS;
-    this.#server.maxConnections = options.connections;
-    this.#server.on('connection', (socket: Socket) => this.#onConnection(socket));
+    this.#server = createListener(options);
+    onConnection(this.#server, (socket) => this.#onConnection(socket));
     this.#server.on('request', (request, response) => this.#onRequest(request, response, false));
     this.#server.on('checkContinue', (request, response) => this.#onRequest(request, response, true));
     this.#server.on('checkExpectation', (request, response) => this.#onRequest(request, response, true));
@@ -76,6 +61,12 @@ export class TrafficServer {
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** After a reload. */
+  adopt(options: ServerOptions): void {
+    this.#options = options;
+    adoptOptions(this.#server, options);
   }
 
   /** Gives the port. Rejects with the system's error where it is taken. */
@@ -162,6 +153,10 @@ export class TrafficServer {
   /** The parser gave up: on a head, on a body under way, or on what follows a whole request. */
   #onClientError(error: Error, socket: Socket): void {
     const connection = connectionOf(socket);
+    if (!this.#connections.has(connection)) {
+      socket.destroy(); // a TLS handshake that failed: never a request
+      return;
+    }
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (connection.broken || code === 'ECONNRESET' || code === 'EPIPE' || socket.destroyed) {
       socket.destroy();
@@ -175,13 +170,21 @@ export class TrafficServer {
 
   #breakBody(exchange: Exchange): void {
     const { connection, response } = exchange;
-    if (exchange.body !== null && !response.headersSent) {
-      response.shouldKeepAlive = false;
-      exchange.body.fail('bad_request');
+    if (!response.headersSent) {
+      if (exchange.body !== null) exchange.body.fail('bad_request');
+      else this.#refuseStreamed(exchange);
     }
     // An answer of ours is out, whole, and need not wait for the rest of a body that no parser takes.
     if (exchange.decision === 'rejected' && response.headersSent) response.end(() => connection.socket.destroySoon());
     else connection.socket.destroy();
+  }
+
+  /** The upstream has had a part of the body: its request is aborted, so that no part looks whole. */
+  #refuseStreamed(exchange: Exchange): void {
+    exchange.closed(true);
+    exchange.decision = 'rejected';
+    exchange.reason = 'bad_request';
+    answer(exchange, refusal('bad_request', null), this.#lingering);
   }
 
   /** Bytes that never became a request: counted as one all the same, unless not a single byte came. */
@@ -214,9 +217,6 @@ export class TrafficServer {
     }
   }
 }
-
-/** In 24.21 and 26; keeps NODE_OPTIONS=--insecure-http-parser from loosening the parser. Older types don't know it. */
-const STRICT: object = { httpValidation: 'strict' };
 
 function ignore(): void {}
 

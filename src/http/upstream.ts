@@ -4,6 +4,7 @@ import type { Dispatcher, Pool } from 'undici';
 import UndiciPool from 'undici/lib/dispatcher/pool.js';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { Slots } from './slots.ts';
+import type { TlsContents } from './tls.ts';
 
 /** Where and how to connect. Times in milliseconds. */
 export interface UpstreamOptions {
@@ -16,7 +17,7 @@ export interface UpstreamOptions {
   readonly keepAlive: number;
   /** Bytes. */
   readonly maxHeader: number;
-  readonly tls: { ca?: Buffer; cert?: Buffer; key?: Buffer; servername?: string } | null;
+  readonly tls: TlsContents | null;
 }
 
 interface Address {

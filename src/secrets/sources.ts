@@ -27,7 +27,7 @@ export async function readSecrets(
 ): Promise<readonly SecretMaterial[]> {
   const secrets = sources.map(async (source) => {
     const reading = await readSource(source, env);
-    return reading.problem === null ? reading.secrets : [nothingFrom(source, reading.problem)];
+    return reading.problem === null ? reading.secrets : [unusableSource(source, reading.problem)];
   });
   return judgeTogether((await Promise.all(secrets)).flat());
 }
@@ -119,7 +119,8 @@ function material(source: SecretSource, id: string, { key, problem, warnings }: 
   return { id, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap };
 }
 
-function nothingFrom(source: SecretSource, problem: string): SecretMaterial {
+/** What stands for a source that gives nothing at all; its id, `directory <path>`, is no secret's. */
+export function unusableSource(source: SecretSource, problem: string): SecretMaterial {
   return material(source, sourceName(source), refused(problem));
 }
 

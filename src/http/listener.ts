@@ -1,0 +1,65 @@
+// node's own server, plain or with TLS, hardened. Which options are live is decided here and nowhere else.
+import { createServer, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { TlsContents } from './tls.ts';
+
+/** Times in milliseconds, sizes in bytes. */
+export interface ListenerOptions {
+  readonly keepAlive: number;
+  readonly maxHeader: number;
+  readonly headersTimeout: number;
+  readonly connections: number;
+  /** Null: plain HTTP. */
+  readonly tls: TlsContents | null;
+}
+
+/** Header lines at most; more are refused with 431. */
+const MAX_HEADERS = 100;
+
+/** How often node looks for heads that take too long, in milliseconds. */
+const CHECK_EVERY_MS = 500;
+
+/** In 24.21 and 26; keeps NODE_OPTIONS=--insecure-http-parser from loosening the parser. Older types don't know it. */
+const STRICT: object = { httpValidation: 'strict' };
+
+export function createListener(options: ListenerOptions): Server {
+  const http = {
+    maxHeaderSize: options.maxHeader,
+    headersTimeout: options.headersTimeout,
+    requestTimeout: 0, // forward routes stream as long as they like; verified bodies have their own deadline
+    connectionsCheckingInterval: CHECK_EVERY_MS,
+    keepAliveTimeout: options.keepAlive,
+    requireHostHeader: false, // the gate asks for it, with our answer
+    ...STRICT,
+  };
+  // Loaded only where it is needed: TLS costs 2 MB of idle memory.
+  const server =
+    options.tls === null
+      ? createServer(http)
+      : process
+          .getBuiltinModule('node:https')
+          .createServer({ ...http, ...tlsOptions(options.tls), handshakeTimeout: options.headersTimeout });
+  server.maxHeadersCount = MAX_HEADERS;
+  server.maxConnections = options.connections;
+  return server;
+}
+
+/** Client certificates are asked for, and must be good, where a CA for them is given. */
+function tlsOptions(tls: TlsContents) {
+  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
+}
+
+/** `listener` hears of each connection that can carry requests: with TLS, once the handshake is done. */
+export function onConnection(server: Server, listener: (socket: Socket) => void): void {
+  server.on('setSecureContext' in server ? 'secureConnection' : 'connection', listener);
+}
+
+/** After a reload. New TLS contents hold for handshakes from now on; `maxHeader` needs a restart. */
+export function adoptOptions(server: Server, options: ListenerOptions): void {
+  server.headersTimeout = options.headersTimeout;
+  server.keepAliveTimeout = options.keepAlive;
+  server.maxConnections = options.connections;
+  if (options.tls !== null && 'setSecureContext' in server) {
+    (server as Server & { setSecureContext(options: object): void }).setSecureContext(tlsOptions(options.tls));
+  }
+}

@@ -1,0 +1,111 @@
+// Everything outside that a policy is made of, read once: the config file, every secret source, every TLS file.
+// Reading acts on nothing; whether two readings differ is a matter of contents, never of file times or events.
+import { readFile } from 'node:fs/promises';
+import type { Config, LoadedConfig } from './config/config.ts';
+import { ConfigError, type ConfigFile, formatProblem, parseConfigFile, readConfigFile } from './config/load.ts';
+import type { Readings } from './secrets/rotation.ts';
+import { readSource, type SourceReading } from './secrets/sources.ts';
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+export interface Inputs {
+  /** Null where the file can't be read. */
+  readonly file: ConfigFile | null;
+  /** The last config that was good; with `broken` set it is an older one, whose sources are read all the same. */
+  readonly loaded: LoadedConfig;
+  /** What is wrong with the config file, a line each; null where nothing is. */
+  readonly broken: readonly string[] | null;
+  readonly readings: Readings;
+  /** By path; a text says why it can't be read. */
+  readonly tlsFiles: ReadonlyMap<string, Buffer | string>;
+}
+
+/** Reads all of it. Throws ConfigError only where there is no older config to go on with. */
+export async function readInputs(named: string | null, env: Env, before: Inputs | null): Promise<Inputs> {
+  const { file, loaded, broken } = await readConfig(named, env, before);
+  const { config } = loaded;
+  const readings = config.secrets.map(async (source) => [source, await readSource(source, env)] as const);
+  const tlsFiles = tlsPaths(config).map(async (path) => [path, await readTlsFile(path)] as const);
+  return {
+    file,
+    loaded,
+    broken,
+    readings: await Promise.all(readings),
+    tlsFiles: new Map(await Promise.all(tlsFiles)),
+  };
+}
+
+type ConfigPart = Pick<Inputs, 'file' | 'loaded' | 'broken'>;
+
+async function readConfig(named: string | null, env: Env, before: Inputs | null): Promise<ConfigPart> {
+  let file: ConfigFile | null = null;
+  try {
+    file = await readConfigFile({ file: named, env });
+    // Parsing each second what has not changed would be most of an idle proxy's work.
+    if (before !== null && sameFile(before.file, file)) return { ...before, file };
+    if (before?.file?.bytes && isBlank(file.bytes)) {
+      return { file, loaded: before.loaded, broken: ['the config file is empty or gone'] };
+    }
+    return { file, loaded: parseConfigFile(file, env), broken: null };
+  } catch (error) {
+    if (!(error instanceof ConfigError) || before === null) throw error;
+    return { file, loaded: before.loaded, broken: error.problems.map(formatProblem) };
+  }
+}
+
+function isBlank(bytes: Buffer | null): boolean {
+  return bytes === null || bytes.toString('latin1').trim() === '';
+}
+
+/** Every TLS file that the config names. */
+export function tlsPaths({ listen, upstream }: Config): readonly string[] {
+  const paths = [
+    ...(listen.tls === null ? [] : [listen.tls.certFile, listen.tls.keyFile, listen.tls.clientCaFile]),
+    ...(upstream.tls === null ? [] : [upstream.tls.caFile, upstream.tls.certFile, upstream.tls.keyFile]),
+  ];
+  return paths.filter((path): path is string => path !== null);
+}
+
+async function readTlsFile(path: string): Promise<Buffer | string> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'it could not be read';
+  }
+}
+
+/** True where both readings found the same contents. */
+export function sameInputs(a: Inputs, b: Inputs): boolean {
+  return (
+    sameFile(a.file, b.file) &&
+    a.loaded === b.loaded &&
+    a.readings.length === b.readings.length &&
+    a.readings.every(([, reading], index) => sameReading(reading, b.readings[index]?.[1])) &&
+    sameTls(a.tlsFiles, b.tlsFiles)
+  );
+}
+
+function sameFile(a: ConfigFile | null, b: ConfigFile | null): boolean {
+  if (a === null || b === null) return a === b;
+  if (a.bytes === null || b.bytes === null) return a.bytes === b.bytes;
+  return a.bytes.equals(b.bytes);
+}
+
+function sameReading(a: SourceReading, b: SourceReading | undefined): boolean {
+  if (b === undefined || a.problem !== b.problem || a.secrets.length !== b.secrets.length) return false;
+  return a.secrets.every((left, index) => {
+    const right = b.secrets[index];
+    if (right === undefined || left.id !== right.id || left.problem !== right.problem) return false;
+    return left.key === null || right.key === null ? left.key === right.key : left.key.equals(right.key);
+  });
+}
+
+function sameTls(a: Inputs['tlsFiles'], b: Inputs['tlsFiles']): boolean {
+  if (a.size !== b.size) return false;
+  for (const [path, left] of a) {
+    const right = b.get(path);
+    const same = typeof left === 'string' || typeof right === 'string' ? left === right : right?.equals(left) === true;
+    if (!same) return false;
+  }
+  return true;
+}

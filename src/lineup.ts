@@ -1,0 +1,134 @@
+// The parts that live as long as the process: made once from the first ruleset, and told of each next one.
+// They ask for the policy of the moment; none of them keeps one.
+import type { Config } from './config/config.ts';
+import { ByteBudget } from './http/budget.ts';
+import { Lingering } from './http/linger.ts';
+import { type ServerOptions, TrafficServer } from './http/server.ts';
+import { Upstream, type UpstreamOptions } from './http/upstream.ts';
+import { createLog, type LineLog } from './observe/log.ts';
+import { createMetrics, type Metrics } from './observe/metrics.ts';
+import { createRecentRequests, type RecentRequests } from './observe/recent-counts.ts';
+import { createRefusals, type Refusals } from './observe/refusals.ts';
+import { createRequestLog, type RequestLog } from './observe/request-log.ts';
+import { seriesPlan } from './overview.ts';
+import { createPipeline } from './pipeline.ts';
+import type { Ruleset } from './ruleset.ts';
+import { VERSION } from './version.ts';
+
+export interface Lineup {
+  readonly log: LineLog;
+  readonly metrics: Metrics;
+  readonly requests: RequestLog;
+  readonly recent: RecentRequests;
+  readonly refusals: Refusals;
+  readonly upstream: Upstream;
+  readonly server: TrafficServer;
+  /** A new ruleset is in force. */
+  adopt(next: Ruleset, before: Ruleset): void;
+}
+
+export interface LineupOptions {
+  readonly ruleset: () => Ruleset;
+  /** Takes one log line. */
+  readonly write: (line: string) => void;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+export function createLineup({ ruleset, write, now }: LineupOptions): Lineup {
+  const first = ruleset();
+  const { config } = first.loaded;
+  const log = createLog({ level: config.log.level, write, now });
+  const requests = createRequestLog({ log, mode: config.log.requests });
+  const recent = createRecentRequests(now);
+  const refusals = createRefusals(now);
+  const budget = new ByteBudget(budgetOf(config));
+  const lingering = new Lingering();
+  const upstream = new Upstream(upstreamOptions(first));
+  const server = new TrafficServer(
+    serverOptions(first),
+    {
+      onRequest: (exchange) => pipeline(exchange),
+      onEnd: (record) => {
+        metrics.record(record);
+        requests.record(record);
+        recent.record(record);
+        refusals.record(record);
+      },
+    },
+    { budget, lingering },
+  );
+  const metrics = createMetrics(seriesPlan(first, now), {
+    inFlight: () => server.inFlight,
+    connections: () => server.connections,
+    bufferedBytes: () => budget.used,
+    bufferedBytesLimit: () => budget.limit,
+    onceEntries: () => 0,
+    now,
+    version: VERSION,
+  });
+  const pipeline = createPipeline({
+    policy: () => ruleset().policy,
+    upstream,
+    budget,
+    lingering,
+    now,
+    onInformation: (route) => metrics.recordInformational(route),
+  });
+  return {
+    log,
+    metrics,
+    requests,
+    recent,
+    refusals,
+    upstream,
+    server,
+    adopt(next, before) {
+      metrics.replan(seriesPlan(next, now));
+      budget.setLimit(budgetOf(next.loaded.config));
+      log.setLevel(next.loaded.config.log.level);
+      requests.setMode(next.loaded.config.log.requests);
+      server.adopt(serverOptions(next));
+      if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
+    },
+  };
+}
+
+function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOptions {
+  const { limits, listen } = config;
+  return {
+    keepAlive: listen.keepAlive,
+    maxHeader: limits.maxHeader,
+    headersTimeout: limits.headersTimeout,
+    connections: limits.connections,
+    connectionAge: limits.connectionAge,
+    tls: listenTls,
+  };
+}
+
+/** Response heads of the upstream may be this long, in bytes; a longer one is a failure of the protocol. */
+const UPSTREAM_HEADER = 64 * 1024;
+
+function upstreamOptions({ loaded: { config }, upstreamTls }: Ruleset): UpstreamOptions {
+  const { upstream, limits } = config;
+  return {
+    url: upstream.url,
+    connections: upstream.connections,
+    queue: limits.connections,
+    connectTimeout: upstream.connectTimeout,
+    retryConnectFor: upstream.retryConnectFor,
+    keepAlive: upstream.keepAlive,
+    maxHeader: UPSTREAM_HEADER,
+    tls: upstreamTls,
+  };
+}
+
+const MIB = 1024 * 1024;
+
+/** Bytes. `auto`: the smaller of 64 MiB and a quarter of the container's memory. */
+function budgetOf({ limits }: Config): number {
+  if (limits.bufferedBytes !== 'auto') return limits.bufferedBytes;
+  const container = process.constrainedMemory();
+  const known = container > 0 && container < Number.MAX_SAFE_INTEGER;
+  return known ? Math.min(64 * MIB, Math.floor(container / 4)) : 64 * MIB;
+}

@@ -1,0 +1,69 @@
+// Routes and heads that the core tests start from; each test says what it changes.
+import { createSecretKey } from 'node:crypto';
+import { type Head, readHead } from '../../../src/core/head.ts';
+import type { Secret } from '../../../src/core/keyring.ts';
+import { type Route, RouteTable, UNMATCHED } from '../../../src/core/routes.ts';
+
+export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
+
+export function verify(path: string, changes: Partial<Route> = {}): Route {
+  return {
+    path,
+    action: 'verify',
+    methods: ['POST'],
+    secrets: null,
+    mode: 'enforce',
+    reportUntil: null,
+    maxBody: 1_048_576,
+    once: null,
+    upgrade: [],
+    allowHeaders: [],
+    responseTimeout: null,
+    idleTimeout: null,
+    ...changes,
+  };
+}
+
+export function report(path: string, changes: Partial<Route> = {}): Route {
+  return verify(path, { mode: 'report', ...changes });
+}
+
+export function forward(path: string, changes: Partial<Route> = {}): Route {
+  return verify(path, { action: 'forward', methods: null, ...changes });
+}
+
+export function reject(path: string): Route {
+  return verify(path, { action: 'reject', methods: null });
+}
+
+/** A table; what no route takes is forwarded unless told. */
+export function table(routes: readonly Route[], unmatched: Route['action'] = 'forward'): RouteTable {
+  return new RouteTable(
+    routes,
+    verify(UNMATCHED, { action: unmatched, methods: unmatched === 'verify' ? ['POST'] : null }),
+  );
+}
+
+/** `action path` of what a path gets: all that most tests ask for. */
+export function claimed(routes: readonly Route[], path: string, unmatched: Route['action'] = 'forward'): string {
+  const { action, path: label } = table(routes, unmatched).claim(path, NOW);
+  return `${action} ${label}`;
+}
+
+/** An honest head, but for what a test changes. Lines without a value for `Host` keep the honest one. */
+export function head(
+  changes: { method?: string; target?: string; version?: string; lines?: readonly string[] } = {},
+): Head {
+  const {
+    method = 'POST',
+    target = '/notify',
+    version = '1.1',
+    lines = ['Host', 'hooks.example', 'Content-Length', '3'],
+  } = changes;
+  return readHead({ method, target, version }, lines);
+}
+
+export function secret(id: string, value: string, validity: { notBefore?: number; notAfter?: number } = {}): Secret {
+  const { notBefore = null, notAfter = null } = validity;
+  return { id, key: createSecretKey(Buffer.from(value, 'utf8')), notBefore, notAfter };
+}

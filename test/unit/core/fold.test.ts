@@ -1,0 +1,177 @@
+// Folding must never fold less than a server does, and must not take the square of a long path's length to do it.
+import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeFully, foldPath } from '../../../src/core/fold.ts';
+
+const decoded = (text: string) => decodeFully(Buffer.from(text, 'latin1')).toString('latin1');
+
+/** The other way: pass after pass until nothing changes. */
+function decodedByPasses(text: string): string {
+  const next = text.replace(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return next === text ? text : decodedByPasses(next);
+}
+
+describe('decoding', () => {
+  test.each([
+    ['%6e', 'n'],
+    ['%6E', 'n'],
+    ['%256e', 'n'],
+    ['%25252525256e', 'n'],
+    ['%%36e', 'n'],
+    ['%25%36%65', 'n'],
+    ['%2%35%36e', 'n'],
+    ['%c3%A9', '\xc3\xa9'],
+    ['%', '%'],
+    ['%2', '%2'],
+    ['%zz%g0', '%zz%g0'],
+    ['100%25', '100%'],
+  ])('%s is %s', (text, wanted) => {
+    expect(decoded(text)).toBe(wanted);
+  });
+
+  test('in one pass gives what pass after pass would', () => {
+    const pieces = fc.constantFrom('%', '%', '2', '5', '25', '%25', '3', '6', 'e', 'E', 'g', '/', '\xff');
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 30 }), (parts) => {
+        expect(decoded(parts.join(''))).toBe(decodedByPasses(parts.join('')));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('letters', () => {
+  const text = (path: string) => foldPath(path).text;
+
+  test.each([
+    ['the Kelvin sign', '/%E2%84%AAiosk', 'kiosk'],
+    ['a long s', '/kio%C5%BFk', 'kiosk'],
+    ['both cases', '/KIOSK', 'kiosk'],
+    ['full-width letters', '/%EF%BD%8Biosk', 'kiosk'],
+    ['a dotless i', '/k%C4%B1osk', 'kiosk'],
+    ['a sharp s', '/stra%C3%9Fe', 'strasse'],
+    ['a capital sharp s', '/stra%E1%BA%9Ee', 'strasse'],
+    ['a ligature', '/o%EF%AC%83ce', 'office'],
+    ['a final sigma', '/%CF%83%CF%82', 'σσ'],
+    ['a full-width percent sign', '/%EF%BC%854biosk', 'kiosk'],
+    ['a full-width percent sign of full-width percent signs', '/%EF%BC%85EF%EF%BC%85BC%EF%BC%85854biosk', 'kiosk'],
+  ])('%s', (_name, path, wanted) => {
+    expect(text(path)).toEqual([wanted]);
+  });
+
+  test('whatever comes after a Greek name, its last letter is the same', () => {
+    const [name] = text(`/${encodeURIComponent('ΟΔΟΣ')}`);
+    for (const end of ['', ';x', '%23', '/x', '%3f']) {
+      expect(text(`/${encodeURIComponent('ΟΔΟΣ')}${end}`)[0]).toBe(name);
+      expect(text(`/${encodeURIComponent('οδος')}${end}`)[0]).toBe(name);
+    }
+    for (const end of ['.json', ':x']) expect(text(`/${encodeURIComponent('ΟΔΟΣ')}${end}`)[0]).toBe(name + end);
+  });
+
+  test('each code point ends in the same text, whatever order of NFKC, lower and upper case a server takes', () => {
+    for (let point = 0x80; point <= 0x10ffff; point++) {
+      const surrogate = point >= 0xd800 && point <= 0xdfff;
+      if (!surrogate) for (const shape of shapesOf(point)) expectSameFold(shape, String.fromCodePoint(point));
+    }
+  });
+});
+
+/** All that a server can make of a character, but for the character itself. */
+function shapesOf(point: number): string[] {
+  const shapes = new Set([String.fromCodePoint(point)]);
+  for (const shape of shapes) shapes.add(shape.normalize('NFKC')).add(shape.toLowerCase()).add(shape.toUpperCase());
+  return [...shapes].slice(1);
+}
+
+// No `expect` for each: there are a million of them.
+function expectSameFold(a: string, b: string): void {
+  const fold = (text: string) => foldPath(Buffer.from(`/${text}`, 'utf8').toString('latin1')).text.join('/');
+  if (fold(a) !== fold(b)) expect.fail(`${a} folds to ${fold(a)}, ${b} to ${fold(b)}`);
+}
+
+describe('segments', () => {
+  test.each([
+    ['//a///b/', ['a', 'b']],
+    ['/a\\b%5Cc%2fd', ['a', 'b', 'c', 'd']],
+    ['/a;x/b%3by/c%3fz/d%23', ['a', 'b', 'c', 'd']],
+    ['/a./b%20/c.%20./d%250a/e%7f', ['a', 'b', 'c', 'd', 'e']],
+    ['/./%2e/../%20/;x/...', []],
+    ['/.a/b.c/..d', ['.a', 'b.c', '..d']],
+    ['/a b/c', ['a b', 'c']],
+  ])('%s', (path, wanted) => {
+    expect(foldPath(path)).toMatchObject({ text: wanted, bytes: wanted });
+  });
+
+  test('bytes that are no UTF-8 are data, and stay apart in the view by bytes', () => {
+    expect(foldPath('/a%FFB')).toMatchObject({ text: ['a\ufffdb'], bytes: ['a\xffb'] });
+    expect(foldPath('/%C0%AFa').bytes).toEqual(['\xc0\xafa']);
+  });
+
+  test('upper case beyond ASCII is kept in the view by bytes', () => {
+    expect(foldPath('/%C3%89').bytes).toEqual(['\xc3\x89']);
+  });
+});
+
+describe('what a path may hide', () => {
+  test('a climb', () => {
+    const climbs = [
+      '..',
+      '%2e%2e',
+      '..;x',
+      '..%20',
+      '...',
+      '%252e.',
+      '.%01.',
+      '%20..',
+      '..%C2%A0',
+      '..:x',
+      '%E2%80%A5',
+    ];
+    for (const up of climbs) expect([up, foldPath(`/a/${up}/b`).climbs]).toEqual([up, true]);
+    for (const up of climbs) expect([up, foldPath(`/a%5C${up}`).climbs]).toEqual([up, true]);
+    for (const name of ['.', 'a..', '..a', '.a.', 'a..b', '.-.', '..-', '.well-known', '.%20']) {
+      expect([name, foldPath(`/a/${name}/b`).climbs]).toEqual([name, false]);
+    }
+  });
+
+  test('a separator, a cut or an escape in a compatibility form', () => {
+    for (const character of ['／', '＼', '；', '？', '＃', '％', '．', '‥', '\u037e', '℀', '⒈']) {
+      expect([character, foldPath(`/a${encodeURIComponent(character)}b`).disguised]).toEqual([character, true]);
+    }
+    for (const path of ['/a/b.c;d', '/a%2Fb%3B', '/caf%C3%A9', '/%EF%BD%81', '/%FF']) {
+      expect([path, foldPath(path).disguised]).toEqual([path, false]);
+    }
+  });
+
+  test('what is left when the whole path is cut', () => {
+    expect(foldPath('/a/b/c').kept).toBe(3);
+    expect(foldPath('/a/b;x/c').kept).toBe(2);
+    expect(foldPath('/a/%3fb/c').kept).toBe(1);
+    expect(foldPath(`/a/b${encodeURIComponent('；')}/c`).kept).toBe(2);
+  });
+});
+
+// A mebibyte, 64 times the longest head. A fold that went over the path again for each escape, dot or segment would take
+// some 10^11 steps and run into the time-out; nothing is measured.
+test('hostile paths do not take the square of their length', { timeout: 60_000 }, () => {
+  const long = (piece: string) => `/${piece.repeat(Math.floor(1_048_576 / piece.length))}`;
+  for (const piece of [
+    '%25',
+    '%2',
+    '%',
+    '.',
+    '%20',
+    '. ',
+    '/',
+    ';',
+    'a/',
+    'a./',
+    '../',
+    '%EF%BC%85',
+    '%25EF%25BC%2585',
+  ]) {
+    expect(foldPath(long(piece)).text.length).toBeLessThan(1_048_577);
+    expect(foldPath(`${long(piece)}x`).text.length).toBeLessThan(1_048_577);
+  }
+});

@@ -1,0 +1,198 @@
+// Each rule of the gate: heads that it alone refuses, near misses that pass, and what would get by without it.
+import { describe, expect, test } from 'vitest';
+import { GATE, refusedByGate, refusedNames } from '../../../src/core/gate.ts';
+import { head } from './fixtures.ts';
+
+type Changes = Parameters<typeof head>[0];
+
+interface Example {
+  readonly rule: string;
+  readonly refused: readonly Changes[];
+  /** As near as a request may come. */
+  readonly passes: readonly Changes[];
+}
+
+const lines = (...more: string[]): Changes => ({ lines: ['Host', 'a', ...more] });
+const host = (...values: string[]): Changes => ({ lines: values.flatMap((value) => ['Host', value]) });
+const length = (...values: string[]) => lines(...values.flatMap((value) => ['Content-Length', value]));
+const coding = (...values: string[]) => lines(...values.flatMap((value) => ['Transfer-Encoding', value]));
+const connection = (...values: string[]) => lines(...values.flatMap((value) => ['Connection', value]));
+const targets = (...list: string[]): Changes[] => list.map((target) => ({ target }));
+
+const EXAMPLES: readonly Example[] = [
+  {
+    rule: 'version',
+    refused: [{ version: '2.0' }, { version: '0.9' }, { version: '1.2' }, { version: '' }],
+    passes: [{ version: '1.1' }, { version: '1.0' }],
+  },
+  { rule: 'connect', refused: [{ method: 'CONNECT' }], passes: [{ method: 'GET' }, { method: 'OPTIONS' }] },
+  {
+    rule: 'origin-form',
+    refused: targets('*', 'http://any/notify', 'any:443', 'notify', ''),
+    passes: targets('/', '/*', '//any/notify'),
+  },
+  { rule: 'one-host', refused: [host('a', 'a'), host('a', 'b')], passes: [host('a')] },
+  {
+    rule: 'plain-host',
+    refused: [
+      host(''),
+      host('a, b'),
+      host('a/b'),
+      host('a@b'),
+      host('a?b'),
+      host('a b'),
+      host('a#b'),
+      host('\xe9'),
+      host('a\\b'),
+    ],
+    passes: [host('a.example:8080'), host('[::1]:8080'), host('A_b-c'), host('127.0.0.1')],
+  },
+  { rule: 'one-content-length', refused: [length('3', '3'), length('3', '4')], passes: [length('3')] },
+  {
+    rule: 'plain-content-length',
+    refused: ['', '010', '03', '+3', '-1', '3,3', '3, 3', '0x3', '3.0', '1e3', '9'.repeat(16)].map((value) =>
+      length(value),
+    ),
+    passes: [length('0'), length('10'), length('9'.repeat(15)), lines()],
+  },
+  {
+    rule: 'plain-transfer-encoding',
+    refused: [
+      ...['gzip, chunked', ',chunked', 'chunked,', 'identity', 'xchunked', 'chunked;x', '', 'chunked, chunked'].map(
+        (value) => coding(value),
+      ),
+      coding('identity', 'chunked'),
+      coding('chunked', 'chunked'),
+    ],
+    passes: [coding('chunked'), coding('ChUnKed')],
+  },
+  {
+    rule: 'one-framing',
+    refused: [
+      lines('Content-Length', '3', 'Transfer-Encoding', 'chunked'),
+      lines('Transfer-Encoding', 'chunked', 'content-length', '0'),
+    ],
+    passes: [length('3'), coding('chunked')],
+  },
+  {
+    rule: 'chunked-needs-1.1',
+    refused: [{ version: '1.0', ...coding('chunked') }],
+    passes: [{ version: '1.0', ...length('3') }],
+  },
+  {
+    rule: 'connection-names',
+    refused: [
+      ...[
+        'Host',
+        'content-length',
+        'Content-Type',
+        'Authorization',
+        'cookie',
+        'Entrupy-Signature',
+        'entrupy_signature',
+      ].map((value) => connection(value)),
+      ...['X-Forwarded-For', 'x-forwarded-prefix', 'Forwarded', 'close, entrupy-signature', 'close ,\tCookie ,'].map(
+        (value) => connection(value),
+      ),
+      connection('keep-alive', 'cookie'),
+      connection('cookie', 'close'),
+    ],
+    passes: ['close', 'keep-alive', 'Keep-Alive, TE', 'upgrade', 'x-host', 'cookies', 'entrupy-signature-2', ''].map(
+      (value) => connection(value),
+    ),
+  },
+  {
+    rule: 'expectation',
+    refused: [lines('Expect', '200-ok'), lines('Expect', ''), lines('Expect', '100-continue', 'Expect', 'x')],
+    passes: [lines('Expect', '100-continue'), lines('Expect', '100-Continue')],
+  },
+  { rule: 'no-fragment', refused: targets('/notify#x', '/#', '/a?b#c'), passes: targets('/notify%23x', '/a?b%23') },
+  {
+    rule: 'path-characters',
+    refused: targets(...['"', '<', '>', '\\', '^', '`', '{', '|', '}'].map((character) => `/a${character}b`)),
+    passes: targets("/a!$&'()*+,;=:@~b", '/a?"<>\\^`{|}', '/a%5Cb%22'),
+  },
+  {
+    rule: 'query-characters',
+    refused: targets('/a?b c', '/a?\t', '/a?\x00', '/a?\x7f', '/a?\x80', '/a?\xff'),
+    passes: targets('/a?b+c', '/a?%00', '/a?!~', '/a??'),
+  },
+  {
+    rule: 'percent-escapes',
+    refused: targets('/%', '/%2', '/%zz', '/%u006eotify', '/a%/b', '/%2%35', '/%%32'),
+    passes: targets('/%25', '/%c3%A9', '/?100%', '/?%zz'),
+  },
+  {
+    rule: 'encoded-controls',
+    refused: targets('/%00', '/%0a', '/%0D', '/%1F', '/%7f', '/%7F', '/a%09b'),
+    passes: targets('/%20', '/%7e', '/%80', '/%2500', '/?%00'),
+  },
+];
+
+test('an honest head passes', () => {
+  expect(refusedByGate(head())).toBeNull();
+  expect(
+    refusedByGate(head({ method: 'GET', target: '/?q={a|b}&p=100%', lines: ['Host', 'a', 'Connection', 'close'] })),
+  ).toBeNull();
+});
+
+test('each rule has examples', () => {
+  expect(EXAMPLES.map(({ rule }) => rule)).toEqual(GATE.map(({ name }) => name));
+  for (const { refused, passes } of EXAMPLES) expect([refused.length > 0, passes.length > 0]).toEqual([true, true]);
+});
+
+describe.each(EXAMPLES)('$rule', ({ rule, refused, passes }) => {
+  test('refuses its examples', () => {
+    for (const changes of refused) expect([changes, refusedByGate(head(changes))?.name]).toEqual([changes, rule]);
+  });
+
+  test('is the one that refuses them: without it each would get by', () => {
+    const others = GATE.filter(({ name }) => name !== rule);
+    for (const changes of refused)
+      expect([changes, others.filter(({ refuses }) => refuses(head(changes)))]).toEqual([changes, []]);
+  });
+
+  test('lets its near misses by', () => {
+    for (const changes of passes) expect([changes, refusedByGate(head(changes))?.name]).toEqual([changes, undefined]);
+  });
+});
+
+test('what two rules refuse is refused', () => {
+  for (const target of ['/a b', '/\xe9', '/\x00', '/a\x7f']) expect(refusedByGate(head({ target }))).not.toBeNull();
+  expect(refusedByGate(head({ lines: [] }))?.name).toBe('one-host');
+  expect(refusedByGate(head({ method: 'CONNECT', target: 'any:443' }))?.name).toBe('connect');
+  expect(refusedByGate(head({ method: 'OPTIONS', target: '*' }))?.name).toBe('origin-form');
+});
+
+describe('names that shadow or re-route', () => {
+  const named = (name: string, allow: readonly string[] = []) => refusedNames(head(lines(name, 'x')), allow);
+
+  test.each([
+    'Entrupy_Signature',
+    'X_Anything',
+    'SCRIPT_NAME',
+    'PATH_INFO',
+    'X-Original-URL',
+    'X-Rewrite-URL',
+    'X-Forwarded-Prefix',
+    'x-forwarded-PREFIX',
+    'X.Forwarded.Prefix',
+    'X-HTTP-Method-Override',
+    'X-Method-Override',
+  ])('%s is refused', (name) => {
+    expect(named(name)).toBe(name.toLowerCase());
+  });
+
+  test.each(['Entrupy-Signature', 'X-Forwarded-For', 'X-Request-Id', 'Accept', 'X.Dotted'])('%s is not', (name) => {
+    expect(named(name)).toBeNull();
+  });
+
+  test('a route lets them by under that very name alone', () => {
+    expect(named('X-Forwarded-Prefix', ['x-forwarded-prefix'])).toBeNull();
+    expect(named('X.Forwarded.Prefix', ['x-forwarded-prefix'])).toBe('x.forwarded.prefix');
+    expect(named('X_Forwarded_Prefix', ['x-forwarded-prefix'])).toBe('x_forwarded_prefix');
+    const both = head(lines('X-Forwarded-Prefix', '/a', 'X-Original-URL', '/b'));
+    expect(refusedNames(both, ['x-forwarded-prefix'])).toBe('x-original-url');
+    expect(refusedNames(both, ['x-forwarded-prefix', 'x-original-url'])).toBeNull();
+  });
+});

@@ -1,0 +1,107 @@
+// What is known of a head, and which of its lines go on.
+import { describe, expect, test } from 'vitest';
+import { declaredLength, hasBody } from '../../../src/core/head.ts';
+import { endToEnd, nominated } from '../../../src/core/headers.ts';
+import { head } from './fixtures.ts';
+
+const withLines = (...lines: string[]) => head({ lines: ['Host', 'a', ...lines] });
+
+describe('reading a head', () => {
+  test('names are read in any case, and counted', () => {
+    const read = withLines('HOST', 'b', 'CONTENT-length', '3', 'content-Length', '4', 'transfer-ENCODING', 'chunked');
+    expect(read).toMatchObject({ hosts: 2, host: 'b', contentLengths: 2, contentLength: '4', transferEncodings: 1 });
+  });
+
+  test('signatures and their look-alikes are counted apart', () => {
+    const read = withLines(
+      'entrupy-SIGNATURE',
+      'a',
+      'Entrupy.Signature',
+      'b',
+      'Entrupy_Signature',
+      'c',
+      'X-Entrupy-Signature',
+      'd',
+    );
+    expect(read).toMatchObject({ signatures: 1, signature: 'a', lookAlikes: 2, rerouting: ['entrupy_signature'] });
+    expect(withLines('Entrupy-Signature', 'a', 'Entrupy-Signature', 'a').signatures).toBe(2);
+    expect(withLines()).toMatchObject({ signatures: 0, signature: '', lookAlikes: 0, rerouting: null });
+  });
+
+  test('lines that may come more than once are joined', () => {
+    const read = withLines(
+      'Connection',
+      'close',
+      'Connection',
+      'x',
+      'Expect',
+      'a',
+      'expect',
+      'b',
+      'Upgrade',
+      'c',
+      'Upgrade',
+      'd',
+    );
+    expect(read).toMatchObject({ connection: 'close,x', expect: 'a, b', upgrade: 'c, d' });
+    expect(withLines('X-Forwarded-For', '::1', 'x-forwarded-for', '::2').forwardedFor).toBe('::1, ::2');
+  });
+
+  test('a name of an object is a name like another', () => {
+    expect(withLines('__proto__', 'x', 'constructor', 'y').rerouting).toEqual(['__proto__']);
+  });
+
+  test('whether a body follows, and how long', () => {
+    const of = (...lines: string[]) => [hasBody(withLines(...lines)), declaredLength(withLines(...lines))];
+    expect(of()).toEqual([false, 0]);
+    expect(of('Content-Length', '0')).toEqual([false, 0]);
+    expect(of('Content-Length', '12')).toEqual([true, 12]);
+    expect(of('Transfer-Encoding', 'chunked')).toEqual([true, null]);
+  });
+});
+
+describe('the lines that go on', () => {
+  test('keep their spelling, order and duplicates', () => {
+    const lines = [
+      'Host',
+      'a',
+      'X-b',
+      '1',
+      'x-B',
+      '2',
+      'Cookie',
+      'c',
+      'X-b',
+      '1',
+      'Entrupy-Signature',
+      's',
+      'Date',
+      '',
+    ];
+    expect(endToEnd(lines)).toEqual(lines);
+  });
+
+  test('are without those of one connection', () => {
+    const hop = [
+      'Connection',
+      'Keep-Alive',
+      'PROXY-connection',
+      'te',
+      'Trailer',
+      'Transfer-Encoding',
+      'upgrade',
+      'Expect',
+    ];
+    expect(endToEnd(['A', '1', ...hop.flatMap((name) => [name, 'x']), 'B', '2'])).toEqual(['A', '1', 'B', '2']);
+  });
+
+  test('are without what Connection names, before it and after it, each time', () => {
+    const lines = ['X-A', '1', 'Connection', 'close, x-a', 'x-a', '2', 'X-B', '3', 'connection', ' X-B ,,', 'X-C', '4'];
+    expect(endToEnd(lines)).toEqual(['X-C', '4']);
+  });
+
+  test('a name counts whole', () => {
+    expect(nominated('keep-alive , X-A,\tx-b,')).toEqual(['keep-alive', 'x-a', 'x-b']);
+    expect(endToEnd(['X-A', '1', 'Connection', 'x-a;y, x', 'X', '2'])).toEqual(['X-A', '1']);
+  });
+});

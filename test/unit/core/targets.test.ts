@@ -1,0 +1,140 @@
+// Marks, matching and the checks on configured paths (spec §6.2). What routes make of them is in routes.test.ts.
+import { describe, expect, test } from 'vitest';
+import { couldBeRead, examinePath, foldsAlike, parsePattern, pathOf, pathProblem } from '../../../src/core/targets.ts';
+import { SPELLINGS } from '../../testdata/spellings.ts';
+
+test('the path of a target ends at its first question mark', () => {
+  expect(pathOf('/a?b?c')).toBe('/a');
+  expect(pathOf('/a')).toBe('/a');
+  expect(pathOf('/a%3Fb?')).toBe('/a%3Fb');
+});
+
+describe('marks', () => {
+  test.each([
+    ['/a//b', 'an empty segment'],
+    ['/a//', 'an empty segment'],
+    ['/./a', 'a dot segment'],
+    ['/a/..', 'a dot segment'],
+    ['/a/..%20/b', 'a dot segment'],
+    ['/a/.../b', 'a dot segment'],
+    ['/%41', 'an encoded unreserved character'],
+    ['/%7a', 'an encoded unreserved character'],
+    ['/%30', 'an encoded unreserved character'],
+    ['/%2D', 'an encoded unreserved character'],
+    ['/a%2Eb', 'an encoded unreserved character'],
+    ['/%5f', 'an encoded unreserved character'],
+    ['/%7E', 'an encoded unreserved character'],
+    ['/a%2Fb', 'an encoded / \\ % ? or #'],
+    ['/a%5cb', 'an encoded / \\ % ? or #'],
+    ['/a%25', 'an encoded / \\ % ? or #'],
+    ['/a%3F', 'an encoded / \\ % ? or #'],
+    ['/a%23', 'an encoded / \\ % ? or #'],
+    ['/a;b', 'a path parameter'],
+    ['/a%3Bb', 'a path parameter'],
+    ['/a%EF%BC%8Fb', 'a character that folds to one that splits or cuts'],
+  ])('%s has %s', (path, mark) => {
+    expect(examinePath(path).marks).toContain(mark);
+  });
+
+  test.each(['/', '/a/', '/a.b/..c/.d/e..', '/a%20b', '/%C3%A9', '/%EF%BD%81', '/a%26b', '/a%3Ab', "/!$&'()*+,=:@~-_"])(
+    '%s has none',
+    (path) => {
+      expect(examinePath(path).marks).toEqual([]);
+    },
+  );
+});
+
+describe('a name', () => {
+  const reads = (path: string) => couldBeRead(examinePath(path), parsePattern('/notify'));
+
+  test('goes on with letters, digits, - and _, and ends at all else', () => {
+    for (let code = 0x21; code < 0x7f; code++) {
+      const character = String.fromCharCode(code);
+      if (/[#?\\]/.test(character)) continue;
+      const goesOn = /[A-Za-z0-9_-]/.test(character);
+      expect([character, reads(`/notify${character === '%' ? '%25' : character}x`)]).toEqual([
+        character,
+        goesOn ? null : 'prefix',
+      ]);
+    }
+  });
+
+  test('is not found behind another character', () => {
+    for (const before of ['.', '~', '%20', '!', '@', '%C3%A9']) expect(reads(`/${before}notify`)).toBeNull();
+  });
+});
+
+describe('a configured path', () => {
+  test.each([
+    '/',
+    '/*',
+    '/notify',
+    '/a/b/*',
+    '/a/',
+    '/v1.0/x.json',
+    '/.well-known/x',
+    '/caf%C3%A9',
+    '/a:b@c,d=e',
+    `/${'x'.repeat(1_023)}`,
+  ])('may be %s', (path) => {
+    expect(pathProblem(path)).toBeNull();
+  });
+
+  test.each([
+    ['notify', 'must begin with /'],
+    ['', 'must begin with /'],
+    ['/a*', 'may have a *'],
+    ['/*/b', 'may have a *'],
+    ['/a/**', 'may have a *'],
+    ['/café', 'write /caf%C3%A9'],
+    ['/a b', 'must be ASCII'],
+    ['/a?b', 'must not hold'],
+    ['/a#b', 'must not hold'],
+    ['/a\\b', 'must not hold'],
+    ['/a%', 'two hex digits'],
+    ['/a%zz', 'two hex digits'],
+    ['/a%20b', 'non-ASCII characters alone'],
+    ['/a%2Fb', 'non-ASCII characters alone'],
+    ['/%6eotify', 'non-ASCII characters alone'],
+    ['/a//b', 'an empty segment'],
+    ['//*', 'an empty segment'],
+    ['/a//*', 'an empty segment'],
+    ['/a/../b', 'a dot segment'],
+    ['/a/.', 'a dot segment'],
+    ['/a/.../b', 'a dot segment'],
+    ['/a;b', 'a path parameter'],
+    ['/a%EF%BC%8Fb', 'a character that folds'],
+    [`/${'x'.repeat(1_024)}`, 'longer than 1024'],
+  ])('may not be %s: %s', (path, problem) => {
+    expect(pathProblem(path)).toContain(problem);
+  });
+
+  test('that is plain is what the gate lets by', () => {
+    for (const { target, treatment } of SPELLINGS) {
+      if (treatment === 'refused') expect([target, pathProblem(target)]).not.toEqual([target, null]);
+    }
+  });
+});
+
+test('two configured paths fold alike where a server may take one for the other', () => {
+  for (const [a, b] of [
+    ['/notify', '/NOTIFY'],
+    ['/notify', '/notify/'],
+    ['/notify', '/notify.'],
+    ['/hooks/*', '/Hooks/*'],
+    ['/caf%C3%A9', '/cafe%CC%81'],
+    ['/caf%C3%A9', '/CAF%C3%89'],
+    ['/kiosk', '/%E2%84%AAio%C5%BFk'],
+  ] as const) {
+    expect([a, b, foldsAlike(a, b)]).toEqual([a, b, true]);
+    expect([b, a, foldsAlike(b, a)]).toEqual([b, a, true]);
+  }
+  for (const [a, b] of [
+    ['/a', '/b'],
+    ['/a/*', '/a'],
+    ['/a/b', '/ab'],
+    ['/notify', '/notify.json'],
+  ] as const) {
+    expect([a, b, foldsAlike(a, b)]).toEqual([a, b, false]);
+  }
+});
