@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Decision, Reason } from '../core/decision.ts';
 import type { Head } from '../core/head.ts';
+import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
-import type { RequestRecord, UpstreamFailure } from '../observe/record.ts';
 import type { BodyReader } from './body.ts';
 import type { Connection } from './connection.ts';
 

@@ -5,7 +5,7 @@ import type { Dispatcher } from 'undici';
 import { hasBody } from '../core/head.ts';
 import { endToEnd } from '../core/headers.ts';
 import type { Permit } from '../core/permit.ts';
-import type { UpstreamFailure } from '../observe/record.ts';
+import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from './exchange.ts';
 import type { Lingering } from './linger.ts';
 import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal, settlePersistence } from './respond.ts';

@@ -4,7 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
 import { readHead } from '../core/head.ts';
-import type { RequestRecord } from '../observe/record.ts';
+import type { RequestRecord } from '../core/record.ts';
 import type { ByteBudget } from './budget.ts';
 import { type Connection, connectionOf, openConnection } from './connection.ts';
 import { Exchange } from './exchange.ts';

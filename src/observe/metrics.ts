@@ -1,9 +1,10 @@
 // The metrics (spec §10): one verb for each thing that happens, one number added for each series it touches. The set of
 // series follows the plan alone; whatever a client sends must never add to it.
+
+import type { RequestRecord } from '../core/record.ts';
 import { Cell } from './cells.ts';
 import { createExposition, type Exposed } from './exposition.ts';
 import { plannedFamilies } from './families.ts';
-import type { RequestRecord } from './record.ts';
 import { RouteCells } from './route-cells.ts';
 import type { GaugeSources, MetricState, SeriesPlan } from './series-plan.ts';
 

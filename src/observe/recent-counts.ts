@@ -1,7 +1,7 @@
 // What happened in the last five minutes, for the status page of those who have no Prometheus. Constant memory: thirty
 // slots of ten seconds, reused in a ring.
 import { type Decision, REASON_NAMES, type Reason } from '../core/decision.ts';
-import type { RequestRecord } from './record.ts';
+import type { RequestRecord } from '../core/record.ts';
 import type { RecentCounts } from './status.ts';
 
 const SLOTS = 30;

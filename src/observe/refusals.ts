@@ -1,6 +1,6 @@
 // The last few refusals, for the status page. Memory is constant under a flood, and a flood of one reason must never
 // push out the one line of another that explains a broken rotation: each reason has its own few places.
-import type { RequestRecord } from './record.ts';
+import type { RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from './redact.ts';
 import type { Refusal } from './status.ts';
 

@@ -1,7 +1,8 @@
 // The request log: one line a request (spec §11). It must never hold a query, a body, a signature, a secret or another
 // header's value, and a flood of requests must never become a flood of lines.
+
+import type { RequestRecord } from '../core/record.ts';
 import type { LineLog, LogLevel } from './log.ts';
-import type { RequestRecord } from './record.ts';
 import { jsonString, shortened, shownPath } from './redact.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';

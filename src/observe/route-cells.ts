@@ -1,9 +1,9 @@
 // The cells of one route, found once a request and then plain fields. The set of series is fixed by the route's shape
 // and its secrets: recording must never add one.
 import { type Decision, type OutcomeShape, possibleOutcomes, type Reason } from '../core/decision.ts';
+import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
 import { Cell, HistogramCell } from './cells.ts';
 import { METRICS, STATUS_CLASSES } from './metric-table.ts';
-import { UPSTREAM_FAILURES, type UpstreamFailure } from './record.ts';
 
 export interface Outcome {
   readonly requests: Cell;

@@ -1,6 +1,6 @@
 // Records, plans and snapshots that the observe tests start from; each test changes what it is about.
 import type { OutcomeShape } from '../../../src/core/decision.ts';
-import type { RequestRecord } from '../../../src/observe/record.ts';
+import type { RequestRecord } from '../../../src/core/record.ts';
 import type { GaugeSources, RoutePlan, SeriesPlan } from '../../../src/observe/series-plan.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/observe/status.ts';
 

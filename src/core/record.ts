@@ -1,5 +1,5 @@
 // What is known of a request when it has ended: recorded once, read by metrics, log and status page.
-import type { Decision, Reason } from '../core/decision.ts';
+import type { Decision, Reason } from './decision.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */

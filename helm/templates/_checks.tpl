@@ -1,0 +1,72 @@
+{{/* What the schema cannot say, because it takes two keys. All mistakes at once, each with what to do. */}}
+
+{{- define "entrupy-signature-proxy.checks" -}}
+{{- $v := .Values -}}
+{{- $traffic := include "entrupy-signature-proxy.trafficPort" . | int -}}
+{{- $admin := include "entrupy-signature-proxy.adminPort" . | int -}}
+{{- $beside := and (has $v.mode (list "sidecar" "library")) (not $v.upstream.url) -}}
+{{- $hasSecret := or $v.secret.existingSecret $v.secret.values ($v.config).secrets $v.existingConfigMap -}}
+{{- $moreConfig := omit (deepCopy ($v.config | default dict)) "listen" "admin" -}}
+{{- $workload := include "entrupy-signature-proxy.isWorkload" . -}}
+{{- $problems := list -}}
+{{- $needsSecret := or (has $v.mode (list "gateway" "library")) (and (eq $v.mode "sidecar") $v.app.image) -}}
+{{- if and $needsSecret (not $hasSecret) -}}
+  {{- $problems = append $problems "secret.existingSecret is needed: the name of a Secret whose every key is a secret (kubectl create secret generic hook-keys --from-file=current=./current.key)" -}}
+{{- end -}}
+{{- if and $v.secret.existingSecret $v.secret.values -}}
+  {{- $problems = append $problems "secret.existingSecret and secret.values exclude each other" -}}
+{{- end -}}
+{{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
+  {{- $problems = append $problems "upstream.url is needed in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
+{{- end -}}
+{{- if and (ne $v.mode "sidecar") $v.app.image -}}
+  {{- $problems = append $problems (printf "app.image is for mode sidecar alone, not %s" $v.mode) -}}
+{{- end -}}
+{{- if ($v.config.upstream).url -}}
+  {{- $problems = append $problems "config.upstream.url is the chart's to write: give upstream.url or app.port" -}}
+{{- end -}}
+{{- if and $v.existingConfigMap $moreConfig -}}
+  {{- $problems = append $problems (printf "existingConfigMap replaces config, so these would be lost: %s" (keys $moreConfig | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- if eq $traffic $admin -}}
+  {{- $problems = append $problems (printf "config.listen.port and config.admin.port are both %d" $traffic) -}}
+{{- end -}}
+{{- if and $beside (has (int $v.app.port) (list $traffic $admin)) -}}
+  {{- $problems = append $problems (printf "app.port %d is a port of the proxy, and they share the pod's network: move the proxy by config.listen.port or config.admin.port" (int $v.app.port)) -}}
+{{- end -}}
+{{- if and $v.autoscaling.enabled (ne $v.mode "gateway") -}}
+  {{- $problems = append $problems "autoscaling is for mode gateway: in mode sidecar let your own autoscaler look at the app container" -}}
+{{- end -}}
+{{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
+  {{- $problems = append $problems "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" $v.pdb.minAvailable)) (not (kindIs "invalid" $v.pdb.maxUnavailable)) -}}
+  {{- $problems = append $problems "pdb.minAvailable and pdb.maxUnavailable exclude each other" -}}
+{{- end -}}
+{{- if not $workload -}}
+  {{- range $name := list "ingress" "httpRoute" "networkPolicy" -}}
+    {{- if (index $v $name).enabled -}}
+      {{- $problems = append $problems (printf "%s is for modes sidecar and gateway, not %s" $name $v.mode) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $v.ingress.enabled (not $v.ingress.host) -}}
+  {{- $problems = append $problems "ingress.host is needed: the host name that senders use" -}}
+{{- end -}}
+{{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
+  {{- $problems = append $problems "httpRoute.parentRefs is needed: the Gateway to attach to, such as [{name: public}]" -}}
+{{- end -}}
+{{- $stop := add (include "entrupy-signature-proxy.seconds" (dig "shutdown" "delay" "5s" $v.config)) (include "entrupy-signature-proxy.seconds" (dig "shutdown" "grace" "20s" $v.config)) -}}
+{{- if and $workload (lt (int $v.terminationGracePeriodSeconds) (int $stop)) -}}
+  {{- $problems = append $problems (printf "terminationGracePeriodSeconds %d is less than config.shutdown's delay and grace together, %d s: requests in flight would be cut" (int $v.terminationGracePeriodSeconds) $stop) -}}
+{{- end -}}
+{{- if and (eq $v.mode "inject") $moreConfig -}}
+  {{- $problems = append $problems (printf "in mode inject each namespace has a ConfigMap of its own (inject.configMap), so these would be lost: config.%s" (keys $moreConfig | sortAlpha | join ", config.")) -}}
+{{- end -}}
+{{- if and (eq $v.mode "inject") (not (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")) (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+  {{- $problems = append $problems (printf "mode inject needs Kubernetes 1.36 (MutatingAdmissionPolicy v1), this is %s: use mode sidecar or library" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- if $problems -}}
+  {{- fail (printf "these values do not fit together:\n  - %s" (join "\n  - " $problems)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,52 @@
+{{/* The proxy's configuration: what the user wrote over what the mode needs. */}}
+
+{{- define "entrupy-signature-proxy.trafficPort" -}}
+{{- ((.Values.config).listen).port | default 8080 | int -}}
+{{- end -}}
+
+{{- define "entrupy-signature-proxy.adminPort" -}}
+{{- ((.Values.config).admin).port | default 9464 | int -}}
+{{- end -}}
+
+{{- define "entrupy-signature-proxy.upstreamUrl" -}}
+{{- .Values.upstream.url | default (printf "http://127.0.0.1:%d" (int .Values.app.port)) -}}
+{{- end -}}
+
+{{- define "entrupy-signature-proxy.scheme" -}}
+{{- if ((.Values.config).listen).tls }}https{{ else }}http{{ end -}}
+{{- end -}}
+
+{{- define "entrupy-signature-proxy.config" -}}
+{{- $beside := ne .Values.mode "gateway" -}}
+{{- $needed := dict
+  "upstream" (dict "url" (include "entrupy-signature-proxy.upstreamUrl" .) "checkExposure" $beside)
+  "admin" (dict "readyNeedsUpstream" $beside)
+  "secrets" (list (dict "directory" "/etc/entrupy/secrets")) -}}
+{{- mergeOverwrite $needed (deepCopy .Values.config) | toYaml -}}
+{{- end -}}
+
+{{/* The keys that a running proxy does not take over: their checksum restarts the pods. */}}
+{{- define "entrupy-signature-proxy.restartOnly" -}}
+{{- $config := include "entrupy-signature-proxy.config" . | fromYaml -}}
+{{- list (omit ($config.listen | default dict) "tls") $config.admin $config.upstream.url | toJson | sha256sum | trunc 16 -}}
+{{- end -}}
+
+{{/* A duration such as 250ms or 2m, in whole seconds. */}}
+{{- define "entrupy-signature-proxy.seconds" -}}
+{{- $text := toString . -}}
+{{- $number := regexFind "^[0-9]+" $text | default "0" | int -}}
+{{- $unit := regexFind "[a-z]+$" $text -}}
+{{- if eq $unit "ms" }}{{ div $number 1000 }}{{ else }}{{ mul $number (get (dict "s" 1 "m" 60 "h" 3600) $unit | default 0) }}{{ end -}}
+{{- end -}}
+
+{{/* The path that helm test and NOTES send to: the first that refuses what is not signed; empty where there is none. */}}
+{{- define "entrupy-signature-proxy.samplePath" -}}
+{{- $path := .Values.test.path -}}
+{{- range (.Values.config).routes -}}
+  {{- if and (not $path) (eq (.action | default "verify") "verify") (eq (.mode | default "enforce") "enforce") (has "POST" (.methods | default (list "POST"))) -}}
+    {{- $path = trimSuffix "/*" .path | default "/" -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (not $path) (eq ((.Values.config).unmatched | default "verify") "verify") }}{{ $path = "/notify" }}{{ end -}}
+{{- $path -}}
+{{- end -}}

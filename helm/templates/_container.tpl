@@ -1,0 +1,124 @@
+{{/*
+For your own chart, with this one as a dependency in mode library:
+
+  initContainers: {{- include "entrupy-signature-proxy.container" (index .Subcharts "entrupy-signature-proxy") | nindent 8 }}
+  volumes:        {{- include "entrupy-signature-proxy.volumes"   (index .Subcharts "entrupy-signature-proxy") | nindent 8 }}
+
+The same two make the pods of modes sidecar and gateway. Both are lists.
+*/}}
+
+{{- define "entrupy-signature-proxy.container" -}}
+- name: entrupy-signature-proxy
+  image: {{ include "entrupy-signature-proxy.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  {{- if and (ne .Values.mode "gateway") .Values.nativeSidecar }}
+  restartPolicy: Always
+  {{- end }}
+  args: [serve, --config, /etc/entrupy-signature-proxy/config.yaml]
+  env:
+    - name: POD_IP             # upstream.checkExposure asks there
+      valueFrom: {fieldRef: {fieldPath: status.podIP}}
+    {{- with .Values.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  ports:
+    - {name: traffic, containerPort: {{ include "entrupy-signature-proxy.trafficPort" . }}, protocol: TCP}
+    - {name: admin, containerPort: {{ include "entrupy-signature-proxy.adminPort" . }}, protocol: TCP}
+  # Start-up never looks at the upstream: a native sidecar's app starts only after it.
+  startupProbe:
+    httpGet: {path: /startz, port: admin}
+    periodSeconds: 1
+    failureThreshold: 60
+  readinessProbe:
+    httpGet: {path: /readyz, port: admin}
+    periodSeconds: 2
+    failureThreshold: 2
+  livenessProbe:
+    httpGet: {path: /livez, port: admin}
+    periodSeconds: 10
+    timeoutSeconds: 5
+    failureThreshold: 3
+  # At deletion this runs at once, long before SIGTERM: not ready from now on, still serving.
+  lifecycle:
+    preStop:
+      httpGet: {path: /-/drain, port: admin}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+  # Whole directories: a subPath or a single file would stay at its first content.
+  volumeMounts:
+    - {name: entrupy-config, mountPath: /etc/entrupy-signature-proxy, readOnly: true}
+    - {name: entrupy-secrets, mountPath: /etc/entrupy/secrets, readOnly: true}
+    {{- with .Values.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{- define "entrupy-signature-proxy.volumes" -}}
+- name: entrupy-config
+  configMap: {name: {{ include "entrupy-signature-proxy.configMapName" . }}}
+# Optional: without it the proxy starts, says what is missing and answers 503 until it is there.
+- name: entrupy-secrets
+  secret:
+    secretName: {{ include "entrupy-signature-proxy.secretName" . }}
+    optional: true
+    {{- with .Values.secret.items }}
+    items:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The app of mode sidecar: the user's, or the demo upstream. */}}
+{{- define "entrupy-signature-proxy.app" -}}
+{{- $app := .Values.app -}}
+- name: app
+  {{- if $app.image }}
+  image: {{ $app.image | quote }}
+  imagePullPolicy: {{ $app.pullPolicy }}
+  {{- else }}
+  image: {{ include "entrupy-signature-proxy.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  {{- end }}
+  {{- with $app.command }}
+  command:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $app.args | default (ternary (list) (list "demo" "--upstream-only" "--port" (toString $app.port)) (ne $app.image "")) }}
+  args:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $app.env }}
+  env:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $app.envFrom }}
+  envFrom:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- range $probe := list "startupProbe" "readinessProbe" "livenessProbe" }}
+  {{- with index $app $probe }}
+  {{ $probe }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  {{- if and $app.preStopSleepSeconds (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) }}
+  # Until load balancers know that this pod ends; without it rollouts lose requests.
+  lifecycle:
+    preStop:
+      sleep: {seconds: {{ $app.preStopSleepSeconds }}}
+  {{- end }}
+  {{- with $app.resources | default (ternary (dict) .Values.resources (ne $app.image "")) }}
+  resources:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml (ternary $app.securityContext .Values.securityContext (ne $app.image "")) | nindent 4 }}
+  {{- with $app.volumeMounts }}
+  volumeMounts:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}

@@ -1,0 +1,140 @@
+// What no head may be once it is past the gate, said without the gate's rules; and that no head breaks the gate.
+import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { refusedByGate } from '../../src/core/gate.ts';
+import { declaredLength, hasBody, readHead } from '../../src/core/head.ts';
+import { endToEnd } from '../../src/core/headers.ts';
+import { examinePath, pathOf } from '../../src/core/targets.ts';
+import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+
+const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
+const piece = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom('/', 'a', 'notify', '?', '%41', '%c3%a9', '=', '.', ';', '~', '%2e') },
+  { weight: 1, arbitrary: fc.constantFrom('#', '%', '%0a', '%zz', ' ', '\\', '{', '%7F', 'http://a/') },
+  { weight: 1, arbitrary: byte },
+);
+const target = fc
+  .tuple(fc.constantFrom('/', '/', '/', ''), fc.array(piece, { maxLength: 8 }))
+  .map(([slash, pieces]) => slash + pieces.join(''));
+
+const NAMES = [
+  'Host',
+  'Content-Length',
+  'Transfer-Encoding',
+  'Connection',
+  'Expect',
+  'Upgrade',
+  'X-A',
+  'Entrupy-Signature',
+  '__proto__',
+  'TE',
+];
+const VALUES = [
+  'a',
+  'a:1',
+  '3',
+  '0',
+  '03',
+  'chunked',
+  'CHUNKED',
+  'gzip, chunked',
+  'close',
+  'x-a, close',
+  'host',
+  '100-continue',
+  '',
+  'a, b',
+];
+const line = fc.tuple(
+  fc.constantFrom(...NAMES),
+  fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...VALUES) }, { weight: 1, arbitrary: fc.string({ unit: byte }) }),
+);
+const lines = fc
+  .tuple(fc.constantFrom<string[][]>([['Host', 'a']], [['Host', 'a']], []), fc.array(line, { maxLength: 4 }))
+  .map(([first, rest]) => [...first, ...rest].flat());
+
+const request = fc.record({
+  method: fc.constantFrom('GET', 'POST', 'OPTIONS', 'CONNECT'),
+  version: fc.constantFrom('1.1', '1.1', '1.1', '1.0', '2.0', '0.9'),
+  target,
+  lines,
+});
+
+const valuesOf = (list: readonly string[], name: string) =>
+  list.filter((_, at) => at % 2 === 1 && list[at - 1]?.toLowerCase() === name);
+
+function expectOneFraming(list: readonly string[], version: string): void {
+  const lengths = valuesOf(list, 'content-length');
+  const codings = valuesOf(list, 'transfer-encoding');
+  expect(lengths.length + codings.length).toBeLessThanOrEqual(1);
+  for (const length of lengths)
+    expect([String(Number(length)), Number.isSafeInteger(Number(length))]).toEqual([length, true]);
+  for (const coding of codings) expect([coding.toLowerCase(), version]).toEqual(['chunked', '1.1']);
+}
+
+function expectPlainTarget(target: string): void {
+  expect(target).toMatch(/^\/[!-~]*$/);
+  expect(target).not.toContain('#');
+  // The WHATWG parser strips, turns and cuts what it can. What is past the gate it may only climb in.
+  const path = pathOf(target);
+  if (!/\/(?:\.|%2e)/i.test(path)) expect(new URL(`http://a.example${target}`).pathname).toBe(path);
+  // decodeURI keeps reserved escapes and throws on bad ones and on bytes that are no UTF-8: those are made harmless first.
+  const decoded = decodeURIComponent(path.replace(/%[89a-f][0-9a-f]/gi, 'x'));
+  expect(decoded).not.toMatch(/[\x00-\x1f\x7f]/);
+}
+
+test('past the gate a head has one Host, one framing and a plain target', { timeout: TEST_TIMEOUT }, () => {
+  fc.assert(
+    fc.property(request, ({ lines, ...start }) => {
+      const head = readHead(start, lines);
+      fc.pre(refusedByGate(head) === null);
+      expect(['1.0', '1.1']).toContain(start.version);
+      expect(start.method).not.toBe('CONNECT');
+      const hosts = valuesOf(lines, 'host');
+      expect(hosts).toHaveLength(1);
+      expect(hosts[0]).not.toMatch(/[^!-~]|[/\\?#@,;%]/);
+      expectOneFraming(lines, start.version);
+      expectPlainTarget(start.target);
+    }),
+    TIME_BOX,
+  );
+});
+
+test('past the gate every line goes on but those of this connection', { timeout: TEST_TIMEOUT }, () => {
+  fc.assert(
+    fc.property(request, ({ lines, ...start }) => {
+      fc.pre(refusedByGate(readHead(start, lines)) === null);
+      const kept = endToEnd(lines);
+      for (const name of ['host', 'content-length', 'entrupy-signature']) {
+        expect([name, valuesOf(kept, name)]).toEqual([name, valuesOf(lines, name)]);
+      }
+      for (const name of ['connection', 'te', 'transfer-encoding', 'upgrade', 'expect'])
+        expect(valuesOf(kept, name)).toEqual([]);
+      expect(endToEnd(kept)).toEqual(kept);
+    }),
+    TIME_BOX,
+  );
+});
+
+test('no head, however odd, breaks the gate or the rules behind it', { timeout: TEST_TIMEOUT }, () => {
+  const anything = fc.string({ unit: byte, maxLength: 40 });
+  const odd = fc.record({
+    method: anything,
+    target: anything,
+    version: anything,
+    lines: fc.array(anything, { maxLength: 9 }),
+  });
+  fc.assert(
+    fc.property(odd, ({ lines, ...start }) => {
+      const head = readHead(start, lines);
+      refusedByGate(head);
+      hasBody(head);
+      declaredLength(head);
+      endToEnd(lines);
+      const { folded } = examinePath(pathOf(start.target));
+      expect(Buffer.byteLength(folded.bytes.join('/'), 'latin1')).toBeLessThanOrEqual(start.target.length);
+    }),
+    TIME_BOX,
+  );
+});

@@ -1,0 +1,83 @@
+// The signature header by its grammar, and the verdict by a signer of its own: nothing else is accepted, whatever is sent.
+import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Keyring } from '../../src/core/keyring.ts';
+import { judge } from '../../src/core/permit.ts';
+import { readSignature } from '../../src/core/signature.ts';
+import { sign } from '../support/signer.ts';
+import { NOW, secret, verify } from '../unit/core/fixtures.ts';
+import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+
+const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
+const digest = fc.uint8Array({ minLength: 30, maxLength: 34 }).map((array) => Buffer.from(array).toString('base64'));
+
+/** Right headers, and what is one or two edits away from them. */
+const header = fc
+  .tuple(
+    fc.constantFrom('SHA256:', 'SHA256:', 'SHA256:', 'sha256:', 'SHA256', ':', 'SHA512:', ''),
+    fc.oneof(digest, fc.string({ unit: 'binary-ascii', maxLength: 50 })),
+    fc.array(fc.tuple(fc.nat(60), fc.constantFrom('', '=', ' ', ':', '-', '_', 'A', '\n', '\xe9', '\0')), {
+      maxLength: 2,
+    }),
+  )
+  .map(([algorithm, text, edits]) =>
+    edits.reduce(
+      (value, [at, piece]) => value.slice(0, at) + piece + value.slice(at + (piece === '' ? 1 : 0)),
+      algorithm + text,
+    ),
+  );
+
+/** As the page of the example receiver tells it: two tokens about one colon, the first `SHA256`, the second such base64. */
+function expected(value: string): string {
+  const tokens = value.split(':');
+  if (tokens.length !== 2) return 'malformed_signature';
+  const [algorithm, text = ''] = tokens;
+  if (algorithm !== 'SHA256') return 'unsupported_algorithm';
+  const decoded = Buffer.from(text, 'base64');
+  return decoded.length === 32 && decoded.toString('base64') === text ? text : 'malformed_signature';
+}
+
+test('a header is read by its grammar alone', { timeout: TEST_TIMEOUT }, () => {
+  fc.assert(
+    fc.property(header, (value) => {
+      const form = readSignature(value);
+      expect(form.kind === 'ok' ? form.digest : form.reason).toBe(expected(value));
+    }),
+    TIME_BOX,
+  );
+});
+
+const values = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLength: 24 }), {
+  minLength: 2,
+  maxLength: 6,
+});
+
+test('a body is accepted if a live secret signs it, and only then', { timeout: TEST_TIMEOUT }, () => {
+  const attempt = fc.record({ values, live: fc.nat(), by: fc.nat(), body: bytes, flip: fc.option(fc.nat()) });
+  fc.assert(
+    fc.property(attempt, ({ values, live, by, body, flip }) => {
+      const count = 1 + (live % (values.length - 1));
+      const ring = values.map((value, at) => secret(`s${at}`, value, at < count ? {} : { notAfter: NOW }));
+      const keyring = new Keyring(ring);
+      const signer = by % (values.length + 1);
+      const header = sign(values[signer] ?? `${values.join()} and none of them`, body);
+      const got = Buffer.from(body);
+      const changed = flip !== null && got.length > 0;
+      if (changed) got[flip % got.length] = (got[flip % got.length] ?? 0) ^ 1;
+      const form = readSignature(header);
+      if (form.kind !== 'ok') return expect.fail(`${header} is not read`);
+      const verdict = judge({
+        route: verify('/notify'),
+        keyring,
+        live: keyring.live(null, NOW),
+        digest: form.digest,
+        body: got,
+      });
+      if (changed || signer === values.length) expect(verdict).toEqual({ refused: 'signature_mismatch' });
+      else if (signer >= count) expect(verdict).toEqual({ refused: 'expired_secret' });
+      else expect('permit' in verdict && verdict.permit.secret).toBe(`s${signer}`);
+    }),
+    TIME_BOX,
+  );
+});

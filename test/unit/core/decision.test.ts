@@ -1,0 +1,107 @@
+// The table of reasons against the contract's (spec §4): a second copy on purpose, since dashboards are written by it.
+import { describe, expect, test } from 'vitest';
+import {
+  DECISIONS,
+  isReportable,
+  type OutcomeShape,
+  possibleOutcomes,
+  REASON_NAMES,
+  REASONS,
+  refusalBody,
+} from '../../../src/core/decision.ts';
+
+const CONTRACT: Readonly<Record<string, number>> = {
+  bad_request: 400,
+  header_too_large: 431,
+  header_timeout: 408,
+  route_rejected: 404,
+  method_not_allowed: 405,
+  no_live_secret: 503,
+  missing_signature: 401,
+  multiple_signatures: 401,
+  malformed_signature: 401,
+  unsupported_algorithm: 401,
+  body_too_large: 413,
+  overloaded: 503,
+  body_timeout: 408,
+  signature_mismatch: 401,
+  expired_secret: 401,
+  client_closed: 499,
+};
+
+test('the reasons and their statuses are the contract’s', () => {
+  expect(Object.fromEntries(REASON_NAMES.map((reason) => [reason, REASONS[reason].status]))).toEqual(CONTRACT);
+  expect(DECISIONS).toEqual(['accepted', 'rejected', 'reported', 'forwarded', 'duplicate']);
+});
+
+test('report mode lets the six 401 reasons, no_live_secret and method_not_allowed by', () => {
+  const unauthorized = REASON_NAMES.filter((reason) => REASONS[reason].status === 401);
+  expect(unauthorized).toHaveLength(6);
+  expect(REASON_NAMES.filter(isReportable).sort()).toEqual(
+    [...unauthorized, 'no_live_secret', 'method_not_allowed'].sort(),
+  );
+});
+
+test('a 503 says that trying again helps, and nothing else does', () => {
+  expect(REASON_NAMES.filter((reason) => REASONS[reason].retryable)).toEqual(['no_live_secret', 'overloaded']);
+});
+
+test('a 401 never says why', () => {
+  for (const reason of REASON_NAMES) {
+    const wanted = REASONS[reason].status === 401 ? { error: 'unauthorized' } : { error: reason };
+    expect(refusalBody(reason)).toBe(JSON.stringify(wanted));
+  }
+});
+
+test('each reason is explained in one sentence', () => {
+  for (const reason of REASON_NAMES) expect(REASONS[reason].meaning).toMatch(/^[A-Z][^.]*(\.\w[^.]*)*\.$/);
+});
+
+describe('what a route can end in', () => {
+  const of = (changes: Partial<OutcomeShape>) =>
+    possibleOutcomes({ action: 'verify', report: false, once: false, unmatched: false, ...changes }).map((pair) =>
+      pair.join('/'),
+    );
+
+  test('nothing twice', () => {
+    for (const action of ['verify', 'forward', 'reject'] as const) {
+      for (const flag of [true, false]) {
+        const outcomes = of({ action, report: flag, once: flag, unmatched: flag });
+        expect(new Set(outcomes).size).toBe(outcomes.length);
+      }
+    }
+  });
+
+  test('a verify route accepts, or rejects for whatever comes after routing', () => {
+    expect(of({})).toContain('accepted/none');
+    expect(of({})).toContain('rejected/signature_mismatch');
+    expect(of({})).not.toContain('rejected/header_timeout');
+    expect(of({}).filter((outcome) => /^(?:reported|forwarded|duplicate)/.test(outcome))).toEqual([]);
+  });
+
+  test('a report route has nine reported outcomes besides', () => {
+    expect(of({ report: true }).filter((outcome) => outcome.startsWith('reported/'))).toHaveLength(9);
+  });
+
+  test('a forward route verifies nothing', () => {
+    const outcomes = of({ action: 'forward' });
+    expect(outcomes).toContain('forwarded/none');
+    expect(outcomes.filter((outcome) => /signature|secret|accepted|reported/.test(outcome))).toEqual([]);
+  });
+
+  test('a reject route rejects', () => {
+    expect(of({ action: 'reject' })).toEqual(['rejected/route_rejected']);
+  });
+
+  test('unmatched counts what is refused before routing', () => {
+    for (const action of ['verify', 'forward', 'reject'] as const) {
+      for (const reason of ['bad_request', 'header_too_large', 'header_timeout']) {
+        expect(of({ action, unmatched: true })).toContain(`rejected/${reason}`);
+      }
+    }
+  });
+
+  test('duplicates are where once is', () => {
+    expect(of({ once: true })).toContain('duplicate/none');
+  });
+});

@@ -1,0 +1,132 @@
+// Who gets a permit, and who never does.
+import { Buffer } from 'node:buffer';
+import { expect, test } from 'vitest';
+import { isReportable, REASON_NAMES } from '../../../src/core/decision.ts';
+import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import { isPermit, judge, permitForward, permitReported, type Verdict } from '../../../src/core/permit.ts';
+import type { Route } from '../../../src/core/routes.ts';
+import { sign } from '../../support/signer.ts';
+import { forward, NOW, reject, report, secret, verify } from './fixtures.ts';
+
+const BODY = Buffer.from('{"event":"session.completed"}');
+const RING = [
+  secret('first', 'the first secret'),
+  secret('second', 'the second secret'),
+  secret('old', 'the old secret', { notAfter: NOW }),
+  secret('next', 'the next secret', { notBefore: NOW + 1 }),
+  secret('twin', 'the first secret'),
+];
+
+function judged(by: string, options: { route?: Route; secrets?: readonly Secret[]; body?: Buffer } = {}): Verdict {
+  const { route = verify('/notify'), secrets = RING, body = BODY } = options;
+  const keyring = new Keyring(secrets);
+  const digest = sign(by, BODY).slice('SHA256:'.length);
+  return judge({ route, keyring, live: keyring.live(route.secrets, NOW), digest, body });
+}
+
+function outcome(verdict: Verdict): string {
+  return 'refused' in verdict ? verdict.refused : `${verdict.permit.decision} by ${verdict.permit.secret}`;
+}
+
+test('a body that a live secret signs is accepted, with the very bytes that were verified', () => {
+  const verdict = judged('the second secret');
+  expect(outcome(verdict)).toBe('accepted by second');
+  expect('permit' in verdict && verdict.permit).toMatchObject({ decision: 'accepted', reason: 'none' });
+  expect('permit' in verdict && verdict.permit.body).toBe(BODY);
+});
+
+test('of two ids with one value the first gets the match', () => {
+  expect(outcome(judged('the first secret'))).toBe('accepted by first');
+});
+
+test('every live secret is tried, the last one too', () => {
+  const secrets = Array.from({ length: 20 }, (_, index) => secret(`s${index}`, `value ${index}`));
+  for (const { id } of secrets) expect(outcome(judged(`value ${id.slice(1)}`, { secrets }))).toBe(`accepted by ${id}`);
+});
+
+test('a match by the first costs as many HMACs as a match by the last', () => {
+  let used = 0;
+  const watched = (id: string): Secret => {
+    const { key, ...rest } = secret(id, `value of ${id}`);
+    return {
+      ...rest,
+      get key() {
+        used++;
+        return key;
+      },
+    };
+  };
+  const ids = ['a', 'b', 'c'];
+  for (const id of ids) {
+    used = 0;
+    expect(outcome(judged(`value of ${id}`, { secrets: ids.map(watched) }))).toBe(`accepted by ${id}`);
+    expect(used).toBe(3);
+  }
+});
+
+test('another body, another secret: a mismatch', () => {
+  expect(outcome(judged('the first secret', { body: Buffer.from(`${BODY} `) }))).toBe('signature_mismatch');
+  expect(outcome(judged('nobody knows it'))).toBe('signature_mismatch');
+  expect(outcome(judged('the first secret', { secrets: [] }))).toBe('signature_mismatch');
+});
+
+test('a secret outside its validity is told apart, and never accepted', () => {
+  expect(outcome(judged('the old secret'))).toBe('expired_secret');
+  expect(outcome(judged('the next secret'))).toBe('expired_secret');
+});
+
+test('a route uses its own secrets alone, live or not', () => {
+  const route = verify('/notify', { secrets: ['second'] });
+  expect(outcome(judged('the second secret', { route }))).toBe('accepted by second');
+  expect(outcome(judged('the first secret', { route }))).toBe('signature_mismatch');
+  expect(outcome(judged('the old secret', { route }))).toBe('signature_mismatch');
+});
+
+test('a value that is live under one id and expired under another is live', () => {
+  const secrets = [secret('old', 'shared', { notAfter: NOW }), secret('new', 'shared')];
+  expect(outcome(judged('shared', { secrets }))).toBe('accepted by new');
+});
+
+test('only verify routes have a verdict', () => {
+  for (const route of [forward('/x'), reject('/x')]) expect(() => judged('the first secret', { route })).toThrow();
+});
+
+test('report mode lets the reportable reasons by, and nothing else', () => {
+  for (const reason of REASON_NAMES) {
+    const permit = permitReported(report('/notify'), true, { reason, body: null });
+    expect([reason, isPermit(permit)]).toEqual([reason, isReportable(reason)]);
+    if (permit !== null) expect(permit).toMatchObject({ decision: 'reported', reason, secret: null, body: null });
+  }
+});
+
+test('report mode is that of the route at this moment', () => {
+  const refused = { reason: 'signature_mismatch', body: BODY } as const;
+  expect(permitReported(report('/notify'), true, refused)?.body).toBe(BODY);
+  expect(permitReported(report('/notify'), false, refused)).toBeNull();
+  expect(permitReported(verify('/notify'), true, refused)).toBeNull();
+  expect(permitReported({ ...reject('/notify'), mode: 'report' }, true, refused)).toBeNull();
+  expect(permitReported({ ...forward('/notify'), mode: 'report' }, true, refused)).toBeNull();
+});
+
+test('a forward route permits without a signature, no other does', () => {
+  expect(permitForward(forward('/x'))).toMatchObject({
+    decision: 'forwarded',
+    reason: 'none',
+    secret: null,
+    body: null,
+  });
+  for (const route of [verify('/x'), report('/x'), reject('/x')]) expect(permitForward(route)).toBeNull();
+});
+
+test('what only looks like a permit is none', () => {
+  const real = permitForward(forward('/x'));
+  expect(isPermit(real)).toBe(true);
+  const forged = [
+    { ...real },
+    Object.create(real),
+    Object.setPrototypeOf({ ...real }, Object.getPrototypeOf(real)),
+    new Proxy(real ?? {}, {}),
+  ];
+  for (const value of [...forged, structuredClone(real), null, undefined, true, 'permit', () => real])
+    expect(isPermit(value)).toBe(false);
+});

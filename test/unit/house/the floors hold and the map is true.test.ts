@@ -1,0 +1,85 @@
+// Imports only go down (docs/architecture.md), and every path that the page names exists.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const FILES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+  /\.ts$/.test(file),
+);
+
+/** Which places each place may import from. `.` is the files right under src, on floor 2. */
+const MAY: Readonly<Record<string, readonly string[]>> = {
+  core: ['core'],
+  config: ['config', 'core'],
+  secrets: ['secrets', 'config', 'core'],
+  http: ['http', 'core'],
+  observe: ['observe', 'http', 'core'],
+  '.': ['.', 'core', 'config', 'secrets', 'http', 'observe'],
+  'app.ts': ['.', 'core', 'config', 'secrets', 'http', 'observe'],
+  commands: ['commands', 'app.ts', '.', 'core', 'config', 'secrets', 'http'],
+  'main.ts': ['commands', '.'],
+};
+
+function place(file: string): string {
+  if (file === 'app.ts' || file === 'main.ts') return file;
+  return file.includes('/') ? (file.split('/')[0] ?? '') : '.';
+}
+
+/** With or without the imports of types alone, which are gone at run time. */
+function importsOf(file: string, types: 'with types' | 'values alone' = 'with types'): string[] {
+  const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+  const code = types === 'with types' ? text : text.replace(/^import type [^;]*;/gm, '');
+  const found = code.matchAll(/(?:from|import\()\s*'(\.[^']+\.ts)'/g);
+  return [...found].map(([, target = '']) => relative(join(ROOT, 'src'), join(ROOT, 'src', dirname(file), target)));
+}
+
+describe('floors', () => {
+  test.each(FILES)('%s imports from its floor or below', (file) => {
+    const allowed = MAY[place(file)];
+    expect(allowed, `${place(file)} has no floor`).toBeDefined();
+    for (const target of importsOf(file)) expect(allowed, `${file} imports ${target}`).toContain(place(target));
+  });
+
+  test('the core touches nothing outside: no file, network, process, clock or log', () => {
+    for (const file of FILES.filter((name) => place(name) === 'core')) {
+      const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+      expect(text, file).not.toMatch(
+        /node:(?:fs|net|http|https|tls|process|child_process|os)|process\.|Date\.now|performance\.|console\./,
+      );
+    }
+  });
+
+  test('no file imports itself by a detour', () => {
+    const open = new Set<string>();
+    const done = new Set<string>();
+    const visit = (file: string, trail: readonly string[]) => {
+      if (done.has(file)) return;
+      expect(open.has(file), [...trail, file].join(' -> ')).toBe(false);
+      open.add(file);
+      for (const target of importsOf(file, 'values alone')) visit(target, [...trail, file]);
+      open.delete(file);
+      done.add(file);
+    };
+    for (const file of FILES) visit(file, []);
+  });
+});
+
+describe('docs/architecture.md', () => {
+  const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const named = [...page.matchAll(/`(src\/[^`]*)`/g)].map(([, path = '']) => path);
+
+  test('names only what exists', () => {
+    expect(named.length).toBeGreaterThan(20);
+    for (const path of named) expect(existsSync(join(ROOT, path)), path).toBe(true);
+  });
+
+  test('names every file and folder right under src', () => {
+    const top = readdirSync(join(ROOT, 'src'), { withFileTypes: true });
+    const missing = top
+      .map((entry) => (entry.isDirectory() ? `src/${entry.name}/` : `src/${entry.name}`))
+      .filter((path) => path !== 'src/version.ts' && !named.includes(path));
+    expect(missing).toEqual([]);
+  });
+});
