@@ -48,7 +48,8 @@ export function createLineup({ ruleset, write, now }: LineupOptions): Lineup {
   const server = new TrafficServer(
     serverOptions(first),
     {
-      onRequest: (exchange) => pipeline(exchange),
+      onRequest: (exchange) => pipeline.begin(exchange),
+      mayUpgrade: (head) => pipeline.mayUpgrade(head),
       onEnd: (record) => {
         metrics.record(record);
         requests.record(record);

@@ -3,12 +3,14 @@
 
 import type { Reason } from './core/decision.ts';
 import { refusedByGate, refusedNames } from './core/gate.ts';
+import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
 import { endToEnd } from './core/headers.ts';
 import type { Secret } from './core/keyring.ts';
-import { judge, type Permit, permitForward, permitReported } from './core/permit.ts';
+import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import { type Route, reports } from './core/routes.ts';
 import { readSignature } from './core/signature.ts';
+import { pathOf } from './core/targets.ts';
 import { createDiagnosis } from './diagnosis.ts';
 import { BodyReader, type BodyResult } from './http/body.ts';
 import type { ByteBudget } from './http/budget.ts';
@@ -17,6 +19,7 @@ import type { Exchange } from './http/exchange.ts';
 import { Forward } from './http/forward.ts';
 import type { Lingering } from './http/linger.ts';
 import { answer, refusal } from './http/respond.ts';
+import { Upgrade } from './http/upgrade.ts';
 import type { Upstream } from './http/upstream.ts';
 import type { Policy } from './policy.ts';
 
@@ -32,7 +35,11 @@ export interface Services {
   readonly onInformation: (route: string) => void;
 }
 
-export type Pipeline = (exchange: Exchange) => void;
+export interface Pipeline {
+  readonly begin: (exchange: Exchange) => void;
+  /** Whether node may take a request off HTTP for a tunnel: asked before `begin`, by the same rules, in the same tick. */
+  readonly mayUpgrade: (head: Head) => boolean;
+}
 
 /** What the steps after the route share. */
 interface Claim {
@@ -52,10 +59,8 @@ export function createPipeline(services: Services): Pipeline {
     const { head } = exchange;
     const at = now();
     exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
-    if (refusedByGate(head) !== null) return refuse(exchange, 'bad_request');
-    const route = policy.routes.claim(exchange.path, at);
-    if (head.rerouting !== null && refusedNames(head, route.allowHeaders) !== null)
-      return refuse(exchange, 'bad_request');
+    const route = routeOf(head, policy, at);
+    if (route === null) return refuse(exchange, 'bad_request');
     exchange.route = route.path;
     const claim: Claim = { exchange, policy, route, at };
     switch (route.action) {
@@ -73,8 +78,14 @@ export function createPipeline(services: Services): Pipeline {
   function forwardUnread(claim: Claim): void {
     const { exchange, route } = claim;
     if (!allows(route, exchange.method)) return refuse(exchange, 'method_not_allowed', route.methods);
-    const permit = permitForward(route);
+    const permit = (exchange.early === null ? null : permitUpgrade(route)) ?? permitForward(route);
     if (permit !== null) forward(claim, permit);
+  }
+
+  function mayUpgrade(head: Head): boolean {
+    if (!asksForWebSocket(head)) return false;
+    const route = routeOf(head, services.policy(), now());
+    return route !== null && allows(route, head.method) && permitUpgrade(route) !== null;
   }
 
   /** What can be refused without the body is, before a byte of it is read. */
@@ -147,7 +158,8 @@ export function createPipeline(services: Services): Pipeline {
     exchange.secret = permit.secret;
     const { upstream: settings } = policy.config;
     const lines = endToEnd(exchange.request.rawHeaders);
-    new Forward(permit, exchange, upstream, {
+    const Way = permit.tunnel ? Upgrade : Forward;
+    new Way(permit, exchange, upstream, {
       headers: settings.forwardedHeaders === 'none' ? lines : withForwarded(lines, exchange),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
@@ -163,10 +175,17 @@ export function createPipeline(services: Services): Pipeline {
     if (reason !== 'client_closed') answer(exchange, refusal(reason, allow), lingering);
   }
 
-  return begin;
+  return { begin, mayUpgrade };
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** The route that a head is for; null where the gate refuses it. */
+function routeOf(head: Head, policy: Policy, at: number): Route | null {
+  if (refusedByGate(head) !== null) return null;
+  const route = policy.routes.claim(pathOf(head.target), at);
+  return head.rerouting !== null && refusedNames(head, route.allowHeaders) !== null ? null : route;
+}
 
 function allows(route: Route, method: string): boolean {
   return route.methods === null || route.methods.includes(method);

@@ -80,6 +80,7 @@ function trimEnd(segment: string): string {
 
 /** What a path folds to, seen as text and as bytes. Servers compare either way, so either match counts. */
 export interface Folded {
+  /** The same array as `bytes` where there is nothing but ASCII. */
   readonly text: readonly string[];
   readonly bytes: readonly string[];
   /** How many segments are left, at the least, where a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
@@ -107,9 +108,10 @@ export function foldPath(path: string): Folded {
   const decoded = decodeFully(Buffer.from(path, 'latin1'));
   const asBytes = foldBytes(decoded);
   const asText = /[\x80-\xff]/.test(asBytes) ? foldText(decoded) : asBytes;
+  const bytes = foldSegments(asBytes);
   return {
-    text: foldSegments(asText),
-    bytes: foldSegments(asBytes),
+    text: asText === asBytes ? bytes : foldSegments(asText),
+    bytes,
     kept: Math.min(keptByCut(asText), keptByCut(asBytes)),
     climbs: CLIMB.test(asText) || CLIMB.test(asBytes),
     disguised: specials(asText) !== specials(asBytes),

@@ -14,17 +14,21 @@ class Permit {
   readonly secret: string | null;
   /** The very bytes that were verified. Null: the body was not read, it streams as it comes. */
   readonly body: Buffer | null;
+  /** True where it opens a tunnel, in which nothing more is verified. */
+  readonly tunnel: boolean;
 
   constructor(fields: {
     decision: Permit['decision'];
     reason: Permit['reason'];
     secret: string | null;
     body: Buffer | null;
+    tunnel?: true;
   }) {
     this.decision = fields.decision;
     this.reason = fields.reason;
     this.secret = fields.secret;
     this.body = fields.body;
+    this.tunnel = fields.tunnel === true;
   }
 
   static minted(value: object): value is Permit {
@@ -91,4 +95,11 @@ const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: nu
 /** A forward route asks for no signature. Null for any other route. */
 export function permitForward(route: Route): Permit | null {
   return route.action === 'forward' ? FORWARDED : null;
+}
+
+const UPGRADED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: true });
+
+/** A tunnel for a WebSocket: only on a forward route that lists it. Null for any other route. */
+export function permitUpgrade(route: Route): Permit | null {
+  return route.action === 'forward' && route.upgrade.includes('websocket') ? UPGRADED : null;
 }

@@ -1,6 +1,5 @@
 // What a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
 // invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes, `couldBeRead` says so.
-import { Buffer } from 'node:buffer';
 import { type Folded, foldPath } from './fold.ts';
 
 /** The path of a target, without its query. A gate has refused `#` before. */
@@ -87,10 +86,14 @@ export function couldBeRead(target: Target, pattern: PathPattern): ReadingKind |
     if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
-  if (begins(folded.text, pattern.folded.text) || begins(folded.bytes, pattern.folded.bytes)) return 'prefix';
-  if (target.marks.length === 0) return null;
-  const found = occursInOrder(folded.text, pattern.folded.text) || occursInOrder(folded.bytes, pattern.folded.bytes);
-  return found ? 'in order' : null;
+  if (either(begins, folded, pattern)) return 'prefix';
+  return target.marks.length > 0 && either(occursInOrder, folded, pattern) ? 'in order' : null;
+}
+
+type Search = (segments: readonly string[], wanted: readonly string[]) => boolean;
+
+function either(search: Search, { text, bytes }: Folded, { folded }: PathPattern): boolean {
+  return search(text, folded.text) || (bytes !== text && search(bytes, folded.bytes));
 }
 
 /** True where the pattern takes the path by its plain spelling. `owns`: verify and reject also take the stem itself. */
@@ -125,8 +128,8 @@ export function pathProblem(path: string): string | null {
 export function foldsAlike(a: string, b: string): boolean {
   const [left, right] = [parsePattern(a), parsePattern(b)];
   if (left.wildcard !== right.wildcard) return false;
-  return key(left) === key(right) || bytesKey(left) === bytesKey(right);
+  return key(left) === key(right);
 }
 
+// The text alone: what is equal as bytes is equal as text.
 const key = (pattern: PathPattern) => pattern.folded.text.join('/');
-const bytesKey = (pattern: PathPattern) => Buffer.from(pattern.folded.bytes.join('/'), 'latin1').toString('latin1');

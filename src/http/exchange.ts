@@ -21,6 +21,8 @@ export class Exchange implements RequestRecord {
   readonly startedAt: number;
   /** True while a client that sent `Expect: 100-continue` has not been told to go on. */
   awaitsContinue: boolean;
+  /** What came after an upgrade's head; null for a request that is none. */
+  early: Buffer | null = null;
   body: BodyReader | null = null;
 
   route = UNMATCHED;

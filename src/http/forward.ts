@@ -1,15 +1,18 @@
 // One permitted request on its way to the upstream and its response on the way back: bytes as they came, backpressure both
 // ways, and for every end an answer or a cut. What may have been processed is never sent again (RFC 9110 9.2.2).
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
+import type { Reason } from '../core/decision.ts';
 import { hasBody } from '../core/head.ts';
-import { endToEnd } from '../core/headers.ts';
 import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from './exchange.ts';
+import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
 import type { Lingering } from './linger.ts';
 import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal, settlePersistence } from './respond.ts';
-import type { Waiter } from './slots.ts';
+import { headLines, plainReason, trailerPairs } from './response-lines.ts';
+import type { Claimant } from './slots.ts';
+import { Upload } from './upload.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ForwardOptions {
@@ -24,18 +27,28 @@ export interface ForwardOptions {
 
 type Controller = Dispatcher.DispatchController;
 
+/** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
+const SLOW_RATE = 8;
+/** Interim responses at most: nothing holds back an upstream that sends them for ever. */
+const MOST_INTERIM = 100;
+
 // Methods rather than closures: one object a request is the whole cost of a forward.
-export class Forward implements Waiter, Dispatcher.DispatchHandler {
+export class Forward implements Claimant, Dispatcher.DispatchHandler {
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
-  readonly #dispatchedAt = performance.now();
+  readonly #startedAt = performance.now();
+  /** The body where it streams; null where it was read, or there is none. */
+  #upload: Upload | null = null;
   #controller: Controller | null = null;
   #connectFailure: Error | null = null;
-  #holdsSlot = false;
+  /** undici has the request and will tell of its end, however it comes. */
+  #dispatched = false;
   #ended = false;
-  #stall: NodeJS.Timeout | null = null;
+  #grantedAt = 0;
+  #pausedAt: number | null = null;
+  #interim = 0;
 
   constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
     this.#permit = permit;
@@ -45,29 +58,33 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
   }
 
   start(): void {
+    const { request, head, connection } = this.#exchange;
+    const { idleTimeout } = this.#options;
     this.#exchange.onClose(this.#onClose);
-    if (this.#upstream.slots.tryTake()) this.granted();
-    else if (!this.#wait()) this.#overloaded();
+    connection.stallTimeout = idleTimeout;
+    if (this.#permit.body !== null || !hasBody(head)) {
+      request.resume();
+      return this.#claim();
+    }
+    this.#upload = new Upload(this.#exchange, { idleTimeout, onFailure: (failure) => this.#refuse(failure) });
+    this.#exchange.upload = this.#upload;
+    if (this.#upstream.slots.scarce) this.#waitForBody(this.#upload);
+    else this.#claim();
   }
 
-  // --- waiting for a slot
+  // --- a slot
 
   granted(): void {
-    this.#holdsSlot = true;
-    const { request, head } = this.#exchange;
-    const body = this.#permit.body ?? (hasBody(head) ? streamed(this.#exchange) : null);
-    if (this.#exchange.awaitsContinue && this.#permit.body === null) {
-      this.#exchange.awaitsContinue = false;
-      this.#exchange.response.writeContinue();
-    }
-    if (body === null) request.resume();
+    const { head } = this.#exchange;
+    this.#grantedAt = performance.now();
+    this.#dispatched = true;
     this.#upstream.dispatch(
       this.#permit,
       {
         path: head.target,
         method: head.method as Dispatcher.HttpMethod,
         headers: this.#options.headers,
-        body: body as Dispatcher.DispatchOptions['body'] & {},
+        body: (this.#permit.body ?? this.#upload) as Dispatcher.DispatchOptions['body'] & {},
         headersTimeout: this.#options.responseTimeout,
         bodyTimeout: this.#options.idleTimeout,
         reset: false,
@@ -78,15 +95,46 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
 
   expired(down: boolean): void {
     if (this.#connectFailure !== null || down) this.#failBeforeSent(this.#connectFailure);
-    else this.#overloaded();
+    else this.#refuse('overloaded');
   }
 
-  #wait(): boolean {
-    return this.#upstream.slots.wait(this, Math.max(this.#timeLeft(), 0));
+  dawdles(patience: number, now: number): boolean {
+    if (this.#pausedAt !== null) return now - this.#pausedAt >= patience;
+    return now - this.#grantedAt >= patience && this.#upload?.waitsFor(SLOW_RATE, now) === true;
   }
 
-  #timeLeft(): number {
-    return this.#dispatchedAt + this.#upstream.options.retryConnectFor - performance.now();
+  evict(): void {
+    this.#refuse('overloaded');
+  }
+
+  #claim(): void {
+    if (this.#upstream.slots.tryTake(this)) this.granted();
+    else this.#wait();
+  }
+
+  #wait(): void {
+    const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
+    if (!this.#upstream.slots.wait(this, Math.max(timeLeft, 0))) this.#refuse('overloaded');
+  }
+
+  /** While slots are scarce a body must be here, or well on its way, before it gets one. */
+  #waitForBody(upload: Upload): void {
+    this.#invite();
+    // Some protocols answer before the body is whole, so the wait has an end.
+    const timer = setTimeout(claim, this.#upstream.options.retryConnectFor / 2, this);
+    upload.whenReady(() => claim(this));
+    function claim(forward: Forward): void {
+      clearTimeout(timer);
+      upload.stopWaiting();
+      if (!forward.#ended) forward.#claim();
+    }
+  }
+
+  /** `Expect: 100-continue`: the client waits to be told. */
+  #invite(): void {
+    if (!this.#exchange.awaitsContinue || this.#permit.body !== null) return;
+    this.#exchange.awaitsContinue = false;
+    this.#exchange.response.writeContinue();
   }
 
   // --- undici's handler
@@ -94,24 +142,25 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
   onRequestStart(controller: Controller): void {
     this.#controller = controller;
     if (this.#ended) controller.abort(new Error('the client left'));
+    else this.#invite();
   }
 
   onResponseStart(controller: Controller, status: number, _headers: unknown, reason?: string): void {
     const { response, head } = this.#exchange;
-    const lines = endToEnd(latin1(controller.rawHeaders));
+    const lines = headLines(controller.rawHeaders);
     if (status < 200) {
+      if (++this.#interim > MOST_INTERIM) return this.#failAfterSent('protocol');
       this.#options.onInformation();
       // HTTP/1.0 clients know no 1xx (RFC 9110 15.2).
-      if (head.version === '1.1' && status !== 101) response.writeInformation(status, lines);
+      if (head.version === '1.1') response.writeInformation(status, lines);
       return;
     }
-    this.#exchange.upstreamMs = performance.now() - this.#dispatchedAt;
+    this.#exchange.upstreamMs = performance.now() - this.#startedAt;
     this.#exchange.upstreamStatus = status;
     this.#exchange.status = status;
     response.sendDate = false;
     // The rest of an upload that the upstream answered early would follow as the next request.
-    const early = !this.#exchange.request.complete && hasBody(head);
-    settlePersistence(this.#exchange, early ? 'close' : 'persist');
+    settlePersistence(this.#exchange, this.#isUnread() ? 'close' : 'persist');
     response.writeHead(status, plainReason(reason), lines);
     // A head whose body comes later must not wait for it; one that came with its body goes out in the same packet.
     process.nextTick(flush, response);
@@ -119,32 +168,28 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
 
   onResponseData(controller: Controller, chunk: Buffer): void {
     const { response } = this.#exchange;
-    if (response.write(chunk)) return;
+    if (response.write(chunk) || this.#pausedAt !== null) return;
     controller.pause();
+    this.#pausedAt = performance.now();
     response.once('drain', this.#onDrain);
-    const { idleTimeout } = this.#options;
-    if (idleTimeout > 0) this.#stall = setTimeout(this.#onStalled, idleTimeout);
   }
 
   onResponseEnd(controller: Controller): void {
+    const { response } = this.#exchange;
+    const unread = this.#isUnread();
     this.#end();
-    const { response, request, head } = this.#exchange;
-    const trailers = latin1(controller.rawTrailers);
-    if (trailers.length > 0) response.addTrailers(pairs(trailers));
-    if (request.complete || !hasBody(head)) response.end();
-    else this.#options.lingering.hold(this.#exchange);
+    const trailers = trailerPairs(controller.rawTrailers);
+    if (trailers.length > 0) response.addTrailers(trailers);
+    if (unread) this.#options.lingering.hold(this.#exchange);
+    else response.end();
   }
 
   onResponseError(_controller: Controller | null, error: Error): void {
-    if (this.#ended) {
-      this.#release();
-    } else if (this.#controller === null) {
-      if (isWorthRetrying(error)) this.#retryConnect(error);
-      else this.#failBeforeSent(error);
-    } else {
-      this.#exchange.upstreamFailure = failureOf(error);
-      this.#answer(this.#exchange.upstreamFailure === 'timeout' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
-    }
+    this.#dispatched = false;
+    if (this.#ended) this.#upstream.slots.leave(this);
+    else if (this.#controller !== null) this.#failAfterSent(failureOf(error));
+    else if (isWorthRetrying(error)) this.#retryConnect(error);
+    else this.#failBeforeSent(error);
   }
 
   // --- ends
@@ -152,13 +197,9 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
   /** No byte was sent, so another try is safe whatever the method. */
   #retryConnect(error: Error): void {
     this.#connectFailure = error;
-    if (this.#timeLeft() <= 0) {
-      this.#failBeforeSent(error);
-      return;
-    }
     this.#upstream.connectFailed();
-    this.#releaseSlot();
-    if (!this.#wait()) this.#overloaded();
+    this.#upstream.slots.leave(this);
+    this.#wait();
   }
 
   #failBeforeSent(error: Error | null): void {
@@ -166,114 +207,45 @@ export class Forward implements Waiter, Dispatcher.DispatchHandler {
     this.#answer(codeOf(error) === 'UND_ERR_CONNECT_TIMEOUT' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
   }
 
-  #overloaded(): void {
+  #failAfterSent(cause: UpstreamFailure): void {
+    this.#exchange.upstreamFailure = cause;
+    this.#answer(cause === 'timeout' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
+  }
+
+  #refuse(reason: Reason): void {
     this.#exchange.decision = 'rejected';
-    this.#exchange.reason = 'overloaded';
-    this.#answer(refusal('overloaded', null));
+    this.#exchange.reason = reason;
+    this.#answer(refusal(reason, null));
   }
 
   #answer(given: Answer): void {
     this.#end();
-    if (this.#exchange.response.headersSent) cut(this.#exchange.response);
+    if (this.#exchange.response.headersSent) cut(this.#exchange);
     else answer(this.#exchange, given, this.#options.lingering);
   }
 
   #end(): void {
     this.#ended = true;
     this.#exchange.onClose(null);
-    this.#release();
-  }
-
-  #release(): void {
-    if (this.#stall !== null) clearTimeout(this.#stall);
-    this.#stall = null;
     this.#exchange.body?.release();
-    this.#releaseSlot();
-  }
-
-  #releaseSlot(): void {
-    if (!this.#holdsSlot) return;
-    this.#holdsSlot = false;
-    this.#upstream.slots.release();
+    this.#upload?.stop();
+    this.#controller?.abort(new Error('over'));
+    // Not begun yet, undici can't take it back: onRequestStart aborts it, and onResponseError gives the slot back.
+    if (!this.#dispatched || this.#controller !== null) this.#upstream.slots.leave(this);
   }
 
   readonly #onDrain = (): void => {
-    if (this.#stall !== null) clearTimeout(this.#stall);
-    this.#stall = null;
+    this.#pausedAt = null;
     this.#controller?.resume();
   };
 
-  /** A client that stopped reading must not hold an upstream socket for ever. */
-  readonly #onStalled = (): void => {
-    this.#exchange.response.destroy();
-  };
+  readonly #onClose = (): void => this.#end();
 
-  readonly #onClose = (): void => {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#upstream.slots.leave(this);
-    // Not yet started: undici can't take it back; onRequestStart aborts it and onResponseError gives the slot back.
-    if (this.#controller !== null) this.#controller.abort(new Error('the client left'));
-    else if (!this.#holdsSlot) this.#release();
-  };
+  #isUnread(): boolean {
+    return this.#upload !== null && !this.#exchange.request.complete;
+  }
 }
 
 function flush(response: ServerResponse): void {
   if (!response.writableEnded && !response.destroyed) response.flushHeaders();
-}
-
-/** undici destroys a stream that it was given when a request fails, and the client's answer with it; an iterator it leaves. */
-function streamed(exchange: Exchange): AsyncIterable<Buffer> {
-  const { request } = exchange;
-  return { [Symbol.asyncIterator]: () => counted(request, exchange) };
-}
-
-async function* counted(request: IncomingMessage, exchange: Exchange): AsyncGenerator<Buffer> {
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    exchange.bodyBytes += (chunk as Buffer).length;
-    yield chunk as Buffer;
-  }
-  // A client that left, or a parser that broke off, ends the stream too: what is not whole must not look whole.
-  if (!request.complete) throw new Error('the request body did not come whole');
-}
-
-function latin1(raw: readonly (Buffer | string)[] | Record<string, unknown> | null | undefined): string[] {
-  if (!Array.isArray(raw)) return [];
-  return (raw as readonly (Buffer | string)[]).map((part) =>
-    typeof part === 'string' ? part : part.toString('latin1'),
-  );
-}
-
-function pairs(lines: readonly string[]): [string, string][] {
-  const result: [string, string][] = [];
-  for (let index = 0; index < lines.length; index += 2) result.push([lines[index] ?? '', lines[index + 1] ?? '']);
-  return result;
-}
-
-/** undici gives the reason phrase as UTF-8 text; node writes latin1 and throws on what is not, so it goes back to bytes. */
-function plainReason(reason: string | undefined): string {
-  if (reason === undefined || /^[\x20-\x7e]*$/.test(reason)) return reason ?? '';
-  // Where the bytes were no UTF-8 they are lost; node puts the standard phrase in the place of an empty one.
-  if (reason.includes('\ufffd')) return '';
-  const bytes = Buffer.from(reason, 'utf8').toString('latin1');
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(bytes) ? bytes : '';
-}
-
-function codeOf(error: Error | null): string {
-  return (error as { code?: unknown } | null)?.code?.toString() ?? '';
-}
-
-/** A certificate that does not fit will not fit in a second either; everything else before the first byte may pass. */
-function isWorthRetrying(error: Error): boolean {
-  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|UND_ERR_(?:INVALID_ARG|NOT_SUPPORTED|DESTROYED|CLOSED))/.test(
-    codeOf(error),
-  );
-}
-
-function failureOf(error: Error): UpstreamFailure {
-  const code = codeOf(error);
-  if (code.endsWith('_TIMEOUT')) return 'timeout';
-  if (/^(?:HPE_|UND_ERR_RES_|UND_ERR_HEADERS_OVERFLOW)/.test(code) || error.name === 'HTTPParserError')
-    return 'protocol';
-  return /^bad (?:response|upgrade)/.test(error.message) ? 'protocol' : 'reset';
 }

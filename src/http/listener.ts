@@ -1,5 +1,5 @@
 // node's own server, plain or with TLS, hardened. Which options are live is decided here and nowhere else.
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TlsContents } from './tls.ts';
 
@@ -22,13 +22,15 @@ const CHECK_EVERY_MS = 500;
 /** In 24.21 and 26; keeps NODE_OPTIONS=--insecure-http-parser from loosening the parser. Older types don't know it. */
 const STRICT: object = { httpValidation: 'strict' };
 
-export function createListener(options: ListenerOptions): Server {
+/** `mayUpgrade`: which requests come as 'upgrade'. Every other one, whatever its Upgrade line says, is an ordinary request. */
+export function createListener(options: ListenerOptions, mayUpgrade: (request: IncomingMessage) => boolean): Server {
   const http = {
     maxHeaderSize: options.maxHeader,
     headersTimeout: options.headersTimeout,
     requestTimeout: 0, // forward routes stream as long as they like; verified bodies have their own deadline
     connectionsCheckingInterval: CHECK_EVERY_MS,
     keepAliveTimeout: options.keepAlive,
+    shouldUpgradeCallback: mayUpgrade,
     requireHostHeader: false, // the gate asks for it, with our answer
     ...STRICT,
   };

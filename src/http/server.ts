@@ -3,7 +3,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
-import { readHead } from '../core/head.ts';
+import { type Head, readHead } from '../core/head.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { ByteBudget } from './budget.ts';
 import { type Connection, connectionOf, openConnection } from './connection.ts';
@@ -12,6 +12,7 @@ import type { Lingering } from './linger.ts';
 import { listenOn } from './listen.ts';
 import { adoptOptions, createListener, type ListenerOptions, onConnection } from './listener.ts';
 import { answer, answerRaw, refusal } from './respond.ts';
+import { responseOn } from './upgraded.ts';
 
 export interface ServerOptions extends ListenerOptions {
   /** Milliseconds after which a connection is ended, at the end of a response. */
@@ -21,6 +22,8 @@ export interface ServerOptions extends ListenerOptions {
 export interface ServerHooks {
   /** A request's head is here. */
   readonly onRequest: (exchange: Exchange) => void;
+  /** Whether a request may leave HTTP for a tunnel; `onRequest` hears of it all the same. */
+  readonly mayUpgrade: (head: Head) => boolean;
   /** A request has ended, however it did: the one place where requests are recorded. */
   readonly onEnd: (record: RequestRecord) => void;
 }
@@ -44,11 +47,14 @@ export class TrafficServer {
     this.#hooks = hooks;
     this.#budget = parts.budget;
     this.#lingering = parts.lingering;
-    this.#server = createListener(options);
+    this.#server = createListener(options, (request) => this.#mayUpgrade(request));
     onConnection(this.#server, (socket) => this.#onConnection(socket));
     this.#server.on('request', (request, response) => this.#onRequest(request, response, false));
     this.#server.on('checkContinue', (request, response) => this.#onRequest(request, response, true));
     this.#server.on('checkExpectation', (request, response) => this.#onRequest(request, response, true));
+    this.#server.on('upgrade', (request, socket, early) =>
+      this.#begin(request, responseOn(socket as Socket, request), { early }),
+    );
     this.#server.on('connect', (request, socket) =>
       this.#onRaw(connectionOf(request.socket), socket as Socket, 'bad_request'),
     );
@@ -121,10 +127,20 @@ export class TrafficServer {
       request.resume(); // its sender was told that nothing more is taken here, and must send it again elsewhere
       return;
     }
-    const start = { method: request.method ?? '', target: request.url ?? '', version: request.httpVersion };
-    const head = readHead(start, request.rawHeaders);
-    const exchange = new Exchange({ request, response, head }, connection);
-    exchange.awaitsContinue = expects;
+    this.#begin(request, response, { expects });
+  }
+
+  /** Behind a request that is not answered yet a tunnel would come before its answer. */
+  #mayUpgrade(request: IncomingMessage): boolean {
+    const { active, closing } = connectionOf(request.socket);
+    return active.size === 0 && !closing && this.#hooks.mayUpgrade(headOf(request));
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse, how: { expects?: boolean; early?: Buffer }): void {
+    const connection = connectionOf(request.socket);
+    const exchange = new Exchange({ request, response, head: headOf(request) }, connection);
+    exchange.awaitsContinue = how.expects === true;
+    exchange.early = how.early ?? null;
     connection.latest = exchange;
     connection.active.add(exchange);
     this.#inFlight++;
@@ -136,7 +152,7 @@ export class TrafficServer {
   #onEnd(exchange: Exchange): void {
     const { connection, response } = exchange;
     if (!connection.active.delete(exchange)) return;
-    const left = !response.writableFinished;
+    const left = !exchange.settled && !response.writableFinished;
     exchange.closed(left);
     if (left && exchange.upstreamFailure === null && (exchange.reason === 'none' || exchange.decision !== 'rejected')) {
       exchange.reason = 'client_closed';
@@ -216,6 +232,10 @@ export class TrafficServer {
       }
     }
   }
+}
+
+function headOf({ method = '', url: target = '', httpVersion: version, rawHeaders }: IncomingMessage): Head {
+  return readHead({ method, target, version }, rawHeaders);
 }
 
 function ignore(): void {}

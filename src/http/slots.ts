@@ -1,16 +1,16 @@
 // Upstream slots: as many requests in flight as there may be sockets, and a bounded queue with a deadline before them.
 // undici's own queue has no bound, no deadline and no way out for a client that left, so nothing may wait there.
 
-export interface Waiter {
+/** A request that wants a slot, waits for one or holds one. */
+export interface Claimant {
   /** Its turn has come; it holds a slot now. */
   granted(): void;
   /** It waited as long as it may. `down`: the upstream took no connection all that time. */
   expired(down: boolean): void;
-}
-
-interface Ticket {
-  readonly waiter: Waiter;
-  readonly timer: NodeJS.Timeout;
+  /** Whether it holds its slot only because its client has not moved for `patience` milliseconds. */
+  dawdles(patience: number, now: number): boolean;
+  /** Somebody who is ready needs its slot: it ends, and gives it back. */
+  evict(): void;
 }
 
 export interface SlotLimits {
@@ -20,11 +20,16 @@ export interface SlotLimits {
   readonly queue: number;
 }
 
+/** How long a holder may wait for its client while others wait for a slot; less, the more of them there are. */
+const PATIENCE_MS = 2000;
+const SWEEP_MS = 250;
+
 export class Slots {
   readonly #limits: SlotLimits;
-  readonly #queue = new Map<Waiter, Ticket>();
-  #taken = 0;
+  readonly #queue = new Map<Claimant, NodeJS.Timeout>();
+  readonly #holders = new Set<Claimant>();
   #down = false;
+  #sweeping: NodeJS.Timeout | null = null;
 
   constructor(limits: SlotLimits) {
     this.#limits = limits;
@@ -34,35 +39,35 @@ export class Slots {
     return this.#queue.size;
   }
 
+  /** True from half of the slots on: the rest is for requests that do not have to wait for their client first. */
+  get scarce(): boolean {
+    return this.#queue.size > 0 || this.#holders.size >= this.#limits.slots / 2;
+  }
+
   /** Takes a slot at once; false where the request must wait. */
-  tryTake(): boolean {
-    if (this.#down || this.#taken >= this.#limits.slots || this.#queue.size > 0) return false;
-    this.#taken++;
+  tryTake(claimant: Claimant): boolean {
+    if (this.#down || this.#queue.size > 0 || this.#full()) return false;
+    this.#holders.add(claimant);
     return true;
   }
 
   /** Waits for a slot, at most `milliseconds`. False: the queue is full. */
-  wait(waiter: Waiter, milliseconds: number): boolean {
+  wait(claimant: Claimant, milliseconds: number): boolean {
     if (this.#queue.size >= this.#limits.queue) return false;
     const timer = setTimeout(() => {
-      this.#queue.delete(waiter);
-      waiter.expired(this.#down);
+      this.#queue.delete(claimant);
+      claimant.expired(this.#down);
     }, milliseconds);
-    this.#queue.set(waiter, { waiter, timer });
+    this.#queue.set(claimant, timer);
+    this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;
   }
 
-  /** Takes a waiter out of the queue, as when its client left. */
-  leave(waiter: Waiter): void {
-    const ticket = this.#queue.get(waiter);
-    if (ticket === undefined) return;
-    clearTimeout(ticket.timer);
-    this.#queue.delete(waiter);
-  }
-
-  release(): void {
-    this.#taken--;
-    this.#grant();
+  /** Gives a slot back, or leaves the queue; does nothing for who has neither. */
+  leave(claimant: Claimant): void {
+    clearTimeout(this.#queue.get(claimant));
+    this.#queue.delete(claimant);
+    if (this.#holders.delete(claimant)) this.#grant();
   }
 
   /** While the upstream takes no connection everybody waits. */
@@ -71,12 +76,33 @@ export class Slots {
     if (!down) this.#grant();
   }
 
+  #full(): boolean {
+    return this.#holders.size >= this.#limits.slots;
+  }
+
   #grant(): void {
-    for (const { waiter } of this.#queue.values()) {
-      if (this.#down || this.#taken >= this.#limits.slots) return;
-      this.leave(waiter);
-      this.#taken++;
-      waiter.granted();
+    for (const [claimant, timer] of this.#queue) {
+      if (this.#down || this.#full()) return;
+      clearTimeout(timer);
+      this.#queue.delete(claimant);
+      this.#holders.add(claimant);
+      claimant.granted();
+    }
+  }
+
+  /** Without this, as many silent clients as there are slots would shut the upstream off from everybody. */
+  #sweep(): void {
+    if (this.#queue.size === 0 && this.#sweeping !== null) {
+      clearInterval(this.#sweeping);
+      this.#sweeping = null;
+    }
+    if (this.#down || !this.#full()) return;
+    const { slots } = this.#limits;
+    const now = performance.now();
+    const patience = (PATIENCE_MS * slots) / (slots + this.#queue.size);
+    for (const holder of [...this.#holders]) {
+      if (this.#queue.size === 0) return;
+      if (holder.dawdles(patience, now)) holder.evict();
     }
   }
 }

@@ -3,3 +3,11 @@ declare module 'undici/lib/dispatcher/pool.js' {
   import { Pool } from 'undici';
   export default Pool;
 }
+
+declare module 'undici/lib/core/connect.js' {
+  import type { Socket } from 'node:net';
+  import { buildConnector } from 'undici';
+  /** It gives the socket too, before it is connected. */
+  export type Connector = (...args: Parameters<buildConnector.connector>) => Socket;
+  export default function build(options: buildConnector.BuildOptions): Connector;
+}

@@ -1,6 +1,7 @@
 // The upstream: its sockets, its slots, and whether it takes connections. Nothing is sent here without a permit.
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import type { Dispatcher, Pool } from 'undici';
+import buildConnector, { type Connector } from 'undici/lib/core/connect.js';
 import UndiciPool from 'undici/lib/dispatcher/pool.js';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { Slots } from './slots.ts';
@@ -52,6 +53,9 @@ export class Upstream {
   readonly slots: Slots;
   readonly #address: Address;
   #pool: Pool;
+  #connector: Connector;
+  /** Sockets of tunnels and of handshakes on their way. */
+  readonly #own = new Set<Socket>();
   #probing = false;
 
   constructor(options: UpstreamOptions) {
@@ -59,6 +63,7 @@ export class Upstream {
     this.#address = addressOf(options.url);
     this.slots = new Slots({ slots: options.connections, queue: options.queue });
     this.#pool = this.#open(options.tls);
+    this.#connector = this.#connectorOf(options.tls);
   }
 
   /** Sends one request. The permit is the caller's proof that the rules let it through; anything else throws. */
@@ -68,19 +73,39 @@ export class Upstream {
     handler: Dispatcher.DispatchHandler,
   ): void {
     if (!isPermit(permit)) throw new Error('no permit, no upstream');
-    const { serverName } = this.#address;
-    // Without a server name of its own each dispatch takes the client's Host for SNI and for the certificate's name.
-    const servername = this.options.tls?.servername ?? serverName;
+    const servername = this.#serverName();
     this.#pool.dispatch(
       (servername === null ? request : { ...request, servername }) as Dispatcher.DispatchOptions,
       handler,
     );
   }
 
+  /**
+   * Opens a socket for one WebSocket; the caller ends it. Throws without a permit for a tunnel. `done` is told of a socket
+   * that is connected, TLS and all, or why there is none within `connectTimeout`.
+   */
+  connect(permit: Permit, done: Parameters<Connector>[1]): Socket {
+    if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
+    const { origin, host, port } = this.#address;
+    const servername = this.#serverName();
+    const socket = this.#connector(
+      {
+        protocol: new URL(origin).protocol,
+        hostname: host,
+        port: String(port),
+        ...(servername === null || isIP(servername) !== 0 ? {} : { servername }),
+      },
+      done,
+    );
+    this.#own.add(socket);
+    return socket.once('close', () => this.#own.delete(socket));
+  }
+
   /** TLS files changed: new connections use them, requests in flight end on the old ones. */
   replaceTls(tls: UpstreamOptions['tls']): void {
     const old = this.#pool;
     this.#pool = this.#open(tls);
+    this.#connector = this.#connectorOf(tls);
     void old.close();
   }
 
@@ -116,7 +141,18 @@ export class Upstream {
   /** Ends every socket; what is in flight fails. */
   async close(): Promise<void> {
     this.slots.setDown(false);
+    for (const socket of this.#own) socket.destroy();
     await this.#pool.destroy();
+  }
+
+  /** Without a server name of its own each connection takes the client's Host for SNI and for the certificate's name. */
+  #serverName(): string | null {
+    return this.options.tls?.servername ?? this.#address.serverName;
+  }
+
+  #connectorOf(tls: UpstreamOptions['tls']): Connector {
+    const { socketPath } = this.#address;
+    return buildConnector({ ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath });
   }
 
   #probeSoon(): void {

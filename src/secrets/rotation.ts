@@ -10,61 +10,60 @@ export type Readings = readonly (readonly [SecretSource, SourceReading])[];
 export interface Rotation {
   /** Every secret, each replaced value right behind the one that replaced it. */
   readonly secrets: readonly SecretMaterial[];
-  /** What could not be used although it was before: in words, never a value. */
+  /** What can't be used, or is used although its source is bad: in words, never a value. */
   readonly failures: readonly string[];
 }
 
-const PREVIOUS = '.previous';
+type Held = readonly SecretMaterial[];
 
-/** True for a value that was replaced and may still be valid. */
-export function isPrevious(secret: SecretMaterial): boolean {
-  return secret.id.endsWith(PREVIOUS) && secret.source.startsWith('replaced value of ');
+const PREVIOUS = '.previous';
+const STILL = 'the last good value is still used';
+
+/** True for a value that was replaced. No file or variable can have such an id. */
+export function isPrevious({ id, key }: SecretMaterial): boolean {
+  return key !== null && id.endsWith(PREVIOUS);
 }
 
 /** `held` is empty at start. `now` is epoch milliseconds: the overlap of a value that changed begins there. */
-export function rotate(held: readonly SecretMaterial[], readings: Readings, now: number): Rotation {
-  const failures: string[] = [];
-  const fresh: SecretMaterial[] = [];
-  for (const [source, reading] of readings) {
-    const mine = held.filter((secret) => secret.source === sourceName(source));
-    if (reading.problem !== null) fresh.push(...keepAll(mine, source, reading.problem));
-    else fresh.push(...reading.secrets.map((secret) => keepGood(secret, mine)));
-  }
-  for (const { id, key, problem } of fresh) if (key !== null && problem !== null) failures.push(`${id}: ${problem}`);
-  const secrets: SecretMaterial[] = [];
-  for (const secret of judgeTogether(fresh)) {
-    secrets.push(secret);
+export function rotate(held: Held, readings: Readings, now: number): Rotation {
+  const fresh = readings.flatMap(([source, reading]) =>
+    reading.problem === null
+      ? reading.secrets.map((secret) => keepGood(secret, held))
+      : keepAll(held, source, reading.problem),
+  );
+  const secrets = judgeTogether(fresh).flatMap((secret) => {
     const previous = previousOf(secret, held, now);
-    if (previous !== null) secrets.push(previous);
-  }
+    return previous === null ? [secret] : [secret, previous];
+  });
+  const failures = secrets.flatMap(({ id, problem }) => (problem === null ? [] : [`secret ${id}: ${problem}`]));
   return { secrets, failures };
 }
 
-const STILL = 'the last good value is still used';
-
 /** A directory that can't be read, or is empty, is a mount that failed, not a decision to retire everything. */
-function keepAll(mine: readonly SecretMaterial[], source: SecretSource, problem: string): readonly SecretMaterial[] {
-  const good = mine.filter(({ key }) => key !== null);
+function keepAll(held: Held, source: SecretSource, problem: string): Held {
+  const name = sourceName(source);
+  const good = held.filter((secret) => secret.source === name && secret.key !== null && !isPrevious(secret));
   if (good.length === 0) return [unusableSource(source, problem)];
-  return good.map((secret) => ({ ...secret, problem: `${problem}; ${STILL}` }));
+  const { notBefore, notAfter, overlap } = source;
+  const still = { problem: `${name}: ${problem}; ${STILL}`, warnings: [], notBefore, notAfter, overlap };
+  return good.map((secret) => ({ ...secret, ...still }));
 }
 
-function keepGood(fresh: SecretMaterial, mine: readonly SecretMaterial[]): SecretMaterial {
+function keepGood(fresh: SecretMaterial, held: Held): SecretMaterial {
   if (fresh.key !== null) return fresh;
-  const old = mine.find(({ id, key }) => id === fresh.id && key !== null);
-  return old === undefined ? fresh : { ...fresh, key: old.key, problem: `${fresh.problem}; ${STILL}` };
+  const old = keyOf(fresh.id, held);
+  return old === null ? fresh : { ...fresh, key: old, problem: `${fresh.problem}; ${STILL}` };
 }
 
 /** The one old value: of this very change, or of an earlier one. After its end it still tells expired from forged. */
-function previousOf(secret: SecretMaterial, held: readonly SecretMaterial[], now: number): SecretMaterial | null {
+function previousOf(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
-  const old = held.find(({ id }) => id === secret.id)?.key;
-  if (old === undefined || old === null || old.equals(secret.key)) {
-    return held.find(({ id }) => id === secret.id + PREVIOUS) ?? null;
-  }
+  const id = secret.id + PREVIOUS;
+  const old = keyOf(secret.id, held);
+  if (old === null || old.equals(secret.key)) return held.find((other) => other.id === id) ?? null;
   return {
     ...secret,
-    id: secret.id + PREVIOUS,
+    id,
     source: `replaced value of ${secret.id}`,
     key: old,
     problem: null,
@@ -74,7 +73,13 @@ function previousOf(secret: SecretMaterial, held: readonly SecretMaterial[], now
   };
 }
 
-/** After a leak: every replaced value ends at once. */
-export function retirePrevious(held: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  return held.filter((secret) => !isPrevious(secret));
+function keyOf(id: string, held: Held): SecretMaterial['key'] {
+  return held.find((secret) => secret.id === id)?.key ?? null;
+}
+
+/** After a leak: every overlap ends at `now` (epoch milliseconds). What they signed is told as expired from then on. */
+export function retirePrevious(held: Held, now: number): Held {
+  return held.map((secret) =>
+    isPrevious(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
+  );
 }

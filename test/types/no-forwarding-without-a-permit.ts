@@ -4,6 +4,7 @@ import type { Permit } from '../../src/core/permit.ts';
 import * as permits from '../../src/core/permit.ts';
 
 declare function send(permit: Permit): void;
+declare const lookAlike: { [Field in keyof Permit]: Permit[Field] };
 declare const input: Parameters<typeof permits.judge>[0];
 declare const route: Parameters<typeof permits.permitForward>[0];
 
@@ -18,9 +19,9 @@ export function doesNotCompile(): void {
   // @ts-expect-error: nothing is no permit
   send();
   // @ts-expect-error: nor is what only has a permit's fields
-  send({ decision: 'accepted', reason: 'none', secret: 'current', body: null });
+  send(lookAlike);
   // @ts-expect-error: the class is a type alone
-  new permits.Permit({ decision: 'accepted', reason: 'none', secret: null, body: null });
+  new permits.Permit(lookAlike);
   // @ts-expect-error: a verdict may be a refusal
   send(permits.judge(input).permit);
   // @ts-expect-error: a route may not be a forward route

@@ -22,17 +22,30 @@ describe('by its plain spelling', () => {
     expect(claimed([verify('/a/*'), forward('/a/b')], '/a/b')).toBe('forward /a/b');
   });
 
+  test('a tie is for the stricter one', () => {
+    for (const other of [forward('/a/'), verify('/a/', { maxBody: 1 })]) {
+      expect(claimed([reject('/a/*'), other], '/a/')).toBe('reject /a/*');
+      expect(claimed([other, reject('/a/*')], '/a/')).toBe('reject /a/*');
+    }
+    expect(claimed([forward('/a/'), verify('/a/*')], '/a/')).toBe('verify /a/*');
+    expect(claimed([verify('/a/*'), reject('/a/')], '/a/')).toBe('reject /a/');
+    expect(claimed([reject('/a/'), verify('/a/*')], '/a/')).toBe('reject /a/');
+  });
+
   test('a verify or reject wildcard takes its stem too, with and without a slash', () => {
     for (const path of ['/hooks', '/hooks/', '/hooks/x', '/hooks/x/y']) {
       expect(claimed([verify('/hooks/*')], path)).toBe('verify /hooks/*');
       expect(claimed([reject('/hooks/*')], path)).toBe('reject /hooks/*');
+      expect(claimed([verify('/hooks/*')], path, 'reject')).toBe('verify /hooks/*');
     }
+    expect(claimed([verify('/*')], '/', 'reject')).toBe('verify /*');
   });
 
   test('a forward wildcard takes what is below its stem alone', () => {
     for (const path of ['/open', '/open/', '/openx', '/open/%20', '/open//', '/open/;x', '/open/%3fx/y', '/open/..']) {
       expect(claimed([forward('/open/*')], path, 'verify')).toBe('verify unmatched');
     }
+    expect(claimed([forward('/open/*')], '/open/')).toBe('forward unmatched');
     for (const path of ['/open/x', '/open//x', '/open/a%2Fb', '/open/a;v=1', '/open/a%3Fb', '/open/..x']) {
       expect(claimed([forward('/open/*')], path, 'verify')).toBe('forward /open/*');
     }
@@ -65,6 +78,7 @@ describe('by a reading', () => {
     for (const path of ['/api/notify/', '/api/NOTIFY', '/api/notify.json', '/api/notify/x']) {
       expect(claimed(routes, path)).toBe('verify /api/notify');
     }
+    expect(claimed([verify('/open'), forward('/open/*')], '/open/%20')).toBe('verify /open');
   });
 
   test('a mark takes it from every forward route, however long', () => {
@@ -86,6 +100,7 @@ describe('by a reading', () => {
     expect(claimed(routes, '/x/a/y/b;z')).toBe('verify /a/b');
     expect(claimed(routes, '/x/b/y/a;z')).toBe('forward unmatched');
     expect(claimed(routes, '/x/a/y/b')).toBe('forward unmatched');
+    expect(claimed([verify('/notify')], '/x//notify%CC%81')).toBe('verify /notify');
   });
 
   test('what a script is given as its path is read too', () => {
@@ -154,8 +169,8 @@ describe('the strictest of several', () => {
 
   test('all verify candidates must be satisfied', () => {
     const both = table([
-      verify('/a', { secrets: ['one', 'two'], methods: ['POST', 'PUT'], maxBody: 10, allowHeaders: ['x-a', 'x-b'] }),
-      verify('/b', { secrets: ['two', 'three'], methods: ['PUT'], maxBody: 20, allowHeaders: ['x-b'] }),
+      verify('/a', { secrets: ['one', 'two'], methods: ['POST', 'PUT'], maxBody: 20, allowHeaders: ['x-a', 'x-b'] }),
+      verify('/b', { secrets: ['two', 'three'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] }),
     ]).claim('/a/../b', NOW);
     expect(both).toMatchObject({ secrets: ['two'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] });
   });

@@ -1,0 +1,264 @@
+// One permitted WebSocket on its way: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3
+// writes the handshake and pipes the tunnel; whatever comes to no tunnel is answered here, as for any request.
+import { Agent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { handshakeHeaders } from '../core/handshake.ts';
+import { endToEnd } from '../core/headers.ts';
+import type { Permit } from '../core/permit.ts';
+import type { Exchange } from './exchange.ts';
+import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
+import type { ForwardOptions } from './forward.ts';
+import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal, settlePersistence } from './respond.ts';
+import type { Waiter } from './slots.ts';
+import type { Upstream } from './upstream.ts';
+
+type Library = Pick<typeof import('http-proxy-3'), 'createProxyServer'>;
+
+/** A peer that vanished without a word is noticed after about this long, in milliseconds. A tunnel may be silent for ever. */
+const PROBE_AFTER_MS = 60_000;
+/** Where `idleTimeout` is off: how long the other side may say nothing after one has closed, in milliseconds. */
+const HALF_CLOSED_MS = 30_000;
+
+export class Upgrade implements Waiter {
+  readonly #permit: Permit;
+  readonly #exchange: Exchange;
+  readonly #upstream: Upstream;
+  readonly #options: ForwardOptions;
+  readonly #client: Socket;
+  readonly #startedAt = performance.now();
+  #connectFailure: Error | null = null;
+  #holdsSlot = false;
+  #ended = false;
+  /** The upstream's socket, from the connect on. */
+  #socket: Socket | null = null;
+  #request: ClientRequest | null = null;
+  #deadline: NodeJS.Timeout | null = null;
+
+  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
+    this.#permit = permit;
+    this.#exchange = exchange;
+    this.#upstream = upstream;
+    this.#options = options;
+    this.#client = exchange.connection.socket;
+  }
+
+  start(): void {
+    this.#exchange.onClose(this.#onClose);
+    // Nobody reads the socket before the tunnel stands: without this a client that leaves is never noticed.
+    this.#client.once('end', this.#onLeft);
+    this.#client.read(0);
+    if (this.#upstream.slots.tryTake()) this.granted();
+    else if (!this.#wait()) this.#overloaded();
+  }
+
+  // --- a slot and a socket: tried again for `retryConnectFor`, since no byte was sent
+
+  granted(): void {
+    this.#holdsSlot = true;
+    // Loaded by the first WebSocket, not by the start: most proxies never see one.
+    import('http-proxy-3').then(
+      (library) => this.#connect(library),
+      (error: Error) => this.#fail(error),
+    );
+  }
+
+  expired(down: boolean): void {
+    if (this.#connectFailure !== null || down) this.#failBeforeSent(this.#connectFailure);
+    else this.#overloaded();
+  }
+
+  #wait(): boolean {
+    return this.#upstream.slots.wait(this, Math.max(this.#timeLeft(), 0));
+  }
+
+  #timeLeft(): number {
+    return this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
+  }
+
+  #connect(library: Library): void {
+    if (this.#ended) return;
+    this.#socket = this.#upstream.connect(this.#permit, (error, socket) => {
+      if (this.#ended) return;
+      if (socket !== null) this.#shakeHands(library, socket);
+      else this.#connectFailed(error ?? new Error('no socket'));
+    });
+  }
+
+  #connectFailed(error: Error): void {
+    this.#connectFailure = error;
+    if (!isWorthRetrying(error) || this.#timeLeft() <= 0) {
+      this.#failBeforeSent(error);
+      return;
+    }
+    this.#upstream.connectFailed();
+    this.#releaseSlot();
+    if (!this.#wait()) this.#overloaded();
+  }
+
+  // --- the handshake
+
+  #shakeHands({ createProxyServer }: Library, socket: Socket): void {
+    const { request, head, early } = this.#exchange;
+    // Its own path handling resolves dot segments, a way past the routes; it must never be on.
+    const proxy = createProxyServer({ target: TARGET, toProxy: true, prependPath: false, agent: agentOf(socket) });
+    proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
+    proxy.once('proxyReqWs', (outgoing) => {
+      this.#request = outgoing;
+      outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
+      outgoing.once('upgrade', this.#onAccepted);
+    });
+    proxy.once('open', this.#onOpen);
+    request.headers = handshakeHeaders(this.#options.headers, head.upgrade ?? '') as IncomingHttpHeaders;
+    proxy.ws(request, this.#client, early ?? Buffer.alloc(0), this.#onTunnelError);
+    // Left to itself it writes a refusal without backpressure, and ends a failure without an answer.
+    this.#request?.removeAllListeners('response').once('response', this.#onRefused);
+    this.#request?.removeAllListeners('error').on('error', this.#fail);
+    this.#request?.on('information', this.#onInformation);
+    const { responseTimeout } = this.#options;
+    if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
+  }
+
+  readonly #onDeadline = (): void => {
+    this.#request?.destroy(Object.assign(new Error('no answer to the handshake'), { code: 'HANDSHAKE_TIMEOUT' }));
+  };
+
+  readonly #onInformation = ({ statusCode, rawHeaders }: { statusCode: number; rawHeaders: string[] }): void => {
+    this.#options.onInformation();
+    const { response } = this.#exchange;
+    if (statusCode > 101 && !response.headersSent) response.writeInformation(statusCode, endToEnd(rawHeaders));
+  };
+
+  /** The upstream's own answer, whole, on a connection that ends with it. Its bytes never become a tunnel. */
+  readonly #onRefused = (incoming: IncomingMessage): void => {
+    const { response } = this.#exchange;
+    const status = incoming.statusCode ?? 0;
+    if (status < 200) {
+      this.#request?.destroy();
+      this.#fail(Object.assign(new Error('101 without an upgrade'), { code: 'HPE_NO_UPGRADE' }));
+      return;
+    }
+    this.#answered(status);
+    settlePersistence(this.#exchange, 'close');
+    response.sendDate = false;
+    response.writeHead(status, incoming.statusMessage ?? '', endToEnd(incoming.rawHeaders));
+    response.flushHeaders();
+    incoming.once('error', this.#fail);
+    incoming.once('end', () => {
+      response.addTrailers(incoming.trailers as Record<string, string>);
+      this.#end();
+    });
+    // Covers a client that stops reading too: nothing moves on the upstream's socket then.
+    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
+    incoming.pipe(response);
+  };
+
+  // --- the tunnel
+
+  /** Before http-proxy-3 writes the 101 to the client. */
+  readonly #onAccepted = (response: IncomingMessage): void => {
+    this.#answered(101);
+    this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
+    // Bounded by limits.connections: idle WebSockets must not use up the slots of requests.
+    this.#releaseSlot();
+    this.#client.setDefaultEncoding('latin1');
+    const { upgrade = '' } = response.headers;
+    response.headers = handshakeHeaders(endToEnd(response.rawHeaders), upgrade) as IncomingHttpHeaders;
+  };
+
+  readonly #onOpen = (upstream: Socket): void => {
+    for (const socket of [this.#client, upstream]) {
+      socket.setKeepAlive(true, PROBE_AFTER_MS);
+      socket.once('end', this.#onHalfClosed);
+    }
+    upstream.once('close', this.#onHalfClosed);
+  };
+
+  /** A side that never answers the other's close must not hold both sockets for ever. */
+  readonly #onHalfClosed = (): void => {
+    const milliseconds = this.#options.idleTimeout || HALF_CLOSED_MS;
+    for (const socket of [this.#client, this.#socket]) socket?.setTimeout(milliseconds, () => socket.destroy());
+  };
+
+  readonly #onTunnelError = (error: Error): void => {
+    if (!this.#ended && this.#socket?.readableEnded === false) this.#exchange.upstreamFailure = failureOf(error);
+  };
+
+  // --- ends
+
+  /** The upstream's head is here. */
+  #answered(status: number): void {
+    this.#stopWaiting();
+    this.#exchange.upstreamMs = performance.now() - this.#startedAt;
+    this.#exchange.upstreamStatus = status;
+    this.#exchange.status = status;
+  }
+
+  #stopWaiting(): void {
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#client.off('end', this.#onLeft);
+  }
+
+  readonly #fail = (error: Error): void => {
+    if (this.#ended) return;
+    this.#exchange.upstreamFailure = failureOf(error);
+    this.#answer(this.#exchange.upstreamFailure === 'timeout' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
+  };
+
+  #failBeforeSent(error: Error | null): void {
+    this.#exchange.upstreamFailure = 'connect';
+    this.#answer(codeOf(error) === 'UND_ERR_CONNECT_TIMEOUT' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
+  }
+
+  #overloaded(): void {
+    this.#exchange.decision = 'rejected';
+    this.#exchange.reason = 'overloaded';
+    this.#answer(refusal('overloaded', null));
+  }
+
+  #answer(given: Answer): void {
+    this.#end();
+    if (this.#exchange.response.headersSent) cut(this.#exchange.response);
+    else answer(this.#exchange, given, this.#options.lingering);
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#exchange.onClose(null);
+    this.#stopWaiting();
+    this.#releaseSlot();
+  }
+
+  #releaseSlot(): void {
+    if (!this.#holdsSlot) return;
+    this.#holdsSlot = false;
+    this.#upstream.slots.release();
+  }
+
+  readonly #onLeft = (): void => {
+    this.#client.destroy();
+  };
+
+  /** The client's socket is closed, whoever closed it. */
+  readonly #onClose = (): void => {
+    if (this.#ended) return;
+    this.#end();
+    this.#upstream.slots.leave(this);
+    if (!this.#exchange.settled) {
+      this.#socket?.destroy();
+      return;
+    }
+    this.#onHalfClosed();
+    this.#socket?.destroySoon(); // the client's last bytes still go out
+  };
+}
+
+/** Never connected to: the agent has the socket already, and with it the address, TLS and its server name. */
+const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
+
+function agentOf(socket: Socket): Agent {
+  const agent = new Agent({ keepAlive: false });
+  agent.createConnection = () => socket;
+  return agent;
+}
+
+function ignore(): void {}

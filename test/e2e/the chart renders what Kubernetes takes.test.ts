@@ -1,0 +1,177 @@
+// Every mode and switch of the chart, by real Helm: held against the types of Kubernetes, the proxy's own check-config,
+// promtool and the rules of "restricted" Pod Security.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCommand } from '../support/command.ts';
+import { allContainers, CHART, type Manifest, only, podSpec, proxyOf, template, valuesFiles } from '../support/helm.ts';
+import { typeProblems } from '../support/kubernetes-types.ts';
+import { restrictedProblems } from '../support/pod-security.ts';
+import { haveTools, mustRun, TOOLS } from '../support/tools.ts';
+
+const ready = haveTools('helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
+const files = valuesFiles(`${CHART}/ci`);
+const rendered = new Map<string, Manifest[]>();
+let directory = '';
+
+const all = () => [...rendered].flatMap(([from, manifests]) => manifests.map((manifest) => ({ from, manifest })));
+const workloads = () => all().filter(({ manifest }) => ['Deployment', 'Pod'].includes(manifest.kind));
+const of = (name: string) => rendered.get(`${name}-values.yaml`) ?? [];
+
+describe.skipIf(!ready)('the chart', () => {
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-chart-'));
+    for (const { name, options } of files) rendered.set(name, await template(options));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test.each(files)('helm lint --strict passes with $name', async ({ options }) => {
+    expect(await mustRun('helm', ['lint', '--strict', CHART, ...options])).toContain('0 chart(s) failed');
+  });
+
+  test('every object is one that Kubernetes knows, field by field', async () => {
+    expect(all().length).toBeGreaterThan(40);
+    expect(await typeProblems(all())).toEqual([]);
+  });
+
+  test('the type check would find a wrong field and a wrong value', async () => {
+    const service = only(of('sidecar-demo'), 'Service');
+    const wrongField = { ...service, spec: { ...service.spec, prots: [] } };
+    const wrongValue = { ...service, spec: { ...service.spec, ports: 'http' } };
+    const problems = await typeProblems([wrongField, wrongValue].map((manifest) => ({ from: 'test', manifest })));
+    expect(problems.join('\n')).toMatch(/prots[^]*ports|ports[^]*prots/);
+  });
+
+  test('every pod is within "restricted" Pod Security and holds no token', () => {
+    expect(workloads().length).toBeGreaterThan(10);
+    for (const { from, manifest } of workloads()) {
+      const spec = podSpec(manifest);
+      // The user's own containers are the user's to harden.
+      const ours = allContainers(spec).filter(({ name }) => !['migrate', 'helper'].includes(name));
+      expect(restrictedProblems({ ...spec, initContainers: [], containers: ours }), from).toEqual([]);
+      expect(spec.enableServiceLinks, from).toBe(false);
+      if (!from.startsWith('sidecar-everything')) expect(spec.automountServiceAccountToken, from).toBe(false);
+    }
+  });
+
+  test('secrets are mounted as whole directories, never put in the environment or by subPath', () => {
+    for (const { from, manifest } of workloads()) {
+      for (const { env = [], volumeMounts = [] } of allContainers(podSpec(manifest))) {
+        expect(JSON.stringify(env), from).not.toContain('secretKeyRef');
+        expect(JSON.stringify(volumeMounts), from).not.toContain('subPath');
+      }
+    }
+  });
+
+  test('every rendered configuration is one that the proxy takes', async () => {
+    const configs = all().flatMap(({ from, manifest }) => {
+      const text = manifest.kind === 'ConfigMap' ? manifest.data?.['config.yaml'] : undefined;
+      return text === undefined ? [] : [{ from, text }];
+    });
+    expect(configs.length).toBeGreaterThan(6);
+    for (const { from, text } of configs) {
+      const file = join(directory, `${from}.config.yaml`);
+      await writeFile(file, text);
+      const { code, stderr } = await runCommand(['check-config', '--config', file, '--no-secrets']);
+      expect({ from, code, stderr }).toEqual({ from, code: 0, stderr: '' });
+    }
+  });
+
+  test('the rendered rules pass promtool and the dashboard is JSON', async () => {
+    for (const name of ['monitoring', 'library']) {
+      const file = join(directory, `${name}.rules.json`);
+      await writeFile(file, JSON.stringify(only(of(name), 'PrometheusRule').spec));
+      expect(await mustRun('promtool', ['check', 'rules', file])).toContain('SUCCESS');
+      const dashboard = of(name).find(({ metadata }) => metadata.labels?.grafana_dashboard === '1');
+      expect(JSON.parse(dashboard?.data?.['entrupy-signature-proxy.json'] ?? '')).toHaveProperty('panels');
+    }
+  });
+
+  test('the drain recipe is there: start-up does not look at the upstream, preStop drains, the app sleeps', () => {
+    const spec = podSpec(only(of('sidecar-app'), 'Deployment'));
+    const proxy = proxyOf(spec);
+    expect(spec.initContainers?.[0]).toBe(proxy);
+    expect(proxy.restartPolicy).toBe('Always');
+    expect(proxy.startupProbe).toMatchObject({ httpGet: { path: '/startz', port: 'admin' } });
+    expect(proxy.readinessProbe).toMatchObject({ httpGet: { path: '/readyz', port: 'admin' } });
+    expect(proxy.livenessProbe).toMatchObject({ httpGet: { path: '/livez', port: 'admin' } });
+    expect(proxy.lifecycle).toEqual({ preStop: { httpGet: { path: '/-/drain', port: 'admin' } } });
+    expect(spec.containers[0]?.lifecycle).toEqual({ preStop: { sleep: { seconds: 5 } } });
+    expect(spec.terminationGracePeriodSeconds).toBe(45);
+    expect(podSpec(only(of('old-kubernetes'), 'Deployment')).containers[0]?.lifecycle).toBeUndefined();
+  });
+
+  test('a sidecar waits for its app and looks for a way past the proxy; a gateway does neither', () => {
+    const config = (name: string) => parse(only(of(name), 'ConfigMap').data?.['config.yaml'] ?? '') as object;
+    expect(config('sidecar-app')).toMatchObject({
+      admin: { readyNeedsUpstream: true },
+      upstream: { url: 'http://127.0.0.1:3000', checkExposure: true },
+      secrets: [{ directory: '/etc/entrupy/secrets' }],
+      unmatched: 'reject',
+    });
+    expect(config('gateway')).toMatchObject({
+      admin: { readyNeedsUpstream: false },
+      upstream: { url: 'http://legacy.shop.svc:8080', checkExposure: false },
+    });
+    const { env = [] } = proxyOf(podSpec(only(of('sidecar-app'), 'Deployment')));
+    expect(env).toContainEqual({ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } });
+  });
+
+  test('the Service leads to the proxy, whatever its port', () => {
+    const everything = of('sidecar-everything');
+    expect(only(everything, 'Service').spec?.ports).toMatchObject([{ port: 443, targetPort: 'traffic' }]);
+    expect(proxyOf(podSpec(only(everything, 'Deployment'))).ports).toMatchObject([
+      { name: 'traffic', containerPort: 8181 },
+      { name: 'admin', containerPort: 9999 },
+    ]);
+  });
+
+  test('a change of routes reloads, a change of a listener restarts', async () => {
+    const annotations = async (...set: string[]) => {
+      const manifest = only(await template(set.flatMap((value) => ['--set', value])), 'Deployment');
+      return (manifest.spec?.template as Manifest).metadata.annotations ?? {};
+    };
+    const before = await annotations();
+    expect(await annotations('config.routes[0].path=/notify', 'config.limits.maxBody=2MiB')).toEqual(before);
+    expect(await annotations('config.admin.port=9999')).not.toEqual(before);
+    expect(await annotations('app.port=3001')).not.toEqual(before);
+    expect(await annotations('rollOnChange=true')).toHaveProperty('entrupy-signature-proxy/config');
+  });
+
+  test('helm test sends to the first route that enforces', async () => {
+    const pod = podSpec(only(of('sidecar-app'), 'Pod'));
+    expect(pod.initContainers?.[0]?.args).toEqual(['probe', '--url', 'http://shop:80/notify', '--expect', '401']);
+    expect(pod.containers[0]?.args).toEqual([
+      ...['probe', '--url', 'http://shop:80/notify'],
+      ...['--secret-file', '/etc/entrupy/secrets/current', '--expect-not', '401'],
+    ]);
+    const report = ['--set', 'config.routes[0].path=/notify,config.routes[0].mode=report,config.unmatched=forward'];
+    expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
+  });
+
+  test('values.yaml shows every value that the schema allows, and no other', async () => {
+    const schema = JSON.parse(await mustRun('cat', [`${CHART}/values.schema.json`])) as Schema;
+    const values = parse(await mustRun('cat', [`${CHART}/values.yaml`])) as Readonly<Record<string, unknown>>;
+    const allowed = keyPaths(schema).filter((key) => key !== 'global');
+    expect(valuePaths(values, new Set(allowed)).sort()).toEqual(allowed.sort());
+  });
+});
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+const keyPaths = ({ properties = {} }: Schema): string[] =>
+  Object.entries(properties).flatMap(([name, child]) =>
+    child.properties === undefined || name === 'resources' ? [name] : keyPaths(child).map((key) => `${name}.${key}`),
+  );
+
+function valuePaths(value: Readonly<Record<string, unknown>>, known: ReadonlySet<string>, prefix = ''): string[] {
+  return Object.entries(value).flatMap(([name, child]) => {
+    const key = `${prefix}${name}`;
+    if (known.has(key) || typeof child !== 'object' || child === null || Array.isArray(child)) return [key];
+    return valuePaths(child as Readonly<Record<string, unknown>>, known, `${key}.`);
+  });
+}

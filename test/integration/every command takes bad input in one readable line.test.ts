@@ -1,0 +1,89 @@
+// Bad input on each command: one readable line, the right exit code, never a stack trace, never an echo of a secret.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runCommand } from '../support/command.ts';
+
+const SECRET = 'a-secret-that-nobody-may-see-printed';
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'entrupy-bad-input-'));
+  await writeFile(join(directory, 'broken.yaml'), 'listen: { port: 8080\n');
+  await writeFile(join(directory, 'unknown.yaml'), 'upstreem:\n  url: http://127.0.0.1:1\n');
+  await writeFile(join(directory, 'pasted.yaml'), `secrets:\n  - id: current\n    value: ${SECRET}\n`);
+  await writeFile(join(directory, 'binary.yaml'), Buffer.from([0xff, 0xfe, 0x00]));
+  await writeFile(join(directory, 'empty.key'), '');
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const BAD: readonly (readonly [command: string, code: number, says: RegExp])[] = [
+  ['nonsense', 2, /there is no command "nonsense"/],
+  ['__proto__', 2, /there is no command/],
+  ['--nonsense', 2, /nonsense/],
+  ['serve extra', 2, /see --help/],
+  ['serve --config', 2, /--config/],
+  ['serve --config D/missing.yaml', 2, /missing\.yaml: cannot be read: there is no such file/],
+  ['serve --config D', 2, /it is a directory/],
+  ['serve --config D/broken.yaml', 2, /broken\.yaml:\d+:\d+: /],
+  ['serve --config D/unknown.yaml', 2, /unknown\.yaml:1:1: upstreem: .*did you mean "upstream"/],
+  ['serve --config D/pasted.yaml', 2, /pasted\.yaml:\d+:\d+: secrets\[0\]/],
+  ['serve --config D/binary.yaml', 2, /not UTF-8/],
+  ['check-config --nonsense', 2, /nonsense/],
+  ['check-config --config D/unknown.yaml', 2, /did you mean "upstream"/],
+  ['check-config --config D/pasted.yaml', 2, /secrets\[0\]/],
+  ['sign', 2, /WEBHOOK_ENDPOINT_SECRET_KEY/],
+  ['sign --secret-file D/missing', 2, /missing/],
+  ['sign --secret-file D/empty.key', 2, /empty/],
+  ['sign --secret-env NOT_SET', 2, /NOT_SET/],
+  ['sign --secret-file a --secret-env b', 2, /--secret-/],
+  ['verify', 2, /--signature/],
+  ['verify --signature x', 2, /secret/i],
+  ['verify --signature x --secret-file D/missing', 2, /missing/],
+  ['verify --signature x --config D/broken.yaml', 2, /broken\.yaml/],
+  ['explain', 2, /METHOD and TARGET/],
+  ['explain POST', 2, /METHOD and TARGET/],
+  ['explain post /x', 2, /upper case/],
+  ['explain POST /x --config D/broken.yaml', 2, /broken\.yaml/],
+  ['probe', 2, /--url/],
+  ['probe --url nonsense', 2, /nonsense|url/i],
+  ['probe --url http://127.0.0.1:1/ --expect abc', 2, /--expect/],
+  ['probe --url http://127.0.0.1:1/', 1, /127\.0\.0\.1/],
+  ['healthcheck --nonsense', 2, /nonsense/],
+  ['demo --port 1', 2, /--upstream-only/],
+  ['demo --upstream-only --port 99999', 2, /is no port/],
+  ['demo --upstream-only --once', 2, /exclude each other/],
+];
+
+test.each(BAD)('%s', async (command, code, says) => {
+  const args = command.split(' ').map((word) => word.replace(/^D(?=\/|$)/, directory));
+  const result = await runCommand(args, { stdin: '' });
+  expect(result.code).toBe(code);
+  expect(result.stdout + result.stderr).toMatch(says);
+  expect(result.stdout + result.stderr).not.toMatch(/\n\s+at |node:internal|Error:/);
+  expect(result.stdout + result.stderr).not.toContain(SECRET);
+  expect((result.stderr || result.stdout).trim().split('\n').length).toBeLessThanOrEqual(2);
+});
+
+test('a port that is taken is one line and exit code 1', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as { port: number };
+  const config = join(directory, 'taken.yaml');
+  await writeFile(config, `listen: { host: 127.0.0.1, port: ${port} }\nadmin: { host: 127.0.0.1, port: 0 }\n`);
+  const { code, stderr } = await runCommand(['serve', '--config', config], {});
+  taken.close();
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^cannot listen on 127\.0\.0\.1 port \d+: EADDRINUSE\n$/);
+});
+
+test.each(['serve', 'check-config', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'])(
+  '%s --help answers on stdout with 0',
+  async (command) => {
+    const { code, stdout, stderr } = await runCommand([command, '--help'], {});
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: entrupy-signature-proxy /);
+    expect(stderr).toBe('');
+  },
+);

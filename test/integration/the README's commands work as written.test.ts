@@ -1,0 +1,150 @@
+// Runs what the README tells people to type, as it stands there: only ports are put in, since 8080 may be taken. Commands
+// that need a container engine or a cluster are run by test/e2e; a new command without a runner here fails.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const README = readFileSync(`${ROOT}/README.md`, 'utf8');
+const BLOCKS = [...README.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
+const SECRET = 'a-secret-for-the-readme-of-32-bytes!';
+
+/** The block that begins with `start`. */
+function block(start: string): string {
+  const found = BLOCKS.find((candidate) => candidate.startsWith(start));
+  if (found === undefined) throw new Error(`the README has no block that begins with ${start}`);
+  return found;
+}
+
+const RUN_HERE = [
+  'npm ci && npm run demo',
+  'export WEBHOOK_ENDPOINT_SECRET_KEY',
+  'BODY=',
+  'curl -i http://127.0.0.1:8080/notify',
+  'printf %s "$BODY" | node_modules/.bin/node src/main.ts verify',
+  'node_modules/.bin/node src/main.ts check-config',
+  'npm ci && npm test', // is what runs this
+];
+const RUN_BY_E2E = ['docker run', 'kubectl create secret', 'helm install gw'];
+
+test('each block of commands is run by a test', () => {
+  const known = [...RUN_HERE, ...RUN_BY_E2E];
+  for (const text of BLOCKS)
+    expect(
+      known.some((start) => text.startsWith(start)),
+      text,
+    ).toBe(true);
+});
+
+interface Shell {
+  readonly output: () => string;
+  waitFor(text: RegExp): Promise<RegExpMatchArray>;
+  stop(): Promise<number | null>;
+}
+
+/** A shell in a process group of its own, which `stop` ends by SIGINT as Ctrl-C would. */
+function shell(script: string, env: Readonly<Record<string, string>> = {}): Shell {
+  const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
+  let text = '';
+  const watchers = new Set<() => void>();
+  const hear = (chunk: Buffer) => {
+    text += chunk.toString();
+    for (const watcher of watchers) watcher();
+  };
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  return {
+    output: () => text,
+    waitFor(pattern) {
+      return new Promise((resolve, reject) => {
+        const look = () => {
+          const match = text.match(pattern);
+          if (match === null) return;
+          watchers.delete(look);
+          resolve(match);
+        };
+        watchers.add(look);
+        look();
+        exited.then(() => reject(new Error(`ended before ${pattern}:\n${text}`)));
+      });
+    },
+    stop() {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGINT');
+      return exited;
+    },
+  };
+}
+
+async function output(
+  script: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ text: string; code: number | null }> {
+  const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env } });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const [code] = await once(child, 'close');
+  return { text, code: code as number | null };
+}
+
+test('npm run demo tells the story, and the curl commands that it prints work when pasted', async () => {
+  const demo = shell(block('npm ci && npm run demo').replace('npm ci && ', ''));
+  try {
+    const [, commands = ''] = await demo.waitFor(/Still up; .*\n\n([\s\S]*\/api\/status[^\n]*\n)/);
+    expect(demo.output()).toContain('Every step went as told.');
+    const { text } = await output(commands, {});
+    const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
+    expect(statuses).toEqual(['200', '401', '200', '401']);
+    expect(text).toContain('entrupy_proxy_requests_total{');
+    expect(text).toContain('"ready":true');
+  } finally {
+    await demo.stop();
+  }
+});
+
+describe('before an app of your own', () => {
+  let upstream: Upstream;
+  let proxy: Shell;
+  let port: string;
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    const script = block('export WEBHOOK_ENDPOINT_SECRET_KEY').replace('http://127.0.0.1:3000', upstream.url);
+    proxy = shell(script, { LISTEN_PORT: '0', ADMIN_PORT: '0' });
+    [, port = ''] = await proxy.waitFor(/"msg":"listening".*?"port":(\d+)/);
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await upstream?.close();
+  });
+
+  test('a request signed by hand, or by sign, gets 200, and verify says valid', async () => {
+    const [, secret = ''] = block('export WEBHOOK_ENDPOINT_SECRET_KEY').match(/KEY='([^']+)'/) ?? [];
+    const script = [
+      block('BODY='),
+      block('curl -i http://127.0.0.1:8080/notify'),
+      block('printf %s "$BODY" | node_modules/.bin/node src/main.ts verify'),
+    ].join('\necho\n');
+    const { text, code } = await output(script.replaceAll(':8080', `:${port}`), {
+      WEBHOOK_ENDPOINT_SECRET_KEY: secret,
+    });
+    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['200', '200']);
+    expect(text).toMatch(/^valid$/m);
+    expect(code).toBe(0);
+  });
+});
+
+test('check-config and explain take the example as it is', async () => {
+  const { text, code } = await output(`set -e\n${block('node_modules/.bin/node src/main.ts check-config')}`, {
+    WEBHOOK_ENDPOINT_SECRET_KEY: SECRET,
+  });
+  expect(code, text).toBe(0);
+  expect(text).toContain('a path parameter');
+});

@@ -1,0 +1,127 @@
+// Evaluates the admission policies that the chart renders, in place of an API server: the CEL expressions by a CEL library,
+// with the typed literals of Kubernetes (Object.spec...{}, JSONPatch{}) read as maps, and the JSON Patch applied.
+import { pathToFileURL } from 'node:url';
+import { type Manifest, only } from './helm.ts';
+import { TOOLS } from './tools.ts';
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+interface Evaluator {
+  evaluate(expression: string, context: object): unknown;
+}
+
+interface Policy {
+  readonly matchConstraints: { readonly objectSelector: { readonly matchLabels: Readonly<Record<string, string>> } };
+  readonly matchConditions?: readonly { readonly name: string; readonly expression: string }[];
+  readonly variables: readonly { readonly name: string; readonly expression: string }[];
+  readonly mutations?: readonly { readonly jsonPatch: { readonly expression: string } }[];
+  readonly validations?: readonly { readonly expression: string; readonly message: string }[];
+}
+
+export interface Admission {
+  /** The pod after the mutating policy, then what the validating policy says against it; empty where it is admitted. */
+  admit(pod: Manifest): { readonly pod: Manifest; readonly refusals: readonly string[] };
+  /** The validating policy alone: a pod that the mutating one did not reach. */
+  judge(pod: Manifest): readonly string[];
+}
+
+export async function admissionOf(manifests: readonly Manifest[]): Promise<Admission> {
+  const library = pathToFileURL(`${TOOLS}/node_modules/@marcbachmann/cel-js/lib/index.js`).href;
+  const { Environment } = (await import(/* @vite-ignore */ library)) as {
+    Environment: new (options: object) => Evaluator;
+  };
+  const cel = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
+  const [mutating, validating] = ['MutatingAdmissionPolicy', 'ValidatingAdmissionPolicy'].map((kind) => {
+    return only(manifests, kind).spec as unknown as Policy;
+  }) as [Policy, Policy];
+  const params = { data: only(manifests, 'ConfigMap').data };
+
+  const contextOf = (policy: Policy, pod: Manifest): object => {
+    const object = toCel(pod as unknown as Json);
+    const variables: Record<string, unknown> = {};
+    for (const { name, expression } of policy.variables) {
+      variables[name] = cel.evaluate(asMaps(expression), { object, params, variables });
+    }
+    return { object, params, variables };
+  };
+  const matches = ({ matchConstraints }: Policy, { metadata }: Manifest) =>
+    Object.entries(matchConstraints.objectSelector.matchLabels).every(([key, value]) => metadata.labels?.[key] === value);
+
+  const mutate = (pod: Manifest): Manifest => {
+    if (!matches(mutating, pod)) return pod;
+    const object = toCel(pod as unknown as Json);
+    const applies = (mutating.matchConditions ?? []).every(({ expression }) => cel.evaluate(expression, { object }));
+    if (!applies) return pod;
+    const context = contextOf(mutating, pod);
+    return (mutating.mutations ?? []).reduce((current, { jsonPatch }) => {
+      return applyPatch(current, fromCel(cel.evaluate(asMaps(jsonPatch.expression), context)) as unknown as Operation[]);
+    }, pod);
+  };
+  const judge = (pod: Manifest): readonly string[] => {
+    if (!matches(validating, pod)) return [];
+    const context = contextOf(validating, pod);
+    return (validating.validations ?? [])
+      .filter(({ expression }) => cel.evaluate(asMaps(expression), context) !== true)
+      .map(({ message }) => message);
+  };
+  return {
+    judge,
+    admit(pod) {
+      const mutated = mutate(pod);
+      return { pod: mutated, refusals: judge(mutated) };
+    },
+  };
+}
+
+/** `Object.spec{name: "a"}` becomes `dyn({"name": "a"})`; maps are left as they are. */
+function asMaps(expression: string): string {
+  const closers: string[] = [];
+  const tokens = expression.match(/"[^"]*"|'[^']*'|(?:JSONPatch|Object[\w.]*)\{|[A-Za-z_]\w*:|[{}]|[^"'{}A-Za-z_]+|[A-Za-z_]\w*/g);
+  const written = (tokens ?? []).map((token) => {
+    if (/^(?:JSONPatch|Object[\w.]*)\{$/.test(token)) {
+      closers.push('})');
+      return 'dyn({';
+    }
+    if (token === '{') closers.push('}');
+    if (token === '}') return closers.pop() ?? '}';
+    return /^\w+:$/.test(token) ? `"${token.slice(0, -1)}":` : token;
+  });
+  return written.join('').replaceAll(/(?<=[?:] )\[\]/g, 'dyn([])');
+}
+
+/** CEL's integers are BigInt here. */
+const toCel = (value: Json): unknown => {
+  if (typeof value === 'number') return BigInt(value);
+  if (Array.isArray(value)) return value.map(toCel);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, toCel(child)]));
+};
+
+const fromCel = (value: unknown): Json => {
+  if (typeof value === 'bigint') return Number(value);
+  if (Array.isArray(value)) return value.map(fromCel);
+  if (typeof value !== 'object' || value === null) return value as Json;
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return Object.fromEntries(entries.map(([key, child]) => [String(key), fromCel(child)]));
+};
+
+interface Operation {
+  readonly op: string;
+  readonly path: string;
+  readonly value: Json;
+}
+
+/** RFC 6902, the one operation that the policy uses. */
+function applyPatch(document: Manifest, operations: readonly Operation[]): Manifest {
+  const copy = structuredClone(document) as unknown as { [key: string]: Json };
+  for (const { op, path, value } of operations) {
+    if (op !== 'add') throw new Error(`the policy uses ${op}`);
+    const keys = path.slice(1).split('/');
+    const last = keys.pop() ?? '';
+    let parent: Json = copy;
+    for (const key of keys) parent = (parent as { [key: string]: Json })[key] ?? null;
+    if (Array.isArray(parent)) parent.splice(last === '-' ? parent.length : Number(last), 0, value);
+    else (parent as { [key: string]: Json })[last] = value;
+  }
+  return copy as unknown as Manifest;
+}

@@ -1,0 +1,59 @@
+// Holds manifests against the types of Kubernetes, as strictly as a server would: the models' own validation finds wrong
+// types and values, the TypeScript compiler finds fields that do not exist.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
+import type { Manifest } from './helm.ts';
+import { ROOT, run, TOOLS } from './tools.ts';
+
+export interface NamedManifest {
+  /** Where it came from, for messages. */
+  readonly from: string;
+  readonly manifest: Manifest;
+}
+
+/** The module that has this group's types. */
+function moduleOf(apiVersion: string): string {
+  if (apiVersion.startsWith('monitoring.coreos.com/')) return `@kubernetes-models/prometheus-operator/${apiVersion}`;
+  if (apiVersion.startsWith('gateway.networking.k8s.io/')) return `@kubernetes-models/gateway-api/${apiVersion}`;
+  return `kubernetes-models/${apiVersion}`;
+}
+
+/** Everything wrong, one line each; empty where all are sound. */
+export async function typeProblems(manifests: readonly NamedManifest[]): Promise<string[]> {
+  const wrongValues = await Promise.all(manifests.map(invalidValues));
+  return [...wrongValues.flat(), ...(await unknownFields(manifests))];
+}
+
+async function invalidValues({ from, manifest }: NamedManifest): Promise<string[]> {
+  const file = pathToFileURL(`${TOOLS}/node_modules/${moduleOf(manifest.apiVersion)}/${manifest.kind}.js`);
+  const models = (await import(/* @vite-ignore */ file.href)) as Readonly<
+    Record<string, new (data: object) => { validate(): void }>
+  >;
+  const Model = models[manifest.kind];
+  if (Model === undefined) return [`${from}: there is no kind ${manifest.apiVersion} ${manifest.kind}`];
+  try {
+    new Model(manifest).validate();
+    return [];
+  } catch (error) {
+    return [`${from} ${manifest.kind}: ${error instanceof Error ? error.message : String(error)}`];
+  }
+}
+
+/** An object literal is what TypeScript checks for excess properties, so the manifests are written as literals. */
+async function unknownFields(manifests: readonly NamedManifest[]): Promise<string[]> {
+  const directory = `${TOOLS}/type-check`;
+  await mkdir(directory, { recursive: true });
+  const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>
+    [
+      `import type { I${kind} as I${index} } from '${moduleOf(apiVersion)}/${kind}';`,
+      `export const m${index} = ${JSON.stringify(manifest, null, 1)} satisfies I${index}; // ${from}`,
+    ].join('\n'),
+  );
+  await writeFile(`${directory}/manifests.ts`, `${lines.join('\n')}\n`);
+  const options = { noEmit: true, strict: true, skipLibCheck: true, module: 'nodenext', target: 'es2024', types: [] };
+  const project = JSON.stringify({ compilerOptions: options, files: ['manifests.ts'] });
+  await writeFile(`${directory}/tsconfig.json`, project);
+  await writeFile(`${directory}/package.json`, '{"type":"module"}');
+  const { code, stdout, stderr } = await run(`${ROOT}node_modules/.bin/tsc`, ['-p', directory, '--pretty', 'false']);
+  return code === 0 ? [] : `${stdout}${stderr}`.split('\n').filter((line) => line.trim() !== '');
+}

@@ -1,0 +1,67 @@
+// Finds the programs that the e2e suites run: those in .cache/tools (scripts/ci-e2e-setup.sh brings them), else the machine's.
+// On CI a missing one is an error; elsewhere the suite is skipped and says so.
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export const TOOLS = `${ROOT}.cache/tools`;
+
+const ENV = {
+  ...process.env,
+  PATH: `${TOOLS}/bin:${process.env.PATH ?? ''}:/usr/sbin`,
+  PODMAN_IGNORE_CGROUPSV1_WARNING: '1',
+  ...(existsSync(`${TOOLS}/containers.conf`) && { CONTAINERS_CONF: `${TOOLS}/containers.conf` }),
+};
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly stdin?: string | Buffer;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds; two minutes unless given. */
+  readonly timeout?: number;
+}
+
+/** Runs a program to its end; never rejects over its exit code, which is -1 where it could not run or ran too long. */
+export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const { stdin = '', cwd = ROOT, env = {}, timeout = 120_000 } = options;
+  return new Promise((resolve) => {
+    const child = execFile(
+      program,
+      args,
+      { cwd, env: { ...ENV, ...env }, timeout, maxBuffer: 64 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+        resolve({ code, stdout, stderr: code === -1 ? `${stderr}${error?.message ?? ''}` : stderr });
+      },
+    );
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(stdin);
+  });
+}
+
+/** As `run`, but rejects with what was printed where the program fails. Gives standard output. */
+export async function mustRun(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args, options);
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} exited ${code}:\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/** True where all are there. Each is a program's name, or a path. */
+export function haveTools(...names: readonly string[]): boolean {
+  const missing = names.filter((name) => !isThere(name));
+  if (missing.length === 0) return true;
+  const text = `${missing.join(', ')} not found: run scripts/ci-e2e-setup.sh`;
+  if (process.env.CI === 'true') throw new Error(text);
+  console.warn(`skipped: ${text}`);
+  return false;
+}
+
+const isThere = (name: string) =>
+  name.includes('/') ? existsSync(name) : spawnSync(name, ['--help'], { env: ENV, stdio: 'ignore' }).error === undefined;
