@@ -51,7 +51,11 @@ export const REASONS = {
   overloaded: row('body', 503, 'The byte budget, the upstream slots or the waiting queue are used up.', {
     retryable: true,
   }),
-  body_timeout: row('body', 408, 'The body did not arrive within limits.bodyTimeout.'),
+  body_timeout: row(
+    'body',
+    408,
+    'The body did not arrive within limits.bodyTimeout, or, on a forward route, stopped for idleTimeout.',
+  ),
   signature_mismatch: row('verdict', 401, 'No live secret of the route signs this body so.', REPORTABLE),
   expired_secret: row('verdict', 401, 'Only a secret outside its validity signs this body so.', REPORTABLE),
   client_closed: row('end', 499, 'The client left before the answer.'),
@@ -97,7 +101,7 @@ export function possibleOutcomes(shape: OutcomeShape): readonly (readonly [Decis
   if (shape.action === 'reject') add('rejected', 'route_rejected');
   if (shape.action === 'forward') {
     add('forwarded', 'none', 'client_closed');
-    add('rejected', 'bad_request', 'method_not_allowed', 'overloaded');
+    add('rejected', 'bad_request', 'method_not_allowed', 'overloaded', 'body_timeout');
   }
   if (shape.action === 'verify') {
     const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];

@@ -64,7 +64,7 @@ export class RouteTable {
     this.#unmatched = unmatched;
   }
 
-  /** The treatment of a path. Cached: 0.1 µs where the examination takes 5 µs and grows with the number of routes. */
+  /** The treatment of a path. Cached: 0.1 µs where the examination takes 2 µs and grows with the number of routes. */
   claim(path: string, now: number): Route {
     if (now >= this.#modesChangeAt) {
       this.#cache.clear();
@@ -145,8 +145,7 @@ function isLonger(a: Entry, b: Entry): boolean {
 
 /** A plain target is what it says: a shorter route does not get it beside the longest that takes it. */
 function yields(entry: Entry, taker: Entry | undefined, target: Target): boolean {
-  if (taker === undefined || target.marks.length > 0 || !isLonger(taker, entry)) return false;
-  return taker.route.action === 'forward' || takesPlainly(entry.pattern, target.path, 'stem');
+  return taker !== undefined && target.marks.length === 0 && isLonger(taker, entry);
 }
 
 /** True where the route only reports at `now`. */

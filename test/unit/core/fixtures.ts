@@ -50,7 +50,7 @@ export function claimed(routes: readonly Route[], path: string, unmatched: Route
   return `${action} ${label}`;
 }
 
-/** An honest head, but for what a test changes. Lines without a value for `Host` keep the honest one. */
+/** An honest head, but for what a test changes. `lines` are all of its lines, `Host` among them. */
 export function head(
   changes: { method?: string; target?: string; version?: string; lines?: readonly string[] } = {},
 ): Head {

@@ -3,7 +3,14 @@ import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
 import { isReportable, REASON_NAMES } from '../../../src/core/decision.ts';
 import { Keyring, type Secret } from '../../../src/core/keyring.ts';
-import { isPermit, judge, permitForward, permitReported, type Verdict } from '../../../src/core/permit.ts';
+import {
+  isPermit,
+  judge,
+  permitForward,
+  permitReported,
+  permitUpgrade,
+  type Verdict,
+} from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { sign } from '../../support/signer.ts';
 import { forward, NOW, reject, report, secret, verify } from './fixtures.ts';
@@ -116,6 +123,24 @@ test('a forward route permits without a signature, no other does', () => {
     body: null,
   });
   for (const route of [verify('/x'), report('/x'), reject('/x')]) expect(permitForward(route)).toBeNull();
+});
+
+test('a tunnel is permitted on a forward route that lists it, and nowhere else', () => {
+  const upgrade = ['websocket'] as const;
+  expect(permitUpgrade(forward('/x', { upgrade }))).toMatchObject({
+    decision: 'forwarded',
+    tunnel: true,
+    secret: null,
+  });
+  for (const route of [
+    forward('/x'),
+    verify('/x', { upgrade }),
+    report('/x', { upgrade }),
+    { ...reject('/x'), upgrade },
+  ]) {
+    expect(permitUpgrade(route)).toBeNull();
+  }
+  expect(permitForward(forward('/x', { upgrade }))?.tunnel).toBe(false);
 });
 
 test('what only looks like a permit is none', () => {

@@ -22,6 +22,19 @@ describe('by its plain spelling', () => {
     expect(claimed([verify('/a/*'), forward('/a/b')], '/a/b')).toBe('forward /a/b');
   });
 
+  test('a longer path is not held to what a shorter exact one asks, unless the target bears a mark', () => {
+    const routes = [
+      verify('/hooks', { secrets: ['a'] }),
+      verify('/hooks/entrupy', { secrets: ['b'] }),
+      reject('/admin'),
+      verify('/admin/hook'),
+    ];
+    expect(table(routes).claim('/hooks/entrupy', NOW).secrets).toEqual(['b']);
+    expect(table(routes).claim('/hooks//entrupy', NOW).secrets).toEqual([]);
+    expect(claimed(routes, '/admin/hook')).toBe('verify /admin/hook');
+    expect(claimed(routes, '/admin//hook')).toBe('reject /admin');
+  });
+
   test('a tie is for the stricter one', () => {
     for (const other of [forward('/a/'), verify('/a/', { maxBody: 1 })]) {
       expect(claimed([reject('/a/*'), other], '/a/')).toBe('reject /a/*');
