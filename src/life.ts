@@ -12,17 +12,30 @@ export interface Readiness {
   readonly causes: readonly string[];
 }
 
+type Parts = {
+  readonly server: Pick<Lineup['server'], 'inFlight' | 'startClosing' | 'stopClosing' | 'stopAccepting' | 'cutAll'>;
+  readonly upstream: Pick<Lineup['upstream'], 'accepts'>;
+  readonly log: Pick<Lineup['log'], 'info' | 'warn'>;
+};
+
+interface Drain {
+  /** Milliseconds on the monotonic clock. */
+  readonly since: number;
+  readonly end: NodeJS.Timeout;
+}
+
 export class Life {
-  readonly #lineup: Lineup;
+  readonly #parts: Parts;
   readonly #ruleset: () => Ruleset;
   readonly #now: () => number;
   #listening = false;
   #stopping = false;
-  #drainingSince: number | null = null;
-  #everHadSecrets = false;
+  #wasReady = false;
+  #drain: Drain | null = null;
 
-  constructor(lineup: Lineup, ruleset: () => Ruleset, now: () => number) {
-    this.#lineup = lineup;
+  /** `now` gives epoch milliseconds. */
+  constructor(parts: Parts, ruleset: () => Ruleset, now: () => number) {
+    this.#parts = parts;
     this.#ruleset = ruleset;
     this.#now = now;
   }
@@ -32,7 +45,7 @@ export class Life {
   }
 
   get draining(): boolean {
-    return this.#stopping || (this.#drainingSince !== null && performance.now() - this.#drainingSince < DRAIN_MS);
+    return this.#stopping || this.#drain !== null;
   }
 
   listening(): void {
@@ -44,33 +57,39 @@ export class Life {
    * runs out is a 503, a metric and an alert, but taking the pod out would take out every pod at once.
    */
   async readiness(): Promise<Readiness> {
-    const missing = routesWithoutSecret(this.#ruleset(), this.#now());
-    if (missing.length === 0) this.#everHadSecrets = true;
-    const causes = this.#everHadSecrets ? [] : [...missing];
+    const { loaded } = this.#ruleset();
+    const causes = this.#wasReady ? [] : [...routesWithoutSecret(this.#ruleset(), this.#now())];
     if (!this.#listening) causes.push('not listening yet');
     if (this.draining) causes.push('draining');
-    const { readyNeedsUpstream } = this.#ruleset().loaded.config.admin;
-    if (readyNeedsUpstream && !(await this.#lineup.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
+    if (loaded.config.admin.readyNeedsUpstream && !(await this.#parts.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
       causes.push('the upstream takes no connection');
     }
+    if (causes.length === 0) this.#wasReady = true;
     return { ready: causes.length === 0, causes };
   }
 
   /** Not ready from now on, every response closes its connection, and everything is still served. */
   drain(): void {
-    this.#drainingSince = performance.now();
-    this.#lineup.server.startClosing();
-    setTimeout(() => {
-      if (!this.draining) this.#lineup.server.stopClosing();
-    }, DRAIN_MS + 1).unref();
-    this.#lineup.log.info('draining');
+    if (this.#stopping) return;
+    const since = this.#drain?.since ?? performance.now();
+    if (this.#drain !== null) clearTimeout(this.#drain.end);
+    this.#drain = { since, end: setTimeout(() => this.#endDrain(), DRAIN_MS).unref() };
+    this.#parts.server.startClosing();
+    this.#parts.log.info('draining');
+  }
+
+  #endDrain(): void {
+    this.#drain = null;
+    if (this.#stopping) return;
+    this.#parts.server.stopClosing();
+    this.#parts.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
   }
 
   /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Gives how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { server, log } = this.#lineup;
+    const { server, log } = this.#parts;
     const { shutdown } = this.#ruleset().loaded.config;
-    const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
+    const drained = this.#drain === null ? 0 : performance.now() - this.#drain.since;
     this.#stopping = true;
     server.startClosing();
     log.info('stopping', { in_flight: server.inFlight });

@@ -2,6 +2,7 @@
 // They ask for the policy of the moment; none of them keeps one.
 import type { Config } from './config/config.ts';
 import { ByteBudget } from './http/budget.ts';
+import { type Address, Exposure } from './http/exposure.ts';
 import { Lingering } from './http/linger.ts';
 import { type ServerOptions, TrafficServer } from './http/server.ts';
 import { Upstream, type UpstreamOptions } from './http/upstream.ts';
@@ -23,19 +24,22 @@ export interface Lineup {
   readonly refusals: Refusals;
   readonly upstream: Upstream;
   readonly server: TrafficServer;
+  readonly exposure: Exposure;
   /** A new ruleset is in force. */
   adopt(next: Ruleset, before: Ruleset): void;
 }
 
 export interface LineupOptions {
   readonly ruleset: () => Ruleset;
+  /** The pod's own address, for `checkExposure`. */
+  readonly podIp: string | undefined;
   /** Takes one log line. */
   readonly write: (line: string) => void;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
 
-export function createLineup({ ruleset, write, now }: LineupOptions): Lineup {
+export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lineup {
   const first = ruleset();
   const { config } = first.loaded;
   const log = createLog({ level: config.log.level, write, now });
@@ -76,6 +80,12 @@ export function createLineup({ ruleset, write, now }: LineupOptions): Lineup {
     now,
     onInformation: (route) => metrics.recordInformational(route),
   });
+  const exposureAt = podAddress(podIp, upstream, config);
+  const exposure = new Exposure(exposureAt, (exposed) => {
+    metrics.setUpstreamExposed(exposed);
+    if (exposed) log.warn('the upstream also answers past the proxy', { ...exposureAt });
+    else log.info('the upstream does not answer past the proxy any more', { ...exposureAt });
+  });
   return {
     log,
     metrics,
@@ -84,12 +94,14 @@ export function createLineup({ ruleset, write, now }: LineupOptions): Lineup {
     refusals,
     upstream,
     server,
+    exposure,
     adopt(next, before) {
       metrics.replan(seriesPlan(next, now));
       budget.setLimit(budgetOf(next.loaded.config));
       log.setLevel(next.loaded.config.log.level);
       requests.setMode(next.loaded.config.log.requests);
       server.adopt(serverOptions(next));
+      exposure.watch(next.loaded.config.upstream.checkExposure);
       if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
     },
   };
@@ -105,6 +117,13 @@ function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOption
     connectionAge: limits.connectionAge,
     tls: listenTls,
   };
+}
+
+/** Where clients could reach the upstream past the proxy; null where that can't be known, or is the proxy itself. */
+function podAddress(podIp: string | undefined, upstream: Upstream, { listen }: Config): Address | null {
+  const target = upstream.target();
+  if (podIp === undefined || podIp === '' || 'path' in target || target.port === listen.port) return null;
+  return { host: podIp, port: target.port };
 }
 
 /** Response heads of the upstream may be this long, in bytes; a longer one is a failure of the protocol. */

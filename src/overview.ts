@@ -34,7 +34,7 @@ export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
       secrets: idsOf(ruleset, route),
       reportActive: () => reports(route, now()),
     })),
-    secrets: ruleset.materials.filter(isSecret).map(({ id, key, notBefore, notAfter }) => ({
+    secrets: named(ruleset.materials).map(({ id, key, notBefore, notAfter }) => ({
       id,
       notAfter,
       live: () => key !== null && stateOf({ notBefore, notAfter }, now()) === 'live',
@@ -45,9 +45,13 @@ export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
   };
 }
 
-/** A directory that can't be used is reported among the secrets, but is none. */
-function isSecret(material: SecretMaterial): boolean {
-  return !material.id.includes(' ');
+/** One for each id, the usable one where two claim it. A directory that can't be used is reported among them, but is none. */
+function named(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
+  const byId = new Map<string, SecretMaterial>();
+  for (const material of materials) {
+    if (!material.id.includes(' ') && (byId.get(material.id)?.key ?? null) === null) byId.set(material.id, material);
+  }
+  return [...byId.values()];
 }
 
 export function routeStatuses(ruleset: Ruleset, at: number): readonly RouteStatus[] {

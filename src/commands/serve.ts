@@ -1,8 +1,6 @@
 // `serve`: the proxy as a process. Signals in, exit codes out (spec §2): 0 a stop that was asked for, 1 it broke or a port
 // is taken, 2 bad config, 130 or 143 on a second signal.
-import { type App, startApp } from '../app.ts';
-import { ConfigError, formatProblem } from '../config/load.ts';
-import { RulesetError } from '../ruleset.ts';
+import type { App } from '../app.ts';
 import type { Io } from './io.ts';
 import { runCommand } from './usage.ts';
 
@@ -14,10 +12,16 @@ Runs the proxy. The configuration is FILE, else $ENTRUPY_PROXY_CONFIG, else
   --config FILE   the configuration, YAML
   --help          this text
 
+Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
+the delay, a second one of them ends it at once, SIGHUP reloads.
+
 Exit codes: 0 a stop that was asked for, 1 it broke or a port is taken, 2 bad
 configuration, 130 or 143 on a second signal.`;
 
 const SHAPE = { name: 'serve', help, options: { config: 'text' }, positionals: [] } as const;
+
+/** What may hold up the end of a process that has stopped: a reader of our log that does not read, for one. */
+const LAST_MS = 1000;
 
 /** Resolves when the proxy has stopped. */
 export function run(argv: readonly string[], io: Io): Promise<number> {
@@ -25,20 +29,10 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
     try {
       return await serve(values.config ?? null, io);
     } catch (error) {
-      if (error instanceof ConfigError) {
-        for (const problem of error.problems) io.stderr(`${formatProblem(problem)}\n`);
-        return 2;
-      }
-      if (error instanceof RulesetError) {
-        io.stderr(`${error.message}\n`);
-        return 2;
-      }
-      const trouble = error as NodeJS.ErrnoException & { address?: string; port?: number };
-      if (trouble.syscall !== 'listen') throw error;
-      io.stderr(
-        `cannot listen on ${trouble.address ?? ''} port ${trouble.port ?? '?'}: ${trouble.code ?? trouble.message}\n`,
-      );
-      return 1;
+      const failure = await startFailure(error);
+      if (failure === null) throw error;
+      io.stderr(`${failure.text}\n`);
+      return failure.code;
     }
   });
 }
@@ -47,27 +41,45 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   const stopped = Promise.withResolvers<number>();
   let app: App | null = null;
   let asked: NodeJS.Signals | null = null;
-  const stop = (running: App, signal: NodeJS.Signals) => {
-    running.stop({ delay: signal === 'SIGINT' ? 'skip' : 'keep' }).then(() => stopped.resolve(0), stopped.reject);
+  const stop = (running: App, delay: 'keep' | 'skip') => {
+    running.stop({ delay }).then(() => stopped.resolve(0), stopped.reject);
   };
   const onSignal = (signal: NodeJS.Signals) => {
     // A second signal means now: nothing is flushed or waited for.
     if (asked !== null) process.exit(signal === 'SIGINT' ? 130 : 143);
     asked = signal;
-    if (app !== null) stop(app, signal);
+    if (app !== null) stop(app, signal === 'SIGINT' ? 'skip' : 'keep');
   };
   const onReload = () => void app?.reload();
-  // Before the start: as PID 1 a process without a handler ignores SIGTERM and is killed at the end of the grace period.
+  // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM and is killed at the end of the
+  // grace period.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', onReload);
   try {
+    const { startApp } = await import('../app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout, now: Date.now });
-    if (asked !== null) stop(app, asked);
-    return await stopped.promise;
+    if (asked !== null) stop(app, 'skip'); // nobody knows of it yet, so nobody has to notice
+    const code = await stopped.promise;
+    setTimeout(() => process.exit(code), LAST_MS).unref();
+    return code;
   } finally {
     process.off('SIGTERM', onSignal);
     process.off('SIGINT', onSignal);
     process.off('SIGHUP', onReload);
   }
+}
+
+/** What the user is told, and the exit code; null for what is nobody's fault but ours. */
+async function startFailure(error: unknown): Promise<{ readonly text: string; readonly code: number } | null> {
+  const { ConfigError, formatProblem } = await import('../config/load.ts');
+  if (error instanceof ConfigError) return { text: error.problems.map(formatProblem).join('\n'), code: 2 };
+  const { RulesetError } = await import('../ruleset.ts');
+  if (error instanceof RulesetError) return { text: error.message, code: 2 };
+  const { syscall, address, port, code, message } = error as NodeJS.ErrnoException & {
+    readonly address?: string;
+    readonly port?: number;
+  };
+  if (syscall !== 'listen') return null;
+  return { text: `cannot listen on ${address ?? ''} port ${port ?? '?'}: ${code ?? message}`, code: 1 };
 }

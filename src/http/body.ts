@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { SMALL_BODY } from './budget.ts';
+import { Pace } from './pace.ts';
 
 /** Why a body did not come whole. */
 export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
@@ -24,7 +25,6 @@ export interface BodyOptions {
 type Done = (result: BodyResult) => void;
 
 const EMPTY = Buffer.alloc(0);
-const RATE_WINDOW_MS = 1000;
 
 export class BodyReader implements UnfinishedBody {
   readonly #request: IncomingMessage;
@@ -38,16 +38,14 @@ export class BodyReader implements UnfinishedBody {
   /** What was taken from the budget, split by the size class that it was taken for. */
   #heldSmall = 0;
   #heldLarge = 0;
-  #windowStart: number;
-  #windowBytes = 0;
-  #lastRate = 0;
+  readonly #pace: Pace;
 
   constructor(request: IncomingMessage, budget: ByteBudget, options: BodyOptions, done: Done) {
     this.#request = request;
     this.#budget = budget;
     this.#options = options;
     this.#done = done;
-    this.#windowStart = options.now();
+    this.#pace = new Pace(options.now());
   }
 
   /** Bytes of the body that have come. */
@@ -95,15 +93,13 @@ export class BodyReader implements UnfinishedBody {
   }
 
   recentRate(now: number): number {
-    const elapsed = now - this.#windowStart;
-    if (elapsed < RATE_WINDOW_MS / 4) return Math.max(this.#lastRate, this.#windowBytes / (RATE_WINDOW_MS / 4));
-    return this.#windowBytes / elapsed;
+    return this.#pace.rate(now);
   }
 
   readonly #onData = (chunk: Buffer): void => {
     const total = this.#length + chunk.length;
     const now = this.#options.now();
-    this.#count(chunk.length, now);
+    this.#pace.count(chunk.length, now);
     if (total > this.#options.maxBody) this.fail('body_too_large');
     // Chunks far smaller than any network sends cost a microsecond each: nobody honest sends a body so.
     else if (++this.#chunks > 1024 + total / 16) this.fail('bad_request');
@@ -166,15 +162,5 @@ export class BodyReader implements UnfinishedBody {
     this.#budget.release(large, SMALL_BODY + 1);
     this.#heldSmall -= small;
     this.#heldLarge -= large;
-  }
-
-  #count(bytes: number, now: number): void {
-    const elapsed = now - this.#windowStart;
-    if (elapsed >= RATE_WINDOW_MS) {
-      this.#lastRate = this.#windowBytes / elapsed;
-      this.#windowStart = now;
-      this.#windowBytes = 0;
-    }
-    this.#windowBytes += bytes;
   }
 }

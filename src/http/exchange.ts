@@ -7,6 +7,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { BodyReader } from './body.ts';
 import type { Connection } from './connection.ts';
+import type { Upload } from './upload.ts';
 
 /** Who wants to know when the client has left or the response is through. */
 export type OnClose = (clientLeft: boolean) => void;
@@ -23,7 +24,10 @@ export class Exchange implements RequestRecord {
   awaitsContinue: boolean;
   /** What came after an upgrade's head; null for a request that is none. */
   early: Buffer | null = null;
+  /** The body as it is read, on a verified route. */
   body: BodyReader | null = null;
+  /** The body as it streams, on a forward route. */
+  upload: Upload | null = null;
 
   route = UNMATCHED;
   status = 0;

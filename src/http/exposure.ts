@@ -4,19 +4,58 @@ import { connect } from 'node:net';
 const EVERY_MS = 60_000;
 const PATIENCE_MS = 1000;
 
-export interface Exposure {
-  stop(): void;
+export interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
-/** `tell` hears each finding. An address that does not answer within a second is not exposed. */
-export function watchExposure(at: { host: string; port: number }, tell: (exposed: boolean) => void): Exposure {
-  const look = async () => tell(await answers(at));
-  void look();
-  const timer = setInterval(look, EVERY_MS).unref();
-  return { stop: () => clearInterval(timer) };
+export class Exposure {
+  readonly #at: Address | null;
+  readonly #tell: (exposed: boolean) => void;
+  #timer: NodeJS.Timeout | null = null;
+  #exposed = false;
+
+  /** `tell` hears of each change. Without an address nothing is ever looked at. */
+  constructor(at: Address | null, tell: (exposed: boolean) => void) {
+    this.#at = at;
+    this.#tell = tell;
+  }
+
+  get exposed(): boolean {
+    return this.#exposed;
+  }
+
+  /** To be called at start and after each reload. */
+  watch(wanted: boolean): void {
+    if (wanted === (this.#timer !== null) || this.#at === null) return;
+    if (!wanted) {
+      this.stop();
+      this.#found(false);
+      return;
+    }
+    const at = this.#at;
+    const look = async () => {
+      const open = await answers(at);
+      if (this.#timer !== null) this.#found(open);
+    };
+    this.#timer = setInterval(look, EVERY_MS).unref();
+    void look();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #found(exposed: boolean): void {
+    if (exposed === this.#exposed) return;
+    this.#exposed = exposed;
+    this.#tell(exposed);
+  }
 }
 
-function answers({ host, port }: { host: string; port: number }): Promise<boolean> {
+/** An address that does not answer within a second is not exposed. */
+function answers({ host, port }: Address): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
     const end = (open: boolean) => {

@@ -68,8 +68,10 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     }
     this.#upload = new Upload(this.#exchange, { idleTimeout, onFailure: (failure) => this.#refuse(failure) });
     this.#exchange.upload = this.#upload;
-    if (this.#upstream.slots.scarce) this.#waitForBody(this.#upload);
-    else this.#claim();
+    if (!this.#upstream.slots.scarce) return this.#claim();
+    // While slots are scarce a body must be here, or well on its way, before it gets one.
+    this.#invite();
+    this.#upload.whenReady(this.#upstream.options.retryConnectFor / 2, () => this.#claim());
   }
 
   // --- a slot
@@ -98,9 +100,9 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     else this.#refuse('overloaded');
   }
 
-  dawdles(patience: number, now: number): boolean {
-    if (this.#pausedAt !== null) return now - this.#pausedAt >= patience;
-    return now - this.#grantedAt >= patience && this.#upload?.waitsFor(SLOW_RATE, now) === true;
+  dawdles(now: number): number {
+    if (this.#pausedAt !== null) return now - this.#pausedAt;
+    return this.#upload?.waitsFor(SLOW_RATE, now) === true ? now - this.#grantedAt : 0;
   }
 
   evict(): void {
@@ -115,19 +117,6 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   #wait(): void {
     const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
     if (!this.#upstream.slots.wait(this, Math.max(timeLeft, 0))) this.#refuse('overloaded');
-  }
-
-  /** While slots are scarce a body must be here, or well on its way, before it gets one. */
-  #waitForBody(upload: Upload): void {
-    this.#invite();
-    // Some protocols answer before the body is whole, so the wait has an end.
-    const timer = setTimeout(claim, this.#upstream.options.retryConnectFor / 2, this);
-    upload.whenReady(() => claim(this));
-    function claim(forward: Forward): void {
-      clearTimeout(timer);
-      upload.stopWaiting();
-      if (!forward.#ended) forward.#claim();
-    }
   }
 
   /** `Expect: 100-continue`: the client waits to be told. */
@@ -175,6 +164,8 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(controller: Controller): void {
+    this.#dispatched = false;
+    if (this.#upstream.breaking) return this.#failAfterSent('reset');
     const { response } = this.#exchange;
     const unread = this.#isUnread();
     this.#end();
@@ -186,7 +177,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Controller | null, error: Error): void {
     this.#dispatched = false;
-    if (this.#ended) this.#upstream.slots.leave(this);
+    if (this.#ended) this.#release();
     else if (this.#controller !== null) this.#failAfterSent(failureOf(error));
     else if (isWorthRetrying(error)) this.#retryConnect(error);
     else this.#failBeforeSent(error);
@@ -212,9 +203,12 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     this.#answer(cause === 'timeout' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
   }
 
+  /** The client's fault, or want of room. A response that has begun is cut, and the decision stays what it was. */
   #refuse(reason: Reason): void {
-    this.#exchange.decision = 'rejected';
-    this.#exchange.reason = reason;
+    if (!this.#exchange.response.headersSent) {
+      this.#exchange.decision = 'rejected';
+      this.#exchange.reason = reason;
+    }
     this.#answer(refusal(reason, null));
   }
 
@@ -227,11 +221,15 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   #end(): void {
     this.#ended = true;
     this.#exchange.onClose(null);
-    this.#exchange.body?.release();
     this.#upload?.stop();
-    this.#controller?.abort(new Error('over'));
-    // Not begun yet, undici can't take it back: onRequestStart aborts it, and onResponseError gives the slot back.
-    if (!this.#dispatched || this.#controller !== null) this.#upstream.slots.leave(this);
+    if (!this.#dispatched) this.#release();
+    // Not begun yet, undici can't take it back: onRequestStart aborts it. Either way onResponseError follows.
+    else this.#controller?.abort(new Error('the client left'));
+  }
+
+  #release(): void {
+    this.#exchange.body?.release();
+    this.#upstream.slots.leave(this);
   }
 
   readonly #onDrain = (): void => {

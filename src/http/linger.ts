@@ -33,6 +33,12 @@ export class Lingering {
     this.#add(exchange, true);
   }
 
+  /** The client has sent all that it had. */
+  finish(exchange: Exchange | null): void {
+    const rest = exchange === null ? undefined : this.#rests.get(exchange);
+    if (rest !== undefined) this.#cut(rest);
+  }
+
   #add(exchange: Exchange, held: boolean): void {
     const { request, response } = exchange;
     if (this.#rests.size >= MOST) {

@@ -16,6 +16,9 @@ export interface ListenerOptions {
 /** Header lines at most; more are refused with 431. */
 const MAX_HEADERS = 100;
 
+/** Above the limit, room for newcomers while the connections whose place they take are closing (connections.ts). */
+const SPARE = 64;
+
 /** How often node looks for heads that take too long, in milliseconds. */
 const CHECK_EVERY_MS = 500;
 
@@ -42,7 +45,7 @@ export function createListener(options: ListenerOptions, mayUpgrade: (request: I
           .getBuiltinModule('node:https')
           .createServer({ ...http, ...tlsOptions(options.tls), handshakeTimeout: options.headersTimeout });
   server.maxHeadersCount = MAX_HEADERS;
-  server.maxConnections = options.connections;
+  server.maxConnections = options.connections + SPARE;
   return server;
 }
 
@@ -56,12 +59,15 @@ export function onConnection(server: Server, listener: (socket: Socket) => void)
   server.on('setSecureContext' in server ? 'secureConnection' : 'connection', listener);
 }
 
-/** After a reload. New TLS contents hold for handshakes from now on; `maxHeader` needs a restart. */
+/** After a reload. New TLS contents hold for handshakes from now on; `maxHeader`, and TLS or none, need a restart. */
 export function adoptOptions(server: Server, options: ListenerOptions): void {
   server.headersTimeout = options.headersTimeout;
   server.keepAliveTimeout = options.keepAlive;
-  server.maxConnections = options.connections;
+  server.maxConnections = options.connections + SPARE;
   if (options.tls !== null && 'setSecureContext' in server) {
-    (server as Server & { setSecureContext(options: object): void }).setSecureContext(tlsOptions(options.tls));
+    const secure = server as Server & { setSecureContext(options: object): void; requestCert: boolean };
+    // A CA that came or went with the reload: setSecureContext alone would go on asking, or not asking, for certificates.
+    secure.requestCert = options.tls.ca !== undefined;
+    secure.setSecureContext(tlsOptions(options.tls));
   }
 }

@@ -1,11 +1,15 @@
 // How fast bytes came of late. Who drips pays first when room runs out, so an early burst must not count for ever.
 
 const WINDOW_MS = 1000;
+/** Shorter times than these say nothing: of a body that has just begun, and of a window that has. */
+const FIRST_MS = 10;
+const LATER_MS = 250;
 
 export class Pace {
   #windowStart: number;
   #windowBytes = 0;
-  #lastRate = 0;
+  /** Null within the first window: a newcomer must not look slow for being new. */
+  #lastRate: number | null = null;
 
   /** `now` here and below: milliseconds on the monotonic clock. */
   constructor(now: number) {
@@ -20,8 +24,8 @@ export class Pace {
   /** Bytes a millisecond over the last second or so; 0 where none came in that time. */
   rate(now: number): number {
     const elapsed = now - this.#windowStart;
-    if (elapsed < WINDOW_MS / 4) return Math.max(this.#lastRate, this.#windowBytes / (WINDOW_MS / 4));
-    return this.#windowBytes / elapsed;
+    if (this.#lastRate === null) return this.#windowBytes / Math.max(elapsed, FIRST_MS);
+    return elapsed < LATER_MS ? Math.max(this.#lastRate, this.#windowBytes / LATER_MS) : this.#windowBytes / elapsed;
   }
 
   #turn(now: number): void {

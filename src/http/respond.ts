@@ -1,5 +1,4 @@
 // Answers that are ours: constant JSON, whole even for a client that is still writing (staged close, RFC 9112 9.6).
-import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason, refusalBody } from '../core/decision.ts';
 import { declaredLength, hasBody } from '../core/head.ts';
@@ -50,7 +49,9 @@ export function answer(exchange: Exchange, given: Answer, lingering: Lingering):
   const declared = declaredLength(head);
   // After a head that servers read differently nobody knows where the next request begins.
   const closes =
-    given.status === 400 || given.status === 408 || (unread && (declared === null || declared > DRAINED_BYTES));
+    given.status === 400 ||
+    given.status === 408 ||
+    (unread && (declared === null || declared > DRAINED_BYTES || !response.shouldKeepAlive));
   settlePersistence(exchange, closes ? 'close' : 'persist');
   response.sendDate = false;
   const headers = ['Content-Type', 'application/json', 'Content-Length', String(given.body.length)];
@@ -81,12 +82,16 @@ export function answerRaw(socket: Socket, reason: Reason): void {
     413: 'Content Too Large',
     431: 'Request Header Fields Too Large',
   }[status];
-  socket.end(
+  socket.write(
     `HTTP/1.1 ${status} ${name ?? 'Bad Request'}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
 
 /** Cuts a response that has begun and can't be whole: never ended as if it were. */
-export function cut(response: ServerResponse): void {
-  response.destroy();
+export function cut({ response, request, head }: Exchange): void {
+  const { socket } = request;
+  // For HTTP/1.0 the end of the connection may be the end of the body: only a reset tells the difference. Over TLS the
+  // missing close_notify does.
+  if (head.version === '1.0' && !('encrypted' in socket)) socket.resetAndDestroy();
+  else response.destroy();
 }

@@ -1,17 +1,18 @@
 // The traffic port: node:http, hardened, and what it keeps of each connection and request in flight.
 // It decides nothing: a request goes to the pipeline, bytes that never became one get their constant answer.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
 import { type Head, readHead } from '../core/head.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { ByteBudget } from './budget.ts';
-import { type Connection, connectionOf, openConnection } from './connection.ts';
+import { type Connection, connectionOf, endInBounds, openConnection } from './connection.ts';
+import { Connections } from './connections.ts';
 import { Exchange } from './exchange.ts';
 import type { Lingering } from './linger.ts';
 import { listenOn } from './listen.ts';
 import { adoptOptions, createListener, type ListenerOptions, onConnection } from './listener.ts';
-import { answer, answerRaw, refusal } from './respond.ts';
+import { answerRaw } from './respond.ts';
 import { responseOn } from './upgraded.ts';
 
 export interface ServerOptions extends ListenerOptions {
@@ -29,6 +30,8 @@ export interface ServerHooks {
 }
 
 const TICK_MS = 500;
+/** How long bytes that are on their way when the listener closes may take to arrive. */
+const LAST_BYTES_MS = 100;
 
 export class TrafficServer {
   #options: ServerOptions;
@@ -36,7 +39,9 @@ export class TrafficServer {
   readonly #budget: ByteBudget;
   readonly #lingering: Lingering;
   readonly #server: Server;
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Connections();
+  /** With TLS, beneath them: also those whose handshake is not done, or never will be. */
+  readonly #beneath = new Set<Socket>();
   #inFlight = 0;
   #closing = false;
   #tick: NodeJS.Timeout | null = null;
@@ -49,6 +54,7 @@ export class TrafficServer {
     this.#lingering = parts.lingering;
     this.#server = createListener(options, (request) => this.#mayUpgrade(request));
     onConnection(this.#server, (socket) => this.#onConnection(socket));
+    if (options.tls !== null) this.#server.on('connection', (socket) => this.#keep(socket));
     this.#server.on('request', (request, response) => this.#onRequest(request, response, false));
     this.#server.on('checkContinue', (request, response) => this.#onRequest(request, response, true));
     this.#server.on('checkExpectation', (request, response) => this.#onRequest(request, response, true));
@@ -96,7 +102,9 @@ export class TrafficServer {
   /** Stops accepting; resolves when nothing is in flight. Requests under way go on. */
   async stopAccepting(): Promise<void> {
     this.startClosing();
-    this.#server.close();
+    // http's own close() would also end connections that were accepted and whose first bytes nobody has read yet.
+    NetServer.prototype.close.call(this.#server);
+    await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
     this.#server.closeIdleConnections();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     this.#server.closeIdleConnections();
@@ -106,16 +114,22 @@ export class TrafficServer {
   cutAll(): number {
     const cut = this.#inFlight;
     this.#server.closeAllConnections();
-    for (const connection of this.#connections) connection.socket.destroy();
+    this.#connections.destroyAll();
+    for (const socket of this.#beneath) socket.destroy();
     if (this.#tick !== null) clearInterval(this.#tick);
     return cut;
   }
 
+  #keep(socket: Socket): void {
+    this.#beneath.add(socket);
+    socket.once('close', () => this.#beneath.delete(socket));
+  }
+
   #onConnection(socket: Socket): void {
     const connection = openConnection(socket, this.#mustClose);
-    this.#connections.add(connection);
+    this.#connections.add(connection, this.#options);
     socket.once('close', () => {
-      this.#connections.delete(connection);
+      this.#connections.remove(connection);
       // Pipelined requests behind the one being answered get no event of their own.
       for (const exchange of connection.active) this.#onEnd(exchange);
     });
@@ -141,6 +155,11 @@ export class TrafficServer {
     const exchange = new Exchange({ request, response, head: headOf(request) }, connection);
     exchange.awaitsContinue = how.expects === true;
     exchange.early = how.early ?? null;
+    // An upgrade that is none: node drops what it read behind it, so the sender must learn that this was not taken.
+    if (exchange.head.upgrade !== null) {
+      connection.closing = true;
+      response.shouldKeepAlive = false;
+    }
     connection.latest = exchange;
     connection.active.add(exchange);
     this.#inFlight++;
@@ -160,7 +179,10 @@ export class TrafficServer {
     }
     exchange.durationMs = performance.now() - exchange.startedAt;
     this.#hooks.onEnd(exchange);
-    if (connection.broken && connection.active.size === 0) connection.socket.destroy();
+    if (connection.active.size === 0) {
+      connection.idleSince = performance.now();
+      if (connection.broken && connection.closeAt === Number.POSITIVE_INFINITY) endInBounds(connection);
+    }
     if (--this.#inFlight > 0) return;
     this.#idle?.();
     this.#idle = null;
@@ -169,38 +191,30 @@ export class TrafficServer {
   /** The parser gave up: on a head, on a body under way, or on what follows a whole request. */
   #onClientError(error: Error, socket: Socket): void {
     const connection = connectionOf(socket);
-    if (!this.#connections.has(connection)) {
-      socket.destroy(); // a TLS handshake that failed: never a request
-      return;
-    }
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (connection.broken || code === 'ECONNRESET' || code === 'EPIPE' || socket.destroyed) {
+    // A TLS handshake that failed was never a request.
+    if (!this.#connections.has(connection) || code === 'ECONNRESET' || code === 'EPIPE' || socket.destroyed) {
       socket.destroy();
       return;
     }
+    // Once broken, each read that follows is an error too: so its bytes are dropped, until the connection's end.
+    if (!connection.broken) this.#break(connection, reasonOf(code));
+    // Who has sent all that there is loses no answer to a reset.
+    if (socket.readableEnded) this.#lingering.finish(connection.latest);
+  }
+
+  #break(connection: Connection, reason: Reason): void {
     connection.broken = true;
-    const { latest } = connection;
+    const { latest, socket } = connection;
     if (latest !== null && connection.active.has(latest) && !latest.request.complete) this.#breakBody(latest);
-    else this.#onRaw(connection, socket, reasonOf(code));
+    else this.#onRaw(connection, socket, reason);
   }
 
   #breakBody(exchange: Exchange): void {
     const { connection, response } = exchange;
-    if (!response.headersSent) {
-      if (exchange.body !== null) exchange.body.fail('bad_request');
-      else this.#refuseStreamed(exchange);
-    }
-    // An answer of ours is out, whole, and need not wait for the rest of a body that no parser takes.
-    if (exchange.decision === 'rejected' && response.headersSent) response.end(() => connection.socket.destroySoon());
-    else connection.socket.destroy();
-  }
-
-  /** The upstream has had a part of the body: its request is aborted, so that no part looks whole. */
-  #refuseStreamed(exchange: Exchange): void {
-    exchange.closed(true);
-    exchange.decision = 'rejected';
-    exchange.reason = 'bad_request';
-    answer(exchange, refusal('bad_request', null), this.#lingering);
+    if (!response.headersSent) (exchange.body ?? exchange.upload)?.fail('bad_request');
+    // Its answer is out, whole, and lingers for a client that may still be writing. Anything else is cut.
+    if (exchange.decision !== 'rejected' || !response.headersSent) connection.socket.destroy();
   }
 
   /** Bytes that never became a request: counted as one all the same, unless not a single byte came. */
@@ -212,7 +226,9 @@ export class TrafficServer {
     }
     this.#hooks.onEnd(refusedRaw(connection, reason));
     // An answer now would come before the one that is still being given: the connection ends with that one.
-    if (connection.active.size === 0) answerRaw(socket, reason);
+    if (connection.active.size > 0) return;
+    answerRaw(socket, reason);
+    endInBounds(connection);
   }
 
   readonly #mustClose = (connection: Connection): boolean =>
@@ -222,15 +238,7 @@ export class TrafficServer {
     const now = performance.now();
     this.#budget.sweep(now);
     this.#lingering.sweep(now);
-    // A client that drips bare CRLFs between requests is never idle for node, and never a request.
-    for (const connection of this.#connections) {
-      if (
-        connection.active.size === 0 &&
-        now - connection.openedAt >= this.#options.connectionAge + this.#options.keepAlive
-      ) {
-        connection.socket.destroy();
-      }
-    }
+    this.#connections.sweep(now, this.#options);
   }
 }
 

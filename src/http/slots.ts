@@ -7,8 +7,8 @@ export interface Claimant {
   granted(): void;
   /** It waited as long as it may. `down`: the upstream took no connection all that time. */
   expired(down: boolean): void;
-  /** Whether it holds its slot only because its client has not moved for `patience` milliseconds. */
-  dawdles(patience: number, now: number): boolean;
+  /** For how many milliseconds it has held its slot for no other reason than a client that does not move; else 0. */
+  dawdles(now: number): number;
   /** Somebody who is ready needs its slot: it ends, and gives it back. */
   evict(): void;
 }
@@ -21,8 +21,8 @@ export interface SlotLimits {
 }
 
 /** How long a holder may wait for its client while others wait for a slot; less, the more of them there are. */
-const PATIENCE_MS = 2000;
-const SWEEP_MS = 250;
+const PATIENCE_MS = 1000;
+const SWEEP_MS = 100;
 
 export class Slots {
   readonly #limits: SlotLimits;
@@ -100,9 +100,10 @@ export class Slots {
     const { slots } = this.#limits;
     const now = performance.now();
     const patience = (PATIENCE_MS * slots) / (slots + this.#queue.size);
-    for (const holder of [...this.#holders]) {
-      if (this.#queue.size === 0) return;
-      if (holder.dawdles(patience, now)) holder.evict();
-    }
+    const dawdlers = [...this.#holders]
+      .map((holder) => ({ holder, since: holder.dawdles(now) }))
+      .filter(({ since }) => since >= patience)
+      .sort((a, b) => b.since - a.since);
+    for (const { holder } of dawdlers.slice(0, this.#queue.size)) holder.evict();
   }
 }

@@ -8,8 +8,9 @@ import type { Permit } from '../core/permit.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
 import type { ForwardOptions } from './forward.ts';
-import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal, settlePersistence } from './respond.ts';
-import type { Waiter } from './slots.ts';
+import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from './respond.ts';
+import type { Claimant } from './slots.ts';
+import { relay } from './upgraded.ts';
 import type { Upstream } from './upstream.ts';
 
 type Library = Pick<typeof import('http-proxy-3'), 'createProxyServer'>;
@@ -19,7 +20,7 @@ const PROBE_AFTER_MS = 60_000;
 /** Where `idleTimeout` is off: how long the other side may say nothing after one has closed, in milliseconds. */
 const HALF_CLOSED_MS = 30_000;
 
-export class Upgrade implements Waiter {
+export class Upgrade implements Claimant {
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
@@ -27,7 +28,6 @@ export class Upgrade implements Waiter {
   readonly #client: Socket;
   readonly #startedAt = performance.now();
   #connectFailure: Error | null = null;
-  #holdsSlot = false;
   #ended = false;
   /** The upstream's socket, from the connect on. */
   #socket: Socket | null = null;
@@ -47,14 +47,13 @@ export class Upgrade implements Waiter {
     // Nobody reads the socket before the tunnel stands: without this a client that leaves is never noticed.
     this.#client.once('end', this.#onLeft);
     this.#client.read(0);
-    if (this.#upstream.slots.tryTake()) this.granted();
-    else if (!this.#wait()) this.#overloaded();
+    if (this.#upstream.slots.tryTake(this)) this.granted();
+    else this.#wait();
   }
 
   // --- a slot and a socket: tried again for `retryConnectFor`, since no byte was sent
 
   granted(): void {
-    this.#holdsSlot = true;
     // Loaded by the first WebSocket, not by the start: most proxies never see one.
     import('http-proxy-3').then(
       (library) => this.#connect(library),
@@ -67,12 +66,18 @@ export class Upgrade implements Waiter {
     else this.#overloaded();
   }
 
-  #wait(): boolean {
-    return this.#upstream.slots.wait(this, Math.max(this.#timeLeft(), 0));
+  /** It holds its slot until the upstream has answered, and waits for nothing from its client meanwhile. */
+  dawdles(): number {
+    return 0;
   }
 
-  #timeLeft(): number {
-    return this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
+  evict(): void {
+    this.#overloaded();
+  }
+
+  #wait(): void {
+    const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
+    if (!this.#upstream.slots.wait(this, Math.max(timeLeft, 0))) this.#overloaded();
   }
 
   #connect(library: Library): void {
@@ -85,14 +90,11 @@ export class Upgrade implements Waiter {
   }
 
   #connectFailed(error: Error): void {
+    if (!isWorthRetrying(error)) return this.#failBeforeSent(error);
     this.#connectFailure = error;
-    if (!isWorthRetrying(error) || this.#timeLeft() <= 0) {
-      this.#failBeforeSent(error);
-      return;
-    }
     this.#upstream.connectFailed();
-    this.#releaseSlot();
-    if (!this.#wait()) this.#overloaded();
+    this.#upstream.slots.leave(this);
+    this.#wait();
   }
 
   // --- the handshake
@@ -130,7 +132,6 @@ export class Upgrade implements Waiter {
 
   /** The upstream's own answer, whole, on a connection that ends with it. Its bytes never become a tunnel. */
   readonly #onRefused = (incoming: IncomingMessage): void => {
-    const { response } = this.#exchange;
     const status = incoming.statusCode ?? 0;
     if (status < 200) {
       this.#request?.destroy();
@@ -138,18 +139,9 @@ export class Upgrade implements Waiter {
       return;
     }
     this.#answered(status);
-    settlePersistence(this.#exchange, 'close');
-    response.sendDate = false;
-    response.writeHead(status, incoming.statusMessage ?? '', endToEnd(incoming.rawHeaders));
-    response.flushHeaders();
+    relay(incoming, this.#exchange, this.#options.idleTimeout);
     incoming.once('error', this.#fail);
-    incoming.once('end', () => {
-      response.addTrailers(incoming.trailers as Record<string, string>);
-      this.#end();
-    });
-    // Covers a client that stops reading too: nothing moves on the upstream's socket then.
-    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
-    incoming.pipe(response);
+    incoming.once('end', () => this.#end());
   };
 
   // --- the tunnel
@@ -158,8 +150,7 @@ export class Upgrade implements Waiter {
   readonly #onAccepted = (response: IncomingMessage): void => {
     this.#answered(101);
     this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
-    // Bounded by limits.connections: idle WebSockets must not use up the slots of requests.
-    this.#releaseSlot();
+    this.#exchange.connection.stallTimeout = 0;
     this.#client.setDefaultEncoding('latin1');
     const { upgrade = '' } = response.headers;
     response.headers = handshakeHeaders(endToEnd(response.rawHeaders), upgrade) as IncomingHttpHeaders;
@@ -185,9 +176,10 @@ export class Upgrade implements Waiter {
 
   // --- ends
 
-  /** The upstream's head is here. */
+  /** The upstream's head is here. limits.connections bounds the tunnels: idle ones must not use up the slots of requests. */
   #answered(status: number): void {
     this.#stopWaiting();
+    this.#upstream.slots.leave(this);
     this.#exchange.upstreamMs = performance.now() - this.#startedAt;
     this.#exchange.upstreamStatus = status;
     this.#exchange.status = status;
@@ -217,7 +209,7 @@ export class Upgrade implements Waiter {
 
   #answer(given: Answer): void {
     this.#end();
-    if (this.#exchange.response.headersSent) cut(this.#exchange.response);
+    if (this.#exchange.response.headersSent) cut(this.#exchange);
     else answer(this.#exchange, given, this.#options.lingering);
   }
 
@@ -225,13 +217,7 @@ export class Upgrade implements Waiter {
     this.#ended = true;
     this.#exchange.onClose(null);
     this.#stopWaiting();
-    this.#releaseSlot();
-  }
-
-  #releaseSlot(): void {
-    if (!this.#holdsSlot) return;
-    this.#holdsSlot = false;
-    this.#upstream.slots.release();
+    this.#upstream.slots.leave(this);
   }
 
   readonly #onLeft = (): void => {
@@ -242,7 +228,6 @@ export class Upgrade implements Waiter {
   readonly #onClose = (): void => {
     if (this.#ended) return;
     this.#end();
-    this.#upstream.slots.leave(this);
     if (!this.#exchange.settled) {
       this.#socket?.destroy();
       return;

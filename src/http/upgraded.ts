@@ -2,9 +2,11 @@
 // response is put on the socket by hand, so that an upgrade that comes to nothing is answered like any request.
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-
-/** After the answer the client's bytes are read and dropped for this long: a reset would take the answer with it. */
-const LINGER_MS = 1000;
+import { endToEnd } from '../core/headers.ts';
+import { connectionOf, endInBounds } from './connection.ts';
+import type { Exchange } from './exchange.ts';
+import { settlePersistence } from './respond.ts';
+import { trailerPairs } from './response-lines.ts';
 
 /** A response that always ends the connection: nobody parses what follows on it. */
 export function responseOn(socket: Socket, request: IncomingMessage): ServerResponse {
@@ -13,15 +15,26 @@ export function responseOn(socket: Socket, request: IncomingMessage): ServerResp
   response.assignSocket(socket);
   socket.on('error', ignore); // 'close' follows
   socket.on('drain', () => response.emit('drain'));
-  response.once('finish', () => endSoon(socket));
+  response.once('finish', () => {
+    response.detachSocket(socket);
+    response.emit('close'); // as node does for its own
+    endInBounds(connectionOf(socket));
+    socket.resume(); // what the client sent behind the upgrade is dropped
+  });
   return response;
 }
 
-function endSoon(socket: Socket): void {
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once('close', () => clearTimeout(timer));
-  socket.end();
-  socket.resume();
+/** The upstream's refusal, whole and with backpressure. `idleTimeout` in milliseconds; the caller hears of its failure. */
+export function relay(incoming: IncomingMessage, exchange: Exchange, idleTimeout: number): void {
+  const { response } = exchange;
+  settlePersistence(exchange, 'close');
+  response.sendDate = false;
+  response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? '', endToEnd(incoming.rawHeaders));
+  response.flushHeaders();
+  incoming.once('end', () => response.addTrailers(trailerPairs(incoming.rawTrailers)));
+  // A client that stops reading counts too: nothing moves on the upstream's socket then.
+  incoming.setTimeout(idleTimeout, () => incoming.destroy(new Error('the response stands still')));
+  incoming.pipe(response);
 }
 
 function ignore(): void {}

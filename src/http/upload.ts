@@ -37,7 +37,8 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
   #over = false;
   #pull: Pull | null = null;
   #onReady: (() => void) | null = null;
-  #idle: NodeJS.Timeout | null = null;
+  #patience: NodeJS.Timeout | undefined;
+  #idle: NodeJS.Timeout | undefined;
 
   constructor(exchange: Exchange, options: UploadOptions) {
     this.#exchange = exchange;
@@ -65,9 +66,13 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     return Promise.resolve(DONE);
   }
 
-  /** Reads on its own until the body is whole or holds enough to be worth a slot, then calls back, once. */
-  whenReady(callback: () => void): void {
+  /**
+   * Reads on its own until the body is whole or holds enough to be worth a slot, but `milliseconds` at most: some clients
+   * wait for the answer before they send the rest. Then it calls back, once.
+   */
+  whenReady(milliseconds: number, callback: () => void): void {
     this.#onReady = callback;
+    this.#patience = setTimeout(this.#ready, milliseconds);
     this.#listen();
   }
 
@@ -89,7 +94,8 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     this.#onReady = null;
     this.#pieces = [];
     this.#held = 0;
-    if (this.#idle !== null) clearTimeout(this.#idle);
+    clearTimeout(this.#idle);
+    clearTimeout(this.#patience);
     const { request } = this.#exchange;
     request.off('data', this.#onData);
     request.off('end', this.#onEnd);
@@ -140,17 +146,18 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
       return;
     }
     this.#whole = true;
-    if (this.#idle !== null) clearTimeout(this.#idle);
+    clearTimeout(this.#idle);
     this.#pull?.resolve(DONE);
     this.#pull = null;
     this.#ready();
   };
 
-  #ready(): void {
+  readonly #ready = (): void => {
     const callback = this.#onReady;
     this.#onReady = null;
+    clearTimeout(this.#patience);
     callback?.();
-  }
+  };
 
   readonly #onIdle = (): void => {
     // Only a wait for the client is the client's fault; an upstream that takes nothing has undici's timeout.

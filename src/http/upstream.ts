@@ -56,14 +56,25 @@ export class Upstream {
   #connector: Connector;
   /** Sockets of tunnels and of handshakes on their way. */
   readonly #own = new Set<Socket>();
+  #tls: TlsContents | null;
   #probing = false;
+  #breaking = false;
 
   constructor(options: UpstreamOptions) {
     this.options = options;
     this.#address = addressOf(options.url);
+    this.#tls = options.tls;
     this.slots = new Slots({ slots: options.connections, queue: options.queue });
-    this.#pool = this.#open(options.tls);
     this.#connector = this.#connectorOf(options.tls);
+    this.#pool = this.#open(this.#connector);
+  }
+
+  /**
+   * True while undici is told of a socket's error. It then ends a body that lasts until the close as if it were whole: right
+   * for a close, wrong for a reset.
+   */
+  get breaking(): boolean {
+    return this.#breaking;
   }
 
   /** Sends one request. The permit is the caller's proof that the rules let it through; anything else throws. */
@@ -104,8 +115,9 @@ export class Upstream {
   /** TLS files changed: new connections use them, requests in flight end on the old ones. */
   replaceTls(tls: UpstreamOptions['tls']): void {
     const old = this.#pool;
-    this.#pool = this.#open(tls);
+    this.#tls = tls;
     this.#connector = this.#connectorOf(tls);
+    this.#pool = this.#open(this.#connector);
     void old.close();
   }
 
@@ -147,12 +159,13 @@ export class Upstream {
 
   /** Without a server name of its own each connection takes the client's Host for SNI and for the certificate's name. */
   #serverName(): string | null {
-    return this.options.tls?.servername ?? this.#address.serverName;
+    return this.#tls?.servername ?? this.#address.serverName;
   }
 
   #connectorOf(tls: UpstreamOptions['tls']): Connector {
     const { socketPath } = this.#address;
-    return buildConnector({ ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath });
+    const connector = buildConnector({ ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath });
+    return (options, done) => connector(options, done).on('error', this.#onBreak);
   }
 
   #probeSoon(): void {
@@ -166,7 +179,7 @@ export class Upstream {
     }, PROBE_EVERY_MS);
   }
 
-  #open(tls: UpstreamOptions['tls']): Pool {
+  #open(connect: Connector): Pool {
     const { options } = this;
     return new UndiciPool(this.#address.origin, {
       connections: options.connections,
@@ -175,10 +188,15 @@ export class Upstream {
       keepAliveTimeout: Math.max(options.keepAlive, 1),
       keepAliveMaxTimeout: Math.max(options.keepAlive, 1),
       maxHeaderSize: options.maxHeader,
-      allowH2: false,
-      connectTimeout: options.connectTimeout,
-      ...(this.#address.socketPath === null ? {} : { socketPath: this.#address.socketPath }),
-      ...(tls === null ? {} : { connect: tls }),
+      connect: (options, done) => void connect(options, done),
     });
   }
+
+  // Before undici's own listener, which comes with the connection; over when all of them have run.
+  readonly #onBreak = (): void => {
+    this.#breaking = true;
+    queueMicrotask(() => {
+      this.#breaking = false;
+    });
+  };
 }

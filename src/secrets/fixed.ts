@@ -1,37 +1,43 @@
-// Which secrets can't change while the process runs, however good the watching is: said once, in a warning.
-import { readFile } from 'node:fs/promises';
+// Which sources can't change while the process runs, however good the watching is: said in a warning each.
+// Pure but for `mountPoints`.
+import { readFile, realpath } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
-import { sourceName } from './sources.ts';
 
-/** A sentence for each source that a rotation can't reach without a restart. */
-export async function fixedSources(sources: readonly SecretSource[]): Promise<readonly string[]> {
-  const mounts = await mountPoints();
+/** A sentence for each variable: a rotation can't reach it without a restart. */
+export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
+  return sources.flatMap((source) =>
+    source.kind === 'env'
+      ? [`secret ${source.id}: a variable (${source.env}) can't change while this runs; a file or a directory can`]
+      : [],
+  );
+}
+
+/** A sentence for each file that is a mount of its own. */
+export async function fixedFiles(files: readonly string[], mounts: ReadonlySet<string>): Promise<readonly string[]> {
   const found: string[] = [];
-  for (const source of sources) {
-    if (source.kind === 'env') {
+  for (const file of files) {
+    // /var/run is a link to /run on most systems; the kernel lists where a mount really is.
+    const real = await realpath(file).catch(() => file);
+    if (mounts.has(real)) {
       found.push(
-        `${sourceName(source)}: an environment variable can't change while this runs; a file or directory can`,
-      );
-    } else if (source.kind === 'file' && mounts.has(source.file)) {
-      found.push(
-        `${sourceName(source)} is mounted by itself (subPath, or docker -v of one file) and will never show a new value; mount its directory`,
+        `${file} is mounted by itself (subPath, or one file by docker -v): a file that replaces it is never seen; mount its directory`,
       );
     }
   }
   return found;
 }
 
-/** Where something is mounted in this mount namespace; empty where there is no Linux /proc. */
-async function mountPoints(): Promise<ReadonlySet<string>> {
-  try {
-    const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n');
-    return new Set(lines.map((line) => plainPath(line.split(' ')[4] ?? '')));
-  } catch {
-    return new Set();
-  }
+/** Where something is mounted for this process; empty where there is no Linux /proc. */
+export async function mountPoints(): Promise<ReadonlySet<string>> {
+  return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8').catch(() => ''));
 }
 
-/** The kernel writes space, tab, newline and backslash in octal (proc(5)). */
-function plainPath(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+/** The mount points in a /proc/PID/mountinfo: its fifth field; space, tab, newline and backslash in octal (proc(5)). */
+export function parseMountInfo(text: string): ReadonlySet<string> {
+  const points = text.split('\n').flatMap((line) => line.split(' ')[4] ?? []);
+  return new Set(points.map((point) => point.replace(/\\([0-7]{3})/g, (_, octal) => fromOctal(octal))));
+}
+
+function fromOctal(digits: string): string {
+  return String.fromCharCode(Number.parseInt(digits, 8));
 }

@@ -35,8 +35,12 @@ export function rotate(held: Held, readings: Readings, now: number): Rotation {
     const previous = previousOf(secret, held, now);
     return previous === null ? [secret] : [secret, previous];
   });
-  const failures = secrets.flatMap(({ id, problem }) => (problem === null ? [] : [`secret ${id}: ${problem}`]));
-  return { secrets, failures };
+  return { secrets, failures: secrets.flatMap(failureOf) };
+}
+
+function failureOf({ id, source, problem }: SecretMaterial): string[] {
+  if (problem === null) return [];
+  return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
 }
 
 /** A directory that can't be read, or is empty, is a mount that failed, not a decision to retire everything. */
@@ -45,7 +49,7 @@ function keepAll(held: Held, source: SecretSource, problem: string): Held {
   const good = held.filter((secret) => secret.source === name && secret.key !== null && !isPrevious(secret));
   if (good.length === 0) return [unusableSource(source, problem)];
   const { notBefore, notAfter, overlap } = source;
-  const still = { problem: `${name}: ${problem}; ${STILL}`, warnings: [], notBefore, notAfter, overlap };
+  const still = { problem: `the directory: ${problem}; ${STILL}`, warnings: [], notBefore, notAfter, overlap };
   return good.map((secret) => ({ ...secret, ...still }));
 }
 
@@ -60,7 +64,7 @@ function previousOf(secret: SecretMaterial, held: Held, now: number): SecretMate
   if (secret.key === null || secret.overlap === null) return null;
   const id = secret.id + PREVIOUS;
   const old = keyOf(secret.id, held);
-  if (old === null || old.equals(secret.key)) return held.find((other) => other.id === id) ?? null;
+  if (old === null || old.equals(secret.key)) return held.find((other) => other.id === id && isPrevious(other)) ?? null;
   return {
     ...secret,
     id,

@@ -2,11 +2,21 @@
 // promtool and the rules of "restricted" Pod Security.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parse } from 'yaml';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { runCommand } from '../support/command.ts';
-import { allContainers, CHART, type Manifest, only, podSpec, proxyOf, template, valuesFiles } from '../support/helm.ts';
+import {
+  allContainers,
+  CHART,
+  type Manifest,
+  only,
+  podSpec,
+  podTemplate,
+  proxyOf,
+  template,
+  valuesFiles,
+} from '../support/helm.ts';
 import { typeProblems } from '../support/kubernetes-types.ts';
 import { restrictedProblems } from '../support/pod-security.ts';
 import { haveTools, mustRun, TOOLS } from '../support/tools.ts';
@@ -15,6 +25,7 @@ const ready = haveTools('helm', 'promtool', `${TOOLS}/node_modules/kubernetes-mo
 const files = valuesFiles(`${CHART}/ci`);
 const rendered = new Map<string, Manifest[]>();
 let directory = '';
+const NODE_PATH = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`;
 
 const all = () => [...rendered].flatMap(([from, manifests]) => manifests.map((manifest) => ({ from, manifest })));
 const workloads = () => all().filter(({ manifest }) => ['Deployment', 'Pod'].includes(manifest.kind));
@@ -38,10 +49,12 @@ describe.skipIf(!ready)('the chart', () => {
 
   test('the type check would find a wrong field and a wrong value', async () => {
     const service = only(of('sidecar-demo'), 'Service');
-    const wrongField = { ...service, spec: { ...service.spec, prots: [] } };
-    const wrongValue = { ...service, spec: { ...service.spec, ports: 'http' } };
-    const problems = await typeProblems([wrongField, wrongValue].map((manifest) => ({ from: 'test', manifest })));
-    expect(problems.join('\n')).toMatch(/prots[^]*ports|ports[^]*prots/);
+    const specs = [{ prots: [] }, { ports: 'http' }].map((wrong) => ({ ...service.spec, ...wrong }));
+    const [field, value] = await Promise.all(
+      specs.map(async (spec) => (await typeProblems([{ from: 'test', manifest: { ...service, spec } }])).join('\n')),
+    );
+    expect(field).toMatch(/prots.* does not exist in type/);
+    expect(value).toContain('spec/ports must be array');
   });
 
   test('every pod is within "restricted" Pod Security and holds no token', () => {
@@ -131,7 +144,7 @@ describe.skipIf(!ready)('the chart', () => {
   test('a change of routes reloads, a change of a listener restarts', async () => {
     const annotations = async (...set: string[]) => {
       const manifest = only(await template(set.flatMap((value) => ['--set', value])), 'Deployment');
-      return (manifest.spec?.template as Manifest).metadata.annotations ?? {};
+      return podTemplate(manifest).metadata?.annotations ?? {};
     };
     const before = await annotations();
     expect(await annotations('config.routes[0].path=/notify', 'config.limits.maxBody=2MiB')).toEqual(before);
@@ -149,6 +162,10 @@ describe.skipIf(!ready)('the chart', () => {
     ]);
     const report = ['--set', 'config.routes[0].path=/notify,config.routes[0].mode=report,config.unmatched=forward'];
     expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
+  });
+
+  test('what Helm checks of config: is what the proxy checks', async () => {
+    await mustRun('node', ['scripts/generate-chart-schema.ts', '--check'], { env: { PATH: NODE_PATH } });
   });
 
   test('values.yaml shows every value that the schema allows, and no other', async () => {

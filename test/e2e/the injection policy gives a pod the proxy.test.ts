@@ -42,7 +42,11 @@ describe.skipIf(!ready)('the injection policy', () => {
   });
 
   test('a labelled pod gets the proxy first, as a sound and restricted native sidecar', async () => {
-    const migrate = { name: 'migrate', image: 'legacy:1', securityContext: podSpec(podOf()).containers[0]?.securityContext };
+    const migrate = {
+      name: 'migrate',
+      image: 'legacy:1',
+      securityContext: podSpec(podOf()).containers[0]?.securityContext,
+    };
     const { pod, refusals } = admission.admit(podOf({ initContainers: [migrate], ports: [{ containerPort: 3000 }] }));
     expect(refusals).toEqual([]);
     const spec = podSpec(pod);
@@ -63,7 +67,11 @@ describe.skipIf(!ready)('the injection policy', () => {
 
   test('without annotations it takes the first port and the names that the release has', () => {
     const { pod } = admission.admit(podOf({ ports: [{ containerPort: 5000 }, { containerPort: 6000 }] }));
-    expect(envOf(pod)).toMatchObject({ UPSTREAM_URL: 'http://127.0.0.1:5000', LISTEN_PORT: '8080', ADMIN_PORT: '9464' });
+    expect(envOf(pod)).toMatchObject({
+      UPSTREAM_URL: 'http://127.0.0.1:5000',
+      LISTEN_PORT: '8080',
+      ADMIN_PORT: '9464',
+    });
     expect(podSpec(pod).volumes).toEqual([
       { name: 'entrupy-secrets', secret: { secretName: 'entrupy-secrets', optional: true } },
       { name: 'entrupy-config', configMap: { name: 'entrupy-config' } },
@@ -82,7 +90,10 @@ describe.skipIf(!ready)('the injection policy', () => {
     expect(refusals).toEqual([]);
     expect(envOf(pod)).toMatchObject({ UPSTREAM_URL: 'http://127.0.0.1:8080', LISTEN_PORT: '8181' });
     expect(proxyOf(podSpec(pod)).ports).toMatchObject([{ name: 'traffic', containerPort: 8181 }, { name: 'admin' }]);
-    expect(podSpec(pod).volumes).toMatchObject([{ secret: { secretName: 'shop-keys' } }, { configMap: { name: 'shop-config' } }]);
+    expect(podSpec(pod).volumes).toMatchObject([
+      { secret: { secretName: 'shop-keys' } },
+      { configMap: { name: 'shop-config' } },
+    ]);
   });
 
   test('a pod without the label is left alone; one that has the proxy is not given another', () => {

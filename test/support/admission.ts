@@ -45,7 +45,9 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
     return { object, params, variables };
   };
   const matches = ({ matchConstraints }: Policy, { metadata }: Manifest) =>
-    Object.entries(matchConstraints.objectSelector.matchLabels).every(([key, value]) => metadata.labels?.[key] === value);
+    Object.entries(matchConstraints.objectSelector.matchLabels).every(
+      ([key, value]) => metadata.labels?.[key] === value,
+    );
 
   const mutate = (pod: Manifest): Manifest => {
     if (!matches(mutating, pod)) return pod;
@@ -54,7 +56,10 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
     if (!applies) return pod;
     const context = contextOf(mutating, pod);
     return (mutating.mutations ?? []).reduce((current, { jsonPatch }) => {
-      return applyPatch(current, fromCel(cel.evaluate(asMaps(jsonPatch.expression), context)) as unknown as Operation[]);
+      return applyPatch(
+        current,
+        fromCel(cel.evaluate(asMaps(jsonPatch.expression), context)) as unknown as Operation[],
+      );
     }, pod);
   };
   const judge = (pod: Manifest): readonly string[] => {
@@ -73,10 +78,15 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
   };
 }
 
-/** `Object.spec{name: "a"}` becomes `dyn({"name": "a"})`; maps are left as they are. */
+/**
+ * `Object.spec{name: "a"}` becomes `dyn({"name": "a"})`; maps are left as they are. `has(list[0].name)` becomes
+ * `"name" in list[0]`: the library has no `has` of what an index gives.
+ */
 function asMaps(expression: string): string {
   const closers: string[] = [];
-  const tokens = expression.match(/"[^"]*"|'[^']*'|(?:JSONPatch|Object[\w.]*)\{|[A-Za-z_]\w*:|[{}]|[^"'{}A-Za-z_]+|[A-Za-z_]\w*/g);
+  const tokens = expression.match(
+    /"[^"]*"|'[^']*'|(?:JSONPatch|Object[\w.]*)\{|[A-Za-z_]\w*:|[{}]|[^"'{}A-Za-z_]+|[A-Za-z_]\w*/g,
+  );
   const written = (tokens ?? []).map((token) => {
     if (/^(?:JSONPatch|Object[\w.]*)\{$/.test(token)) {
       closers.push('})');
@@ -86,7 +96,10 @@ function asMaps(expression: string): string {
     if (token === '}') return closers.pop() ?? '}';
     return /^\w+:$/.test(token) ? `"${token.slice(0, -1)}":` : token;
   });
-  return written.join('').replaceAll(/(?<=[?:] )\[\]/g, 'dyn([])');
+  return written
+    .join('')
+    .replaceAll(/(?<=[?:] )\[\]/g, 'dyn([])')
+    .replaceAll(/has\(([^()]*\])\.(\w+)\)/g, '("$2" in $1)');
 }
 
 /** CEL's integers are BigInt here. */

@@ -89,11 +89,17 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
 }
 
-/** The spec of the pods that a Deployment makes, or of a Pod. */
-export function podSpec(manifest: Manifest): PodSpec {
-  const spec = manifest.spec ?? {};
-  return (manifest.kind === 'Pod' ? spec : (spec.template as { readonly spec: unknown }).spec) as PodSpec;
+interface PodTemplate {
+  readonly metadata?: Partial<Manifest['metadata']>;
+  readonly spec: PodSpec;
 }
+
+/** What a Deployment makes its pods of. */
+export const podTemplate = ({ spec }: Manifest): PodTemplate => spec?.template as PodTemplate;
+
+/** The spec of the pods that a Deployment makes, or of a Pod. */
+export const podSpec = (manifest: Manifest): PodSpec =>
+  manifest.kind === 'Pod' ? (manifest.spec as unknown as PodSpec) : podTemplate(manifest).spec;
 
 export const allContainers = ({ initContainers = [], containers }: PodSpec): readonly Container[] => [
   ...initContainers,

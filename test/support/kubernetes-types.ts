@@ -1,6 +1,6 @@
 // Holds manifests against the types of Kubernetes, as strictly as a server would: the models' own validation finds wrong
 // types and values, the TypeScript compiler finds fields that do not exist.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import type { Manifest } from './helm.ts';
 import { ROOT, run, TOOLS } from './tools.ts';
@@ -41,8 +41,8 @@ async function invalidValues({ from, manifest }: NamedManifest): Promise<string[
 
 /** An object literal is what TypeScript checks for excess properties, so the manifests are written as literals. */
 async function unknownFields(manifests: readonly NamedManifest[]): Promise<string[]> {
-  const directory = `${TOOLS}/type-check`;
-  await mkdir(directory, { recursive: true });
+  // Below the tools, where the types are found.
+  const directory = await mkdtemp(`${TOOLS}/type-check-`);
   const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>
     [
       `import type { I${kind} as I${index} } from '${moduleOf(apiVersion)}/${kind}';`,
@@ -55,5 +55,6 @@ async function unknownFields(manifests: readonly NamedManifest[]): Promise<strin
   await writeFile(`${directory}/tsconfig.json`, project);
   await writeFile(`${directory}/package.json`, '{"type":"module"}');
   const { code, stdout, stderr } = await run(`${ROOT}node_modules/.bin/tsc`, ['-p', directory, '--pretty', 'false']);
+  await rm(directory, { recursive: true });
   return code === 0 ? [] : `${stdout}${stderr}`.split('\n').filter((line) => line.trim() !== '');
 }

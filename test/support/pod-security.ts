@@ -11,7 +11,16 @@ interface Security {
   readonly seccompProfile?: { readonly type?: string };
 }
 
-const VOLUMES = ['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'persistentVolumeClaim', 'projected', 'secret'];
+const VOLUMES = [
+  'configMap',
+  'csi',
+  'downwardAPI',
+  'emptyDir',
+  'ephemeral',
+  'persistentVolumeClaim',
+  'projected',
+  'secret',
+];
 
 /** Each rule that the pod breaks; empty where it is admitted. */
 export function restrictedProblems(spec: PodSpec): string[] {

@@ -64,4 +64,6 @@ export function haveTools(...names: readonly string[]): boolean {
 }
 
 const isThere = (name: string) =>
-  name.includes('/') ? existsSync(name) : spawnSync(name, ['--help'], { env: ENV, stdio: 'ignore' }).error === undefined;
+  name.includes('/')
+    ? existsSync(name)
+    : spawnSync(name, ['--help'], { env: ENV, stdio: 'ignore' }).error === undefined;

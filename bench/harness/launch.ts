@@ -1,0 +1,92 @@
+// Starts one subject on the proxy's core, waits for its first answer, and proves that it verifies. What was started is stopped,
+// whatever happens; a subject that takes a tampered body ends the run.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { PROXY_CORE } from './process.ts';
+
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Running {
+  readonly pid: number;
+  /** From exec to the first answered request, in milliseconds. */
+  readonly startMillis: number;
+  stop(): Promise<void>;
+}
+
+/** A POST as it goes over the wire, head and body. */
+export interface Post {
+  readonly head: string;
+  readonly body: Buffer;
+}
+
+const GIVE_UP_MS = 10_000;
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** Starts it pinned; `core` null leaves it beside this program. Resolves when it has answered `first`. */
+export async function launch(
+  program: Program,
+  { directory, port, first, core = PROXY_CORE }: { directory: string; port: number; first: Post; core?: number | null },
+): Promise<Running> {
+  const output = join(directory, `output-${port}.log`);
+  const file = openSync(output, 'w');
+  const [command, args] =
+    core === null
+      ? [program.command, [...program.args]]
+      : ['taskset', ['-c', String(core), program.command, ...program.args]];
+  const startedAt = performance.now();
+  const child = spawn(command, args, {
+    env: { PATH: process.env.PATH ?? '', ...program.env },
+    stdio: ['ignore', file, file],
+  });
+  closeSync(file);
+  children.add(child);
+  const exited = once(child, 'exit');
+  const running: Running = {
+    pid: child.pid ?? 0,
+    startMillis: 0,
+    async stop() {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), 3000);
+      await exited;
+      clearTimeout(timer);
+      children.delete(child);
+    },
+  };
+  while (child.exitCode === null && performance.now() - startedAt < GIVE_UP_MS) {
+    const status = await post(port, first).catch(() => null);
+    if (status !== null) return { ...running, startMillis: performance.now() - startedAt };
+  }
+  await running.stop();
+  throw new Error(`${program.command} did not answer:\n${readFileSync(output, 'utf8')}`);
+}
+
+/** Sends one request on a connection of its own; gives the status and the head of the answer. */
+export function post(port: number, { head, body }: Post): Promise<{ status: number; head: string }> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.setNoDelay(true);
+    socket.setTimeout(5000, () => socket.destroy(new Error('no answer in 5 s')));
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('closed without an answer')));
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      const end = text.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      resolve({ status: Number(text.split(' ')[1]), head: text.slice(0, end) });
+      socket.destroy();
+    });
+    socket.write(head);
+    socket.write(body);
+  });
+}

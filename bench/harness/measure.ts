@@ -1,0 +1,179 @@
+// Measures cells: each repetition of a cell is a fresh process, warmed, loaded and stopped. Repetitions go round all cells in
+// turn, every second one backwards, so that what the machine does meanwhile falls on all of them alike.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fill, type Site, type Subject } from '../subjects.ts';
+import { launch, post, type Running } from './launch.ts';
+import { type Load, Traffic } from './load.ts';
+import { cpuMicros, residentMib } from './process.ts';
+import type { Sample } from './samples.ts';
+
+/** One subject under one load. */
+export interface Cell {
+  readonly subject: Subject;
+  readonly load: Load;
+}
+
+/** The samples of every cell, in the order of the repetitions. */
+export class Results {
+  readonly #samples = new Map<string, Sample[]>();
+
+  add({ subject, load }: Cell, sample: Sample): void {
+    const key = keyOf(subject, load);
+    const samples = this.#samples.get(key);
+    if (samples === undefined) this.#samples.set(key, [sample]);
+    else samples.push(sample);
+  }
+
+  /** Empty for a cell that was not measured. */
+  of(subject: Subject, load: Load): readonly Sample[] {
+    return this.#samples.get(keyOf(subject, load)) ?? [];
+  }
+}
+
+export function keyOf(subject: Subject, { size, connections, signed, rate }: Load): string {
+  return [subject.name, size, connections, signed, rate].join(' ');
+}
+
+export interface Pace {
+  /** At least; see `#warm`. */
+  readonly warmSeconds: number;
+  readonly seconds: number;
+  readonly repetitions: number;
+}
+
+const SETTLE_MS = 500;
+const WARM_REQUESTS = 10_000;
+const WARM_TURNS = 4;
+
+export class Bench {
+  readonly #directory: string;
+  readonly #traffic: Traffic;
+  readonly #upstreamPort: number;
+  readonly #upstream: Running;
+  #serial = 0;
+
+  private constructor(directory: string, traffic: Traffic, upstream: { port: number; running: Running }) {
+    this.#directory = directory;
+    this.#traffic = traffic;
+    this.#upstreamPort = upstream.port;
+    this.#upstream = upstream.running;
+  }
+
+  static async open(): Promise<Bench> {
+    const directory = mkdtempSync(join(tmpdir(), 'entrupy-proxy-bench-'));
+    const traffic = new Traffic(directory);
+    const port = await freePort();
+    const site: Site = { directory, port: 0, upstreamPort: port, secrets: [], size: 0, connections: 0 };
+    const program = { command: 'nginx', args: ['-c', fill('upstream.conf', site)] };
+    const running = await launch(program, { directory, port, first: traffic.post(1024, '', 'unsigned'), core: null });
+    return new Bench(directory, traffic, { port, running });
+  }
+
+  async close(): Promise<void> {
+    await this.#upstream.stop();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async measure(cells: readonly Cell[], pace: Pace, tell: (line: string) => void): Promise<Results> {
+    const results = new Results();
+    for (let turn = 0; turn < pace.repetitions; turn++) {
+      for (const cell of turn % 2 === 0 ? cells : cells.toReversed()) {
+        const sample = await this.#sample(cell, pace);
+        results.add(cell, sample);
+        tell(line(cell, sample, `${turn + 1}/${pace.repetitions}`));
+      }
+    }
+    return results;
+  }
+
+  async #sample({ subject, load }: Cell, { warmSeconds, seconds }: Pace): Promise<Sample> {
+    const directory = join(this.#directory, String(++this.#serial));
+    mkdirSync(directory);
+    const secrets = this.#traffic.secrets.slice(0, subject.secrets);
+    const secret = secrets.at(-1) ?? '';
+    const { size, connections } = load;
+    const site: Site = {
+      directory,
+      port: await freePort(),
+      upstreamPort: this.#upstreamPort,
+      secrets,
+      size,
+      connections,
+    };
+    const program = subject.program(site);
+    const port = program === null ? this.#upstreamPort : site.port;
+    const first = this.#traffic.post(1024, secret, 'signed');
+    const running = program === null ? null : await launch(program, { directory, port, first });
+    try {
+      if (subject.verifies) await this.#prove(subject, port, { size, secret });
+      await sleep(SETTLE_MS);
+      const rssIdle = running === null ? 0 : residentMib(running.pid);
+      await this.#warm(load, { port, secret, seconds: warmSeconds });
+      const before = running === null ? 0 : cpuMicros(running.pid);
+      // Large bodies are few: what is half done at the end would weigh too much in a short run.
+      const longer = load.size >= 2 ** 20 ? 2 * seconds : seconds;
+      const outcome = await this.#traffic.wrk(load, { port, secret, seconds: longer });
+      const used = running === null ? 0 : cpuMicros(running.pid) - before;
+      const expected = load.signed || !subject.verifies ? 0 : outcome.requests;
+      if (outcome.notOk !== expected || outcome.requests === 0) {
+        throw new Error(`${subject.name}: ${outcome.notOk} of ${outcome.requests} refused, not ${expected}`);
+      }
+      return {
+        requestsPerSecond: (outcome.requests / outcome.micros) * 1e6,
+        p50Millis: outcome.p50 / 1000,
+        p99Millis: outcome.p99 / 1000,
+        cpuMicros: used / outcome.requests,
+        rssIdle,
+        rssAfter: running === null ? 0 : residentMib(running.pid),
+        startMillis: running?.startMillis ?? 0,
+        broken: outcome.broken,
+      };
+    } finally {
+      await running?.stop();
+    }
+  }
+
+  /** At full speed until it has seen enough to be compiled: on a busy machine seconds alone say little. */
+  async #warm(load: Load, to: { port: number; secret: string; seconds: number }): Promise<void> {
+    let requests = 0;
+    for (let turn = 0; turn < WARM_TURNS && requests < WARM_REQUESTS; turn++) {
+      requests += (await this.#traffic.wrk({ ...load, rate: null }, to)).requests;
+    }
+  }
+
+  /** A subject that takes what it should refuse, or answers by itself what it should forward, measures nothing. */
+  async #prove(subject: Subject, port: number, { size, secret }: { size: number; secret: string }): Promise<void> {
+    const good = await post(port, this.#traffic.post(size, secret, 'signed'));
+    if (good.status !== 200) throw new Error(`${subject.name} refuses a signed body of ${size} bytes: ${good.status}`);
+    if (subject.forwards && !/^x-answered-by: upstream$/im.test(good.head)) {
+      throw new Error(`${subject.name} did not forward:\n${good.head}`);
+    }
+    for (const kind of ['tampered', 'unsigned'] as const) {
+      const { status } = await post(port, this.#traffic.post(size, secret, kind));
+      if (status !== 401 && status !== 403) throw new Error(`${subject.name} answers a ${kind} body with ${status}`);
+    }
+  }
+}
+
+function line({ subject, load }: Cell, sample: Sample, turn: string): string {
+  const what = `${load.size} B, ${load.connections} connections${load.signed ? '' : ', unsigned'}`;
+  const broken = sample.broken === 0 ? '' : ` (${sample.broken} broken)`;
+  return `${turn} ${subject.name}, ${what}: ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s${broken}`;
+}
+
+/** Free now; the subject's start fails, and the run with it, should another take it meanwhile. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}

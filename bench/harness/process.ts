@@ -1,0 +1,45 @@
+// What the kernel says of a process and its children: CPU time and memory; and which core who runs on. Linux alone.
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The core of the proxy, and the core of everybody else: load, upstream and this program. */
+export const PROXY_CORE = 0;
+export const LOAD_CORE = 1;
+
+const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** Moves this process, and what it starts from now on, to one core. */
+export function moveToLoadCore(): void {
+  execFileSync('taskset', ['-acp', String(LOAD_CORE), String(process.pid)], { stdio: 'ignore' });
+}
+
+/** A process and all that it started. */
+function family(pid: number): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const children = threads.flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );
+  return [pid, ...children.flatMap(family)];
+}
+
+/** User and system time of a process and its children so far, in microseconds. */
+export function cpuMicros(pid: number): number {
+  const ticks = family(pid).map((member) => {
+    // The second field, the program's name in brackets, may hold spaces: proc_pid_stat(5).
+    const fields = readFileSync(`/proc/${member}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return Number(fields[11]) + Number(fields[12]);
+  });
+  return (sum(ticks) / TICKS_PER_SECOND) * 1e6;
+}
+
+/** Resident memory of a process and its children, in MiB. Pages that they share are counted for each. */
+export function residentMib(pid: number): number {
+  const kib = family(pid).map((member) =>
+    Number(/^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${member}/status`, 'utf8'))?.[1] ?? 0),
+  );
+  return sum(kib) / 1024;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

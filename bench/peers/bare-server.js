@@ -1,0 +1,10 @@
+// A bare node:http server that answers anything by itself: what a process of this Node holds and how fast it starts.
+import { createServer } from 'node:http';
+
+createServer((request, response) => {
+  request.resume();
+  request.on('end', () => {
+    response.writeHead(200, { 'content-type': 'application/json', 'x-answered-by': 'bare' });
+    response.end('{"status":"ok"}');
+  });
+}).listen(Number(process.env.PORT), '127.0.0.1');

@@ -1,0 +1,100 @@
+// What is measured: which subject under which load. A cell that several tables need is measured once.
+
+import type { Load } from './harness/load.ts';
+import { type Cell, keyOf } from './harness/measure.ts';
+import {
+  BARE_PROXYING,
+  BARE_SERVER,
+  BARE_STREAMING,
+  FLOOR,
+  HAPROXY,
+  NO_PROXY,
+  OURS,
+  ours,
+  PEERS_OF_OURS,
+  type Subject,
+  UNBUILT,
+} from './subjects.ts';
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+export const SIZES = [KIB, 16 * KIB, MIB];
+export const CONNECTIONS = [1, 32, 256];
+/** Between the sizes that everybody is measured at, for how cost grows. */
+export const SIZES_OF_OURS = [KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
+
+export function load(size: number, connections: number, more: Partial<Load> = {}): Load {
+  return { size, connections, signed: true, rate: null, ...more };
+}
+
+/** The load that the goals are set for. */
+export const USUAL = load(KIB, 32);
+export const FLOOD = load(KIB, 32, { signed: false });
+/** 100 requests a second on four connections. */
+export const CALM = load(KIB, 4, { rate: 100 });
+export const LARGE = load(MIB, 32);
+
+export const BY_ROUTES = [10, 100, 1000].map((routes) => ({
+  routes,
+  subject: ours({ name: `ours-${routes}-routes`, routes }),
+}));
+export const BY_SECRETS = [2, 3, 5].map((secrets) => ({
+  secrets,
+  subject: ours({ name: `ours-${secrets}-secrets`, secrets }),
+}));
+
+/** Those who may be flooded with requests that have no signature. */
+export const FLOODED = [OURS, ...PEERS_OF_OURS.filter(({ verifies }) => verifies)];
+export const CALMED = [NO_PROXY, OURS, FLOOR, HAPROXY];
+
+export interface Choice {
+  /** Only what the goals need, all of it under the usual load where that says enough. */
+  readonly quick: boolean;
+  /** Names of subjects; null for all. */
+  readonly only: readonly string[] | null;
+  /** Another build of ours to be measured beside it. */
+  readonly against: Subject | null;
+}
+
+export function planOf({ quick, only, against }: Choice): Cell[] {
+  const beside = against === null ? [OURS, ...PEERS_OF_OURS] : [OURS, against, ...PEERS_OF_OURS];
+  const all = quick ? quickCells(beside) : fullCells(beside);
+  const once = new Map(all.map((cell) => [keyOf(cell.subject, cell.load), cell]));
+  return [...once.values()].filter(({ subject }) => only === null || only.includes(subject.name));
+}
+
+function quickCells(beside: readonly Subject[]): Cell[] {
+  return [
+    ...cells([...beside, BARE_SERVER], [USUAL]),
+    ...cells([OURS], [FLOOD]),
+    ...cells([OURS, FLOOR, BARE_PROXYING], [LARGE]),
+    ...cells(
+      [...BY_ROUTES.slice(-1), ...BY_SECRETS.slice(-1)].map(({ subject }) => subject),
+      [USUAL],
+    ),
+  ];
+}
+
+function fullCells(beside: readonly Subject[]): Cell[] {
+  const loads = SIZES.flatMap((size) => CONNECTIONS.map((connections) => load(size, connections)));
+  return [
+    ...cells([...beside, BARE_SERVER, UNBUILT], [USUAL]),
+    ...cells(beside, loads),
+    ...cells(FLOODED, [FLOOD]),
+    ...cells(CALMED, [CALM]),
+    ...cells(
+      [OURS, FLOOR],
+      SIZES_OF_OURS.map((size) => load(size, 32)),
+    ),
+    ...cells([BARE_PROXYING, BARE_STREAMING], [LARGE]),
+    ...cells(
+      [...BY_ROUTES, ...BY_SECRETS].map(({ subject }) => subject),
+      [USUAL],
+    ),
+  ];
+}
+
+function cells(subjects: readonly Subject[], loads: readonly Load[]): Cell[] {
+  return loads.flatMap((load) => subjects.map((subject) => ({ subject, load })));
+}

@@ -1,0 +1,192 @@
+// The tables, as Markdown. They show what was measured and judge nothing; a cell that was not measured is left out.
+
+import { type Goal, goalsOf } from './goals.ts';
+import type { Load } from './harness/load.ts';
+import type { Results } from './harness/measure.ts';
+import { figure, ratio, type Sample, type Spread } from './harness/samples.ts';
+import {
+  BY_ROUTES,
+  BY_SECRETS,
+  CALM,
+  CALMED,
+  CONNECTIONS,
+  FLOOD,
+  FLOODED,
+  load,
+  SIZES,
+  SIZES_OF_OURS,
+  USUAL,
+} from './plan.ts';
+import {
+  BARE_PROXYING,
+  BARE_SERVER,
+  BARE_STREAMING,
+  FLOOR,
+  NO_PROXY,
+  OURS,
+  PEERS_OF_OURS,
+  type Subject,
+  UNBUILT,
+} from './subjects.ts';
+
+export interface Report {
+  readonly results: Results;
+  /** CPU microseconds of one bare HMAC, by bytes. */
+  readonly hmac: ReadonlyMap<number, Spread>;
+  readonly against: Subject | null;
+}
+
+export function reportOf(report: Report): string {
+  const { results } = report;
+  return [
+    goals(goalsOf(results, report.hmac)),
+    ...SIZES.flatMap((size) => CONNECTIONS.map((connections) => sideBySide(report, load(size, connections)))),
+    flood(results),
+    calm(results),
+    sizes(report),
+    counts(results),
+  ]
+    .filter((section) => section !== '')
+    .join('\n\n');
+}
+
+function goals(rows: readonly Goal[]): string {
+  const known = rows.filter(({ found }) => !Number.isNaN(found.median));
+  return section(
+    'Goals',
+    ['goal', 'limit', 'found', 'range', ''],
+    known.map((goal) => [
+      goal.what,
+      goal.limit,
+      `${digits(goal.found.median)} ${goal.unit}`,
+      range(goal.found),
+      goal.met ? 'met' : '**missed**',
+    ]),
+  );
+}
+
+function sideBySide({ results, against }: Report, at: Load): string {
+  const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS];
+  const shown = at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER] : beside;
+  const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
+  return section(
+    `${bytes(at.size)}, ${at.connections} connection${at.connections === 1 ? '' : 's'}`,
+    [
+      '',
+      'requests/s',
+      'p50 ms',
+      'p99 ms',
+      'CPU µs a request',
+      'range',
+      '× ours',
+      '× floor',
+      'RSS idle MiB',
+      'RSS after MiB',
+      'start ms',
+    ],
+    rows(shown, results, at, (samples, subject) => {
+      const median = (name: Parameters<typeof figure>[1]) => digits(figure(samples, name).median);
+      const own = subject === NO_PROXY ? ['', '', '', ''] : cpuColumns(samples, base);
+      const held = subject === NO_PROXY ? ['', '', ''] : [median('rssIdle'), median('rssAfter'), median('startMillis')];
+      return [median('requestsPerSecond'), median('p50Millis'), median('p99Millis'), ...own, ...held];
+    }),
+  );
+}
+
+function cpuColumns(samples: readonly Sample[], base: { ours: readonly Sample[]; floor: readonly Sample[] }): string[] {
+  const cpu = figure(samples, 'cpuMicros');
+  const to = (other: readonly Sample[]) => digits(ratio(samples, other, 'cpuMicros').median);
+  return [digits(cpu.median), range(cpu), to(base.ours), to(base.floor)];
+}
+
+function flood(results: Results): string {
+  return section(
+    'Refusals: no signature, 1 KiB, 32 connections',
+    ['', 'refusals/s', 'CPU µs a refusal', '× its accepted request', '× ours'],
+    rows(FLOODED, results, FLOOD, (samples, subject) => [
+      digits(figure(samples, 'requestsPerSecond').median),
+      digits(figure(samples, 'cpuMicros').median),
+      digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),
+      digits(ratio(samples, results.of(OURS, FLOOD), 'cpuMicros').median),
+    ]),
+  );
+}
+
+function calm(results: Results): string {
+  const none = results.of(NO_PROXY, CALM);
+  const added = (samples: readonly Sample[], name: 'p50Millis' | 'p99Millis') =>
+    digits(figure(samples, name).median - figure(none, name).median);
+  return section(
+    'Latency at 100 requests a second, 1 KiB',
+    ['', 'p50 ms', 'p99 ms', 'p50 added', 'p99 added'],
+    rows(CALMED, results, CALM, (samples) => [
+      digits(figure(samples, 'p50Millis').median),
+      digits(figure(samples, 'p99Millis').median),
+      added(samples, 'p50Millis'),
+      added(samples, 'p99Millis'),
+    ]),
+  );
+}
+
+function sizes({ results, hmac }: Report): string {
+  const cpu = (subject: Subject, at: Load) => digits(figure(results.of(subject, at), 'cpuMicros').median);
+  const shown = SIZES_OF_OURS.filter((size) => results.of(OURS, load(size, 32)).length > 0);
+  return section(
+    'CPU µs a request by the body’s size, 32 connections',
+    ['', 'ours', 'floor', 'bare proxying', 'streamed', 'bare HMAC'],
+    shown.map((size) => {
+      const at = load(size, 32);
+      const bare = digits(hmac.get(size)?.median ?? Number.NaN);
+      return [bytes(size), cpu(OURS, at), cpu(FLOOR, at), cpu(BARE_PROXYING, at), cpu(BARE_STREAMING, at), bare];
+    }),
+  );
+}
+
+function counts(results: Results): string {
+  const row = (what: string, subject: Subject) => {
+    const samples = results.of(subject, USUAL);
+    const cpu = figure(samples, 'cpuMicros');
+    const to = ratio(samples, results.of(OURS, USUAL), 'cpuMicros');
+    return samples.length === 0 ? [] : [[what, digits(cpu.median), range(cpu), digits(to.median)]];
+  };
+  return section(
+    'CPU µs a request by routes and secrets, 1 KiB, 32 connections',
+    ['', 'CPU µs', 'range', '× ours'],
+    [
+      ...row('1 route, 1 secret', OURS),
+      ...BY_ROUTES.flatMap(({ routes, subject }) => row(`${routes} routes`, subject)),
+      ...BY_SECRETS.flatMap(({ secrets, subject }) => row(`${secrets} secrets`, subject)),
+    ],
+  );
+}
+
+type Columns = (samples: readonly Sample[], subject: Subject) => string[];
+
+function rows(subjects: readonly Subject[], results: Results, at: Load, columns: Columns): string[][] {
+  return subjects.flatMap((subject) => {
+    const samples = results.of(subject, at);
+    return samples.length === 0 ? [] : [[subject.name, ...columns(samples, subject)]];
+  });
+}
+
+function section(title: string, head: readonly string[], body: readonly (readonly string[])[]): string {
+  if (body.length === 0) return '';
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const rule = `|${head.map((_, index) => (index === 0 ? '---' : '--:')).join('|')}|`;
+  return [`### ${title}`, '', line(head), rule, ...body.map(line)].join('\n');
+}
+
+/** Three digits that count, and a dash for what is not known. */
+export function digits(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  const size = Math.abs(value);
+  return size >= 100 ? Math.round(value).toLocaleString('en-GB') : value.toFixed(size >= 10 ? 1 : 2);
+}
+
+function range({ min, max }: Spread): string {
+  return `${digits(min)} to ${digits(max)}`;
+}
+
+export function bytes(size: number): string {
+  return size >= 1024 * 1024 ? `${size / 1024 / 1024} MiB` : `${size / 1024} KiB`;
+}

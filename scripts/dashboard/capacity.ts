@@ -1,0 +1,146 @@
+// The dashboard's last row: in flight, bytes, memory, event loop, and one line a pod. Of many pods it draws the fullest and
+// the middle one, never a line each.
+import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
+import { of, ofProcess, quantile, rate, total } from './queries.ts';
+
+const OVERLOADED = 'entrupyproxyoverloaded';
+const POD = 'job, namespace, pod, instance';
+
+export function capacityRow(): Panel[] {
+  return [
+    graph({
+      title: 'In flight and connections',
+      description: 'In flight on one pod reaches upstream.connections: requests wait, then get 503.',
+      runbook: OVERLOADED,
+      queries: [
+        { expr: `sum(${of('requests_in_flight')})`, legend: 'in flight, all pods' },
+        { expr: `max(${of('requests_in_flight')})`, legend: 'in flight, fullest pod' },
+        { expr: `sum(${of('connections')})`, legend: 'connections, all pods' },
+        { expr: `max(${of('connections')})`, legend: 'connections, fullest pod' },
+      ],
+      unit: 'short',
+    }),
+    graph({
+      title: 'Buffered bytes against the limit',
+      description: 'Verified bodies held at once. At the limit the slowest unfinished body gets 503.',
+      runbook: OVERLOADED,
+      queries: [
+        { expr: `max(${of('buffered_bytes')})`, legend: 'fullest pod' },
+        { expr: `quantile(0.5, ${of('buffered_bytes')})`, legend: 'middle pod' },
+        { expr: `min(${of('buffered_bytes_limit')})`, legend: 'limit' },
+      ],
+      unit: 'bytes',
+      colors: { limit: BAD },
+    }),
+    graph({
+      title: 'Size of bodies',
+      description: 'Received. The largest near maxBody: expect body_too_large.',
+      runbook: OVERLOADED,
+      queries: [0.5, 0.99].map((q) => ({ expr: quantile(q, 'request_body_bytes'), legend: `p${q * 100}` })),
+      unit: 'bytes',
+      noValue: 'no bodies',
+    }),
+    graph({
+      title: 'Memory',
+      description: 'Resident. The container is killed at its limit.',
+      runbook: OVERLOADED,
+      queries: spread(ofProcess('process_resident_memory_bytes')),
+      unit: 'bytes',
+    }),
+    graph({
+      title: 'Event-loop lag, p99',
+      description: 'How late the loop is, since the last scrape. Above 200 ms everything waits.',
+      runbook: 'where-the-time-goes',
+      queries: spread(ofProcess('nodejs_eventloop_lag_p99_seconds')),
+      unit: 's',
+      line: 0.2,
+    }),
+    graph({
+      title: 'CPU',
+      description: 'Cores. One process uses little more than one.',
+      runbook: OVERLOADED,
+      queries: spread(
+        `rate(${'process_cpu_seconds_total'}{job=~"$job",namespace=~"$namespace",pod=~"$pod"}[$__rate_interval]) and on (${POD}) ${of('build_info')}`,
+      ),
+      unit: 'short',
+      line: 1,
+    }),
+    graph({
+      title: 'Delivered once',
+      description: 'Events answered as duplicates, and times the store did not answer. Only where a route has once.',
+      runbook: 'deliver-once',
+      queries: [
+        { expr: total('requests_total', 'decision="duplicate"'), legend: 'duplicates' },
+        { expr: `sum(${rate(of('once_store_failures_total'))})`, legend: 'store failures' },
+      ],
+      unit: 'reqps',
+      colors: { 'store failures': BAD },
+      noValue: 'no route has once',
+    }),
+    graph({
+      title: 'Events remembered',
+      description: 'As delivered or on their way. At once.maxEntries the oldest go first.',
+      runbook: 'deliver-once',
+      queries: [{ expr: `max(${of('once_entries')})`, legend: 'fullest pod' }],
+      unit: 'short',
+      noValue: 'no route has once',
+    }),
+    table({
+      title: 'Pods',
+      description: 'One line each: the odd one out.',
+      runbook: 'entrupyproxyconfigdrift',
+      keys: ['job', 'namespace', 'pod', 'instance', 'version', 'node_version'],
+      columns: [
+        {
+          name: 'up since',
+          expr: `max by (${POD}, version, node_version) (${ofProcess('process_start_time_seconds')} * on (${POD}) group_left (version, node_version) ${of('build_info')}) * 1000`,
+          unit: 'dateTimeFromNow',
+        },
+        {
+          name: 'last good reload',
+          expr: withVersion(`${of('last_reload_success_timestamp_seconds')} * 1000`),
+          unit: 'dateTimeFromNow',
+        },
+        {
+          name: 'reload ok',
+          expr: withVersion(of('last_reload_successful')),
+          unit: 'none',
+          thresholds: [
+            { value: null, color: BAD },
+            { value: 1, color: GOOD },
+          ],
+        },
+        {
+          name: 'live secrets',
+          expr: withVersion(`sum by (${POD}) (${of('secret_live')})`),
+          unit: 'none',
+          thresholds: [
+            { value: null, color: BAD },
+            { value: 1, color: 'transparent' },
+          ],
+        },
+        { name: 'in flight', expr: withVersion(of('requests_in_flight')), unit: 'none' },
+        {
+          name: 'buffered',
+          expr: withVersion(`${of('buffered_bytes')} / ${of('buffered_bytes_limit')}`),
+          unit: 'percentunit',
+          thresholds: [
+            { value: null, color: 'transparent' },
+            { value: 0.8, color: LOOK },
+          ],
+        },
+      ],
+    }),
+  ];
+}
+
+function spread(series: string) {
+  return [
+    { expr: `max(${series})`, legend: 'highest pod' },
+    { expr: `quantile(0.5, ${series})`, legend: 'middle pod' },
+  ];
+}
+
+function withVersion(series: string): string {
+  return `max by (${POD}, version, node_version) ((${series}) * on (${POD}) group_left (version, node_version) ${of('build_info')})`;
+}

@@ -1,0 +1,230 @@
+// The shapes of Grafana's JSON that the dashboard uses, each made by one function. Nothing here knows a metric.
+
+export type Unit = 'short' | 'reqps' | 'percentunit' | 's' | 'bytes' | 'dateTimeFromNow' | 'none';
+
+export interface Query {
+  readonly expr: string;
+  readonly legend?: string;
+}
+
+export interface Threshold {
+  /** From this value on; null is the lowest. */
+  readonly value: number | null;
+  readonly color: string;
+}
+
+export interface Panel {
+  readonly title: string;
+  /** What it shows, and what to make of it. */
+  readonly description: string;
+  /** An anchor of docs/alerts.md. */
+  readonly runbook: string;
+  /** In 24 columns. */
+  readonly width: number;
+  readonly height: number;
+  /** The rest of Grafana's panel object. */
+  readonly body: Readonly<Record<string, unknown>> & { readonly type: string; readonly targets: readonly Target[] };
+}
+
+export interface Target {
+  readonly refId: string;
+  readonly expr: string;
+  readonly legendFormat: string;
+  readonly instant: boolean;
+  readonly range: boolean;
+  readonly format: 'time_series' | 'table';
+  readonly datasource: typeof DATASOURCE;
+  readonly editorMode: 'code';
+}
+
+export const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const;
+
+export const GOOD = 'green';
+export const LOOK = 'orange';
+export const BAD = 'red';
+
+type Frame = Omit<Panel, 'body' | 'width' | 'height'> & { readonly width?: number; readonly height?: number };
+
+export interface StatOptions extends Frame {
+  readonly query: string;
+  readonly unit: Unit;
+  readonly thresholds: readonly Threshold[];
+  /** Instead of nothing. */
+  readonly noValue?: string;
+}
+
+/** One number that says by its colour whether to worry. */
+export function stat(options: StatOptions): Panel {
+  const { query, unit, thresholds, noValue = 'no data' } = options;
+  return frame(options, {
+    type: 'stat',
+    targets: targets([{ expr: query }], 'instant'),
+    fieldConfig: {
+      defaults: { unit, decimals: unit === 'percentunit' ? 1 : null, noValue, ...colours(thresholds) },
+      overrides: [],
+    },
+    options: {
+      colorMode: 'background',
+      graphMode: 'none',
+      textMode: 'value',
+      justifyMode: 'center',
+      reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
+    },
+  });
+}
+
+export interface GraphOptions extends Frame {
+  readonly queries: readonly Query[];
+  readonly unit: Unit;
+  readonly style?: 'lines' | 'stacked' | 'bars';
+  /** Of a series, by its legend. */
+  readonly colors?: Readonly<Record<string, string>>;
+  /** A line drawn across. */
+  readonly line?: number;
+  readonly max?: number;
+  readonly noValue?: string;
+}
+
+export function graph(options: GraphOptions): Panel {
+  const { queries, unit, style = 'lines', colors = {}, line, max, noValue = 'no data' } = options;
+  const steps = line === undefined ? [] : [{ value: line, color: BAD }];
+  return frame(options, {
+    type: 'timeseries',
+    targets: targets(queries, 'range'),
+    fieldConfig: {
+      defaults: {
+        unit,
+        min: 0,
+        ...(max === undefined ? {} : { max }),
+        noValue,
+        color: { mode: 'palette-classic' },
+        thresholds: { mode: 'absolute', steps: [{ value: null, color: GOOD }, ...steps] },
+        custom: {
+          drawStyle: style === 'bars' ? 'bars' : 'line',
+          lineWidth: 1,
+          fillOpacity: style === 'lines' ? 8 : 60,
+          showPoints: 'never',
+          spanNulls: false,
+          stacking: { mode: style === 'stacked' ? 'normal' : 'none', group: 'A' },
+          thresholdsStyle: { mode: line === undefined ? 'off' : 'dashed' },
+        },
+      },
+      overrides: Object.entries(colors).map(([name, color]) => ({
+        matcher: { id: 'byName', options: name },
+        properties: [{ id: 'color', value: { mode: 'fixed', fixedColor: color } }],
+      })),
+    },
+    options: {
+      legend: {
+        displayMode: 'table',
+        placement: 'bottom',
+        calcs: ['lastNotNull', 'max'],
+        sortBy: 'Max',
+        sortDesc: true,
+      },
+      tooltip: { mode: 'multi', sort: 'desc', hideZeros: true },
+    },
+  });
+}
+
+export interface Timeline extends Frame {
+  readonly query: Query;
+  readonly states: readonly (Threshold & { readonly text: string })[];
+}
+
+/** What state each series was in, when. */
+export function timeline(options: Timeline): Panel {
+  const mapped = options.states.map(
+    ({ value, color, text }, index) => [String(value), { color, text, index }] as const,
+  );
+  return frame(options, {
+    type: 'state-timeline',
+    targets: targets([options.query], 'range'),
+    fieldConfig: {
+      defaults: {
+        mappings: [{ type: 'value', options: Object.fromEntries(mapped) }],
+        ...colours(options.states),
+        custom: { fillOpacity: 70, lineWidth: 0 },
+      },
+      overrides: [],
+    },
+    options: { showValue: 'auto', mergeValues: true, rowHeight: 0.8, perPage: 20, legend: { showLegend: false } },
+  });
+}
+
+export interface Column {
+  readonly name: string;
+  readonly expr: string;
+  readonly unit: Unit;
+  readonly thresholds?: readonly Threshold[];
+}
+
+export interface TableOptions extends Frame {
+  /** The labels that make a row. */
+  readonly keys: readonly string[];
+  readonly columns: readonly Column[];
+}
+
+/** One row for each set of labels, one query for each column. */
+export function table(options: TableOptions): Panel {
+  const { keys, columns } = options;
+  const queries = targets(
+    columns.map(({ expr }) => ({ expr })),
+    'table',
+  );
+  const last = queries.length - 1;
+  const renamed = columns.map(({ name }, index) => [`Value #${queries[index]?.refId ?? last}`, name] as const);
+  return frame(options, {
+    type: 'table',
+    targets: queries,
+    transformations: [
+      { id: 'merge', options: {} },
+      {
+        id: 'organize',
+        options: {
+          excludeByName: { Time: true },
+          indexByName: Object.fromEntries([...keys, ...renamed.map(([value]) => value)].map((name, at) => [name, at])),
+          renameByName: Object.fromEntries(renamed),
+        },
+      },
+    ],
+    fieldConfig: {
+      defaults: { custom: { align: 'auto', filterable: true } },
+      overrides: columns.map(({ name, unit, thresholds }) => ({
+        matcher: { id: 'byName', options: name },
+        properties: [
+          { id: 'unit', value: unit },
+          ...(thresholds === undefined
+            ? []
+            : [
+                { id: 'thresholds', value: colours(thresholds).thresholds },
+                { id: 'custom.cellOptions', value: { type: 'color-background', mode: 'basic' } },
+              ]),
+        ],
+      })),
+    },
+    options: { showHeader: true, cellHeight: 'sm' },
+  });
+}
+
+function frame({ title, description, runbook, width = 8, height = 8 }: Frame, body: Panel['body']): Panel {
+  return { title, description, runbook, width, height, body };
+}
+
+function colours(thresholds: readonly Threshold[]) {
+  const steps = thresholds.map(({ value, color }, index) => ({ value: index === 0 ? null : value, color }));
+  return { color: { mode: 'thresholds' }, thresholds: { mode: 'absolute', steps } };
+}
+
+function targets(queries: readonly Query[], kind: 'instant' | 'range' | 'table'): Target[] {
+  return queries.map(({ expr, legend = '' }, index) => ({
+    refId: String.fromCharCode(65 + index),
+    datasource: DATASOURCE,
+    editorMode: 'code',
+    expr,
+    legendFormat: legend,
+    instant: kind !== 'range',
+    range: kind === 'range',
+    format: kind === 'table' ? 'table' : 'time_series',
+  }));
+}

@@ -1,0 +1,71 @@
+// PromQL for the dashboard, written with the names of the metric table: a query must never name a metric or a label that
+// does not exist. Works for one pod and for fifty, and where namespace and pod are no labels at all (docker run).
+import { METRICS, type MetricName, type MetricRow, PREFIX } from '../../src/observe/metric-table.ts';
+import type { PROCESS_METRICS } from '../../src/observe/process-metrics.ts';
+
+const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
+
+/** Requests that no port open to the world is spared, and clients that left: no sign of trouble. As in the alerts. */
+const NOISE = 'reason!~"route_rejected|method_not_allowed|client_closed"';
+export const REFUSED = `decision="rejected",${NOISE}`;
+export const JUDGED = `decision!="forwarded",${NOISE}`;
+export const SENT_ON = 'decision=~"accepted|forwarded|reported"';
+
+/** The series of the chosen targets, and of the chosen routes where the metric has them. */
+export function of(name: MetricName, matchers = ''): string {
+  const { type, labels }: MetricRow = METRICS[name];
+  const all = [
+    TARGET,
+    ...(labels.includes('route') ? ['route=~"$route"'] : []),
+    ...(matchers === '' ? [] : [matchers]),
+  ];
+  return `${PREFIX}${name}${type === 'histogram' ? '_bucket' : ''}{${all.join(',')}}`;
+}
+
+/** Of the proxies alone: other programs of the same job have metrics of this name, too. */
+export function ofProcess(name: (typeof PROCESS_METRICS)[number]): string {
+  return `(${name}{${TARGET}} and on (job, namespace, pod, instance) ${of('build_info')})`;
+}
+
+export function rate(series: string): string {
+  return `rate(${series}[$__rate_interval])`;
+}
+
+/** Per second, over all pods. */
+export function total(name: MetricName, matchers = ''): string {
+  return `sum(${rate(of(name, matchers))})`;
+}
+
+export function totalBy(label: string, name: MetricName, matchers = ''): string {
+  return `sum by (${label}) (${rate(of(name, matchers))})`;
+}
+
+/** No value, rather than NaN, where nothing came. */
+export function share(part: string, whole: string): string {
+  return `${part} / (${whole} > 0)`;
+}
+
+export function quantile(q: number, name: MetricName, matchers = ''): string {
+  return `histogram_quantile(${q}, sum by (le) (${rate(of(name, matchers))}))`;
+}
+
+export function count(series: string): string {
+  return `count(${series}) or vector(0)`;
+}
+
+/** Enforcing routes without a live secret, on any pod. */
+export const ROUTES_WITHOUT_SECRET = count(
+  `group by (job, namespace, route) (${of('route_report_mode')} == 0 unless on (job, namespace, pod, instance, route) ` +
+    `(${of('secret_matches_total')} and on (job, namespace, pod, instance, secret) ${of('secret_live')} == 1))`,
+);
+
+/** Of the job with most. */
+export const CONFIGS = `max(count by (job, namespace) (group by (job, namespace, sha256) (${of('config_info')})))`;
+
+export const UPSTREAM_FAILING = share(
+  `(${total('upstream_failures_total')} + ${total('upstream_responses_total', 'code="5xx"')})`,
+  total('requests_total', SENT_ON),
+);
+
+export const ALERTS_FIRING =
+  'ALERTS{alertname=~"EntrupyProxy.+",alertstate="firing",job=~"$job",namespace=~"$namespace"}';

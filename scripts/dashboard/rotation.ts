@@ -1,0 +1,93 @@
+// The dashboard's third row: which secret verifies what, when each ends, and whether every pod has got what was changed.
+import { BAD, GOOD, graph, LOOK, type Panel, table, timeline } from './panels.ts';
+import { of, totalBy } from './queries.ts';
+
+const DAY = 86_400;
+
+export function rotationRow(): Panel[] {
+  const by = 'job, namespace, secret';
+  return [
+    graph({
+      title: 'Accepted, by secret',
+      description:
+        'In a rotation the matches move from the old secret to the new one. When the old one stays at 0, remove it.',
+      runbook: 'entrupyproxyoldsecretunused',
+      width: 12,
+      queries: [{ expr: totalBy('secret', 'secret_matches_total'), legend: '{{secret}}' }],
+      unit: 'reqps',
+      style: 'stacked',
+    }),
+    table({
+      title: 'Secrets',
+      description:
+        'Live on fewer pods than there are: that pod refuses what the others accept. The last match is 0 until one came in this process.',
+      runbook: 'entrupyproxyoldsecretstillused',
+      width: 12,
+      keys: ['job', 'namespace', 'secret'],
+      columns: [
+        {
+          name: 'live on pods',
+          expr: `sum by (${by}) (${of('secret_live')})`,
+          unit: 'none',
+          thresholds: [
+            { value: null, color: LOOK },
+            { value: 1, color: 'transparent' },
+          ],
+        },
+        { name: 'of', expr: `count by (${by}) (${of('secret_live')})`, unit: 'none' },
+        {
+          name: 'ends in',
+          expr: `min by (${by}) (${of('secret_not_after_timestamp_seconds')}) - time()`,
+          unit: 's',
+          thresholds: [
+            { value: null, color: BAD },
+            { value: DAY, color: LOOK },
+            { value: 7 * DAY, color: 'transparent' },
+          ],
+        },
+        {
+          name: 'last match',
+          expr: `max by (${by}) (${of('secret_last_match_timestamp_seconds')} > 0) * 1000`,
+          unit: 'dateTimeFromNow',
+        },
+        {
+          name: 'matches in range',
+          expr: `sum by (${by}) (increase(${of('secret_matches_total')}[$__range]))`,
+          unit: 'short',
+        },
+      ],
+    }),
+    graph({
+      title: 'Reloads',
+      description: 'Of config, secrets and TLS files. After a failure what was good stays in use.',
+      runbook: 'entrupyproxyreloadfailed',
+      queries: [{ expr: `sum by (result) (increase(${of('reloads_total')}[$__rate_interval]))`, legend: '{{result}}' }],
+      unit: 'short',
+      style: 'bars',
+      colors: { success: GOOD, failure: BAD },
+    }),
+    graph({
+      title: 'Pods, by config',
+      description: 'Two colours side by side for longer than a rollout: pods that did not get the new file.',
+      runbook: 'entrupyproxyconfigdrift',
+      queries: [
+        {
+          expr: `count by (config) (label_replace(${of('config_info')}, "config", "$1", "sha256", "(.{0,12}).*"))`,
+          legend: 'sha256 {{config}}',
+        },
+      ],
+      unit: 'short',
+      style: 'stacked',
+    }),
+    timeline({
+      title: 'Report mode, by route',
+      description: 'Which routes enforce, and since when.',
+      runbook: 'entrupyproxyreportmodetoolong',
+      query: { expr: `max by (route) (${of('route_report_mode')})`, legend: '{{route}}' },
+      states: [
+        { value: 0, color: GOOD, text: 'enforces' },
+        { value: 1, color: LOOK, text: 'reports' },
+      ],
+    }),
+  ];
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Brings the frameworks that the proxy is tried in front of, from their own lockfile, into test/servers/node_modules.
+# They are no dependencies of the project and must never become any.
+set -euo pipefail
+cd "$(dirname "$0")/../test/servers"
+
+wanted=$(sha256sum package-lock.json)
+if [ "$(cat node_modules/.installed 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+printf '%s\n' "$wanted" >node_modules/.installed

@@ -1,0 +1,210 @@
+// Two proxies under traffic before a real Prometheus: each query of the dashboard and each rule is evaluated there, and the
+// alerts that should fire do, the others do not. The rules are the shipped ones with shorter durations (short-rules.ts).
+import { readFileSync } from 'node:fs';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { METRIC_NAMES, PREFIX } from '../../src/observe/metric-table.ts';
+import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { dashboardQueries, metricsIn } from '../support/seen.ts';
+import { shortRules } from '../support/short-rules.ts';
+import { startTraffic, type Traffic } from '../support/traffic.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const RULES = read('helm/files/rules.yaml');
+const MINUTE_MS = 60_000;
+const FIRST = 'the first secret, 32 bytes or more';
+const SECOND = 'the second secret, 32 bytes or more';
+const THIRD = 'the third secret, 32 bytes or more';
+
+function config(upstreamUrl: string, directory: string): Record<string, unknown> {
+  return {
+    upstream: { url: upstreamUrl, retryConnectFor: '200ms', checkExposure: true },
+    secrets: [
+      { directory, overlap: '1h' },
+      { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 30 * 86_400_000).toISOString() },
+    ],
+    routes: [
+      { path: '/notify' },
+      { path: '/events', once: '1h' },
+      { path: '/webhooks/*', mode: 'report' },
+      { path: '/healthz', action: 'forward' },
+      { path: '/closed', action: 'reject' },
+    ],
+  };
+}
+
+describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus)', () => {
+  let upstream: Upstream;
+  let proxies: readonly RunningProxy[] = [];
+  let prometheus: Prometheus;
+  let traffic: Traffic;
+  /** Of both proxies: their configs are one and the same. */
+  let secrets = '';
+  let startedAt = 0;
+
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    secrets = await mkdtemp(join(tmpdir(), 'secrets-test-'));
+    await writeSecret('current', FIRST);
+    const options = {
+      config: config(upstream.url, secrets),
+      env: { POD_IP: '127.0.0.2', SPARE: 'a spare secret, 32 bytes or more!' },
+    };
+    proxies = await Promise.all([startProxy(options), startProxy(options)]);
+    const targets = proxies.map(({ adminPort }, index) => ({
+      port: adminPort,
+      labels: { namespace: 'shop', pod: `pod-${index}` },
+    }));
+    prometheus = await startPrometheus({ job: 'hooks', targets, rules: shortRules(RULES) });
+    startedAt = Date.now();
+    const urls = proxies.map(({ url }) => url);
+    traffic = startTraffic(urls, { secret: FIRST, forged: 0, deliveries: true });
+  });
+
+  afterAll(async () => {
+    await traffic?.stop();
+    await prometheus?.stop();
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await upstream?.close();
+    await rm(secrets, { recursive: true, force: true });
+  });
+
+  /** Until the names of the firing alerts are these and no others. A route has only reported for a "week" by and by. */
+  async function untilFiring(...wanted: readonly string[]): Promise<void> {
+    const expected = wanted.map((name) => `EntrupyProxy${name}`).toSorted();
+    const seen = async () => {
+      const names = (await prometheus.firing()).map(({ labels }) => labels.alertname ?? '');
+      return [...new Set(names)].filter((name) => name !== 'EntrupyProxyReportModeTooLong').toSorted();
+    };
+    await expect.poll(seen, { timeout: 90_000, interval: 500 }).toEqual(expected);
+  }
+
+  /** Where one of these may come with it, earlier or later. */
+  async function untilFiringAmong(name: string, others: readonly string[]): Promise<void> {
+    const allowed = [name, ...others, 'ReportModeTooLong'].map((short) => `EntrupyProxy${short}`);
+    const seen = async () => {
+      const names = (await prometheus.firing()).map(({ labels }) => labels.alertname ?? '');
+      expect(allowed).toEqual(expect.arrayContaining(names));
+      return names;
+    };
+    await expect.poll(seen, { timeout: 90_000, interval: 500 }).toContain(`EntrupyProxy${name}`);
+  }
+
+  function alert(name: string) {
+    return prometheus.firing().then((all) => all.find(({ labels }) => labels.alertname === `EntrupyProxy${name}`));
+  }
+
+  const writeSecret = (id: string, value: string) => writeFile(join(secrets, id), value);
+
+  test('after a minute of mixed traffic each query of the dashboard returns data, and nothing fires', async () => {
+    await new Promise((resolve) => setTimeout(resolve, startedAt + MINUTE_MS - Date.now()));
+    expect(await prometheus.firing()).toEqual([]);
+    for (const query of dashboardQueries(JSON.parse(read('helm/files/dashboard.json')))) {
+      if (query.includes('result="failure"')) continue; // no reload has failed yet: below
+      expect(await prometheus.queryRange(filledIn(query), 30), query).not.toEqual([]);
+    }
+  });
+
+  test('each rule is healthy, and each selector in it finds series', async () => {
+    for (const { name, health, lastError } of await prometheus.rules())
+      expect([name, health, lastError]).toEqual([name, 'ok', undefined]);
+    for (const selector of selectorsIn(RULES)) expect(await prometheus.query(selector), selector).not.toEqual([]);
+  });
+
+  test('each metric that exists is documented, and each that is documented exists', async () => {
+    const doc = read('docs/metrics.md');
+    const scraped = (await prometheus.metricNames()).flatMap((name) => metricsIn(name));
+    expect(scraped.filter((name) => !doc.includes(`\`${name}\``))).toEqual([]);
+    const families = METRIC_NAMES.map((name) => PREFIX + name);
+    expect(families.filter((name) => !scraped.includes(name))).toEqual([]);
+    // Of Node's own, some have a series only while there is something to count; they are in each scrape all the same.
+    const exposed = await (await fetch(`${proxies[0]?.adminUrl}/metrics`)).text();
+    expect(metricsIn(doc).filter((name) => !exposed.includes(`# TYPE ${name} `))).toEqual([]);
+  });
+
+  test('an attack: the ratio alert fires with the reasons in its text, and it alone', async () => {
+    traffic.mix = { ...traffic.mix, forged: 3 };
+    await untilFiring('RejectionRatioHigh');
+    const description = (await alert('RejectionRatioHigh'))?.annotations.description;
+    expect(description).toMatch(/signature_mismatch on \/notify \(\d+ in/);
+    expect(description).toContain('missing_signature on /notify');
+    traffic.mix = { ...traffic.mix, forged: 0 };
+    await untilFiring();
+  });
+
+  test('a rotation with an overlap: the old value is still used, and then no more', async () => {
+    await writeSecret('current', SECOND);
+    await untilFiring('OldSecretStillUsed');
+    expect((await alert('OldSecretStillUsed'))?.labels.secret).toBe('current.previous');
+    traffic.mix = { ...traffic.mix, secret: SECOND };
+    await untilFiring();
+    const moved = await prometheus.query('sum by (secret) (increase(entrupy_proxy_secret_matches_total[10s])) > 0');
+    expect(moved.map(({ metric }) => metric.secret)).toEqual(['current']);
+  });
+
+  test('a rotation that goes wrong: everything is rejected; put right, the old secret can go', async () => {
+    traffic.mix = { ...traffic.mix, secret: THIRD };
+    await untilFiringAmong('EverythingRejected', ['RejectionRatioHigh']);
+    await writeSecret('third', THIRD);
+    await untilFiring('OldSecretUnused');
+    expect((await alert('OldSecretUnused'))?.labels.secret).toBe('current');
+    await rm(join(secrets, 'current'));
+    await untilFiring();
+  });
+
+  test('a config that only one pod got: drift', async () => {
+    await appendFile(proxies[0]?.configFile ?? '', '# another\n');
+    await untilFiring('ConfigDrift');
+    await appendFile(proxies[1]?.configFile ?? '', '# another\n');
+    await untilFiring();
+  });
+
+  test('an upstream outage: the upstream alert fires with its cause, and it alone', async () => {
+    await upstream.close();
+    await untilFiring('UpstreamFailing');
+    expect((await alert('UpstreamFailing'))?.annotations.description).toMatch(/: connect \(\d+\), see the log/);
+    upstream = await startUpstream({ port: upstream.port });
+    await untilFiring();
+  });
+
+  test('a config that cannot be read: the reload alert fires, it alone, and marks the dashboard', async () => {
+    const { configFile = '' } = proxies[0] ?? {};
+    const good = readFileSync(configFile, 'utf8');
+    await writeFile(configFile, `${good}\nnonsense: true\n`);
+    await untilFiring('ReloadFailed');
+    const failed = dashboardQueries(JSON.parse(read('helm/files/dashboard.json'))).filter((query) =>
+      query.includes('result="failure"'),
+    );
+    expect(failed).toHaveLength(1);
+    for (const query of failed) expect(await prometheus.queryRange(filledIn(query), 30), query).not.toEqual([]);
+    await writeFile(configFile, good);
+    await untilFiring();
+  });
+
+  test('deliveries stay away: that fires, and the route that has reported for long was named', async () => {
+    traffic.mix = { ...traffic.mix, deliveries: false };
+    await untilFiring('NoDeliveries');
+    expect((await alert('ReportModeTooLong'))?.labels.route).toBe('/webhooks/*');
+  });
+});
+
+/** As Grafana does it, with every variable at All. */
+function filledIn(query: string): string {
+  return query
+    .replaceAll('$__rate_interval', '5s')
+    .replaceAll('$__range', '60s')
+    .replaceAll('$job', 'hooks')
+    .replaceAll(/\$(namespace|pod|route)/g, '.*');
+}
+
+/** Each instant selector of the expressions, recorded names too. */
+function selectorsIn(rules: string): readonly string[] {
+  const groups = parse(rules).groups as { rules: { expr: string }[] }[];
+  const expressions = groups.flatMap((group) => group.rules.map(({ expr }) => expr)).join('\n');
+  return [...new Set(expressions.match(/\b[a-z_:]*entrupy_proxy_[a-z0-9_:]+(?:\{[^}]*\})?/g))];
+}

@@ -1,0 +1,25 @@
+// One wrong values file a rule, in test/testdata/helm/bad: each says in its first lines what Helm must answer.
+import { describe, expect, test } from 'vitest';
+import { tryTemplate, valuesFiles } from '../support/helm.ts';
+import { haveTools, ROOT } from '../support/tools.ts';
+
+const ready = haveTools('helm');
+const files = valuesFiles(`${ROOT}test/testdata/helm/bad`);
+
+describe.skipIf(!ready)('the chart', () => {
+  test('has twenty wrong files at least, each with what it expects', () => {
+    expect(files.length).toBeGreaterThanOrEqual(20);
+  });
+
+  test.each(files)('refuses $name', async ({ text, options }) => {
+    const expected = [...text.matchAll(/^# expect: (.*)$/gm)].map(([, sentence = '']) =>
+      sentence.replaceAll('\\n', '\n'),
+    );
+    expect(expected.length).toBeGreaterThan(0);
+    const { code, stderr } = await tryTemplate(options);
+    expect(code).not.toBe(0);
+    for (const sentence of expected) expect(stderr).toContain(sentence);
+    // What is wrong with a secret may be told, its value never.
+    expect(stderr).not.toMatch(/hunter2|0123456789abcdef0123456789abcdef/);
+  });
+});

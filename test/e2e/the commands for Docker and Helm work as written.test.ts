@@ -1,0 +1,179 @@
+// Types what README.md, docs/docker.md and docs/kubernetes.md tell their readers to type. `docker` is podman here; there is
+// no cluster, so `helm install` and `kubectl create` run as dry runs and what they would install is checked.
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { buildImage, IMAGE, until } from '../support/containers.ts';
+import { allContainers, only, parseManifests, podSpec, proxyOf } from '../support/helm.ts';
+import { typeProblems } from '../support/kubernetes-types.ts';
+import { post } from '../support/load.ts';
+import { restrictedProblems } from '../support/pod-security.ts';
+import { sign } from '../support/signer.ts';
+import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/tools.ts';
+
+const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
+const SECRET = 'a secret of the docs suite, 32 bytes and more';
+const BODY = '{"hello":"entrupy"}';
+const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md'];
+
+/** Each command of the page's shell blocks, continued lines joined. */
+async function commandsOf(page: string): Promise<string[]> {
+  const text = await readFile(`${ROOT}${page}`, 'utf8');
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) =>
+    block
+      .replaceAll(/\\\n\s*/g, ' ')
+      .split('\n')
+      .map((line) => line.replace(/\s+#\s.*$/, '').trim())
+      .filter((line) => line !== '' && !line.startsWith('#')),
+  );
+}
+
+describe.skipIf(!ready)('the commands of the docs', () => {
+  let directory = '';
+  const shell = (command: string) =>
+    run('bash', ['-c', command], {
+      env: { PATH: `${directory}/bin:${TOOLS}/bin:${process.env.PATH ?? ''}`, WEBHOOK_ENDPOINT_SECRET_KEY: SECRET },
+      cwd: join(directory, 'clone'),
+    });
+
+  beforeAll(async () => {
+    await buildImage();
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-docs-'));
+    await mkdir(join(directory, 'bin'));
+    await mkdir(join(directory, 'clone'));
+    for (const name of ['helm', 'examples', 'compose.yaml'])
+      await cp(`${ROOT}${name}`, join(directory, 'clone', name), { recursive: true });
+    await writeFile(join(directory, 'clone', 'current.key'), SECRET);
+    await writeFile(
+      join(directory, 'clone', 'routes.yaml'),
+      'config: {routes: [{path: /notify}], unmatched: reject}\n',
+    );
+    const shims = {
+      docker: `exec podman "$@"`,
+      helm: `case "$1" in install|upgrade) exec ${TOOLS}/bin/helm install --dry-run=client "\${@:2}";; *) exec ${TOOLS}/bin/helm "$@";; esac`,
+      kubectl: `exec ${TOOLS}/bin/kubectl "$@" --dry-run=client -o yaml`,
+    };
+    for (const [name, text] of Object.entries(shims)) {
+      await writeFile(join(directory, 'bin', name), `#!/usr/bin/env bash\n${text}\n`);
+      await chmod(join(directory, 'bin', name), 0o755);
+    }
+    await mustRun('podman', ['tag', IMAGE, 'localhost/entrupy-signature-proxy:latest']);
+  });
+  afterAll(async () => {
+    await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
+    await run('podman', ['network', 'rm', '--force', 'hooks']);
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test('docker run protects a legacy app with three variables', async () => {
+    const [command] = (await commandsOf('README.md')).filter((line) => line.startsWith('docker run'));
+    await mustRun('podman', ['network', 'create', '--ignore', 'hooks']);
+    const legacy = [
+      'run',
+      '-d',
+      '--name',
+      'legacy',
+      '--network',
+      'hooks',
+      '--pull=never',
+      IMAGE,
+      'demo',
+      '--upstream-only',
+    ];
+    await mustRun('podman', legacy);
+    // As written but for the port, which may be taken here.
+    const started = await shell((command ?? '').replace('-p 8080:8080', '-p 127.0.0.1::8080 --pull=never'));
+    expect(started).toMatchObject({ code: 0 });
+    const url = `http://${(await mustRun('podman', ['port', 'proxy', '8080'])).trim()}/notify`;
+    const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    await until('200', async () => (await post({ url, body: BODY, headers: signed })).status === 200);
+    expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
+  });
+
+  test('every helm install installs sound, restricted manifests', async () => {
+    const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+    const installs = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
+    expect(installs.length).toBeGreaterThan(5);
+    for (const command of installs) {
+      const { code, stdout, stderr } = await shell(command);
+      expect({ command, code, stderr: code === 0 ? '' : stderr }).toEqual({ command, code: 0, stderr: '' });
+      if (command.startsWith('helm dependency')) continue;
+      const [rendered = ''] = (stdout.split('\nMANIFEST:\n')[1] ?? stdout).split('\nNOTES:\n');
+      const manifests = parseManifests(rendered);
+      expect(manifests.length, command).toBeGreaterThan(1);
+      expect(await typeProblems(manifests.map((manifest) => ({ from: command, manifest })))).toEqual([]);
+      for (const manifest of manifests.filter(({ kind }) => kind === 'Deployment')) {
+        expect(restrictedProblems(podSpec(manifest)), command).toEqual([]);
+      }
+    }
+  });
+
+  test('every kubectl create makes what the chart mounts', async () => {
+    const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+    const creates = commands.filter((line) => /^kubectl (?:-n \S+ )?create (?:secret|configmap)/.test(line));
+    expect(creates.length).toBeGreaterThan(0);
+    for (const command of creates) expect({ command, ...(await shell(command)) }).toMatchObject({ command, code: 0 });
+  });
+
+  test('NOTES tell how to send a signed request, how to rotate and what is wrong', async () => {
+    const { stdout } = await shell('helm install orders ./helm');
+    const notes = stdout.slice(stdout.indexOf('NOTES:'));
+    expect(notes).toMatch(
+      /curl -i http:\/\/127\.0\.0\.1:8080\/notify .*-H "\$\(printf %s "\$BODY" \| kubectl .* sign --header/s,
+    );
+    expect(notes).toContain('Rotate:');
+    expect(notes).toMatch(/WARNING: .*127\.0\.0\.1/);
+  });
+
+  test('the example chart takes the container from the library', async () => {
+    expect(await shell('helm dependency update examples/library-chart')).toMatchObject({ code: 0 });
+    const { stdout } = await shell('helm template shop examples/library-chart');
+    const manifests = parseManifests(stdout);
+    expect(await typeProblems(manifests.map((manifest) => ({ from: 'library-chart', manifest })))).toEqual([]);
+    const spec = podSpec(only(manifests, 'Deployment'));
+    expect(proxyOf(spec)).toMatchObject({ restartPolicy: 'Always', lifecycle: { preStop: {} } });
+    expect(restrictedProblems(spec)).toEqual([]);
+    expect(only(manifests, 'Service').spec?.ports).toMatchObject([{ targetPort: 'traffic' }]);
+  });
+
+  test('the example for injection is sound', async () => {
+    const manifests = parseManifests(await readFile(`${ROOT}examples/inject/shop.yaml`, 'utf8'));
+    expect(await typeProblems(manifests.map((manifest) => ({ from: 'shop.yaml', manifest })))).toEqual([]);
+    expect(allContainers(podSpec(only(manifests, 'Deployment'))).length).toBe(1);
+    expect(restrictedProblems(podSpec(only(manifests, 'Deployment')))).toEqual([]);
+  });
+
+  test('compose.yaml runs the proxy as the docs say, and its files are there', async () => {
+    const compose = parse(await readFile(`${ROOT}compose.yaml`, 'utf8')) as Compose;
+    expect(compose.services.proxy).toMatchObject({ read_only: true, cap_drop: ['ALL'], mem_limit: '128m' });
+    for (const { volumes = [] } of Object.values(compose.services)) {
+      for (const volume of volumes.filter((text) => !text.startsWith('./secrets'))) {
+        await readFile(`${ROOT}${volume.split(':')[0]}`).catch((error: NodeJS.ErrnoException) =>
+          expect(error.code).toBe('EISDIR'),
+        );
+      }
+    }
+    const secrets = join(directory, 'secrets');
+    await mkdir(secrets);
+    await writeFile(join(secrets, 'current'), SECRET);
+    const mounts = [
+      '-v',
+      `${ROOT}examples/docker:/etc/entrupy-signature-proxy:ro`,
+      '-v',
+      `${secrets}:/etc/entrupy/secrets:ro`,
+    ];
+    const command = compose.services.proxy?.command ?? [];
+    const check = ['run', '--rm', '--pull=never', ...mounts, IMAGE, 'check-config', ...command.slice(1)];
+    expect(await mustRun('podman', check)).toContain('The configuration is valid.');
+    await mustRun('promtool', ['check', 'config', '--syntax-only', `${ROOT}examples/docker/prometheus.yaml`]);
+    await mustRun('promtool', ['check', 'rules', `${ROOT}helm/files/rules.yaml`]);
+  });
+});
+
+interface Compose {
+  readonly services: Readonly<
+    Record<string, { readonly volumes?: readonly string[]; readonly command?: readonly string[] }>
+  >;
+}

@@ -1,0 +1,99 @@
+// What must hold whatever was sent: each answer is one of ours or the upstream's own, each request that reached the upstream
+// is one that the routes permit. Nothing here asks the proxy's code what it thinks.
+import { expect } from 'vitest';
+import { SECRET } from '../conformance/wire-case.ts';
+import type { SeenRequest } from '../support/lenient-upstream.ts';
+import type { RawResponse } from '../support/response-parser.ts';
+import { values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+import { canonical } from './lax-server.ts';
+import type { Configuration } from './wire-requests.ts';
+
+/** Reasons of the metrics, by the status of their answer. */
+const STATUSES: Readonly<Record<string, number>> = {
+  bad_request: 400,
+  missing_signature: 401,
+  multiple_signatures: 401,
+  malformed_signature: 401,
+  unsupported_algorithm: 401,
+  signature_mismatch: 401,
+  route_rejected: 404,
+  method_not_allowed: 405,
+  header_timeout: 408,
+  body_timeout: 408,
+  body_too_large: 413,
+  header_too_large: 431,
+  client_closed: 499,
+  none: 200,
+};
+
+/** The whole body of each answer that may come. */
+const BODIES: Readonly<Record<number, readonly string[]>> = {
+  200: ['ok'],
+  400: ['{"error":"bad_request"}'],
+  401: ['{"error":"unauthorized"}'],
+  404: ['{"error":"route_rejected"}'],
+  405: ['{"error":"method_not_allowed"}'],
+  408: ['{"error":"header_timeout"}', '{"error":"body_timeout"}'],
+  413: ['{"error":"body_too_large"}'],
+  431: ['{"error":"header_too_large"}'],
+};
+
+const LINES =
+  /^(?:content-type: application\/json|content-length: \d+|connection: (?:close|keep-alive)|allow: POST|keep-alive: timeout=\d+)$/i;
+
+/** One of the answers that there are, to the letter: whatever the client sent, nothing of it comes back. */
+export function checkAnswer({ status, lines, body, informational }: RawResponse): void {
+  expect(BODIES[status], `status ${status}`).toContain(body.toString('latin1'));
+  expect(lines.filter((line) => !LINES.test(line))).toEqual([]);
+  for (const interim of informational) expect([interim.status, interim.lines]).toEqual([100, []]);
+}
+
+/** A request that reached the upstream: well-formed to the letter, and either signed or on an open route. */
+export function checkSeen(configuration: Configuration, seen: SeenRequest): void {
+  const head = seen.raw.toString('latin1').split('\r\n\r\n')[0] ?? '';
+  expect(head).toMatch(/^[A-Z-]+ \/[\x21-\x7e]* HTTP\/1\.1(?:\r\n[!#$%&'*+.^`|~0-9A-Za-z-]+:[^\r\n\0]*)+$/);
+  expect(values(seen.lines, 'host')).toHaveLength(1);
+  const framing = [...values(seen.lines, 'content-length'), ...values(seen.lines, 'transfer-encoding')];
+  expect(framing.length).toBeLessThanOrEqual(1);
+  expect(framing.join()).toMatch(/^(?:|chunked|0|[1-9]\d*)$/);
+  const path = seen.target.replace(/\?.*/s, '');
+  if (path === '/notify') {
+    expect(seen.method).toBe('POST');
+    expect(values(seen.lines, 'entrupy-signature')).toEqual([sign(SECRET, seen.body)]);
+    return;
+  }
+  expect(configuration).toBe('open');
+  const [folder, below] = canonical(path);
+  if (folder !== 'ws') expect([path.slice(0, 6), folder, below === undefined]).toEqual(['/open/', 'open', false]);
+}
+
+/** How many requests were counted, by the status that their answer has: the difference of two readings of the metrics. */
+export function countedByStatus(before: Map<string, number>, after: Map<string, number>): Map<number, number> {
+  const counted = new Map<number, number>();
+  for (const [series, value] of after) {
+    const reason = /^entrupy_proxy_requests_total\{.*reason="(\w+)"/.exec(series)?.[1];
+    if (reason === undefined) continue;
+    const status = STATUSES[reason] ?? 0;
+    counted.set(status, (counted.get(status) ?? 0) + value - (before.get(series) ?? 0));
+  }
+  return counted;
+}
+
+/** Of bytes that never became a request: behind one that is in flight they end the connection without an answer. */
+const RAW: ReadonlySet<number> = new Set([400, 408, 431, 499]);
+
+/**
+ * Each answer was counted once: gives what was counted and got no answer. That is such bytes, a client that left, or an
+ * answer that was lost.
+ */
+export function unanswered(counted: Map<number, number>, answers: readonly RawResponse[]): string[] {
+  const missing: string[] = [];
+  for (const [status, count] of counted) {
+    const answered = answers.filter((answer) => answer.status === status).length;
+    const what = `${answered} answers with status ${status}, ${count} counted`;
+    expect(answered, what).toBeLessThanOrEqual(count);
+    if (answered < count && !RAW.has(status)) missing.push(what);
+  }
+  return missing;
+}

@@ -1,0 +1,122 @@
+// What the wire fuzzer begins with: requests whose outcome is known as long as nobody touches them.
+import { forged, get, request, SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+
+export interface BaseRequest {
+  readonly name: string;
+  /** The bytes, as latin1 text. */
+  readonly send: string;
+  /** The answer, on the configuration with forward routes. */
+  readonly status: number;
+  /** What follows it on the same connection may not be taken any more. */
+  readonly last?: true;
+  /** It breaks the connection, and behind a request that is still in flight nobody answers to that. */
+  readonly breaks?: true;
+}
+
+const SECRET_FILES = { current: SECRET };
+
+/** `strict`: one verified route and nothing else. `open`: forward routes that stream, and upgrades. Both close soon. */
+export const CONFIGURATIONS = {
+  strict: { routes: [{ path: '/notify' }], unmatched: 'reject' },
+  open: {
+    routes: [
+      { path: '/notify' },
+      { path: '/open/*', action: 'forward' },
+      { path: '/ws', action: 'forward', upgrade: ['websocket'] },
+    ],
+    unmatched: 'reject',
+  },
+} as const;
+export type Configuration = keyof typeof CONFIGURATIONS;
+
+/** Short deadlines, so that a request that never ends is soon over. */
+export function proxyOptions(configuration: Configuration, upstreamUrl: string) {
+  const config = {
+    ...CONFIGURATIONS[configuration],
+    upstream: { url: upstreamUrl, idleTimeout: '500ms' },
+    listen: { keepAlive: '1s' },
+    limits: { maxHeader: '4KiB', maxBody: '128KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
+    log: { requests: 'none' },
+  };
+  return { config, secrets: SECRET_FILES };
+}
+
+function chunked(body: string, size: number): string {
+  const pieces = body.match(new RegExp(`[\\s\\S]{1,${size}}`, 'g')) ?? [];
+  return [...pieces, ''].map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`).join('');
+}
+
+const EVENT = '{"event":"authentication.completed","id":42}';
+const notify = (lines: readonly string[], body: string) =>
+  request(['POST /notify HTTP/1.1', 'Host: a', ...lines], body);
+const open = (lines: readonly string[], body: string) => request(['POST /open/x HTTP/1.1', 'Host: a', ...lines], body);
+const HANDSHAKE = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
+const HIDDEN = forged('x');
+const CHUNKED = 'Transfer-Encoding: chunked';
+
+/** On both configurations. */
+const VERIFIED: readonly BaseRequest[] = [
+  { name: 'a delivery', send: signed(EVENT), status: 200 },
+  { name: 'an empty delivery', send: signed(''), status: 200 },
+  { name: 'a delivery of odd bytes', send: signed('\0\r\n\r\n\xff\xfe POST /notify HTTP/1.1\r\n'), status: 200 },
+  { name: 'a delivery in chunks', send: notify([signatureLine(EVENT), CHUNKED], chunked(EVENT, 7)), status: 200 },
+  {
+    name: 'a delivery that expects 100',
+    send: signed(EVENT, { lines: ['Expect: 100-continue'] }),
+    status: 200,
+  },
+  { name: 'a large delivery', send: signed('x'.repeat(70_000)), status: 200 },
+  { name: 'a delivery with a query', send: signed(EVENT, { target: '/notify?a=/b' }), status: 200 },
+  {
+    name: 'a delivery by HTTP/1.0',
+    send: signed(EVENT).replace('HTTP/1.1', 'HTTP/1.0'),
+    status: 200,
+    last: true,
+  },
+  { name: 'a forged delivery', send: forged(EVENT), status: 401 },
+  { name: 'a forged delivery in chunks', send: notify([CHUNKED], chunked(EVENT, 9)), status: 401, last: true },
+  { name: 'a large forged delivery', send: forged('x'.repeat(70_000)), status: 401, last: true },
+  {
+    name: 'a delivery signed by another',
+    send: notify([signatureLine(EVENT, 'another-secret-0123456789abcdef'), `Content-Length: ${EVENT.length}`], EVENT),
+    status: 401,
+  },
+  { name: 'two signatures', send: signed(EVENT, { lines: [signatureLine(EVENT)] }), status: 401 },
+  { name: 'a GET on the verified route', send: get('/notify'), status: 405 },
+  { name: 'a target of no route', send: get('/nothing?to=/notify'), status: 404 },
+  { name: 'a body that is too large', send: signed('y'.repeat(140_000)), status: 413, last: true },
+  {
+    name: 'two framings',
+    send: notify([signatureLine(EVENT), CHUNKED, `Content-Length: ${EVENT.length}`], chunked(EVENT, 99)),
+    status: 400,
+    last: true,
+    breaks: true,
+  },
+];
+
+const FORWARDED: readonly BaseRequest[] = [
+  { name: 'an open request', send: get('/open/a?b=c'), status: 200 },
+  { name: 'an upload', send: open([`Content-Length: ${EVENT.length}`], EVENT), status: 200 },
+  { name: 'an upload in chunks', send: open([CHUNKED], chunked(EVENT, 5)), status: 200 },
+  {
+    name: 'an upload with trailers',
+    send: open([CHUNKED, 'Trailer: X-Sum'], `${chunked(EVENT, 50).slice(0, -2)}X-Sum: 1\r\n\r\n`),
+    status: 200,
+  },
+  {
+    name: 'an upload that looks like a delivery',
+    send: open([`Content-Length: ${HIDDEN.length}`], HIDDEN),
+    status: 200,
+  },
+  { name: 'a handshake that is refused', send: get('/ws', HANDSHAKE), status: 200, last: true },
+];
+
+export const BASES: Readonly<Record<Configuration, readonly BaseRequest[]>> = {
+  strict: VERIFIED,
+  open: [...VERIFIED, ...FORWARDED],
+};

@@ -1,0 +1,265 @@
+// The life of the process: signals in, exit codes out, and nothing lost on the way.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { Agent } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect } from 'vitest';
+import { runCommand } from '../support/command.ts';
+import { deliver } from '../support/deliver.ts';
+import { post } from '../support/load.ts';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+
+const BODY = '{"event":1}';
+const SIGNATURE = sign(value('a'), BODY);
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** What a loaded machine may add to any of the times below. */
+const SLACK_MS = 3000;
+
+const REQUEST = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${SIGNATURE}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
+
+const ready = async (proxy: RunningProxy) => {
+  const response = await fetch(`${proxy.adminUrl}/readyz`);
+  return [response.status, ((await response.json()) as { causes?: readonly string[] }).causes];
+};
+
+/** Milliseconds until it has ended, with its exit code. */
+async function ended(proxy: RunningProxy): Promise<{ readonly code: number | null; readonly after: number }> {
+  const begun = performance.now();
+  const { code } = await proxy.exited;
+  return { code, after: performance.now() - begun };
+}
+
+/** A delivery whose last byte waits for `rest`. */
+const held = (proxy: RunningProxy, rest: Promise<unknown>) =>
+  post({ url: `${proxy.url}/notify`, body: BODY, headers: { 'Entrupy-Signature': SIGNATURE }, holdUntil: rest });
+
+const inFlight = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
+
+describe.concurrent('SIGTERM', () => {
+  test('not ready at once, serving on for the delay with Connection: close, then gone with 0', async ({ start }) => {
+    const proxy = await start({ shutdown: { delay: '2s' } });
+    const kept = await openClient({ port: proxy.port });
+    await kept.send(REQUEST);
+    expect((await kept.response()).lines.join()).not.toMatch(/connection:/i);
+    proxy.signal('SIGTERM');
+    const end = ended(proxy);
+    await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    expect(await ready(proxy)).toEqual([503, ['draining']]);
+    expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
+    await kept.send(REQUEST);
+    expect((await kept.response()).lines).toContain('Connection: close');
+    expect(await kept.rest()).toEqual(Buffer.alloc(0));
+    expect(await deliver(proxy, 'a')).toBe(200); // a connection that is new
+    const { code, after } = await end;
+    expect(code).toBe(0);
+    expect(after).toBeGreaterThan(1900);
+    expect((await post({ url: proxy.url, body: '' })).trouble).toBe('ECONNREFUSED');
+  });
+
+  test('requests in flight are answered, and the process ends with the last of them', async ({ start }) => {
+    const proxy = await start({ shutdown: { grace: '20s' } });
+    const rest = Promise.withResolvers<void>();
+    const sent = [held(proxy, rest.promise), held(proxy, rest.promise)];
+    await eventually(() => inFlight(proxy), 2);
+    proxy.signal('SIGTERM');
+    await eventually(async () => (await post({ url: proxy.url, body: '' })).trouble, 'ECONNREFUSED');
+    rest.resolve();
+    expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200]);
+    const { code, after } = await ended(proxy);
+    expect([code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
+    expect(after).toBeLessThan(SLACK_MS);
+  });
+
+  test('what is still in flight at the end of grace is cut, warned about, and the code is 0', async ({
+    start,
+    upstream,
+  }) => {
+    upstream.server.removeAllListeners('request'); // an upstream that takes requests and never answers
+    const proxy = await start({ shutdown: { grace: '1s' } });
+    const sent = deliver(proxy, 'a');
+    await eventually(() => inFlight(proxy), 1);
+    proxy.signal('SIGTERM');
+    const { code, after } = await ended(proxy);
+    expect([code, await sent]).toEqual([0, 0]);
+    expect(after).toBeGreaterThan(950);
+    expect(after).toBeLessThan(1000 + SLACK_MS);
+    expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 1 }));
+  });
+
+  test('connections that were accepted, and whose requests nobody has read yet, are answered', async ({ start }) => {
+    const proxy = await start();
+    const clients = await Promise.all(
+      Array.from({ length: 20 }, () => openClient({ port: proxy.port, deadline: 8000 })),
+    );
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 20);
+    // Asleep, it finds the signal and the requests at once when it wakes.
+    proxy.signal('SIGSTOP');
+    await Promise.all(clients.map((client) => client.send(REQUEST)));
+    proxy.signal('SIGTERM');
+    proxy.signal('SIGCONT');
+    const responses = await Promise.all(clients.map((client) => client.response()));
+    expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect((await proxy.exited).code).toBe(0);
+  });
+
+  test('idle and silent connections do not hold it up', async ({ start }) => {
+    const proxy = await start({ shutdown: { grace: '20s' } });
+    const silent = await openClient({ port: proxy.port });
+    const half = await openClient({ port: proxy.port });
+    await half.send(REQUEST.slice(0, 30));
+    const agent = new Agent({ keepAlive: true });
+    await post({ url: proxy.url, body: BODY, agent });
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 3);
+    proxy.signal('SIGTERM');
+    const { code, after } = await ended(proxy);
+    expect(code).toBe(0);
+    expect(after).toBeLessThan(SLACK_MS);
+    for (const client of [silent, half]) client.destroy();
+    agent.destroy();
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'during the start: it ends without the delay, and the code is 0',
+    async ({ directory }) => {
+      const config = join(directory, 'config.yaml');
+      await writeFile(
+        config,
+        'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\nupstream: { url: "http://127.0.0.1:1" }\nshutdown: { delay: 60s }\n',
+      );
+      const child = spawn(process.execPath, [MAIN, 'serve', '--config', config], {
+        env: {},
+        stdio: 'ignore',
+      });
+      const begun = performance.now();
+      const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+      await untilCatchesHangup(child);
+      child.kill('SIGTERM');
+      expect(await exited).toBe(0);
+      expect(performance.now() - begun).toBeLessThan(20_000);
+    },
+  );
+});
+
+/** The handlers are in place: that for SIGHUP, signal 1, is the last of them. */
+async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
+  for (;;) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+    if ((caught & 1n) === 1n) return;
+  }
+}
+
+describe.concurrent('SIGINT and second signals', () => {
+  test('SIGINT skips the delay', async ({ start }) => {
+    const proxy = await start({ shutdown: { delay: '60s' } });
+    proxy.signal('SIGINT');
+    const { code, after } = await ended(proxy);
+    expect(code).toBe(0);
+    expect(after).toBeLessThan(SLACK_MS);
+  });
+
+  test.for([
+    ['SIGTERM', 'SIGTERM', 143],
+    ['SIGTERM', 'SIGINT', 130],
+    ['SIGINT', 'SIGINT', 130],
+    ['SIGINT', 'SIGTERM', 143],
+  ] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
+    const proxy = await start({ shutdown: { delay: '60s', grace: '60s' } });
+    const rest = Promise.withResolvers<void>();
+    const sent = held(proxy, rest.promise); // holds a stop by SIGINT up
+    await eventually(() => inFlight(proxy), 1);
+    proxy.signal(first);
+    await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    proxy.signal(second);
+    const end = await ended(proxy);
+    expect(end.code).toBe(code);
+    expect(end.after).toBeLessThan(SLACK_MS);
+    rest.resolve();
+    await sent;
+  });
+});
+
+describe.concurrent('/-/drain', () => {
+  test('not ready, every response closes its connection, new connections and all requests are served', async ({
+    start,
+  }) => {
+    const proxy = await start();
+    expect((await fetch(`${proxy.adminUrl}/-/drain`)).status).toBe(200);
+    expect(await ready(proxy)).toEqual([503, ['draining']]);
+    for (const _ of [1, 2]) {
+      const client = await openClient({ port: proxy.port });
+      await client.send(REQUEST);
+      const response = await client.response();
+      expect([response.status, response.lines.includes('Connection: close')]).toEqual([200, true]);
+      expect(await client.rest()).toEqual(Buffer.alloc(0));
+    }
+    const refused = await openClient({ port: proxy.port });
+    await refused.send(REQUEST.replace('SHA256', 'MD5'));
+    expect((await refused.response()).lines).toContain('Connection: close');
+    refused.destroy();
+    expect(await (await fetch(proxy.adminUrl)).text()).toContain('Draining');
+  });
+
+  test('a SIGTERM waits only for what is left of the delay, counted from the first call', async ({ start }) => {
+    const proxy = await start({ shutdown: { delay: '2s' } });
+    const drained = performance.now();
+    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    while (performance.now() - drained < 1500) expect(await deliver(proxy, 'a')).toBe(200);
+    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    while (performance.now() - drained < 2000) expect(await deliver(proxy, 'a')).toBe(200);
+    const signalled = performance.now();
+    proxy.signal('SIGTERM');
+    expect((await proxy.exited).code).toBe(0);
+    expect(performance.now() - signalled).toBeLessThan(1500);
+  });
+});
+
+describe.concurrent('a start', () => {
+  test('on a port that is taken is 1, and says which', async ({ start }) => {
+    const proxy = await start();
+    const config = await readFile(proxy.configFile, 'utf8');
+    const other = join(proxy.directory, 'other.yaml');
+    await writeFile(other, config.replace('port: 0', `port: ${proxy.port}`));
+    const traffic = await runCommand(['serve', '--config', other]);
+    expect([traffic.code, traffic.stderr]).toEqual([1, `cannot listen on 127.0.0.1 port ${proxy.port}: EADDRINUSE\n`]);
+    const adminAt = config.lastIndexOf('port: 0');
+    await writeFile(other, `${config.slice(0, adminAt)}port: ${proxy.adminPort}${config.slice(adminAt + 7)}`);
+    const admin = await runCommand(['serve', '--config', other]);
+    expect([admin.code, admin.stderr]).toEqual([1, `cannot listen on 127.0.0.1 port ${proxy.adminPort}: EADDRINUSE\n`]);
+  });
+
+  test('on a bad config is 2, with every problem and its place', async ({ directory }) => {
+    const config = join(directory, 'config.yaml');
+    await writeFile(config, 'upstream: { url: 7 }\nroutes: [{ paht: /x }]\n');
+    const { code, stderr } = await runCommand(['serve', '--config', config]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`${config}:1:18`);
+    expect(stderr).toContain(`${config}:2:12`);
+  });
+
+  test('after a kill -9 is clean, on the same ports', async ({ start, upstream }) => {
+    const proxy = await start();
+    const config = {
+      listen: { host: '127.0.0.1', port: proxy.port },
+      admin: { host: '127.0.0.1', port: proxy.adminPort },
+      upstream: { url: upstream.url },
+    };
+    const rest = Promise.withResolvers<void>();
+    const inside = held(proxy, rest.promise);
+    await eventually(() => inFlight(proxy), 1);
+    expect(await deliver(proxy, 'a')).toBe(200);
+    proxy.signal('SIGKILL');
+    await proxy.exited;
+    rest.resolve();
+    expect((await inside).status).toBe(0);
+    const again = await start(config);
+    expect(await deliver(again, 'a')).toBe(200);
+    expect(await ready(again)).toEqual([200, undefined]);
+    expect((await again.metrics()).get('entrupy_proxy_reloads_total{result="failure"}')).toBe(0);
+    expect(upstream.requests.length).toBe(2);
+  });
+});

@@ -1,0 +1,303 @@
+// Connections, heads, bodies, the byte budget and upstream slots are limited. When one runs out, those who drip or stay
+// silent make room; an honest request is answered.
+import { afterEach, describe, expect, test } from 'vitest';
+import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { exchange, openClient, type RawClient } from '../support/raw-client.ts';
+import { OK, type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
+import { values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+import { type StreamingUpstream, startStreamingUpstream } from '../support/streams.ts';
+
+const SECRET = 'limits-hold-secret-0123456789abcdef';
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+function keep<T extends { close(): Promise<void> }>(upstream: T): T {
+  cleanups.push(() => upstream.close());
+  return upstream;
+}
+const rawUpstream = async (): Promise<RawUpstream> => keep(await startRawUpstream());
+const streams = async (): Promise<StreamingUpstream> => keep(await startStreamingUpstream());
+
+async function proxyTo(upstream: { url: string }, config: Record<string, object> = {}): Promise<RunningProxy> {
+  const proxy = await startProxy({
+    config: {
+      routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
+      ...config,
+      upstream: { url: upstream.url, ...config.upstream },
+    },
+    secrets: { current: SECRET },
+  });
+  cleanups.push(() => proxy.stop());
+  return proxy;
+}
+
+const clientOf = (proxy: RunningProxy): Promise<RawClient> => openClient({ port: proxy.port, deadline: 8_000 });
+const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => make(index)));
+
+function signed(body: string | Buffer, framing = `Content-Length: ${body.length}`): string {
+  return `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, body)}\r\n${framing}\r\n\r\n`;
+}
+
+async function expectServed(proxy: RunningProxy): Promise<void> {
+  const body = Buffer.from('{"honest":true}');
+  const response = await exchange(proxy.port, Buffer.concat([Buffer.from(signed(body)), body]));
+  expect(response.status).toBe(200);
+}
+
+describe('connections', () => {
+  test('over the limit a newcomer takes the place of one that never sent a whole head', async () => {
+    const proxy = await proxyTo(await rawUpstream(), { limits: { connections: 8 } });
+    const silent = await many(8, async (index) => {
+      const client = await clientOf(proxy);
+      await client.send(index % 2 === 0 ? 'GET /open' : '\r\n');
+      return client;
+    });
+    await untilMetrics(proxy, ['connections'], ([open]) => open === 8);
+    for (let count = 0; count < 4; count++) await expectServed(proxy);
+    await silent[0]?.rest(); // the oldest has gone
+    for (const client of silent) client.destroy();
+  });
+
+  test('then of the one that is idle longest; never of one with a request in flight', async () => {
+    const upstream = await rawUpstream();
+    upstream.script((socket, { head }) => (head.startsWith('GET') ? undefined : void socket.write(OK)));
+    const proxy = await proxyTo(upstream, { limits: { connections: 3 } });
+    const busy = await clientOf(proxy);
+    await busy.send(GET);
+    await expect.poll(() => upstream.heads.length).toBe(1);
+    const idle = await clientOf(proxy);
+    await idle.send(`${signed('{}')}{}`);
+    expect((await idle.response()).status).toBe(200);
+    const busyToo = await clientOf(proxy);
+    await busyToo.send(GET);
+    await expect.poll(() => upstream.heads.length).toBe(3);
+    await expectServed(proxy);
+    expect((await idle.rest()).length).toBe(0);
+
+    const third = await clientOf(proxy);
+    await third.send(GET);
+    await expect.poll(() => upstream.heads.length).toBe(5);
+    const refused = await clientOf(proxy);
+    expect((await refused.rest()).length).toBe(0);
+    for (const socket of upstream.sockets) socket.write(OK);
+    for (const client of [busy, busyToo, third]) expect((await client.response()).status).toBe(200);
+    for (const client of [busy, busyToo, third]) client.destroy();
+  });
+
+  test('one that only sends line ends is ended, though it is never idle', async () => {
+    const proxy = await proxyTo(await rawUpstream(), {
+      listen: { keepAlive: '1s' },
+      limits: { headersTimeout: '1s' },
+    });
+    const client = await clientOf(proxy);
+    await client.send(GET);
+    expect((await client.response()).status).toBe(200);
+    const drip = setInterval(() => client.socket.write('\r\n'), 100);
+    await client.rest().finally(() => clearInterval(drip));
+  });
+
+  test('one older than connectionAge is told to close with its next answer', async () => {
+    const proxy = await proxyTo(await rawUpstream(), { limits: { connectionAge: '1s' } });
+    const client = await clientOf(proxy);
+    await client.send(GET);
+    expect(values((await client.response()).lines, 'connection')).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 1050)); // its age
+    await client.send(GET);
+    expect(values((await client.response()).lines, 'connection')).toEqual(['close']);
+    await client.rest();
+  });
+});
+
+describe('heads', () => {
+  test.each([
+    ['100 lines', 99, 200],
+    ['101 lines', 100, 431],
+    ['1,500 lines', 1499, 431],
+  ])('of %s', async (_name, more, status) => {
+    const upstream = await rawUpstream();
+    const proxy = await proxyTo(upstream);
+    const response = await exchange(proxy.port, `GET /open/0 HTTP/1.1\r\nHost: h\r\n${'a:\r\n'.repeat(more)}\r\n`);
+    expect(response.status).toBe(status);
+    const [head = ''] = upstream.heads;
+    expect(head.match(/^a:/gm)?.length ?? 0).toBe(status === 200 ? more : 0);
+  });
+
+  test('a drip has headersTimeout in all, and gets its 408', async () => {
+    const proxy = await proxyTo(await rawUpstream(), { limits: { headersTimeout: '1s' } });
+    const client = await clientOf(proxy);
+    await client.send('GET /open/0 HTTP/1.1\r\nHost: h\r\n');
+    const drip = setInterval(() => client.socket.write('a: b\r\n'), 50);
+    const response = await client.response().finally(() => clearInterval(drip));
+    expect([response.status, response.body.toString()]).toEqual([408, '{"error":"header_timeout"}']);
+  });
+});
+
+describe('verified bodies', () => {
+  test('a drip has bodyTimeout in all, and gets its 408', async () => {
+    const proxy = await proxyTo(await rawUpstream(), { limits: { bodyTimeout: '1s' } });
+    const client = await clientOf(proxy);
+    await client.send(signed('x'.repeat(1000)));
+    const drip = setInterval(() => client.socket.write('x'), 50);
+    const response = await client.response().finally(() => clearInterval(drip));
+    expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
+    await untilAtRest(proxy);
+  });
+
+  test('a body in chunks of one byte is refused as soon as it shows', async () => {
+    const upstream = await rawUpstream();
+    const proxy = await proxyTo(upstream);
+    const client = await clientOf(proxy);
+    await client.send(`${signed('x', 'Transfer-Encoding: chunked')}${'1\r\nx\r\n'.repeat(100_000)}`);
+    const response = await client.response();
+    expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
+    expect(upstream.heads).toEqual([]);
+    client.destroy();
+    await untilAtRest(proxy);
+  });
+
+  test('the budget is full of slow bodies: the slowest makes room with 503, the honest ones are served', async () => {
+    const proxy = await proxyTo(await streams(), { limits: { bufferedBytes: '8MiB' } });
+    const slow = await many(16, async () => {
+      const client = await clientOf(proxy);
+      await client.send(signed(Buffer.alloc(MIB)));
+      await client.send(Buffer.alloc(400 * KIB));
+      return client;
+    });
+    await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 5 * MIB);
+    const big = Buffer.alloc(MIB, 'honest');
+    const responses = await many(4, async () => {
+      const client = await clientOf(proxy);
+      await client.send(Buffer.concat([Buffer.from(signed(big)), big]));
+      return client.response();
+    });
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    for (let count = 0; count < 10; count++) await expectServed(proxy);
+    for (const client of slow) client.destroy();
+    await untilAtRest(proxy);
+  });
+
+  test('what is buffered never passes bufferedBytes', async () => {
+    const proxy = await proxyTo(await streams(), { limits: { bufferedBytes: '2MiB' } });
+    const clients = await many(30, async () => {
+      const client = await clientOf(proxy);
+      await client.send(signed(Buffer.alloc(MIB)));
+      client.socket.write(Buffer.alloc(MIB - 1));
+      return client;
+    });
+    for (let count = 0; count < 20; count++) {
+      const metrics = await proxy.metrics();
+      expect(metrics.get('entrupy_proxy_buffered_bytes')).toBeLessThanOrEqual(2 * MIB);
+    }
+    await expectServed(proxy);
+    for (const client of clients) client.destroy();
+    await untilAtRest(proxy);
+  });
+});
+
+describe('upstream slots', () => {
+  const slots = { connections: 4, retryConnectFor: '4s' };
+
+  test('as many uploads that drip as you like do not shut the others out', async () => {
+    const proxy = await proxyTo(await streams(), { upstream: slots });
+    const slow = await many(20, async () => {
+      const client = await clientOf(proxy);
+      await client.send('POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx');
+      const drip = setInterval(() => client.socket.write('x'), 100);
+      client.socket.once('close', () => clearInterval(drip));
+      return client;
+    });
+    await untilMetrics(proxy, ['requests_in_flight'], ([busy = 0]) => busy >= 20);
+    for (let count = 0; count < 10; count++) await expectServed(proxy);
+    for (const client of slow) client.destroy();
+    await untilAtRest(proxy);
+  });
+
+  test('nor as many downloads that nobody reads', async () => {
+    const proxy = await proxyTo(await streams(), { upstream: slots });
+    const deaf = await many(12, async () => {
+      const client = await clientOf(proxy);
+      client.socket.pause();
+      await client.send(`GET /open/${64 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`);
+      return client;
+    });
+    await untilMetrics(proxy, ['requests_in_flight'], ([busy = 0]) => busy >= 12);
+    for (let count = 0; count < 5; count++) await expectServed(proxy);
+    for (const client of deaf) client.destroy();
+    await untilAtRest(proxy);
+  });
+
+  test('an upstream that is slow itself is waited for: nobody is put out for that', async () => {
+    const upstream = await rawUpstream();
+    upstream.script(() => {});
+    const proxy = await proxyTo(upstream, { upstream: { connections: 1, retryConnectFor: '4s' } });
+    const first = await clientOf(proxy);
+    await first.send(GET);
+    await expect.poll(() => upstream.heads.length).toBe(1);
+    const second = await clientOf(proxy);
+    await second.send(GET);
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than a client that dawdles would have
+    for (const socket of upstream.sockets) socket.write(OK);
+    expect((await first.response()).status).toBe(200);
+    await expect.poll(() => upstream.heads.length).toBe(2);
+    for (const socket of upstream.sockets) socket.write(OK);
+    expect((await second.response()).status).toBe(200);
+    for (const client of [first, second]) client.destroy();
+  });
+});
+
+describe('an early refusal reaches a client that is still writing 20 MB', () => {
+  const unsigned = (framing: string) => `POST /notify HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`;
+  const BIG = 20_000_000;
+  test.each([
+    ['401, with a length', unsigned(`Content-Length: ${BIG}`), 401, ''],
+    ['401, in chunks', unsigned('Transfer-Encoding: chunked'), 401, `${BIG.toString(16)}\r\n`],
+    ['413, declared', signed(Buffer.alloc(0), `Content-Length: ${BIG}`), 413, ''],
+    ['413, counted', signed(Buffer.alloc(0), 'Transfer-Encoding: chunked'), 413, `${BIG.toString(16)}\r\n`],
+    ['400, the gate', unsigned(`Content-Length: ${BIG}\r\nX_Y: 1`), 400, ''],
+    ['400, the parser, in the head', `POST /notify HTTP/1.1\r\nHost: h\r\nX Y: 1\r\n\r\n`, 400, ''],
+    ['400, the parser, in the body', signed(Buffer.alloc(0), 'Transfer-Encoding: chunked'), 400, 'zz\r\n'],
+    [
+      '400, the parser, in a streamed body',
+      'POST /open/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n',
+      400,
+      'zz\r\n',
+    ],
+    ['431', `POST /notify HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20 * KIB)}\r\n\r\n`, 431, ''],
+    ['405', unsigned(`Content-Length: ${BIG}`).replace('POST', 'PUT'), 405, ''],
+  ])('%s', async (_name, head, status, before) => {
+    const proxy = await proxyTo(await streams());
+    const client = await clientOf(proxy);
+    const failed: unknown[] = [];
+    client.socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') failed.push(error); // EPIPE: node itself, after a half-close
+    });
+    await client.send(head + before);
+    const piece = Buffer.alloc(1_000_000, 'x');
+    for (let sent = 0; sent < BIG; sent += piece.length) await client.send(piece);
+    const response = await client.response();
+    expect(response.status).toBe(status);
+    client.end();
+    await client.rest();
+    expect(failed).toEqual([]);
+    await untilAtRest(proxy);
+  });
+
+  test('but not for ever: one that writes on is cut', async () => {
+    const proxy = await proxyTo(await rawUpstream());
+    const client = await clientOf(proxy);
+    await client.send(unsigned('Transfer-Encoding: chunked'));
+    expect((await client.response()).status).toBe(401);
+    const drip = setInterval(() => client.socket.write('1\r\nx\r\n'), 50);
+    await client.rest().finally(() => clearInterval(drip));
+    await untilAtRest(proxy);
+  });
+});

@@ -1,0 +1,20 @@
+// Express as it comes, version 4 or 5 by argument: two protected handlers, everything else open.
+import { listening, reached, targetHeader } from './report.mjs';
+
+const { default: express } = await import(`express${process.argv[2]}`);
+
+const app = express();
+app.use((request, response, next) => {
+  response.set(targetHeader(request.originalUrl));
+  next();
+});
+app.use(express.raw({ type: () => true }));
+for (const handler of ['notify', 'webhooks']) {
+  app.all(handler === 'notify' ? '/notify' : '/webhooks/notify', (request, response) => {
+    reached(handler, request.headers, request.body);
+    response.send('protected');
+  });
+}
+app.use((_request, response) => response.send('open'));
+
+const server = app.listen(0, '127.0.0.1', () => listening(server));

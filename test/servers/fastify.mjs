@@ -1,0 +1,35 @@
+// Fastify: two protected handlers, everything else open. With the argument `lax`, every option that has it read paths
+// more kindly is on.
+import Fastify from 'fastify';
+import { listening, reached, targetHeader } from './report.mjs';
+
+const LAX = {
+  ignoreTrailingSlash: true,
+  ignoreDuplicateSlashes: true,
+  caseSensitive: false,
+  useSemicolonDelimiter: true,
+};
+
+const app = Fastify({ routerOptions: process.argv[2] === 'lax' ? LAX : {} });
+app.removeAllContentTypeParsers();
+app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+app.addHook('onRequest', async (request, reply) => {
+  reply.headers(targetHeader(request.raw.url));
+});
+for (const [handler, url] of [
+  ['notify', '/notify'],
+  ['webhooks', '/webhooks/notify'],
+]) {
+  app.route({
+    method: ['GET', 'POST'],
+    url,
+    handler: async (request) => {
+      reached(handler, request.headers, request.body);
+      return 'protected';
+    },
+  });
+}
+app.setNotFoundHandler(async (_request, reply) => reply.code(200).send('open'));
+
+await app.listen({ port: 0, host: '127.0.0.1' });
+listening(app.server);

@@ -1,0 +1,114 @@
+// The real servers that the proxy is tried in front of, and what each is known to read as `/notify`, so that a test that
+// found nothing cannot pass.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startNginx } from './nginx.ts';
+import { type RealServer, startServer } from './real-server.ts';
+
+export interface ServerKind {
+  readonly name: string;
+  /** Spellings other than its own that it takes for `/notify`, when it is asked directly. */
+  readonly reads: readonly string[];
+  /** What it lacks on this machine; null where it can run. */
+  readonly missing: () => string | null;
+  readonly start: () => Promise<RealServer>;
+}
+
+const PYTHON = '/usr/bin/python3';
+
+const hasProgram = (program: string, ...args: string[]) =>
+  spawnSync(program, args, { env: { PATH: `${process.env.PATH}:/usr/sbin` }, stdio: 'ignore', timeout: 20_000 })
+    .status === 0;
+
+const nginx = () => (hasProgram('nginx', '-v') ? null : 'nginx is not installed');
+const installed = () =>
+  existsSync(fileURLToPath(new URL('node_modules/.installed', import.meta.url)))
+    ? null
+    : 'scripts/install-test-servers.sh has not run';
+const flask = () => (hasProgram(PYTHON, '-c', 'import flask, gunicorn') ? null : 'Flask or gunicorn is not installed');
+const go = () => (hasProgram('go', 'version') ? null : 'Go is not installed');
+
+const node = (...args: [string, ...string[]]) => startServer([process.execPath, ...args]);
+
+export const SERVER_KINDS: readonly ServerKind[] = [
+  {
+    name: 'nginx, exact location',
+    reads: ['//notify', '/x/../notify', '/x/..%2fnotify', '/%6eotify', '/%2fnotify', '/notify#x'],
+    missing: nginx,
+    start: () => startNginx('exact'),
+  },
+  {
+    name: 'nginx, prefix location',
+    reads: ['/notify/', '/notify;a=b', '/notify/x', '/notify.json', '/notify%20', '/notify~', '/x/%2e%2e/notify'],
+    missing: nginx,
+    start: () => startNginx('prefix'),
+  },
+  {
+    name: 'Flask under gunicorn',
+    reads: ['//notify', '/%6eotify', '/%2fnotify', '/notify#x', 'http://any/notify'],
+    missing: flask,
+    start: () => startServer([PYTHON, 'flask_app.py']),
+  },
+  {
+    name: 'wsgiref',
+    reads: ['//notify', '/%6eotify'],
+    missing: () => (hasProgram(PYTHON, '-c', 'import wsgiref') ? null : 'Python is not installed'),
+    start: () => startServer([PYTHON, 'wsgi_app.py']),
+  },
+  {
+    name: 'Express 4',
+    reads: ['/NOTIFY', '/notify/', '/nOtIfY/', '/notify#x', 'http://any/notify'],
+    missing: installed,
+    start: () => node('express.mjs', '4'),
+  },
+  {
+    name: 'Express 5',
+    reads: ['/NOTIFY', '/notify/', '/nOtIfY/', '/notify#x', 'http://any/notify'],
+    missing: installed,
+    start: () => node('express.mjs', '5'),
+  },
+  {
+    name: 'Fastify',
+    reads: ['/%6eotify', '/notify#x'],
+    missing: installed,
+    start: () => node('fastify.mjs'),
+  },
+  {
+    name: 'Fastify, at its kindest',
+    reads: ['//notify', '/NOTIFY', '/notify/', '/notify;a=b', '/%6eotify'],
+    missing: installed,
+    start: () => node('fastify.mjs', 'lax'),
+  },
+  {
+    name: "Go's net/http",
+    reads: ['/%6eotify', 'http://any/notify'],
+    missing: go,
+    start: startGo,
+  },
+  {
+    name: 'a home-made node server',
+    reads: ['/x/..;/notify', '/%256eotify', '/x/..%255cnotify', '/index.php/notify', '/%EF%BD%8Eotify', '/\\notify'],
+    missing: () => null,
+    start: () => node('naive.mjs'),
+  },
+];
+
+/** Built first: `go run` leaves a child of its own behind when it is ended. */
+async function startGo(): Promise<RealServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-go-'));
+  const program = join(directory, 'server');
+  const source = fileURLToPath(new URL('server.go', import.meta.url));
+  const environment = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOTOOLCHAIN: 'local' };
+  const built = spawnSync('go', ['build', '-o', program, source], { env: environment, encoding: 'utf8' });
+  if (built.status !== 0) throw new Error(`go build: ${built.stderr}`);
+  const server = await startServer([program]);
+  const stop = async () => {
+    await server.stop();
+    await rm(directory, { recursive: true, force: true });
+  };
+  return { ...server, stop };
+}

@@ -1,0 +1,120 @@
+// Runs a real server as a child and keeps what its protected handlers say that they got. What it believes about a hit is
+// what the handler itself printed: it must never conclude from an answer that a handler was not reached.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { exchange } from '../support/raw-client.ts';
+
+const START_MS = 20_000;
+const SETTLE_MS = 10_000;
+
+/** The two handlers that a real server protects: `/notify`, and `/webhooks/notify`. All else is open. */
+export type Handler = 'notify' | 'webhooks';
+
+/** A request that reached a protected handler. */
+export interface Hit {
+  readonly handler: Handler;
+  /** The value of `X-Case`: which request of the test it was. */
+  readonly case: string;
+  /** The value of `Entrupy-Signature` as the handler sees it; empty where there is none. */
+  readonly signature: string;
+  /** As latin1 text. */
+  readonly body: string;
+}
+
+export interface RealServer {
+  readonly port: number;
+  /** Resolves with all hits since the last call, once everything sent until now has been heard of. */
+  hits(): Promise<Hit[]>;
+  stop(): Promise<void>;
+}
+
+/** Collects hits, and tells when one that was asked for is there. */
+export interface HitLog {
+  add(hit: Hit): void;
+  /** Sends a request that reaches a handler for sure; whatever came before it has been heard of once it has. */
+  settle(port: number): Promise<Hit[]>;
+}
+
+export function createHitLog(): HitLog {
+  let hits: Hit[] = [];
+  let marks = 0;
+  let wake: () => void = () => {};
+  return {
+    add: (hit) => {
+      hits.push(hit);
+      wake();
+    },
+    settle: async (port) => {
+      const mark = `settled ${marks++}`;
+      await exchange(port, `GET /notify HTTP/1.1\r\nHost: a\r\nX-Case: ${mark}\r\nConnection: close\r\n\r\n`);
+      const isMark = (hit: Hit) => hit.case === mark;
+      await within(SETTLE_MS, 'a server to tell of its last hit', (done) => {
+        wake = () => hits.some(isMark) && done();
+        wake();
+      });
+      const settled = hits.filter((hit) => !isMark(hit));
+      hits = [];
+      return settled;
+    },
+  };
+}
+
+/** Starts a program of this folder, which prints its port and its hits. */
+export async function startServer(command: readonly [string, ...string[]]): Promise<RealServer> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, {
+    cwd: fileURLToPath(new URL('.', import.meta.url)),
+    env: { PATH: process.env.PATH ?? '', PYTHONDONTWRITEBYTECODE: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let complaints = '';
+  child.stderr.on('data', (text: Buffer) => {
+    complaints = (complaints + text.toString()).slice(-4000);
+  });
+  const log = createHitLog();
+  const stop = () => end(child);
+  try {
+    const port = await within<number>(START_MS, `${command.join(' ')} to listen`, (done, fail) => {
+      child.once('error', fail);
+      child.once('exit', () => fail(new Error(`${command.join(' ')} ended: ${complaints}`)));
+      createInterface(child.stdout).on('line', (text) => {
+        const line = JSON.parse(text) as Hit | { listening: number };
+        if ('listening' in line) done(line.listening);
+        else log.add(line);
+      });
+    });
+    return { port, hits: () => log.settle(port), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** SIGTERM, then SIGKILL after 3 s. */
+export async function end(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** A promise with a deadline in milliseconds, which says what it waited for. */
+export function within<T = void>(
+  deadline: number,
+  what: string,
+  start: (done: (value: T) => void, fail: (error: Error) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`waited ${deadline} ms for ${what}`)), deadline);
+    const settled = <V>(settle: (value: V) => void) => {
+      return (value: V) => {
+        clearTimeout(timer);
+        settle(value);
+      };
+    };
+    start(settled(resolve), settled(reject));
+  });
+}

@@ -1,0 +1,213 @@
+// A headless Chromium, driven over its DevTools protocol, for tests of what a person sees. It ends only the process that
+// it started and leaves no file behind.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const START_MS = 30_000;
+const COMMAND_MS = 30_000;
+
+/** Whether this machine has one; where CI is set the tests run all the same, and fail without. */
+export const HAS_CHROMIUM = process.env.CI !== undefined || spawnSync('chromium', ['--version']).error === undefined;
+
+export interface View {
+  readonly width: number;
+  readonly height: number;
+  readonly scheme: 'light' | 'dark';
+}
+
+export interface Page {
+  /** Resolves when the page has loaded. */
+  open(url: string, view: View): Promise<void>;
+  /** The value of a JavaScript expression in the page. */
+  evaluate<T>(expression: string): Promise<T>;
+  /** Resolves when the page has loaded once more by itself. */
+  nextLoad(): Promise<void>;
+  /** Of the whole page, PNG. */
+  screenshot(): Promise<Buffer>;
+  /** Each URL that it asked for. */
+  readonly requests: readonly string[];
+  /** What the browser complained about: the CSP, the console. */
+  readonly complaints: readonly string[];
+}
+
+export interface Browser {
+  readonly page: Page;
+  close(): Promise<void>;
+}
+
+export async function openBrowser(): Promise<Browser> {
+  const directory = await mkdtemp(join(tmpdir(), 'chromium-test-'));
+  const child = spawn(
+    'chromium',
+    [
+      '--headless',
+      '--no-sandbox', // these tests may run as root, in a container, and open nothing but our own page
+      '--disable-gpu',
+      '--hide-scrollbars',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      `--user-data-dir=${directory}`,
+      '--remote-debugging-port=0',
+      'about:blank',
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  const exited = new Promise<void>((resolve) => {
+    child.once('error', () => resolve());
+    child.once('close', () => resolve());
+  });
+  const close = async () => {
+    child.kill('SIGKILL');
+    await exited;
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+  };
+  try {
+    return { page: await attach(await debuggerUrl(child.stderr)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function debuggerUrl(stderr: NodeJS.ReadableStream): Promise<string> {
+  let said = '';
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`Chromium did not start:\n${said}`)), START_MS);
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+      const url = /DevTools listening on (ws:\S+)/.exec(said)?.[1];
+      if (url === undefined) return;
+      clearTimeout(timer);
+      resolve(url);
+    });
+  });
+}
+
+type Parameters = Readonly<Record<string, unknown>>;
+
+interface Message {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: Parameters;
+  readonly result?: Parameters;
+  readonly error?: { readonly message: string };
+}
+
+interface Wire {
+  command(method: string, params?: Parameters): Promise<Parameters>;
+  /** The next event of this name. */
+  next(method: string): Promise<Parameters>;
+  on(method: string, listen: (params: Parameters) => void): void;
+}
+
+/** One page: the first that the browser has. */
+async function attach(browserUrl: string): Promise<Page> {
+  const { origin } = new URL(browserUrl.replace('ws:', 'http:'));
+  const targets = (await (await fetch(`${origin}/json/list`)).json()) as {
+    type: string;
+    webSocketDebuggerUrl: string;
+  }[];
+  const wire = await openWire(targets.find(({ type }) => type === 'page')?.webSocketDebuggerUrl ?? '');
+  const requests: string[] = [];
+  const complaints: string[] = [];
+  wire.on('Network.requestWillBeSent', ({ request }) => requests.push((request as { url: string }).url));
+  wire.on('Log.entryAdded', ({ entry }) => complaints.push((entry as { text: string }).text));
+  wire.on('Runtime.exceptionThrown', (params) => complaints.push(JSON.stringify(params)));
+  for (const domain of ['Page', 'Network', 'Log', 'Runtime']) await wire.command(`${domain}.enable`);
+  return {
+    requests,
+    complaints,
+    async open(url, { width, height, scheme }) {
+      const features = [{ name: 'prefers-color-scheme', value: scheme }];
+      await wire.command('Emulation.setEmulatedMedia', { features });
+      await wire.command('Emulation.setDeviceMetricsOverride', {
+        width,
+        height,
+        deviceScaleFactor: 1,
+        mobile: width < 600,
+      });
+      const loaded = wire.next('Page.loadEventFired');
+      await wire.command('Page.navigate', { url });
+      await loaded;
+    },
+    async evaluate<T>(expression: string) {
+      const { result, exceptionDetails } = await wire.command('Runtime.evaluate', { expression, returnByValue: true });
+      if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
+      return (result as { value: T }).value;
+    },
+    nextLoad: async () => void (await wire.next('Page.loadEventFired')),
+    async screenshot() {
+      const { data } = await wire.command('Page.captureScreenshot', { captureBeyondViewport: true });
+      return Buffer.from(String(data), 'base64');
+    },
+  };
+}
+
+async function openWire(url: string): Promise<Wire> {
+  const socket = new WebSocket(url);
+  const answers = new Map<number, (message: Message) => void>();
+  const listeners = new Map<string, ((params: Parameters) => void)[]>();
+  const on = (method: string, listen: (params: Parameters) => void) => {
+    listeners.set(method, [...(listeners.get(method) ?? []), listen]);
+  };
+  socket.addEventListener('message', ({ data }) => {
+    const message: Message = JSON.parse(String(data));
+    if (message.id !== undefined) answers.get(message.id)?.(message);
+    for (const listen of listeners.get(message.method ?? '') ?? []) listen(message.params ?? {});
+  });
+  await new Promise((resolve, reject) => {
+    socket.addEventListener('open', resolve, { once: true });
+    socket.addEventListener('error', () => reject(new Error(`no DevTools at ${url}`)), { once: true });
+  });
+  let last = 0;
+  return {
+    on,
+    command(method, params = {}) {
+      const id = ++last;
+      return within(method, (resolve, reject) => {
+        answers.set(id, ({ result, error }) => {
+          answers.delete(id);
+          if (error === undefined) resolve(result ?? {});
+          else reject(new Error(`${method}: ${error.message}`));
+        });
+        socket.send(JSON.stringify({ id, method, params }));
+      });
+    },
+    next(method) {
+      return within(method, (resolve) => {
+        const all = listeners.get(method) ?? [];
+        const once = (params: Parameters) => {
+          listeners.set(
+            method,
+            (listeners.get(method) ?? []).filter((other) => other !== once),
+          );
+          resolve(params);
+        };
+        listeners.set(method, [...all, once]);
+      });
+    },
+  };
+}
+
+function within(
+  what: string,
+  start: (resolve: (params: Parameters) => void, reject: (error: Error) => void) => void,
+): Promise<Parameters> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`waited ${COMMAND_MS} ms for ${what}`)), COMMAND_MS);
+    start(
+      (params) => {
+        clearTimeout(timer);
+        resolve(params);
+      },
+      (error) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
+}

@@ -1,0 +1,141 @@
+// Builds the image from the Dockerfile and runs containers with every restriction, by podman. It ends only the containers
+// that it started.
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { mustRun, type Ran, run } from './tools.ts';
+
+/** `E2E_IMAGE` names one that is there already, such as a release: then nothing is built. */
+export const IMAGE = process.env.E2E_IMAGE ?? 'localhost/entrupy-signature-proxy:test';
+
+const BASES = {
+  BUILD_IMAGE: 'localhost/node:26-trixie-slim',
+  RUNTIME_IMAGE: 'localhost/distroless/nodejs26-debian13:nonroot',
+} as const;
+
+/** Builds it on the stand-in bases; layers that did not change are taken from before. */
+export async function buildImage(): Promise<{ readonly seconds: number; readonly bytes: number }> {
+  const before = performance.now();
+  const bases = Object.entries(BASES).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
+  const labels = ['--build-arg', 'VERSION=test', '--build-arg', 'REVISION=abc123'];
+  const options = ['--format', 'docker', '--layers', '--pull-never', '--network', 'host'];
+  if (process.env.E2E_IMAGE === undefined) {
+    await mustRun('buildah', ['bud', ...options, ...bases, ...labels, '-t', IMAGE, '.'], { timeout: 300_000 });
+  }
+  const seconds = (performance.now() - before) / 1000;
+  return { seconds, bytes: Number(await mustRun('podman', ['image', 'inspect', '--format', '{{.Size}}', IMAGE])) };
+}
+
+/** What the docs tell users to give it. */
+export const RESTRICTIONS = [
+  ...['--read-only', '--read-only-tmpfs=false', '--user=65532:65532', '--cap-drop=all'],
+  ...['--security-opt=no-new-privileges', '--memory=128m', '--pids-limit=64', '--pull=never'],
+];
+
+export interface ContainerOptions {
+  /** Of podman, beside the restrictions: volumes, network. */
+  readonly options?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+  /** Published on free loopback ports. */
+  readonly ports?: readonly number[];
+}
+
+export interface RunningContainer {
+  readonly name: string;
+  /** The host's address of a published port: 127.0.0.1:N. */
+  address(port: number): Promise<string>;
+  /** Runs a command inside it. */
+  exec(args: readonly string[], stdin?: string): Promise<Ran>;
+  logs(): Promise<string>;
+  /** SIGTERM and, after 30 s, SIGKILL; gives the exit code. */
+  stop(): Promise<number>;
+  /** `running`, `exited`, or `out of memory`. */
+  state(): Promise<string>;
+  memory(): Promise<Memory>;
+  remove(): Promise<void>;
+}
+
+/** Bytes, as the cgroup counts them: page cache included. `anonymous` is what cannot be given back. */
+export interface Memory {
+  readonly now: number;
+  readonly peak: number;
+  readonly anonymous: number;
+  readonly oomKills: number;
+}
+
+export async function startContainer(given: ContainerOptions): Promise<RunningContainer> {
+  const { options = [], env = {}, args = [], ports = [] } = given;
+  const name = `entrupy-e2e-${randomUUID().slice(0, 8)}`;
+  const variables = Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
+  const published = ports.flatMap((port) => ['-p', `127.0.0.1::${port}`]);
+  await mustRun('podman', [
+    'run',
+    '-d',
+    '--name',
+    name,
+    ...RESTRICTIONS,
+    ...options,
+    ...variables,
+    ...published,
+    IMAGE,
+    ...args,
+  ]);
+  return handle(name);
+}
+
+function handle(name: string): RunningContainer {
+  const inspect = async (format: string) => (await mustRun('podman', ['inspect', '--format', format, name])).trim();
+  const exitCode = async () => Number(await inspect('{{.State.ExitCode}}'));
+  return {
+    name,
+    state: async () => {
+      const [killed, status = ''] = (await inspect('{{.State.OOMKilled}} {{.State.Status}}')).split(' ');
+      return killed === 'true' ? 'out of memory' : status;
+    },
+    address: async (port) => (await mustRun('podman', ['port', name, String(port)])).trim(),
+    exec: (args, stdin = '') => run('podman', ['exec', '-i', name, ...args], { stdin }),
+    logs: async () => {
+      const { stdout, stderr } = await run('podman', ['logs', name]);
+      return stdout + stderr;
+    },
+    async stop() {
+      await mustRun('podman', ['stop', '--time', '30', name]);
+      return exitCode();
+    },
+    memory: async () => readMemory(await inspect('{{.State.Pid}}')),
+    remove: async () => void (await mustRun('podman', ['rm', '--force', '--time', '0', name])),
+  };
+}
+
+/** Both versions of cgroups. */
+async function readMemory(pid: string): Promise<Memory> {
+  const lines = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n');
+  const first = lines.find((line) => line.split(':')[1] === 'memory');
+  const path = (first ?? lines.find((line) => line.startsWith('0::')) ?? '').split(':').slice(2).join(':');
+  const directory = first === undefined ? `/sys/fs/cgroup${path}` : `/sys/fs/cgroup/memory${path}`;
+  const [now, peak, kills, anon] =
+    first === undefined
+      ? ['memory.current', 'memory.peak', 'memory.events', 'anon']
+      : ['memory.usage_in_bytes', 'memory.max_usage_in_bytes', 'memory.oom_control', 'rss'];
+  const text = (file: string) => readFile(`${directory}/${file}`, 'utf8');
+  const field = (content: string, key: string) => Number(new RegExp(`^${key} (\\d+)`, 'm').exec(content)?.[1] ?? 0);
+  return {
+    now: Number(await text(now)),
+    peak: Number(await text(peak)),
+    oomKills: field(await text(kills), 'oom_kill'),
+    anonymous: field(await text('memory.stat'), anon),
+  };
+}
+
+/** Asks again every 20 ms until `check` gives something, at most `within` milliseconds. */
+export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
+  const deadline = performance.now() + within;
+  for (;;) {
+    const value = await check().catch(() => undefined);
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`waited ${within} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;

@@ -1,0 +1,30 @@
+// One signed delivery, and a stream of them across a moment in time.
+import { post } from './load.ts';
+import { value } from './proxied.ts';
+import { sign } from './signer.ts';
+
+const BODY = '{"event":1}';
+
+/** The status that a delivery signed with the value of that name meets. */
+export async function deliver({ url }: { readonly url: string }, name: string, path = '/notify'): Promise<number> {
+  const headers = { 'Entrupy-Signature': sign(value(name), BODY) };
+  return (await post({ url: url + path, body: BODY, headers })).status;
+}
+
+/**
+ * Asks again and again until 300 ms past the moment (epoch milliseconds); gives the different answers to what was over
+ * before it, and to what began after it. What was under way at that moment may be either.
+ */
+export async function across<T>(
+  moment: number,
+  ask: () => Promise<T>,
+): Promise<{ readonly before: readonly T[]; readonly after: readonly T[] }> {
+  const [before, after] = [new Set<T>(), new Set<T>()];
+  while (Date.now() < moment + 300) {
+    const begun = Date.now();
+    const answer = await ask();
+    if (Date.now() < moment) before.add(answer);
+    if (begun >= moment) after.add(answer);
+  }
+  return { before: [...before], after: [...after] };
+}

@@ -1,0 +1,76 @@
+// Sends requests over a number of connections and writes down what became of each, for tests that ask whether one was lost.
+import { Agent, type ClientRequest, request } from 'node:http';
+
+export interface Sent {
+  /** 0 where no answer came. */
+  readonly status: number;
+  readonly trouble: string;
+}
+
+export interface Post {
+  readonly url: string;
+  readonly body: Buffer | string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly agent?: Agent | false;
+  /** Before the end of the body; the head and the body are on their way then. */
+  readonly holdUntil?: Promise<unknown>;
+}
+
+/** Never rejects. */
+export function post({ url, body, headers = {}, agent = false, holdUntil }: Post): Promise<Sent> {
+  return new Promise((resolve) => {
+    const bytes = Buffer.from(body);
+    const done = (status: number, trouble = '') => resolve({ status, trouble });
+    const sending: ClientRequest = request(
+      url,
+      {
+        method: 'POST',
+        agent,
+        headers: { 'Content-Type': 'application/json', 'Content-Length': bytes.length, ...headers },
+      },
+      (response) => {
+        response.on('error', (error) => done(0, error.message));
+        response.resume().on('end', () => done(response.statusCode ?? 0));
+      },
+    );
+    sending.on('error', (error: NodeJS.ErrnoException) => done(0, error.code ?? error.message));
+    if (holdUntil === undefined) {
+      sending.end(bytes);
+      return;
+    }
+    sending.write(bytes.subarray(0, -1));
+    holdUntil.then(() => sending.end(bytes.subarray(-1)));
+  });
+}
+
+export interface Load {
+  /** Sends no more; resolves with what became of all, in flight included. */
+  stop(): Promise<readonly Sent[]>;
+  /** How many have been answered so far. */
+  count(): number;
+}
+
+/** Sends the same request again and again over `connections` keep-alive connections. */
+export function startLoad({
+  url,
+  body,
+  headers = {},
+  connections,
+}: Omit<Post, 'agent'> & { connections: number }): Load {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  const results: Sent[] = [];
+  let running = true;
+  const worker = async () => {
+    while (running) results.push(await post({ url, body, headers, agent }));
+  };
+  const workers = Array.from({ length: connections }, worker);
+  return {
+    count: () => results.length,
+    async stop() {
+      running = false;
+      await Promise.all(workers);
+      agent.destroy();
+      return results;
+    },
+  };
+}

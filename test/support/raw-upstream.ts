@@ -1,0 +1,76 @@
+// An upstream on bare sockets that does exactly what a test tells it, at each point of a request: for servers that
+// misbehave. It writes down the head of each request that it was given, whatever became of it.
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+
+/** What to do once a request's head is here. `body` are the bytes that came with it. */
+export type Script = (socket: Socket, request: { readonly head: string; readonly body: Buffer }) => void;
+
+export interface RawUpstream {
+  readonly port: number;
+  readonly url: string;
+  /** The heads of the requests that came, in order. */
+  readonly heads: string[];
+  /** The sockets that are open now. */
+  readonly sockets: ReadonlySet<Socket>;
+  /** What to do with the requests to come. */
+  script(next: Script): void;
+  /** Stops listening and drops every connection, as a restart does; `listen` takes the same port again. */
+  stop(): Promise<void>;
+  listen(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+/** `path`: a unix socket in place of a free loopback port. */
+export async function startRawUpstream(path?: string): Promise<RawUpstream> {
+  const heads: string[] = [];
+  const sockets = new Set<Socket>();
+  let run: Script = (socket) => socket.write(OK);
+  const onConnection = (socket: Socket) => {
+    sockets.add(socket);
+    let waiting = '';
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (piece: Buffer) => {
+      waiting += piece.toString('latin1');
+      const end = waiting.indexOf('\r\n\r\n');
+      // What follows a head is taken for its body up to the next read: enough for tests that do not pipeline.
+      if (end === -1) return;
+      const [head, body] = [waiting.slice(0, end + 4), waiting.slice(end + 4)];
+      waiting = '';
+      if (!/^[A-Z]+ \S+ HTTP\/1\.1\r\n/.test(head)) return;
+      heads.push(head);
+      run(socket, { head, body: Buffer.from(body, 'latin1') });
+    });
+  };
+  let server: Server;
+  let port = 0;
+  const listen = () =>
+    new Promise<void>((resolve, reject) => {
+      server = createServer({ allowHalfOpen: true }, onConnection);
+      server.once('error', reject);
+      server.listen(path === undefined ? { port, host: '127.0.0.1' } : { path }, () => {
+        if (path === undefined) ({ port } = server.address() as AddressInfo);
+        resolve();
+      });
+    });
+  const stop = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      for (const socket of sockets) socket.destroy();
+    });
+  await listen();
+  return {
+    port,
+    url: path === undefined ? `http://127.0.0.1:${port}` : `unix://${path}`,
+    heads,
+    sockets,
+    script: (next) => {
+      run = next;
+    },
+    stop,
+    listen,
+    close: stop,
+  };
+}

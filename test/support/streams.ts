@@ -1,0 +1,128 @@
+// An upstream that swallows and gives bodies of any size without holding them, and a client's side that counts.
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+export interface StreamingUpstream {
+  readonly port: number;
+  readonly url: string;
+  /** Bytes of request bodies that it has read. */
+  readonly swallowed: number;
+  /** Bytes of response bodies that it has handed to its sockets. */
+  readonly given: number;
+  /** How each request body ended: whole, or not. */
+  readonly ends: readonly ('whole' | 'broken')[];
+  readonly sockets: ReadonlySet<Socket>;
+  close(): Promise<void>;
+}
+
+const PIECE = Buffer.alloc(64 * 1024, 'entrupy-');
+
+/** `bytes` of a repeating text, in pieces that are made when they are asked for. */
+export function bytesOf(bytes: number): Readable {
+  let left = bytes;
+  return new Readable({
+    highWaterMark: PIECE.length,
+    read() {
+      const size = Math.min(left, PIECE.length);
+      left -= size;
+      this.push(size === 0 ? null : PIECE.subarray(0, size));
+    },
+  });
+}
+
+/**
+ * `POST …` swallows the body and answers with its length; `GET …/<bytes>` answers with so many bytes, with a length, or
+ * chunked where the target ends in `?chunked`. `…/deaf` never reads, `…/early` answers 413 before the body.
+ */
+export async function startStreamingUpstream(): Promise<StreamingUpstream> {
+  const counts = { swallowed: 0, given: 0 };
+  const ends: ('whole' | 'broken')[] = [];
+  const sockets = new Set<Socket>();
+  const swallow = (incoming: IncomingMessage, response: ServerResponse) => {
+    let length = 0;
+    incoming.on('data', (piece: Buffer) => {
+      length += piece.length;
+      counts.swallowed += piece.length;
+    });
+    incoming.once('error', () => {});
+    incoming.once('close', () => ends.push(incoming.complete ? 'whole' : 'broken'));
+    incoming.once('end', () => response.end(String(length)));
+  };
+  const server = createServer((incoming, response) => {
+    const { pathname, search } = new URL(incoming.url ?? '/', 'http://h');
+    if (pathname.endsWith('/deaf')) return;
+    if (pathname.endsWith('/early')) {
+      response.writeHead(413, { 'content-length': 5 }).end('early');
+      return;
+    }
+    if (incoming.method === 'POST') return swallow(incoming, response);
+    const bytes = Number(pathname.split('/').at(-1));
+    if (search !== '?chunked') response.setHeader('content-length', bytes);
+    const body = bytesOf(bytes).on('data', (piece: Buffer) => {
+      counts.given += piece.length;
+    });
+    pipeline(body.pause(), response).catch(() => {});
+  });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    get swallowed() {
+      return counts.swallowed;
+    },
+    get given() {
+      return counts.given;
+    },
+    ends,
+    sockets,
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+/** Sends `bytes` in chunks, or with their length; gives the answer's body. */
+export async function upload(
+  port: number,
+  options: { path: string; bytes: number; chunked: boolean },
+): Promise<string> {
+  const { path, bytes, chunked } = options;
+  const outgoing = request({ port, path, method: 'POST', agent: false });
+  if (!chunked) outgoing.setHeader('content-length', bytes);
+  const answered = new Promise<string>((resolve, reject) => {
+    outgoing.once('error', reject);
+    outgoing.once('response', (response) => {
+      let text = '';
+      response.on('data', (piece) => {
+        text += piece;
+      });
+      response.once('end', () => resolve(text));
+      response.once('error', reject);
+    });
+  });
+  await pipeline(bytesOf(bytes), outgoing);
+  return answered;
+}
+
+/** Reads a response to its end; gives how many bytes its body had. Rejects where it breaks off. */
+export function download(port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ port, path, agent: false }, (response) => {
+      let length = 0;
+      response.on('data', (piece: Buffer) => {
+        length += piece.length;
+      });
+      response.once('end', () => resolve(length));
+      response.once('error', reject);
+    });
+    outgoing.once('error', reject).end();
+  });
+}

@@ -1,0 +1,93 @@
+// WebSockets for tests: an upstream that echoes, a client by the `ws` package, and the handshake as bytes.
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { type ClientOptions, type RawData, WebSocket, WebSocketServer } from 'ws';
+
+/** A handshake's key and the answer to it (RFC 6455 1.3). */
+export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
+
+/** A handshake as a browser sends it. `lines` come last; `start` replaces the request line. */
+export function handshake(
+  target: string,
+  { start = `GET ${target} HTTP/1.1`, lines = [] }: { start?: string; lines?: string[] } = {},
+): string {
+  const own = ['Host: h', 'Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Key: ${KEY}`];
+  return [start, ...own, 'Sec-WebSocket-Version: 13', ...lines, '', ''].join('\r\n');
+}
+
+/** The upstream's agreement, as bytes. */
+export const AGREED = [
+  'HTTP/1.1 101 Switching Protocols',
+  'Upgrade: websocket',
+  'Connection: Upgrade',
+  `Sec-WebSocket-Accept: ${ACCEPT}`,
+  '',
+  '',
+].join('\r\n');
+
+export interface EchoUpstream {
+  readonly url: string;
+  /** Sockets that are open now. */
+  readonly sockets: ReadonlySet<Socket>;
+  readonly webSockets: WebSocketServer;
+  close(): Promise<void>;
+}
+
+/** Echoes each message, on a free loopback port or the path of a unix socket. `server` is a plain or a TLS server. */
+export async function startEcho(server: Server, where: { url: string; path?: string }): Promise<EchoUpstream> {
+  const webSockets = new WebSocketServer({
+    server,
+    perMessageDeflate: true,
+    handleProtocols: (offered) => last(offered),
+  });
+  const sockets = new Set<Socket>();
+  server.on('request', (_request, response) => response.writeHead(426).end());
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  webSockets.on('connection', (webSocket) => {
+    webSocket.on('error', () => {});
+    webSocket.on('message', (message: RawData, binary) => webSocket.send(message as Buffer, { binary }));
+  });
+  server.listen(where.path === undefined ? { port: 0, host: '127.0.0.1' } : { path: where.path });
+  await once(server, 'listening');
+  const address = server.address() as AddressInfo | string;
+  return {
+    url: typeof address === 'string' ? where.url : `${where.url}:${address.port}`,
+    sockets,
+    webSockets,
+    close: async () => {
+      for (const webSocket of webSockets.clients) webSocket.terminate();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** The one that the client likes least, so that a test sees that the choice was the upstream's. */
+function last(offered: Set<string>): string | false {
+  return [...offered].at(-1) ?? false;
+}
+
+/** Opens one; rejects where the handshake is refused. */
+export async function openWebSocket(
+  url: string,
+  protocols: string[] = [],
+  options: ClientOptions = {},
+): Promise<WebSocket> {
+  const webSocket = new WebSocket(url, protocols, options);
+  await once(webSocket, 'open');
+  webSocket.on('error', () => {});
+  return webSocket;
+}
+
+/** Sends one message and gives the one that comes back. */
+export async function echoed(webSocket: WebSocket, message: Buffer | string): Promise<Buffer> {
+  const back = once(webSocket, 'message');
+  webSocket.send(message);
+  return (await back)[0] as Buffer;
+}

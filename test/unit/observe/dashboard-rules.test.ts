@@ -1,0 +1,108 @@
+// The alerting rules: those that somebody decided on and no others, each with its runbook section and with promtool cases
+// that fire and that are silent.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { RUNBOOK } from '../../../scripts/dashboard/dashboard.ts';
+import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
+
+const root = new URL('../../../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+
+interface Rule {
+  readonly alert?: string;
+  readonly record?: string;
+  readonly expr: string;
+  readonly labels?: { readonly severity?: string };
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+interface RuleTest {
+  readonly name: string;
+  readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[];
+  readonly promql_expr_test?: readonly { readonly exp_samples: readonly { readonly labels: string }[] }[];
+}
+
+const rules: readonly Rule[] = parse(read('helm/files/rules.yaml')).groups.flatMap(
+  ({ rules }: { rules: Rule[] }) => rules,
+);
+const alerts = rules.flatMap(({ alert, ...rule }) => (alert === undefined ? [] : [{ ...rule, alert }]));
+const directory = fileURLToPath(new URL('test/rules/', root));
+const files = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
+const tests: readonly RuleTest[] = files.flatMap((name) => parse(read(`test/rules/${name}`)).tests);
+const runbook = read('docs/alerts.md');
+
+const WANTED = [
+  'RejectionRatioHigh',
+  'EverythingRejected',
+  'NoLiveSecret',
+  'SecretExpiresSoon',
+  'ExpiredSecretUsed',
+  'OldSecretStillUsed',
+  'OldSecretUnused',
+  'ReloadFailed',
+  'ConfigDrift',
+  'UpstreamFailing',
+  'Overloaded',
+  'ReportModeTooLong',
+  'NoDeliveries',
+].map((name) => `EntrupyProxy${name}`);
+
+test('these are the alerts', () => {
+  expect(alerts.map(({ alert }) => alert).toSorted()).toEqual(WANTED.toSorted());
+});
+
+test('rules and runbook name metrics and labels that exist', () => {
+  for (const { expr, annotations = {} } of rules) {
+    const text = [expr, ...Object.values(annotations)].join('\n');
+    expect(unknownMetrics(text)).toEqual([]);
+    expect(unknownLabels(text.replaceAll('"%s"', '""'))).toEqual([]);
+  }
+  expect(unknownMetrics(runbook)).toEqual([]);
+});
+
+describe.each(alerts)('$alert', ({ alert, labels, annotations = {} }) => {
+  test('has a severity, and a section of the runbook that says what it means, what to look at and what to do', () => {
+    expect(['critical', 'warning', 'info']).toContain(labels?.severity);
+    expect(annotations.summary).toMatch(/\.$|\{\{ end \}\}$/);
+    const [page, anchor = ''] = annotations.runbook_url?.split('#') ?? [];
+    expect(page).toBe(RUNBOOK);
+    expect(anchor).toBe(alert.toLowerCase());
+    expect(anchorsOf(runbook)).toContain(anchor);
+    const [, section = ''] = runbook.split(`\n## ${alert}\n`);
+    const [own = ''] = section.split('\n## ');
+    for (const part of ['**Means.**', '**Look at.**', '**Do.**']) expect(own).toContain(part);
+    const row = runbook.split('\n').find((line) => line.startsWith(`| ${labels?.severity} |`));
+    expect(row).toContain(`(#${anchor})`);
+  });
+
+  test('has a promtool case in which it fires and one in which it is silent', () => {
+    const firing = tests.filter(({ name }) => name.startsWith(`${alert} fires `));
+    const silent = tests.filter(({ name }) => name.startsWith(`${alert} is silent `));
+    expect(firing.length).toBeGreaterThan(0);
+    expect(silent.length).toBeGreaterThan(0);
+    for (const one of firing) expect(fires(one, alert), one.name).toBe(true);
+    for (const one of silent) expect(fires(one, alert), one.name).toBe(false);
+  });
+});
+
+function fires({ alert_rule_test = [], promql_expr_test = [] }: RuleTest, alert: string): boolean {
+  return (
+    alert_rule_test.some(({ alertname, exp_alerts }) => alertname === alert && exp_alerts.length > 0) ||
+    promql_expr_test.some(({ exp_samples }) =>
+      exp_samples.some(({ labels }) => labels.includes(`alertname="${alert}"`)),
+    )
+  );
+}
+
+const promtool = spawnSync('promtool', ['--version']).error === undefined;
+
+test.skipIf(!promtool && process.env.CI === undefined)('promtool checks and tests the rules', () => {
+  const run = (...args: string[]) => spawnSync('promtool', args, { cwd: directory, encoding: 'utf8' });
+  const checked = run('check', 'rules', '../../helm/files/rules.yaml');
+  expect(checked.status, checked.stdout + checked.stderr).toBe(0);
+  const tested = run('test', 'rules', ...files);
+  expect(tested.status, tested.stdout + tested.stderr).toBe(0);
+});

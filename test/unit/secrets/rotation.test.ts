@@ -1,0 +1,353 @@
+// What a change of a source does to the secrets that are held (spec §8), step by step: each step is one reading.
+import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { RouteConfig, SecretSource } from '../../../src/config/config.ts';
+import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
+import { judge } from '../../../src/core/permit.ts';
+import type { SecretMaterial } from '../../../src/secrets/material.ts';
+import { isPrevious, type Readings, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { sourceName } from '../../../src/secrets/sources.ts';
+
+const HOUR = 3_600_000;
+const NOW = Date.UTC(2026, 10, 1);
+const PLAIN = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
+const OVERLAP = { ...PLAIN, overlap: HOUR };
+const BODY = Buffer.from('{"event":1}');
+
+const current: SecretSource = { kind: 'file', id: 'current', file: '/run/current', ...OVERLAP };
+const directory: SecretSource = { kind: 'directory', directory: '/etc/secrets', ...OVERLAP };
+const plainDirectory: SecretSource = { ...directory, ...PLAIN };
+
+const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
+const keyOf = (name: string) => createSecretKey(Buffer.from(value(name)));
+
+/** What a source holds: a value's name by id, or `bad: …` for one that can't be used; a text: why the source gives nothing. */
+type Content = Readonly<Record<string, string>> | string;
+
+function reading(source: SecretSource, content: Content): Readings[number] {
+  if (typeof content === 'string') return [source, { problem: content, secrets: [] }];
+  const { overlap, notBefore, notAfter } = source;
+  const secrets = Object.entries(content).map(([id, name]): SecretMaterial => {
+    const bad = name.startsWith('bad: ') ? name.slice(5) : null;
+    const key = bad === null ? keyOf(name) : null;
+    return { id, source: sourceName(source), key, problem: bad, warnings: [], overlap, notBefore, notAfter };
+  });
+  return [source, { problem: null, secrets }];
+}
+
+/** A proxy's secrets in the course of time. */
+function history() {
+  let held: readonly SecretMaterial[] = [];
+  let failures: readonly string[] = [];
+  return {
+    read(at: number, ...sources: readonly (readonly [SecretSource, Content])[]) {
+      const readings = sources.map(([source, content]) => reading(source, content));
+      ({ secrets: held, failures } = rotate(held, readings, at));
+    },
+    retirePrevious: (at: number) => {
+      held = retirePrevious(held, at);
+    },
+    /** What a delivery signed with this value meets at that time, on a route that lists these ids. */
+    verdict: (name: string, at: number, listed: readonly string[] | null = null) => verdict(held, { name, at, listed }),
+    failures: () => failures,
+    ids: () => held.map(({ id }) => id),
+    one: (id: string) => {
+      const found = held.filter((secret) => secret.id === id);
+      expect(found.length, `secrets named ${id}`).toBe(1);
+      return found[0];
+    },
+  };
+}
+
+function verdict(
+  held: readonly SecretMaterial[],
+  { name, at, listed }: { name: string; at: number; listed: readonly string[] | null },
+): string {
+  const secrets = held.flatMap(({ id, key, notBefore, notAfter }): Secret[] =>
+    key === null ? [] : [{ id, key, notBefore, notAfter }],
+  );
+  const keyring = new Keyring(secrets);
+  const route = { action: 'verify', secrets: listed } as RouteConfig;
+  const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
+  const result = judge({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
+  return 'permit' in result ? `by ${result.permit.secret}` : result.refused;
+}
+
+const LATER = NOW + HOUR;
+
+describe('a value that vanishes or turns bad', () => {
+  test.each(['bad: it does not exist (yet)', 'bad: it is empty'])(
+    '%s: the last good one is kept, and reported',
+    (bad) => {
+      const secrets = history();
+      secrets.read(NOW, [current, { current: 'a' }]);
+      secrets.read(LATER, [current, { current: bad }]);
+      expect(secrets.verdict('a', LATER)).toBe('by current');
+      expect(secrets.failures()).toEqual([
+        `secret current (file /run/current): ${bad.slice(5)}; the last good value is still used`,
+      ]);
+      expect(secrets.one('current')?.problem).toMatch(/the last good value is still used$/);
+    },
+  );
+
+  test('and comes back changes nothing; comes back changed begins the overlap then', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
+    secrets.read(NOW, [current, { current: 'a' }]);
+    expect(secrets.failures()).toEqual([]);
+    expect(secrets.ids()).toEqual(['current']);
+    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
+    secrets.read(LATER, [current, { current: 'b' }]);
+    expect(secrets.one('current.previous')?.notAfter).toBe(LATER + HOUR);
+  });
+
+  test('while an older one overlaps: that one goes on to its own end', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [current, { current: 'b' }]);
+    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
+    expect(secrets.verdict('b', NOW)).toBe('by current');
+    expect(secrets.verdict('a', NOW)).toBe('by current.previous');
+  });
+
+  test('that never was good has no key, and is reported too', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
+    expect(secrets.one('current')?.key).toBe(null);
+    expect(secrets.failures()).toEqual(['secret current (file /run/current): it is empty']);
+  });
+
+  test('in a file that the configuration has moved: the id keeps its value', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [{ ...current, file: '/run/new' }, { current: 'bad: it does not exist (yet)' }]);
+    expect(secrets.verdict('a', NOW)).toBe('by current');
+    expect(secrets.failures().length).toBe(1);
+  });
+});
+
+describe('a directory', () => {
+  test('a file gone from it is retired at once, without an overlap', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
+    secrets.read(NOW, [directory, { b: 'b' }]);
+    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
+    expect(secrets.verdict('b', NOW)).toBe('by b');
+    expect(secrets.failures()).toEqual([]);
+  });
+
+  test('a file gone from it takes its replaced value with it', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
+    secrets.read(NOW, [directory, { a: 'a2', b: 'b' }]);
+    expect(secrets.ids()).toEqual(['a', 'a.previous', 'b']);
+    secrets.read(NOW, [directory, { b: 'b' }]);
+    expect(secrets.ids()).toEqual(['b']);
+  });
+
+  test('a file in it that turns bad keeps its last good value; one that is new and bad has none', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
+    secrets.read(NOW, [directory, { a: 'bad: it is empty', b: 'b', c: 'bad: it is empty' }]);
+    expect(secrets.verdict('a', NOW)).toBe('by a');
+    expect(secrets.one('c')?.key).toBe(null);
+    expect(secrets.failures().length).toBe(2);
+  });
+
+  test.each(['it does not exist (yet)', 'it holds no secret: there is no regular file in it'])(
+    '%s: all that was good is kept, overlaps too, and it is reported',
+    (problem) => {
+      const secrets = history();
+      secrets.read(NOW, [directory, { a: 'a', b: 'b', c: 'bad: it is empty' }]);
+      secrets.read(NOW, [directory, { a: 'a2', b: 'b', c: 'bad: it is empty' }]);
+      for (const _ of [1, 2, 3]) secrets.read(LATER - 1, [directory, problem]);
+      expect(secrets.ids()).toEqual(['a', 'a.previous', 'b']);
+      expect([secrets.verdict('a2', NOW), secrets.verdict('a', NOW), secrets.verdict('b', NOW)]).toEqual([
+        'by a',
+        'by a.previous',
+        'by b',
+      ]);
+      expect(secrets.failures()).toEqual([
+        `secret a (directory /etc/secrets): the directory: ${problem}; the last good value is still used`,
+        `secret b (directory /etc/secrets): the directory: ${problem}; the last good value is still used`,
+      ]);
+      secrets.read(LATER - 1, [directory, { a: 'a2', b: 'b' }]);
+      expect(secrets.failures()).toEqual([]);
+      expect(secrets.one('a.previous')?.notAfter).toBe(NOW + HOUR);
+    },
+  );
+
+  test('that was never readable is one entry with its problem', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, 'it does not exist (yet)']);
+    expect(secrets.ids()).toEqual(['directory /etc/secrets']);
+    expect(secrets.failures()).toEqual(['directory /etc/secrets: it does not exist (yet)']);
+  });
+
+  test('that is unreadable takes on the validity that the configuration gives it now', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a' }]);
+    secrets.read(NOW, [{ ...directory, notAfter: NOW + 5 }, 'it does not exist (yet)']);
+    expect(secrets.verdict('a', NOW + 5)).toBe('expired_secret');
+  });
+
+  test('two ids with one value: the warning is told once, however often the directory is unreadable', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a', b: 'a' }]);
+    for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist (yet)']);
+    expect(secrets.one('b')?.warnings).toEqual(['it has the same value as a, which gets the matches']);
+  });
+});
+
+describe('overlap', () => {
+  test('begins at the change: the old value is valid that long as .previous, and not a millisecond longer', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(LATER, [current, { current: 'b' }]);
+    expect(secrets.ids()).toEqual(['current', 'current.previous']);
+    expect(secrets.verdict('b', LATER)).toBe('by current');
+    expect(secrets.verdict('a', LATER)).toBe('by current.previous');
+    expect(secrets.verdict('a', LATER + HOUR - 1)).toBe('by current.previous');
+    expect(secrets.verdict('a', LATER + HOUR)).toBe('expired_secret');
+  });
+
+  test('reading the same again, or reading it after its end, does not begin it anew', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [current, { current: 'b' }]);
+    secrets.read(NOW + 1000, [current, { current: 'b' }]);
+    expect(secrets.one('current.previous')?.notAfter).toBe(NOW + HOUR);
+    secrets.read(NOW + 2 * HOUR, [current, { current: 'b' }]);
+    expect(secrets.verdict('a', NOW + 2 * HOUR)).toBe('expired_secret');
+  });
+
+  test('is for one old value: a second change ends the older one at once', () => {
+    const secrets = history();
+    for (const name of ['a', 'b', 'c']) secrets.read(NOW, [current, { current: name }]);
+    expect(secrets.verdict('c', NOW)).toBe('by current');
+    expect(secrets.verdict('b', NOW)).toBe('by current.previous');
+    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
+  });
+
+  test('a rollback is a change: both values are valid, the other way round', () => {
+    const secrets = history();
+    for (const name of ['a', 'b', 'a']) secrets.read(NOW, [current, { current: name }]);
+    expect(secrets.verdict('a', NOW)).toBe('by current');
+    expect(secrets.verdict('b', NOW)).toBe('by current.previous');
+    expect(secrets.ids()).toEqual(['current', 'current.previous']);
+  });
+
+  test('never outlasts the notAfter of the secret, and keeps its notBefore', () => {
+    const source = { ...current, notBefore: NOW - 5, notAfter: NOW + 10 };
+    const secrets = history();
+    secrets.read(NOW, [source, { current: 'a' }]);
+    secrets.read(NOW, [source, { current: 'b' }]);
+    expect(secrets.one('current.previous')).toMatchObject({ notBefore: NOW - 5, notAfter: NOW + 10 });
+  });
+
+  test('without it a changed value ends the old one at once', () => {
+    const secrets = history();
+    secrets.read(NOW, [{ ...current, ...PLAIN }, { current: 'a' }]);
+    secrets.read(NOW, [{ ...current, ...PLAIN }, { current: 'b' }]);
+    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
+  });
+
+  test('a configuration that takes it away ends what overlaps; one that brings it holds from the next change on', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a' }]);
+    secrets.read(NOW, [directory, { a: 'a2' }]);
+    secrets.read(NOW, [plainDirectory, { a: 'a2' }]);
+    expect(secrets.ids()).toEqual(['a']);
+    secrets.read(NOW, [directory, { a: 'a2' }]);
+    expect(secrets.ids()).toEqual(['a']);
+    secrets.read(NOW, [directory, { a: 'a3' }]);
+    expect(secrets.ids()).toEqual(['a', 'a.previous']);
+  });
+
+  test('each file of a directory has its own', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
+    secrets.read(NOW, [directory, { a: 'a2', b: 'b' }]);
+    secrets.read(NOW + 5, [directory, { a: 'a2', b: 'b2' }]);
+    expect(secrets.one('a.previous')?.notAfter).toBe(NOW + HOUR);
+    expect(secrets.one('b.previous')?.notAfter).toBe(NOW + 5 + HOUR);
+  });
+
+  test('is in memory alone: a new start knows nothing of the old value', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'b' }]);
+    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
+  });
+
+  test('a route that lists the id means its .previous too; one that lists another does not', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { current: 'a', other: 'o' }]);
+    secrets.read(NOW, [directory, { current: 'b', other: 'o' }]);
+    expect(secrets.verdict('a', NOW, ['current'])).toBe('by current.previous');
+    expect(secrets.verdict('a', NOW, ['other'])).toBe('signature_mismatch');
+    expect(secrets.verdict('a', NOW + HOUR, ['current'])).toBe('expired_secret');
+  });
+
+  test('a file that is named x.previous is no secret, and does not stand in the way of one', () => {
+    const secrets = history();
+    const files = { 'current.previous': 'x', zcurrent: 'y' };
+    secrets.read(NOW, [plainDirectory, files], [current, { current: 'a' }]);
+    secrets.read(NOW, [plainDirectory, files], [current, { current: 'b' }]);
+    secrets.read(NOW, [plainDirectory, files], [current, { current: 'b' }]);
+    expect(secrets.verdict('x', NOW)).toBe('signature_mismatch');
+    expect(secrets.verdict('a', NOW)).toBe('by current.previous');
+    expect(secrets.failures()).toEqual([expect.stringContaining('ids that end in .previous are reserved')]);
+  });
+});
+
+describe('the end of a secret', () => {
+  test('a source gone from the configuration takes its secrets and their replaced values with it', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
+    secrets.read(NOW, [current, { current: 'b' }], [directory, { d: 'd' }]);
+    secrets.read(NOW, [directory, { d: 'd' }]);
+    expect(secrets.ids()).toEqual(['d']);
+    expect(secrets.failures()).toEqual([]);
+  });
+
+  test('retire-previous ends every overlap at once, and tells later that the value has expired', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
+    secrets.read(NOW, [current, { current: 'b' }], [directory, { d: 'd2' }]);
+    secrets.retirePrevious(NOW + 7);
+    expect(secrets.verdict('a', NOW + 7)).toBe('expired_secret');
+    expect(secrets.verdict('d', NOW + 7)).toBe('expired_secret');
+    expect(secrets.verdict('b', NOW + 7)).toBe('by current');
+    secrets.read(NOW + 8, [current, { current: 'b' }], [directory, { d: 'd2' }]);
+    expect(secrets.verdict('a', NOW + 8)).toBe('expired_secret');
+  });
+
+  test('retire-previous never lengthens what has already ended', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [current, { current: 'b' }]);
+    secrets.retirePrevious(NOW + 5 * HOUR);
+    expect(secrets.one('current.previous')?.notAfter).toBe(NOW + HOUR);
+  });
+
+  test('notBefore and notAfter of a source are those of its secrets', () => {
+    const secrets = history();
+    secrets.read(NOW, [{ ...current, notBefore: NOW, notAfter: NOW + 10 }, { current: 'a' }]);
+    const states = [NOW - 1, NOW, NOW + 9, NOW + 10].map((at) => stateOf(secrets.one('current') ?? never(), at));
+    expect(states).toEqual(['not_yet', 'live', 'live', 'expired']);
+  });
+});
+
+test('no sentence holds a value', () => {
+  const secrets = history();
+  secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
+  secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist (yet)']);
+  expect(JSON.stringify([secrets.failures(), secrets.one('d')])).not.toContain('value-of');
+  expect(isPrevious(secrets.one('current') ?? never())).toBe(false);
+  expect(secrets.one('current')?.key).toBeInstanceOf(KeyObject);
+});
+
+function never(): never {
+  throw new Error('there is no such secret');
+}
