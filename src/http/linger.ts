@@ -4,6 +4,8 @@ import type { Exchange } from './exchange.ts';
 const LINGER_MS = 2000;
 const IDLE_MS = 1000;
 const LINGER_BYTES = 32 * 1024 * 1024;
+/** Bytes; a rest in smaller pieces costs too much to be polite to. */
+const SMALL_PIECE = 64;
 /** More of them than this are cut at once: lingering is a courtesy, and the attacker's to multiply. */
 const MOST = 256;
 
@@ -14,6 +16,7 @@ interface Rest {
   readonly until: number;
   idleSince: number;
   bytes: number;
+  pieces: number;
 }
 
 export class Lingering {
@@ -46,7 +49,7 @@ export class Lingering {
       return;
     }
     const now = performance.now();
-    const rest: Rest = { exchange, held, until: now + LINGER_MS, idleSince: now, bytes: 0 };
+    const rest: Rest = { exchange, held, until: now + LINGER_MS, idleSince: now, bytes: 0, pieces: 0 };
     this.#rests.set(exchange, rest);
     const ended = () => {
       this.#rests.delete(exchange);
@@ -55,7 +58,7 @@ export class Lingering {
     request.on('data', (chunk: Buffer) => {
       rest.bytes += chunk.length;
       rest.idleSince = performance.now();
-      if (rest.bytes > LINGER_BYTES) this.#cut(rest);
+      if (rest.bytes > LINGER_BYTES || ++rest.pieces > 1024 + rest.bytes / SMALL_PIECE) this.#cut(rest);
     });
     request.once('end', ended);
     request.once('close', ended);

@@ -84,7 +84,7 @@ export class Upgrade implements Claimant {
     if (this.#ended) return;
     this.#socket = this.#upstream.connect(this.#permit, (error, socket) => {
       if (this.#ended) return;
-      if (socket !== null) this.#shakeHands(library, socket);
+      if (error === null && socket) this.#shakeHands(library, socket);
       else this.#connectFailed(error ?? new Error('no socket'));
     });
   }

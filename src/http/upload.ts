@@ -1,7 +1,8 @@
 // A request body on its way through, unread by us: pulled by the upstream, pushed back on the client, and either whole or
-// broken for both. It must never hold more than one read of the socket, nor wait for ever on a client that went silent.
-import { Buffer } from 'node:buffer';
+// broken for both. It must never hold much more than one read of the socket, nor wait for ever on a client that went silent.
+import type { Buffer } from 'node:buffer';
 import type { Exchange } from './exchange.ts';
+import { Gather } from './gather.ts';
 import { Pace } from './pace.ts';
 
 /** Why an upload broke off; each is the client's doing. */
@@ -19,30 +20,32 @@ interface Pull {
   readonly reject: (error: Error) => void;
 }
 
-/** A body of this size, or a shorter one that is whole, may take an upstream slot even when slots are scarce. */
-const READY_BYTES = 16 * 1024;
+/** What is held before the client is held back. A body of this size, or one that is whole, is worth a scarce upstream slot. */
+const ENOUGH = 16 * 1024;
 const DONE = { done: true, value: undefined } as const;
 
 /** An iterator and no stream: undici destroys a stream when a request fails, and the client's answer with it. */
 export class Upload implements AsyncIterableIterator<Buffer, undefined> {
   readonly #exchange: Exchange;
   readonly #options: UploadOptions;
-  readonly #startedAt = performance.now();
-  readonly #pace = new Pace(this.#startedAt);
-  /** Pieces of one read of the socket: a million one-byte chunks go on as a few hundred writes. */
-  #pieces: Buffer[] = [];
-  #held = 0;
-  #listening = false;
+  readonly #pace = new Pace(performance.now());
+  readonly #held = new Gather();
+  readonly #idle: NodeJS.Timeout | undefined;
   #whole = false;
   #over = false;
+  #heldBack = false;
   #pull: Pull | null = null;
+  #giving: NodeJS.Immediate | undefined;
   #onReady: (() => void) | null = null;
   #patience: NodeJS.Timeout | undefined;
-  #idle: NodeJS.Timeout | undefined;
 
+  /** Listens at once: what nobody listens to, node keeps, and one-byte chunks become 13 MB of a 64 KiB buffer. */
   constructor(exchange: Exchange, options: UploadOptions) {
     this.#exchange = exchange;
     this.#options = options;
+    if (options.idleTimeout > 0) this.#idle = setTimeout(this.#onIdle, options.idleTimeout);
+    exchange.request.on('data', this.#onData);
+    exchange.request.on('end', this.#onEnd);
   }
 
   [Symbol.asyncIterator](): this {
@@ -50,13 +53,16 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
   }
 
   next(): Promise<IteratorResult<Buffer, undefined>> {
-    if (this.#held > 0) return Promise.resolve({ value: this.#take() });
+    if (this.#over) return Promise.reject(broken());
+    if (this.#held.length > 0) {
+      const value = this.#held.take();
+      this.#holdBack(false);
+      return Promise.resolve({ value });
+    }
     if (this.#whole) return Promise.resolve(DONE);
-    if (this.#over) return Promise.reject(new Error('the request body did not come whole'));
+    this.#idle?.refresh();
     return new Promise((resolve, reject) => {
       this.#pull = { resolve, reject };
-      this.#listen();
-      this.#idle?.refresh();
     });
   }
 
@@ -67,13 +73,13 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
   }
 
   /**
-   * Reads on its own until the body is whole or holds enough to be worth a slot, but `milliseconds` at most: some clients
-   * wait for the answer before they send the rest. Then it calls back, once.
+   * Calls back, once, when the body is whole or worth a slot, but after `milliseconds` at the latest: some clients wait for
+   * the answer before they send the rest.
    */
   whenReady(milliseconds: number, callback: () => void): void {
     this.#onReady = callback;
     this.#patience = setTimeout(this.#ready, milliseconds);
-    this.#listen();
+    this.#idle?.refresh();
   }
 
   /** True while it waits for bytes of a client that sent fewer than `rate` bytes a millisecond of late. */
@@ -92,50 +98,30 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     if (this.#over) return;
     this.#over = true;
     this.#onReady = null;
-    this.#pieces = [];
-    this.#held = 0;
+    this.#held.clear();
+    this.#holdBack(false);
     clearTimeout(this.#idle);
     clearTimeout(this.#patience);
+    clearImmediate(this.#giving);
     const { request } = this.#exchange;
     request.off('data', this.#onData);
     request.off('end', this.#onEnd);
-    this.#pull?.reject(new Error('the request body did not come whole'));
+    this.#pull?.reject(broken());
     this.#pull = null;
-  }
-
-  #listen(): void {
-    const { request } = this.#exchange;
-    if (this.#listening) {
-      request.resume();
-      return;
-    }
-    this.#listening = true;
-    const { idleTimeout } = this.#options;
-    if (idleTimeout > 0) this.#idle = setTimeout(this.#onIdle, idleTimeout);
-    request.on('data', this.#onData);
-    request.on('end', this.#onEnd);
-  }
-
-  #take(): Buffer {
-    const [first = Buffer.alloc(0)] = this.#pieces;
-    const taken = this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces, this.#held);
-    this.#pieces = [];
-    this.#held = 0;
-    return taken;
   }
 
   readonly #onData = (piece: Buffer): void => {
     this.#exchange.bodyBytes += piece.length;
     this.#pace.count(piece.length, performance.now());
     this.#idle?.refresh();
-    this.#pieces.push(piece);
-    this.#held += piece.length;
-    if (this.#pull !== null) {
-      this.#pull.resolve({ value: this.#take() });
-      this.#pull = null;
-    } else if (this.#onReady === null || this.#held >= READY_BYTES) {
-      this.#exchange.request.pause();
+    this.#held.add(piece);
+    if (this.#held.length >= ENOUGH) {
+      this.#give();
+      this.#holdBack(this.#held.length > 0);
       this.#ready();
+    } else if (this.#pull !== null) {
+      // Not at once: a million one-byte chunks would be as many writes, 7 s of them. Now they are a few hundred.
+      this.#giving ??= setImmediate(this.#give);
     }
   };
 
@@ -147,9 +133,19 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     }
     this.#whole = true;
     clearTimeout(this.#idle);
-    this.#pull?.resolve(DONE);
-    this.#pull = null;
+    this.#holdBack(false);
+    if (this.#held.length > 0) this.#give();
+    else this.#pull?.resolve(DONE);
     this.#ready();
+  };
+
+  /** Answers the pull under way, if there is one. */
+  readonly #give = (): void => {
+    clearImmediate(this.#giving);
+    this.#giving = undefined;
+    if (this.#pull === null || this.#held.length === 0) return;
+    this.#pull.resolve({ value: this.#held.take() });
+    this.#pull = null;
   };
 
   readonly #ready = (): void => {
@@ -164,4 +160,17 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     if (this.#pull !== null || this.#onReady !== null) this.fail('body_timeout');
     else this.#idle?.refresh();
   };
+
+  /** The socket and not the request: node would go on reading, and keep what it reads piece by piece. */
+  #holdBack(hold: boolean): void {
+    if (this.#heldBack === hold) return;
+    this.#heldBack = hold;
+    const { socket } = this.#exchange.connection;
+    if (hold) socket.pause();
+    else socket.resume();
+  }
+}
+
+function broken(): Error {
+  return new Error('the request body did not come whole');
 }

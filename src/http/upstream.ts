@@ -56,14 +56,12 @@ export class Upstream {
   #connector: Connector;
   /** Sockets of tunnels and of handshakes on their way. */
   readonly #own = new Set<Socket>();
-  #tls: TlsContents | null;
   #probing = false;
   #breaking = false;
 
   constructor(options: UpstreamOptions) {
     this.options = options;
     this.#address = addressOf(options.url);
-    this.#tls = options.tls;
     this.slots = new Slots({ slots: options.connections, queue: options.queue });
     this.#connector = this.#connectorOf(options.tls);
     this.#pool = this.#open(this.#connector);
@@ -84,7 +82,8 @@ export class Upstream {
     handler: Dispatcher.DispatchHandler,
   ): void {
     if (!isPermit(permit)) throw new Error('no permit, no upstream');
-    const servername = this.#serverName();
+    // Without a name of its own each dispatch takes the client's Host for one, and a new connection for each new Host.
+    const { serverName: servername } = this.#address;
     this.#pool.dispatch(
       (servername === null ? request : { ...request, servername }) as Dispatcher.DispatchOptions,
       handler,
@@ -98,16 +97,7 @@ export class Upstream {
   connect(permit: Permit, done: Parameters<Connector>[1]): Socket {
     if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
     const { origin, host, port } = this.#address;
-    const servername = this.#serverName();
-    const socket = this.#connector(
-      {
-        protocol: new URL(origin).protocol,
-        hostname: host,
-        port: String(port),
-        ...(servername === null || isIP(servername) !== 0 ? {} : { servername }),
-      },
-      done,
-    );
+    const socket = this.#connector({ protocol: new URL(origin).protocol, hostname: host, port: String(port) }, done);
     this.#own.add(socket);
     return socket.once('close', () => this.#own.delete(socket));
   }
@@ -115,7 +105,6 @@ export class Upstream {
   /** TLS files changed: new connections use them, requests in flight end on the old ones. */
   replaceTls(tls: UpstreamOptions['tls']): void {
     const old = this.#pool;
-    this.#tls = tls;
     this.#connector = this.#connectorOf(tls);
     this.#pool = this.#open(this.#connector);
     void old.close();
@@ -157,15 +146,13 @@ export class Upstream {
     await this.#pool.destroy();
   }
 
-  /** Without a server name of its own each connection takes the client's Host for SNI and for the certificate's name. */
-  #serverName(): string | null {
-    return this.#tls?.servername ?? this.#address.serverName;
-  }
-
   #connectorOf(tls: UpstreamOptions['tls']): Connector {
     const { socketPath } = this.#address;
     const connector = buildConnector({ ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath });
-    return (options, done) => connector(options, done).on('error', this.#onBreak);
+    const name = tls?.servername ?? this.#address.serverName;
+    // TLS has no server name for an address (RFC 6066 3): the certificate is then held against the address itself.
+    const servername = name === null || isIP(name) !== 0 ? undefined : name;
+    return (options, done) => connector({ ...options, servername } as typeof options, done).on('error', this.#onBreak);
   }
 
   #probeSoon(): void {

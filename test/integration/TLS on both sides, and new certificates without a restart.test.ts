@@ -192,7 +192,7 @@ describe.concurrent('the listener', () => {
   test('a handshake that never ends does not hold up a stop', async ({ start, directory: own }) => {
     const proxy = await start({ listen: { tls: copies(own).tls }, shutdown: { grace: '30s' } });
     const silent = connect(proxy.port, '127.0.0.1').on('error', () => {});
-    onTestFinished(() => void silent.destroy());
+    proxy.exited.finally(() => silent.destroy());
     expect((await ask(proxy.port)).got).toBe(200); // the silent one was accepted before it
     const begun = performance.now();
     proxy.signal('SIGTERM');

@@ -79,6 +79,7 @@ const EXPECT: readonly WireCase[] = [
 const upgrade = (protocol: string) => ['Connection: Upgrade', `Upgrade: ${protocol}`];
 const handshake = ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
 
+/** Each ends its connection: node drops what it has read behind a head that asks for an upgrade, so nothing may follow. */
 const UPGRADES: readonly WireCase[] = [
   row('an upgrade on a signed request is an ordinary request', signed('abc', { lines: upgrade('websocket') }), {
     status: [200],
@@ -141,7 +142,7 @@ const UPGRADES: readonly WireCase[] = [
     closes: true,
   }),
   gated('an upgrade of a bad target', get('/ws#x', [...upgrade('websocket'), ...handshake]), 'upgrading'),
-];
+].map((upgraded) => ({ ...upgraded, closes: true }));
 
 /** The order of the checks: gate, route, method, live secret, signature, declared length. */
 const ORDER: readonly WireCase[] = [

@@ -1,0 +1,192 @@
+// trustedProxies, forwardedHeaders, an upstream on a Unix socket, and the look past the proxy.
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished } from 'vitest';
+import { deliver } from '../support/deliver.ts';
+import { replaceFile } from '../support/files.ts';
+import { startLenientUpstream } from '../support/lenient-upstream.ts';
+import { eventually, test } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { exchange } from '../support/raw-client.ts';
+import { startUpstream } from '../support/upstream.ts';
+
+const get = (lines: readonly string[] = [], host = 'shop.example') =>
+  `GET /open HTTP/1.1\r\n${[`Host: ${host}`, ...lines].join('\r\n')}\r\n\r\n`;
+const OPEN = { routes: [{ path: '/open', action: 'forward' }] };
+
+describe.concurrent('trustedProxies', () => {
+  const clients = (proxy: RunningProxy) => proxy.logs().flatMap(({ client, route }) => (route ? [client] : []));
+
+  test.for([
+    ['nobody is trusted', [], ['X-Forwarded-For: 203.0.113.9'], '127.0.0.1'],
+    [
+      'the right-most address that is no proxy of ours',
+      ['127.0.0.0/8', '10.0.0.0/8'],
+      ['X-Forwarded-For: 203.0.113.9, 198.51.100.7, 10.1.2.3'],
+      '198.51.100.7',
+    ],
+    [
+      'over several lines',
+      ['127.0.0.1', '10.0.0.0/8'],
+      ['X-Forwarded-For: 203.0.113.9', 'X-Forwarded-For: 10.1.2.3'],
+      '203.0.113.9',
+    ],
+    ['IPv6 with a port', ['127.0.0.1'], ['X-Forwarded-For: [2001:db8::1]:4711'], '2001:db8::1'],
+    [
+      'what is no address ends the walk',
+      ['127.0.0.1', '10.0.0.0/8'],
+      ['X-Forwarded-For: <script>, 10.1.2.3'],
+      '10.1.2.3',
+    ],
+    ['the peer itself where there is no line', ['127.0.0.1'], [], '127.0.0.1'],
+  ] as const)('%s', async ([, trustedProxies, lines, client], { start, upstream }) => {
+    const proxy = await start({ ...OPEN, listen: { trustedProxies }, log: { requests: 'all' } });
+    expect((await exchange(proxy.port, get(lines))).status).toBe(200);
+    await eventually(() => clients(proxy), [client]);
+    // It is the log's business alone: the upstream gets what came.
+    expect(upstream.requests[0]?.headers['x-forwarded-for']).toBe(
+      lines.length === 0 ? undefined : lines.map((line) => line.slice('X-Forwarded-For: '.length)).join(', '),
+    );
+  });
+});
+
+describe.concurrent('forwardedHeaders', () => {
+  const SPOOFED = [
+    'X-Forwarded-For: 1.2.3.4',
+    'x-forwarded-for: 5.6.7.8',
+    'X-FORWARDED-PROTO: https',
+    'X-Forwarded-Host: evil.example',
+    'X-Forwarded-Host: evil.example',
+    'X-Forwarded-Port: 1',
+  ];
+  const forwarded = (lines: readonly string[]) => lines.filter((line) => /^x-forwarded-/i.test(line));
+
+  test('overwrite: one line each, as we saw it; what the client said of itself is gone', async ({ start }) => {
+    const upstream = await startLenientUpstream();
+    onTestFinished(() => upstream.close());
+    const proxy = await start({ ...OPEN, upstream: { url: upstream.url, forwardedHeaders: 'overwrite' } });
+    await exchange(proxy.port, get(SPOOFED));
+    await deliver(proxy, 'a');
+    const [open, verified] = upstream.seen.map(({ lines }) => forwarded(lines));
+    expect(open).toEqual([
+      'X-Forwarded-Port: 1',
+      'X-Forwarded-For: 127.0.0.1',
+      'X-Forwarded-Proto: http',
+      'X-Forwarded-Host: shop.example',
+    ]);
+    expect(verified).toEqual([
+      'X-Forwarded-For: 127.0.0.1',
+      'X-Forwarded-Proto: http',
+      `X-Forwarded-Host: 127.0.0.1:${proxy.port}`,
+    ]);
+  });
+
+  test('none: they pass as they came; and a reload changes it at once', async ({ start }) => {
+    const upstream = await startLenientUpstream();
+    onTestFinished(() => upstream.close());
+    const proxy = await start({ ...OPEN, upstream: { url: upstream.url } });
+    await exchange(proxy.port, get(SPOOFED));
+    expect(forwarded(upstream.seen[0]?.lines ?? [])).toEqual(SPOOFED);
+    const config = JSON.stringify({
+      listen: { host: '127.0.0.1', port: 0 },
+      admin: { host: '127.0.0.1', port: 0 },
+      upstream: { url: upstream.url, forwardedHeaders: 'overwrite' },
+      ...OPEN,
+    });
+    await replaceFile(proxy.configFile, config);
+    await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+    await exchange(proxy.port, get(SPOOFED));
+    expect(forwarded(upstream.seen[1]?.lines ?? [])).toHaveLength(4);
+  });
+});
+
+describe.concurrent('an upstream on a Unix socket', () => {
+  test('gets requests with the client’s Host; comes late, goes and comes back', async ({ start, directory }) => {
+    const path = join(directory, 'app.sock');
+    const hosts: (string | undefined)[] = [];
+    const listen = async () => {
+      const server = createServer((request, response) => {
+        hosts.push(request.headers.host);
+        request.resume().on('end', () => response.end('ok'));
+      });
+      await new Promise<void>((resolve) => server.listen(path, resolve));
+      return async () => {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+      };
+    };
+    const proxy = await start({
+      ...OPEN,
+      upstream: { url: `unix://${path}`, retryConnectFor: '20s' },
+      admin: { readyNeedsUpstream: true },
+    });
+    const ready = async () => (await fetch(`${proxy.adminUrl}/readyz`)).status;
+    expect(await ready()).toBe(503);
+    const early = deliver(proxy, 'a');
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 1);
+    const close = await listen();
+    expect(await early).toBe(200);
+    expect(await ready()).toBe(200);
+    expect((await exchange(proxy.port, get())).status).toBe(200);
+    await close();
+    const between = deliver(proxy, 'a');
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 1);
+    onTestFinished(await listen());
+    expect(await between).toBe(200);
+    expect(hosts).toEqual([`127.0.0.1:${proxy.port}`, 'shop.example', `127.0.0.1:${proxy.port}`]);
+  });
+});
+
+// All of 127.0.0.0/8 is this machine on Linux: 127.0.0.2 stands for the pod's own address.
+describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => {
+  const exposed = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_upstream_exposed');
+  const env = { POD_IP: '127.0.0.2' };
+
+  test('an upstream that also answers at the pod’s address: a warning, a gauge, the status page', async ({ start }) => {
+    const server = createServer((request, response) => request.resume().on('end', () => response.end()));
+    await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+    onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const proxy = await start({ upstream: { url: `http://127.0.0.1:${port}`, checkExposure: true } }, { env });
+    const line = await proxy.waitForLog(({ msg }) => msg === 'the upstream also answers past the proxy');
+    expect([line.level, line.host, line.port]).toEqual(['warn', '127.0.0.2', port]);
+    expect(await exposed(proxy)).toBe(1);
+    expect(await (await fetch(`${proxy.adminUrl}/api/status`)).json()).toMatchObject({ upstream: { exposed: true } });
+  });
+
+  test('one on loopback alone is not exposed; without $POD_IP nothing is looked at', async ({ start, upstream }) => {
+    const config = { upstream: { url: upstream.url, checkExposure: true } };
+    const proxy = await start(config, { env });
+    expect(await exposed(proxy)).toBe(0);
+    const unaware = await start(config);
+    expect(await exposed(unaware)).toBe(0);
+    await proxy.waitForLog(({ msg }) => msg === 'listening');
+    expect(proxy.logs().some(({ msg }) => msg === 'the upstream also answers past the proxy')).toBe(false);
+  });
+
+  test('without the key there is no gauge', async ({ start }) => {
+    expect(await exposed(await start({}, { env }))).toBe(undefined);
+  });
+
+  test('a reload turns it on and off', async ({ start }) => {
+    const upstream = await startUpstream();
+    onTestFinished(() => upstream.close());
+    // The upstream listens on 127.0.0.1, which stands for the pod's address here.
+    const proxy = await start({ upstream: { url: upstream.url } }, { env: { POD_IP: '127.0.0.1' } });
+    const config = (checkExposure: boolean) =>
+      JSON.stringify({
+        listen: { host: '127.0.0.1', port: 0 },
+        admin: { host: '127.0.0.1', port: 0 },
+        upstream: { url: upstream.url, checkExposure },
+      });
+    for (const [on, gauge] of [
+      [true, 1],
+      [false, undefined],
+    ] as const) {
+      await replaceFile(proxy.configFile, config(on));
+      await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+      await eventually(() => exposed(proxy), gauge);
+    }
+  });
+});
