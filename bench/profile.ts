@@ -22,7 +22,6 @@ interface Frame {
   readonly lineNumber: number;
 }
 
-const ROWS = 40;
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '3' },
@@ -59,22 +58,36 @@ function withFlags(subject: Subject, flags: readonly string[]): Subject {
   };
 }
 
-function print({ nodes, samples, timeDeltas }: Profile): void {
-  const frames = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+function print(profile: Profile): void {
+  console.log(table('function', 30, shares(profile, functionOf)));
+  console.log(table('file', 20, shares(profile, fileOf)));
+}
+
+/** Self time by what `nameOf` calls each frame, largest first, as shares of the busy time. */
+function shares({ nodes, samples, timeDeltas }: Profile, nameOf: (frame: Frame) => string): [string, number][] {
+  const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const self = new Map<string, number>();
   for (const [index, id] of samples.entries()) {
-    const name = frames.get(id) ?? '';
+    const name = names.get(id) ?? '';
     self.set(name, (self.get(name) ?? 0) + (timeDeltas[index] ?? 0));
   }
   self.delete('(idle)');
   const busy = [...self.values()].reduce((total, micros) => total + micros, 0);
-  const top = [...self].sort(([, a], [, b]) => b - a).slice(0, ROWS);
-  console.log('| share | self time in |\n|--:|---|');
-  for (const [name, micros] of top) console.log(`| ${((100 * micros) / busy).toFixed(1)} % | ${name} |`);
+  return [...self].map(([name, micros]): [string, number] => [name, micros / busy]).sort(([, a], [, b]) => b - a);
 }
 
-function nameOf({ functionName, url, lineNumber }: Frame): string {
-  const name = functionName === '' ? '(anonymous)' : functionName;
-  if (url === '') return name;
-  return `${name} ${url.startsWith('node:') ? url : basename(url)}:${lineNumber + 1}`;
+function table(what: string, rows: number, all: [string, number][]): string {
+  const lines = all.slice(0, rows).map(([name, share]) => `| ${(100 * share).toFixed(1)} % | ${name} |`);
+  return ['', `| self time | ${what} |`, '|--:|---|', ...lines].join('\n');
+}
+
+/** The engine's own (`writev`, the collector) has no file. */
+function fileOf({ functionName, url }: Frame): string {
+  if (url === '') return functionName;
+  return url.startsWith('node:') ? url : basename(url);
+}
+
+function functionOf(frame: Frame): string {
+  const name = frame.functionName === '' ? '(anonymous)' : frame.functionName;
+  return frame.url === '' ? name : `${name} ${fileOf(frame)}:${frame.lineNumber + 1}`;
 }

@@ -143,6 +143,7 @@ export function createPipeline(services: Services): Pipeline {
     refuseOrReport(claim, verdict.refused, read.body);
     // After the answer: how long it takes depends on the secrets, and is nobody's business outside.
     exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
+    if (exchange.decision === 'rejected') exchange.body?.discard();
   }
 
   function refuseOrReport(claim: Claim, reason: Reason, body: Buffer | null): void {
@@ -171,7 +172,6 @@ export function createPipeline(services: Services): Pipeline {
   function refuse(exchange: Exchange, reason: Reason, allow: readonly string[] | null = null): void {
     exchange.decision = 'rejected';
     exchange.reason = reason;
-    exchange.body?.release();
     if (reason !== 'client_closed') answer(exchange, refusal(reason, allow), lingering);
   }
 

@@ -16,13 +16,12 @@ export interface DemoUpstream {
   close(): Promise<void>;
 }
 
-/** The most that it keeps of a body, in bytes, and of requests. */
+/** The most that it keeps of a body, in bytes. */
 const MOST_BYTES = 1024 * 1024;
-const MOST_REQUESTS = 100;
 
-/** `onRequest` is told of each request, once it is answered. */
+/** It remembers the last `keep` requests. `onRequest` is told of each one, once it is answered. */
 export async function startDemoUpstream(
-  at: { host: string; port: number },
+  at: { host: string; port: number; keep: number },
   onRequest: (received: Received) => void = () => {},
 ): Promise<DemoUpstream> {
   let received: Received[] = [];
@@ -36,7 +35,7 @@ export async function startDemoUpstream(
           body,
           signature: typeof signature === 'string' ? signature : null,
         };
-        if (received.length < MOST_REQUESTS) received.push(entry);
+        if (received.length < at.keep) received.push(entry);
         reply(response, entry);
         onRequest(entry);
       },

@@ -43,7 +43,7 @@ function portOf(text = '3000'): number {
 }
 
 async function upstreamOnly(port: number, io: Io): Promise<number> {
-  const upstream = await startDemoUpstream({ host: '::', port }, ({ method, target, body }) =>
+  const upstream = await startDemoUpstream({ host: '::', port, keep: 0 }, ({ method, target, body }) =>
     io.stdout(`${method} ${JSON.stringify(target)} ${body.length} bytes\n`),
   );
   io.stdout(`demo upstream on port ${upstream.port}\n`);
@@ -56,7 +56,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   const secrets = makeSecrets();
   const env = { DEMO_CURRENT: secrets.current, DEMO_PREVIOUS: secrets.previous, DEMO_RETIRED: secrets.retired };
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-demo-'));
-  const upstream = await startDemoUpstream({ host: '127.0.0.1', port: 0 });
+  const upstream = await startDemoUpstream({ host: '127.0.0.1', port: 0, keep: 10 });
   let app: App | null = null;
   try {
     const configFile = join(directory, 'config.yaml');

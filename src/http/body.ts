@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { SMALL_BODY } from './budget.ts';
+import { free, freeOnceSent } from './freed.ts';
 import { Pace } from './pace.ts';
 
 /** Why a body did not come whole. */
@@ -32,6 +33,8 @@ export class BodyReader implements UnfinishedBody {
   readonly #options: BodyOptions;
   readonly #done: Done;
   #buffer: Buffer = EMPTY;
+  /** False for node's own first chunk, which is not ours to free. */
+  #ours = false;
   #length = 0;
   #chunks = 0;
   #ended = false;
@@ -71,8 +74,7 @@ export class BodyReader implements UnfinishedBody {
   fail(failure: BodyFailure): void {
     if (this.#ended) return;
     this.#finish();
-    this.release();
-    this.#buffer = EMPTY;
+    this.discard();
     this.#done({ failure });
   }
 
@@ -84,8 +86,21 @@ export class BodyReader implements UnfinishedBody {
     this.fail('body_timeout');
   }
 
-  /** Gives the body's bytes back to the budget. To be called once the body is no longer needed. */
+  /** As `release`, for a body that was given to nobody: its memory is free at once. */
+  discard(): void {
+    this.#giveAllBack();
+    if (this.#ours) free(this.#buffer);
+    this.#buffer = EMPTY;
+  }
+
+  /** Gives the body's bytes back to the budget. To be called once the upstream no longer needs it. */
   release(): void {
+    this.#giveAllBack();
+    if (this.#ours) freeOnceSent(this.#buffer);
+    this.#buffer = EMPTY;
+  }
+
+  #giveAllBack(): void {
     this.#budget.release(this.#heldSmall, 0);
     this.#budget.release(this.#heldLarge, SMALL_BODY + 1);
     this.#heldSmall = 0;
@@ -115,7 +130,8 @@ export class BodyReader implements UnfinishedBody {
       return;
     }
     this.#finish();
-    this.#done({ body: this.#length === this.#buffer.length ? this.#buffer : this.#buffer.subarray(0, this.#length) });
+    if (this.#length < this.#buffer.length) this.#buffer = this.#buffer.subarray(0, this.#length);
+    this.#done({ body: this.#buffer });
   };
 
   #finish(): void {
@@ -143,7 +159,9 @@ export class BodyReader implements UnfinishedBody {
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.#length);
     this.#giveBack(this.held - capacity);
+    if (this.#ours) free(this.#buffer);
     this.#buffer = next;
+    this.#ours = true;
     return true;
   }
 

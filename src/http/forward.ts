@@ -66,7 +66,11 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
       request.resume();
       return this.#claim();
     }
-    this.#upload = new Upload(this.#exchange, { idleTimeout, onFailure: (failure) => this.#refuse(failure) });
+    this.#upload = new Upload(this.#exchange, {
+      idleTimeout,
+      turns: this.#upstream.turns,
+      onFailure: (failure) => this.#refuse(failure),
+    });
     this.#exchange.upload = this.#upload;
     if (!this.#upstream.slots.scarce) return this.#claim();
     // While slots are scarce a body must be here, or well on its way, before it gets one.

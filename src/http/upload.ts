@@ -1,9 +1,11 @@
 // A request body on its way through, unread by us: pulled by the upstream, pushed back on the client, and either whole or
 // broken for both. It must never hold much more than one read of the socket, nor wait for ever on a client that went silent.
 import type { Buffer } from 'node:buffer';
+import { IncomingMessage } from 'node:http';
 import type { Exchange } from './exchange.ts';
 import { Gather } from './gather.ts';
 import { Pace } from './pace.ts';
+import type { Turns } from './turns.ts';
 
 /** Why an upload broke off; each is the client's doing. */
 export type UploadFailure = 'bad_request' | 'body_timeout';
@@ -11,6 +13,8 @@ export type UploadFailure = 'bad_request' | 'body_timeout';
 export interface UploadOptions {
   /** Milliseconds between two pieces of the body; 0 is off. */
   readonly idleTimeout: number;
+  /** Shared by all uploads. */
+  readonly turns: Turns;
   /** Called at most once; the pull under way fails too. */
   readonly onFailure: (failure: UploadFailure) => void;
 }
@@ -22,6 +26,9 @@ interface Pull {
 
 /** What is held before the client is held back. A body of this size, or one that is whole, is worth a scarce upstream slot. */
 const ENOUGH = 16 * 1024;
+/** More pieces than this, of fewer bytes each, wait for their turn. */
+const MANY = 512;
+const TINY = 64;
 const DONE = { done: true, value: undefined } as const;
 
 /** An iterator and no stream: undici destroys a stream when a request fails, and the client's answer with it. */
@@ -34,6 +41,9 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
   #whole = false;
   #over = false;
   #heldBack = false;
+  #pieces = 0;
+  #bytes = 0;
+  #turn: NodeJS.Timeout | undefined;
   #pull: Pull | null = null;
   #giving: NodeJS.Immediate | undefined;
   #onReady: (() => void) | null = null;
@@ -44,6 +54,7 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     this.#exchange = exchange;
     this.#options = options;
     if (options.idleTimeout > 0) this.#idle = setTimeout(this.#onIdle, options.idleTimeout);
+    exchange.request._read = this.#read;
     exchange.request.on('data', this.#onData);
     exchange.request.on('end', this.#onEnd);
   }
@@ -56,7 +67,7 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     if (this.#over) return Promise.reject(broken());
     if (this.#held.length > 0) {
       const value = this.#held.take();
-      this.#holdBack(false);
+      this.#holdBack();
       return Promise.resolve({ value });
     }
     if (this.#whole) return Promise.resolve(DONE);
@@ -99,7 +110,9 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     this.#over = true;
     this.#onReady = null;
     this.#held.clear();
-    this.#holdBack(false);
+    clearTimeout(this.#turn);
+    this.#turn = undefined;
+    this.#holdBack();
     clearTimeout(this.#idle);
     clearTimeout(this.#patience);
     clearImmediate(this.#giving);
@@ -115,9 +128,11 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     this.#pace.count(piece.length, performance.now());
     this.#idle?.refresh();
     this.#held.add(piece);
+    this.#bytes += piece.length;
+    if (++this.#pieces > MANY) this.#throttle();
     if (this.#held.length >= ENOUGH) {
       this.#give();
-      this.#holdBack(this.#held.length > 0);
+      this.#holdBack();
       this.#ready();
     } else if (this.#pull !== null) {
       // Not at once: a million one-byte chunks would be as many writes, 7 s of them. Now they are a few hundred.
@@ -133,9 +148,10 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     }
     this.#whole = true;
     clearTimeout(this.#idle);
-    this.#holdBack(false);
-    if (this.#held.length > 0) this.#give();
-    else this.#pull?.resolve(DONE);
+    this.#holdBack();
+    this.#give();
+    this.#pull?.resolve(DONE);
+    this.#pull = null;
     this.#ready();
   };
 
@@ -161,14 +177,37 @@ export class Upload implements AsyncIterableIterator<Buffer, undefined> {
     else this.#idle?.refresh();
   };
 
+  #throttle(): void {
+    if (this.#bytes < this.#pieces * TINY) {
+      this.#turn ??= setTimeout(this.#onTurn, this.#options.turns.take(performance.now()));
+      this.#holdBack();
+      return;
+    }
+    this.#pieces = 0;
+    this.#bytes = 0;
+  }
+
+  readonly #onTurn = (): void => {
+    this.#turn = undefined;
+    this.#pieces = 0;
+    this.#bytes = 0;
+    this.#holdBack();
+  };
+
   /** The socket and not the request: node would go on reading, and keep what it reads piece by piece. */
-  #holdBack(hold: boolean): void {
+  #holdBack(): void {
+    const hold = !this.#whole && (this.#turn !== undefined || this.#held.length >= ENOUGH);
     if (this.#heldBack === hold) return;
     this.#heldBack = hold;
-    const { socket } = this.#exchange.connection;
-    if (hold) socket.pause();
-    else socket.resume();
+    const { request, connection } = this.#exchange;
+    if (hold) connection.socket.pause();
+    else IncomingMessage.prototype._read.call(request, 0);
   }
+
+  /** In the place of node's own, which undoes the pause with each piece that it hands over. */
+  readonly #read = (size: number): void => {
+    if (!this.#heldBack) IncomingMessage.prototype._read.call(this.#exchange.request, size);
+  };
 }
 
 function broken(): Error {

@@ -6,6 +6,7 @@ import UndiciPool from 'undici/lib/dispatcher/pool.js';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { Slots } from './slots.ts';
 import type { TlsContents } from './tls.ts';
+import { Turns } from './turns.ts';
 
 /** Where and how to connect. Times in milliseconds. */
 export interface UpstreamOptions {
@@ -51,6 +52,7 @@ const PROBE_EVERY_MS = 100;
 export class Upstream {
   readonly options: UpstreamOptions;
   readonly slots: Slots;
+  readonly turns = new Turns();
   readonly #address: Address;
   #pool: Pool;
   #connector: Connector;

@@ -1,6 +1,7 @@
 // What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
 // the snapshot in, sentences out. It must never advise to weaken verification.
 import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
+import { spanText } from './status-text.ts';
 
 /** `bad`: deliveries fail now. `warn`: look at it. `calm`: nothing to do. */
 export type Tone = 'bad' | 'warn' | 'calm';
@@ -10,7 +11,8 @@ export interface Advice {
   readonly sentence: string;
 }
 
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
@@ -22,11 +24,13 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
     ...notReady(s),
     ...refusals(s),
     ...s.secrets.flatMap((secret) => secretAdvice(secret, s.now)),
+    ...s.secrets.flatMap((secret) => rotation(secret, s.now)),
     ...s.routes.flatMap((route) => reportMode(route, s.now)),
     ...warnings(s),
   ];
-  const sorted = [...found.filter(({ tone }) => tone === 'bad'), ...found.filter(({ tone }) => tone === 'warn')];
-  return sorted.length > 0 ? sorted : [calm(s)];
+  const of = (wanted: Tone) => found.filter(({ tone }) => tone === wanted);
+  const worse = [...of('bad'), ...of('warn')];
+  return [...(worse.length > 0 ? worse : [calm(s)]), ...of('calm')];
 }
 
 /** True while the route forwards what it would have refused. */
@@ -121,8 +125,26 @@ function secretAdvice(secret: SecretStatus, now: number): Advice[] {
     return [warn(`Secret ${id} cannot be used (${source})${problem === null ? '' : `: ${problem}`}`)];
   if (problem !== null) return [warn(`Secret ${id} (${source}): ${problem}`)];
   // A replaced value ends by design: no reason to act.
-  if (state !== 'live' || notAfter === null || id.endsWith('.previous') || notAfter - now > 7 * DAY) return [];
+  if (state !== 'live' || notAfter === null || id.endsWith(PREVIOUS) || notAfter - now > 7 * DAY) return [];
   return [warn(`Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before.`)];
+}
+
+const PREVIOUS = '.previous';
+
+function rotation({ id, state, lastMatch, notAfter }: SecretStatus, now: number): Advice[] {
+  if (state !== 'live' || !id.endsWith(PREVIOUS) || notAfter === null) return [];
+  const current = id.slice(0, -PREVIOUS.length);
+  const since = now - lastMatch * 1000;
+  const left = spanText(notAfter - now);
+  if (lastMatch > 0 && since < HOUR) {
+    return [
+      warn(
+        `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${left}: give them the new one.`,
+      ),
+    ];
+  }
+  const sentence = `Rotation: nobody has signed with the old value of ${current} within the last hour; it ends by itself in ${left}.`;
+  return [{ tone: 'calm', sentence }];
 }
 
 function reportMode(route: RouteStatus, now: number): Advice[] {

@@ -16,7 +16,7 @@ export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean 
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">${refresh}
-<title>${state} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
+<title>${titleOf(s, state)} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
 <body><header><h1>entrupy-signature-proxy</h1>${pill(tone, state)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
 <main>${adviceList(s)}${figures(s)}${routesSection(s)}${secretsSection(s)}${refusalsSection(s)}${about(s)}</main>
 <footer class="soft"><p>${refreshNote(options.refresh)}
@@ -32,6 +32,12 @@ function stateOf(s: StatusSnapshot): readonly [Tone, string] {
 }
 
 const TONE_WORD: Readonly<Record<Tone, string>> = { calm: '● OK.', warn: '▲ Look at this.', bad: '✕ Act now.' };
+
+/** Ready is not the same as well: the browser's tab tells the worst that there is. */
+function titleOf(s: StatusSnapshot, state: string): string {
+  const tone = adviceFor(s)[0]?.tone ?? 'calm';
+  return tone === 'calm' ? state : `${TONE_WORD[tone].slice(0, -1)} · ${state}`;
+}
 
 function adviceList(s: StatusSnapshot): Html {
   const items = adviceFor(s).map(

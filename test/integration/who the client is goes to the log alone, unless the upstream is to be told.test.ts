@@ -27,18 +27,18 @@ describe.concurrent('trustedProxies', () => {
     ],
     [
       'over several lines',
-      ['127.0.0.1', '10.0.0.0/8'],
+      ['127.0.0.1/32', '10.0.0.0/8'],
       ['X-Forwarded-For: 203.0.113.9', 'X-Forwarded-For: 10.1.2.3'],
       '203.0.113.9',
     ],
-    ['IPv6 with a port', ['127.0.0.1'], ['X-Forwarded-For: [2001:db8::1]:4711'], '2001:db8::1'],
+    ['IPv6 with a port', ['127.0.0.1/32'], ['X-Forwarded-For: [2001:db8::1]:4711'], '2001:db8::1'],
     [
       'what is no address ends the walk',
-      ['127.0.0.1', '10.0.0.0/8'],
+      ['127.0.0.1/32', '10.0.0.0/8'],
       ['X-Forwarded-For: <script>, 10.1.2.3'],
       '10.1.2.3',
     ],
-    ['the peer itself where there is no line', ['127.0.0.1'], [], '127.0.0.1'],
+    ['the peer itself where there is no line', ['127.0.0.1/32'], [], '127.0.0.1'],
   ] as const)('%s', async ([, trustedProxies, lines, client], { start, upstream }) => {
     const proxy = await start({ ...OPEN, listen: { trustedProxies }, log: { requests: 'all' } });
     expect((await exchange(proxy.port, get(lines))).status).toBe(200);

@@ -24,6 +24,8 @@ export interface ProxyOptions {
   readonly config: ConfigObject | string | ((secretDirectory: string) => ConfigObject);
   /** The whole environment beside PATH: nothing else is inherited. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The program's file; `src/main.ts` unless given. */
+  readonly program?: string;
   /** Secret files, written to `<directory>/secrets` by id. */
   readonly secrets?: Readonly<Record<string, string | Buffer>>;
 }
@@ -63,7 +65,7 @@ export interface RunningProxy {
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);
-  const child = spawn(process.execPath, [MAIN, 'serve', '--config', configFile], {
+  const child = spawn(process.execPath, [options.program ?? MAIN, 'serve', '--config', configFile], {
     env: { PATH: process.env.PATH ?? '', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

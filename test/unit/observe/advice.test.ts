@@ -73,6 +73,16 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^warn: Secret current expires on 2026-11-27/,
   ],
   [
+    'senders still use a replaced value',
+    {
+      secrets: [
+        CURRENT,
+        { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 9 },
+      ],
+    },
+    /^warn: Rotation: senders still sign with the old value of current \(9 s ago\), which ends in 5 h: give them/,
+  ],
+  [
     'a secret is unusable',
     { secrets: [{ ...CURRENT, state: 'unusable', problem: 'it is empty' }] },
     /^warn: Secret current cannot be used .*it is empty/,
@@ -105,5 +115,14 @@ test('a report mode that has run out, and a replaced value that ends by design, 
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
     secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
   });
-  expect(adviceFor(calm).map(({ tone }) => tone)).toEqual(['calm']);
+  expect(new Set(adviceFor(calm).map(({ tone }) => tone))).toEqual(new Set(['calm']));
+});
+
+test('a rotation that goes as it should is told below the headline', () => {
+  const previous = { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 7200 };
+  const [first, second, ...more] = adviceFor(snapshot({ secrets: [CURRENT, previous] }));
+  expect([first?.tone, second?.tone, more]).toEqual(['calm', 'calm', []]);
+  expect(second?.sentence).toMatch(
+    /^Rotation: nobody has signed with the old value of current .* ends by itself in 5 h\.$/,
+  );
 });

@@ -55,8 +55,11 @@ test('it refreshes itself, and can be paused', () => {
 
 test('each state is a word, and the title tells it', () => {
   expect(page()).toContain('<title>Ready · entrupy-signature-proxy</title>');
-  expect(page({ ready: false })).toContain('<title>Not ready ·');
-  expect(page({ draining: true, ready: false })).toContain('<title>Draining ·');
+  expect(page({ ready: false })).toContain('<title>▲ Look at this · Not ready ·');
+  expect(page({ draining: true, ready: false })).toContain('<title>▲ Look at this · Draining ·');
+  expect(page({ upstream: { url: 'http://app:3000', reachable: false, exposed: false } })).toContain(
+    '<title>✕ Act now · Ready ·',
+  );
   const secrets = (['live', 'not_yet', 'expired', 'unusable'] as const).map((state) => ({ ...CURRENT, state }));
   const text = page({ secrets, routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW + 86_400_000 * 3 }] });
   for (const word of ['live', 'not yet', 'expired', 'unusable', 'reports'])

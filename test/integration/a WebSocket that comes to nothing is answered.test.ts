@@ -1,0 +1,303 @@
+// Handshakes that become no tunnel, and tunnels that break: always an answer or a cut, never a hang, and never a socket that
+// stays behind on either side.
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient, type RawClient } from '../support/raw-client.ts';
+import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
+import { values } from '../support/response-parser.ts';
+import { AGREED, handshake } from '../support/web-socket.ts';
+
+let upstream: RawUpstream;
+let proxy: RunningProxy;
+let client: RawClient;
+
+async function start(settings: object = {}): Promise<void> {
+  proxy = await startProxy({
+    config: {
+      upstream: {
+        url: upstream.url,
+        responseTimeout: '500ms',
+        idleTimeout: '500ms',
+        retryConnectFor: '1s',
+        ...settings,
+      },
+      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
+      log: { requests: 'all' },
+    },
+    secrets: { current: 'web-socket-secret-0123456789abcdef' },
+  });
+  client = await openClient({ port: proxy.port });
+}
+
+beforeEach(async () => {
+  upstream = await startRawUpstream();
+});
+afterEach(async () => {
+  client?.destroy();
+  await proxy?.stop();
+  await upstream?.close();
+});
+
+/** Has the upstream do this with the handshake; resolves with its socket once the handshake is there. */
+function onHandshake(act: (socket: Socket) => void): Promise<Socket> {
+  return new Promise((resolve) => {
+    upstream.script((socket) => {
+      act(socket);
+      resolve(socket);
+    });
+  });
+}
+
+const ended = () => proxy.waitForLog(({ path }) => path === '/live', 'the request log');
+const failures = async (cause: string) =>
+  (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="/live",cause="${cause}"}`);
+const noneLeft = () => expect.poll(() => upstream.sockets.size).toBe(0);
+
+async function inFlight(): Promise<number | undefined> {
+  return (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
+}
+
+describe('a handshake that the upstream refuses', () => {
+  test('its status, lines and body go to the client, and the connection ends', async () => {
+    await start();
+    const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
+    onHandshake((socket) => socket.write(`HTTP/1.1 401 Nope\r\n${lines.join('\r\n')}\r\n\r\nforbidden`, 'latin1'));
+    await client.send(handshake('/live'));
+    const response = await client.response();
+    expect([response.status, response.reason, response.body.toString()]).toEqual([401, 'Nope', 'forbidden']);
+    expect(response.lines).toEqual([...lines, 'Connection: close']);
+    expect((await client.rest()).length).toBe(0);
+    expect(await ended()).toMatchObject({ status: 401, decision: 'forwarded', reason: 'none' });
+    await noneLeft();
+  });
+
+  test.each([
+    ['chunked, with trailers', 'Transfer-Encoding: chunked', '4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n', 'body'],
+    ['until the end of the connection', 'X-None: 1', 'body', 'body'],
+    ['empty', 'Content-Length: 0', '', ''],
+  ])('a body %s', async (_how, line, bytes, body) => {
+    await start();
+    onHandshake((socket) => socket.end(`HTTP/1.1 404 Not Found\r\n${line}\r\n\r\n${bytes}`));
+    await client.send(handshake('/live'));
+    const response = await client.response();
+    expect([response.status, response.body.toString()]).toEqual([404, body]);
+    expect(response.trailers).toEqual(bytes.includes('X-Sum') ? ['X-Sum: 1'] : []);
+  });
+
+  test('early hints before it go through', async () => {
+    await start();
+    onHandshake((socket) => {
+      socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+    });
+    await client.send(handshake('/live'));
+    const response = await client.response();
+    expect(response.informational.map(({ status }) => status)).toEqual([103]);
+    expect(response.status).toBe(403);
+  });
+
+  test('a body that breaks off is cut, never ended as if whole', async () => {
+    await start();
+    onHandshake((socket) => socket.end('HTTP/1.1 401 Nope\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n'));
+    await client.send(handshake('/live'));
+    expect((await client.rest()).toString()).toMatch(/body\r\n$/);
+    expect(await failures('reset')).toBe(1);
+  });
+
+  test('a body that stands still is cut', async () => {
+    await start();
+    onHandshake((socket) => socket.write('HTTP/1.1 401 Nope\r\nContent-Length: 9\r\n\r\nforb'));
+    await client.send(handshake('/live'));
+    expect((await client.rest()).toString()).toMatch(/forb$/);
+    await noneLeft();
+  });
+
+  test('a large body for a client that does not read it is held back, then cut', async () => {
+    await start();
+    const total = 256 * 1024 * 1024;
+    const piece = Buffer.alloc(1024 * 1024);
+    let sent = 0;
+    const upstreamSocket = onHandshake((socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`);
+      const more = () => {
+        while (sent < total && !socket.destroyed) {
+          sent += piece.length;
+          if (!socket.write(piece)) return void socket.once('drain', more);
+        }
+      };
+      more();
+    });
+    client.socket.pause();
+    const before = await proxy.memory();
+    await client.send(handshake('/live'));
+    await once(await upstreamSocket, 'close');
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+    expect((await proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
+  });
+});
+
+describe('a handshake that the upstream does not answer', () => {
+  test('in time: 504', async () => {
+    await start();
+    onHandshake(() => {});
+    await client.send(handshake('/live'));
+    expect(await client.response()).toMatchObject({ status: 504, body: Buffer.from('{"error":"gateway_timeout"}') });
+    expect(await failures('timeout')).toBe(1);
+    await noneLeft();
+  });
+
+  test.each([
+    ['but closes', (socket: Socket) => socket.end(), 'reset'],
+    ['but resets', (socket: Socket) => socket.resetAndDestroy(), 'reset'],
+    ['but with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
+    ['but with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
+    ['but with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
+  ])('%s: 502', async (_what, act, cause) => {
+    await start();
+    onHandshake(act);
+    await client.send(handshake('/live'));
+    expect(await client.response()).toMatchObject({ status: 502, body: Buffer.from('{"error":"bad_gateway"}') });
+    expect(await failures(cause)).toBe(1);
+    await noneLeft();
+  });
+
+  test('because it takes no connection: tried again for retryConnectFor, then 502', async () => {
+    await start();
+    await upstream.stop();
+    const startedAt = performance.now();
+    await client.send(handshake('/live'));
+    expect((await client.response()).status).toBe(502);
+    expect(performance.now() - startedAt).toBeGreaterThan(900);
+    expect(await failures('connect')).toBe(1);
+  });
+
+  test('because it is restarting: the tunnel stands once it is back', async () => {
+    await start({ retryConnectFor: '10s' });
+    await upstream.stop();
+    await client.send(handshake('/live'));
+    await expect.poll(inFlight).toBe(1);
+    upstream.script((socket) => socket.write(AGREED));
+    await upstream.listen();
+    expect((await client.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
+    expect(upstream.heads).toHaveLength(1);
+  });
+
+  test('because every slot is taken: 503 after the wait, and none is lost', async () => {
+    await start({ connections: 1, retryConnectFor: '300ms', responseTimeout: '5s' });
+    const agree = onHandshake(() => {});
+    await client.send(handshake('/live'));
+    const first = await agree;
+    const second = await openClient({ port: proxy.port });
+    await second.send(handshake('/live'));
+    const refused = await second.response();
+    expect([refused.status, refused.body.toString(), values(refused.lines, 'retry-after')]).toEqual([
+      503,
+      '{"error":"overloaded"}',
+      ['1'],
+    ]);
+    // A tunnel that stands holds no slot.
+    first.write(AGREED);
+    await client.bytes(AGREED.length);
+    upstream.script((socket) => socket.write(AGREED));
+    const third = await openClient({ port: proxy.port });
+    await third.send(handshake('/live'));
+    expect((await third.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
+    for (const one of [second, third]) one.destroy();
+  });
+});
+
+describe('a client that leaves', () => {
+  const ways = [
+    ['by FIN', (socket: Socket) => void socket.end()],
+    ['by reset', (socket: Socket) => void socket.resetAndDestroy()],
+  ] as const;
+
+  test.each(ways)('%s before the answer: the upstream is let go at once', async (_how, leave) => {
+    await start({ responseTimeout: '60s' });
+    const there = onHandshake(() => {});
+    await client.send(handshake('/live'));
+    const socket = await there;
+    leave(client.socket);
+    await once(socket, 'close');
+    expect(await ended()).toMatchObject({ status: 499, decision: 'forwarded', reason: 'client_closed' });
+    expect(await inFlight()).toBe(0);
+  });
+
+  test.each(ways)('%s while it waits for the upstream to come back: nothing is sent later', async (_how, leave) => {
+    await start({ retryConnectFor: '60s' });
+    await upstream.stop();
+    await client.send(handshake('/live'));
+    await expect.poll(inFlight).toBe(1);
+    leave(client.socket);
+    await ended();
+    await upstream.listen();
+    const other = await openClient({ port: proxy.port });
+    upstream.script((socket) => socket.write(AGREED));
+    await other.send(handshake('/live?other'));
+    await other.bytes(AGREED.length);
+    expect(upstream.heads.map((head) => head.split('\r\n')[0])).toEqual(['GET /live?other HTTP/1.1']);
+    other.destroy();
+  });
+
+  test.each(ways)('%s in the middle: the upstream hears of it, and it is no failure', async (_how, leave) => {
+    await start();
+    const there = onHandshake((socket) => socket.write(AGREED));
+    await client.send(handshake('/live'));
+    await client.bytes(AGREED.length);
+    const socket = await there;
+    socket.once('end', () => socket.end());
+    leave(client.socket);
+    await once(socket, 'close');
+    expect(await ended()).toMatchObject({ status: 101, decision: 'forwarded', reason: 'none' });
+    expect(await failures('reset')).toBe(0);
+  });
+
+  test('its last bytes still reach the upstream', async () => {
+    await start();
+    const got: Buffer[] = [];
+    const there = onHandshake((socket) => {
+      socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
+      socket.write(AGREED);
+    });
+    await client.send(handshake('/live'));
+    await client.bytes(AGREED.length);
+    client.socket.end(Buffer.alloc(1_000_000, 1));
+    await once(await there, 'end');
+    expect(Buffer.concat(got).length).toBe(1_000_000);
+  });
+});
+
+describe('an upstream that leaves in the middle', () => {
+  test.each([
+    ['by FIN', (socket: Socket) => void socket.end('last'), 0],
+    ['by reset', (socket: Socket) => void socket.resetAndDestroy(), 1],
+  ] as const)('%s: the client is ended, and what came before reaches it', async (_how, leave, counted) => {
+    await start();
+    const there = onHandshake((socket) => socket.write(AGREED));
+    await client.send(handshake('/live'));
+    await client.bytes(AGREED.length);
+    leave(await there);
+    expect((await client.rest()).toString()).toMatch(counted === 0 ? /last$/ : /^HTTP\/1\.1 101 /);
+    client.end();
+    expect(await ended()).toMatchObject({ status: 101 });
+    expect(await failures('reset')).toBe(counted);
+    await noneLeft();
+  });
+
+  test.each(['client', 'upstream'])(
+    'a side that never answers the close of the other, the %s, is cut',
+    async (silent) => {
+      await start();
+      const there = onHandshake((socket) => socket.write(AGREED));
+      await client.send(handshake('/live'));
+      await client.bytes(AGREED.length);
+      const socket = await there; // half-open sockets are allowed on it
+      if (silent === 'client') socket.end();
+      else client.end();
+      await ended();
+      await noneLeft();
+      expect(await inFlight()).toBe(0);
+    },
+  );
+});

@@ -1,0 +1,71 @@
+// An upstream in a process of its own, to be stopped or killed at any moment: it writes down the id of each delivery before
+// it answers, so that nothing it has processed is forgotten, however it ends. It runs as a program when started with
+// arguments: port and record file.
+import { spawn } from 'node:child_process';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+
+export interface RecordingUpstream {
+  readonly url: string;
+  start(): Promise<void>;
+  /** `SIGTERM` is the polite stop: answers what it has, takes no more. Resolves when it is gone. */
+  stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** How often each delivery was processed, by its id. */
+  deliveries(): Map<string, number>;
+}
+
+/** `delay`: milliseconds that each answer takes. */
+export function recordingUpstream(options: { port: number; recordFile: string; delay: number }): RecordingUpstream {
+  const { port, recordFile, delay } = options;
+  writeFileSync(recordFile, '');
+  let ended: Promise<unknown> = Promise.resolve();
+  let kill: (signal: NodeJS.Signals) => void = () => {};
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async start() {
+      const args = [fileURLToPath(import.meta.url), String(port), recordFile, String(delay)];
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      ended = new Promise((resolve) => child.once('exit', resolve));
+      kill = (signal) => child.kill(signal);
+      await new Promise((resolve, reject) => {
+        child.stdout.once('data', resolve);
+        child.once('exit', () => reject(new Error('the upstream ended before it listened')));
+      });
+    },
+    async stop(signal) {
+      kill(signal);
+      await ended;
+    },
+    deliveries() {
+      const counts = new Map<string, number>();
+      for (const id of readFileSync(recordFile, 'utf8').split('\n')) {
+        if (id !== '') counts.set(id, (counts.get(id) ?? 0) + 1);
+      }
+      return counts;
+    },
+  };
+}
+
+function main([port, recordFile = '', delay]: readonly string[]): void {
+  let stopping = false;
+  const server = createServer((request, response) => {
+    const pieces: Buffer[] = [];
+    request.on('data', (piece: Buffer) => pieces.push(piece));
+    request.on('end', () => {
+      const { id } = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { id: string };
+      appendFileSync(recordFile, `${id}\n`);
+      setTimeout(() => {
+        if (stopping) response.shouldKeepAlive = false;
+        response.end('ok');
+      }, Number(delay));
+    });
+  });
+  server.listen(Number(port), '127.0.0.1', () => process.stdout.write('listening\n'));
+  process.once('SIGTERM', () => {
+    stopping = true;
+    server.close(() => process.exit(0));
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.slice(2));

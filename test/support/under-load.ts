@@ -1,0 +1,59 @@
+// A proxy and an upstream in processes of their own, with a steady load of signed deliveries on them.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { freePort } from './free-port.ts';
+import { type Delivery, startPacedLoad } from './paced-load.ts';
+import { type RunningProxy, startProxy } from './proxy.ts';
+import { type RecordingUpstream, recordingUpstream } from './recording-upstream.ts';
+import { sign } from './signer.ts';
+
+export interface UnderLoad {
+  readonly proxy: RunningProxy;
+  readonly upstream: RecordingUpstream;
+  readonly directory: string;
+}
+
+/** `config` may name files in its directory. `delay`: milliseconds that the upstream takes for each answer. */
+export async function startUnderLoad(
+  config: (directory: string) => object,
+  { secrets, delay = 0 }: { secrets?: Readonly<Record<string, string>>; delay?: number } = {},
+): Promise<UnderLoad> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-load-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const upstream = recordingUpstream({ port: await freePort(), recordFile: join(directory, 'record'), delay });
+  await upstream.start();
+  onTestFinished(() => upstream.stop('SIGKILL'));
+  const given = config(directory) as { readonly upstream?: object };
+  const proxy = await startProxy({
+    config: { ...given, upstream: { url: upstream.url, ...given.upstream } },
+    ...(secrets === undefined ? {} : { secrets }),
+  });
+  onTestFinished(async () => void (await proxy.stop()));
+  return { proxy, upstream, directory };
+}
+
+/** As many a second as this machine is asked for. It may be slower: the counts are what tests look at. */
+export const RATE = Number(process.env.LOAD_RATE ?? 2000);
+
+/** A delivery of about 300 bytes, with its own number in its body. */
+export function delivery(nth: number, secret: string, path = '/notify'): Delivery {
+  const id = String(nth);
+  const body = JSON.stringify({ id, event: 'item.updated', note: 'x'.repeat(250) });
+  return { id, path, body, headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) } };
+}
+
+export { startPacedLoad };
+
+/** Resolves when a log line that satisfies comes after those that are there now. */
+export async function nextLine(
+  proxy: RunningProxy,
+  satisfies: (line: Readonly<Record<string, unknown>>) => boolean,
+  change: () => Promise<unknown>,
+): Promise<Readonly<Record<string, unknown>>> {
+  const before = proxy.logs().filter(satisfies).length;
+  await change();
+  let seen = 0;
+  return proxy.waitForLog((line) => satisfies(line) && ++seen > before, 'the next such line');
+}
