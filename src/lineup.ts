@@ -97,6 +97,10 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     exposure,
     adopt(next, before) {
       metrics.replan(seriesPlan(next, now));
+      for (const { id, key } of next.materials) {
+        const old = before.materials.find((secret) => secret.id === id)?.key;
+        if (key !== null && old && !id.endsWith('.previous') && !old.equals(key)) metrics.replaced(id);
+      }
       budget.setLimit(budgetOf(next.loaded.config));
       log.setLevel(next.loaded.config.log.level);
       requests.setMode(next.loaded.config.log.requests);

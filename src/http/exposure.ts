@@ -2,6 +2,9 @@
 import { connect } from 'node:net';
 
 const EVERY_MS = 60_000;
+/** In the first minute it looks more often. */
+const FIRST_MS = 60_000;
+const SOON_MS = 5_000;
 const PATIENCE_MS = 1000;
 
 export interface Address {
@@ -38,12 +41,21 @@ export class Exposure {
       const open = await answers(at);
       if (this.#timer !== null) this.#found(open);
     };
-    this.#timer = setInterval(look, EVERY_MS).unref();
     void look();
+    this.#lookAgain(look, Date.now() + FIRST_MS);
+  }
+
+  /** A sidecar is up before its app: the first look alone would find nothing. */
+  #lookAgain(look: () => void, soonUntil: number): void {
+    const wait = Date.now() < soonUntil ? SOON_MS : EVERY_MS;
+    this.#timer = setTimeout(() => {
+      look();
+      this.#lookAgain(look, soonUntil);
+    }, wait).unref();
   }
 
   stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
 

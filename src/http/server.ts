@@ -128,6 +128,7 @@ export class TrafficServer {
   #onConnection(socket: Socket): void {
     const connection = openConnection(socket, this.#mustClose);
     this.#connections.add(connection, this.#options);
+    socket.setDefaultEncoding('latin1'); // node writes a head that goes out by itself in this: UTF-8 would change its bytes
     socket.once('close', () => {
       this.#connections.remove(connection);
       // Pipelined requests behind the one being answered get no event of their own.

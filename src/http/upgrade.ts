@@ -151,7 +151,6 @@ export class Upgrade implements Claimant {
     this.#answered(101);
     this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
     this.#exchange.connection.stallTimeout = 0;
-    this.#client.setDefaultEncoding('latin1');
     const { upgrade = '' } = response.headers;
     response.headers = handshakeHeaders(endToEnd(response.rawHeaders), upgrade) as IncomingHttpHeaders;
   };

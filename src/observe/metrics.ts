@@ -19,6 +19,8 @@ export interface Metrics {
   reloaded(result: 'success' | 'failure', atMs: number): void;
   onceStoreFailure(): void;
   setUpstreamExposed(exposed: boolean): void;
+  /** The secret has a new value: its last match was the old value's, which is `<id>.previous` now, or gone. */
+  replaced(secretId: string): void;
   /** Epoch seconds; 0 where the secret has not matched in this process. */
   lastMatch(secretId: string): number;
   /** The exposition in the format that the Accept header prefers. */
@@ -52,6 +54,13 @@ export function createMetrics(plan: SeriesPlan, sources: GaugeSources): Metrics 
     },
     setUpstreamExposed: (exposed) => {
       state.upstreamExposed = exposed;
+    },
+    replaced: (secretId) => {
+      const last = state.lastMatches.get(secretId);
+      if (last === undefined) return;
+      const previous = state.lastMatches.get(`${secretId}.previous`);
+      if (previous !== undefined) previous.value = last.value;
+      last.value = 0;
     },
     lastMatch: (secretId) => state.lastMatches.get(secretId)?.value ?? 0,
     expose: exposition.expose,

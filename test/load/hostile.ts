@@ -17,6 +17,13 @@ const MIB = 1024 * 1024;
 const MOST_MEMORY = 200 * MIB;
 /** As it ships: from its sources the program takes 40 MiB more. */
 const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** What the Dockerfile sets. */
+const IMAGE_ENV = {
+  NODE_OPTIONS: '--max-semi-space-size=2',
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+};
 const ATTACKS = fileURLToPath(new URL('attacks.ts', import.meta.url));
 
 interface Attackers {
@@ -54,6 +61,7 @@ async function main(): Promise<number> {
   const upstream = await startStreamingUpstream();
   const proxy = await startProxy({
     program: PROGRAM,
+    env: IMAGE_ENV,
     config: {
       upstream: { url: upstream.url },
       routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],

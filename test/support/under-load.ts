@@ -2,9 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
+import type { LogLine } from './child-output.ts';
 import { freePort } from './free-port.ts';
-import { type Delivery, startPacedLoad } from './paced-load.ts';
+import type { Delivery } from './paced-load.ts';
 import { type RunningProxy, startProxy } from './proxy.ts';
 import { type RecordingUpstream, recordingUpstream } from './recording-upstream.ts';
 import { sign } from './signer.ts';
@@ -44,16 +45,20 @@ export function delivery(nth: number, secret: string, path = '/notify'): Deliver
   return { id, path, body, headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) } };
 }
 
-export { startPacedLoad };
-
-/** Resolves when a log line that satisfies comes after those that are there now. */
-export async function nextLine(
+/** Makes the change; gives the first log line that satisfies and was not there before it. */
+export async function lineAfter(
   proxy: RunningProxy,
-  satisfies: (line: Readonly<Record<string, unknown>>) => boolean,
+  satisfies: (line: LogLine) => boolean,
   change: () => Promise<unknown>,
-): Promise<Readonly<Record<string, unknown>>> {
-  const before = proxy.logs().filter(satisfies).length;
+): Promise<LogLine> {
+  const lines = () => proxy.logs().filter(satisfies);
+  const before = lines().length;
   await change();
-  let seen = 0;
-  return proxy.waitForLog((line) => satisfies(line) && ++seen > before, 'the next such line');
+  return vi.waitFor(() => lines()[before] ?? Promise.reject(new Error('no such line')), {
+    timeout: 10_000,
+    interval: 10,
+  });
 }
+
+/** Paces a test: how it spreads its changes over time, never how it waits for one. */
+export const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

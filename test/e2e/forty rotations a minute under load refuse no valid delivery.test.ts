@@ -1,0 +1,144 @@
+// Secrets change all the time under a load that is signed with old and new ones. Each delivery is judged afterwards by when it
+// was sent and answered: what was surely valid must have been accepted, what was surely retired must have been refused.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { replaceFile } from '../support/files.ts';
+import { kubeletWrites } from '../support/kubelet.ts';
+import { type Delivery, type Result, startPacedLoad, tally } from '../support/paced-load.ts';
+import { delivery, lineAfter, pause, RATE, startUnderLoad } from '../support/under-load.ts';
+
+const ROTATIONS = 40;
+const OVERLAP_MS = 3000;
+const STEP_MS = 1100;
+
+/** One value of a secret, with the moments (epoch milliseconds) that are certain of it. */
+class Version {
+  readonly name: string;
+  readonly value: string;
+  /** The proxy has told that it has it. */
+  liveFrom = Number.POSITIVE_INFINITY;
+  /** Nothing has been done yet that ends it. */
+  liveUntil = Number.POSITIVE_INFINITY;
+  /** The proxy has told that it is gone, or its time is over. */
+  goneFrom = Number.POSITIVE_INFINITY;
+
+  constructor(name: string) {
+    this.name = name;
+    this.value = `value-of-${name}-0123456789-0123456789`;
+  }
+
+  end(until: number, from: number): void {
+    this.liveUntil = Math.min(this.liveUntil, until);
+    this.goneFrom = Math.min(this.goneFrom, from);
+  }
+
+  verdictOn({ sent, done }: Result): 'valid' | 'retired' | 'either' {
+    if (sent >= this.liveFrom && done < this.liveUntil) return 'valid';
+    return sent >= this.goneFrom ? 'retired' : 'either';
+  }
+}
+
+test('old and new secrets mixed: none refused, none lost, none accepted after its end', async () => {
+  const [firstFile, firstKey] = [new Version('file-0'), new Version('key-0')];
+  const { proxy, upstream, directory } = await startUnderLoad((own) => ({
+    secrets: [
+      { id: 'current', file: join(own, 'current'), overlap: `${OVERLAP_MS}ms` },
+      { directory: join(own, 'mounted') },
+    ],
+    log: { requests: 'none' },
+  }));
+  const reloaded = (change: () => Promise<unknown>) => lineAfter(proxy, ({ msg }) => msg === 'reloaded', change);
+  const mounted = (...keys: readonly Version[]) =>
+    kubeletWrites(join(directory, 'mounted'), Object.fromEntries(keys.map(({ name, value }) => [name, value])));
+  await writeFile(join(directory, 'current'), firstFile.value);
+  await mounted(firstKey);
+  await reloaded(async () => proxy.signal('SIGHUP'));
+  const files = [firstFile];
+  const keys = [firstKey];
+  for (const version of [firstFile, firstKey]) version.liveFrom = Date.now();
+
+  const mix = mixOf(files, keys);
+  const signedBy = new Map<string, Version>();
+  const load = startPacedLoad({
+    url: proxy.url,
+    rate: RATE,
+    connections: 100,
+    next(nth): Delivery {
+      const version = mix(nth);
+      signedBy.set(String(nth), version);
+      return delivery(nth, version.value);
+    },
+  });
+  const begun = performance.now();
+  for (let nth = 1; nth <= ROTATIONS; nth++) {
+    const until = performance.now() + STEP_MS;
+    if (nth % 2 === 0) await rotateDirectory(nth);
+    else await rotateFile(nth);
+    if (nth % 8 === 7) await pause(OVERLAP_MS); // an overlap that ends by its time, not by the next change
+    await pause(Math.max(0, until - performance.now()));
+  }
+  const seconds = (performance.now() - begun) / 1000;
+  const results = await load.stop();
+
+  async function rotateFile(nth: number): Promise<void> {
+    const next = new Version(`file-${nth}`);
+    const [older, old] = [files.at(-2), files.at(-1)];
+    const before = Date.now();
+    await reloaded(() => replaceFile(join(directory, 'current'), next.value));
+    next.liveFrom = Date.now();
+    older?.end(before, next.liveFrom);
+    const metrics = await proxy.metrics();
+    const ends =
+      (metrics.get('entrupy_proxy_secret_not_after_timestamp_seconds{secret="current.previous"}') ?? 0) * 1000;
+    expect(ends).toBeGreaterThanOrEqual(before + OVERLAP_MS);
+    old?.end(Math.floor(ends), Math.ceil(ends));
+    files.push(next);
+  }
+
+  /** First the new one beside the old one, then the old one away: two swaps, no overlap needed. */
+  async function rotateDirectory(nth: number): Promise<void> {
+    const next = new Version(`key-${nth}`);
+    const old = keys.at(-1) ?? next;
+    await reloaded(() => mounted(old, next));
+    next.liveFrom = Date.now();
+    keys.push(next);
+    await pause(STEP_MS / 3);
+    const before = Date.now();
+    await reloaded(() => mounted(next));
+    old.end(before, Date.now());
+  }
+
+  const verdicts = { valid: 0, retired: 0, either: 0 };
+  const wrong: string[] = [];
+  for (const result of results) {
+    const verdict = signedBy.get(result.id)?.verdictOn(result) ?? 'either';
+    verdicts[verdict]++;
+    const right = { valid: [200], retired: [401], either: [200, 401] }[verdict];
+    if (!right.includes(result.status)) wrong.push(`${verdict}: ${result.status} ${result.trouble}`);
+  }
+  console.log(`${results.length} requests in ${seconds.toFixed(1)} s`, tally(results), verdicts);
+  expect(wrong).toEqual([]);
+  expect(verdicts.valid).toBeGreaterThan(results.length / 2);
+  expect(verdicts.retired).toBeGreaterThan(ROTATIONS);
+  // What was accepted was delivered, once, and nothing else was.
+  const accepted = results.filter(({ status }) => status === 200).map(({ id }) => id);
+  expect([...upstream.deliveries()].filter(([, times]) => times !== 1)).toEqual([]);
+  expect(new Set(upstream.deliveries().keys())).toEqual(new Set(accepted));
+  const metrics = await proxy.metrics();
+  expect(metrics.get('entrupy_proxy_reloads_total{result="failure"}')).toBe(0);
+  const sum = (names: RegExp) => [...metrics].reduce((total, [name, n]) => total + (names.test(name) ? n : 0), 0);
+  expect(sum(/^entrupy_proxy_requests_total\{.*decision="accepted"/)).toBe(accepted.length);
+  expect(sum(/^entrupy_proxy_requests_total/)).toBe(results.length);
+});
+
+/** Half by the newest values, most others by the ones before, one in ten by values that are retired. */
+function mixOf(files: readonly Version[], keys: readonly Version[]): (nth: number) => Version {
+  return (nth) => {
+    const versions = nth % 2 === 0 ? files : keys;
+    const back = nth % 20 < 10 ? 1 : nth % 20 < 18 ? 2 : 3;
+    const version = versions.at(-Math.min(back, versions.length));
+    if (version === undefined) throw new Error('no version');
+    return version;
+  };
+}

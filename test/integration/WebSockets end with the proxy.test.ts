@@ -1,0 +1,77 @@
+// A stop with WebSockets open: nobody but their two ends knows when they are done, so they get `grace`, like any request,
+// and are cut at its end; the exit code tells of a stop that ran.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient } from '../support/raw-client.ts';
+import { AGREED, type EchoUpstream, echoed, handshake, openWebSocket, startEcho } from '../support/web-socket.ts';
+
+let proxy: RunningProxy;
+let echo: EchoUpstream;
+const url = () => `ws://127.0.0.1:${proxy.port}/live`;
+
+beforeEach(async () => {
+  echo = await startEcho(createServer(), { url: 'http://127.0.0.1' });
+  proxy = await startProxy({
+    config: {
+      upstream: { url: echo.url },
+      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
+      shutdown: { delay: '0s', grace: '1s' },
+      log: { requests: 'all' },
+    },
+    secrets: { current: 'web-socket-secret-0123456789abcdef' },
+  });
+});
+afterEach(async () => {
+  await proxy?.stop();
+  await echo?.close();
+});
+
+test('one that stays open is cut at the end of grace: exit 0, and it is counted', async () => {
+  const webSocket = await openWebSocket(url());
+  const closed = once(webSocket, 'close');
+  const startedAt = performance.now();
+  proxy.signal('SIGTERM');
+  await proxy.waitForLog(({ msg }) => msg === 'stopping');
+  expect((await echoed(webSocket, 'still there')).toString()).toBe('still there');
+  expect((await closed)[0]).toBe(1006);
+  expect(performance.now() - startedAt).toBeGreaterThan(900);
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  expect(performance.now() - startedAt).toBeLessThan(4000);
+  expect(await proxy.waitForLog(({ cut }) => cut !== undefined)).toMatchObject({ level: 'warn', cut: 1 });
+  await expect.poll(() => echo.sockets.size).toBe(0);
+});
+
+test('one that ends within grace ends the wait', async () => {
+  const webSocket = await openWebSocket(url());
+  const startedAt = performance.now();
+  proxy.signal('SIGTERM');
+  await proxy.waitForLog(({ msg }) => msg === 'stopping');
+  webSocket.close();
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  expect(performance.now() - startedAt).toBeLessThan(900);
+  expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
+});
+
+test('a client that reads nothing, and one whose handshake has no answer yet, hold nothing up', async () => {
+  const deaf = await openClient({ port: proxy.port });
+  await deaf.send(handshake('/live'));
+  await deaf.bytes(AGREED.length);
+  deaf.socket.pause();
+  for (const upstream of echo.webSockets.clients) upstream.send(Buffer.alloc(32 * 1024 * 1024));
+  echo.webSockets.shouldHandle = () => false;
+  proxy.signal('SIGTERM');
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  deaf.destroy();
+});
+
+test('during a drain they go on, and new ones come in', async () => {
+  const webSocket = await openWebSocket(url());
+  await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+  const other = await openWebSocket(url());
+  for (const one of [webSocket, other]) {
+    expect((await echoed(one, 'x')).toString()).toBe('x');
+    one.terminate();
+  }
+});
