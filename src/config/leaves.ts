@@ -81,7 +81,7 @@ export function filePath(allowed = "a file's path") {
 }
 
 /** Of any list; more would make the rules that compare pairs slow. */
-export const MAX_ITEMS = 500;
+export const MAX_ITEMS = 1000;
 
 export function list<S extends z.ZodMiniType>(item: S, { allowed, min }: { allowed: string; min: 0 | 1 }) {
   const error = phrase(allowed);

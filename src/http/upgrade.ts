@@ -21,6 +21,7 @@ const PROBE_AFTER_MS = 60_000;
 const HALF_CLOSED_MS = 30_000;
 
 export class Upgrade implements Claimant {
+  place = -1;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;

@@ -1,0 +1,164 @@
+// The slots by themselves: who gets one, who waits, who is put out. Whole requests are in test/integration.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type Claimant, Slots } from '../../../src/http/slots.ts';
+
+class Fake implements Claimant {
+  place = -1;
+  readonly heard: string[] = [];
+  readonly #slots: Slots;
+  moves = true;
+  #since = 0;
+
+  constructor(slots: Slots) {
+    this.#slots = slots;
+  }
+
+  granted(): void {
+    this.heard.push('granted');
+    this.#since = performance.now();
+  }
+
+  expired(down: boolean): void {
+    this.heard.push(down ? 'expired, down' : 'expired');
+  }
+
+  dawdles(now: number): number {
+    return this.moves ? 0 : now - this.#since;
+  }
+
+  evict(): void {
+    this.heard.push('evicted');
+    this.#slots.leave(this);
+  }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function make(
+  count: number,
+  limits = { slots: 2, queue: 3 },
+): { slots: Slots; them: Fake[]; at: (index: number) => Fake } {
+  const slots = new Slots(limits);
+  const them = Array.from({ length: count }, () => new Fake(slots));
+  const at = (index: number): Fake => {
+    const one = them[index];
+    if (one === undefined) throw new Error(`there is no claimant ${index}`);
+    return one;
+  };
+  return { slots, them, at };
+}
+
+/** As a forward claims: at once, or in the queue. */
+function claim(slots: Slots, one: Fake, milliseconds = 1000): boolean {
+  if (!slots.tryTake(one)) return slots.wait(one, milliseconds);
+  one.granted();
+  return true;
+}
+
+describe('the queue', () => {
+  test('is served in order as slots come back', () => {
+    const { slots, them, at } = make(5);
+    expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, true, true]);
+    expect(slots.waiting).toBe(3);
+    slots.leave(at(0));
+    slots.leave(at(1));
+    expect(them.map(({ heard }) => heard.length)).toEqual([1, 1, 1, 1, 0]);
+  });
+
+  test('has an end: one more than it holds is turned away', () => {
+    const { slots, them } = make(6);
+    expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, true, true, false]);
+  });
+
+  test('is not passed by a newcomer, even when a slot is free', () => {
+    const { slots, at } = make(2, { slots: 1, queue: 5 });
+    slots.setDown(true);
+    claim(slots, at(0));
+    slots.setDown(false);
+    expect(at(0).heard).toEqual(['granted']);
+    expect(slots.tryTake(at(1))).toBe(false);
+  });
+
+  test('lets go of who has waited too long, and of who leaves', () => {
+    const { slots, them, at } = make(4);
+    for (const one of them) claim(slots, one, 500);
+    slots.leave(at(2));
+    vi.advanceTimersByTime(600);
+    expect(at(2).heard).toEqual([]);
+    expect(at(3).heard).toEqual(['expired']);
+    expect(slots.waiting).toBe(0);
+    slots.leave(at(0));
+    slots.leave(at(0)); // twice is once
+    expect(slots.tryTake(at(2))).toBe(true);
+    expect(slots.tryTake(at(3))).toBe(false);
+  });
+
+  test('waits as a whole while the upstream is down', () => {
+    const { slots, them, at } = make(3);
+    slots.setDown(true);
+    for (const one of them) claim(slots, one, 500);
+    vi.advanceTimersByTime(499);
+    expect(them.map(({ heard }) => heard)).toEqual([[], [], []]);
+    vi.advanceTimersByTime(1);
+    expect(at(0).heard).toEqual(['expired, down']);
+  });
+});
+
+describe('who holds a slot for a client that does not move', () => {
+  test('keeps it while nobody else wants it', () => {
+    const { slots, at } = make(1, { slots: 1, queue: 5 });
+    claim(slots, at(0));
+    at(0).moves = false;
+    vi.advanceTimersByTime(60_000);
+    expect(at(0).heard).toEqual(['granted']);
+  });
+
+  test('gives it up to who waits: the one that has stood still longest, and no more than are needed', () => {
+    const { slots, at } = make(3);
+    claim(slots, at(0));
+    vi.advanceTimersByTime(5_000);
+    claim(slots, at(1));
+    at(0).moves = false;
+    at(1).moves = false;
+    vi.advanceTimersByTime(5_000);
+    claim(slots, at(2), 5_000);
+    vi.advanceTimersByTime(200);
+    expect([at(0).heard, at(1).heard, at(2).heard]).toEqual([['granted', 'evicted'], ['granted'], ['granted']]);
+  });
+
+  test('is given a moment first, and a shorter one the more wait', () => {
+    const patienceWith = (waiters: number): number => {
+      const { slots, them, at } = make(waiters + 1, { slots: 1, queue: 100 });
+      for (const one of them) claim(slots, one, 60_000);
+      at(0).moves = false;
+      const started = performance.now();
+      while (at(0).heard.length === 1) vi.advanceTimersByTime(10);
+      return performance.now() - started;
+    };
+    const [few, many] = [patienceWith(1), patienceWith(9)];
+    expect(few).toBeGreaterThanOrEqual(500);
+    expect(many).toBeLessThanOrEqual(200);
+  });
+
+  test('one whose upstream is slow is left alone', () => {
+    const { slots, at } = make(2, { slots: 1, queue: 5 });
+    claim(slots, at(0));
+    claim(slots, at(1), 20_000);
+    vi.advanceTimersByTime(20_000);
+    expect([at(0).heard, at(1).heard]).toEqual([['granted'], ['expired']]);
+  });
+});
+
+test('slots are scarce from half of them on', () => {
+  const { slots, at } = make(3, { slots: 4, queue: 5 });
+  expect(slots.scarce).toBe(false);
+  claim(slots, at(0));
+  expect(slots.scarce).toBe(false);
+  claim(slots, at(1));
+  expect(slots.scarce).toBe(true);
+});
