@@ -18,7 +18,9 @@ const result = await build({
   metafile: true,
   logLevel: 'warning',
   // CommonJS parts of the bundle (undici, prom-client) ask for node's own modules by require.
-  banner: { js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);" },
+  banner: {
+    js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+  },
 });
 await chmod(`${root}dist/main.js`, 0o755);
 const [bytes = 0] = Object.values(result.metafile.outputs).map((output) => output.bytes);

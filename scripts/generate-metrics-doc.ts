@@ -2,9 +2,9 @@
 // nothing and exits 1 where the file differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../src/core/decision.ts';
+import { UPSTREAM_FAILURES } from '../src/core/record.ts';
 import { METRICS, type MetricRow, PREFIX, STATUS_CLASSES } from '../src/observe/metric-table.ts';
 import { PROCESS_METRICS } from '../src/observe/process-metrics.ts';
-import { UPSTREAM_FAILURES } from '../src/core/record.ts';
 
 const FILE = new URL('../docs/metrics.md', import.meta.url);
 

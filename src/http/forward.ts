@@ -34,6 +34,7 @@ const MOST_INTERIM = 100;
 
 // Methods rather than closures: one object a request is the whole cost of a forward.
 export class Forward implements Claimant, Dispatcher.DispatchHandler {
+  place = -1;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
@@ -155,8 +156,10 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     // The rest of an upload that the upstream answered early would follow as the next request.
     settlePersistence(this.#exchange, this.#isUnread() ? 'close' : 'persist');
     response.writeHead(status, plainReason(reason), lines);
+    // While the answer waits its turn, node would put the head before an interim response that waits with it.
+    if (response.socket === null) response.flushHeaders();
     // A head whose body comes later must not wait for it; one that came with its body goes out in the same packet.
-    process.nextTick(flush, response);
+    else process.nextTick(flush, response);
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {

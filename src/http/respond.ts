@@ -33,9 +33,13 @@ export const DUPLICATE: Answer = { status: 200, body: '{"status":"duplicate"}' }
  * To be called just before a response's head. The last response on a connection says so; others say nothing, since
  * HTTP/1.1 connections persist without a word and a line that the upstream did not send is one too many (spec §5).
  */
-export function settlePersistence({ response, head, connection }: Exchange, wish: 'close' | 'persist'): void {
+export function settlePersistence(
+  { response, head, connection, awaitsContinue }: Exchange,
+  wish: 'close' | 'persist',
+): void {
   const isLast = connection.latest?.response === response;
-  if (wish === 'close' || (isLast && connection.mustClose(connection))) response.shouldKeepAlive = false;
+  if (wish === 'close' || awaitsContinue || (isLast && connection.mustClose(connection)))
+    response.shouldKeepAlive = false;
   if (!response.shouldKeepAlive) connection.closing = true;
   else if (head.version === '1.1') response.removeHeader('connection');
 }
@@ -51,6 +55,7 @@ export function answer(exchange: Exchange, given: Answer, lingering: Lingering):
   const closes =
     given.status === 400 ||
     given.status === 408 ||
+    exchange.awaitsContinue ||
     (unread && (declared === null || declared > DRAINED_BYTES || !response.shouldKeepAlive));
   settlePersistence(exchange, closes ? 'close' : 'persist');
   response.sendDate = false;

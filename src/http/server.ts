@@ -3,7 +3,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
-import { type Head, readHead } from '../core/head.ts';
+import { type Head, hasBody, readHead } from '../core/head.ts';
 import type { RequestRecord } from '../core/record.ts';
 import type { ByteBudget } from './budget.ts';
 import { type Connection, connectionOf, endInBounds, openConnection } from './connection.ts';
@@ -42,6 +42,7 @@ export class TrafficServer {
   readonly #connections = new Connections();
   /** With TLS, beneath them: also those whose handshake is not done, or never will be. */
   readonly #beneath = new Set<Socket>();
+  #accepted = 0;
   #inFlight = 0;
   #closing = false;
   #tick: NodeJS.Timeout | null = null;
@@ -54,7 +55,7 @@ export class TrafficServer {
     this.#lingering = parts.lingering;
     this.#server = createListener(options, (request) => this.#mayUpgrade(request));
     onConnection(this.#server, (socket) => this.#onConnection(socket));
-    if (options.tls !== null) this.#server.on('connection', (socket) => this.#keep(socket));
+    this.#server.on('connection', (socket) => this.#onAccepted(socket));
     this.#server.on('request', (request, response) => this.#onRequest(request, response, false));
     this.#server.on('checkContinue', (request, response) => this.#onRequest(request, response, true));
     this.#server.on('checkExpectation', (request, response) => this.#onRequest(request, response, true));
@@ -102,12 +103,23 @@ export class TrafficServer {
   /** Stops accepting; resolves when nothing is in flight. Requests under way go on. */
   async stopAccepting(): Promise<void> {
     this.startClosing();
+    await this.#acceptWaiting();
     // http's own close() would also end connections that were accepted and whose first bytes nobody has read yet.
     NetServer.prototype.close.call(this.#server);
     await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
     this.#server.closeIdleConnections();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     this.#server.closeIdleConnections();
+  }
+
+  /** Node takes one connection a turn; those that the kernel still holds when the listener closes would be reset. */
+  async #acceptWaiting(): Promise<void> {
+    const until = performance.now() + LAST_BYTES_MS;
+    let before: number;
+    do {
+      before = this.#accepted;
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (this.#accepted > before && performance.now() < until);
   }
 
   /** Cuts what is left; gives the number of requests that were. */
@@ -120,7 +132,9 @@ export class TrafficServer {
     return cut;
   }
 
-  #keep(socket: Socket): void {
+  #onAccepted(socket: Socket): void {
+    this.#accepted++;
+    if (this.#options.tls === null) return;
     this.#beneath.add(socket);
     socket.once('close', () => this.#beneath.delete(socket));
   }
@@ -128,6 +142,8 @@ export class TrafficServer {
   #onConnection(socket: Socket): void {
     const connection = openConnection(socket, this.#mustClose);
     this.#connections.add(connection, this.#options);
+    // node's own closes with bytes unread, and the reset that follows takes the last answer with it (RFC 9112 9.6).
+    socket.destroySoon = () => endInBounds(connection);
     socket.setDefaultEncoding('latin1'); // node writes a head that goes out by itself in this: UTF-8 would change its bytes
     socket.once('close', () => {
       this.#connections.remove(connection);
@@ -154,13 +170,16 @@ export class TrafficServer {
   #begin(request: IncomingMessage, response: ServerResponse, how: { expects?: boolean; early?: Buffer }): void {
     const connection = connectionOf(request.socket);
     const exchange = new Exchange({ request, response, head: headOf(request) }, connection);
-    exchange.awaitsContinue = how.expects === true;
+    exchange.awaitsContinue = how.expects === true && hasBody(exchange.head);
+    // Else node would close behind the final answer, without a word in it.
+    if (how.expects === true && !exchange.awaitsContinue) response.writeContinue();
     exchange.early = how.early ?? null;
     // An upgrade that is none: node drops what it read behind it, so the sender must learn that this was not taken.
     if (exchange.head.upgrade !== null) {
       connection.closing = true;
       response.shouldKeepAlive = false;
     }
+    if (!response.shouldKeepAlive) connection.closing = true; // the client's own last request: what follows is none
     connection.latest = exchange;
     connection.active.add(exchange);
     this.#inFlight++;
@@ -221,7 +240,8 @@ export class TrafficServer {
   /** Bytes that never became a request: counted as one all the same, unless not a single byte came. */
   #onRaw(connection: Connection, socket: Socket, reason: Reason): void {
     if (connection.closing && connection.active.size > 0) return; // the answer that ends it is on its way
-    if (connection.closing || (reason === 'header_timeout' && socket.bytesRead === 0)) {
+    if (connection.closing) return endInBounds(connection);
+    if (reason === 'header_timeout' && socket.bytesRead === 0) {
       socket.destroy();
       return;
     }

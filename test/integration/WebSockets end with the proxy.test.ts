@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient } from '../support/raw-client.ts';
+import { startRawUpstream } from '../support/raw-upstream.ts';
 import { AGREED, type EchoUpstream, echoed, handshake, openWebSocket, startEcho } from '../support/web-socket.ts';
 
 let proxy: RunningProxy;
@@ -13,22 +14,26 @@ const url = () => `ws://127.0.0.1:${proxy.port}/live`;
 
 beforeEach(async () => {
   echo = await startEcho(createServer(), { url: 'http://127.0.0.1' });
-  proxy = await startProxy({
-    config: {
-      upstream: { url: echo.url },
-      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
-      shutdown: { delay: '0s', grace: '1s' },
-      log: { requests: 'all' },
-    },
-    secrets: { current: 'web-socket-secret-0123456789abcdef' },
-  });
 });
 afterEach(async () => {
   await proxy?.stop();
   await echo?.close();
 });
 
+async function start(upstream: string): Promise<void> {
+  proxy = await startProxy({
+    config: {
+      upstream: { url: upstream },
+      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
+      shutdown: { delay: '0s', grace: '1s' },
+      log: { requests: 'all' },
+    },
+    secrets: { current: 'web-socket-secret-0123456789abcdef' },
+  });
+}
+
 test('one that stays open is cut at the end of grace: exit 0, and it is counted', async () => {
+  await start(echo.url);
   const webSocket = await openWebSocket(url());
   const closed = once(webSocket, 'close');
   const startedAt = performance.now();
@@ -44,6 +49,7 @@ test('one that stays open is cut at the end of grace: exit 0, and it is counted'
 });
 
 test('one that ends within grace ends the wait', async () => {
+  await start(echo.url);
   const webSocket = await openWebSocket(url());
   const startedAt = performance.now();
   proxy.signal('SIGTERM');
@@ -54,19 +60,39 @@ test('one that ends within grace ends the wait', async () => {
   expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
 });
 
-test('a client that reads nothing, and one whose handshake has no answer yet, hold nothing up', async () => {
+test('a client that reads nothing holds nothing up', async () => {
+  await start(echo.url);
   const deaf = await openClient({ port: proxy.port });
   await deaf.send(handshake('/live'));
   await deaf.bytes(AGREED.length);
   deaf.socket.pause();
   for (const upstream of echo.webSockets.clients) upstream.send(Buffer.alloc(32 * 1024 * 1024));
-  echo.webSockets.shouldHandle = () => false;
   proxy.signal('SIGTERM');
   expect(await proxy.exited).toEqual({ code: 0, signal: null });
   deaf.destroy();
 });
 
+test('an upstream that reads nothing and never closes holds nothing up', async () => {
+  const deaf = await startRawUpstream();
+  deaf.script((socket) => {
+    socket.write(AGREED);
+    socket.pause();
+  });
+  await start(deaf.url);
+  const client = await openClient({ port: proxy.port });
+  await client.send(handshake('/live'));
+  await client.bytes(AGREED.length);
+  client.socket.write(Buffer.alloc(32 * 1024 * 1024));
+  const startedAt = performance.now();
+  proxy.signal('SIGTERM');
+  expect(await proxy.exited).toEqual({ code: 0, signal: null });
+  expect(performance.now() - startedAt).toBeLessThan(4000);
+  client.destroy();
+  await deaf.close();
+});
+
 test('during a drain they go on, and new ones come in', async () => {
+  await start(echo.url);
   const webSocket = await openWebSocket(url());
   await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
   const other = await openWebSocket(url());

@@ -282,10 +282,11 @@ describe('a client that leaves', () => {
 });
 
 describe('an upstream that leaves in the middle', () => {
-  test.each([
-    ['by FIN', (socket: Socket) => void socket.end('last'), 0],
-    ['by reset', (socket: Socket) => void socket.resetAndDestroy(), 1],
-  ] as const)('%s: the client is ended, and what came before reaches it', async (_how, leave, counted) => {
+  const ways: [string, (socket: Socket) => void, number][] = [
+    ['by FIN', (socket) => socket.end('last'), 0],
+    ['by reset', (socket) => socket.resetAndDestroy(), 1],
+  ];
+  test.each(ways)('%s: the client is ended, and what came before reaches it', async (_how, leave, counted) => {
     await start();
     const there = onHandshake(agrees);
     await client.send(handshake('/live'));
@@ -309,7 +310,7 @@ describe('an upstream that leaves in the middle', () => {
     await ended();
     expect(await inFlight()).toBe(0);
     // Nobody holds the other end any more: what is sent there is answered with a reset.
-    const isReset = () => {
+    const isReset = (): boolean => {
       sockets[silent].write('x');
       return sockets[silent].destroyed;
     };

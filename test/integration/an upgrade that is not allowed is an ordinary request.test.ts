@@ -1,6 +1,6 @@
 // An upgrade leaves HTTP, and with it every check. So only a WebSocket handshake on a route that lists it may be one; any
 // other request with an Upgrade line goes the whole way of a request, and the line is dropped with the other hop-by-hop ones.
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient, type RawClient } from '../support/raw-client.ts';
@@ -14,10 +14,8 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 let upstream: LenientUpstream;
 let proxy: RunningProxy;
 let client: RawClient;
-beforeEach(async () => {
+beforeAll(async () => {
   upstream = await startLenientUpstream();
-  // It agrees to every upgrade that it is asked for, of whatever kind.
-  upstream.answer(({ lines }) => (lines.some((line) => /^upgrade\s*:/i.test(line)) ? AGREED : OK));
   proxy = await startProxy({
     config: {
       upstream: { url: upstream.url },
@@ -34,10 +32,15 @@ beforeEach(async () => {
     },
     secrets: { current: SECRET },
   });
+});
+beforeEach(async () => {
+  upstream.seen.length = 0;
+  // It agrees to every upgrade that it is asked for, of whatever kind.
+  upstream.answer(({ lines }) => (lines.some((line) => /^upgrade\s*:/i.test(line)) ? AGREED : OK));
   client = await openClient({ port: proxy.port });
 });
-afterEach(async () => {
-  client?.destroy();
+afterEach(() => client?.destroy());
+afterAll(async () => {
   await proxy?.stop();
   await upstream?.close();
 });
@@ -74,7 +77,7 @@ describe('on a verified route', () => {
     ['a handshake with a re-routing header', handshake('/live', { lines: ['X-Original-URL: /notify'] }), 400],
     ['a handshake with a second Host', handshake('/live', { lines: ['Host: other'] }), 400],
     ['a handshake that names Host in Connection', handshake('/live', { lines: ['Connection: host'] }), 400],
-  ])('%s is refused: %s', async (_what, bytes, status) => {
+  ])('$0 is refused: $2', async (_what, bytes, status) => {
     await client.send(bytes);
     expect((await client.response()).status).toBe(status);
     expect(upstream.list()).toEqual([]);

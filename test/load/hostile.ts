@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { IMAGE_ENV } from '../support/image-env.ts';
 import { startProxy } from '../support/proxy.ts';
 import { sign } from '../support/signer.ts';
 import { startStreamingUpstream } from '../support/streams.ts';
@@ -17,13 +18,6 @@ const MIB = 1024 * 1024;
 const MOST_MEMORY = 200 * MIB;
 /** As it ships: from its sources the program takes 40 MiB more. */
 const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-/** What the Dockerfile sets. */
-const IMAGE_ENV = {
-  NODE_OPTIONS: '--max-semi-space-size=2',
-  MALLOC_ARENA_MAX: '1',
-  MALLOC_MMAP_THRESHOLD_: '131072',
-  MALLOC_TRIM_THRESHOLD_: '131072',
-};
 const ATTACKS = fileURLToPath(new URL('attacks.ts', import.meta.url));
 
 interface Attackers {

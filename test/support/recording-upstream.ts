@@ -1,10 +1,11 @@
 // An upstream in a process of its own, to be stopped or killed at any moment: it writes down the id of each delivery before
 // it answers, so that nothing it has processed is forgotten, however it ends. It runs as a program when started with
-// arguments: port and record file.
+// arguments: port, record file and delay. A delivery with `hang` in its id is never answered; WebSockets are echoed.
 import { spawn } from 'node:child_process';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { WebSocketServer } from 'ws';
 
 export interface RecordingUpstream {
   readonly url: string;
@@ -55,12 +56,15 @@ function main([port, recordFile = '', delay]: readonly string[]): void {
     request.on('end', () => {
       const { id } = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { id: string };
       appendFileSync(recordFile, `${id}\n`);
+      if (id.includes('hang')) return;
       setTimeout(() => {
         if (stopping) response.shouldKeepAlive = false;
         response.end('ok');
       }, Number(delay));
     });
   });
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) => socket.on('message', (text) => socket.send(text)));
   server.listen(Number(port), '127.0.0.1', () => process.stdout.write('listening\n'));
   process.once('SIGTERM', () => {
     stopping = true;

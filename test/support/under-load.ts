@@ -39,7 +39,7 @@ export async function startUnderLoad(
 export const RATE = Number(process.env.LOAD_RATE ?? 2000);
 
 /** A delivery of about 300 bytes, with its own number in its body. */
-export function delivery(nth: number, secret: string, path = '/notify'): Delivery {
+export function delivery(nth: number | string, secret: string, path = '/notify'): Delivery {
   const id = String(nth);
   const body = JSON.stringify({ id, event: 'item.updated', note: 'x'.repeat(250) });
   return { id, path, body, headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) } };

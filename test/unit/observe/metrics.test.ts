@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
-import { createMetrics, type Metrics } from '../../../src/observe/metrics.ts';
 import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/record.ts';
+import { createMetrics, type Metrics } from '../../../src/observe/metrics.ts';
 import { accepted, NOW, plan, refused, route, sources, UNMATCHED, VERIFY } from './fixtures.ts';
 
 /** Each sample of our own by its series. */

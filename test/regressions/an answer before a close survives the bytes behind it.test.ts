@@ -1,0 +1,55 @@
+// The story: the wire fuzzer sent a refused request that closes (HTTP/1.0, or `Connection: close`) with more bytes behind
+// it, and got nothing: the socket was closed with bytes unread, the reset overtook the answer (RFC 9112 9.6).
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+
+let upstream: LenientUpstream;
+let proxy: RunningProxy;
+beforeAll(async () => {
+  upstream = await startLenientUpstream();
+  proxy = await startProxy({
+    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] },
+    secrets: { current: SECRET },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await upstream?.close();
+});
+
+const CLOSE = ['Connection: close'];
+
+test.each([
+  ['a refusal to HTTP/1.0', forged('x').replace('HTTP/1.1', 'HTTP/1.0'), 401],
+  ['a refusal that the client wants to be the last', forged('x', { lines: CLOSE }), 401],
+  ['an accepted delivery that the client wants to be the last', signed('x', { lines: CLOSE }), 200],
+  ['a forwarded request that the client wants to be the last', get('/open', CLOSE), 200],
+  ['a refusal by the gate', get('/open#x'), 400],
+])('%s', async (_name, request, status) => {
+  const before = upstream.seen.length;
+  // A client that goes on writing although the other side has closed, as one does that writes first and reads then.
+  const socket = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  let received = '';
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    received += text;
+  });
+  const errors: string[] = [];
+  socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? error.message));
+  socket.write(`${request}\x01 no request`, 'latin1');
+  await once(socket, 'end');
+  // A reset comes for bytes that arrive at a closed socket; the next write, or the end, would meet it.
+  for (let count = 0; count < 20; count++) {
+    await new Promise((resolve) => socket.write('more of it', () => setImmediate(resolve)));
+  }
+  socket.end();
+  if (!socket.closed) await once(socket, 'close');
+  expect(errors).toEqual([]);
+  expect(received).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(received.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  expect(received).toMatch(/^connection: close\r$/im);
+  expect(upstream.seen.length - before).toBe(status === 200 ? 1 : 0);
+});

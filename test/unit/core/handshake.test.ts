@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { asksForWebSocket, handshakeHeaders } from '../../../src/core/handshake.ts';
+import { readHead } from '../../../src/core/head.ts';
+
+const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
+
+function asks(start: { method?: string; version?: string } = {}, lines: readonly string[] = LINES): boolean {
+  return asksForWebSocket(readHead({ method: 'GET', target: '/live', version: '1.1', ...start }, lines));
+}
+
+describe('a WebSocket handshake', () => {
+  test('is GET, HTTP/1.1, Upgrade: websocket, Connection: upgrade, in any case', () => {
+    expect(asks()).toBe(true);
+    expect(asks({}, ['connection', 'UPGRADE', 'upgrade', 'websocket'])).toBe(true);
+  });
+
+  test.each([
+    ['another method', { method: 'POST' }, LINES],
+    ['a method in lower case', { method: 'get' }, LINES],
+    ['HTTP/1.0', { version: '1.0' }, LINES],
+    ['HTTP/2.0 as text', { version: '2.0' }, LINES],
+    ['h2c', {}, ['Connection', 'Upgrade', 'Upgrade', 'h2c']],
+    ['a list', {}, ['Connection', 'Upgrade', 'Upgrade', 'websocket, h2c']],
+    ['two lines', {}, [...LINES, 'Upgrade', 'websocket']],
+    ['a version', {}, ['Connection', 'Upgrade', 'Upgrade', 'websocket/13']],
+    ['no Upgrade', {}, ['Connection', 'Upgrade']],
+    ['no Connection', {}, ['Upgrade', 'websocket']],
+    ['a Connection that names something else', {}, ['Connection', 'upgraded', 'Upgrade', 'websocket']],
+    ['an empty body', {}, [...LINES, 'Content-Length', '0']],
+    ['a body', {}, [...LINES, 'Content-Length', '1']],
+    ['a chunked body', {}, [...LINES, 'Transfer-Encoding', 'chunked']],
+    ['an expectation', {}, [...LINES, 'Expect', '100-continue']],
+  ])('is none with %s', (_what, start, lines) => {
+    expect(asks(start, lines)).toBe(false);
+  });
+});
+
+describe('its lines', () => {
+  test('keep spellings and duplicates, and get Connection and Upgrade back', () => {
+    const lines = ['HOST', 'h', 'X-A', '1', 'Cookie', 'c', 'x-a', '2', 'X-A', '3'];
+    expect(handshakeHeaders(lines, 'websocket')).toEqual({
+      HOST: 'h',
+      'X-A': ['1', '2', '3'],
+      Cookie: 'c',
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+    });
+  });
+
+  test('a name that objects have a meaning for is a name', () => {
+    expect(Object.entries(handshakeHeaders(['__proto__', 'x'], 'websocket'))).toContainEqual(['__proto__', 'x']);
+  });
+});

@@ -1,0 +1,107 @@
+// The byte budget by itself: what fits, who is ended when it does not, and that every byte comes back.
+import { describe, expect, test } from 'vitest';
+import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/http/budget.ts';
+
+const MIB = 1024 * 1024;
+
+class Body implements UnfinishedBody {
+  held = 0;
+  deadline = Number.POSITIVE_INFINITY;
+  ended = '';
+  readonly #budget: ByteBudget;
+  readonly #rate: number;
+  #large = false;
+
+  constructor(budget: ByteBudget, rate: number) {
+    this.#budget = budget;
+    this.#rate = rate;
+    budget.enter(this);
+  }
+
+  take(bytes: number): boolean {
+    this.#large = bytes > SMALL_BODY;
+    const taken = this.#budget.take(bytes, { total: bytes, now: 0, body: this });
+    if (taken) this.held += bytes;
+    return taken;
+  }
+
+  recentRate(): number {
+    return this.#rate;
+  }
+
+  evict(): void {
+    this.#end('evicted');
+  }
+
+  expire(): void {
+    this.#end('expired');
+  }
+
+  #end(how: string): void {
+    this.ended = how;
+    this.#budget.leave(this);
+    this.#budget.release(this.held, this.#large ? SMALL_BODY + 1 : 0);
+    this.held = 0;
+  }
+}
+
+describe('a full budget', () => {
+  test('ends the slowest body, not the newcomer', () => {
+    const budget = new ByteBudget(8 * MIB);
+    const bodies = [5, 1, 3].map((rate) => new Body(budget, rate));
+    for (const body of bodies) expect(body.take(2 * MIB)).toBe(true);
+    const newcomer = new Body(budget, 4);
+    expect(newcomer.take(2 * MIB)).toBe(true);
+    expect(bodies.map(({ ended }) => ended)).toEqual(['', 'evicted', '']);
+    expect(newcomer.ended).toBe('');
+  });
+
+  test('ends the newcomer where it is the slowest itself', () => {
+    const budget = new ByteBudget(4 * MIB);
+    const first = new Body(budget, 5);
+    const second = new Body(budget, 1);
+    expect(first.take(MIB)).toBe(true);
+    expect(second.take(MIB)).toBe(true);
+    expect(second.take(3 * MIB)).toBe(false);
+    expect([first.ended, second.ended]).toEqual(['', 'evicted']);
+  });
+
+  test('turns a body away where nothing that is unfinished is left to end', () => {
+    const budget = new ByteBudget(4 * MIB);
+    const whole = new Body(budget, 1);
+    expect(whole.take(3 * MIB)).toBe(true);
+    budget.leave(whole); // it came whole, and is on its way to the upstream
+    const newcomer = new Body(budget, 5);
+    expect(newcomer.take(2 * MIB)).toBe(false);
+    expect([whole.ended, newcomer.ended]).toEqual(['', '']);
+  });
+});
+
+test('an eighth is kept for bodies up to 64 KiB', () => {
+  const budget = new ByteBudget(8 * MIB);
+  const large = new Body(budget, 5);
+  expect(large.take(7 * MIB)).toBe(true);
+  budget.leave(large);
+  expect(new Body(budget, 5).take(SMALL_BODY + 1)).toBe(false);
+  for (let count = 0; count < 16; count++) expect(new Body(budget, 5).take(SMALL_BODY)).toBe(true);
+  expect(budget.used).toBe(8 * MIB);
+});
+
+test('a small body is not ended for a large one while there is room for small ones', () => {
+  const budget = new ByteBudget(8 * MIB);
+  const small = new Body(budget, 0);
+  expect(small.take(1000)).toBe(true);
+  const large = new Body(budget, 5);
+  expect(large.take(7 * MIB)).toBe(true);
+  expect(new Body(budget, 9).take(MIB)).toBe(true);
+  expect([small.ended, large.ended]).toEqual(['', 'evicted']);
+});
+
+test('sweep ends what is past its deadline', () => {
+  const budget = new ByteBudget(MIB);
+  const [late, early] = [new Body(budget, 5), new Body(budget, 5)];
+  late.deadline = 100;
+  early.deadline = 200;
+  budget.sweep(150);
+  expect([late.ended, early.ended]).toEqual(['expired', '']);
+});
