@@ -22,22 +22,30 @@ const LOCAL = ['IP:127.0.0.1', 'DNS:localhost'];
 let directory: string;
 let authority: Authority;
 let others: Authority;
-let first: Pair;
-let second: Pair;
-let expired: Pair;
-let client: Pair;
-let stranger: Pair;
+let pairs: ReturnType<typeof issueAll>;
+// All of them before the tests: openssl holds up this process, and with it the upstreams of tests that run side by side.
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'entrupy-tls-test-'));
   authority = createAuthority(directory, 'authority');
   others = createAuthority(directory, 'others');
-  first = authority.issue('first', { names: LOCAL });
-  second = authority.issue('second', { names: LOCAL });
-  expired = authority.issue('expired', { names: LOCAL, expired: true });
-  client = authority.issue('client', { names: ['DNS:client'] });
-  stranger = others.issue('stranger', { names: ['DNS:stranger'] });
+  pairs = issueAll();
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
+
+function issueAll() {
+  return {
+    first: authority.issue('first', { names: LOCAL }),
+    second: authority.issue('second', { names: LOCAL }),
+    expired: authority.issue('expired', { names: LOCAL, expired: true }),
+    client: authority.issue('client', { names: ['DNS:client'] }),
+    nextClient: authority.issue('next-client', { names: ['DNS:client'] }),
+    byName: authority.issue('by-name', { names: ['DNS:localhost', 'DNS:evil.example'] }),
+    otherName: authority.issue('other-name', { names: ['DNS:evil.example'] }),
+    internal: authority.issue('internal', { names: ['DNS:app.internal'] }),
+    unknown: others.issue('unknown', { names: LOCAL }),
+    stranger: others.issue('stranger', { names: ['DNS:stranger'] }),
+  };
+}
 
 const contents = ({ certFile, keyFile }: Pair) => ({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
 
@@ -81,7 +89,7 @@ async function reload(proxy: RunningProxy): Promise<{ readonly status: number; r
 
 describe.concurrent('the listener', () => {
   /** Its own copies, to be replaced by the test. */
-  function copies(own: string, pair: Pair = first) {
+  function copies(own: string, pair: Pair = pairs.first) {
     const files = { certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key'), clientCaFile: join(own, 'ca.crt') };
     copyFileSync(pair.certFile, files.certFile);
     copyFileSync(pair.keyFile, files.keyFile);
@@ -103,7 +111,7 @@ describe.concurrent('the listener', () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: 'first' });
-    await put(second);
+    await put(pairs.second);
     await eventually(() => ask(proxy.port), { got: 200, by: 'second' });
     expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: '' }); // no handshake: the same connection
     expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
@@ -116,8 +124,12 @@ describe.concurrent('the listener', () => {
     const { tls, files, put } = copies(own);
     const proxy = await start({ listen: { tls } });
     for (const [name, change, words] of [
-      ['mismatched', () => replaceFile(files.certFile, readFileSync(second.certFile, 'utf8')), 'key values mismatch'],
-      ['expired', () => put(expired), 'the certificate has expired on 2020-02-01'],
+      [
+        'mismatched',
+        () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
+        'key values mismatch',
+      ],
+      ['expired', () => put(pairs.expired), 'the certificate has expired on 2020-02-01'],
       ['empty', () => writeFile(files.certFile, ''), 'listen.tls: '],
       ['gone', () => rm(files.certFile), 'cannot be read (ENOENT)'],
     ] as const) {
@@ -127,7 +139,7 @@ describe.concurrent('the listener', () => {
       expect(await ask(proxy.port), name).toEqual({ got: 200, by: 'first' });
     }
     expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
-    await put(second);
+    await put(pairs.second);
     expect((await reload(proxy)).status).toBe(200);
     expect(await ask(proxy.port)).toEqual({ got: 200, by: 'second' });
   });
@@ -136,12 +148,12 @@ describe.concurrent('the listener', () => {
     start,
     directory: own,
   }) => {
-    const tls = { certFile: first.certFile, keyFile: second.keyFile };
+    const tls = { certFile: pairs.first.certFile, keyFile: pairs.second.keyFile };
     const file = join(own, 'config.yaml');
     await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
     const { code, stderr } = await runCommand(['serve', '--config', file]);
     expect([code, stderr]).toEqual([2, expect.stringContaining('listen.tls: ')]);
-    const proxy = await start({ listen: { tls: copies(own, expired).tls } });
+    const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
     expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
     await proxy.waitForLog(({ level, problem }) => level === 'warn' && String(problem).includes('has expired'));
   });
@@ -149,13 +161,13 @@ describe.concurrent('the listener', () => {
   test('with a client CA: only clients that it signed', async ({ start, directory: own }) => {
     const { files } = copies(own);
     const proxy = await start({ listen: { tls: files } });
-    expect((await ask(proxy.port, contents(client))).got).toBe(200);
+    expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
     expect((await ask(proxy.port)).got).toMatch(/ECONNRESET|EPIPE|CERTIFICATE_REQUIRED/);
-    expect((await ask(proxy.port, contents(stranger))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
+    expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
     await replaceFile(files.clientCaFile, readFileSync(others.caFile, 'utf8'));
     expect((await reload(proxy)).status).toBe(200);
-    expect((await ask(proxy.port, contents(stranger))).got).toBe(200);
-    expect((await ask(proxy.port, contents(client))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
+    expect((await ask(proxy.port, contents(pairs.stranger))).got).toBe(200);
+    expect((await ask(proxy.port, contents(pairs.client))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
   });
 
   test('a client CA that a reload brings is asked for, and one that it takes away no more', async ({
@@ -172,7 +184,7 @@ describe.concurrent('the listener', () => {
     );
     expect((await reload(proxy)).status).toBe(200);
     expect((await ask(proxy.port)).got).toMatch(/ECONNRESET|EPIPE|CERTIFICATE_REQUIRED/);
-    expect((await ask(proxy.port, contents(client))).got).toBe(200);
+    expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
     await replaceFile(proxy.configFile, config);
     expect((await reload(proxy)).status).toBe(200);
     expect((await ask(proxy.port)).got).toBe(200);
@@ -233,9 +245,7 @@ describe.concurrent('towards the upstream', () => {
     (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="unmatched",cause="${cause}"}`);
 
   test('its CA is checked, and the name is that of the URL, never that of the client’s Host', async ({ start }) => {
-    const { port, seen } = await startTlsUpstream(
-      authority.issue('by-name', { names: ['DNS:localhost', 'DNS:evil.example'] }),
-    );
+    const { port, seen } = await startTlsUpstream(pairs.byName);
     const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
     for (const host of ['shop.example', 'evil.example', `127.0.0.1:${proxy.port}`]) {
       const response = await sendAs(proxy, host);
@@ -251,7 +261,7 @@ describe.concurrent('towards the upstream', () => {
   test('a name that the certificate does not have is 502 at once, whatever the client’s Host says', async ({
     start,
   }) => {
-    const { port, seen } = await startTlsUpstream(authority.issue('other-name', { names: ['DNS:evil.example'] }));
+    const { port, seen } = await startTlsUpstream(pairs.otherName);
     const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
     const begun = performance.now();
     expect(await sendAs(proxy, 'evil.example')).toBe(502);
@@ -261,18 +271,18 @@ describe.concurrent('towards the upstream', () => {
   });
 
   test('serverName names it where the URL does not; an address in the URL works too', async ({ start }) => {
-    const named = await startTlsUpstream(authority.issue('app', { names: ['DNS:app.internal'] }));
+    const named = await startTlsUpstream(pairs.internal);
     const tls = { caFile: authority.caFile, serverName: 'app.internal' };
     const proxy = await start({ upstream: { url: `https://127.0.0.1:${named.port}`, tls } });
     expect(await deliver(proxy, 'a')).toBe(200);
     expect(named.seen[0]?.serverName).toBe('app.internal');
-    const { port } = await startTlsUpstream(first);
+    const { port } = await startTlsUpstream(pairs.first);
     const plain = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
     expect(await deliver(plain, 'a')).toBe(200);
   });
 
   test('a certificate of nobody that we know is 502', async ({ start }) => {
-    const { port } = await startTlsUpstream(others.issue('unknown', { names: LOCAL }));
+    const { port } = await startTlsUpstream(pairs.unknown);
     const ours = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
     expect(await deliver(ours, 'a')).toBe(502);
     const anybodys = await start({ upstream: { url: `https://127.0.0.1:${port}` } });
@@ -284,20 +294,20 @@ describe.concurrent('towards the upstream', () => {
     directory: own,
   }) => {
     const required = { requestCert: true, rejectUnauthorized: true, ca: readFileSync(authority.caFile) };
-    const { port, seen, server } = await startTlsUpstream(first, required);
+    const { port, seen, server } = await startTlsUpstream(pairs.first, required);
     const files = { caFile: join(own, 'ca.crt'), certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key') };
     copyFileSync(authority.caFile, files.caFile);
-    copyFileSync(client.certFile, files.certFile);
-    copyFileSync(client.keyFile, files.keyFile);
+    copyFileSync(pairs.client.certFile, files.certFile);
+    copyFileSync(pairs.client.keyFile, files.keyFile);
     const proxy = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: files } });
     expect(await deliver(proxy, 'a')).toBe(200);
-    const next = authority.issue('next-client', { names: ['DNS:client'] });
+    const next = pairs.nextClient;
     await replaceFile(files.certFile, readFileSync(next.certFile, 'utf8'));
     await replaceFile(files.keyFile, readFileSync(next.keyFile, 'utf8'));
     expect((await reload(proxy)).status).toBe(200);
     expect(await deliver(proxy, 'a')).toBe(200);
     expect(seen.map((one) => one.client)).toEqual(['client', 'next-client']);
-    server.setSecureContext({ ...contents(others.issue('moved', { names: LOCAL })), ca: required.ca });
+    server.setSecureContext({ ...contents(pairs.unknown), ca: required.ca });
     server.closeAllConnections();
     await eventually(() => deliver(proxy, 'a'), 502);
     await replaceFile(files.caFile, readFileSync(others.caFile, 'utf8'));
