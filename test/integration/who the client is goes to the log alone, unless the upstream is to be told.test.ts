@@ -1,7 +1,7 @@
 // trustedProxies, forwardedHeaders, an upstream on a Unix socket, and the look past the proxy.
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished } from 'vitest';
+import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliver.ts';
 import { replaceFile } from '../support/files.ts';
 import { startLenientUpstream } from '../support/lenient-upstream.ts';
@@ -61,7 +61,10 @@ describe.concurrent('forwardedHeaders', () => {
   ];
   const forwarded = (lines: readonly string[]) => lines.filter((line) => /^x-forwarded-/i.test(line));
 
-  test('overwrite: one line each, as we saw it; what the client said of itself is gone', async ({ start }) => {
+  test('overwrite: one line each, as we saw it; what the client said of itself is gone', async ({
+    start,
+    onTestFinished,
+  }) => {
     const upstream = await startLenientUpstream();
     onTestFinished(() => upstream.close());
     const proxy = await start({ ...OPEN, upstream: { url: upstream.url, forwardedHeaders: 'overwrite' } });
@@ -81,7 +84,7 @@ describe.concurrent('forwardedHeaders', () => {
     ]);
   });
 
-  test('none: they pass as they came; and a reload changes it at once', async ({ start }) => {
+  test('none: they pass as they came; and a reload changes it at once', async ({ start, onTestFinished }) => {
     const upstream = await startLenientUpstream();
     onTestFinished(() => upstream.close());
     const proxy = await start({ ...OPEN, upstream: { url: upstream.url } });
@@ -101,7 +104,11 @@ describe.concurrent('forwardedHeaders', () => {
 });
 
 describe.concurrent('an upstream on a Unix socket', () => {
-  test('gets requests with the client’s Host; comes late, goes and comes back', async ({ start, directory }) => {
+  test('gets requests with the client’s Host; comes late, goes and comes back', async ({
+    start,
+    directory,
+    onTestFinished,
+  }) => {
     const path = join(directory, 'app.sock');
     const hosts: (string | undefined)[] = [];
     const listen = async () => {
@@ -142,7 +149,10 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
   const exposed = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_upstream_exposed');
   const env = { POD_IP: '127.0.0.2' };
 
-  test('an upstream that also answers at the pod’s address: a warning, a gauge, the status page', async ({ start }) => {
+  test('an upstream that also answers at the pod’s address: a warning, a gauge, the status page', async ({
+    start,
+    onTestFinished,
+  }) => {
     const server = createServer((request, response) => request.resume().on('end', () => response.end()));
     await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
     onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
@@ -169,7 +179,7 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     expect(await exposed(await start({}, { env }))).toBe(undefined);
   });
 
-  test('a reload turns it on and off', async ({ start }) => {
+  test('a reload turns it on and off', async ({ start, onTestFinished }) => {
     const upstream = await startUpstream();
     onTestFinished(() => upstream.close());
     // The upstream listens on 127.0.0.1, which stands for the pod's address here.
