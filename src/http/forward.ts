@@ -30,7 +30,7 @@ type Controller = Dispatcher.DispatchController;
 /** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
 /** Interim responses at most: nothing holds back an upstream that sends them for ever. */
-const MOST_INTERIM = 100;
+export const MOST_INTERIM = 100;
 
 // Methods rather than closures: one object a request is the whole cost of a forward.
 export class Forward implements Claimant, Dispatcher.DispatchHandler {

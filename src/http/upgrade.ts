@@ -7,7 +7,7 @@ import { endToEnd } from '../core/headers.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
-import type { ForwardOptions } from './forward.ts';
+import { type ForwardOptions, MOST_INTERIM } from './forward.ts';
 import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from './respond.ts';
 import type { Claimant } from './slots.ts';
 import { relay } from './upgraded.ts';
@@ -34,6 +34,7 @@ export class Upgrade implements Claimant {
   #socket: Socket | null = null;
   #request: ClientRequest | null = null;
   #deadline: NodeJS.Timeout | null = null;
+  #interim = 0;
 
   constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
     this.#permit = permit;
@@ -126,6 +127,8 @@ export class Upgrade implements Claimant {
   };
 
   readonly #onInformation = ({ statusCode, rawHeaders }: { statusCode: number; rawHeaders: string[] }): void => {
+    if (this.#ended) return;
+    if (++this.#interim > MOST_INTERIM) return this.#failProtocol();
     this.#options.onInformation();
     const { response } = this.#exchange;
     if (statusCode > 101 && !response.headersSent) response.writeInformation(statusCode, endToEnd(rawHeaders));
@@ -134,11 +137,7 @@ export class Upgrade implements Claimant {
   /** The upstream's own answer, whole, on a connection that ends with it. Its bytes never become a tunnel. */
   readonly #onRefused = (incoming: IncomingMessage): void => {
     const status = incoming.statusCode ?? 0;
-    if (status < 200) {
-      this.#request?.destroy();
-      this.#fail(Object.assign(new Error('101 without an upgrade'), { code: 'HPE_NO_UPGRADE' }));
-      return;
-    }
+    if (status < 200) return this.#failProtocol(); // a 101 that upgrades nothing
     this.#answered(status);
     relay(incoming, this.#exchange, this.#options.idleTimeout);
     incoming.once('error', this.#fail);
@@ -195,6 +194,12 @@ export class Upgrade implements Claimant {
     this.#exchange.upstreamFailure = failureOf(error);
     this.#answer(this.#exchange.upstreamFailure === 'timeout' ? GATEWAY_TIMEOUT : BAD_GATEWAY);
   };
+
+  #failProtocol(): void {
+    this.#request?.destroy();
+    this.#exchange.upstreamFailure = 'protocol';
+    this.#answer(BAD_GATEWAY);
+  }
 
   #failBeforeSent(error: Error | null): void {
     this.#exchange.upstreamFailure = 'connect';

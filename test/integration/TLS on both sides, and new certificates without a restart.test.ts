@@ -202,7 +202,7 @@ describe.concurrent('the listener', () => {
     expect(keys).toEqual(['listen.tls']);
   });
 
-  test('a handshake that never ends does not hold up a stop', async ({ start, directory: own, onTestFinished }) => {
+  test('a handshake that never ends does not hold up a stop', async ({ start, directory: own }) => {
     const proxy = await start({ listen: { tls: copies(own).tls }, shutdown: { grace: '30s' } });
     const silent = connect(proxy.port, '127.0.0.1').on('error', () => {});
     proxy.exited.finally(() => silent.destroy());
@@ -210,7 +210,7 @@ describe.concurrent('the listener', () => {
     const begun = performance.now();
     proxy.signal('SIGTERM');
     expect((await proxy.exited).code).toBe(0);
-    expect(performance.now() - begun).toBeLessThan(4000); // node itself gives a handshake headersTimeout, 10 s
+    expect(performance.now() - begun).toBeLessThan(8000); // node itself gives a handshake headersTimeout, 10 s
   });
 });
 
@@ -221,7 +221,7 @@ describe.concurrent('towards the upstream', () => {
     readonly host: string;
   }
 
-  async function startTlsUpstream({ onTestFinished }: TestContext, pair: Pair, options: object = {}) {
+  async function startTlsUpstream(onTestFinished: TestContext['onTestFinished'], pair: Pair, options: object = {}) {
     const seen: Seen[] = [];
     const server = createServer({ ...contents(pair), ...options }, (incoming, response) => {
       const socket = incoming.socket as TLSSocket & { readonly servername: string | false };
@@ -247,9 +247,9 @@ describe.concurrent('towards the upstream', () => {
 
   test('its CA is checked, and the name is that of the URL, never that of the client’s Host', async ({
     start,
-    ...context
+    onTestFinished,
   }) => {
-    const { port, seen } = await startTlsUpstream(context, pairs.byName);
+    const { port, seen } = await startTlsUpstream(onTestFinished, pairs.byName);
     const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
     for (const host of ['shop.example', 'evil.example', `127.0.0.1:${proxy.port}`]) {
       const response = await sendAs(proxy, host);
@@ -264,9 +264,9 @@ describe.concurrent('towards the upstream', () => {
 
   test('a name that the certificate does not have is 502 at once, whatever the client’s Host says', async ({
     start,
-    ...context
+    onTestFinished,
   }) => {
-    const { port, seen } = await startTlsUpstream(context, pairs.otherName);
+    const { port, seen } = await startTlsUpstream(onTestFinished, pairs.otherName);
     const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
     const begun = performance.now();
     expect(await sendAs(proxy, 'evil.example')).toBe(502);
@@ -275,19 +275,22 @@ describe.concurrent('towards the upstream', () => {
     expect(await failures(proxy, 'connect')).toBe(1);
   });
 
-  test('serverName names it where the URL does not; an address in the URL works too', async ({ start, ...context }) => {
-    const named = await startTlsUpstream(context, pairs.internal);
+  test('serverName names it where the URL does not; an address in the URL works too', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const named = await startTlsUpstream(onTestFinished, pairs.internal);
     const tls = { caFile: authority.caFile, serverName: 'app.internal' };
     const proxy = await start({ upstream: { url: `https://127.0.0.1:${named.port}`, tls } });
     expect(await deliver(proxy, 'a')).toBe(200);
     expect(named.seen[0]?.serverName).toBe('app.internal');
-    const { port } = await startTlsUpstream(context, pairs.first);
+    const { port } = await startTlsUpstream(onTestFinished, pairs.first);
     const plain = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
     expect(await deliver(plain, 'a')).toBe(200);
   });
 
-  test('a certificate of nobody that we know is 502', async ({ start, ...context }) => {
-    const { port } = await startTlsUpstream(context, pairs.unknown);
+  test('a certificate of nobody that we know is 502', async ({ start, onTestFinished }) => {
+    const { port } = await startTlsUpstream(onTestFinished, pairs.unknown);
     const ours = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
     expect(await deliver(ours, 'a')).toBe(502);
     const anybodys = await start({ upstream: { url: `https://127.0.0.1:${port}` } });
@@ -297,10 +300,10 @@ describe.concurrent('towards the upstream', () => {
   test('our certificate is shown, and a new one, or a new CA, after its file has changed', async ({
     start,
     directory: own,
-    ...context
+    onTestFinished,
   }) => {
     const required = { requestCert: true, rejectUnauthorized: true, ca: readFileSync(authority.caFile) };
-    const { port, seen, server } = await startTlsUpstream(context, pairs.first, required);
+    const { port, seen, server } = await startTlsUpstream(onTestFinished, pairs.first, required);
     const files = { caFile: join(own, 'ca.crt'), certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key') };
     copyFileSync(authority.caFile, files.caFile);
     copyFileSync(pairs.client.certFile, files.certFile);

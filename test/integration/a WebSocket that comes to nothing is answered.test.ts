@@ -162,6 +162,7 @@ describe('a handshake that the upstream does not answer', () => {
     ['but resets', (socket: Socket) => socket.resetAndDestroy(), 'reset'],
     ['but with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
     ['but with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
+    ['but with hints for ever', (socket: Socket) => socket.write('HTTP/1.1 103 Hm\r\n\r\n'.repeat(1000)), 'protocol'],
     ['but with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
   ])('%s: 502', async (_what, act, cause) => {
     await start();
