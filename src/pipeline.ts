@@ -18,6 +18,7 @@ import { clientOf, withForwarded } from './http/client-address.ts';
 import type { Exchange } from './http/exchange.ts';
 import { Forward } from './http/forward.ts';
 import type { Lingering } from './http/linger.ts';
+import { MAX_HEADERS } from './http/listener.ts';
 import { answer, refusal } from './http/respond.ts';
 import { Upgrade } from './http/upgrade.ts';
 import type { Upstream } from './http/upstream.ts';
@@ -59,6 +60,7 @@ export function createPipeline(services: Services): Pipeline {
     const { head } = exchange;
     const at = now();
     exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
+    if (exchange.request.rawHeaders.length > 2 * MAX_HEADERS) return refuse(exchange, 'header_too_large');
     const route = routeOf(head, policy, at);
     if (route === null) return refuse(exchange, 'bad_request');
     exchange.route = route.path;

@@ -1,6 +1,5 @@
 // One permitted request on its way to the upstream and its response on the way back: bytes as they came, backpressure both
 // ways, and for every end an answer or a cut. What may have been processed is never sent again (RFC 9110 9.2.2).
-import type { ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Reason } from '../core/decision.ts';
 import { hasBody } from '../core/head.ts';
@@ -9,8 +8,8 @@ import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
 import type { Lingering } from './linger.ts';
-import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal, settlePersistence } from './respond.ts';
-import { headLines, plainReason, trailerPairs } from './response-lines.ts';
+import { Relay } from './relay.ts';
+import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from './respond.ts';
 import type { Claimant } from './slots.ts';
 import { Upload } from './upload.ts';
 import type { Upstream } from './upstream.ts';
@@ -29,16 +28,15 @@ type Controller = Dispatcher.DispatchController;
 
 /** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
-/** Interim responses at most: nothing holds back an upstream that sends them for ever. */
-export const MOST_INTERIM = 100;
 
-// Methods rather than closures: one object a request is the whole cost of a forward.
+// Methods rather than closures: two objects a request are the whole cost of a forward.
 export class Forward implements Claimant, Dispatcher.DispatchHandler {
   place = -1;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
+  readonly #relay: Relay;
   readonly #startedAt = performance.now();
   /** The body where it streams; null where it was read, or there is none. */
   #upload: Upload | null = null;
@@ -48,14 +46,13 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   #dispatched = false;
   #ended = false;
   #grantedAt = 0;
-  #pausedAt: number | null = null;
-  #interim = 0;
 
   constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
     this.#permit = permit;
     this.#exchange = exchange;
     this.#upstream = upstream;
     this.#options = options;
+    this.#relay = new Relay(exchange);
   }
 
   start(): void {
@@ -106,7 +103,8 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   }
 
   dawdles(now: number): number {
-    if (this.#pausedAt !== null) return now - this.#pausedAt;
+    const paused = this.#relay.pausedFor(now);
+    if (paused !== null) return paused;
     return this.#upload?.waitsFor(SLOW_RATE, now) === true ? now - this.#grantedAt : 0;
   }
 
@@ -139,47 +137,26 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     else this.#invite();
   }
 
-  onResponseStart(controller: Controller, status: number, _headers: unknown, reason?: string): void {
-    const { response, head } = this.#exchange;
-    const lines = headLines(controller.rawHeaders);
+  onResponseStart(controller: Controller, status: number, _headers: unknown, reason = ''): void {
     if (status < 200) {
-      if (++this.#interim > MOST_INTERIM) return this.#failAfterSent('protocol');
-      this.#options.onInformation();
-      // HTTP/1.0 clients know no 1xx (RFC 9110 15.2).
-      if (head.version === '1.1') response.writeInformation(status, lines);
+      if (!this.#relay.interim(controller, status)) this.#failAfterSent('protocol');
+      else this.#options.onInformation();
       return;
     }
     this.#exchange.upstreamMs = performance.now() - this.#startedAt;
-    this.#exchange.upstreamStatus = status;
-    this.#exchange.status = status;
-    response.sendDate = false;
-    // The rest of an upload that the upstream answered early would follow as the next request.
-    settlePersistence(this.#exchange, this.#isUnread() ? 'close' : 'persist');
-    response.writeHead(status, plainReason(reason), lines);
-    // While the answer waits its turn, node would put the head before an interim response that waits with it.
-    if (response.socket === null) response.flushHeaders();
-    // A head whose body comes later must not wait for it; one that came with its body goes out in the same packet.
-    else process.nextTick(flush, response);
+    this.#relay.begin(controller, status, { reason, unread: this.#isUnread() });
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
-    const { response } = this.#exchange;
-    if (response.write(chunk) || this.#pausedAt !== null) return;
-    controller.pause();
-    this.#pausedAt = performance.now();
-    response.once('drain', this.#onDrain);
+    this.#relay.data(controller, chunk);
   }
 
   onResponseEnd(controller: Controller): void {
     this.#dispatched = false;
     if (this.#upstream.breaking) return this.#failAfterSent('reset');
-    const { response } = this.#exchange;
     const unread = this.#isUnread();
     this.#end();
-    const trailers = trailerPairs(controller.rawTrailers);
-    if (trailers.length > 0) response.addTrailers(trailers);
-    if (unread) this.#options.lingering.hold(this.#exchange);
-    else response.end();
+    this.#relay.end(controller, { unread, lingering: this.#options.lingering });
   }
 
   onResponseError(_controller: Controller | null, error: Error): void {
@@ -239,18 +216,9 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     this.#upstream.slots.leave(this);
   }
 
-  readonly #onDrain = (): void => {
-    this.#pausedAt = null;
-    this.#controller?.resume();
-  };
-
   readonly #onClose = (): void => this.#end();
 
   #isUnread(): boolean {
     return this.#upload !== null && !this.#exchange.request.complete;
   }
-}
-
-function flush(response: ServerResponse): void {
-  if (!response.writableEnded && !response.destroyed) response.flushHeaders();
 }

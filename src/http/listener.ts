@@ -14,7 +14,7 @@ export interface ListenerOptions {
 }
 
 /** Header lines at most; more are refused with 431. */
-const MAX_HEADERS = 100;
+export const MAX_HEADERS = 100;
 
 /** Above the limit, room for newcomers while the connections whose place they take are closing (connections.ts). */
 const SPARE = 64;
@@ -44,7 +44,8 @@ export function createListener(options: ListenerOptions, mayUpgrade: (request: I
       : process
           .getBuiltinModule('node:https')
           .createServer({ ...http, ...tlsOptions(options.tls), handshakeTimeout: options.headersTimeout });
-  server.maxHeadersCount = MAX_HEADERS;
+  // Node before 24.21 leaves out what is over this and says nothing; one more than the limit shows it (pipeline.ts).
+  server.maxHeadersCount = MAX_HEADERS + 1;
   server.maxConnections = options.connections + SPARE;
   return server;
 }

@@ -55,6 +55,7 @@ export function answer(exchange: Exchange, given: Answer, lingering: Lingering):
   const closes =
     given.status === 400 ||
     given.status === 408 ||
+    given.status === 431 ||
     exchange.awaitsContinue ||
     (unread && (declared === null || declared > DRAINED_BYTES || !response.shouldKeepAlive));
   settlePersistence(exchange, closes ? 'close' : 'persist');

@@ -7,7 +7,8 @@ import { endToEnd } from '../core/headers.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
-import { type ForwardOptions, MOST_INTERIM } from './forward.ts';
+import type { ForwardOptions } from './forward.ts';
+import { MOST_INTERIM, writeInterim } from './interim.ts';
 import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from './respond.ts';
 import type { Claimant } from './slots.ts';
 import { relay } from './upgraded.ts';
@@ -131,7 +132,7 @@ export class Upgrade implements Claimant {
     if (++this.#interim > MOST_INTERIM) return this.#failProtocol();
     this.#options.onInformation();
     const { response } = this.#exchange;
-    if (statusCode > 101 && !response.headersSent) response.writeInformation(statusCode, endToEnd(rawHeaders));
+    if (statusCode > 101 && !response.headersSent) writeInterim(response, statusCode, endToEnd(rawHeaders));
   };
 
   /** The upstream's own answer, whole, on a connection that ends with it. Its bytes never become a tunnel. */

@@ -1,5 +1,5 @@
-// Express as it comes, version 4 or 5 by argument: two protected handlers, everything else open.
-import { listening, reached, targetHeader } from './report.mjs';
+// Express as it comes, version 4 or 5 by argument: three protected handlers, everything else open.
+import { HANDLERS, listening, reached, targetHeader } from './report.mjs';
 
 const { default: express } = await import(`express${process.argv[2]}`);
 
@@ -9,8 +9,8 @@ app.use((request, response, next) => {
   next();
 });
 app.use(express.raw({ type: () => true }));
-for (const handler of ['notify', 'webhooks']) {
-  app.all(handler === 'notify' ? '/notify' : '/webhooks/notify', (request, response) => {
+for (const [path, handler] of Object.entries(HANDLERS)) {
+  app.all(path, (request, response) => {
     reached(handler, request.headers, request.body);
     response.send('protected');
   });

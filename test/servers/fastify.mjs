@@ -1,7 +1,7 @@
-// Fastify: two protected handlers, everything else open. With the argument `lax`, every option that has it read paths
+// Fastify: three protected handlers, everything else open. With the argument `lax`, every option that has it read paths
 // more kindly is on.
 import Fastify from 'fastify';
-import { listening, reached, targetHeader } from './report.mjs';
+import { HANDLERS, listening, reached, targetHeader } from './report.mjs';
 
 const LAX = {
   ignoreTrailingSlash: true,
@@ -16,10 +16,7 @@ app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => d
 app.addHook('onRequest', async (request, reply) => {
   reply.headers(targetHeader(request.raw.url));
 });
-for (const [handler, url] of [
-  ['notify', '/notify'],
-  ['webhooks', '/webhooks/notify'],
-]) {
+for (const [url, handler] of Object.entries(HANDLERS)) {
   app.route({
     method: ['GET', 'POST'],
     url,

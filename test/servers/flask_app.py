@@ -1,4 +1,4 @@
-# Flask under gunicorn as they come: two protected handlers, everything else open. gunicorn is started from here, so
+# Flask under gunicorn as they come: three protected handlers, everything else open. gunicorn is started from here, so
 # that it can be asked for the port that it got.
 from flask import Flask, request
 from gunicorn.app.base import BaseApplication
@@ -18,6 +18,12 @@ def notify():
 @app.route("/webhooks/notify", methods=ANY)
 def webhooks():
     reached("webhooks", request.environ, request.get_data())
+    return "protected"
+
+
+@app.route("/internal", methods=ANY)
+def internal():
+    reached("internal", request.environ, request.get_data())
     return "protected"
 
 

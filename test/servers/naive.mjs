@@ -2,7 +2,7 @@
 // and knows no upper case; and it believes the headers by which IIS and Symfony are told another target.
 import { createServer } from 'node:http';
 import { posix } from 'node:path';
-import { listening, reached, targetHeader } from './report.mjs';
+import { HANDLERS, listening, reached, targetHeader } from './report.mjs';
 
 function decodeAll(path) {
   try {
@@ -22,8 +22,6 @@ function pathOf(target) {
   const path = posix.normalize(segments.join('/')).normalize('NFKC').toLowerCase();
   return path.replace(/^\/index\.php(?=\/)/, '').replace(/(?:\.json|[./\s])+$/, '');
 }
-
-const HANDLERS = { '/notify': 'notify', '/webhooks/notify': 'webhooks' };
 
 const server = createServer((request, response) => {
   const { headers, url } = request;

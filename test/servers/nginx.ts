@@ -84,6 +84,7 @@ http {
     listen 127.0.0.1:${port};
     ${location('/notify', 'notify')}
     ${location('/webhooks/notify', 'webhooks')}
+    ${location('/internal', 'internal')}
     location / { add_header X-Target $request_uri always; default_type text/plain; return 200 open; }
   }
 }`;

@@ -8,8 +8,8 @@ import { exchange } from '../support/raw-client.ts';
 const START_MS = 20_000;
 const SETTLE_MS = 10_000;
 
-/** The two handlers that a real server protects: `/notify`, and `/webhooks/notify`. All else is open. */
-export type Handler = 'notify' | 'webhooks';
+/** What a real server protects: `/notify`, `/webhooks/notify`, and `/internal`, which no route names. All else is open. */
+export type Handler = 'notify' | 'webhooks' | 'internal';
 
 /** A request that reached a protected handler. */
 export interface Hit {

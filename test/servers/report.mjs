@@ -1,5 +1,7 @@
 // What each test server prints, one JSON object a line: its port once it listens, and each request that reached one of
-// its two protected handlers. The test does the judging: a server must never look at the signature.
+// its three protected handlers. The test does the judging: a server must never look at the signature.
+
+export const HANDLERS = { '/notify': 'notify', '/webhooks/notify': 'webhooks', '/internal': 'internal' };
 
 /** Prints the port of a node server that listens on a free loopback port. */
 export function listening(server) {

@@ -1,5 +1,5 @@
 # What each test server prints, one JSON object a line: its port once it listens, and each request that reached one of
-# its two protected handlers. The test does the judging: a server must never look at the signature.
+# its three protected handlers. The test does the judging: a server must never look at the signature.
 import json
 import re
 import sys

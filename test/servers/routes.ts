@@ -48,6 +48,12 @@ const below = ROOTED.filter((spelling) => spelling.includes('/notify')).map((spe
   spelling,
 }));
 
+/** The same for a handler that is left to `unmatched`. */
+const unnamed = ROOTED.filter((spelling) => spelling.includes('notify')).map((spelling) => ({
+  target: spelling.replace('notify', 'internal'),
+  spelling,
+}));
+
 const NOTHING_ELSE = { signed: false, opens: [], rejects: null, open: null } as const;
 
 export const TABLES: readonly Table[] = [
@@ -89,8 +95,12 @@ export const TABLES: readonly Table[] = [
     shots: [
       ...PLAIN,
       ...after('/open/..', '/open/x/..%2f..', '/open/..;', '/open/%2e%2e', '/health/..'),
-      ...below.map(({ target, spelling }) => ({ target: `/open/..${target}`, spelling })),
-      ...below.map(({ target, spelling }) => ({ target: `/open/..%2fx/%2e%2e${target}`, spelling })),
+      ...unnamed.flatMap(({ target, spelling }) =>
+        ['', '/open/..', '/open/x/..%2f..', '/open/..;', '/open/%2e%2e'].map((climb) => ({
+          target: climb + target,
+          spelling,
+        })),
+      ),
     ],
     guards: ['notify'],
     open: '/open/shop/cart',

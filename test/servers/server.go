@@ -1,4 +1,4 @@
-// Go's net/http and its ServeMux as they come: two protected handlers, everything else open.
+// Go's net/http and its ServeMux as they come: three protected handlers, everything else open.
 package main
 
 import (
@@ -34,6 +34,7 @@ func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/notify", protect("notify"))
 	mux.HandleFunc("/webhooks/notify", protect("webhooks"))
+	mux.HandleFunc("/internal", protect("internal"))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "open") })
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

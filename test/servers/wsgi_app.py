@@ -1,11 +1,11 @@
 # Python's own WSGI server, and a well-known snippet in front of the application: an `X-Script-Name` header names the
-# prefix that a proxy has put before the path, and it is taken off. Two protected handlers, everything else open.
+# prefix that a proxy has put before the path, and it is taken off. Three protected handlers, everything else open.
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from report import listening, reached, with_target
 
-HANDLERS = {"/notify": "notify", "/webhooks/notify": "webhooks"}
+HANDLERS = {"/notify": "notify", "/webhooks/notify": "webhooks", "/internal": "internal"}
 
 
 class Handler(WSGIRequestHandler):
