@@ -11,8 +11,6 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/{unit,integration,conformance,fuzz,regressions}/**/*.test.ts'],
-          // The wire fuzzer counts answers against metrics by the millisecond: `npm run fuzz` runs it, on a quiet machine.
-          exclude: process.env.FUZZ_SECONDS === undefined ? ['test/fuzz/wire.fuzz.test.ts'] : [],
           testTimeout: 30_000,
           hookTimeout: 30_000,
           retry,

@@ -7,8 +7,7 @@ import { download, type StreamingUpstream, startStreamingUpstream, upload } from
 
 const MIB = 1024 * 1024;
 const SIZE = 2048 * MIB;
-// What the collector leaves lying about, 30 to 100 MiB on a busy machine: a sixteenth of what goes through.
-const GROWTH = 128 * MIB;
+const GROWTH = 96 * MIB;
 
 let upstream: StreamingUpstream;
 let proxy: RunningProxy;

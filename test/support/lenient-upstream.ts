@@ -100,7 +100,7 @@ function takeRequest(bytes: Buffer, connection: number): SeenRequest | null {
       .trim() ?? null;
   const isChunked = /chunked/i.test(header(/^\s*transfer.encoding\s*:/i) ?? '');
   const rest = text.slice(headEnd);
-  const body = isChunked ? takeChunks(rest) : takeLength(rest, header(/^\s*content.length\s*:/i));
+  const body = isChunked ? takeChunks(rest) : takeLength(rest, header(/^\s*content[-_.]length\s*:/i));
   if (body === null) return null;
   const raw = bytes.subarray(0, headEnd + body.length);
   const content = Buffer.from(body.content, 'latin1');
