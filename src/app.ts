@@ -3,7 +3,7 @@ import { type Env, readInputs } from './inputs.ts';
 import { Life } from './life.ts';
 import { createAdminServer } from './observe/admin.ts';
 import type { StatusSnapshot } from './observe/status.ts';
-import { routeStatuses, secretStatuses } from './overview.ts';
+import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
 import { type Outcome, Reloader } from './reload.ts';
 import { Running } from './running.ts';
 import { VERSION } from './version.ts';
@@ -97,6 +97,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       reloader.stop();
       exposure.stop();
       await upstream.close();
+      await running.lineup.deliveries()?.close();
       await admin.close();
       requests.flush();
       log.info('stopped', { cut });
@@ -118,6 +119,7 @@ function viewOf({ ruleset, lineup, lastReload, waiting }: Running, at: number) {
       warnings: [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart],
     },
     lastReload,
+    once: onceStatus(lineup.deliveries(), loaded.config.once),
     recent: lineup.recent.counts(),
     refusals: lineup.refusals.list(),
   };

@@ -15,6 +15,7 @@ export interface Readiness {
 type Parts = {
   readonly server: Pick<Lineup['server'], 'inFlight' | 'startClosing' | 'stopClosing' | 'stopAccepting' | 'cutAll'>;
   readonly upstream: Pick<Lineup['upstream'], 'accepts'>;
+  readonly deliveries: () => { settled(): Promise<void> } | null;
   readonly log: Pick<Lineup['log'], 'info' | 'warn'>;
 };
 
@@ -87,7 +88,7 @@ export class Life {
 
   /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Gives how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { server, log } = this.#parts;
+    const { server, log, deliveries } = this.#parts;
     const { shutdown } = this.#ruleset().loaded.config;
     const drained = this.#drain === null ? 0 : performance.now() - this.#drain.since;
     this.#stopping = true;
@@ -95,7 +96,9 @@ export class Life {
     log.info('stopping', { in_flight: server.inFlight });
     if (delay === 'keep' && drained < shutdown.delay) await sleep(shutdown.delay - drained);
     const deadline = new AbortController();
-    await Promise.race([server.stopAccepting(), sleep(shutdown.grace, deadline.signal)]);
+    // A delivery whose client has left is not over: the upstream's 2xx still counts.
+    const idle = server.stopAccepting().then(() => deliveries()?.settled());
+    await Promise.race([idle, sleep(shutdown.grace, deadline.signal)]);
     deadline.abort();
     const cut = server.cutAll();
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });

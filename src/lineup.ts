@@ -11,6 +11,8 @@ import { createMetrics, type Metrics } from './observe/metrics.ts';
 import { createRecentRequests, type RecentRequests } from './observe/recent-counts.ts';
 import { createRefusals, type Refusals } from './observe/refusals.ts';
 import { createRequestLog, type RequestLog } from './observe/request-log.ts';
+import type { Deliveries } from './once/deliveries.ts';
+import { openDeliveries } from './once/open.ts';
 import { seriesPlan } from './overview.ts';
 import { createPipeline } from './pipeline.ts';
 import type { Ruleset } from './ruleset.ts';
@@ -25,6 +27,8 @@ export interface Lineup {
   readonly upstream: Upstream;
   readonly server: TrafficServer;
   readonly exposure: Exposure;
+  /** Null where no route has had `once` yet. */
+  deliveries(): Deliveries | null;
   /** A new ruleset is in force. */
   adopt(next: Ruleset, before: Ruleset): void;
 }
@@ -68,15 +72,32 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     connections: () => server.connections,
     bufferedBytes: () => budget.used,
     bufferedBytesLimit: () => budget.limit,
-    onceEntries: () => 0,
+    onceEntries: () => deliveries?.entries ?? 0,
     now,
     version: VERSION,
   });
+  let deliveries: Deliveries | null = null;
+  const openedDeliveries = () => {
+    deliveries ??= openDeliveries(config.once, {
+      onFailure: () => metrics.onceStoreFailure(),
+      onTrouble: (trouble) => {
+        if (trouble === null) log.info('the store of delivered events answers again');
+        else
+          log.error('the store of delivered events fails', {
+            problem: trouble,
+            on_failure: config.once.onStoreFailure,
+          });
+      },
+    });
+    return deliveries;
+  };
+  if (deliversOnce(first)) openedDeliveries();
   const pipeline = createPipeline({
     policy: () => ruleset().policy,
     upstream,
     budget,
     lingering,
+    deliveries: openedDeliveries,
     now,
     onInformation: (route) => metrics.recordInformational(route),
   });
@@ -95,7 +116,9 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     upstream,
     server,
     exposure,
+    deliveries: () => deliveries,
     adopt(next, before) {
+      if (deliversOnce(next)) openedDeliveries();
       metrics.replan(seriesPlan(next, now));
       for (const { id, key } of next.materials) {
         const old = before.materials.find((secret) => secret.id === id)?.key;
@@ -109,6 +132,11 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
       if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
     },
   };
+}
+
+/** Known early: a connection takes its time, and trouble with it is told before the first event. */
+function deliversOnce({ loaded }: Ruleset): boolean {
+  return loaded.config.routes.some(({ once }) => once !== null);
 }
 
 function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOptions {

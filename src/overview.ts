@@ -1,9 +1,11 @@
 // What the running policy looks like from outside: the series that metrics keep, the status page's tables, readiness.
+import type { Config } from './config/config.ts';
 import type { OutcomeShape } from './core/decision.ts';
 import { isListed, stateOf } from './core/keyring.ts';
 import { type Route, reports, UNMATCHED } from './core/routes.ts';
 import type { SeriesPlan } from './observe/series-plan.ts';
-import type { RouteStatus, SecretStatus } from './observe/status.ts';
+import type { OnceStatus, RouteStatus, SecretStatus } from './observe/status.ts';
+import type { Deliveries } from './once/deliveries.ts';
 import { routesOf } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import type { SecretMaterial } from './secrets/material.ts';
@@ -21,6 +23,16 @@ function shapeOf(route: Route): OutcomeShape {
 function idsOf(ruleset: Ruleset, route: Route): readonly string[] {
   if (route.action !== 'verify') return [];
   return ruleset.policy.keyring.listed(route.secrets).map((secret) => secret.id);
+}
+
+/** Null where no route has `once`. `store` is `memory` or a URL, of which people see no more than the host. */
+export function onceStatus(
+  deliveries: Deliveries | null,
+  { store, onStoreFailure }: Config['once'],
+): OnceStatus | null {
+  if (deliveries === null) return null;
+  const { entries, trouble } = deliveries;
+  return { store: store === 'memory' ? store : `${new URL(store).host}`, entries, trouble, onStoreFailure };
 }
 
 /** `now` gives epoch milliseconds. */

@@ -1,4 +1,4 @@
-// THE LIFE OF A REQUEST, read this first: gate -> route -> signature's form -> body -> verdict -> forward | refuse.
+// THE LIFE OF A REQUEST, read this first: gate -> route -> signature's form -> body -> verdict (-> once) -> forward | refuse.
 // It is recorded once, at its end (http/server.ts). Every way to the upstream leads through a permit.
 
 import type { Reason } from './core/decision.ts';
@@ -16,12 +16,13 @@ import { BodyReader, type BodyResult } from './http/body.ts';
 import type { ByteBudget } from './http/budget.ts';
 import { clientOf, withForwarded } from './http/client-address.ts';
 import type { Exchange } from './http/exchange.ts';
-import { Forward } from './http/forward.ts';
+import { Forward, type Hold } from './http/forward.ts';
 import type { Lingering } from './http/linger.ts';
 import { MAX_HEADERS } from './http/listener.ts';
-import { answer, refusal } from './http/respond.ts';
+import { answer, DUPLICATE, refusal } from './http/respond.ts';
 import { Upgrade } from './http/upgrade.ts';
 import type { Upstream } from './http/upstream.ts';
+import type { Deliveries } from './once/deliveries.ts';
 import type { Policy } from './policy.ts';
 
 export interface Services {
@@ -30,6 +31,8 @@ export interface Services {
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
   readonly lingering: Lingering;
+  /** Asked on routes with `once` alone. */
+  readonly deliveries: () => Deliveries;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** An interim response went through on a route. */
@@ -141,7 +144,11 @@ export function createPipeline(services: Services): Pipeline {
     const started = performance.now();
     const verdict = judge({ route, keyring: policy.keyring, ...read });
     exchange.verifyMs = performance.now() - started;
-    if ('permit' in verdict) return forward(claim, verdict.permit);
+    if ('permit' in verdict) {
+      if (route.once === null) forward(claim, verdict.permit);
+      else void deliverOnce(claim, { permit: verdict.permit, body: read.body, window: route.once });
+      return;
+    }
     refuseOrReport(claim, verdict.refused, read.body);
     // After the answer: how long it takes depends on the secrets, and is nobody's business outside.
     exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
@@ -155,10 +162,30 @@ export function createPipeline(services: Services): Pipeline {
     else refuse(exchange, reason, route.methods);
   }
 
-  function forward({ exchange, route, policy }: Claim, permit: Permit): void {
-    exchange.decision = permit.decision;
-    exchange.reason = permit.reason;
-    exchange.secret = permit.secret;
+  /** Only what was verified comes here: else anybody could have an event taken for delivered. */
+  async function deliverOnce(claim: Claim, event: { permit: Permit; body: Buffer; window: number }): Promise<void> {
+    const { exchange, route, policy } = claim;
+    const { permit, body, window } = event;
+    const client = new AbortController();
+    note(exchange, permit);
+    exchange.onClose(() => client.abort());
+    const { retryConnectFor, responseTimeout, idleTimeout } = policy.config.upstream;
+    const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
+    const delivery = { path: exchange.path, body, window, patience, client: client.signal };
+    const turn = await services.deliveries().turn(delivery);
+    exchange.onClose(null);
+    if (turn.kind === 'deliver' && !client.signal.aborted) return forward(claim, permit, turn.hold);
+    if (turn.kind === 'deliver') turn.hold.failed();
+    else if (turn.kind === 'refuse') refuse(exchange, 'overloaded');
+    else if (turn.kind === 'duplicate') {
+      exchange.decision = 'duplicate';
+      answer(exchange, DUPLICATE, lingering);
+    }
+    exchange.body?.discard();
+  }
+
+  function forward({ exchange, route, policy }: Claim, permit: Permit, hold: Hold | null = null): void {
+    note(exchange, permit);
     const { upstream: settings } = policy.config;
     const lines = endToEnd(exchange.request.rawHeaders);
     const Way = permit.tunnel ? Upgrade : Forward;
@@ -167,6 +194,7 @@ export function createPipeline(services: Services): Pipeline {
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lingering,
+      hold,
       onInformation: () => services.onInformation(exchange.route),
     }).start();
   }
@@ -181,6 +209,12 @@ export function createPipeline(services: Services): Pipeline {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
+  exchange.decision = decision;
+  exchange.reason = reason;
+  exchange.secret = secret;
+}
 
 /** The route that a head is for; null where the gate refuses it. */
 function routeOf(head: Head, policy: Policy, at: number): Route | null {

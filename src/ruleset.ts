@@ -32,25 +32,19 @@ export class RulesetError extends Error {
  * secrets go on rotating. Throws RulesetError only at start, where there is no old part.
  */
 export function buildRuleset(inputs: Inputs, held: Ruleset | null, now: number): Built {
-  // Silently forwarding what was to be delivered once would be worse than not starting.
-  const unbuilt = inputs.loaded.config.routes
-    .filter(({ once }) => once !== null)
-    .map(({ path }) => `route ${path}: once is not part of this version; remove it`);
-  if (held === null && unbuilt.length > 0) throw new RulesetError(unbuilt.join('\n'));
-  const loaded = unbuilt.length > 0 && held !== null ? held.loaded : inputs.loaded;
   const { secrets, failures } = rotate(held?.materials ?? [], inputs.readings, now);
   const tls = buildTls(inputs, held, now);
   if (held === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
   const { listenTls, upstreamTls } = tls;
   return {
     ruleset: rulesetOf({
-      loaded,
+      loaded: inputs.loaded,
       materials: secrets,
       listenTls,
       upstreamTls,
       warnings: [...inputs.fixed, ...tls.warnings],
     }),
-    failures: [...(inputs.broken ?? []), ...unbuilt, ...failures, ...tls.failures],
+    failures: [...(inputs.broken ?? []), ...failures, ...tls.failures],
   };
 }
 

@@ -10,7 +10,6 @@ export function crossWarnings(written: Written): readonly Finding[] {
     ...forwardWarnings(written),
     ...reportWarnings(written),
     ...bodyWarnings(written),
-    ...onceWarnings(written),
     ...otherWarnings(written),
   ];
 }
@@ -18,16 +17,6 @@ export function crossWarnings(written: Written): readonly Finding[] {
 /** True where some route, or `unmatched`, verifies. */
 function verifies({ routes, unmatched }: Written): boolean {
   return unmatched === 'verify' || routes.some(({ value }) => value.action === 'verify');
-}
-
-function onceWarnings({ routes }: Written): readonly Finding[] {
-  return routes
-    .filter(({ value }) => value.once !== undefined)
-    .map(({ path }) => ({
-      path: [...path, 'once'],
-      at: 'value',
-      message: 'once is not part of this version: serve refuses to start with it',
-    }));
 }
 
 function secretWarnings(written: Written): readonly Finding[] {

@@ -14,6 +14,13 @@ import type { Claimant } from './slots.ts';
 import { Upload } from './upload.ts';
 import type { Upstream } from './upstream.ts';
 
+/** Who must know whether the upstream took the request (`once`, spec §12). Only the first of the two to be called counts. */
+export interface Hold {
+  /** It answered 2xx, to the end. */
+  delivered(): void;
+  failed(): void;
+}
+
 export interface ForwardOptions {
   /** The request's end-to-end lines as they go out. */
   readonly headers: string[];
@@ -21,6 +28,8 @@ export interface ForwardOptions {
   readonly responseTimeout: number;
   readonly idleTimeout: number;
   readonly lingering: Lingering;
+  /** With one the client's leaving does not abort the upstream: its 2xx still counts. */
+  readonly hold: Hold | null;
   readonly onInformation: () => void;
 }
 
@@ -29,6 +38,18 @@ type Controller = Dispatcher.DispatchController;
 /** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
 
+/** What carries a response. */
+type Way = Pick<Relay, 'pausedFor' | 'interim' | 'begin' | 'data' | 'end'>;
+
+/** Where a response goes whose client has left. */
+const NOWHERE: Way = {
+  pausedFor: () => null,
+  interim: () => true,
+  begin() {},
+  data() {},
+  end() {},
+};
+
 // Methods rather than closures: two objects a request are the whole cost of a forward.
 export class Forward implements Claimant, Dispatcher.DispatchHandler {
   place = -1;
@@ -36,7 +57,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
-  readonly #relay: Relay;
+  #relay: Way;
   readonly #startedAt = performance.now();
   /** The body where it streams; null where it was read, or there is none. */
   #upload: Upload | null = null;
@@ -46,6 +67,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   #dispatched = false;
   #ended = false;
   #grantedAt = 0;
+  #status = 0;
 
   constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
     this.#permit = permit;
@@ -143,6 +165,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
       else this.#options.onInformation();
       return;
     }
+    this.#status = status;
     this.#exchange.upstreamMs = performance.now() - this.#startedAt;
     this.#relay.begin(controller, status, { reason, unread: this.#isUnread() });
   }
@@ -154,6 +177,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   onResponseEnd(controller: Controller): void {
     this.#dispatched = false;
     if (this.#upstream.breaking) return this.#failAfterSent('reset');
+    if (this.#status < 300) this.#options.hold?.delivered();
     const unread = this.#isUnread();
     this.#end();
     this.#relay.end(controller, { unread, lingering: this.#options.lingering });
@@ -198,6 +222,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
 
   #answer(given: Answer): void {
     this.#end();
+    if (this.#exchange.response.destroyed) return; // the client left first
     if (this.#exchange.response.headersSent) cut(this.#exchange);
     else answer(this.#exchange, given, this.#options.lingering);
   }
@@ -212,11 +237,16 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   }
 
   #release(): void {
+    this.#options.hold?.failed();
     this.#exchange.body?.release();
     this.#upstream.slots.leave(this);
   }
 
-  readonly #onClose = (): void => this.#end();
+  readonly #onClose = (): void => {
+    if (this.#options.hold === null || this.#controller === null || !this.#dispatched) return this.#end();
+    this.#relay = NOWHERE;
+    this.#controller.resume();
+  };
 
   #isUnread(): boolean {
     return this.#upload !== null && !this.#exchange.request.complete;

@@ -20,6 +20,7 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
     ...draining(s),
     ...s.routes.flatMap((route) => noLiveSecret(route, s.now)),
     ...upstream(s),
+    ...onceStore(s),
     ...reload(s),
     ...notReady(s),
     ...refusals(s),
@@ -84,6 +85,14 @@ function upstream(s: StatusSnapshot): Advice[] {
       ),
     );
   return found;
+}
+
+function onceStore({ once }: StatusSnapshot): Advice[] {
+  if (once === null || once.trouble === null) return [];
+  const what = `The store of delivered events (${once.store}) fails: ${once.trouble}.`;
+  return once.onStoreFailure === 'refuse'
+    ? [bad(`${what} Routes with once answer 503 until it is back: look at the store, and at once.passwordFile.`)]
+    : [warn(`${what} Events may be delivered twice until it is back: look at the store, and at once.passwordFile.`)];
 }
 
 function reload(s: StatusSnapshot): Advice[] {

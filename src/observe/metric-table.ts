@@ -105,7 +105,7 @@ export const METRICS = {
   once_entries: {
     type: 'gauge',
     labels: [],
-    help: 'Events that are remembered as delivered or on their way.',
+    help: 'Delivered events that the memory store remembers; with Redis, the claims that this process holds at the moment.',
     when: 'where a route has once',
   },
   once_store_failures_total: {

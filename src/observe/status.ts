@@ -69,6 +69,16 @@ export interface RecentCounts {
   readonly topReason: Reason | null;
 }
 
+/** Where delivered events are remembered. */
+export interface OnceStatus {
+  /** `memory`, or a host. */
+  readonly store: string;
+  readonly entries: number;
+  /** Why the store can't be asked; null where it can, as far as is known. */
+  readonly trouble: string | null;
+  readonly onStoreFailure: 'forward' | 'refuse';
+}
+
 export interface StatusSnapshot {
   readonly version: string;
   readonly nodeVersion: string;
@@ -92,6 +102,8 @@ export interface StatusSnapshot {
   };
   /** Null before the first reload. */
   readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
+  /** Null where no route has `once`. */
+  readonly once: OnceStatus | null;
   readonly recent: RecentCounts;
   /** Newest first. */
   readonly refusals: readonly Refusal[];

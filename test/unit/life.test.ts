@@ -26,7 +26,11 @@ function alive() {
     cutAll: () => 0,
   };
   const log = { info: () => {}, warn: () => {} };
-  const life = new Life({ server, log, upstream: { accepts: async () => true } }, () => RULESET, Date.now);
+  const life = new Life(
+    { server, log, upstream: { accepts: async () => true }, deliveries: () => null },
+    () => RULESET,
+    Date.now,
+  );
   life.listening();
   return { life, said };
 }

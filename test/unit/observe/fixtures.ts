@@ -119,6 +119,7 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     secrets: [CURRENT],
     config: { file: '/etc/entrupy-signature-proxy/config.yaml', sha256: 'c0ffee'.repeat(10), warnings: [] },
     lastReload: null,
+    once: null,
     recent: QUIET,
     refusals: [],
     ...changes,

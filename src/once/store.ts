@@ -1,0 +1,32 @@
+// Where `once` remembers which events were delivered: a small interface, one file for each place behind it.
+// Only verified requests come here: a key made of what anybody can write would let anybody mark events as delivered.
+import { hash } from 'node:crypto';
+
+export type Claim =
+  /** Nobody has it: the caller delivers it, and says how that went with this token. */
+  | { readonly kind: 'first'; readonly token: string }
+  /** It was delivered within its window. */
+  | { readonly kind: 'delivered' }
+  /** Another process delivers it at this moment. */
+  | { readonly kind: 'busy' };
+
+/**
+ * Claims of one event within this process come one after the other (deliveries.ts): a store settles it between processes.
+ * Every method rejects when the store can't be asked; none takes longer than about a second to do so.
+ */
+export interface OnceStore {
+  /** Atomic: of any number of claims at one instant, one is `first`. */
+  claim(key: string): Promise<Claim>;
+  /** It was delivered, whoever claims it by now: claims within `window` milliseconds are told so. */
+  commit(key: string, token: string | null, window: number): Promise<void>;
+  /** It was not: the next claim is `first`. */
+  release(key: string, token: string): Promise<void>;
+  /** Events that this process remembers, or holds a claim on where the memory is elsewhere. */
+  entries(): number;
+  close(): void;
+}
+
+/** An event's key: its path as sent, without the query, and the SHA-256 of its body (spec §12). */
+export function eventKey(path: string, body: Uint8Array): string {
+  return hash('sha256', `${hash('sha256', body, 'base64url')} ${path}`, 'base64url');
+}
