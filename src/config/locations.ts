@@ -1,5 +1,6 @@
 // Hosts, networks and URLs as zod schemas, each with the phrase that names what is allowed.
 // A phrase must never repeat what was found: a password may stand in a URL.
+import { isIPv4 } from 'node:net';
 import { isCidr, isHost, isHostName, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
 import { quoted, spelled, text } from './leaves.ts';
 
@@ -13,8 +14,8 @@ export function host() {
 }
 
 export function hostName() {
-  const allowed = 'a host name';
-  return spelled(text(allowed), { allowed, parse: (input) => (isHostName(input) ? input : null) });
+  const allowed = 'a host name, no IP address (TLS has no server name for one, RFC 6066 3)';
+  return spelled(text(allowed), { allowed, parse: (input) => (isHostName(input) && !isIPv4(input) ? input : null) });
 }
 
 export function cidr() {

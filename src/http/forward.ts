@@ -131,7 +131,9 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   }
 
   evict(): void {
-    this.#refuse('overloaded');
+    // The upstream is through, or nearly: its 2xx counts although this client dawdled over it.
+    if (this.#options.hold !== null && this.#exchange.response.headersSent) cut(this.#exchange);
+    else this.#refuse('overloaded');
   }
 
   #claim(): void {
