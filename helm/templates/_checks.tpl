@@ -16,6 +16,22 @@
 {{- if and $v.secret.existingSecret $v.secret.values -}}
   {{- $problems = append $problems "secret.existingSecret and secret.values exclude each other" -}}
 {{- end -}}
+{{- $store := include "entrupy-signature-proxy.store" . -}}
+{{- if not (or (eq $store "memory") (hasPrefix "redis://" $store) (hasPrefix "rediss://" $store)) -}}
+  {{- $problems = append $problems "config.once.store is memory, or redis://host:6379/0 (rediss:// for TLS)" -}}
+{{- else if regexMatch "//[^/]*:[^/]*@" $store -}}
+  {{- $problems = append $problems "config.once.store holds a password: put it into a Secret and give once.existingSecret" -}}
+{{- end -}}
+{{- if $v.once.existingSecret -}}
+  {{- if eq $v.mode "inject" -}}
+    {{- $problems = append $problems "once.existingSecret is not for mode inject: give inject.onceSecret, a Secret in the pods' own namespace" -}}
+  {{- else if and (eq $store "memory") (not $v.existingConfigMap) -}}
+    {{- $problems = append $problems "once.existingSecret is the password of a Redis or Valkey: give config.once.store, such as redis://valkey:6379/0" -}}
+  {{- end -}}
+  {{- if (($v.config).once).passwordFile -}}
+    {{- $problems = append $problems "config.once.passwordFile and once.existingSecret exclude each other: with the Secret the chart writes the path" -}}
+  {{- end -}}
+{{- end -}}
 {{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
   {{- $problems = append $problems "upstream.url is needed in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
 {{- end -}}

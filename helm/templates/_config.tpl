@@ -22,13 +22,32 @@
   "upstream" (dict "url" (include "entrupy-signature-proxy.upstreamUrl" .) "checkExposure" $beside)
   "admin" (dict "readyNeedsUpstream" $beside)
   "secrets" (list (dict "directory" "/etc/entrupy/secrets")) -}}
+{{- if .Values.once.existingSecret }}{{ $_ := set $needed "once" (dict "passwordFile" "/etc/entrupy/once/password") }}{{ end -}}
 {{- mergeOverwrite $needed (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
 
 {{/* The keys that a running proxy does not take over: their checksum restarts the pods. */}}
 {{- define "entrupy-signature-proxy.restartOnly" -}}
 {{- $config := include "entrupy-signature-proxy.config" . | fromYaml -}}
-{{- list (omit ($config.listen | default dict) "tls") $config.admin $config.upstream.url | toJson | sha256sum | trunc 16 -}}
+{{- $listen := $config.listen | default dict -}}
+{{- $upstream := pick $config.upstream "url" "connections" "connectTimeout" "retryConnectFor" "keepAlive" -}}
+{{- list (omit $listen "tls") (hasKey $listen "tls") $config.admin $upstream ($config.limits).maxHeader $config.once | toJson | sha256sum | trunc 16 -}}
+{{- end -}}
+
+{{/* "true" where some route delivers once. */}}
+{{- define "entrupy-signature-proxy.deliversOnce" -}}
+{{- range (.Values.config).routes }}{{ if .once }}true{{ break }}{{ end }}{{ end -}}
+{{- end -}}
+
+{{/* `memory`, or a URL. */}}
+{{- define "entrupy-signature-proxy.store" -}}
+{{- ((.Values.config).once).store | default "memory" -}}
+{{- end -}}
+
+{{/* The port of the Redis or Valkey; empty where there is none. */}}
+{{- define "entrupy-signature-proxy.storePort" -}}
+{{- $store := include "entrupy-signature-proxy.store" . -}}
+{{- if ne $store "memory" }}{{ (urlParse $store).host | regexFind ":[0-9]+$" | trimPrefix ":" | default "6379" }}{{ end -}}
 {{- end -}}
 
 {{/* A duration such as 250ms or 2m, in whole seconds. */}}

@@ -50,6 +50,9 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
   volumeMounts:
     - {name: entrupy-config, mountPath: /etc/entrupy-signature-proxy, readOnly: true}
     - {name: entrupy-secrets, mountPath: /etc/entrupy/secrets, readOnly: true}
+    {{- if .Values.once.existingSecret }}
+    - {name: entrupy-once, mountPath: /etc/entrupy/once, readOnly: true}
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -67,6 +70,14 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
     items:
       {{- toYaml . | nindent 6 }}
     {{- end }}
+{{- with .Values.once.existingSecret }}
+# Optional too: without it once.onStoreFailure decides.
+- name: entrupy-once
+  secret:
+    secretName: {{ . }}
+    optional: true
+    items: [{key: {{ $.Values.once.key | quote }}, path: password}]
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}

@@ -45,6 +45,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (eq .Values.mode "sidecar") (not .Values.app.image) (not .Values.upstream.url) }}true{{ end -}}
 {{- end -}}
 
+{{/* How many pods, or at least how many with autoscaling. */}}
+{{- define "entrupy-signature-proxy.replicas" -}}
+{{- if .Values.autoscaling.enabled }}{{ int .Values.autoscaling.minReplicas -}}
+{{- else if kindIs "invalid" .Values.replicaCount }}{{ ternary 2 1 (eq .Values.mode "gateway") -}}
+{{- else }}{{ int .Values.replicaCount }}{{ end -}}
+{{- end -}}
+
 {{/* "true" where the chart has pods and a Service of its own. */}}
 {{- define "entrupy-signature-proxy.isWorkload" -}}
 {{- if has .Values.mode (list "sidecar" "gateway") }}true{{ end -}}

@@ -1,7 +1,7 @@
 // The dashboard's last row: in flight, bytes, memory, event loop, and one line a pod. Of many pods it draws the fullest and
 // the middle one, never a line each.
 import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
-import { of, ofProcess, quantile, rate, total } from './queries.ts';
+import { of, ofProcess, quantile, rate, totalBy } from './queries.ts';
 
 const OVERLOADED = 'entrupyproxyoverloaded';
 const POD = 'job, namespace, pod, instance';
@@ -67,10 +67,11 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Delivered once',
-      description: 'Events answered as duplicates, and times the store did not answer. Only where a route has once.',
+      description: 'Events answered as duplicates, by route, and times the store failed. Only where a route has once.',
       runbook: 'deliver-once',
+      width: 12,
       queries: [
-        { expr: total('requests_total', 'decision="duplicate"'), legend: 'duplicates' },
+        { expr: totalBy('route', 'requests_total', 'decision="duplicate"'), legend: 'duplicates, {{route}}' },
         { expr: `sum(${rate(of('once_store_failures_total'))})`, legend: 'store failures' },
       ],
       unit: 'reqps',
@@ -79,8 +80,9 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Events remembered',
-      description: 'As delivered or on their way. At once.maxEntries the oldest go first.',
+      description: 'In memory: at once.maxEntries the oldest go first. With Redis or Valkey: those on their way now.',
       runbook: 'deliver-once',
+      width: 12,
       queries: [{ expr: `max(${of('once_entries')})`, legend: 'fullest pod' }],
       unit: 'short',
       noValue: 'no route has once',
@@ -89,10 +91,12 @@ export function capacityRow(): Panel[] {
       title: 'Pods',
       description: 'One line each: the odd one out.',
       runbook: 'entrupyproxyconfigdrift',
+      width: 24,
       keys: ['job', 'namespace', 'pod', 'instance', 'version', 'node_version'],
+      sortBy: 'pod',
       columns: [
         {
-          name: 'up since',
+          name: 'started',
           expr: `max by (${POD}, version, node_version) (${ofProcess('process_start_time_seconds')} * on (${POD}) group_left (version, node_version) ${of('build_info')}) * 1000`,
           unit: 'dateTimeFromNow',
         },

@@ -39,9 +39,15 @@ export interface Target {
 
 export const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const;
 
+/** Of a panel that says nothing else. */
+const WIDTH = 8;
+const HEIGHT = 8;
+
 export const GOOD = 'green';
 export const LOOK = 'orange';
 export const BAD = 'red';
+/** Where there is nothing to judge: by itself it would have the colour of the lowest threshold. */
+const NEITHER = '#808080';
 
 type Frame = Omit<Panel, 'body' | 'width' | 'height'> & { readonly width?: number; readonly height?: number };
 
@@ -60,7 +66,13 @@ export function stat(options: StatOptions): Panel {
     type: 'stat',
     targets: targets([{ expr: query }], 'instant'),
     fieldConfig: {
-      defaults: { unit, decimals: unit === 'percentunit' ? 1 : null, noValue, ...colours(thresholds) },
+      defaults: {
+        unit,
+        decimals: unit === 'percentunit' ? 1 : null,
+        noValue,
+        mappings: nothingIs(noValue, NEITHER),
+        ...colours(thresholds),
+      },
       overrides: [],
     },
     options: {
@@ -87,6 +99,7 @@ export interface GraphOptions extends Frame {
 
 export function graph(options: GraphOptions): Panel {
   const { queries, unit, style = 'lines', colors = {}, line, max, noValue = 'no data' } = options;
+  const { width = WIDTH, height = HEIGHT } = options;
   const steps = line === undefined ? [] : [{ value: line, color: BAD }];
   return frame(options, {
     type: 'timeseries',
@@ -101,8 +114,9 @@ export function graph(options: GraphOptions): Panel {
         thresholds: { mode: 'absolute', steps: [{ value: null, color: GOOD }, ...steps] },
         custom: {
           drawStyle: style === 'bars' ? 'bars' : 'line',
-          lineWidth: 1,
-          fillOpacity: style === 'lines' ? 8 : 60,
+          // None on a stack: the line of a series at 0 would run along the top of it, in that series' colour.
+          lineWidth: style === 'stacked' ? 0 : 1,
+          fillOpacity: style === 'lines' ? 8 : 80,
           showPoints: 'never',
           spanNulls: false,
           stacking: { mode: style === 'stacked' ? 'normal' : 'none', group: 'A' },
@@ -115,17 +129,21 @@ export function graph(options: GraphOptions): Panel {
       })),
     },
     options: {
-      legend: {
-        displayMode: 'table',
-        placement: 'bottom',
-        calcs: ['lastNotNull', 'max'],
-        sortBy: 'Max',
-        sortDesc: true,
-      },
+      legend: width < 12 ? LIST : { ...TABLE, placement: height < 10 ? 'right' : 'bottom' },
       tooltip: { mode: 'multi', sort: 'desc', hideZeros: true },
     },
   });
 }
+
+/** Below a graph a third of its height is the legend's: of a table two rows, unless the panel is tall. */
+const LIST = { showLegend: true, displayMode: 'list', placement: 'bottom', calcs: [] };
+const TABLE = {
+  showLegend: true,
+  displayMode: 'table',
+  calcs: ['lastNotNull', 'max'],
+  sortBy: 'Max',
+  sortDesc: true,
+};
 
 export interface Timeline extends Frame {
   readonly query: Query;
@@ -152,22 +170,29 @@ export function timeline(options: Timeline): Panel {
   });
 }
 
+/** Of a column, in pixels: with Grafana's 150 the last columns are out of sight. */
+const NARROWEST = 80;
+
 export interface Column {
   readonly name: string;
   readonly expr: string;
   readonly unit: Unit;
   readonly thresholds?: readonly Threshold[];
+  /** Instead of nothing. */
+  readonly noValue?: string;
 }
 
 export interface TableOptions extends Frame {
   /** The labels that make a row. */
   readonly keys: readonly string[];
+  /** One of them. */
+  readonly sortBy: string;
   readonly columns: readonly Column[];
 }
 
 /** One row for each set of labels, one query for each column. */
 export function table(options: TableOptions): Panel {
-  const { keys, columns } = options;
+  const { keys, columns, sortBy } = options;
   const queries = targets(
     columns.map(({ expr }) => ({ expr })),
     'table',
@@ -189,31 +214,37 @@ export function table(options: TableOptions): Panel {
       },
     ],
     fieldConfig: {
-      defaults: { custom: { align: 'auto', filterable: true } },
-      overrides: columns.map(({ name, unit, thresholds }) => ({
+      defaults: { custom: { align: 'auto', filterable: true, minWidth: NARROWEST } },
+      overrides: columns.map(({ name, unit, thresholds, noValue }) => ({
         matcher: { id: 'byName', options: name },
         properties: [
           { id: 'unit', value: unit },
+          { id: 'custom.filterable', value: false },
           ...(thresholds === undefined
             ? []
             : [
                 { id: 'thresholds', value: colours(thresholds).thresholds },
                 { id: 'custom.cellOptions', value: { type: 'color-background', mode: 'basic' } },
               ]),
+          ...(noValue === undefined ? [] : [{ id: 'mappings', value: nothingIs(noValue, 'transparent') }]),
         ],
       })),
     },
-    options: { showHeader: true, cellHeight: 'sm' },
+    options: { showHeader: true, cellHeight: 'sm', sortBy: [{ displayName: sortBy, desc: false }] },
   });
 }
 
-function frame({ title, description, runbook, width = 8, height = 8 }: Frame, body: Panel['body']): Panel {
+function frame({ title, description, runbook, width = WIDTH, height = HEIGHT }: Frame, body: Panel['body']): Panel {
   return { title, description, runbook, width, height, body };
 }
 
 function colours(thresholds: readonly Threshold[]) {
   const steps = thresholds.map(({ value, color }, index) => ({ value: index === 0 ? null : value, color }));
   return { color: { mode: 'thresholds' }, thresholds: { mode: 'absolute', steps } };
+}
+
+function nothingIs(text: string, color: string) {
+  return [{ type: 'special', options: { match: 'null', result: { text, color, index: 0 } } }];
 }
 
 function targets(queries: readonly Query[], kind: 'instant' | 'range' | 'table'): Target[] {

@@ -17,13 +17,25 @@ export function rotationRow(): Panel[] {
       unit: 'reqps',
       style: 'stacked',
     }),
+    graph({
+      title: 'Reloads',
+      description: 'Of config, secrets and TLS files. After a failure what was good stays in use.',
+      runbook: 'entrupyproxyreloadfailed',
+      width: 12,
+      queries: [{ expr: `sum by (result) (increase(${of('reloads_total')}[$__rate_interval]))`, legend: '{{result}}' }],
+      unit: 'short',
+      style: 'bars',
+      colors: { success: GOOD, failure: BAD },
+    }),
     table({
       title: 'Secrets',
       description:
-        'Live on fewer pods than there are: that pod refuses what the others accept. The last match is 0 until one came in this process.',
+        'Live on fewer pods than there are: that pod refuses what the others accept. The last match is empty until one came in this process.',
       runbook: 'entrupyproxyoldsecretstillused',
-      width: 12,
+      width: 24,
+      height: 6,
       keys: ['job', 'namespace', 'secret'],
+      sortBy: 'secret',
       columns: [
         {
           name: 'live on pods',
@@ -44,6 +56,7 @@ export function rotationRow(): Panel[] {
             { value: DAY, color: LOOK },
             { value: 7 * DAY, color: 'transparent' },
           ],
+          noValue: 'no end',
         },
         {
           name: 'last match',
@@ -58,18 +71,10 @@ export function rotationRow(): Panel[] {
       ],
     }),
     graph({
-      title: 'Reloads',
-      description: 'Of config, secrets and TLS files. After a failure what was good stays in use.',
-      runbook: 'entrupyproxyreloadfailed',
-      queries: [{ expr: `sum by (result) (increase(${of('reloads_total')}[$__rate_interval]))`, legend: '{{result}}' }],
-      unit: 'short',
-      style: 'bars',
-      colors: { success: GOOD, failure: BAD },
-    }),
-    graph({
       title: 'Pods, by config',
       description: 'Two colours side by side for longer than a rollout: pods that did not get the new file.',
       runbook: 'entrupyproxyconfigdrift',
+      width: 12,
       queries: [
         {
           expr: `count by (config) (label_replace(${of('config_info')}, "config", "$1", "sha256", "(.{0,12}).*"))`,
@@ -83,6 +88,7 @@ export function rotationRow(): Panel[] {
       title: 'Report mode, by route',
       description: 'Which routes enforce, and since when.',
       runbook: 'entrupyproxyreportmodetoolong',
+      width: 12,
       query: { expr: `max by (route) (${of('route_report_mode')})`, legend: '{{route}}' },
       states: [
         { value: 0, color: GOOD, text: 'enforces' },

@@ -2,6 +2,7 @@
 import { BAD, GOOD, graph, LOOK, type Panel } from './panels.ts';
 import { quantile, SENT_ON, totalBy } from './queries.ts';
 
+const CAUSE_COLOR = { connect: BAD, timeout: LOOK, reset: 'purple', protocol: 'yellow' };
 const CODE_COLOR = { '1xx': '#808080', '2xx': 'green', '3xx': 'blue', '4xx': LOOK, '5xx': BAD };
 
 export function upstreamRow(): Panel[] {
@@ -20,6 +21,7 @@ export function upstreamRow(): Panel[] {
       queries: [{ expr: totalBy('cause', 'upstream_failures_total'), legend: '{{cause}}' }],
       unit: 'reqps',
       style: 'stacked',
+      colors: CAUSE_COLOR,
     }),
     graph({
       title: 'Upstream responses, by status',

@@ -40,8 +40,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Routes without a live secret',
-      description: 'Senders get 503 there.',
+      title: 'No live secret',
+      description: 'Enforcing routes without a live secret: senders get 503 there.',
       runbook: 'entrupyproxynolivesecret',
       query: ROUTES_WITHOUT_SECRET,
       unit: 'none',
@@ -103,8 +103,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Routes that only report',
-      description: 'They forward what they would have refused.',
+      title: 'In report mode',
+      description: 'Routes that forward what they would have refused.',
       runbook: 'entrupyproxyreportmodetoolong',
       query: `sum(max by (job, namespace, route) (${of('route_report_mode')}))`,
       unit: 'none',
@@ -112,8 +112,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Pods whose reload failed',
-      description: 'What was good before is still in use there.',
+      title: 'Reload failed',
+      description: 'Pods. What was good before is still in use there.',
       runbook: 'entrupyproxyreloadfailed',
       query: count(`${of('last_reload_successful')} == 0`),
       unit: 'none',

@@ -2,6 +2,7 @@
 // change anything: secrets are read as serve reads them, and dropped.
 import type { Config, LoadedConfig } from '../config/config.ts';
 import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
+import { readKeyFile } from '../secrets/files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { readSecrets } from '../secrets/sources.ts';
 import { limitLines, routeLines, secretLines, sourceLines, usableSecrets, verifyRoutes } from './config-report.ts';
@@ -31,8 +32,10 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
   return runCommand(SHAPE, { argv, io }, async ({ values }) => {
     try {
       const loaded = await loadConfig({ file: values.config ?? null, env: io.env });
-      const secrets = values['no-secrets'] === true ? null : await readSecrets(loaded.config.secrets, io.env);
-      return report(loaded, { secrets, io, now: Date.now() });
+      const read = values['no-secrets'] !== true;
+      const secrets = read ? await readSecrets(loaded.config.secrets, io.env) : null;
+      const password = read ? await passwordTrouble(loaded.config) : null;
+      return report(loaded, { secrets, password, io, now: Date.now() });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const count = error.problems.length;
@@ -46,16 +49,19 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
 interface Checked {
   /** Null where they were not to be read. */
   readonly secrets: readonly SecretMaterial[] | null;
+  /** What is wrong with `once.passwordFile`; null where nothing is, or nobody needs it. */
+  readonly password: string | null;
   readonly io: Io;
   readonly now: number;
 }
 
-function report({ config, file, sha256, warnings }: LoadedConfig, { secrets, io, now }: Checked): number {
+function report({ config, file, sha256, warnings }: LoadedConfig, { secrets, password, io, now }: Checked): number {
   const troubles = secrets === null ? [] : secretTroubles(config, { secrets, now });
   const notes = [
     ...warnings.map(formatProblem),
     ...(secrets ?? []).flatMap(({ id, warnings: odd }) => odd.map((warning) => `secret ${id}: ${warning}`)),
     ...(secrets === null ? [] : missingIds(config, secrets)),
+    ...(password === null ? [] : [password]),
   ];
   const sections = [
     ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
@@ -91,6 +97,14 @@ function secretTroubles(
     .filter((route) => usableSecrets(route, { secrets, now }).length === 0)
     .map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`);
   return [...unusable, ...unready];
+}
+
+/** No error: serve starts without it, and `onStoreFailure` decides. */
+async function passwordTrouble({ once, routes }: Config): Promise<string | null> {
+  const { store, passwordFile } = once;
+  if (store === 'memory' || passwordFile === null || routes.every((route) => route.once === null)) return null;
+  const { problem } = await readKeyFile(passwordFile, { allowShort: true });
+  return problem === null ? null : `once.passwordFile ${passwordFile}: ${problem}`;
 }
 
 /** Ids that a route names and no source has: only a directory's ids are not checked when the configuration is loaded. */

@@ -79,7 +79,7 @@ export function sourceLines(sources: readonly SecretSource[]): readonly string[]
   return table([['id', 'source', 'state'], ...rows]);
 }
 
-export function limitLines({ limits, upstream, shutdown }: Config): readonly string[] {
+export function limitLines({ limits, upstream, shutdown, once, routes }: Config): readonly string[] {
   const { maxBody, bufferedBytes, maxHeader, headersTimeout, bodyTimeout, connections, connectionAge } = limits;
   return table([
     ['maxBody', formatSize(maxBody)],
@@ -90,7 +90,12 @@ export function limitLines({ limits, upstream, shutdown }: Config): readonly str
     ['connections', `${connections}, ${upstream.connections} to ${upstream.url}`],
     ['connectionAge', formatDuration(connectionAge)],
     ['shutdown', `delay ${formatDuration(shutdown.delay)}, grace ${formatDuration(shutdown.grace)}`],
+    ...(routes.some((route) => route.once !== null) ? [['once', storeCell(once)]] : []),
   ]);
+}
+
+function storeCell({ store, maxEntries, onStoreFailure }: Config['once']): string {
+  return store === 'memory' ? `memory, ${maxEntries} events` : `${store}, when it fails ${onStoreFailure}`;
 }
 
 function table(rows: readonly (readonly string[])[]): readonly string[] {

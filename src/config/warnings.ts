@@ -10,7 +10,8 @@ export function crossWarnings(written: Written): readonly Finding[] {
     ...forwardWarnings(written),
     ...reportWarnings(written),
     ...bodyWarnings(written),
-    ...otherWarnings(written),
+    ...onceWarnings(written),
+    ...trustWarnings(written),
   ];
 }
 
@@ -71,15 +72,20 @@ function bodyWarnings({ limits, routes }: Written): readonly Finding[] {
   return found;
 }
 
-function otherWarnings({ listen, once }: Written): readonly Finding[] {
-  const found: Finding[] = [];
-  for (const [index, network] of listen.value.trustedProxies.entries()) {
-    if (!network.endsWith('/0')) continue;
+function onceWarnings({ once, routes }: Written): readonly Finding[] {
+  const { store, passwordFile } = once.value;
+  if (store === 'memory') {
+    if (passwordFile === undefined) return [];
+    return [{ path: ['once', 'passwordFile'], at: 'key', message: 'not read: store is memory' }];
+  }
+  if (routes.some(({ value }) => value.once !== undefined)) return [];
+  return [{ path: ['once', 'store'], at: 'key', message: 'not used: no route has once' }];
+}
+
+function trustWarnings({ listen }: Written): readonly Finding[] {
+  return listen.value.trustedProxies.flatMap((network, index): Finding[] => {
+    if (!network.endsWith('/0')) return [];
     const message = 'every address: whoever sends X-Forwarded-For chooses the client that is logged';
-    found.push({ path: ['listen', 'trustedProxies', index], at: 'value', message });
-  }
-  if (once.value.passwordFile !== undefined && once.value.store === 'memory') {
-    found.push({ path: ['once', 'passwordFile'], at: 'key', message: 'not read: store is memory' });
-  }
-  return found;
+    return [{ path: ['listen', 'trustedProxies', index], at: 'value', message }];
+  });
 }

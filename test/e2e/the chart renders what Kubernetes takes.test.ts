@@ -141,7 +141,7 @@ describe.skipIf(!ready)('the chart', () => {
     ]);
   });
 
-  test('a change of routes reloads, a change of a listener restarts', async () => {
+  test('a change of routes reloads, a change of a listener or of the store restarts', async () => {
     const annotations = async (...set: string[]) => {
       const manifest = only(await template(set.flatMap((value) => ['--set', value])), 'Deployment');
       return podTemplate(manifest).metadata?.annotations ?? {};
@@ -150,7 +150,48 @@ describe.skipIf(!ready)('the chart', () => {
     expect(await annotations('config.routes[0].path=/notify', 'config.limits.maxBody=2MiB')).toEqual(before);
     expect(await annotations('config.admin.port=9999')).not.toEqual(before);
     expect(await annotations('app.port=3001')).not.toEqual(before);
+    expect(await annotations('config.once.maxEntries=500')).not.toEqual(before);
+    expect(await annotations('config.upstream.connections=64')).not.toEqual(before);
+    expect(await annotations('config.upstream.responseTimeout=9s')).toEqual(before);
     expect(await annotations('rollOnChange=true')).toHaveProperty('entrupy-signature-proxy/config');
+  });
+
+  test('the password of the store is a file of a directory, and the config names it', () => {
+    const manifests = of('gateway-once');
+    const { once } = parse(only(manifests, 'ConfigMap').data?.['config.yaml'] ?? '') as { once: object };
+    expect(once).toMatchObject({ passwordFile: '/etc/entrupy/once/password', store: 'redis://valkey.shop.svc:6380/0' });
+    const spec = podSpec(only(manifests, 'Deployment'));
+    const secret = { secretName: 'valkey', optional: true, items: [{ key: 'valkey-password', path: 'password' }] };
+    expect(spec.volumes).toContainEqual({ name: 'entrupy-once', secret });
+    const mount = { name: 'entrupy-once', mountPath: '/etc/entrupy/once', readOnly: true };
+    expect(proxyOf(spec).volumeMounts).toContainEqual(mount);
+  });
+
+  test('rules for egress get one for the port of the store', () => {
+    const rules = (name: string) => only(of(name), 'NetworkPolicy').spec?.egress;
+    expect(rules('gateway-once')).toMatchObject([
+      { ports: [{ port: 53, protocol: 'UDP' }] },
+      { ports: [{ port: 6380, protocol: 'TCP' }] },
+    ]);
+    expect(rules('sidecar-everything')).toHaveLength(1);
+    expect(rules('gateway-everything')).toBeUndefined();
+  });
+
+  test('NOTES warn where several pods remember each for itself', async () => {
+    const warns = async (...set: string[]) => {
+      const values = set.flatMap((value) => ['--set', value]);
+      const notes = await mustRun('helm', ['install', 'shop', CHART, '--dry-run=client', ...values]);
+      return /^WARNING: Each of several pods remembers for itself/m.test(notes);
+    };
+    const once = 'config.routes[0].path=/notify,config.routes[0].once=1h';
+    expect(await warns(once)).toBe(false);
+    expect(await warns(once, 'replicaCount=2')).toBe(true);
+    expect(await warns(once, 'replicaCount=2', 'config.once.store=redis://valkey')).toBe(false);
+    expect(await warns('replicaCount=2')).toBe(false);
+    const gateway = 'mode=gateway,upstream.url=http://legacy,secret.existingSecret=hook-keys';
+    expect(await warns(once, gateway)).toBe(true);
+    expect(await warns(once, gateway, 'replicaCount=1')).toBe(false);
+    expect(await warns(once, gateway, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
   });
 
   test('helm test sends to the first route that enforces', async () => {

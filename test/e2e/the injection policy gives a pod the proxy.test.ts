@@ -96,6 +96,25 @@ describe.skipIf(!ready)('the injection policy', () => {
     ]);
   });
 
+  test('the password of the store of once comes where the release or the pod names its Secret', async () => {
+    const once = { 'entrupy-signature-proxy/once-secret': 'shop-valkey' };
+    const { pod } = admission.admit(podOf({ annotations: once }));
+    expect(podSpec(pod).volumes).toContainEqual({
+      name: 'entrupy-once',
+      secret: { secretName: 'shop-valkey', optional: true },
+    });
+    const mount = { name: 'entrupy-once', mountPath: '/etc/entrupy/once', readOnly: true };
+    expect(proxyOf(podSpec(pod)).volumeMounts).toContainEqual(mount);
+    expect(await typeProblems([{ from: 'injected', manifest: pod }])).toEqual([]);
+
+    const set = ['--set', 'mode=inject', '--set', 'inject.onceSecret=valkey', '--kube-version', '1.36.0'];
+    const release = await admissionOf(await template(set));
+    expect(podSpec(release.admit(podOf()).pod).volumes).toContainEqual({
+      name: 'entrupy-once',
+      secret: { secretName: 'valkey', optional: true },
+    });
+  });
+
   test('a pod without the label is left alone; one that has the proxy is not given another', () => {
     const plain = podOf({ labels: { app: 'shop' } });
     expect(admission.admit(plain)).toEqual({ pod: plain, refusals: [] });

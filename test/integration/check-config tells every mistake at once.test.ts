@@ -132,6 +132,26 @@ test('the environment alone is enough', async () => {
   expect(stdout).not.toContain(SECRET);
 });
 
+test('where a route has once, the store is shown, and a password that cannot be read is a warning', async () => {
+  const lines = (store: string) =>
+    ['unmatched: reject', 'routes: [{ path: /a, once: 1h }]', `once: ${store}`, ''].join('\n');
+  const memory = await put('memory.yaml', lines('{ maxEntries: 500 }'));
+  const secret = { [KEY]: SECRET };
+  expect((await check(['--config', memory], secret)).stdout).toMatch(/^ {2}once +memory, 500 events$/m);
+
+  const url = 'redis://valkey:6379/0';
+  const redis = await put('redis.yaml', lines(`{ store: "${url}", passwordFile: ${folder}/password }`));
+  const missing = await check(['--config', redis], secret);
+  expect([missing.code, missing.stderr]).toEqual([0, '']);
+  expect(missing.stdout).toMatch(/^ {2}once +redis:\/\/valkey:6379\/0, when it fails forward$/m);
+  expect(missing.stdout).toMatch(/^ {2}once\.passwordFile .*\/password: it does not exist \(yet\)$/m);
+  expect((await check(['--config', redis, '--no-secrets'])).stdout).not.toContain('passwordFile');
+
+  await put('password', 'hunter2\n');
+  const { stdout } = await check(['--config', redis], secret);
+  expect(stdout).not.toMatch(/passwordFile|hunter2/);
+});
+
 test('a wrong command line is one line and exit 2', async () => {
   const { code, stdout, stderr } = await check(['--confg', 'x']);
   expect([code, stdout]).toEqual([2, '']);

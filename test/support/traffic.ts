@@ -78,7 +78,8 @@ function shots({ secret, forged, deliveries }: Mix, round: number): readonly Sho
     post('/notify', nth % 3 === 2 ? undefined : sign('forger', body)),
   );
   return [
-    ...(deliveries ? [post('/notify'), ...every(4, post('/events'))] : []),
+    // /events also twice at one moment, as by two subscriptions.
+    ...(deliveries ? [post('/notify'), ...every(4, post('/events')), ...every(12, post('/events'))] : []),
     ...every(4, post('/webhooks/orders')),
     ...every(10, { method: 'POST', target: '/webhooks/orders', body }),
     ...every(4, { method: 'GET', target: '/healthz' }),

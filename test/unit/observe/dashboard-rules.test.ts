@@ -46,6 +46,7 @@ const WANTED = [
   'ConfigDrift',
   'UpstreamFailing',
   'Overloaded',
+  'OnceStoreFailing',
   'ReportModeTooLong',
   'NoDeliveries',
 ].map((name) => `EntrupyProxy${name}`);
