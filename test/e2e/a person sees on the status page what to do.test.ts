@@ -127,7 +127,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
       /Rotation: senders still sign with the old value of current \(\d+ s ago\), which ends in 23 h/,
     );
     const row = (id: string) => rows.find((cells) => cells[0] === id)?.join(' | ');
-    expect(row('current')).toMatch(/live \| .* \| no end/);
+    expect(row('current')).toMatch(/live \| not since the start \| no end/);
     expect(row('current.previous')).toMatch(/live \| .*ago.* \| .*ends in 2\d h/);
     expect(text).toMatch(/Last reload\s+● succeeded/);
     await deliver(NEXT);

@@ -66,17 +66,15 @@ export function startTraffic(urls: readonly string[], mix: Mix): Traffic {
 /** Of one round; what comes seldom comes each so many rounds. */
 function shots({ secret, forged, deliveries }: Mix, round: number): readonly Shot[] {
   const body = JSON.stringify({ event: round, note: 'x'.repeat(round % 700) });
-  const signature = secret === null ? undefined : sign(secret, body);
-  const post = (target: string, signed = signature): Shot => ({
+  const signature = secret === null ? null : sign(secret, body);
+  const post = (target: string, signed: string | null = signature): Shot => ({
     method: 'POST',
     target,
     body,
-    ...(signed !== undefined && { signature: signed }),
+    ...(signed !== null && { signature: signed }),
   });
   const every = (rounds: number, shot: Shot) => (round % rounds === 0 ? [shot] : []);
-  const bad = Array.from({ length: forged }, (_, nth) =>
-    post('/notify', nth % 3 === 2 ? undefined : sign('forger', body)),
-  );
+  const bad = Array.from({ length: forged }, (_, nth) => post('/notify', nth % 3 === 2 ? null : sign('forger', body)));
   return [
     // /events also twice at one moment, as by two subscriptions.
     ...(deliveries ? [post('/notify'), ...every(4, post('/events')), ...every(12, post('/events'))] : []),
