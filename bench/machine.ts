@@ -15,6 +15,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   '/usr/lib/nginx/modules/ngx_http_js_module.so': 'libnginx-mod-http-js',
   '/usr/lib/nginx/modules/ngx_http_lua_module.so': 'libnginx-mod-http-lua',
   '/usr/share/lua/5.1/openssl/hmac.lua': 'lua-luaossl',
+  'redis-server': 'redis-server',
 };
 
 /** What to do before a run; empty when all is there. */
@@ -38,7 +39,7 @@ export function machineLines(date: Date): string[] {
   return [
     `- ${date.toISOString().slice(0, 10)}, ${cpus().length} cores of ${cpu?.model ?? 'unknown'}, ${memory} GiB, ${distribution}, kernel ${release()}; load average before the run ${loadavg()[0]?.toFixed(2)}`,
     `- node ${process.versions.node}, undici ${installed('undici')}, http-proxy-3 ${installed('http-proxy-3')}, fastify ${installed('fastify', 'bench/')}, @fastify/http-proxy ${installed('@fastify/http-proxy', 'bench/')}`,
-    `- HAProxy ${debian('haproxy')}, nginx ${debian('nginx')}, njs ${debian('libnginx-mod-http-js')}, Lua ${debian('libnginx-mod-http-lua')} with luaossl ${debian('lua-luaossl')}, wrk ${debian('wrk')}`,
+    `- HAProxy ${debian('haproxy')}, nginx ${debian('nginx')}, njs ${debian('libnginx-mod-http-js')}, Lua ${debian('libnginx-mod-http-lua')} with luaossl ${debian('lua-luaossl')}, Redis ${debian('redis-server')}, wrk ${debian('wrk')}`,
   ];
 }
 

@@ -9,9 +9,12 @@ import {
   FLOOR,
   HAPROXY,
   NO_PROXY,
+  ONCE_IN_MEMORY,
+  ONCE_IN_REDIS,
   OURS,
   ours,
   PEERS_OF_OURS,
+  STUDIES,
   type Subject,
   UNBUILT,
 } from './subjects.ts';
@@ -44,6 +47,12 @@ export const BY_SECRETS = [2, 3, 5].map((secrets) => ({
   subject: ours({ name: `ours-${secrets}-secrets`, secrets }),
 }));
 
+/** Each event is new: forwarded, and remembered where that is on. */
+export const NEW_EVENTS = load(KIB, 32, { bodies: Number.POSITIVE_INFINITY });
+/** Events that were all delivered while it was warmed. */
+export const DUPLICATES = load(KIB, 32, { bodies: 1000 });
+export const ONCE = [ONCE_IN_MEMORY, ONCE_IN_REDIS];
+
 /** Those who may be flooded with requests that have no signature. */
 export const FLOODED = [OURS, ...PEERS_OF_OURS.filter(({ verifies }) => verifies)];
 export const CALMED = [NO_PROXY, OURS, FLOOR, HAPROXY];
@@ -59,7 +68,10 @@ export interface Choice {
 
 export function planOf({ quick, only, against }: Choice): Cell[] {
   const beside = against === null ? [OURS, ...PEERS_OF_OURS] : [OURS, against, ...PEERS_OF_OURS];
-  const all = quick ? quickCells(beside) : fullCells(beside);
+  const studied = cells(only === null ? [] : STUDIES, [USUAL, FLOOD]);
+  const named = only?.some((name) => ONCE.some((subject) => subject.name === name)) ?? !quick;
+  const delivering = named ? [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])] : [];
+  const all = [...(quick ? quickCells(beside) : fullCells(beside)), ...delivering, ...studied];
   const once = new Map(all.map((cell) => [keyOf(cell.subject, cell.load), cell]));
   return [...once.values()].filter(({ subject }) => only === null || only.includes(subject.name));
 }

@@ -3,16 +3,18 @@
 import { type Goal, goalsOf } from './goals.ts';
 import type { Load } from './harness/load.ts';
 import type { Results } from './harness/measure.ts';
-import { figure, ratio, type Sample, type Spread } from './harness/samples.ts';
+import { figure, ratio, type Sample, type Spread, spread } from './harness/samples.ts';
 import {
   BY_ROUTES,
   BY_SECRETS,
   CALM,
   CALMED,
   CONNECTIONS,
+  DUPLICATES,
   FLOOD,
   FLOODED,
   load,
+  NEW_EVENTS,
   SIZES,
   SIZES_OF_OURS,
   USUAL,
@@ -23,8 +25,11 @@ import {
   BARE_STREAMING,
   FLOOR,
   NO_PROXY,
+  ONCE_IN_MEMORY,
+  ONCE_IN_REDIS,
   OURS,
   PEERS_OF_OURS,
+  STUDIES,
   type Subject,
   UNBUILT,
 } from './subjects.ts';
@@ -45,6 +50,7 @@ export function reportOf(report: Report): string {
     calm(results),
     sizes(report),
     counts(results),
+    once(results),
   ]
     .filter((section) => section !== '')
     .join('\n\n');
@@ -66,7 +72,7 @@ function goals(rows: readonly Goal[]): string {
 }
 
 function sideBySide({ results, against }: Report, at: Load): string {
-  const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS];
+  const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS, ...STUDIES];
   const shown = at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER] : beside;
   const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
   return section(
@@ -103,7 +109,7 @@ function flood(results: Results): string {
   return section(
     'Refusals: no signature, 1 KiB, 32 connections',
     ['', 'refusals/s', 'CPU µs a refusal', '× its accepted request', '× ours'],
-    rows(FLOODED, results, FLOOD, (samples, subject) => [
+    rows([...FLOODED, ...STUDIES], results, FLOOD, (samples, subject) => [
       digits(figure(samples, 'requestsPerSecond').median),
       digits(figure(samples, 'cpuMicros').median),
       digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),
@@ -157,6 +163,39 @@ function counts(results: Results): string {
       ...BY_ROUTES.flatMap(({ routes, subject }) => row(`${routes} routes`, subject)),
       ...BY_SECRETS.flatMap(({ secrets, subject }) => row(`${secrets} secrets`, subject)),
     ],
+  );
+}
+
+function once(results: Results): string {
+  const off = results.of(OURS, NEW_EVENTS);
+  const row = (what: string, subject: Subject, at: Load) => {
+    const samples = results.of(subject, at);
+    const cpu = figure(samples, 'cpuMicros');
+    const store = spread(samples.flatMap(({ storeMicros }) => storeMicros ?? []));
+    return samples.length === 0
+      ? []
+      : [
+          [
+            what,
+            digits(figure(samples, 'requestsPerSecond').median),
+            digits(cpu.median),
+            range(cpu),
+            digits(ratio(samples, off, 'cpuMicros').median),
+            digits(store.median),
+            digits(figure(samples, 'rssAfter').median),
+          ],
+        ];
+  };
+  const body = [
+    ...row('in memory, each event new', ONCE_IN_MEMORY, NEW_EVENTS),
+    ...row('in Redis, each event new', ONCE_IN_REDIS, NEW_EVENTS),
+    ...row('in memory, duplicates', ONCE_IN_MEMORY, DUPLICATES),
+    ...row('in Redis, duplicates', ONCE_IN_REDIS, DUPLICATES),
+  ];
+  return section(
+    'Deliver once, 1 KiB, 32 connections',
+    ['', 'requests/s', 'CPU µs a request', 'range', '× off', 'CPU µs of Redis', 'RSS after MiB'],
+    body.length === 0 ? [] : [...row('off, each event new', OURS, NEW_EVENTS), ...body],
   );
 }
 

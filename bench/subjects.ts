@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Program } from './harness/launch.ts';
+import { moonshot } from './moonshot/subject.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PEERS = fileURLToPath(new URL('peers/', import.meta.url));
@@ -19,6 +20,8 @@ export interface Site {
   /** Bytes of a body, and how many may be under way. */
   readonly size: number;
   readonly connections: number;
+  /** Where it remembers what it delivered: `memory` or a Redis that was started for it; absent where it does not. */
+  readonly store?: string;
 }
 
 export interface Subject {
@@ -31,6 +34,8 @@ export interface Subject {
   readonly verifies: boolean;
   /** Whether its answers are the upstream's. */
   readonly forwards: boolean;
+  /** Delivers once: the same body a second time is answered by itself. */
+  readonly once?: 'memory' | 'redis';
   /** Null: the load goes to the upstream itself. */
   program(site: Site): Program | null;
 }
@@ -42,15 +47,18 @@ export interface OursOptions {
   readonly main?: string;
   readonly routes?: number;
   readonly secrets?: number;
+  readonly once?: 'memory' | 'redis';
 }
 
 /** Our proxy with one verified route, or as many as asked for; the last one takes the load. */
-export function ours({ name = 'ours', main = 'dist/main.js', routes = 1, secrets = 1 }: OursOptions = {}): Subject {
+export function ours(options: OursOptions = {}): Subject {
+  const { name = 'ours', main = 'dist/main.js', routes = 1, secrets = 1, once } = options;
   return {
     ...PROXY,
     name,
     what: `this proxy, \`${main}\``,
     secrets,
+    ...(once === undefined ? {} : { once }),
     program(site) {
       const config = join(site.directory, 'config.yaml');
       const keys = join(site.directory, 'secrets');
@@ -71,7 +79,8 @@ function configOf(site: Site, { keys, routes }: { keys: string; routes: number }
     admin: { host: '127.0.0.1', port: 0 },
     upstream: { url: `http://127.0.0.1:${site.upstreamPort}` },
     secrets: [{ directory: keys }],
-    routes: [...others, { path: '/notify' }],
+    routes: [...others, { path: '/notify', ...(site.store === undefined ? {} : { once: '24h' }) }],
+    ...(site.store === undefined ? {} : { once: { store: site.store } }),
     shutdown: { delay: '0s' },
     ...(held > 64 * 2 ** 20 ? { limits: { bufferedBytes: held } } : {}),
   };
@@ -127,6 +136,8 @@ export function fill(template: string, site: Site): string {
 }
 
 export const OURS = ours();
+export const ONCE_IN_MEMORY = ours({ name: 'ours-once-memory', once: 'memory' });
+export const ONCE_IN_REDIS = ours({ name: 'ours-once-redis', once: 'redis' });
 export const UNBUILT = ours({ name: 'ours-unbuilt', main: 'src/main.ts' });
 export const FLOOR = nodePeer('floor', 'bare node:http + undici with a naive check, nothing else', ['floor.js']);
 export const HTTP_PROXY_3 = nodePeer('http-proxy-3', 'the check written around it', ['http-proxy-3.js']);
@@ -166,3 +177,9 @@ export const BARE_PROXYING = nodePeer('bare-proxying', 'the floor without the ch
 export const BARE_STREAMING = nodePeer('bare-streaming', 'bare-proxying, streamed', ['unverified.js', 'stream'], {
   verifies: false,
 });
+
+/** Prototypes of studies (docs/decisions/): in no run unless they are named. */
+export const STUDIES: readonly Subject[] = [
+  moonshot('undici', 'undici behind it'),
+  moonshot('raw', 'raw upstream sockets behind it'),
+];

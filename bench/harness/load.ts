@@ -1,7 +1,8 @@
-// The load: wrk, one thread, one POST the same each time. Bodies are made here and signed by the tests' own signer.
+// The load: wrk, one thread, one POST the same each time, or with a number in its body. Bodies are made here and signed by
+// the tests' own signer.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -19,7 +20,15 @@ export interface Load {
   readonly signed: boolean;
   /** Requests a second; null for as many as it takes. */
   readonly rate: number | null;
+  /** How many signed bodies take turns; Infinity: none comes twice. One unless given. */
+  readonly bodies?: number;
 }
+
+/** Signed bodies that are made ready for a second in which none comes twice: more than any subject takes. */
+const MOST_A_SECOND = 25_000;
+/** Digits of a body's number, just before its end. */
+const DIGITS = 8;
+const TAIL = '"}';
 
 /** What wrk counted. Times in microseconds. */
 export interface Outcome {
@@ -37,6 +46,10 @@ export interface Outcome {
 export class Traffic {
   readonly secrets = Array.from({ length: 5 }, () => randomBytes(33).toString('base64'));
   readonly #directory: string;
+  /** The number of the next body. */
+  #next = 0;
+  /** How many numbered bodies are signed already, by file. */
+  readonly #signed = new Map<string, number>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -50,6 +63,29 @@ export class Traffic {
     );
   }
 
+  /** Numbered bodies begin again: a fresh process has seen none of them. */
+  rewind(): void {
+    this.#next = 0;
+  }
+
+  /** A request by hand with the next of the numbered bodies. */
+  next(size: number, secret: string): Post {
+    const body = numbered(this.body(size), this.#next++);
+    return { head: headOf(size, `Entrupy-Signature: ${sign(secret, body)}\r\n`), body };
+  }
+
+  /** The signatures of all numbered bodies up to one of them, without gaps; post.lua takes them by their number. */
+  #signatures(size: number, secret: string, until: number): string {
+    const file = join(this.#directory, `signatures-${size}-${this.secrets.indexOf(secret)}`);
+    const ready = this.#signed.get(file) ?? 0;
+    const more: string[] = [];
+    const body = this.body(size);
+    for (let nth = ready; nth < until; nth++) more.push(sign(secret, numbered(body, nth)));
+    appendFileSync(file, more.join(''));
+    this.#signed.set(file, Math.max(ready, until));
+    return file;
+  }
+
   signature(size: number, secret: string): string {
     return sign(secret, this.body(size));
   }
@@ -59,24 +95,39 @@ export class Traffic {
     const body = this.body(size);
     const signature = kind === 'unsigned' ? '' : `Entrupy-Signature: ${sign(secret, body)}\r\n`;
     if (kind === 'tampered') body[size - 3] = 0x21;
-    return {
-      head: `POST /notify HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n${signature}Content-Length: ${size}\r\n\r\n`,
-      body,
-    };
+    return { head: headOf(size, signature), body };
   }
 
   async wrk(load: Load, to: { port: number; secret: string; seconds: number }): Promise<Outcome> {
     const file = join(this.#directory, `body-${load.size}`);
     writeFileSync(file, this.body(load.size));
+    const from = this.#next;
     const signature = load.signed ? this.signature(load.size, to.secret) : '-';
+    const { bodies = 1 } = load;
+    const until = Math.min(bodies, from + to.seconds * MOST_A_SECOND);
+    const numbers = [String(from), String(until)];
+    const numbered = bodies === 1 ? [] : [this.#signatures(load.size, to.secret, until), ...numbers];
     const pause = load.rate === null ? 0 : Math.round((1000 * load.connections) / load.rate);
     const { stdout } = await run('wrk', [
       ...['--threads', '1', '--connections', String(load.connections), '--duration', `${to.seconds}s`],
       ...['--timeout', '10s', '--latency', '--script', SCRIPT, `http://127.0.0.1:${to.port}/notify`],
-      ...['--', file, signature, String(pause)],
+      ...['--', file, signature, String(pause), ...numbered],
     ]);
     const line = /^\{.*\}$/m.exec(stdout);
     if (line === null) throw new Error(`wrk said:\n${stdout}`);
-    return JSON.parse(line[0]) as Outcome;
+    const outcome = JSON.parse(line[0]) as Outcome;
+    // What was under way at the end has been seen too, and wrk makes one request to look at.
+    if (bodies === Number.POSITIVE_INFINITY) this.#next += outcome.requests + load.connections + 1;
+    return outcome;
   }
+}
+
+/** The same bytes, with the number written over their end. */
+function numbered(body: Buffer, nth: number): Buffer {
+  body.write(String(nth).padStart(DIGITS, '0'), body.length - TAIL.length - DIGITS);
+  return body;
+}
+
+function headOf(size: number, signature: string): string {
+  return `POST /notify HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n${signature}Content-Length: ${size}\r\n\r\n`;
 }

@@ -10,6 +10,7 @@ import { fill, type Site, type Subject } from '../subjects.ts';
 import { launch, post, type Running } from './launch.ts';
 import { type Load, Traffic } from './load.ts';
 import { cpuMicros, residentMib } from './process.ts';
+import { startRedis } from './redis.ts';
 import type { Sample } from './samples.ts';
 
 /** One subject under one load. */
@@ -35,8 +36,8 @@ export class Results {
   }
 }
 
-export function keyOf(subject: Subject, { size, connections, signed, rate }: Load): string {
-  return [subject.name, size, connections, signed, rate].join(' ');
+export function keyOf(subject: Subject, { size, connections, signed, rate, bodies = 1 }: Load): string {
+  return [subject.name, size, connections, signed, rate, bodies].join(' ');
 }
 
 export interface Pace {
@@ -91,9 +92,22 @@ export class Bench {
     return results;
   }
 
-  async #sample({ subject, load }: Cell, { warmSeconds, seconds }: Pace): Promise<Sample> {
+  async #sample(cell: Cell, pace: Pace): Promise<Sample> {
     const directory = join(this.#directory, String(++this.#serial));
     mkdirSync(directory);
+    if (cell.subject.once !== 'redis') return this.#sampleWith(cell, pace, { directory, store: cell.subject.once });
+    const redis = await startRedis({ directory, port: await freePort() });
+    const used = () => cpuMicros(redis.pid);
+    return this.#sampleWith(cell, pace, { directory, store: redis.url, used }).finally(() => redis.stop());
+  }
+
+  async #sampleWith(
+    { subject, load }: Cell,
+    { warmSeconds, seconds }: Pace,
+    // `used`: CPU microseconds of a store's own process so far.
+    { directory, store, used: usedByStore }: { directory: string; store: string | undefined; used?: () => number },
+  ): Promise<Sample> {
+    this.#traffic.rewind();
     const secrets = this.#traffic.secrets.slice(0, subject.secrets);
     const secret = secrets.at(-1) ?? '';
     const { size, connections } = load;
@@ -104,21 +118,24 @@ export class Bench {
       secrets,
       size,
       connections,
+      ...(store === undefined ? {} : { store }),
     };
     const program = subject.program(site);
     const port = program === null ? this.#upstreamPort : site.port;
     const first = this.#traffic.post(1024, secret, 'signed');
     const running = program === null ? null : await launch(program, { directory, port, first });
     try {
-      if (subject.verifies) await this.#prove(subject, port, { size, secret });
+      if (subject.verifies) await this.#prove({ subject, load }, port, secret);
       await sleep(SETTLE_MS);
       const rssIdle = running === null ? 0 : residentMib(running.pid);
       await this.#warm(load, { port, secret, seconds: warmSeconds });
       const before = running === null ? 0 : cpuMicros(running.pid);
+      const storeBefore = usedByStore?.() ?? 0;
       // Large bodies are few: what is half done at the end would weigh too much in a short run.
       const longer = load.size >= 2 ** 20 ? 2 * seconds : seconds;
       const outcome = await this.#traffic.wrk(load, { port, secret, seconds: longer });
       const used = running === null ? 0 : cpuMicros(running.pid) - before;
+      const usedThere = usedByStore === undefined ? null : usedByStore() - storeBefore;
       const expected = load.signed || !subject.verifies ? 0 : outcome.requests;
       if (outcome.notOk !== expected || outcome.requests === 0) {
         throw new Error(`${subject.name}: ${outcome.notOk} of ${outcome.requests} refused, not ${expected}`);
@@ -132,6 +149,7 @@ export class Bench {
         rssAfter: running === null ? 0 : residentMib(running.pid),
         startMillis: running?.startMillis ?? 0,
         broken: outcome.broken,
+        ...(usedThere === null ? {} : { storeMicros: usedThere / outcome.requests }),
       };
     } finally {
       await running?.stop();
@@ -147,11 +165,14 @@ export class Bench {
   }
 
   /** A subject that takes what it should refuse, or answers by itself what it should forward, measures nothing. */
-  async #prove(subject: Subject, port: number, { size, secret }: { size: number; secret: string }): Promise<void> {
-    const good = await post(port, this.#traffic.post(size, secret, 'signed'));
+  async #prove({ subject, load: { size, bodies = 1 } }: Cell, port: number, secret: string): Promise<void> {
+    const signed = bodies === 1 ? this.#traffic.post(size, secret, 'signed') : this.#traffic.next(size, secret);
+    const good = await post(port, signed);
     if (good.status !== 200) throw new Error(`${subject.name} refuses a signed body of ${size} bytes: ${good.status}`);
-    if (subject.forwards && !/^x-answered-by: upstream$/im.test(good.head)) {
-      throw new Error(`${subject.name} did not forward:\n${good.head}`);
+    const forwarded = (head: string) => /^x-answered-by: upstream$/im.test(head);
+    if (subject.forwards && !forwarded(good.head)) throw new Error(`${subject.name} did not forward:\n${good.head}`);
+    if (subject.once !== undefined && forwarded((await post(port, signed)).head)) {
+      throw new Error(`${subject.name} forwarded the same again`);
     }
     for (const kind of ['tampered', 'unsigned'] as const) {
       const { status } = await post(port, this.#traffic.post(size, secret, kind));
@@ -161,7 +182,7 @@ export class Bench {
 }
 
 function line({ subject, load }: Cell, sample: Sample, turn: string): string {
-  const what = `${load.size} B, ${load.connections} connections${load.signed ? '' : ', unsigned'}`;
+  const what = `${load.size} B, ${load.connections} connections${load.signed ? '' : ', unsigned'}${load.bodies === undefined ? '' : `, ${load.bodies} bodies`}`;
   const broken = sample.broken === 0 ? '' : ` (${sample.broken} broken)`;
   return `${turn} ${subject.name}, ${what}: ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s${broken}`;
 }

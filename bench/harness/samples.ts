@@ -13,9 +13,11 @@ export interface Sample {
   readonly startMillis: number;
   /** Connections that failed or timed out under load. */
   readonly broken: number;
+  /** CPU time of the store of delivered events for one request, where there is one in a process of its own. */
+  readonly storeMicros?: number;
 }
 
-export type Figure = Exclude<keyof Sample, 'broken'>;
+export type Figure = Exclude<keyof Sample, 'broken' | 'storeMicros'>;
 
 export interface Spread {
   readonly median: number;

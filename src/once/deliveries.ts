@@ -37,6 +37,16 @@ export interface DeliveryRequest {
   readonly client: AbortSignal;
 }
 
+/** Called when an event's fate is known, or with null where whoever waits must look again. */
+type Wake = (turn: Turn | null) => void;
+
+/** An event that this process delivers, or asks the store about. */
+interface UnderWay {
+  readonly twins: Set<Wake>;
+  /** Here or in another process. False until the store has said so: that takes a second at most, however many wait. */
+  delivers: boolean;
+}
+
 /** Each waiting twin holds its body: whoever can replay an event must not fill the budget with it. */
 const MOST_TWINS = 16;
 /** Between two looks at an event that another process delivers. */
@@ -51,8 +61,7 @@ const LEFT: Turn = { kind: 'left' };
 
 export class Deliveries {
   readonly #options: DeliveriesOptions;
-  /** The events that this process delivers or asks the store about, and who waits for each of them. */
-  readonly #underWay = new Map<string, Set<() => void>>();
+  readonly #underWay = new Map<string, UnderWay>();
   #entries: () => number = () => 0;
   #trouble: string | null = null;
   #onSettled: (() => void) | null = null;
@@ -88,13 +97,17 @@ export class Deliveries {
     const { client } = request;
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
-    for (let twins = this.#underWay.get(key); twins !== undefined; twins = this.#underWay.get(key)) {
-      if (twins.size >= MOST_TWINS || !(await woken(twins, until, client))) return client.aborted ? LEFT : REFUSE;
+    for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
+      if (first.delivers && first.twins.size >= MOST_TWINS) return REFUSE;
+      const turn = await woken(first.twins, until, client);
+      if (turn !== null) return turn;
     }
     // Not a moment between the look and this line: of any number of twins one goes on.
-    this.#underWay.set(key, new Set());
-    const turn = await this.#claim(key, until, request);
-    if (turn.kind !== 'deliver') this.#end(key);
+    const own: UnderWay = { twins: new Set(), delivers: false };
+    this.#underWay.set(key, own);
+    const turn = await this.#claim(key, own, { ...request, until });
+    if (turn.kind !== 'deliver') this.#end(key, turn.kind === 'duplicate' ? turn : null);
+    else delivers(own);
     return turn;
   }
 
@@ -118,16 +131,17 @@ export class Deliveries {
     );
   }
 
-  async #claim(key: string, until: number, { window, client }: DeliveryRequest): Promise<Turn> {
+  async #claim(key: string, own: UnderWay, request: DeliveryRequest & { until: number }): Promise<Turn> {
+    const { window, client, until } = request;
     try {
       const store = await this.#options.store;
       for (;;) {
         const claim = await store.claim(key);
         if (claim.kind === 'delivered') return DUPLICATE;
         if (claim.kind === 'first') return { kind: 'deliver', hold: this.#hold(key, claim.token, window) };
-        const inTime = await woken(new Set(), Math.min(until, performance.now() + LOOK_EVERY_MS), client);
-        if (client.aborted) return LEFT;
-        if (!inTime && performance.now() >= until) return REFUSE;
+        delivers(own);
+        const pause = await woken(new Set(), performance.now() + LOOK_EVERY_MS, client);
+        if (pause === LEFT || performance.now() >= until) return pause ?? REFUSE;
       }
     } catch (error) {
       this.#failed(error);
@@ -139,7 +153,7 @@ export class Deliveries {
 
   #hold(key: string, token: string | null, window: number): Hold {
     let open = true;
-    const end = async (settle: (store: OnceStore) => Promise<void>) => {
+    const end = async (fate: Turn | null, settle: (store: OnceStore) => Promise<void>) => {
       if (!open) return;
       open = false;
       try {
@@ -147,11 +161,11 @@ export class Deliveries {
       } catch (error) {
         this.#failed(error);
       }
-      this.#end(key);
+      this.#end(key, fate);
     };
     return {
-      delivered: () => void end((store) => store.commit(key, token, window)),
-      failed: () => void end(async (store) => (token === null ? undefined : store.release(key, token))),
+      delivered: () => void end(DUPLICATE, (store) => store.commit(key, token, window)),
+      failed: () => void end(null, async (store) => (token === null ? undefined : store.release(key, token))),
     };
   }
 
@@ -160,27 +174,33 @@ export class Deliveries {
     this.setTrouble(error instanceof Error ? error.message : String(error));
   }
 
-  #end(key: string): void {
-    const twins = this.#underWay.get(key);
+  /** `fate`: what its twins get; null where one of them may be the next. */
+  #end(key: string, fate: Turn | null): void {
+    const twins = [...(this.#underWay.get(key)?.twins ?? [])];
     this.#underWay.delete(key);
-    for (const wake of twins ?? []) wake();
+    for (const wake of twins) wake(fate);
     if (this.#underWay.size === 0) this.#onSettled?.();
   }
 }
 
-/** True when it was woken, false when it is too late or the client has left. */
-function woken(sleepers: Set<() => void>, until: number, client: AbortSignal): Promise<boolean> {
-  if (client.aborted) return Promise.resolve(false);
+/** From now on it may take as long as an upstream does. */
+function delivers(event: UnderWay): void {
+  event.delivers = true;
+  for (const wake of [...event.twins].slice(MOST_TWINS)) wake(REFUSE);
+}
+
+/** What it is woken with; `refuse` when it is too late, `left` when the client has left. */
+function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Turn | null> {
+  if (client.aborted) return Promise.resolve(LEFT);
   return new Promise((resolve) => {
-    const end = (result: boolean) => {
+    const wake: Wake = (turn) => {
       clearTimeout(timer);
       client.removeEventListener('abort', leave);
       sleepers.delete(wake);
-      resolve(result);
+      resolve(turn);
     };
-    const wake = () => end(true);
-    const leave = () => end(false);
-    const timer = setTimeout(leave, until - performance.now());
+    const leave = () => wake(LEFT);
+    const timer = setTimeout(() => wake(REFUSE), until - performance.now());
     client.addEventListener('abort', leave);
     sleepers.add(wake);
   });

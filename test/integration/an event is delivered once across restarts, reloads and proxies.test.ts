@@ -1,0 +1,182 @@
+// What `once` remembers and for whom (spec §12): one process alone with memory, every proxy with Redis or Valkey; and that a
+// stop, a reload or a proxy that dies neither loses a delivery nor keeps an event from everybody.
+import { describe, expect, vi } from 'vitest';
+import { DUPLICATE, deliver, type Given, held, OK, send } from '../support/events.ts';
+import { reload, test } from '../support/once.ts';
+import { eventually } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { HAS_SERVERS, type RedisServer, SERVERS } from '../support/redis.ts';
+
+const DELIVERED = { status: 200, text: OK };
+const KEY = /^entrupy-once:[\w-]{43}$/;
+const STORES = ['memory', ...SERVERS] as const;
+
+const inFlight = (proxy: RunningProxy, count: number) =>
+  eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), count);
+const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
+
+// The longest first: the others run beside them.
+describe.skipIf(!HAS_SERVERS).concurrent('a claim', () => {
+  test('dies with its proxy: the twin at another takes its turn', async ({ events, deliverer, redis }) => {
+    const once = { store: (await redis('redis-server')).url };
+    const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
+    events.script('orphan', () => {});
+    const first = send(one, 'orphan');
+    await events.reached('orphan');
+    const begun = performance.now();
+    one.signal('SIGKILL');
+    expect((await first.given).status).toBe(0);
+    expect(await deliver(two, 'orphan')).toEqual(DELIVERED);
+    expect(performance.now() - begun).toBeGreaterThan(13_000);
+    expect(performance.now() - begun).toBeLessThan(18_000);
+    expect(events.times('orphan')).toBe(2);
+  });
+
+  test('is renewed while its delivery is under way', async ({ events, deliverer, redis }) => {
+    const server = await redis('valkey-server');
+    const proxy = await deliverer({ once: { store: server.url } });
+    const { act, answer } = held();
+    events.script('e', act);
+    const first = send(proxy, 'e');
+    await events.reached('e');
+    const left = async () => Number(await server.ask('PTTL', (await keysOf(server))[0] ?? ''));
+    await vi.waitFor(async () => expect(await left()).toBeLessThan(11_000), { timeout: 8_000, interval: 50 });
+    await vi.waitFor(async () => expect(await left()).toBeGreaterThan(14_000), { timeout: 4_000, interval: 50 });
+    answer(200);
+    expect(await first.given).toEqual(DELIVERED);
+  });
+});
+
+describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s', (name) => {
+  const shared = name !== 'memory';
+
+  test('after the response timeout a retry goes through, whether or not the client waited for it', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
+    const store = shared ? (await redis(name)).url : name;
+    const proxy = await deliverer({ once: { store }, upstream: { responseTimeout: '500ms' } });
+    events.script('silent', () => {});
+    events.script('left', () => {});
+    const [leaver, waiter] = [send(proxy, 'left'), send(proxy, 'silent')];
+    await events.reached('left');
+    leaver.leave();
+    const second = send(proxy, 'left');
+    expect((await waiter.given).status).toBe(504);
+    expect(await deliver(proxy, 'silent')).toEqual(DELIVERED);
+    expect(await second.given).toEqual(DELIVERED);
+  });
+
+  test('a reload brings `once` to a route, and takes it away', async ({ events, deliverer, redis }) => {
+    const store = shared ? (await redis(name)).url : name;
+    const proxy = await deliverer({ once: { store }, route: { maxBody: '1KiB' } });
+    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DELIVERED]);
+    await reload(proxy, (config) => config.replace(/( +)maxBody: 1KiB\n/, '$1maxBody: 1KiB\n$1once: 1h\n'));
+    expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    await reload(proxy, (config) => config.replace(/ +once: 1h\n/, ''));
+    expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
+    expect(events.times('e')).toBe(4);
+  });
+
+  test('a restart forgets what was in memory, and nothing that was elsewhere', async ({ deliverer, redis }) => {
+    const store = shared ? (await redis(name)).url : name;
+    const first = await deliverer({ once: { store } });
+    expect([await deliver(first, 'e'), await deliver(first, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    await first.stop();
+    expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(shared ? DUPLICATE : DELIVERED);
+  });
+
+  test('a stop waits for a delivery whose client has left, and it counts', async ({ events, deliverer, redis }) => {
+    const store = shared ? (await redis(name)).url : name;
+    const proxy = await deliverer({ once: { store }, shutdown: { grace: '10s' } });
+    const { act, answer } = held();
+    events.script('e', act);
+    const first = send(proxy, 'e');
+    await events.reached('e');
+    first.leave();
+    await inFlight(proxy, 0);
+    proxy.signal('SIGTERM');
+    await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    await expect(deliver(proxy, 'other')).resolves.toMatchObject({ status: 0 }); // it takes no more
+    // Longer than it takes where nothing is under way.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(proxy.logs().map(({ msg }) => msg)).not.toContain('stopped');
+    answer(200);
+    expect(await proxy.exited).toEqual({ code: 0, signal: null });
+    expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: 'stopped', cut: 0 }));
+    if (shared) expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(DUPLICATE);
+  });
+
+  test('but no longer than its grace, and then a retry goes through at once', async ({ events, deliverer, redis }) => {
+    const store = shared ? (await redis(name)).url : name;
+    const proxy = await deliverer({ once: { store }, shutdown: { grace: '200ms' } });
+    events.script('e', () => {});
+    const first = send(proxy, 'e');
+    await events.reached('e');
+    first.leave();
+    await inFlight(proxy, 0);
+    expect(await proxy.stop()).toEqual({ code: 0, signal: null });
+    const before = performance.now();
+    expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(DELIVERED);
+    expect(performance.now() - before).toBeLessThan(5_000);
+  });
+});
+
+describe.concurrent('in memory', () => {
+  test('a client that dawdles over its answer loses its slot to others, and its event counts', async ({
+    events,
+    deliverer,
+  }) => {
+    const proxy = await deliverer({ upstream: { connections: 1 } });
+    events.script('long', (response) => void response.end(Buffer.alloc(8 * 1024 * 1024)));
+    const dawdler = send(proxy, 'long', { read: false });
+    await events.reached('long');
+    expect(await deliver(proxy, 'other')).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
+    dawdler.leave();
+  });
+
+  test('the oldest are forgotten first', async ({ deliverer }) => {
+    const proxy = await deliverer({ once: { maxEntries: 2 } });
+    for (const event of ['1', '2', '3']) expect(await deliver(proxy, event)).toEqual(DELIVERED);
+    for (const event of ['2', '3']) expect(await deliver(proxy, event)).toEqual(DUPLICATE);
+    expect((await proxy.metrics()).get('entrupy_proxy_once_entries')).toBe(2);
+    expect(await deliver(proxy, '1')).toEqual(DELIVERED);
+  });
+});
+
+describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('shared in %s', (program) => {
+  test('twins that reach two proxies at one instant reach the upstream once', async ({ events, deliverer, redis }) => {
+    const once = { store: (await redis(program)).url };
+    const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
+    const names = Array.from({ length: 20 }, (_, nth) => `twin-${nth}`);
+    const pairs = await Promise.all(
+      names.map((event) => Promise.all([deliver(one, event), deliver(two, event, { secret: 'b' })])),
+    );
+    const order = (a: Given, b: Given) => a.text.localeCompare(b.text);
+    for (const pair of pairs) expect(pair.sort(order)).toEqual([DUPLICATE, DELIVERED]);
+    expect(names.map((event) => events.times(event))).toEqual(names.map(() => 1));
+  });
+
+  test('keys tell nothing of path, body or secret, and none stays for ever', async ({ events, deliverer, redis }) => {
+    const server = await redis(program);
+    const proxy = await deliverer({ once: { store: server.url } });
+    await deliver(proxy, 'done');
+    expect(Number(await server.ask('PTTL', (await keysOf(server))[0] ?? ''))).toBeGreaterThan(15_000);
+    const { act, answer } = held();
+    events.script('under-way', act);
+    const sent = send(proxy, 'under-way');
+    await events.reached('under-way');
+    const keys = await keysOf(server);
+    expect(keys).toEqual([expect.stringMatching(KEY), expect.stringMatching(KEY)]);
+    for (const key of keys) {
+      expect(await server.ask('GET', key)).toMatch(/^(?:delivered|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/);
+      expect(Number(await server.ask('PTTL', key))).toBeGreaterThan(0);
+    }
+    expect((await proxy.metrics()).get('entrupy_proxy_once_entries')).toBe(1);
+    answer(500);
+    await sent.given;
+    await eventually(async () => (await keysOf(server)).length, 1);
+  });
+});

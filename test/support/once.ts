@@ -1,0 +1,65 @@
+// A `test` with an upstream of events, proxies that deliver them once and the servers that they share, ended with it.
+import { readFile } from 'node:fs/promises';
+import { type EventUpstream, startEventUpstream } from './events.ts';
+import { replaceFile } from './files.ts';
+import { test as base, value } from './proxied.ts';
+import { type RunningProxy, startProxy } from './proxy.ts';
+import { type RedisOptions, type RedisServer, type SERVERS, startRedis } from './redis.ts';
+
+interface Fixtures {
+  readonly events: EventUpstream;
+  readonly redis: (program: (typeof SERVERS)[number], options?: RedisOptions) => Promise<RedisServer>;
+  /** Its one route is `/events/*`, with `once` unless `route` says otherwise; `store` is `memory` unless `once` does. */
+  readonly deliverer: (options?: DelivererOptions) => Promise<RunningProxy>;
+}
+
+export interface DelivererOptions {
+  readonly once?: object;
+  readonly route?: object;
+  readonly upstream?: object;
+  readonly shutdown?: object;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  events: async ({}, use) => {
+    const events = await startEventUpstream();
+    await use(events);
+    await events.close();
+  },
+  // biome-ignore lint/correctness/noEmptyPattern: as above
+  redis: async ({}, use) => {
+    const servers: RedisServer[] = [];
+    await use(async (program, options) => {
+      const server = await startRedis(program, options);
+      servers.push(server);
+      return server;
+    });
+    await Promise.all(servers.map((server) => server.kill()));
+  },
+  deliverer: async ({ events }, use) => {
+    const proxies: RunningProxy[] = [];
+    await use(async ({ once = {}, route = { once: '1h' }, upstream = {}, shutdown = {}, env = {} } = {}) => {
+      const config = {
+        upstream: { url: events.url, ...upstream },
+        routes: [{ path: '/events/*', ...route }],
+        unmatched: 'reject',
+        shutdown: { delay: '0s', ...shutdown },
+        once,
+        log: { requests: 'all' },
+      };
+      const proxy = await startProxy({ config, secrets: { a: value('a'), b: value('b') }, env });
+      proxies.push(proxy);
+      return proxy;
+    });
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+  },
+});
+
+/** Changes the config's text and has it reloaded. */
+export async function reload(proxy: RunningProxy, change: (config: string) => string): Promise<void> {
+  await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
+  const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+  if (status !== 200) throw new Error(`the reload answered ${status}`);
+}

@@ -1,0 +1,82 @@
+// A real redis-server or valkey-server on a free loopback port, with nothing on disk. It ends only what it started.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { createClient } from '@redis/client';
+import type { Pair } from './certificates.ts';
+import { freePort } from './free-port.ts';
+import { haveTools } from './tools.ts';
+
+export const SERVERS = ['redis-server', 'valkey-server'] as const;
+export const HAS_SERVERS = haveTools(...SERVERS);
+
+export interface RedisOptions {
+  readonly password?: string;
+  readonly tls?: Pair;
+}
+
+export interface RedisServer {
+  readonly port: number;
+  /** For `once.store`. */
+  readonly url: string;
+  /** Asks it one thing, on a connection of its own. */
+  ask(...command: readonly string[]): Promise<unknown>;
+  /** It accepts connections, and answers nothing. */
+  pause(): void;
+  resume(): void;
+  /** At once; what it knew is gone. */
+  kill(): Promise<void>;
+  /** Again, on the same port. */
+  start(): Promise<void>;
+}
+
+export async function startRedis(
+  program: (typeof SERVERS)[number],
+  { password, tls }: RedisOptions = {},
+): Promise<RedisServer> {
+  const port = await freePort();
+  const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
+  const listen =
+    tls === undefined
+      ? ['--port', `${port}`]
+      : ['--port', '0', '--tls-port', `${port}`, '--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile];
+  const args = [
+    ...[...listen, '--bind', '127.0.0.1', '--dir', tmpdir(), '--save', '', '--appendonly', 'no'],
+    ...(tls === undefined ? [] : ['--tls-auth-clients', 'no', '--tls-ca-cert-file', tls.certFile]),
+    ...(password === undefined ? [] : ['--requirepass', password]),
+  ];
+  let child: ChildProcess | null = null;
+  const start = async () => {
+    const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    child = started;
+    await new Promise<void>((resolve, reject) => {
+      let text = '';
+      started.once('error', reject);
+      started.once('exit', () => reject(new Error(`${program} ended before it listened:\n${text}`)));
+      started.stdout.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+        if (text.includes('Ready to accept connections')) resolve();
+      });
+    });
+  };
+  const kill = async () => {
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  };
+  await start();
+  return {
+    port,
+    url,
+    async ask(...command) {
+      const client = createClient({ url, RESP: 2, ...(password !== undefined && { password }) });
+      await client.on('error', () => {}).connect();
+      return client.sendCommand(command).finally(() => client.destroy());
+    },
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    kill,
+    start,
+  };
+}

@@ -1,0 +1,199 @@
+// Who delivers, who waits and who is told that it was delivered, whatever the store does; by a store that the test moves.
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { Deliveries, type Hold, type Turn } from '../../../src/once/deliveries.ts';
+import { createMemoryStore } from '../../../src/once/memory.ts';
+import type { Claim, OnceStore } from '../../../src/once/store.ts';
+
+type Options = Partial<OnceStore> & {
+  readonly onStoreFailure?: 'forward' | 'refuse';
+  readonly opened?: Promise<OnceStore>;
+};
+
+function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {}) {
+  const memory = createMemoryStore({ maxEntries: 100, now: () => performance.now() });
+  const troubles: (string | null)[] = [];
+  const told = { failures: 0, closed: 0 };
+  const store: OnceStore = { ...memory, ...over, close: () => void told.closed++ };
+  const all = new Deliveries({
+    store: opened ?? Promise.resolve(store),
+    onStoreFailure,
+    onFailure: () => void told.failures++,
+    onTrouble: (trouble) => void troubles.push(trouble),
+  });
+  const turn = (options: { patience?: number; client?: AbortSignal } = {}) => {
+    const { patience = 5_000, client = new AbortController().signal } = options;
+    return all.turn({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, client });
+  };
+  return { all, troubles, told, turn };
+}
+
+function holdOf(turn: Turn): Hold {
+  if (turn.kind !== 'deliver') throw new Error(`it is ${turn.kind}`);
+  return turn.hold;
+}
+
+const away = () => Promise.reject(new Error('the store is away'));
+const busy: Claim = { kind: 'busy' };
+
+describe('a hold', () => {
+  test('counts what it is told first', async () => {
+    const { turn } = deliveries();
+    const first = holdOf(await turn());
+    first.failed();
+    first.delivered();
+    const second = holdOf(await turn());
+    second.delivered();
+    second.failed();
+    expect(await turn()).toEqual({ kind: 'duplicate' });
+  });
+
+  test('one at a time, whoever asks and however they end', async () => {
+    const { turn } = deliveries();
+    let open = 0;
+    let most = 0;
+    const ask = async (nth: number) => {
+      const mine = await turn();
+      if (mine.kind !== 'deliver') return mine.kind;
+      most = Math.max(most, ++open);
+      await turnOfTheLoop();
+      open--;
+      if (nth < 5) mine.hold.failed();
+      else mine.hold.delivered();
+      return 'deliver';
+    };
+    const kinds = await Promise.all(Array.from({ length: 17 }, (_, nth) => ask(nth)));
+    expect(most).toBe(1);
+    expect(kinds.filter((kind) => kind === 'deliver').length).toBe(6);
+    expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(11);
+  });
+});
+
+describe('a twin', () => {
+  test('waits no longer than its patience', async () => {
+    const { turn } = deliveries();
+    const hold = holdOf(await turn());
+    expect(await turn({ patience: 20 })).toEqual({ kind: 'refuse' });
+    hold.failed();
+    expect((await turn()).kind).toBe('deliver');
+  });
+
+  test('leaves its place when its client leaves, before or while it waits', async () => {
+    const { turn } = deliveries();
+    const hold = holdOf(await turn());
+    const client = new AbortController();
+    const waiting = turn({ client: client.signal });
+    client.abort();
+    expect(await waiting).toEqual({ kind: 'left' });
+    expect(await turn({ client: client.signal })).toEqual({ kind: 'left' });
+    const others = Array.from({ length: 16 }, () => turn());
+    hold.delivered();
+    for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
+  });
+
+  test('is looked for elsewhere again and again, until it is through', async () => {
+    const claims: Claim[] = [busy, busy, { kind: 'delivered' }];
+    const { turn } = deliveries({ claim: async () => claims.shift() ?? busy });
+    expect(await turn()).toEqual({ kind: 'duplicate' });
+    expect(await turn({ patience: 20 })).toEqual({ kind: 'refuse' });
+    const client = new AbortController();
+    const waiting = turn({ client: client.signal });
+    await turnOfTheLoop();
+    client.abort();
+    expect(await waiting).toEqual({ kind: 'left' });
+  });
+});
+
+describe('a burst of one event', () => {
+  test('waits for the store’s answer, however large it is, and shares it', async () => {
+    const { turn, told } = deliveries({ claim: async () => ({ kind: 'delivered' }) });
+    const turns = await Promise.all(Array.from({ length: 100 }, () => turn()));
+    expect(turns.every(({ kind }) => kind === 'duplicate')).toBe(true);
+    expect(told.failures).toBe(0);
+  });
+
+  test('waits for a delivery with sixteen bodies at most, whenever they came', async () => {
+    const { turn } = deliveries({ claim: async () => ({ kind: 'first', token: 't' }) });
+    const early = Array.from({ length: 40 }, () => turn());
+    const first = await early[0];
+    const late = Array.from({ length: 10 }, () => turn());
+    expect((await Promise.all(late)).map(({ kind }) => kind)).toEqual(Array(10).fill('refuse'));
+    if (first?.kind === 'deliver') first.hold.delivered();
+    const kinds = (await Promise.all(early)).map(({ kind }) => kind);
+    const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
+    expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
+  });
+});
+
+describe('a store that fails', () => {
+  test.each(['forward', 'refuse'] as const)('%s', async (onStoreFailure) => {
+    const { turn, told, troubles } = deliveries({ claim: away, commit: away, onStoreFailure });
+    const first = await turn();
+    expect(first.kind).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
+    expect(told.failures).toBe(1);
+    if (first.kind === 'deliver') first.hold.delivered();
+    // Who waited for it knows that it was delivered, whatever the store knows.
+    expect((await turn()).kind).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
+    expect(told.failures).toBe(2);
+    expect((await turn()).kind).toBe(first.kind);
+    expect(troubles).toEqual(['the store is away']);
+  });
+
+  test('or can’t be opened', async () => {
+    const { turn, all, told } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
+    expect(await turn()).toEqual({ kind: 'refuse' });
+    expect([all.entries, told.failures]).toEqual([0, 1]);
+    await all.close();
+  });
+
+  test('still lets an unclaimed event go one at a time, and hears of its delivery', async () => {
+    const committed: (string | null)[] = [];
+    const { turn } = deliveries({
+      claim: away,
+      release: away,
+      commit: async (_key, token) => void committed.push(token),
+    });
+    const hold = holdOf(await turn());
+    const twin = turn();
+    hold.failed(); // nothing to give back: it was never claimed
+    holdOf(await twin).delivered();
+    await turnOfTheLoop();
+    expect(committed).toEqual([null]);
+  });
+
+  test('is told of when that changes, and what is wrong stays to be seen', () => {
+    const { all, troubles } = deliveries();
+    for (const trouble of [null, 'one', 'two', null, null]) all.setTrouble(trouble);
+    expect(troubles).toEqual(['one', null]);
+    all.setTrouble('three');
+    expect(all.trouble).toBe('three');
+  });
+});
+
+describe('the end', () => {
+  test('comes when nothing is under way and the store has heard of it', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { turn, all, told } = deliveries({ commit: () => promise });
+    const hold = holdOf(await turn());
+    let over = false;
+    const closed = all.close().then(() => {
+      over = true;
+    });
+    hold.delivered();
+    await turnOfTheLoop();
+    expect([over, told.closed]).toEqual([false, 0]);
+    resolve();
+    await closed;
+    expect(told.closed).toBe(1);
+  });
+
+  test('waits two seconds at most', async () => {
+    const { turn, all, told } = deliveries();
+    await turn();
+    const before = performance.now();
+    await all.close();
+    expect(performance.now() - before).toBeGreaterThan(1_900);
+    expect(performance.now() - before).toBeLessThan(4_000);
+    expect(told.closed).toBe(1);
+  });
+});

@@ -1,0 +1,57 @@
+// The memory of `once`: bounded, and every event forgotten at its time.
+import { expect, test } from 'vitest';
+import { createMemoryStore } from '../../../src/once/memory.ts';
+
+function memory(maxEntries: number) {
+  const clock = { now: 1000 };
+  const store = createMemoryStore({ maxEntries, now: () => clock.now });
+  const deliver = (key: string, window = 100) => store.commit(key, '', window);
+  const knows = async (key: string) => (await store.claim(key)).kind === 'delivered';
+  return { clock, store, deliver, knows };
+}
+
+test('an event is known from its delivery to the end of its window, and not a moment longer', async () => {
+  const { clock, deliver, knows } = memory(10);
+  expect(await knows('e')).toBe(false);
+  await deliver('e');
+  clock.now += 99;
+  expect(await knows('e')).toBe(true);
+  clock.now += 1;
+  expect(await knows('e')).toBe(false);
+});
+
+test('a claim, and one that is given back, marks nothing', async () => {
+  const { store, knows } = memory(10);
+  await store.claim('e');
+  await store.release('e', '');
+  expect([await knows('e'), store.entries()]).toEqual([false, 0]);
+});
+
+test('there are never more than maxEntries, and the oldest delivery goes first', async () => {
+  const { store, deliver, knows } = memory(3);
+  for (const key of ['1', '2', '3']) await deliver(key);
+  await deliver('1'); // once more, so it is the youngest
+  await deliver('4');
+  expect(await Promise.all(['1', '2', '3', '4'].map(knows))).toEqual([true, false, true, true]);
+  expect(store.entries()).toBe(3);
+  for (let nth = 0; nth < 100; nth++) await deliver(`more-${nth}`);
+  expect(store.entries()).toBe(3);
+});
+
+test('what is over makes room before anything is pushed out, and is not counted', async () => {
+  const { clock, store, deliver, knows } = memory(2);
+  await deliver('short', 10);
+  await deliver('long', 1000);
+  clock.now += 10;
+  expect(store.entries()).toBe(1);
+  await deliver('next', 1000);
+  expect(await Promise.all(['short', 'long', 'next'].map(knows))).toEqual([false, true, true]);
+});
+
+test('one that is over behind one that is not is unknown all the same', async () => {
+  const { clock, deliver, knows } = memory(10);
+  await deliver('long', 1000);
+  await deliver('short', 10);
+  clock.now += 10;
+  expect([await knows('long'), await knows('short')]).toEqual([true, false]);
+});

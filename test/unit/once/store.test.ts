@@ -1,0 +1,23 @@
+// What makes two events one: the path as sent and the body's bytes, and nothing of either can be read from the key.
+import { expect, test } from 'vitest';
+import { eventKey } from '../../../src/once/store.ts';
+
+test('the same path and body give the same key, everything else another', () => {
+  const events = [
+    ['/notify', 'body'],
+    ['/notify/', 'body'],
+    ['/Notify', 'body'],
+    ['/%6eotify', 'body'],
+    ['/notify', 'body '],
+    ['/notify', ''],
+    ['/notifyb', 'ody'],
+  ] as const;
+  const keys = events.map(([path, body]) => eventKey(path, Buffer.from(body)));
+  expect(new Set(keys).size).toBe(events.length);
+  expect(events.map(([path, body]) => eventKey(path, Buffer.from(body)))).toEqual(keys);
+  for (const key of keys) expect(key).toMatch(/^[\w-]{43}$/);
+});
+
+test('bodies are bytes', () => {
+  expect(eventKey('/n', Buffer.from([0xff]))).not.toBe(eventKey('/n', Buffer.from([0xfe])));
+});

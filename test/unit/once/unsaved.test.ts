@@ -1,0 +1,54 @@
+// Events that the store could not be told of: known here meanwhile, told when it is back, never more than ten thousand.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Unsaved } from '../../../src/once/unsaved.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function unsaved() {
+  const told = new Map<string, number>();
+  const state = { works: true };
+  const save = async (key: string, window: number) => {
+    if (!state.works) throw new Error('away');
+    told.set(key, window);
+  };
+  return { told, state, events: new Unsaved(save) };
+}
+
+test('what is left of the window is told once the store is back', async () => {
+  const { told, events } = unsaved();
+  events.add('e', 100);
+  events.add('over', 30);
+  vi.advanceTimersByTime(40);
+  expect([events.has('e'), events.has('over'), events.has('other')]).toEqual([true, false, false]);
+  events.save();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([...told]).toEqual([['e', 60]]);
+  expect(events.has('e')).toBe(false);
+  told.clear();
+  events.save();
+  expect(told.size).toBe(0);
+});
+
+test('what could not be told either waits for the next time', async () => {
+  const { told, state, events } = unsaved();
+  events.add('e', 100);
+  state.works = false;
+  events.save();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.has('e')).toBe(true);
+  state.works = true;
+  events.save();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([...told.keys()]).toEqual(['e']);
+});
+
+test('there are ten thousand at most, and the oldest goes first', () => {
+  const { events } = unsaved();
+  for (let nth = 0; nth <= 10_000; nth++) events.add(`${nth}`, 1000);
+  expect([events.has('0'), events.has('1'), events.has('10000')]).toEqual([false, true, true]);
+});
