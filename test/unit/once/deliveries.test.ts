@@ -123,6 +123,18 @@ describe('a burst of one event', () => {
     const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
   });
+
+  test('and so it waits for one in another process', async () => {
+    const { promise, resolve } = Promise.withResolvers<Claim>();
+    const claims = [Promise.resolve(busy)];
+    const { turn } = deliveries({ claim: () => claims.shift() ?? promise });
+    const turns = Array.from({ length: 30 }, () => turn());
+    expect(await Promise.race(turns)).toEqual({ kind: 'refuse' });
+    expect(await turn()).toEqual({ kind: 'refuse' });
+    resolve({ kind: 'delivered' });
+    const kinds = (await Promise.all(turns)).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(17); // the one that looks, and sixteen behind it
+  });
 });
 
 describe('a store that fails', () => {
