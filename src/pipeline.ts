@@ -1,5 +1,5 @@
 // THE LIFE OF A REQUEST, read this first: gate -> route -> signature's form -> body -> verdict (-> once) -> forward | refuse.
-// It is recorded once, at its end (http/server.ts). Every way to the upstream leads through a permit.
+// It is recorded once, at its end (http/reception.ts). Every way to the upstream leads through a permit.
 
 import type { Reason } from './core/decision.ts';
 import { refusedByGate, refusedNames } from './core/gate.ts';

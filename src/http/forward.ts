@@ -8,7 +8,7 @@ import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
 import type { Lingering } from './linger.ts';
-import { Relay } from './relay.ts';
+import { NOWHERE, Relay, type Way } from './relay.ts';
 import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from './respond.ts';
 import type { Claimant } from './slots.ts';
 import { Upload } from './upload.ts';
@@ -37,18 +37,6 @@ type Controller = Dispatcher.DispatchController;
 
 /** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
-
-/** What carries a response. */
-type Way = Pick<Relay, 'pausedFor' | 'interim' | 'begin' | 'data' | 'end'>;
-
-/** Where a response goes whose client has left. */
-const NOWHERE: Way = {
-  pausedFor: () => null,
-  interim: () => true,
-  begin() {},
-  data() {},
-  end() {},
-};
 
 // Methods rather than closures: two objects a request are the whole cost of a forward.
 export class Forward implements Claimant, Dispatcher.DispatchHandler {

@@ -72,6 +72,18 @@ export class Relay {
   };
 }
 
+/** What carries a response. */
+export type Way = Pick<Relay, 'pausedFor' | 'interim' | 'begin' | 'data' | 'end'>;
+
+/** Where a response goes whose client has left. */
+export const NOWHERE: Way = {
+  pausedFor: () => null,
+  interim: () => true,
+  begin() {},
+  data() {},
+  end() {},
+};
+
 function flush(response: ServerResponse): void {
   if (!response.writableEnded && !response.destroyed) response.flushHeaders();
 }
