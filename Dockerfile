@@ -1,4 +1,4 @@
-# One bundled file on distroless Node: no shell, no package manager, uid 65532, nothing to write to.
+# A bundle of a few files on distroless Node: no shell, no package manager, uid 65532, nothing to write to.
 # Both bases are pinned by digest (an index of all platforms); a machine without a registry gives its own as build arguments.
 ARG BUILD_IMAGE=docker.io/library/node:26.10.0-trixie-slim@sha256:930557a230abacbc3f4fd9b8648abf8f4bee1e17cb72195dcdfb2f709bc85b33
 ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs26-debian13:nonroot@sha256:2ee7b2c54a3e37dfc248af81c9f6bcdcaa50abe4af44aa47a3388431031b9283

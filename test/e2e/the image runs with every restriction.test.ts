@@ -74,7 +74,8 @@ describe.skipIf(!ready)('the image', () => {
     const [files, licences, components] = JSON.parse(
       await mustRun('podman', ['run', '--rm', '--pull=never', ...entry]),
     ) as readonly [string[], number, string[]];
-    expect(files).toEqual(['THIRD-PARTY-LICENSES.txt', 'main.js', 'sbom.cdx.json']);
+    expect(files).toContain('main.js');
+    expect(files.filter((file) => !file.endsWith('.js'))).toEqual(['THIRD-PARTY-LICENSES.txt', 'sbom.cdx.json']);
     expect(licences).toBeGreaterThan(5000);
     expect(components).toEqual(expect.arrayContaining(['undici', 'yaml', 'prom-client', 'zod']));
     expect(components).not.toContain('vitest');
