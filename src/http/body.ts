@@ -28,6 +28,7 @@ type Done = (result: BodyResult) => void;
 const EMPTY = Buffer.alloc(0);
 
 export class BodyReader implements UnfinishedBody {
+  place = -1;
   readonly #request: IncomingMessage;
   readonly #budget: ByteBudget;
   readonly #options: BodyOptions;

@@ -42,7 +42,7 @@ export class Broken {
   #break(connection: Connection, reason: Reason): void {
     connection.broken = true;
     const { latest, socket } = connection;
-    if (latest !== null && connection.active.has(latest) && !latest.request.complete) this.#breakBody(latest);
+    if (latest !== null && connection.active.includes(latest) && !latest.request.complete) this.#breakBody(latest);
     else this.refuse(connection, socket, reason);
   }
 
@@ -55,7 +55,7 @@ export class Broken {
 
   /** Bytes that never became a request: counted as one all the same, unless not a single byte came. */
   refuse(connection: Connection, socket: Socket, reason: Reason): void {
-    if (connection.closing && connection.active.size > 0) return; // the answer that ends it is on its way
+    if (connection.closing && connection.active.length > 0) return; // the answer that ends it is on its way
     if (connection.closing) return endInBounds(connection);
     if (reason === 'header_timeout' && socket.bytesRead === 0) {
       socket.destroy();
@@ -63,7 +63,7 @@ export class Broken {
     }
     this.#record(refusedRaw(connection, reason));
     // An answer now would come before the one that is still being given: the connection ends with that one.
-    if (connection.active.size > 0) return;
+    if (connection.active.length > 0) return;
     answerRaw(socket, reason);
     endInBounds(connection);
   }

@@ -7,8 +7,8 @@ export interface Connection {
   readonly address: string;
   /** Milliseconds on the monotonic clock. */
   readonly openedAt: number;
-  /** Requests on it that have not ended; more than one where the client pipelines. */
-  readonly active: Set<Exchange>;
+  /** Requests on it that have not ended, in their order; more than one where the client pipelines. */
+  readonly active: Exchange[];
   /** The one whose head came last. */
   latest: Exchange | null;
   /** Bytes that no parser takes came in: it ends when what is in flight on it has ended. */
@@ -40,7 +40,7 @@ export function openConnection(socket: Socket, mustClose: Connection['mustClose'
     socket,
     address: plainAddress(socket.remoteAddress ?? ''),
     openedAt: now,
-    active: new Set(),
+    active: [],
     latest: null,
     broken: false,
     closing: false,

@@ -40,7 +40,7 @@ export class Connections {
     const idle = limits.keepAlive + limits.headersTimeout + MARGIN_MS;
     const age = limits.connectionAge + limits.keepAlive;
     for (const connection of this.#all) {
-      const unused = connection.active.size === 0;
+      const unused = connection.active.length === 0;
       const tooOld = unused && (now - connection.idleSince >= idle || now - connection.openedAt >= age);
       if (tooOld || now >= connection.closeAt || hasStalled(connection, now)) connection.socket.destroy();
     }
@@ -52,7 +52,7 @@ export class Connections {
 
   /** Those that never sent a request go first: heads that drip, and sockets kept open to keep others out. */
   #makeRoom(newcomer: Connection): void {
-    const unused = [...this.#all].filter(({ active }) => active.size === 0);
+    const unused = [...this.#all].filter(({ active }) => active.length === 0);
     const victim = unused.find(({ latest }) => latest === null) ?? unused[0];
     if (victim !== undefined) this.remove(victim);
     (victim ?? newcomer).socket.destroy();

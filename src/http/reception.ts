@@ -36,7 +36,7 @@ export class Reception {
   /** Behind a request that is not answered yet a tunnel would come before its answer. */
   mayUpgrade(request: IncomingMessage): boolean {
     const { active, closing } = connectionOf(request.socket);
-    return active.size === 0 && !closing && this.#hooks.mayUpgrade(headOf(request));
+    return active.length === 0 && !closing && this.#hooks.mayUpgrade(headOf(request));
   }
 
   request(request: IncomingMessage, response: ServerResponse, expects: boolean): void {
@@ -62,7 +62,7 @@ export class Reception {
     }
     if (!response.shouldKeepAlive) connection.closing = true; // the client's own last request: what follows is none
     connection.latest = exchange;
-    connection.active.add(exchange);
+    connection.active.push(exchange);
     this.#inFlight++;
     response.on('close', () => this.end(exchange));
     request.on('error', ignore); // a client that left: 'close' of the response or the socket tells
@@ -71,17 +71,20 @@ export class Reception {
 
   end(exchange: Exchange): void {
     const { connection, response } = exchange;
-    if (!connection.active.delete(exchange)) return;
+    const place = connection.active.indexOf(exchange);
+    if (place < 0) return;
+    connection.active.splice(place, 1);
     const left = !exchange.settled && !response.writableFinished;
     exchange.closed(left);
     if (left && exchange.upstreamFailure === null && (exchange.reason === 'none' || exchange.decision !== 'rejected')) {
       exchange.reason = 'client_closed';
       exchange.status = 499;
     }
-    exchange.durationMs = performance.now() - exchange.startedAt;
+    const now = performance.now();
+    exchange.durationMs = now - exchange.startedAt;
     this.#hooks.onEnd(exchange);
-    if (connection.active.size === 0) {
-      connection.idleSince = performance.now();
+    if (connection.active.length === 0) {
+      connection.idleSince = now;
       if (connection.broken && connection.closeAt === Number.POSITIVE_INFINITY) endInBounds(connection);
     }
     if (--this.#inFlight > 0) return;

@@ -136,7 +136,7 @@ export class TrafficServer {
     socket.once('close', () => {
       this.#connections.remove(connection);
       // Pipelined requests behind the one being answered get no event of their own.
-      for (const exchange of connection.active) this.#reception.end(exchange);
+      for (const exchange of [...connection.active]) this.#reception.end(exchange);
     });
   }
 
