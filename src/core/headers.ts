@@ -21,21 +21,26 @@ export function nominated(connection: string): string[] {
 }
 
 /**
- * The end-to-end lines of a flat list (name, value, name, value …). Only `keep-alive` and `close` in `Connection` are the
- * common case and name no header, so nothing is split for them.
+ * The end-to-end lines of a flat list (name, value, name, value …): the list itself, which nobody may change, where all of
+ * them are. Only `keep-alive` and `close` in `Connection` are the common case and name no header, so nothing is split for them.
  */
 export function endToEnd(lines: readonly string[]): string[] {
-  const kept: string[] = [];
+  let kept: string[] | null = null;
   let named: string[] | null = null;
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
     const lower = name.toLowerCase();
-    if (!HOP_BY_HOP.has(lower)) kept.push(name, value);
-    else if (lower === 'connection' && value !== 'keep-alive' && value !== 'close') {
+    if (!HOP_BY_HOP.has(lower)) {
+      kept?.push(name, value);
+      continue;
+    }
+    kept ??= lines.slice(0, index);
+    if (lower === 'connection' && value !== 'keep-alive' && value !== 'close') {
       named = named === null ? nominated(value) : named.concat(nominated(value));
     }
   }
+  if (kept === null) return lines as string[]; // mutable for the types of node and undici alone: neither changes it
   return named === null ? kept : without(kept, named);
 }
 

@@ -2,6 +2,8 @@
 import { Buffer } from 'node:buffer';
 import { endToEnd } from '../core/headers.ts';
 
+const NONE: [string, string][] = [];
+
 type Raw = readonly (Buffer | string)[] | Record<string, unknown> | null | undefined;
 
 /** The end-to-end lines of a head, flat (name, value, …), one character a byte. */
@@ -10,7 +12,8 @@ export function headLines(raw: Raw): string[] {
 }
 
 /** The trailers as pairs. Framing does not belong there and never passes (RFC 9110 6.5.1). */
-export function trailerPairs(raw: Raw): [string, string][] {
+export function trailerPairs(raw: Raw): readonly [string, string][] {
+  if (!Array.isArray(raw) || raw.length === 0) return NONE;
   const lines = endToEnd(latin1(raw));
   const pairs: [string, string][] = [];
   for (let index = 0; index < lines.length; index += 2) {
