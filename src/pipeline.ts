@@ -122,7 +122,6 @@ export function createPipeline(services: Services): Pipeline {
       exchange.request.resume();
       return done({ body: EMPTY });
     }
-    const monotonic = () => performance.now();
     const deadline = exchange.startedAt + policy.config.limits.bodyTimeout;
     const options = { maxBody: route.maxBody, declared, deadline, now: monotonic };
     const reader = new BodyReader(exchange.request, budget, options, (result) => {
@@ -195,7 +194,7 @@ export function createPipeline(services: Services): Pipeline {
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lingering,
       hold,
-      onInformation: () => services.onInformation(exchange.route),
+      onInformation: services.onInformation,
     }).start();
   }
 
@@ -209,6 +208,7 @@ export function createPipeline(services: Services): Pipeline {
 }
 
 const EMPTY = Buffer.alloc(0);
+const monotonic = () => performance.now();
 
 function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
   exchange.decision = decision;

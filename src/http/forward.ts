@@ -30,7 +30,7 @@ export interface ForwardOptions {
   readonly lingering: Lingering;
   /** With one the client's leaving does not abort the upstream: its 2xx still counts. */
   readonly hold: Hold | null;
-  readonly onInformation: () => void;
+  readonly onInformation: (route: string) => void;
 }
 
 type Controller = Dispatcher.DispatchController;
@@ -71,7 +71,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     this.#exchange.onClose(this.#onClose);
     connection.stallTimeout = idleTimeout;
     if (this.#permit.body !== null || !hasBody(head)) {
-      request.resume();
+      if (this.#permit.body === null) request.resume();
       return this.#claim();
     }
     this.#upload = new Upload(this.#exchange, {
@@ -152,7 +152,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   onResponseStart(controller: Controller, status: number, _headers: unknown, reason = ''): void {
     if (status < 200) {
       if (!this.#relay.interim(controller, status)) this.#failAfterSent('protocol');
-      else this.#options.onInformation();
+      else this.#options.onInformation(this.#exchange.route);
       return;
     }
     this.#status = status;

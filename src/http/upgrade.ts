@@ -130,7 +130,7 @@ export class Upgrade implements Claimant {
   readonly #onInformation = ({ statusCode, rawHeaders }: { statusCode: number; rawHeaders: string[] }): void => {
     if (this.#ended) return;
     if (++this.#interim > MOST_INTERIM) return this.#failProtocol();
-    this.#options.onInformation();
+    this.#options.onInformation(this.#exchange.route);
     const { response } = this.#exchange;
     if (statusCode > 101 && !response.headersSent) writeInterim(response, statusCode, endToEnd(rawHeaders));
   };
