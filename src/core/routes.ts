@@ -1,4 +1,6 @@
 // Which route a target gets: the strictest treatment that any reading of it could get (spec §6.2).
+
+import type { Words } from './occurrences.ts';
 import {
   couldBeRead,
   examinePath,
@@ -7,6 +9,8 @@ import {
   type ReadingKind,
   type Target,
   takesPlainly,
+  viewsOf,
+  wordsOf,
 } from './targets.ts';
 
 /** What a route asks for. `path` is the metric label too: as configured, or `unmatched`. */
@@ -55,12 +59,15 @@ const CACHED_PATH_LENGTH = 256;
 /** The routes of one policy. Immutable but for a bounded cache; `now` is epoch milliseconds. */
 export class RouteTable {
   readonly #entries: readonly Entry[];
+  readonly #words: Words;
   readonly #unmatched: Route;
   readonly #cache = new Map<string, Route>();
   #modesChangeAt = Number.NEGATIVE_INFINITY;
 
   constructor(routes: readonly Route[], unmatched: Route) {
     this.#entries = routes.map((route) => ({ route, pattern: parsePattern(route.path) }));
+    const protecting = this.#entries.filter(({ route }) => route.action !== 'forward');
+    this.#words = wordsOf(protecting.map(({ pattern }) => pattern));
     this.#unmatched = unmatched;
   }
 
@@ -101,9 +108,10 @@ export class RouteTable {
 
   #readable(target: Target): { entry: Entry; how: ReadingKind }[] {
     const found: { entry: Entry; how: ReadingKind }[] = [];
+    const views = viewsOf(target, this.#words);
     for (const entry of this.#entries) {
       if (entry.route.action === 'forward') continue;
-      const how = couldBeRead(target, entry.pattern);
+      const how = couldBeRead(target, entry.pattern, views);
       if (how !== null) found.push({ entry, how });
     }
     return found;

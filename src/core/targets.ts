@@ -1,6 +1,7 @@
 // What a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
 // invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes, `couldBeRead` says so.
 import { type Folded, foldPath } from './fold.ts';
+import { type Occurrences, occursAt, occursInOrder, Words } from './occurrences.ts';
 
 /** The path of a target, without its query. A gate has refused `#` before. */
 export function pathOf(target: string): string {
@@ -35,32 +36,6 @@ export function examinePath(path: string): Target {
   return { path, folded, marks };
 }
 
-/** True where `segment` is the route's, or goes on with a character that ends a name (`notify.json`, `notify:x`). */
-function segmentMatches(segment: string, wanted: string): boolean {
-  if (!segment.startsWith(wanted)) return false;
-  return segment.length === wanted.length || !/[A-Za-z0-9_-]/.test(segment.charAt(wanted.length));
-}
-
-function beginsAt(segments: readonly string[], wanted: readonly string[], start: number): boolean {
-  if (segments.length - start < wanted.length) return false;
-  return wanted.every((want, index) => segmentMatches(segments[start + index] ?? '', want));
-}
-
-/** Scripts take the rest of the path as their own: `/index.php/notify` is read as `/notify`. */
-function begins(segments: readonly string[], wanted: readonly string[]): boolean {
-  if (beginsAt(segments, wanted, 0)) return true;
-  return segments.some((segment, index) => segment.includes('.') && beginsAt(segments, wanted, index + 1));
-}
-
-function occursInOrder(segments: readonly string[], wanted: readonly string[]): boolean {
-  let next = 0;
-  for (const segment of segments) {
-    const want = wanted[next];
-    if (want !== undefined && segmentMatches(segment, want)) next++;
-  }
-  return next === wanted.length;
-}
-
 /** A configured path: exact, or with all below it where it ended in `/*`. */
 export interface PathPattern {
   readonly path: string;
@@ -76,24 +51,53 @@ export function parsePattern(path: string): PathPattern {
   return { path, wildcard, stem, folded: foldPath(stem) };
 }
 
+/** The words of some routes, to be found in each target once for all of them. */
+export function wordsOf(patterns: readonly PathPattern[]): Words {
+  return new Words(patterns.flatMap(({ folded: { text, bytes } }) => [...text, ...bytes]));
+}
+
+/** One way to see a target: its segments, and where in them the words of the routes stand. */
+interface View {
+  readonly segments: readonly string[];
+  readonly found: Occurrences;
+}
+
+/** As text and as bytes; one and the same where there is nothing but ASCII. */
+export type Views = readonly [text: View, bytes: View];
+
+export function viewsOf({ folded: { text, bytes } }: Target, words: Words): Views {
+  const asText = { segments: text, found: words.find(text) };
+  return [asText, text === bytes ? asText : { segments: bytes, found: words.find(bytes) }];
+}
+
+/** Scripts take the rest of the path as their own: `/index.php/notify` is read as `/notify`. */
+function begins(view: View, words: readonly string[]): boolean {
+  return occursAt(words, view, (place) => place === 0 || view.segments[place - 1]?.includes('.') === true);
+}
+
 export type ReadingKind = 'prefix' | 'in order';
 
-/** How a verify or reject route could be read from a target; null where no server could. */
-export function couldBeRead(target: Target, pattern: PathPattern): ReadingKind | null {
+/**
+ * How a verify or reject route could be read from a target; null where no server could. `views`: of the target, by words
+ * among which the route's are.
+ */
+export function couldBeRead(
+  target: Target,
+  pattern: PathPattern,
+  views: Views = viewsOf(target, wordsOf([pattern])),
+): ReadingKind | null {
   const { folded } = target;
   if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
     // `/` has no segment to find: only what folds to nothing, is cut to nothing (`/;x/y`) or climbs (`/x/..`) is it.
     if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
-  if (either(begins, folded, pattern)) return 'prefix';
-  return target.marks.length > 0 && either(occursInOrder, folded, pattern) ? 'in order' : null;
-}
-
-type Search = (segments: readonly string[], wanted: readonly string[]) => boolean;
-
-function either(search: Search, { text, bytes }: Folded, { folded }: PathPattern): boolean {
-  return search(text, folded.text) || (bytes !== text && search(bytes, folded.bytes));
+  const [text, bytes] = views;
+  const wanted = pattern.folded;
+  if (begins(text, wanted.text) || (bytes !== text && begins(bytes, wanted.bytes))) return 'prefix';
+  if (target.marks.length === 0) return null;
+  if (occursInOrder(wanted.text, text.found)) return 'in order';
+  return bytes !== text && occursInOrder(wanted.bytes, bytes.found) ? 'in order' : null;
 }
 
 /** True where the pattern takes the path by its plain spelling. `owns`: verify and reject also take the stem itself. */

@@ -1,0 +1,45 @@
+// The words of the routes are found for all routes at once (core/occurrences.ts). Here each rule is said once more as spec
+// §6.2 says it, for one route at a time, and both must agree.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { occursAt, occursInOrder, segmentMatches, Words } from '../../src/core/occurrences.ts';
+import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+
+// Few letters, so that words begin words and segments end in the middle of them.
+const word = fc.stringMatching(/^[ab.é-]{1,3}$/);
+const words = fc.array(word, { maxLength: 4 });
+const segments = fc.array(fc.stringMatching(/^[ab.é:_-]{1,5}$/), { maxLength: 12 });
+const routes = fc.array(words, { minLength: 1, maxLength: 5 });
+
+/** Equal, or goes on with a character outside [A-Za-z0-9_-]. */
+const matches = (segment: string, wanted: string) =>
+  segment === wanted || (segment.startsWith(wanted) && /^[^A-Za-z0-9_-]/.test(segment.slice(wanted.length)));
+
+function beginsSomewhere(segments: readonly string[], wanted: readonly string[]): boolean {
+  const starts = [0, ...segments.flatMap((segment, at) => (segment.includes('.') ? [at + 1] : []))];
+  return starts.some((start) => wanted.every((word, at) => matches(segments[start + at] ?? '', word)));
+}
+
+function inOrder(segments: readonly string[], wanted: readonly string[]): boolean {
+  const [word, ...rest] = wanted;
+  if (word === undefined) return true;
+  const at = segments.findIndex((segment) => matches(segment, word));
+  return at >= 0 && inOrder(segments.slice(at + 1), rest);
+}
+
+test('words are found where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
+  fc.assert(
+    fc.property(segments, routes, (segments, routes) => {
+      const found = new Words(routes.flat()).find(segments);
+      const mayStart = (place: number) => place === 0 || segments[place - 1]?.includes('.') === true;
+      for (const route of routes) {
+        expect(occursAt(route, { segments, found }, mayStart)).toBe(beginsSomewhere(segments, route));
+        expect(occursInOrder(route, found)).toBe(inOrder(segments, route));
+      }
+      for (const segment of segments) {
+        for (const word of routes.flat()) expect(segmentMatches(segment, word)).toBe(matches(segment, word));
+      }
+    }),
+    TIME_BOX,
+  );
+});
