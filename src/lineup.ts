@@ -15,6 +15,7 @@ import type { Deliveries } from './once/deliveries.ts';
 import { openDeliveries } from './once/open.ts';
 import { seriesPlan } from './overview.ts';
 import { createPipeline } from './pipeline.ts';
+import { deliversOnce } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import { VERSION } from './version.ts';
 
@@ -91,7 +92,8 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     });
     return deliveries;
   };
-  if (deliversOnce(first)) openedDeliveries();
+  // Early: a connection takes its time, and trouble with it is told before the first event.
+  if (deliversOnce(config)) openedDeliveries();
   const pipeline = createPipeline({
     policy: () => ruleset().policy,
     upstream,
@@ -118,7 +120,7 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     exposure,
     deliveries: () => deliveries,
     adopt(next, before) {
-      if (deliversOnce(next)) openedDeliveries();
+      if (deliversOnce(next.loaded.config)) openedDeliveries();
       metrics.replan(seriesPlan(next, now));
       for (const { id, key } of next.materials) {
         const old = before.materials.find((secret) => secret.id === id)?.key;
@@ -132,11 +134,6 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
       if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
     },
   };
-}
-
-/** Known early: a connection takes its time, and trouble with it is told before the first event. */
-function deliversOnce({ loaded }: Ruleset): boolean {
-  return loaded.config.routes.some(({ once }) => once !== null);
 }
 
 function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOptions {

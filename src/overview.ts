@@ -6,7 +6,7 @@ import { type Route, reports, UNMATCHED } from './core/routes.ts';
 import type { SeriesPlan } from './observe/series-plan.ts';
 import type { OnceStatus, RouteStatus, SecretStatus } from './observe/status.ts';
 import type { Deliveries } from './once/deliveries.ts';
-import { routesOf } from './policy.ts';
+import { deliversOnce, routesOf } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import type { SecretMaterial } from './secrets/material.ts';
 
@@ -52,7 +52,7 @@ export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
       live: () => key !== null && stateOf({ notBefore, notAfter }, now()) === 'live',
     })),
     configSha256: loaded.sha256,
-    once: routes.some((route) => route.once !== null),
+    once: deliversOnce(loaded.config),
     checkExposure: policy.config.upstream.checkExposure,
   };
 }

@@ -6,17 +6,18 @@ import { refusedByGate, refusedNames } from './core/gate.ts';
 import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
 import { endToEnd } from './core/headers.ts';
+import type { Hold } from './core/hold.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import { type Route, reports } from './core/routes.ts';
-import { readSignature } from './core/signature.ts';
+import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
 import { createDiagnosis } from './diagnosis.ts';
 import { BodyReader, type BodyResult } from './http/body.ts';
 import type { ByteBudget } from './http/budget.ts';
 import { clientOf, withForwarded } from './http/client-address.ts';
 import type { Exchange } from './http/exchange.ts';
-import { Forward, type Hold } from './http/forward.ts';
+import { Forward } from './http/forward.ts';
 import type { Lingering } from './http/linger.ts';
 import { MAX_HEADERS } from './http/listener.ts';
 import { answer, DUPLICATE, refusal } from './http/respond.ts';
@@ -97,7 +98,7 @@ export function createPipeline(services: Services): Pipeline {
   function verify(claim: Claim): void {
     const { exchange, policy, route, at } = claim;
     const live = policy.keyring.live(route.secrets, at);
-    const form = readForm(exchange.head);
+    const form = signatureForm(exchange.head);
     const early = allows(route, exchange.method)
       ? live.length === 0
         ? 'no_live_secret'
@@ -225,14 +226,4 @@ function routeOf(head: Head, policy: Policy, at: number): Route | null {
 
 function allows(route: Route, method: string): boolean {
   return route.methods === null || route.methods.includes(method);
-}
-
-type Form = { readonly reason: null; readonly digest: string } | { readonly reason: Reason; readonly digest: '' };
-
-/** The signature's form, without a look at the body: exactly one field line, no look-alike, exactly two tokens. */
-function readForm(head: Head): Form {
-  if (head.signatures > 1 || head.lookAlikes > 0) return { reason: 'multiple_signatures', digest: '' };
-  if (head.signatures === 0) return { reason: 'missing_signature', digest: '' };
-  const form = readSignature(head.signature);
-  return form.kind === 'ok' ? { reason: null, digest: form.digest } : { reason: form.reason, digest: '' };
 }

@@ -36,6 +36,11 @@ export function routesOf(config: Config): readonly Route[] {
   return [...config.routes.map((route: RouteConfig): Route => route), unmatchedRoute(config)];
 }
 
+/** True where some route remembers what it delivered. */
+export function deliversOnce({ routes }: Config): boolean {
+  return routes.some(({ once }) => once !== null);
+}
+
 export function buildPolicy(config: Config, secrets: readonly Secret[]): Policy {
   return Object.freeze({
     config,

@@ -2,6 +2,7 @@
 // change anything: secrets are read as serve reads them, and dropped.
 import type { Config, LoadedConfig } from '../config/config.ts';
 import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
+import { deliversOnce } from '../policy.ts';
 import { readKeyFile } from '../secrets/files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { readSecrets } from '../secrets/sources.ts';
@@ -100,9 +101,9 @@ function secretTroubles(
 }
 
 /** No error: serve starts without it, and `onStoreFailure` decides. */
-async function passwordTrouble({ once, routes }: Config): Promise<string | null> {
-  const { store, passwordFile } = once;
-  if (store === 'memory' || passwordFile === null || routes.every((route) => route.once === null)) return null;
+async function passwordTrouble(config: Config): Promise<string | null> {
+  const { store, passwordFile } = config.once;
+  if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return null;
   const { problem } = await readKeyFile(passwordFile, { allowShort: true });
   return problem === null ? null : `once.passwordFile ${passwordFile}: ${problem}`;
 }

@@ -2,6 +2,7 @@
 // secret, and takes nothing of one but its id, source and state.
 import type { Config, RouteConfig, SecretSource } from '../config/config.ts';
 import { formatDuration, formatSize } from '../config/units.ts';
+import { deliversOnce } from '../policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { sourceName } from '../secrets/sources.ts';
 
@@ -79,7 +80,8 @@ export function sourceLines(sources: readonly SecretSource[]): readonly string[]
   return table([['id', 'source', 'state'], ...rows]);
 }
 
-export function limitLines({ limits, upstream, shutdown, once, routes }: Config): readonly string[] {
+export function limitLines(config: Config): readonly string[] {
+  const { limits, upstream, shutdown, once } = config;
   const { maxBody, bufferedBytes, maxHeader, headersTimeout, bodyTimeout, connections, connectionAge } = limits;
   return table([
     ['maxBody', formatSize(maxBody)],
@@ -90,7 +92,7 @@ export function limitLines({ limits, upstream, shutdown, once, routes }: Config)
     ['connections', `${connections}, ${upstream.connections} to ${upstream.url}`],
     ['connectionAge', formatDuration(connectionAge)],
     ['shutdown', `delay ${formatDuration(shutdown.delay)}, grace ${formatDuration(shutdown.grace)}`],
-    ...(routes.some((route) => route.once !== null) ? [['once', storeCell(once)]] : []),
+    ...(deliversOnce(config) ? [['once', storeCell(once)]] : []),
   ]);
 }
 

@@ -1,13 +1,12 @@
 // The byte budget: all verified bodies that are held at once. When it is full the unfinished body that came slowest of
 // late is ended, not the newcomer, so that those who drip pay and honest senders do not.
+import { type Member, Roster } from './roster.ts';
 
 /** Bodies up to this size may use the whole budget; larger ones leave an eighth of it to them. */
 export const SMALL_BODY = 64 * 1024;
 
 /** A body that is still coming in. */
-export interface UnfinishedBody {
-  /** Kept by the budget: where it stands among the unfinished; -1 or absent while it is none of them. */
-  place?: number;
+export interface UnfinishedBody extends Member {
   /** Bytes of memory that it holds. */
   readonly held: number;
   /** Milliseconds on the monotonic clock. */
@@ -24,8 +23,7 @@ export class ByteBudget {
   #limit: number;
   #used = 0;
   #usedByLarge = 0;
-  // An array whose members know their place, as in slots.ts: a Set leaves a dead table behind every few requests.
-  readonly #unfinished: UnfinishedBody[] = [];
+  readonly #unfinished = new Roster<UnfinishedBody>();
 
   /** `limit` in bytes. */
   constructor(limit: number) {
@@ -46,19 +44,11 @@ export class ByteBudget {
   }
 
   enter(body: UnfinishedBody): void {
-    body.place = this.#unfinished.length;
-    this.#unfinished.push(body);
+    this.#unfinished.enter(body);
   }
 
   leave(body: UnfinishedBody): void {
-    const { place = -1 } = body;
-    if (place < 0) return;
-    const last = this.#unfinished.pop();
-    if (last !== undefined && last !== body) {
-      this.#unfinished[place] = last;
-      last.place = place;
-    }
-    body.place = -1;
+    this.#unfinished.leave(body);
   }
 
   /** Takes `bytes` more for a body that then holds `total`. False: there is no room even after evictions. */
@@ -83,7 +73,7 @@ export class ByteBudget {
 
   /** Ends what is past its deadline. To be called about twice a second: a timer for each body would cost each request. */
   sweep(now: number): void {
-    for (const body of [...this.#unfinished]) if (now >= body.deadline) body.expire();
+    for (const body of this.#unfinished.list()) if (now >= body.deadline) body.expire();
   }
 
   #fits(bytes: number, large: boolean): boolean {

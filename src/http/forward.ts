@@ -3,6 +3,7 @@
 import type { Dispatcher } from 'undici';
 import type { Reason } from '../core/decision.ts';
 import { hasBody } from '../core/head.ts';
+import type { Hold } from '../core/hold.ts';
 import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from './exchange.ts';
@@ -13,13 +14,6 @@ import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from 
 import type { Claimant } from './slots.ts';
 import { Upload } from './upload.ts';
 import type { Upstream } from './upstream.ts';
-
-/** Who must know whether the upstream took the request (`once`, spec §12). Only the first of the two to be called counts. */
-export interface Hold {
-  /** It answered 2xx, to the end. */
-  delivered(): void;
-  failed(): void;
-}
 
 export interface ForwardOptions {
   /** The request's end-to-end lines as they go out. */
@@ -160,8 +154,8 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
     this.#relay.begin(controller, status, { reason, unread: this.#isUnread() });
   }
 
-  onResponseData(controller: Controller, chunk: Buffer): void {
-    this.#relay.data(controller, chunk);
+  onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#relay.data(chunk);
   }
 
   onResponseEnd(controller: Controller): void {

@@ -56,7 +56,7 @@ export class Relay {
     }
   }
 
-  data(_controller: Controller, chunk: Buffer): void {
+  data(chunk: Buffer): void {
     if (this.#fresh && this.#held === null) {
       this.#held = chunk;
       return;

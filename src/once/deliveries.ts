@@ -1,14 +1,7 @@
 // Deliver once (spec §12): the first delivery of an event goes on, its twins wait for it, duplicates are answered.
 // The store may fail at any time: then onStoreFailure decides, and no request hangs on it.
+import type { Hold } from '../core/hold.ts';
 import { eventKey, type OnceStore } from './store.ts';
-
-/** What a delivery is told at its end. Only the first of the two to be called counts. */
-export interface Hold {
-  /** The upstream answered 2xx, to the end. */
-  delivered(): void;
-  /** Anything else: a retry goes through. */
-  failed(): void;
-}
 
 export type Turn =
   | { readonly kind: 'deliver'; readonly hold: Hold }

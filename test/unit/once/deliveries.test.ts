@@ -1,7 +1,8 @@
 // Who delivers, who waits and who is told that it was delivered, whatever the store does; by a store that the test moves.
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Deliveries, type Hold, type Turn } from '../../../src/once/deliveries.ts';
+import type { Hold } from '../../../src/core/hold.ts';
+import { Deliveries, type Turn } from '../../../src/once/deliveries.ts';
 import { createMemoryStore } from '../../../src/once/memory.ts';
 import type { Claim, OnceStore } from '../../../src/once/store.ts';
 
