@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { startPrometheus } from '../test/support/prometheus.ts';
 import { type RunningProxy, startProxy } from '../test/support/proxy.ts';
-import { startTraffic } from '../test/support/traffic.ts';
+import { ROUTES, startTraffic } from '../test/support/traffic.ts';
 import { startUpstream } from '../test/support/upstream.ts';
 
 const RULES = new URL('../helm/files/rules.yaml', import.meta.url);
@@ -92,13 +92,7 @@ function configOf(upstreamUrl: string, secrets: string): Record<string, unknown>
       { directory: secrets },
       { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + MONTH_MS).toISOString() },
     ],
-    routes: [
-      { path: '/notify' },
-      { path: '/events', once: '1h' },
-      { path: '/webhooks/*', mode: 'report' },
-      { path: '/healthz', action: 'forward' },
-      { path: '/closed', action: 'reject' },
-    ],
+    routes: ROUTES,
   };
 }
 

@@ -1,7 +1,8 @@
-// Answers that are ours, as bytes: constant JSON, made once each. Nothing that a client sent comes back in one.
+// The product's own answers, as bytes: constant JSON, made once each. Nothing that a client sent comes back in one.
 import { Buffer } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
-import { REASONS, type Reason, refusalBody } from '../../src/core/decision.ts';
+import type { Reason } from '../../src/core/decision.ts';
+import { type Answer, BAD_GATEWAY, GATEWAY_TIMEOUT, refusal as refusalOfProduct } from '../../src/http/respond.ts';
 
 interface Shape {
   readonly closes: boolean;
@@ -13,27 +14,22 @@ const made = new Map<string, Buffer>();
 
 /** `allow`: the methods of the route, for 405. */
 export function refusal(reason: Reason, allow: readonly string[] | null, shape: Shape): Buffer {
-  const { status, retryable } = REASONS[reason];
-  const lines = [
-    ...(retryable ? ['Retry-After: 1'] : []),
-    ...(status === 405 ? [`Allow: ${(allow ?? []).join(', ')}`] : []),
-  ];
-  return answer(status, refusalBody(reason), { ...shape, lines });
+  return bytesOf(refusalOfProduct(reason, allow), shape);
 }
 
 export function upstreamFailed(status: 502 | 504, shape: Shape): Buffer {
-  return answer(status, `{"error":"${status === 502 ? 'bad_gateway' : 'gateway_timeout'}"}`, { ...shape, lines: [] });
+  return bytesOf(status === 502 ? BAD_GATEWAY : GATEWAY_TIMEOUT, shape);
 }
 
-function answer(status: number, body: string, { closes, headOnly, lines }: Shape & { lines: readonly string[] }) {
-  const key = `${status} ${body} ${closes} ${headOnly} ${lines}`;
+function bytesOf({ status, body, headers = [] }: Answer, { closes, headOnly }: Shape): Buffer {
+  const key = `${status} ${body} ${closes} ${headOnly} ${headers}`;
   let bytes = made.get(key);
   if (bytes === undefined) {
     const head = [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
       'Content-Type: application/json',
       `Content-Length: ${body.length}`,
-      ...lines,
+      ...headers.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${headers[index + 1]}`] : [])),
       ...(closes ? ['Connection: close'] : []),
     ];
     bytes = Buffer.from(`${head.join('\r\n')}\r\n\r\n${headOnly ? '' : body}`, 'latin1');

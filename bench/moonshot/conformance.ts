@@ -3,21 +3,14 @@
 import { createSecretKey } from 'node:crypto';
 import { Keyring } from '../../src/core/keyring.ts';
 import type { Route } from '../../src/core/routes.ts';
-import { DELIVERIES } from '../../test/conformance/cases/deliveries.ts';
-import { FRAMING } from '../../test/conformance/cases/framing.ts';
-import { HEADERS } from '../../test/conformance/cases/headers.ts';
-import { LIMITS } from '../../test/conformance/cases/limits.ts';
-import { SMUGGLING } from '../../test/conformance/cases/smuggling.ts';
-import { TARGETS } from '../../test/conformance/cases/targets.ts';
+import { CASES, readResponses } from '../../test/conformance/rows.ts';
 import { get, SECRET, VARIANTS, type Variant, type WireCase } from '../../test/conformance/wire-case.ts';
 import { type LenientUpstream, startLenientUpstream } from '../../test/support/lenient-upstream.ts';
 import { openClient, type RawClient } from '../../test/support/raw-client.ts';
-import type { RawResponse } from '../../test/support/response-parser.ts';
 import { sign } from '../../test/support/signer.ts';
 import { forwarding, rejecting, verifying } from './routes.ts';
 import { type Prototype, start } from './start.ts';
 
-const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
 const SHORT = { maxHeader: 2048, headersTimeout: 500, bodyTimeout: 500 };
 
 type Written = Partial<Route> & Pick<Route, 'path'>;
@@ -90,16 +83,6 @@ async function differencesOf(row: WireCase, port: number, upstream: LenientUpstr
   } finally {
     client.destroy();
   }
-}
-
-async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
-  const responses: RawResponse[] = [];
-  for (const index of row.status.keys()) {
-    const response = await client.responseOrClose({ head: row.head === true && index === 0 });
-    if (response === null) break;
-    responses.push(response);
-  }
-  return responses;
 }
 
 /** As the suite: one more request, answered by 404 where the connection may go on, and by nothing where it must close. */

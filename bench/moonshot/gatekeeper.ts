@@ -6,7 +6,7 @@ import { declaredLength, type Head } from '../../src/core/head.ts';
 import type { Keyring, Secret } from '../../src/core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported } from '../../src/core/permit.ts';
 import { type Route, type RouteTable, reports } from '../../src/core/routes.ts';
-import { readSignature } from '../../src/core/signature.ts';
+import { signatureForm } from '../../src/core/signature-form.ts';
 import { pathOf } from '../../src/core/targets.ts';
 
 export interface Refuse {
@@ -51,7 +51,7 @@ export class Gatekeeper {
       return { kind: 'pass', permit, maxBody };
     }
     const live = this.#keyring.live(route.secrets, at);
-    const form = formOf(head);
+    const form = signatureForm(head);
     const early = allowed ? (live.length === 0 ? 'no_live_secret' : form.reason) : 'method_not_allowed';
     if (early !== null) {
       const permit = permitReported(route, reports(route, at), { reason: early, body: null });
@@ -72,11 +72,4 @@ export class Gatekeeper {
 
 function refuse(reason: Reason, allow: readonly string[] | null = null): Refuse {
   return { kind: 'refuse', reason, allow };
-}
-
-function formOf(head: Head): { reason: Reason | null; digest: string } {
-  if (head.signatures > 1 || head.lookAlikes > 0) return { reason: 'multiple_signatures', digest: '' };
-  if (head.signatures === 0) return { reason: 'missing_signature', digest: '' };
-  const form = readSignature(head.signature);
-  return form.kind === 'ok' ? { reason: null, digest: form.digest } : { reason: form.reason, digest: '' };
 }

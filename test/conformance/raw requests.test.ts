@@ -6,15 +6,8 @@ import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient, type RawClient } from '../support/raw-client.ts';
 import { type RawResponse, values } from '../support/response-parser.ts';
 import { sign } from '../support/signer.ts';
-import { DELIVERIES } from './cases/deliveries.ts';
-import { FRAMING } from './cases/framing.ts';
-import { HEADERS } from './cases/headers.ts';
-import { LIMITS } from './cases/limits.ts';
-import { SMUGGLING } from './cases/smuggling.ts';
-import { TARGETS } from './cases/targets.ts';
+import { CASES, readResponses } from './rows.ts';
 import { get, SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
-
-const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
 
 /** The whole body of each refusal, by its status. */
 const REFUSALS: Readonly<Record<number, readonly string[]>> = {
@@ -88,16 +81,6 @@ test('the tables hold at least 150 requests, each under a name of its own', () =
   const names = CASES.map(({ name, on }) => `${on}: ${name}`);
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
 });
-
-async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
-  const responses: RawResponse[] = [];
-  for (const index of row.status.keys()) {
-    const response = await client.responseOrClose({ head: row.head === true && index === 0 });
-    if (response === null) break;
-    responses.push(response);
-  }
-  return responses;
-}
 
 function checkRefusal(response: RawResponse, toHead: boolean): void {
   const bodies = REFUSALS[response.status];

@@ -11,7 +11,7 @@ import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/pro
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { dashboardQueries, metricsIn } from '../support/seen.ts';
 import { shortRules } from '../support/short-rules.ts';
-import { startTraffic, type Traffic } from '../support/traffic.ts';
+import { ROUTES, startTraffic, type Traffic } from '../support/traffic.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -28,13 +28,7 @@ function config(upstreamUrl: string, directory: string): Record<string, unknown>
       { directory, overlap: '1h' },
       { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 30 * 86_400_000).toISOString() },
     ],
-    routes: [
-      { path: '/notify' },
-      { path: '/events', once: '1h' },
-      { path: '/webhooks/*', mode: 'report' },
-      { path: '/healthz', action: 'forward' },
-      { path: '/closed', action: 'reject' },
-    ],
+    routes: ROUTES,
   };
 }
 

@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { seededIntegers } from '../support/seeded.ts';
 import { sign } from '../support/signer.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -70,15 +71,10 @@ async function fetchTotal(proxy: RunningProxy): Promise<number> {
 
 type Random = (below: number) => number;
 
-/** Mulberry32: the same numbers each time. */
+/** The same numbers each time. */
 function randomNumbers(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
+  const next = seededIntegers(seed);
+  return (below) => next() % below;
 }
 
 /** Bytes, as latin1. */

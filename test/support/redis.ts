@@ -1,10 +1,10 @@
 // A real redis-server or valkey-server on a free loopback port, with nothing on disk. It ends only what it started.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { createClient } from '@redis/client';
 import type { Pair } from './certificates.ts';
 import { freePort } from './free-port.ts';
+import { type RedisProcess, spawnRedis, untilListening } from './redis-process.ts';
 import { haveTools } from './tools.ts';
 
 export const SERVERS = ['redis-server', 'valkey-server'] as const;
@@ -41,23 +41,15 @@ export async function startRedis(
       ? ['--port', `${port}`]
       : ['--port', '0', '--tls-port', `${port}`, '--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile];
   const args = [
-    ...[...listen, '--bind', '127.0.0.1', '--dir', tmpdir(), '--save', '', '--appendonly', 'no'],
+    ...listen,
     ...(tls === undefined ? [] : ['--tls-auth-clients', 'no', '--tls-ca-cert-file', tls.certFile]),
     ...(password === undefined ? [] : ['--requirepass', password]),
   ];
-  let child: ChildProcess | null = null;
+  let child: RedisProcess | null = null;
   const start = async () => {
-    const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const started = spawnRedis(program, { directory: tmpdir(), args });
     child = started;
-    await new Promise<void>((resolve, reject) => {
-      let text = '';
-      started.once('error', reject);
-      started.once('exit', () => reject(new Error(`${program} ended before it listened:\n${text}`)));
-      started.stdout.setEncoding('utf8').on('data', (piece: string) => {
-        text += piece;
-        if (text.includes('Ready to accept connections')) resolve();
-      });
-    });
+    await untilListening(started);
   };
   const kill = async () => {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;

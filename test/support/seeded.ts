@@ -1,13 +1,19 @@
 // Chance that is the same each time: a small generator with a seed, for tests that mix what comes together. Not for secrets.
 
-/** Numbers from 0 to 1, 1 not included. Mulberry32. */
+/** Numbers from 0 to 1, 1 not included. */
 export function seeded(seed: number): () => number {
+  const next = seededIntegers(seed);
+  return () => next() / 2 ** 32;
+}
+
+/** Whole numbers of 32 bits, without a sign. Mulberry32. */
+export function seededIntegers(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    return (mixed ^ (mixed >>> 14)) >>> 0;
   };
 }
 

@@ -25,6 +25,15 @@ interface Shot {
   readonly signature?: string;
 }
 
+/** Those that it calls, for the config of the proxies. */
+export const ROUTES = [
+  { path: '/notify' },
+  { path: '/events', once: '1h' },
+  { path: '/webhooks/*', mode: 'report' },
+  { path: '/healthz', action: 'forward' },
+  { path: '/closed', action: 'reject' },
+] as const;
+
 const TICK_MS = 50;
 
 /** One round of the mix each 50 ms, to the next of the proxies. */

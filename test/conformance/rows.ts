@@ -1,0 +1,23 @@
+// All rows of the tables, and how the responses to one are read: for whatever plays them.
+import type { RawClient } from '../support/raw-client.ts';
+import type { RawResponse } from '../support/response-parser.ts';
+import { DELIVERIES } from './cases/deliveries.ts';
+import { FRAMING } from './cases/framing.ts';
+import { HEADERS } from './cases/headers.ts';
+import { LIMITS } from './cases/limits.ts';
+import { SMUGGLING } from './cases/smuggling.ts';
+import { TARGETS } from './cases/targets.ts';
+import type { WireCase } from './wire-case.ts';
+
+export const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
+
+/** As many as the row expects, or fewer where the connection ends before. */
+export async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
+  const responses: RawResponse[] = [];
+  for (const index of row.status.keys()) {
+    const response = await client.responseOrClose({ head: row.head === true && index === 0 });
+    if (response === null) break;
+    responses.push(response);
+  }
+  return responses;
+}
