@@ -1,6 +1,8 @@
 // The demo's app: any upstream that knows nothing of signatures. It answers everything and remembers what reached it.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { listenOn } from '../http/listen.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface Received {
   readonly method: string;

@@ -1,9 +1,10 @@
 // What the user may write of one secret and of one route; schema.ts holds the rest.
 // It must never hold a rule that needs two keys, nor let a secret's value be written down.
-import { METHODS } from 'node:http';
 import * as z from 'zod/mini';
 import { filePath, flag, key, list, matching, oneOf, section } from './leaves.ts';
 import { bodySize, date, duration, idleTimeout, responseTimeout } from './quantities.ts';
+
+const { METHODS } = process.getBuiltinModule('node:http');
 
 /** The longest window of `once` and `overlap`: thirty days. */
 const window = () => duration({ min: '1ms', max: '720h' });

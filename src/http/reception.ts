@@ -73,7 +73,8 @@ export class Reception {
     const { connection, response } = exchange;
     const place = connection.active.indexOf(exchange);
     if (place < 0) return;
-    connection.active.splice(place, 1);
+    if (place === connection.active.length - 1) connection.active.pop();
+    else connection.active.splice(place, 1);
     const left = !exchange.settled && !response.writableFinished;
     exchange.closed(left);
     if (left && exchange.upstreamFailure === null && (exchange.reason === 'none' || exchange.decision !== 'rejected')) {

@@ -1,6 +1,6 @@
 // One permitted WebSocket on its way: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3
 // writes the handshake and pipes the tunnel; whatever comes to no tunnel is answered here, as for any request.
-import { Agent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { handshakeHeaders } from '../core/handshake.ts';
 import { endToEnd } from '../core/headers.ts';
@@ -13,6 +13,8 @@ import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from 
 import type { Claimant } from './slots.ts';
 import { relay } from './upgraded.ts';
 import type { Upstream } from './upstream.ts';
+
+const http = process.getBuiltinModule('node:http');
 
 type Library = Pick<typeof import('http-proxy-3'), 'createProxyServer'>;
 
@@ -247,7 +249,7 @@ export class Upgrade implements Claimant {
 const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
 
 function agentOf(socket: Socket): Agent {
-  const agent = new Agent({ keepAlive: false });
+  const agent = new http.Agent({ keepAlive: false });
   agent.createConnection = () => socket;
   return agent;
 }

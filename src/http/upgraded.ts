@@ -1,6 +1,6 @@
 // Requests that node took off HTTP: it makes no response for an upgrade and takes its parser and its listeners away. Here a
 // response is put on the socket by hand, so that an upgrade that comes to nothing is answered like any request.
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { endToEnd } from '../core/headers.ts';
 import { connectionOf, endInBounds } from './connection.ts';
@@ -8,9 +8,11 @@ import type { Exchange } from './exchange.ts';
 import { settlePersistence } from './respond.ts';
 import { trailerPairs } from './response-lines.ts';
 
+const http = process.getBuiltinModule('node:http');
+
 /** A response that always ends the connection: nobody parses what follows on it. */
 export function responseOn(socket: Socket, request: IncomingMessage): ServerResponse {
-  const response = new ServerResponse(request);
+  const response = new http.ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(socket);
   socket.on('error', ignore); // 'close' follows

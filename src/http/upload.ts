@@ -1,11 +1,12 @@
 // A request body on its way through, unread by us: pulled by the upstream, pushed back on the client, and either whole or
 // broken for both. It must never hold much more than one read of the socket, nor wait for ever on a client that went silent.
 import type { Buffer } from 'node:buffer';
-import { IncomingMessage } from 'node:http';
 import type { Exchange } from './exchange.ts';
 import { Gather } from './gather.ts';
 import { Pace } from './pace.ts';
 import type { Turns } from './turns.ts';
+
+const { IncomingMessage } = process.getBuiltinModule('node:http');
 
 /** Why an upload broke off; each is the client's doing. */
 export type UploadFailure = 'bad_request' | 'body_timeout';

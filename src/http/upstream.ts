@@ -46,6 +46,25 @@ export function addressOf(url: string): Address {
   };
 }
 
+const READ = Buffer.allocUnsafeSlow(64 * 1024);
+
+function plainConnector(settings: Parameters<typeof buildConnector>[0]): Connector {
+  return (options, done) => {
+    const onread = {
+      buffer: READ,
+      callback: (length: number) => socket.push(copied(length)),
+    };
+    const socket: Socket = buildConnector({ ...settings, onread } as typeof settings)(options, done);
+    return socket;
+  };
+}
+
+function copied(length: number): Buffer {
+  const copy = length > 16384 ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
+  READ.copy(copy, 0, 0, length);
+  return copy;
+}
+
 /** Milliseconds between two looks at an upstream that takes no connection. */
 const PROBE_EVERY_MS = 100;
 
@@ -150,7 +169,8 @@ export class Upstream {
 
   #connectorOf(tls: UpstreamOptions['tls']): Connector {
     const { socketPath } = this.#address;
-    const connector = buildConnector({ ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath });
+    const settings = { ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath };
+    const connector = this.#address.serverName === null ? plainConnector(settings) : buildConnector(settings);
     const name = tls?.servername ?? this.#address.serverName;
     // TLS has no server name for an address (RFC 6066 3): the certificate is then held against the address itself.
     const servername = name === null || isIP(name) !== 0 ? undefined : name;

@@ -1,9 +1,11 @@
 // The admin port (spec §9): metrics, probes, status and a few actions, never on the traffic port. It reads no body and
 // shows no secret, and its probes must answer whatever else is broken.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { listenOn } from '../http/listen.ts';
 import { isForeign } from './admin-guard.ts';
 import { type AdminHandlers, type AdminSources, adminHandlers, type Reply } from './admin-handlers.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface AdminOptions extends AdminSources {
   readonly host: string;
