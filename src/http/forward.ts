@@ -8,12 +8,12 @@ import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, failureOf, isWorthRetrying } from './failures.ts';
+import type { Lane } from './lanes.ts';
 import type { Lingering } from './linger.ts';
 import { NOWHERE, Relay, type Way } from './relay.ts';
 import { type Answer, answer, BAD_GATEWAY, cut, GATEWAY_TIMEOUT, refusal } from './respond.ts';
-import type { Claimant } from './slots.ts';
 import { Upload } from './upload.ts';
-import type { Upstream } from './upstream.ts';
+import type { Sender, Upstream } from './upstream.ts';
 
 export interface ForwardOptions {
   /** The request's end-to-end lines as they go out. */
@@ -33,8 +33,9 @@ type Controller = Dispatcher.DispatchController;
 const SLOW_RATE = 8;
 
 // Methods rather than closures: two objects a request are the whole cost of a forward.
-export class Forward implements Claimant, Dispatcher.DispatchHandler {
+export class Forward implements Sender {
   place = -1;
+  lane: Lane | null = null;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
@@ -181,7 +182,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   #retryConnect(error: Error): void {
     this.#connectFailure = error;
     this.#upstream.connectFailed();
-    this.#upstream.slots.leave(this);
+    this.#upstream.leave(this);
     this.#wait();
   }
 
@@ -223,7 +224,7 @@ export class Forward implements Claimant, Dispatcher.DispatchHandler {
   #release(): void {
     this.#options.hold?.failed();
     this.#exchange.body?.release();
-    this.#upstream.slots.leave(this);
+    this.#upstream.leave(this);
   }
 
   readonly #onClose = (): void => {

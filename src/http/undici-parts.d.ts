@@ -1,7 +1,7 @@
-// undici ships types for its front door alone; the pool imported by itself saves 12 MB of idle memory and 30 ms of start.
-declare module 'undici/lib/dispatcher/pool.js' {
-  import { Pool } from 'undici';
-  export default Pool;
+// undici ships types for its front door alone; one client imported by itself saves 12 MB of idle memory and 30 ms of start.
+declare module 'undici/lib/dispatcher/client.js' {
+  import { Client } from 'undici';
+  export default Client;
 }
 
 declare module 'undici/lib/core/connect.js' {

@@ -1,10 +1,12 @@
 // The upstream: its sockets, its slots, and whether it takes connections. Nothing is sent here without a permit.
-import { connect, isIP, type Socket } from 'node:net';
-import type { Dispatcher, Pool } from 'undici';
-import buildConnector, { type Connector } from 'undici/lib/core/connect.js';
-import UndiciPool from 'undici/lib/dispatcher/pool.js';
+import { connect, type Socket } from 'node:net';
+import type { Client, Dispatcher } from 'undici';
+import type { Connector } from 'undici/lib/core/connect.js';
+import UndiciClient from 'undici/lib/dispatcher/client.js';
 import { isPermit, type Permit } from '../core/permit.ts';
-import { Slots } from './slots.ts';
+import { createConnector } from './connector.ts';
+import { type Lane, Lanes } from './lanes.ts';
+import { type Claimant, Slots } from './slots.ts';
 import type { TlsContents } from './tls.ts';
 import { Turns } from './turns.ts';
 
@@ -46,34 +48,21 @@ export function addressOf(url: string): Address {
   };
 }
 
-const READ = Buffer.allocUnsafeSlow(64 * 1024);
-
-function plainConnector(settings: Parameters<typeof buildConnector>[0]): Connector {
-  return (options, done) => {
-    const onread = {
-      buffer: READ,
-      callback: (length: number) => socket.push(copied(length)),
-    };
-    const socket: Socket = buildConnector({ ...settings, onread } as typeof settings)(options, done);
-    return socket;
-  };
-}
-
-function copied(length: number): Buffer {
-  const copy = length > 16384 ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length);
-  READ.copy(copy, 0, 0, length);
-  return copy;
-}
-
 /** Milliseconds between two looks at an upstream that takes no connection. */
 const PROBE_EVERY_MS = 100;
+
+/** A request that holds a slot, and hears from undici what became of it. */
+export interface Sender extends Claimant, Dispatcher.DispatchHandler {
+  /** The upstream's to set. */
+  lane: Lane | null;
+}
 
 export class Upstream {
   readonly options: UpstreamOptions;
   readonly slots: Slots;
   readonly turns = new Turns();
   readonly #address: Address;
-  #pool: Pool;
+  readonly #lanes = new Lanes(() => this.#open());
   #connector: Connector;
   /** Sockets of tunnels and of handshakes on their way. */
   readonly #own = new Set<Socket>();
@@ -85,7 +74,6 @@ export class Upstream {
     this.#address = addressOf(options.url);
     this.slots = new Slots({ slots: options.connections, queue: options.queue });
     this.#connector = this.#connectorOf(options.tls);
-    this.#pool = this.#open(this.#connector);
   }
 
   /**
@@ -97,18 +85,21 @@ export class Upstream {
   }
 
   /** Sends one request. The permit is the caller's proof that the rules let it through; anything else throws. */
-  dispatch(
-    permit: Permit,
-    request: Omit<Dispatcher.DispatchOptions, 'origin'>,
-    handler: Dispatcher.DispatchHandler,
-  ): void {
+  dispatch(permit: Permit, request: Omit<Dispatcher.DispatchOptions, 'origin'>, sender: Sender): void {
     if (!isPermit(permit)) throw new Error('no permit, no upstream');
+    const lane = this.#lanes.take();
+    sender.lane = lane; // first: undici may tell of a failure before it returns
     // Without a name of its own each dispatch takes the client's Host for one, and a new connection for each new Host.
     const { serverName: servername } = this.#address;
-    this.#pool.dispatch(
-      (servername === null ? request : { ...request, servername }) as Dispatcher.DispatchOptions,
-      handler,
-    );
+    lane.dispatch(permit, servername === null ? request : ({ ...request, servername } as typeof request), sender);
+  }
+
+  /** The request has ended, or never began: what it held is for others now. */
+  leave(sender: Sender): void {
+    const { lane } = sender;
+    sender.lane = null;
+    if (lane !== null) this.#lanes.giveBack(lane);
+    this.slots.leave(sender);
   }
 
   /**
@@ -125,10 +116,8 @@ export class Upstream {
 
   /** TLS files changed: new connections use them, requests in flight end on the old ones. */
   replaceTls(tls: UpstreamOptions['tls']): void {
-    const old = this.#pool;
     this.#connector = this.#connectorOf(tls);
-    this.#pool = this.#open(this.#connector);
-    void old.close();
+    this.#lanes.renew();
   }
 
   /** A connect failed: everybody waits for one shared probe instead of knocking by themselves. */
@@ -164,17 +153,13 @@ export class Upstream {
   async close(): Promise<void> {
     this.slots.setDown(false);
     for (const socket of this.#own) socket.destroy();
-    await this.#pool.destroy();
+    await this.#lanes.destroy();
   }
 
   #connectorOf(tls: UpstreamOptions['tls']): Connector {
-    const { socketPath } = this.#address;
-    const settings = { ...tls, allowH2: false, timeout: this.options.connectTimeout, socketPath };
-    const connector = this.#address.serverName === null ? plainConnector(settings) : buildConnector(settings);
-    const name = tls?.servername ?? this.#address.serverName;
-    // TLS has no server name for an address (RFC 6066 3): the certificate is then held against the address itself.
-    const servername = name === null || isIP(name) !== 0 ? undefined : name;
-    return (options, done) => connector({ ...options, servername } as typeof options, done).on('error', this.#onBreak);
+    const { socketPath, serverName } = this.#address;
+    const { connectTimeout } = this.options;
+    return createConnector({ socketPath, serverName, tls, connectTimeout, onError: this.#onBreak });
   }
 
   #probeSoon(): void {
@@ -188,16 +173,16 @@ export class Upstream {
     }, PROBE_EVERY_MS);
   }
 
-  #open(connect: Connector): Pool {
+  #open(): Client {
     const { options } = this;
-    return new UndiciPool(this.#address.origin, {
-      connections: options.connections,
+    const connector = this.#connector;
+    return new UndiciClient(this.#address.origin, {
       pipelining: options.keepAlive === 0 ? 0 : 1,
       // Below the upstream's own idle timeout, or it closes a socket in the instant that we use it: 8 of 120 POSTs lost.
       keepAliveTimeout: Math.max(options.keepAlive, 1),
       keepAliveMaxTimeout: Math.max(options.keepAlive, 1),
       maxHeaderSize: options.maxHeader,
-      connect: (options, done) => void connect(options, done),
+      connect: (to, done) => void connector(to, done),
     });
   }
 
