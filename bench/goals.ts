@@ -2,7 +2,16 @@
 import type { Results } from './harness/measure.ts';
 import { type Figure, figure, ratio, type Spread, spread } from './harness/samples.ts';
 import { BY_ROUTES, BY_SECRETS, FLOOD, KIB, LARGE, MIB, USUAL } from './plan.ts';
-import { BARE_PROXYING, BARE_SERVER, FASTIFY, FLOOR, HTTP_PROXY_3, OURS, type Subject } from './subjects.ts';
+import {
+  BARE_PROXYING,
+  BARE_SERVER,
+  FASTIFY,
+  FLOOR,
+  HTTP_PROXY_3,
+  LEAN_SERVER,
+  OURS,
+  type Subject,
+} from './subjects.ts';
 
 export interface Goal {
   readonly what: string;
@@ -39,8 +48,10 @@ export function goalsOf(results: Results, hmac: ReadonlyMap<number, Spread>): Go
     atLeast('CPU a request, @fastify/http-proxy to ours', betterThan(FASTIFY), 1.6),
     atMost('CPU to refuse a missing signature, to an accepted request', refusing(results), 0.6),
     atMost('RSS idle, to a bare node:http server', against(BARE_SERVER, 'rssIdle'), 1.25),
+    atMost('RSS idle, to one without node’s own undici', against(LEAN_SERVER, 'rssIdle'), 1.25),
     { ...atMost('RSS after load', figure(usual(OURS), 'rssAfter'), 100), limit: 'at most 100 MiB', unit: 'MiB' },
     atMost('exec to ready, to a bare node:http server', against(BARE_SERVER, 'startMillis'), 2),
+    atMost('exec to ready, to one without node’s own undici', against(LEAN_SERVER, 'startMillis'), 2),
     atMost('CPU of a 1 MiB body, to the bare HMAC and the bare proxying of it', largeRatio, 1.3),
     atMost('CPU with 1,000 routes, to 1', routes === undefined ? NONE : flat(results, routes.subject), 1.1),
     atMost('CPU of each further secret, to a bare HMAC', eachSecret, 1.5),

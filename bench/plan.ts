@@ -8,6 +8,7 @@ import {
   BARE_STREAMING,
   FLOOR,
   HAPROXY,
+  LEAN_SERVER,
   NO_PROXY,
   ONCE_IN_MEMORY,
   ONCE_IN_REDIS,
@@ -78,7 +79,7 @@ export function planOf({ quick, only, against }: Choice): Cell[] {
 
 function quickCells(beside: readonly Subject[]): Cell[] {
   return [
-    ...cells([...beside, BARE_SERVER], [USUAL]),
+    ...cells([...beside, BARE_SERVER, LEAN_SERVER], [USUAL]),
     ...cells([OURS], [FLOOD]),
     ...cells([OURS, FLOOR, BARE_PROXYING], [LARGE]),
     ...cells(
@@ -91,7 +92,7 @@ function quickCells(beside: readonly Subject[]): Cell[] {
 function fullCells(beside: readonly Subject[]): Cell[] {
   const loads = SIZES.flatMap((size) => CONNECTIONS.map((connections) => load(size, connections)));
   return [
-    ...cells([...beside, BARE_SERVER, UNBUILT], [USUAL]),
+    ...cells([...beside, BARE_SERVER, LEAN_SERVER, UNBUILT], [USUAL]),
     ...cells(beside, loads),
     ...cells(FLOODED, [FLOOD]),
     ...cells(CALMED, [CALM]),

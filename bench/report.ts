@@ -24,6 +24,7 @@ import {
   BARE_SERVER,
   BARE_STREAMING,
   FLOOR,
+  LEAN_SERVER,
   NO_PROXY,
   ONCE_IN_MEMORY,
   ONCE_IN_REDIS,
@@ -73,7 +74,8 @@ function goals(rows: readonly Goal[]): string {
 
 function sideBySide({ results, against }: Report, at: Load): string {
   const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS, ...STUDIES];
-  const shown = at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER] : beside;
+  const shown =
+    at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER, LEAN_SERVER] : beside;
   const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
   return section(
     `${bytes(at.size)}, ${at.connections} connection${at.connections === 1 ? '' : 's'}`,

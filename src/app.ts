@@ -29,6 +29,8 @@ export interface App {
 }
 
 const UPSTREAM_PATIENCE_MS = 1000;
+/** prom-client is loaded this long after the start, or at the first scrape: 7 ms that no first request should wait for. */
+const METRICS_AFTER_MS = 1000;
 
 /** Throws ConfigError or RulesetError where there is nothing to run, and the system's error where a port is taken. */
 export async function startApp({ configFile, env, write, now }: Effects): Promise<App> {
@@ -87,6 +89,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
   exposure.watch(upstreamAt.checkExposure);
+  const preparing = setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref(); // told at each scrape
 
   return {
     port,
@@ -96,6 +99,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       const cut = await life.stop(options);
       reloader.stop();
       exposure.stop();
+      clearTimeout(preparing);
       await upstream.close();
       await running.lineup.deliveries()?.close();
       await admin.close();

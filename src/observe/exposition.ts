@@ -8,28 +8,23 @@ export interface Exposed {
   readonly body: string;
 }
 
-interface Exposition {
+export interface Exposition {
   expose(accept: string | undefined): Promise<Exposed>;
 }
 
 /** Adds `process_*` and `nodejs_*` to the families given. */
-export function createExposition(families: readonly Family[]): Exposition {
-  const registries = processFamilies().then((process) => {
-    const all = [...families, ...process];
-    const text = new Registry();
-    const openMetrics = new Registry<OpenMetricsContentType>();
-    openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
-    for (const family of all) {
-      text.registerMetric(renderable(family, family.name));
-      // OpenMetrics names a counter without `_total` and its samples with it: the registry puts that back.
-      openMetrics.registerMetric(renderable(family, familyName(family)));
-    }
-    return { text, openMetrics };
-  });
-  registries.catch(() => {}); // told at each expose
+export async function createExposition(families: readonly Family[]): Promise<Exposition> {
+  const all = [...families, ...(await processFamilies())];
+  const text = new Registry();
+  const openMetrics = new Registry<OpenMetricsContentType>();
+  openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  for (const family of all) {
+    text.registerMetric(renderable(family, family.name));
+    // OpenMetrics names a counter without `_total` and its samples with it: the registry puts that back.
+    openMetrics.registerMetric(renderable(family, familyName(family)));
+  }
   return {
     async expose(accept) {
-      const { text, openMetrics } = await registries;
       const registry = prefersOpenMetrics(accept) ? openMetrics : text;
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

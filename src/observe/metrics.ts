@@ -3,7 +3,7 @@
 
 import type { RequestRecord } from '../core/record.ts';
 import { Cell } from './cells.ts';
-import { createExposition, type Exposed } from './exposition.ts';
+import type { Exposed, Exposition } from './exposition.ts';
 import { plannedFamilies } from './families.ts';
 import { RouteCells } from './route-cells.ts';
 import type { GaugeSources, MetricState, SeriesPlan } from './series-plan.ts';
@@ -23,6 +23,8 @@ export interface Metrics {
   replaced(secretId: string): void;
   /** Epoch seconds; 0 where the secret has not matched in this process. */
   lastMatch(secretId: string): number;
+  /** Loads what `expose` needs, and begins to watch event loop and collector; `expose` does so by itself. */
+  prepare(): Promise<unknown>;
   /** The exposition in the format that the Accept header prefers. */
   expose(accept: string | undefined): Promise<Exposed>;
 }
@@ -39,7 +41,11 @@ export function createMetrics(plan: SeriesPlan, sources: GaugeSources): Metrics 
     upstreamExposed: false,
   };
   replan(state, plan);
-  const exposition = createExposition(plannedFamilies(state, sources));
+  let exposition: Promise<Exposition> | null = null;
+  const prepare = () => {
+    exposition ??= import('./exposition.ts').then((part) => part.createExposition(plannedFamilies(state, sources)));
+    return exposition;
+  };
   return {
     record: (record) => recordRequest(state, record, sources),
     recordInformational: (route) => countResponse(routeOf(state, route), 100),
@@ -63,7 +69,8 @@ export function createMetrics(plan: SeriesPlan, sources: GaugeSources): Metrics 
       last.value = 0;
     },
     lastMatch: (secretId) => state.lastMatches.get(secretId)?.value ?? 0,
-    expose: exposition.expose,
+    prepare,
+    expose: async (accept) => (await prepare()).expose(accept),
   };
 }
 
