@@ -123,8 +123,9 @@ export function createPipeline(services: Services): Pipeline {
       exchange.request.resume();
       return done({ body: EMPTY });
     }
-    const deadline = exchange.startedAt + policy.config.limits.bodyTimeout;
-    const options = { maxBody: route.maxBody, declared, deadline, now: monotonic };
+    const { startedAt } = exchange;
+    const deadline = startedAt + policy.config.limits.bodyTimeout;
+    const options = { maxBody: route.maxBody, declared, startedAt, deadline, now: monotonic };
     const reader = new BodyReader(exchange.request, budget, options, (result) => {
       exchange.onClose(null);
       exchange.bodyBytes = reader.received;

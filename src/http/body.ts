@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { SMALL_BODY } from './budget.ts';
-import { free, freeOnceSent } from './freed.ts';
+import { free, freeOnceSent, watchSends } from './freed.ts';
 import { Pace } from './pace.ts';
 
 /** Why a body did not come whole. */
@@ -17,7 +17,8 @@ export interface BodyOptions {
   readonly maxBody: number;
   /** The declared length in bytes; null for chunked. */
   readonly declared: number | null;
-  /** Milliseconds on the same clock as `now`. */
+  /** Milliseconds on the same clock as `now`, both. */
+  readonly startedAt: number;
   readonly deadline: number;
   readonly now: () => number;
 }
@@ -49,7 +50,7 @@ export class BodyReader implements UnfinishedBody {
     this.#budget = budget;
     this.#options = options;
     this.#done = done;
-    this.#pace = new Pace(options.now());
+    this.#pace = new Pace(options.startedAt);
   }
 
   /** Bytes of the body that have come. */
@@ -158,6 +159,7 @@ export class BodyReader implements UnfinishedBody {
     const most = this.#options.declared ?? this.#options.maxBody;
     const capacity = Math.max(total, Math.min(most, total * 2));
     if (!this.#take(capacity, capacity, now)) return false; // old and new together, while both exist
+    if (capacity > SMALL_BODY) watchSends();
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.#length);
     this.#giveBack(this.held - capacity);

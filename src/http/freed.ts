@@ -7,10 +7,17 @@ import { SMALL_BODY } from './budget.ts';
 /** Which socket a large body went out on, as undici tells just before it writes. */
 const sentOn = new WeakMap<Uint8Array, Socket>();
 
-subscribe('undici:client:sendHeaders', (message) => {
-  const { request, socket } = message as { request: { body: unknown }; socket: Socket };
-  if (Buffer.isBuffer(request.body) && request.body.length > SMALL_BODY) sentOn.set(request.body, socket);
-});
+let watching = false;
+
+/** A large body to be freed once sent is on its way. Until the first one nobody listens: telling us costs every request. */
+export function watchSends(): void {
+  if (watching) return;
+  watching = true;
+  subscribe('undici:client:sendHeaders', (message) => {
+    const { request, socket } = message as { request: { body: unknown }; socket: Socket };
+    if (Buffer.isBuffer(request.body) && request.body.length > SMALL_BODY) sentOn.set(request.body, socket);
+  });
+}
 
 /** Frees a buffer of our own that nobody else has: it is empty afterwards. Small ones are not worth the call. */
 export function free(buffer: Buffer): void {

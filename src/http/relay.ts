@@ -96,13 +96,13 @@ export class Relay {
     if (response.write(chunk) || this.#pausedAt !== null) return;
     this.#controller?.pause();
     this.#pausedAt = performance.now();
-    response.once('drain', this.#onDrain);
+    response.once('drain', () => this.#resume());
   }
 
-  readonly #onDrain = (): void => {
+  #resume(): void {
     this.#pausedAt = null;
     this.#controller?.resume();
-  };
+  }
 }
 
 /** What carries a response. */

@@ -16,7 +16,7 @@ function read(options: { maxBody: number; declared?: number; limit?: number }) {
   const reader = new BodyReader(
     request as unknown as IncomingMessage,
     budget,
-    { maxBody: options.maxBody, declared: options.declared ?? null, deadline: 1e9, now: () => 0 },
+    { maxBody: options.maxBody, declared: options.declared ?? null, startedAt: 0, deadline: 1e9, now: () => 0 },
     (result) => results.push(result),
   );
   reader.start();
