@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { isIP, type Socket } from 'node:net';
 import buildConnector, { type Connector } from 'undici/lib/core/connect.js';
+import { joinShortWrites } from './joined.ts';
 import type { TlsContents } from './tls.ts';
 
 export interface ConnectorOptions {
@@ -37,6 +38,7 @@ function plain(settings: object): Connector {
   return (to, done) => {
     const onread = { buffer: READ, callback: (length: number): boolean => socket.push(copyOf(length)) };
     const socket: Socket = buildConnector({ ...settings, onread } as object)(to, done);
+    joinShortWrites(socket);
     return socket;
   };
 }

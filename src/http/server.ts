@@ -6,6 +6,7 @@ import { Broken } from './broken.ts';
 import type { ByteBudget } from './budget.ts';
 import { type Connection, connectionOf, endInBounds, openConnection } from './connection.ts';
 import { Connections } from './connections.ts';
+import { joinShortWrites } from './joined.ts';
 import type { Lingering } from './linger.ts';
 import { listenOn } from './listen.ts';
 import { adoptOptions, createListener, type ListenerOptions, onConnection } from './listener.ts';
@@ -132,6 +133,7 @@ export class TrafficServer {
     this.#connections.add(connection, this.#options);
     // node's own closes with bytes unread, and the reset that follows takes the last answer with it (RFC 9112 9.6).
     socket.destroySoon = () => endInBounds(connection);
+    joinShortWrites(socket);
     socket.setDefaultEncoding('latin1'); // node writes a head that goes out by itself in this: UTF-8 would change its bytes
     socket.once('close', () => {
       this.#connections.remove(connection);
