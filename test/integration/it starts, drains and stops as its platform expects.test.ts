@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect } from 'vitest';
 import { runCommand } from '../support/command.ts';
 import { deliver } from '../support/deliver.ts';
 import { post } from '../support/load.ts';
+import { PROGRAM } from '../support/program.ts';
 import { eventually, test, value } from '../support/proxied.ts';
 import type { RunningProxy } from '../support/proxy.ts';
 import { openClient } from '../support/raw-client.ts';
@@ -15,7 +15,6 @@ import { sign } from '../support/signer.ts';
 
 const BODY = '{"event":1}';
 const SIGNATURE = sign(value('a'), BODY);
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** What a loaded machine may add to any of the times below. */
 const SLACK_MS = 3000;
 
@@ -130,7 +129,7 @@ describe.concurrent('SIGTERM', () => {
         config,
         'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\nupstream: { url: "http://127.0.0.1:1" }\nshutdown: { delay: 60s }\n',
       );
-      const child = spawn(process.execPath, [MAIN, 'serve', '--config', config], {
+      const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config], {
         env: {},
         stdio: 'ignore',
       });

@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../support/command.ts';
+import { PROGRAM } from '../support/program.ts';
 
 const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';
 const dir = mkdtempSync(join(tmpdir(), 'sign-'));
@@ -62,9 +62,8 @@ describe.each(Object.entries(bodies))('a body: %s', (name, content) => {
 
 describe('sign', () => {
   test('takes a secret from a pipe, as <(pass show hook) gives it', () => {
-    const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
     const script = '"$0" "$1" sign --secret-file <(printf "%s\\n" "$2") "$3"';
-    const args = ['-c', script, process.execPath, main, SECRET, join(dir, 'event')];
+    const args = ['-c', script, process.execPath, PROGRAM, SECRET, join(dir, 'event')];
     const { stdout, status } = spawnSync('bash', args, { encoding: 'utf8' });
     expect({ stdout, status }).toEqual({ stdout: `${openssl(join(dir, 'event'))}\n`, status: 0 });
   });
@@ -89,8 +88,7 @@ describe('sign', () => {
   });
 
   test('refuses an input that does not end', () => {
-    const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-    const { status, stderr } = spawnSync(process.execPath, [main, 'sign', '/dev/zero'], {
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'sign', '/dev/zero'], {
       env: { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET },
       encoding: 'utf8',
     });

@@ -1,8 +1,7 @@
 // Runs one command of the program to its end, as a user would, and gives back all that it printed.
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { PROGRAM } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const DEADLINE_MS = 15_000;
 
 export interface CommandResult {
@@ -20,7 +19,7 @@ export interface CommandOptions {
 
 /** Resolves with the exit code, null where it had to be ended after 15 s. */
 export function runCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: { PATH: process.env.PATH ?? '', ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     stdio: ['pipe', 'pipe', 'pipe'],

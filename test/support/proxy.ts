@@ -4,11 +4,10 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { followOutput, type LogLine } from './child-output.ts';
+import { PROGRAM } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_MS = 10_000;
 const WAIT_MS = 5_000;
 const KILL_AFTER_MS = 10_000;
@@ -65,7 +64,7 @@ export interface RunningProxy {
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);
-  const child = spawn(process.execPath, [options.program ?? MAIN, 'serve', '--config', configFile], {
+  const child = spawn(process.execPath, [options.program ?? PROGRAM, 'serve', '--config', configFile], {
     env: { PATH: process.env.PATH ?? '', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,0 +1,25 @@
+// `import … from 'node:http'` reads every export of that module, and `WebSocket` is one: it loads the undici inside node, 35 ms
+// of start and 15 MiB. So no file imports a value from it (src/http/listener.ts), and nothing else may load it either.
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const SRC = fileURLToPath(new URL('../../../src', import.meta.url));
+
+test('no file of src imports a value from node:http or node:https', () => {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => /\.ts$/.test(file));
+  const importing = files.filter((file) =>
+    /^import (?!type )[^;]*from 'node:https?'/m.test(readFileSync(join(SRC, file), 'utf8')),
+  );
+  expect(importing).toEqual([]);
+});
+
+test('the whole program, and what a scrape loads, does without it', () => {
+  const parts = ['commands/serve.ts', 'app.ts', 'observe/exposition.ts'].map((part) => join(SRC, part));
+  const program = `for (const part of ${JSON.stringify(parts)}) await import(part);
+    console.log(process.moduleLoadList.filter((name) => /deps\\/undici/.test(name)).join());`;
+  const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
+  expect(printed.trim()).toBe('');
+});
