@@ -1,8 +1,10 @@
 // Which socket a request goes out on: one for each in flight, the last one that became free first, never one of before a
 // renewal; and what comes back on several at once is never mixed up.
 import type { Socket } from 'node:net';
+import { Client as UndiciClient } from 'undici';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Permit, permitForward } from '../../../src/core/permit.ts';
+import { Lane } from '../../../src/http/lanes.ts';
 import { type Sender, Upstream } from '../../../src/http/upstream.ts';
 import { OK, type RawUpstream, startRawUpstream } from '../../support/raw-upstream.ts';
 import { forward } from '../core/fixtures.ts';
@@ -21,8 +23,10 @@ afterEach(async () => {
   await server.close();
 });
 
-/** Sends one request; resolves with the response's body, and has given its lane back by then. */
-function get(path: string, permit = PERMIT): Promise<Buffer> {
+const get = async (path: string, permit = PERMIT) => Buffer.concat(await piecesOf(path, permit));
+
+/** Sends one request; resolves with the response's body as it came, and has given its lane back by then. */
+function piecesOf(path: string, permit = PERMIT): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     const sender: Sender = {
@@ -36,7 +40,7 @@ function get(path: string, permit = PERMIT): Promise<Buffer> {
       onResponseData: (_controller, piece) => void pieces.push(piece),
       onResponseEnd() {
         upstream.leave(sender);
-        resolve(Buffer.concat(pieces));
+        resolve(pieces);
       },
       onResponseError(_controller, error) {
         upstream.leave(sender);
@@ -72,6 +76,14 @@ test('as many sockets as are in flight at once, and no more for those that follo
   expect(new Set(used).size).toBe(3);
 });
 
+test('after a rush one socket is enough for one at a time, so that the others grow idle', async () => {
+  const used = socketsUsed();
+  await Promise.all([get('/a'), get('/b'), get('/c')]);
+  used.length = 0;
+  for (const path of ['/d', '/e', '/f']) await get(path);
+  expect(new Set(used).size).toBe(1);
+});
+
 test('after a renewal none goes out on a socket of before, and what was in flight ends on its own', async () => {
   const waiting = Promise.withResolvers<Socket>();
   server.script((socket) => waiting.resolve(socket));
@@ -98,18 +110,24 @@ test('a lane whose request failed serves the next one', async () => {
   expect(new Set(used).size).toBe(1);
 });
 
-test('what several sockets bring at once is never mixed up', async () => {
+test('what came first is still itself when more has come, on one socket and on several at once', async () => {
+  const bodyOf = (letter: string) => Array.from({ length: 40_000 }, (_, at) => `${letter}${at};`).join('');
   server.script((socket, { head }) => {
-    const letter = head.charAt('GET /'.length);
-    const body = Buffer.alloc(300_000, letter);
-    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
-    for (let at = 0; at < body.length; at += 10_000) socket.write(body.subarray(at, at + 10_000));
+    const body = bodyOf(head.charAt('GET /'.length));
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   });
-  const bodies = await Promise.all(['a', 'b', 'c', 'd'].map((letter) => get(`/${letter}`)));
-  expect(bodies.map((body) => body.toString())).toEqual(['a', 'b', 'c', 'd'].map((letter) => letter.repeat(300_000)));
+  const letters = ['a', 'b', 'c', 'd'];
+  const pieces = await Promise.all(letters.map((letter) => piecesOf(`/${letter}`)));
+  // Not before all are there: a piece that shared its memory with a later one would hold the later one's bytes by now.
+  expect(pieces.map((its) => Buffer.concat(its).toString())).toEqual(letters.map(bodyOf));
 });
 
 test('no permit, no lane', async () => {
-  await expect(get('/a', { ...PERMIT } as Permit)).rejects.toThrow('no permit');
+  const lookAlike = { ...PERMIT } as Permit;
+  await expect(get('/a', lookAlike)).rejects.toThrow('no permit');
+  // Nor a request on a lane that somebody has in hand.
+  const lane = new Lane(new UndiciClient(server.url));
+  expect(() => lane.dispatch(lookAlike, { path: '/a', method: 'GET' }, {} as Sender)).toThrow('no permit');
+  await lane.destroy();
   expect(server.heads).toEqual([]);
 });
