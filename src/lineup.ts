@@ -17,6 +17,7 @@ import { seriesPlan } from './overview.ts';
 import { createPipeline } from './pipeline.ts';
 import { deliversOnce } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
+import { readKeyFile } from './secrets/files.ts';
 import { VERSION } from './version.ts';
 
 export interface Lineup {
@@ -80,6 +81,7 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
   let deliveries: Deliveries | null = null;
   const openedDeliveries = () => {
     deliveries ??= openDeliveries(config.once, {
+      readPassword,
       onFailure: () => metrics.onceStoreFailure(),
       onTrouble: (trouble) => {
         if (trouble === null) log.info('the store of delivered events answers again');
@@ -134,6 +136,13 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
       if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
     },
   };
+}
+
+/** `once.passwordFile`, by the one reader of files that hold secrets: a pipe must not hold it up, nor an empty file pass. */
+async function readPassword(file: string): Promise<string> {
+  const { key, problem } = await readKeyFile(file, { allowShort: true });
+  if (key === null) throw new Error(`once.passwordFile ${file}: ${problem}`);
+  return key.export().toString('utf8');
 }
 
 function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOptions {

@@ -5,6 +5,30 @@ import buildConnector, { type Connector } from 'undici/lib/core/connect.js';
 import { joinShortWrites } from './joined.ts';
 import type { TlsContents } from './tls.ts';
 
+export interface Address {
+  readonly origin: string;
+  readonly socketPath: string | null;
+  readonly host: string;
+  readonly port: number;
+  readonly serverName: string | null;
+}
+
+export function addressOf(url: string): Address {
+  if (url.startsWith('unix://')) {
+    return { origin: 'http://localhost', socketPath: url.slice('unix://'.length), host: '', port: 0, serverName: null };
+  }
+  const { protocol, hostname, port, origin } = new URL(url);
+  const secure = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return {
+    origin,
+    socketPath: null,
+    host,
+    port: Number(port) || (secure ? 443 : 80),
+    serverName: secure ? host : null,
+  };
+}
+
 export interface ConnectorOptions {
   readonly socketPath: string | null;
   /** Of an `https` upstream: its URL's host; null: it is plain. */

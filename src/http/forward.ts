@@ -182,7 +182,7 @@ export class Forward implements Sender {
   #retryConnect(error: Error): void {
     this.#connectFailure = error;
     this.#upstream.connectFailed();
-    this.#upstream.leave(this);
+    this.#upstream.stepBack(this);
     this.#wait();
   }
 

@@ -4,7 +4,7 @@ import type { Client, Dispatcher } from 'undici';
 import type { Connector } from 'undici/lib/core/connect.js';
 import UndiciClient from 'undici/lib/dispatcher/client.js';
 import { isPermit, type Permit } from '../core/permit.ts';
-import { createConnector } from './connector.ts';
+import { type Address, addressOf, createConnector } from './connector.ts';
 import { type Lane, Lanes } from './lanes.ts';
 import { type Claimant, Slots } from './slots.ts';
 import type { TlsContents } from './tls.ts';
@@ -22,30 +22,6 @@ export interface UpstreamOptions {
   /** Bytes. */
   readonly maxHeader: number;
   readonly tls: TlsContents | null;
-}
-
-interface Address {
-  readonly origin: string;
-  readonly socketPath: string | null;
-  readonly host: string;
-  readonly port: number;
-  readonly serverName: string | null;
-}
-
-export function addressOf(url: string): Address {
-  if (url.startsWith('unix://')) {
-    return { origin: 'http://localhost', socketPath: url.slice('unix://'.length), host: '', port: 0, serverName: null };
-  }
-  const { protocol, hostname, port, origin } = new URL(url);
-  const secure = protocol === 'https:';
-  const host = hostname.replace(/^\[|\]$/g, '');
-  return {
-    origin,
-    socketPath: null,
-    host,
-    port: Number(port) || (secure ? 443 : 80),
-    serverName: secure ? host : null,
-  };
 }
 
 /** Milliseconds between two looks at an upstream that takes no connection. */
@@ -94,12 +70,21 @@ export class Upstream {
     lane.dispatch(permit, servername === null ? request : ({ ...request, servername } as typeof request), sender);
   }
 
-  /** The request has ended, or never began: what it held is for others now. */
+  /** The request has ended: what it held is for others now. */
   leave(sender: Sender): void {
     const { lane } = sender;
     sender.lane = null;
-    if (lane !== null) this.#lanes.giveBack(lane);
-    this.slots.leave(sender);
+    // Who waits must not go out within the end of this response: undici looks for bytes that nobody asked for only on a
+    // socket at rest, and would take them for the answer to the next request (GHSA-35p6-xmwp-9g52).
+    if (lane !== null && this.slots.waiting > 0) setImmediate(() => this.#give(lane, sender));
+    else this.#give(lane, sender);
+  }
+
+  /** Nothing of it was sent, and it will wait again. */
+  stepBack(sender: Sender): void {
+    const { lane } = sender;
+    sender.lane = null;
+    this.#give(lane, sender);
   }
 
   /**
@@ -154,6 +139,11 @@ export class Upstream {
     this.slots.setDown(false);
     for (const socket of this.#own) socket.destroy();
     await this.#lanes.destroy();
+  }
+
+  #give(lane: Lane | null, sender: Sender): void {
+    if (lane !== null) this.#lanes.giveBack(lane);
+    this.slots.leave(sender);
   }
 
   #connectorOf(tls: UpstreamOptions['tls']): Connector {

@@ -1,6 +1,7 @@
 // The store of `once` in trouble (spec §12): away, stuck, or refusing us. onStoreFailure decides at once, log and metrics
 // tell, no password is printed, and when it is back nothing that was delivered meanwhile is delivered again.
 
+import { execFileSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -64,11 +65,32 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that we cannot reach, or
       deliverer({ once: { store, passwordFile, onStoreFailure: 'refuse' } }),
     ]);
     expect(await fails(none)).toMatchObject({ problem: expect.stringMatching(/NOAUTH/) });
-    expect(await fails(absent)).toMatchObject({ problem: `once.passwordFile ${passwordFile} cannot be read (ENOENT)` });
+    expect(await fails(absent)).toMatchObject({
+      problem: `once.passwordFile ${passwordFile}: it does not exist (yet)`,
+    });
     expect([await deliver(none, 'e'), await deliver(absent, 'e')]).toEqual([DELIVERED, REFUSED]);
     await writeFile(passwordFile, PASSWORD);
     await isBack(absent);
     expect([await deliver(absent, 'e'), await deliver(absent, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+  });
+
+  test('a pipe or an empty file for a password is told, and holds nothing up', async ({
+    deliverer,
+    redis,
+    directory,
+  }) => {
+    const { url: store } = await redis('redis-server', { password: PASSWORD });
+    const [pipe, empty] = [join(directory, 'pipe'), join(directory, 'empty')];
+    execFileSync('mkfifo', [pipe]);
+    await writeFile(empty, '');
+    for (const [passwordFile, problem] of [
+      [pipe, 'it is not a regular file'],
+      [empty, 'it is empty'],
+    ] as const) {
+      const proxy = await deliverer({ once: { store, passwordFile } });
+      expect(await fails(proxy)).toMatchObject({ problem: `once.passwordFile ${passwordFile}: ${problem}` });
+      expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
+    }
   });
 
   test('TLS with a private CA', async ({ deliverer, redis, directory }) => {

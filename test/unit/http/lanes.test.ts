@@ -23,6 +23,17 @@ afterEach(async () => {
   await server.close();
 });
 
+const idleSender = (): Sender => ({
+  lane: null,
+  granted() {},
+  expired() {},
+  dawdles: () => 0,
+  evict() {},
+  onRequestStart() {},
+  onResponseStart() {},
+  onResponseError() {},
+});
+
 const get = async (path: string, permit = PERMIT) => Buffer.concat(await piecesOf(path, permit));
 
 /** Sends one request; resolves with the response's body as it came, and has given its lane back by then. */
@@ -30,13 +41,7 @@ function piecesOf(path: string, permit = PERMIT): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     const sender: Sender = {
-      lane: null,
-      granted() {},
-      expired() {},
-      dawdles: () => 0,
-      evict() {},
-      onRequestStart() {},
-      onResponseStart() {},
+      ...idleSender(),
       onResponseData: (_controller, piece) => void pieces.push(piece),
       onResponseEnd() {
         upstream.leave(sender);
@@ -108,6 +113,19 @@ test('a lane whose request failed serves the next one', async () => {
   await get('/a');
   await get('/b');
   expect(new Set(used).size).toBe(1);
+});
+
+test('who waits for a slot does not go out within the end of the response before it', async () => {
+  socketsUsed();
+  const all = Array.from({ length: 8 }, (_, at) => piecesOf(`/${at}`));
+  const order: string[] = [];
+  const waiting: Sender = { ...idleSender(), granted: () => order.push('granted'), lane: null };
+  expect(upstream.slots.wait(waiting, 5000)).toBe(true);
+  await Promise.race(all).then(() => order.push('the response had ended'));
+  while (order.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  expect(order).toEqual(['the response had ended', 'granted']);
+  upstream.leave(waiting);
+  await Promise.all(all);
 });
 
 test('what came first is still itself when more has come, on one socket and on several at once', async () => {
