@@ -55,7 +55,7 @@ async function adminOf(named: string | undefined, io: Io): Promise<Admin> {
   try {
     const text = await readFile(named ?? DEFAULT_FILE, 'utf8');
     if (!text.includes('admin')) return {};
-    const { parseDocument } = await import('yaml');
+    const { parseDocument } = await import('./yaml-document.ts');
     const document = parseDocument(text, { logLevel: 'silent' });
     return { host: document.getIn(['admin', 'host']), port: document.getIn(['admin', 'port']) };
   } catch (error) {

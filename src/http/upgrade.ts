@@ -16,7 +16,7 @@ import type { Upstream } from './upstream.ts';
 
 const http = process.getBuiltinModule('node:http');
 
-type Library = Pick<typeof import('http-proxy-3'), 'createProxyServer'>;
+type Library = typeof import('./websocket-library.ts');
 
 /** A peer that vanished without a word is noticed after about this long, in milliseconds. A tunnel may be silent for ever. */
 const PROBE_AFTER_MS = 60_000;
@@ -60,7 +60,7 @@ export class Upgrade implements Claimant {
 
   granted(): void {
     // Loaded by the first WebSocket, not by the start: most proxies never see one.
-    import('http-proxy-3').then(
+    import('./websocket-library.ts').then(
       (library) => this.#connect(library),
       (error: Error) => this.#fail(error),
     );

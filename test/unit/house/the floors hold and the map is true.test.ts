@@ -52,6 +52,13 @@ describe('floors', () => {
     }
   });
 
+  test('no package is imported dynamically: it would come out of the build without its names', () => {
+    for (const file of FILES) {
+      const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+      expect(text, file).not.toMatch(/(?<!typeof )import\('(?!\.)/);
+    }
+  });
+
   test('no file imports itself by a detour', () => {
     const open = new Set<string>();
     const done = new Set<string>();
