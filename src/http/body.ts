@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { SMALL_BODY } from './budget.ts';
-import { free, freeOnceSent, watchSends } from './freed.ts';
+import { free, freeOnceSent, freeSoon, isLarge, watchSends } from './freed.ts';
 import { Pace } from './pace.ts';
 
 /** Why a body did not come whole. */
@@ -152,6 +152,7 @@ export class BodyReader implements UnfinishedBody {
     }
     if (total > this.#buffer.length && !this.#grow(total, now)) return false;
     chunk.copy(this.#buffer, this.#length);
+    freeSoon(chunk);
     return true;
   }
 
@@ -159,11 +160,12 @@ export class BodyReader implements UnfinishedBody {
     const most = this.#options.declared ?? this.#options.maxBody;
     const capacity = Math.max(total, Math.min(most, total * 2));
     if (!this.#take(capacity, capacity, now)) return false; // old and new together, while both exist
-    if (capacity > SMALL_BODY) watchSends();
     const next = Buffer.allocUnsafeSlow(capacity);
+    if (isLarge(next)) watchSends();
     this.#buffer.copy(next, 0, 0, this.#length);
     this.#giveBack(this.held - capacity);
     if (this.#ours) free(this.#buffer);
+    else freeSoon(this.#buffer);
     this.#buffer = next;
     this.#ours = true;
     return true;

@@ -2,7 +2,9 @@
 // buffers that nobody needs, and a container of 128 MiB is killed. It must never free what a socket is still writing.
 import { subscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
-import { SMALL_BODY } from './budget.ts';
+
+/** Bytes. A shorter buffer is not worth the call. */
+const WORTH_FREEING = 16 * 1024;
 
 /** Which socket a large body went out on, as undici tells just before it writes. */
 const sentOn = new WeakMap<Uint8Array, Socket>();
@@ -15,13 +17,30 @@ export function watchSends(): void {
   watching = true;
   subscribe('undici:client:sendHeaders', (message) => {
     const { request, socket } = message as { request: { body: unknown }; socket: Socket };
-    if (Buffer.isBuffer(request.body) && request.body.length > SMALL_BODY) sentOn.set(request.body, socket);
+    if (Buffer.isBuffer(request.body) && isLarge(request.body)) sentOn.set(request.body, socket);
   });
 }
 
-/** Frees a buffer of our own that nobody else has: it is empty afterwards. Small ones are not worth the call. */
+export function isLarge(buffer: Buffer): boolean {
+  return buffer.byteLength >= WORTH_FREEING;
+}
+
+/** Frees a buffer of our own that nobody else has: it is empty afterwards. Small ones are left to the collector. */
 export function free(buffer: Buffer): void {
-  if (buffer.byteLength > SMALL_BODY && buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0);
+  if (isLarge(buffer) && buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0);
+}
+
+const chunks: Buffer[] = [];
+
+/** Frees a chunk that node's parser gave, and that nobody needs any more: soon, since the parser may still be at work on it. */
+export function freeSoon(chunk: Buffer): void {
+  if (!isLarge(chunk) || chunk.length !== chunk.buffer.byteLength) return;
+  if (chunks.length === 0) setImmediate(freeChunks);
+  chunks.push(chunk);
+}
+
+function freeChunks(): void {
+  for (const chunk of chunks.splice(0)) free(chunk);
 }
 
 /** Frees one that was given to the upstream, if the kernel has all of it; an upstream may answer before that. */

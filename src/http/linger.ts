@@ -1,13 +1,12 @@
 // Clients that still write after their answer: what they send is read and dropped, within bounds, then the connection ends.
 import type { Exchange } from './exchange.ts';
+import { freeSoon } from './freed.ts';
 
 const LINGER_MS = 2000;
 const IDLE_MS = 1000;
 const LINGER_BYTES = 32 * 1024 * 1024;
 /** Bytes; a rest in smaller pieces costs too much to be polite to. */
 const SMALL_PIECE = 64;
-/** Bytes. Left to the collector, what 200 clients with 1 MiB each have sent in vain is 60 MB at times. */
-const WORTH_FREEING = 4096;
 /** More of them than this are cut at once: lingering is a courtesy, and the attacker's to multiply. */
 const MOST = 256;
 
@@ -23,7 +22,6 @@ interface Rest {
 
 export class Lingering {
   readonly #rests = new Map<Exchange, Rest>();
-  readonly #dropped: Buffer[] = [];
 
   get size(): number {
     return this.#rests.size;
@@ -59,7 +57,7 @@ export class Lingering {
       if (held && !response.writableEnded) response.end();
     };
     request.on('data', (chunk: Buffer) => {
-      this.#drop(chunk);
+      freeSoon(chunk); // left to the collector, what 200 clients with 1 MiB each have sent in vain is 60 MB at times
       rest.bytes += chunk.length;
       rest.idleSince = performance.now();
       if (rest.bytes > LINGER_BYTES || ++rest.pieces > 1024 + rest.bytes / SMALL_PIECE) this.#cut(rest);
@@ -68,17 +66,6 @@ export class Lingering {
     request.once('close', ended);
     request.resume();
   }
-
-  /** Its memory is given back soon, but not while node's parser may still be at work on it. */
-  #drop(chunk: Buffer): void {
-    if (chunk.length < WORTH_FREEING || chunk.length !== chunk.buffer.byteLength) return;
-    if (this.#dropped.length === 0) setImmediate(this.#freeDropped);
-    this.#dropped.push(chunk);
-  }
-
-  readonly #freeDropped = (): void => {
-    for (const { buffer } of this.#dropped.splice(0)) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
-  };
 
   /** To be called about twice a second. */
   sweep(now: number): void {
