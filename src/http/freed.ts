@@ -5,6 +5,8 @@ import type { Socket } from 'node:net';
 
 /** Bytes. A shorter buffer is not worth the call. */
 const WORTH_FREEING = 16 * 1024;
+/** The same for chunks, of which a client may send many. */
+const CHUNK_WORTH_FREEING = 4 * 1024;
 
 /** Which socket a large body went out on, as undici tells just before it writes. */
 const sentOn = new WeakMap<Uint8Array, Socket>();
@@ -34,13 +36,13 @@ const chunks: Buffer[] = [];
 
 /** Frees a chunk that node's parser gave, and that nobody needs any more: soon, since the parser may still be at work on it. */
 export function freeSoon(chunk: Buffer): void {
-  if (!isLarge(chunk) || chunk.length !== chunk.buffer.byteLength) return;
+  if (chunk.length < CHUNK_WORTH_FREEING || chunk.length !== chunk.buffer.byteLength) return;
   if (chunks.length === 0) setImmediate(freeChunks);
   chunks.push(chunk);
 }
 
 function freeChunks(): void {
-  for (const chunk of chunks.splice(0)) free(chunk);
+  for (const { buffer } of chunks.splice(0)) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** Frees one that was given to the upstream, if the kernel has all of it; an upstream may answer before that. */
