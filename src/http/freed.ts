@@ -29,7 +29,11 @@ export function isLarge(buffer: Buffer): boolean {
 
 /** Frees a buffer of our own that nobody else has: it is empty afterwards. Small ones are left to the collector. */
 export function free(buffer: Buffer): void {
-  if (isLarge(buffer) && buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0);
+  if (isLarge(buffer)) detach(buffer);
+}
+
+function detach({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 const chunks: Buffer[] = [];
@@ -42,7 +46,7 @@ export function freeSoon(chunk: Buffer): void {
 }
 
 function freeChunks(): void {
-  for (const { buffer } of chunks.splice(0)) if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+  for (const chunk of chunks.splice(0)) detach(chunk);
 }
 
 /** Frees one that was given to the upstream, if the kernel has all of it; an upstream may answer before that. */
