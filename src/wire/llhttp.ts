@@ -1,0 +1,179 @@
+// llhttp, the HTTP/1.1 parser of node, in the WebAssembly build that undici ships. The only file that knows the path inside
+// undici and the ABI; test/unit/wire/llhttp.test.ts names the exports that it needs and fails when an update moves them.
+//
+// Callbacks only take notes: nothing outside this file runs while llhttp does. Another parser's run within a callback would
+// overwrite the bytes that both read, and an exception there would leave llhttp in no state at all.
+import { Buffer } from 'node:buffer';
+import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
+
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly _initialize: () => void;
+  malloc(bytes: number): number;
+  llhttp_alloc(type: number): number;
+  llhttp_free(parser: number): void;
+  llhttp_reset(parser: number): void;
+  llhttp_execute(parser: number, at: number, length: number): number;
+  llhttp_get_error_pos(parser: number): number;
+  llhttp_get_method(parser: number): number;
+  llhttp_get_http_major(parser: number): number;
+  llhttp_get_http_minor(parser: number): number;
+  llhttp_get_status_code(parser: number): number;
+  llhttp_method_name(method: number): number;
+  llhttp_message_needs_eof(parser: number): number;
+  llhttp_should_keep_alive(parser: number): number;
+}
+
+/** What a callback returns, and what `llhttp_execute` then does: HPE_PAUSED. */
+const PAUSED = 21;
+/** Any other number than 0, 1, 2 and 21 ends the parse with an error. */
+const STOP = -1;
+const TYPES = { request: 1, response: 2 } as const;
+
+/** The kinds of spans that a head or a trailer section consists of. */
+export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
+export const TARGET = 0;
+export const REASON = 1;
+export const NAME = 2;
+export const VALUE = 3;
+
+/** Bytes that one run may read: what the scratch area in the module's memory holds. */
+export const SLICE = 64 * 1024;
+
+/** Takes notes of one run. Offsets are into the bytes that `run` was given. */
+export interface Notes {
+  /** A part of a name, value, target or reason phrase; one after the other of the same kind belong together. */
+  span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';
+  /** The head is complete. `none`: no body is to be parsed, whatever the head says. */
+  headComplete(keepAlive: boolean): 'body' | 'none';
+  body(from: number, to: number): 'go on' | 'stop';
+  /** The message is complete; the run ends here, whatever follows. */
+  messageComplete(): void;
+}
+
+let running: { readonly pointer: number; readonly notes: Notes; readonly shift: number } | null = null;
+
+function notesOf(pointer: number): Notes {
+  if (running === null || running.pointer !== pointer)
+    throw new Error('llhttp calls back for a parser that is not running');
+  return running.notes;
+}
+
+function onSpan(kind: SpanKind): (pointer: number, at: number, length: number) => number {
+  return (pointer, at, length) => {
+    const notes = notesOf(pointer);
+    const from = at + (running?.shift ?? 0);
+    return notes.span(kind, from, from + length) === 'stop' ? STOP : 0;
+  };
+}
+
+const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
+  env: {
+    wasm_on_message_begin: () => 0,
+    wasm_on_url: onSpan(TARGET),
+    wasm_on_status: onSpan(REASON),
+    wasm_on_header_field: onSpan(NAME),
+    wasm_on_header_value: onSpan(VALUE),
+    wasm_on_headers_complete: (pointer: number, _status: number, _upgrade: number, keepAlive: number) =>
+      notesOf(pointer).headComplete(keepAlive === 1) === 'none' ? 1 : 0,
+    wasm_on_body: (pointer: number, at: number, length: number) => {
+      const notes = notesOf(pointer);
+      const from = at + (running?.shift ?? 0);
+      return notes.body(from, from + length) === 'stop' ? STOP : 0;
+    },
+    wasm_on_message_complete: (pointer: number) => {
+      notesOf(pointer).messageComplete();
+      return PAUSED;
+    },
+  },
+}).exports as unknown as Exports;
+llhttp._initialize();
+
+const scratch = allocated(llhttp.malloc(SLICE));
+/** A view of the module's memory: dead once that has grown, so it is looked at before each use. */
+let memory = new Uint8Array(llhttp.memory.buffer);
+
+function memoryNow(): Uint8Array {
+  if (memory.buffer !== llhttp.memory.buffer) memory = new Uint8Array(llhttp.memory.buffer);
+  return memory;
+}
+
+function allocated(pointer: number): number {
+  if (pointer === 0) throw new Error('llhttp has no memory');
+  return pointer;
+}
+
+const methodNames: string[] = [];
+
+/** How a run ended: at the message's end, out of bytes, or at bytes that are no HTTP/1.1. */
+export type RunEnd = 'complete' | 'more' | 'malformed';
+
+/** One parser in the module's memory. It is to be freed exactly once. */
+export class Llhttp {
+  readonly #pointer: number;
+  #consumed = 0;
+
+  constructor(type: 'request' | 'response') {
+    this.#pointer = allocated(llhttp.llhttp_alloc(TYPES[type]));
+  }
+
+  /** Parses `bytes` from `from` up to `to`, at most SLICE bytes. */
+  run(bytes: Buffer, from: number, to: number, notes: Notes): RunEnd {
+    if (running !== null) throw new Error('llhttp is running already');
+    memoryNow().set(bytes.subarray(from, to), scratch);
+    running = { pointer: this.#pointer, notes, shift: from - scratch };
+    try {
+      const result = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
+      this.#consumed = result === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
+      return result === 0 ? 'more' : result === PAUSED ? 'complete' : 'malformed';
+    } finally {
+      running = null;
+    }
+  }
+
+  /** Bytes that the last run consumed. */
+  get consumed(): number {
+    return this.#consumed;
+  }
+
+  /** Makes it ready for the next message, without a trace of the last one. */
+  reset(): void {
+    llhttp.llhttp_reset(this.#pointer);
+  }
+
+  free(): void {
+    llhttp.llhttp_free(this.#pointer);
+  }
+
+  get method(): string {
+    const number = llhttp.llhttp_get_method(this.#pointer);
+    methodNames[number] ??= textAt(llhttp.llhttp_method_name(number));
+    return methodNames[number] ?? '';
+  }
+
+  /** `1.1`; the protocol's name is not told (RTSP and ICE count as HTTP). */
+  get version(): string {
+    const major = llhttp.llhttp_get_http_major(this.#pointer);
+    const minor = llhttp.llhttp_get_http_minor(this.#pointer);
+    return major === 1 && minor === 1 ? '1.1' : `${major}.${minor}`;
+  }
+
+  get status(): number {
+    return llhttp.llhttp_get_status_code(this.#pointer);
+  }
+
+  /** True where only the end of the connection ends the body. To be asked within `headComplete`. */
+  get endsWithConnection(): boolean {
+    return llhttp.llhttp_message_needs_eof(this.#pointer) !== 0;
+  }
+
+  /** To be asked within `messageComplete`: trailers may say close, and after that nothing else answers rightly. */
+  get keepAlive(): boolean {
+    return llhttp.llhttp_should_keep_alive(this.#pointer) !== 0;
+  }
+}
+
+function textAt(pointer: number): string {
+  const bytes = memoryNow();
+  return Buffer.from(bytes.subarray(pointer, bytes.indexOf(0, pointer))).toString('latin1');
+}

@@ -1,0 +1,309 @@
+// Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
+// of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
+import type { Buffer } from 'node:buffer';
+import { isLine, trimValues } from './lines.ts';
+import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
+
+/** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
+export type Framing = 'none' | 'length' | 'chunked' | 'close';
+
+/** `too_large`: the head has too many bytes or lines. */
+export type ParseFailure = 'malformed' | 'too_large';
+
+export interface ParserLimits {
+  /** Bytes of a head, and of the empty lines before it. */
+  readonly head: number;
+}
+
+/** Header lines of a head at most, and trailer lines behind a body. */
+export const MOST_LINES = 100;
+/** Bytes that may lie between two bytes of a body, or make up its trailers: chunk sizes, extensions, line ends. */
+const MOST_BETWEEN = 16 * 1024;
+
+const NO_LINES: string[] = [];
+
+/** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
+const BODILESS = (status: number): boolean => status < 200 || status === 204 || status === 304;
+
+export class MessageParser implements Notes {
+  readonly #type: 'request' | 'response';
+  readonly #limits: ParserLimits;
+  readonly #llhttp: Llhttp;
+
+  // --- the message, as far as it has come
+
+  /** Requests only. */
+  method = '';
+  target = '';
+  /** Responses only. */
+  status = 0;
+  reason = '';
+  /** `1.1`, `1.0`, or what else the message claims to be. */
+  version = '';
+  /** Flat: name, value, name, value …; one character a byte, values without outer white space. */
+  lines: string[] = [];
+  trailers: string[] = NO_LINES;
+  framing: Framing = 'none';
+  /** True where the connection may carry another message after this one. */
+  keepAlive = false;
+  state: 'head' | 'body' | 'ended' | 'failed' = 'head';
+  failure: ParseFailure | null = null;
+  /** What the last `read` brought of the body: a view into its bytes, chunk framing taken out. */
+  piece: Buffer | null = null;
+  /** Chunks, or parts of them, that the body came in. */
+  pieces = 0;
+
+  #headBytes = 0;
+  /** The first five bytes of the protocol's name and slash. */
+  #protocol = '';
+  #requestMethod = '';
+  #left = 0;
+  #between = 0;
+  // Of the run under way.
+  #bytes: Buffer | null = null;
+  #runFrom = 0;
+  readonly #spans: number[] = [];
+  #betweenSince = 0;
+  #pieceFrom = 0;
+  #pieceTo = 0;
+  #stopped: ParseFailure = 'malformed';
+  #complete = false;
+
+  constructor(type: 'request' | 'response', limits: ParserLimits) {
+    this.#type = type;
+    this.#limits = limits;
+    this.#llhttp = new Llhttp(type);
+  }
+
+  /** True once a byte of the message has come, an empty line before it included. */
+  get begun(): boolean {
+    return this.#headBytes > 0 || this.state !== 'head';
+  }
+
+  /** True once the head has come whole. What fails after that fails in the body. */
+  get hasHead(): boolean {
+    return this.version !== '' && this.failure !== 'too_large';
+  }
+
+  /** Before each message but the first. Never behind one that ends its connection: there are no messages there. */
+  next(): void {
+    this.#llhttp.reset();
+    this.method = this.target = this.reason = this.version = this.#protocol = '';
+    this.status = this.#headBytes = this.#left = this.#between = this.pieces = 0;
+    this.lines = [];
+    this.trailers = NO_LINES;
+    this.framing = 'none';
+    this.keepAlive = false;
+    this.state = 'head';
+    this.failure = this.piece = null;
+  }
+
+  /** Before a response's head: the method that it answers. */
+  answers(method: string): void {
+    this.#requestMethod = method;
+  }
+
+  /** To be called exactly once, when nothing is to be read any more. */
+  free(): void {
+    this.#llhttp.free();
+  }
+
+  /**
+   * Reads from `from` on; gives where it stopped: at the end of the bytes, of the message, or at a fault. To be called until
+   * one of these is reached. Chunk framing is taken out in place, so `bytes` must belong to the caller.
+   */
+  read(bytes: Buffer, from: number): number {
+    this.piece = null;
+    switch (this.state) {
+      case 'head':
+        return this.#readHead(bytes, from);
+      case 'body':
+        return this.framing === 'chunked' ? this.#run(bytes, from, SLICE) : this.#count(bytes, from);
+      default:
+        return from;
+    }
+  }
+
+  /** The sender has sent its last byte. True: that is the message's end; false: the message is cut. */
+  finish(): boolean {
+    if (this.state === 'body' && this.framing === 'close') this.state = 'ended';
+    return this.state === 'ended';
+  }
+
+  #readHead(bytes: Buffer, from: number): number {
+    const allowed = this.#limits.head - this.#headBytes;
+    const at = this.#run(bytes, from, Math.min(allowed, SLICE));
+    if (this.state === 'head') {
+      this.#headBytes += at - from;
+      if (this.#headBytes >= this.#limits.head) this.#fail('too_large');
+    }
+    return at;
+  }
+
+  #run(bytes: Buffer, from: number, most: number): number {
+    const to = Math.min(bytes.length, from + most);
+    this.#bytes = bytes;
+    this.#runFrom = this.#betweenSince = from;
+    this.#pieceFrom = this.#pieceTo = 0;
+    this.#stopped = 'malformed';
+    this.#complete = false;
+    if (this.#type === 'response') this.#noteProtocol(from, to, isLineEnd);
+    const end = this.#llhttp.run(bytes, from, to, this);
+    const at = from + this.#llhttp.consumed;
+    // Offsets of a head or trailers that have not ended must not outlive these bytes.
+    this.#takeSpans(at);
+    if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
+    this.#bytes = null;
+    if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
+    else if (end === 'malformed') this.#fail(this.#stopped);
+    // For llhttp a message without chunks has ended with its head.
+    else if (this.#complete) this.state = this.framing === 'length' || this.framing === 'close' ? 'body' : 'ended';
+    else if (this.state === 'body') this.#countBetween(at, at);
+    return at;
+  }
+
+  /** A body whose bytes are only counted. */
+  #count(bytes: Buffer, from: number): number {
+    const to = Math.min(bytes.length, from + this.#left);
+    if (to > from) {
+      this.piece = bytes.subarray(from, to);
+      this.pieces++;
+    }
+    this.#left -= to - from;
+    if (this.#left === 0) this.state = 'ended';
+    return to;
+  }
+
+  #fail(failure: ParseFailure): void {
+    this.state = 'failed';
+    this.failure = failure;
+  }
+
+  // --- what llhttp notes
+
+  span(kind: SpanKind, from: number, to: number): 'go on' | 'stop' {
+    this.#spans.push(kind, from, to);
+    if (kind !== NAME) return 'go on';
+    const lines = this.state === 'head' ? this.lines : this.trailers;
+    if (lines.length / 2 + this.#spans.length / 6 <= MOST_LINES + 1) return 'go on';
+    this.#stopped = this.state === 'head' ? 'too_large' : 'malformed';
+    return 'stop';
+  }
+
+  headComplete(keepAlive: boolean): 'body' | 'none' {
+    this.#takeSpans(Number.MAX_SAFE_INTEGER);
+    trimValues(this.lines);
+    this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
+    if (this.#type === 'request') this.method = this.#llhttp.method;
+    else this.status = this.#llhttp.status;
+    this.framing = this.#framingOf();
+    this.keepAlive = keepAlive;
+    this.state = 'body';
+    // llhttp does not tell where the head ended: within this run nothing is counted before the first byte of the body.
+    this.#betweenSince = Number.MAX_SAFE_INTEGER;
+    return this.framing === 'chunked' ? 'body' : 'none';
+  }
+
+  body(from: number, to: number): 'go on' | 'stop' {
+    if (!this.#countBetween(from, to)) return 'stop';
+    this.pieces++;
+    if (this.#pieceTo === this.#pieceFrom) this.#pieceFrom = this.#pieceTo = from;
+    // A million one-byte chunks become one piece a read, and not a million.
+    if (this.#pieceTo !== from) this.#bytes?.copyWithin(this.#pieceTo, from, to);
+    this.#pieceTo += to - from;
+    return 'go on';
+  }
+
+  messageComplete(): void {
+    this.#complete = true;
+    this.#takeSpans(Number.MAX_SAFE_INTEGER);
+    trimValues(this.trailers);
+    this.keepAlive = this.framing !== 'close' && this.#llhttp.keepAlive;
+  }
+
+  /** Framing bytes since the last byte of the body; false where they are too many. */
+  #countBetween(from: number, to: number): boolean {
+    this.#between += Math.max(0, from - this.#betweenSince);
+    if (this.#between > MOST_BETWEEN) {
+      this.#fail('malformed');
+      return false;
+    }
+    if (to > from) this.#between = 0;
+    this.#betweenSince = to;
+    return true;
+  }
+
+  #framingOf(): Framing {
+    const endless = this.#llhttp.endsWithConnection;
+    if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
+    let length = '';
+    for (let index = 0; index < this.lines.length; index += 2) {
+      if (isLine(this.lines, index, 'transfer-encoding')) return endless ? 'close' : 'chunked';
+      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
+    }
+    if (endless) {
+      this.#left = Number.POSITIVE_INFINITY;
+      return 'close';
+    }
+    if (length === '') return 'none';
+    // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
+    this.#left = Number(length);
+    if (!Number.isSafeInteger(this.#left)) this.#left = Number.POSITIVE_INFINITY;
+    return this.#left === 0 ? 'none' : 'length';
+  }
+
+  /** Makes texts of the offsets. All of a head that came in one piece are slices of one text: one call and not forty. */
+  #takeSpans(runTo: number): void {
+    const spans = this.#spans;
+    const bytes = this.#bytes;
+    if (bytes === null) return;
+    const inHead = this.state === 'head';
+    if (inHead && this.#type === 'request') this.#noteProtocolBehindTarget(Math.min(runTo, bytes.length));
+    if (spans.length === 0) return;
+    const base = spans[1] ?? 0;
+    const text = bytes.toString('latin1', base, spans[spans.length - 1] ?? base);
+    if (!inHead && this.trailers === NO_LINES) this.trailers = [];
+    const lines = inHead ? this.lines : this.trailers;
+    for (let index = 0; index < spans.length; index += 3) {
+      const part = text.slice((spans[index + 1] ?? 0) - base, (spans[index + 2] ?? 0) - base);
+      const kind = spans[index] as SpanKind;
+      if (kind === TARGET) this.target += part;
+      else if (kind === REASON) this.reason += part;
+      else if ((lines.length % 2 === 1) === (kind === VALUE)) lines.push(part);
+      else lines[lines.length - 1] += part;
+    }
+    spans.length = 0;
+  }
+
+  /** The protocol's name, which llhttp does not tell: it takes `RTSP/1.0` and `ICE/1.0` for HTTP. */
+  #noteProtocol(from: number, to: number, skips: (byte: number) => boolean): void {
+    for (let at = from; at < to && this.#protocol.length < 5; at++) {
+      const byte = this.#bytes?.[at] ?? 0;
+      if (this.#protocol !== '' || !skips(byte)) this.#protocol += String.fromCharCode(byte);
+    }
+  }
+
+  #noteProtocolBehindTarget(runTo: number): void {
+    const spans = this.#spans;
+    let from = this.target === '' ? runTo : this.#runFrom;
+    let to = runTo;
+    for (let index = 0; index < spans.length; index += 3) {
+      if (spans[index] === TARGET) {
+        from = spans[index + 2] ?? runTo;
+        this.#protocol = '';
+      } else {
+        to = spans[index + 1] ?? runTo;
+        break;
+      }
+    }
+    this.#noteProtocol(from, to, isSpace);
+  }
+}
+
+function isLineEnd(byte: number): boolean {
+  return byte === 0x0d || byte === 0x0a;
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20;
+}
