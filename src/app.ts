@@ -80,7 +80,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
 
   const adminPort = await admin.listen();
   const port = await server.listen(listen.host, listen.port).catch(async (error: unknown) => {
-    await admin.close();
+    admin.close();
     throw error;
   });
   life.listening();
@@ -100,9 +100,9 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       reloader.stop();
       exposure.stop();
       clearTimeout(preparing);
-      await upstream.close();
+      upstream.close();
       await running.lineup.deliveries()?.close();
-      await admin.close();
+      admin.close();
       requests.flush();
       log.info('stopped', { cut });
       return cut;

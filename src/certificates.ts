@@ -2,7 +2,7 @@
 // never takes the place of one that works.
 import { X509Certificate } from 'node:crypto';
 import type { Config } from './config/config.ts';
-import type { TlsContents } from './http/tls.ts';
+import type { TlsContents } from './wire/tls.ts';
 import type { Inputs } from './inputs.ts';
 
 export interface Tls {

@@ -13,7 +13,7 @@ export interface Readiness {
 }
 
 type Parts = {
-  readonly server: Pick<Lineup['server'], 'inFlight' | 'startClosing' | 'stopClosing' | 'stopAccepting' | 'cutAll'>;
+  readonly server: Pick<Lineup['server'], 'inFlight' | 'startDraining' | 'stopDraining' | 'stopAccepting' | 'cutAll'>;
   readonly upstream: Pick<Lineup['upstream'], 'accepts'>;
   readonly deliveries: () => { settled(): Promise<void> } | null;
   readonly log: Pick<Lineup['log'], 'info' | 'warn'>;
@@ -75,14 +75,14 @@ export class Life {
     const since = this.#drain?.since ?? performance.now();
     if (this.#drain !== null) clearTimeout(this.#drain.end);
     this.#drain = { since, end: setTimeout(() => this.#endDrain(), DRAIN_MS).unref() };
-    this.#parts.server.startClosing();
+    this.#parts.server.startDraining(this.#ruleset().loaded.config.shutdown.delay);
     this.#parts.log.info('draining');
   }
 
   #endDrain(): void {
     this.#drain = null;
     if (this.#stopping) return;
-    this.#parts.server.stopClosing();
+    this.#parts.server.stopDraining();
     this.#parts.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
   }
 
@@ -92,7 +92,7 @@ export class Life {
     const { shutdown } = this.#ruleset().loaded.config;
     const drained = this.#drain === null ? 0 : performance.now() - this.#drain.since;
     this.#stopping = true;
-    server.startClosing();
+    server.startDraining(delay === 'keep' ? shutdown.delay : 0);
     log.info('stopping', { in_flight: server.inFlight });
     if (delay === 'keep' && drained < shutdown.delay) await sleep(shutdown.delay - drained);
     const deadline = new AbortController();

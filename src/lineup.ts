@@ -1,11 +1,8 @@
 // The parts that live as long as the process: made once from the first ruleset, and told of each next one.
 // They ask for the policy of the moment; none of them keeps one.
 import type { Config } from './config/config.ts';
-import { ByteBudget } from './http/budget.ts';
-import { type Address, Exposure } from './http/exposure.ts';
-import { Lingering } from './http/linger.ts';
-import { type ServerOptions, TrafficServer } from './http/server.ts';
-import { Upstream, type UpstreamOptions } from './http/upstream.ts';
+import { ByteBudget } from './downstream/budget.ts';
+import { Listener, type ListenerLimits } from './downstream/listener.ts';
 import { createLog, type LineLog } from './observe/log.ts';
 import { createMetrics, type Metrics } from './observe/metrics.ts';
 import { createRecentRequests, type RecentRequests } from './observe/recent-counts.ts';
@@ -18,6 +15,8 @@ import { createPipeline } from './pipeline.ts';
 import { deliversOnce } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import { readKeyFile } from './secrets/files.ts';
+import { type Address, Exposure } from './upstream/exposure.ts';
+import { Upstream, type UpstreamOptions } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
 
 export interface Lineup {
@@ -27,7 +26,7 @@ export interface Lineup {
   readonly recent: RecentRequests;
   readonly refusals: Refusals;
   readonly upstream: Upstream;
-  readonly server: TrafficServer;
+  readonly server: Listener;
   readonly exposure: Exposure;
   /** Null where no route has had `once` yet. */
   deliveries(): Deliveries | null;
@@ -53,22 +52,16 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
   const recent = createRecentRequests(now);
   const refusals = createRefusals(now);
   const budget = new ByteBudget(budgetOf(config));
-  const lingering = new Lingering();
   const upstream = new Upstream(upstreamOptions(first));
-  const server = new TrafficServer(
-    serverOptions(first),
-    {
-      onRequest: (exchange) => pipeline.begin(exchange),
-      mayUpgrade: (head) => pipeline.mayUpgrade(head),
-      onEnd: (record) => {
-        metrics.record(record);
-        requests.record(record);
-        recent.record(record);
-        refusals.record(record);
-      },
+  const server = new Listener(listenerLimits(first), {
+    onRequest: (exchange) => pipeline(exchange),
+    onEnd: (record) => {
+      metrics.record(record);
+      requests.record(record);
+      recent.record(record);
+      refusals.record(record);
     },
-    { budget, lingering },
-  );
+  });
   const metrics = createMetrics(seriesPlan(first, now), {
     inFlight: () => server.inFlight,
     connections: () => server.connections,
@@ -100,7 +93,6 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     policy: () => ruleset().policy,
     upstream,
     budget,
-    lingering,
     deliveries: openedDeliveries,
     now,
     onInformation: (route) => metrics.recordInformational(route),
@@ -131,7 +123,8 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
       budget.setLimit(budgetOf(next.loaded.config));
       log.setLevel(next.loaded.config.log.level);
       requests.setMode(next.loaded.config.log.requests);
-      server.adopt(serverOptions(next));
+      server.adopt(listenerLimits(next));
+      upstream.limiter.setQueue(next.loaded.config.limits.connections);
       exposure.watch(next.loaded.config.upstream.checkExposure);
       if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
     },
@@ -145,7 +138,7 @@ async function readPassword(file: string): Promise<string> {
   return key.export().toString('utf8');
 }
 
-function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOptions {
+function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
   const { limits, listen } = config;
   return {
     keepAlive: listen.keepAlive,
@@ -159,13 +152,10 @@ function serverOptions({ loaded: { config }, listenTls }: Ruleset): ServerOption
 
 /** Where clients could reach the upstream past the proxy; null where that can't be known, or is the proxy itself. */
 function podAddress(podIp: string | undefined, upstream: Upstream, { listen }: Config): Address | null {
-  const target = upstream.target();
-  if (podIp === undefined || podIp === '' || 'path' in target || target.port === listen.port) return null;
-  return { host: podIp, port: target.port };
+  const { port } = upstream;
+  if (podIp === undefined || podIp === '' || port === null || port === listen.port) return null;
+  return { host: podIp, port };
 }
-
-/** Response heads of the upstream may be this long, in bytes; a longer one is a failure of the protocol. */
-const UPSTREAM_HEADER = 64 * 1024;
 
 function upstreamOptions({ loaded: { config }, upstreamTls }: Ruleset): UpstreamOptions {
   const { upstream, limits } = config;
@@ -176,7 +166,6 @@ function upstreamOptions({ loaded: { config }, upstreamTls }: Ruleset): Upstream
     connectTimeout: upstream.connectTimeout,
     retryConnectFor: upstream.retryConnectFor,
     keepAlive: upstream.keepAlive,
-    maxHeader: UPSTREAM_HEADER,
     tls: upstreamTls,
   };
 }

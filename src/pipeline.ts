@@ -1,49 +1,38 @@
 // THE LIFE OF A REQUEST, read this first: gate -> route -> signature's form -> body -> verdict (-> once) -> forward | refuse.
-// It is recorded once, at its end (http/reception.ts). Every way to the upstream leads through a permit.
+// It is recorded once, at its end. Every way to the upstream leads through a permit.
 
-import type { Reason } from './core/decision.ts';
+import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
+import type { DeliveryLease } from './core/delivery-lease.ts';
 import { refusedByGate, refusedNames } from './core/gate.ts';
 import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
-import { endToEnd } from './core/headers.ts';
-import type { Hold } from './core/hold.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
 import { createDiagnosis } from './diagnosis.ts';
-import { BodyReader, type BodyResult } from './http/body.ts';
-import type { ByteBudget } from './http/budget.ts';
-import { clientOf, withForwarded } from './http/client-address.ts';
-import type { Exchange } from './http/exchange.ts';
-import { Forward } from './http/forward.ts';
-import type { Lingering } from './http/linger.ts';
-import { MAX_HEADERS } from './http/listener.ts';
-import { answer, DUPLICATE, refusal } from './http/respond.ts';
-import { Upgrade } from './http/upgrade.ts';
-import type { Upstream } from './http/upstream.ts';
+import type { ByteBudget } from './downstream/budget.ts';
+import { BufferedBody, type BodyResult } from './downstream/buffered-body.ts';
+import { clientOf, withForwarded } from './downstream/client-address.ts';
+import type { Exchange } from './downstream/exchange.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import type { Policy } from './policy.ts';
+import { type ForwardFailure, type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
+import type { Upstream } from './upstream/upstream.ts';
+import { WebSocketExchange } from './upstream/websocket.ts';
 
 export interface Services {
   /** The policy at this moment; a request asks once. */
   readonly policy: () => Policy;
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
-  readonly lingering: Lingering;
   /** Asked on routes with `once` alone. */
   readonly deliveries: () => Deliveries;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** An interim response went through on a route. */
   readonly onInformation: (route: string) => void;
-}
-
-export interface Pipeline {
-  readonly begin: (exchange: Exchange) => void;
-  /** Whether node may take a request off HTTP for a tunnel: asked before `begin`, by the same rules, in the same tick. */
-  readonly mayUpgrade: (head: Head) => boolean;
 }
 
 /** What the steps after the route share. */
@@ -53,22 +42,24 @@ interface Claim {
   readonly route: Route;
   /** Epoch milliseconds at the head's arrival: modes and validities are judged by this moment. */
   readonly at: number;
+  /** The body that is read or was read; null where none is. */
+  body: BufferedBody | null;
 }
 
-export function createPipeline(services: Services): Pipeline {
-  const { upstream, budget, lingering, now } = services;
+/** Gives what takes each request when its head is here. */
+export function createPipeline(services: Services): (exchange: Exchange) => void {
+  const { upstream, budget, now } = services;
   const diagnose = createDiagnosis(now);
+  let tunnels = 0;
 
   function begin(exchange: Exchange): void {
     const policy = services.policy();
-    const { head } = exchange;
     const at = now();
-    exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
-    if (exchange.request.rawHeaders.length > 2 * MAX_HEADERS) return refuse(exchange, 'header_too_large');
-    const route = routeOf(head, policy, at);
+    exchange.client = clientOf(exchange.connection.address, exchange.head.forwardedFor, policy.trusts);
+    const route = routeOf(exchange.head, policy, at);
     if (route === null) return refuse(exchange, 'bad_request');
     exchange.route = route.path;
-    const claim: Claim = { exchange, policy, route, at };
+    const claim: Claim = { exchange, policy, route, at, body: null };
     switch (route.action) {
       case 'reject':
         return refuse(exchange, 'route_rejected');
@@ -84,14 +75,8 @@ export function createPipeline(services: Services): Pipeline {
   function forwardUnread(claim: Claim): void {
     const { exchange, route } = claim;
     if (!allows(route, exchange.method)) return refuse(exchange, 'method_not_allowed', route.methods);
-    const permit = (exchange.early === null ? null : permitUpgrade(route)) ?? permitForward(route);
+    const permit = (asksForWebSocket(exchange.head) ? permitUpgrade(route) : null) ?? permitForward(route);
     if (permit !== null) forward(claim, permit);
-  }
-
-  function mayUpgrade(head: Head): boolean {
-    if (!asksForWebSocket(head)) return false;
-    const route = routeOf(head, services.policy(), now());
-    return route !== null && allows(route, head.method) && permitUpgrade(route) !== null;
   }
 
   /** What can be refused without the body is, before a byte of it is read. */
@@ -118,26 +103,22 @@ export function createPipeline(services: Services): Pipeline {
     });
   }
 
-  function readBody({ exchange, policy, route }: Claim, declared: number | null, done: (r: BodyResult) => void): void {
-    if (!hasBody(exchange.head)) {
-      exchange.request.resume();
-      return done({ body: EMPTY });
-    }
+  function readBody(claim: Claim, declared: number | null, done: (result: BodyResult) => void): void {
+    const { exchange, policy, route } = claim;
+    if (!hasBody(exchange.head)) return done({ body: EMPTY });
     const { startedAt } = exchange;
     const deadline = startedAt + policy.config.limits.bodyTimeout;
     const options = { maxBody: route.maxBody, declared, startedAt, deadline, now: monotonic };
-    const reader = new BodyReader(exchange.request, budget, options, (result) => {
-      exchange.onClose(null);
-      exchange.bodyBytes = reader.received;
+    const body = new BufferedBody(budget, options, (result) => {
+      exchange.onLeft(null);
+      exchange.receiver = null;
+      exchange.bodyBytes = body.received;
       done(result);
     });
-    exchange.body = reader;
-    exchange.onClose(() => reader.fail('client_closed'));
-    if (exchange.awaitsContinue) {
-      exchange.awaitsContinue = false;
-      exchange.response.writeContinue();
-    }
-    reader.start();
+    claim.body = body;
+    exchange.receiver = body;
+    exchange.onLeft(() => body.fail('client_closed'));
+    exchange.reply.continue();
   }
 
   function decide(claim: Claim, read: { live: readonly Secret[]; digest: string; body: Buffer }): void {
@@ -153,7 +134,7 @@ export function createPipeline(services: Services): Pipeline {
     refuseOrReport(claim, verdict.refused, read.body);
     // After the answer: how long it takes depends on the secrets, and is nobody's business outside.
     exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
-    if (exchange.decision === 'rejected') exchange.body?.discard();
+    if (exchange.decision === 'rejected') claim.body?.discard();
   }
 
   function refuseOrReport(claim: Claim, reason: Reason, body: Buffer | null): void {
@@ -169,44 +150,61 @@ export function createPipeline(services: Services): Pipeline {
     const { permit, body, window } = event;
     const client = new AbortController();
     note(exchange, permit);
-    exchange.onClose(() => client.abort());
+    exchange.onLeft(() => client.abort());
     const { retryConnectFor, responseTimeout, idleTimeout } = policy.config.upstream;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
     const delivery = { path: exchange.path, body, window, patience, client: client.signal };
     const turn = await services.deliveries().turn(delivery);
-    exchange.onClose(null);
-    if (turn.kind === 'deliver' && !client.signal.aborted) return forward(claim, permit, turn.hold);
-    if (turn.kind === 'deliver') turn.hold.failed();
+    exchange.onLeft(null);
+    if (turn.kind === 'deliver' && !client.signal.aborted) return forward(claim, permit, turn.lease);
+    if (turn.kind === 'deliver') turn.lease.failed();
     else if (turn.kind === 'refuse') refuse(exchange, 'overloaded');
     else if (turn.kind === 'duplicate') {
       exchange.decision = 'duplicate';
-      answer(exchange, DUPLICATE, lingering);
+      exchange.reply.refuse(DUPLICATE);
     }
-    exchange.body?.discard();
+    claim.body?.discard();
   }
 
-  function forward({ exchange, route, policy }: Claim, permit: Permit, hold: Hold | null = null): void {
+  function forward(claim: Claim, permit: Permit, lease: DeliveryLease | null = null): void {
+    const { exchange, route, policy } = claim;
+    const { upstream: settings, limits } = policy.config;
+    if (permit.tunnel && tunnels >= limits.connections / 2) return refuse(exchange, 'overloaded');
     note(exchange, permit);
-    const { upstream: settings } = policy.config;
-    const lines = endToEnd(exchange.request.rawHeaders);
-    const Way = permit.tunnel ? Upgrade : Forward;
-    new Way(permit, exchange, upstream, {
-      headers: settings.forwardedHeaders === 'none' ? lines : withForwarded(lines, exchange),
+    const options: ForwardOptions = {
+      lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange.lines, exchange),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
-      lingering,
-      hold,
-      onInformation: services.onInformation,
-    }).start();
+      lease,
+      onInformation: () => services.onInformation(route.path),
+      onFailure: (failure) => failed(exchange, failure),
+      onEnd: (sent) => {
+        if (permit.tunnel) tunnels--;
+        // A body that may still be on its way out must not be freed.
+        if (sent) claim.body?.discard();
+        else claim.body?.forget();
+      },
+    };
+    if (permit.tunnel) tunnels++;
+    const Way = permit.tunnel ? WebSocketExchange : UpstreamExchange;
+    new Way(permit, exchange, upstream, options).start();
+  }
+
+  /** The failure edge: an answer before the response began, a cut after. Connects alone were tried again before. */
+  function failed(exchange: Exchange, failure: ForwardFailure): void {
+    if (failure.side === 'upstream') exchange.upstreamFailure = failure.cause;
+    if (exchange.reply.begun) exchange.reply.cut();
+    else if (failure.side === 'client') refuse(exchange, failure.reason);
+    else exchange.reply.refuse(UPSTREAM_FAULTS[failure.fault]);
   }
 
   function refuse(exchange: Exchange, reason: Reason, allow: readonly string[] | null = null): void {
     exchange.decision = 'rejected';
     exchange.reason = reason;
-    if (reason !== 'client_closed') answer(exchange, refusal(reason, allow), lingering);
+    if (reason !== 'client_closed') exchange.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
-  return { begin, mayUpgrade };
+  return begin;
 }
 
 const EMPTY = Buffer.alloc(0);

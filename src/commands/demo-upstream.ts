@@ -1,6 +1,6 @@
 // The demo's app: any upstream that knows nothing of signatures. It answers everything and remembers what reached it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { listenOn } from '../http/listen.ts';
+import { bind } from '../downstream/bind.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
 
@@ -45,7 +45,7 @@ export async function startDemoUpstream(
     );
   });
   server.keepAliveTimeout = 5000;
-  const port = await listenOn(server, at.host, at.port);
+  const port = await bind(server, at.host, at.port);
   return {
     port,
     take() {

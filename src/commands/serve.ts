@@ -1,7 +1,6 @@
 // `serve`: the proxy as a process. Signals in, exit codes out (spec §2): 0 a stop that was asked for, 1 it broke or a port
 // is taken, 2 bad config, 130 or 143 on a second signal.
 import type { App } from '../app.ts';
-import { keepSmall } from '../engine.ts';
 import type { Io } from './io.ts';
 import { runCommand } from './usage.ts';
 
@@ -60,7 +59,6 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   try {
     const { startApp } = await import('../app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout, now: Date.now });
-    keepSmall();
     if (asked !== null) stop(app, 'skip'); // nobody knows of it yet, so nobody has to notice
     const code = await stopped.promise;
     setTimeout(() => process.exit(code), LAST_MS).unref();

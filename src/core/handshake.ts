@@ -1,5 +1,6 @@
 // A WebSocket's opening handshake (RFC 6455 4.1): which heads are one, and how its lines are written on the next hop.
 // Pure. Any other upgrade (h2c above all) is never taken for one: nothing that runs in a tunnel is verified.
+import { createHash } from 'node:crypto';
 import { type Head, hasBody } from './head.ts';
 import { nominated } from './headers.ts';
 
@@ -33,4 +34,15 @@ export function handshakeHeaders(lines: readonly string[], upgrade: string): Rec
     else known[1] = [known[1], value].flat();
   }
   return Object.fromEntries([...byName.values(), ['connection', 'Upgrade'], ['upgrade', upgrade]]);
+}
+
+/** What every server appends to a handshake's key (RFC 6455 1.3). */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/** True where a 101 with these lines takes the handshake with this key: only then does a tunnel begin (RFC 6455 4.2.2). */
+export function takesHandshake(lines: readonly string[], key: string): boolean {
+  const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
+  const valuesOf = (name: string) => lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === name);
+  const [upgrades, accepts] = [valuesOf('upgrade'), valuesOf('sec-websocket-accept')];
+  return upgrades.length === 1 && upgrades[0]?.toLowerCase() === 'websocket' && accepts.length === 1 && accepts[0] === accept;
 }

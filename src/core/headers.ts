@@ -1,7 +1,8 @@
 // Header lines as they go through: which are end-to-end, and which belong to one connection alone (RFC 9110 7.6.1).
 // Spelling, order and duplicates are never touched.
 
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+/** They belong to one connection alone. */
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -14,6 +15,11 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 
 /** No other name is worth lower-casing: 0.3 us of a request's two heads. */
 const HOP_BY_HOP_LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP].map((name) => name.length));
+
+/** False where no hop-by-hop name has this length. */
+export function isHopByHopLength(length: number): boolean {
+  return HOP_BY_HOP_LENGTHS.has(length);
+}
 
 /** The lower-case names that `Connection` values list. */
 export function nominated(connection: string): string[] {

@@ -1,13 +1,12 @@
 // Keeps browsers from acting for somebody else on the admin port: it has no login, so a page elsewhere that makes a
 // browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS rebinding), must change nothing.
-import type { IncomingHttpHeaders } from 'node:http';
 
 /** True where the request bears the marks of a browser that another site has sent. Tools bear none of them. */
-export function isForeign(headers: IncomingHttpHeaders): boolean {
-  const site = headers['sec-fetch-site'];
+export function isForeign(headers: ReadonlyMap<string, string>): boolean {
+  const site = headers.get('sec-fetch-site');
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
-  for (const source of [headers.origin, headers.referer]) {
-    if (source !== undefined && !isOwnAddress(source, headers.host)) return true;
+  for (const source of [headers.get('origin'), headers.get('referer')]) {
+    if (source !== undefined && !isOwnAddress(source, headers.get('host'))) return true;
   }
   return false;
 }

@@ -23,7 +23,7 @@ export interface AdminSources {
   readonly log: Log;
 }
 
-export interface Reply {
+export interface AdminReply {
   readonly status: number;
   readonly body: string;
   /** JSON where it is not said. */
@@ -41,13 +41,13 @@ interface AdminHandler {
   readonly methods: readonly string[];
   /** True where it changes something, and so is not for browsers that another site has sent. */
   readonly acts?: true;
-  readonly run: (asked: Asked) => Reply | Promise<Reply>;
+  readonly run: (asked: Asked) => AdminReply | Promise<AdminReply>;
 }
 
 export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
 
 const READ = ['GET', 'HEAD'];
-const OK: Reply = { status: 200, body: '{"status":"ok"}' };
+const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 /** By path. */
 export function adminHandlers(sources: AdminSources): AdminHandlers {
@@ -124,6 +124,6 @@ function actionHandlers({ actions, log }: AdminSources): AdminHandlers {
   };
 }
 
-function json(status: number, value: unknown): Reply {
+function json(status: number, value: unknown): AdminReply {
   return { status, body: JSON.stringify(value) };
 }

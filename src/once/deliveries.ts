@@ -1,10 +1,10 @@
 // Deliver once (spec §12): the first delivery of an event goes on, its twins wait for it, duplicates are answered.
 // The store may fail at any time: then onStoreFailure decides, and no request hangs on it.
-import type { Hold } from '../core/hold.ts';
+import type { DeliveryLease } from '../core/delivery-lease.ts';
 import { eventKey, type OnceStore } from './store.ts';
 
 export type Turn =
-  | { readonly kind: 'deliver'; readonly hold: Hold }
+  | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
   | { readonly kind: 'duplicate' }
   /** The store failed and the config says refuse; or its twin is still on its way, or too many of them wait. */
   | { readonly kind: 'refuse' }
@@ -131,7 +131,7 @@ export class Deliveries {
       for (;;) {
         const claim = await store.claim(key);
         if (claim.kind === 'delivered') return DUPLICATE;
-        if (claim.kind === 'first') return { kind: 'deliver', hold: this.#hold(key, claim.token, window) };
+        if (claim.kind === 'first') return { kind: 'deliver', lease: this.#lease(key, claim.token, window) };
         delivers(own);
         const pause = await woken(new Set(), performance.now() + LOOK_EVERY_MS, client);
         if (pause === LEFT || performance.now() >= until) return pause ?? REFUSE;
@@ -140,11 +140,11 @@ export class Deliveries {
       this.#failed(error);
       if (this.#options.onStoreFailure === 'refuse') return REFUSE;
       // Unclaimed, and remembered all the same if the store is back when it is through.
-      return { kind: 'deliver', hold: this.#hold(key, null, window) };
+      return { kind: 'deliver', lease: this.#lease(key, null, window) };
     }
   }
 
-  #hold(key: string, token: string | null, window: number): Hold {
+  #lease(key: string, token: string | null, window: number): DeliveryLease {
     let open = true;
     const end = async (fate: Turn | null, settle: (store: OnceStore) => Promise<void>) => {
       if (!open) return;

@@ -1,6 +1,6 @@
 // The byte budget: all verified bodies that are held at once. When it is full the unfinished body that came slowest of
 // late is ended, not the newcomer, so that those who drip pay and honest senders do not.
-import { type Member, Roster } from './roster.ts';
+import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** Bodies up to this size may use the whole budget; larger ones leave an eighth of it to them. */
 export const SMALL_BODY = 64 * 1024;
@@ -9,21 +9,17 @@ export const SMALL_BODY = 64 * 1024;
 export interface UnfinishedBody extends Member {
   /** Bytes of memory that it holds. */
   readonly held: number;
-  /** Milliseconds on the monotonic clock. */
-  readonly deadline: number;
   /** Bytes a millisecond over the last second or so. */
-  recentRate(now: number): number;
+  rate(now: number): number;
   /** Ends it with 503; it gives back what it holds before it returns. */
   evict(): void;
-  /** Ends it with 408: it did not come whole in time. */
-  expire(): void;
 }
 
 export class ByteBudget {
   #limit: number;
   #used = 0;
   #usedByLarge = 0;
-  readonly #unfinished = new Roster<UnfinishedBody>();
+  readonly #unfinished = new IndexedSet<UnfinishedBody>();
 
   /** `limit` in bytes. */
   constructor(limit: number) {
@@ -44,11 +40,11 @@ export class ByteBudget {
   }
 
   enter(body: UnfinishedBody): void {
-    this.#unfinished.enter(body);
+    this.#unfinished.add(body);
   }
 
   leave(body: UnfinishedBody): void {
-    this.#unfinished.leave(body);
+    this.#unfinished.delete(body);
   }
 
   /** Takes `bytes` more for a body that then holds `total`. False: there is no room even after evictions. */
@@ -71,11 +67,6 @@ export class ByteBudget {
     if (total > SMALL_BODY) this.#usedByLarge -= bytes;
   }
 
-  /** Ends what is past its deadline. To be called about twice a second: a timer for each body would cost each request. */
-  sweep(now: number): void {
-    for (const body of this.#unfinished.list()) if (now >= body.deadline) body.expire();
-  }
-
   #fits(bytes: number, large: boolean): boolean {
     if (this.#used + bytes > this.#limit) return false;
     return !large || this.#usedByLarge + bytes <= this.#limit - this.#limit / 8;
@@ -86,7 +77,7 @@ export class ByteBudget {
     let rate = Number.POSITIVE_INFINITY;
     for (const body of this.#unfinished) {
       if (body.held === 0 || (large && body.held <= SMALL_BODY && this.#used < this.#limit)) continue;
-      const its = body.recentRate(now);
+      const its = body.rate(now);
       if (its < rate) [slowest, rate] = [body, its];
     }
     return slowest;

@@ -2,13 +2,16 @@
 // is the operator's to know.
 import type { AddressInfo, Server } from 'node:net';
 
+/** The default of 511 drops SYNs under a flood, and each of them costs its client a second. */
+const BACKLOG = 4096;
+
 const NO_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
 
 /**
  * Listens and gives the port, which matters where 0 was asked for. `::` is dual-stack, and IPv4 alone where there is no
  * IPv6. Rejects with the system's error, `EADDRINUSE` for one.
  */
-export async function listenOn(server: Server, host: string, port: number): Promise<number> {
+export async function bind(server: Server, host: string, port: number): Promise<number> {
   try {
     return await listenOnce(server, host, port);
   } catch (error) {
@@ -29,7 +32,7 @@ function listenOnce(server: Server, host: string, port: number): Promise<number>
     };
     server.once('error', failed);
     server.once('listening', listening);
-    server.listen({ host, port });
+    server.listen({ host, port, backlog: BACKLOG });
   });
 }
 

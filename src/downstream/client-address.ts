@@ -25,7 +25,7 @@ export function withForwarded(lines: readonly string[], exchange: Exchange): str
     const name = lines[index] ?? '';
     if (!OVERWRITTEN.test(name)) kept.push(name, lines[index + 1] ?? '');
   }
-  const proto = 'encrypted' in exchange.connection.socket ? 'https' : 'http';
+  const proto = exchange.connection.encrypted ? 'https' : 'http';
   kept.push('X-Forwarded-For', exchange.connection.address, 'X-Forwarded-Proto', proto);
   kept.push('X-Forwarded-Host', exchange.head.host);
   return kept;

@@ -1,7 +1,7 @@
-// What `once` (spec §12) wants to know of a delivery's end; the forward tells it, the deliveries hear it.
+// What `once` (spec §12) wants to know of a delivery's end: the upstream's exchange tells it, the deliveries hear it.
 
 /** Only the first of the two to be called counts. */
-export interface Hold {
+export interface DeliveryLease {
   /** The upstream answered 2xx, to the end. */
   delivered(): void;
   /** Anything else: a retry goes through. */

@@ -1,27 +1,26 @@
-// Who is in at the moment: an array whose members know their place, not a Set. A Set that each request enters and leaves
-// leaves a dead table behind every few of them; those outlived every scavenge, 11 ms each against 1 ms, and cost 12 us of a
-// request's 68.
+// A set with O(1) removal: members store their index. A Set that each request enters and leaves drops a table every few of
+// them; those tables outlived every scavenge, 11 ms each against 1 ms, and cost 12 us of a request's 68.
 
-/** A member of at most one roster. */
+/** A member of at most one indexed set. */
 export interface Member {
-  /** Kept by the roster: -1 or absent while it is not in. */
+  /** Kept by the set: -1 or absent while it is in none. */
   place?: number;
 }
 
-export class Roster<T extends Member> {
+export class IndexedSet<T extends Member> {
   readonly #members: T[] = [];
 
   get size(): number {
     return this.#members.length;
   }
 
-  enter(member: T): void {
+  add(member: T): void {
     member.place = this.#members.length;
     this.#members.push(member);
   }
 
-  /** False: it was not in. */
-  leave(member: T): boolean {
+  /** False: it was no member. */
+  delete(member: T): boolean {
     const { place = -1 } = member;
     if (place < 0) return false;
     const last = this.#members.pop();
@@ -33,7 +32,7 @@ export class Roster<T extends Member> {
     return true;
   }
 
-  /** A copy: whoever is told to go leaves while the others are still to be told. */
+  /** A copy: a member that is told to end leaves while the others are still to be told. */
   list(): T[] {
     return [...this.#members];
   }

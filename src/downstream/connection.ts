@@ -1,0 +1,452 @@
+// One client connection from accept to close, as a state machine: one request at a time, one deadline, one way to end.
+//
+//   silent -> handshake -> head -> request -> idle -> head ...          any state -> closing -> closed
+//                                     `-> tunnel -> closed
+//
+// The next head is not looked at before the answer to the last one is with the kernel, so a client that pipelines holds what
+// one request holds, and `maxHeader` bytes behind it.
+import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { REASONS, type Reason } from '../core/decision.ts';
+import { declaredLength, type Head, hasBody, readHead } from '../core/head.ts';
+import { MessageParser } from '../wire/parser.ts';
+import type { Taken } from './body.ts';
+import { type ClientConnection, Exchange } from './exchange.ts';
+import { Reply, type ReplyConnection } from './reply.ts';
+
+export type State = 'silent' | 'handshake' | 'head' | 'request' | 'idle' | 'tunnel' | 'closing' | 'closed';
+
+/** Times in milliseconds, sizes in bytes. */
+export interface ConnectionLimits {
+  readonly keepAlive: number;
+  readonly headersTimeout: number;
+  readonly connectionAge: number;
+  readonly maxHeader: number;
+}
+
+/** Who takes the requests. */
+export interface Handler {
+  /** A request's head is here; its body comes to the receiver that this sets, or is dropped. */
+  onRequest(exchange: Exchange): void;
+  /** A request has ended, however it did: the one place where requests are recorded. */
+  onEnd(exchange: Exchange): void;
+}
+
+/** What a connection asks of its listener, and tells it. */
+export interface Host {
+  readonly limits: ConnectionLimits;
+  readonly handler: Handler;
+  readonly draining: boolean;
+  onBegin(connection: Connection): void;
+  onEnd(connection: Connection): void;
+  onClosing(connection: Connection): void;
+  onClosed(connection: Connection): void;
+}
+
+/** A rest of a refused body up to this is read and dropped, and the connection stays; a longer one ends it. */
+const DROPPED_BODY = 64 * 1024;
+/** What a client may still send after the last answer: bytes, milliseconds in all, milliseconds of silence. */
+const DROPPED_BYTES = 32 * 1024 * 1024;
+const DROPPING_MS = 2000;
+const SILENCE_MS = 1000;
+/** Milliseconds for which a client may leave an answer unread, until a route says otherwise. */
+const STALL_MS = 30_000;
+/** Bytes. A shorter read is not worth the call that gives its memory back. */
+const WORTH_FREEING = 4 * 1024;
+/** Bytes a millisecond: a body that comes slower than 1 KiB/s makes room for a newcomer. */
+const SLOW_RATE = 1.024;
+/** Milliseconds for which an answer must stand still before its client counts as one that does not read. */
+const UNREAD_MS = 1000;
+
+export class Connection implements ClientConnection, ReplyConnection {
+  place = -1;
+  stream: Socket;
+  encrypted = false;
+  readonly address: string;
+  /** Milliseconds on the monotonic clock, all of them. */
+  readonly openedAt = performance.now();
+  since = this.openedAt;
+  deadline: number;
+  stallTimeout = STALL_MS;
+  readonly #host: Host;
+  #state: State = 'silent';
+  #parser: MessageParser | null = null;
+  #exchange: Exchange | null = null;
+  /** The answer is with the kernel, while a rest of the request still comes. */
+  #replied = false;
+  /** What came behind a request that is not answered yet; null once that was too much, or the answer is the last. */
+  #behind: Buffer | null = EMPTY;
+  #scheduled = false;
+  #leftWriting = false;
+  #dropped = 0;
+  /** Bytes that the kernel took of the answer, and when that last changed. */
+  #taken = 0;
+  #takenAt = 0;
+
+  constructor(socket: Socket, host: Host) {
+    this.stream = socket;
+    this.#host = host;
+    this.address = plainAddress(socket.remoteAddress ?? '');
+    this.deadline = this.openedAt + host.limits.headersTimeout;
+    socket.on('error', ignore); // 'close' follows
+    socket.once('close', this.#onClose);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Its first byte came, and is the beginning of a TLS handshake. */
+  shakeHands(): void {
+    this.#enter('handshake', this.#host.limits.headersTimeout);
+  }
+
+  /** From now on it carries HTTP, on `stream`. */
+  open(stream: Socket): void {
+    if (stream !== this.stream) {
+      this.stream.off('close', this.#onClose);
+      this.stream = stream;
+      this.encrypted = true;
+      stream.on('error', ignore);
+      stream.once('close', this.#onClose);
+      this.#enter('silent', this.#host.limits.headersTimeout);
+    }
+    stream.on('data', this.#onData);
+    stream.on('end', this.#onEnd);
+    stream.on('drain', this.#onDrain);
+  }
+
+  // --- for the exchange, its reply and whoever takes the body
+
+  mustClose(): boolean {
+    const { draining, limits } = this.#host;
+    return this.#behind === null || this.#leftWriting || draining || performance.now() - this.openedAt >= limits.connectionAge;
+  }
+
+  unread(): 'nothing' | 'short' | 'long' {
+    const parser = this.#parser;
+    if (parser === null || parser.state === 'ended') return 'nothing';
+    const declared = this.#exchange === null ? null : declaredLength(this.#exchange.head);
+    return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
+  }
+
+  pauseReading(): void {
+    if (this.#state === 'request') this.stream.pause();
+  }
+
+  resumeReading(): void {
+    if (this.#state === 'request') this.stream.resume();
+  }
+
+  /** The kernel has the whole answer, or the connection is gone. */
+  replied(last: boolean): void {
+    if (this.#state !== 'request') return;
+    this.#endExchange();
+    if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
+    else if (this.#parser?.state === 'ended') this.#next();
+    else this.#dropRest();
+  }
+
+  /** Gives the stream away for a tunnel, with what the client sent behind its request. Nobody else reads it from now on. */
+  giveAway(): { readonly stream: Socket; readonly early: Buffer } {
+    const early = this.#behind ?? EMPTY;
+    this.#behind = EMPTY;
+    this.#enter('tunnel', Number.POSITIVE_INFINITY);
+    this.stream.off('data', this.#onData);
+    this.stream.off('end', this.#onEnd);
+    this.stream.off('drain', this.#onDrain);
+    return { stream: this.stream, early };
+  }
+
+  // --- for the listener
+
+  /** To be called a few times a second: looks at the deadline, and at an answer that its client does not read. */
+  tick(now: number): void {
+    if (this.#state !== 'request') {
+      if (now >= this.deadline) this.#expire();
+      return;
+    }
+    const receiver = this.#exchange?.receiver ?? null;
+    if (this.#replied) {
+      if (now >= this.deadline) this.close();
+    } else if (receiver !== null && this.#parser?.state === 'body' && now >= receiver.deadline) receiver.fail('body_timeout');
+    else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
+  }
+
+  /** In which order connections make room for a newcomer: the lowest goes first. Null: its request moves, it stays. */
+  rank(now: number): number | null {
+    switch (this.#state) {
+      case 'closing':
+        return 0;
+      case 'silent':
+      case 'handshake':
+        return 1;
+      case 'head':
+        return 2;
+      case 'request':
+        if (this.#unreadFor(now) >= UNREAD_MS) return 3;
+        return this.#replied || this.#bodyIsSlow(now) ? 4 : null;
+      case 'idle':
+        return 5;
+      default:
+        return null;
+    }
+  }
+
+  /** The one way to end: the last bytes, half-close, drop what still comes within bounds, destroy (RFC 9112 9.6). */
+  close(): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    const unsecured = this.#state === 'handshake';
+    this.#enter('closing', SILENCE_MS);
+    this.#behind = null;
+    if (unsecured) return this.destroy();
+    this.#host.onClosing(this);
+    if (this.stream.isPaused()) this.stream.resume();
+    this.stream.end();
+  }
+
+  destroy(): void {
+    this.stream.destroy();
+  }
+
+  // --- states
+
+  #enter(state: State, milliseconds: number): void {
+    this.#state = state;
+    this.since = performance.now();
+    this.deadline = this.since + milliseconds;
+  }
+
+  #expire(): void {
+    if (this.#state === 'head') this.#refuseHead('header_timeout');
+    else if (this.#state === 'idle') this.close();
+    else if (this.#state !== 'tunnel') this.destroy();
+  }
+
+  #next(): void {
+    this.#parser?.next();
+    this.#replied = false;
+    this.stallTimeout = STALL_MS;
+    const waiting = this.#behind !== null && this.#behind.length > 0;
+    if (!waiting) return this.#enter('idle', this.#host.limits.keepAlive);
+    this.#enter('head', this.#host.limits.headersTimeout);
+    this.#scheduled = true;
+    // In a turn of its own: a client that pipelines must not keep the others waiting.
+    setImmediate(() => {
+      this.#scheduled = false;
+      const behind = this.#behind ?? EMPTY;
+      this.#behind = EMPTY;
+      if (this.#state === 'head') this.#read(behind);
+    });
+  }
+
+  /** The answer is out, and a short rest of the body is still to come: the next request is behind it. */
+  #dropRest(): void {
+    this.#replied = true;
+    this.deadline = performance.now() + DROPPING_MS;
+  }
+
+  // --- bytes
+
+  readonly #onData = (bytes: Buffer): void => {
+    switch (this.#state) {
+      case 'closing':
+        this.#dropped += bytes.length;
+        this.deadline = Math.min(this.since + DROPPING_MS, performance.now() + SILENCE_MS);
+        free(bytes);
+        if (this.#dropped > DROPPED_BYTES) this.destroy();
+        return;
+      case 'silent':
+      case 'idle':
+        this.#enter('head', this.#host.limits.headersTimeout);
+        if (this.#read(bytes) === 'copied') free(bytes);
+        return;
+      case 'head':
+      case 'request':
+        if (this.#scheduled || this.#parser?.state === 'ended') this.#keepBehind(bytes);
+        else if (this.#read(bytes) === 'kept') return;
+        free(bytes);
+        return;
+      default:
+        return;
+    }
+  };
+
+  #read(bytes: Buffer): Taken {
+    this.#parser ??= new MessageParser('request', { head: this.#host.limits.maxHeader });
+    const parser = this.#parser;
+    let taken: Taken = 'copied';
+    let at = 0;
+    while (at < bytes.length && wantsBytes(parser)) {
+      at = parser.read(bytes, at);
+      if (this.#exchange === null && !this.#replied) {
+        if (!parser.hasHead) {
+          if (parser.state === 'failed') this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
+          continue;
+        }
+        this.#begin(parser);
+      }
+      if (this.#giveBody(parser) === 'kept') taken = 'kept';
+      if (this.#state !== 'request') return taken;
+    }
+    const { state } = parser;
+    if (at < bytes.length && state === 'ended') this.#keepBehind(bytes.subarray(at));
+    if (this.#replied) {
+      if (state === 'ended') this.#next();
+      else if (state === 'failed') this.close();
+    }
+    return taken;
+  }
+
+  #begin(parser: MessageParser): void {
+    this.#enter('request', Number.POSITIVE_INFINITY);
+    const { method, target, version, lines } = parser;
+    const head = readHead({ method, target, version }, lines);
+    const reply = new Reply(this, {
+      method,
+      version,
+      keepAlive: () => parser.keepAlive,
+      expectsContinue: head.expect !== null && version === '1.1' && hasBody(head),
+    });
+    const exchange = new Exchange({ head, lines }, this, reply);
+    this.#beginExchange(exchange);
+    this.#host.handler.onRequest(exchange);
+  }
+
+  #beginExchange(exchange: Exchange): void {
+    this.#exchange = exchange;
+    this.#taken = this.stream.bytesWritten - this.stream.writableLength;
+    this.#takenAt = this.since;
+    this.#host.onBegin(this);
+  }
+
+  /** Hands over what the last read brought of the body. */
+  #giveBody(parser: MessageParser): Taken {
+    const receiver = this.#exchange?.receiver ?? null;
+    if (receiver === null) return 'copied';
+    const { piece, state, pieces } = parser;
+    if (state === 'ended') {
+      return receiver.end(piece, parser.trailers, pieces);
+    }
+    const taken = piece === null ? 'copied' : receiver.piece(piece, pieces);
+    if (state === 'failed') receiver.fail('bad_request');
+    return taken;
+  }
+
+  /** Bytes behind a request that is not answered yet: kept, copied to their own size, up to `maxHeader`. */
+  #keepBehind(bytes: Buffer): void {
+    if (this.#behind === null) return;
+    const length = this.#behind.length + bytes.length;
+    if (length > this.#host.limits.maxHeader) {
+      this.#behind = null;
+      return;
+    }
+    const kept = Buffer.allocUnsafeSlow(length);
+    this.#behind.copy(kept);
+    bytes.copy(kept, this.#behind.length);
+    this.#behind = kept;
+  }
+
+  /** Bytes that never became a request are answered and counted as one all the same. */
+  #refuseHead(reason: Reason): void {
+    this.#enter('request', Number.POSITIVE_INFINITY);
+    const asked = { method: '', version: '1.1', keepAlive: () => false, expectsContinue: false };
+    const exchange = new Exchange({ head: NO_HEAD, lines: [] }, this, new Reply(this, asked));
+    exchange.reason = reason;
+    this.#behind = null;
+    this.#beginExchange(exchange);
+    exchange.reply.refuse(REASONS[reason]);
+  }
+
+  // --- ends
+
+  #endExchange(): void {
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    this.#exchange = null;
+    exchange.durationMs = performance.now() - exchange.startedAt;
+    this.#host.onEnd(this);
+    this.#host.handler.onEnd(exchange);
+  }
+
+  readonly #onEnd = (): void => {
+    this.#leftWriting = true;
+    switch (this.#state) {
+      case 'head':
+        return this.#scheduled ? this.close() : this.#refuseHead('bad_request');
+      case 'request':
+        return this.#onEndWithinRequest();
+      default:
+        return this.close();
+    }
+  };
+
+  /** A client that closes before its answer has left, but for one that was refused: it may still read. */
+  #onEndWithinRequest(): void {
+    const exchange = this.#exchange;
+    if (exchange === null) return this.close();
+    const cut = this.#parser !== null && this.#parser.state !== 'ended';
+    if (exchange.reply.ended) return;
+    if (cut && exchange.receiver !== null) exchange.receiver.fail('bad_request');
+    else this.#leave();
+    if (!exchange.reply.ended && this.#state === 'request') this.destroy();
+  }
+
+  #leave(): void {
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    exchange.reply.abandon();
+    exchange.clientLeft();
+    this.#endExchange();
+  }
+
+  readonly #onClose = (): void => {
+    this.#leave();
+    this.#state = 'closed';
+    this.#parser?.free();
+    this.#parser = null;
+    this.#behind = null;
+    this.#host.onClosed(this);
+  };
+
+  readonly #onDrain = (): void => {
+    this.#exchange?.reply.drained();
+  };
+
+  #unreadFor(now: number): number {
+    const { bytesWritten, writableLength } = this.stream;
+    const taken = bytesWritten - writableLength;
+    if (writableLength === 0 || taken !== this.#taken) {
+      this.#taken = taken;
+      this.#takenAt = now;
+      return 0;
+    }
+    return now - this.#takenAt;
+  }
+
+  #bodyIsSlow(now: number): boolean {
+    const receiver = this.#exchange?.receiver ?? null;
+    return receiver !== null && this.#parser?.state === 'body' && receiver.rate(now) < SLOW_RATE;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const NO_HEAD: Head = readHead({ method: '', target: '', version: '' }, []);
+
+function wantsBytes({ state }: MessageParser): boolean {
+  return state === 'head' || state === 'body';
+}
+
+/** Gives the memory of a read back at once. Only for reads that nobody keeps a view of. */
+function free(bytes: Buffer): void {
+  const { buffer } = bytes;
+  if (bytes.length < WORTH_FREEING || bytes.length !== buffer.byteLength) return;
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
+/** `::ffff:10.0.0.1` is how a dual-stack listener spells 10.0.0.1. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+}
+
+function ignore(): void {}

@@ -1,0 +1,240 @@
+// A port: accepts connections, plain or TLS, makes room when there are too many, looks at their deadlines, and ends them when
+// the process stops. Both ports are one of these.
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
+import type { TlsContents } from '../wire/tls.ts';
+import { bind } from './bind.ts';
+import { Connection, type ConnectionLimits, type Handler, type Host } from './connection.ts';
+import { RoomMaker } from './room.ts';
+
+export interface ListenerLimits extends ConnectionLimits {
+  readonly connections: number;
+  /** Null: plain HTTP. Whether there is TLS can't change while it runs; what it consists of can. */
+  readonly tls: TlsContents | null;
+}
+
+const TICK_MS = 250;
+/** How long bytes that are on their way when the listener closes may take to arrive. */
+const LAST_BYTES_MS = 100;
+/** When idle connections are ended, as shares of the delay before a stop: balancers have noticed, the app still serves. */
+const IDLE_END_FROM = 0.6;
+const IDLE_END_TO = 0.9;
+const IDLE_END_EVERY_MS = 50;
+/** TLS handshakes under way at most, counted from the first byte: 1,024 half-done ones hold 78 MiB. */
+const MOST_HANDSHAKES = 128;
+/** More connections than this that are closing are destroyed at once: dropping what they send is a courtesy. */
+const MOST_CLOSING = 256;
+
+export class Listener implements Host {
+  limits: ListenerLimits;
+  readonly handler: Handler;
+  draining = false;
+  readonly #server: Server;
+  readonly #tls: TlsServer | null;
+  readonly #room = new RoomMaker();
+  /** TLS handshakes under way, by the client's address and port. */
+  readonly #handshakes = new Map<string, Connection>();
+  readonly #closing = new Set<Connection>();
+  #accepted = 0;
+  #inFlight = 0;
+  #onIdle: (() => void) | null = null;
+  #tick: NodeJS.Timeout | null = null;
+  #endingIdle: NodeJS.Timeout | null = null;
+
+  constructor(limits: ListenerLimits, handler: Handler) {
+    this.limits = limits;
+    this.handler = handler;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#tls = limits.tls === null ? null : this.#createTls(limits.tls);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** From accept, before TLS. */
+  get connections(): number {
+    return this.#room.size;
+  }
+
+  get tunnels(): number {
+    let count = 0;
+    for (const { state } of this.#room.all()) if (state === 'tunnel') count++;
+    return count;
+  }
+
+  /** After a reload. New TLS contents hold for handshakes from now on. */
+  adopt(limits: ListenerLimits): void {
+    this.limits = limits;
+    if (limits.tls !== null && this.#tls !== null) setTls(this.#tls, limits.tls);
+    while (this.#room.size > limits.connections && this.#room.make(performance.now()));
+  }
+
+  /** Gives the port. Rejects with the system's error where it is taken. */
+  async listen(host: string, port: number): Promise<number> {
+    const bound = await bind(this.#server, host, port);
+    this.#server.on('error', ignore); // accept() fails while the process has no descriptor left, and goes on later
+    return bound;
+  }
+
+  /** From now on every response says `Connection: close`. Idle connections are ended late in `delay` (milliseconds). */
+  startDraining(delay: number): void {
+    this.draining = true;
+    if (this.#endingIdle !== null || delay === 0) return;
+    this.#endIdleSlowly(performance.now(), delay);
+  }
+
+  /** A drain that ended by itself: connections may persist again. */
+  stopDraining(): void {
+    this.draining = false;
+    if (this.#endingIdle !== null) clearTimeout(this.#endingIdle);
+    this.#endingIdle = null;
+  }
+
+  /** Stops accepting; resolves when nothing is in flight. Requests under way go on. */
+  async stopAccepting(): Promise<void> {
+    this.stopDraining();
+    this.draining = true;
+    await this.#acceptWaiting();
+    this.#server.close();
+    await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
+    this.#endIdle(0);
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    this.#endIdle(0);
+  }
+
+  /** Cuts what is left; gives the number of requests that were. */
+  cutAll(): number {
+    const cut = this.#inFlight;
+    this.#server.close();
+    for (const connection of [...this.#room.all()]) connection.destroy();
+    if (this.#tick !== null) clearInterval(this.#tick);
+    this.#tick = null;
+    return cut;
+  }
+
+  // --- connections
+
+  #accept(socket: Socket): void {
+    this.#accepted++;
+    const connection = new Connection(socket, this);
+    if (this.#room.size >= this.limits.connections && !this.#room.make(connection.openedAt)) {
+      socket.destroy();
+      return;
+    }
+    this.#room.add(connection);
+    this.#tick ??= setInterval(() => this.#onTick(), TICK_MS).unref();
+    if (this.#tls === null) connection.open(socket);
+    else socket.once('readable', () => this.#onFirstByte(connection, socket));
+  }
+
+  /** TLS begins with its first byte: a connection without one costs no TLS. */
+  #onFirstByte(connection: Connection, socket: Socket): void {
+    if (socket.readableLength === 0) return connection.destroy();
+    const name = nameOf(socket);
+    this.#handshakes.set(name, connection);
+    socket.once('close', () => this.#handshakes.delete(name));
+    connection.shakeHands();
+    const [longest] = this.#handshakes;
+    if (this.#handshakes.size > MOST_HANDSHAKES && longest !== undefined) {
+      this.#handshakes.delete(longest[0]);
+      longest[1].destroy();
+    }
+    if (!socket.destroyed) this.#tls?.emit('connection', socket);
+  }
+
+  #createTls(contents: TlsContents): TlsServer {
+    // Loaded only where it is needed: TLS costs 2 MB of idle memory.
+    const server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
+    server.on('secureConnection', (stream) => {
+      const name = nameOf(stream);
+      const connection = this.#handshakes.get(name);
+      this.#handshakes.delete(name);
+      if (connection === undefined) stream.destroy();
+      else connection.open(stream);
+    });
+    server.on('tlsClientError', (_error, stream) => stream.destroy());
+    return server;
+  }
+
+  onBegin(): void {
+    this.#inFlight++;
+  }
+
+  onEnd(): void {
+    if (--this.#inFlight > 0) return;
+    this.#onIdle?.();
+    this.#onIdle = null;
+  }
+
+  onClosing(connection: Connection): void {
+    this.#closing.add(connection);
+    const [longest] = this.#closing;
+    if (this.#closing.size <= MOST_CLOSING || longest === undefined) return;
+    this.#closing.delete(longest);
+    longest.destroy();
+  }
+
+  onClosed(connection: Connection): void {
+    this.#room.delete(connection);
+    this.#closing.delete(connection);
+    if (this.#room.size > 0 || this.#tick === null) return;
+    clearInterval(this.#tick);
+    this.#tick = null;
+  }
+
+  #onTick(): void {
+    const now = performance.now();
+    for (const connection of [...this.#room.all()]) connection.tick(now);
+  }
+
+  // --- the end
+
+  /** Node takes one connection a turn; those that the kernel still holds when the listener closes would be reset. */
+  async #acceptWaiting(): Promise<void> {
+    const until = performance.now() + LAST_BYTES_MS;
+    let before: number;
+    do {
+      before = this.#accepted;
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (this.#accepted > before && performance.now() < until);
+  }
+
+  /** Leaves the `kept` connections that became idle last, and those with a request in flight. */
+  #endIdle(kept: number): void {
+    const idle = [...this.#room.all()].filter(({ state }) => state === 'idle' || state === 'silent' || state === 'handshake');
+    idle.sort((a, b) => a.since - b.since);
+    for (const connection of idle.slice(0, Math.max(0, idle.length - kept))) connection.close();
+  }
+
+  #endIdleSlowly(began: number, delay: number): void {
+    const from = delay * IDLE_END_FROM;
+    const to = delay * IDLE_END_TO;
+    let most = 0;
+    const step = () => {
+      const elapsed = performance.now() - began;
+      most ||= this.#room.size;
+      this.#endIdle(Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
+      this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
+    };
+    this.#endingIdle = setTimeout(step, from).unref();
+  }
+}
+
+/** Client certificates are asked for, and must be good, where a CA for them is given. */
+function tlsOptions(tls: TlsContents) {
+  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
+}
+
+function setTls(server: TlsServer, contents: TlsContents): void {
+  const options = tlsOptions(contents);
+  // setSecureContext alone would go on asking, or not asking, for certificates as it did at the start.
+  Object.assign(server, { requestCert: options.requestCert });
+  server.setSecureContext(options);
+}
+
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function ignore(): void {}

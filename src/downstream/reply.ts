@@ -1,0 +1,232 @@
+// The answer to one request. Nobody else sets its status, framing or persistence, writes 1xx or trailers, or cuts it. An
+// answer that did not come whole is never ended as if it were.
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { Refusal } from '../core/decision.ts';
+import { headLines } from '../wire/heads.ts';
+import { isLine } from '../wire/lines.ts';
+import type { Framing } from '../wire/parser.ts';
+import { MessageWriter } from '../wire/writer.ts';
+import { phraseOf } from './phrases.ts';
+
+/** What a reply asks of its connection. */
+export interface ReplyConnection {
+  readonly stream: Socket;
+  readonly encrypted: boolean;
+  /** True where no request may follow on the connection, whatever this answer says. */
+  mustClose(): boolean;
+  /** What of the request's body has not come yet. `short`: a rest that is read and dropped, so the connection may stay. */
+  unread(): 'nothing' | 'short' | 'long';
+  /** The kernel has the whole answer. `last`: no request follows. */
+  replied(last: boolean): void;
+}
+
+/** A response as the upstream gave it. */
+export interface ResponseHead {
+  readonly status: number;
+  /** One character a byte. */
+  readonly reason: string;
+  /** Flat: name, value, … */
+  readonly lines: readonly string[];
+  readonly framing: Framing;
+}
+
+/** What the reply has to know of its request. */
+export interface Asked {
+  readonly method: string;
+  readonly version: string;
+  /** What the request says of it. */
+  keepAlive(): boolean;
+  /** True for `Expect: 100-continue` with a body: the client waits to be told to send it. */
+  readonly expectsContinue: boolean;
+}
+
+/** Seconds after which a sender should try again when the fault is ours. */
+const RETRY_AFTER_SECONDS = '1';
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+const NO_TRAILERS: readonly string[] = [];
+
+export class Reply {
+  /** 0 until it has begun. */
+  status = 0;
+  readonly #connection: ReplyConnection;
+  readonly #asked: Asked;
+  readonly #writer: MessageWriter;
+  #phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
+  #last = false;
+  #awaitsContinue: boolean;
+  #onDrain: (() => void) | null = null;
+
+  constructor(connection: ReplyConnection, asked: Asked) {
+    this.#connection = connection;
+    this.#asked = asked;
+    this.#writer = new MessageWriter(connection.stream);
+    this.#awaitsContinue = asked.expectsContinue;
+  }
+
+  /** True once a byte of the final answer is on its way. */
+  get begun(): boolean {
+    return this.#phase === 'begun' || this.#phase === 'ended';
+  }
+
+  /** True once all of it was given: what follows is only the sending. */
+  get ended(): boolean {
+    return this.#phase === 'ended';
+  }
+
+  /** True where the client can get nothing of it any more. */
+  get gone(): boolean {
+    return this.#phase === 'gone';
+  }
+
+  /** Tells a client that waits for it to send the body. Only where the body will be read. */
+  continue(): void {
+    if (!this.#awaitsContinue || this.#phase !== 'waiting') return;
+    this.#awaitsContinue = false;
+    this.#connection.stream.write(CONTINUE, 'latin1');
+  }
+
+  /** An interim response (1xx). HTTP/1.0 clients know none (RFC 9110 15.2). */
+  inform(status: number, reason: string, lines: readonly string[]): void {
+    if (this.#phase !== 'waiting' || this.#asked.version !== '1.1') return;
+    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null, RELAYS_NOTHING)}\r\n`, 'plain');
+    this.#writer.flush();
+  }
+
+  /** Begins the upstream's response. */
+  begin({ status, reason, lines, framing }: ResponseHead): void {
+    if (this.#phase !== 'waiting') return;
+    const modern = this.#asked.version === '1.1';
+    const streams = framing === 'chunked' || framing === 'close';
+    const chunked = streams && modern;
+    const length = streams ? null : contentLength(lines);
+    // Where only the close ends the body nothing can follow it. Nor may the rest of a request be taken for the next one.
+    this.#settle(streams && !modern ? 'close' : this.#connection.unread() === 'nothing' ? 'persist' : 'close');
+    this.#begin(
+      status,
+      statusLine(status, reason) +
+        headLines(lines, chunked ? CHUNKED : length, chunked ? RELAYS_TRAILERS : RELAYS_NOTHING) +
+        this.#persistenceLine(),
+      chunked ? 'chunked' : 'plain',
+    );
+  }
+
+  /** False: the client is behind; `onDrain` tells when to go on. `piece` must stay as it is until it is sent. */
+  data(piece: Buffer): boolean {
+    if (this.#phase !== 'begun') return true;
+    this.#writer.data(piece);
+    return !this.#connection.stream.writableNeedDrain;
+  }
+
+  /** To be called at the end of each turn in which something was begun or added. False: as with `data`. */
+  flush(): boolean {
+    if (this.#phase !== 'begun') return true;
+    this.#writer.flush();
+    return !this.#connection.stream.writableNeedDrain;
+  }
+
+  /** The response came whole. */
+  end(trailers: readonly string[] = NO_TRAILERS): void {
+    if (this.#phase !== 'begun') return;
+    this.#phase = 'ended';
+    this.#writer.end(trailers, () => this.#connection.replied(this.#last));
+  }
+
+  /** An answer of ours, unless one has begun. `allow`: the methods that the route takes, for 405. */
+  refuse(refusal: Refusal, allow: readonly string[] | null = null): void {
+    const more: string[] = [];
+    if (refusal.retryable) more.push('Retry-After', RETRY_AFTER_SECONDS);
+    if (allow !== null) more.push('Allow', allow.join(', '));
+    const { status, body, closes } = refusal;
+    this.answer({ status, body, lines: ['Content-Type', 'application/json', ...more] }, closes ? 'close' : 'persist');
+  }
+
+  /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
+  answer(given: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
+    if (this.#phase !== 'waiting') return;
+    // A client that was not told to go on may send its body all the same, or not: what comes next could be either.
+    const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
+    this.#settle(unclear ? 'close' : wish);
+    const { status, body, lines } = given;
+    const head =
+      statusLine(status, phraseOf(status)) +
+      headLines(lines, `Content-Length: ${body.length}`, RELAYS_NOTHING) +
+      this.#persistenceLine();
+    // In one string with its head: HEAD gets the head alone.
+    this.#begin(status, head, 'plain', this.#asked.method === 'HEAD' ? '' : body);
+    this.end();
+  }
+
+  /** The connection becomes a tunnel, whose head another one writes. */
+  becomeTunnel(): void {
+    this.status = 101;
+    this.#phase = 'ended';
+  }
+
+  /** It can't be whole any more: the connection ends so that the client sees that. */
+  cut(): void {
+    if (this.#phase === 'gone') return;
+    const { stream, encrypted } = this.#connection;
+    // For HTTP/1.0 the end of the connection is the end of the body: only a reset tells the difference. Over TLS the
+    // missing close_notify does.
+    if (this.#asked.version === '1.0' && !encrypted) stream.resetAndDestroy();
+    else stream.destroy();
+  }
+
+  /** To be called by the connection alone: nothing can be sent any more. */
+  abandon(): void {
+    this.#phase = 'gone';
+    this.#onDrain = null;
+  }
+
+  /** The client has read what there was. */
+  onDrain(listener: (() => void) | null): void {
+    this.#onDrain = listener;
+  }
+
+  /** To be called by the connection alone. */
+  drained(): void {
+    this.#onDrain?.();
+  }
+
+  #settle(wish: 'close' | 'persist'): void {
+    this.#last = wish === 'close' || !this.#asked.keepAlive() || this.#connection.mustClose();
+  }
+
+  /**
+   * The last response on a connection says so; others say nothing, since HTTP/1.1 connections persist without a word and a
+   * line that the upstream did not send is one too many (spec §5).
+   */
+  #persistenceLine(): string {
+    if (this.#last) return 'Connection: close\r\n';
+    return this.#asked.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
+  }
+
+  #begin(status: number, head: string, coding: 'plain' | 'chunked', body = ''): void {
+    this.#phase = 'begun';
+    this.status = status;
+    this.#writer.head(`${head}\r\n${body}`, coding);
+  }
+}
+
+const CHUNKED = 'Transfer-Encoding: chunked';
+const RELAYS_NOTHING = { te: false, trailer: false } as const;
+const RELAYS_TRAILERS = { te: false, trailer: true } as const;
+
+/** A reason phrase goes through in its bytes; one that holds controls would end the line, and goes out empty. */
+function statusLine(status: number, reason: string): string {
+  return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
+}
+
+/** The line for a response with a length, spelt anew; null where it has none. */
+function contentLength(lines: readonly string[]): string | null {
+  for (let index = 0; index < lines.length; index += 2) {
+    if (isLine(lines, index, 'content-length')) return `Content-Length: ${plainLength(lines[index + 1] ?? '')}`;
+  }
+  return null;
+}
+
+/** Never by a number: 18446744073709551615 is another one there. */
+function plainLength(digits: string): string {
+  return digits.replace(/^0+(?=\d)/, '');
+}

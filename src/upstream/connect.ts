@@ -1,0 +1,84 @@
+// How a socket to the upstream is made: plain, TLS or Unix, within `connectTimeout`, and never by a name that a client chose.
+import { connect, isIP, type Socket } from 'node:net';
+import type { TlsContents } from '../wire/tls.ts';
+
+/** Where a socket connects. `serverName`: of an `https` upstream its URL's host; null: it is plain. */
+export type Address =
+  | { readonly path: string; readonly serverName: null }
+  | { readonly host: string; readonly port: number; readonly serverName: string | null };
+
+/** `http://…`, `https://…` or `unix:///path`. */
+export function addressOf(url: string): Address {
+  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length), serverName: null };
+  const { protocol, hostname, port } = new URL(url);
+  const secure = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
+}
+
+/** A peer that vanished without a word is noticed after about this long, in milliseconds. */
+const PROBE_AFTER_MS = 60_000;
+/** The code of the error for a connect that took too long. */
+export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
+
+/** Opens sockets with one set of TLS files; new files make a new connector. */
+export class Connector {
+  readonly #address: Address;
+  readonly #tls: TlsContents | null;
+  /** Milliseconds. */
+  readonly #timeout: number;
+  #session: Buffer | undefined;
+
+  constructor(address: Address, tls: TlsContents | null, timeout: number) {
+    this.#address = address;
+    this.#tls = tls;
+    this.#timeout = timeout;
+  }
+
+  /** `done` is called once: with null when the socket is connected, TLS and all, or with the reason why it is not. */
+  open(done: (error: Error | null) => void): Socket {
+    const socket = this.#connect();
+    const connected = this.#address.serverName === null ? 'connect' : 'secureConnect';
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }));
+    }, this.#timeout);
+    socket.once('close', () => clearTimeout(timer));
+    socket.once('error', done);
+    socket.once(connected, () => {
+      clearTimeout(timer);
+      socket.off('error', done);
+      done(null);
+    });
+    return socket;
+  }
+
+  #connect(): Socket {
+    const more = { noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, allowHalfOpen: true };
+    const { serverName, ...address } = this.#address;
+    if (serverName === null) return connect({ ...address, ...more });
+    const name = this.#tls?.servername ?? serverName;
+    // Loaded only where it is needed: TLS costs 2 MB of idle memory.
+    const socket = process.getBuiltinModule('node:tls').connect({
+      ...this.#tls,
+      ...address,
+      ...more,
+      // TLS has no server name for an address (RFC 6066 3): the certificate is then held against the address itself.
+      ...(isIP(name) === 0 && { servername: name }),
+      ...(this.#session !== undefined && { session: this.#session }),
+      ALPNProtocols: ['http/1.1'],
+    });
+    return socket.on('session', (session) => {
+      this.#session = session;
+    });
+  }
+}
+
+/** An error's code; empty where it has none. */
+export function codeOf(error: Error | null): string {
+  return (error as { code?: unknown } | null)?.code?.toString() ?? '';
+}
+
+/** A certificate that does not fit will not fit in a second either; everything else before the first byte may pass. */
+export function isWorthRetrying(error: Error): boolean {
+  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
+}

@@ -1,0 +1,457 @@
+// One permitted request at the upstream and its response on the way back: waiting, connecting, sending, reading, done. Bytes
+// as they came, backpressure from socket to socket, and for every end an answer or a cut. A connect that failed is tried
+// again; what may have been processed never is (RFC 9110 9.2.2).
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { Reason } from '../core/decision.ts';
+import type { DeliveryLease } from '../core/delivery-lease.ts';
+import { declaredLength, hasBody } from '../core/head.ts';
+import { isPermit, type Permit } from '../core/permit.ts';
+import type { UpstreamFailure } from '../core/record.ts';
+import type { BodyFailure, BodyReceiver, Taken } from '../downstream/body.ts';
+import type { Exchange } from '../downstream/exchange.ts';
+import { Pace } from '../downstream/pace.ts';
+import { headLines } from '../wire/heads.ts';
+import { isLine } from '../wire/lines.ts';
+import { CONNECT_TIMEOUT, codeOf, isWorthRetrying } from './connect.ts';
+import type { Waiter } from './limiter.ts';
+import type { ConnectionUser, PooledConnection } from './pool.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface ForwardOptions {
+  /** The request's lines as they go on; hop-by-hop lines and framing are seen to here. */
+  readonly lines: readonly string[];
+  /** Milliseconds; 0 is off. */
+  readonly responseTimeout: number;
+  readonly idleTimeout: number;
+  /** With one the client's leaving does not abort the upstream: its 2xx still counts. */
+  readonly lease: DeliveryLease | null;
+  /** An interim response went through. */
+  readonly onInformation: () => void;
+  /** No response can be given, or it broke off. Called at most once, before `onEnd`. */
+  readonly onFailure: (failure: ForwardFailure) => void;
+  /** The upstream needs nothing more of the request. `sent`: no byte of the body is still to be written. */
+  readonly onEnd: (sent: boolean) => void;
+}
+
+/** Whose fault it was, and what the client is told. */
+export type ForwardFailure =
+  | { readonly side: 'client'; readonly reason: Extract<Reason, BodyFailure> }
+  | { readonly side: 'upstream'; readonly cause: UpstreamFailure; readonly fault: 'bad_gateway' | 'gateway_timeout' };
+
+/** Interim responses at most: nothing else holds back an upstream that sends them for ever. */
+export const MOST_INTERIM = 100;
+/** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
+const SLOW_RATE = 8;
+/** Bytes. A body of this size, or one that is whole, is worth a slot where slots are scarce. */
+const ENOUGH = 16 * 1024;
+const NO_TRAILERS: readonly string[] = [];
+
+// Methods rather than closures: one object a request is the whole cost of a forward.
+export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
+  place = -1;
+  readonly verified: boolean;
+  readonly #permit: Permit;
+  readonly #exchange: Exchange;
+  readonly #upstream: Upstream;
+  readonly #options: ForwardOptions;
+  readonly #startedAt = performance.now();
+  #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
+  #connection: PooledConnection | null = null;
+  #connecting: Socket | null = null;
+  #connectFailure: Error | null = null;
+  #grantedAt = 0;
+  // The request's body, where it streams.
+  readonly #streams: boolean;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #whole = false;
+  #trailers: readonly string[] = NO_TRAILERS;
+  #pace: Pace | null = null;
+  #lastPieceAt = this.#startedAt;
+  /** While slots are scarce: how long a body may take to be worth one. Some clients send the rest after the answer. */
+  #patience: NodeJS.Timeout | null = null;
+  #clientPaused = false;
+  #sent = false;
+  #sentAt = 0;
+  // Progress: bytes that the kernel took, and when that, or what came back, last moved.
+  #taken = 0;
+  #movedAt = this.#startedAt;
+  // The response.
+  #interim = 0;
+  #begun = false;
+  /** When the client last fell behind with reading; null while it takes what there is. */
+  #pausedAt: number | null = null;
+
+  /** The permit is the caller's proof that the rules let the request through; anything else throws. */
+  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
+    if (!isPermit(permit)) throw new Error('no permit, no upstream');
+    this.#permit = permit;
+    this.#exchange = exchange;
+    this.#upstream = upstream;
+    this.#options = options;
+    this.verified = permit.decision === 'accepted';
+    this.#streams = permit.body === null && hasBody(exchange.head);
+  }
+
+  start(): void {
+    const { connection, reply } = this.#exchange;
+    this.#exchange.onLeft(this.#onClientLeft);
+    connection.stallTimeout = this.#options.idleTimeout;
+    if (!this.#streams) return this.#claim();
+    this.#pace = new Pace(this.#startedAt);
+    this.#exchange.receiver = this;
+    if (!this.#upstream.limiter.scarce) return this.#claim();
+    // While slots are scarce a body must be here, or well on its way, before it gets one.
+    reply.continue();
+    this.#patience = setTimeout(() => this.#claim(), this.#upstream.options.retryConnectFor / 2);
+  }
+
+  // --- a slot
+
+  granted(): void {
+    this.#grantedAt = performance.now();
+    this.#state = 'connecting';
+    const idle = this.#upstream.pool.take(this);
+    if (idle !== null) return this.#send(idle);
+    this.#connecting = this.#upstream.pool.open((error, connection) => {
+      this.#connecting = null;
+      if (this.#state !== 'connecting') connection?.socket.destroy();
+      else if (connection !== null) this.#send(connection);
+      else this.#connectFailed(error ?? new Error('no socket'));
+    });
+  }
+
+  expired(down: boolean): void {
+    if (this.#connectFailure !== null || down) this.#failConnect(this.#connectFailure);
+    else this.#fail({ side: 'client', reason: 'overloaded' });
+  }
+
+  dawdles(now: number): number {
+    if (this.#pausedAt !== null) return now - this.#pausedAt;
+    const awaitsClient = this.#state === 'sending' && this.#streams && !this.#whole && !this.#clientPaused;
+    return awaitsClient && (this.#pace?.rate(now) ?? 0) < SLOW_RATE ? now - this.#grantedAt : 0;
+  }
+
+  evict(): void {
+    // The upstream is through, or nearly: its 2xx counts although this client dawdled over it.
+    if (this.#options.lease !== null && this.#begun) this.#exchange.reply.cut();
+    else this.#fail({ side: 'client', reason: 'overloaded' });
+  }
+
+  #claim(): void {
+    this.#stopPatience();
+    if (this.#upstream.limiter.tryTake(this)) this.granted();
+    else this.#wait();
+  }
+
+  #stopPatience(): void {
+    if (this.#patience !== null) clearTimeout(this.#patience);
+    this.#patience = null;
+  }
+
+  #wait(): void {
+    this.#state = 'waiting';
+    const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
+    if (!this.#upstream.limiter.wait(this, Math.max(timeLeft, 0))) this.#fail({ side: 'client', reason: 'overloaded' });
+  }
+
+  /** No byte was sent, so another try is safe whatever the method. */
+  #connectFailed(error: Error): void {
+    if (!isWorthRetrying(error)) return this.#failConnect(error);
+    this.#connectFailure = error;
+    this.#upstream.connectFailed();
+    this.#upstream.limiter.leave(this);
+    this.#wait();
+  }
+
+  // --- the request
+
+  #send(connection: PooledConnection): void {
+    this.#state = 'sending';
+    this.#connection = connection;
+    connection.user = this;
+    connection.parser.answers(this.#exchange.head.method);
+    this.#movedAt = this.#lastPieceAt = performance.now();
+    this.#taken = connection.socket.bytesWritten;
+    this.#exchange.reply.continue();
+    const { writer } = connection;
+    writer.head(this.#headText(), this.#streams && declaredLength(this.#exchange.head) === null ? 'chunked' : 'plain');
+    if (this.#permit.body !== null) writer.data(this.#permit.body);
+    for (const piece of this.#held.splice(0)) writer.data(piece);
+    this.#heldBytes = 0;
+    if (!this.#streams || this.#whole) return writer.end(this.#trailers, this.#onSent);
+    writer.flush();
+    this.#letClientGoOn();
+  }
+
+  #headText(): string {
+    const { head } = this.#exchange;
+    const { body } = this.#permit;
+    const declared = declaredLength(head);
+    const framed = head.contentLengths > 0 || head.transferEncodings > 0;
+    let framing: string | null = null;
+    if (body !== null && framed) framing = `Content-Length: ${body.length}`;
+    else if (framed) framing = declared === null ? 'Transfer-Encoding: chunked' : `Content-Length: ${declared}`;
+    const relays = { te: head.version === '1.1', trailer: this.#streams && declared === null };
+    const last = this.#isLast ? 'Connection: close\r\n' : '';
+    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, relays)}${last}\r\n`;
+  }
+
+  /**
+   * True where no request follows on the socket. A server that leaves bodies unread takes them for its next request: one that
+   * was not verified could then be whatever its sender likes.
+   */
+  get #isLast(): boolean {
+    return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#exchange.head));
+  }
+
+  readonly #onSent = (): void => {
+    if (this.#state !== 'sending' && this.#state !== 'reading') return;
+    this.#sent = true;
+    this.#sentAt = this.#movedAt = performance.now();
+    if (this.#state === 'sending') this.#state = 'reading';
+  };
+
+  // --- a body that streams
+
+  get deadline(): number {
+    const { idleTimeout } = this.#options;
+    const awaitsClient = idleTimeout > 0 && !this.#clientPaused && !this.#whole;
+    return awaitsClient ? this.#lastPieceAt + idleTimeout : Number.POSITIVE_INFINITY;
+  }
+
+  rate(now: number): number {
+    return this.#clientPaused || this.#pace === null ? Number.POSITIVE_INFINITY : this.#pace.rate(now);
+  }
+
+  piece(piece: Buffer): Taken {
+    this.#took(piece);
+    const connection = this.#connection;
+    if (connection === null) {
+      this.#hold(piece);
+      return 'kept';
+    }
+    connection.writer.data(piece);
+    connection.writer.flush();
+    if (connection.socket.writableNeedDrain) this.#holdClientBack();
+    return 'kept';
+  }
+
+  end(last: Buffer | null, trailers: readonly string[]): Taken {
+    this.#whole = true;
+    this.#trailers = trailers;
+    if (last !== null) this.#took(last);
+    const connection = this.#connection;
+    if (connection !== null) {
+      if (last !== null) connection.writer.data(last);
+      connection.writer.end(trailers, this.#onSent);
+    } else if (last !== null) this.#hold(last);
+    if (this.#patience !== null) this.#claim();
+    return 'kept';
+  }
+
+  fail(failure: BodyFailure): void {
+    if (failure === 'client_closed') this.#onClientLeft();
+    else this.#fail({ side: 'client', reason: failure });
+  }
+
+  #took(piece: Buffer): void {
+    this.#exchange.bodyBytes += piece.length;
+    this.#lastPieceAt = performance.now();
+    this.#pace?.count(piece.length, this.#lastPieceAt);
+  }
+
+  #hold(piece: Buffer): void {
+    this.#held.push(piece);
+    this.#heldBytes += piece.length;
+    if (this.#heldBytes < ENOUGH && this.#held.length < ENOUGH / 1024) return;
+    this.#holdClientBack();
+    if (this.#patience !== null) this.#claim();
+  }
+
+  #holdClientBack(): void {
+    if (this.#whole || this.#clientPaused) return;
+    this.#clientPaused = true;
+    this.#exchange.connection.pauseReading();
+  }
+
+  #letClientGoOn(): void {
+    if (!this.#clientPaused || this.#connection?.socket.writableNeedDrain === true) return;
+    this.#clientPaused = false;
+    this.#lastPieceAt = performance.now();
+    this.#exchange.connection.resumeReading();
+  }
+
+  // --- the response
+
+  onData(bytes: Buffer): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    const { parser } = connection;
+    this.#movedAt = performance.now();
+    let at = 0;
+    while (at < bytes.length && this.#state !== 'done') {
+      at = parser.read(bytes, at);
+      if (!this.#begun && parser.hasHead && !this.#onHead(connection)) continue;
+      if (parser.piece !== null && !this.#exchange.reply.data(parser.piece)) this.#holdUpstreamBack(connection);
+      if (parser.state === 'failed') return this.#failSent('protocol');
+      if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
+    }
+    if (this.#begun && this.#state !== 'done' && !this.#exchange.reply.flush()) this.#holdUpstreamBack(connection);
+  }
+
+  onEnd(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    if (this.#begun && connection.parser.finish()) this.#complete(connection, false);
+    else this.#failSent('reset');
+  }
+
+  onClose(): void {
+    this.#connection = null;
+    this.#failSent('reset');
+  }
+
+  onDrain(): void {
+    this.#letClientGoOn();
+  }
+
+  /** False: it was an interim response, or none at all. */
+  #onHead({ parser }: PooledConnection): boolean {
+    const { status, reason, lines, version, framing } = parser;
+    const { reply } = this.#exchange;
+    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(lines)) {
+      this.#failSent('protocol');
+      return false;
+    }
+    if (status < 200) {
+      if (++this.#interim > MOST_INTERIM) this.#failSent('protocol');
+      else {
+        reply.inform(status, reason, lines);
+        this.#options.onInformation();
+        parser.next();
+      }
+      return false;
+    }
+    this.#begun = true;
+    this.#exchange.upstreamMs = performance.now() - this.#startedAt;
+    this.#exchange.upstreamStatus = status;
+    reply.begin({ status, reason, lines, framing });
+    return true;
+  }
+
+  #holdUpstreamBack({ socket }: PooledConnection): void {
+    if (this.#pausedAt !== null || this.#exchange.reply.gone) return;
+    this.#pausedAt = performance.now();
+    socket.pause();
+    this.#exchange.reply.onDrain(this.#onClientReads);
+  }
+
+  readonly #onClientReads = (): void => {
+    if (this.#pausedAt === null) return;
+    this.#pausedAt = null;
+    this.#movedAt = performance.now();
+    this.#connection?.socket.resume();
+  };
+
+  /** The response is whole. `clean`: nothing came behind it. */
+  #complete(connection: PooledConnection, clean: boolean): void {
+    const { parser } = connection;
+    const { status, trailers } = parser;
+    const unread = this.#streams && !this.#whole;
+    const sent = this.#sent || (!this.#streams && connection.socket.writableLength === 0);
+    const reusable = parser.keepAlive && clean && sent && !unread && !this.#isLast;
+    if (status < 300) this.#options.lease?.delivered();
+    this.#finish(sent);
+    if (reusable) {
+      parser.next();
+      this.#upstream.release(this, connection);
+    } else {
+      if (sent && clean && !unread) this.#upstream.pool.retire(connection);
+      else connection.socket.destroy();
+      this.#upstream.release(this, null);
+    }
+    this.#exchange.reply.end(trailers);
+  }
+
+  // --- deadlines
+
+  tick(now: number): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    const { idleTimeout, responseTimeout } = this.#options;
+    const { bytesWritten, writableLength } = connection.socket;
+    const taken = bytesWritten - writableLength;
+    if (taken !== this.#taken) {
+      this.#taken = taken;
+      this.#movedAt = now;
+    }
+    const still = now - this.#movedAt;
+    if (this.#begun) {
+      if (this.#pausedAt === null && idleTimeout > 0 && still >= idleTimeout) this.#failSent('timeout');
+    } else if (this.#state === 'reading') {
+      if (responseTimeout > 0 && now - this.#sentAt >= responseTimeout) this.#failSent('timeout');
+    } else if (writableLength > 0 && idleTimeout > 0 && still >= idleTimeout) this.#failSent('timeout');
+  }
+
+  // --- ends
+
+  #failConnect(error: Error | null): void {
+    const fault = codeOf(error) === CONNECT_TIMEOUT ? 'gateway_timeout' : 'bad_gateway';
+    this.#fail({ side: 'upstream', cause: 'connect', fault });
+  }
+
+  #failSent(cause: UpstreamFailure): void {
+    this.#fail({ side: 'upstream', cause, fault: cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway' });
+  }
+
+  #fail(failure: ForwardFailure): void {
+    if (this.#state === 'done') return;
+    this.#abort();
+    this.#options.onFailure(failure);
+  }
+
+  readonly #onClientLeft = (): void => {
+    if (this.#state === 'done') return;
+    const goesOn = this.#options.lease !== null && (this.#state === 'sending' || this.#state === 'reading');
+    if (!goesOn) return this.#abort();
+    this.#pausedAt = null;
+    this.#connection?.socket.resume();
+  };
+
+  #abort(): void {
+    const connection = this.#connection;
+    this.#connecting?.destroy();
+    this.#finish(this.#sent);
+    this.#options.lease?.failed();
+    if (connection !== null) {
+      connection.user = null;
+      connection.socket.destroy();
+    }
+    this.#upstream.release(this, null);
+  }
+
+  #finish(sent: boolean): void {
+    this.#state = 'done';
+    this.#stopPatience();
+    this.#connection = null;
+    this.#connecting = null;
+    this.#held = [];
+    this.#exchange.onLeft(null);
+    this.#exchange.reply.onDrain(null);
+    if (this.#exchange.receiver === this) this.#exchange.receiver = null;
+    this.#letClientGoOn();
+    this.#options.onEnd(sent);
+  }
+}
+
+/** True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain. */
+function isCoded(lines: readonly string[]): boolean {
+  let codings = 0;
+  for (let index = 0; index < lines.length; index += 2) {
+    if (!isLine(lines, index, 'transfer-encoding')) continue;
+    if (++codings > 1 || (lines[index + 1] ?? '').toLowerCase() !== 'chunked') return true;
+  }
+  return false;
+}

@@ -1,0 +1,165 @@
+// The sockets to the upstream: one request a socket, the last one freed is the next one used, and idle ones end. A byte that
+// nobody asked for ends its socket: it would be taken for the answer to the next request.
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { MessageParser } from '../wire/parser.ts';
+import { MessageWriter } from '../wire/writer.ts';
+import type { Connector } from './connect.ts';
+
+/** Who uses a pooled connection at the moment. */
+export interface ConnectionUser {
+  onData(bytes: Buffer): void;
+  /** The upstream has sent its last byte. */
+  onEnd(): void;
+  /** Nothing more comes or goes. Null: it was closed without an error. */
+  onClose(error: Error | null): void;
+  onDrain(): void;
+  /** To be called a few times a second: looks at deadlines. */
+  tick(now: number): void;
+}
+
+/** Bytes. A longer response head is a failure of the protocol. */
+const MOST_HEAD = 64 * 1024;
+const TICK_MS = 250;
+/** How long a socket that is not used again waits for the upstream's close, so that TIME_WAIT is on the upstream's side. */
+const RETIRING_MS = 1000;
+const MOST_RETIRING = 128;
+
+export class PooledConnection {
+  readonly socket: Socket;
+  readonly writer: MessageWriter;
+  readonly parser = new MessageParser('response', { head: MOST_HEAD });
+  user: ConnectionUser | null = null;
+  /** When it became idle; milliseconds on the monotonic clock. */
+  idleSince = 0;
+  #error: Error | null = null;
+
+  constructor(socket: Socket, onClosed: (connection: PooledConnection) => void) {
+    this.socket = socket;
+    this.writer = new MessageWriter(socket);
+    socket.on('data', (bytes: Buffer) => {
+      if (this.user === null) socket.destroy();
+      else this.user.onData(bytes);
+    });
+    socket.on('end', () => {
+      if (this.user === null) socket.destroy();
+      else this.user.onEnd();
+    });
+    socket.on('drain', () => this.user?.onDrain());
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
+    socket.once('close', () => {
+      const { user } = this;
+      this.user = null;
+      this.parser.free();
+      onClosed(this);
+      user?.onClose(this.#error);
+    });
+  }
+}
+
+export class ConnectionPool {
+  /** Milliseconds; 0: no socket is used twice. */
+  readonly #keepAlive: number;
+  #connector: Connector;
+  readonly #all = new Set<PooledConnection>();
+  #idle: PooledConnection[] = [];
+  /** Those opened with TLS files that are in force. */
+  #current = new WeakSet<PooledConnection>();
+  readonly #retiring = new Set<Socket>();
+  #tick: NodeJS.Timeout | null = null;
+
+  constructor(connector: Connector, keepAlive: number) {
+    this.#connector = connector;
+    this.#keepAlive = keepAlive;
+  }
+
+  /** An idle connection, the caller's from now on; null where there is none. */
+  take(user: ConnectionUser): PooledConnection | null {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined) return null;
+      const fresh = performance.now() - connection.idleSince < this.#keepAlive;
+      if (fresh && connection.socket.writable && connection.socket.readable) {
+        connection.user = user;
+        return connection;
+      }
+      connection.socket.destroy();
+    }
+  }
+
+  /** Opens one; gives the socket at once, so that the caller can give up. */
+  open(done: (error: Error | null, connection: PooledConnection | null) => void): Socket {
+    const connector = this.#connector;
+    const socket = connector.open((error) => {
+      if (error !== null) return done(error, null);
+      const connection = new PooledConnection(socket, (closed) => this.#closed(closed));
+      this.#all.add(connection);
+      if (connector === this.#connector) this.#current.add(connection);
+      this.#tick ??= setInterval(() => this.#onTick(), TICK_MS).unref();
+      done(null, connection);
+    });
+    return socket;
+  }
+
+  /** Its response has ended, and nothing came behind it. */
+  giveBack(connection: PooledConnection): void {
+    connection.user = null;
+    if (this.#keepAlive === 0 || !this.#current.has(connection)) {
+      connection.socket.destroy();
+      return;
+    }
+    connection.idleSince = performance.now();
+    this.#idle.push(connection);
+  }
+
+  /** Its request was the last; it ends once the upstream has closed. */
+  retire(connection: PooledConnection): void {
+    connection.user = null;
+    const { socket } = connection;
+    if (socket.readableEnded || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    socket.removeAllListeners('data');
+    socket.resume();
+    this.#retiring.add(socket);
+    const timer = setTimeout(() => socket.destroy(), RETIRING_MS).unref();
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#retiring.delete(socket);
+    });
+    const [longest] = this.#retiring;
+    if (this.#retiring.size <= MOST_RETIRING || longest === undefined) return;
+    this.#retiring.delete(longest);
+    longest.destroy();
+  }
+
+  /** Every request from now on gets a connection opened by this; those in flight end on theirs. */
+  renew(connector: Connector): void {
+    this.#connector = connector;
+    this.#current = new WeakSet();
+    for (const { socket } of this.#idle.splice(0)) socket.destroy();
+  }
+
+  /** Ends all; what is in flight fails. */
+  destroy(): void {
+    for (const { socket } of [...this.#all]) socket.destroy();
+  }
+
+  #closed(connection: PooledConnection): void {
+    this.#all.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    if (this.#all.size > 0 || this.#tick === null) return;
+    clearInterval(this.#tick);
+    this.#tick = null;
+  }
+
+  #onTick(): void {
+    const now = performance.now();
+    for (const connection of [...this.#all]) connection.user?.tick(now);
+    for (const connection of [...this.#idle]) if (now - connection.idleSince >= this.#keepAlive) connection.socket.destroy();
+  }
+}

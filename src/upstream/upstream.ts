@@ -1,0 +1,125 @@
+// The upstream as a whole: how many requests it gets at once, its sockets, and whether it takes connections.
+import { connect, type Socket } from 'node:net';
+import { isPermit, type Permit } from '../core/permit.ts';
+import type { TlsContents } from '../wire/tls.ts';
+import { type Address, addressOf, Connector } from './connect.ts';
+import { UpstreamLimiter, type Waiter } from './limiter.ts';
+import { ConnectionPool, type PooledConnection } from './pool.ts';
+
+/** Where and how to connect. Times in milliseconds. */
+export interface UpstreamOptions {
+  /** `http://…`, `https://…` or `unix:///path`. */
+  readonly url: string;
+  readonly connections: number;
+  readonly queue: number;
+  readonly connectTimeout: number;
+  readonly retryConnectFor: number;
+  readonly keepAlive: number;
+  readonly tls: TlsContents | null;
+}
+
+/** Milliseconds between two looks at an upstream that takes no connection. */
+const PROBE_EVERY_MS = 100;
+
+export class Upstream {
+  readonly options: UpstreamOptions;
+  readonly limiter: UpstreamLimiter;
+  readonly pool: ConnectionPool;
+  readonly #address: Address;
+  #connector: Connector;
+  /** Sockets of tunnels, and of handshakes on their way. */
+  readonly #tunnels = new Set<Socket>();
+  #released: (readonly [Waiter, PooledConnection])[] = [];
+  #probing = false;
+
+  constructor(options: UpstreamOptions) {
+    this.options = options;
+    this.#address = addressOf(options.url);
+    this.limiter = new UpstreamLimiter({ slots: options.connections, queue: options.queue });
+    this.#connector = new Connector(this.#address, options.tls, options.connectTimeout);
+    this.pool = new ConnectionPool(this.#connector, options.keepAlive);
+  }
+
+  /**
+   * A request has ended, and gives back its slot and, where it can be used again, its connection. That is used again in the
+   * next turn at the earliest: bytes that nobody asked for are found by then.
+   */
+  release(waiter: Waiter, connection: PooledConnection | null): void {
+    if (connection === null) return this.limiter.leave(waiter);
+    connection.user = null;
+    if (this.#released.length === 0) setImmediate(this.#giveBack);
+    this.#released.push([waiter, connection]);
+  }
+
+  /**
+   * Opens a socket for one WebSocket; the caller ends it. Throws without a permit for a tunnel. `done` is called once the
+   * socket is connected, TLS and all, or with the reason why it is not.
+   */
+  openTunnel(permit: Permit, done: (error: Error | null) => void): Socket {
+    if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
+    const socket = this.#connector.open(done);
+    this.#tunnels.add(socket);
+    return socket.once('close', () => this.#tunnels.delete(socket));
+  }
+
+  /** TLS files changed: new connections use them, requests in flight end on the old ones. */
+  replaceTls(tls: TlsContents | null): void {
+    this.#connector = new Connector(this.#address, tls, this.options.connectTimeout);
+    this.pool.renew(this.#connector);
+  }
+
+  /** A connect failed: all requests wait for one shared probe instead of trying one by one. */
+  connectFailed(): void {
+    this.limiter.setDown(true);
+    if (this.#probing) return;
+    this.#probing = true;
+    this.#probeSoon();
+  }
+
+  /** Whether the upstream takes a connection now; at most `milliseconds`. */
+  accepts(milliseconds: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const socket: Socket = connect(this.#address);
+      const end = (up: boolean) => {
+        clearTimeout(timer);
+        socket.destroy();
+        resolve(up);
+      };
+      const timer = setTimeout(() => end(false), milliseconds);
+      socket.once('connect', () => end(true));
+      socket.once('error', () => end(false));
+    });
+  }
+
+  /** The port that it listens on; null for a Unix socket. */
+  get port(): number | null {
+    return 'port' in this.#address ? this.#address.port : null;
+  }
+
+  /** Ends every socket; what is in flight fails. */
+  close(): void {
+    this.limiter.setDown(false);
+    for (const socket of this.#tunnels) socket.destroy();
+    this.pool.destroy();
+  }
+
+  readonly #giveBack = (): void => {
+    const released = this.#released;
+    this.#released = [];
+    for (const [waiter, connection] of released) {
+      if (!connection.socket.destroyed) this.pool.giveBack(connection);
+      this.limiter.leave(waiter);
+    }
+  };
+
+  #probeSoon(): void {
+    setTimeout(async () => {
+      // Nobody waits any more: the next request finds out by itself.
+      const up = this.limiter.waiting === 0 || (await this.accepts(this.options.connectTimeout));
+      if (up) {
+        this.#probing = false;
+        this.limiter.setDown(false);
+      } else this.#probeSoon();
+    }, PROBE_EVERY_MS);
+  }
+}

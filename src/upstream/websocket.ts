@@ -1,0 +1,281 @@
+// One permitted WebSocket on its way: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3
+// writes the handshake and pipes the tunnel; whatever comes to no tunnel is answered by the reply, as for any request. The only
+// file that needs node:http.
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { handshakeHeaders, takesHandshake } from '../core/handshake.ts';
+import { endToEnd } from '../core/headers.ts';
+import type { Permit } from '../core/permit.ts';
+import type { UpstreamFailure } from '../core/record.ts';
+import type { Exchange } from '../downstream/exchange.ts';
+import { CONNECT_TIMEOUT, codeOf, isWorthRetrying } from './connect.ts';
+import { type ForwardOptions, MOST_INTERIM } from './exchange.ts';
+import type { Waiter } from './limiter.ts';
+import type { Upstream } from './upstream.ts';
+
+type Library = typeof import('./websocket-library.ts');
+type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
+
+/** A peer that vanished without a word is noticed after about this long, in milliseconds. A tunnel may be silent for ever. */
+const PROBE_AFTER_MS = 60_000;
+/** Where `idleTimeout` is off: how long the other side may say nothing after one has closed, in milliseconds. */
+const HALF_CLOSED_MS = 30_000;
+const NO_ANSWER = 'HANDSHAKE_TIMEOUT';
+
+export class WebSocketExchange implements Waiter {
+  place = -1;
+  readonly verified = false;
+  readonly #permit: Permit;
+  readonly #exchange: Exchange;
+  readonly #upstream: Upstream;
+  readonly #options: ForwardOptions;
+  readonly #startedAt = performance.now();
+  #connectFailure: Error | null = null;
+  #ended = false;
+  /** The client's socket, once it carries a tunnel. */
+  #client: Socket | null = null;
+  /** The upstream's socket, from the connect on. */
+  #socket: Socket | null = null;
+  #request: ClientRequest | null = null;
+  #deadline: NodeJS.Timeout | null = null;
+  #interim = 0;
+
+  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
+    this.#permit = permit;
+    this.#exchange = exchange;
+    this.#upstream = upstream;
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#exchange.onLeft(this.#onLeft);
+    this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
+    if (this.#upstream.limiter.tryTake(this)) this.granted();
+    else this.#wait();
+  }
+
+  // --- a slot and a socket: tried again for `retryConnectFor`, since no byte was sent
+
+  granted(): void {
+    // Loaded by the first WebSocket, not by the start: most proxies never see one.
+    import('./websocket-library.ts').then(
+      (library) => this.#connect(library),
+      () => this.#fail('reset'),
+    );
+  }
+
+  expired(down: boolean): void {
+    if (this.#connectFailure !== null || down) this.#failConnect(this.#connectFailure);
+    else this.#overloaded();
+  }
+
+  /** It holds its slot until the upstream has answered, and waits for nothing from its client meanwhile. */
+  dawdles(): number {
+    return 0;
+  }
+
+  evict(): void {
+    this.#overloaded();
+  }
+
+  #wait(): void {
+    const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
+    if (!this.#upstream.limiter.wait(this, Math.max(timeLeft, 0))) this.#overloaded();
+  }
+
+  #connect(library: Library): void {
+    if (this.#ended) return;
+    const socket = this.#upstream.openTunnel(this.#permit, (error) => {
+      if (this.#ended) socket.destroy();
+      else if (error === null) this.#shakeHands(library, socket);
+      else this.#connectFailed(error);
+    });
+    this.#socket = socket;
+  }
+
+  #connectFailed(error: Error): void {
+    if (!isWorthRetrying(error)) return this.#failConnect(error);
+    this.#connectFailure = error;
+    this.#upstream.connectFailed();
+    this.#upstream.limiter.leave(this);
+    this.#wait();
+  }
+
+  // --- the handshake
+
+  #shakeHands({ createProxyServer }: Library, socket: Socket): void {
+    const { head, connection } = this.#exchange;
+    // Its own path handling resolves dot segments, a way past the routes; it must never be on.
+    const proxy = createProxyServer({ target: TARGET, toProxy: true, prependPath: false, agent: agentOf(socket) });
+    proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
+    proxy.once('proxyReqWs', (outgoing) => {
+      this.#request = outgoing;
+      outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
+    });
+    proxy.once('open', this.#onOpen);
+    proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
+    const outgoing = this.#request;
+    if (outgoing === null) return this.#fail('reset');
+    // Left to itself it takes every 101 for a tunnel, writes a refusal without backpressure and ends a failure without an
+    // answer.
+    const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
+    outgoing.removeAllListeners('upgrade').once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
+      if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
+      else this.#fail('protocol');
+    });
+    outgoing.removeAllListeners('response').once('response', this.#onRefused);
+    outgoing.removeAllListeners('error').on('error', (error) => this.#fail(causeOf(error)));
+    outgoing.on('information', this.#onInformation);
+    const { responseTimeout } = this.#options;
+    if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
+  }
+
+  /** The client's request as http-proxy-3 wants it: node's object. */
+  #handshake(client: Socket): IncomingMessage {
+    const { IncomingMessage } = process.getBuiltinModule('node:http');
+    const { head } = this.#exchange;
+    const headers = handshakeHeaders(endToEnd(this.#options.lines), head.upgrade ?? '') as IncomingHttpHeaders;
+    return Object.assign(new IncomingMessage(client), { method: head.method, url: head.target, headers, httpVersion: '1.1' });
+  }
+
+  readonly #onDeadline = (): void => {
+    this.#request?.destroy(Object.assign(new Error('no answer to the handshake'), { code: NO_ANSWER }));
+  };
+
+  readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
+    if (this.#ended) return;
+    if (++this.#interim > MOST_INTERIM) return this.#fail('protocol');
+    this.#options.onInformation();
+    if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
+  };
+
+  /** The upstream's own answer, whole. Its bytes never become a tunnel. */
+  readonly #onRefused = (incoming: IncomingMessage): void => {
+    if (this.#ended) return;
+    const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
+    if (status < 200) return this.#fail('protocol'); // a 101 that upgrades nothing
+    const { reply } = this.#exchange;
+    this.#answered(status);
+    const bodiless = status === 204 || status === 304;
+    const framing = bodiless ? 'none' : headers['content-length'] === undefined ? 'chunked' : 'length';
+    reply.begin({ status, reason, lines: endToEnd(lines), framing });
+    reply.onDrain(() => incoming.resume());
+    incoming.on('data', (piece: Buffer) => {
+      reply.data(piece);
+      if (!reply.flush()) incoming.pause();
+    });
+    // A client that stops reading counts too: nothing moves on the upstream's socket then.
+    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
+    incoming.once('error', (error) => this.#fail(causeOf(error)));
+    incoming.once('end', () => {
+      this.#end();
+      reply.end(incoming.rawTrailers);
+    });
+    reply.flush();
+  };
+
+  // --- the tunnel
+
+  /** True where the response takes the handshake. Then the 101 follows. */
+  #accepts(response: IncomingMessage): boolean {
+    const key = this.#exchange.lines.find((_, at, lines) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === 'sec-websocket-key');
+    if (this.#ended || response.statusCode !== 101 || !takesHandshake(response.rawHeaders, key ?? '')) return false;
+    this.#answered(101);
+    this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
+    this.#exchange.reply.becomeTunnel();
+    const { upgrade = '' } = response.headers;
+    response.headers = handshakeHeaders(endToEnd(response.rawHeaders), upgrade) as IncomingHttpHeaders;
+    const { stream, early } = this.#exchange.connection.giveAway();
+    this.#client = stream;
+    if (early.length > 0) stream.unshift(early);
+    return true;
+  }
+
+  readonly #onOpen = (upstream: Socket): void => {
+    for (const socket of [this.#client, upstream]) {
+      socket?.setKeepAlive(true, PROBE_AFTER_MS);
+      socket?.once('end', this.#onHalfClosed);
+    }
+    upstream.once('close', this.#onHalfClosed);
+  };
+
+  /** A side that never answers the other's close must not hold both sockets for ever. */
+  readonly #onHalfClosed = (): void => {
+    const milliseconds = this.#options.idleTimeout || HALF_CLOSED_MS;
+    for (const socket of [this.#client, this.#socket]) socket?.setTimeout(milliseconds, () => socket.destroy());
+  };
+
+  readonly #onTunnelError = (error: Error): void => {
+    if (!this.#ended && this.#socket?.readableEnded === false) this.#exchange.upstreamFailure = causeOf(error);
+  };
+
+  // --- ends
+
+  /** The upstream's head is here. The number of tunnels has a bound of its own: idle ones must not use up the slots. */
+  #answered(status: number): void {
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#upstream.limiter.leave(this);
+    this.#exchange.upstreamMs = performance.now() - this.#startedAt;
+    this.#exchange.upstreamStatus = status;
+  }
+
+  #failConnect(error: Error | null): void {
+    const fault = codeOf(error) === CONNECT_TIMEOUT ? 'gateway_timeout' : 'bad_gateway';
+    if (!this.#end()) return;
+    this.#options.onFailure({ side: 'upstream', cause: 'connect', fault });
+  }
+
+  #fail(cause: UpstreamFailure): void {
+    if (!this.#end()) return;
+    this.#request?.destroy();
+    this.#socket?.destroy();
+    this.#options.onFailure({ side: 'upstream', cause, fault: cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway' });
+  }
+
+  #overloaded(): void {
+    if (this.#end()) this.#options.onFailure({ side: 'client', reason: 'overloaded' });
+  }
+
+  /** False: it had ended before. */
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#exchange.onLeft(null);
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#upstream.limiter.leave(this);
+    this.#options.onEnd(true);
+    return true;
+  }
+
+  /** The client's socket is closed, whoever closed it. */
+  readonly #onLeft = (): void => {
+    if (!this.#end()) return;
+    if (!this.#exchange.settled) {
+      this.#request?.destroy();
+      this.#socket?.destroy();
+      return;
+    }
+    this.#onHalfClosed();
+    this.#socket?.destroySoon(); // the client's last bytes still go out
+  };
+}
+
+/** The cause of a failure after the first byte was sent. */
+function causeOf(error: Error): UpstreamFailure {
+  const code = codeOf(error);
+  if (code === NO_ANSWER) return 'timeout';
+  return code.startsWith('HPE_') ? 'protocol' : 'reset';
+}
+
+const NOTHING = Buffer.alloc(0);
+/** Never connected to: the agent has the socket already, and with it the address, TLS and its server name. */
+const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
+
+function agentOf(socket: Socket): Agent {
+  const { Agent } = process.getBuiltinModule('node:http');
+  const agent = new Agent({ keepAlive: false });
+  agent.createConnection = () => socket;
+  return agent;
+}
+
+function ignore(): void {}
