@@ -13,7 +13,7 @@ export interface WireCase {
   readonly status: readonly number[];
   /** Each request that the lenient upstream saw: `METHOD target body`. */
   readonly upstream: readonly string[];
-  /** The header lines of the only request that it saw, without our own `connection`. */
+  /** The header lines of the only request that it saw. */
   readonly lines?: readonly string[];
   /** The 1xx statuses before the first final response; none unless given. */
   readonly informational?: readonly number[];

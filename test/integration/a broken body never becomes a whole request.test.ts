@@ -38,7 +38,7 @@ async function expectNextIntact(): Promise<void> {
   const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: next\r\n\r\n');
   expect(response.status).toBe(200);
   expect(upstream.seen.map(({ raw }) => raw.toString('latin1'))).toEqual([
-    'GET /open HTTP/1.1\r\nhost: next\r\nconnection: keep-alive\r\n\r\n',
+    'GET /open HTTP/1.1\r\nHost: next\r\n\r\n',
   ]);
 }
 

@@ -30,15 +30,19 @@ function delivery(body: string): string {
   return [...head, `Content-Length: ${body.length}`, '', body].join('\r\n');
 }
 
-/** Has the upstream hold its answers until `count` requests are there; gives the sockets to answer on. */
-function hold(count: number): Promise<Socket[]> {
-  return new Promise((resolve) => {
-    const held: Socket[] = [];
-    upstream.answer(() => (socket) => {
-      held.push(socket);
-      if (held.length === count) resolve(held);
-    });
+/** Has the upstream hold each answer; gives the next socket that waits for one. */
+function holdAnswers(): () => Promise<Socket> {
+  const held: Socket[] = [];
+  const wanting: ((socket: Socket) => void)[] = [];
+  upstream.answer(() => (socket) => {
+    const next = wanting.shift();
+    if (next === undefined) held.push(socket);
+    else next(socket);
   });
+  return () => {
+    const socket = held.shift();
+    return socket === undefined ? new Promise((resolve) => wanting.push(resolve)) : Promise.resolve(socket);
+  };
 }
 
 /** Reads answers until the connection ends. */
@@ -55,32 +59,50 @@ async function answers(client: RawClient): Promise<number[]> {
   }
 }
 
-test('in the order of the requests, whatever the order of the answers', async () => {
-  const held = hold(2);
+test('one at a time: the next one is not begun before the answer to the last is out', async () => {
+  const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
   await client.send(delivery('first') + delivery('second'));
-  const sockets = await held;
-  const first = sockets[upstream.seen.findIndex(({ body }) => body.toString() === 'first')];
-  for (const socket of sockets) if (socket !== first) socket.write(OK.replace('ok', 'b2'));
-  first?.write(OK.replace('ok', 'a1'));
+  const first = await nextHeld();
+  // Another connection has its answer meanwhile, so this one could have begun its second request, too.
+  const other = await openClient({ port: proxy.port });
+  await other.send(delivery('other'));
+  (await nextHeld()).write(OK.replace('ok', 'c3'));
+  expect((await other.response()).body.toString()).toBe('c3');
+  expect(upstream.seen.map(({ body }) => body.toString())).toEqual(['first', 'other']);
+  first.write(OK.replace('ok', 'a1'));
   expect((await client.response()).body.toString()).toBe('a1');
+  (await nextHeld()).write(OK.replace('ok', 'b2'));
   expect((await client.response()).body.toString()).toBe('b2');
+  client.destroy();
+  other.destroy();
+});
+
+test('what comes behind a request is kept up to maxHeader; more ends the connection after the answer', async () => {
+  const nextHeld = holdAnswers();
+  const client = await openClient({ port: proxy.port });
+  const many = delivery('x'.repeat(1000));
+  await client.send(delivery('first') + many.repeat(20));
+  (await nextHeld()).write(OK);
+  expect(await answers(client)).toEqual([200]);
+  expect(upstream.seen.map(({ body }) => body.toString())).toEqual(['first']);
   client.destroy();
 });
 
-test.each(['drain', 'stop'])('in flight when a %s begins', async (how) => {
-  const held = hold(3);
+test.each(['drain', 'stop'])('the one in flight when a %s begins is answered, what is behind it never begun', async (how) => {
+  const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
   await client.send(delivery('1') + delivery('2') + delivery('3'));
-  const sockets = await held;
+  const socket = await nextHeld();
   if (how === 'drain') {
     await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
   } else {
     proxy.signal('SIGTERM');
     await proxy.waitForLog(({ msg }) => msg === 'stopping');
   }
-  for (const socket of sockets) socket.write(OK);
-  expect(await answers(client)).toEqual([200, 200, 200]);
+  socket.write(OK);
+  expect(await answers(client)).toEqual([200]);
+  expect(upstream.list()).toHaveLength(1);
   client.destroy();
 });
 
@@ -98,13 +120,14 @@ test.each([
 });
 
 test('a client that leaves takes all of its requests with it', async () => {
-  const held = hold(2);
+  const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
   await client.send(delivery('1') + delivery('2'));
-  const sockets = await held;
-  const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+  const socket = await nextHeld();
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   client.destroy();
-  await Promise.all(closed);
+  await closed;
   const metrics = await proxy.metrics();
   expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(0);
+  expect(upstream.list()).toHaveLength(1);
 });

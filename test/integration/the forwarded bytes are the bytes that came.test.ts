@@ -63,7 +63,7 @@ const ODD_LINES = [
 const asWritten = (lines: readonly string[]) => lines.map((line) => line.replace(/^([^:]*):\s*(.*?)\s*$/, '$1: $2'));
 
 describe('the request', () => {
-  test('a verified one arrives line by line, its length last', async () => {
+  test('a verified one arrives line by line, each in its place', async () => {
     const body = '{"a":1}\r\n\r\nPOST / HTTP/1.1\r\n';
     const signature = `ENTRUPY-signature: ${sign(SECRET, body)}`;
     const head = ['POST /notify?b=2&&a=%7e&= HTTP/1.1', ...ODD_LINES, signature, 'hOST: Example:80'];
@@ -71,28 +71,26 @@ describe('the request', () => {
     expect(upstream.seen[0]?.raw.toString('latin1')).toBe(
       [
         'POST /notify?b=2&&a=%7e&= HTTP/1.1',
-        'host: Example:80',
-        'connection: keep-alive',
         ...asWritten([...ODD_LINES, signature]),
-        `content-length: ${body.length}`,
+        'hOST: Example:80',
+        `Content-Length: ${body.length}`,
         '',
         body,
       ].join('\r\n'),
     );
   });
 
-  test('a chunked verified one arrives with one length', async () => {
+  test('a chunked verified one arrives with one length, where its chunks were told', async () => {
     const lines = ['X-A: 1', `Entrupy-Signature: ${sign(SECRET, 'hello')}`];
     const head = ['POST /notify HTTP/1.1', 'Host: h', ...lines, 'Transfer-Encoding: chunked', 'X-B: 2'];
     await exchange(proxy.port, [...head, '', '2;x', 'he', '3', 'llo', '0', '', ''].join('\r\n'));
     expect(upstream.seen[0]?.raw.toString('latin1')).toBe(
       [
         'POST /notify HTTP/1.1',
-        'host: h',
-        'connection: keep-alive',
+        'Host: h',
         ...lines,
+        'Content-Length: 5',
         'X-B: 2',
-        'content-length: 5',
         '',
         'hello',
       ].join('\r\n'),
@@ -103,17 +101,15 @@ describe('the request', () => {
     const target = '/open/a;b=c/%41%2F/x?q={a|b}&p=100%&\'"<>`^\\';
     await exchange(proxy.port, [`${method} ${target} HTTP/1.1`, 'Host: h', ...ODD_LINES, '', ''].join('\r\n'));
     expect(upstream.seen[0]?.raw.toString('latin1')).toBe(
-      [`${method} ${target} HTTP/1.1`, 'host: h', 'connection: keep-alive', ...asWritten(ODD_LINES), '', ''].join(
-        '\r\n',
-      ),
+      [`${method} ${target} HTTP/1.1`, 'Host: h', ...asWritten(ODD_LINES), '', ''].join('\r\n'),
     );
   });
 
-  test('an open one with a length keeps it', async () => {
+  test('an open one with a length keeps it, and its socket is not used again', async () => {
     const head = ['PUT /open/a HTTP/1.1', 'Content-Length: 5', 'Host: h', 'X-A: 1'];
     await exchange(proxy.port, [...head, '', 'a\0b\r\n'].join('\r\n'));
     expect(upstream.seen[0]?.raw.toString('latin1')).toBe(
-      ['PUT /open/a HTTP/1.1', 'host: h', 'connection: keep-alive', 'X-A: 1', 'content-length: 5', '', 'a\0b\r\n'].join(
+      ['PUT /open/a HTTP/1.1', 'Content-Length: 5', 'Host: h', 'X-A: 1', 'Connection: close', '', 'a\0b\r\n'].join(
         '\r\n',
       ),
     );
@@ -123,23 +119,22 @@ describe('the request', () => {
     const head = ['PUT /open/a HTTP/1.1', 'Host: h', 'Transfer-Encoding: chunked', 'X-A: 1'];
     await exchange(proxy.port, [...head, '', '5', 'hello', '0', '', ''].join('\r\n'));
     expect(upstream.seen[0]?.lines).toEqual([
-      'host: h',
-      'connection: keep-alive',
+      'Host: h',
+      'Transfer-Encoding: chunked',
       'X-A: 1',
-      'transfer-encoding: chunked',
+      'Connection: close',
     ]);
     expect(upstream.seen[0]?.body.toString()).toBe('hello');
   });
 
-  // undici says of these that nothing comes (RFC 9110 8.6 asks for it); it is framing, so it may.
-  test.each(['POST', 'PATCH', 'PROPFIND'])('an open %s without a length gets none but 0', async (method) => {
+  test.each(['POST', 'PATCH', 'PROPFIND'])('an open %s without a length gets none', async (method) => {
     await exchange(proxy.port, `${method} /open/a HTTP/1.1\r\nHost: h\r\n\r\n`);
-    expect(upstream.seen[0]?.lines).toEqual(['host: h', 'connection: keep-alive', 'content-length: 0']);
+    expect(upstream.seen[0]?.lines).toEqual(['Host: h']);
   });
 
   test('an open POST of nothing says so', async () => {
     await exchange(proxy.port, 'POST /open/a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
-    expect(upstream.seen[0]?.lines).toEqual(['host: h', 'connection: keep-alive', 'content-length: 0']);
+    expect(upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 0']);
   });
 });
 
@@ -199,6 +194,7 @@ describe('the response', () => {
   test.each([
     ['another phrase', '200 Alles gut'],
     ['no phrase', '200 '],
+    ['a phrase in latin1', '200 d\xe9j\xe0 vu'],
     ['a phrase in UTF-8', '200 \xe2\x9c\x85 \xf0\x9f\x91\x9c'],
     ['an unusual status', '299 Odd'],
     ['a redirect', '307 Over there'],
@@ -209,9 +205,8 @@ describe('the response', () => {
     expect(`${response.status} ${response.reason}`).toBe(status);
   });
 
-  // undici reads the phrase as UTF-8 and keeps no bytes of it: what is none gives way to no phrase at all.
-  test('status line: a phrase in latin1 is lost', async () => {
-    const response = await answered(['HTTP/1.1 200 d\xe9j\xe0 vu', 'Content-Length: 0']);
+  test('status line: a phrase that holds controls is none', async () => {
+    const response = await answered(['HTTP/1.1 200 a\x01b', 'Content-Length: 0']);
     expect(`${response.status} ${response.reason}`).toBe('200 ');
   });
 

@@ -7,7 +7,7 @@ const withHost = (...hosts: string[]) => request(['GET /open HTTP/1.1', ...hosts
 const HOSTS: readonly WireCase[] = [
   gated('no Host', withHost()),
   gated('two Hosts', withHost('Host: a', 'Host: b')),
-  gated('two equal Hosts', withHost('Host: a', 'host: a')),
+  gated('two equal Hosts', withHost('Host: a', 'Host: a')),
   ...[
     '',
     'a, b',
@@ -30,7 +30,7 @@ const HOSTS: readonly WireCase[] = [
     row(`Host: ${host}`, withHost(`Host: ${host}`), {
       status: [200],
       upstream: ['GET /open'],
-      lines: [`host: ${host}`],
+      lines: [`Host: ${host}`],
     }),
   ),
 ];
@@ -56,15 +56,15 @@ const CONNECTION: readonly WireCase[] = [
   row('what Connection names goes', get('/open', ['Connection: X-A, keep-alive', 'x-a: 1', 'X-B: 2']), {
     status: [200],
     upstream: ['GET /open'],
-    lines: ['host: a', 'X-B: 2'],
+    lines: ['Host: a', 'X-B: 2'],
   }),
   row(
-    'hop-by-hop lines go',
+    'hop-by-hop lines go, but for a wish for trailers, which are relayed',
     get('/open', ['Keep-Alive: timeout=9', 'Proxy-Connection: keep-alive', 'TE: trailers', 'Trailer: X-A', 'X-B: 2']),
     {
       status: [200],
       upstream: ['GET /open'],
-      lines: ['host: a', 'X-B: 2'],
+      lines: ['Host: a', 'TE: trailers', 'X-B: 2'],
     },
   ),
   row(
@@ -73,7 +73,7 @@ const CONNECTION: readonly WireCase[] = [
     {
       status: [200],
       upstream: ['POST /notify abc'],
-      lines: ['host: a', signatureLine('abc'), 'content-length: 3'],
+      lines: ['Host: a', signatureLine('abc'), 'TE: trailers', 'Content-Length: 3'],
     },
   ),
 ];
@@ -103,7 +103,7 @@ const ALLOWED: readonly WireCase[] = [
     on: 'allowing',
     status: [200],
     upstream: ['POST /notify abc'],
-    lines: ['host: a', signatureLine('abc'), 'X-Original-URL: /x', 'content-length: 3'],
+    lines: ['Host: a', signatureLine('abc'), 'X-Original-URL: /x', 'Content-Length: 3'],
   }),
   row('an underscore name that it allows', signed('abc', { lines: ['X_Trace: 1'] }), {
     on: 'allowing',
@@ -127,7 +127,7 @@ const ALLOWED: readonly WireCase[] = [
   row('names with other odd characters', get('/open', ["X-!#$%&'*+.^`|~: 1", 'constructor: 2', 'toString: 3']), {
     status: [200],
     upstream: ['GET /open'],
-    lines: ['host: a', "X-!#$%&'*+.^`|~: 1", 'constructor: 2', 'toString: 3'],
+    lines: ['Host: a', "X-!#$%&'*+.^`|~: 1", 'constructor: 2', 'toString: 3'],
   }),
 ];
 
