@@ -75,6 +75,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   }
 
   end(last: Buffer | null, _trailers: readonly string[], pieces: number): Taken {
+    if (this.#ended) return 'copied';
     if (last !== null) {
       if (!this.#accepts(last, pieces)) return 'copied';
       // The usual webhook is whole in the read that brought its head, and no byte of it is copied.

@@ -94,14 +94,15 @@ export class Reply {
   }
 
   /** Begins the upstream's response. */
-  begin({ status, reason, lines, framing }: ResponseHead): void {
+  begin({ status, reason, lines, framing }: ResponseHead, wish: 'close' | 'persist' = 'persist'): void {
     if (this.#phase !== 'waiting') return;
     const modern = this.#asked.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
     const length = streams ? null : contentLength(lines);
     // Where only the close ends the body nothing can follow it. Nor may the rest of a request be taken for the next one.
-    this.#settle(streams && !modern ? 'close' : this.#connection.unread() === 'nothing' ? 'persist' : 'close');
+    const last = (streams && !modern) || this.#connection.unread() !== 'nothing';
+    this.#settle(last ? 'close' : wish);
     this.#begin(
       status,
       statusLine(status, reason) +

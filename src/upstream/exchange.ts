@@ -1,7 +1,7 @@
 // One permitted request at the upstream and its response on the way back: waiting, connecting, sending, reading, done. Bytes
 // as they came, backpressure from socket to socket, and for every end an answer or a cut. A connect that failed is tried
 // again; what may have been processed never is (RFC 9110 9.2.2).
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
 import type { DeliveryLease } from '../core/delivery-lease.ts';
@@ -294,7 +294,8 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
       if (!this.#begun && parser.hasHead && !this.#onHead(connection)) continue;
-      if (parser.piece !== null && !this.#exchange.reply.data(parser.piece)) this.#holdUpstreamBack(connection);
+      // A copy: the next read overwrites the bytes, and the client may take longer.
+      if (parser.piece !== null && !this.#exchange.reply.data(Buffer.from(parser.piece))) this.#holdUpstreamBack(connection);
       if (parser.state === 'failed') return this.#failSent('protocol');
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
     }

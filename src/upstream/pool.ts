@@ -5,9 +5,11 @@ import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { Connector } from './connect.ts';
+import { readBeforeFailedWriteEnds } from './early-answers.ts';
 
 /** Who uses a pooled connection at the moment. */
 export interface ConnectionUser {
+  /** `bytes` are overwritten once this returns. */
   onData(bytes: Buffer): void;
   /** The upstream has sent its last byte. */
   onEnd(): void;
@@ -32,15 +34,14 @@ export class PooledConnection {
   user: ConnectionUser | null = null;
   /** When it became idle; milliseconds on the monotonic clock. */
   idleSince = 0;
+  /** Its request was the last: what still comes is dropped. */
+  retiring = false;
   #error: Error | null = null;
 
   constructor(socket: Socket, onClosed: (connection: PooledConnection) => void) {
     this.socket = socket;
     this.writer = new MessageWriter(socket);
-    socket.on('data', (bytes: Buffer) => {
-      if (this.user === null) socket.destroy();
-      else this.user.onData(bytes);
-    });
+    readBeforeFailedWriteEnds(socket);
     socket.on('end', () => {
       if (this.user === null) socket.destroy();
       else this.user.onEnd();
@@ -56,6 +57,11 @@ export class PooledConnection {
       onClosed(this);
       user?.onClose(this.#error);
     });
+  }
+
+  read(bytes: Buffer): void {
+    if (this.user !== null) this.user.onData(bytes);
+    else if (!this.retiring) this.socket.destroy();
   }
 }
 
@@ -92,14 +98,16 @@ export class ConnectionPool {
   /** Opens one; gives the socket at once, so that the caller can give up. */
   open(done: (error: Error | null, connection: PooledConnection | null) => void): Socket {
     const connector = this.#connector;
-    const socket = connector.open((error) => {
+    let connection: PooledConnection | null = null;
+    const connected = (error: Error | null) => {
       if (error !== null) return done(error, null);
-      const connection = new PooledConnection(socket, (closed) => this.#closed(closed));
+      connection = new PooledConnection(socket, (closed) => this.#closed(closed));
       this.#all.add(connection);
       if (connector === this.#connector) this.#current.add(connection);
       this.#tick ??= setInterval(() => this.#onTick(), TICK_MS).unref();
       done(null, connection);
-    });
+    };
+    const socket = connector.open(connected, (bytes) => connection?.read(bytes));
     return socket;
   }
 
@@ -122,8 +130,8 @@ export class ConnectionPool {
       socket.destroy();
       return;
     }
-    socket.removeAllListeners('data');
-    socket.resume();
+    connection.retiring = true;
+    if (socket.isPaused()) socket.resume();
     this.#retiring.add(socket);
     const timer = setTimeout(() => socket.destroy(), RETIRING_MS).unref();
     socket.once('close', () => {

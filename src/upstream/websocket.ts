@@ -158,7 +158,8 @@ export class WebSocketExchange implements Waiter {
     this.#answered(status);
     const bodiless = status === 204 || status === 304;
     const framing = bodiless ? 'none' : headers['content-length'] === undefined ? 'chunked' : 'length';
-    reply.begin({ status, reason, lines: endToEnd(lines), framing });
+    // What the client sent behind its handshake may be a tunnel's bytes: none of it is taken for a request.
+    reply.begin({ status, reason, lines: endToEnd(lines), framing }, 'close');
     reply.onDrain(() => incoming.resume());
     incoming.on('data', (piece: Buffer) => {
       reply.data(piece);
@@ -187,6 +188,7 @@ export class WebSocketExchange implements Waiter {
     response.headers = handshakeHeaders(endToEnd(response.rawHeaders), upgrade) as IncomingHttpHeaders;
     const { stream, early } = this.#exchange.connection.giveAway();
     this.#client = stream;
+    stream.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
     if (early.length > 0) stream.unshift(early);
     return true;
   }

@@ -318,7 +318,7 @@ test('a tunnel outlives limits.connectionAge, listen.keepAlive and the idle time
   const webSocket = await openWebSocket(url());
   // A connection without a tunnel is ended meanwhile.
   const idle = await openClient({ port: proxy.port, deadline: 10_000 });
-  await idle.send('\r\n');
+  await idle.send('GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n');
   await idle.rest();
   expect((await echoed(webSocket, 'alive')).toString()).toBe('alive');
   webSocket.terminate();

@@ -20,8 +20,8 @@ function alive() {
   const said: string[] = [];
   const server = {
     inFlight: 0,
-    startClosing: () => said.push('closing'),
-    stopClosing: () => said.push('persisting'),
+    startDraining: () => said.push('closing'),
+    stopDraining: () => said.push('persisting'),
     stopAccepting: async () => void said.push('not accepting'),
     cutAll: () => 0,
   };

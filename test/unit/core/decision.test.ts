@@ -7,7 +7,6 @@ import {
   possibleOutcomes,
   REASON_NAMES,
   REASONS,
-  refusalBody,
 } from '../../../src/core/decision.ts';
 
 const CONTRACT: Readonly<Record<string, number>> = {
@@ -49,7 +48,7 @@ test('a 503 says that trying again helps, and nothing else does', () => {
 test('a 401 never says why', () => {
   for (const reason of REASON_NAMES) {
     const wanted = REASONS[reason].status === 401 ? { error: 'unauthorized' } : { error: reason };
-    expect(refusalBody(reason)).toBe(JSON.stringify(wanted));
+    expect(REASONS[reason].body).toBe(JSON.stringify(wanted));
   }
 });
 

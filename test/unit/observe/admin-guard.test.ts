@@ -25,5 +25,5 @@ test.each([
     true,
   ],
 ])('%s', (_, headers, foreign) => {
-  expect(isForeign(headers)).toBe(foreign);
+  expect(isForeign(new Map(Object.entries(headers)))).toBe(foreign);
 });

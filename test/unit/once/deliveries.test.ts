@@ -1,7 +1,7 @@
 // Who delivers, who waits and who is told that it was delivered, whatever the store does; by a store that the test moves.
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Hold } from '../../../src/core/hold.ts';
+import type { DeliveryLease } from '../../../src/core/delivery-lease.ts';
 import { Deliveries, type Turn } from '../../../src/once/deliveries.ts';
 import { createMemoryStore } from '../../../src/once/memory.ts';
 import type { Claim, OnceStore } from '../../../src/once/store.ts';
@@ -29,21 +29,21 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
   return { all, troubles, told, turn };
 }
 
-function holdOf(turn: Turn): Hold {
+function leaseOf(turn: Turn): DeliveryLease {
   if (turn.kind !== 'deliver') throw new Error(`it is ${turn.kind}`);
-  return turn.hold;
+  return turn.lease;
 }
 
 const away = () => Promise.reject(new Error('the store is away'));
 const busy: Claim = { kind: 'busy' };
 
-describe('a hold', () => {
+describe('a lease', () => {
   test('counts what it is told first', async () => {
     const { turn } = deliveries();
-    const first = holdOf(await turn());
+    const first = leaseOf(await turn());
     first.failed();
     first.delivered();
-    const second = holdOf(await turn());
+    const second = leaseOf(await turn());
     second.delivered();
     second.failed();
     expect(await turn()).toEqual({ kind: 'duplicate' });
@@ -59,8 +59,8 @@ describe('a hold', () => {
       most = Math.max(most, ++open);
       await turnOfTheLoop();
       open--;
-      if (nth < 5) mine.hold.failed();
-      else mine.hold.delivered();
+      if (nth < 5) mine.lease.failed();
+      else mine.lease.delivered();
       return 'deliver';
     };
     const kinds = await Promise.all(Array.from({ length: 17 }, (_, nth) => ask(nth)));
@@ -73,22 +73,22 @@ describe('a hold', () => {
 describe('a twin', () => {
   test('waits no longer than its patience', async () => {
     const { turn } = deliveries();
-    const hold = holdOf(await turn());
+    const lease = leaseOf(await turn());
     expect(await turn({ patience: 20 })).toEqual({ kind: 'refuse' });
-    hold.failed();
+    lease.failed();
     expect((await turn()).kind).toBe('deliver');
   });
 
   test('leaves its place when its client leaves, before or while it waits', async () => {
     const { turn } = deliveries();
-    const hold = holdOf(await turn());
+    const lease = leaseOf(await turn());
     const client = new AbortController();
     const waiting = turn({ client: client.signal });
     client.abort();
     expect(await waiting).toEqual({ kind: 'left' });
     expect(await turn({ client: client.signal })).toEqual({ kind: 'left' });
     const others = Array.from({ length: 16 }, () => turn());
-    hold.delivered();
+    lease.delivered();
     for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
   });
 
@@ -119,7 +119,7 @@ describe('a burst of one event', () => {
     const first = await early[0];
     const late = Array.from({ length: 10 }, () => turn());
     expect((await Promise.all(late)).map(({ kind }) => kind)).toEqual(Array(10).fill('refuse'));
-    if (first?.kind === 'deliver') first.hold.delivered();
+    if (first?.kind === 'deliver') first.lease.delivered();
     const kinds = (await Promise.all(early)).map(({ kind }) => kind);
     const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
@@ -144,7 +144,7 @@ describe('a store that fails', () => {
     const first = await turn();
     expect(first.kind).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
     expect(told.failures).toBe(1);
-    if (first.kind === 'deliver') first.hold.delivered();
+    if (first.kind === 'deliver') first.lease.delivered();
     // Who waited for it knows that it was delivered, whatever the store knows.
     expect((await turn()).kind).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
     expect(told.failures).toBe(2);
@@ -166,10 +166,10 @@ describe('a store that fails', () => {
       release: away,
       commit: async (_key, token) => void committed.push(token),
     });
-    const hold = holdOf(await turn());
+    const lease = leaseOf(await turn());
     const twin = turn();
-    hold.failed(); // nothing to give back: it was never claimed
-    holdOf(await twin).delivered();
+    lease.failed(); // nothing to give back: it was never claimed
+    leaseOf(await twin).delivered();
     await turnOfTheLoop();
     expect(committed).toEqual([null]);
   });
@@ -187,12 +187,12 @@ describe('the end', () => {
   test('comes when nothing is under way and the store has heard of it', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { turn, all, told } = deliveries({ commit: () => promise });
-    const hold = holdOf(await turn());
+    const lease = leaseOf(await turn());
     let over = false;
     const closed = all.close().then(() => {
       over = true;
     });
-    hold.delivered();
+    lease.delivered();
     await turnOfTheLoop();
     expect([over, told.closed]).toEqual([false, 0]);
     resolve();

@@ -1,36 +1,29 @@
 // The body reader by itself, fed piece by piece: what comes out, what it counts while it grows, what it gives back.
 import { Buffer } from 'node:buffer';
-import { EventEmitter } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BodyReader, type BodyResult } from '../../../src/http/body.ts';
-import { ByteBudget } from '../../../src/http/budget.ts';
+import { ByteBudget } from '../../../src/downstream/budget.ts';
+import { BufferedBody, type BodyResult } from '../../../src/downstream/buffered-body.ts';
 
 const KIB = 1024;
 
 function read(options: { maxBody: number; declared?: number; limit?: number }) {
-  const request = Object.assign(new EventEmitter(), { complete: false });
   const budget = new ByteBudget(options.limit ?? 64 * KIB * KIB);
   const results: BodyResult[] = [];
-  const reader = new BodyReader(
-    request as unknown as IncomingMessage,
+  const body = new BufferedBody(
     budget,
     { maxBody: options.maxBody, declared: options.declared ?? null, startedAt: 0, deadline: 1e9, now: () => 0 },
     (result) => results.push(result),
   );
-  reader.start();
+  let pieces = 0;
   return {
-    reader,
+    body,
     budget,
     results,
-    give: (...pieces: Uint8Array[]) => {
-      for (const piece of pieces) request.emit('data', Buffer.from(piece));
+    give: (...given: Uint8Array[]) => {
+      for (const piece of given) body.piece(Buffer.from(piece), ++pieces);
     },
-    end: (complete = true) => {
-      request.complete = complete;
-      request.emit('end');
-    },
+    end: (last?: Uint8Array) => body.end(last === undefined ? null : Buffer.from(last), [], pieces),
   };
 }
 
@@ -46,7 +39,7 @@ test('whatever the pieces, the body is their bytes, and every byte comes back to
       const [result] = body.results;
       expect(result !== undefined && 'body' in result && result.body.equals(expected)).toBe(true);
       expect(body.budget.used).toBeGreaterThanOrEqual(expected.length);
-      body.reader.release();
+      body.body.discard();
       expect(body.budget.used).toBe(0);
     }),
     { numRuns: 300 },
@@ -55,10 +48,10 @@ test('whatever the pieces, the body is their bytes, and every byte comes back to
 
 test('a buffer that grows counts as the old and the new one together', () => {
   const body = read({ maxBody: 1024 * KIB, limit: 400 * KIB });
-  body.give(new Uint8Array(60 * KIB), new Uint8Array(1)); // 60 KiB, and then 120 KiB beside them
+  body.give(new Uint8Array(60 * KIB), new Uint8Array(60 * KIB + 1)); // 120 KiB, and then 240 KiB beside them
   expect(body.results).toEqual([]);
-  expect(body.budget.used).toBe(2 * (60 * KIB + 1));
-  body.give(new Uint8Array(60 * KIB + 10)); // 240 KiB beside 120 are too much
+  expect(body.budget.used).toBe(2 * (120 * KIB + 1));
+  body.give(new Uint8Array(121 * KIB)); // 482 KiB beside 240 are too much
   expect(body.results).toEqual([{ failure: 'overloaded' }]);
   expect(body.budget.used).toBe(0);
 });
@@ -75,20 +68,46 @@ describe('a body is refused, once, and gives back what it held', () => {
     expect(body.budget.used).toBe(0);
   });
 
-  test('the end of a message that is not complete', () => {
-    const body = read({ maxBody: 16 });
-    body.give(new Uint8Array(3));
-    body.end(false);
-    expect(body.results).toEqual([{ failure: 'bad_request' }]);
-    expect(body.budget.used).toBe(0);
-  });
-
   test('its deadline, then a client that leaves', () => {
     const body = read({ maxBody: 16 });
     body.give(new Uint8Array(3));
-    body.budget.sweep(2e9);
-    body.reader.fail('client_closed');
+    body.body.fail('body_timeout');
+    body.body.fail('client_closed');
     expect(body.results).toEqual([{ failure: 'body_timeout' }]);
     expect(body.budget.used).toBe(0);
   });
+});
+
+describe('a body that is whole in the read that brought its head', () => {
+  test('is not copied, and counts what it keeps alive', () => {
+    const own = Buffer.from(new ArrayBuffer(508), 500);
+    const body = read({ maxBody: KIB });
+    expect(body.body.end(own, [], 1)).toBe('kept');
+    expect(body.results).toEqual([{ body: own }]);
+    expect(body.budget.used).toBe(own.buffer.byteLength);
+  });
+
+  test('is copied where it would keep much more than itself alive', () => {
+    const slice = Buffer.from(new ArrayBuffer(64 * KIB), 0, 8);
+    const body = read({ maxBody: KIB });
+    expect(body.body.end(slice, [], 1)).toBe('copied');
+    expect(body.budget.used).toBeLessThan(KIB);
+  });
+});
+
+test('a body that is discarded is gone at once; one that may still be on its way out is not', () => {
+  const grown = (): { body: BufferedBody; whole: Buffer } => {
+    const { body, results, give, end } = read({ maxBody: 200 * KIB });
+    give(new Uint8Array(20 * KIB), new Uint8Array(20 * KIB));
+    end();
+    const [result] = results;
+    if (result === undefined || !('body' in result)) throw new Error('no body');
+    return { body, whole: result.body };
+  };
+  const sent = grown();
+  sent.body.discard();
+  expect(sent.whole.length).toBe(0);
+  const onItsWay = grown();
+  onItsWay.body.forget();
+  expect(onItsWay.whole.length).toBe(40 * KIB);
 });

@@ -1,16 +1,18 @@
 // The slots by themselves: who gets one, who waits, who is put out. Whole requests are in test/integration.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Claimant, Slots } from '../../../src/http/slots.ts';
+import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
 
-class Fake implements Claimant {
+class Fake implements Waiter {
   place = -1;
   readonly heard: string[] = [];
-  readonly #slots: Slots;
+  readonly verified: boolean;
+  readonly #slots: UpstreamLimiter;
   moves = true;
   #since = 0;
 
-  constructor(slots: Slots) {
+  constructor(slots: UpstreamLimiter, verified = true) {
     this.#slots = slots;
+    this.verified = verified;
   }
 
   granted(): void {
@@ -42,19 +44,19 @@ afterEach(() => {
 function make(
   count: number,
   limits = { slots: 2, queue: 3 },
-): { slots: Slots; them: Fake[]; at: (index: number) => Fake } {
-  const slots = new Slots(limits);
+): { slots: UpstreamLimiter; them: Fake[]; at: (index: number) => Fake } {
+  const slots = new UpstreamLimiter(limits);
   const them = Array.from({ length: count }, () => new Fake(slots));
   const at = (index: number): Fake => {
     const one = them[index];
-    if (one === undefined) throw new Error(`there is no claimant ${index}`);
+    if (one === undefined) throw new Error(`there is no waiter ${index}`);
     return one;
   };
   return { slots, them, at };
 }
 
 /** As a forward claims: at once, or in the queue. */
-function claim(slots: Slots, one: Fake, milliseconds = 1000): boolean {
+function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean {
   if (!slots.tryTake(one)) return slots.wait(one, milliseconds);
   one.granted();
   return true;
@@ -154,11 +156,58 @@ describe('who holds a slot for a client that does not move', () => {
   });
 });
 
-test('slots are scarce from half of them on', () => {
-  const { slots, at } = make(3, { slots: 4, queue: 5 });
-  expect(slots.scarce).toBe(false);
-  claim(slots, at(0));
-  expect(slots.scarce).toBe(false);
-  claim(slots, at(1));
-  expect(slots.scarce).toBe(true);
+describe('what is not verified', () => {
+  const open = (slots: UpstreamLimiter, count: number) => Array.from({ length: count }, () => new Fake(slots, false));
+
+  test('gets three quarters of the slots at most, however many are free', () => {
+    const slots = new UpstreamLimiter({ slots: 8, queue: 10 });
+    const them = open(slots, 8);
+    for (const one of them) claim(slots, one);
+    expect(them.map(({ heard }) => heard.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
+    const delivery = new Fake(slots);
+    expect(slots.tryTake(delivery)).toBe(true);
+  });
+
+  test('shares the only slot there is', () => {
+    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
+    const [one] = open(slots, 1);
+    expect(one !== undefined && slots.tryTake(one)).toBe(true);
+  });
+
+  test('never goes before a delivery that waits, whoever came first', () => {
+    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
+    const holder = new Fake(slots);
+    claim(slots, holder);
+    const [one = holder] = open(slots, 1);
+    claim(slots, one);
+    const delivery = new Fake(slots);
+    claim(slots, delivery);
+    slots.leave(holder);
+    expect([delivery.heard, one.heard]).toEqual([['granted'], []]);
+  });
+
+  test('has a queue of its own: a full one turns no delivery away', () => {
+    const slots = new UpstreamLimiter({ slots: 1, queue: 2 });
+    claim(slots, new Fake(slots));
+    expect(open(slots, 3).map((one) => claim(slots, one))).toEqual([true, true, false]);
+    expect(claim(slots, new Fake(slots))).toBe(true);
+  });
+
+  test('slots are scarce from half of its part on', () => {
+    const slots = new UpstreamLimiter({ slots: 8, queue: 5 });
+    const them = open(slots, 3);
+    const scarce = them.map((one) => {
+      claim(slots, one);
+      return slots.scarce;
+    });
+    expect(scarce).toEqual([false, false, true]);
+  });
+});
+
+test('a reload changes how many may wait', () => {
+  const { slots, them } = make(6);
+  slots.setQueue(1);
+  expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, false, false, false]);
+  slots.setQueue(4);
+  expect(claim(slots, new Fake(slots))).toBe(true);
 });

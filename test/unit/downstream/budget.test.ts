@@ -1,12 +1,11 @@
 // The byte budget by itself: what fits, who is ended when it does not, and that every byte comes back.
 import { describe, expect, test } from 'vitest';
-import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/http/budget.ts';
+import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/downstream/budget.ts';
 
 const MIB = 1024 * 1024;
 
 class Body implements UnfinishedBody {
   held = 0;
-  deadline = Number.POSITIVE_INFINITY;
   ended = '';
   readonly #budget: ByteBudget;
   readonly #rate: number;
@@ -25,16 +24,12 @@ class Body implements UnfinishedBody {
     return taken;
   }
 
-  recentRate(): number {
+  rate(): number {
     return this.#rate;
   }
 
   evict(): void {
     this.#end('evicted');
-  }
-
-  expire(): void {
-    this.#end('expired');
   }
 
   #end(how: string): void {
@@ -95,13 +90,4 @@ test('a small body is not ended for a large one while there is room for small on
   expect(large.take(7 * MIB)).toBe(true);
   expect(new Body(budget, 9).take(MIB)).toBe(true);
   expect([small.ended, large.ended]).toEqual(['', 'evicted']);
-});
-
-test('sweep ends what is past its deadline', () => {
-  const budget = new ByteBudget(MIB);
-  const [late, early] = [new Body(budget, 5), new Body(budget, 5)];
-  late.deadline = 100;
-  early.deadline = 200;
-  budget.sweep(150);
-  expect([late.ended, early.ended]).toEqual(['expired', '']);
 });

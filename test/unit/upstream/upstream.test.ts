@@ -1,7 +1,9 @@
 // No permit, no upstream: held at run time too, for what was cast past the compiler.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
-import { Upstream } from '../../../src/http/upstream.ts';
+import type { Exchange } from '../../../src/downstream/exchange.ts';
+import { UpstreamExchange } from '../../../src/upstream/exchange.ts';
+import { Upstream } from '../../../src/upstream/upstream.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/raw-upstream.ts';
 import { forward } from '../core/fixtures.ts';
 
@@ -12,10 +14,10 @@ let upstream: Upstream;
 beforeEach(async () => {
   server = await startRawUpstream();
   const times = { connectTimeout: 1000, retryConnectFor: 0, keepAlive: 1000 };
-  upstream = new Upstream({ url: server.url, connections: 1, queue: 1, ...times, maxHeader: 16_384, tls: null });
+  upstream = new Upstream({ url: server.url, connections: 1, queue: 1, ...times, tls: null });
 });
 afterEach(async () => {
-  await upstream.close();
+  upstream.close();
   await server.close();
 });
 
@@ -24,14 +26,22 @@ test.each([
   ['one that is only shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
   ['one to forward a request', permitForward(LIVE)],
 ])('no socket for a tunnel with %s', async (_what, permit) => {
-  expect(() => upstream.connect(permit as Permit, () => {})).toThrow('no permit');
+  expect(() => upstream.openTunnel(permit as Permit, () => {})).toThrow('no permit');
   expect(await upstream.accepts(1000)).toBe(true);
   expect(server.heads).toEqual([]);
 });
 
 test('a socket for a tunnel with a permit for one', async () => {
   const connected = Promise.withResolvers<Error | null>();
-  const socket = upstream.connect(permitUpgrade(LIVE) as Permit, (...[error]) => connected.resolve(error));
+  const socket = upstream.openTunnel(permitUpgrade(LIVE) as Permit, connected.resolve);
   expect(await connected.promise).toBe(null);
   expect(socket.readyState).toBe('open');
+});
+
+test('no request without a permit, not even one that is only shaped like it', () => {
+  const options = { onFailure() {}, onEnd() {}, onInformation() {}, lease: null, lines: [], responseTimeout: 0, idleTimeout: 0 };
+  const exchange = {} as Exchange;
+  for (const permit of [null, { ...permitForward(LIVE), decision: 'accepted' }]) {
+    expect(() => new UpstreamExchange(permit as Permit, exchange, upstream, options)).toThrow('no permit');
+  }
 });

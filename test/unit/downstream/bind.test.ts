@@ -1,6 +1,6 @@
 import { createServer, Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { listenOn } from '../../../src/http/listen.ts';
+import { bind } from '../../../src/downstream/bind.ts';
 
 const open: Server[] = [];
 afterEach(async () => {
@@ -28,29 +28,29 @@ class NoIpv6 extends Server {
 
 test('port 0 gives the port that the system chose', async () => {
   const server = kept(createServer());
-  const port = await listenOn(server, '127.0.0.1', 0);
+  const port = await bind(server, '127.0.0.1', 0);
   expect(server.address()).toMatchObject({ address: '127.0.0.1', port });
 });
 
 test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('`::` is IPv4 alone where there is no IPv6 (%s)', async (code) => {
   const server = kept(new NoIpv6());
   server.code = code;
-  const port = await listenOn(server, '::', 0);
+  const port = await bind(server, '::', 0);
   expect(server.hosts).toEqual(['::', '0.0.0.0']);
   expect(server.address()).toMatchObject({ address: '0.0.0.0', port });
   expect(server.listenerCount('error')).toBe(0);
 });
 
 test('a port that is taken is told, not worked around', async () => {
-  const port = await listenOn(kept(createServer()), '127.0.0.1', 0);
+  const port = await bind(kept(createServer()), '127.0.0.1', 0);
   const second = createServer();
-  await expect(listenOn(second, '127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await expect(bind(second, '127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
   expect(second.listenerCount('listening')).toBe(0);
 });
 
 test('another error on `::` is told too', async () => {
   const server = new NoIpv6();
   server.code = 'EACCES';
-  await expect(listenOn(server, '::', 0)).rejects.toMatchObject({ code: 'EACCES' });
+  await expect(bind(server, '::', 0)).rejects.toMatchObject({ code: 'EACCES' });
   expect(server.hosts).toEqual(['::']);
 });
