@@ -28,7 +28,9 @@ describe('slow forwards', () => {
 
   test('again and again on 300 connections', async () => {
     const proxy = await startFloodedProxy();
-    const flood: Flood = { port: proxy.port, connections: 300, first: Buffer.from(SLOW), next: 'ask' };
+    // More than twice the upstream's 128 sockets: each waits longer for its turn than the proxy lets it.
+    const first = Buffer.from(SLOW.replace('300', '3000'));
+    const flood: Flood = { port: proxy.port, connections: 300, first, next: 'ask' };
     const outcome = await flooded(proxy, flood);
     expectFlooded(outcome, flood);
     expectUnhurt(outcome);
@@ -45,7 +47,7 @@ describe('to new clients that speak TLS', () => {
     const flood: Flood = { port: proxy.port, connections, ...(!silent && { tls: 'hello' }) };
     const outcome = await flooded(proxy, flood, { tls: true });
     expectFlooded(outcome, flood);
-    expectUnhurt(outcome);
+    expectUnhurt(outcome, { kept: connections > 1100 ? 0.99 : 1 });
   });
 
   // Five times as many handshakes a second as there are places for them: what the honest get is told, not promised.
@@ -68,7 +70,7 @@ describe.skipIf(!hasFiles)('5,000 bodies at a byte a second', () => {
     const flood: Flood = { port: proxy.port, connections: 5000, first, next: 'drip' };
     const outcome = await flooded(proxy, flood);
     expectFlooded(outcome, flood);
-    expectUnhurt(outcome, 0.99);
+    expectUnhurt(outcome, { kept: 0.99, fresh: 0.99 });
   });
 });
 
