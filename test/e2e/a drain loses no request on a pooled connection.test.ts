@@ -37,7 +37,7 @@ async function start(): Promise<{ readonly proxy: RunningProxy; readonly load: P
 
 /** The last of the idle connections ends while a new one is still answered, and is told to close. */
 async function expectIdleEndedInTime(proxy: RunningProxy, load: PooledLoad): Promise<void> {
-  await vi.waitFor(() => expect(load.idle()).toBe(0), { timeout: 4 * DELAY_MS, interval: 10 });
+  await vi.waitFor(() => expect(load.idle()).toBe(0), { timeout: 2 * DELAY_MS, interval: 10 });
   const { status, lines } = await exchange(proxy.port, REQUEST);
   expect([status, lines.includes('Connection: close')]).toEqual([200, true]);
 }
