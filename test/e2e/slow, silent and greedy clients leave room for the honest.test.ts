@@ -47,7 +47,7 @@ describe('to new clients that speak TLS', () => {
     const flood: Flood = { port: proxy.port, connections, ...(!silent && { tls: 'hello' }) };
     const outcome = await flooded(proxy, flood, { tls: true });
     expectFlooded(outcome, flood);
-    expectUnhurt(outcome, { kept: connections > 1100 ? 0.99 : 1 });
+    expectUnhurt(outcome, { kept: connections > 1100 ? 0.97 : 1 });
   });
 
   // Five times as many handshakes a second as there are places for them: what the honest get is told, not promised.
@@ -70,7 +70,7 @@ describe.skipIf(!hasFiles)('5,000 bodies at a byte a second', () => {
     const flood: Flood = { port: proxy.port, connections: 5000, first, next: 'drip' };
     const outcome = await flooded(proxy, flood);
     expectFlooded(outcome, flood);
-    expectUnhurt(outcome, { kept: 0.99, fresh: 0.99 });
+    expectUnhurt(outcome, { kept: 0.97, fresh: 0.99 });
   });
 });
 

@@ -3,7 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
-import type { Flood } from '../support/flood.ts';
+import { type Flood, POUR_BYTES } from '../support/flood.ts';
 
 /** A client that was ended comes back after this long, so that a storm of connects is no part of it. */
 const BACK_AFTER_MS = 1000;
@@ -59,9 +59,12 @@ function read(socket: Socket, { next, first }: Flood): void {
   socket.on('end', () => socket.destroy());
 }
 
-function behave(socket: Socket, { next, deaf }: Flood, first: Buffer): void {
-  // The next turn: a connection whose bytes are taken at once would leave no turn to the others.
-  const pour = () => send(socket, first, () => setImmediate(pour));
+function behave(socket: Socket, { next, deaf, connections }: Flood, first: Buffer): void {
+  const pace = (1000 * first.length * connections) / POUR_BYTES;
+  const pour = () => {
+    const due = performance.now() + pace;
+    send(socket, first, () => setTimeout(pour, due - performance.now()));
+  };
   if (next === 'pour') pour();
   else send(socket, first);
   // A paused socket learns that it was reset only when it writes, be it nothing at all.

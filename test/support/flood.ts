@@ -13,8 +13,8 @@ export interface Flood {
   /** Each connection sends this first; nothing unless given. */
   readonly first?: Buffer;
   /**
-   * What comes then. `pour`: the same again as fast as it is taken. `ask`: the same again after each answer. `drip`: a byte a
-   * second. Silence unless given.
+   * What comes then. `pour`: the same again as fast as it is taken, and as the wire of all of them lets it (POUR_BYTES). `ask`:
+   * the same again after each answer. `drip`: a byte a second. Silence unless given.
    */
   readonly next?: 'pour' | 'ask' | 'drip';
   /** Never reads what it is sent. */
@@ -30,6 +30,12 @@ export interface FloodReport {
   /** How often each status came first on a connection. */
   readonly answers: Readonly<Record<string, number>>;
 }
+
+/**
+ * Bytes a second that pour in, of all connections together: what 2 Gbit/s carry. More than a server can read as requests, and
+ * less than would keep both cores busy with copying from one loopback socket to the other.
+ */
+export const POUR_BYTES = 250_000_000;
 
 const FLOODERS = fileURLToPath(new URL('../load/flooders.ts', import.meta.url));
 

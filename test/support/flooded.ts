@@ -40,7 +40,10 @@ export interface Outcome {
 }
 
 /** Ends with the test. `/notify` is verified, `/open/*` is forwarded to an upstream as in streams.ts. */
-export async function startFloodedProxy({ tls }: { readonly tls?: Pair } = {}): Promise<RunningProxy> {
+export async function startFloodedProxy(
+  options: { readonly tls?: Pair; readonly connections?: number } = {},
+): Promise<RunningProxy> {
+  const { tls, connections } = options;
   const upstream = await startStreamingUpstream();
   onTestFinished(() => upstream.close());
   const proxy = await startProxy({
@@ -51,7 +54,7 @@ export async function startFloodedProxy({ tls }: { readonly tls?: Pair } = {}): 
       listen: { ...(tls !== undefined && { tls }) },
       upstream: { url: upstream.url },
       routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
-      limits: { bufferedBytes: BUDGET },
+      limits: { bufferedBytes: BUDGET, ...(connections !== undefined && { connections }) },
     },
     secrets: { current: SECRET },
   });
