@@ -56,7 +56,7 @@ describe('to new clients that speak TLS', () => {
     const flood: Flood = { port: proxy.port, connections: 5000, tls: 'hello' };
     const outcome = await flooded(proxy, flood, { tls: true });
     expectFlooded(outcome, flood);
-    expect(outcome.isAlive).toBe(true);
+    expect(outcome.state).toBe('alive');
   });
 });
 

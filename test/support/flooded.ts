@@ -30,7 +30,7 @@ const BODY = JSON.stringify({ event: 'honest', filler: 'x'.repeat(1000) });
 export const WRONG_SIGNATURE = sign(SECRET, 'something else');
 
 export interface Outcome {
-  readonly isAlive: boolean;
+  readonly state: 'alive' | 'hangs' | 'ended';
   readonly memory: MemoryPeak;
   /** Deliveries on connections that are kept, and on new ones. */
   readonly kept: Tally;
@@ -75,10 +75,6 @@ export async function flooded(
   flood: Flood,
   honest: { readonly tls?: true } = {},
 ): Promise<Outcome> {
-  let isAlive = true;
-  void proxy.exited.then(() => {
-    isAlive = false;
-  });
   const memory = watchMemory(proxy.pid);
   const attackers = await startFlood(flood);
   const signature = sign(SECRET, BODY);
@@ -89,17 +85,26 @@ export async function flooded(
     probeFor(FLOOD_MS, { adminPort: proxy.adminPort, pause: 200, timeout: TIMEOUT_MS }),
   ]);
   const peak = memory.stop();
-  const wasAlive = isAlive;
-  const outcome = { isAlive: wasAlive, memory: peak, kept, fresh, probes, attackers: await attackers.stop() };
+  const report = await attackers.stop();
+  const outcome = { state: await stateOf(proxy), memory: peak, kept, fresh, probes, attackers: report };
   show(outcome);
   return outcome;
 }
 
-function show({ isAlive, memory, attackers, ...tallies }: Outcome): void {
+/** Asked once the flood is over: a process that died a moment ago does not answer. */
+async function stateOf({ adminUrl }: RunningProxy): Promise<Outcome['state']> {
+  const asking = fetch(`${adminUrl}/livez`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  return asking.then(
+    ({ ok }) => (ok ? 'alive' : 'hangs'),
+    (error: Error) => (error.name === 'TimeoutError' ? 'hangs' : 'ended'),
+  );
+}
+
+function show({ state, memory, attackers, ...tallies }: Outcome): void {
   const mib = (bytes: number) => `${Math.round(bytes / MIB)} MiB`;
   console.log(
     [
-      `${isAlive ? 'alive' : 'DEAD'}, ${mib(memory.anonymous)} anonymous at most, ${mib(memory.socketBuffers)} in socket buffers`,
+      `${state}, ${mib(memory.anonymous)} anonymous at most, ${mib(memory.socketBuffers)} in socket buffers`,
       `attackers: ${attackers.opened} opened, ${attackers.ended} ended, ${mib(attackers.bytesSent)} sent, first answers ${JSON.stringify(attackers.answers)}`,
       ...Object.entries(tallies).map(([who, tally]) => `${who}: ${described(tally)}`),
     ].join('\n'),
@@ -118,7 +123,7 @@ function described({ times, failures }: Tally): string {
  * Where newcomers never end, an idle connection can be ended in the moment in which its client sends: `kept` may be less.
  */
 export function expectUnhurt(outcome: Outcome, shares: { readonly kept?: number; readonly fresh?: number } = {}): void {
-  expect.soft(outcome.isAlive, 'the proxy is alive').toBe(true);
+  expect.soft(outcome.state, 'the proxy').toBe('alive');
   expect.soft(outcome.probes.times.length, 'probes answered').toBeGreaterThan(0);
   expect.soft([...outcome.probes.failures], 'probes that failed').toEqual([]);
   for (const who of ['kept', 'fresh'] as const) {
