@@ -63,7 +63,7 @@ function behave(socket: Socket, { next, deaf, connections }: Flood, first: Buffe
   const pace = (1000 * first.length * connections) / POUR_BYTES;
   const pour = () => {
     const due = performance.now() + pace;
-    send(socket, first, () => setTimeout(pour, due - performance.now()));
+    send(socket, first, () => setTimeout(pour, Math.max(0, due - performance.now())));
   };
   if (next === 'pour') pour();
   else send(socket, first);

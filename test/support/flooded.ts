@@ -88,6 +88,7 @@ export async function flooded(
   const report = await attackers.stop();
   const outcome = { state: await stateOf(proxy), memory: peak, kept, fresh, probes, attackers: report };
   show(outcome);
+  if (outcome.state !== 'alive') console.log(proxy.output().slice(-1000));
   return outcome;
 }
 
