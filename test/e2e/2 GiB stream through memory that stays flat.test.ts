@@ -1,7 +1,7 @@
 // The size that the fast suite has no time for: 2 GiB up and 2 GiB down through one proxy.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
-import { IMAGE_ENV } from '../support/image-env.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { download, type StreamingUpstream, startStreamingUpstream, upload } from '../support/streams.ts';
 
@@ -14,6 +14,7 @@ let proxy: RunningProxy;
 beforeAll(async () => {
   upstream = await startStreamingUpstream();
   proxy = await startProxy({
+    flags: IMAGE_FLAGS,
     env: IMAGE_ENV,
     config: { upstream: { url: upstream.url }, unmatched: 'forward' },
     secrets: { current: 'two-gibibytes-0123456789abcdef012345' },

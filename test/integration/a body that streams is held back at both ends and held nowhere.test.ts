@@ -2,7 +2,7 @@
 // is let go. A part of a body never looks whole.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { IMAGE_ENV } from '../support/image-env.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient, type RawClient } from '../support/raw-client.ts';
 import { download, type StreamingUpstream, startStreamingUpstream, upload } from '../support/streams.ts';
@@ -19,6 +19,7 @@ let proxy: RunningProxy;
 beforeAll(async () => {
   upstream = await startStreamingUpstream();
   proxy = await startProxy({
+    flags: IMAGE_FLAGS,
     env: IMAGE_ENV,
     config: {
       upstream: { url: upstream.url, connections: SLOTS, responseTimeout: '600ms', idleTimeout: `${IDLE}ms` },

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { IMAGE_ENV } from '../support/image-env.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
 import { startProxy } from '../support/proxy.ts';
 import { sign } from '../support/signer.ts';
 import { startStreamingUpstream } from '../support/streams.ts';
@@ -55,6 +55,7 @@ async function main(): Promise<number> {
   const upstream = await startStreamingUpstream();
   const proxy = await startProxy({
     program: PROGRAM,
+    flags: IMAGE_FLAGS,
     env: IMAGE_ENV,
     config: {
       upstream: { url: upstream.url },

@@ -23,6 +23,8 @@ export interface ProxyOptions {
   readonly config: ConfigObject | string | ((secretDirectory: string) => ConfigObject);
   /** The whole environment beside PATH: nothing else is inherited. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Node's flags, before the program's file. */
+  readonly flags?: readonly string[];
   /** The program's file; `src/main.ts` unless given. */
   readonly program?: string;
   /** Secret files, written to `<directory>/secrets` by id. */
@@ -64,7 +66,8 @@ export interface RunningProxy {
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);
-  const child = spawn(process.execPath, [options.program ?? PROGRAM, 'serve', '--config', configFile], {
+  const words = [...(options.flags ?? []), options.program ?? PROGRAM, 'serve', '--config', configFile];
+  const child = spawn(process.execPath, words, {
     env: { PATH: process.env.PATH ?? '', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

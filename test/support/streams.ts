@@ -34,7 +34,8 @@ export function bytesOf(bytes: number): Readable {
 
 /**
  * `POST …` swallows the body and answers with its length; `GET …/<bytes>` answers with so many bytes, with a length, or
- * chunked where the target ends in `?chunked`. `…/deaf` never reads, `…/early` answers 413 before the body.
+ * chunked where the target ends in `?chunked`. `…/deaf` never reads, `…/early` answers 413 before the body, `…/slow/<ms>`
+ * answers with nothing after so many milliseconds.
  */
 export async function startStreamingUpstream(): Promise<StreamingUpstream> {
   const counts = { swallowed: 0, given: 0 };
@@ -55,6 +56,11 @@ export async function startStreamingUpstream(): Promise<StreamingUpstream> {
     if (pathname.endsWith('/deaf')) return;
     if (pathname.endsWith('/early')) {
       response.writeHead(413, { 'content-length': 5 }).end('early');
+      return;
+    }
+    const wait = /\/slow\/(\d+)$/.exec(pathname)?.[1];
+    if (wait !== undefined) {
+      setTimeout(() => response.end(), Number(wait));
       return;
     }
     if (incoming.method === 'POST') return swallow(incoming, response);

@@ -1,0 +1,104 @@
+// Requests behind one another on a connection wait for their turn: begun all at once, 1,900 of them in one read would take every
+// upstream slot. And an offer to speak h2c, as some clients make it with each request, costs them nothing.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect } from 'vitest';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { openClient, type RawClient } from '../support/raw-client.ts';
+import { OK, startRawUpstream } from '../support/raw-upstream.ts';
+import { values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+
+const BODY = '{"event":1}';
+const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
+const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
+
+function delivery(...lines: readonly string[]): string {
+  const head = ['POST /notify HTTP/1.1', 'Host: h', ...lines, `Entrupy-Signature: ${sign(value('a'), BODY)}`];
+  return [...head, `Content-Length: ${BODY.length}`, '', BODY].join('\r\n');
+}
+
+async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
+  const client = await openClient({ port: proxy.port, deadline: 10_000 });
+  await client.send(bytes);
+  return client;
+}
+
+/** Answers with the target, a moment later; `most` is how many requests it had at once. */
+async function startCountingUpstream() {
+  let [open, most] = [0, 0];
+  const server = createServer((request, response) => {
+    most = Math.max(most, ++open);
+    setTimeout(() => {
+      open--;
+      response.end(request.url);
+    }, 2);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    most: () => most,
+    [Symbol.dispose]: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+describe.concurrent('requests behind one another', () => {
+  test('a hundred in one write are forwarded one at a time, and answered in order', async ({ start }) => {
+    using upstream = await startCountingUpstream();
+    const proxy = await start({ upstream: { url: upstream.url }, routes });
+    const targets = Array.from({ length: 100 }, (_, nth) => `/open/${nth}`);
+    const client = await sent(proxy, targets.map(get).join(''));
+    for (const target of targets) expect((await client.response()).body.toString()).toBe(target);
+    expect(upstream.most()).toBe(1);
+    client.destroy();
+  });
+
+  test('more than maxHeader bytes behind a request end the connection after its answer', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const upstream = await startRawUpstream();
+    onTestFinished(() => upstream.close());
+    upstream.script(() => {});
+    const proxy = await start({ upstream: { url: upstream.url }, routes, limits: { maxHeader: '8KiB' } });
+    const client = await sent(proxy, get('/open/first'));
+    await eventually(() => upstream.heads.length, 1);
+    await client.send(get('/open/behind').repeat(300));
+    await proxy.metrics(); // it has had a turn, and with it these bytes
+    for (const socket of upstream.sockets) socket.write(OK);
+    const { status, lines } = await client.response();
+    expect([status, values(lines, 'connection')]).toEqual([200, ['close']]);
+    expect((await client.rest()).length).toBe(0);
+    expect(upstream.heads.length).toBe(1);
+  });
+});
+
+describe.concurrent('an offer of h2c', () => {
+  const OFFER = [
+    'Connection: Upgrade, HTTP2-Settings',
+    'Upgrade: h2c',
+    'HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA',
+  ] as const;
+
+  test('on each delivery leaves the connection open', async ({ start, upstream }) => {
+    const client = await openClient({ port: (await start()).port });
+    for (const nth of [1, 2, 3]) {
+      await client.send(delivery(...OFFER));
+      const { status, lines } = await client.response();
+      expect([nth, status, values(lines, 'connection')]).toEqual([nth, 200, []]);
+    }
+    expect(upstream.requests.flatMap(({ rawHeaders }) => rawHeaders).join()).not.toMatch(/h2c|http2-settings/i);
+    client.destroy();
+  });
+
+  test('with the next delivery behind it loses none of the two', async ({ start, upstream }) => {
+    const client = await sent(await start(), delivery(...OFFER) + delivery());
+    for (const nth of [1, 2]) expect([nth, (await client.response()).status]).toEqual([nth, 200]);
+    expect(upstream.requests.length).toBe(2);
+    client.destroy();
+  });
+});

@@ -1,0 +1,42 @@
+// Samples the memory of a process while something happens to it. Linux alone.
+import { readFileSync } from 'node:fs';
+
+const EVERY_MS = 50;
+const PAGE = 4096;
+
+export interface MemoryPeak {
+  /** Bytes of anonymous memory: what the process holds of its own, without its program's files. */
+  readonly anonymous: number;
+  /** Bytes that the kernel held in the TCP buffers of this network namespace, those of the clients included. */
+  readonly socketBuffers: number;
+}
+
+/** Looks every 50 ms until it is stopped; gives the most that it saw. A process that has ended adds nothing. */
+export function watchMemory(pid: number): { stop(): MemoryPeak } {
+  const peak = { anonymous: 0, socketBuffers: 0 };
+  const look = () => {
+    peak.anonymous = Math.max(peak.anonymous, anonymousMemory(pid));
+    peak.socketBuffers = Math.max(peak.socketBuffers, socketBuffers());
+  };
+  look();
+  const timer = setInterval(look, EVERY_MS);
+  return {
+    stop: () => {
+      look();
+      clearInterval(timer);
+      return peak;
+    },
+  };
+}
+
+function anonymousMemory(pid: number): number {
+  try {
+    return Number(/^RssAnon:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+function socketBuffers(): number {
+  return Number(/^TCP: .* mem (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'utf8'))?.[1] ?? 0) * PAGE;
+}
