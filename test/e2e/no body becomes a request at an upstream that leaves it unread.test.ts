@@ -94,8 +94,9 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
   beforeEach(() => server.hits());
 
-  test('takes an unread body for a request, or not, when it is asked directly', async () => {
-    expect(await forgedDirectly(server)).toBe(kind.mixesUp);
+  // Without it the tests below could pass by themselves.
+  test.runIf(kind.mixesUp)('takes an unread body for a request when it is asked directly', async () => {
+    expect(await forgedDirectly(server)).toBe(true);
   });
 
   test('nothing forged arrives, and every client gets its own answer', async () => {

@@ -68,7 +68,7 @@ describe.each(Object.entries(UNVERIFIED))('slow ones %s', (_name, bytes) => {
     [4, 3],
     [2, 1],
   ])('hold of %i connections no more than %i', async (connections, share) => {
-    const running = await start(connections, '1s');
+    const running = await start(connections, '500ms');
     const slow = await askMany(running, bytes, share);
     await expect.poll(() => held.length).toBe(share);
     const waiting = await askMany(running, bytes, 3);
