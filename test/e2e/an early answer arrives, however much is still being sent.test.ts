@@ -24,9 +24,12 @@ const leaves = (socket: Socket, answer: string) => void socket.write(answer, () 
 /** The connection is half-closed behind the answer, and nothing more is read. */
 const ends = (socket: Socket, answer: string) => void socket.end(answer);
 
+/** A body that lasts until the close, and a reset in its place. */
+const resets = (socket: Socket) => void socket.write('HTTP/1.1 200 OK\r\n\r\npart', () => socket.resetAndDestroy());
+
 let server: Server;
 let proxy: RunningProxy;
-let close: typeof leaves = leaves;
+let close: (socket: Socket, answer: string) => void = leaves;
 const sockets = new Set<Socket>();
 beforeAll(async () => {
   server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -93,6 +96,22 @@ function chunked(size: number): Buffer {
   return Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
 }
 
+/** Sends it again and again, two at a time; counts what came of it. */
+async function sendAll(payload: Payload): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  let next = 0;
+  const sender = async () => {
+    while (next++ < TIMES) {
+      const became = await send(payload, next);
+      counts[became] = (counts[became] ?? 0) + 1;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, sender));
+  for (const socket of sockets) socket.destroy();
+  await untilAtRest(proxy);
+  return counts;
+}
+
 /** What came of one request, in a line. */
 async function send({ target, lines, bytes }: Payload, id: number): Promise<string> {
   const client = await openClient({ port: proxy.port, deadline: DEADLINE_MS });
@@ -101,9 +120,11 @@ async function send({ target, lines, bytes }: Payload, id: number): Promise<stri
     const head = [`POST ${target} HTTP/1.1`, 'Host: h', `X-Id: ${id}`, ...lines, '', ''].join('\r\n');
     client.send(Buffer.concat([Buffer.from(head), bytes])).catch(() => {});
     const { status, body } = await client.response();
+    if (status === 502) return 'refused';
     return status === 413 && body.toString() === `early ${id}` ? 'its own' : `${status}: ${body}`;
   } catch (error) {
-    return (error as Error).message.slice(0, 100);
+    const { message } = error as Error;
+    return message.includes('within a response') ? 'cut' : message.slice(0, 100);
   } finally {
     client.destroy();
   }
@@ -116,19 +137,17 @@ describe.each([
   describe.each(SIZES)('%s', (_size, size) => {
     test.each(KINDS)('%s', async (_kind, make) => {
       close = how;
-      const payload = make(size);
-      const counts = new Map<string, number>();
-      let next = 0;
-      const sender = async () => {
-        while (next++ < TIMES) {
-          const became = await send(payload, next);
-          counts.set(became, (counts.get(became) ?? 0) + 1);
-        }
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, sender));
-      for (const socket of sockets) socket.destroy();
-      expect(Object.fromEntries(counts)).toEqual({ 'its own': TIMES });
-      await untilAtRest(proxy);
+      expect(await sendAll(make(size))).toEqual({ 'its own': TIMES });
     });
+  });
+});
+
+// A write that fails takes the reset's error with it: what is read then ends as if the upstream had closed.
+describe('the upstream answers and resets within a body that lasts until the close', () => {
+  test.each(KINDS)('%s', async (_kind, make) => {
+    close = resets;
+    const { cut = 0, refused = 0, ...wrong } = await sendAll(make(1_000_000));
+    expect(wrong).toEqual({});
+    expect(cut + refused).toBe(TIMES);
   });
 });
