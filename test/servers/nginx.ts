@@ -50,13 +50,15 @@ function startApplication(log: HitLog): Promise<Server> {
     const pieces: Buffer[] = [];
     request.on('data', (piece: Buffer) => pieces.push(piece));
     request.on('end', () => {
+      const body = Buffer.concat(pieces).toString('latin1');
       log.add({
         handler: request.url?.slice(1) as Handler,
         case: header(request, 'x-case'),
         signature: header(request, 'entrupy-signature'),
-        body: Buffer.concat(pieces).toString('latin1'),
+        body,
       });
-      response.end('protected');
+      response.setHeader('X-Echo', header(request, 'x-case'));
+      response.end(`protected ${body}`);
     });
   });
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
@@ -85,7 +87,7 @@ http {
     ${location('/notify', 'notify')}
     ${location('/webhooks/notify', 'webhooks')}
     ${location('/internal', 'internal')}
-    location / { add_header X-Target $request_uri always; default_type text/plain; return 200 open; }
+    location / { add_header X-Target $request_uri always; add_header X-Echo $http_x_case always; default_type text/plain; return 200 open; }
   }
 }`;
 }

@@ -1,0 +1,185 @@
+// Which requests share a socket to the upstream. One that is used again behind a body that nobody read, half an answer or a byte
+// that nobody asked for gives a client the answer to somebody else's request.
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { untilAtRest } from '../support/at-rest.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
+import { eventually } from '../support/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { exchange, openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+
+const SECRET = 'upstream-sockets-secret-0123456789abc';
+const BODY = '{"event":1}';
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON';
+
+const get = (target = '/open') => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
+const post = (target: string, lines: readonly string[] = []) =>
+  [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, `Content-Length: ${BODY.length}`, '', BODY].join('\r\n');
+const signature = `Entrupy-Signature: ${sign(SECRET, BODY)}`;
+const signed = (target = '/notify') => post(target, [signature]);
+const chunked = (target: string) =>
+  `POST ${target} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`;
+
+let upstream: LenientUpstream;
+let proxy: RunningProxy;
+/** The same with `keepAlive: 0`. */
+let closing: RunningProxy;
+beforeAll(async () => {
+  upstream = await startLenientUpstream();
+  const start = (keepAlive: string) =>
+    startProxy({
+      config: {
+        upstream: { url: upstream.url, keepAlive },
+        routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+        unmatched: 'forward',
+      },
+      secrets: { current: SECRET },
+    });
+  proxy = await start('30s');
+  closing = await start('0s');
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await closing?.stop();
+  await upstream?.close();
+});
+beforeEach(() => {
+  upstream.seen.length = 0;
+  upstream.answer(() => OK);
+});
+
+/** Asks one after the other; gives the bodies of the answers. The proxy is at rest before each. */
+async function askAll(requests: readonly string[], { port } = proxy): Promise<string[]> {
+  const bodies: string[] = [];
+  for (const request of requests) {
+    bodies.push((await exchange(port, request, { head: request.startsWith('HEAD') })).body.toString());
+    await untilAtRest(proxy);
+  }
+  return bodies;
+}
+
+const connections = () => upstream.seen.map(({ connection }) => connection);
+const lastLines = () => upstream.seen.map(({ lines }) => lines.at(-1));
+
+describe('a socket is used again', () => {
+  test('by requests without a body and by verified ones, in any order', async () => {
+    const bodiless = [get(), get('/elsewhere'), get('/report'), 'DELETE /open HTTP/1.1\r\nHost: h\r\n\r\n'];
+    await askAll([signed(), ...bodiless, signed(), signed('/report'), get(), signed()]);
+    expect(new Set(connections()).size).toBe(1);
+    expect(lastLines()).not.toContain('Connection: close');
+  });
+
+  test('for the one freed last, where several are idle', async () => {
+    const waiting: Socket[] = [];
+    upstream.answer(() => (socket) => void waiting.push(socket));
+    const asked = [exchange(proxy.port, get()), exchange(proxy.port, get())];
+    await expect.poll(() => waiting.length).toBe(2);
+    const [first, second] = waiting;
+    first?.write(OK);
+    await expect.poll(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(1);
+    second?.write(OK);
+    await Promise.all(asked);
+    await untilAtRest(proxy);
+    upstream.answer(() => OK);
+    await askAll([get(), signed()]);
+    const [, freedLast, ...next] = connections();
+    expect(next).toEqual([freedLast, freedLast]);
+  });
+});
+
+describe('a socket is not used again', () => {
+  test.each([
+    ['a forwarded body with a length', post('/open')],
+    ['a forwarded body in chunks', chunked('/open')],
+    ['a body that only unmatched lets through', post('/elsewhere')],
+    ['a reported body without a signature', post('/report')],
+    ['a reported body with a wrong signature', post('/report', [`Entrupy-Signature: ${sign('other', BODY)}`])],
+    ['a reported body in chunks', chunked('/report')],
+    ['a reported body by another method', post('/report').replace('POST', 'PUT')],
+    ['a GET with a body', post('/open').replace('POST', 'GET')],
+  ])('behind %s', async (_name, request) => {
+    await askAll([get(), request, get(), signed(), request, signed()]);
+    const used = connections();
+    expect(used.slice(2)).not.toContain(used[1]);
+    expect(used.slice(5)).not.toContain(used[4]);
+    expect(lastLines().map((line) => line === 'Connection: close')).toEqual([false, true, false, false, true, false]);
+  });
+
+  test('with keepAlive: 0, whatever it was used for', async () => {
+    const requests = [get(), signed(), signed(), get(), post('/open'), chunked('/report'), signed('/report'), get()];
+    await askAll(requests, closing);
+    expect(new Set(connections()).size).toBe(requests.length);
+    expect(lastLines()).toEqual(requests.map(() => 'Connection: close'));
+  });
+
+  test.each([
+    ['the upstream says close', 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok'],
+    ['the upstream says close among others', 'HTTP/1.1 200 OK\r\nConnection: a, CLOSE\r\nContent-Length: 2\r\n\r\nok'],
+    ['the upstream speaks HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+    ['a byte is behind the answer', `${OK}x`],
+    ['an answer is behind the answer', OK + POISON],
+    ['a 204 has a body', `HTTP/1.1 204 No Content\r\n\r\n${POISON}`],
+  ])('where %s', async (_name, answer) => {
+    const used = answerAndKeep(answer);
+    await askAll([get()]);
+    await eventually(() => used.socket?.destroyed, true);
+    upstream.answer(() => OK);
+    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    expect(connections().slice(1)).not.toContain(connections()[0]);
+  });
+
+  test('where the client left before the answer was whole', async () => {
+    const used = answerAndKeep('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
+    const client = await openClient({ port: proxy.port });
+    await client.send(get());
+    await client.bytes(1);
+    client.destroy();
+    await eventually(() => used.socket?.destroyed, true);
+    upstream.answer(() => OK);
+    expect(await askAll([signed()])).toEqual(['ok']);
+    expect(connections()[1]).not.toBe(connections()[0]);
+  });
+});
+
+/** Has the requests to come answered so; tells on which socket the last one came. */
+function answerAndKeep(answer: string): { readonly socket?: Socket } {
+  const used: { socket?: Socket } = {};
+  upstream.answer(() => (socket) => {
+    used.socket = socket;
+    socket.write(answer);
+  });
+  return used;
+}
+
+describe('bytes that nobody asked for end an idle socket and answer nothing', () => {
+  test.each([
+    ['a byte', 'x'],
+    ['a line end', '\r\n'],
+    ['an answer', POISON],
+    ['half an answer', POISON.slice(0, 20)],
+    ['an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
+    [
+      'the 408 of a server that waited',
+      'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+    ],
+  ])('%s', async (_name, bytes) => {
+    const idle = answerAndKeep(OK);
+    await askAll([signed()]);
+    idle.socket?.write(bytes);
+    await eventually(() => idle.socket?.destroyed, true);
+    upstream.answer(() => OK);
+    expect(await askAll([signed(), get()])).toEqual(['ok', 'ok']);
+    expect(connections()[1]).not.toBe(connections()[0]);
+  });
+
+  test('and an idle socket that the upstream closes costs nobody an answer', async () => {
+    for (let round = 0; round < 20; round++) {
+      const idle = answerAndKeep(OK);
+      expect(await askAll([signed()])).toEqual(['ok']);
+      idle.socket?.end();
+      await eventually(() => idle.socket?.destroyed, true);
+    }
+  });
+});

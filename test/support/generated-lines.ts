@@ -1,0 +1,132 @@
+// Header lines as no library would write them, by a seed, each with what has to arrive of it. The rule is written out here: a
+// name and its value in their bytes, one colon and one space between them, and no white space about them.
+
+export interface Line {
+  readonly sent: string;
+  /** As it has to arrive; null where it must not. */
+  readonly arrives: string | null;
+}
+
+type Random = () => number;
+
+/** Names that are safe in a request and in a response. Digits and `Object`'s own names are traps for those who keep a record. */
+const NAMES = [
+  ...['X-Dup', 'x-dup', 'X-DUP', 'aCCept', 'Content-Type', 'content-type', 'Content-Encoding', 'Cookie', 'cookie'],
+  ...[
+    'Authorization',
+    'Date',
+    'Via',
+    'X-Forwarded-For',
+    'Forwarded',
+    'Range',
+    'If-Match',
+    'Max-Forwards',
+    'USER-agent',
+  ],
+  ...[
+    '0',
+    '7',
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+    "X-!#$%&'*+.^`|~",
+    'a',
+    'X-a-Z-09',
+    'Cache-Control',
+    'Pragma',
+  ],
+] as const;
+
+/** Non-breaking spaces and the like are bytes of a value, whatever `trim` thinks. */
+const VALUES = [
+  ...['', 'a', 'a  b\tc', 'caf\xe9', '\xff\x80', '\xa0nbsp\xa0', '\x85', '\xef\xbb\xbfbom', '\xf0\x9f\x91\x9c', ','],
+  ...[
+    ':',
+    'a: b',
+    '"quoted, \\" text"',
+    'a,,b',
+    'Basic Og==',
+    'W/"x"',
+    '0',
+    'close',
+    'chunked',
+    "'*+.^`|~{}[]()<>@?=;",
+  ],
+] as const;
+
+const SPACES = ['', ' ', '  ', '\t', ' \t '] as const;
+
+export function pick<T>(random: Random, items: readonly T[]): T {
+  const item = items[Math.floor(random() * items.length)];
+  if (item === undefined) throw new Error('nothing to pick from');
+  return item;
+}
+
+/** Any case of the letters. */
+export const spelt = (random: Random, name: string) =>
+  [...name].map((letter) => (random() < 0.5 ? letter.toLowerCase() : letter.toUpperCase())).join('');
+
+/** `name` and `value` with white space about the value; `arrives` as written by the rule, unless given. */
+export function line(random: Random, name: string, value: string, arrives?: string | null): Line {
+  const sent = `${name}:${pick(random, SPACES)}${value}${pick(random, SPACES)}`;
+  return { sent, arrives: arrives === undefined ? `${name}: ${value}` : arrives };
+}
+
+/** llhttp takes no tab behind `chunked`: such a request is refused, and such a response has no chunks for it. */
+export const chunkedLine = (random: Random, arrives: string): Line => ({
+  sent: `${spelt(random, 'Transfer-Encoding')}:${pick(random, SPACES)}${spelt(random, 'chunked')}${pick(random, ['', ' '])}`,
+  arrives,
+});
+
+/** One that only the two ends are concerned with. */
+export function ordinaryLine(random: Random): Line {
+  return line(random, pick(random, NAMES), random() < 0.7 ? pick(random, VALUES) : randomValue(random));
+}
+
+/** Up to `most` of `make`. */
+export const some = (random: Random, most: number, make: () => Line): Line[] =>
+  Array.from({ length: Math.floor(random() * (most + 1)) }, make);
+
+/** Every byte that a value may hold: visible ones, obs-text, and white space within. */
+function randomValue(random: Random): string {
+  const visible = () => String.fromCharCode(random() < 0.3 ? 0x80 + random() * 0x80 : 0x21 + random() * 0x5e);
+  const inner = () => (random() < 0.1 ? pick(random, [' ', '\t']) : visible());
+  return visible() + Array.from({ length: random() * 40 }, inner).join('') + visible();
+}
+
+/** Lines that end at the proxy, `Connection` with a line that it names among them. */
+export function hopByHopLines(random: Random): Line[] {
+  const named = `X-Named-${Math.floor(random() * 10)}`;
+  const choices: (() => Line[])[] = [
+    () => [gone(random, 'Connection', 'keep-alive')],
+    () => [gone(random, 'Connection', `${spelt(random, named)} , keep-alive`), gone(random, named, 'for this hop')],
+    () => [gone(random, 'Connection', `,${named},`), gone(random, named, 'one'), gone(random, named, 'two')],
+    () => [gone(random, 'Keep-Alive', 'timeout=5, max=9')],
+    () => [gone(random, 'Proxy-Connection', 'keep-alive')],
+    () => [gone(random, 'Upgrade', 'h2c')],
+    () => [gone(random, 'Upgrade', 'h2c'), gone(random, 'Connection', 'Upgrade')],
+  ];
+  return random() < 0.5 ? [] : pick(random, choices)();
+}
+
+export const gone = (random: Random, name: string, value: string): Line =>
+  line(random, spelt(random, name), value, null);
+
+/** The bytes, cut into chunks of any size, some with an extension. */
+export function inChunks(random: Random, body: string, trailers: readonly Line[]): string {
+  let bytes = '';
+  for (let at = 0; at < body.length; ) {
+    const piece = body.slice(at, at + 1 + Math.floor(random() * 40));
+    bytes += `${piece.length.toString(16)}${pick(random, ['', '', ';x', ';a="b"'])}\r\n${piece}\r\n`;
+    at += piece.length;
+  }
+  return `${bytes}0\r\n${trailers.map(({ sent }) => `${sent}\r\n`).join('')}\r\n`;
+}
+
+/** What has to arrive of these, in their order. */
+export const arriving = (lines: readonly Line[]): string[] =>
+  lines.flatMap(({ arrives }) => (arrives === null ? [] : [arrives]));
+
+/** Trailers that nobody takes for anything but what they are. */
+export const trailerLines = (random: Random): Line[] =>
+  some(random, 3, () => line(random, pick(random, ['X-Checksum', 'x-checksum', 'X-Row-Count']), pick(random, VALUES)));

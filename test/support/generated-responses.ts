@@ -1,0 +1,107 @@
+// Responses by a seed, each with what the client has to get, written out by the contract's rule.
+import {
+  arriving,
+  chunkedLine,
+  hopByHopLines,
+  inChunks,
+  type Line,
+  line,
+  ordinaryLine,
+  pick,
+  some,
+  spelt,
+  trailerLines,
+} from './generated-lines.ts';
+import { seeded, shuffled } from './seeded.ts';
+
+export interface GeneratedResponse {
+  /** What the client has to ask with. */
+  readonly method: 'GET' | 'HEAD';
+  readonly sent: string;
+  /** True where the upstream closes behind it. */
+  readonly closes: boolean;
+  /** The status line and the lines that have to arrive. */
+  readonly head: readonly string[];
+  /** The same of the interim responses before it. */
+  readonly interim: readonly (readonly string[])[];
+  readonly body: string;
+  readonly trailers: readonly string[];
+}
+
+const SHAPES = ['length', 'length', 'chunked', 'chunked', 'close', 'empty', 'HEAD'] as const;
+type Shape = (typeof SHAPES)[number];
+
+const REASONS = [
+  'OK',
+  '',
+  'Alles gut',
+  'd\xe9j\xe0 vu',
+  '\xe2\x9c\x85 \xf0\x9f\x91\x9c',
+  'a  b\tc',
+  '\xff',
+  "(:'*",
+] as const;
+const NAMES = ['Set-Cookie', 'set-cookie', 'Server', 'Vary', 'WWW-Authenticate', 'Location', 'ETag', 'X_Under_Score'];
+const VALUES = ['', 'a=1; Path=/', '//elsewhere/../x', 'Basic realm="a", Bearer', 'caf\xe9', '\xa0'] as const;
+const BODIES = ['{"status":"ok"}', '', 'a\0b\xff\n', 'HTTP/1.1 200 OK\r\n\r\n', 'x'.repeat(300)] as const;
+const WITHOUT_BODY = [204, 304];
+const ODD = [204, 205, 304];
+
+export function generateResponse(seed: number): GeneratedResponse {
+  const random = seeded(seed);
+  const shape = pick(random, SHAPES);
+  const body = shape === 'empty' || shape === 'HEAD' ? '' : pick(random, BODIES);
+  const version = (shape === 'length' || shape === 'close') && random() < 0.2 ? '1.0' : '1.1';
+  const status = `${anyStatus(random, shape)} ${pick(random, REASONS)}`;
+  const lines = headLines(random, shape, body);
+  const trailers = shape === 'chunked' ? trailerLines(random) : [];
+  const interim = random() < 0.25 ? [some(random, 3, () => responseLine(random))] : [];
+  const payload = shape === 'chunked' ? inChunks(random, body, trailers) : body;
+  const sent = [
+    ...interim.flatMap((hints) => ['HTTP/1.1 103 Early Hints', ...hints.map((each) => each.sent), '']),
+    ...[`HTTP/${version} ${status}`, ...lines.map((each) => each.sent), '', payload],
+  ];
+  return {
+    method: shape === 'HEAD' ? 'HEAD' : 'GET',
+    sent: sent.join('\r\n'),
+    closes: shape === 'close',
+    // A body that lasts until the close is framed anew, for a client whose connection lasts longer.
+    head: [`HTTP/1.1 ${status}`, ...arriving(lines), ...(shape === 'close' ? ['Transfer-Encoding: chunked'] : [])],
+    interim: interim.map((hints) => ['HTTP/1.1 103 Early Hints', ...arriving(hints)]),
+    body,
+    trailers: arriving(trailers),
+  };
+}
+
+function anyStatus(random: () => number, shape: Shape): number {
+  if (shape === 'empty') return pick(random, WITHOUT_BODY);
+  const status = 200 + Math.floor(random() * 400);
+  return ODD.includes(status) ? 200 : status;
+}
+
+const responseLine = (random: () => number): Line =>
+  random() < 0.5 ? ordinaryLine(random) : line(random, pick(random, NAMES), pick(random, VALUES));
+
+function headLines(random: () => number, shape: Shape, body: string): Line[] {
+  const trailer = line(random, spelt(random, 'Trailer'), 'X-Checksum, X-Row-Count');
+  return shuffled(
+    [
+      ...some(random, 12, () => responseLine(random)),
+      ...hopByHopLines(random),
+      ...framingLines(random, shape, body),
+      ...(random() < 0.3 && shape === 'chunked' ? [trailer] : []),
+      ...(random() < 0.3 && shape === 'length' ? [{ ...trailer, arrives: null }] : []),
+    ],
+    random,
+  );
+}
+
+function framingLines(random: () => number, shape: Shape, body: string): Line[] {
+  const length = (value: string) => line(random, spelt(random, 'Content-Length'), value, `Content-Length: ${value}`);
+  if (shape === 'length') return [length(String(body.length))];
+  // An answer to HEAD says how long the other one would be, in digits that no number holds.
+  if (shape === 'HEAD')
+    return random() < 0.5 ? [] : [length(pick(random, ['12345', '9007199254740993', '18446744073709551615']))];
+  if (shape !== 'chunked') return [];
+  return [chunkedLine(random, 'Transfer-Encoding: chunked')];
+}

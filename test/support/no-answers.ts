@@ -1,0 +1,80 @@
+// What an upstream may send that is no answer, row by row: the client has to be told so, and the request is not sent again.
+import {
+  CHUNKED,
+  chunks,
+  head,
+  type Misbehaviour,
+  POISON,
+  refused,
+  saysAndEnds,
+  saysAndResets,
+  whole,
+} from './misbehaviour.ts';
+
+export const NO_ANSWERS: readonly Misbehaviour[] = [
+  ...[
+    ...['SSH-2.0-OpenSSH_9.6', 'HTTP/1.1 2000 OK', 'HTTP/1.1 20 OK', 'HTTP/1.1 abc OK', 'HTTP/1.1 200OK', 'ICY 200 OK'],
+    ...[
+      'HTTP/2.0 200 OK',
+      'HTTP/0.9 200 OK',
+      'HTTP/1.2 200 OK',
+      'HTTP/1.10 200 OK',
+      'http/1.1 200 OK',
+      'HTTP/3 200 OK',
+    ],
+    ...['HTTP/1.1 099 OK', 'HTTP/1.1 000 OK', 'HTTP/1.1 600 OK', 'HTTP/1.1 999 OK', ' HTTP/1.1 200 OK', '{"a":1}'],
+  ].map((first) => refused(`the status line ${first}`, (id) => whole(id, [], first))),
+  ...[
+    ...[
+      'gzip, chunked',
+      'gzip',
+      'identity',
+      'chunked, gzip',
+      'chunked, chunked',
+      'xchunked',
+      'chunked;q=1',
+      ',chunked',
+    ],
+    ...['gzip\r\nTransfer-Encoding: chunked', 'chunked\r\nTransfer-Encoding: chunked'],
+  ].map((coding) =>
+    refused(
+      `coded ${coding.replace('\r\n', ' and ')}`,
+      (id) => `${head(id, [`Transfer-Encoding: ${coding}`])}${chunks(id)}0\r\n\r\n`,
+    ),
+  ),
+  ...[
+    '+3',
+    '-3',
+    '0x3',
+    '3 3',
+    '3, 3',
+    '3\r\nContent-Length: 4',
+    '3\r\nContent-Length: 3',
+    'three',
+    '18446744073709551616',
+  ].map((length) =>
+    refused(`the length ${length.replace('\r\n', ' and ')}`, (id) => `${head(id, [`Content-Length: ${length}`])}abc`),
+  ),
+  refused('length and chunks', (id) => `${head(id, ['Content-Length: 3', CHUNKED])}3\r\nabc\r\n0\r\n\r\n`),
+  refused('chunks and length', (id) => `${head(id, [CHUNKED, 'Content-Length: 3'])}3\r\nabc\r\n0\r\n\r\n`),
+  refused('101 interim responses', (id) => 'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(101) + whole(id)),
+  refused('101 times 100', (id) => 'HTTP/1.1 100 C\r\n\r\n'.repeat(101) + whole(id)),
+  refused('an unasked 101', (id) => head(id, ['Upgrade: x', 'Connection: Upgrade'], 'HTTP/1.1 101 S') + POISON),
+  refused('a 101 to a websocket', (id) => head(id, ['Upgrade: websocket', 'Connection: Upgrade'], 'HTTP/1.1 101 S')),
+  refused('a 101 to nothing', (id) => head(id, [], 'HTTP/1.1 101 S') + POISON),
+  refused('a folded line', (id) => whole(id, ['X: a\r\n b'])),
+  refused('a space before the colon', (id) => whole(id, ['X : a'])),
+  refused('a NUL in a value', (id) => whole(id, ['X: a\0b'])),
+  refused('a line of 70 KiB', (id) => whole(id, [`X: ${'a'.repeat(70 * 1024)}`])),
+  refused('a head of 80 KiB', (id) => whole(id, Array(80).fill(`X: ${'b'.repeat(1020)}`))),
+  { name: 'closes without a byte', allowed: ['refused'], play: (socket) => void socket.end() },
+  { name: 'resets without a byte', allowed: ['refused'], play: (socket) => void socket.resetAndDestroy() },
+  { name: 'half a head and the close', allowed: ['refused'], play: saysAndEnds((id) => head(id).slice(0, -3)) },
+  { name: 'half a head and a reset', allowed: ['refused'], play: saysAndResets((id) => head(id).slice(0, -3)) },
+  {
+    name: 'an interim response and the close',
+    allowed: ['refused'],
+    play: saysAndEnds(() => 'HTTP/1.1 103 E\r\n\r\n'),
+  },
+  { name: 'early silence', allowed: ['refused'], play: (socket) => void socket.resetAndDestroy(), early: true },
+];
