@@ -118,7 +118,8 @@ export class Listener implements Host {
   #accept(socket: Socket): void {
     this.#accepted++;
     const connection = new Connection(socket, this);
-    if (this.#room.size >= this.limits.connections && !this.#room.make(connection.openedAt)) {
+    while (this.#room.size >= this.limits.connections) {
+      if (this.#room.make(connection.openedAt)) continue;
       socket.destroy();
       return;
     }

@@ -53,6 +53,8 @@ export class Reply {
   readonly #asked: Asked;
   readonly #writer: MessageWriter;
   #phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
+  /** A byte of the final answer is on its way: what has begun can only be ended or cut. */
+  #written = false;
   #last = false;
   #awaitsContinue: boolean;
   #onDrain: (() => void) | null = null;
@@ -64,9 +66,9 @@ export class Reply {
     this.#awaitsContinue = asked.expectsContinue;
   }
 
-  /** True once a byte of the final answer is on its way. */
+  /** True once a byte of the final answer is on its way: another one can't be given any more. */
   get begun(): boolean {
-    return this.#phase === 'begun' || this.#phase === 'ended';
+    return this.#written;
   }
 
   /** True once all of it was given: what follows is only the sending. */
@@ -122,6 +124,7 @@ export class Reply {
   /** To be called at the end of each turn in which something was begun or added. False: as with `data`. */
   flush(): boolean {
     if (this.#phase !== 'begun') return true;
+    this.#written = true;
     this.#writer.flush();
     return !this.#connection.stream.writableNeedDrain;
   }
@@ -130,6 +133,7 @@ export class Reply {
   end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.#phase !== 'begun') return;
     this.#phase = 'ended';
+    this.#written = true;
     this.#writer.end(trailers, () => this.#connection.replied(this.#last));
   }
 
@@ -144,7 +148,8 @@ export class Reply {
 
   /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
   answer(given: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
-    if (this.#phase !== 'waiting') return;
+    if (this.#written || this.#phase === 'gone') return;
+    this.#writer.drop(); // a response that failed in the turn that it began in
     // A client that was not told to go on may send its body all the same, or not: what comes next could be either.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
     this.#settle(unclear ? 'close' : wish);
@@ -162,6 +167,7 @@ export class Reply {
   becomeTunnel(): void {
     this.status = 101;
     this.#phase = 'ended';
+    this.#written = true;
   }
 
   /** It can't be whole any more: the connection ends so that the client sees that. */

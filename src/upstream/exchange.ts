@@ -13,6 +13,7 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { Pace } from '../downstream/pace.ts';
 import { headLines } from '../wire/heads.ts';
 import { isLine } from '../wire/lines.ts';
+import type { MessageParser } from '../wire/parser.ts';
 import { CONNECT_TIMEOUT, codeOf, isWorthRetrying } from './connect.ts';
 import type { Waiter } from './limiter.ts';
 import type { ConnectionUser, PooledConnection } from './pool.ts';
@@ -322,7 +323,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   #onHead({ parser }: PooledConnection): boolean {
     const { status, reason, lines, version, framing } = parser;
     const { reply } = this.#exchange;
-    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(lines)) {
+    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
       this.#failSent('protocol');
       return false;
     }
@@ -447,12 +448,15 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   }
 }
 
-/** True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain. */
-function isCoded(lines: readonly string[]): boolean {
+/**
+ * True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain. So it is
+ * where llhttp does not know the coding: it reads a spelling of `chunked` that is none up to the close.
+ */
+function isCoded({ lines, framing }: MessageParser): boolean {
   let codings = 0;
   for (let index = 0; index < lines.length; index += 2) {
     if (!isLine(lines, index, 'transfer-encoding')) continue;
-    if (++codings > 1 || (lines[index + 1] ?? '').toLowerCase() !== 'chunked') return true;
+    if (++codings > 1 || framing === 'close' || (lines[index + 1] ?? '').toLowerCase() !== 'chunked') return true;
   }
   return false;
 }

@@ -43,6 +43,12 @@ export class MessageWriter {
     if (this.#parts.length > 0) this.#write(undefined);
   }
 
+  /** Forgets what was added in this turn. */
+  drop(): void {
+    this.#parts = [];
+    this.#length = 0;
+  }
+
   #add(part: string | Buffer): void {
     this.#parts.push(part);
     this.#length += part.length;

@@ -72,6 +72,13 @@ export function line(random: Random, name: string, value: string, arrives?: stri
   return { sent, arrives: arrives === undefined ? `${name}: ${value}` : arrives };
 }
 
+/** undici's llhttp takes no tab behind a length either: the message is refused. */
+export function lengthLine(random: Random, value: string, arrives?: string | null): Line {
+  const name = spelt(random, 'Content-Length');
+  const sent = `${name}:${pick(random, SPACES)}${value}${pick(random, ['', ' '])}`;
+  return { sent, arrives: arrives === undefined ? `Content-Length: ${value}` : arrives };
+}
+
 /** llhttp takes no tab behind `chunked`: such a request is refused, and such a response has no chunks for it. */
 export const chunkedLine = (random: Random, arrives: string): Line => ({
   sent: `${spelt(random, 'Transfer-Encoding')}:${pick(random, SPACES)}${spelt(random, 'chunked')}${pick(random, ['', ' '])}`,

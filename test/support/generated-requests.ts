@@ -6,6 +6,7 @@ import {
   hopByHopLines,
   inChunks,
   type Line,
+  lengthLine,
   line,
   ordinaryLine,
   pick,
@@ -94,7 +95,7 @@ function headLines(random: () => number, shape: Shape, secret: string): Line[] {
 function framingLines(random: () => number, { framing, body, isSigned }: Shape): Line[] {
   if (framing === 'none') return [];
   const length = `Content-Length: ${body.length}`;
-  if (framing === 'length') return [line(random, spelt(random, 'Content-Length'), String(body.length), length)];
+  if (framing === 'length') return [lengthLine(random, String(body.length), length)];
   const arrives = isSigned ? length : 'Transfer-Encoding: chunked';
   return [chunkedLine(random, arrives)];
 }

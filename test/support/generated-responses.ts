@@ -5,6 +5,7 @@ import {
   hopByHopLines,
   inChunks,
   type Line,
+  lengthLine,
   line,
   ordinaryLine,
   pick,
@@ -97,7 +98,7 @@ function headLines(random: () => number, shape: Shape, body: string): Line[] {
 }
 
 function framingLines(random: () => number, shape: Shape, body: string): Line[] {
-  const length = (value: string) => line(random, spelt(random, 'Content-Length'), value, `Content-Length: ${value}`);
+  const length = (value: string) => lengthLine(random, value);
   if (shape === 'length') return [length(String(body.length))];
   // An answer to HEAD says how long the other one would be, in digits that no number holds.
   if (shape === 'HEAD')
