@@ -176,6 +176,7 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
+      budget,
       onInformation: () => services.onInformation(route.path),
       onFailure: (failure) => failed(exchange, failure),
       onEnd: (sent) => {

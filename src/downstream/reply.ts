@@ -58,6 +58,8 @@ export class Reply {
   #last = false;
   #awaitsContinue: boolean;
   #onDrain: (() => void) | null = null;
+  #onSent: (() => void) | null = null;
+  #sent = false;
 
   constructor(connection: ReplyConnection, asked: Asked) {
     this.#connection = connection;
@@ -134,7 +136,11 @@ export class Reply {
     if (this.#phase !== 'begun') return;
     this.#phase = 'ended';
     this.#written = true;
-    this.#writer.end(trailers, () => this.#connection.replied(this.#last));
+    this.#writer.end(trailers, () => {
+      this.#sent = true;
+      this.#onSent?.();
+      this.#connection.replied(this.#last);
+    });
   }
 
   /** An answer of ours, unless one has begun. `allow`: the methods that the route takes, for 405. */
@@ -184,11 +190,24 @@ export class Reply {
   abandon(): void {
     this.#phase = 'gone';
     this.#onDrain = null;
+    if (!this.#sent) this.#onSent?.();
+    this.#onSent = null;
   }
 
   /** The client has read what there was. */
   onDrain(listener: (() => void) | null): void {
     this.#onDrain = listener;
+  }
+
+  /** Bytes that wait for the client to read. */
+  get unsent(): number {
+    return this.#connection.stream.writableLength;
+  }
+
+  /** Called once when the kernel has all of an ended answer, or the client is gone; at once where that was so before. */
+  onSent(listener: () => void): void {
+    if (this.#phase === 'gone' || this.#sent) listener();
+    else this.#onSent = listener;
   }
 
   /** To be called by the connection alone. */

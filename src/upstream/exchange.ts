@@ -9,12 +9,14 @@ import { declaredLength, hasBody } from '../core/head.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure, BodyReceiver, Taken } from '../downstream/body.ts';
+import type { ByteBudget } from '../downstream/budget.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import { Pace } from '../downstream/pace.ts';
 import { headLines } from '../wire/heads.ts';
 import { isLine } from '../wire/lines.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import { CONNECT_TIMEOUT, codeOf, isWorthRetrying } from './connect.ts';
+import { HeldPieces } from './held-pieces.ts';
 import type { Waiter } from './limiter.ts';
 import type { ConnectionUser, PooledConnection } from './pool.ts';
 import type { Upstream } from './upstream.ts';
@@ -27,6 +29,8 @@ export interface ForwardOptions {
   readonly idleTimeout: number;
   /** With one the client's leaving does not abort the upstream: its 2xx still counts. */
   readonly lease: DeliveryLease | null;
+  /** Counts what is held of a body that streams. */
+  readonly budget: ByteBudget;
   /** An interim response went through. */
   readonly onInformation: () => void;
   /** No response can be given, or it broke off. Called at most once, before `onEnd`. */
@@ -46,6 +50,8 @@ export const MOST_INTERIM = 100;
 const SLOW_RATE = 8;
 /** Bytes. A body of this size, or one that is whole, is worth a slot where slots are scarce. */
 const ENOUGH = 16 * 1024;
+/** Bytes of an answer that may be left to send without a slot. */
+const MOST_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures: one object a request is the whole cost of a forward.
@@ -64,8 +70,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   #grantedAt = 0;
   // The request's body, where it streams.
   readonly #streams: boolean;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
+  #held: HeldPieces | null = null;
   #whole = false;
   #trailers: readonly string[] = NO_TRAILERS;
   #pace: Pace | null = null;
@@ -101,6 +106,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     connection.stallTimeout = this.#options.idleTimeout;
     if (!this.#streams) return this.#claim();
     this.#pace = new Pace(this.#startedAt);
+    this.#held = new HeldPieces(this.#options.budget, () => this.evict());
     this.#exchange.receiver = this;
     if (!this.#upstream.limiter.scarce) return this.#claim();
     // While slots are scarce a body must be here, or well on its way, before it gets one.
@@ -136,7 +142,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
 
   evict(): void {
     // The upstream is through, or nearly: its 2xx counts although this client dawdled over it.
-    if (this.#options.lease !== null && this.#begun) this.#exchange.reply.cut();
+    if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#exchange.reply.cut();
     else this.#fail({ side: 'client', reason: 'overloaded' });
   }
 
@@ -179,8 +185,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     const { writer } = connection;
     writer.head(this.#headText(), this.#streams && declaredLength(this.#exchange.head) === null ? 'chunked' : 'plain');
     if (this.#permit.body !== null) writer.data(this.#permit.body);
-    for (const piece of this.#held.splice(0)) writer.data(piece);
-    this.#heldBytes = 0;
+    for (const piece of this.#held?.take() ?? []) writer.data(piece);
     if (!this.#streams || this.#whole) return writer.end(this.#trailers, this.#onSent);
     writer.flush();
     this.#letClientGoOn();
@@ -231,7 +236,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     const connection = this.#connection;
     if (connection === null) {
       this.#hold(piece);
-      return 'kept';
+      return 'copied';
     }
     connection.writer.data(piece);
     connection.writer.flush();
@@ -247,9 +252,11 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     if (connection !== null) {
       if (last !== null) connection.writer.data(last);
       connection.writer.end(trailers, this.#onSent);
-    } else if (last !== null) this.#hold(last);
+      return 'kept';
+    }
+    if (last !== null) this.#hold(last);
     if (this.#patience !== null) this.#claim();
-    return 'kept';
+    return 'copied';
   }
 
   fail(failure: BodyFailure): void {
@@ -264,9 +271,9 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   }
 
   #hold(piece: Buffer): void {
-    this.#held.push(piece);
-    this.#heldBytes += piece.length;
-    if (this.#heldBytes < ENOUGH && this.#held.length < ENOUGH / 1024) return;
+    if (this.#held === null) return;
+    if (!this.#held.add(piece)) return this.evict();
+    if (this.#held.held < ENOUGH) return;
     this.#holdClientBack();
     if (this.#patience !== null) this.#claim();
   }
@@ -362,19 +369,25 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#streams && !this.#whole;
-    const sent = this.#sent || (!this.#streams && connection.socket.writableLength === 0);
+    const sent = this.#sent || (!unread && connection.socket.writableLength === 0);
     const reusable = parser.keepAlive && clean && sent && !unread && !this.#isLast;
     if (status < 300) this.#options.lease?.delivered();
+    else this.#options.lease?.failed();
     this.#finish(sent);
-    if (reusable) {
-      parser.next();
-      this.#upstream.release(this, connection);
-    } else {
-      if (sent && clean && !unread) this.#upstream.pool.retire(connection);
-      else connection.socket.destroy();
-      this.#upstream.release(this, null);
-    }
-    this.#exchange.reply.end(trailers);
+    if (reusable) parser.next();
+    else if (sent && clean && !unread) this.#upstream.pool.retire(connection);
+    else connection.socket.destroy();
+    const { reply } = this.#exchange;
+    reply.end(trailers);
+    // What its client has not read of the answer is ours to hold: the slot stays with it, so that this has a bound.
+    if (reply.unsent > MOST_UNSENT) return this.#awaitReader(reusable ? connection : null);
+    this.#upstream.release(this, reusable ? connection : null);
+  }
+
+  #awaitReader(reusable: PooledConnection | null): void {
+    this.#pausedAt = performance.now();
+    if (reusable !== null) this.#upstream.pool.retire(reusable);
+    this.#exchange.reply.onSent(() => this.#upstream.release(this, null));
   }
 
   // --- deadlines
@@ -439,7 +452,8 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     this.#stopPatience();
     this.#connection = null;
     this.#connecting = null;
-    this.#held = [];
+    this.#held?.take();
+    this.#held = null;
     this.#exchange.onLeft(null);
     this.#exchange.reply.onDrain(null);
     if (this.#exchange.receiver === this) this.#exchange.receiver = null;

@@ -191,9 +191,9 @@ describe('an upstream that is busy', () => {
     first.destroy();
     await untilAtRest(proxy);
     upstream.script((socket) => socket.write(OK));
-    await second.send(delivery(3));
-    expect((await second.response()).status).toBe(200);
-    second.destroy();
+    const third = await send(proxy, delivery(3));
+    expect((await third.response()).status).toBe(200);
+    third.destroy();
   });
 });
 

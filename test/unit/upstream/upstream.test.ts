@@ -1,6 +1,7 @@
 // No permit, no upstream: held at run time too, for what was cast past the compiler.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
+import { ByteBudget } from '../../../src/downstream/budget.ts';
 import type { Exchange } from '../../../src/downstream/exchange.ts';
 import { UpstreamExchange } from '../../../src/upstream/exchange.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
@@ -39,7 +40,8 @@ test('a socket for a tunnel with a permit for one', async () => {
 });
 
 test('no request without a permit, not even one that is only shaped like it', () => {
-  const options = { onFailure() {}, onEnd() {}, onInformation() {}, lease: null, lines: [], responseTimeout: 0, idleTimeout: 0 };
+  const budget = new ByteBudget(0);
+  const options = { budget, onFailure() {}, onEnd() {}, onInformation() {}, lease: null, lines: [], responseTimeout: 0, idleTimeout: 0 };
   const exchange = {} as Exchange;
   for (const permit of [null, { ...permitForward(LIVE), decision: 'accepted' }]) {
     expect(() => new UpstreamExchange(permit as Permit, exchange, upstream, options)).toThrow('no permit');
