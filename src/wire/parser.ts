@@ -156,10 +156,15 @@ export class MessageParser implements Notes {
     this.#bytes = null;
     if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
     else if (end === 'malformed') this.#fail(this.#stopped);
-    // For llhttp a message without chunks has ended with its head.
-    else if (this.#complete) this.state = this.framing === 'length' || this.framing === 'close' ? 'body' : 'ended';
-    else if (this.state === 'body') this.#countBetween(at, at);
+    else if (this.trailers.length > 2 * MOST_LINES) this.#fail('malformed');
+    else if (this.state === 'body') this.#endRunInBody(at);
     return at;
+  }
+
+  #endRunInBody(at: number): void {
+    if (this.framing === 'chunked' && !this.#countBetween(at, at)) return;
+    // For llhttp a message without chunks has ended with its head.
+    if (this.#complete) this.state = this.framing === 'length' || this.framing === 'close' ? 'body' : 'ended';
   }
 
   /** A body whose bytes are only counted. */
@@ -199,9 +204,11 @@ export class MessageParser implements Notes {
     this.framing = this.#framingOf();
     this.keepAlive = keepAlive;
     this.state = 'body';
-    // llhttp does not tell where the head ended: within this run nothing is counted before the first byte of the body.
-    this.#betweenSince = Number.MAX_SAFE_INTEGER;
     return this.framing === 'chunked' ? 'body' : 'none';
+  }
+
+  bodyBegins(at: number): void {
+    this.#betweenSince = at;
   }
 
   body(from: number, to: number): 'go on' | 'stop' {
@@ -219,6 +226,8 @@ export class MessageParser implements Notes {
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.trailers);
     this.keepAlive = this.framing !== 'close' && this.#llhttp.keepAlive;
+    // llhttp reads no chunks behind CONNECT, so what follows such a head is no next request.
+    if (this.framing === 'chunked' && this.method === 'CONNECT') this.keepAlive = false;
   }
 
   /** Framing bytes since the last byte of the body; false where they are too many. */
@@ -236,14 +245,14 @@ export class MessageParser implements Notes {
   #framingOf(): Framing {
     const endless = this.#llhttp.endsWithConnection;
     if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
-    let length = '';
-    for (let index = 0; index < this.lines.length; index += 2) {
-      if (isLine(this.lines, index, 'transfer-encoding')) return endless ? 'close' : 'chunked';
-      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
-    }
     if (endless) {
       this.#left = Number.POSITIVE_INFINITY;
       return 'close';
+    }
+    let length = '';
+    for (let index = 0; index < this.lines.length; index += 2) {
+      if (isLine(this.lines, index, 'transfer-encoding')) return 'chunked';
+      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
     }
     if (length === '') return 'none';
     // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
