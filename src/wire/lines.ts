@@ -19,6 +19,15 @@ export function trimValues(lines: string[]): void {
   }
 }
 
+/** True where a Connection line has the option `close`. llhttp 9.3 does not know it with a tab behind it. */
+export function saysClose(lines: readonly string[]): boolean {
+  for (let index = 0; index < lines.length; index += 2) {
+    if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) continue;
+    if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '')) return true;
+  }
+  return false;
+}
+
 function isOuterSpace(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }

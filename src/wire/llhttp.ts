@@ -46,7 +46,7 @@ export interface Notes {
   /** A part of a name, value, target or reason phrase; one after the other of the same kind belong together. */
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';
   /** The head is complete. `none`: no body is to be parsed, whatever the head says. */
-  headComplete(keepAlive: boolean): 'body' | 'none';
+  headComplete(keepAlive: boolean): 'body' | 'none' | 'stop';
   /** Before a body: where the head ended. */
   bodyBegins(at: number): void;
   body(from: number, to: number): 'go on' | 'stop';
@@ -87,7 +87,8 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
     wasm_on_header_field: onSpan(NAME),
     wasm_on_header_value: onSpan(VALUE),
     wasm_on_headers_complete: (pointer: number, _status: number, _upgrade: number, keepAlive: number) => {
-      if (notesOf(pointer).headComplete(keepAlive === 1) === 'none') return 1;
+      const next = notesOf(pointer).headComplete(keepAlive === 1);
+      if (next !== 'body') return next === 'none' ? 1 : STOP;
       if (running !== null) running.bodyAwaits = true;
       return PAUSED;
     },

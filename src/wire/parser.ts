@@ -1,7 +1,7 @@
 // Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
 // of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
 import type { Buffer } from 'node:buffer';
-import { isLine, trimValues } from './lines.ts';
+import { isLine, saysClose, trimValues } from './lines.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
@@ -23,7 +23,7 @@ const MOST_BETWEEN = 16 * 1024;
 const NO_LINES: string[] = [];
 
 /** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
-const BODILESS = (status: number): boolean => status < 200 || status === 204 || status === 304;
+const BODILESS = (status: number): boolean => (status >= 100 && status < 200) || status === 204 || status === 304;
 
 export class MessageParser implements Notes {
   readonly #type: 'request' | 'response';
@@ -195,14 +195,16 @@ export class MessageParser implements Notes {
     return 'stop';
   }
 
-  headComplete(keepAlive: boolean): 'body' | 'none' {
+  headComplete(keepAlive: boolean): 'body' | 'none' | 'stop' {
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.lines);
-    this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
     if (this.#type === 'request') this.method = this.#llhttp.method;
     else this.status = this.#llhttp.status;
-    this.framing = this.#framingOf();
-    this.keepAlive = keepAlive;
+    const framing = this.#framingOf();
+    if (framing === null) return 'stop';
+    this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
+    this.framing = framing;
+    this.keepAlive = keepAlive && !saysClose(this.lines);
     this.state = 'body';
     return this.framing === 'chunked' ? 'body' : 'none';
   }
@@ -225,7 +227,8 @@ export class MessageParser implements Notes {
     this.#complete = true;
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.trailers);
-    this.keepAlive = this.framing !== 'close' && this.#llhttp.keepAlive;
+    this.keepAlive =
+      this.framing !== 'close' && this.#llhttp.keepAlive && !saysClose(this.lines) && !saysClose(this.trailers);
     // llhttp reads no chunks behind CONNECT, so what follows such a head is no next request.
     if (this.framing === 'chunked' && this.method === 'CONNECT') this.keepAlive = false;
   }
@@ -242,18 +245,25 @@ export class MessageParser implements Notes {
     return true;
   }
 
-  #framingOf(): Framing {
+  /** Null where the head says nothing that can be relied on. */
+  #framingOf(): Framing | null {
     const endless = this.#llhttp.endsWithConnection;
+    let coded = false;
+    let length = '';
+    for (let index = 0; index < this.lines.length; index += 2) {
+      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
+      else if (isLine(this.lines, index, 'transfer-encoding')) {
+        // llhttp 9.3 takes an empty one for none, beside a length or chunks; 9.4 refuses it.
+        if (this.lines[index + 1] === '') return null;
+        coded = true;
+      }
+    }
     if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
     if (endless) {
       this.#left = Number.POSITIVE_INFINITY;
       return 'close';
     }
-    let length = '';
-    for (let index = 0; index < this.lines.length; index += 2) {
-      if (isLine(this.lines, index, 'transfer-encoding')) return 'chunked';
-      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
-    }
+    if (coded) return 'chunked';
     if (length === '') return 'none';
     // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
     this.#left = Number(length);

@@ -19,7 +19,7 @@ export interface ParsedMessage {
 
 export interface Parsed {
   readonly messages: readonly ParsedMessage[];
-  /** The message under way whose head is complete; `end` is where the parser stopped. */
+  /** The message under way whose head is complete, without its trailers: half a line of them is not for use. */
   readonly partial: ParsedMessage | null;
   /** What the parser waits for or why it stopped. `over`: the last message said that none follows. */
   readonly state: 'head' | 'body' | 'over' | ParseFailure;
@@ -29,6 +29,8 @@ export interface ParseOptions {
   readonly head?: number;
   /** Responses: the methods that they answer, one after the other; the last one counts for all that follow. */
   readonly answers?: readonly string[];
+  /** The sender closes behind the last piece. */
+  readonly closes?: boolean;
 }
 
 /** Cuts bytes at these places, each taken modulo the length. */
@@ -46,10 +48,11 @@ export function eachByte(bytes: Buffer): Buffer[] {
 export function parse(
   type: 'request' | 'response',
   pieces: readonly Buffer[],
-  { head = 1024 * 1024, answers = ['GET'] }: ParseOptions = {},
+  { head = 1024 * 1024, answers = ['GET'], closes = false }: ParseOptions = {},
 ): Parsed {
   const feed = new Feed(new MessageParser(type, { head }), answers);
   for (const piece of pieces) feed.push(piece);
+  if (closes) feed.close();
   return feed.end();
 }
 
@@ -75,9 +78,16 @@ class Feed {
     this.#before += bytes.length;
   }
 
+  close(): void {
+    const { state } = this.#parser;
+    if (this.#over || state === 'ended' || !this.#parser.finish()) return;
+    this.#messages.push(this.#seen(this.#before));
+    this.#over = true;
+  }
+
   end(): Parsed {
     const parser = this.#parser;
-    const partial = !this.#over && parser.hasHead ? this.#seen(this.#before) : null;
+    const partial = !this.#over && parser.hasHead ? { ...this.#seen(this.#before), trailers: [] } : null;
     const state = this.#over ? 'over' : (parser.failure ?? (parser.state === 'body' ? 'body' : 'head'));
     parser.free();
     return { messages: this.#messages, partial, state };
