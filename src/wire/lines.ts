@@ -19,6 +19,14 @@ export function trimValues(lines: string[]): void {
   }
 }
 
+/** True where a line of this lower-case name says nothing. */
+export function hasEmptyLine(lines: readonly string[], lowerCaseName: string): boolean {
+  for (let index = 0; index < lines.length; index += 2) {
+    if (lines[index + 1] === '' && isLine(lines, index, lowerCaseName)) return true;
+  }
+  return false;
+}
+
 /** True where a Connection line has the option `close`. llhttp 9.3 does not know it with a tab behind it. */
 export function saysClose(lines: readonly string[]): boolean {
   for (let index = 0; index < lines.length; index += 2) {

@@ -1,7 +1,7 @@
 // Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
 // of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
 import type { Buffer } from 'node:buffer';
-import { isLine, saysClose, trimValues } from './lines.ts';
+import { hasEmptyLine, isLine, saysClose, trimValues } from './lines.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
@@ -20,6 +20,7 @@ export const MOST_LINES = 100;
 /** Bytes that may lie between two bytes of a body, or make up its trailers: chunk sizes, extensions, line ends. */
 const MOST_BETWEEN = 16 * 1024;
 
+const CODING = 'transfer-encoding';
 const NO_LINES: string[] = [];
 
 /** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
@@ -156,7 +157,8 @@ export class MessageParser implements Notes {
     this.#bytes = null;
     if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
     else if (end === 'malformed') this.#fail(this.#stopped);
-    else if (this.trailers.length > 2 * MOST_LINES) this.#fail('malformed');
+    else if (this.trailers.length > 2 * MOST_LINES || (this.#complete && hasEmptyLine(this.trailers, CODING)))
+      this.#fail('malformed');
     else if (this.state === 'body') this.#endRunInBody(at);
     return at;
   }
@@ -248,22 +250,18 @@ export class MessageParser implements Notes {
   /** Null where the head says nothing that can be relied on. */
   #framingOf(): Framing | null {
     const endless = this.#llhttp.endsWithConnection;
-    let coded = false;
-    let length = '';
-    for (let index = 0; index < this.lines.length; index += 2) {
-      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
-      else if (isLine(this.lines, index, 'transfer-encoding')) {
-        // llhttp 9.3 takes an empty one for none, beside a length or chunks; 9.4 refuses it.
-        if (this.lines[index + 1] === '') return null;
-        coded = true;
-      }
-    }
+    // llhttp 9.3 takes an empty one for none, beside a length or chunks; 9.4 refuses it.
+    if (hasEmptyLine(this.lines, CODING)) return null;
     if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
     if (endless) {
       this.#left = Number.POSITIVE_INFINITY;
       return 'close';
     }
-    if (coded) return 'chunked';
+    let length = '';
+    for (let index = 0; index < this.lines.length; index += 2) {
+      if (isLine(this.lines, index, CODING)) return 'chunked';
+      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
+    }
     if (length === '') return 'none';
     // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
     this.#left = Number(length);
