@@ -2,7 +2,7 @@
 // responses? Node's client reads one exchange a connection, so each begins where ours says that the last one ended.
 import { cut, type Parsed, type ParsedMessage, parse } from '../support/parsed.ts';
 import { isKnownRefusal, unknownDifferences } from './known-differences.ts';
-import { receive, type TakenAnswer, type TakenResponse } from './reference-client.ts';
+import { receive, type Taken, type TakenAnswer } from './reference-client.ts';
 
 const HEAD = ['status', 'reason', 'version', 'lines'] as const;
 const WHOLE = [...HEAD, 'body', 'trailers', 'keepAlive'] as const;
@@ -27,14 +27,13 @@ export async function disagreement(wire: Wire): Promise<string | null> {
     const interim = left.findIndex((message) => !isInterim(message));
     const count = interim < 0 ? left.length : interim;
     const [final] = left.slice(count);
-    const found = interimDisagreement(left.slice(0, count), theirs);
+    const found =
+      interimDisagreement(left.slice(0, count), theirs) ??
+      (final === undefined
+        ? atTheEnd(ours, theirs, theirs.interim[count] ?? theirs.final, wire.bytes)
+        : finalDisagreement(final, theirs, { count, behind: wire.bytes.toString('latin1', final.end) }));
     if (found !== null) return `exchange ${exchange}: ${found}`;
-    if (final === undefined) {
-      const found = atTheEnd(ours, theirs);
-      return isKnownRefusal(ours, theirs.final, wire.bytes) ? null : found;
-    }
-    const differs = finalDisagreement(final, theirs, wire.bytes.toString('latin1', final.end));
-    if (differs !== null) return `exchange ${exchange}: ${differs}`;
+    if (final === undefined) return null;
     // Behind a 101 comes another protocol.
     if (final.status === 101 || !final.keepAlive) return null;
     left = left.slice(count + 1);
@@ -53,38 +52,46 @@ function interimDisagreement(ours: readonly ParsedMessage[], { interim }: TakenA
     const unknown = unknownDifferences(message, their, [...HEAD, 'body']);
     if (unknown.length > 0) return `interim response ${index}: ${unknown.join('; ')}`;
   }
-  return interim.length > ours.length ? 'node has more interim responses' : null;
+  return null;
 }
 
-function finalDisagreement(ours: ParsedMessage, { final, behindUpgrade }: TakenAnswer, behind: string): string | null {
+function finalDisagreement(
+  ours: ParsedMessage,
+  { interim, final, behindUpgrade }: TakenAnswer,
+  { count, behind }: { readonly count: number; readonly behind: string },
+): string | null {
+  if (interim.length > count) return 'node has more interim responses';
   if (!final?.complete) return 'node has no whole response';
   const unknown = unknownDifferences(ours, final, WHOLE);
   if (unknown.length > 0) return unknown.join('; ');
   return behindUpgrade === null || behind.startsWith(behindUpgrade) ? null : 'other bytes behind the upgrade';
 }
 
-function atTheEnd(ours: Parsed, { final, refused }: TakenAnswer): string | null {
+/** Where ours has no whole response more; `next` is what node has then. */
+function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken | null, bytes: Buffer): string | null {
+  if (isKnownRefusal(ours, next, bytes)) return null;
   switch (ours.state) {
     case 'over':
-      return final === null ? null : 'node has a response behind the last one of ours';
+      return next === null || endsByItself(ours, interim) ? null : 'node has a response behind the last one of ours';
     case 'head':
-      return final === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
+      return next === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
     case 'body':
-      if (final === null || final.complete || refused !== null)
-        return `ours waits for a body, node does not: ${refused}`;
-      return differing(ours, final, [...HEAD, 'body']);
+      if (next === null || next.complete || refused !== null) return `ours waits for a body, node does not: ${refused}`;
+      return differing(ours, next, [...HEAD, 'body']);
     default:
-      if (final === null) return ours.partial === null ? null : 'ours has a head, node has none';
-      if (refused === null || final.complete) return `ours refuses what node takes: ${ours.state}`;
-      return differing(ours, final, HEAD);
+      if (next === null) return ours.partial === null ? null : 'ours has a head, node has none';
+      if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
+      return differing(ours, next, HEAD);
   }
 }
 
-function differing(
-  { partial }: Parsed,
-  theirs: TakenResponse,
-  fields: readonly (typeof WHOLE)[number][],
-): string | null {
+/** An interim response that says close, and keep-alive besides. */
+function endsByItself({ messages }: Parsed, interim: readonly Taken[]): boolean {
+  const [last, their] = [messages.at(-1), interim[0]];
+  return last !== undefined && their !== undefined && unknownDifferences(last, their, ['keepAlive']).length === 0;
+}
+
+function differing({ partial }: Parsed, theirs: Taken, fields: readonly (typeof WHOLE)[number][]): string | null {
   if (partial === null) return 'node has a head, ours has none';
   const unknown = unknownDifferences(partial, theirs, fields);
   return unknown.length === 0 ? null : `the response under way: ${unknown.join('; ')}`;
@@ -94,8 +101,8 @@ function differing(
 export async function endDisagreement(wire: Wire): Promise<string | null> {
   const { messages } = parsed(wire);
   const last = messages.at(-1);
-  if (last === undefined || last.status < 200 || last.framing === 'close') return null;
-  const exchange = messages.filter(({ status }) => status >= 200).length - 1;
+  if (last === undefined || isInterim(last) || last.status === 101 || last.framing === 'close') return null;
+  const exchange = messages.filter(({ status }) => status < 100 || status >= 200).length - 1;
   const bytes = wire.bytes.subarray(messages.at(-2)?.end ?? 0, last.end);
   const take = (length: number) =>
     receive({ method: methodOf(wire, exchange), pieces: [bytes.subarray(0, length)], closes: false });

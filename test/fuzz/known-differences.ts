@@ -40,14 +40,13 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
   {
     name: 'close and keep-alive',
     reason: 'close wins (RFC 9112 9.3); llhttp lets an HTTP/1.0 connection persist that has both',
-    applies: (field, ours) =>
-      field === 'keepAlive' && !ours.keepAlive && ours.version !== '1.1' && /\bclose\b/i.test(ours.lines.join('\n')),
+    applies: (field, ours) => field === 'keepAlive' && !ours.keepAlive && /\bclose\b/i.test(ours.lines.join('\n')),
   },
   {
-    name: 'close in the trailers',
+    name: 'close or framing in the trailers',
     reason: 'node asks for keep-alive at the end of the head, and reads nothing behind such a message either',
     applies: (field, ours) =>
-      field === 'keepAlive' && !ours.keepAlive && /\bclose\b|upgrade|connection/i.test(ours.trailers.join()),
+      field === 'keepAlive' && !ours.keepAlive && /connection|transfer-encoding/i.test(ours.trailers.join()),
   },
   {
     name: 'a response to HEAD without a length',

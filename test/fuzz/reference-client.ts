@@ -5,7 +5,7 @@ import { Duplex } from 'node:stream';
 import { turn } from './reference-server.ts';
 
 /** One response from its complete head on, every part one character a byte. */
-export interface TakenResponse {
+export interface Taken {
   readonly status: number;
   readonly reason: string;
   readonly version: string;
@@ -20,8 +20,8 @@ export interface TakenResponse {
 }
 
 export interface TakenAnswer {
-  readonly interim: Omit<TakenResponse, 'complete'>[];
-  final: TakenResponse | null;
+  readonly interim: Taken[];
+  final: Taken | null;
   /** The bytes behind a 101 that node handed over, as far as they came with it. */
   behindUpgrade: string | null;
   /** llhttp's code for the bytes that are no HTTP; null where there are none. */
@@ -49,7 +49,7 @@ export async function receive({ method, pieces, closes }: Exchange): Promise<Tak
   client.maxHeadersCount = 0;
   client.on('information', ({ statusCode, statusMessage, httpVersion, rawHeaders }) => {
     const head = { status: statusCode, reason: statusMessage, version: httpVersion, lines: rawHeaders };
-    taken.interim.push({ ...head, body: '', trailers: [], keepAlive: true });
+    taken.interim.push({ ...head, body: '', trailers: [], keepAlive: true, complete: true });
   });
   client.on('response', (response) => follow(response, taken, client.shouldKeepAlive));
   client.on('upgrade', (response, _socket, head) => {
@@ -73,7 +73,7 @@ export async function receive({ method, pieces, closes }: Exchange): Promise<Tak
 }
 
 function follow(response: IncomingMessage, taken: TakenAnswer, keepAlive: boolean): void {
-  const final: TakenResponse = { ...headOf(response), keepAlive, complete: false };
+  const final: Taken = { ...headOf(response), keepAlive, complete: false };
   taken.final = final;
   response.on('data', (piece: Buffer) => {
     final.body += piece.toString('latin1');
