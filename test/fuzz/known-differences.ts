@@ -51,7 +51,11 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
   {
     name: 'a response to HEAD without a length',
     reason: 'node asks llhttp, which knows nothing of HEAD, before it says that no body follows: it closes, ours stays',
-    applies: (field, ours) => field === 'keepAlive' && ours.status > 0 && ours.framing === 'none',
+    applies: (field, { status, framing, lines }) =>
+      field === 'keepAlive' &&
+      framing === 'none' &&
+      ![0, 204, 304].includes(status) &&
+      !lines.some((line, index) => index % 2 === 0 && line.toLowerCase() === 'content-length'),
   },
 ];
 

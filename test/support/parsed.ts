@@ -44,6 +44,20 @@ export function eachByte(bytes: Buffer): Buffer[] {
   return Array.from(bytes, (_, index) => bytes.subarray(index, index + 1));
 }
 
+const waits = ({ state }: MessageParser) => state === 'head' || state === 'body';
+
+/** Reads until the bytes or the message end, or at a fault; gives where it stopped. */
+export function readOn(parser: MessageParser, bytes: Buffer, onPiece: (piece: Buffer) => void = () => {}): number {
+  let at = 0;
+  while (at < bytes.length && waits(parser)) {
+    const from = at;
+    at = parser.read(bytes, from);
+    if (parser.piece !== null) onPiece(parser.piece);
+    if (at <= from && waits(parser)) throw new Error(`the parser stands still at ${at} of ${bytes.length}`);
+  }
+  return at;
+}
+
 /** Feeds the pieces until they end, a message ends the connection, or the parser refuses. */
 export function parse(
   type: 'request' | 'response',
@@ -74,7 +88,12 @@ class Feed {
   push(piece: Buffer): void {
     // A copy, since chunk framing is taken out in place.
     const bytes = Buffer.from(piece);
-    for (let at = 0; at < bytes.length && !this.#over && this.#parser.state !== 'failed'; ) at = this.#read(bytes, at);
+    for (let at = 0; at < bytes.length && !this.#over && this.#parser.state !== 'failed'; ) {
+      at += readOn(this.#parser, bytes.subarray(at), (part) => {
+        this.#body += part.toString('latin1');
+      });
+      if (this.#parser.state === 'ended') this.#takeMessage(this.#before + at);
+    }
     this.#before += bytes.length;
   }
 
@@ -93,19 +112,12 @@ class Feed {
     return { messages: this.#messages, partial, state };
   }
 
-  #read(bytes: Buffer, from: number): number {
-    const parser = this.#parser;
-    const at = parser.read(bytes, from);
-    if (at < from || (at === from && (parser.state === 'head' || parser.state === 'body')))
-      throw new Error(`the parser stands still at ${this.#before + at}`);
-    this.#body += parser.piece?.toString('latin1') ?? '';
-    if (parser.state !== 'ended') return at;
-    this.#messages.push(this.#seen(this.#before + at));
+  #takeMessage(end: number): void {
+    this.#messages.push(this.#seen(end));
     this.#body = '';
-    this.#over = !parser.keepAlive;
-    if (!this.#over) parser.next();
+    this.#over = !this.#parser.keepAlive;
+    if (!this.#over) this.#parser.next();
     this.#awaitAnswer();
-    return at;
   }
 
   #awaitAnswer(): void {

@@ -2,7 +2,7 @@
 // src/wire around it; the rest shows what src/wire makes of it.
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { parse } from '../../support/parsed.ts';
+import { parse, readOn } from '../../support/parsed.ts';
 import { MODULE, rawLlhttp } from '../../support/raw-llhttp.ts';
 
 const [REQUEST, RESPONSE] = [1, 2];
@@ -46,8 +46,7 @@ describe('a pause', () => {
 
   test('a cut body is no whole one: `finish` never asks llhttp', () => {
     const parser = new MessageParser('request', { head: 1024 });
-    const bytes = Buffer.from(CUT);
-    for (let at = 0; at < bytes.length; ) at = parser.read(bytes, at);
+    readOn(parser, Buffer.from(CUT));
     expect([parser.finish(), parser.state]).toEqual([false, 'body']);
     parser.free();
   });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { cut, eachByte, parse } from '../../support/parsed.ts';
+import { cut, eachByte, parse, readOn } from '../../support/parsed.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 const post = (lines: string, body = '') => `POST /notify?a=b HTTP/1.1\r\nHost: a\r\n${lines}\r\n${body}`;
@@ -66,12 +66,8 @@ describe('what it gives', () => {
   test('one piece a read, however many chunks it holds', () => {
     const parser = new MessageParser('request', { head: 1024 });
     const wire = bytes(chunked(`${'1\r\na\r\n'.repeat(500)}3\r\nbcd\r\n0\r\n\r\n`));
-    let at = parser.read(wire, 0);
-    const found = [parser.piece?.toString() ?? ''];
-    while (parser.state === 'body') {
-      at = parser.read(wire, at);
-      found.push(parser.piece?.toString() ?? '');
-    }
+    const found: string[] = [];
+    const at = readOn(parser, wire, (piece) => found.push(piece.toString()));
     // Two reads: the first one ends where the head would have had to.
     expect([found.length, found.join(''), parser.pieces]).toEqual([2, `${'a'.repeat(500)}bcd`, 501]);
     expect(at).toBe(wire.length);
@@ -83,8 +79,7 @@ describe('what it gives', () => {
     for (const first of REQUESTS.slice(0, 5)) {
       const next = 'GET /next HTTP/1.1\r\nHost: b\r\n\r\n';
       const wire = bytes(first + next);
-      let at = 0;
-      while (parser.state === 'head' || parser.state === 'body') at = parser.read(wire, at);
+      const at = readOn(parser, wire);
       expect([parser.state, at, parser.read(wire, at)]).toEqual(['ended', first.length, first.length]);
       expect(wire.toString('latin1', at)).toBe(next);
       parser.next();
@@ -102,7 +97,7 @@ describe('its states', () => {
       `GET /${'a'.repeat(2000)}`,
     ]) {
       const parser = new MessageParser('request', { head: 1024 });
-      drain(parser, bytes(last));
+      readOn(parser, bytes(last));
       parser.next();
       expect([parser.begun, parser.hasHead, parser.piece, parser.pieces]).toEqual([false, false, null, 0]);
       expect(parser).toMatchObject({
@@ -113,7 +108,7 @@ describe('its states', () => {
         version: '',
         framing: 'none',
       });
-      drain(parser, bytes('GET / HTTP/1.1\r\n\r\n'));
+      readOn(parser, bytes('GET / HTTP/1.1\r\n\r\n'));
       expect(parser).toMatchObject({ state: 'ended', method: 'GET', target: '/', lines: [], trailers: [], pieces: 0 });
       parser.free();
     }
@@ -122,13 +117,13 @@ describe('its states', () => {
   test('`begun` from the first byte on, `hasHead` from the last of the head', () => {
     const parser = new MessageParser('request', { head: 1024 });
     expect([parser.begun, parser.hasHead]).toEqual([false, false]);
-    drain(parser, bytes('\r\n'));
+    readOn(parser, bytes('\r\n'));
     expect([parser.begun, parser.hasHead]).toEqual([true, false]);
-    drain(parser, bytes('POST / HTTP/1.1\r\nContent-Length: 2\r\n\r'));
+    readOn(parser, bytes('POST / HTTP/1.1\r\nContent-Length: 2\r\n\r'));
     expect([parser.begun, parser.hasHead]).toEqual([true, false]);
-    drain(parser, bytes('\n'));
+    readOn(parser, bytes('\n'));
     expect([parser.hasHead, parser.state]).toEqual([true, 'body']);
-    drain(parser, bytes('ab'));
+    readOn(parser, bytes('ab'));
     expect([parser.begun, parser.hasHead, parser.state]).toEqual([true, true, 'ended']);
     parser.free();
   });
@@ -157,9 +152,4 @@ describe('its states', () => {
 
 function ends(messages: readonly string[]): number[] {
   return messages.map((_, index) => messages.slice(0, index + 1).join('').length);
-}
-
-function drain(parser: MessageParser, wire: Buffer): void {
-  for (let at = 0; at < wire.length && (parser.state === 'head' || parser.state === 'body'); )
-    at = parser.read(wire, at);
 }
