@@ -53,7 +53,7 @@ export function readOn(parser: MessageParser, bytes: Buffer, onPiece: (piece: Bu
     const from = at;
     at = parser.read(bytes, from);
     if (parser.piece !== null) onPiece(parser.piece);
-    if (at <= from && waits(parser)) throw new Error(`the parser stands still at ${at} of ${bytes.length}`);
+    if (at <= from && parser.failure === null) throw new Error(`the parser stands still at ${at} of ${bytes.length}`);
   }
   return at;
 }
