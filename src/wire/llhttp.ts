@@ -45,7 +45,7 @@ export const SLICE = 64 * 1024;
 export interface Notes {
   /** A part of a name, value, target or reason phrase; one after the other of the same kind belong together. */
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';
-  /** The head is complete. `none`: no body is to be parsed, whatever the head says. */
+  /** The head is complete. `none`: no body is to be parsed, whatever the head says. `stop`: it can't be relied on. */
   headComplete(keepAlive: boolean): 'body' | 'none' | 'stop';
   /** Before a body: where the head ended. */
   bodyBegins(at: number): void;
