@@ -19,21 +19,10 @@ export function trimValues(lines: string[]): void {
   }
 }
 
-/** True where a line of this lower-case name says nothing. */
-export function hasEmptyLine(lines: readonly string[], lowerCaseName: string): boolean {
-  for (let index = 0; index < lines.length; index += 2) {
-    if (lines[index + 1] === '' && isLine(lines, index, lowerCaseName)) return true;
-  }
-  return false;
-}
-
-/** True where a Connection line has the option `close`. llhttp 9.3 does not know it with a tab behind it. */
-export function saysClose(lines: readonly string[]): boolean {
-  for (let index = 0; index < lines.length; index += 2) {
-    if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) continue;
-    if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '')) return true;
-  }
-  return false;
+/** True where the line at `index` is a Connection with the option `close`. llhttp 9.3 does not know it with a tab behind it. */
+export function saysClose(lines: readonly string[], index: number): boolean {
+  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
 }
 
 function isOuterSpace(code: number): boolean {

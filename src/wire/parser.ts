@@ -1,7 +1,7 @@
 // Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
 // of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
 import type { Buffer } from 'node:buffer';
-import { hasEmptyLine, isLine, saysClose, trimValues } from './lines.ts';
+import { isLine, saysClose, trimValues } from './lines.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
@@ -21,6 +21,8 @@ export const MOST_LINES = 100;
 const MOST_BETWEEN = 16 * 1024;
 
 const CODING = 'transfer-encoding';
+/** llhttp 9.3 takes an empty coding for none, beside a length or chunks; 9.4 refuses it, and so does this parser. */
+const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 
 /** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
@@ -60,6 +62,9 @@ export class MessageParser implements Notes {
   #requestMethod = '';
   #left = 0;
   #between = 0;
+  /** A line or trailer says that the connection ends. */
+  #closes = false;
+  #brokenTrailers = false;
   // Of the run under way.
   #bytes: Buffer | null = null;
   #runFrom = 0;
@@ -94,7 +99,7 @@ export class MessageParser implements Notes {
     this.lines = [];
     this.trailers = NO_LINES;
     this.framing = 'none';
-    this.keepAlive = false;
+    this.keepAlive = this.#closes = this.#brokenTrailers = false;
     this.state = 'head';
     this.failure = this.piece = null;
   }
@@ -157,8 +162,7 @@ export class MessageParser implements Notes {
     this.#bytes = null;
     if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
     else if (end === 'malformed') this.#fail(this.#stopped);
-    else if (this.trailers.length > 2 * MOST_LINES || (this.#complete && hasEmptyLine(this.trailers, CODING)))
-      this.#fail('malformed');
+    else if (this.trailers.length > 2 * MOST_LINES || this.#brokenTrailers) this.#fail('malformed');
     else if (this.state === 'body') this.#endRunInBody(at);
     return at;
   }
@@ -206,7 +210,7 @@ export class MessageParser implements Notes {
     if (framing === null) return 'stop';
     this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
     this.framing = framing;
-    this.keepAlive = keepAlive && !saysClose(this.lines);
+    this.keepAlive = keepAlive && !this.#closes;
     this.state = 'body';
     return this.framing === 'chunked' ? 'body' : 'none';
   }
@@ -229,8 +233,8 @@ export class MessageParser implements Notes {
     this.#complete = true;
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.trailers);
-    this.keepAlive =
-      this.framing !== 'close' && this.#llhttp.keepAlive && !saysClose(this.lines) && !saysClose(this.trailers);
+    this.#readTrailers();
+    this.keepAlive = this.framing !== 'close' && this.#llhttp.keepAlive && !this.#closes;
     // llhttp reads no chunks behind CONNECT, so what follows such a head is no next request.
     if (this.framing === 'chunked' && this.method === 'CONNECT') this.keepAlive = false;
   }
@@ -250,23 +254,34 @@ export class MessageParser implements Notes {
   /** Null where the head says nothing that can be relied on. */
   #framingOf(): Framing | null {
     const endless = this.#llhttp.endsWithConnection;
-    // llhttp 9.3 takes an empty one for none, beside a length or chunks; 9.4 refuses it.
-    if (hasEmptyLine(this.lines, CODING)) return null;
+    let coded = false;
+    let length = '';
+    for (let index = 0; index < this.lines.length; index += 2) {
+      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
+      else if (isLine(this.lines, index, CODING)) {
+        if (this.lines[index + 1] === EMPTY_CODING) return null;
+        coded = true;
+      } else if (saysClose(this.lines, index)) this.#closes = true;
+    }
     if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
     if (endless) {
       this.#left = Number.POSITIVE_INFINITY;
       return 'close';
     }
-    let length = '';
-    for (let index = 0; index < this.lines.length; index += 2) {
-      if (isLine(this.lines, index, CODING)) return 'chunked';
-      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
-    }
+    if (coded) return 'chunked';
     if (length === '') return 'none';
     // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
     this.#left = Number(length);
     if (!Number.isSafeInteger(this.#left)) this.#left = Number.POSITIVE_INFINITY;
     return this.#left === 0 ? 'none' : 'length';
+  }
+
+  #readTrailers(): void {
+    for (let index = 0; index < this.trailers.length; index += 2) {
+      if (saysClose(this.trailers, index)) this.#closes = true;
+      if (isLine(this.trailers, index, CODING) && this.trailers[index + 1] === EMPTY_CODING)
+        this.#brokenTrailers = true;
+    }
   }
 
   /** Makes texts of the offsets. All of a head that came in one piece are slices of one text: one call and not forty. */

@@ -94,6 +94,7 @@ describe('its states', () => {
       REQUESTS[2] ?? '',
       post('X-A: b\r\n c\r\n'),
       chunked('3\r\nabcd'),
+      chunked('0\r\nTransfer-Encoding:\r\n\r\n'),
       `GET /${'a'.repeat(2000)}`,
     ]) {
       const parser = new MessageParser('request', { head: 1024 });
@@ -110,6 +111,7 @@ describe('its states', () => {
       });
       readOn(parser, bytes('GET / HTTP/1.1\r\n\r\n'));
       expect(parser).toMatchObject({ state: 'ended', method: 'GET', target: '/', lines: [], trailers: [], pieces: 0 });
+      expect(parser.keepAlive).toBe(true);
       parser.free();
     }
   });
