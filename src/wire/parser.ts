@@ -20,6 +20,7 @@ export const MOST_LINES = 100;
 /** Bytes that may lie between two bytes of a body, or make up its trailers: chunk sizes, extensions, line ends. */
 const MOST_BETWEEN = 16 * 1024;
 
+const [SP, CR, LF] = [0x20, 0x0d, 0x0a];
 const CODING = 'transfer-encoding';
 /** llhttp 9.3 takes an empty coding for none, beside a length or chunks; 9.4 refuses it, and so does this parser. */
 const EMPTY_CODING = '';
@@ -59,6 +60,7 @@ export class MessageParser implements Notes {
   #headBytes = 0;
   /** The first five bytes of the protocol's name and slash. */
   #protocol = '';
+  #statusLine: 'under way' | 'CR' | 'ended' | 'broken' = 'under way';
   #requestMethod = '';
   #left = 0;
   #between = 0;
@@ -100,6 +102,7 @@ export class MessageParser implements Notes {
     this.trailers = NO_LINES;
     this.framing = 'none';
     this.keepAlive = this.#closes = this.#brokenTrailers = false;
+    this.#statusLine = 'under way';
     this.state = 'head';
     this.failure = this.piece = null;
   }
@@ -153,7 +156,7 @@ export class MessageParser implements Notes {
     this.#pieceFrom = this.#pieceTo = 0;
     this.#stopped = 'malformed';
     this.#complete = false;
-    if (this.#type === 'response') this.#noteProtocol(from, to, isLineEnd);
+    if (this.#type === 'response') this.#noteStatusLine(from, to);
     const end = this.#llhttp.run(bytes, from, to, this);
     const at = from + this.#llhttp.consumed;
     // Offsets of a head or trailers that have not ended must not outlive these bytes.
@@ -161,7 +164,7 @@ export class MessageParser implements Notes {
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = null;
     if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
-    else if (end === 'malformed') this.#fail(this.#stopped);
+    else if (end === 'malformed' || this.#statusLine === 'broken') this.#fail(this.#stopped);
     else if (this.trailers.length > 2 * MOST_LINES || this.#brokenTrailers) this.#fail('malformed');
     else if (this.state === 'body') this.#endRunInBody(at);
     return at;
@@ -207,7 +210,7 @@ export class MessageParser implements Notes {
     if (this.#type === 'request') this.method = this.#llhttp.method;
     else this.status = this.#llhttp.status;
     const framing = this.#framingOf();
-    if (framing === null) return 'stop';
+    if (framing === null || this.#statusLine === 'broken') return 'stop';
     this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
     this.framing = framing;
     this.keepAlive = keepAlive && !this.#closes;
@@ -308,10 +311,21 @@ export class MessageParser implements Notes {
   }
 
   /** The protocol's name, which llhttp does not tell: it takes `RTSP/1.0` and `ICE/1.0` for HTTP. */
-  #noteProtocol(from: number, to: number, skips: (byte: number) => boolean): void {
+  #noteProtocol(from: number, to: number): void {
     for (let at = from; at < to && this.#protocol.length < 5; at++) {
       const byte = this.#bytes?.[at] ?? 0;
-      if (this.#protocol !== '' || !skips(byte)) this.#protocol += String.fromCharCode(byte);
+      if (this.#protocol !== '' || byte !== SP) this.#protocol += String.fromCharCode(byte);
+    }
+  }
+
+  /** The protocol's name, and the line's end: llhttp 9.3 takes CR CR for it. */
+  #noteStatusLine(from: number, to: number): void {
+    for (let at = from; at < to && (this.#statusLine === 'under way' || this.#statusLine === 'CR'); at++) {
+      const byte = this.#bytes?.[at] ?? 0;
+      if (this.#protocol === '' && (byte === CR || byte === LF)) continue;
+      if (this.#protocol.length < 5) this.#protocol += String.fromCharCode(byte);
+      else if (this.#statusLine === 'CR') this.#statusLine = byte === LF ? 'ended' : 'broken';
+      else if (byte === CR) this.#statusLine = 'CR';
     }
   }
 
@@ -328,14 +342,6 @@ export class MessageParser implements Notes {
         break;
       }
     }
-    this.#noteProtocol(from, to, isSpace);
+    this.#noteProtocol(from, to);
   }
-}
-
-function isLineEnd(byte: number): boolean {
-  return byte === 0x0d || byte === 0x0a;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === 0x20;
 }

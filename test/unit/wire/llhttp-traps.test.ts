@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { Llhttp, type Notes } from '../../../src/wire/llhttp.ts';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { parse } from '../../support/parsed.ts';
+import { eachByte, parse } from '../../support/parsed.ts';
 import { rawLlhttp } from '../../support/raw-llhttp.ts';
 
 const REQUEST = 1;
@@ -61,6 +61,12 @@ describe('what llhttp lets by', () => {
     const [message] = read('response', 'HTTP/2.0 099 a\x01b\r\nContent-Length: 1\r\n\r\nx').messages;
     expect(message).toMatchObject({ version: '2.0', status: 99, reason: 'a\x01b', body: 'x' });
     expect(read('response', 'RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n').messages[0]?.version).toBe('unknown');
+  });
+
+  test.each(['OK\r\rX: y\r\n', 'OK\r\r', '\r\r*X: y\r\n'])('a status line that does not end in CRLF: %j', (rest) => {
+    const bytes = Buffer.from(`HTTP/1.1 200 ${rest}\r\n`);
+    for (const pieces of [[bytes], eachByte(bytes)])
+      expect(parse('response', pieces)).toEqual({ messages: [], partial: null, state: 'malformed' });
   });
 
   test.each(['Transfer-Encoding:', 'Transfer-Encoding: \t', 'Transfer-Encoding: chunked\r\nTransfer-Encoding:'])(
