@@ -163,8 +163,9 @@ export class MessageParser implements Notes {
     this.#takeSpans(at);
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = null;
-    if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
-    else if (end === 'malformed' || this.#statusLine === 'broken') this.#fail(this.#stopped);
+    if (this.#statusLine === 'broken') this.#fail('malformed');
+    else if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
+    else if (end === 'malformed') this.#fail(this.#stopped);
     else if (this.trailers.length > 2 * MOST_LINES || this.#brokenTrailers) this.#fail('malformed');
     else if (this.state === 'body') this.#endRunInBody(at);
     return at;
