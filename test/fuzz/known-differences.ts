@@ -29,7 +29,7 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
       field === 'version' &&
       ours.version === 'unknown' &&
       /^\d\.\d$/.test(version) &&
-      (ours.status > 0 || refusedByGate(readHead(ours, ours.lines))?.name === 'version'),
+      (ours.method === '' || refusedByGate(readHead(ours, ours.lines))?.name === 'version'),
   },
   {
     name: 'keep-alive and a tab',
@@ -51,10 +51,11 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
   {
     name: 'a response to HEAD without a length',
     reason: 'node asks llhttp, which knows nothing of HEAD, before it says that no body follows: it closes, ours stays',
-    applies: (field, { status, framing, lines }) =>
+    applies: (field, { method, status, framing, lines }) =>
       field === 'keepAlive' &&
+      method === '' &&
       framing === 'none' &&
-      ![0, 204, 304].includes(status) &&
+      ![204, 304].includes(status) &&
       !lines.some((line, index) => index % 2 === 0 && line.toLowerCase() === 'content-length'),
   },
 ];
