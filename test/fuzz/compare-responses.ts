@@ -62,7 +62,7 @@ function finalDisagreement(
 ): string | null {
   if (interim.length > count) return 'node has more interim responses';
   if (!final?.complete) return 'node has no whole response';
-  const unknown = unknownDifferences(ours, final, WHOLE);
+  const unknown = unknownDifferences(ours, final, behindUpgrade === null ? WHOLE : HEAD);
   if (unknown.length > 0) return unknown.join('; ');
   return behindUpgrade === null || behind.startsWith(behindUpgrade) ? null : 'other bytes behind the upgrade';
 }
