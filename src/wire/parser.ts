@@ -238,9 +238,9 @@ export class MessageParser implements Notes {
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.trailers);
     this.#readTrailers();
-    this.keepAlive = this.framing !== 'close' && this.#llhttp.keepAlive && !this.#closes;
-    // llhttp reads no chunks behind CONNECT, so what follows such a head is no next request.
-    if (this.framing === 'chunked' && this.method === 'CONNECT') this.keepAlive = false;
+    // Trailers may end the connection, never keep it. And llhttp reads no chunks behind CONNECT: what follows is no request.
+    const may = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
+    this.keepAlive = may && this.#llhttp.keepAlive && !this.#closes;
   }
 
   /** Framing bytes since the last byte of the body; false where they are too many. */

@@ -103,6 +103,7 @@ describe('the end of a message', () => {
     const keeps = (text: string) => read('request', text).messages.map(({ keepAlive }) => keepAlive);
     expect(keeps(GET + CLOSE + GET)).toEqual([true, false]);
     expect(keeps(`${chunked}\r\n${chunked}Connection: close\r\n\r\n${GET}`)).toEqual([true, false]);
+    expect(keeps(`${chunked.replace('1.1', '1.0')}Connection: keep-alive\r\n\r\n${GET}`)).toEqual([false]);
     expect(keeps(`GET / HTTP/1.0\r\n\r\n${GET}`)).toEqual([false]);
     expect(keeps(`GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n${GET}`)).toEqual([true, true]);
   });
