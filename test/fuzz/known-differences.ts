@@ -116,3 +116,11 @@ export function unknownDifferences<Theirs extends Message>(
 export function isKnownRefusal(ours: Parsed, theirs: Message | null | undefined, bytes: Buffer): boolean {
   return theirs != null && REFUSALS.some(({ applies }) => applies(ours, theirs, bytes));
 }
+
+/**
+ * For comparing one cut of the bytes with another. A malformed name on line 101 is a line too many where half of it came
+ * alone, and malformed where it came whole: refused in both.
+ */
+export function withoutReason(parsed: Parsed): Parsed {
+  return parsed.state === 'too_large' ? { ...parsed, state: 'malformed' } : parsed;
+}
