@@ -1,6 +1,6 @@
 // One question about one connection's bytes: do our parser and node:http's server take them for the same requests?
 import { cut, type Parsed, parse } from '../support/parsed.ts';
-import { handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import { endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import type { ReferenceServer, TakenRequest, TakenRequests } from './reference-server.ts';
 
 const HEAD = ['method', 'target', 'version', 'lines'] as const;
@@ -21,7 +21,7 @@ export async function disagreement(
     const unknown = unknownDifferences(message, their, other === 'tunnel' ? HEAD : WHOLE);
     if (unknown.length > 0) return `request ${index}: ${unknown.join('; ')}`;
     if (other === 'upgrade' && message.keepAlive) return disagreement(reference, bytes.subarray(message.end), cuts);
-    if (other !== null || (their.keepAlive && !message.keepAlive)) return null;
+    if (other !== null || endsEarlier(message, their)) return null;
   }
   const found = atTheEnd(ours, theirs, theirs.requests.slice(ours.messages.length));
   return found !== null && isKnownRefusal(ours, theirs.requests[ours.messages.length], bytes) ? null : found;

@@ -101,6 +101,14 @@ export function handsOver({ method, lines }: Pick<ParsedMessage, 'method' | 'lin
   return lines.some((line, index) => index % 2 === 0 && line.toLowerCase() === 'upgrade') ? 'upgrade' : null;
 }
 
+/**
+ * True where ours ends a connection that node may keep: for a reason that FIELDS knows, or since trailers said keep-alive,
+ * which node heeds, and ours does not.
+ */
+export function endsEarlier(ours: ParsedMessage, theirs: Message): boolean {
+  return !ours.keepAlive && (theirs.keepAlive || /connection/i.test(ours.trailers.join()));
+}
+
 /** The fields in which two messages differ for no known reason. */
 export function unknownDifferences<Theirs extends Message>(
   ours: ParsedMessage,
