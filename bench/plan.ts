@@ -15,7 +15,6 @@ import {
   OURS,
   ours,
   PEERS_OF_OURS,
-  STUDIES,
   type Subject,
   UNBUILT,
 } from './subjects.ts';
@@ -69,10 +68,9 @@ export interface Choice {
 
 export function planOf({ quick, only, against }: Choice): Cell[] {
   const beside = against === null ? [OURS, ...PEERS_OF_OURS] : [OURS, against, ...PEERS_OF_OURS];
-  const studied = cells(only === null ? [] : STUDIES, [USUAL, FLOOD]);
   const named = only?.some((name) => ONCE.some((subject) => subject.name === name)) ?? !quick;
   const delivering = named ? [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])] : [];
-  const all = [...(quick ? quickCells(beside) : fullCells(beside)), ...delivering, ...studied];
+  const all = [...(quick ? quickCells(beside) : fullCells(beside)), ...delivering];
   const once = new Map(all.map((cell) => [keyOf(cell.subject, cell.load), cell]));
   return [...once.values()].filter(({ subject }) => only === null || only.includes(subject.name));
 }

@@ -30,7 +30,6 @@ import {
   ONCE_IN_REDIS,
   OURS,
   PEERS_OF_OURS,
-  STUDIES,
   type Subject,
   UNBUILT,
 } from './subjects.ts';
@@ -73,7 +72,7 @@ function goals(rows: readonly Goal[]): string {
 }
 
 function sideBySide({ results, against }: Report, at: Load): string {
-  const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS, ...STUDIES];
+  const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS];
   const shown =
     at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER, LEAN_SERVER] : beside;
   const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
@@ -111,7 +110,7 @@ function flood(results: Results): string {
   return section(
     'Refusals: no signature, 1 KiB, 32 connections',
     ['', 'refusals/s', 'CPU µs a refusal', '× its accepted request', '× ours'],
-    rows([...FLOODED, ...STUDIES], results, FLOOD, (samples, subject) => [
+    rows(FLOODED, results, FLOOD, (samples, subject) => [
       digits(figure(samples, 'requestsPerSecond').median),
       digits(figure(samples, 'cpuMicros').median),
       digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),

@@ -4,7 +4,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Program } from './harness/launch.ts';
-import { moonshot } from './moonshot/subject.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PEERS = fileURLToPath(new URL('peers/', import.meta.url));
@@ -181,9 +180,3 @@ export const BARE_PROXYING = nodePeer('bare-proxying', 'the floor without the ch
 export const BARE_STREAMING = nodePeer('bare-streaming', 'bare-proxying, streamed', ['unverified.js', 'stream'], {
   verifies: false,
 });
-
-/** Prototypes of studies (docs/decisions/): in no run unless they are named. */
-export const STUDIES: readonly Subject[] = [
-  moonshot('undici', 'undici behind it'),
-  moonshot('raw', 'raw upstream sockets behind it'),
-];

@@ -19,6 +19,12 @@ export function trimValues(lines: string[]): void {
   }
 }
 
+/** True where the line at `index` is a Connection with the option `close`. llhttp 9.3 does not know it with a tab behind it. */
+export function saysClose(lines: readonly string[], index: number): boolean {
+  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
+}
+
 function isOuterSpace(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }

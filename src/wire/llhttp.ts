@@ -14,6 +14,7 @@ interface Exports {
   llhttp_free(parser: number): void;
   llhttp_reset(parser: number): void;
   llhttp_execute(parser: number, at: number, length: number): number;
+  llhttp_resume(parser: number): void;
   llhttp_get_error_pos(parser: number): number;
   llhttp_get_method(parser: number): number;
   llhttp_get_http_major(parser: number): number;
@@ -44,14 +45,25 @@ export const SLICE = 64 * 1024;
 export interface Notes {
   /** A part of a name, value, target or reason phrase; one after the other of the same kind belong together. */
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';
-  /** The head is complete. `none`: no body is to be parsed, whatever the head says. */
-  headComplete(keepAlive: boolean): 'body' | 'none';
+  /** The head is complete. `none`: no body is to be parsed, whatever the head says. `stop`: it can't be relied on. */
+  headComplete(keepAlive: boolean): 'body' | 'none' | 'stop';
+  /** Before a body: where the head ended. */
+  bodyBegins(at: number): void;
   body(from: number, to: number): 'go on' | 'stop';
   /** The message is complete; the run ends here, whatever follows. */
   messageComplete(): void;
 }
 
-let running: { readonly pointer: number; readonly notes: Notes; readonly shift: number } | null = null;
+interface Run {
+  readonly pointer: number;
+  readonly notes: Notes;
+  /** From addresses in the module's memory to offsets in the caller's bytes. */
+  readonly shift: number;
+  /** True once the run has paused between a head and its body. */
+  bodyAwaits: boolean;
+}
+
+let running: Run | null = null;
 
 function notesOf(pointer: number): Notes {
   if (running === null || running.pointer !== pointer)
@@ -74,8 +86,12 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
     wasm_on_status: onSpan(REASON),
     wasm_on_header_field: onSpan(NAME),
     wasm_on_header_value: onSpan(VALUE),
-    wasm_on_headers_complete: (pointer: number, _status: number, _upgrade: number, keepAlive: number) =>
-      notesOf(pointer).headComplete(keepAlive === 1) === 'none' ? 1 : 0,
+    wasm_on_headers_complete: (pointer: number, _status: number, _upgrade: number, keepAlive: number) => {
+      const next = notesOf(pointer).headComplete(keepAlive === 1);
+      if (next !== 'body') return next === 'none' ? 1 : STOP;
+      if (running !== null) running.bodyAwaits = true;
+      return PAUSED;
+    },
     wasm_on_body: (pointer: number, at: number, length: number) => {
       const notes = notesOf(pointer);
       const from = at + (running?.shift ?? 0);
@@ -121,14 +137,24 @@ export class Llhttp {
   run(bytes: Buffer, from: number, to: number, notes: Notes): RunEnd {
     if (running !== null) throw new Error('llhttp is running already');
     memoryNow().set(bytes.subarray(from, to), scratch);
-    running = { pointer: this.#pointer, notes, shift: from - scratch };
+    const run: Run = { pointer: this.#pointer, notes, shift: from - scratch, bodyAwaits: false };
+    running = run;
     try {
-      const result = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
+      let result = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
+      if (run.bodyAwaits) result = this.#goOnWithBody(run, scratch + to - from);
       this.#consumed = result === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
       return result === 0 ? 'more' : result === PAUSED ? 'complete' : 'malformed';
     } finally {
       running = null;
     }
+  }
+
+  /** Only a pause between head and body tells where the head ended: the callback is not told. */
+  #goOnWithBody({ notes, shift }: Run, end: number): number {
+    const at = llhttp.llhttp_get_error_pos(this.#pointer);
+    notes.bodyBegins(at + shift);
+    llhttp.llhttp_resume(this.#pointer);
+    return llhttp.llhttp_execute(this.#pointer, at, end - at);
   }
 
   /** Bytes that the last run consumed. */

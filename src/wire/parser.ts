@@ -1,7 +1,7 @@
 // Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
 // of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
 import type { Buffer } from 'node:buffer';
-import { isLine, trimValues } from './lines.ts';
+import { isLine, saysClose, trimValues } from './lines.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
@@ -20,10 +20,14 @@ export const MOST_LINES = 100;
 /** Bytes that may lie between two bytes of a body, or make up its trailers: chunk sizes, extensions, line ends. */
 const MOST_BETWEEN = 16 * 1024;
 
+const [SP, CR, LF] = [0x20, 0x0d, 0x0a];
+const CODING = 'transfer-encoding';
+/** llhttp 9.3 takes an empty coding for none, beside a length or chunks; 9.4 refuses it, and so does this parser. */
+const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 
 /** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
-const BODILESS = (status: number): boolean => status < 200 || status === 204 || status === 304;
+const BODILESS = (status: number): boolean => (status >= 100 && status < 200) || status === 204 || status === 304;
 
 export class MessageParser implements Notes {
   readonly #type: 'request' | 'response';
@@ -56,9 +60,13 @@ export class MessageParser implements Notes {
   #headBytes = 0;
   /** The first five bytes of the protocol's name and slash. */
   #protocol = '';
+  #statusLine: 'under way' | 'CR' | 'ended' | 'broken' = 'under way';
   #requestMethod = '';
   #left = 0;
   #between = 0;
+  /** A line or trailer says that the connection ends. */
+  #closes = false;
+  #brokenTrailers = false;
   // Of the run under way.
   #bytes: Buffer | null = null;
   #runFrom = 0;
@@ -93,7 +101,8 @@ export class MessageParser implements Notes {
     this.lines = [];
     this.trailers = NO_LINES;
     this.framing = 'none';
-    this.keepAlive = false;
+    this.keepAlive = this.#closes = this.#brokenTrailers = false;
+    this.#statusLine = 'under way';
     this.state = 'head';
     this.failure = this.piece = null;
   }
@@ -147,19 +156,25 @@ export class MessageParser implements Notes {
     this.#pieceFrom = this.#pieceTo = 0;
     this.#stopped = 'malformed';
     this.#complete = false;
-    if (this.#type === 'response') this.#noteProtocol(from, to, isLineEnd);
+    if (this.#type === 'response') this.#noteStatusLine(from, to);
     const end = this.#llhttp.run(bytes, from, to, this);
     const at = from + this.#llhttp.consumed;
     // Offsets of a head or trailers that have not ended must not outlive these bytes.
     this.#takeSpans(at);
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = null;
-    if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
+    if (this.#statusLine === 'broken') this.#fail('malformed');
+    else if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
     else if (end === 'malformed') this.#fail(this.#stopped);
-    // For llhttp a message without chunks has ended with its head.
-    else if (this.#complete) this.state = this.framing === 'length' || this.framing === 'close' ? 'body' : 'ended';
-    else if (this.state === 'body') this.#countBetween(at, at);
+    else if (this.trailers.length > 2 * MOST_LINES || this.#brokenTrailers) this.#fail('malformed');
+    else if (this.state === 'body') this.#endRunInBody(at);
     return at;
+  }
+
+  #endRunInBody(at: number): void {
+    if (this.framing === 'chunked' && !this.#countBetween(at, at)) return;
+    // For llhttp a message without chunks has ended with its head.
+    if (this.#complete) this.state = this.framing === 'length' || this.framing === 'close' ? 'body' : 'ended';
   }
 
   /** A body whose bytes are only counted. */
@@ -190,18 +205,22 @@ export class MessageParser implements Notes {
     return 'stop';
   }
 
-  headComplete(keepAlive: boolean): 'body' | 'none' {
+  headComplete(keepAlive: boolean): 'body' | 'none' | 'stop' {
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.lines);
-    this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
     if (this.#type === 'request') this.method = this.#llhttp.method;
     else this.status = this.#llhttp.status;
-    this.framing = this.#framingOf();
-    this.keepAlive = keepAlive;
+    const framing = this.#framingOf();
+    if (framing === null || this.#statusLine === 'broken') return 'stop';
+    this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
+    this.framing = framing;
+    this.keepAlive = keepAlive && !this.#closes;
     this.state = 'body';
-    // llhttp does not tell where the head ended: within this run nothing is counted before the first byte of the body.
-    this.#betweenSince = Number.MAX_SAFE_INTEGER;
     return this.framing === 'chunked' ? 'body' : 'none';
+  }
+
+  bodyBegins(at: number): void {
+    this.#betweenSince = at;
   }
 
   body(from: number, to: number): 'go on' | 'stop' {
@@ -218,7 +237,10 @@ export class MessageParser implements Notes {
     this.#complete = true;
     this.#takeSpans(Number.MAX_SAFE_INTEGER);
     trimValues(this.trailers);
-    this.keepAlive = this.framing !== 'close' && this.#llhttp.keepAlive;
+    this.#readTrailers();
+    // Trailers may end the connection, never keep it. And llhttp reads no chunks behind CONNECT: what follows is no request.
+    const may = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
+    this.keepAlive = may && this.#llhttp.keepAlive && !this.#closes;
   }
 
   /** Framing bytes since the last byte of the body; false where they are too many. */
@@ -233,23 +255,37 @@ export class MessageParser implements Notes {
     return true;
   }
 
-  #framingOf(): Framing {
+  /** Null where the head says nothing that can be relied on. */
+  #framingOf(): Framing | null {
     const endless = this.#llhttp.endsWithConnection;
-    if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
+    let coded = false;
     let length = '';
     for (let index = 0; index < this.lines.length; index += 2) {
-      if (isLine(this.lines, index, 'transfer-encoding')) return endless ? 'close' : 'chunked';
       if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
+      else if (isLine(this.lines, index, CODING)) {
+        if (this.lines[index + 1] === EMPTY_CODING) return null;
+        coded = true;
+      } else if (saysClose(this.lines, index)) this.#closes = true;
     }
+    if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
     if (endless) {
       this.#left = Number.POSITIVE_INFINITY;
       return 'close';
     }
+    if (coded) return 'chunked';
     if (length === '') return 'none';
     // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
     this.#left = Number(length);
     if (!Number.isSafeInteger(this.#left)) this.#left = Number.POSITIVE_INFINITY;
     return this.#left === 0 ? 'none' : 'length';
+  }
+
+  #readTrailers(): void {
+    for (let index = 0; index < this.trailers.length; index += 2) {
+      if (saysClose(this.trailers, index)) this.#closes = true;
+      if (isLine(this.trailers, index, CODING) && this.trailers[index + 1] === EMPTY_CODING)
+        this.#brokenTrailers = true;
+    }
   }
 
   /** Makes texts of the offsets. All of a head that came in one piece are slices of one text: one call and not forty. */
@@ -276,10 +312,21 @@ export class MessageParser implements Notes {
   }
 
   /** The protocol's name, which llhttp does not tell: it takes `RTSP/1.0` and `ICE/1.0` for HTTP. */
-  #noteProtocol(from: number, to: number, skips: (byte: number) => boolean): void {
+  #noteProtocol(from: number, to: number): void {
     for (let at = from; at < to && this.#protocol.length < 5; at++) {
       const byte = this.#bytes?.[at] ?? 0;
-      if (this.#protocol !== '' || !skips(byte)) this.#protocol += String.fromCharCode(byte);
+      if (this.#protocol !== '' || byte !== SP) this.#protocol += String.fromCharCode(byte);
+    }
+  }
+
+  /** The protocol's name, and the line's end: llhttp 9.3 takes CR CR for it. */
+  #noteStatusLine(from: number, to: number): void {
+    for (let at = from; at < to && (this.#statusLine === 'under way' || this.#statusLine === 'CR'); at++) {
+      const byte = this.#bytes?.[at] ?? 0;
+      if (this.#protocol === '' && (byte === CR || byte === LF)) continue;
+      if (this.#protocol.length < 5) this.#protocol += String.fromCharCode(byte);
+      else if (this.#statusLine === 'CR') this.#statusLine = byte === LF ? 'ended' : 'broken';
+      else if (byte === CR) this.#statusLine = 'CR';
     }
   }
 
@@ -296,14 +343,6 @@ export class MessageParser implements Notes {
         break;
       }
     }
-    this.#noteProtocol(from, to, isSpace);
+    this.#noteProtocol(from, to);
   }
-}
-
-function isLineEnd(byte: number): boolean {
-  return byte === 0x0d || byte === 0x0a;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === 0x20;
 }

@@ -67,28 +67,37 @@ export type Mutation =
   | { readonly kind: 'cut'; readonly at: number };
 
 const at = fc.nat(1 << 18);
-const token = fc.constantFrom(...TOKENS);
 
-export const mutation: fc.Arbitrary<Mutation> = fc.oneof(
-  fc.record({ kind: fc.constant('flip' as const), at, bit: fc.nat(7) }),
-  fc.record({ kind: fc.constant('insert' as const), at, text: token }),
-  fc.record({ kind: fc.constant('delete' as const), at, length: fc.integer({ min: 1, max: 40 }) }),
-  fc.record({
-    kind: fc.constant('repeat' as const),
-    at,
-    length: fc.integer({ min: 1, max: 200 }),
-    times: fc.integer({ min: 1, max: 3 }),
-  }),
-  fc.record({
-    kind: fc.constant('line' as const),
-    at,
-    to: at,
-    how: fc.constantFrom('swap' as const, 'copy' as const, 'drop' as const),
-  }),
-  fc.record({ kind: fc.constant('put' as const), at, text: token }),
-  fc.record({ kind: fc.constant('number' as const), at, text: fc.constantFrom(...NUMBERS) }),
-  fc.record({ kind: fc.constant('cut' as const), at }),
-);
+/** Edits that put in what any request may stumble over, and `more`. */
+export function mutationOf(more: readonly string[]): fc.Arbitrary<Mutation> {
+  const token = fc.constantFrom(...TOKENS, ...more);
+  return fc.oneof(
+    fc.record({ kind: fc.constant('flip' as const), at, bit: fc.nat(7) }),
+    fc.record({ kind: fc.constant('insert' as const), at, text: token }),
+    fc.record({ kind: fc.constant('delete' as const), at, length: fc.integer({ min: 1, max: 40 }) }),
+    fc.record({
+      kind: fc.constant('repeat' as const),
+      at,
+      length: fc.integer({ min: 1, max: 200 }),
+      times: fc.integer({ min: 1, max: 3 }),
+    }),
+    fc.record({
+      kind: fc.constant('line' as const),
+      at,
+      to: at,
+      how: fc.constantFrom('swap' as const, 'copy' as const, 'drop' as const),
+    }),
+    fc.record({ kind: fc.constant('put' as const), at, text: token }),
+    fc.record({ kind: fc.constant('number' as const), at, text: fc.constantFrom(...NUMBERS) }),
+    fc.record({ kind: fc.constant('cut' as const), at }),
+  );
+}
+
+export const mutation: fc.Arbitrary<Mutation> = mutationOf([]);
+
+/** None or a few edits. */
+export const fewMutations = (one: fc.Arbitrary<Mutation>): fc.Arbitrary<Mutation[]> =>
+  fc.oneof(fc.constant<Mutation[]>([]), fc.array(one, { minLength: 1, maxLength: 3 }));
 
 export function mutate(bytes: string, mutation: Mutation): string {
   const at = mutation.at % (bytes.length + 1);

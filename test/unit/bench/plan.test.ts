@@ -40,13 +40,6 @@ it('takes only the subjects that were named', () => {
   expect(new Set(names)).toEqual(new Set(['floor', 'haproxy']));
 });
 
-it('takes the prototypes of studies only where they are named', () => {
-  const names = (only: readonly string[] | null) =>
-    new Set(planOf({ quick: true, only, against: null }).map(({ subject }) => subject.name));
-  expect([...names(null)].filter((name) => name.startsWith('moonshot'))).toEqual([]);
-  expect(names(['moonshot-raw'])).toEqual(new Set(['moonshot-raw']));
-});
-
 it('shows a table for each size and number of connections, and leaves out what was not measured', () => {
   expect(
     reportOf({ results: resultsOf(false), hmac: HMAC, against: null }).match(/^### .*connections?$/gm)?.length,

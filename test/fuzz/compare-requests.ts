@@ -1,0 +1,76 @@
+// One question about one connection's bytes: do our parser and node:http's server take them for the same requests?
+import { cut, type Parsed, parse } from '../support/parsed.ts';
+import { endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import type { ReferenceServer, TakenRequest, TakenRequests } from './reference-server.ts';
+
+const HEAD = ['method', 'target', 'version', 'lines'] as const;
+const WHOLE = [...HEAD, 'body', 'trailers', 'keepAlive'] as const;
+
+/** Null where they agree: ours may refuse more, for known reasons, and never take more or anything else. */
+export async function disagreement(
+  reference: ReferenceServer,
+  bytes: Buffer,
+  cuts: readonly number[],
+): Promise<string | null> {
+  const ours = parse('request', [bytes]);
+  const theirs = await reference.take(cut(bytes, cuts));
+  for (const [index, message] of ours.messages.entries()) {
+    const their = theirs.requests[index];
+    const other = handsOver(message);
+    if (their === undefined || (!their.complete && other !== 'tunnel')) return `node has no whole request ${index}`;
+    const unknown = unknownDifferences(message, their, other === 'tunnel' ? HEAD : WHOLE);
+    if (unknown.length > 0) return `request ${index}: ${unknown.join('; ')}`;
+    if (other === 'upgrade' && message.keepAlive) return disagreement(reference, bytes.subarray(message.end), cuts);
+    if (other !== null || endsEarlier(message, their)) return null;
+  }
+  const found = atTheEnd(ours, theirs, theirs.requests.slice(ours.messages.length));
+  return found !== null && isKnownRefusal(ours, theirs.requests[ours.messages.length], bytes) ? null : found;
+}
+
+function atTheEnd(ours: Parsed, { refused }: TakenRequests, more: readonly TakenRequest[]): string | null {
+  const [next] = more;
+  switch (ours.state) {
+    case 'over':
+      return next === undefined ? null : 'node has a request behind the last one of ours';
+    case 'head':
+      return next === undefined && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
+    case 'body':
+      if (next !== undefined && handsOver(next) === 'tunnel') return differing(ours, next, HEAD);
+      if (more.length !== 1 || next === undefined || next.complete || refused !== null)
+        return `ours waits for a body, node does not: ${refused}`;
+      return differing(ours, next, [...HEAD, 'body']);
+    default:
+      return atRefusal(ours, next, refused);
+  }
+}
+
+function atRefusal(ours: Parsed, next: TakenRequest | undefined, refused: string | null): string | null {
+  if (next === undefined) return ours.partial === null ? null : 'ours has a head, node has none';
+  if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
+  return ours.partial === null ? 'ours refuses a head that node takes' : differing(ours, next, HEAD);
+}
+
+function differing(
+  { partial }: Parsed,
+  theirs: TakenRequest,
+  fields: readonly (typeof WHOLE)[number][],
+): string | null {
+  if (partial === null) return 'node has a head, ours has none';
+  const unknown = unknownDifferences(partial, theirs, fields);
+  return unknown.length === 0 ? null : `the request under way: ${unknown.join('; ')}`;
+}
+
+/** Whether the last request that ours took whole is whole for node with its last byte, and not without it. */
+export async function endDisagreement(reference: ReferenceServer, bytes: Buffer): Promise<string | null> {
+  const { messages } = parse('request', [bytes]);
+  const last = messages.at(-1);
+  if (last === undefined || handsOver(last) === 'tunnel') return null;
+  const message = bytes.subarray(messages.at(-2)?.end ?? 0, last.end);
+  const [whole, cutShort] = await Promise.all([
+    reference.take([message]),
+    reference.take([message.subarray(0, message.length - 1)]),
+  ]);
+  if (whole.requests.length !== 1 || whole.requests[0]?.complete !== true)
+    return 'the last request is not whole for node';
+  return cutShort.requests[0]?.complete === true ? 'the last request is whole for node without its last byte' : null;
+}

@@ -1,0 +1,112 @@
+// One question about the bytes of one connection to an upstream: do our parser and node:http's client take them for the same
+// responses? Node's client reads one exchange a connection, so each begins where ours says that the last one ended.
+import { cut, type Parsed, type ParsedMessage, parse } from '../support/parsed.ts';
+import { isKnownRefusal, unknownDifferences } from './known-differences.ts';
+import { receive, type Taken, type TakenAnswer } from './reference-client.ts';
+
+const HEAD = ['status', 'reason', 'version', 'lines'] as const;
+const WHOLE = [...HEAD, 'body', 'trailers', 'keepAlive'] as const;
+
+export interface Wire {
+  readonly bytes: Buffer;
+  readonly cuts: readonly number[];
+  /** The methods that were asked, one an exchange; the last one counts for all that follow. */
+  readonly answers: readonly string[];
+  readonly closes: boolean;
+}
+
+export const parsed = ({ bytes, answers, closes }: Wire): Parsed => parse('response', [bytes], { answers, closes });
+
+/** Null where they agree: ours may refuse more, for known reasons, and never take more or anything else. */
+export async function disagreement(wire: Wire): Promise<string | null> {
+  const ours = parsed(wire);
+  let left = ours.messages;
+  for (let from = 0, exchange = 0; ; exchange++) {
+    const pieces = cut(wire.bytes.subarray(from), wire.cuts);
+    const theirs = await receive({ method: methodOf(wire, exchange), pieces, closes: wire.closes });
+    const interim = left.findIndex((message) => !isInterim(message));
+    const count = interim < 0 ? left.length : interim;
+    const [final] = left.slice(count);
+    const found =
+      interimDisagreement(left.slice(0, count), theirs) ??
+      (final === undefined
+        ? atTheEnd(ours, theirs, theirs.interim[count] ?? theirs.final, wire.bytes)
+        : finalDisagreement(final, theirs, { count, behind: wire.bytes.toString('latin1', final.end) }));
+    if (found !== null) return `exchange ${exchange}: ${found}`;
+    if (final === undefined) return null;
+    // Behind a 101 comes another protocol.
+    if (final.status === 101 || !final.keepAlive) return null;
+    left = left.slice(count + 1);
+    from = final.end;
+  }
+}
+
+const methodOf = ({ answers }: Wire, exchange: number) => answers[Math.min(exchange, answers.length - 1)] ?? 'GET';
+
+const isInterim = ({ status }: ParsedMessage) => status >= 100 && status < 200 && status !== 101;
+
+function interimDisagreement(ours: readonly ParsedMessage[], { interim }: TakenAnswer): string | null {
+  for (const [index, message] of ours.entries()) {
+    const their = interim[index];
+    if (their === undefined) return `node has no interim response ${index}`;
+    const unknown = unknownDifferences(message, their, [...HEAD, 'body']);
+    if (unknown.length > 0) return `interim response ${index}: ${unknown.join('; ')}`;
+  }
+  return null;
+}
+
+function finalDisagreement(
+  ours: ParsedMessage,
+  { interim, final, behindUpgrade }: TakenAnswer,
+  { count, behind }: { readonly count: number; readonly behind: string },
+): string | null {
+  if (interim.length > count) return 'node has more interim responses';
+  if (!final?.complete) return 'node has no whole response';
+  const unknown = unknownDifferences(ours, final, behindUpgrade === null ? WHOLE : HEAD);
+  if (unknown.length > 0) return unknown.join('; ');
+  return behindUpgrade === null || behind.startsWith(behindUpgrade) ? null : 'other bytes behind the upgrade';
+}
+
+/** Where ours has no whole response more; `next` is what node has then. */
+function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken | null, bytes: Buffer): string | null {
+  if (isKnownRefusal(ours, next, bytes)) return null;
+  switch (ours.state) {
+    case 'over':
+      return next === null || endsByItself(ours, interim) ? null : 'node has a response behind the last one of ours';
+    case 'head':
+      return next === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
+    case 'body':
+      if (next === null || next.complete || refused !== null) return `ours waits for a body, node does not: ${refused}`;
+      return differing(ours, next, [...HEAD, 'body']);
+    default:
+      if (next === null) return ours.partial === null ? null : 'ours has a head, node has none';
+      if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
+      return differing(ours, next, HEAD);
+  }
+}
+
+/** An interim response that says close, and keep-alive besides. */
+function endsByItself({ messages }: Parsed, interim: readonly Taken[]): boolean {
+  const [last, their] = [messages.at(-1), interim[0]];
+  return last !== undefined && their !== undefined && unknownDifferences(last, their, ['keepAlive']).length === 0;
+}
+
+function differing({ partial }: Parsed, theirs: Taken, fields: readonly (typeof WHOLE)[number][]): string | null {
+  if (partial === null) return 'node has a head, ours has none';
+  const unknown = unknownDifferences(partial, theirs, fields);
+  return unknown.length === 0 ? null : `the response under way: ${unknown.join('; ')}`;
+}
+
+/** Whether the last final response that ours took by length or chunks is whole for node with its last byte, not without. */
+export async function endDisagreement(wire: Wire): Promise<string | null> {
+  const { messages } = parsed(wire);
+  const last = messages.at(-1);
+  if (last === undefined || isInterim(last) || last.status === 101 || last.framing === 'close') return null;
+  const exchange = messages.filter(({ status }) => status < 100 || status >= 200).length - 1;
+  const bytes = wire.bytes.subarray(messages.at(-2)?.end ?? 0, last.end);
+  const take = (length: number) =>
+    receive({ method: methodOf(wire, exchange), pieces: [bytes.subarray(0, length)], closes: false });
+  const [whole, cutShort] = await Promise.all([take(bytes.length), take(bytes.length - 1)]);
+  if (whole.final?.complete !== true || whole.refused !== null) return 'the last response is not whole for node';
+  return cutShort.final?.complete === true ? 'the last response is whole for node without its last byte' : null;
+}

@@ -1,0 +1,134 @@
+// Where our parser and node:http differ with good reason: one row a reason. The fuzzers fail on every other difference.
+import { refusedByGate } from '../../src/core/gate.ts';
+import { readHead } from '../../src/core/head.ts';
+import { MOST_LINES } from '../../src/wire/parser.ts';
+import type { Parsed, ParsedMessage } from '../support/parsed.ts';
+
+/** What both have of a message. */
+export interface Message {
+  readonly version: string;
+  readonly lines: readonly string[];
+  readonly body: string;
+  readonly trailers: readonly string[];
+  readonly keepAlive: boolean;
+}
+
+interface Row<Fields extends unknown[]> {
+  readonly name: string;
+  readonly reason: string;
+  readonly applies: (...fields: Fields) => boolean;
+}
+
+/** A field of a message that both took whole. */
+const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]>[] = [
+  {
+    name: 'another protocol',
+    reason:
+      'llhttp takes RTSP, ICE and HTTP/0.9; node says 1.0 or 0.9, ours says `unknown`, and nothing lets that pass',
+    applies: (field, ours, { version }) =>
+      field === 'version' &&
+      ours.version === 'unknown' &&
+      /^\d\.\d$/.test(version) &&
+      (ours.method === '' || refusedByGate(readHead(ours, ours.lines))?.name === 'version'),
+  },
+  {
+    name: 'keep-alive and a tab',
+    reason:
+      "undici's older llhttp does not know `Connection: keep-alive` with a tab behind it: an HTTP/1.0 connection ends",
+    applies: (field, ours) => field === 'keepAlive' && !ours.keepAlive && /keep-alive *\t/i.test(ours.lines.join('\n')),
+  },
+  {
+    name: 'close and keep-alive',
+    reason: 'close wins (RFC 9112 9.3); llhttp lets an HTTP/1.0 connection persist that has both',
+    applies: (field, ours) => field === 'keepAlive' && !ours.keepAlive && /\bclose\b/i.test(ours.lines.join('\n')),
+  },
+  {
+    name: 'close or framing in the trailers',
+    reason: 'node asks for keep-alive at the end of the head, and reads nothing behind such a message either',
+    applies: (field, ours) =>
+      field === 'keepAlive' && !ours.keepAlive && /connection|transfer-encoding/i.test(ours.trailers.join()),
+  },
+  {
+    name: 'a response to HEAD without a length',
+    reason: 'node asks llhttp, which knows nothing of HEAD, before it says that no body follows: it closes, ours stays',
+    applies: (field, { method, status, framing, lines }) =>
+      field === 'keepAlive' &&
+      method === '' &&
+      framing === 'none' &&
+      ![204, 304].includes(status) &&
+      !lines.some((line, index) => index % 2 === 0 && line.toLowerCase() === 'content-length'),
+  },
+];
+
+/** Bytes that ours refuses, and node takes at least the head of. */
+const REFUSALS: readonly Row<[ours: Parsed, theirs: Message, bytes: Buffer]>[] = [
+  {
+    name: 'a length and a tab',
+    reason: "undici's older llhttp does not take `Content-Length: 5` with a tab behind it",
+    applies: ({ state, partial }, _, bytes) =>
+      state === 'malformed' && partial === null && /^content-length:.*\t\r$/im.test(bytes.toString('latin1')),
+  },
+  {
+    name: 'too many lines',
+    reason: `a head has at most ${MOST_LINES} lines; node is given no limit here`,
+    applies: ({ state }, { lines }) => state === 'too_large' && lines.length > 2 * MOST_LINES,
+  },
+  {
+    name: 'long trailers',
+    reason: `trailers have at most ${MOST_LINES} lines and 16 KiB with their line ends; node is given no limit here`,
+    applies: ({ state }, { trailers }) =>
+      state === 'malformed' && (trailers.length > 2 * MOST_LINES || trailers.join(': ').length > 15 * 1024),
+  },
+  {
+    name: 'long chunk extensions',
+    reason: 'between two bytes of a body are at most 16 KiB; node counts 16 KiB of extensions alone',
+    applies: ({ state, partial }) => state === 'malformed' && partial?.framing === 'chunked' && partial.end > 16 * 1024,
+  },
+  {
+    name: 'a broken body that asks for an upgrade',
+    reason: 'node keeps what llhttp says of it to itself; it takes nothing behind it either',
+    applies: ({ state, partial }) => state === 'malformed' && partial !== null && handsOver(partial) === 'upgrade',
+  },
+];
+
+/**
+ * Where node reads no more HTTP. Behind an upgrade, which nobody here takes, bytes are compared on a connection of their own.
+ * CONNECT is a tunnel from its head on, and PRI of HTTP/0.9 a connection that node ends; the gate refuses both, so their
+ * length and what follows are ours alone to say.
+ */
+export function handsOver({ method, lines }: Pick<ParsedMessage, 'method' | 'lines'>): 'tunnel' | 'upgrade' | null {
+  if (method === 'CONNECT' || method === 'PRI') return 'tunnel';
+  return lines.some((line, index) => index % 2 === 0 && line.toLowerCase() === 'upgrade') ? 'upgrade' : null;
+}
+
+/**
+ * True where ours ends a connection that node may keep: for a reason that FIELDS knows, or since trailers said keep-alive,
+ * which node heeds, and ours does not.
+ */
+export function endsEarlier(ours: ParsedMessage, theirs: Message): boolean {
+  return !ours.keepAlive && (theirs.keepAlive || /connection/i.test(ours.trailers.join()));
+}
+
+/** The fields in which two messages differ for no known reason. */
+export function unknownDifferences<Theirs extends Message>(
+  ours: ParsedMessage,
+  theirs: Theirs,
+  fields: readonly (keyof Theirs & keyof ParsedMessage & string)[],
+): string[] {
+  const differing = fields.filter((field) => JSON.stringify(ours[field]) !== JSON.stringify(theirs[field]));
+  return differing
+    .filter((field) => !FIELDS.some(({ applies }) => applies(field, ours, theirs)))
+    .map((field) => `${field}: ours ${JSON.stringify(ours[field])}, node ${JSON.stringify(theirs[field])}`);
+}
+
+export function isKnownRefusal(ours: Parsed, theirs: Message | null | undefined, bytes: Buffer): boolean {
+  return theirs != null && REFUSALS.some(({ applies }) => applies(ours, theirs, bytes));
+}
+
+/**
+ * For comparing one cut of the bytes with another. A malformed name on line 101 is a line too many where half of it came
+ * alone, and malformed where it came whole: refused in both.
+ */
+export function withoutReason(parsed: Parsed): Parsed {
+  return parsed.state === 'too_large' ? { ...parsed, state: 'malformed' } : parsed;
+}

@@ -1,0 +1,46 @@
+// The parser against node:http's client: whole and in random pieces, the same responses with the same ends. Ours may be
+// stricter, never looser; where they differ for a reason, the reason is a row of known-differences.ts.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { cut, eachByte, type Parsed, parse } from '../support/parsed.ts';
+import { disagreement, endDisagreement, parsed, type Wire } from './compare-responses.ts';
+import { withoutReason } from './known-differences.ts';
+import { bytesOf, responseScript } from './responses.ts';
+import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+
+/** `FUZZ_SEED` plays a run again. */
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+
+/** Shorter inputs are cut behind every byte, too. */
+const SHORT = 2000;
+
+test('our parser and node:http take the same responses', { timeout: TEST_TIMEOUT }, async () => {
+  const tried = { connections: 0, responses: 0, refused: 0 };
+  await fc.assert(
+    fc.asyncProperty(responseScript, async (script) => {
+      const { cuts, closes } = script;
+      const wire = { bytes: bytesOf(script), cuts, closes, answers: [...script.messages.map(({ to }) => to), 'GET'] };
+      try {
+        const { messages, state } = await check(wire);
+        tried.connections++;
+        tried.responses += messages.length;
+        if (state === 'malformed' || state === 'too_large') tried.refused++;
+      } catch (error) {
+        throw new Error(`to ${wire.answers}: ${JSON.stringify(wire.bytes.toString('latin1'))}`, { cause: error });
+      }
+    }),
+    { ...TIME_BOX, seed: SEED },
+  );
+  console.log(`${JSON.stringify(tried)}, seed ${SEED}`);
+  expect(tried.responses).toBeGreaterThan(0);
+});
+
+async function check(wire: Wire): Promise<Parsed> {
+  const ours = parsed(wire);
+  expect(withoutReason(parse('response', cut(wire.bytes, wire.cuts), wire))).toEqual(withoutReason(ours));
+  if (wire.bytes.length < SHORT)
+    expect(withoutReason(parse('response', eachByte(wire.bytes), wire))).toEqual(withoutReason(ours));
+  expect(await disagreement(wire)).toBeNull();
+  expect(await endDisagreement(wire)).toBeNull();
+  return ours;
+}

@@ -1,0 +1,103 @@
+// What node:http's server takes bytes for: a server without a socket, fed piece by piece. Its limits are wider than those
+// that the parser under test is given, so that a limit never looks like a grammar.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+
+/** One request from its complete head on, every part one character a byte. */
+export interface TakenRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly version: string;
+  /** Flat: name, value, … */
+  readonly lines: readonly string[];
+  /** As far as it came. */
+  body: string;
+  trailers: readonly string[];
+  /** True where node would take another request on this connection: as its head says, its trailers aside. */
+  readonly keepAlive: boolean;
+  complete: boolean;
+}
+
+export interface TakenRequests {
+  readonly requests: TakenRequest[];
+  /** llhttp's code for the bytes that are no HTTP; null where there are none. */
+  refused: string | null;
+}
+
+const OPTIONS = {
+  maxHeaderSize: 2 * 1024 * 1024,
+  requireHostHeader: false,
+  requestTimeout: 0,
+  headersTimeout: 0,
+  httpValidation: 'strict',
+} as const;
+
+export class ReferenceServer {
+  readonly #server: Server;
+  readonly #taken = new WeakMap<object, TakenRequests>();
+
+  constructor() {
+    this.#server = createServer(OPTIONS);
+    this.#server.maxHeadersCount = 0;
+    const listener = (request: IncomingMessage, response: ServerResponse) => this.#onRequest(request, response);
+    for (const event of ['request', 'checkContinue', 'checkExpectation']) this.#server.on(event, listener);
+    this.#server.on('connect', (request, socket) => {
+      const taken = this.#taken.get(request.socket);
+      taken?.requests.push({ ...headOf(request), keepAlive: false, complete: true });
+      socket.destroy();
+    });
+    // Not ended at once: a request that was whole before the broken bytes has yet to be told of.
+    this.#server.on('clientError', (error: Error & { code?: string }, socket) => {
+      const taken = this.#taken.get(socket);
+      if (taken !== undefined && error.code?.startsWith('HPE_')) taken.refused ??= error.code;
+    });
+  }
+
+  async take(pieces: readonly Buffer[]): Promise<TakenRequests> {
+    const wire = new Duplex({ read() {}, write: (_bytes, _encoding, done) => done() });
+    wire.on('error', () => {});
+    const taken: TakenRequests = { requests: [], refused: null };
+    this.#taken.set(wire, taken);
+    this.#server.emit('connection', wire as unknown as Socket);
+    for (const piece of pieces) {
+      if (wire.destroyed) break;
+      wire.push(piece);
+      await turn();
+    }
+    await turn();
+    wire.destroy();
+    return taken;
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const taken: TakenRequest = { ...headOf(request), keepAlive: response.shouldKeepAlive, complete: false };
+    this.#taken.get(request.socket)?.requests.push(taken);
+    request.on('data', (piece: Buffer) => {
+      taken.body += piece.toString('latin1');
+    });
+    request.on('error', () => {});
+    request.on('end', () => {
+      if (!request.complete) return;
+      taken.trailers = request.rawTrailers;
+      taken.complete = true;
+      response.end();
+    });
+  }
+}
+
+function headOf(request: IncomingMessage) {
+  return {
+    method: request.method ?? '',
+    target: request.url ?? '',
+    version: request.httpVersion,
+    lines: request.rawHeaders,
+    body: '',
+    trailers: [],
+  };
+}
+
+/** All that follows from a piece happens before the next turn of the event loop: there is no socket and no thread in it. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

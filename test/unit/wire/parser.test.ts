@@ -1,0 +1,157 @@
+// MessageParser: what it gives does not depend on how the bytes were cut, and it takes not a byte of the next message.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { MessageParser } from '../../../src/wire/parser.ts';
+import { cut, eachByte, parse, readOn } from '../../support/parsed.ts';
+
+const bytes = (text: string) => Buffer.from(text, 'latin1');
+const post = (lines: string, body = '') => `POST /notify?a=b HTTP/1.1\r\nHost: a\r\n${lines}\r\n${body}`;
+const chunked = (body: string) => post('Transfer-Encoding: chunked\r\n', body);
+
+const REQUESTS: readonly string[] = [
+  post('Content-Length: 3\r\n', 'abc'),
+  `\r\n\r\n${post('X-A: \t b \xa0\xff\t \r\nX-B:\r\nx-a: \t\r\n')}`,
+  chunked('3;a="b";c\r\nabc\r\n00A\r\n0123456789\r\n0;x\r\nX-Sum: \t1 \t\r\nX-B:\r\n\r\n'),
+  chunked('0\r\n\r\n'),
+  post('Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n', '1\r\nx\r\n0\r\n\r\n'),
+  'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n',
+  'DESCRIBE /a RTSP/1.0\r\nConnection: keep-alive\r\n\r\n',
+];
+const RESPONSES: readonly string[] = [
+  'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204\r\nX-A: \t\r\n\r\n',
+  'HTTP/1.1 200 All \xe4\r\nContent-Length: 3\r\n\r\nabc',
+  'HTTP/1.1 404 \r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\nX: 1 \r\n\r\n',
+];
+
+describe('the pieces that bytes come in', () => {
+  test('make no difference to requests, and none to their ends', () => {
+    const whole = bytes(REQUESTS.join(''));
+    const expected = parse('request', [whole]);
+    expect(expected.messages.map(({ end }) => end)).toEqual(ends(REQUESTS));
+    expect(expected.state).toBe('head');
+    expect(parse('request', eachByte(whole))).toEqual(expected);
+    fc.assert(
+      fc.property(fc.array(fc.nat(whole.length), { maxLength: 12 }), (places) => {
+        expect(parse('request', cut(whole, places))).toEqual(expected);
+      }),
+    );
+  });
+
+  test('make no difference to responses', () => {
+    const whole = bytes(RESPONSES.join(''));
+    const expected = parse('response', [whole]);
+    expect(expected.messages.map(({ status }) => status)).toEqual([100, 103, 204, 200, 404]);
+    expect(parse('response', eachByte(whole))).toEqual(expected);
+    fc.assert(
+      fc.property(fc.array(fc.nat(whole.length), { maxLength: 12 }), (places) => {
+        expect(parse('response', cut(whole, places))).toEqual(expected);
+      }),
+    );
+  });
+});
+
+describe('what it gives', () => {
+  test('a head: order, spelling and duplicates kept, one character a byte, no outer white space', () => {
+    const [, second] = parse('request', [bytes(REQUESTS.slice(0, 2).join(''))]).messages;
+    expect(second).toMatchObject({ method: 'POST', target: '/notify?a=b', version: '1.1', framing: 'none' });
+    expect(second?.lines).toEqual(['Host', 'a', 'X-A', 'b \xa0\xff', 'X-B', '', 'x-a', '']);
+  });
+
+  test('a body without its chunks, and trailers apart from the lines', () => {
+    const [message] = parse('request', [bytes(REQUESTS[2] ?? '')]).messages;
+    expect(message).toMatchObject({ framing: 'chunked', body: 'abc0123456789', trailers: ['X-Sum', '1', 'X-B', ''] });
+    expect(message?.lines).toEqual(['Host', 'a', 'Transfer-Encoding', 'chunked']);
+  });
+
+  test('one piece a read, however many chunks it holds', () => {
+    const parser = new MessageParser('request', { head: 1024 });
+    const wire = bytes(chunked(`${'1\r\na\r\n'.repeat(500)}3\r\nbcd\r\n0\r\n\r\n`));
+    const found: string[] = [];
+    const at = readOn(parser, wire, (piece) => found.push(piece.toString()));
+    // Two reads: the first one ends where the head would have had to.
+    expect([found.length, found.join(''), parser.pieces]).toEqual([2, `${'a'.repeat(500)}bcd`, 501]);
+    expect(at).toBe(wire.length);
+    parser.free();
+  });
+
+  test('no byte behind the end of a message, nor anything of it changed', () => {
+    const parser = new MessageParser('request', { head: 1024 });
+    for (const first of REQUESTS.slice(0, 5)) {
+      const next = 'GET /next HTTP/1.1\r\nHost: b\r\n\r\n';
+      const wire = bytes(first + next);
+      const at = readOn(parser, wire);
+      expect([parser.state, at, parser.read(wire, at)]).toEqual(['ended', first.length, first.length]);
+      expect(wire.toString('latin1', at)).toBe(next);
+      parser.next();
+    }
+    parser.free();
+  });
+});
+
+describe('its states', () => {
+  test('`next` leaves no trace of the last message, whether that was whole or refused', () => {
+    for (const last of [
+      REQUESTS[2] ?? '',
+      post('X-A: b\r\n c\r\n'),
+      chunked('3\r\nabcd'),
+      chunked('0\r\nTransfer-Encoding:\r\n\r\n'),
+      `GET /${'a'.repeat(2000)}`,
+    ]) {
+      const parser = new MessageParser('request', { head: 1024 });
+      readOn(parser, bytes(last));
+      parser.next();
+      expect([parser.begun, parser.hasHead, parser.piece, parser.pieces]).toEqual([false, false, null, 0]);
+      expect(parser).toMatchObject({
+        state: 'head',
+        failure: null,
+        method: '',
+        target: '',
+        version: '',
+        framing: 'none',
+      });
+      readOn(parser, bytes('GET / HTTP/1.1\r\n\r\n'));
+      expect(parser).toMatchObject({ state: 'ended', method: 'GET', target: '/', lines: [], trailers: [], pieces: 0 });
+      expect(parser.keepAlive).toBe(true);
+      parser.free();
+    }
+  });
+
+  test('`begun` from the first byte on, `hasHead` from the last of the head', () => {
+    const parser = new MessageParser('request', { head: 1024 });
+    expect([parser.begun, parser.hasHead]).toEqual([false, false]);
+    readOn(parser, bytes('\r\n'));
+    expect([parser.begun, parser.hasHead]).toEqual([true, false]);
+    readOn(parser, bytes('POST / HTTP/1.1\r\nContent-Length: 2\r\n\r'));
+    expect([parser.begun, parser.hasHead]).toEqual([true, false]);
+    readOn(parser, bytes('\n'));
+    expect([parser.hasHead, parser.state]).toEqual([true, 'body']);
+    readOn(parser, bytes('ab'));
+    expect([parser.begun, parser.hasHead, parser.state]).toEqual([true, true, 'ended']);
+    parser.free();
+  });
+
+  test('`hasHead` tells a fault of the head from one of the body', () => {
+    expect(parse('request', [bytes(post('X : y\r\n'))])).toMatchObject({ state: 'malformed', partial: null });
+    expect(parse('request', [bytes(post('X: y\r\n'.repeat(100)))])).toMatchObject({
+      state: 'too_large',
+      partial: null,
+    });
+    const { state, partial } = parse('request', [bytes(chunked('1\r\nab'))]);
+    expect([state, partial?.target, partial?.body]).toEqual(['malformed', '/notify?a=b', 'a']);
+  });
+
+  test('chunks behind CONNECT are read by nobody, so no message follows them', () => {
+    const connect = 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n';
+    const hidden = '1\r\na\r\n0\r\n\r\n';
+    const { messages, state } = parse('request', [bytes(`${connect}Transfer-Encoding: chunked\r\n\r\n${hidden}`)]);
+    expect([messages.length, state]).toEqual([1, 'over']);
+    expect(parse('request', [bytes(`${connect}\r\n${post('')}`)]).messages.map(({ method }) => method)).toEqual([
+      'CONNECT',
+      'POST',
+    ]);
+  });
+});
+
+function ends(messages: readonly string[]): number[] {
+  return messages.map((_, index) => messages.slice(0, index + 1).join('').length);
+}
