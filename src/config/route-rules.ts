@@ -67,13 +67,12 @@ function secretIdErrors({ path, value, sound }: RoutePart, { secrets, secretsSou
       return [{ ...at, message: 'ends in ".previous"; allowed is the id alone, which means its previous value too' }];
     }
     if (anyId || known.includes(id)) return [];
-    // What is near no id may be a value pasted here: it is not shown.
-    const near = nearest(id, known);
-    const what = near === null ? 'an unknown id (not shown)' : `"${id}"`;
     const allowed = known.length === 0 ? 'an id under secrets, where there is none' : listOf(known, 'or');
-    return [
-      { ...at, message: `found ${what}, allowed is ${allowed}${near === null ? '' : `; did you mean "${near}"?`}` },
-    ];
+    const near = nearest(id, known);
+    if (near !== null) return [{ ...at, message: `found "${id}", allowed is ${allowed}; did you mean "${near}"?` }];
+    // What is near no id may be a value that was pasted here.
+    const message = `names no secret of this configuration (not shown, it may be a value; secrets are named by their id); allowed is ${allowed}`;
+    return [{ ...at, message }];
   });
 }
 
