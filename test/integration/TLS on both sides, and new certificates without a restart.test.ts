@@ -128,10 +128,10 @@ describe.concurrent('the listener', () => {
       [
         'mismatched',
         () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
-        'key values mismatch',
+        'it is not the key of the certificate in listen.tls.certFile',
       ],
       ['expired', () => put(pairs.expired), 'the certificate has expired on 2020-02-01'],
-      ['empty', () => writeFile(files.certFile, ''), 'listen.tls: '],
+      ['empty', () => writeFile(files.certFile, ''), `listen.tls.certFile ${files.certFile}: it is empty`],
       ['gone', () => rm(files.certFile), 'cannot be read (ENOENT)'],
     ] as const) {
       await change();
@@ -153,7 +153,8 @@ describe.concurrent('the listener', () => {
     const file = join(own, 'config.yaml');
     await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
     const { code, stderr } = await runCommand(['serve', '--config', file]);
-    expect([code, stderr]).toEqual([2, expect.stringContaining('listen.tls: ')]);
+    const told = `listen.tls.keyFile ${tls.keyFile}: it is not the key of the certificate in listen.tls.certFile`;
+    expect([code, stderr]).toEqual([2, expect.stringContaining(told)]);
     const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
     expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
     await proxy.waitForLog(({ level, problem }) => level === 'warn' && String(problem).includes('has expired'));
