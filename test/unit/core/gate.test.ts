@@ -179,11 +179,26 @@ describe('names that shadow or re-route', () => {
     'X.Forwarded.Prefix',
     'X-HTTP-Method-Override',
     'X-Method-Override',
+    'Script.Name',
+    'Path.Info',
+    'X-Original-Path',
+    'X.Original.Path',
+    'X-Rewrite-Path',
+    'X-Invoke-Path',
+    'X-Matched-Path',
   ])('%s is refused', (name) => {
     expect(named(name)).toBe(name.toLowerCase());
   });
 
-  test.each(['Entrupy-Signature', 'X-Forwarded-For', 'X-Request-Id', 'Accept', 'X.Dotted'])('%s is not', (name) => {
+  test.each([
+    'Entrupy-Signature',
+    'X-Forwarded-For',
+    'X-Request-Id',
+    'Accept',
+    'X.Dotted',
+    'X-Envoy-Original-Path',
+    'X-Replaced-Path',
+  ])('%s is not', (name) => {
     expect(named(name)).toBeNull();
   });
 
