@@ -9,7 +9,7 @@ import { endToEnd } from './core/headers.ts';
 import type { Hold } from './core/hold.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
-import { type Route, reports } from './core/routes.ts';
+import { type Route, refusesQuery, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
 import { createDiagnosis } from './diagnosis.ts';
@@ -97,6 +97,7 @@ export function createPipeline(services: Services): Pipeline {
   /** What can be refused without the body is, before a byte of it is read. */
   function verify(claim: Claim): void {
     const { exchange, policy, route, at } = claim;
+    if (refusesQuery(route, exchange.head.target)) return refuse(exchange, 'bad_request');
     const live = policy.keyring.live(route.secrets, at);
     const form = signatureForm(exchange.head);
     const early = allows(route, exchange.method)

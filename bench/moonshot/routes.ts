@@ -8,6 +8,7 @@ const DEFAULTS = {
   mode: 'enforce',
   reportUntil: null,
   maxBody: 1024 * 1024,
+  query: 'forward',
   once: null,
   upgrade: [],
   allowHeaders: [],

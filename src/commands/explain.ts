@@ -3,7 +3,7 @@
 import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
 import { refusedByGate } from '../core/gate.ts';
 import { readHead } from '../core/head.ts';
-import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
+import { type Examination, type Route, refusesQuery, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import { buildPolicy } from '../policy.ts';
 import type { Io } from './io.ts';
@@ -58,7 +58,14 @@ function explain({ method, target }: { method: string; target: string }, policy:
   const now = Date.now();
   const examination = policy.routes.examine(pathOf(bytes), now);
   lines.push(...readings(examination), '');
-  return [...lines, ...outcome(examination.treatment, method, now)];
+  const { treatment } = examination;
+  if (refusesQuery(treatment, bytes)) {
+    return [
+      ...lines,
+      `=> 400 bad_request: ${treatment.path} refuses a query, which no signature covers (query: refuse)`,
+    ];
+  }
+  return [...lines, ...outcome(treatment, method, now)];
 }
 
 function readings({ target, candidates, treatment }: Examination): string[] {

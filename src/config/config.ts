@@ -52,6 +52,7 @@ export interface RouteConfig {
   readonly mode: 'enforce' | 'report';
   readonly reportUntil: number | null;
   readonly maxBody: number;
+  readonly query: 'forward' | 'refuse';
   readonly once: number | null;
   readonly upgrade: readonly 'websocket'[];
   /** Lower case. */

@@ -49,6 +49,7 @@ function resolveRoute(route: RoutePart['value'], maxBody: number): RouteConfig {
     mode: route.mode,
     reportUntil: route.reportUntil ?? null,
     maxBody: route.maxBody ?? maxBody,
+    query: route.query,
     once: route.once ?? null,
     upgrade: [...new Set(route.upgrade)],
     allowHeaders: [...new Set(route.allowHeaders.map((name) => name.toLowerCase()))],

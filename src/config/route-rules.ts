@@ -15,6 +15,7 @@ const KEY_ACTIONS: readonly (readonly [RouteKey, readonly Action[]])[] = [
   ['mode', ['verify']],
   ['reportUntil', ['verify']],
   ['maxBody', ['verify']],
+  ['query', ['verify']],
   ['once', ['verify']],
   ['upgrade', ['forward']],
   ['allowHeaders', ['verify', 'forward']],
