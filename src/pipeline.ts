@@ -2,14 +2,14 @@
 // It is recorded once, at its end (http/reception.ts). Every way to the upstream leads through a permit.
 
 import type { Reason } from './core/decision.ts';
-import { refusedByGate, refusedNames } from './core/gate.ts';
 import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
 import { endToEnd } from './core/headers.ts';
 import type { Hold } from './core/hold.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
-import { type Route, refusesQuery, reports } from './core/routes.ts';
+import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from './core/refusal.ts';
+import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
 import { createDiagnosis } from './diagnosis.ts';
@@ -64,9 +64,12 @@ export function createPipeline(services: Services): Pipeline {
     const { head } = exchange;
     const at = now();
     exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
-    if (exchange.request.rawHeaders.length > 2 * MAX_HEADERS) return refuse(exchange, 'header_too_large');
+    if (exchange.request.rawHeaders.length > 2 * MAX_HEADERS) {
+      exchange.rule = 'head-size';
+      return refuse(exchange, 'header_too_large');
+    }
     const route = routeOf(head, policy, at);
-    if (route === null) return refuse(exchange, 'bad_request');
+    if ('rule' in route) return refuseByRule(exchange, route);
     exchange.route = route.path;
     const claim: Claim = { exchange, policy, route, at };
     switch (route.action) {
@@ -91,13 +94,14 @@ export function createPipeline(services: Services): Pipeline {
   function mayUpgrade(head: Head): boolean {
     if (!asksForWebSocket(head)) return false;
     const route = routeOf(head, services.policy(), now());
-    return route !== null && allows(route, head.method) && permitUpgrade(route) !== null;
+    return !('rule' in route) && allows(route, head.method) && permitUpgrade(route) !== null;
   }
 
   /** What can be refused without the body is, before a byte of it is read. */
   function verify(claim: Claim): void {
     const { exchange, policy, route, at } = claim;
-    if (refusesQuery(route, exchange.head.target)) return refuse(exchange, 'bad_request');
+    const query = refusedForQuery(exchange.head, route);
+    if (query !== null) return refuseByRule(exchange, query);
     const live = policy.keyring.live(route.secrets, at);
     const form = signatureForm(exchange.head);
     const early = allows(route, exchange.method)
@@ -207,6 +211,13 @@ export function createPipeline(services: Services): Pipeline {
     if (reason !== 'client_closed') answer(exchange, refusal(reason, allow), lingering);
   }
 
+  function refuseByRule(exchange: Exchange, { rule, header, hint }: Refusal): void {
+    exchange.rule = rule;
+    exchange.header = header;
+    exchange.hint = hint;
+    refuse(exchange, 'bad_request');
+  }
+
   return { begin, mayUpgrade };
 }
 
@@ -219,11 +230,12 @@ function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
   exchange.secret = secret;
 }
 
-/** The route that a head is for; null where the gate refuses it. */
-function routeOf(head: Head, policy: Policy, at: number): Route | null {
-  if (refusedByGate(head) !== null) return null;
+/** The route that a head is for, or why the gate refuses it. */
+function routeOf(head: Head, policy: Policy, at: number): Route | Refusal {
+  const refused = refusedAtGate(head);
+  if (refused !== null) return refused;
   const route = policy.routes.claim(pathOf(head.target), at);
-  return head.rerouting !== null && refusedNames(head, route.allowHeaders) !== null ? null : route;
+  return refusedForHeaders(head, route) ?? route;
 }
 
 function allows(route: Route, method: string): boolean {

@@ -1,10 +1,10 @@
 // The verdict, by the product's own core: route, method, live secret, signature's form, declared length, then the body. It mirrors
 // src/pipeline.ts; every way to the upstream still leads through a permit, and only src/core/permit.ts mints one.
 import type { Reason } from '../../src/core/decision.ts';
-import { refusedNames } from '../../src/core/gate.ts';
 import { declaredLength, type Head } from '../../src/core/head.ts';
 import type { Keyring, Secret } from '../../src/core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported } from '../../src/core/permit.ts';
+import { refusedForHeaders } from '../../src/core/refusal.ts';
 import { type Route, type RouteTable, reports } from '../../src/core/routes.ts';
 import { signatureForm } from '../../src/core/signature-form.ts';
 import { pathOf } from '../../src/core/targets.ts';
@@ -41,7 +41,7 @@ export class Gatekeeper {
   /** `at`: epoch milliseconds. The parser has asked the gate already. */
   plan(head: Head, at: number): Plan {
     const route = this.#routes.claim(pathOf(head.target), at);
-    if (head.rerouting !== null && refusedNames(head, route.allowHeaders) !== null) return refuse('bad_request');
+    if (refusedForHeaders(head, route) !== null) return refuse('bad_request');
     if (route.action === 'reject') return refuse('route_rejected');
     const allowed = route.methods === null || route.methods.includes(head.method);
     const { maxBody } = route;

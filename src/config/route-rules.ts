@@ -1,5 +1,6 @@
 // The rules of a route and among routes: which keys go with which action, ids that exist, paths that are told apart.
 // A rule must never judge by a default that stands in for a bad value: it asks `sound` first.
+import { whyNeverAllowed } from '../core/refusal.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import { type Finding, show } from './problems.ts';
 import { listOf, nearest } from './suggest.ts';
@@ -77,20 +78,10 @@ function secretIdErrors({ path, value, sound }: RoutePart, { secrets, secretsSou
   });
 }
 
-/** By folded name: what a server reads as one of these must stay at the gate, or be dropped as hop-by-hop. */
-const NEVER_ALLOWED: ReadonlyMap<string, string> = new Map([
-  ...['script-name', 'path-info'].map((name) => [name, 'servers take their path from it'] as const),
-  ...['entrupy-signature'].map((name) => [name, 'servers read it as the signature'] as const),
-  ...['host', 'content-length', 'content-type'].map((name) => [name, 'the gate reads it by itself'] as const),
-  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'].map(
-    (name) => [name, 'it is hop-by-hop'] as const,
-  ),
-]);
-
 function headerErrors({ path, value }: RoutePart): readonly Finding[] {
   return value.allowHeaders.flatMap((name, index): Finding[] => {
-    const why = NEVER_ALLOWED.get(name.toLowerCase().replace(/[_.]/g, '-'));
-    if (why === undefined) return [];
+    const why = whyNeverAllowed(name);
+    if (why === null) return [];
     const message = `found ${JSON.stringify(name)}, which is never allowed: ${why}`;
     return [{ path: [...path, 'allowHeaders', index], at: 'value', message }];
   });

@@ -84,6 +84,8 @@ function refusedRaw(connection: Connection, reason: Reason): RequestRecord {
     decision: 'rejected',
     reason,
     hint: null,
+    rule: ({ bad_request: 'parser', header_too_large: 'head-size' } as const)[reason as string] ?? null,
+    header: null,
     secret: null,
     bodyBytes: 0,
     durationMs: 0,
@@ -91,6 +93,8 @@ function refusedRaw(connection: Connection, reason: Reason): RequestRecord {
     upstreamMs: -1,
     upstreamStatus: 0,
     upstreamFailure: null,
+    upstreamError: null,
+    bodySha256: null,
     client: connection.address,
     traceId: null,
   };

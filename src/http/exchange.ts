@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Decision, Reason } from '../core/decision.ts';
 import type { Head } from '../core/head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
+import type { RuleName } from '../core/refusal.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { BodyReader } from './body.ts';
@@ -34,6 +35,8 @@ export class Exchange implements RequestRecord {
   decision: Decision = 'rejected';
   reason: Reason | 'none' = 'none';
   hint: string | null = null;
+  rule: RuleName | null = null;
+  header: string | null = null;
   secret: string | null = null;
   bodyBytes = 0;
   durationMs = 0;
@@ -41,6 +44,8 @@ export class Exchange implements RequestRecord {
   upstreamMs = -1;
   upstreamStatus = 0;
   upstreamFailure: UpstreamFailure | null = null;
+  upstreamError: string | null = null;
+  bodySha256: string | null = null;
   client: string;
   /** Set once the request's fate is known; what comes later (a client that leaves) does not change it. */
   settled = false;

@@ -19,8 +19,8 @@ export function createRefusals(now: () => number): Refusals {
   return {
     record(record) {
       if (!isTrouble(record)) return;
-      // A closed set: reasons, and the causes of upstream failures.
-      const key = record.upstreamFailure ?? record.reason;
+      // A closed set: reasons, the gate's rules, and the causes of upstream failures.
+      const key = record.upstreamFailure ?? record.rule ?? record.reason;
       let ring = kept.get(key);
       if (ring === undefined) {
         ring = { places: [], next: 0 };
@@ -50,7 +50,10 @@ function refusalOf(record: RequestRecord, at: number): Refusal {
     decision: record.decision,
     reason: record.reason,
     upstreamFailure: record.upstreamFailure,
+    upstreamError: record.upstreamError,
     hint: record.hint === null ? null : shortened(record.hint, 512),
+    rule: record.rule,
+    header: record.header === null ? null : shortened(record.header, 128),
     client: shortened(record.client, 64),
   };
 }

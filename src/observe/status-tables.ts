@@ -119,10 +119,15 @@ function answerOf({ decision, upstreamFailure }: Refusal): Html {
   return upstreamFailure === null ? pill('bad', 'refused') : pill('bad', 'upstream failed');
 }
 
-function whyOf({ reason, hint, upstreamFailure }: Refusal): Html {
+function whyOf({ reason, hint, rule, header, upstreamFailure, upstreamError }: Refusal): Html {
   const meaning = reason === 'none' ? null : html`<code>${reason}</code><p>${REASONS[reason].meaning}</p>`;
+  const name = header === null ? null : html`, header <code>${header}</code>`;
+  const broken = rule === null ? null : html`<p>Rule <code>${rule}</code>${name}.</p>`;
   const upstream =
-    upstreamFailure === null ? null : html`<p>The upstream gave no whole response: ${upstreamFailure}.</p>`;
-  const likely = hint === null ? null : html`<p><strong>Likely cause:</strong> ${hint}</p>`;
-  return html`${meaning}${upstream}${likely}`;
+    upstreamFailure === null
+      ? null
+      : html`<p>The upstream gave no whole response: ${upstreamFailure}${upstreamError === null ? '' : ` (${upstreamError})`}.</p>`;
+  const label = rule === null ? 'Likely cause:' : 'To let it pass:';
+  const likely = hint === null ? null : html`<p><strong>${label}</strong> ${hint}</p>`;
+  return html`${meaning}${broken}${upstream}${likely}`;
 }

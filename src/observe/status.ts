@@ -2,6 +2,7 @@
 // It must never hold a secret's value, a header's value, a query or a body.
 import type { Decision, Reason } from '../core/decision.ts';
 import type { UpstreamFailure } from '../core/record.ts';
+import type { RuleName } from '../core/refusal.ts';
 
 export interface RouteStatus {
   /** As configured; `unmatched` for what no route takes. */
@@ -51,7 +52,12 @@ export interface Refusal {
   readonly decision: Decision;
   readonly reason: Reason | 'none';
   readonly upstreamFailure: UpstreamFailure | null;
+  /** The system's code behind it, such as `ECONNREFUSED`. */
+  readonly upstreamError: string | null;
   readonly hint: string | null;
+  /** Which rule of the gate refused it, and the name of the header that broke it, cut at 128; never a value. */
+  readonly rule: RuleName | null;
+  readonly header: string | null;
   readonly client: string;
 }
 

@@ -194,6 +194,10 @@ test('whatever is recorded, the set of series does not grow and no label comes f
     upstreamMs: fc.double(),
     upstreamStatus: fc.integer({ min: -1, max: 1000 }),
     upstreamFailure: fc.option(fc.constantFrom(...UPSTREAM_FAILURES)),
+    upstreamError: fc.option(fc.string()),
+    bodySha256: fc.option(fc.string()),
+    rule: fc.constant(null),
+    header: fc.option(fc.string()),
     client: fc.string(),
     traceId: fc.option(fc.string()),
   });
