@@ -99,17 +99,19 @@ export function secretStatuses(
 
 /** Enforcing routes that have nothing to verify with: each a cause of not being ready at start, and of 503s. */
 export function routesWithoutSecret(ruleset: Ruleset, at: number): readonly string[] {
-  const { policy, loaded, materials } = ruleset;
+  const { policy, loaded } = ruleset;
   return routesOf(loaded.config)
     .filter((route) => route.action === 'verify' && !reports(route, at))
     .filter((route) => policy.keyring.live(route.secrets, at).length === 0)
-    .map((route) => `${route.path}: no live secret${whyNone(materials, route)}`);
+    .map((route) => `${route.path}: no live secret${whyNone(ruleset, route, at)}`);
 }
 
-function whyNone(materials: readonly SecretMaterial[], route: Route): string {
+function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
   const broken = materials.filter(
-    ({ id, problem }) => problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
+    ({ id, key, problem }) => key === null && problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
   );
-  if (broken.length === 0) return materials.length === 0 ? ' (none is configured)' : '';
-  return ` (${broken.map(({ id, problem }) => `${id}: ${problem}`).join('; ')})`;
+  const outside = policy.keyring.whyNoneLive(route.secrets, at);
+  const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
+  if (causes.length > 0) return ` (${causes.join('; ')})`;
+  return materials.length === 0 ? ' (none is configured)' : '';
 }

@@ -111,7 +111,8 @@ export function createPipeline(services: Services): Pipeline {
       : 'method_not_allowed';
     if (early !== null) {
       refuseOrReport(claim, early, null);
-      if (exchange.head.signatures === 1 && early === form.reason)
+      if (early === 'no_live_secret') exchange.hint = policy.keyring.whyNoneLive(route.secrets, at);
+      else if (exchange.head.signatures === 1 && early === form.reason)
         exchange.hint = diagnose.form(exchange.head.signature);
       return;
     }

@@ -1,4 +1,5 @@
 // The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
+import { outsideText } from './core/keyring.ts';
 import type { Inputs } from './inputs.ts';
 import { createLineup, type Lineup, type LineupOptions } from './lineup.ts';
 import type { StatusSnapshot } from './observe/status.ts';
@@ -23,6 +24,16 @@ export class Running {
     for (const { id, source, problem } of this.#ruleset.materials) {
       if (problem !== null) this.lineup.log.error('a secret cannot be used', { secret: id, source, problem });
     }
+    this.#tellExpired();
+  }
+
+  /** Those of the configuration that have an end behind them; a replaced value ends by design. */
+  #tellExpired(): void {
+    for (const secret of this.#ruleset.materials) {
+      const { id, source, key } = secret;
+      const problem = key === null || isPrevious(secret) ? null : outsideText(secret, this.#now());
+      if (problem !== null) this.lineup.log.warn('a secret is outside its validity', { secret: id, source, problem });
+    }
   }
 
   get ruleset(): Ruleset {
@@ -46,6 +57,7 @@ export class Running {
     if (this.waiting.length > 0) log.warn('these changes need a restart', { keys: this.waiting });
     if (failures.length > 0) return this.fail(failures.join('\n'));
     this.#tell(null);
+    this.#tellExpired();
     log.info('reloaded', {
       config_sha256: ruleset.loaded.sha256,
       secrets: ruleset.policy.keyring.secrets.map(({ id }) => id),

@@ -1,6 +1,7 @@
 // The status page: one glance for whoever has no Grafana. Plain HTML and CSS made here, no script, nothing from outside;
 // whatever a client or a file chose is escaped by html.ts.
-import { adviceFor, type Tone } from './advice.ts';
+import { adviceFor } from './advice.ts';
+import type { Tone } from './advice-parts.ts';
 import { Html, html } from './html.ts';
 import type { StatusSnapshot } from './status.ts';
 import { STYLE } from './status-style.ts';

@@ -1,6 +1,6 @@
 // The tables of the status page: routes, secrets, recent refusals. State is always a word, never a colour alone.
 import { REASONS } from '../core/decision.ts';
-import { isReporting, type Tone } from './advice.ts';
+import { isReporting, type Tone } from './advice-parts.ts';
 import { type Html, html } from './html.ts';
 import type { Refusal, RouteStatus, SecretState, SecretStatus, StatusSnapshot } from './status.ts';
 import { sizeText, spanText, when } from './status-text.ts';

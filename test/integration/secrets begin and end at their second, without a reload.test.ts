@@ -163,6 +163,19 @@ describe.concurrent('secrets that are not there', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
+  test('one that has expired is told so with its date, in log, /readyz and on the page', async ({ start }) => {
+    const secrets = [{ id: 'a', env: 'KEY', notAfter: '2026-01-31T12:00:00Z' }];
+    const proxy = await start({ secrets, routes: [{ path: '/notify' }] }, { env: { KEY: value('a') } });
+    const expired = 'secret a expired at 2026-01-31T12:00:00Z';
+    expect(await readyz(proxy)).toMatchObject({ status: 503, text: expect.stringContaining(expired) });
+    await proxy.waitForLog(({ problem }) => problem === 'expired at 2026-01-31T12:00:00Z', 'the expiry at start');
+    expect(await deliver(proxy, 'a')).toBe(503);
+    await proxy.waitForLog(({ reason, hint }) => reason === 'no_live_secret' && hint === expired, 'the hint');
+    const page = await (await fetch(proxy.adminUrl)).text();
+    expect(page).toContain('Secret a expired at 2026-01-31 12:00 UTC');
+    expect(page).not.toContain('Put a value where');
+  });
+
   test('after it was ready: 503 and a metric, but ready all the same; nobody need have asked before', async ({
     start,
     directory,

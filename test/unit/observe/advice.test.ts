@@ -21,6 +21,27 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^bad: No secret is live on \/notify: senders get 503\. Put a value where current/,
   ],
   [
+    'its only secret has expired',
+    {
+      routes: [{ ...NOTIFY, liveSecrets: 0 }],
+      secrets: [{ ...CURRENT, state: 'expired', notAfter: Date.parse('2026-11-20T08:30:00Z') }],
+    },
+    /^bad: No secret is live on \/notify: senders get 503\. Secret current expired at 2026-11-20 08:30 UTC: add its successor/,
+  ],
+  [
+    'its only secret has not begun',
+    {
+      routes: [{ ...NOTIFY, liveSecrets: 0 }],
+      secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
+    },
+    /^bad: .*Secret current is not valid before 2026-12-01 00:00 UTC: correct its notBefore/,
+  ],
+  [
+    'one of two has expired',
+    { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 }] },
+    /^warn: Secret old expired at 2026-11-24 11:59 UTC: remove it/,
+  ],
+  [
     'a route names no secret',
     { routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] },
     /^bad: .*Name one under secrets/,
