@@ -74,6 +74,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       reload: () => reloader.force(),
       retirePrevious: () => running.retirePrevious(),
     },
+    actionsFrom: () => running.ruleset.loaded.config.admin.actionsFrom,
     probes: { started: () => life.started, ready: () => life.readiness() },
     log,
   });

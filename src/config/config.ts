@@ -81,7 +81,12 @@ export interface Config {
     readonly trustedProxies: readonly string[];
     readonly tls: ListenTls | null;
   };
-  readonly admin: { readonly host: string; readonly port: number; readonly readyNeedsUpstream: boolean };
+  readonly admin: {
+    readonly host: string;
+    readonly port: number;
+    readonly readyNeedsUpstream: boolean;
+    readonly actionsFrom: readonly string[];
+  };
   readonly upstream: UpstreamConfig;
   readonly secrets: readonly SecretSource[];
   readonly routes: readonly RouteConfig[];
