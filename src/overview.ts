@@ -3,12 +3,14 @@ import type { Config } from './config/config.ts';
 import type { OutcomeShape } from './core/decision.ts';
 import { isListed, stateOf } from './core/keyring.ts';
 import { type Route, reports, UNMATCHED } from './core/routes.ts';
-import type { SeriesPlan } from './observe/series-plan.ts';
+import type { TlsContents } from './http/tls.ts';
+import type { CertificatePlan, SeriesPlan } from './observe/series-plan.ts';
 import type { OnceStatus, RouteStatus, SecretStatus } from './observe/status.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { deliversOnce, routesOf } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import type { SecretMaterial } from './secrets/material.ts';
+import { readCertificate } from './secrets/pem.ts';
 
 function shapeOf(route: Route): OutcomeShape {
   return {
@@ -51,10 +53,19 @@ export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
       notAfter,
       live: () => key !== null && stateOf({ notBefore, notAfter }, now()) === 'live',
     })),
+    certificates: [
+      ...certificateOf('listen', ruleset.listenTls),
+      ...certificateOf('upstream_client', ruleset.upstreamTls),
+    ],
     configSha256: loaded.sha256,
     once: deliversOnce(loaded.config),
     checkExposure: policy.config.upstream.checkExposure,
   };
+}
+
+function certificateOf(name: CertificatePlan['name'], tls: TlsContents | null): readonly CertificatePlan[] {
+  const certificate = tls?.cert === undefined ? null : readCertificate(tls.cert);
+  return certificate === null ? [] : [{ name, notAfter: certificate.validToDate.getTime() }];
 }
 
 /** One for each id, the usable one where two claim it. A directory that can't be used is reported among them, but is none. */

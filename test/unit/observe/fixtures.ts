@@ -56,6 +56,7 @@ export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return {
     routes: [route('/notify'), UNMATCHED],
     secrets: [{ id: 'current', notAfter: null, live: () => true }],
+    certificates: [],
     configSha256: 'c0ffee',
     once: false,
     checkExposure: false,
