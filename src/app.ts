@@ -6,7 +6,7 @@ import type { StatusSnapshot } from './observe/status.ts';
 import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
 import { type Outcome, Reloader } from './reload.ts';
 import { Running } from './running.ts';
-import { VERSION } from './version.ts';
+import { DOCS, VERSION } from './version.ts';
 
 /** What the program may touch of the outside. */
 export interface Effects {
@@ -127,5 +127,7 @@ function viewOf({ ruleset, lineup, lastReload, waiting }: Running, at: number) {
     once: onceStatus(lineup.deliveries(), loaded.config.once),
     recent: lineup.recent.counts(),
     refusals: lineup.refusals.list(),
+    undelivered: lineup.refusals.undelivered(),
+    docs: DOCS,
   };
 }

@@ -88,6 +88,7 @@ export function routeStatuses(ruleset: Ruleset, at: number): readonly RouteStatu
     secretIds: idsOf(ruleset, route),
     liveSecrets: route.action === 'verify' ? keyring.live(route.secrets, at).length : 0,
     maxBody: route.action === 'verify' ? route.maxBody : null,
+    query: route.query,
     once: route.once,
   }));
 }

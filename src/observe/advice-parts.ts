@@ -23,6 +23,6 @@ export function lately(s: StatusSnapshot): string {
   return `in the last ${Math.round(s.recent.windowSeconds / 60)} minutes`;
 }
 
-export function count(amount: number, noun: string): string {
-  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+export function count(amount: number, noun: string, plural = `${noun}s`): string {
+  return `${amount} ${amount === 1 ? noun : plural}`;
 }

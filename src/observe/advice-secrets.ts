@@ -74,3 +74,24 @@ function rotation({ id, state, lastMatch, notAfter }: SecretStatus, now: number)
   const sentence = `Rotation: nobody has signed with the old value of ${current} within the last hour; it ends by itself in ${left}.`;
   return [{ tone: 'calm', sentence }];
 }
+
+/** One line a secret: whether it may go. Only a secret that verified nothing while another did can be done without. */
+export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
+  const { id, state, lastMatch, notBefore, notAfter } = secret;
+  if (state === 'unusable') return 'cannot be used: mend it, or take its entry out';
+  if (state === 'not_yet') return `waits for ${dateText(notBefore)}`;
+  if (state === 'expired') return id.endsWith(PREVIOUS) ? 'ended: it goes by itself' : 'ended: may go';
+  const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
+  const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
+  const what =
+    lastMatch > 0
+      ? `verified nothing for ${spanText(silent)}`
+      : `verified nothing since the start, ${spanText(silent)} ago`;
+  if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
+  if (alone.length > 0) return `${what}; the only one of ${alone.map(({ path }) => path).join(', ')}: keep it`;
+  if (id.endsWith(PREVIOUS))
+    return `${what}; ends by itself ${notAfter === null ? '' : `in ${spanText(notAfter - s.now)}`}`.trim();
+  const others = s.secrets.some((other) => other.id !== id && other.lastMatch > lastMatch);
+  if (!others) return `${what}, and no other did: nothing to tell yet`;
+  return `${what}; may go when that is longer than your sender retries`;
+}

@@ -2,7 +2,8 @@
 // the snapshot in, sentences out. It must never advise to weaken verification.
 import { type Advice, bad, count, isReporting, lately, type Tone, warn } from './advice-parts.ts';
 import { routesWithoutSecretAdvice, secretsAdvice } from './advice-secrets.ts';
-import type { RouteStatus, StatusSnapshot } from './status.ts';
+import type { Refusal, RouteStatus, StatusSnapshot } from './status.ts';
+import { spanText } from './status-text.ts';
 
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
@@ -13,6 +14,7 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
     ...onceStore(s),
     ...reload(s),
     ...notReady(s),
+    ...undelivered(s),
     ...refusals(s),
     ...secretsAdvice(s),
     ...s.routes.flatMap((route) => reportMode(route, s.now)),
@@ -74,26 +76,50 @@ function notReady(s: StatusSnapshot): Advice[] {
 }
 
 function refusals(s: StatusSnapshot): Advice[] {
-  const { rejected, accepted, duplicate, reported, topReason } = s.recent;
-  const refused = rejected + reported;
-  if (refused === 0) return [];
+  const { rejected, accepted, duplicate, reported, noise, topReason } = s.recent;
+  const refused = rejected + reported - noise;
+  if (refused <= 0) return [];
   const mostly = topReason === null ? '' : `, mostly ${topReason}`;
-  const hint = s.refusals.find((refusal) => refusal.reason === topReason && refusal.hint !== null)?.hint;
-  const because = hint === undefined || hint === null ? '' : ` Likely cause: ${hint}.`;
+  const explained = s.refusals.find((refusal) => refusal.reason === topReason && refusal.hint !== null);
   const signature = topReason === 'signature_mismatch' || topReason === 'expired_secret';
   if (accepted + duplicate === 0 && rejected > 0 && signature) {
+    const because = explained === undefined ? '' : ` Likely cause: ${explained.hint}.`;
     return [
       bad(
-        `No signature was accepted ${lately(s)} (${rejected} refused${mostly}): compare the secret here with the one set at Entrupy.${because}`,
+        `No signature was accepted ${lately(s)} (${refused} refused${mostly}): compare the secret here with the one set at Entrupy.${because}`,
       ),
     ];
   }
-  const verb = rejected === 0 ? 'would have been refused' : 'were refused';
-  const what = signature
-    ? 'if a rotation is on, a sender may use a secret that is not here.'
-    : 'nothing to do if you do not know the clients below.';
-  return [warn(`${count(refused, 'request')} ${verb} ${lately(s)}${mostly}: ${what}${because}`)];
+  const verb = rejected === 0 ? 'would have been refused' : refused === 1 ? 'was refused' : 'were refused';
+  return [warn(`${count(refused, 'request')} ${verb} ${lately(s)}${mostly}: ${whatToDo(signature, explained)}`)];
 }
+
+function whatToDo(signature: boolean, explained: Refusal | undefined): string {
+  const { rule = null, header = null, hint = null } = explained ?? {};
+  if (rule !== null) {
+    const broken = header === null ? `rule ${rule}` : `rule ${rule}, header ${header}`;
+    return `if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`;
+  }
+  const because = hint === null ? '' : ` Likely cause: ${hint}.`;
+  return signature
+    ? `if a rotation is on, a sender may use a secret that is not here.${because}`
+    : `nothing to do if you do not know the clients below.${because}`;
+}
+
+const HOUR = 3_600_000;
+
+function undelivered(s: StatusSnapshot): Advice[] {
+  const recent = s.undelivered.filter(({ at }) => s.now - at < 24 * HOUR);
+  const [last] = recent;
+  if (last === undefined) return [];
+  const many = recent.length >= 20 ? 'At least 20 deliveries' : count(recent.length, 'delivery', 'deliveries');
+  const bridge =
+    last.cause === 'connect' ? ' Where the app was restarting, a longer upstream.retryConnectFor bridges it.' : '';
+  const sentence = `${many} of the last day may be gone for good, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below; ${FIND} says how to find them again.${bridge}`;
+  return [warn(sentence)];
+}
+
+const FIND = 'docs/alerts.md (Find an event again)';
 
 function reportMode(route: RouteStatus, now: number): Advice[] {
   if (!isReporting(route, now)) return [];
@@ -109,11 +135,12 @@ function warnings(s: StatusSnapshot): Advice[] {
 }
 
 function calm(s: StatusSnapshot): Advice {
-  const { accepted, forwarded, duplicate } = s.recent;
+  const { accepted, forwarded, duplicate, noise } = s.recent;
   const served = accepted + forwarded + duplicate;
+  const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
   const sentence =
     served > 0
-      ? `All is well: ${count(served, 'request')} served and none refused ${lately(s)}. Nothing to do.`
-      : `All is well, and nothing came in ${lately(s)}. To try it, send a signed request: entrupy-signature-proxy probe.`;
+      ? `All is well: ${count(served, 'request')} served and ${noise > 0 ? 'no delivery' : 'none'} refused ${lately(s)}.${scanned} Nothing to do.`
+      : `All is well, and ${noise > 0 ? 'no delivery' : 'nothing'} came in ${lately(s)}.${scanned} To try it, send a signed request: entrupy-signature-proxy probe.`;
   return { tone: 'calm', sentence };
 }

@@ -19,6 +19,7 @@ export interface RouteStatus {
   readonly liveSecrets: number;
   /** Bytes; null where the route has no limit (forward, reject). */
   readonly maxBody: number | null;
+  readonly query: 'forward' | 'refuse';
   /** Milliseconds; null where the route does not deliver once. */
   readonly once: number | null;
 }
@@ -40,10 +41,12 @@ export interface SecretStatus {
   readonly lastMatch: number;
 }
 
-/** A request that was refused, reported, or verified and then failed by the upstream. */
+/** Requests of one decision, reason, route and client that were refused, reported or failed by the upstream; the last one. */
 export interface Refusal {
   /** Epoch milliseconds. */
   readonly at: number;
+  /** How many there were since the group was begun; a group that saw nothing for long makes room for others. */
+  readonly count: number;
   readonly route: string;
   readonly method: string;
   /** Cut at 256, never a query. */
@@ -61,6 +64,25 @@ export interface Refusal {
   readonly client: string;
 }
 
+/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
+export interface Undelivered {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly route: string;
+  /** Cut at 256, never a query. */
+  readonly path: string;
+  readonly status: number;
+  readonly cause: UpstreamFailure | 'overloaded';
+  readonly upstreamError: string | null;
+  /** 16 hex digits. */
+  readonly bodySha256: string | null;
+  readonly client: string;
+}
+
+/** What has a curve of the last hour. */
+export const CURVES = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'upstreamFailures'] as const;
+export type Curve = (typeof CURVES)[number];
+
 export interface RecentCounts {
   /** How far back the counts reach. */
   readonly windowSeconds: number;
@@ -71,8 +93,12 @@ export interface RecentCounts {
   readonly duplicate: number;
   /** Requests that the upstream failed, whatever their decision. */
   readonly upstreamFailures: number;
-  /** The reason of most rejected or reported requests in the window; null where there were none. */
+  /** Of the rejected and reported: what any public port gets, and clients that left. No sign of trouble. */
+  readonly noise: number;
+  /** The reason of most of the other rejected or reported requests in the window; null where there were none. */
   readonly topReason: Reason | null;
+  /** By minute, the oldest first. */
+  readonly hour: Readonly<Record<Curve, readonly number[]>>;
 }
 
 /** Where delivered events are remembered. */
@@ -113,6 +139,10 @@ export interface StatusSnapshot {
   readonly recent: RecentCounts;
   /** Newest first. */
   readonly refusals: readonly Refusal[];
+  /** The last ones, newest first. */
+  readonly undelivered: readonly Undelivered[];
+  /** The address of docs/; null where nobody has filled it in. */
+  readonly docs: string | null;
 }
 
 export type StatusSource = () => StatusSnapshot | Promise<StatusSnapshot>;

@@ -86,6 +86,7 @@ export const NOTIFY: RouteStatus = {
   secretIds: ['current'],
   liveSecrets: 1,
   maxBody: 1 << 20,
+  query: 'forward',
   once: null,
 };
 
@@ -99,6 +100,8 @@ export const CURRENT: SecretStatus = {
   lastMatch: 0,
 };
 
+const HOUR: readonly number[] = new Array<number>(60).fill(0);
+
 export const QUIET = {
   windowSeconds: 300,
   accepted: 0,
@@ -107,7 +110,16 @@ export const QUIET = {
   forwarded: 0,
   duplicate: 0,
   upstreamFailures: 0,
+  noise: 0,
   topReason: null,
+  hour: {
+    accepted: HOUR,
+    rejected: HOUR,
+    reported: HOUR,
+    forwarded: HOUR,
+    duplicate: HOUR,
+    upstreamFailures: HOUR,
+  },
 } as const;
 
 export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot {
@@ -127,6 +139,8 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     once: null,
     recent: QUIET,
     refusals: [],
+    undelivered: [],
+    docs: null,
     ...changes,
   };
 }
