@@ -1,4 +1,5 @@
 // What is known of a request when it has ended: recorded once, read by metrics, log and status page.
+import { createHash } from 'node:crypto';
 import type { Decision, Reason } from './decision.ts';
 import type { RuleName } from './refusal.ts';
 
@@ -38,6 +39,11 @@ export interface RequestRecord {
   /** The client's address. */
   readonly client: string;
   readonly traceId: string | null;
+}
+
+/** `bodySha256` of a body: enough to find an event again, too little to be taken for a signature. */
+export function bodyTag(body: Uint8Array): string {
+  return createHash('sha256').update(body).digest('hex').slice(0, 16);
 }
 
 export type UpstreamFailure = 'connect' | 'timeout' | 'reset' | 'protocol';
