@@ -18,9 +18,12 @@ export function pairProblem(cert: PemFile, key: PemFile): string | null {
   return `${key.name}: it is not the key of the certificate in ${cert.name}; give both files of one pair`;
 }
 
+/** OpenSSL knows three names for them. */
+const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
+
 /** Why the file gives no certificate authority; null where each of its certificates can be read. */
 export function authoritiesProblem({ name, bytes }: PemFile): string | null {
-  const blocks = bytes.toString('latin1').match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
   if (blocks.length === 0) return `${name}: ${noPem(bytes, 'CERTIFICATE')}`;
   // OpenSSL passes over what it cannot read, and every client of that authority is refused.
   const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);

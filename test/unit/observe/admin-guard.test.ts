@@ -39,6 +39,7 @@ test.each([
   ['another one on a dual-stack socket', '::ffff:11.0.0.1', ['10.0.0.0/8'], false],
   ['an IPv6 network', 'fd00::5', ['fd00::/8'], true],
   ['a link-local address that looks like loopback', 'fe80::1', ['fd00::/8'], false],
+  ['a link-local address with its zone', 'fe80::1%eth0', ['fe80::/10'], true],
   ['no address', '', ['0.0.0.0/0'], false],
 ])('the actions: %s', (_, address, networks, may) => {
   expect(mayAct(address, networks)).toBe(may);

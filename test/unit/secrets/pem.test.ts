@@ -61,6 +61,8 @@ test.each([
 test('an authority file is read to its last certificate', () => {
   const both = Buffer.concat([file('a.crt').bytes, file('b.crt').bytes]);
   expect(authoritiesProblem({ name: 'ca', bytes: both })).toBeNull();
+  const named = (name: string) => file('a.crt').bytes.toString().replaceAll(' CERTIFICATE', ` ${name} CERTIFICATE`);
+  for (const name of ['X509', 'TRUSTED']) expect(authoritiesProblem(bytes(named(name)))).toBeNull();
   const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
   const bad = Buffer.concat([file('a.crt').bytes, Buffer.from(broken)]);
   expect(authoritiesProblem({ name: 'ca', bytes: bad })).toBe('ca: certificate 2 of 2 cannot be read; export it again');
