@@ -7,10 +7,16 @@ import type { Outcome } from './reload.ts';
 import { buildRuleset, type Ruleset, restartNeeded, withSecrets } from './ruleset.ts';
 import { isPrevious, retirePrevious } from './secrets/rotation.ts';
 
+/** A timer's longest span is 24 days. */
+const DAY_MS = 86_400_000;
+
 export class Running {
   readonly lineup: Lineup;
   readonly #first: Ruleset;
   readonly #now: () => number;
+  /** What was told of each secret's validity. */
+  readonly #told = new Map<string, string | null>();
+  #nextEnd: NodeJS.Timeout | undefined;
   #ruleset: Ruleset;
   #lastReload: StatusSnapshot['lastReload'] = null;
 
@@ -27,13 +33,20 @@ export class Running {
     this.#tellExpired();
   }
 
-  /** Those of the configuration that have an end behind them; a replaced value ends by design. */
+  /** Those that have ended or not begun, each once, and again at the second at which the next one ends. */
   #tellExpired(): void {
-    for (const secret of this.#ruleset.materials) {
-      const { id, source, key } = secret;
-      const problem = key === null || isPrevious(secret) ? null : outsideText(secret, this.#now());
-      if (problem !== null) this.lineup.log.warn('a secret is outside its validity', { secret: id, source, problem });
+    const now = this.#now();
+    const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isPrevious(secret));
+    for (const { id, source, ...bounds } of mine) {
+      const problem = outsideText(bounds, now);
+      if (problem !== null && this.#told.get(id) !== problem) {
+        this.lineup.log.warn('a secret is outside its validity', { secret: id, source, problem });
+      }
+      this.#told.set(id, problem);
     }
+    const ends = mine.flatMap(({ notAfter }) => (notAfter === null || notAfter <= now ? [] : [notAfter - now]));
+    clearTimeout(this.#nextEnd);
+    if (ends.length > 0) this.#nextEnd = setTimeout(() => this.#tellExpired(), Math.min(DAY_MS, ...ends)).unref();
   }
 
   get ruleset(): Ruleset {
