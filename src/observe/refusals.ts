@@ -34,7 +34,7 @@ export function createRefusals(now: () => number): Refusals {
         kept.set(reason, groups);
       }
       const refusal = refusalOf(record, now());
-      const group = `${refusal.decision} ${refusal.route} ${refusal.client}`;
+      const group = [refusal.decision, refusal.route, refusal.client, refusal.header].join(' ');
       const before = groups.get(group);
       groups.delete(group);
       // Diagnoses are rate-limited: the last request of a flood has none, and an earlier one's explains it as well.

@@ -43,6 +43,18 @@ test('what has reason, route and client in common is one group, with its count a
   expect(list[0]).toMatchObject({ count: 6, path: '/notify/last', at: NOW + 10 });
 });
 
+test('headers that broke a rule are groups of their own, within the places of the rule', () => {
+  const refusals = createRefusals(() => NOW);
+  const gated = (header: string) => refusals.record(refused({ reason: 'bad_request', rule: 'route-headers', header }));
+  for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
+  expect(refusals.list().map(({ header, count }) => [header, count])).toEqual([
+    ['x_trace', 1],
+    ['x-forwarded-prefix', 2],
+  ]);
+  for (let i = 0; i < 1000; i++) gated(`x_${i}`);
+  expect(refusals.list()).toHaveLength(10);
+});
+
 test('a group keeps the last hint that it was given: diagnoses are rate-limited', () => {
   const refusals = createRefusals(() => NOW);
   for (const hint of ['the first', 'the second', null, null]) refusals.record(refused({ hint }));
