@@ -32,6 +32,7 @@ Enough alone for \`docker run\` without a file. An empty variable counts as one 
 \`WEBHOOK_ENDPOINT_SECRET_KEY\`.
 
 - A \`*_PORT\` that begins with \`tcp://\` is Kubernetes' service link: ignored, with a warning.
+- A variable whose name is nearly one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`) warns at start and in \`check-config\`.
 - The \`WEBHOOK_*\` variables make secrets only where the file has no \`secrets\`; else they are ignored with a warning. An
   \`env:\` entry may still name them.
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and a file with \`routes\` or \`unmatched\`. With neither,

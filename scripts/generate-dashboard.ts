@@ -1,20 +1,23 @@
-// Writes helm/files/dashboard.json from scripts/dashboard. With --check it writes nothing and exits 1 where the file
-// differs.
+// Writes helm/files/dashboard.json from scripts/dashboard, and the runbook's address into helm/files/rules.yaml. With
+// --check it writes nothing and exits 1 where a file differs.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { DOCS } from '../src/version.ts';
+import { withRunbook } from './addresses.ts';
 import { renderDashboard } from './dashboard/dashboard.ts';
 
-const FILE = new URL('../helm/files/dashboard.json', import.meta.url);
-
 function main(): void {
-  const wanted = renderDashboard();
-  if (!process.argv.includes('--check')) {
-    writeFileSync(FILE, wanted);
-  } else if (readFileSync(FILE, 'utf8') !== wanted) {
-    process.stderr.write(
-      'helm/files/dashboard.json is not what scripts/dashboard says: run node scripts/generate-dashboard.ts\n',
-    );
-    process.exitCode = 1;
-  }
+  write('dashboard.json', () => renderDashboard());
+  write('rules.yaml', (rules) => withRunbook(rules, DOCS));
+}
+
+function write(name: string, render: (before: string) => string): void {
+  const file = new URL(`../helm/files/${name}`, import.meta.url);
+  const before = readFileSync(file, 'utf8');
+  const wanted = render(before);
+  if (before === wanted) return;
+  if (!process.argv.includes('--check')) return writeFileSync(file, wanted);
+  process.stderr.write(`helm/files/${name} is not what scripts say: run node scripts/generate-dashboard.ts\n`);
+  process.exitCode = 1;
 }
 
 if (import.meta.main) main();

@@ -21,6 +21,7 @@ const LABELS: readonly (readonly [string, string])[] = [
   ['decision', code(DECISIONS)],
   ['reason', 'a reason of the table below, or `none`'],
   ['secret', "a secret's id; `ID.previous` is the replaced value during its overlap"],
+  ['certificate', '`listen`: what clients are shown; `upstream_client`: what the upstream is shown'],
   ['code', code(STATUS_CLASSES)],
   ['cause', code(UPSTREAM_FAILURES)],
   ['result', code(['success', 'failure'])],

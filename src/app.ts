@@ -6,7 +6,7 @@ import type { StatusSnapshot } from './observe/status.ts';
 import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
 import { type Outcome, Reloader } from './reload.ts';
 import { Running } from './running.ts';
-import { VERSION } from './version.ts';
+import { DOCS, VERSION } from './version.ts';
 
 /** What the program may touch of the outside. */
 export interface Effects {
@@ -74,6 +74,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       reload: () => reloader.force(),
       retirePrevious: () => running.retirePrevious(),
     },
+    actionsFrom: () => running.ruleset.loaded.config.admin.actionsFrom,
     probes: { started: () => life.started, ready: () => life.readiness() },
     log,
   });
@@ -126,5 +127,7 @@ function viewOf({ ruleset, lineup, lastReload, waiting }: Running, at: number) {
     once: onceStatus(lineup.deliveries(), loaded.config.once),
     recent: lineup.recent.counts(),
     refusals: lineup.refusals.list(),
+    undelivered: lineup.refusals.undelivered(),
+    docs: DOCS,
   };
 }

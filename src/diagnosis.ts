@@ -1,7 +1,7 @@
 // Looks for the likely cause of a refused signature (spec §7), for the operator alone. Bounded and rate-limited: a flood of
 // bad signatures must not buy itself a hundred HMACs each.
 import { diagnose, shapeHint } from './core/diagnose.ts';
-import { isListed, stateOf } from './core/keyring.ts';
+import { isListed, outsideText, stateOf } from './core/keyring.ts';
 import type { Route } from './core/routes.ts';
 import type { Policy } from './policy.ts';
 
@@ -32,7 +32,7 @@ export function createDiagnosis(now: () => number): Diagnosis {
         const state = stateOf(secret, at);
         const mine = isListed(secret.id, route.secrets);
         const use = state === 'expired' ? 'expired' : state === 'not_yet' ? 'not_yet' : mine ? 'route' : 'other_route';
-        return { id: secret.id, key: secret.key, use } as const;
+        return { id: secret.id, key: secret.key, use, outside: outsideText(secret, at) } as const;
       });
       return diagnose({ body, given, keys, maxBytes: MAX_BYTES });
     },

@@ -28,13 +28,13 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const { file, loaded, broken } = await readConfig(named, env, before);
   const { config } = loaded;
   const readings = config.secrets.map(async (source) => [source, await readSource(source, env)] as const);
-  const tlsFiles = tlsPaths(config).map(async (path) => [path, await readTlsFile(path)] as const);
+  const tlsFiles = readTlsFiles(tlsPaths(config));
   return {
     file,
     loaded,
     broken,
     readings: await Promise.all(readings),
-    tlsFiles: new Map(await Promise.all(tlsFiles)),
+    tlsFiles: await tlsFiles,
     fixed: before?.loaded === loaded ? before.fixed : await fixedIn(loaded),
   };
 }
@@ -85,13 +85,24 @@ function isBlank(bytes: Buffer | null): boolean {
   );
 }
 
+/** The parts of a config that name TLS files. */
+export interface TlsParts {
+  readonly listen: Pick<Config['listen'], 'tls'>;
+  readonly upstream: Pick<Config['upstream'], 'tls'>;
+}
+
 /** Every TLS file that the config names. */
-export function tlsPaths({ listen, upstream }: Config): readonly string[] {
+export function tlsPaths({ listen, upstream }: TlsParts): readonly string[] {
   const paths = [
     ...(listen.tls === null ? [] : [listen.tls.certFile, listen.tls.keyFile, listen.tls.clientCaFile]),
     ...(upstream.tls === null ? [] : [upstream.tls.caFile, upstream.tls.certFile, upstream.tls.keyFile]),
   ];
   return paths.filter((path): path is string => path !== null);
+}
+
+/** By path; a text says why the file can't be read. */
+export async function readTlsFiles(paths: readonly string[]): Promise<ReadonlyMap<string, Buffer | string>> {
+  return new Map(await Promise.all(paths.map(async (path) => [path, await readTlsFile(path)] as const)));
 }
 
 async function readTlsFile(path: string): Promise<Buffer | string> {

@@ -15,6 +15,7 @@ import { createPipeline } from './pipeline.ts';
 import { deliversOnce } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import { readKeyFile } from './secrets/files.ts';
+import { changedIds } from './secrets/rotation.ts';
 import { type Address, Exposure } from './upstream/exposure.ts';
 import { Upstream, type UpstreamOptions } from './upstream/upstream.ts';
 import { VERSION } from './version.ts';
@@ -116,10 +117,7 @@ export function createLineup({ ruleset, podIp, write, now }: LineupOptions): Lin
     adopt(next, before) {
       if (deliversOnce(next.loaded.config)) openedDeliveries();
       metrics.replan(seriesPlan(next, now));
-      for (const { id, key } of next.materials) {
-        const old = before.materials.find((secret) => secret.id === id)?.key;
-        if (key !== null && old && !id.endsWith('.previous') && !old.equals(key)) metrics.replaced(id);
-      }
+      for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
       budget.setLimit(budgetOf(next.loaded.config));
       log.setLevel(next.loaded.config.log.level);
       requests.setMode(next.loaded.config.log.requests);

@@ -3,12 +3,14 @@ import type { Config } from './config/config.ts';
 import type { OutcomeShape } from './core/decision.ts';
 import { isListed, stateOf } from './core/keyring.ts';
 import { type Route, reports, UNMATCHED } from './core/routes.ts';
-import type { SeriesPlan } from './observe/series-plan.ts';
+import type { TlsContents } from './wire/tls.ts';
+import type { CertificatePlan, SeriesPlan } from './observe/series-plan.ts';
 import type { OnceStatus, RouteStatus, SecretStatus } from './observe/status.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { deliversOnce, routesOf } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 import type { SecretMaterial } from './secrets/material.ts';
+import { readCertificate } from './secrets/pem.ts';
 
 function shapeOf(route: Route): OutcomeShape {
   return {
@@ -51,10 +53,19 @@ export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
       notAfter,
       live: () => key !== null && stateOf({ notBefore, notAfter }, now()) === 'live',
     })),
+    certificates: [
+      ...certificateOf('listen', ruleset.listenTls),
+      ...certificateOf('upstream_client', ruleset.upstreamTls),
+    ],
     configSha256: loaded.sha256,
     once: deliversOnce(loaded.config),
     checkExposure: policy.config.upstream.checkExposure,
   };
+}
+
+function certificateOf(name: CertificatePlan['name'], tls: TlsContents | null): readonly CertificatePlan[] {
+  const certificate = tls?.cert === undefined ? null : readCertificate(tls.cert);
+  return certificate === null ? [] : [{ name, notAfter: certificate.validToDate.getTime() }];
 }
 
 /** One for each id, the usable one where two claim it. A directory that can't be used is reported among them, but is none. */
@@ -77,6 +88,7 @@ export function routeStatuses(ruleset: Ruleset, at: number): readonly RouteStatu
     secretIds: idsOf(ruleset, route),
     liveSecrets: route.action === 'verify' ? keyring.live(route.secrets, at).length : 0,
     maxBody: route.action === 'verify' ? route.maxBody : null,
+    query: route.query,
     once: route.once,
   }));
 }
@@ -99,17 +111,19 @@ export function secretStatuses(
 
 /** Enforcing routes that have nothing to verify with: each a cause of not being ready at start, and of 503s. */
 export function routesWithoutSecret(ruleset: Ruleset, at: number): readonly string[] {
-  const { policy, loaded, materials } = ruleset;
+  const { policy, loaded } = ruleset;
   return routesOf(loaded.config)
     .filter((route) => route.action === 'verify' && !reports(route, at))
     .filter((route) => policy.keyring.live(route.secrets, at).length === 0)
-    .map((route) => `${route.path}: no live secret${whyNone(materials, route)}`);
+    .map((route) => `${route.path}: no live secret${whyNone(ruleset, route, at)}`);
 }
 
-function whyNone(materials: readonly SecretMaterial[], route: Route): string {
+function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
   const broken = materials.filter(
-    ({ id, problem }) => problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
+    ({ id, key, problem }) => key === null && problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
   );
-  if (broken.length === 0) return materials.length === 0 ? ' (none is configured)' : '';
-  return ` (${broken.map(({ id, problem }) => `${id}: ${problem}`).join('; ')})`;
+  const outside = policy.keyring.whyNoneLive(route.secrets, at);
+  const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
+  if (causes.length > 0) return ` (${causes.join('; ')})`;
+  return materials.length === 0 ? ' (none is configured)' : '';
 }

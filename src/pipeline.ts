@@ -3,11 +3,12 @@
 
 import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import type { DeliveryLease } from './core/delivery-lease.ts';
-import { refusedByGate, refusedNames } from './core/gate.ts';
 import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
+import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from './core/refusal.ts';
+import { bodyTag } from './core/record.ts';
 import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
@@ -57,7 +58,7 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
     const at = now();
     exchange.client = clientOf(exchange.connection.address, exchange.head.forwardedFor, policy.trusts);
     const route = routeOf(exchange.head, policy, at);
-    if (route === null) return refuse(exchange, 'bad_request');
+    if ('rule' in route) return refuseByRule(exchange, route);
     exchange.route = route.path;
     const claim: Claim = { exchange, policy, route, at, body: null };
     switch (route.action) {
@@ -82,6 +83,8 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
   /** What can be refused without the body is, before a byte of it is read. */
   function verify(claim: Claim): void {
     const { exchange, policy, route, at } = claim;
+    const query = refusedForQuery(exchange.head, route);
+    if (query !== null) return refuseByRule(exchange, query);
     const live = policy.keyring.live(route.secrets, at);
     const form = signatureForm(exchange.head);
     const early = allows(route, exchange.method)
@@ -91,7 +94,8 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
       : 'method_not_allowed';
     if (early !== null) {
       refuseOrReport(claim, early, null);
-      if (exchange.head.signatures === 1 && early === form.reason)
+      if (early === 'no_live_secret') exchange.hint = policy.keyring.whyNoneLive(route.secrets, at);
+      else if (exchange.head.signatures === 1 && early === form.reason)
         exchange.hint = diagnose.form(exchange.head.signature);
       return;
     }
@@ -158,7 +162,10 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
     exchange.onLeft(null);
     if (turn.kind === 'deliver' && !client.signal.aborted) return forward(claim, permit, turn.lease);
     if (turn.kind === 'deliver') turn.lease.failed();
-    else if (turn.kind === 'refuse') refuse(exchange, 'overloaded');
+    else if (turn.kind === 'refuse') {
+      exchange.bodySha256 = bodyTag(body);
+      refuse(exchange, 'overloaded');
+    }
     else if (turn.kind === 'duplicate') {
       exchange.decision = 'duplicate';
       exchange.reply.refuse(DUPLICATE);
@@ -178,7 +185,7 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
       lease,
       budget,
       onInformation: () => services.onInformation(route.path),
-      onFailure: (failure) => failed(exchange, failure),
+      onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;
         // A body that may still be on its way out must not be freed.
@@ -192,8 +199,13 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
   }
 
   /** The failure edge: an answer before the response began, a cut after. Connects alone were tried again before. */
-  function failed(exchange: Exchange, failure: ForwardFailure): void {
-    if (failure.side === 'upstream') exchange.upstreamFailure = failure.cause;
+  function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
+    // A delivery that may be gone for good: its sender may never try again, and the operator can look for it.
+    if (permit.secret !== null && permit.body !== null) exchange.bodySha256 = bodyTag(permit.body);
+    if (failure.side === 'upstream') {
+      exchange.upstreamFailure = failure.cause;
+      exchange.upstreamError = failure.code;
+    }
     if (exchange.reply.begun) exchange.reply.cut();
     else if (failure.side === 'client') refuse(exchange, failure.reason);
     else exchange.reply.refuse(UPSTREAM_FAULTS[failure.fault]);
@@ -203,6 +215,13 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
     exchange.decision = 'rejected';
     exchange.reason = reason;
     if (reason !== 'client_closed') exchange.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
+  }
+
+  function refuseByRule(exchange: Exchange, { rule, header, hint }: Refusal): void {
+    exchange.rule = rule;
+    exchange.header = header;
+    exchange.hint = hint;
+    refuse(exchange, 'bad_request');
   }
 
   return begin;
@@ -217,11 +236,12 @@ function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
   exchange.secret = secret;
 }
 
-/** The route that a head is for; null where the gate refuses it. */
-function routeOf(head: Head, policy: Policy, at: number): Route | null {
-  if (refusedByGate(head) !== null) return null;
+/** The route that a head is for, or why the gate refuses it. */
+function routeOf(head: Head, policy: Policy, at: number): Route | Refusal {
+  const refused = refusedAtGate(head);
+  if (refused !== null) return refused;
   const route = policy.routes.claim(pathOf(head.target), at);
-  return head.rerouting !== null && refusedNames(head, route.allowHeaders) !== null ? null : route;
+  return refusedForHeaders(head, route) ?? route;
 }
 
 function allows(route: Route, method: string): boolean {

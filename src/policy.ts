@@ -23,6 +23,7 @@ export function unmatchedRoute(config: Config): Route {
     mode: 'enforce',
     reportUntil: null,
     maxBody: config.limits.maxBody,
+    query: 'forward',
     once: null,
     upgrade: [],
     allowHeaders: [],

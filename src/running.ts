@@ -1,4 +1,5 @@
 // The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
+import { outsideText } from './core/keyring.ts';
 import type { Inputs } from './inputs.ts';
 import { createLineup, type Lineup, type LineupOptions } from './lineup.ts';
 import type { StatusSnapshot } from './observe/status.ts';
@@ -6,10 +7,16 @@ import type { Outcome } from './reload.ts';
 import { buildRuleset, type Ruleset, restartNeeded, withSecrets } from './ruleset.ts';
 import { isPrevious, retirePrevious } from './secrets/rotation.ts';
 
+/** A timer's longest span is 24 days. */
+const DAY_MS = 86_400_000;
+
 export class Running {
   readonly lineup: Lineup;
   readonly #first: Ruleset;
   readonly #now: () => number;
+  /** What was told of each secret's validity. */
+  readonly #told = new Map<string, string | null>();
+  #nextEnd: NodeJS.Timeout | undefined;
   #ruleset: Ruleset;
   #lastReload: StatusSnapshot['lastReload'] = null;
 
@@ -23,6 +30,23 @@ export class Running {
     for (const { id, source, problem } of this.#ruleset.materials) {
       if (problem !== null) this.lineup.log.error('a secret cannot be used', { secret: id, source, problem });
     }
+    this.#tellExpired();
+  }
+
+  /** Those that have ended or not begun, each once, and again at the second at which the next one ends. */
+  #tellExpired(): void {
+    const now = this.#now();
+    const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isPrevious(secret));
+    for (const { id, source, ...bounds } of mine) {
+      const problem = outsideText(bounds, now);
+      if (problem !== null && this.#told.get(id) !== problem) {
+        this.lineup.log.warn('a secret is outside its validity', { secret: id, source, problem });
+      }
+      this.#told.set(id, problem);
+    }
+    const ends = mine.flatMap(({ notAfter }) => (notAfter === null || notAfter <= now ? [] : [notAfter - now]));
+    clearTimeout(this.#nextEnd);
+    if (ends.length > 0) this.#nextEnd = setTimeout(() => this.#tellExpired(), Math.min(DAY_MS, ...ends)).unref();
   }
 
   get ruleset(): Ruleset {
@@ -46,6 +70,7 @@ export class Running {
     if (this.waiting.length > 0) log.warn('these changes need a restart', { keys: this.waiting });
     if (failures.length > 0) return this.fail(failures.join('\n'));
     this.#tell(null);
+    this.#tellExpired();
     log.info('reloaded', {
       config_sha256: ruleset.loaded.sha256,
       secrets: ruleset.policy.keyring.secrets.map(({ id }) => id),

@@ -67,5 +67,13 @@ export const UPSTREAM_FAILING = share(
   total('requests_total', SENT_ON),
 );
 
+/** Of routes that verify, which alone have a series for report mode. */
+const verified = (series: string) =>
+  `(increase(${series}[$__range]) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
+
+export const FAILED_DELIVERIES =
+  `sum(${verified(of('upstream_failures_total'))}) + ` +
+  `sum(${verified(of('requests_total', 'decision="rejected",reason="overloaded"'))})`;
+
 export const ALERTS_FIRING =
   'ALERTS{alertname=~"EntrupyProxy.+",alertstate="firing",job=~"$job",namespace=~"$namespace"}';

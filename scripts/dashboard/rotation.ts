@@ -59,6 +59,18 @@ export function rotationRow(): Panel[] {
           noValue: 'no end',
         },
         {
+          name: 'changed first',
+          expr: `min by (${by}) (${of('secret_changed_timestamp_seconds')} > 0) * 1000`,
+          unit: 'dateTimeFromNow',
+          noValue: 'not since the start',
+        },
+        {
+          name: 'changed last',
+          expr: `max by (${by}) (${of('secret_changed_timestamp_seconds')} > 0) * 1000`,
+          unit: 'dateTimeFromNow',
+          noValue: 'not since the start',
+        },
+        {
           name: 'last match',
           expr: `max by (${by}) (${of('secret_last_match_timestamp_seconds')} > 0) * 1000`,
           unit: 'dateTimeFromNow',

@@ -4,6 +4,7 @@ import {
   ALERTS_FIRING,
   CONFIGS,
   count,
+  FAILED_DELIVERIES,
   JUDGED,
   of,
   REFUSED,
@@ -17,6 +18,7 @@ const DAY = 86_400;
 
 export function verdictRow(): Panel[] {
   const small = { width: 4, height: 4 };
+  const wide = { width: 8, height: 4 };
   const none = [
     { value: null, color: GOOD },
     { value: 1, color: BAD },
@@ -146,6 +148,41 @@ export function verdictRow(): Panel[] {
       unit: 'none',
       thresholds: none,
       noValue: 'not checked',
+    }),
+    stat({
+      ...wide,
+      title: 'Deliveries that may be gone',
+      description:
+        'Requests to verified routes that ended in our 502, 503 or 504 within the range. Entrupy documents no retry.',
+      runbook: 'entrupyproxydeliveryfailed',
+      query: FAILED_DELIVERIES,
+      unit: 'short',
+      thresholds: none,
+    }),
+    stat({
+      ...wide,
+      title: 'Next TLS certificate ends in',
+      description: 'Of the listener, or of the client towards the upstream.',
+      runbook: 'entrupyproxycertificateexpiressoon',
+      query: `min(${of('tls_certificate_not_after_timestamp_seconds')}) - time()`,
+      unit: 's',
+      thresholds: [
+        { value: null, color: BAD },
+        { value: 3 * DAY, color: LOOK },
+        { value: 14 * DAY, color: GOOD },
+      ],
+      noValue: 'no TLS',
+    }),
+    stat({
+      ...wide,
+      title: 'A secret changed on some pod',
+      description:
+        'How long ago a running pod last took a new value. Whether every pod did: the table of secrets below.',
+      runbook: 'entrupyproxysecretstale',
+      query: `time() - max(${of('secret_changed_timestamp_seconds')} > 0)`,
+      unit: 's',
+      thresholds: [{ value: null, color: 'blue' }],
+      noValue: 'not since the start',
     }),
   ];
 }

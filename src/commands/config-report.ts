@@ -56,8 +56,9 @@ function verifyCells({ secrets, mode, reportUntil, maxBody }: RouteConfig): read
   return [secrets?.join(',') ?? 'all', until, formatSize(maxBody)];
 }
 
-function optionCell({ once, upgrade, allowHeaders, responseTimeout, idleTimeout }: RouteConfig): string {
+function optionCell({ query, once, upgrade, allowHeaders, responseTimeout, idleTimeout }: RouteConfig): string {
   const options = [
+    query === 'forward' ? '' : 'query refuse',
     once === null ? '' : `once ${formatDuration(once)}`,
     upgrade.length === 0 ? '' : `upgrade ${upgrade.join(',')}`,
     allowHeaders.length === 0 ? '' : `allowHeaders ${allowHeaders.join(',')}`,

@@ -1,8 +1,8 @@
 // `explain METHOD TARGET`: what a request would meet, and why, before anybody sends it. It decides nothing by itself: the
 // gate and the route table are the ones that serve.
 import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
-import { refusedByGate } from '../core/gate.ts';
 import { readHead } from '../core/head.ts';
+import { type Refusal, RULES, refusedAtGate, refusedForHeaders, refusedForQuery } from '../core/refusal.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import { buildPolicy } from '../policy.ts';
@@ -10,17 +10,24 @@ import type { Io } from './io.ts';
 import { mistake, runCommand } from './usage.ts';
 
 export const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
+         [--header 'NAME: VALUE']...
 
-Prints every reading of the target that matters, which route takes it, what
-happens to a request with this method, and why. TARGET is the path and query as
-sent, quoted for the shell:
+Prints every reading of the target that matters, which route takes it, which rule
+of the gate refuses it, what happens to a request with this method, and why.
+TARGET is the path and query as sent, quoted for the shell:
 
   entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
 
-  --config FILE   the configuration, as for serve
-  --help          this text`;
+  --config FILE            the configuration, as for serve
+  --header 'NAME: VALUE'   a header that the request has, for the gate; may be repeated
+  --help                   this text`;
 
-const SHAPE = { name: 'explain', help, options: { config: 'text' }, positionals: ['METHOD', 'TARGET'] } as const;
+const SHAPE = {
+  name: 'explain',
+  help,
+  options: { config: 'text', header: 'texts' },
+  positionals: ['METHOD', 'TARGET'],
+} as const;
 
 export function run(argv: readonly string[], io: Io): Promise<number> {
   return runCommand(SHAPE, { argv, io }, async ({ values, positionals }) => {
@@ -28,9 +35,10 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
     if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both needed');
     if (!/^[A-Z-]+$/.test(method))
       throw mistake(`${JSON.stringify(method)} is no method: they are upper case, as GET or POST`);
+    const headers = (values.header ?? []).flatMap(readHeader);
     try {
       const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
-      io.stdout(`${explain({ method, target }, buildPolicy(config, [])).join('\n')}\n`);
+      io.stdout(`${explain({ method, target, headers }, buildPolicy(config, [])).join('\n')}\n`);
       return 0;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
@@ -40,25 +48,50 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
   });
 }
 
+/** Name and value, as two items of a head's flat list. The argument stays out of the message: it may be a signature. */
+function readHeader(text: string): readonly string[] {
+  const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
+  if (name === undefined || value === undefined) throw mistake("a --header is written 'NAME: VALUE'");
+  return [name, Buffer.from(value, 'utf8').toString('latin1')];
+}
+
+interface Asked {
+  readonly method: string;
+  readonly target: string;
+  /** Name, value, name, value … */
+  readonly headers: readonly string[];
+}
+
 type Policy = ReturnType<typeof buildPolicy>;
 
-function explain({ method, target }: { method: string; target: string }, policy: Policy): string[] {
+function explain({ method, target, headers }: Asked, policy: Policy): string[] {
   const lines = [`${method} ${target}`, ''];
   const bytes = Buffer.from(target, 'utf8').toString('latin1');
-  const rule = refusedByGate(readHead({ method, target: bytes, version: '1.1' }, ['Host', 'example.test']));
-  if (rule !== null) {
-    return [
-      ...lines,
-      `The gate refuses it, whatever its route: rule ${rule.name}`,
-      `  stops ${rule.stops}`,
-      '',
-      '=> 400 bad_request',
-    ];
-  }
+  const hasHost = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+  const host = hasHost ? [] : ['Host', 'example.test'];
+  const head = readHead({ method, target: bytes, version: '1.1' }, [...host, ...headers]);
+  const gate = refusedAtGate(head);
+  if (gate !== null) return [...lines, ...refusalLines(gate, 'The gate refuses it, whatever its route')];
   const now = Date.now();
   const examination = policy.routes.examine(pathOf(bytes), now);
+  const { treatment } = examination;
   lines.push(...readings(examination), '');
-  return [...lines, ...outcome(examination.treatment, method, now)];
+  const named = refusedForHeaders(head, treatment);
+  if (named !== null) return [...lines, ...refusalLines(named, `The gate refuses it for ${treatment.path}`)];
+  const query = refusedForQuery(head, treatment);
+  if (query !== null) return [...lines, ...refusalLines(query, `${treatment.path} refuses it`)];
+  return [...lines, ...outcome(treatment, method, now)];
+}
+
+function refusalLines({ rule, header, hint }: Refusal, who: string): readonly string[] {
+  const stops = RULES.find(([name]) => name === rule)?.[1] ?? '';
+  return [
+    `${who}: rule ${rule}${header === null ? '' : `, header ${header}`}`,
+    `  stops ${stops}`,
+    ...(hint === null ? [] : [`  ${hint}`]),
+    '',
+    '=> 400 bad_request',
+  ];
 }
 
 function readings({ target, candidates, treatment }: Examination): string[] {

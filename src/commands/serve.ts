@@ -81,5 +81,13 @@ async function startFailure(error: unknown): Promise<{ readonly text: string; re
     readonly port?: number;
   };
   if (syscall !== 'listen') return null;
-  return { text: `cannot listen on ${address ?? ''} port ${port ?? '?'}: ${code ?? message}`, code: 1 };
+  const why = LISTEN_FAILURES[code ?? ''] ?? message;
+  return { text: `cannot listen on ${address ?? ''} port ${port ?? '?'}: ${code ?? ''}: ${why}`, code: 1 };
 }
+
+const LISTEN_FAILURES: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'the port is taken, by another program or another copy of this one; choose another with listen.port (LISTEN_PORT) for clients, with admin.port (ADMIN_PORT) for the admin port',
+  EACCES: 'this user may not listen there; choose a port from 1024 on with listen.port or admin.port',
+  EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.host or admin.host',
+};

@@ -13,11 +13,13 @@ export function mistake(text: string): UsageError {
   return new UsageError(`${text}; see --help`);
 }
 
-/** The options of a command, by name without the dashes: `text` takes a value, `flag` none. */
-export type OptionKinds = Readonly<Record<string, 'text' | 'flag'>>;
+type OptionKind = 'text' | 'texts' | 'flag';
+
+/** The options of a command, by name without the dashes: `text` takes a value, `texts` may be repeated, `flag` takes none. */
+export type OptionKinds = Readonly<Record<string, OptionKind>>;
 
 export type OptionValues<K extends OptionKinds> = {
-  readonly [N in keyof K]?: K[N] extends 'text' ? string : true;
+  readonly [N in keyof K]?: K[N] extends 'text' ? string : K[N] extends 'texts' ? readonly string[] : true;
 };
 
 export interface CommandShape<K extends OptionKinds> {
@@ -58,11 +60,11 @@ export function parseCommand<const K extends OptionKinds>(
   { options, positionals: names }: CommandShape<K>,
   argv: readonly string[],
 ): CommandInput<K> | 'help' {
-  const known: Record<string, 'text' | 'flag'> = { ...options, help: 'flag' };
+  const known: Record<string, OptionKind> = { ...options, help: 'flag' };
   const { tokens } = parseArgs({
     args: [...argv],
     options: Object.fromEntries(
-      Object.entries(known).map(([name, kind]) => [name, { type: kind === 'text' ? 'string' : 'boolean' } as const]),
+      Object.entries(known).map(([name, kind]) => [name, { type: kind === 'flag' ? 'boolean' : 'string' } as const]),
     ),
     allowPositionals: true,
     strict: false,
@@ -71,14 +73,16 @@ export function parseCommand<const K extends OptionKinds>(
   if (tokens.some((token) => token.kind === 'option' && (token.rawName === '--help' || token.rawName === '-h'))) {
     return 'help';
   }
-  const values: Record<string, string | true> = {};
+  const values: Record<string, string | readonly string[] | true> = {};
   const positionals: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value);
-    if (token.kind === 'option') {
-      if (Object.hasOwn(values, token.name)) throw mistake(`option ${token.rawName} is given twice`);
-      values[token.name] = optionValue(token, known);
-    }
+    if (token.kind !== 'option') continue;
+    const before = Object.hasOwn(values, token.name) ? values[token.name] : undefined;
+    const value = optionValue(token, known);
+    if (known[token.name] === 'texts') values[token.name] = [...(Array.isArray(before) ? before : []), String(value)];
+    else if (before !== undefined) throw mistake(`option ${token.rawName} is given twice`);
+    else values[token.name] = value;
   }
   // The argument itself stays out of the message: people paste secrets and signatures here.
   if (positionals.length > names.length) {
@@ -95,7 +99,7 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined;
 }
 
-function optionValue(token: OptionToken, known: Readonly<Record<string, 'text' | 'flag'>>): string | true {
+function optionValue(token: OptionToken, known: Readonly<Record<string, OptionKind>>): string | true {
   const { name, rawName, value, inlineValue } = token;
   const kind = rawName.startsWith('--') && Object.hasOwn(known, name) ? known[name] : undefined;
   if (kind === undefined) throw mistake(`unknown option '${rawName}'`);

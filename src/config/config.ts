@@ -52,6 +52,7 @@ export interface RouteConfig {
   readonly mode: 'enforce' | 'report';
   readonly reportUntil: number | null;
   readonly maxBody: number;
+  readonly query: 'forward' | 'refuse';
   readonly once: number | null;
   readonly upgrade: readonly 'websocket'[];
   /** Lower case. */
@@ -80,7 +81,12 @@ export interface Config {
     readonly trustedProxies: readonly string[];
     readonly tls: ListenTls | null;
   };
-  readonly admin: { readonly host: string; readonly port: number; readonly readyNeedsUpstream: boolean };
+  readonly admin: {
+    readonly host: string;
+    readonly port: number;
+    readonly readyNeedsUpstream: boolean;
+    readonly actionsFrom: readonly string[];
+  };
   readonly upstream: UpstreamConfig;
   readonly secrets: readonly SecretSource[];
   readonly routes: readonly RouteConfig[];

@@ -59,6 +59,10 @@ export const routeSchema = section({
   ),
   reportUntil: key('Then it enforces by itself. With mode report.', z.optional(date())),
   maxBody: key('The default is limits.maxBody. verify only.', z.optional(bodySize())),
+  query: key(
+    'The signature does not cover the query: refuse answers a request that has one with 400. verify only.',
+    z.prefault(oneOf(['forward', 'refuse']), 'forward'),
+  ),
   once: key(
     'An event already delivered within this time is answered, not forwarded again. Two events with equal bodies are one event here. verify only.',
     z.optional(window()),

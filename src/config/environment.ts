@@ -1,5 +1,6 @@
 // What environment variables add to the file, or say alone (spec §3). It must never read a secret's value: only whether
 // the variable is there.
+import { nearNames } from './near-names.ts';
 import type { KeyPath } from './problems.ts';
 import { isMapping } from './yaml.ts';
 
@@ -60,6 +61,8 @@ export function applyEnvironment(written: Readonly<Record<string, unknown>>, env
   override(draft, 'LOG_LEVEL', ['log', 'level']);
   addRoutes(draft);
   addSecrets(draft);
+  const names = VARIABLES.map(([name]) => name);
+  draft.warnings.push(...nearNames(env, names, namedVariables(written.secrets)));
   const { errors, warnings, origins } = draft;
   return {
     data,

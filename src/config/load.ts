@@ -8,6 +8,7 @@ import { applyEnvironment, type Env, type Overlay, type VariableNote } from './e
 import { ConfigError, type Finding, formatPath, inOrder, type KeyPath } from './problems.ts';
 import { resolveConfig } from './resolve.ts';
 import { crossErrors } from './rules.ts';
+import { salvage } from './salvage.ts';
 import { crossWarnings } from './warnings.ts';
 import { readWritten } from './written.ts';
 import { MAX_FILE_BYTES, readYaml, type Source } from './yaml.ts';
@@ -54,6 +55,7 @@ export function parseConfig(text: string | null, file: string | null, env: Env):
   const overlay = applyEnvironment(source.data, env);
   const findings: Finding[] = [];
   const written = readWritten(overlay.data, findings);
+  const allFindings = [...findings, ...crossErrors(written)];
   const toProblem = problemMaker({ file, source, overlay });
   const flaws = source.flaws.map(({ path, ...place }): Problem => ({ file: name, key: safeKey(path), ...place }));
   const flawed = new Set(flaws.map(({ key }) => key));
@@ -61,9 +63,12 @@ export function parseConfig(text: string | null, file: string | null, env: Env):
     ...flaws,
     ...overlay.errors.map(noteProblem),
     // What a flaw left empty is not said to be missing as well.
-    ...[...findings, ...crossErrors(written)].map(toProblem).filter(({ key }) => !flawed.has(key)),
+    ...allFindings.map(toProblem).filter(({ key }) => !flawed.has(key)),
   ];
-  if (errors.length > 0) throw new ConfigError(inOrder(errors));
+  if (errors.length > 0) {
+    const unsound = [...allFindings, ...source.flaws.map((flaw): Finding => ({ ...flaw, at: 'value' }))];
+    throw new ConfigError(inOrder(errors), salvage(written, unsound));
+  }
   const warnings = inOrder([...overlay.warnings.map(noteProblem), ...crossWarnings(written).map(toProblem)]);
   return { config: resolveConfig(written), file, sha256: sha256(text ?? ''), warnings };
 }

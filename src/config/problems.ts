@@ -1,6 +1,7 @@
 // How mistakes in the configuration are told: where, what was found, what is allowed, what was probably meant.
 // It must never repeat what stands under `secrets`, but names of keys: a value may have been pasted there.
 import type { Problem } from './config.ts';
+import type { Salvaged } from './salvage.ts';
 
 export type KeyPath = readonly (string | number)[];
 
@@ -16,10 +17,13 @@ export interface Finding {
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
+  /** What is sound beside them; null where nothing is known to be. */
+  readonly salvaged: Salvaged | null;
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
     super(problems.map(formatProblem).join('\n'));
     this.problems = problems;
+    this.salvaged = salvaged;
   }
 }
 

@@ -1,18 +1,14 @@
 // What the user wrote to what the program runs on: defaults that depend on other keys, names in one case, all frozen.
 // It must never be called before every rule has passed.
-import type { Config, RouteConfig, SecretSource, UpstreamConfig } from './config.ts';
+import type { Config, ListenTls, RouteConfig, SecretSource, UpstreamTls } from './config.ts';
 import type { RoutePart, SecretPart, Written } from './written.ts';
 
 export function resolveConfig(written: Written): Config {
   const { listen, admin, upstream, limits, shutdown, once, log } = written;
-  const { tls } = listen.value;
   return deepFreeze({
-    listen: {
-      ...listen.value,
-      tls: tls === undefined ? null : { ...tls, clientCaFile: tls.clientCaFile ?? null },
-    },
+    listen: { ...listen.value, tls: resolveListenTls(listen.value.tls) },
     admin: admin.value,
-    upstream: resolveUpstream(upstream.value),
+    upstream: { ...upstream.value, tls: resolveUpstreamTls(upstream.value.tls) },
     secrets: written.secrets.map(({ value }) => resolveSecret(value)),
     routes: written.routes.map(({ value }) => resolveRoute(value, limits.value.maxBody)),
     unmatched: written.unmatched,
@@ -23,14 +19,17 @@ export function resolveConfig(written: Written): Config {
   });
 }
 
-function resolveUpstream(upstream: Written['upstream']['value']): UpstreamConfig {
-  const { tls } = upstream;
-  if (tls === undefined) return { ...upstream, tls: null };
-  const { caFile = null, certFile = null, keyFile = null, serverName = null } = tls;
-  return { ...upstream, tls: { caFile, certFile, keyFile, serverName } };
+export function resolveListenTls(tls: Written['listen']['value']['tls']): ListenTls | null {
+  return tls === undefined ? null : { ...tls, clientCaFile: tls.clientCaFile ?? null };
 }
 
-function resolveSecret(secret: SecretPart['value']): SecretSource {
+export function resolveUpstreamTls(tls: Written['upstream']['value']['tls']): UpstreamTls | null {
+  if (tls === undefined) return null;
+  const { caFile = null, certFile = null, keyFile = null, serverName = null } = tls;
+  return { caFile, certFile, keyFile, serverName };
+}
+
+export function resolveSecret(secret: SecretPart['value']): SecretSource {
   const { id = '', file, env, directory, allowShort, overlap = null, notBefore = null, notAfter = null } = secret;
   const validity = { overlap, notBefore, notAfter, allowShort };
   if (directory !== undefined) return { kind: 'directory', directory, ...validity };
@@ -50,6 +49,7 @@ function resolveRoute(route: RoutePart['value'], maxBody: number): RouteConfig {
     mode: route.mode,
     reportUntil: route.reportUntil ?? null,
     maxBody: route.maxBody ?? maxBody,
+    query: route.query,
     once: route.once ?? null,
     upgrade: [...new Set(route.upgrade)],
     allowHeaders: [...new Set(route.allowHeaders.map((name) => name.toLowerCase()))],

@@ -1,5 +1,6 @@
 // The rules of a route and among routes: which keys go with which action, ids that exist, paths that are told apart.
 // A rule must never judge by a default that stands in for a bad value: it asks `sound` first.
+import { whyNeverAllowed } from '../core/refusal.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import { type Finding, show } from './problems.ts';
 import { listOf, nearest } from './suggest.ts';
@@ -15,6 +16,7 @@ const KEY_ACTIONS: readonly (readonly [RouteKey, readonly Action[]])[] = [
   ['mode', ['verify']],
   ['reportUntil', ['verify']],
   ['maxBody', ['verify']],
+  ['query', ['verify']],
   ['once', ['verify']],
   ['upgrade', ['forward']],
   ['allowHeaders', ['verify', 'forward']],
@@ -67,30 +69,19 @@ function secretIdErrors({ path, value, sound }: RoutePart, { secrets, secretsSou
       return [{ ...at, message: 'ends in ".previous"; allowed is the id alone, which means its previous value too' }];
     }
     if (anyId || known.includes(id)) return [];
-    // What is near no id may be a value pasted here: it is not shown.
-    const near = nearest(id, known);
-    const what = near === null ? 'an unknown id (not shown)' : `"${id}"`;
     const allowed = known.length === 0 ? 'an id under secrets, where there is none' : listOf(known, 'or');
-    return [
-      { ...at, message: `found ${what}, allowed is ${allowed}${near === null ? '' : `; did you mean "${near}"?`}` },
-    ];
+    const near = nearest(id, known);
+    if (near !== null) return [{ ...at, message: `found "${id}", allowed is ${allowed}; did you mean "${near}"?` }];
+    // What is near no id may be a value that was pasted here.
+    const message = `names no secret of this configuration (not shown, it may be a value; secrets are named by their id); allowed is ${allowed}`;
+    return [{ ...at, message }];
   });
 }
 
-/** By folded name: what a server reads as one of these must stay at the gate, or be dropped as hop-by-hop. */
-const NEVER_ALLOWED: ReadonlyMap<string, string> = new Map([
-  ...['script-name', 'path-info'].map((name) => [name, 'servers take their path from it'] as const),
-  ...['entrupy-signature'].map((name) => [name, 'servers read it as the signature'] as const),
-  ...['host', 'content-length', 'content-type'].map((name) => [name, 'the gate reads it by itself'] as const),
-  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'].map(
-    (name) => [name, 'it is hop-by-hop'] as const,
-  ),
-]);
-
 function headerErrors({ path, value }: RoutePart): readonly Finding[] {
   return value.allowHeaders.flatMap((name, index): Finding[] => {
-    const why = NEVER_ALLOWED.get(name.toLowerCase().replace(/[_.]/g, '-'));
-    if (why === undefined) return [];
+    const why = whyNeverAllowed(name);
+    if (why === null) return [];
     const message = `found ${JSON.stringify(name)}, which is never allowed: ${why}`;
     return [{ path: [...path, 'allowHeaders', index], at: 'value', message }];
   });

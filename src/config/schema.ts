@@ -41,6 +41,10 @@ const admin = section({
     "Not ready until the upstream has accepted a connection. For a sidecar; a start-up probe doesn't look at it.",
     z.prefault(flag(), false),
   ),
+  actionsFrom: key(
+    'Networks that may use /-/drain, /-/reload and /-/retire-previous; with none, whoever reaches the port. Loopback always may.',
+    z.prefault(list(cidr(), { allowed: 'a list of networks', min: 0 }), []),
+  ),
 });
 
 const upstream = section({

@@ -1,11 +1,11 @@
 // "Did you mean": the nearest of what is allowed, for error messages. It must never be shown what stands under `secrets`.
 
 /** The allowed word nearest to `found`, case aside; null where none is near enough to be a slip of the pen. */
-export function nearest(found: string, allowed: readonly string[]): string | null {
+export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
   if (found.length > 64) return null;
   const wanted = found.toLowerCase();
   let best: string | null = null;
-  let least = Math.min(3, Math.floor(found.length / 2)) + 1;
+  let least = Math.min(mostEdits, Math.floor(found.length / 2)) + 1;
   for (const word of allowed) {
     const distance = edits(wanted, word.toLowerCase());
     if (distance < least) [best, least] = [word, distance];

@@ -12,6 +12,8 @@ export interface DiagnosisKey {
   readonly key: KeyObject;
   /** What the secret is to the request's route. */
   readonly use: 'route' | 'other_route' | 'expired' | 'not_yet';
+  /** `expired at 2026-12-01T00:00:00Z`, for those outside their validity. */
+  readonly outside?: string | null;
 }
 
 export interface DiagnosisInput {
@@ -129,16 +131,17 @@ class Search {
   }
 }
 
-function whose({ id, use }: DiagnosisKey): readonly string[] {
+function whose({ id, use, outside }: DiagnosisKey): readonly string[] {
+  const date = outside == null ? '' : ` (${outside})`;
   switch (use) {
     case 'route':
       return [];
     case 'other_route':
       return [`signed with secret "${id}" of another route`];
     case 'expired':
-      return [`signed with secret "${id}", which has expired`];
+      return [`signed with secret "${id}", which has expired${date}`];
     case 'not_yet':
-      return [`signed with secret "${id}", which is not valid yet`];
+      return [`signed with secret "${id}", which is not valid yet${date}`];
     default:
       return use satisfies never;
   }

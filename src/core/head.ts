@@ -27,13 +27,20 @@ export interface Head {
   rerouting: string[] | null;
 }
 
-/** Headers by which frameworks replace the target, the method or the prefix that the verdict was given for. */
+/**
+ * Headers by which frameworks replace the target, the method or the prefix that the verdict was given for. Envoy's
+ * `X-Envoy-Original-Path` and Traefik's `X-Replaced-Path` only report what was rewritten, and honest ingresses add them.
+ */
 const REROUTING: ReadonlySet<string> = new Set([
   'x-original-url',
   'x-original-uri',
+  'x-original-path',
   'x-original-method',
   'x-rewrite-url',
   'x-rewrite-uri',
+  'x-rewrite-path',
+  'x-invoke-path',
+  'x-matched-path',
   'x-override-url',
   'x-forwarded-prefix',
   'x-forwarded-uri',
@@ -45,11 +52,16 @@ const REROUTING: ReadonlySet<string> = new Set([
   'x-script-name',
 ]);
 
+/** What CGI calls the path; with `_` in it every name is refused, with dots these are. */
+const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
+
 /** True for a name with `_` (WSGI, CGI and PHP fold it with `-`), a re-routing header, or a spelling of one with dots. */
 export function isRerouting(lowerCaseName: string): boolean {
   if (lowerCaseName.includes('_')) return true;
   if (REROUTING.has(lowerCaseName)) return true;
-  return lowerCaseName.includes('.') && REROUTING.has(lowerCaseName.replaceAll('.', '-'));
+  if (!lowerCaseName.includes('.')) return false;
+  const dashed = lowerCaseName.replaceAll('.', '-');
+  return REROUTING.has(dashed) || CGI_PATHS.has(dashed);
 }
 
 /** Reads a head from the parser's flat list of lines (name, value, …). Values are latin1 text without outer white space. */

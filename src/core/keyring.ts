@@ -16,6 +16,15 @@ export function stateOf(secret: Pick<Secret, 'notBefore' | 'notAfter'>, now: num
   return secret.notAfter !== null && now >= secret.notAfter ? 'expired' : 'live';
 }
 
+/** When a secret that is not live ended or begins, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
+export function outsideText(secret: Pick<Secret, 'notBefore' | 'notAfter'>, now: number): string | null {
+  const { notBefore, notAfter } = secret;
+  if (notBefore !== null && now < notBefore) return `not valid before ${isoDate(notBefore)}`;
+  return notAfter !== null && now >= notAfter ? `expired at ${isoDate(notAfter)}` : null;
+}
+
+const isoDate = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z');
+
 /** A route that lists `current` means the value before it too, while that overlaps. */
 export function isListed(id: string, listed: readonly string[] | null): boolean {
   if (listed === null || listed.includes(id)) return true;
@@ -42,6 +51,15 @@ export class Keyring {
       this.#chosen.set(ids, chosen);
     }
     return chosen;
+  }
+
+  /** Which of them are outside their validity at `now`, for people; null where none is, whatever the reason then. */
+  whyNoneLive(ids: readonly string[] | null, now: number): string | null {
+    const outside = this.listed(ids).flatMap((secret) => {
+      const text = outsideText(secret, now);
+      return text === null ? [] : [`secret ${secret.id} ${text}`];
+    });
+    return outside.length === 0 ? null : outside.join('; ');
   }
 
   /** The live ones among them at `now` (epoch milliseconds). Without validity bounds this is `listed` itself. */

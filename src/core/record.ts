@@ -1,5 +1,7 @@
 // What is known of a request when it has ended: recorded once, read by metrics, log and status page.
+import { createHash } from 'node:crypto';
 import type { Decision, Reason } from './decision.ts';
+import type { RuleName } from './refusal.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -11,8 +13,12 @@ export interface RequestRecord {
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';
-  /** The likely cause of a mismatch (spec §7), for the operator alone. */
+  /** The likely cause of a mismatch (spec §7), or what would let a gated request pass; for the operator alone. */
   readonly hint: string | null;
+  /** Which rule refused it with 400 or 431; null for every other reason. */
+  readonly rule: RuleName | null;
+  /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
+  readonly header: string | null;
   /** The id of the secret that matched. */
   readonly secret: string | null;
   readonly bodyBytes: number;
@@ -26,9 +32,18 @@ export interface RequestRecord {
   readonly upstreamStatus: number;
   /** Why the upstream gave no whole response; null where it did or was not asked. */
   readonly upstreamFailure: UpstreamFailure | null;
+  /** The system's code behind `upstreamFailure`, such as `ECONNREFUSED`; null where there is none. */
+  readonly upstreamError: string | null;
+  /** 16 hex digits of the SHA-256 of a verified body that we then failed to deliver; null for every other request. */
+  readonly bodySha256: string | null;
   /** The client's address. */
   readonly client: string;
   readonly traceId: string | null;
+}
+
+/** `bodySha256` of a body: enough to find an event again, too little to be taken for a signature. */
+export function bodyTag(body: Uint8Array): string {
+  return createHash('sha256').update(body).digest('hex').slice(0, 16);
 }
 
 export type UpstreamFailure = 'connect' | 'timeout' | 'reset' | 'protocol';

@@ -25,6 +25,8 @@ export interface Route {
   /** Epoch milliseconds after which a report route enforces by itself. */
   readonly reportUntil: number | null;
   readonly maxBody: number;
+  /** `refuse`: a request with a query, which no signature covers, is answered with 400. */
+  readonly query: 'forward' | 'refuse';
   readonly once: number | null;
   readonly upgrade: readonly 'websocket'[];
   readonly allowHeaders: readonly string[];
@@ -161,6 +163,11 @@ export function reports(route: Route, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);
 }
 
+/** True where the route refuses the target for its query, an empty one (`/notify?`) included. */
+export function refusesQuery(route: Route, target: string): boolean {
+  return route.action === 'verify' && route.query === 'refuse' && target.includes('?');
+}
+
 function strictness(route: Route, now: number): number {
   if (route.action === 'reject') return 3;
   if (route.action === 'forward') return 0;
@@ -181,6 +188,7 @@ function strictest(routes: readonly Route[], now: number): Route {
     secrets: intersection(verify.map((route) => route.secrets)),
     allowHeaders: intersection(verify.map((route) => route.allowHeaders)) ?? [],
     maxBody: Math.min(...verify.map((route) => route.maxBody)),
+    query: verify.some((route) => route.query === 'refuse') ? 'refuse' : 'forward',
   });
 }
 

@@ -9,6 +9,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason } from '../core/decision.ts';
 import { declaredLength, type Head, hasBody, readHead } from '../core/head.ts';
+import type { RuleName } from '../core/refusal.ts';
 import { MessageParser } from '../wire/parser.ts';
 import type { Taken } from './body.ts';
 import { type ClientConnection, Exchange } from './exchange.ts';
@@ -353,6 +354,7 @@ export class Connection implements ClientConnection, ReplyConnection {
     const asked = { method: '', version: '1.1', keepAlive: () => false, expectsContinue: false };
     const exchange = new Exchange({ head: NO_HEAD, lines: [] }, this, new Reply(this, asked));
     exchange.reason = reason;
+    exchange.rule = RULES[reason] ?? null;
     this.#behind = null;
     this.#beginExchange(exchange);
     exchange.reply.refuse(REASONS[reason]);
@@ -430,6 +432,8 @@ export class Connection implements ClientConnection, ReplyConnection {
   }
 }
 
+/** What refused bytes that never became a request; a slow head breaks no rule. */
+const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD: Head = readHead({ method: '', target: '', version: '' }, []);
 

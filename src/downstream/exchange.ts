@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { Decision, Reason } from '../core/decision.ts';
 import type { Head } from '../core/head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
+import type { RuleName } from '../core/refusal.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { BodyReceiver } from './body.ts';
@@ -42,6 +43,8 @@ export class Exchange implements RequestRecord {
   decision: Decision = 'rejected';
   reason: Reason | 'none' = 'none';
   hint: string | null = null;
+  rule: RuleName | null = null;
+  header: string | null = null;
   secret: string | null = null;
   bodyBytes = 0;
   durationMs = 0;
@@ -49,6 +52,8 @@ export class Exchange implements RequestRecord {
   upstreamMs = -1;
   upstreamStatus = 0;
   upstreamFailure: UpstreamFailure | null = null;
+  upstreamError: string | null = null;
+  bodySha256: string | null = null;
   client: string;
   /** True where the client's leaving does not count any more: an open tunnel ends so. */
   settled = false;

@@ -1,5 +1,6 @@
 // What each path of the admin port answers. A probe has one meaning each: livez the event loop turns, startz it has
 // started, readyz it may be sent traffic.
+import { mayAct } from './admin-guard.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { StatusSource } from './status.ts';
@@ -20,6 +21,8 @@ export interface AdminSources {
     started(): boolean;
     ready(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }>;
   };
+  /** `admin.actionsFrom` at this moment. */
+  actionsFrom(): readonly string[];
   readonly log: Log;
 }
 
@@ -51,7 +54,23 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 /** By path. */
 export function adminHandlers(sources: AdminSources): AdminHandlers {
-  return { ...probeHandlers(sources), ...viewHandlers(sources), ...actionHandlers(sources) };
+  return { ...probeHandlers(sources), ...viewHandlers(sources), ...guarded(actionHandlers(sources), sources) };
+}
+
+/** The same handlers, for clients within `admin.actionsFrom` alone. */
+function guarded(handlers: AdminHandlers, { actionsFrom, log }: AdminSources): AdminHandlers {
+  const guard = ([path, handler]: [string, AdminHandler]): [string, AdminHandler] => {
+    const run = (asked: Asked) => {
+      if (mayAct(asked.client ?? '', actionsFrom())) return handler.run(asked);
+      log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
+        path,
+        client: asked.client,
+      });
+      return json(403, { error: 'forbidden' });
+    };
+    return [path, { ...handler, run }];
+  };
+  return Object.fromEntries(Object.entries(handlers).map(guard));
 }
 
 function probeHandlers({ probes }: AdminSources): AdminHandlers {

@@ -1,31 +1,22 @@
 // What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
 // the snapshot in, sentences out. It must never advise to weaken verification.
-import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
+import { type Advice, bad, count, isReporting, lately, type Tone, warn } from './advice-parts.ts';
+import { routesWithoutSecretAdvice, secretsAdvice } from './advice-secrets.ts';
+import type { Refusal, RouteStatus, StatusSnapshot } from './status.ts';
 import { spanText } from './status-text.ts';
-
-/** `bad`: deliveries fail now. `warn`: look at it. `calm`: nothing to do. */
-export type Tone = 'bad' | 'warn' | 'calm';
-
-export interface Advice {
-  readonly tone: Tone;
-  readonly sentence: string;
-}
-
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
 
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const found = [
     ...draining(s),
-    ...s.routes.flatMap((route) => noLiveSecret(route, s.now)),
+    ...routesWithoutSecretAdvice(s),
     ...upstream(s),
     ...onceStore(s),
     ...reload(s),
     ...notReady(s),
+    ...undelivered(s),
     ...refusals(s),
-    ...s.secrets.flatMap((secret) => secretAdvice(secret, s.now)),
-    ...s.secrets.flatMap((secret) => rotation(secret, s.now)),
+    ...secretsAdvice(s),
     ...s.routes.flatMap((route) => reportMode(route, s.now)),
     ...warnings(s),
   ];
@@ -34,16 +25,6 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   return [...(worse.length > 0 ? worse : [calm(s)]), ...of('calm')];
 }
 
-/** True while the route forwards what it would have refused. */
-export function isReporting(route: RouteStatus, now: number): boolean {
-  return (
-    route.action === 'verify' && route.mode === 'report' && (route.reportUntil === null || route.reportUntil > now)
-  );
-}
-
-const bad = (sentence: string): Advice => ({ tone: 'bad', sentence });
-const warn = (sentence: string): Advice => ({ tone: 'warn', sentence });
-
 function draining(s: StatusSnapshot): Advice[] {
   if (!s.draining) return [];
   return [
@@ -51,18 +32,6 @@ function draining(s: StatusSnapshot): Advice[] {
       'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
     ),
   ];
-}
-
-function noLiveSecret(route: RouteStatus, now: number): Advice[] {
-  if (route.action !== 'verify' || route.liveSecrets > 0) return [];
-  const ids = route.secretIds.join(', ');
-  const remedy =
-    ids === ''
-      ? 'Name one under secrets in the configuration.'
-      : `Put a value where ${ids} is read from; it is picked up without a restart.`;
-  if (isReporting(route, now))
-    return [warn(`No secret is live on ${route.path}, so nothing there is verified. ${remedy}`)];
-  return [bad(`No secret is live on ${route.path}: senders get 503. ${remedy}`)];
 }
 
 function upstream(s: StatusSnapshot): Advice[] {
@@ -107,54 +76,50 @@ function notReady(s: StatusSnapshot): Advice[] {
 }
 
 function refusals(s: StatusSnapshot): Advice[] {
-  const { rejected, accepted, duplicate, reported, topReason } = s.recent;
-  const refused = rejected + reported;
-  if (refused === 0) return [];
+  const { rejected, accepted, duplicate, reported, noise, topReason } = s.recent;
+  const refused = rejected + reported - noise;
+  if (refused <= 0) return [];
   const mostly = topReason === null ? '' : `, mostly ${topReason}`;
-  const hint = s.refusals.find((refusal) => refusal.reason === topReason && refusal.hint !== null)?.hint;
-  const because = hint === undefined || hint === null ? '' : ` Likely cause: ${hint}.`;
+  const explained = s.refusals.find((refusal) => refusal.reason === topReason && refusal.hint !== null);
   const signature = topReason === 'signature_mismatch' || topReason === 'expired_secret';
   if (accepted + duplicate === 0 && rejected > 0 && signature) {
+    const because = explained === undefined ? '' : ` Likely cause: ${explained.hint}.`;
     return [
       bad(
-        `No signature was accepted ${lately(s)} (${rejected} refused${mostly}): compare the secret here with the one set at Entrupy.${because}`,
+        `No signature was accepted ${lately(s)} (${refused} refused${mostly}): compare the secret here with the one set at Entrupy.${because}`,
       ),
     ];
   }
-  const verb = rejected === 0 ? 'would have been refused' : 'were refused';
-  const what = signature
-    ? 'if a rotation is on, a sender may use a secret that is not here.'
-    : 'nothing to do if you do not know the clients below.';
-  return [warn(`${count(refused, 'request')} ${verb} ${lately(s)}${mostly}: ${what}${because}`)];
+  const verb = rejected === 0 ? 'would have been refused' : refused === 1 ? 'was refused' : 'were refused';
+  return [warn(`${count(refused, 'request')} ${verb} ${lately(s)}${mostly}: ${whatToDo(signature, explained)}`)];
 }
 
-function secretAdvice(secret: SecretStatus, now: number): Advice[] {
-  const { id, state, source, problem, notAfter } = secret;
-  if (state === 'unusable')
-    return [warn(`Secret ${id} cannot be used (${source})${problem === null ? '' : `: ${problem}`}`)];
-  if (problem !== null) return [warn(`Secret ${id} (${source}): ${problem}`)];
-  // A replaced value ends by design: no reason to act.
-  if (state !== 'live' || notAfter === null || id.endsWith(PREVIOUS) || notAfter - now > 7 * DAY) return [];
-  return [warn(`Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before.`)];
-}
-
-const PREVIOUS = '.previous';
-
-function rotation({ id, state, lastMatch, notAfter }: SecretStatus, now: number): Advice[] {
-  if (state !== 'live' || !id.endsWith(PREVIOUS) || notAfter === null) return [];
-  const current = id.slice(0, -PREVIOUS.length);
-  const since = now - lastMatch * 1000;
-  const left = spanText(notAfter - now);
-  if (lastMatch > 0 && since < HOUR) {
-    return [
-      warn(
-        `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${left}: give them the new one.`,
-      ),
-    ];
+function whatToDo(signature: boolean, explained: Refusal | undefined): string {
+  const { rule = null, header = null, hint = null } = explained ?? {};
+  if (rule !== null) {
+    const broken = header === null ? `rule ${rule}` : `rule ${rule}, header ${header}`;
+    return `if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`;
   }
-  const sentence = `Rotation: nobody has signed with the old value of ${current} within the last hour; it ends by itself in ${left}.`;
-  return [{ tone: 'calm', sentence }];
+  const because = hint === null ? '' : ` Likely cause: ${hint}.`;
+  return signature
+    ? `if a rotation is on, a sender may use a secret that is not here.${because}`
+    : `nothing to do if you do not know the clients below.${because}`;
 }
+
+const HOUR = 3_600_000;
+
+function undelivered(s: StatusSnapshot): Advice[] {
+  const recent = s.undelivered.filter(({ at }) => s.now - at < 24 * HOUR);
+  const [last] = recent;
+  if (last === undefined) return [];
+  const many = recent.length >= 20 ? 'At least 20 deliveries' : count(recent.length, 'delivery', 'deliveries');
+  const bridge =
+    last.cause === 'connect' ? ' Where the app was restarting, a longer upstream.retryConnectFor bridges it.' : '';
+  const sentence = `${many} of the last day may be gone for good, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below; ${FIND} says how to find them again.${bridge}`;
+  return [warn(sentence)];
+}
+
+const FIND = 'docs/alerts.md (Find an event again)';
 
 function reportMode(route: RouteStatus, now: number): Advice[] {
   if (!isReporting(route, now)) return [];
@@ -170,19 +135,12 @@ function warnings(s: StatusSnapshot): Advice[] {
 }
 
 function calm(s: StatusSnapshot): Advice {
-  const { accepted, forwarded, duplicate } = s.recent;
+  const { accepted, forwarded, duplicate, noise } = s.recent;
   const served = accepted + forwarded + duplicate;
+  const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
   const sentence =
     served > 0
-      ? `All is well: ${count(served, 'request')} served and none refused ${lately(s)}. Nothing to do.`
-      : `All is well, and nothing came in ${lately(s)}. To try it, send a signed request: entrupy-signature-proxy probe.`;
+      ? `All is well: ${count(served, 'request')} served and ${noise > 0 ? 'no delivery' : 'none'} refused ${lately(s)}.${scanned} Nothing to do.`
+      : `All is well, and ${noise > 0 ? 'no delivery' : 'nothing'} came in ${lately(s)}.${scanned} To try it, send a signed request: entrupy-signature-proxy probe.`;
   return { tone: 'calm', sentence };
-}
-
-function lately(s: StatusSnapshot): string {
-  return `in the last ${Math.round(s.recent.windowSeconds / 60)} minutes`;
-}
-
-function count(amount: number, noun: string): string {
-  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
 }

@@ -41,6 +41,7 @@ function requestCollectors(state: MetricState) {
 function secretCollectors(state: MetricState) {
   return {
     secret_last_match_timestamp_seconds: () => [...state.lastMatches.values()],
+    secret_changed_timestamp_seconds: () => [...state.changes.values()],
     secret_live: () => state.plan.secrets.map(({ id, live }) => sample(live() ? 1 : 0, { secret: id })),
     secret_not_after_timestamp_seconds: () =>
       state.plan.secrets.flatMap(({ id, notAfter }) =>
@@ -62,6 +63,8 @@ function stateCollectors(state: MetricState, sources: GaugeSources) {
     upstream_exposed: () => (state.plan.checkExposure ? [sample(state.upstreamExposed ? 1 : 0)] : []),
     once_entries: () => (state.plan.once ? [sample(sources.onceEntries())] : []),
     once_store_failures_total: () => (state.plan.once ? [state.onceStoreFailures] : []),
+    tls_certificate_not_after_timestamp_seconds: () =>
+      state.plan.certificates.map(({ name, notAfter }) => sample(notAfter / 1000, { certificate: name })),
     reloads_total: () => [state.reloads.success, state.reloads.failure],
     last_reload_successful: one(() => (state.lastReloadOk ? 1 : 0)),
     last_reload_success_timestamp_seconds: one(() => state.lastReloadSuccessAt / 1000),

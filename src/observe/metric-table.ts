@@ -90,6 +90,18 @@ export const METRICS = {
     help: 'When the secret stops to verify.',
     when: 'secrets that have a notAfter or an overlap',
   },
+  secret_changed_timestamp_seconds: {
+    type: 'gauge',
+    labels: ['secret'],
+    help: 'When this process last took a new value of the secret while it ran; 0 until it did.',
+    when: 'every secret but replaced values',
+  },
+  tls_certificate_not_after_timestamp_seconds: {
+    type: 'gauge',
+    labels: ['certificate'],
+    help: 'When the TLS certificate in use ends.',
+    when: 'certificates that are configured',
+  },
   route_report_mode: {
     type: 'gauge',
     labels: ['route'],
@@ -131,6 +143,10 @@ export const METRICS = {
 
 export type MetricName = keyof typeof METRICS;
 export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
+
+/** The closed set of `certificate` in `tls_certificate_not_after_timestamp_seconds`. */
+export const CERTIFICATES = ['listen', 'upstream_client'] as const;
+export type CertificateName = (typeof CERTIFICATES)[number];
 
 /** The closed set of `code` in `upstream_responses_total`. */
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;

@@ -19,7 +19,7 @@ export interface Metrics {
   reloaded(result: 'success' | 'failure', atMs: number): void;
   onceStoreFailure(): void;
   setUpstreamExposed(exposed: boolean): void;
-  /** The secret has a new value: its last match was the old value's, which is `<id>.previous` now, or gone. */
+  /** The secret has a new value, or its first: its last match was the old value's, which is `<id>.previous` now, or gone. */
   replaced(secretId: string): void;
   /** Epoch seconds; 0 where the secret has not matched in this process. */
   lastMatch(secretId: string): number;
@@ -34,6 +34,7 @@ export function createMetrics(plan: SeriesPlan, sources: GaugeSources): Metrics 
     plan,
     routes: new Map(),
     lastMatches: new Map(),
+    changes: new Map(),
     reloads: { success: new Cell({ result: 'success' }), failure: new Cell({ result: 'failure' }) },
     onceStoreFailures: new Cell({}),
     lastReloadOk: true,
@@ -62,6 +63,8 @@ export function createMetrics(plan: SeriesPlan, sources: GaugeSources): Metrics 
       state.upstreamExposed = exposed;
     },
     replaced: (secretId) => {
+      const change = state.changes.get(secretId);
+      if (change !== undefined) change.value = sources.now() / 1000;
       const last = state.lastMatches.get(secretId);
       if (last === undefined) return;
       const previous = state.lastMatches.get(`${secretId}.previous`);
@@ -119,7 +122,17 @@ function replan(state: MetricState, plan: SeriesPlan): void {
     state.routes.set(label, cells);
     cells.adapt(shape, secrets);
   }
-  const ids = new Set(plan.secrets.map((secret) => secret.id));
-  for (const id of state.lastMatches.keys()) if (!ids.has(id)) state.lastMatches.delete(id);
-  for (const id of ids) if (!state.lastMatches.has(id)) state.lastMatches.set(id, new Cell({ secret: id }));
+  const ids = plan.secrets.map((secret) => secret.id);
+  keepCells(state.lastMatches, ids);
+  keepCells(
+    state.changes,
+    ids.filter((id) => !id.endsWith('.previous')),
+  );
+}
+
+/** One cell a secret: those that stay go on, new ones begin at 0. */
+function keepCells(cells: Map<string, Cell>, ids: readonly string[]): void {
+  const wanted = new Set(ids);
+  for (const id of cells.keys()) if (!wanted.has(id)) cells.delete(id);
+  for (const id of wanted) if (!cells.has(id)) cells.set(id, new Cell({ secret: id }));
 }

@@ -89,8 +89,12 @@ function requestTail(r: RequestRecord): string {
   tail += `,"body_bytes":${r.bodyBytes},"duration_ms":${milliseconds(r.durationMs)}`;
   if (r.upstreamMs >= 0) tail += `,"upstream_ms":${milliseconds(r.upstreamMs)}`;
   if (r.upstreamFailure !== null) tail += `,"upstream_failure":"${r.upstreamFailure}"`;
+  if (r.upstreamError !== null) tail += `,"upstream_error":${jsonString(shortened(r.upstreamError, 64))}`;
+  if (r.rule !== null) tail += `,"rule":"${r.rule}"`;
+  if (r.header !== null) tail += `,"header":${jsonString(shortened(r.header, 128))}`;
   tail += `,"client":${jsonString(r.client)}`;
   if (r.traceId !== null) tail += `,"trace_id":${jsonString(r.traceId)}`;
+  if (r.bodySha256 !== null) tail += `,"body_sha256":"${r.bodySha256}"`;
   return tail;
 }
 

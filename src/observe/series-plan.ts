@@ -2,6 +2,7 @@
 // A label in a plan comes from the config, never from a request.
 import type { OutcomeShape } from '../core/decision.ts';
 import type { Cell } from './cells.ts';
+import type { CertificateName } from './metric-table.ts';
 import type { RouteCells } from './route-cells.ts';
 
 export interface RoutePlan {
@@ -22,10 +23,17 @@ export interface SecretPlan {
   readonly live: () => boolean;
 }
 
+export interface CertificatePlan {
+  readonly name: CertificateName;
+  /** Epoch milliseconds. */
+  readonly notAfter: number;
+}
+
 /** Which series there are. `unmatched` is one of the routes. */
 export interface SeriesPlan {
   readonly routes: readonly RoutePlan[];
   readonly secrets: readonly SecretPlan[];
+  readonly certificates: readonly CertificatePlan[];
   /** Of the config file; never of a secret. */
   readonly configSha256: string;
   readonly once: boolean;
@@ -50,6 +58,8 @@ export interface MetricState {
   readonly routes: Map<string, RouteCells>;
   /** By secret; the value is epoch seconds. */
   readonly lastMatches: Map<string, Cell>;
+  /** By secret, replaced values left out; the value is epoch seconds. */
+  readonly changes: Map<string, Cell>;
   readonly reloads: { readonly success: Cell; readonly failure: Cell };
   readonly onceStoreFailures: Cell;
   lastReloadOk: boolean;

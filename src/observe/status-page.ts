@@ -1,10 +1,13 @@
 // The status page: one glance for whoever has no Grafana. Plain HTML and CSS made here, no script, nothing from outside;
 // whatever a client or a file chose is escaped by html.ts.
-import { adviceFor, type Tone } from './advice.ts';
+import { adviceFor } from './advice.ts';
+import type { Tone } from './advice-parts.ts';
 import { Html, html } from './html.ts';
 import type { StatusSnapshot } from './status.ts';
+import { figures } from './status-figures.ts';
+import { refusalsSection, undeliveredSection } from './status-refusals.ts';
 import { STYLE } from './status-style.ts';
-import { pill, refusalsSection, routesSection, secretsSection } from './status-tables.ts';
+import { pill, routesSection, secretsSection } from './status-tables.ts';
 import { when } from './status-text.ts';
 
 const REFRESH_SECONDS = 5;
@@ -18,9 +21,10 @@ export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean 
 <meta name="robots" content="noindex">${refresh}
 <title>${titleOf(s, state)} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
 <body><header><h1>entrupy-signature-proxy</h1>${pill(tone, state)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
-<main>${adviceList(s)}${figures(s)}${routesSection(s)}${secretsSection(s)}${refusalsSection(s)}${about(s)}</main>
+<main>${adviceList(s)}${figures(s)}${undeliveredSection(s)}${routesSection(s)}${secretsSection(s)}${refusalsSection(s)}${about(s)}</main>
 <footer class="soft"><p>${refreshNote(options.refresh)}
-Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>, <a href="/readyz">readiness</a>.</p></footer>
+Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>, <a href="/readyz">readiness</a>.</p>
+<p>Documentation: ${docsLinks(s)}.</p></footer>
 </body></html>
 `;
   return page.text;
@@ -46,22 +50,6 @@ function adviceList(s: StatusSnapshot): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
-function figures(s: StatusSnapshot): Html {
-  const minutes = Math.round(s.recent.windowSeconds / 60);
-  const { accepted, rejected, reported, forwarded, duplicate, upstreamFailures } = s.recent;
-  const all: readonly (readonly [string, number])[] = [
-    ['accepted', accepted],
-    ['rejected', rejected],
-    ['reported', reported],
-    ['forwarded', forwarded],
-    ['duplicate', duplicate],
-    ['upstream failed', upstreamFailures],
-  ];
-  const boxes = all.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`);
-  return html`<dl class="figures" aria-label="Requests in the last ${minutes} minutes">${boxes}</dl>
-<p class="soft note">Requests in the last ${minutes} minutes.</p>`;
-}
-
 function about(s: StatusSnapshot): Html {
   const { file, sha256 } = s.config;
   return html`<section aria-labelledby="about"><h2 id="about">This proxy</h2><dl class="facts">
@@ -82,6 +70,23 @@ function lastReload({ lastReload, now }: StatusSnapshot): Html {
   const outcome = lastReload.ok ? pill('calm', 'succeeded') : pill('bad', 'failed');
   const error = lastReload.error === null ? null : html`<p>${lastReload.error}</p>`;
   return html`${outcome} ${when(lastReload.at, now)}${error}`;
+}
+
+const PAGES: readonly (readonly [string, string])[] = [
+  ['troubleshooting.md', 'what to do about it'],
+  ['rotation.md', 'rotating a secret'],
+  ['alerts.md', 'alerts'],
+  ['logs.md', 'the log'],
+];
+
+/** Links where the address is known, else the files' names: a link that leads nowhere helps nobody. */
+function docsLinks({ docs }: StatusSnapshot): Html {
+  const links = PAGES.map(([file, what]) =>
+    docs === null
+      ? html`<code>docs/${file}</code> (${what})`
+      : html`<a href="${docs}/${file}" rel="noreferrer">${what}</a>`,
+  );
+  return html`${links.map((link, at) => (at === 0 ? link : html`, ${link}`))}`;
 }
 
 function refreshNote(refresh: boolean): Html {

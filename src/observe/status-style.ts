@@ -33,8 +33,11 @@ time { white-space: nowrap; }
 .advice span { color: var(--text); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; margin: 1.1rem 0 0; }
 .figures div, section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
-.figures div { padding: .6rem .9rem; display: flex; flex-direction: column-reverse; }
+.figures div { padding: .6rem .9rem; display: flex; flex-direction: column; gap: .1rem; }
+.figures dd:first-of-type { order: -1; }
 .figures dt { color: var(--soft); font-size: .85rem; }
+.curve { display: block; width: 100%; height: 1.2rem; color: var(--soft); overflow: visible; }
+.curve polyline { fill: none; stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 .figures dd { margin: 0; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 section { margin-top: 1.1rem; padding: 1rem 1.1rem; }
 table { border-collapse: collapse; width: 100%; }
@@ -44,6 +47,7 @@ th, td { padding: .4rem .8rem .4rem 0; border-top: 1px solid var(--line); vertic
 tbody th { font-size: inherit; font-weight: 600; color: inherit; }
 td p { font-size: .88rem; max-width: 46ch; }
 td code { display: inline-block; max-width: 36ch; }
+td[data-label="Client"] code { min-width: 15ch; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: 0; }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }

@@ -1,8 +1,8 @@
-// The tables of the status page: routes, secrets, recent refusals. State is always a word, never a colour alone.
-import { REASONS } from '../core/decision.ts';
-import { isReporting, type Tone } from './advice.ts';
+// The tables of the status page: routes and secrets (status-refusals.ts has the rest). State is always a word, never a colour alone.
+import { isReporting, type Tone } from './advice-parts.ts';
+import { secretVerdict } from './advice-secrets.ts';
 import { type Html, html } from './html.ts';
-import type { Refusal, RouteStatus, SecretState, SecretStatus, StatusSnapshot } from './status.ts';
+import type { RouteStatus, SecretState, SecretStatus, StatusSnapshot } from './status.ts';
 import { sizeText, spanText, when } from './status-text.ts';
 
 export function pill(tone: Tone, text: string): Html {
@@ -10,12 +10,12 @@ export function pill(tone: Tone, text: string): Html {
   return html`<span class="pill ${tone}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
-function table(caption: string, heads: readonly string[], rows: readonly Html[]): Html {
+export function table(caption: string, heads: readonly string[], rows: readonly Html[]): Html {
   const head = heads.map((name) => html`<th scope="col">${name}</th>`);
   return html`<table><caption>${caption}</caption><thead><tr>${head}</tr></thead><tbody>${rows}</tbody></table>`;
 }
 
-function cell(label: string, content: Html | string): Html {
+export function cell(label: string, content: Html | string): Html {
   return html`<td data-label="${label}">${content}</td>`;
 }
 
@@ -30,6 +30,7 @@ function routeRow(route: RouteStatus, now: number): Html {
   const verifies = route.action === 'verify';
   const limits = [
     ...(route.maxBody === null ? [] : [`body ${sizeText(route.maxBody)}`]),
+    ...(route.query === 'refuse' ? ['no query'] : []),
     ...(route.once === null ? [] : [`once in ${spanText(route.once)}`]),
   ];
   return html`<tr><th scope="row"><code>${route.path}</code></th>
@@ -60,7 +61,7 @@ const STATES: Readonly<Record<SecretState, readonly [Tone, string]>> = {
 };
 
 export function secretsSection(s: StatusSnapshot): Html {
-  const heads = ['Id', 'State', 'Last match', 'Valid', 'Read from'];
+  const heads = ['Id', 'State', 'Last match', 'Valid', 'Verdict', 'Read from'];
   const caption =
     'All live secrets are tried. In a rotation, watch the last match move from the old one to the new one.';
   const content =
@@ -69,12 +70,13 @@ export function secretsSection(s: StatusSnapshot): Html {
       : table(
           caption,
           heads,
-          s.secrets.map((secret) => secretRow(secret, s.now)),
+          s.secrets.map((secret) => secretRow(secret, s)),
         );
   return html`<section aria-labelledby="secrets"><h2 id="secrets">Secrets</h2>${content}</section>`;
 }
 
-function secretRow(secret: SecretStatus, now: number): Html {
+function secretRow(secret: SecretStatus, s: StatusSnapshot): Html {
+  const { now } = s;
   const [tone, word] = STATES[secret.state];
   const problem = secret.problem === null ? null : html`<p>${secret.problem}</p>`;
   const match = secret.lastMatch > 0 ? when(secret.lastMatch * 1000, now) : 'not since the start';
@@ -82,6 +84,7 @@ function secretRow(secret: SecretStatus, now: number): Html {
 ${cell('State', html`${pill(tone, word)}${problem}`)}
 ${cell('Last match', match)}
 ${cell('Valid', validity(secret, now))}
+${cell('Verdict', secretVerdict(secret, s))}
 ${cell('Read from', secret.source)}</tr>`;
 }
 
@@ -89,40 +92,4 @@ function validity({ notBefore, notAfter }: SecretStatus, now: number): Html | st
   const from = notBefore !== null && notBefore > now ? html`begins ${when(notBefore, now)} ` : null;
   const until = notAfter === null ? null : html`${notAfter > now ? 'ends' : 'ended'} ${when(notAfter, now)}`;
   return from === null && until === null ? 'no end' : html`${from}${until}`;
-}
-
-export function refusalsSection(s: StatusSnapshot): Html {
-  const heads = ['When', 'Request', 'Answer', 'Why', 'Client'];
-  const caption = 'The last few of each reason, newest first. Queries, header values and bodies are never kept.';
-  const content =
-    s.refusals.length === 0
-      ? html`<p>None since the start.</p>`
-      : table(
-          caption,
-          heads,
-          s.refusals.map((refusal) => refusalRow(refusal, s.now)),
-        );
-  return html`<section aria-labelledby="refusals"><h2 id="refusals">Recent refusals</h2>${content}</section>`;
-}
-
-function refusalRow(refusal: Refusal, now: number): Html {
-  const { method, path, route, status, client } = refusal;
-  return html`<tr>${cell('When', when(refusal.at, now))}
-${cell('Request', html`<code>${method} ${path}</code><p class="soft">route ${route}</p>`)}
-${cell('Answer', html`${status} ${answerOf(refusal)}`)}
-${cell('Why', whyOf(refusal))}
-${cell('Client', html`<code>${client}</code>`)}</tr>`;
-}
-
-function answerOf({ decision, upstreamFailure }: Refusal): Html {
-  if (decision === 'reported') return pill('warn', 'let through');
-  return upstreamFailure === null ? pill('bad', 'refused') : pill('bad', 'upstream failed');
-}
-
-function whyOf({ reason, hint, upstreamFailure }: Refusal): Html {
-  const meaning = reason === 'none' ? null : html`<code>${reason}</code><p>${REASONS[reason].meaning}</p>`;
-  const upstream =
-    upstreamFailure === null ? null : html`<p>The upstream gave no whole response: ${upstreamFailure}.</p>`;
-  const likely = hint === null ? null : html`<p><strong>Likely cause:</strong> ${hint}</p>`;
-  return html`${meaning}${upstream}${likely}`;
 }

@@ -2,6 +2,7 @@
 // It must never hold a secret's value, a header's value, a query or a body.
 import type { Decision, Reason } from '../core/decision.ts';
 import type { UpstreamFailure } from '../core/record.ts';
+import type { RuleName } from '../core/refusal.ts';
 
 export interface RouteStatus {
   /** As configured; `unmatched` for what no route takes. */
@@ -18,6 +19,7 @@ export interface RouteStatus {
   readonly liveSecrets: number;
   /** Bytes; null where the route has no limit (forward, reject). */
   readonly maxBody: number | null;
+  readonly query: 'forward' | 'refuse';
   /** Milliseconds; null where the route does not deliver once. */
   readonly once: number | null;
 }
@@ -39,10 +41,12 @@ export interface SecretStatus {
   readonly lastMatch: number;
 }
 
-/** A request that was refused, reported, or verified and then failed by the upstream. */
+/** Requests of one decision, reason, route and client that were refused, reported or failed by the upstream; the last one. */
 export interface Refusal {
   /** Epoch milliseconds. */
   readonly at: number;
+  /** How many there were since the group was begun; a group that saw nothing for long makes room for others. */
+  readonly count: number;
   readonly route: string;
   readonly method: string;
   /** Cut at 256, never a query. */
@@ -51,9 +55,33 @@ export interface Refusal {
   readonly decision: Decision;
   readonly reason: Reason | 'none';
   readonly upstreamFailure: UpstreamFailure | null;
+  /** The system's code behind it, such as `ECONNREFUSED`. */
+  readonly upstreamError: string | null;
   readonly hint: string | null;
+  /** Which rule of the gate refused it, and the name of the header that broke it, cut at 128; never a value. */
+  readonly rule: RuleName | null;
+  readonly header: string | null;
   readonly client: string;
 }
+
+/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
+export interface Undelivered {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly route: string;
+  /** Cut at 256, never a query. */
+  readonly path: string;
+  readonly status: number;
+  readonly cause: UpstreamFailure | 'overloaded';
+  readonly upstreamError: string | null;
+  /** 16 hex digits. */
+  readonly bodySha256: string | null;
+  readonly client: string;
+}
+
+/** What has a curve of the last hour. */
+export const CURVES = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'upstreamFailures'] as const;
+export type Curve = (typeof CURVES)[number];
 
 export interface RecentCounts {
   /** How far back the counts reach. */
@@ -65,8 +93,12 @@ export interface RecentCounts {
   readonly duplicate: number;
   /** Requests that the upstream failed, whatever their decision. */
   readonly upstreamFailures: number;
-  /** The reason of most rejected or reported requests in the window; null where there were none. */
+  /** Of the rejected and reported: what any public port gets, and clients that left. No sign of trouble. */
+  readonly noise: number;
+  /** The reason of most of the other rejected or reported requests in the window; null where there were none. */
   readonly topReason: Reason | null;
+  /** By minute, the oldest first. */
+  readonly hour: Readonly<Record<Curve, readonly number[]>>;
 }
 
 /** Where delivered events are remembered. */
@@ -107,6 +139,10 @@ export interface StatusSnapshot {
   readonly recent: RecentCounts;
   /** Newest first. */
   readonly refusals: readonly Refusal[];
+  /** The last ones, newest first. */
+  readonly undelivered: readonly Undelivered[];
+  /** The address of docs/; null where nobody has filled it in. */
+  readonly docs: string | null;
 }
 
 export type StatusSource = () => StatusSnapshot | Promise<StatusSnapshot>;

@@ -19,6 +19,9 @@ const MAX_DIRECTORY_FILES = 256;
 /** How often a directory is read anew when kubelet swaps it in the middle. */
 const SWAP_ATTEMPTS = 3;
 
+const OTHERS_MAY_WRITE =
+  'any user of the machine may write its file, and so choose the secret; chmod o-w takes that away';
+
 /** Reads one secret file, links followed. Never throws: trouble is the reading's problem. */
 export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyReading> {
   let handle: FileHandle | undefined;
@@ -30,7 +33,9 @@ export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyR
     if (!stats.isFile()) return refused('it is not a regular file');
     const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
     try {
-      return keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
+      const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
+      if (reading.key === null || (stats.mode & 0o002) === 0) return reading;
+      return { ...reading, warnings: [...reading.warnings, OTHERS_MAY_WRITE] };
     } finally {
       buffer.fill(0);
     }

@@ -87,3 +87,12 @@ export function retirePrevious(held: Held, now: number): Held {
     isPrevious(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
   );
 }
+
+/** The ids whose value is another than before, or is there for the first time; replaced values are none. */
+export function changedIds(before: Held, after: Held): readonly string[] {
+  return after.flatMap((secret) => {
+    if (secret.key === null || isPrevious(secret)) return [];
+    const old = keyOf(secret.id, before);
+    return old?.equals(secret.key) === true ? [] : [secret.id];
+  });
+}

@@ -42,7 +42,13 @@ export interface ForwardOptions {
 /** Whose fault it was, and what the client is told. */
 export type ForwardFailure =
   | { readonly side: 'client'; readonly reason: Extract<Reason, BodyFailure> }
-  | { readonly side: 'upstream'; readonly cause: UpstreamFailure; readonly fault: 'bad_gateway' | 'gateway_timeout' };
+  | {
+      readonly side: 'upstream';
+      readonly cause: UpstreamFailure;
+      readonly fault: 'bad_gateway' | 'gateway_timeout';
+      /** The system's code, such as `ECONNREFUSED`. */
+      readonly code: string | null;
+    };
 
 /** Interim responses at most: nothing else holds back an upstream that sends them for ever. */
 export const MOST_INTERIM = 100;
@@ -317,9 +323,9 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     else this.#failSent('reset');
   }
 
-  onClose(): void {
+  onClose(error: Error | null): void {
     this.#connection = null;
-    this.#failSent('reset');
+    this.#failSent('reset', error);
   }
 
   onDrain(): void {
@@ -414,17 +420,18 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
 
   #failConnect(error: Error | null): void {
     const fault = codeOf(error) === CONNECT_TIMEOUT ? 'gateway_timeout' : 'bad_gateway';
-    this.#fail({ side: 'upstream', cause: 'connect', fault });
+    this.#fail({ side: 'upstream', cause: 'connect', fault, code: codeOf(error) || null });
   }
 
-  #failSent(cause: UpstreamFailure): void {
-    this.#fail({ side: 'upstream', cause, fault: cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway' });
+  #failSent(cause: UpstreamFailure, error: Error | null = null): void {
+    const fault = cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway';
+    this.#fail({ side: 'upstream', cause, fault, code: codeOf(error) || null });
   }
 
   #fail(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
-    this.#abort();
     this.#options.onFailure(failure);
+    this.#abort();
   }
 
   readonly #onClientLeft = (): void => {

@@ -124,7 +124,7 @@ export class WebSocketExchange implements Waiter {
       else this.#fail('protocol');
     });
     outgoing.removeAllListeners('response').once('response', this.#onRefused);
-    outgoing.removeAllListeners('error').on('error', (error) => this.#fail(causeOf(error)));
+    outgoing.removeAllListeners('error').on('error', (error) => this.#fail(causeOf(error), error));
     outgoing.on('information', this.#onInformation);
     const { responseTimeout } = this.#options;
     if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
@@ -167,7 +167,7 @@ export class WebSocketExchange implements Waiter {
     });
     // A client that stops reading counts too: nothing moves on the upstream's socket then.
     incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
-    incoming.once('error', (error) => this.#fail(causeOf(error)));
+    incoming.once('error', (error) => this.#fail(causeOf(error), error));
     incoming.once('end', () => {
       this.#end();
       reply.end(incoming.rawTrailers);
@@ -224,14 +224,15 @@ export class WebSocketExchange implements Waiter {
   #failConnect(error: Error | null): void {
     const fault = codeOf(error) === CONNECT_TIMEOUT ? 'gateway_timeout' : 'bad_gateway';
     if (!this.#end()) return;
-    this.#options.onFailure({ side: 'upstream', cause: 'connect', fault });
+    this.#options.onFailure({ side: 'upstream', cause: 'connect', fault, code: codeOf(error) || null });
   }
 
-  #fail(cause: UpstreamFailure): void {
+  #fail(cause: UpstreamFailure, error: Error | null = null): void {
     if (!this.#end()) return;
     this.#request?.destroy();
     this.#socket?.destroy();
-    this.#options.onFailure({ side: 'upstream', cause, fault: cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway' });
+    const fault = cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway';
+    this.#options.onFailure({ side: 'upstream', cause, fault, code: codeOf(error) || null });
   }
 
   #overloaded(): void {

@@ -45,6 +45,14 @@ export const VARIANTS = {
       GONE,
     ],
   },
+  queryless: {
+    routes: [
+      { ...NOTIFY, query: 'refuse', methods: ['POST'] },
+      { path: '/reported', mode: 'report', query: 'refuse' },
+      { path: '/open', action: 'forward' },
+      GONE,
+    ],
+  },
   upgrading: { routes: [NOTIFY, { path: '/ws', action: 'forward', upgrade: ['websocket'] }, GONE] },
   unready: {
     secrets: [{ id: 'absent', env: 'NOT_SET' }],

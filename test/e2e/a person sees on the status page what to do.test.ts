@@ -96,15 +96,25 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await deliver(null, { times: 3 });
     await deliver(null, { path: '/notify?token=very-private' });
     await deliver(null, { path: '/%3Cscript%3Ealert(1)%3C%2Fscript%3E' });
-    const { advice, text, scripts } = await look('attacked');
+    const { advice, rows, text, scripts } = await look('attacked');
     expect(advice[0]).toMatch(
       /^▲ Look at this\. 25 requests were refused in the last 5 minutes, mostly signature_mismatch/,
     );
     expect(text).toContain('No live secret of the route signs this body so.');
     expect(text).toContain('There is no Entrupy-Signature header.');
     expect(text).toContain('127.0.0.1');
+    expect(rows.find((cells) => cells[4]?.startsWith('signature_mismatch'))?.[1]).toBe('20');
     expect(text).not.toContain('very-private');
     expect(scripts).toBe(0);
+  });
+
+  test('scanned: what any public port gets leaves it calm', async () => {
+    await deliver(SECRET, { times: 3 });
+    for (const path of ['/notify', '/.env', '/wp-login.php']) await (await fetch(proxy.url + path)).arrayBuffer();
+    const { title, advice, text } = await look('scanned');
+    expect(title).toBe('Ready · entrupy-signature-proxy');
+    expect(advice).toEqual([expect.stringMatching(/^● OK\. All is well: 3 requests served/)]);
+    expect(text).toContain('method_not_allowed');
   });
 
   test('a wrong secret: everything is refused, with the likely cause in a sentence', async () => {
@@ -142,14 +152,17 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await deliver(SECRET, { times: 2 });
     await writeFile(proxy.configFile, 'upstreem: nonsense\n');
     await proxy.waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the failed reload');
-    const { title, advice, text } = await look('broken');
+    const { title, advice, rows, text } = await look('broken');
     expect(title).toBe('✕ Act now · Ready · entrupy-signature-proxy');
     expect(advice[0]).toMatch(
       /^✕ Act now\. The upstream .* accepts no connection: start it, or correct upstream\.url\./,
     );
     expect(advice.join('\n')).toContain('The last reload failed and the former state is still in use');
     expect(advice.join('\n')).toContain('upstreem');
-    expect(text).toMatch(/The upstream gave no whole response: connect\./);
+    expect(text).toMatch(/The upstream gave no whole response: connect(?: \(ECONNREFUSED\))?\./);
+    expect(text).toMatch(/Deliveries that may be gone/);
+    expect(advice.join('\n')).toMatch(/2 deliveries of the last day may be gone for good.*Entrupy documents no retry/);
+    expect(rows.filter((cells) => cells[1]?.includes('route /notify') && cells[2] === '502')).toHaveLength(2);
   });
 
   test('it refreshes itself, and stops when asked to', async () => {

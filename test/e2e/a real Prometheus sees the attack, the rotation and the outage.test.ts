@@ -1,12 +1,13 @@
 // Two proxies under traffic before a real Prometheus: each query of the dashboard and each rule is evaluated there, and the
 // alerts that should fire do, the others do not. The rules are the shipped ones with shorter durations (short-rules.ts).
 import { readFileSync } from 'node:fs';
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { METRIC_NAMES, PREFIX } from '../../src/observe/metric-table.ts';
+import { createAuthority } from '../support/certificates.ts';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { dashboardQueries, metricsIn } from '../support/seen.ts';
@@ -19,6 +20,7 @@ const RULES = read('helm/files/rules.yaml');
 const MINUTE_MS = 60_000;
 const FIRST = 'the first secret, 32 bytes or more';
 const SECOND = 'the second secret, 32 bytes or more';
+const OWN = 'a secret of their own, 32 bytes or more';
 const THIRD = 'the third secret, 32 bytes or more';
 
 function config(upstreamUrl: string, directory: string): Record<string, unknown> {
@@ -26,6 +28,8 @@ function config(upstreamUrl: string, directory: string): Record<string, unknown>
     upstream: { url: upstreamUrl, retryConnectFor: '200ms', checkExposure: true },
     secrets: [
       { directory, overlap: '1h' },
+      // A file of each proxy's own under one and the same config: what only one pod takes.
+      { id: 'own', file: 'secrets/own' },
       { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 30 * 86_400_000).toISOString() },
     ],
     routes: ROUTES,
@@ -35,6 +39,8 @@ function config(upstreamUrl: string, directory: string): Record<string, unknown>
 describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus)', () => {
   let upstream: Upstream;
   let proxies: readonly RunningProxy[] = [];
+  let tlsProxy: RunningProxy | undefined;
+  let certificates: ReturnType<typeof certificatesIn>;
   let prometheus: Prometheus;
   let traffic: Traffic;
   /** Of both proxies: their configs are one and the same. */
@@ -48,12 +54,20 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     const options = {
       config: config(upstream.url, secrets),
       env: { POD_IP: '127.0.0.2', SPARE: 'a spare secret, 32 bytes or more!' },
-    };
-    proxies = await Promise.all([startProxy(options), startProxy(options)]);
+      secrets: { own: OWN },
+      cwd: 'own',
+    } as const;
+    certificates = certificatesIn(secrets);
+    await putCertificate('month');
+    const tls = { certFile: join(secrets, '.tls.crt'), keyFile: join(secrets, '.tls.key') };
+    const withTls = startProxy({ config: { upstream: { url: upstream.url }, listen: { tls } }, secrets: { own: OWN } });
+    const both = Promise.all([startProxy(options), startProxy(options)]);
+    [proxies, tlsProxy] = await Promise.all([both, withTls]);
     const targets = proxies.map(({ adminPort }, index) => ({
       port: adminPort,
       labels: { namespace: 'shop', pod: `pod-${index}` },
     }));
+    targets.push({ port: tlsProxy.adminPort, labels: { namespace: 'tls', pod: 'pod-0' } });
     prometheus = await startPrometheus({ job: 'hooks', targets, rules: shortRules(RULES) });
     startedAt = Date.now();
     const urls = proxies.map(({ url }) => url);
@@ -63,7 +77,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
   afterAll(async () => {
     await traffic?.stop();
     await prometheus?.stop();
-    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await Promise.all([...proxies, tlsProxy].map((proxy) => proxy?.stop()));
     await upstream?.close();
     await rm(secrets, { recursive: true, force: true });
   });
@@ -93,13 +107,18 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     return prometheus.firing().then((all) => all.find(({ labels }) => labels.alertname === `EntrupyProxy${name}`));
   }
 
+  async function putCertificate(name: keyof typeof certificates): Promise<void> {
+    await copyFile(certificates[name].certFile, join(secrets, '.tls.crt'));
+    await copyFile(certificates[name].keyFile, join(secrets, '.tls.key'));
+  }
+
   const writeSecret = (id: string, value: string) => writeFile(join(secrets, id), value);
 
   test('after a minute of mixed traffic each query of the dashboard returns data, and nothing fires', async () => {
     await new Promise((resolve) => setTimeout(resolve, startedAt + MINUTE_MS - Date.now()));
     expect(await prometheus.firing()).toEqual([]);
     for (const query of dashboardQueries(JSON.parse(read('helm/files/dashboard.json')))) {
-      if (query.includes('result="failure"')) continue; // no reload has failed yet: below
+      if (/result="failure"|secret_changed/.test(query)) continue; // no reload has failed yet, no secret changed: below
       expect(await prometheus.queryRange(filledIn(query), 30), query).not.toEqual([]);
     }
   });
@@ -148,6 +167,11 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await writeSecret('current', SECOND);
     await untilFiring('OldSecretStillUsed');
     expect((await alert('OldSecretStillUsed'))?.labels.secret).toBe('current.previous');
+    const changed = dashboardQueries(JSON.parse(read('helm/files/dashboard.json'))).filter((query) =>
+      query.includes('secret_changed'),
+    );
+    expect(changed.length).toBeGreaterThan(1);
+    for (const query of changed) expect(await prometheus.queryRange(filledIn(query), 30), query).not.toEqual([]);
     traffic.mix = { ...traffic.mix, secret: SECOND };
     await untilFiring();
     const moved = await prometheus.query('sum by (secret) (increase(entrupy_proxy_secret_matches_total[10s])) > 0');
@@ -171,9 +195,41 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await untilFiring();
   });
 
-  test('an upstream outage: the upstream alert fires with its cause, and it alone', async () => {
+  test('a secret that only one pod took: stale, until the other has it; the runbook asks for the same', async () => {
+    const [first, second] = proxies;
+    const at = Math.floor(Date.now() / 1000);
+    const behind = `entrupy_proxy_build_info{namespace="shop"}
+      unless on (job, namespace, pod, instance) (entrupy_proxy_secret_changed_timestamp_seconds{secret="own"} > ${at})
+      unless on (job, namespace, pod, instance) (process_start_time_seconds > ${at} + 120)`;
+    const write = (proxy?: RunningProxy) => writeFile(join(proxy?.directory ?? '', 'secrets/own'), `${OWN} anew`);
+    await write(first);
+    await untilFiring('SecretStale');
+    expect(await alert('SecretStale')).toMatchObject({
+      labels: { secret: 'own', namespace: 'shop' },
+      annotations: { summary: expect.stringMatching(/^1 pod/), description: expect.stringContaining('pod-1') },
+    });
+    expect((await prometheus.query(behind)).map(({ metric }) => metric.pod)).toEqual(['pod-1']);
+    await write(second);
+    await untilFiring();
+    expect(await prometheus.query(behind)).toEqual([]);
+  });
+
+  test('a certificate that ends: told two weeks before, and again when it is urgent', async () => {
+    await putCertificate('tenDays');
+    await untilFiring('CertificateExpiresSoon');
+    await putCertificate('twoDays');
+    await untilFiring('CertificateAboutToExpire');
+    expect((await alert('CertificateAboutToExpire'))?.labels).toMatchObject({
+      certificate: 'listen',
+      namespace: 'tls',
+    });
+    await putCertificate('month');
+    await untilFiring();
+  });
+
+  test('an upstream outage: the upstream alert fires with its cause, and deliveries that failed, and these alone', async () => {
     await upstream.close();
-    await untilFiring('UpstreamFailing');
+    await untilFiring('DeliveryFailed', 'UpstreamFailing');
     expect((await alert('UpstreamFailing'))?.annotations.description).toMatch(/: connect \(\d+\), see the log/);
     upstream = await startUpstream({ port: upstream.port });
     await untilFiring();
@@ -199,6 +255,16 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     expect((await alert('ReportModeTooLong'))?.labels.route).toBe('/webhooks/*');
   });
 });
+
+function certificatesIn(directory: string) {
+  const authority = createAuthority(directory, '.authority');
+  const names = ['IP:127.0.0.1'];
+  return {
+    month: authority.issue('month', { names }),
+    tenDays: authority.issue('ten-days', { names, days: 10 }),
+    twoDays: authority.issue('two-days', { names, days: 2 }),
+  };
+}
 
 /** As Grafana does it, with every variable at All. */
 function filledIn(query: string): string {

@@ -15,6 +15,7 @@ import {
   podTemplate,
   proxyOf,
   template,
+  tryTemplate,
   valuesFiles,
 } from '../support/helm.ts';
 import { typeProblems } from '../support/kubernetes-types.ts';
@@ -99,6 +100,21 @@ describe.skipIf(!ready)('the chart', () => {
       expect(await mustRun('promtool', ['check', 'rules', file])).toContain('SUCCESS');
       const dashboard = of(name).find(({ metadata }) => metadata.labels?.grafana_dashboard === '1');
       expect(JSON.parse(dashboard?.data?.['entrupy-signature-proxy.json'] ?? '')).toHaveProperty('panels');
+    }
+  });
+
+  test('rules and dashboard name the runbook where metrics.docsUrl says, else the file', async () => {
+    const file = `${CHART}/ci/monitoring-values.yaml`;
+    for (const [options, wanted] of [
+      [[], ['runbook: docs/alerts.md#', 'Runbook: docs/alerts.md#']],
+      [
+        ['--set', 'metrics.docsUrl=https://git.example/docs/'],
+        ['runbook_url: https://git.example/docs/alerts.md#', 'Runbook: https://git.example/docs/alerts.md#'],
+      ],
+    ] as const) {
+      const { stdout } = await tryTemplate(['-f', file, ...options]);
+      const named = stdout.match(/runbook(?:_url)?: \S*#|Runbook: \S*#/g) ?? [];
+      expect([...new Set(named)].toSorted()).toEqual(wanted.toSorted());
     }
   });
 

@@ -31,13 +31,14 @@ const route: fc.Arbitrary<Route> = fc
     mode: fc.constantFrom('enforce', 'enforce', 'report'),
     reportUntil: fc.constantFrom(null, NOW - 1, NOW + 1),
     maxBody: fc.constantFrom(1024, 4096),
+    query: fc.constantFrom('forward', 'refuse'),
     once: fc.constant(null),
     upgrade: fc.constant([]),
     allowHeaders: fc.constantFrom([], ['x-forwarded-prefix']),
     responseTimeout: fc.constant(null),
     idleTimeout: fc.constant(null),
   })
-  .map((made) => (made.action === 'verify' ? made : { ...made, mode: 'enforce', secrets: null }));
+  .map((made) => (made.action === 'verify' ? made : { ...made, mode: 'enforce', secrets: null, query: 'forward' }));
 
 const unmatched = fc
   .tuple(route, fc.constantFrom<Route['action'][]>('verify', 'forward', 'reject'))
@@ -96,7 +97,8 @@ function isAsStrict(got: Route, wanted: Route): boolean {
   const within = (some: readonly string[] | null, all: readonly string[] | null) =>
     all === null || (some ?? ['any']).every((item) => all.includes(item));
   const lists = ['secrets', 'methods', 'allowHeaders'] as const;
-  return lists.every((list) => within(got[list], wanted[list])) && got.maxBody <= wanted.maxBody;
+  const refusesQuery = got.query === 'refuse' || wanted.query === 'forward';
+  return lists.every((list) => within(got[list], wanted[list])) && got.maxBody <= wanted.maxBody && refusesQuery;
 }
 
 /** Nothing in it that servers disagree about, but for spaces, letters beyond ASCII, suffixes and what scripts do. */

@@ -1,4 +1,5 @@
 // TLS for clients and towards the upstream, with certificates made when the test runs.
+import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
@@ -115,7 +116,12 @@ describe.concurrent('the listener', () => {
     await put(pairs.second);
     await eventually(() => ask(proxy.port), { got: 200, by: 'second' });
     expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: '' }); // no handshake: the same connection
-    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
+    const metrics = await proxy.metrics();
+    expect(metrics.get('entrupy_proxy_last_reload_successful')).toBe(1);
+    const ends = new X509Certificate(readFileSync(pairs.second.certFile)).validToDate.getTime() / 1000;
+    const series = 'entrupy_proxy_tls_certificate_not_after_timestamp_seconds';
+    expect(metrics.get(`${series}{certificate="listen"}`)).toBe(ends);
+    expect(metrics.has(`${series}{certificate="upstream_client"}`)).toBe(false);
   });
 
   test('keeps the old pair where the new certificate does not fit its key, has expired, or is no certificate', async ({
@@ -128,10 +134,10 @@ describe.concurrent('the listener', () => {
       [
         'mismatched',
         () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
-        'key values mismatch',
+        'it is not the key of the certificate in listen.tls.certFile',
       ],
       ['expired', () => put(pairs.expired), 'the certificate has expired on 2020-02-01'],
-      ['empty', () => writeFile(files.certFile, ''), 'listen.tls: '],
+      ['empty', () => writeFile(files.certFile, ''), `listen.tls.certFile ${files.certFile}: it is empty`],
       ['gone', () => rm(files.certFile), 'cannot be read (ENOENT)'],
     ] as const) {
       await change();
@@ -153,7 +159,8 @@ describe.concurrent('the listener', () => {
     const file = join(own, 'config.yaml');
     await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
     const { code, stderr } = await runCommand(['serve', '--config', file]);
-    expect([code, stderr]).toEqual([2, expect.stringContaining('listen.tls: ')]);
+    const told = `listen.tls.keyFile ${tls.keyFile}: it is not the key of the certificate in listen.tls.certFile`;
+    expect([code, stderr]).toEqual([2, expect.stringContaining(told)]);
     const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
     expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
     await proxy.waitForLog(({ level, problem }) => level === 'warn' && String(problem).includes('has expired'));
@@ -316,6 +323,9 @@ describe.concurrent('towards the upstream', () => {
     expect((await reload(proxy)).status).toBe(200);
     expect(await deliver(proxy, 'a')).toBe(200);
     expect(seen.map((one) => one.client)).toEqual(['client', 'next-client']);
+    const series = 'entrupy_proxy_tls_certificate_not_after_timestamp_seconds{certificate="upstream_client"}';
+    const ends = new X509Certificate(readFileSync(next.certFile)).validToDate.getTime() / 1000;
+    expect((await proxy.metrics()).get(series)).toBe(ends);
     server.setSecureContext({ ...contents(pairs.unknown), ca: required.ca });
     server.closeAllConnections();
     await eventually(() => deliver(proxy, 'a'), 502);

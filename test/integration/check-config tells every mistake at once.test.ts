@@ -1,9 +1,10 @@
 // `check-config` as an operator runs it: a process, its two streams and its exit code.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createAuthority } from '../support/certificates.ts';
 import { runCommand } from '../support/command.ts';
 
 const SECRET = 'check-config-0123456789-abcdefghij';
@@ -106,6 +107,75 @@ test('a secret that cannot be used, or none for a route that enforces, is exit 2
   const unread = await check(['--config', config, '--no-secrets']);
   expect([unread.code, unread.stderr]).toEqual([0, '']);
   expect(unread.stdout).toMatch(/^ {2}a +file .*\/missing +not read$/m);
+});
+
+test('secrets and TLS files are checked even where the configuration has other mistakes', async () => {
+  const config = await put(
+    'config.yaml',
+    [
+      'listen:',
+      '  port: many',
+      `  tls: { certFile: ${folder}/tls.crt, keyFile: ${folder}/tls.key }`,
+      'secrets:',
+      `  - { id: a, file: ${folder}/missing }`,
+      '  - { id: b, file: /b, overlap: forever }',
+      '',
+    ].join('\n'),
+  );
+  const { code, stderr } = await check(['--config', config]);
+  expect([code, stderr.split('\n').slice(0, -2)]).toEqual([
+    2,
+    [
+      expect.stringMatching(/:2:9: listen\.port: found "many"/),
+      expect.stringMatching(/:6:33: secrets\[1\]\.overlap: /),
+      `listen.tls.certFile ${folder}/tls.crt cannot be read (ENOENT): there is no such file; mount it, or correct the path`,
+      `listen.tls.keyFile ${folder}/tls.key cannot be read (ENOENT): there is no such file; mount it, or correct the path`,
+      expect.stringMatching(/^secret a \(file .*\/missing\): it does not exist/),
+    ],
+  ]);
+  expect(stderr).toMatch(/^5 errors$/m);
+  expect((await check(['--config', config, '--no-secrets'])).stderr).toMatch(/^2 errors$/m);
+});
+
+test('TLS files that serve could not use are told by key, file and remedy', async () => {
+  const authority = createAuthority(folder, 'authority');
+  const names = ['DNS:localhost'];
+  const [first, second] = [authority.issue('first', { names }), authority.issue('second', { names })];
+  const expired = authority.issue('expired', { names, expired: true });
+  const secret = { [KEY]: SECRET };
+  const told = async (tls: string) => {
+    const config = await put('config.yaml', `unmatched: verify\nlisten: { tls: { ${tls} } }\n`);
+    const { code, stderr } = await check(['--config', config], secret);
+    return [code, stderr.trimEnd()];
+  };
+  const files = (certFile: string, keyFile: string) => `certFile: ${certFile}, keyFile: ${keyFile}`;
+  expect(await told(files(first.certFile, first.keyFile))).toEqual([0, '']);
+  expect(await told(files(first.certFile, second.keyFile))).toEqual([
+    2,
+    `listen.tls.keyFile ${second.keyFile}: it is not the key of the certificate in listen.tls.certFile ${first.certFile}; give both files of one pair`,
+  ]);
+  expect(await told(files(expired.certFile, expired.keyFile))).toEqual([
+    2,
+    expect.stringMatching(/^listen\.tls\.certFile \S*expired\.pem: the certificate has expired on 2020-02-01/),
+  ]);
+  const ca = await put('ca.pem', 'not a certificate');
+  expect(await told(`${files(first.certFile, first.keyFile)}, clientCaFile: ${ca}`)).toEqual([
+    2,
+    `listen.tls.clientCaFile ${ca}: it is no PEM file; needed is PEM text with -----BEGIN CERTIFICATE-----`,
+  ]);
+});
+
+test('a report that has ended, and a secret file that anybody may write, are warnings', async () => {
+  const secret = await put('secret', SECRET);
+  await chmod(secret, 0o666);
+  const ended = 'routes: [{ path: /a, mode: report, reportUntil: 2021-01-01T00:00:00Z }]';
+  const config = await put('config.yaml', `secrets: [{ id: a, file: ${secret} }]\n${ended}\n`);
+  const open = await check(['--config', config]);
+  expect([open.code, open.stderr]).toEqual([0, '']);
+  expect(open.stdout).toMatch(/^ {2}secret a: any user of the machine may write its file.*chmod o-w/m);
+  expect(open.stdout).toMatch(/^ {2}route \/a: reportUntil \(2021-01-01T00:00:00\.000Z\) has passed/m);
+  await chmod(secret, 0o644);
+  expect((await check(['--config', config])).stdout).not.toContain('may write');
 });
 
 test('an expired secret alone leaves a route that enforces without one; in report mode that is no error', async () => {

@@ -75,7 +75,7 @@ test('a port that is taken is one line and exit code 1', async () => {
   const { code, stderr } = await runCommand(['serve', '--config', config], {});
   taken.close();
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^cannot listen on 127\.0\.0\.1 port \d+: EADDRINUSE\n$/);
+  expect(stderr).toMatch(/^cannot listen on 127\.0\.0\.1 port \d+: EADDRINUSE: the port is taken, [^\n]*\n$/);
 });
 
 test.each(['serve', 'check-config', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'])(

@@ -45,6 +45,9 @@ describe.concurrent('validity', () => {
     expect([second.before, second.after]).toEqual([[200], [503]]);
     expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="current"}')).toBe(0);
     expect(new Set(reasons(proxy))).toEqual(new Set(['no_live_secret']));
+    const told = proxy.logs().filter(({ msg }) => msg === 'a secret is outside its validity');
+    const at = (ms: number) => iso(ms).replace('.000Z', 'Z');
+    expect(told.map(({ problem }) => problem)).toEqual([`not valid before ${at(begins)}`, `expired at ${at(ends)}`]);
   });
 
   test('outside it, beside a live secret, is 401, and told as expired_secret', async ({ start, directory }) => {
@@ -161,6 +164,19 @@ describe.concurrent('secrets that are not there', () => {
     await writeFile(secretFile(proxy, 'current'), value('a'));
     await eventually(() => readyz(proxy), { status: 200, text: '{"status":"ok"}' });
     expect(await deliver(proxy, 'a')).toBe(200);
+  });
+
+  test('one that has expired is told so with its date, in log, /readyz and on the page', async ({ start }) => {
+    const secrets = [{ id: 'a', env: 'KEY', notAfter: '2026-01-31T12:00:00Z' }];
+    const proxy = await start({ secrets, routes: [{ path: '/notify' }] }, { env: { KEY: value('a') } });
+    const expired = 'secret a expired at 2026-01-31T12:00:00Z';
+    expect(await readyz(proxy)).toMatchObject({ status: 503, text: expect.stringContaining(expired) });
+    await proxy.waitForLog(({ problem }) => problem === 'expired at 2026-01-31T12:00:00Z', 'the expiry at start');
+    expect(await deliver(proxy, 'a')).toBe(503);
+    await proxy.waitForLog(({ reason, hint }) => reason === 'no_live_secret' && hint === expired, 'the hint');
+    const page = await (await fetch(proxy.adminUrl)).text();
+    expect(page).toContain('Secret a expired at 2026-01-31 12:00 UTC');
+    expect(page).not.toContain('Put a value where');
   });
 
   test('after it was ready: 503 and a metric, but ready all the same; nobody need have asked before', async ({

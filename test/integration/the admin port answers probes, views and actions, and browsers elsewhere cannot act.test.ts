@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/observe/admin.ts';
 import { createLog } from '../../src/observe/log.ts';
@@ -33,6 +34,7 @@ async function admin(changes: Partial<AdminOptions> = {}) {
       started: () => state.started,
       ready: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
     },
+    actionsFrom: () => [],
     log: createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW }),
     ...changes,
   });
@@ -174,3 +176,27 @@ async function rawStatus(port: number, bytes: string): Promise<number> {
   await once(socket, 'close');
   return Number(text.split(' ')[1]);
 }
+
+const own = Object.values(networkInterfaces())
+  .flat()
+  .find((address) => address?.family === 'IPv4' && !address.internal)?.address;
+
+test.skipIf(own === undefined)('actions are for admin.actionsFrom and loopback, probes and views for all', async () => {
+  let networks: readonly string[] = ['203.0.113.7/32'];
+  const { port, acts, lines, ask } = await admin({ host: '::', actionsFrom: () => networks });
+  const outside = async (path: string, method = 'POST') => {
+    const response = await fetch(`http://${own}:${port}${path}`, { method });
+    return [response.status, await response.text()];
+  };
+  for (const path of ['/-/drain', '/-/reload', '/-/retire-previous'])
+    expect(await outside(path)).toEqual([403, '{"error":"forbidden"}']);
+  expect(await outside('/-/drain', 'GET')).toEqual([403, '{"error":"forbidden"}']);
+  expect(acts).toEqual([]);
+  expect(lines.filter((line) => line.includes('outside admin.actionsFrom') && line.includes(`${own}`))).toHaveLength(4);
+  for (const path of ['/livez', '/startz', '/readyz', '/metrics', '/', '/api/status'])
+    expect((await outside(path, 'GET'))[0], path).toBe(200);
+  expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
+  networks = [`${own}/32`];
+  expect((await outside('/-/reload'))[0]).toBe(200);
+  expect(acts).toEqual(['drain', 'reload']);
+});

@@ -11,7 +11,10 @@ export interface Pair {
 export interface Authority {
   readonly caFile: string;
   /** `names`: subject alternative names, as `DNS:a.example` or `IP:127.0.0.1`. */
-  issue(name: string, options: { readonly names: readonly string[]; readonly expired?: true }): Pair;
+  issue(
+    name: string,
+    options: { readonly names: readonly string[]; readonly expired?: true; readonly days?: number },
+  ): Pair;
 }
 
 /** A certificate authority of its own in `<directory>/<name>`. */
@@ -26,11 +29,13 @@ export function createAuthority(directory: string, name: string): Authority {
   openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '30', '-subj', `/CN=${name}`);
   return {
     caFile: at('ca.pem'),
-    issue(leaf, { names, expired }) {
+    issue(leaf, { names, expired, days = 30 }) {
       openssl('req', '-new', ...key, '-keyout', `${leaf}.key`, '-out', `${leaf}.csr`, '-subj', `/CN=${leaf}`);
       writeFileSync(at(`${leaf}.ext`), `subjectAltName=${names.join(',')}\n`);
       // `openssl ca` can date a certificate in every version; `openssl req` only in new ones.
-      const dates = expired ? ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z'] : ['-days', '30'];
+      const dates = expired
+        ? ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z']
+        : ['-days', String(days)];
       const files = ['-in', `${leaf}.csr`, '-out', `${leaf}.pem`, '-extfile', `${leaf}.ext`];
       openssl('ca', '-batch', '-notext', '-config', 'ca.conf', ...dates, ...files);
       return { certFile: at(`${leaf}.pem`), keyFile: at(`${leaf}.key`) };

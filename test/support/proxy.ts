@@ -27,6 +27,8 @@ export interface ProxyOptions {
   readonly flags?: readonly string[];
   /** The program's file; `src/main.ts` unless given. */
   readonly program?: string;
+  /** `own`: its working directory is the one with its files, so that paths in the config may be relative. */
+  readonly cwd?: 'own';
   /** Secret files, written to `<directory>/secrets` by id. */
   readonly secrets?: Readonly<Record<string, string | Buffer>>;
 }
@@ -69,6 +71,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const words = [...(options.flags ?? []), options.program ?? PROGRAM, 'serve', '--config', configFile];
   const child = spawn(process.execPath, words, {
     env: { PATH: process.env.PATH ?? '', ...options.env },
+    ...(options.cwd === 'own' && { cwd: directory }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = followOutput(child);

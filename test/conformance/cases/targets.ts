@@ -1,6 +1,6 @@
 // Targets: what the gate refuses, what could be read as a verified route, and what must go on working. The long list of
 // spellings, tried on real servers, is elsewhere; these are the ones that each rule stands on.
-import { forged, gated, get, request, row, type WireCase } from '../wire-case.ts';
+import { forged, gated, get, request, row, signed, type WireCase } from '../wire-case.ts';
 
 const IN_PATH: readonly (readonly [string, string])[] = [
   ['a fragment', '/open#x'],
@@ -166,6 +166,29 @@ const ROUTING: readonly WireCase[] = [
   }),
 ];
 
+const QUERIES: readonly WireCase[] = [
+  gated(
+    'a signed delivery with a query where queries are refused',
+    signed('abc', { target: '/notify?a=b' }),
+    'queryless',
+  ),
+  gated('an empty query', signed('abc', { target: '/notify?' }), 'queryless'),
+  gated('a query before the method', get('/notify?a'), 'queryless'),
+  gated('a query in report mode', forged('abc', { target: '/reported?a' }), 'queryless'),
+  gated('a query on a spelling of the route', signed('abc', { target: '/x/../notify?a' }), 'queryless'),
+  row('no query', signed('abc'), { on: 'queryless', status: [200], upstream: ['POST /notify abc'] }),
+  row('an encoded question mark in the path of another route', get('/gone%3Fa'), {
+    on: 'queryless',
+    status: [404],
+    upstream: [],
+  }),
+  row('a query on an open route', get('/open?a'), { on: 'queryless', status: [200], upstream: ['GET /open?a'] }),
+  row('a query where it is not refused', signed('abc', { target: '/notify?a=b' }), {
+    status: [200],
+    upstream: ['POST /notify?a=b abc'],
+  }),
+];
+
 export const TARGETS: readonly WireCase[] = [
   ...IN_PATH.map(([name, target]) => gated(`target: ${name}`, get(target), 'open')),
   ...READ_AS_NOTIFY.map((target) =>
@@ -176,4 +199,5 @@ export const TARGETS: readonly WireCase[] = [
   ),
   ...METHODS,
   ...ROUTING,
+  ...QUERIES,
 ];

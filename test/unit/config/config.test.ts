@@ -45,6 +45,7 @@ routes:
 `);
   const none = {
     reportUntil: null,
+    query: 'forward',
     once: null,
     upgrade: [],
     allowHeaders: [],

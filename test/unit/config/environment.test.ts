@@ -162,3 +162,27 @@ describe('paths', () => {
     ).toHaveLength(1);
   });
 });
+
+describe('names that are nearly ours', () => {
+  test.each([
+    ['VERIFY_PATH', 'VERIFY_PATHS'],
+    ['UPSTREAM_ULR', 'UPSTREAM_URL'],
+    ['upstream_url', 'UPSTREAM_URL'],
+    ['LOGLEVEL', 'LOG_LEVEL'],
+    ['ENTRUPY_PROXY_CONIFG', 'ENTRUPY_PROXY_CONFIG'],
+    ['ALLOW_SHORT_SECRETS', 'ALLOW_SHORT_SECRET'],
+    ['WEBHOOK_ENDPOINT_SECRET', KEY],
+    ['WEBHOOK_ENDPOINT_SECRET_KEY_OLD', KEY],
+    ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIUOS', `${KEY}_PREVIOUS`],
+  ])('%s', (variable, meant) => {
+    const { warnings } = load({ [variable]: 'a-value-that-nobody-shows' }, 'unmatched: reject');
+    expect(warnings).toEqual([`environment: ${variable}: not read, nothing has this name; did you mean ${meant}?`]);
+  });
+
+  test('what an entry of the file names, what is empty, and what is farther away, is nobody to warn about', () => {
+    const named = `secrets: [{ id: a, env: ${KEY}_OLD }]\nunmatched: reject`;
+    expect(load({ [`${KEY}_OLD`]: 'x', VERIFY_PATH: '' }, named).warnings).toEqual([]);
+    const others = { PATH: '/bin', PORT: '1', UPSTREAM_PORT: '2', UPSTREAM_SERVICE_HOST: 'a', WEBHOOK_ENDPOINT: 'b' };
+    expect(load({ ...others, HOME: '/', LOG_FORMAT: 'json' }, 'unmatched: reject').warnings).toEqual([]);
+  });
+});

@@ -15,6 +15,7 @@ export function verify(path: string, changes: Partial<Route> = {}): Route {
     mode: 'enforce',
     reportUntil: null,
     maxBody: 1_048_576,
+    query: 'forward',
     once: null,
     upgrade: [],
     allowHeaders: [],

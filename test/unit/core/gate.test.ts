@@ -1,7 +1,8 @@
 // Each rule of the gate: heads that it alone refuses, near misses that pass, and what would get by without it.
 import { describe, expect, test } from 'vitest';
-import { GATE, refusedByGate, refusedNames } from '../../../src/core/gate.ts';
-import { head } from './fixtures.ts';
+import { GATE, refusedByGate } from '../../../src/core/gate.ts';
+import { refusedForHeaders } from '../../../src/core/refusal.ts';
+import { head, verify } from './fixtures.ts';
 
 type Changes = Parameters<typeof head>[0];
 
@@ -165,7 +166,9 @@ test('what two rules refuse is refused', () => {
 });
 
 describe('names that shadow or re-route', () => {
-  const named = (name: string, allow: readonly string[] = []) => refusedNames(head(lines(name, 'x')), allow);
+  const refused = (changes: Changes, allowHeaders: readonly string[]) =>
+    refusedForHeaders(head(changes), verify('/notify', { allowHeaders }))?.header ?? null;
+  const named = (name: string, allow: readonly string[] = []) => refused(lines(name, 'x'), allow);
 
   test.each([
     'Entrupy_Signature',
@@ -179,11 +182,26 @@ describe('names that shadow or re-route', () => {
     'X.Forwarded.Prefix',
     'X-HTTP-Method-Override',
     'X-Method-Override',
+    'Script.Name',
+    'Path.Info',
+    'X-Original-Path',
+    'X.Original.Path',
+    'X-Rewrite-Path',
+    'X-Invoke-Path',
+    'X-Matched-Path',
   ])('%s is refused', (name) => {
     expect(named(name)).toBe(name.toLowerCase());
   });
 
-  test.each(['Entrupy-Signature', 'X-Forwarded-For', 'X-Request-Id', 'Accept', 'X.Dotted'])('%s is not', (name) => {
+  test.each([
+    'Entrupy-Signature',
+    'X-Forwarded-For',
+    'X-Request-Id',
+    'Accept',
+    'X.Dotted',
+    'X-Envoy-Original-Path',
+    'X-Replaced-Path',
+  ])('%s is not', (name) => {
     expect(named(name)).toBeNull();
   });
 
@@ -191,8 +209,8 @@ describe('names that shadow or re-route', () => {
     expect(named('X-Forwarded-Prefix', ['x-forwarded-prefix'])).toBeNull();
     expect(named('X.Forwarded.Prefix', ['x-forwarded-prefix'])).toBe('x.forwarded.prefix');
     expect(named('X_Forwarded_Prefix', ['x-forwarded-prefix'])).toBe('x_forwarded_prefix');
-    const both = head(lines('X-Forwarded-Prefix', '/a', 'X-Original-URL', '/b'));
-    expect(refusedNames(both, ['x-forwarded-prefix'])).toBe('x-original-url');
-    expect(refusedNames(both, ['x-forwarded-prefix', 'x-original-url'])).toBeNull();
+    const both = lines('X-Forwarded-Prefix', '/a', 'X-Original-URL', '/b');
+    expect(refused(both, ['x-forwarded-prefix'])).toBe('x-original-url');
+    expect(refused(both, ['x-forwarded-prefix', 'x-original-url'])).toBeNull();
   });
 });

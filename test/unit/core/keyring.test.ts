@@ -50,3 +50,14 @@ describe('a keyring', () => {
     expect(new Keyring([]).live(null, NOW)).toEqual([]);
   });
 });
+
+test('a secret that is not live is told with its date, and nothing is told where it has none', () => {
+  const at = Date.parse('2026-12-01T00:00:00Z');
+  const ring = new Keyring([secret('a', 'x', { notAfter: at }), secret('b', 'y', { notBefore: at + 1000 })]);
+  expect(ring.whyNoneLive(null, at)).toBe(
+    'secret a expired at 2026-12-01T00:00:00Z; secret b not valid before 2026-12-01T00:00:01Z',
+  );
+  expect(ring.whyNoneLive(['b'], at)).toBe('secret b not valid before 2026-12-01T00:00:01Z');
+  expect(ring.whyNoneLive(['c'], at)).toBeNull();
+  expect(new Keyring([]).whyNoneLive(null, at)).toBeNull();
+});

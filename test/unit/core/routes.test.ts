@@ -1,5 +1,6 @@
 // Spec §6.2, clause by clause: which route a target gets.
 import { describe, expect, test } from 'vitest';
+import { refusesQuery } from '../../../src/core/routes.ts';
 import { claimed, forward, NOW, reject, report, table, verify } from './fixtures.ts';
 
 describe('by its plain spelling', () => {
@@ -186,6 +187,16 @@ describe('the strictest of several', () => {
       verify('/b', { secrets: ['two', 'three'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] }),
     ]).claim('/a/../b', NOW);
     expect(both).toMatchObject({ secrets: ['two'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] });
+  });
+
+  test('one that refuses a query decides for all of them', () => {
+    const routes = [verify('/a'), report('/b', { query: 'refuse' })];
+    expect(table(routes).claim('/a/../b', NOW)).toMatchObject({ path: '/a', query: 'refuse' });
+    expect(table(routes).claim('/a', NOW)).toMatchObject({ query: 'forward' });
+    const refusing = verify('/a', { query: 'refuse' });
+    const refused = ['/a', '/a?', '/a?b=c', '/a%3Fb'].map((target) => refusesQuery(refusing, target));
+    expect(refused).toEqual([false, true, true, false]);
+    expect(refusesQuery(verify('/a'), '/a?b')).toBe(false);
   });
 
   test('a report route among them still narrows an enforcing one', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isForeign } from '../../../src/observe/admin-guard.ts';
+import { isForeign, mayAct } from '../../../src/observe/admin-guard.ts';
 
 const host = '127.0.0.1:9464';
 
@@ -26,4 +26,21 @@ test.each([
   ],
 ])('%s', (_, headers, foreign) => {
   expect(isForeign(new Map(Object.entries(headers)))).toBe(foreign);
+});
+
+test.each([
+  ['anybody where nothing is configured', '203.0.113.9', [], true],
+  ['loopback, whatever is configured', '127.0.0.1', ['10.0.0.0/8'], true],
+  ['loopback on a dual-stack socket', '::ffff:127.0.0.1', ['10.0.0.0/8'], true],
+  ['loopback by IPv6', '::1', ['10.0.0.0/8'], true],
+  ['a network that is listed', '10.1.2.3', ['192.168.0.0/16', '10.0.0.0/8'], true],
+  ['the same on a dual-stack socket', '::ffff:10.1.2.3', ['10.0.0.0/8'], true],
+  ['another one', '11.0.0.1', ['10.0.0.0/8'], false],
+  ['another one on a dual-stack socket', '::ffff:11.0.0.1', ['10.0.0.0/8'], false],
+  ['an IPv6 network', 'fd00::5', ['fd00::/8'], true],
+  ['a link-local address that looks like loopback', 'fe80::1', ['fd00::/8'], false],
+  ['a link-local address with its zone', 'fe80::1%eth0', ['fe80::/10'], true],
+  ['no address', '', ['0.0.0.0/0'], false],
+])('the actions: %s', (_, address, networks, may) => {
+  expect(mayAct(address, networks)).toBe(may);
 });

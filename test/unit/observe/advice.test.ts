@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { adviceFor } from '../../../src/observe/advice.ts';
+import { secretVerdict } from '../../../src/observe/advice-secrets.ts';
 import { createRefusals } from '../../../src/observe/refusals.ts';
 import type { StatusSnapshot } from '../../../src/observe/status.ts';
-import { CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from './fixtures.ts';
+import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from './fixtures.ts';
 
 function headline(changes: Partial<StatusSnapshot>): string {
   const [first] = adviceFor(snapshot(changes));
@@ -12,6 +13,19 @@ function headline(changes: Partial<StatusSnapshot>): string {
 const hinted = createRefusals(() => NOW);
 hinted.record(refused({ hint: 'the secret at the sender ends in a line break' }));
 
+const gated = createRefusals(() => NOW);
+gated.record(
+  refused({
+    reason: 'bad_request',
+    rule: 'route-headers',
+    header: 'x-forwarded-prefix',
+    hint: 'route /notify with allowHeaders: [x-forwarded-prefix] lets it pass',
+  }),
+);
+
+const gone = createRefusals(() => NOW);
+gone.record(accepted({ status: 502, upstreamFailure: 'connect' }));
+
 test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ['nothing has come in', {}, /^calm: All is well, and nothing came in/],
   ['all is served', { recent: { ...QUIET, accepted: 7 } }, /^calm: All is well: 7 requests served/],
@@ -19,6 +33,27 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     'a route has no live secret',
     { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
     /^bad: No secret is live on \/notify: senders get 503\. Put a value where current/,
+  ],
+  [
+    'its only secret has expired',
+    {
+      routes: [{ ...NOTIFY, liveSecrets: 0 }],
+      secrets: [{ ...CURRENT, state: 'expired', notAfter: Date.parse('2026-11-20T08:30:00Z') }],
+    },
+    /^bad: No secret is live on \/notify: senders get 503\. Secret current expired at 2026-11-20 08:30 UTC: add its successor/,
+  ],
+  [
+    'its only secret has not begun',
+    {
+      routes: [{ ...NOTIFY, liveSecrets: 0 }],
+      secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
+    },
+    /^bad: .*Secret current is not valid before 2026-12-01 00:00 UTC: correct its notBefore/,
+  ],
+  [
+    'one of two has expired',
+    { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 }] },
+    /^warn: Secret old expired at 2026-11-24 11:59 UTC: remove it/,
   ],
   [
     'a route names no secret',
@@ -61,6 +96,26 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     'somebody knocks',
     { recent: { ...QUIET, accepted: 9, rejected: 40, topReason: 'missing_signature' } },
     /^warn: 40 requests were refused .*mostly missing_signature: nothing to do if you do not know/,
+  ],
+  [
+    'one request was refused',
+    { recent: { ...QUIET, rejected: 1, topReason: 'missing_signature' } },
+    /^warn: 1 request was refused in the last 5 minutes/,
+  ],
+  [
+    'a scanner knocks',
+    { recent: { ...QUIET, accepted: 9, rejected: 40, noise: 40 } },
+    /^calm: All is well: 9 requests served and no delivery refused in the last 5 minutes\. 40 others were refused, as on any public port\. Nothing to do\./,
+  ],
+  [
+    'something in front adds a header',
+    { recent: { ...QUIET, accepted: 0, rejected: 4, topReason: 'bad_request' }, refusals: gated.list() },
+    /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify with allowHeaders/,
+  ],
+  [
+    'deliveries may be gone',
+    { undelivered: gone.undelivered() },
+    /^warn: 1 delivery of the last day may be gone for good, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
   ],
   [
     'a rotation goes wrong',
@@ -125,4 +180,25 @@ test('a rotation that goes as it should is told below the headline', () => {
   expect(second?.sentence).toMatch(
     /^Rotation: nobody has signed with the old value of current .* ends by itself in 5 h\.$/,
   );
+});
+
+test('each secret has a verdict: whether it may go', () => {
+  const hours = (count: number) => NOW / 1000 - count * 3600;
+  const old = { ...CURRENT, id: 'old', lastMatch: hours(3) };
+  const next = { ...CURRENT, id: 'next', lastMatch: hours(0.1) };
+  const both = { ...NOTIFY, secretIds: ['old', 'next'], liveSecrets: 2 };
+  const verdict = (secret: typeof CURRENT, changes: Partial<StatusSnapshot> = {}) =>
+    secretVerdict(secret, snapshot({ routes: [both], secrets: [old, next], ...changes }));
+  expect(verdict(old)).toBe('verified nothing for 3 h; may go when that is longer than your sender retries');
+  expect(verdict(next)).toBe('in use: keep it');
+  expect(verdict({ ...old, lastMatch: 0 })).toMatch(/^verified nothing since the start, \d+ min ago; may go when/);
+  expect(verdict(old, { routes: [both, { ...NOTIFY, path: '/other', secretIds: ['old'], liveSecrets: 1 }] })).toBe(
+    'verified nothing for 3 h; the only one of /other: keep it',
+  );
+  expect(verdict(old, { secrets: [old, { ...next, lastMatch: 0 }] })).toMatch(/nothing to tell yet$/);
+  const previous = { ...old, id: 'next.previous', notAfter: NOW + 5 * 3_600_000 };
+  expect(verdict(previous)).toBe('verified nothing for 3 h; ends by itself in 5 h');
+  expect(verdict({ ...old, state: 'expired' })).toBe('ended: may go');
+  expect(verdict({ ...old, state: 'unusable' })).toMatch(/^cannot be used/);
+  expect(verdict({ ...old, state: 'not_yet', notBefore: NOW })).toBe('waits for 2026-11-24 12:00 UTC');
 });

@@ -15,6 +15,8 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     decision: 'accepted',
     reason: 'none',
     hint: null,
+    rule: null,
+    header: null,
     secret: 'current',
     bodyBytes: 512,
     durationMs: 12.3456,
@@ -22,6 +24,8 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     upstreamMs: 10,
     upstreamStatus: 200,
     upstreamFailure: null,
+    upstreamError: null,
+    bodySha256: null,
     client: '192.0.2.7',
     traceId: null,
     ...changes,
@@ -52,6 +56,7 @@ export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return {
     routes: [route('/notify'), UNMATCHED],
     secrets: [{ id: 'current', notAfter: null, live: () => true }],
+    certificates: [],
     configSha256: 'c0ffee',
     once: false,
     checkExposure: false,
@@ -81,6 +86,7 @@ export const NOTIFY: RouteStatus = {
   secretIds: ['current'],
   liveSecrets: 1,
   maxBody: 1 << 20,
+  query: 'forward',
   once: null,
 };
 
@@ -94,6 +100,8 @@ export const CURRENT: SecretStatus = {
   lastMatch: 0,
 };
 
+const HOUR: readonly number[] = new Array<number>(60).fill(0);
+
 export const QUIET = {
   windowSeconds: 300,
   accepted: 0,
@@ -102,7 +110,16 @@ export const QUIET = {
   forwarded: 0,
   duplicate: 0,
   upstreamFailures: 0,
+  noise: 0,
   topReason: null,
+  hour: {
+    accepted: HOUR,
+    rejected: HOUR,
+    reported: HOUR,
+    forwarded: HOUR,
+    duplicate: HOUR,
+    upstreamFailures: HOUR,
+  },
 } as const;
 
 export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot {
@@ -122,6 +139,8 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     once: null,
     recent: QUIET,
     refusals: [],
+    undelivered: [],
+    docs: null,
     ...changes,
   };
 }

@@ -85,6 +85,32 @@ test('an accepted request is counted once in each series that it touches', async
   expect(metrics.lastMatch('nobody')).toBe(0);
 });
 
+test('the change of a secret is stamped with its moment, 0 before; replaced values have no stamp', async () => {
+  const clock = { now: NOW };
+  const secrets = ['current', 'current.previous'].map((id) => ({ id, notAfter: null, live: () => true }));
+  const metrics = createMetrics(plan({ secrets }), sources({ now: () => clock.now }));
+  const stamps = async () =>
+    [...(await scrape(metrics))].filter(([series]) => series.startsWith('secret_changed_timestamp_seconds'));
+  const series = 'secret_changed_timestamp_seconds{secret="current"}';
+  expect(await stamps()).toEqual([[series, 0]]);
+  clock.now += 5000;
+  metrics.replaced('current');
+  metrics.replaced('nobody');
+  clock.now += 5000;
+  metrics.replan(plan({ secrets }));
+  expect(await stamps()).toEqual([[series, NOW / 1000 + 5]]);
+  metrics.replan(plan({ secrets: [] }));
+  expect(await stamps()).toEqual([]);
+});
+
+test('each TLS certificate has its end, and goes with it', async () => {
+  const metrics = createMetrics(plan({ certificates: [{ name: 'listen', notAfter: NOW + 1000 }] }), sources());
+  const series = 'tls_certificate_not_after_timestamp_seconds{certificate="listen"}';
+  expect((await scrape(metrics)).get(series)).toBe(NOW / 1000 + 1);
+  metrics.replan(plan());
+  expect((await scrape(metrics)).has(series)).toBe(false);
+});
+
 test('a request refused before its body touches neither body, verification nor upstream', async () => {
   const metrics = createMetrics(plan(), sources());
   metrics.record(refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
@@ -194,6 +220,10 @@ test('whatever is recorded, the set of series does not grow and no label comes f
     upstreamMs: fc.double(),
     upstreamStatus: fc.integer({ min: -1, max: 1000 }),
     upstreamFailure: fc.option(fc.constantFrom(...UPSTREAM_FAILURES)),
+    upstreamError: fc.option(fc.string()),
+    bodySha256: fc.option(fc.string()),
+    rule: fc.constant(null),
+    header: fc.option(fc.string()),
     client: fc.string(),
     traceId: fc.option(fc.string()),
   });

@@ -34,6 +34,28 @@ test('a refusal has its reason and hint at warn, and nothing of an upstream that
   expect(log.parsed()[0]).not.toHaveProperty('secret');
 });
 
+test("a refusal by the gate names the rule and the header, cut; our own failure has the system's code and the body's hash", () => {
+  const log = requestLog('all');
+  log.record(refused({ reason: 'bad_request', rule: 'route-headers', header: `x_${'y'.repeat(300)}` }));
+  log.record(
+    accepted({
+      status: 502,
+      upstreamFailure: 'connect',
+      upstreamError: 'ECONNREFUSED',
+      bodySha256: '0123456789abcdef',
+    }),
+  );
+  const [gated, failed] = log.parsed();
+  expect(gated).toMatchObject({ rule: 'route-headers', header: `x_${'y'.repeat(126)}…` });
+  expect(failed).toMatchObject({
+    upstream_failure: 'connect',
+    upstream_error: 'ECONNREFUSED',
+    body_sha256: '0123456789abcdef',
+  });
+  for (const name of ['upstream_error', 'body_sha256']) expect(gated).not.toHaveProperty(name);
+  for (const name of ['rule', 'header']) expect(failed).not.toHaveProperty(name);
+});
+
 test.each([
   ['a served request', accepted(), false],
   ['a forwarded one', accepted({ decision: 'forwarded', secret: null }), false],

@@ -5,7 +5,7 @@ import { createRefusals } from '../../../src/observe/refusals.ts';
 import type { StatusSnapshot } from '../../../src/observe/status.ts';
 import { renderStatusPage } from '../../../src/observe/status-page.ts';
 import { PAGE_CSP } from '../../../src/observe/status-style.ts';
-import { CURRENT, NOTIFY, NOW, refused, snapshot } from './fixtures.ts';
+import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from './fixtures.ts';
 
 function page(changes: Partial<StatusSnapshot> = {}): string {
   return renderStatusPage(snapshot(changes), { refresh: true });
@@ -30,6 +30,35 @@ test('whatever a client, a file or a name holds is escaped', () => {
   });
   expect(text).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
   expect(text.match(/&lt;script&gt;/g)?.length).toBeGreaterThanOrEqual(14);
+});
+
+test('refusals are groups with their count, and what may be gone has a section of its own only where there is some', () => {
+  const refusals = createRefusals(() => NOW);
+  for (let i = 0; i < 7; i++) refusals.record(refused());
+  refusals.record(
+    accepted({ status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' }),
+  );
+  const text = page({ refusals: refusals.list(), undelivered: refusals.undelivered() });
+  expect(text).toContain('data-label="Count">7</td>');
+  expect(text).toContain('<h2 id="undelivered">Deliveries that may be gone</h2>');
+  expect(text).toContain('connect (ENOTFOUND)');
+  expect(text).toContain('<code>ab12</code>');
+  expect(page({ refusals: refusals.list() })).not.toContain('id="undelivered"');
+});
+
+test('each figure has the curve of its last hour, drawn without a script and told in words', () => {
+  const hour = { ...QUIET.hour, accepted: [...QUIET.hour.accepted.slice(1), 12] };
+  const text = page({ recent: { ...QUIET, accepted: 12, hour } });
+  expect(text.match(/<svg class="curve"/g)).toHaveLength(6);
+  expect(text).toContain('aria-label="accepted, the last hour by minute: at most 12"');
+  expect(text).toContain('aria-label="rejected, the last hour by minute: none"');
+  expect(text).toMatch(/58,18\.0 59,2\.0"/);
+});
+
+test('the documentation is linked where its address is known, else its files are named', () => {
+  const linked = page({ docs: 'https://git.example/docs' });
+  expect(linked).toContain('<a href="https://git.example/docs/troubleshooting.md"');
+  expect(page()).toContain('<code>docs/troubleshooting.md</code>');
 });
 
 test('controls and bidirectional marks are shown as what they are', () => {

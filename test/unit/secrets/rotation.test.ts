@@ -5,7 +5,7 @@ import type { RouteConfig, SecretSource } from '../../../src/config/config.ts';
 import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
-import { isPrevious, type Readings, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { changedIds, isPrevious, type Readings, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
 import { sourceName } from '../../../src/secrets/sources.ts';
 
 const HOUR = 3_600_000;
@@ -351,3 +351,15 @@ test('no sentence holds a value', () => {
 function never(): never {
   throw new Error('there is no such secret');
 }
+
+test('what changed: another value, a first value, never a replaced one or one that went', () => {
+  const held = (content: Content) => rotate([], [reading(plainDirectory, content)], NOW).secrets;
+  const before = held({ same: 'a', other: 'b', gone: 'c', mended: 'bad: empty' });
+  const after = held({ same: 'a', other: 'B', mended: 'd', added: 'e', broken: 'bad: empty' });
+  expect(changedIds(before, after)).toEqual(['other', 'mended', 'added']);
+  expect(changedIds(after, after)).toEqual([]);
+  const first = rotate([], [reading(current, { current: 'a' })], NOW).secrets;
+  const second = rotate(first, [reading(current, { current: 'b' })], NOW).secrets;
+  expect(second.map(({ id }) => id)).toEqual(['current', 'current.previous']);
+  expect(changedIds(first, second)).toEqual(['current']);
+});

@@ -1,0 +1,74 @@
+// TLS files before they count: what OpenSSL says in codes is said here in words, with the file and the remedy.
+// No text made here may hold a part of a key.
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+
+/** A file's contents under the key that names it: `listen.tls.certFile /etc/tls/tls.crt`. */
+export interface PemFile {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** Why the certificate and the key do not work together; null where they do. */
+export function pairProblem(cert: PemFile, key: PemFile): string | null {
+  const certificate = readCertificate(cert.bytes);
+  if (certificate === null) return `${cert.name}: ${noPem(cert.bytes, 'CERTIFICATE')}`;
+  const privateKey = readPrivateKey(key.bytes);
+  if (typeof privateKey === 'string') return `${key.name}: ${privateKey}`;
+  if (certificate.checkPrivateKey(privateKey)) return null;
+  return `${key.name}: it is not the key of the certificate in ${cert.name}; give both files of one pair`;
+}
+
+/** OpenSSL knows three names for them. */
+const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
+
+/** Why the file gives no certificate authority; null where each of its certificates can be read. */
+export function authoritiesProblem({ name, bytes }: PemFile): string | null {
+  const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
+  if (blocks.length === 0) return `${name}: ${noPem(bytes, 'CERTIFICATE')}`;
+  // OpenSSL passes over what it cannot read, and every client of that authority is refused.
+  const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);
+  return broken < 0 ? null : `${name}: certificate ${broken + 1} of ${blocks.length} cannot be read; export it again`;
+}
+
+/** The first certificate of a PEM file, the one that is shown to the other side; null where there is none. */
+export function readCertificate(bytes: Buffer): X509Certificate | null {
+  if (!bytes.includes('-----BEGIN ')) return null;
+  try {
+    return new X509Certificate(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** The certificate is outside its time at `now` (epoch milliseconds); null where it is not. */
+export function timeProblem({ name, bytes }: PemFile, now: number): string | null {
+  const certificate = readCertificate(bytes);
+  if (certificate === null) return null;
+  const { validFromDate, validToDate } = certificate;
+  if (now >= validToDate.getTime()) {
+    return `${name}: the certificate has expired on ${validToDate.toISOString()}; put its successor there, it is taken without a restart`;
+  }
+  if (now >= validFromDate.getTime()) return null;
+  return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check the clock of this machine`;
+}
+
+function readPrivateKey(bytes: Buffer): KeyObject | string {
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(bytes.toString('latin1'))) {
+    return 'the key is encrypted, and there is nobody to ask for its passphrase; openssl pkey -in FILE writes it without one';
+  }
+  try {
+    return createPrivateKey(bytes);
+  } catch {
+    return noPem(bytes, 'PRIVATE KEY');
+  }
+}
+
+/** What the file holds instead of the PEM block that it should. */
+function noPem(bytes: Buffer, wanted: 'CERTIFICATE' | 'PRIVATE KEY'): string {
+  const needed = `needed is PEM text with -----BEGIN ${wanted}-----`;
+  if (bytes.length === 0) return `it is empty; ${needed}`;
+  const found = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1];
+  if (found === undefined) return `it is no PEM file; ${needed}`;
+  if (found.endsWith(wanted)) return 'its PEM text is damaged; export it again';
+  return `it holds a ${found}; ${needed}`;
+}

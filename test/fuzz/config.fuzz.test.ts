@@ -1,0 +1,163 @@
+// The configuration by its text and its environment: what is taken can be run, what is refused is told with its place, and
+// what may be a secret's value is repeated nowhere. Texts are the shipped example, edited.
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { LoadedConfig } from '../../src/config/config.ts';
+import { VARIABLES } from '../../src/config/environment.ts';
+import { ConfigError, parseConfig } from '../../src/config/load.ts';
+import { pathProblem } from '../../src/core/targets.ts';
+import { buildPolicy } from '../../src/policy.ts';
+import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+
+const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
+const lines = example.split('\n').map((line) => line.replace(/^( *)#(?=\S| {2})/, '$1'));
+const PASTED = 'pAsTeD-9f8e7d6c-9f8e7d6c-9f8e7d6c';
+
+const piece = fc.constantFrom(
+  ...['\n', '  ', ' ', ':', '-', '[', ']', '{', '}', '"', "'", '#', '&a', '*a', '!!str', '|', '>', '<<: ', '%', '\t'],
+  ...['null', '~', 'true', '0', '-1', '1e9', '0x10', '.inf', '2026-13-01', '5 s', '1MB', '99999h', '::', '0.0.0.0/0'],
+  ...[
+    'forward',
+    'reject',
+    'report',
+    '/*',
+    '/',
+    '//a',
+    '/a;b',
+    '/%2e',
+    'http://',
+    'unix:///',
+    'redis://',
+    '\u00a0',
+    '\ufeff',
+  ],
+  ...['secrets:', 'routes:', 'unmatched:', '__proto__:', 'constructor:', '\u{1f512}', PASTED],
+);
+
+/** Some lines of the example, some of them twice, and a few pieces put where they do not belong. */
+const text = fc
+  .tuple(
+    fc.array(fc.nat(lines.length - 1), { maxLength: 40 }),
+    fc.array(fc.tuple(fc.nat(2000), piece, fc.nat(4)), { maxLength: 4 }),
+    fc.constantFrom('ordered', 'ordered', 'whole', 'as drawn'),
+  )
+  .map(([chosen, edits, how]) => {
+    const kept =
+      how === 'whole' ? lines : (how === 'ordered' ? chosen.toSorted((a, b) => a - b) : chosen).map((at) => lines[at]);
+    return edits.reduce((whole, [at, added, cut]) => {
+      const place = whole.length === 0 ? 0 : at % whole.length;
+      return whole.slice(0, place) + added + whole.slice(place + cut);
+    }, kept.join('\n'));
+  });
+
+const names = VARIABLES.map(([name]) => name).filter((name) => name !== 'ENTRUPY_PROXY_CONFIG');
+const isSecret = (name: string) => /^WEBHOOK_ENDPOINT_SECRET_KEY(?:_PREVIOUS)?$/.test(name);
+const value = fc.oneof(
+  fc.constantFrom(
+    '',
+    '/a',
+    '/a,/b/*',
+    ',',
+    '80',
+    '0',
+    '99999',
+    'tcp://x:1',
+    'true',
+    'http://a',
+    'http://u:p@a',
+    'debug',
+  ),
+  fc.string({ maxLength: 20 }),
+);
+const env = fc
+  .array(fc.tuple(fc.oneof(fc.constantFrom(...names), fc.constantFrom('VERIFY_PATH', 'PATH', '__proto__')), value), {
+    maxLength: 5,
+  })
+  .map((pairs) => Object.fromEntries(pairs.map(([name, given]) => [name, isSecret(name) ? PASTED : given])));
+
+function load(given: string, variables: Record<string, string>): LoadedConfig | ConfigError {
+  try {
+    return parseConfig(given, 'c.yaml', variables);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+}
+
+test('what is taken can be run, as it is and every time', { timeout: TEST_TIMEOUT }, () => {
+  let taken = 0;
+  fc.assert(
+    fc.property(text, env, (given, variables) => {
+      const loaded = load(given, variables);
+      if (loaded instanceof ConfigError) return;
+      taken++;
+      const { config } = loaded;
+      const policy = buildPolicy(config, []);
+      for (const { path, action, methods, secrets } of config.routes) {
+        expect(pathProblem(path)).toBeNull();
+        expect(action === 'verify' || secrets === null).toBe(true);
+        // A verify route owns its plain path whatever stands beside it: no slip opens it.
+        const plain = path.replace('/*', '') || '/';
+        if (action === 'verify') expect(policy.routes.claim(plain, 0).action).not.toBe('forward');
+        expect(methods?.length).not.toBe(0);
+      }
+      for (const number of [config.limits.maxBody, config.limits.bodyTimeout, config.upstream.connections])
+        expect(Number.isSafeInteger(number) && number > 0).toBe(true);
+      expect(Object.isFrozen(config.routes)).toBe(true);
+      expect(load(given, variables)).toEqual(loaded);
+    }),
+    TIME_BOX,
+  );
+  expect(taken).toBeGreaterThan(0);
+});
+
+test('what is refused is told with a place in the text, and what is sound in it can be read', {
+  timeout: TEST_TIMEOUT,
+}, () => {
+  fc.assert(
+    fc.property(text, env, (given, variables) => {
+      const error = load(given, variables);
+      if (!(error instanceof ConfigError)) return;
+      expect(error.problems.length).toBeGreaterThan(0);
+      const last = given.split(/\r\n|\r|\n/).length;
+      for (const { file, line, message } of error.problems) {
+        expect(message).not.toBe('');
+        if (line === null) expect(file).toBe('environment');
+        else expect(line >= 1 && line <= last).toBe(true);
+      }
+      for (const { kind, ...source } of error.salvaged?.secrets ?? [])
+        expect(Object.hasOwn(source, kind) && Object.values(source).every((one) => one !== undefined)).toBe(true);
+    }),
+    TIME_BOX,
+  );
+});
+
+/** Around a value, in flow and block style: what people leave there when they paste. */
+const around = fc.constantFrom(
+  ...['', ' ', '"', "'", '!', '&a ', '- ', '? ', '| ', '>-\n      ', '[', '{', '#', ': ', ', '],
+);
+
+test('a value is repeated nowhere: not of a variable, not of what was pasted under secrets', {
+  timeout: TEST_TIMEOUT,
+}, () => {
+  const pasted = fc
+    .tuple(
+      around,
+      around,
+      fc.constantFrom('', 'id: a, ', 'env: ', 'value: ', 'file: /a, overlap: ', 'notAfter: ', 'allowShort: '),
+    )
+    .map(([before, after, entry]) =>
+      entry === ''
+        ? `secrets:\n  - ${before}${PASTED}${after}\n`
+        : `secrets:\n  - { ${entry}${before}${PASTED}${after} }\n`,
+    );
+  fc.assert(
+    fc.property(pasted, env, fc.boolean(), (given, variables, alone) => {
+      const loaded = load(alone ? '' : given, variables);
+      const told = loaded instanceof ConfigError ? loaded.problems : loaded.warnings;
+      for (const { key, message } of told) expect(`${key} ${message}`).not.toContain(PASTED);
+    }),
+    TIME_BOX,
+  );
+});

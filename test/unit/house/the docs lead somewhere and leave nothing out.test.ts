@@ -1,0 +1,88 @@
+// The pages for people: no link that leads nowhere, every rule and every field of the log named, no promise that Entrupy made
+// to nobody.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { RULES } from '../../../src/core/refusal.ts';
+import { createLog } from '../../../src/observe/log.ts';
+import { createRequestLog } from '../../../src/observe/request-log.ts';
+import { anchorsOf } from '../../support/seen.ts';
+import { accepted, NOW, refused } from '../observe/fixtures.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+
+test.each(pages)('%s: each link to a page of ours finds it, and its section', (page) => {
+  for (const [, target = ''] of read(`docs/${page}`).matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^https?:/.test(target)) continue;
+    const [file = '', anchor] = target.split('#');
+    const path = file === '' ? `docs/${page}` : join(dirname(`docs/${page}`), file);
+    expect(existsSync(join(ROOT, path)), target).toBe(true);
+    if (anchor !== undefined) expect(anchorsOf(read(path)), target).toContain(anchor);
+  }
+});
+
+describe('docs/logs.md', () => {
+  const page = read('docs/logs.md');
+
+  test('has a row for every rule', () => {
+    for (const [rule] of RULES) expect(page).toMatch(new RegExp(`^\\| \`${rule}\` \\| `, 'm'));
+  });
+
+  test('has a row for every field of a request', () => {
+    const lines: string[] = [];
+    const log = createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW });
+    const requests = createRequestLog({ log, mode: 'all' });
+    requests.record(
+      accepted({
+        upstreamFailure: 'reset',
+        upstreamError: 'ECONNRESET',
+        bodySha256: '0123456789abcdef',
+        traceId: 'a',
+        hint: 'x',
+      }),
+    );
+    requests.record(refused({ rule: 'route-headers', header: 'x_a' }));
+    const fields = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line))));
+    expect(fields.size).toBe(21);
+    for (const field of fields) expect(page).toMatch(new RegExp(`^\\| \`${field}\` \\| `, 'm'));
+  });
+
+  test('names the events that the program writes', () => {
+    const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((f) =>
+      f.endsWith('.ts'),
+    );
+    const events = sources
+      .flatMap((file) => [...read(`src/${file}`).matchAll(/log\.(?:info|warn|error)\(\s*'([^']+)'/g)])
+      .map(([, message = '']) => message);
+    expect(events.length).toBeGreaterThan(15);
+    const listed = [...page.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text.replace(/…$/, '').trim());
+    // Long messages and pairs are listed by their beginning, with an ellipsis.
+    const isListed = (event: string) => listed.some((text) => text.length > 5 && event.startsWith(text));
+    const UNLISTED = /any more$|answers again$|^the drain has ended|^the admin port failed/;
+    expect(events.filter((event) => !isListed(event) && !UNLISTED.test(event))).toEqual([]);
+  });
+});
+
+test('no page promises that Entrupy tries again', () => {
+  const OURS = [
+    'alerts',
+    'rotation',
+    'ingress',
+    'troubleshooting',
+    'checklist',
+    'migrate',
+    'compare',
+    'logs',
+    'admin',
+    'once',
+  ];
+  for (const name of OURS) {
+    const text = read(`docs/${name}.md`).replaceAll(/\s+/g, ' ');
+    expect(text, name).not.toMatch(
+      /Entrupy (?:retries|tries again|will (?:retry|try again))|senders? (?:retry a while|will try again)|are retried/i,
+    );
+  }
+});

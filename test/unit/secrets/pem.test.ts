@@ -1,0 +1,79 @@
+// TLS files that cannot be used, told in words; the words hold no part of a key.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/secrets/pem.ts';
+
+let folder = '';
+const file = (name: string) => ({ name: `key ${name}`, bytes: readFileSync(join(folder, name)) });
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'entrupy-pem-'));
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  for (const name of ['a', 'b']) {
+    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3'];
+    openssl('req', '-x509', ...made, '-keyout', `${name}.key`, '-out', `${name}.crt`, '-subj', `/CN=${name}`);
+  }
+  openssl('x509', '-in', 'a.crt', '-outform', 'der', '-out', 'a.der');
+  openssl('pkcs8', '-topk8', '-in', 'a.key', '-passout', 'pass:word', '-out', 'encrypted.key');
+  openssl('ec', '-in', 'a.key', '-aes128', '-passout', 'pass:word', '-out', 'encrypted-old.key');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const bytes = (text: string) => ({ name: 'key x', bytes: Buffer.from(text) });
+
+test('a pair that fits has no problem, also behind text and with a chain', () => {
+  expect(pairProblem(file('a.crt'), file('a.key'))).toBeNull();
+  const chain = Buffer.concat([Buffer.from('subject: a\n'), file('a.crt').bytes, file('b.crt').bytes]);
+  expect(pairProblem({ name: 'chain', bytes: chain }, file('a.key'))).toBeNull();
+});
+
+test.each([
+  [
+    'another key',
+    () => [file('a.crt'), file('b.key')] as const,
+    /^key b\.key: it is not the key of .* key a\.crt; give/,
+  ],
+  [
+    'an empty file',
+    () => [bytes(''), file('a.key')] as const,
+    /^key x: it is empty; needed is PEM .*BEGIN CERTIFICATE/,
+  ],
+  ['no PEM', () => [file('a.der'), file('a.key')] as const, /^key a\.der: it is no PEM file/],
+  [
+    'the files swapped',
+    () => [file('a.key'), file('a.crt')] as const,
+    /^key a\.key: it holds a (EC )?PRIVATE KEY; needed/,
+  ],
+  ['an encrypted key', () => [file('a.crt'), file('encrypted.key')] as const, /encrypted.*openssl pkey/],
+  ['one in the old form', () => [file('a.crt'), file('encrypted-old.key')] as const, /encrypted.*openssl pkey/],
+  [
+    'a damaged key',
+    () => [file('a.crt'), bytes('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----')] as const,
+    /^key x: its PEM text is damaged/,
+  ],
+])('%s', (_, pair, words) => {
+  expect(pairProblem(...pair())).toMatch(words);
+});
+
+test('an authority file is read to its last certificate', () => {
+  const both = Buffer.concat([file('a.crt').bytes, file('b.crt').bytes]);
+  expect(authoritiesProblem({ name: 'ca', bytes: both })).toBeNull();
+  const named = (name: string) => file('a.crt').bytes.toString().replaceAll(' CERTIFICATE', ` ${name} CERTIFICATE`);
+  for (const name of ['X509', 'TRUSTED']) expect(authoritiesProblem(bytes(named(name)))).toBeNull();
+  const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  const bad = Buffer.concat([file('a.crt').bytes, Buffer.from(broken)]);
+  expect(authoritiesProblem({ name: 'ca', bytes: bad })).toBe('ca: certificate 2 of 2 cannot be read; export it again');
+  expect(authoritiesProblem(file('a.key'))).toMatch(/holds a (EC )?PRIVATE KEY/);
+  expect(authoritiesProblem(bytes('x'))).toMatch(/no PEM file/);
+});
+
+test('a certificate outside its time is told with the date', () => {
+  const { validFromDate, validToDate } = readCertificate(file('a.crt').bytes) ?? expect.fail();
+  expect(timeProblem(file('a.crt'), validFromDate.getTime())).toBeNull();
+  expect(timeProblem(file('a.crt'), validToDate.getTime())).toContain(`has expired on ${validToDate.toISOString()}`);
+  expect(timeProblem(file('a.crt'), validFromDate.getTime() - 1)).toContain('not valid before');
+  expect(timeProblem(file('a.key'), 0)).toBeNull();
+});
