@@ -1,6 +1,6 @@
 // Where the documentation is read: from package.json's `repository`, which whoever publishes fills in. Until then rules and
 // dashboard name the file and its section, without a link that leads nowhere.
-import { DOCS } from '../src/version.ts';
+import { DOCS } from '../src/core/version.ts';
 
 /** The runbook's address, or its file in this repository. */
 export const RUNBOOK = `${DOCS ?? 'docs'}/alerts.md`;

@@ -1,10 +1,10 @@
-// Writes docs/metrics.md from the tables in src/observe/metric-table.ts and src/core/decision.ts. With --check it writes
+// Writes docs/metrics.md from the tables in src/metrics/metric-table.ts and src/core/decision.ts. With --check it writes
 // nothing and exits 1 where the file differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../src/core/decision.ts';
 import { UPSTREAM_FAILURES } from '../src/core/record.ts';
-import { METRICS, type MetricRow, PREFIX, STATUS_CLASSES } from '../src/observe/metric-table.ts';
-import { PROCESS_METRICS } from '../src/observe/process-metrics.ts';
+import { METRICS, type MetricRow, PREFIX, STATUS_CLASSES } from '../src/metrics/metric-table.ts';
+import { PROCESS_METRICS } from '../src/metrics/process-metrics.ts';
 
 const FILE = new URL('../docs/metrics.md', import.meta.url);
 

@@ -8,22 +8,22 @@ import { declaredLength, type Head, hasBody } from './core/head.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from './core/refusal.ts';
+import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
 import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
-import { createDiagnosis } from './diagnosis.ts';
+import { createDiagnosis } from './hints/diagnosis.ts';
 import type { ByteBudget } from './downstream/budget.ts';
 import { BufferedBody, type BodyResult } from './downstream/buffered-body.ts';
 import { clientOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/exchange.ts';
 import type { Deliveries } from './once/deliveries.ts';
-import type { Policy } from './policy.ts';
 import { type ForwardFailure, type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { WebSocketExchange } from './upstream/websocket.ts';
 
-export interface Services {
+export interface PipelineParts {
   /** The policy at this moment; a request asks once. */
   readonly policy: () => Policy;
   readonly upstream: Upstream;
@@ -48,13 +48,13 @@ interface Claim {
 }
 
 /** Gives what takes each request when its head is here. */
-export function createPipeline(services: Services): (exchange: Exchange) => void {
-  const { upstream, budget, now } = services;
+export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
+  const { upstream, budget, now } = parts;
   const diagnose = createDiagnosis(now);
   let tunnels = 0;
 
   function begin(exchange: Exchange): void {
-    const policy = services.policy();
+    const policy = parts.policy();
     const at = now();
     exchange.client = clientOf(exchange.connection.address, exchange.head.forwardedFor, policy.trusts);
     const route = routeOf(exchange.head, policy, at);
@@ -111,7 +111,7 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
     const { exchange, policy, route } = claim;
     if (!hasBody(exchange.head)) return done({ body: EMPTY });
     const { startedAt } = exchange;
-    const deadline = startedAt + policy.config.limits.bodyTimeout;
+    const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { maxBody: route.maxBody, declared, startedAt, deadline, now: monotonic };
     const body = new BufferedBody(budget, options, (result) => {
       exchange.onLeft(null);
@@ -155,10 +155,10 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
     const client = new AbortController();
     note(exchange, permit);
     exchange.onLeft(() => client.abort());
-    const { retryConnectFor, responseTimeout, idleTimeout } = policy.config.upstream;
+    const { retryConnectFor, responseTimeout, idleTimeout } = policy.settings;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
     const delivery = { path: exchange.path, body, window, patience, client: client.signal };
-    const turn = await services.deliveries().turn(delivery);
+    const turn = await parts.deliveries().turn(delivery);
     exchange.onLeft(null);
     if (turn.kind === 'deliver' && !client.signal.aborted) return forward(claim, permit, turn.lease);
     if (turn.kind === 'deliver') turn.lease.failed();
@@ -175,8 +175,8 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
 
   function forward(claim: Claim, permit: Permit, lease: DeliveryLease | null = null): void {
     const { exchange, route, policy } = claim;
-    const { upstream: settings, limits } = policy.config;
-    if (permit.tunnel && tunnels >= limits.connections / 2) return refuse(exchange, 'overloaded');
+    const { settings } = policy;
+    if (permit.tunnel && tunnels >= settings.connections / 2) return refuse(exchange, 'overloaded');
     note(exchange, permit);
     const options: ForwardOptions = {
       lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange.lines, exchange),
@@ -184,7 +184,7 @@ export function createPipeline(services: Services): (exchange: Exchange) => void
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
       budget,
-      onInformation: () => services.onInformation(route.path),
+      onInformation: () => parts.onInformation(route.path),
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;

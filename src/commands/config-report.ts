@@ -1,12 +1,13 @@
 // The configuration as people read it: tables of routes, secrets and limits. Pure; it must never be handed a value of a
 // secret, and takes nothing of one but its id, source and state.
-import type { Config, RouteConfig, SecretSource } from '../config/config.ts';
+import type { Config, SecretSource } from '../config/config.ts';
+import type { Route } from '../core/routes.ts';
 import { formatDuration, formatSize } from '../config/units.ts';
-import { deliversOnce } from '../policy.ts';
+import { deliversOnce } from '../runtime/policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { sourceName } from '../secrets/sources.ts';
 
-type VerifyRoute = Pick<RouteConfig, 'path' | 'secrets' | 'mode' | 'reportUntil'>;
+type VerifyRoute = Pick<Route, 'path' | 'secrets' | 'mode' | 'reportUntil'>;
 
 /** The routes that need a secret, `unmatched` among them where it verifies. */
 export function verifyRoutes(config: Config): readonly VerifyRoute[] {
@@ -51,12 +52,12 @@ export function routeLines(config: Config): readonly string[] {
   return table([head, ...rows, ['unmatched', config.unmatched, ...rest, '-']]);
 }
 
-function verifyCells({ secrets, mode, reportUntil, maxBody }: RouteConfig): readonly string[] {
+function verifyCells({ secrets, mode, reportUntil, maxBody }: Route): readonly string[] {
   const until = reportUntil === null ? mode : `${mode} until ${isoDate(reportUntil)}`;
   return [secrets?.join(',') ?? 'all', until, formatSize(maxBody)];
 }
 
-function optionCell({ query, once, upgrade, allowHeaders, responseTimeout, idleTimeout }: RouteConfig): string {
+function optionCell({ query, once, upgrade, allowHeaders, responseTimeout, idleTimeout }: Route): string {
   const options = [
     query === 'forward' ? '' : 'query refuse',
     once === null ? '' : `once ${formatDuration(once)}`,

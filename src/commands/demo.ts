@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type App, startApp } from '../app.ts';
+import { type App, startApp } from '../runtime/app.ts';
 import { type DemoSecrets, demoConfig, makeSecrets, type Step, signature, story } from './demo-story.ts';
 import { type DemoUpstream, startDemoUpstream } from './demo-upstream.ts';
 import type { Io } from './io.ts';

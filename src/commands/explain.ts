@@ -5,7 +5,7 @@ import { readHead } from '../core/head.ts';
 import { type Refusal, RULES, refusedAtGate, refusedForHeaders, refusedForQuery } from '../core/refusal.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
-import { buildPolicy } from '../policy.ts';
+import { buildPolicy } from '../runtime/policy.ts';
 import type { Io } from './io.ts';
 import { mistake, runCommand } from './usage.ts';
 

@@ -1,6 +1,6 @@
 // `serve`: the proxy as a process. Signals in, exit codes out (spec §2): 0 a stop that was asked for, 1 it broke or a port
 // is taken, 2 bad config, 130 or 143 on a second signal.
-import type { App } from '../app.ts';
+import type { App } from '../runtime/app.ts';
 import type { Io } from './io.ts';
 import { runCommand } from './usage.ts';
 
@@ -57,7 +57,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', onReload);
   try {
-    const { startApp } = await import('../app.ts');
+    const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout, now: Date.now });
     if (asked !== null) stop(app, 'skip'); // nobody knows of it yet, so nobody has to notice
     const code = await stopped.promise;
@@ -74,7 +74,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
 async function startFailure(error: unknown): Promise<{ readonly text: string; readonly code: number } | null> {
   const { ConfigError, formatProblem } = await import('../config/load.ts');
   if (error instanceof ConfigError) return { text: error.problems.map(formatProblem).join('\n'), code: 2 };
-  const { RulesetError } = await import('../ruleset.ts');
+  const { RulesetError } = await import('../runtime/ruleset.ts');
   if (error instanceof RulesetError) return { text: error.message, code: 2 };
   const { syscall, address, port, code, message } = error as NodeJS.ErrnoException & {
     readonly address?: string;

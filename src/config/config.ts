@@ -1,5 +1,6 @@
 // What the program runs on: every default filled in, durations in milliseconds, sizes in bytes, dates as epoch
 // milliseconds, deeply frozen. What the user wrote is another type (schema.ts) and never leaves src/config.
+import type { Route } from '../core/routes.ts';
 
 export interface ListenTls {
   readonly certFile: string;
@@ -41,27 +42,6 @@ export type SecretSource =
   | ({ readonly kind: 'file'; readonly id: string; readonly file: string } & Validity)
   | ({ readonly kind: 'directory'; readonly directory: string } & Validity);
 
-export interface RouteConfig {
-  /** As configured: exact, or ending in `/*`. Also the metric label. */
-  readonly path: string;
-  readonly action: 'verify' | 'forward' | 'reject';
-  /** Upper case; null allows every method. GET brings HEAD (already added here). */
-  readonly methods: readonly string[] | null;
-  /** Ids as configured; null means all. `current` means `current.previous` too. */
-  readonly secrets: readonly string[] | null;
-  readonly mode: 'enforce' | 'report';
-  readonly reportUntil: number | null;
-  readonly maxBody: number;
-  readonly query: 'forward' | 'refuse';
-  readonly once: number | null;
-  readonly upgrade: readonly 'websocket'[];
-  /** Lower case. */
-  readonly allowHeaders: readonly string[];
-  /** Milliseconds; null means the upstream's. Forward routes only. */
-  readonly responseTimeout: number | null;
-  readonly idleTimeout: number | null;
-}
-
 export interface Limits {
   readonly maxBody: number;
   /** `auto`: the smaller of 64 MiB and a quarter of the container's memory. */
@@ -89,7 +69,7 @@ export interface Config {
   };
   readonly upstream: UpstreamConfig;
   readonly secrets: readonly SecretSource[];
-  readonly routes: readonly RouteConfig[];
+  readonly routes: readonly Route[];
   readonly unmatched: 'verify' | 'forward' | 'reject';
   readonly limits: Limits;
   readonly shutdown: { readonly delay: number; readonly grace: number };

@@ -1,6 +1,7 @@
 // What the user wrote to what the program runs on: defaults that depend on other keys, names in one case, all frozen.
 // It must never be called before every rule has passed.
-import type { Config, ListenTls, RouteConfig, SecretSource, UpstreamTls } from './config.ts';
+import type { Route } from '../core/routes.ts';
+import type { Config, ListenTls, SecretSource, UpstreamTls } from './config.ts';
 import type { RoutePart, SecretPart, Written } from './written.ts';
 
 export function resolveConfig(written: Written): Config {
@@ -38,7 +39,7 @@ export function resolveSecret(secret: SecretPart['value']): SecretSource {
   throw new Error('a secret without a source has passed the rules');
 }
 
-function resolveRoute(route: RoutePart['value'], maxBody: number): RouteConfig {
+function resolveRoute(route: RoutePart['value'], maxBody: number): Route {
   const methods = route.methods ?? (route.action === 'verify' ? ['POST'] : null);
   return {
     path: route.path,

@@ -1,5 +1,5 @@
 // Which route a target gets: the strictest treatment that any reading of it could get (spec §6.2).
-
+import { Buffer } from 'node:buffer';
 import type { Words } from './occurrences.ts';
 import {
   couldBeRead,
@@ -15,11 +15,12 @@ import {
 
 /** What a route asks for. `path` is the metric label too: as configured, or `unmatched`. */
 export interface Route {
+  /** As configured: exact, or ending in `/*`; or `unmatched`. */
   readonly path: string;
   readonly action: 'verify' | 'forward' | 'reject';
-  /** Null: every method. */
+  /** Upper case; null: every method. GET brings HEAD, which is listed then. */
   readonly methods: readonly string[] | null;
-  /** Ids of secrets; null: all. */
+  /** Ids of secrets; null: all. `current` means `current.previous` too. */
   readonly secrets: readonly string[] | null;
   readonly mode: 'enforce' | 'report';
   /** Epoch milliseconds after which a report route enforces by itself. */
@@ -29,7 +30,9 @@ export interface Route {
   readonly query: 'forward' | 'refuse';
   readonly once: number | null;
   readonly upgrade: readonly 'websocket'[];
+  /** Lower case. */
   readonly allowHeaders: readonly string[];
+  /** Milliseconds; null: the upstream's. */
   readonly responseTimeout: number | null;
   readonly idleTimeout: number | null;
 }
@@ -84,7 +87,8 @@ export class RouteTable {
     const { treatment } = this.examine(path, now);
     if (path.length <= CACHED_PATH_LENGTH) {
       if (this.#cache.size >= CACHED_PATHS) this.#cache.clear();
-      this.#cache.set(path, treatment);
+      // The path may be a slice of a head, which must not live as long as the cache.
+      this.#cache.set(Buffer.from(path, 'latin1').toString('latin1'), treatment);
     }
     return treatment;
   }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { METRIC_NAMES, PREFIX } from '../../src/observe/metric-table.ts';
+import { METRIC_NAMES, PREFIX } from '../../src/metrics/metric-table.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';

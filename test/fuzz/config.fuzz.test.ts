@@ -7,7 +7,7 @@ import type { LoadedConfig } from '../../src/config/config.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
 import { ConfigError, parseConfig } from '../../src/config/load.ts';
 import { pathProblem } from '../../src/core/targets.ts';
-import { buildPolicy } from '../../src/policy.ts';
+import { buildPolicy } from '../../src/runtime/policy.ts';
 import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
-import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/observe/admin.ts';
-import { createLog } from '../../src/observe/log.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
-import { createRefusals } from '../../src/observe/refusals.ts';
-import { NOW, plan, refused, snapshot, sources } from '../unit/observe/fixtures.ts';
+import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/admin/server.ts';
+import { createLog } from '../../src/log/log.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import { createRefusals } from '../../src/admin/refusals.ts';
+import { NOW, plan, refused, snapshot, sources } from '../unit/metrics/fixtures.ts';
 
 const open: AdminServer[] = [];
 afterEach(async () => {

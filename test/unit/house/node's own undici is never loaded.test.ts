@@ -1,5 +1,5 @@
 // `import … from 'node:http'` reads every export of that module, and `WebSocket` is one: it loads the undici inside node, 35 ms
-// of start and 15 MiB. So no file imports a value from it (src/http/listener.ts), and nothing else may load it either.
+// of start and 15 MiB. So no file imports a value from it (src/downstream/phrases.ts), and nothing else may load it either.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ test('no file of src imports a value from node:http or node:https', () => {
 });
 
 test('the whole program, and what a scrape loads, does without it', () => {
-  const parts = ['commands/serve.ts', 'app.ts', 'observe/exposition.ts'].map((part) => join(SRC, part));
+  const parts = ['commands/serve.ts', 'runtime/app.ts', 'metrics/exposition.ts'].map((part) => join(SRC, part));
   const program = `for (const part of ${JSON.stringify(parts)}) await import(part);
     console.log(process.moduleLoadList.filter((name) => /deps\\/undici/.test(name)).join());`;
   const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });

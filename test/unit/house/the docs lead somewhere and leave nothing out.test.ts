@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { RULES } from '../../../src/core/refusal.ts';
-import { createLog } from '../../../src/observe/log.ts';
-import { createRequestLog } from '../../../src/observe/request-log.ts';
+import { createLog } from '../../../src/log/log.ts';
+import { createRequestLog } from '../../../src/log/request-log.ts';
 import { anchorsOf } from '../../support/seen.ts';
-import { accepted, NOW, refused } from '../observe/fixtures.ts';
+import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');

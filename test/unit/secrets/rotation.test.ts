@@ -1,7 +1,8 @@
 // What a change of a source does to the secrets that are held (spec §8), step by step: each step is one reading.
 import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { RouteConfig, SecretSource } from '../../../src/config/config.ts';
+import type { SecretSource } from '../../../src/config/config.ts';
+import type { Route } from '../../../src/core/routes.ts';
 import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
@@ -67,7 +68,7 @@ function verdict(
     key === null ? [] : [{ id, key, notBefore, notAfter }],
   );
   const keyring = new Keyring(secrets);
-  const route = { action: 'verify', secrets: listed } as RouteConfig;
+  const route = { action: 'verify', secrets: listed } as Route;
   const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
   const result = judge({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
   return 'permit' in result ? `by ${result.permit.secret}` : result.refused;

@@ -1,0 +1,148 @@
+// What each path of the admin port answers. A probe has one meaning each: livez the event loop turns, startz it has
+// started, readyz it may be sent traffic.
+import { mayAct } from './guard.ts';
+import type { Log } from '../log/log.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { StatusSource } from './status.ts';
+import { renderStatusPage } from './status-page.ts';
+import { PAGE_CSP } from './status-style.ts';
+
+/** What the admin port shows and does; app.ts supplies it. */
+export interface AdminSources {
+  readonly status: StatusSource;
+  readonly metrics: Pick<Metrics, 'expose'>;
+  readonly actions: {
+    drain(): void;
+    reload(): Promise<{ readonly ok: boolean; readonly error?: string }>;
+    /** Ends every overlap; gives how many values that were. */
+    retirePrevious(): number;
+  };
+  readonly probes: {
+    started(): boolean;
+    ready(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }>;
+  };
+  /** `admin.actionsFrom` at this moment. */
+  actionsFrom(): readonly string[];
+  readonly log: Log;
+}
+
+export interface AdminReply {
+  readonly status: number;
+  readonly body: string;
+  /** JSON where it is not said. */
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Asked {
+  readonly query: URLSearchParams;
+  readonly accept: string | undefined;
+  readonly client: string | undefined;
+}
+
+interface AdminHandler {
+  readonly methods: readonly string[];
+  /** True where it changes something, and so is not for browsers that another site has sent. */
+  readonly acts?: true;
+  readonly run: (asked: Asked) => AdminReply | Promise<AdminReply>;
+}
+
+export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
+
+const READ = ['GET', 'HEAD'];
+const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
+
+/** By path. */
+export function adminHandlers(sources: AdminSources): AdminHandlers {
+  return { ...probeHandlers(sources), ...viewHandlers(sources), ...guarded(actionHandlers(sources), sources) };
+}
+
+/** The same handlers, for clients within `admin.actionsFrom` alone. */
+function guarded(handlers: AdminHandlers, { actionsFrom, log }: AdminSources): AdminHandlers {
+  const guard = ([path, handler]: [string, AdminHandler]): [string, AdminHandler] => {
+    const run = (asked: Asked) => {
+      if (mayAct(asked.client ?? '', actionsFrom())) return handler.run(asked);
+      log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
+        path,
+        client: asked.client,
+      });
+      return json(403, { error: 'forbidden' });
+    };
+    return [path, { ...handler, run }];
+  };
+  return Object.fromEntries(Object.entries(handlers).map(guard));
+}
+
+function probeHandlers({ probes }: AdminSources): AdminHandlers {
+  const alive: AdminHandler = { methods: READ, run: () => OK };
+  return {
+    '/livez': alive,
+    '/health': alive,
+    '/startz': { methods: READ, run: () => (probes.started() ? OK : json(503, { status: 'starting' })) },
+    '/readyz': {
+      methods: READ,
+      run: async () => {
+        const { ready, causes } = await probes.ready();
+        return ready ? OK : json(503, { status: 'not_ready', causes });
+      },
+    },
+  };
+}
+
+function viewHandlers({ status, metrics }: AdminSources): AdminHandlers {
+  return {
+    '/metrics': {
+      methods: READ,
+      run: async ({ accept }) => {
+        const { contentType, body } = await metrics.expose(accept);
+        return { status: 200, body, contentType, headers: { Vary: 'Accept' } };
+      },
+    },
+    '/api/status': { methods: READ, run: async () => json(200, await status()) },
+    '/': {
+      methods: READ,
+      run: async ({ query }) => ({
+        status: 200,
+        body: renderStatusPage(await status(), { refresh: query.get('refresh') !== 'off' }),
+        contentType: 'text/html; charset=utf-8',
+        headers: { 'Content-Security-Policy': PAGE_CSP },
+      }),
+    },
+  };
+}
+
+function actionHandlers({ actions, log }: AdminSources): AdminHandlers {
+  return {
+    '/-/drain': {
+      methods: ['GET', 'POST'], // GET too: a preStop httpGet can send nothing else
+      acts: true,
+      run: ({ client }) => {
+        log.info('drain asked for on the admin port', { client });
+        actions.drain();
+        return json(200, { status: 'draining' });
+      },
+    },
+    '/-/reload': {
+      methods: ['POST'],
+      acts: true,
+      run: async ({ client }) => {
+        log.info('reload asked for on the admin port', { client });
+        const { ok, error } = await actions.reload();
+        return ok ? OK : json(500, { status: 'failed', error: error ?? 'the reload failed' });
+      },
+    },
+    '/-/retire-previous': {
+      methods: ['POST'],
+      acts: true,
+      run: ({ client }) => {
+        const retired = actions.retirePrevious();
+        log.info('previous secrets retired on the admin port', { client, retired });
+        return json(200, { status: 'ok', retired });
+      },
+    },
+  };
+}
+
+function json(status: number, value: unknown): AdminReply {
+  return { status, body: JSON.stringify(value) };
+}

@@ -1,0 +1,133 @@
+// The composition root: inputs in, a running proxy out. What is started here is stopped here, in reverse order.
+import { type Env, readInputs } from './inputs.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { createAdminServer } from '../admin/server.ts';
+import type { StatusSnapshot } from '../admin/status.ts';
+import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
+import { type Outcome, Reloader } from './reload.ts';
+import { LiveRuleset } from './live-ruleset.ts';
+import { DOCS, VERSION } from '../core/version.ts';
+
+/** What the program may touch of the outside. */
+export interface Effects {
+  /** The config file as named on the command line; null for the usual places. */
+  readonly configFile: string | null;
+  readonly env: Env;
+  /** Takes one log line, its `\n` included. */
+  readonly write: (line: string) => void;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+export interface App {
+  readonly port: number;
+  readonly adminPort: number;
+  /** Looks at config and secrets at once, as SIGHUP does. */
+  reload(): Promise<Outcome>;
+  /** Gives how many requests were cut at the end of `grace`. */
+  stop(options: { readonly delay: 'keep' | 'skip' }): Promise<number>;
+}
+
+const UPSTREAM_PATIENCE_MS = 1000;
+/** prom-client is loaded this long after the start, or at the first scrape: 7 ms that no first request should wait for. */
+const METRICS_AFTER_MS = 1000;
+
+/** Throws ConfigError or RulesetError where there is nothing to run, and the system's error where a port is taken. */
+export async function startApp({ configFile, env, write, now }: Effects): Promise<App> {
+  const startedAt = now();
+  const inputs = await readInputs(configFile, env, null);
+  const running = new LiveRuleset(inputs, { podIp: env.POD_IP, write, now });
+  const { log, metrics, server, upstream, exposure, requests } = running.services;
+  const { listen, admin: adminAt, upstream: upstreamAt } = running.ruleset.loaded.config;
+  const life = new Lifecycle(running.services, () => running.ruleset, now);
+  const reloader = new Reloader({
+    first: inputs,
+    read: (before) => readInputs(configFile, env, before),
+    apply: (changed) => {
+      const outcome = running.apply(changed);
+      void life.readiness(); // a proxy that has now been ready stays so, whether or not somebody asked meanwhile
+      return outcome;
+    },
+    fail: (error) => running.fail(error),
+  });
+  const snapshot = async (): Promise<StatusSnapshot> => ({
+    version: VERSION,
+    nodeVersion: process.version,
+    startedAt,
+    now: now(),
+    ...(await life.readiness()),
+    draining: life.draining,
+    upstream: {
+      url: upstreamAt.url,
+      reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
+      exposed: exposure.exposed,
+    },
+    ...viewOf(running, now()),
+  });
+  const admin = createAdminServer({
+    host: adminAt.host,
+    port: adminAt.port,
+    status: snapshot,
+    metrics,
+    actions: {
+      drain: () => life.drain(),
+      reload: () => reloader.force(),
+      retirePrevious: () => running.retirePrevious(),
+    },
+    actionsFrom: () => running.ruleset.loaded.config.admin.actionsFrom,
+    probes: { started: () => life.started, ready: () => life.readiness() },
+    log,
+  });
+
+  const adminPort = await admin.listen();
+  const port = await server.listen(listen.host, listen.port).catch(async (error: unknown) => {
+    admin.close();
+    throw error;
+  });
+  life.listening();
+  log.info('listening', { host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort, version: VERSION });
+  const { ready, causes } = await life.readiness();
+  if (!ready) log.warn('not ready', { causes });
+  reloader.start();
+  exposure.watch(upstreamAt.checkExposure);
+  const preparing = setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref(); // told at each scrape
+
+  return {
+    port,
+    adminPort,
+    reload: () => reloader.force(),
+    async stop(options) {
+      const cut = await life.stop(options);
+      reloader.stop();
+      exposure.stop();
+      clearTimeout(preparing);
+      upstream.close();
+      await running.services.deliveries()?.close();
+      admin.close();
+      requests.flush();
+      log.info('stopped', { cut });
+      return cut;
+    },
+  };
+}
+
+/** What the status page shows of the ruleset and of the requests under it. `at` is epoch milliseconds. */
+function viewOf({ ruleset, services, lastReload, waiting }: LiveRuleset, at: number) {
+  const { loaded, warnings } = ruleset;
+  const restart = waiting.length === 0 ? [] : [`changed, but only a restart brings it in: ${waiting.join(', ')}`];
+  return {
+    routes: routeStatuses(ruleset, at),
+    secrets: secretStatuses(ruleset, at, (id) => services.metrics.lastMatch(id)),
+    config: {
+      file: loaded.file,
+      sha256: loaded.sha256,
+      warnings: [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart],
+    },
+    lastReload,
+    once: onceStatus(services.deliveries(), loaded.config.once),
+    recent: services.recent.counts(),
+    refusals: services.refusals.list(),
+    undelivered: services.refusals.undelivered(),
+    docs: DOCS,
+  };
+}

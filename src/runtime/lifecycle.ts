@@ -1,0 +1,117 @@
+// Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy comes to its end.
+import type { Services } from './services.ts';
+import { routesWithoutSecret } from './overview.ts';
+import type { Ruleset } from './ruleset.ts';
+
+/** `/-/drain` ends by itself after this long without a SIGTERM. */
+const DRAIN_MS = 10 * 60 * 1000;
+const UPSTREAM_PATIENCE_MS = 1000;
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly causes: readonly string[];
+}
+
+type Parts = {
+  readonly server: Pick<Services['server'], 'inFlight' | 'startDraining' | 'stopDraining' | 'stopAccepting' | 'cutAll'>;
+  readonly upstream: Pick<Services['upstream'], 'accepts'>;
+  readonly deliveries: () => { settled(): Promise<void> } | null;
+  readonly log: Pick<Services['log'], 'info' | 'warn'>;
+};
+
+interface Drain {
+  /** Milliseconds on the monotonic clock. */
+  readonly since: number;
+  readonly end: NodeJS.Timeout;
+}
+
+export class Lifecycle {
+  readonly #parts: Parts;
+  readonly #ruleset: () => Ruleset;
+  readonly #now: () => number;
+  #listening = false;
+  #stopping = false;
+  #wasReady = false;
+  #drain: Drain | null = null;
+
+  /** `now` gives epoch milliseconds. */
+  constructor(parts: Parts, ruleset: () => Ruleset, now: () => number) {
+    this.#parts = parts;
+    this.#ruleset = ruleset;
+    this.#now = now;
+  }
+
+  get started(): boolean {
+    return this.#listening;
+  }
+
+  get draining(): boolean {
+    return this.#stopping || this.#drain !== null;
+  }
+
+  listening(): void {
+    this.#listening = true;
+  }
+
+  /**
+   * Ready when it listens and, until it was so once, every enforcing route has a live secret: afterwards a secret that
+   * runs out is a 503, a metric and an alert, but taking the pod out would take out every pod at once.
+   */
+  async readiness(): Promise<Readiness> {
+    const { loaded } = this.#ruleset();
+    const causes = this.#wasReady ? [] : [...routesWithoutSecret(this.#ruleset(), this.#now())];
+    if (!this.#listening) causes.push('not listening yet');
+    if (this.draining) causes.push('draining');
+    if (loaded.config.admin.readyNeedsUpstream && !(await this.#parts.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
+      causes.push('the upstream takes no connection');
+    }
+    if (causes.length === 0) this.#wasReady = true;
+    return { ready: causes.length === 0, causes };
+  }
+
+  /** Not ready from now on, every response closes its connection, and everything is still served. */
+  drain(): void {
+    if (this.#stopping) return;
+    const since = this.#drain?.since ?? performance.now();
+    if (this.#drain !== null) clearTimeout(this.#drain.end);
+    this.#drain = { since, end: setTimeout(() => this.#endDrain(), DRAIN_MS).unref() };
+    this.#parts.server.startDraining(this.#ruleset().loaded.config.shutdown.delay);
+    this.#parts.log.info('draining');
+  }
+
+  #endDrain(): void {
+    this.#drain = null;
+    if (this.#stopping) return;
+    this.#parts.server.stopDraining();
+    this.#parts.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
+  }
+
+  /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Gives how many requests were cut. */
+  async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
+    const { server, log, deliveries } = this.#parts;
+    const { shutdown } = this.#ruleset().loaded.config;
+    const drained = this.#drain === null ? 0 : performance.now() - this.#drain.since;
+    this.#stopping = true;
+    server.startDraining(delay === 'keep' ? shutdown.delay : 0);
+    log.info('stopping', { in_flight: server.inFlight });
+    if (delay === 'keep' && drained < shutdown.delay) await sleep(shutdown.delay - drained);
+    const deadline = new AbortController();
+    // A delivery whose client has left is not over: the upstream's 2xx still counts.
+    const idle = server.stopAccepting().then(() => deliveries()?.settled());
+    await Promise.race([idle, sleep(shutdown.grace, deadline.signal)]);
+    deadline.abort();
+    const cut = server.cutAll();
+    if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
+    return cut;
+  }
+}
+
+function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

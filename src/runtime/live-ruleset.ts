@@ -1,0 +1,126 @@
+// The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
+import { outsideText } from '../core/keyring.ts';
+import type { Inputs } from './inputs.ts';
+import { createServices, type Services, type ServicesOptions } from './services.ts';
+import type { StatusSnapshot } from '../admin/status.ts';
+import type { Outcome } from './reload.ts';
+import { buildRuleset, type Ruleset, restartNeeded, withSecrets } from './ruleset.ts';
+import { isPrevious, retirePrevious } from '../secrets/rotation.ts';
+
+/** A timer's longest span is 24 days. */
+const DAY_MS = 86_400_000;
+
+export class LiveRuleset {
+  readonly services: Services;
+  readonly #first: Ruleset;
+  readonly #now: () => number;
+  /** What was told of each secret's validity. */
+  readonly #told = new Map<string, string | null>();
+  #nextEnd: NodeJS.Timeout | undefined;
+  #ruleset: Ruleset;
+  #lastReload: StatusSnapshot['lastReload'] = null;
+
+  /** Throws RulesetError where the inputs can't become a policy. */
+  constructor(inputs: Inputs, options: Omit<ServicesOptions, 'ruleset'>) {
+    this.#now = options.now;
+    this.#first = buildRuleset(inputs, null, options.now()).ruleset;
+    this.#ruleset = this.#first;
+    this.services = createServices({ ...options, ruleset: () => this.#ruleset });
+    this.#tellWarnings(null);
+    for (const { id, source, problem } of this.#ruleset.materials) {
+      if (problem !== null) this.services.log.error('a secret cannot be used', { secret: id, source, problem });
+    }
+    this.#tellExpired();
+  }
+
+  /** Those that have ended or not begun, each once, and again at the second at which the next one ends. */
+  #tellExpired(): void {
+    const now = this.#now();
+    const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isPrevious(secret));
+    for (const { id, source, ...bounds } of mine) {
+      const problem = outsideText(bounds, now);
+      if (problem !== null && this.#told.get(id) !== problem) {
+        this.services.log.warn('a secret is outside its validity', { secret: id, source, problem });
+      }
+      this.#told.set(id, problem);
+    }
+    const ends = mine.flatMap(({ notAfter }) => (notAfter === null || notAfter <= now ? [] : [notAfter - now]));
+    clearTimeout(this.#nextEnd);
+    if (ends.length > 0) this.#nextEnd = setTimeout(() => this.#tellExpired(), Math.min(DAY_MS, ...ends)).unref();
+  }
+
+  get ruleset(): Ruleset {
+    return this.#ruleset;
+  }
+
+  get lastReload(): StatusSnapshot['lastReload'] {
+    return this.#lastReload;
+  }
+
+  /** Keys that were changed and wait for a restart. */
+  get waiting(): readonly string[] {
+    return restartNeeded(this.#first.loaded.config, this.#ruleset.loaded.config);
+  }
+
+  /** What can't come in leaves its old part in force: then the reload has failed, whatever else came in. */
+  apply(inputs: Inputs): Outcome {
+    const { ruleset, failures } = buildRuleset(inputs, this.#ruleset, this.#now());
+    this.#adopt(ruleset);
+    const { log } = this.services;
+    if (this.waiting.length > 0) log.warn('these changes need a restart', { keys: this.waiting });
+    if (failures.length > 0) return this.fail(failures.join('\n'));
+    this.#tell(null);
+    this.#tellExpired();
+    log.info('reloaded', {
+      config_sha256: ruleset.loaded.sha256,
+      secrets: ruleset.policy.keyring.secrets.map(({ id }) => id),
+    });
+    return { ok: true };
+  }
+
+  fail(error: string): Outcome {
+    this.#tell(error);
+    this.services.log.error('reload failed: what was good stays', { problems: error.split('\n') });
+    return { ok: false, error };
+  }
+
+  /** Gives how many overlaps it ended. */
+  retirePrevious(): number {
+    const now = this.#now();
+    const { materials } = this.#ruleset;
+    const ended = materials.filter((secret) => isPrevious(secret) && now < (secret.notAfter ?? 0));
+    this.#adopt(withSecrets(this.#ruleset, retirePrevious(materials, now)));
+    this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id) });
+    return ended.length;
+  }
+
+  #adopt(next: Ruleset): void {
+    const before = this.#ruleset;
+    this.#ruleset = next;
+    this.services.adopt(next, before);
+    this.#tellWarnings(before);
+  }
+
+  #tell(error: string | null): void {
+    const at = this.#now();
+    this.#lastReload = { ok: error === null, at, error };
+    this.services.metrics.reloaded(error === null ? 'success' : 'failure', at);
+  }
+
+  /** What is new of them. */
+  #tellWarnings(before: Ruleset | null): void {
+    const told = new Set(before === null ? [] : warningsOf(before).map((fields) => JSON.stringify(fields)));
+    for (const fields of warningsOf(this.#ruleset)) {
+      if (!told.has(JSON.stringify(fields))) this.services.log.warn('configuration warning', fields);
+    }
+  }
+}
+
+/** As log fields: of the config, of what can't change or runs out, and of the secrets' values. */
+function warningsOf({ loaded, warnings, materials }: Ruleset): readonly Readonly<Record<string, string>>[] {
+  return [
+    ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
+    ...warnings.map((problem) => ({ problem })),
+    ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
+  ];
+}

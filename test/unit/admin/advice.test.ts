@@ -1,0 +1,204 @@
+import { expect, test } from 'vitest';
+import { adviceFor } from '../../../src/admin/advice.ts';
+import { secretVerdict } from '../../../src/admin/advice-secrets.ts';
+import { createRefusals } from '../../../src/admin/refusals.ts';
+import type { StatusSnapshot } from '../../../src/admin/status.ts';
+import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
+
+function headline(changes: Partial<StatusSnapshot>): string {
+  const [first] = adviceFor(snapshot(changes));
+  return `${first?.tone}: ${first?.sentence}`;
+}
+
+const hinted = createRefusals(() => NOW);
+hinted.record(refused({ hint: 'the secret at the sender ends in a line break' }));
+
+const gated = createRefusals(() => NOW);
+gated.record(
+  refused({
+    reason: 'bad_request',
+    rule: 'route-headers',
+    header: 'x-forwarded-prefix',
+    hint: 'route /notify with allowHeaders: [x-forwarded-prefix] lets it pass',
+  }),
+);
+
+const gone = createRefusals(() => NOW);
+gone.record(accepted({ status: 502, upstreamFailure: 'connect' }));
+
+test.each<[string, Partial<StatusSnapshot>, RegExp]>([
+  ['nothing has come in', {}, /^calm: All is well, and nothing came in/],
+  ['all is served', { recent: { ...QUIET, accepted: 7 } }, /^calm: All is well: 7 requests served/],
+  [
+    'a route has no live secret',
+    { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
+    /^bad: No secret is live on \/notify: senders get 503\. Put a value where current/,
+  ],
+  [
+    'its only secret has expired',
+    {
+      routes: [{ ...NOTIFY, liveSecrets: 0 }],
+      secrets: [{ ...CURRENT, state: 'expired', notAfter: Date.parse('2026-11-20T08:30:00Z') }],
+    },
+    /^bad: No secret is live on \/notify: senders get 503\. Secret current expired at 2026-11-20 08:30 UTC: add its successor/,
+  ],
+  [
+    'its only secret has not begun',
+    {
+      routes: [{ ...NOTIFY, liveSecrets: 0 }],
+      secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
+    },
+    /^bad: .*Secret current is not valid before 2026-12-01 00:00 UTC: correct its notBefore/,
+  ],
+  [
+    'one of two has expired',
+    { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 }] },
+    /^warn: Secret old expired at 2026-11-24 11:59 UTC: remove it/,
+  ],
+  [
+    'a route names no secret',
+    { routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] },
+    /^bad: .*Name one under secrets/,
+  ],
+  [
+    'a reporting route has none',
+    { routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] },
+    /^warn: No secret is live on \/notify, so nothing there is verified/,
+  ],
+  [
+    'the upstream is down',
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: false, exposed: false } },
+    /^bad: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connection: start it/,
+  ],
+  [
+    'the upstream failed some',
+    { recent: { ...QUIET, accepted: 9, upstreamFailures: 1 } },
+    /^warn: The upstream failed 1 request in the last 5 minutes/,
+  ],
+  [
+    'the upstream is exposed',
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: true, exposed: true } },
+    /^warn: The upstream also answers past the proxy/,
+  ],
+  [
+    'a reload failed',
+    { lastReload: { ok: false, at: NOW, error: 'config.yaml:3: unknown key' } },
+    /^warn: The last reload failed .*config\.yaml:3: unknown key/,
+  ],
+  ['draining', { draining: true, ready: false, causes: ['draining'] }, /^warn: Draining/],
+  ['not ready', { ready: false, causes: ['the upstream accepts no connection'] }, /^warn: Not ready: the upstream/],
+  [
+    'every signed request is refused',
+    { recent: { ...QUIET, rejected: 4, topReason: 'signature_mismatch' }, refusals: hinted.list() },
+    /^bad: No signature was accepted .*\(4 refused, mostly signature_mismatch\): compare the secret.* Likely cause: the secret at the sender ends in a line break\./,
+  ],
+  [
+    'somebody knocks',
+    { recent: { ...QUIET, accepted: 9, rejected: 40, topReason: 'missing_signature' } },
+    /^warn: 40 requests were refused .*mostly missing_signature: nothing to do if you do not know/,
+  ],
+  [
+    'one request was refused',
+    { recent: { ...QUIET, rejected: 1, topReason: 'missing_signature' } },
+    /^warn: 1 request was refused in the last 5 minutes/,
+  ],
+  [
+    'a scanner knocks',
+    { recent: { ...QUIET, accepted: 9, rejected: 40, noise: 40 } },
+    /^calm: All is well: 9 requests served and no delivery refused in the last 5 minutes\. 40 others were refused, as on any public port\. Nothing to do\./,
+  ],
+  [
+    'something in front adds a header',
+    { recent: { ...QUIET, accepted: 0, rejected: 4, topReason: 'bad_request' }, refusals: gated.list() },
+    /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify with allowHeaders/,
+  ],
+  [
+    'deliveries may be gone',
+    { undelivered: gone.undelivered() },
+    /^warn: 1 delivery of the last day may be gone for good, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
+  ],
+  [
+    'a rotation goes wrong',
+    { recent: { ...QUIET, accepted: 9, rejected: 1, topReason: 'signature_mismatch' } },
+    /^warn: 1 request .*if a rotation is on/,
+  ],
+  [
+    'a secret expires',
+    { secrets: [{ ...CURRENT, notAfter: NOW + 3 * 86_400_000 }] },
+    /^warn: Secret current expires on 2026-11-27/,
+  ],
+  [
+    'senders still use a replaced value',
+    {
+      secrets: [
+        CURRENT,
+        { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 9 },
+      ],
+    },
+    /^warn: Rotation: senders still sign with the old value of current \(9 s ago\), which ends in 5 h: give them/,
+  ],
+  [
+    'a secret is unusable',
+    { secrets: [{ ...CURRENT, state: 'unusable', problem: 'it is empty' }] },
+    /^warn: Secret current cannot be used .*it is empty/,
+  ],
+  ['a route reports', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warn: \/notify only reports/],
+  [
+    'the configuration has a warning',
+    { config: { file: null, sha256: '', warnings: ['unmatched: forward'] } },
+    /^warn: Configuration: unmatched/,
+  ],
+])('%s', (_, changes, expected) => {
+  expect(headline(changes)).toMatch(expected);
+});
+
+test('what fails deliveries comes before what is worth a look', () => {
+  const advice = adviceFor(
+    snapshot({
+      routes: [
+        { ...NOTIFY, path: '/a', mode: 'report' },
+        { ...NOTIFY, liveSecrets: 0 },
+      ],
+      draining: true,
+    }),
+  );
+  expect(advice.map(({ tone }) => tone)).toEqual(['bad', 'warn', 'warn']);
+});
+
+test('a report mode that has run out, and a replaced value that ends by design, are no reason to act', () => {
+  const calm = snapshot({
+    routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
+    secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
+  });
+  expect(new Set(adviceFor(calm).map(({ tone }) => tone))).toEqual(new Set(['calm']));
+});
+
+test('a rotation that goes as it should is told below the headline', () => {
+  const previous = { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 7200 };
+  const [first, second, ...more] = adviceFor(snapshot({ secrets: [CURRENT, previous] }));
+  expect([first?.tone, second?.tone, more]).toEqual(['calm', 'calm', []]);
+  expect(second?.sentence).toMatch(
+    /^Rotation: nobody has signed with the old value of current .* ends by itself in 5 h\.$/,
+  );
+});
+
+test('each secret has a verdict: whether it may go', () => {
+  const hours = (count: number) => NOW / 1000 - count * 3600;
+  const old = { ...CURRENT, id: 'old', lastMatch: hours(3) };
+  const next = { ...CURRENT, id: 'next', lastMatch: hours(0.1) };
+  const both = { ...NOTIFY, secretIds: ['old', 'next'], liveSecrets: 2 };
+  const verdict = (secret: typeof CURRENT, changes: Partial<StatusSnapshot> = {}) =>
+    secretVerdict(secret, snapshot({ routes: [both], secrets: [old, next], ...changes }));
+  expect(verdict(old)).toBe('verified nothing for 3 h; may go when that is longer than your sender retries');
+  expect(verdict(next)).toBe('in use: keep it');
+  expect(verdict({ ...old, lastMatch: 0 })).toMatch(/^verified nothing since the start, \d+ min ago; may go when/);
+  expect(verdict(old, { routes: [both, { ...NOTIFY, path: '/other', secretIds: ['old'], liveSecrets: 1 }] })).toBe(
+    'verified nothing for 3 h; the only one of /other: keep it',
+  );
+  expect(verdict(old, { secrets: [old, { ...next, lastMatch: 0 }] })).toMatch(/nothing to tell yet$/);
+  const previous = { ...old, id: 'next.previous', notAfter: NOW + 5 * 3_600_000 };
+  expect(verdict(previous)).toBe('verified nothing for 3 h; ends by itself in 5 h');
+  expect(verdict({ ...old, state: 'expired' })).toBe('ended: may go');
+  expect(verdict({ ...old, state: 'unusable' })).toMatch(/^cannot be used/);
+  expect(verdict({ ...old, state: 'not_yet', notBefore: NOW })).toBe('waits for 2026-11-24 12:00 UTC');
+});

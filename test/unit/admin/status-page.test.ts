@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
+import { createRefusals } from '../../../src/admin/refusals.ts';
+import type { StatusSnapshot } from '../../../src/admin/status.ts';
+import { renderStatusPage } from '../../../src/admin/status-page.ts';
+import { PAGE_CSP } from '../../../src/admin/status-style.ts';
+import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
+
+function page(changes: Partial<StatusSnapshot> = {}): string {
+  return renderStatusPage(snapshot(changes), { refresh: true });
+}
+
+const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
+
+test('whatever a client, a file or a name holds is escaped', () => {
+  const refusals = createRefusals(() => NOW);
+  refusals.record(refused({ path: `/${XSS}`, method: XSS, hint: XSS, client: XSS, route: XSS }));
+  const text = page({
+    version: XSS,
+    nodeVersion: XSS,
+    causes: [XSS],
+    ready: false,
+    upstream: { url: XSS, reachable: null, exposed: false },
+    routes: [{ ...NOTIFY, path: XSS, methods: [XSS], secretIds: [XSS] }],
+    secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
+    config: { file: XSS, sha256: XSS, warnings: [XSS] },
+    lastReload: { ok: false, at: NOW, error: XSS },
+    refusals: refusals.list(),
+  });
+  expect(text).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
+  expect(text.match(/&lt;script&gt;/g)?.length).toBeGreaterThanOrEqual(14);
+});
+
+test('refusals are groups with their count, and what may be gone has a section of its own only where there is some', () => {
+  const refusals = createRefusals(() => NOW);
+  for (let i = 0; i < 7; i++) refusals.record(refused());
+  refusals.record(
+    accepted({ status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' }),
+  );
+  const text = page({ refusals: refusals.list(), undelivered: refusals.undelivered() });
+  expect(text).toContain('data-label="Count">7</td>');
+  expect(text).toContain('<h2 id="undelivered">Deliveries that may be gone</h2>');
+  expect(text).toContain('connect (ENOTFOUND)');
+  expect(text).toContain('<code>ab12</code>');
+  expect(page({ refusals: refusals.list() })).not.toContain('id="undelivered"');
+});
+
+test('each figure has the curve of its last hour, drawn without a script and told in words', () => {
+  const hour = { ...QUIET.hour, accepted: [...QUIET.hour.accepted.slice(1), 12] };
+  const text = page({ recent: { ...QUIET, accepted: 12, hour } });
+  expect(text.match(/<svg class="curve"/g)).toHaveLength(6);
+  expect(text).toContain('aria-label="accepted, the last hour by minute: at most 12"');
+  expect(text).toContain('aria-label="rejected, the last hour by minute: none"');
+  expect(text).toMatch(/58,18\.0 59,2\.0"/);
+});
+
+test('the documentation is linked where its address is known, else its files are named', () => {
+  const linked = page({ docs: 'https://git.example/docs' });
+  expect(linked).toContain('<a href="https://git.example/docs/troubleshooting.md"');
+  expect(page()).toContain('<code>docs/troubleshooting.md</code>');
+});
+
+test('controls and bidirectional marks are shown as what they are', () => {
+  const refusals = createRefusals(() => NOW);
+  refusals.record(refused({ path: '/a\u0000\u001b\u202eb' }));
+  expect(page({ refusals: refusals.list() })).toContain('/a\\u0000\\u001b\\u202eb');
+});
+
+test('the style is the one that the CSP allows, and nothing else is needed', () => {
+  const text = page();
+  const style = /<style>([\s\S]*)<\/style>/.exec(text)?.[1] ?? '';
+  expect(PAGE_CSP).toContain(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`);
+  expect(PAGE_CSP).toContain("default-src 'none'");
+  expect(text).not.toMatch(/<script|<link|<img|<form|<iframe|\sstyle=|\son\w+=|https?:\/\/(?!127\.0\.0\.1:3000)/);
+});
+
+test('it refreshes itself, and can be paused', () => {
+  expect(page()).toContain('<meta http-equiv="refresh" content="5">');
+  const paused = renderStatusPage(snapshot(), { refresh: false });
+  expect(paused).not.toContain('http-equiv');
+  expect(paused).toContain('<a href="/">resume</a>');
+});
+
+test('each state is a word, and the title tells it', () => {
+  expect(page()).toContain('<title>Ready · entrupy-signature-proxy</title>');
+  expect(page({ ready: false })).toContain('<title>▲ Look at this · Not ready ·');
+  expect(page({ draining: true, ready: false })).toContain('<title>▲ Look at this · Draining ·');
+  expect(page({ upstream: { url: 'http://app:3000', reachable: false, exposed: false } })).toContain(
+    '<title>✕ Act now · Ready ·',
+  );
+  const secrets = (['live', 'not_yet', 'expired', 'unusable'] as const).map((state) => ({ ...CURRENT, state }));
+  const text = page({ secrets, routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW + 86_400_000 * 3 }] });
+  for (const word of ['live', 'not yet', 'expired', 'unusable', 'reports'])
+    expect(text).toContain(`</span> ${word}</span>`);
+  expect(text).toContain('in 3 days</time>');
+});
+
+test('it has landmarks, one h1, named sections, and tables with captions and scoped heads', () => {
+  const refusals = createRefusals(() => NOW);
+  refusals.record(refused());
+  const text = page({ refusals: refusals.list() });
+  for (const tag of ['<header>', '<main>', '<footer', '<html lang="en">', 'name="viewport"'])
+    expect(text).toContain(tag);
+  expect(text.match(/<h1>/g)).toHaveLength(1);
+  expect(text.match(/<caption>/g)).toHaveLength(3);
+  for (const [, id = ''] of text.matchAll(/aria-labelledby="(\w+)"/g)) expect(text).toContain(`<h2 id="${id}">`);
+  expect(text).not.toMatch(/<th>/);
+});
+
+test('a refusal shows its reason, what that means, and its hint; each reason does', () => {
+  const refusals = createRefusals(() => NOW - 90_000);
+  for (const reason of REASON_NAMES)
+    refusals.record(refused({ reason, status: REASONS[reason].status, hint: `hint ${reason}` }));
+  const text = page({ refusals: refusals.list() });
+  for (const reason of REASON_NAMES) {
+    expect(text).toContain(
+      `<code>${reason}</code><p>${REASONS[reason].meaning.replace('<', '&lt;').replace('>', '&gt;')}</p>`,
+    );
+    expect(text).toContain(`hint ${reason}`);
+  }
+  expect(text).toContain('90 s ago</time>');
+});

@@ -1,0 +1,169 @@
+// The alerting rules: those that somebody decided on and no others, each with its runbook section and with promtool cases
+// that fire and that are silent.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { withRunbook } from '../../../scripts/addresses.ts';
+import { DOCS, docsAddress } from '../../../src/core/version.ts';
+import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
+
+const root = new URL('../../../', import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8');
+
+interface Rule {
+  readonly alert?: string;
+  readonly record?: string;
+  readonly expr: string;
+  readonly labels?: { readonly severity?: string };
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+interface RuleTest {
+  readonly name: string;
+  readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[];
+  readonly promql_expr_test?: readonly { readonly exp_samples: readonly { readonly labels: string }[] }[];
+}
+
+const rules: readonly Rule[] = parse(read('helm/files/rules.yaml')).groups.flatMap(
+  ({ rules }: { rules: Rule[] }) => rules,
+);
+const alerts = rules.flatMap(({ alert, ...rule }) => (alert === undefined ? [] : [{ ...rule, alert }]));
+const directory = fileURLToPath(new URL('test/rules/', root));
+const files = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
+const tests: readonly RuleTest[] = files.flatMap((name) => parse(read(`test/rules/${name}`)).tests);
+const runbook = read('docs/alerts.md');
+
+const WANTED = [
+  'RejectionRatioHigh',
+  'EverythingRejected',
+  'NoLiveSecret',
+  'DeliveryFailed',
+  'SecretStale',
+  'CertificateExpiresSoon',
+  'CertificateAboutToExpire',
+  'SecretExpiresSoon',
+  'ExpiredSecretUsed',
+  'OldSecretStillUsed',
+  'OldSecretUnused',
+  'ReloadFailed',
+  'ConfigDrift',
+  'UpstreamFailing',
+  'Overloaded',
+  'OnceStoreFailing',
+  'ReportModeTooLong',
+  'NoDeliveries',
+].map((name) => `EntrupyProxy${name}`);
+
+test('these are the alerts', () => {
+  expect(alerts.map(({ alert }) => alert).toSorted()).toEqual(WANTED.toSorted());
+});
+
+test('rules and runbook name metrics and labels that exist', () => {
+  for (const { expr, annotations = {} } of rules) {
+    const text = [expr, ...Object.values(annotations)].join('\n');
+    expect(unknownMetrics(text)).toEqual([]);
+    expect(unknownLabels(text.replaceAll('"%s"', '""'))).toEqual([]);
+  }
+  expect(unknownMetrics(runbook)).toEqual([]);
+});
+
+describe.each(alerts)('$alert', ({ alert, labels, annotations = {} }) => {
+  test('has a severity, and a section of the runbook that says what it means, what to look at and what to do', () => {
+    expect(['critical', 'warning', 'info']).toContain(labels?.severity);
+    expect(annotations.summary).toMatch(/\.$|\{\{ end \}\}$/);
+    const [page, anchor = ''] = (annotations.runbook ?? annotations.runbook_url)?.split('#') ?? [];
+    expect([page, 'runbook_url' in annotations]).toEqual([`${DOCS ?? 'docs'}/alerts.md`, DOCS !== null]);
+    expect(anchor).toBe(alert.toLowerCase());
+    expect(anchorsOf(runbook)).toContain(anchor);
+    const [, section = ''] = runbook.split(`\n## ${alert}\n`);
+    const [own = ''] = section.split('\n## ');
+    for (const part of ['**Means.**', '**Look at.**', '**Do.**']) expect(own).toContain(part);
+    const row = runbook.split('\n').find((line) => line.startsWith(`| ${labels?.severity} |`));
+    expect(row).toContain(`(#${anchor})`);
+  });
+
+  test('has a promtool case in which it fires and one in which it is silent', () => {
+    const firing = tests.filter(({ name }) => name.startsWith(`${alert} fires `));
+    const silent = tests.filter(({ name }) => name.startsWith(`${alert} is silent `));
+    expect(firing.length).toBeGreaterThan(0);
+    expect(silent.length).toBeGreaterThan(0);
+    for (const one of firing) expect(fires(one, alert), one.name).toBe(true);
+    for (const one of silent) expect(fires(one, alert), one.name).toBe(false);
+  });
+});
+
+function fires({ alert_rule_test = [], promql_expr_test = [] }: RuleTest, alert: string): boolean {
+  return (
+    alert_rule_test.some(({ alertname, exp_alerts }) => alertname === alert && exp_alerts.length > 0) ||
+    promql_expr_test.some(({ exp_samples }) =>
+      exp_samples.some(({ labels }) => labels.includes(`alertname="${alert}"`)),
+    )
+  );
+}
+
+/** Weeks of evaluations: 10 s of a core, and the suite has two for all its files. */
+const PROMTOOL_MS = 180_000;
+const promtool = spawnSync('promtool', ['--version']).error === undefined;
+
+test.skipIf(!promtool && process.env.CI === undefined)(
+  'promtool checks and tests the rules',
+  { timeout: PROMTOOL_MS },
+  async () => {
+    // Its cases are written for rules without an address; a publisher's address changes nothing else.
+    const copy = await mkdtemp(join(tmpdir(), 'rules-'));
+    try {
+      await writeFile(join(copy, 'rules.yaml'), withRunbook(read('helm/files/rules.yaml'), null));
+      for (const name of files) {
+        await writeFile(
+          join(copy, name),
+          read(`test/rules/${name}`).replace(/^rule_files: .*$/m, 'rule_files: [rules.yaml]'),
+        );
+      }
+      const run = (...args: string[]) => spawnSync('promtool', args, { cwd: copy, encoding: 'utf8' });
+      await writeFile(
+        join(copy, 'addressed.yaml'),
+        withRunbook(read('helm/files/rules.yaml'), 'https://git.example/docs'),
+      );
+      for (const name of ['rules.yaml', 'addressed.yaml']) {
+        const checked = run('check', 'rules', name);
+        expect(checked.status, checked.stdout + checked.stderr).toBe(0);
+      }
+      const tested = run('test', 'rules', ...files);
+      expect(tested.status, tested.stdout + tested.stderr).toBe(0);
+    } finally {
+      await rm(copy, { recursive: true });
+    }
+  },
+);
+
+describe('the address of the runbook', () => {
+  test("is made of package.json's repository, in the forms that npm knows; without one there is none", () => {
+    for (const url of ['https://git.example/a/b', 'git+https://git.example/a/b.git', 'https://git.example/a/b/'])
+      expect(docsAddress(url)).toBe('https://git.example/a/b/blob/main/docs');
+    for (const url of [undefined, '', 'github:a/b', 'git@git.example:a/b.git', 'http://git.example/a/b'])
+      expect(docsAddress(url)).toBeNull();
+  });
+
+  test('stands in the rules as a link, or as a file where there is no address', () => {
+    const rules = read('helm/files/rules.yaml');
+    const linked = withRunbook(rules, 'https://git.example/docs');
+    expect(linked.match(/runbook_url: https:\/\/git\.example\/docs\/alerts\.md#/g)).toHaveLength(alerts.length);
+    expect(withRunbook(linked, null).match(/ runbook: docs\/alerts\.md#/g)).toHaveLength(alerts.length);
+    expect(withRunbook(withRunbook(linked, null), DOCS)).toBe(rules);
+  });
+
+  test('nowhere is an address that nobody owns', () => {
+    const owned = [
+      'helm/files/rules.yaml',
+      'helm/files/dashboard.json',
+      'helm/values.yaml',
+      ...files.map((f) => `test/rules/${f}`),
+    ];
+    for (const file of owned) expect(read(file), file).not.toMatch(/github\.com\/entrupy/);
+  });
+});

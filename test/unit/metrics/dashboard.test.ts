@@ -1,0 +1,81 @@
+// The dashboard is what its description says, and a person can import it: whole, linked, and on metrics that exist.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { renderDashboard } from '../../../scripts/dashboard/dashboard.ts';
+import { REASON_NAMES } from '../../../src/core/decision.ts';
+import { METRIC_NAMES, PREFIX } from '../../../src/metrics/metric-table.ts';
+import { anchorsOf, dashboardQueries, metricsIn, panelsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
+
+const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+const text = read('helm/files/dashboard.json');
+const dashboard = JSON.parse(text);
+const panels = panelsOf(dashboard);
+const queries = dashboardQueries(dashboard);
+
+test('dashboard.json is what scripts/dashboard says (node scripts/generate-dashboard.ts)', () => {
+  expect(text).toBe(renderDashboard());
+});
+
+test('each panel has a title of its own, a description, a query and a section of the runbook', () => {
+  const anchors = anchorsOf(read('docs/alerts.md'));
+  expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
+  for (const { title, description, targets } of panels) {
+    expect(description, title).toMatch(/^\S.*\. Runbook: \S+$/s);
+    expect(targets.length, title).toBeGreaterThan(0);
+    const [, anchor] = description.split('alerts.md#');
+    expect(anchors, title).toContain(anchor);
+  }
+});
+
+test('panels do not overlap and fill the 24 columns', () => {
+  const cells = new Set<string>();
+  for (const { title, gridPos } of panels) {
+    expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
+    for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++)
+      for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+        expect(cells.has(`${x} ${y}`), `${title} at ${x} ${y}`).toBe(false);
+        cells.add(`${x} ${y}`);
+      }
+  }
+});
+
+test('queries name metrics and labels that exist, and choose by job, namespace and pod', () => {
+  expect(queries.length).toBeGreaterThan(50);
+  for (const expr of queries) {
+    expect(unknownMetrics(expr), expr).toEqual([]);
+    expect(unknownLabels(expr), expr).toEqual([]);
+    for (const [, name = '', selector = ''] of expr.matchAll(/\b((?:entrupy_proxy|process|nodejs)_\w+)\{([^}]*)\}/g)) {
+      expect(selector, name).toContain('job=~"$job",namespace=~"$namespace",pod=~"$pod"');
+    }
+  }
+});
+
+test('windows follow the scrape interval or the range that is shown', () => {
+  for (const expr of queries) expect(expr.replaceAll(/\[\$__(rate_interval|range)\]/g, ''), expr).not.toContain('[');
+});
+
+test('each metric of the table is shown', () => {
+  const shown = new Set(queries.flatMap(metricsIn));
+  expect(METRIC_NAMES.filter((name) => !shown.has(PREFIX + name))).toEqual([]);
+});
+
+test('each reason has a colour where refusals are drawn', () => {
+  for (const title of ['Refused, by reason', 'Let through by report mode, by reason']) {
+    const panel = panels.find((candidate) => candidate.title === title);
+    const named = panel?.fieldConfig.overrides.map(({ matcher }) => matcher.options);
+    expect(named?.toSorted()).toEqual(REASON_NAMES.toSorted());
+  }
+});
+
+test('it has the variables that a reader needs and nothing of the machine that made it', () => {
+  const variables = dashboard.templating.list as { name: string; hide?: number }[];
+  expect(variables.filter(({ hide }) => hide === undefined).map(({ name }) => name)).toEqual([
+    'datasource',
+    'job',
+    'namespace',
+    'pod',
+    'route',
+  ]);
+  expect(dashboard.annotations.list.map(({ name }: { name: string }) => name)).toEqual(['Reloads', 'Failed reloads']);
+  expect(text).not.toMatch(/localhost|127\.0\.0\.1/);
+});

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { prefersOpenMetrics } from '../../../src/metrics/exposition.ts';
+import { METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
+import { createMetrics } from '../../../src/metrics/metrics.ts';
+import { PROCESS_METRICS } from '../../../src/metrics/process-metrics.ts';
+import { accepted, plan, route, sources, UNMATCHED, VERIFY } from './fixtures.ts';
+
+const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+const PROMETHEUS_ACCEPT =
+  'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,' +
+  'text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2';
+
+function everything() {
+  const shape = { ...VERIFY, report: true, once: true };
+  const metrics = createMetrics(
+    plan({ routes: [route('/notify', { shape }), UNMATCHED], once: true, checkExposure: true }),
+    sources(),
+  );
+  metrics.record(accepted());
+  return metrics;
+}
+
+function typesIn(body: string): Map<string, string> {
+  return new Map([...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => [name, type]));
+}
+
+test.each([
+  [undefined, false],
+  ['*/*', false],
+  ['text/html,application/xhtml+xml,*/*;q=0.8', false],
+  [PROMETHEUS_ACCEPT, true],
+  ['application/openmetrics-text', true],
+  ['text/plain;q=0.9,application/openmetrics-text;q=0.5', false],
+  ['application/openmetrics-text;q=0', false],
+  ['application/openmetrics-text;q=nonsense', false],
+])('Accept: %s asks for OpenMetrics: %s', (accept, expected) => {
+  expect(prefersOpenMetrics(accept)).toBe(expected);
+});
+
+test('HELP and TYPE of every name of the table are always there, once, of the right type', async () => {
+  const { body, contentType } = await createMetrics(plan({ routes: [UNMATCHED], secrets: [] }), sources()).expose(TEXT);
+  expect(contentType).toBe(TEXT);
+  const types = typesIn(body);
+  for (const [name, { type, help }] of Object.entries<MetricRow>(METRICS)) {
+    expect(types.get(PREFIX + name), name).toBe(type);
+    expect(body.split(`# HELP ${PREFIX}${name} ${help}\n`)).toHaveLength(2);
+  }
+});
+
+test('the table keeps to the conventions: units, _total for counters alone, ten buckets at most', () => {
+  for (const [name, { type, help, buckets = [], labels }] of Object.entries<MetricRow>(METRICS)) {
+    expect(name.endsWith('_total'), name).toBe(type === 'counter');
+    expect(help, name).toMatch(/^[^"\\\n]+\.$/);
+    expect(buckets.length, name).toBeLessThanOrEqual(9);
+    expect([...buckets].sort((a, b) => a - b)).toEqual(buckets);
+    expect(labels).not.toContain('le');
+  }
+});
+
+test('a scrape in one format does not change the next in the other', async () => {
+  const metrics = everything();
+  const [text, open] = [await metrics.expose(undefined), await metrics.expose(PROMETHEUS_ACCEPT)];
+  const again = await metrics.expose(undefined);
+  expect(open.contentType).toBe(OPEN_METRICS);
+  expect(open.body.endsWith('\n# EOF\n')).toBe(true);
+  expect(typesIn(open.body).get('entrupy_proxy_requests')).toBe('counter');
+  expect(open.body).toContain('\nentrupy_proxy_requests_total{route="/notify",decision="accepted",reason="none"} 1\n');
+  expect(open.body).not.toContain('_total_total');
+  expect([...typesIn(again.body).keys()]).toEqual([...typesIn(text.body).keys()]);
+});
+
+test.runIf(process.platform === 'linux')('process_* and nodejs_* are exactly those of the list', async () => {
+  const { body } = await everything().expose(undefined);
+  const others = [...typesIn(body).keys()].filter((name) => !name.startsWith(PREFIX));
+  expect(others).toEqual(PROCESS_METRICS);
+});
+
+test('an idle event loop has no lag, right after a scrape too', async () => {
+  const metrics = everything();
+  await metrics.expose(undefined);
+  const { body } = await metrics.expose(undefined);
+  const lags = [...body.matchAll(/^nodejs_eventloop_lag_\w+ (\S+)$/gm)].map(([, value]) => Number(value));
+  expect(lags.length).toBe(8);
+  expect(lags.every((lag) => lag >= 0 && lag < 60)).toBe(true);
+});
+
+const promtool = spawnSync('promtool', ['--version']).error === undefined;
+// Debian: apt-get install prometheus. Where CI is set it must be there.
+test.skipIf(!promtool && process.env.CI === undefined)('promtool check metrics finds nothing', async () => {
+  const { body } = await everything().expose(undefined);
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: body, encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+});

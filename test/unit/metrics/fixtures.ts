@@ -1,0 +1,146 @@
+// Records, plans and snapshots that the observe tests start from; each test changes what it is about.
+import type { OutcomeShape } from '../../../src/core/decision.ts';
+import type { RequestRecord } from '../../../src/core/record.ts';
+import type { GaugeSources, RoutePlan, SeriesPlan } from '../../../src/metrics/series-plan.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
+
+export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
+
+export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
+  return {
+    route: '/notify',
+    method: 'POST',
+    path: '/notify',
+    status: 200,
+    decision: 'accepted',
+    reason: 'none',
+    hint: null,
+    rule: null,
+    header: null,
+    secret: 'current',
+    bodyBytes: 512,
+    durationMs: 12.3456,
+    verifyMs: 0.02,
+    upstreamMs: 10,
+    upstreamStatus: 200,
+    upstreamFailure: null,
+    upstreamError: null,
+    bodySha256: null,
+    client: '192.0.2.7',
+    traceId: null,
+    ...changes,
+  };
+}
+
+export function refused(changes: Partial<RequestRecord> = {}): RequestRecord {
+  return accepted({
+    status: 401,
+    decision: 'rejected',
+    reason: 'signature_mismatch',
+    secret: null,
+    upstreamMs: -1,
+    upstreamStatus: 0,
+    ...changes,
+  });
+}
+
+export const VERIFY: OutcomeShape = { action: 'verify', report: false, once: false, unmatched: false };
+
+export function route(label: string, changes: Partial<RoutePlan> = {}): RoutePlan {
+  return { label, shape: VERIFY, secrets: ['current'], reportActive: () => false, ...changes };
+}
+
+export const UNMATCHED = route('unmatched', { shape: { ...VERIFY, unmatched: true } });
+
+export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
+  return {
+    routes: [route('/notify'), UNMATCHED],
+    secrets: [{ id: 'current', notAfter: null, live: () => true }],
+    certificates: [],
+    configSha256: 'c0ffee',
+    once: false,
+    checkExposure: false,
+    ...changes,
+  };
+}
+
+export function sources(changes: Partial<GaugeSources> = {}): GaugeSources {
+  return {
+    inFlight: () => 3,
+    connections: () => 4,
+    bufferedBytes: () => 5,
+    bufferedBytesLimit: () => 6,
+    onceEntries: () => 7,
+    now: () => NOW,
+    version: '0.1.0',
+    ...changes,
+  };
+}
+
+export const NOTIFY: RouteStatus = {
+  path: '/notify',
+  action: 'verify',
+  mode: 'enforce',
+  reportUntil: null,
+  methods: ['POST'],
+  secretIds: ['current'],
+  liveSecrets: 1,
+  maxBody: 1 << 20,
+  query: 'forward',
+  once: null,
+};
+
+export const CURRENT: SecretStatus = {
+  id: 'current',
+  source: 'file /run/secrets/entrupy',
+  state: 'live',
+  problem: null,
+  notBefore: null,
+  notAfter: null,
+  lastMatch: 0,
+};
+
+const HOUR: readonly number[] = new Array<number>(60).fill(0);
+
+export const QUIET = {
+  windowSeconds: 300,
+  accepted: 0,
+  rejected: 0,
+  reported: 0,
+  forwarded: 0,
+  duplicate: 0,
+  upstreamFailures: 0,
+  noise: 0,
+  topReason: null,
+  hour: {
+    accepted: HOUR,
+    rejected: HOUR,
+    reported: HOUR,
+    forwarded: HOUR,
+    duplicate: HOUR,
+    upstreamFailures: HOUR,
+  },
+} as const;
+
+export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot {
+  return {
+    version: '0.1.0',
+    nodeVersion: 'v26.10.0',
+    startedAt: NOW - 3_600_000,
+    now: NOW,
+    ready: true,
+    causes: [],
+    draining: false,
+    upstream: { url: 'http://127.0.0.1:3000', reachable: true, exposed: false },
+    routes: [NOTIFY],
+    secrets: [CURRENT],
+    config: { file: '/etc/entrupy-signature-proxy/config.yaml', sha256: 'c0ffee'.repeat(10), warnings: [] },
+    lastReload: null,
+    once: null,
+    recent: QUIET,
+    refusals: [],
+    undelivered: [],
+    docs: null,
+    ...changes,
+  };
+}

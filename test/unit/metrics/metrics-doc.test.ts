@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { renderMetricsDoc } from '../../../scripts/generate-metrics-doc.ts';
+import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
+import { METRIC_NAMES, METRICS, PREFIX } from '../../../src/metrics/metric-table.ts';
+import { PROCESS_METRICS } from '../../../src/metrics/process-metrics.ts';
+
+const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
+
+test('docs/metrics.md is what the tables say (node scripts/generate-metrics-doc.ts)', () => {
+  expect(doc).toBe(renderMetricsDoc());
+});
+
+test('each metric, label, decision and reason has a row', () => {
+  const labels = METRIC_NAMES.flatMap((name) => METRICS[name].labels);
+  const rows = [...METRIC_NAMES.map((name) => PREFIX + name), ...labels, ...DECISIONS, ...REASON_NAMES];
+  for (const row of rows) expect(doc).toContain(`\n| \`${row}\` |`);
+  for (const name of PROCESS_METRICS) expect(doc).toContain(`\n- \`${name}\``);
+});

@@ -1,0 +1,240 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
+import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/record.ts';
+import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts';
+import { accepted, NOW, plan, refused, route, sources, UNMATCHED, VERIFY } from './fixtures.ts';
+
+/** Each sample of our own by its series. */
+async function scrape(metrics: Metrics): Promise<Map<string, number>> {
+  const { body } = await metrics.expose(undefined);
+  const lines = body.split('\n').filter((line) => line.startsWith('entrupy_proxy_'));
+  const samples = lines.map((line): [string, number] => {
+    const space = line.lastIndexOf(' ');
+    return [line.slice('entrupy_proxy_'.length, space), Number(line.slice(space + 1))];
+  });
+  expect(new Set(samples.map(([series]) => series)).size).toBe(samples.length);
+  return new Map(samples);
+}
+
+function requests(decision: string, reason: string, label = '/notify'): string {
+  return `requests_total{route="${label}",decision="${decision}",reason="${reason}"}`;
+}
+
+test('every series that the plan allows is there from the start, at 0', async () => {
+  const samples = await scrape(createMetrics(plan(), sources()));
+  for (const series of [
+    requests('accepted', 'none'),
+    requests('rejected', 'signature_mismatch'),
+    requests('rejected', 'bad_request', 'unmatched'),
+    'request_duration_seconds_count{route="/notify",decision="rejected"}',
+    'verification_duration_seconds_bucket{le="+Inf",route="/notify"}',
+    'request_body_bytes_sum{route="unmatched"}',
+    'upstream_responses_total{route="/notify",code="1xx"}',
+    'upstream_failures_total{route="/notify",cause="protocol"}',
+    'upstream_duration_seconds_count{route="/notify"}',
+    'secret_matches_total{route="/notify",secret="current"}',
+    'secret_last_match_timestamp_seconds{secret="current"}',
+    'route_report_mode{route="/notify"}',
+    'reloads_total{result="failure"}',
+  ]) {
+    expect(samples.get(series), series).toBe(0);
+  }
+  expect(samples.has(requests('reported', 'signature_mismatch'))).toBe(false);
+  expect(samples.has(requests('duplicate', 'none'))).toBe(false);
+});
+
+test('gauges are read at the scrape, and the start counts as a reload that succeeded', async () => {
+  const samples = await scrape(createMetrics(plan(), sources()));
+  expect(Object.fromEntries(samples)).toMatchObject({
+    requests_in_flight: 3,
+    connections: 4,
+    buffered_bytes: 5,
+    buffered_bytes_limit: 6,
+    'secret_live{secret="current"}': 1,
+    last_reload_successful: 1,
+    last_reload_success_timestamp_seconds: NOW / 1000,
+    'config_info{sha256="c0ffee"}': 1,
+    [`build_info{version="0.1.0",node_version="${process.version}"}`]: 1,
+  });
+  expect(samples.has('once_entries')).toBe(false);
+  expect(samples.has('upstream_exposed')).toBe(false);
+});
+
+test('an accepted request is counted once in each series that it touches', async () => {
+  const metrics = createMetrics(plan(), sources());
+  metrics.record(accepted());
+  const samples = await scrape(metrics);
+  expect(Object.fromEntries([...samples].filter(([series]) => series.includes('route=')))).toMatchObject({
+    [requests('accepted', 'none')]: 1,
+    'request_duration_seconds_bucket{le="0.005",route="/notify",decision="accepted"}': 0,
+    'request_duration_seconds_bucket{le="0.025",route="/notify",decision="accepted"}': 1,
+    'request_duration_seconds_bucket{le="+Inf",route="/notify",decision="accepted"}': 1,
+    'request_duration_seconds_sum{route="/notify",decision="accepted"}': 0.0123456,
+    'verification_duration_seconds_bucket{le="0.00001",route="/notify"}': 0,
+    'verification_duration_seconds_bucket{le="0.000025",route="/notify"}': 1,
+    'request_body_bytes_bucket{le="256",route="/notify"}': 0,
+    'request_body_bytes_bucket{le="1024",route="/notify"}': 1,
+    'request_body_bytes_sum{route="/notify"}': 512,
+    'upstream_responses_total{route="/notify",code="2xx"}': 1,
+    'upstream_duration_seconds_count{route="/notify"}': 1,
+    'secret_matches_total{route="/notify",secret="current"}': 1,
+  });
+  expect(samples.get('secret_last_match_timestamp_seconds{secret="current"}')).toBe(NOW / 1000);
+  expect(metrics.lastMatch('current')).toBe(NOW / 1000);
+  expect(metrics.lastMatch('nobody')).toBe(0);
+});
+
+test('the change of a secret is stamped with its moment, 0 before; replaced values have no stamp', async () => {
+  const clock = { now: NOW };
+  const secrets = ['current', 'current.previous'].map((id) => ({ id, notAfter: null, live: () => true }));
+  const metrics = createMetrics(plan({ secrets }), sources({ now: () => clock.now }));
+  const stamps = async () =>
+    [...(await scrape(metrics))].filter(([series]) => series.startsWith('secret_changed_timestamp_seconds'));
+  const series = 'secret_changed_timestamp_seconds{secret="current"}';
+  expect(await stamps()).toEqual([[series, 0]]);
+  clock.now += 5000;
+  metrics.replaced('current');
+  metrics.replaced('nobody');
+  clock.now += 5000;
+  metrics.replan(plan({ secrets }));
+  expect(await stamps()).toEqual([[series, NOW / 1000 + 5]]);
+  metrics.replan(plan({ secrets: [] }));
+  expect(await stamps()).toEqual([]);
+});
+
+test('each TLS certificate has its end, and goes with it', async () => {
+  const metrics = createMetrics(plan({ certificates: [{ name: 'listen', notAfter: NOW + 1000 }] }), sources());
+  const series = 'tls_certificate_not_after_timestamp_seconds{certificate="listen"}';
+  expect((await scrape(metrics)).get(series)).toBe(NOW / 1000 + 1);
+  metrics.replan(plan());
+  expect((await scrape(metrics)).has(series)).toBe(false);
+});
+
+test('a request refused before its body touches neither body, verification nor upstream', async () => {
+  const metrics = createMetrics(plan(), sources());
+  metrics.record(refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
+  const samples = await scrape(metrics);
+  const touched = [...samples].filter(([series, value]) => series.includes('route="/notify"') && value > 0);
+  expect(touched.map(([series]) => series).filter((series) => !series.startsWith('request_duration'))).toEqual([
+    requests('rejected', 'missing_signature'),
+  ]);
+});
+
+test('the upstream is counted apart: its failure, and its interim responses', async () => {
+  const metrics = createMetrics(plan(), sources());
+  metrics.record(accepted({ status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect' }));
+  metrics.recordInformational('/notify');
+  metrics.recordInformational('/nowhere');
+  const samples = await scrape(metrics);
+  expect(samples.get(requests('accepted', 'none'))).toBe(1);
+  expect(samples.get('upstream_failures_total{route="/notify",cause="connect"}')).toBe(1);
+  expect(samples.get('upstream_responses_total{route="/notify",code="1xx"}')).toBe(1);
+  expect(samples.get('upstream_responses_total{route="/notify",code="5xx"}')).toBe(0);
+  expect(samples.get('upstream_duration_seconds_count{route="/notify"}')).toBe(0);
+});
+
+test('once, checkExposure, notAfter and report mode have their series where they are on', async () => {
+  let reporting = true;
+  const reporter = route('/new', { shape: { ...VERIFY, report: true, once: true }, reportActive: () => reporting });
+  const secrets = [{ id: 'old', notAfter: NOW + 1000, live: () => false }];
+  const metrics = createMetrics(
+    plan({ routes: [reporter, UNMATCHED], secrets, once: true, checkExposure: true }),
+    sources(),
+  );
+  metrics.onceStoreFailure();
+  metrics.setUpstreamExposed(true);
+  metrics.record(refused({ route: '/new', decision: 'reported' }));
+  metrics.record(accepted({ route: '/new', decision: 'duplicate', upstreamStatus: 0, upstreamMs: -1 }));
+  expect(Object.fromEntries(await scrape(metrics))).toMatchObject({
+    once_entries: 7,
+    once_store_failures_total: 1,
+    upstream_exposed: 1,
+    'secret_live{secret="old"}': 0,
+    'secret_not_after_timestamp_seconds{secret="old"}': NOW / 1000 + 1,
+    'route_report_mode{route="/new"}': 1,
+    [requests('reported', 'signature_mismatch', '/new')]: 1,
+    [requests('duplicate', 'none', '/new')]: 1,
+  });
+  reporting = false;
+  expect((await scrape(metrics)).get('route_report_mode{route="/new"}')).toBe(0);
+});
+
+test('a reload adds new series at 0, goes on with those that stay, and removes those gone', async () => {
+  const metrics = createMetrics(plan({ routes: [route('/notify'), route('/old'), UNMATCHED] }), sources());
+  metrics.record(accepted());
+  metrics.record(accepted({ route: '/old' }));
+  metrics.replan(
+    plan({
+      routes: [route('/notify', { secrets: ['next'] }), route('/new'), UNMATCHED],
+      secrets: [{ id: 'next', notAfter: null, live: () => true }],
+      configSha256: 'beef',
+    }),
+  );
+  metrics.reloaded('success', NOW + 5000);
+  const samples = await scrape(metrics);
+  expect(samples.get(requests('accepted', 'none'))).toBe(1);
+  expect(samples.get(requests('accepted', 'none', '/new'))).toBe(0);
+  expect(samples.get('secret_matches_total{route="/notify",secret="next"}')).toBe(0);
+  expect(samples.get('config_info{sha256="beef"}')).toBe(1);
+  expect(samples.get('last_reload_success_timestamp_seconds')).toBe(NOW / 1000 + 5);
+  const gone = [...samples.keys()].filter((series) => /"\/old"|secret="current"|c0ffee/.test(series));
+  expect(gone.filter((series) => !series.includes('route="unmatched"') && !series.includes('route="/new"'))).toEqual(
+    [],
+  );
+  metrics.reloaded('failure', NOW + 9000);
+  const after = await scrape(metrics);
+  expect(after.get('last_reload_successful')).toBe(0);
+  expect(after.get('last_reload_success_timestamp_seconds')).toBe(NOW / 1000 + 5);
+  expect(after.get('reloads_total{result="success"}')).toBe(1);
+});
+
+test('requests that began before a reload still count: under their former mode, or under unmatched', async () => {
+  const reporting = route('/notify', { shape: { ...VERIFY, report: true } });
+  const metrics = createMetrics(plan({ routes: [reporting, route('/old'), UNMATCHED] }), sources());
+  metrics.replan(plan());
+  metrics.record(refused({ decision: 'reported' }));
+  metrics.record(accepted({ route: '/old' }));
+  const samples = await scrape(metrics);
+  expect(samples.get(requests('reported', 'signature_mismatch'))).toBe(1);
+  expect(samples.get(requests('accepted', 'none', 'unmatched'))).toBe(1);
+});
+
+test('whatever is recorded, the set of series does not grow and no label comes from a request', async () => {
+  const routes = Array.from({ length: 50 }, (_, i) => route(`/r${i}`, { secrets: ['a', 'b', 'c'] }));
+  const secrets = ['a', 'b', 'c'].map((id) => ({ id, notAfter: null, live: () => true }));
+  const metrics = createMetrics(plan({ routes: [...routes, UNMATCHED], secrets }), sources());
+  const before = await scrape(metrics);
+  const record: fc.Arbitrary<RequestRecord> = fc.record({
+    route: fc.oneof(fc.constantFrom('/r0', '/r49', 'unmatched', '__proto__', 'constructor'), fc.string()),
+    method: fc.string(),
+    path: fc.string({ unit: 'binary' }),
+    status: fc.integer({ min: -1, max: 1000 }),
+    decision: fc.constantFrom(...DECISIONS),
+    reason: fc.constantFrom(...REASON_NAMES, 'none' as const),
+    hint: fc.option(fc.string()),
+    secret: fc.option(fc.oneof(fc.constantFrom('a', '__proto__'), fc.string())),
+    bodyBytes: fc.integer({ min: -1, max: 1e9 }),
+    durationMs: fc.double(),
+    verifyMs: fc.double(),
+    upstreamMs: fc.double(),
+    upstreamStatus: fc.integer({ min: -1, max: 1000 }),
+    upstreamFailure: fc.option(fc.constantFrom(...UPSTREAM_FAILURES)),
+    upstreamError: fc.option(fc.string()),
+    bodySha256: fc.option(fc.string()),
+    rule: fc.constant(null),
+    header: fc.option(fc.string()),
+    client: fc.string(),
+    traceId: fc.option(fc.string()),
+  });
+  fc.assert(fc.property(record, (random) => metrics.record(random)));
+  const after = await scrape(metrics);
+  expect([...after.keys()]).toEqual([...before.keys()]);
+  expect([...after.values()].every((value) => Number.isFinite(value))).toBe(true);
+});
+
+test('a label with quotes, backslashes and line breaks is escaped', async () => {
+  const metrics = createMetrics(plan({ routes: [route('/a"b\\c\nd'), UNMATCHED] }), sources());
+  const { body } = await metrics.expose(undefined);
+  expect(body).toContain(String.raw`requests_total{route="/a\"b\\c\nd",decision="accepted",reason="none"} 0`);
+});

@@ -1,0 +1,82 @@
+// Drains that end by themselves, with a clock that the test turns.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
+import type { Ruleset } from '../../../src/runtime/ruleset.ts';
+
+const MINUTE = 60_000;
+const RULESET = {
+  loaded: {
+    config: {
+      admin: { readyNeedsUpstream: false },
+      shutdown: { delay: 5000, grace: 0 },
+      routes: [],
+      unmatched: 'reject',
+      limits: {},
+    },
+  },
+} as unknown as Ruleset;
+
+function alive() {
+  const said: string[] = [];
+  const server = {
+    inFlight: 0,
+    startDraining: () => said.push('closing'),
+    stopDraining: () => said.push('persisting'),
+    stopAccepting: async () => void said.push('not accepting'),
+    cutAll: () => 0,
+  };
+  const log = { info: () => {}, warn: () => {} };
+  const life = new Lifecycle(
+    { server, log, upstream: { accepts: async () => true }, deliveries: () => null },
+    () => RULESET,
+    Date.now,
+  );
+  life.listening();
+  return { life, said };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('a drain ends by itself after 10 minutes: ready again, connections persist again', async () => {
+  const { life, said } = alive();
+  life.drain();
+  expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'] });
+  vi.advanceTimersByTime(10 * MINUTE - 1);
+  expect(life.draining).toBe(true);
+  vi.advanceTimersByTime(1);
+  expect(await life.readiness()).toEqual({ ready: true, causes: [] });
+  expect(said).toEqual(['closing', 'persisting']);
+});
+
+test('a drain that is asked for again lasts 10 minutes from then', () => {
+  const { life, said } = alive();
+  life.drain();
+  vi.advanceTimersByTime(9 * MINUTE);
+  life.drain();
+  vi.advanceTimersByTime(9 * MINUTE);
+  expect(life.draining).toBe(true);
+  vi.advanceTimersByTime(MINUTE);
+  expect(life.draining).toBe(false);
+  expect(said).toEqual(['closing', 'closing', 'persisting']);
+});
+
+test('a stop during a drain: it never ends by itself any more', async () => {
+  const { life, said } = alive();
+  life.drain();
+  vi.advanceTimersByTime(2000);
+  const stopped = life.stop({ delay: 'keep' });
+  await vi.advanceTimersByTimeAsync(2999);
+  expect(said).not.toContain('not accepting');
+  await vi.advanceTimersByTimeAsync(1);
+  expect(said).toContain('not accepting');
+  await stopped;
+  life.drain();
+  vi.advanceTimersByTime(20 * MINUTE);
+  expect(life.draining).toBe(true);
+  expect(said).not.toContain('persisting');
+});
