@@ -280,6 +280,8 @@ export class Connection implements ClientConnection, ReplyConnection {
     let at = 0;
     while (at < bytes.length && wantsBytes(parser)) {
       at = parser.read(bytes, at);
+      // Before anything is answered: what comes behind is too much to keep, and the answer must say so.
+      if (parser.left !== null && bytes.length - at - parser.left > this.#host.limits.maxHeader) this.#behind = null;
       if (this.#exchange === null && !this.#replied) {
         if (!parser.hasHead) {
           if (parser.state === 'failed') this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');

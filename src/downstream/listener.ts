@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { TlsContents } from '../wire/tls.ts';
 import { bind } from './bind.ts';
-import { Connection, type ConnectionLimits, type Handler, type Host } from './connection.ts';
+import { Connection, type ConnectionLimits, type Handler, type Host, type State } from './connection.ts';
 import { RoomMaker } from './room.ts';
 
 export interface ListenerLimits extends ConnectionLimits {
@@ -12,6 +12,9 @@ export interface ListenerLimits extends ConnectionLimits {
   /** Null: plain HTTP. Whether there is TLS can't change while it runs; what it consists of can. */
   readonly tls: TlsContents | null;
 }
+
+const IDLE: readonly State[] = ['idle'];
+const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'handshake'];
 
 const TICK_MS = 250;
 /** How long bytes that are on their way when the listener closes may take to arrive. */
@@ -98,9 +101,9 @@ export class Listener implements Host {
     await this.#acceptWaiting();
     this.#server.close();
     await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
-    this.#endIdle(0);
+    this.#end(WITHOUT_REQUEST, 0);
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    this.#endIdle(0);
+    this.#end(WITHOUT_REQUEST, 0);
   }
 
   /** Cuts what is left; gives the number of requests that were. */
@@ -201,9 +204,9 @@ export class Listener implements Host {
     } while (this.#accepted > before && performance.now() < until);
   }
 
-  /** Leaves the `kept` connections that became idle last, and those with a request in flight. */
-  #endIdle(kept: number): void {
-    const idle = [...this.#room.all()].filter(({ state }) => state === 'idle' || state === 'silent' || state === 'handshake');
+  /** Ends connections in these states but for the `kept` ones that came into them last. */
+  #end(states: readonly State[], kept: number): void {
+    const idle = [...this.#room.all()].filter(({ state }) => states.includes(state));
     idle.sort((a, b) => a.since - b.since);
     for (const connection of idle.slice(0, Math.max(0, idle.length - kept))) connection.close();
   }
@@ -215,7 +218,8 @@ export class Listener implements Host {
     const step = () => {
       const elapsed = performance.now() - began;
       most ||= this.#room.size;
-      this.#endIdle(Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
+      // Not those without a byte: their first request is on its way.
+      this.#end(IDLE, Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
       this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
     };
     this.#endingIdle = setTimeout(step, from).unref();

@@ -93,6 +93,12 @@ export class MessageParser implements Notes {
     return this.version !== '' && this.failure !== 'too_large';
   }
 
+  /** Bytes of the body that are still to come; null where only the bytes themselves will tell. */
+  get left(): number | null {
+    if (this.state === 'ended') return 0;
+    return this.state === 'body' && this.framing === 'length' ? this.#left : null;
+  }
+
   /** Before each message but the first. Never behind one that ends its connection: there are no messages there. */
   next(): void {
     this.#llhttp.reset();

@@ -15,6 +15,8 @@ import { BASES, CONFIGURATIONS, type Configuration, proxyOptions } from './wire-
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 /** What the process may hold at its highest, with bodies of 128 KiB and a few dozen connections. */
 const MOST_MEMORY = 200 * 1024 * 1024;
+/** Bytes; `limits.maxHeader` where nothing else is configured. */
+const MAX_HEADER = 16 * 1024;
 /** Milliseconds without a byte from the proxy after which a client half-closes, and where that was too soon. */
 const SILENCE_MS = 25;
 const PATIENCE_MS = 1_000;
@@ -99,7 +101,9 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     expect(closed, 'the proxy ended the connection').toBe(true);
     const answers = readAnswers(received);
     answers.forEach(checkAnswer);
-    const known = knownStatuses(script);
+    // More than maxHeader behind a request is dropped: the answer to that request says that it is the last.
+    const cutShort = bytesOf(script).length > MAX_HEADER && answers.at(-1)?.lines.includes('Connection: close') === true;
+    const known = knownStatuses(script).slice(0, cutShort ? answers.length : undefined);
     expect(answers.slice(0, known.length).map(({ status }) => status)).toEqual(known);
     return answers;
   }
