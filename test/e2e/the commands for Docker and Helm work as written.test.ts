@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { startApiServer } from '../support/api-server.ts';
 import { buildImage, IMAGE, until } from '../support/containers.ts';
 import { allContainers, only, parseManifests, podSpec, proxyOf } from '../support/helm.ts';
 import { typeProblems } from '../support/kubernetes-types.ts';
@@ -16,7 +17,7 @@ import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/tools.ts';
 const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
 const SECRET = 'a secret of the docs suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
-const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md'];
+const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md', 'docs/upgrading.md'];
 
 /** Each command of the page's shell blocks, continued lines joined. */
 async function commandsOf(page: string): Promise<string[]> {
@@ -32,9 +33,13 @@ async function commandsOf(page: string): Promise<string[]> {
 
 describe.skipIf(!ready)('the commands of the docs', () => {
   let directory = '';
-  const shell = (command: string) =>
+  const shell = (command: string, env: Readonly<Record<string, string>> = {}) =>
     run('bash', ['-c', command], {
-      env: { PATH: `${directory}/bin:${TOOLS}/bin:${process.env.PATH ?? ''}`, WEBHOOK_ENDPOINT_SECRET_KEY: SECRET },
+      env: {
+        ...env,
+        PATH: `${directory}/bin:${TOOLS}/bin:${process.env.PATH ?? ''}`,
+        WEBHOOK_ENDPOINT_SECRET_KEY: SECRET,
+      },
       cwd: join(directory, 'clone'),
     });
 
@@ -50,10 +55,13 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       join(directory, 'clone', 'routes.yaml'),
       'config: {routes: [{path: /notify}], unmatched: reject}\n',
     );
+    await writeFile(join(directory, 'clone', 'next.key'), `${SECRET}, the next one`);
+    await writeFile(join(directory, 'clone', 'config.yaml'), 'routes: [{path: /notify}]\n');
+    await writeFile(join(directory, 'clone', 'values-of-orders.yaml'), 'replicaCount: 2\n');
     const shims = {
       docker: `exec podman "$@"`,
       helm: `case "$1" in install|upgrade) exec ${TOOLS}/bin/helm install --dry-run=client "\${@:2}";; *) exec ${TOOLS}/bin/helm "$@";; esac`,
-      kubectl: `exec ${TOOLS}/bin/kubectl "$@" --dry-run=client -o yaml`,
+      kubectl: `[ -n "\${KUBECONFIG-}" ] && exec ${TOOLS}/bin/kubectl "$@"; exec ${TOOLS}/bin/kubectl "$@" --dry-run=client -o yaml`,
     };
     for (const [name, text] of Object.entries(shims)) {
       await writeFile(join(directory, 'bin', name), `#!/usr/bin/env bash\n${text}\n`);
@@ -117,6 +125,41 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     for (const command of creates) expect({ command, ...(await shell(command)) }).toMatchObject({ command, code: 0 });
   });
 
+  test('every other kubectl that changes or lists something does what the page says', async () => {
+    const api = await startApiServer();
+    try {
+      const kubeconfig = join(directory, 'kubeconfig');
+      await writeFile(kubeconfig, api.kubeconfig);
+      const ask = async (command: string) => {
+        const ran = await shell(command, { KUBECONFIG: kubeconfig });
+        expect({ command, ...ran }).toMatchObject({ command, code: 0 });
+        // No warning either.
+        expect(ran.stderr.replace('No resources found\n', '')).toBe('');
+        return ran.stdout;
+      };
+      const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+      const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
+      await ask(`echo '${JSON.stringify(namespace)}' | kubectl create --validate=false -f -`);
+      for (const command of commands.filter((line) => /^kubectl (?:-n \S+ )?create secret/.test(line))) {
+        await shell(command, { KUBECONFIG: kubeconfig });
+      }
+      const others = commands.filter((line) => /^kubectl (?:label|patch|get)/.test(line));
+      expect(others.length).toBeGreaterThan(3);
+      for (const command of others) await ask(command);
+      const secret = JSON.parse(await ask('kubectl get secret hook-keys -o json')) as { data: Record<string, string> };
+      const values = Object.entries(secret.data).map(([id, text]) => [id, Buffer.from(text, 'base64').toString()]);
+      expect(Object.fromEntries(values)).toEqual({ current: SECRET, next: `${SECRET}, the next one` });
+      const remove = /`(kubectl patch secret hook-keys --type=json .*?)`\)/.exec(
+        await readFile(`${ROOT}docs/kubernetes.md`, 'utf8'),
+      );
+      await ask(remove?.[1] ?? '');
+      const after = JSON.parse(await ask('kubectl get secret hook-keys -o json')) as { data: Record<string, string> };
+      expect(Object.keys(after.data)).toEqual(['next']);
+    } finally {
+      await api.close();
+    }
+  });
+
   test('NOTES tell how to send a signed request, how to rotate and what is wrong', async () => {
     const { stdout } = await shell('helm install orders ./helm');
     const notes = stdout.slice(stdout.indexOf('NOTES:'));
@@ -124,7 +167,9 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       /curl -i http:\/\/127\.0\.0\.1:8080\/notify .*-H "\$\(printf %s "\$BODY" \| kubectl .* sign --header/s,
     );
     expect(notes).toContain('Rotate:');
-    expect(notes).toMatch(/WARNING: .*127\.0\.0\.1/);
+    expect(notes).toMatch(/^WARNING: This is the demo/m);
+    const own = 'helm install orders ./helm --set app.image=legacy:1.2,secret.existingSecret=hook-keys';
+    expect((await shell(own)).stdout).toMatch(/^WARNING: .*127\.0\.0\.1/m);
   });
 
   test('the example chart takes the container from the library', async () => {

@@ -143,7 +143,8 @@ class Store {
     // Helm 4 applies; Helm 3 sends what it found to differ.
     const applies = how.type === 'application/apply-patch+yaml';
     const base = applies ? without(before, this.#applied.get(key) ?? {}, given) : before;
-    const next = how.method === 'PATCH' ? merged(base, given) : given;
+    const change = Array.isArray(given) ? removals(given as Removal[]) : given;
+    const next = how.method === 'PATCH' ? merged(base, change) : change;
     const metadata = { ...(next.metadata as Tree), name, resourceVersion: String(++this.#version) };
     const spec = at.kind === 'Deployment' ? { spec: { replicas: 1, ...(next.spec as Tree) } } : {};
     const stored = { ...next, ...spec, ...at.type, metadata };
@@ -247,6 +248,23 @@ function locate(path: string): Located | undefined {
   return undefined;
 }
 
+interface Removal {
+  readonly op: string;
+  readonly path: string;
+}
+
+/** A JSON Patch of `remove`s alone, as a merge patch. */
+function removals(patch: readonly Removal[]): Tree {
+  return patch.reduce<Tree>((tree, { op, path }) => {
+    if (op !== 'remove') throw new Error(`this API server knows no ${op}`);
+    const nested = path
+      .slice(1)
+      .split('/')
+      .reduceRight<unknown>((value, key) => ({ [key]: value }), null);
+    return merged(tree, nested as Tree);
+  }, {});
+}
+
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** What was applied before and is not given now is taken out. */
@@ -264,7 +282,7 @@ function merged(current: Tree, given: Tree): Tree {
   const result: Tree = { ...current };
   for (const [key, value] of Object.entries(given)) {
     const old = result[key];
-    if (value === null) delete result[key];
+    if (value === null && key in result) delete result[key];
     else result[key] = isTree(value) && isTree(old) ? merged(old, value) : value;
   }
   return result;
