@@ -1,6 +1,7 @@
-// Builds dist/: main.js and the parts that it loads when it needs them, so that a container needs no node_modules. In one
-// file a healthcheck would read 1.2 MB, and serve would hold the text of all the other commands and of the Redis client.
-import { chmod, rm } from 'node:fs/promises';
+// Builds dist/: main.js, which looks at Node's version, program.js and the parts that it loads when it needs them, so that a
+// container needs no node_modules. In one file a healthcheck would read 1.2 MB, and serve would hold the text of all the other
+// commands and of the Redis client.
+import { chmod, copyFile, rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
@@ -68,5 +69,7 @@ const bytes = [
   ...(await parts('src/main.ts', [leftOut, serveElsewhere])),
   ...(await parts('src/commands/serve.ts', [leftOut])),
 ];
+await rename(`${root}dist/main.js`, `${root}dist/program.js`);
+await copyFile(`${root}scripts/bin.js`, `${root}dist/main.js`);
 await chmod(`${root}dist/main.js`, 0o755);
 console.log(`dist/main.js and ${bytes.length - 1} parts, ${Math.round(bytes.reduce((a, b) => a + b, 0) / 1024)} KiB`);

@@ -29,6 +29,17 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "${packages[*]}" ]; then
   printf '%s' "${packages[*]}" >"$tools/installed"
 fi
 
+# Old Nodes, which the package must refuse with a sentence, and the oldest that it takes: the binaries alone.
+nodes=(18.20.8 20.20.2 22.23.3 24.16.0 24.17.0)
+case "$(uname -m)" in x86_64) platform=linux-x64 ;; aarch64) platform=linux-arm64 ;; *) platform= ;; esac
+for version in ${platform:+"${nodes[@]}"}; do
+  [ -x "$tools/nodes/$version/bin/node" ] && continue
+  mkdir -p "$tools/nodes/$version"
+  tarball=$(npm pack --silent --pack-destination "$tools/nodes" "node-$platform@$version")
+  tar -xzf "$tools/nodes/$tarball" -C "$tools/nodes/$version" --strip-components=1 package/bin/node
+  rm "$tools/nodes/$tarball"
+done
+
 # A machine that may not raise its limits cannot give containers podman's default ones.
 cat >"$tools/containers.conf" <<'CONF'
 [containers]
