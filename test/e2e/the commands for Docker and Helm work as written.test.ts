@@ -100,6 +100,42 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
   });
 
+  test('the page for Docker: network, app, proxy, a secret that is added, and the commands inside', async () => {
+    await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
+    await run('podman', ['network', 'rm', '--force', 'hooks']);
+    await mustRun('podman', ['tag', IMAGE, 'localhost/legacy:1']);
+    const commands = await commandsOf('docs/docker.md');
+    const ask = async (command: string) => {
+      // As written but for the port, which may be taken here; an image without a command is the demo app.
+      const free = command
+        .replace('-p 8080:8080', '-p 127.0.0.1::8080 --pull=never')
+        .replace(/legacy:1$/, '--pull=never legacy:1 demo --upstream-only');
+      const ran = await shell(free);
+      expect({ command, ...ran }).toMatchObject({ command, code: 0 });
+      return ran.stdout;
+    };
+    const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    const status = async (headers: Record<string, string>) => {
+      const url = `http://${(await mustRun('podman', ['port', 'proxy', '8080'])).trim()}/notify`;
+      return (await post({ url, body: BODY, headers })).status;
+    };
+    const [network, app, withVariables, makeSecret, withDirectories] = commands.filter((line) =>
+      /^(?:docker network|docker run -d|mkdir)/.test(line),
+    );
+    for (const command of [network, app, withVariables]) await ask(command ?? '');
+    await until('200', async () => (await status(signed)) === 200);
+    expect(await status({})).toBe(401);
+    await mustRun('podman', ['rm', '--force', '--time', '0', 'proxy']);
+
+    for (const command of [makeSecret, withDirectories]) await ask(command ?? '');
+    await until('401', async () => (await status(signed)) === 401);
+    await writeFile(join(directory, 'clone/secrets/next'), SECRET);
+    await until('the secret that was added', async () => (await status(signed)) === 200);
+    const inside = commands.filter((line) => line.startsWith('docker exec'));
+    expect(inside.length).toBeGreaterThan(2);
+    for (const command of inside) await ask(command);
+  });
+
   test('every helm install installs sound, restricted manifests', async () => {
     const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
     const installs = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
