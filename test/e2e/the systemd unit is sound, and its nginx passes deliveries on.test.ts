@@ -1,7 +1,7 @@
 // examples/systemd, as far as a machine can try it that systemd has not booted: the unit by systemd-analyze, its flags against
 // the Dockerfile's, and its configuration behind a real nginx.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -82,6 +82,64 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
     const [unit, config] = [await read(UNIT), await read(`${EXAMPLES}/config.yaml`)];
     const seconds = [...config.matchAll(/(?:delay|grace): (\d+)s/g)].reduce((sum, [, text]) => sum + Number(text), 0);
     expect(Number(settings(unit, 'TimeoutStopSec')[0])).toBeGreaterThan(seconds);
+  });
+});
+
+describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md', () => {
+  let directory = '';
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-install-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('install what the unit runs, with a secret that its group alone may read', async () => {
+    const [install = '', , rotate = ''] = [
+      ...(await read(`${ROOT}docs/systemd.md`)).matchAll(/^```sh\n([\s\S]*?)^```$/gm),
+    ].map(([, block = '']) => block);
+    const group = (await mustRun('id', ['-gn'])).trim();
+    // As written, but for the machine: below a directory, for a group that is there, and with the packages that are there.
+    const here = (text: string) =>
+      text
+        .replaceAll(/(?<=[ >])\/(etc|usr)\//g, `${directory}/$1/`)
+        .replace('groupadd --system --force entrupy-secrets', 'true')
+        .replaceAll(/(-g|chgrp) entrupy-secrets/g, `$1 ${group}`)
+        .replace('npm ci && ', '');
+    const clone = join(directory, 'clone');
+    for (const path of [
+      'package.json',
+      'package-lock.json',
+      '.npmrc',
+      'scripts',
+      'src',
+      'examples',
+      'config.example.yaml',
+      'config.schema.json',
+      'LICENSE',
+      'README.md',
+      'CHANGELOG.md',
+    ]) {
+      await cp(`${ROOT}${path}`, join(clone, path), { recursive: true });
+    }
+    await symlink(`${ROOT}node_modules`, join(clone, 'node_modules'));
+    for (const path of ['etc/systemd/system', 'etc/nginx/conf.d', 'usr'])
+      await mkdir(join(directory, path), { recursive: true });
+    for (const block of [install, rotate])
+      await mustRun('bash', ['-ec', here(block)], { cwd: clone, env: { npm_config_prefer_offline: 'true' } });
+
+    const mode = async (path: string) => ((await stat(join(directory, path))).mode & 0o777).toString(8);
+    expect(await mode('etc/entrupy/secrets')).toBe('750');
+    for (const name of ['current', 'next']) expect(await mode(`etc/entrupy/secrets/${name}`)).toBe('640');
+    const unit = await read(join(directory, 'etc/systemd/system/entrupy-signature-proxy.service'));
+    const [, program = ''] = settings(unit, 'ExecStart')[0]?.split(' ') ?? [];
+    const config = join(directory, 'etc/entrupy-signature-proxy/config.yaml');
+    await writeFile(
+      config,
+      (await read(config)).replace('/etc/entrupy/secrets', join(directory, 'etc/entrupy/secrets')),
+    );
+    const check = await mustRun(process.execPath, [join(directory, program), 'check-config', '--config', config]);
+    expect(check).toContain('The configuration is valid.');
+    expect(check).toMatch(/current .*\n.*next /);
+    expect(await mode('etc/nginx/conf.d/hooks.conf')).toBe('644');
   });
 });
 
