@@ -1,5 +1,7 @@
 // Values under the names that `helm create` and the common charts use: each renders what it says, in its place and no other.
+import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import {
   CHART,
   type Manifest,
@@ -278,6 +280,16 @@ describe.skipIf(!ready)('the chart', () => {
         '$runbook',
         'https://git.example.com/hooks/docs/metrics.md',
       ]);
+    });
+
+    test('with or without addresses they are the rules that promtool tests, and nothing else', async () => {
+      const file = await readFile(`${CHART}/files/rules.yaml`, 'utf8');
+      const [, address = ''] = /runbook_url: ([^#\n]*)#/.exec(file) ?? [];
+      const rendered = async (...values: string[]) =>
+        only(await template(set('mode=monitoring', ...values)), 'PrometheusRule').spec;
+      expect(await rendered(...(address === '' ? [] : [`metrics.runbookUrl=${address}`]))).toEqual(parse(file));
+      const bare = parse(file.replaceAll(/^ *runbook_url: .*\n/gm, '')) as unknown;
+      expect(await rendered()).toEqual(bare);
     });
 
     test('dashboards of two releases share neither uid nor file, and keep them over upgrades', async () => {
