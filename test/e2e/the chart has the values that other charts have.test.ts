@@ -260,6 +260,9 @@ describe.skipIf(!ready)('the chart', () => {
     test('addresses are rendered only where they are given', async () => {
       const without = await template(set('mode=monitoring'));
       expect(JSON.stringify(only(without, 'PrometheusRule'))).not.toMatch(/runbook_url|dashboard_url|https?:/);
+      expect(JSON.stringify(only(without, 'PrometheusRule'))).toContain(
+        '"runbook":"docs/alerts.md#entrupyproxyoverloaded"',
+      );
       expect(dashboardOf(without).text).not.toMatch(/https?:|\$runbook/);
       const given = await template(['-f', `${CHART}/ci/mode-monitoring-values.yaml`]);
       const { groups } = only(given, 'PrometheusRule').spec as unknown as Rules;
@@ -272,24 +275,27 @@ describe.skipIf(!ready)('the chart', () => {
         });
       }
       const { text, dashboard } = dashboardOf(given);
-      expect(text).toContain('$runbook#');
-      expect(dashboard.templating.list).toContainEqual(
-        expect.objectContaining({ name: 'runbook', query: 'https://git.example.com/hooks/docs/alerts.md' }),
-      );
-      expect(dashboard.links.map(({ url }) => url)).toEqual([
-        '$runbook',
-        'https://git.example.com/hooks/docs/metrics.md',
+      expect(text).not.toMatch(/(?<!hooks\/)docs\/alerts\.md/);
+      expect(text).toMatch(/\$runbook#|hooks\/docs\/alerts\.md#/);
+      for (const variable of dashboard.templating.list.filter(({ name }) => name === 'runbook')) {
+        expect(variable).toMatchObject({ query: 'https://git.example.com/hooks/docs/alerts.md' });
+      }
+      expect(dashboard.links.map(({ title, url }) => `${title}: ${url}`)).toEqual([
+        'Metrics: https://git.example.com/hooks/docs/metrics.md',
+        'Runbook: https://git.example.com/hooks/docs/alerts.md',
       ]);
     });
 
     test('with or without addresses they are the rules that promtool tests, and nothing else', async () => {
       const file = await readFile(`${CHART}/files/rules.yaml`, 'utf8');
-      const [, address = ''] = /runbook_url: ([^#\n]*)#/.exec(file) ?? [];
+      const named = (runbook: string) =>
+        parse(file.replaceAll(/runbook(?:_url)?: \S*alerts\.md#/g, runbook)) as unknown;
       const rendered = async (...values: string[]) =>
         only(await template(set('mode=monitoring', ...values)), 'PrometheusRule').spec;
-      expect(await rendered(...(address === '' ? [] : [`metrics.runbookUrl=${address}`]))).toEqual(parse(file));
-      const bare = parse(file.replaceAll(/^ *runbook_url: .*\n/gm, '')) as unknown;
-      expect(await rendered()).toEqual(bare);
+      expect(await rendered('metrics.docsUrl=https://git.example.com/docs/')).toEqual(
+        named('runbook_url: https://git.example.com/docs/alerts.md#'),
+      );
+      expect(await rendered()).toEqual(named('runbook: docs/alerts.md#'));
     });
 
     test('dashboards of two releases share neither uid nor file, and keep them over upgrades', async () => {
@@ -324,8 +330,8 @@ interface Ingress {
 interface Dashboard {
   readonly uid: string;
   readonly title: string;
-  readonly links: readonly { readonly url: string }[];
-  readonly templating: { readonly list: readonly object[] };
+  readonly links: readonly { readonly title: string; readonly url: string }[];
+  readonly templating: { readonly list: readonly { readonly name: string }[] };
 }
 
 interface Rules {
