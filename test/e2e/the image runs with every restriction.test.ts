@@ -215,7 +215,7 @@ describe.skipIf(!ready)('the image', () => {
     expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
   });
 
-  // E2E_FLOODS=1: not in CI as long as anonymous memory has no bound below the limit here (57 to 128 MiB were seen, in half
+  // E2E_FLOODS=1: not in CI as long as the program's own memory has no bound below the limit (57 to 128 MiB were seen, in half
   // of the runs the kernel ended the proxy).
   test.runIf(process.env.E2E_FLOODS === '1')(
     "every attack at once at 128 MiB: its own memory and the kernel's, each told",
@@ -239,6 +239,7 @@ describe.skipIf(!ready)('the image', () => {
           if (status === 200) answered++;
           await new Promise((resolve) => setTimeout(resolve, 250));
         }
+        expect(attackers.exitCode, 'the attackers ended by themselves').toBeNull();
       } finally {
         attackers.kill('SIGTERM');
         await ended;
