@@ -7,17 +7,17 @@ import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
-import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from './core/refusal.ts';
 import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
+import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from './core/refusal.ts';
 import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
-import { createDiagnosis } from './hints/diagnosis.ts';
 import type { ByteBudget } from './downstream/budget.ts';
-import { BufferedBody, type BodyResult } from './downstream/buffered-body.ts';
+import { type BodyResult, BufferedBody } from './downstream/buffered-body.ts';
 import { clientOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/exchange.ts';
+import { createDiagnosis } from './hints/diagnosis.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { type ForwardFailure, type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -165,8 +165,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     else if (turn.kind === 'refuse') {
       exchange.bodySha256 = bodyTag(body);
       refuse(exchange, 'overloaded');
-    }
-    else if (turn.kind === 'duplicate') {
+    } else if (turn.kind === 'duplicate') {
       exchange.decision = 'duplicate';
       exchange.reply.refuse(DUPLICATE);
     }
@@ -214,7 +213,8 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
   function refuse(exchange: Exchange, reason: Reason, allow: readonly string[] | null = null): void {
     exchange.decision = 'rejected';
     exchange.reason = reason;
-    if (reason !== 'client_closed') exchange.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
+    if (reason !== 'client_closed')
+      exchange.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
   function refuseByRule(exchange: Exchange, { rule, header, hint }: Refusal): void {

@@ -9,6 +9,27 @@
 {{- $moreConfig := omit (deepCopy ($v.config | default dict)) "listen" "admin" -}}
 {{- $workload := include "entrupy-signature-proxy.isWorkload" . -}}
 {{- $problems := list -}}
+{{- if not (kindIs "string" $v.image.tag) -}}
+  {{- $problems = append $problems (printf "image.tag is the number %v, and a number loses its zeros (1.10 is 1.1): give it by --set-string image.tag=..., or in quotes in a values file" $v.image.tag) -}}
+{{- end -}}
+{{- if $workload -}}
+  {{- $name := include "entrupy-signature-proxy.fullname" . -}}
+  {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+    {{- $problems = append $problems (printf "a Service cannot be called %s (small letters, digits and -, a letter first): give another fullnameOverride" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- $probed := has $v.mode (list "sidecar" "gateway" "library") -}}
+{{- range $section, $who := dict "listen" "the Service" "admin" "the kubelet, which asks the probes," -}}
+  {{- $host := (get ($v.config | default dict) $section | default dict).host | default "" -}}
+  {{- if and $probed (or (hasPrefix "127." $host) (has $host (list "::1" "localhost"))) -}}
+    {{- $problems = append $problems (printf "config.%s.host %s: %s comes from outside of the pod, so no pod would ever be ready: leave it out" $section $host $who) -}}
+  {{- end -}}
+{{- end -}}
+{{- $sleep := include "entrupy-signature-proxy.sleep" . | int -}}
+{{- $delay := include "entrupy-signature-proxy.delay" . | int -}}
+{{- if and (eq $v.mode "sidecar") (lt $sleep $delay) (not ($v.app.lifecycle).preStop) -}}
+  {{- $problems = append $problems (printf "app.preStopSleepSeconds %d is less than config.shutdown.delay, %d s: the app would be gone while the proxy still serves; leave it out, and it is as long" $sleep $delay) -}}
+{{- end -}}
 {{- $needsSecret := or (has $v.mode (list "gateway" "library")) (and (eq $v.mode "sidecar") $v.app.image) -}}
 {{- if and $needsSecret (not $hasSecret) -}}
   {{- $problems = append $problems "secret.existingSecret is needed: the name of a Secret whose every key is a secret (kubectl create secret generic hook-keys --from-file=current=./current.key)" -}}
@@ -35,6 +56,9 @@
 {{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
   {{- $problems = append $problems "upstream.url is needed in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
 {{- end -}}
+{{- if and (ne $v.mode "sidecar") ($v.app.lifecycle) -}}
+  {{- $problems = append $problems (printf "app.lifecycle is for mode sidecar alone, not %s" $v.mode) -}}
+{{- end -}}
 {{- if and (ne $v.mode "sidecar") $v.app.image -}}
   {{- $problems = append $problems (printf "app.image is for mode sidecar alone, not %s" $v.mode) -}}
 {{- end -}}
@@ -59,6 +83,51 @@
 {{- if and (not (kindIs "invalid" $v.pdb.minAvailable)) (not (kindIs "invalid" $v.pdb.maxUnavailable)) -}}
   {{- $problems = append $problems "pdb.minAvailable and pdb.maxUnavailable exclude each other" -}}
 {{- end -}}
+{{- $service := $v.service -}}
+{{- if and (eq $service.type "ClusterIP") $service.nodePort -}}
+  {{- $problems = append $problems "service.nodePort is for types NodePort and LoadBalancer: give service.type" -}}
+{{- end -}}
+{{- if and (eq $service.type "ClusterIP") $service.externalTrafficPolicy -}}
+  {{- $problems = append $problems "service.externalTrafficPolicy is for types NodePort and LoadBalancer: give service.type" -}}
+{{- end -}}
+{{- if and (ne $service.type "LoadBalancer") $service.loadBalancerSourceRanges -}}
+  {{- $problems = append $problems "service.loadBalancerSourceRanges is for type LoadBalancer: give service.type, or use networkPolicy.from" -}}
+{{- end -}}
+{{- if and (gt (len ($service.ipFamilies | default list)) 1) (has ($service.ipFamilyPolicy | default "") (list "" "SingleStack")) -}}
+  {{- $problems = append $problems "service.ipFamilies names two families: give service.ipFamilyPolicy PreferDualStack or RequireDualStack" -}}
+{{- end -}}
+{{- if and $v.serviceAccount.create (not $workload) -}}
+  {{- $problems = append $problems (printf "serviceAccount.create is for modes sidecar and gateway, not %s" $v.mode) -}}
+{{- end -}}
+{{- if and $v.serviceAccount.annotations (not $v.serviceAccount.create) -}}
+  {{- $problems = append $problems "serviceAccount.annotations are of an account that the chart makes: give serviceAccount.create=true, or annotate the one that is there" -}}
+{{- end -}}
+{{- $serviceMonitor := $v.metrics.serviceMonitor | default dict -}}
+{{- if and $v.metrics.podMonitor.enabled $serviceMonitor.enabled -}}
+  {{- $problems = append $problems "metrics.podMonitor and metrics.serviceMonitor exclude each other: every pod would be scraped twice" -}}
+{{- end -}}
+{{- if and $serviceMonitor.enabled (eq $v.mode "inject") -}}
+  {{- $problems = append $problems "metrics.serviceMonitor is not for mode inject, whose pods are in other namespaces: use metrics.podMonitor" -}}
+{{- end -}}
+{{- range $name := list "podMonitor" "serviceMonitor" -}}
+  {{- $monitor := get $v.metrics $name | default dict -}}
+  {{- if and $monitor.enabled (eq $v.mode "monitoring") -}}
+    {{- $problems = append $problems (printf "metrics.%s goes with the pods: enable it in their release, not in mode monitoring" $name) -}}
+  {{- end -}}
+  {{- if and $monitor.interval $monitor.scrapeTimeout -}}
+    {{- if gt (include "entrupy-signature-proxy.seconds" $monitor.scrapeTimeout | int) (include "entrupy-signature-proxy.seconds" $monitor.interval | int) -}}
+      {{- $problems = append $problems (printf "metrics.%s.scrapeTimeout %s is more than its interval %s" $name $monitor.scrapeTimeout $monitor.interval) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if eq $v.mode "monitoring" -}}
+  {{- if not (or (include "entrupy-signature-proxy.makes" (dict "root" . "name" "rules")) (include "entrupy-signature-proxy.makes" (dict "root" . "name" "dashboard"))) -}}
+    {{- $problems = append $problems "mode monitoring has nothing to make: leave metrics.rules.enabled or metrics.dashboard.enabled out" -}}
+  {{- end -}}
+  {{- if $v.config -}}
+    {{- $problems = append $problems (printf "mode monitoring has no proxy, so these would be lost: config.%s" (keys $v.config | sortAlpha | join ", config.")) -}}
+  {{- end -}}
+{{- end -}}
 {{- if not $workload -}}
   {{- range $name := list "ingress" "httpRoute" "networkPolicy" -}}
     {{- if (index $v $name).enabled -}}
@@ -66,8 +135,16 @@
     {{- end -}}
   {{- end -}}
 {{- end -}}
-{{- if and $v.ingress.enabled (not $v.ingress.host) -}}
-  {{- $problems = append $problems "ingress.host is needed: the host name that senders use" -}}
+{{- $ingress := $v.ingress -}}
+{{- if and $ingress.enabled (not $ingress.host) (not $ingress.hosts) -}}
+  {{- $problems = append $problems "ingress.host is needed: the host name that senders use; or ingress.hosts, for several" -}}
+{{- end -}}
+{{- if and $ingress.host $ingress.hosts -}}
+  {{- $problems = append $problems "ingress.host and ingress.hosts exclude each other: one host, or a list" -}}
+{{- else if and $ingress.host $ingress.tls -}}
+  {{- $problems = append $problems "ingress.host goes with ingress.tlsSecret, not with ingress.tls: give one of them, or ingress.hosts" -}}
+{{- else if and $ingress.hosts $ingress.tlsSecret -}}
+  {{- $problems = append $problems "ingress.hosts go with ingress.tls, not with ingress.tlsSecret" -}}
 {{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
   {{- $problems = append $problems "httpRoute.parentRefs is needed: the Gateway to attach to, such as [{name: public}]" -}}

@@ -50,12 +50,17 @@
 {{- if ne $store "memory" }}{{ (urlParse $store).host | regexFind ":[0-9]+$" | trimPrefix ":" | default "6379" }}{{ end -}}
 {{- end -}}
 
-{{/* A duration such as 250ms or 2m, in whole seconds. */}}
+{{/* A duration such as 250ms or 2m, in seconds, rounded up. */}}
 {{- define "entrupy-signature-proxy.seconds" -}}
 {{- $text := toString . -}}
 {{- $number := regexFind "^[0-9]+" $text | default "0" | int -}}
 {{- $unit := regexFind "[a-z]+$" $text -}}
-{{- if eq $unit "ms" }}{{ div $number 1000 }}{{ else }}{{ mul $number (get (dict "s" 1 "m" 60 "h" 3600) $unit | default 0) }}{{ end -}}
+{{- if eq $unit "ms" }}{{ div (add $number 999) 1000 }}{{ else }}{{ mul $number (get (dict "s" 1 "m" 60 "h" 3600) $unit | default 0) }}{{ end -}}
+{{- end -}}
+
+{{/* How long a proxy that drains still serves: so long must its app. */}}
+{{- define "entrupy-signature-proxy.delay" -}}
+{{- include "entrupy-signature-proxy.seconds" (dig "shutdown" "delay" "5s" (.Values.config | default dict)) -}}
 {{- end -}}
 
 {{/* The path that helm test and NOTES send to: the first that refuses what is not signed; empty where there is none. */}}

@@ -25,19 +25,11 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
     - {name: traffic, containerPort: {{ include "entrupy-signature-proxy.trafficPort" . }}, protocol: TCP}
     - {name: admin, containerPort: {{ include "entrupy-signature-proxy.adminPort" . }}, protocol: TCP}
   # Start-up never looks at the upstream: a native sidecar's app starts only after it.
-  startupProbe:
-    httpGet: {path: /startz, port: admin}
-    periodSeconds: 1
-    failureThreshold: 60
-  readinessProbe:
-    httpGet: {path: /readyz, port: admin}
-    periodSeconds: 2
-    failureThreshold: 2
-  livenessProbe:
-    httpGet: {path: /livez, port: admin}
-    periodSeconds: 10
-    timeoutSeconds: 5
-    failureThreshold: 3
+  {{- range $name, $path := dict "startupProbe" "/startz" "readinessProbe" "/readyz" "livenessProbe" "/livez" }}
+  {{ $name }}:
+    httpGet: {path: {{ $path }}, port: admin}
+    {{- include "entrupy-signature-proxy.probe" (dict "root" $ "name" $name) | nindent 4 }}
+  {{- end }}
   # At deletion this runs at once, long before SIGTERM: not ready from now on, still serving.
   lifecycle:
     preStop:
@@ -56,6 +48,18 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{/* The numbers of one probe: the user's over the chart's. What it asks is not the user's to change. */}}
+{{- define "entrupy-signature-proxy.probe" -}}
+{{- $ours := dict
+  "startupProbe" (dict "periodSeconds" 1 "failureThreshold" 60)
+  "readinessProbe" (dict "periodSeconds" 2 "failureThreshold" 2)
+  "livenessProbe" (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 3) -}}
+{{- $numbers := mergeOverwrite (get $ours .name) (deepCopy (get .root.Values .name | default dict)) -}}
+{{- range $key, $number := $numbers }}
+{{ $key }}: {{ int $number }}
+{{- end -}}
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.volumes" -}}
@@ -98,7 +102,7 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
   command:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $app.args | default (ternary (list) (list "demo" "--upstream-only" "--port" (toString $app.port)) (ne $app.image "")) }}
+  {{- with $app.args | default (ternary (list) (list "demo" "--upstream-only" "--port" (toString $app.port) "--host" "127.0.0.1") (ne $app.image "")) }}
   args:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -116,11 +120,9 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- end }}
-  {{- if and $app.preStopSleepSeconds (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) }}
-  # Until load balancers know that this pod ends; without it rollouts lose requests.
+  {{- with include "entrupy-signature-proxy.appLifecycle" . }}
   lifecycle:
-    preStop:
-      sleep: {seconds: {{ $app.preStopSleepSeconds }}}
+    {{- . | nindent 4 }}
   {{- end }}
   {{- with $app.resources | default (ternary (dict) .Values.resources (ne $app.image "")) }}
   resources:
@@ -132,4 +134,20 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
   volumeMounts:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end -}}
+
+{{/* How long the app sleeps before it stops: as long as the proxy before it still serves. */}}
+{{- define "entrupy-signature-proxy.sleep" -}}
+{{- $given := .Values.app.preStopSleepSeconds -}}
+{{- if kindIs "invalid" $given }}{{ include "entrupy-signature-proxy.delay" . }}{{ else }}{{ int $given }}{{ end -}}
+{{- end -}}
+
+{{/* The app's own preStop wins over the sleep. Without either rollouts lose requests: load balancers know only later. */}}
+{{- define "entrupy-signature-proxy.appLifecycle" -}}
+{{- $lifecycle := deepCopy (.Values.app.lifecycle | default dict) -}}
+{{- $seconds := include "entrupy-signature-proxy.sleep" . | int -}}
+{{- if and $seconds (not $lifecycle.preStop) (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+  {{- $_ := set $lifecycle "preStop" (dict "sleep" (dict "seconds" $seconds)) -}}
+{{- end -}}
+{{- with $lifecycle }}{{ toYaml . }}{{ end -}}
 {{- end -}}

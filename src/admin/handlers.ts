@@ -1,8 +1,9 @@
 // What each path of the admin port answers. A probe has one meaning each: livez the event loop turns, startz it has
 // started, readyz it may be sent traffic.
-import { mayAct } from './guard.ts';
+
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { mayAct } from './guard.ts';
 import type { StatusSource } from './status.ts';
 import { renderStatusPage } from './status-page.ts';
 import { PAGE_CSP } from './status-style.ts';

@@ -60,7 +60,8 @@ async function answer(handlers: AdminHandlers, exchange: Exchange): Promise<void
     return reply(exchange, { status: 405, body: '{"error":"method_not_allowed"}', headers });
   }
   const headers = headersOf(exchange.lines);
-  if (handler.acts === true && isForeign(headers)) return reply(exchange, { status: 403, body: '{"error":"cross_site"}' });
+  if (handler.acts === true && isForeign(headers))
+    return reply(exchange, { status: 403, body: '{"error":"cross_site"}' });
   reply(exchange, await handler.run({ query, accept: headers.get('accept'), client: exchange.client }));
 }
 
@@ -81,7 +82,11 @@ function splitTarget(target: string): { path: string; query: URLSearchParams } {
   return { path: target.slice(0, at), query: new URLSearchParams(target.slice(at)) };
 }
 
-function reply(exchange: Exchange, { status, body, contentType, headers }: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
+function reply(
+  exchange: Exchange,
+  { status, body, contentType, headers }: AdminReply,
+  wish: 'persist' | 'close' = 'persist',
+): void {
   const lines = {
     'Content-Type': contentType ?? 'application/json',
     'Cache-Control': 'no-store',

@@ -1,8 +1,8 @@
 // The configuration as people read it: tables of routes, secrets and limits. Pure; it must never be handed a value of a
 // secret, and takes nothing of one but its id, source and state.
 import type { Config, SecretSource } from '../config/config.ts';
-import type { Route } from '../core/routes.ts';
 import { formatDuration, formatSize } from '../config/units.ts';
+import type { Route } from '../core/routes.ts';
 import { deliversOnce } from '../runtime/policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { sourceName } from '../secrets/sources.ts';

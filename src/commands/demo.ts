@@ -8,21 +8,22 @@ import { type DemoUpstream, startDemoUpstream } from './demo-upstream.ts';
 import type { Io } from './io.ts';
 import { mistake, runCommand } from './usage.ts';
 
-export const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N]
+export const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
 
 Starts a demo upstream and the proxy before it on free loopback ports, sends
 deliveries of each kind, and says what became of them. Then it stays up and
 prints curl commands to try.
 
   --once            exit after the commentary; 1 if a step went other than told
-  --upstream-only   run the demo upstream alone, on every interface
+  --upstream-only   run the demo upstream alone
   --port N          its port (3000)
+  --host H          its address (every interface)
   --help            this text`;
 
 const SHAPE = {
   name: 'demo',
   help,
-  options: { once: 'flag', 'upstream-only': 'flag', port: 'text' },
+  options: { once: 'flag', 'upstream-only': 'flag', port: 'text', host: 'text' },
   positionals: [],
 } as const;
 
@@ -30,9 +31,10 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
   return runCommand(SHAPE, { argv, io }, async ({ values }) => {
     if (values['upstream-only'] === true) {
       if (values.once === true) throw mistake('--once and --upstream-only exclude each other');
-      return upstreamOnly(portOf(values.port), io);
+      return upstreamOnly({ host: values.host ?? '::', port: portOf(values.port) }, io);
     }
     if (values.port !== undefined) throw mistake('--port goes with --upstream-only');
+    if (values.host !== undefined) throw mistake('--host goes with --upstream-only');
     return demo(values.once === true ? 'once' : 'stay', io);
   });
 }
@@ -42,8 +44,8 @@ function portOf(text = '3000'): number {
   return Number(text);
 }
 
-async function upstreamOnly(port: number, io: Io): Promise<number> {
-  const upstream = await startDemoUpstream({ host: '::', port, keep: 0 }, ({ method, target, body }) =>
+async function upstreamOnly(at: { readonly host: string; readonly port: number }, io: Io): Promise<number> {
+  const upstream = await startDemoUpstream({ ...at, keep: 0 }, ({ method, target, body }) =>
     io.stdout(`${method} ${JSON.stringify(target)} ${body.length} bytes\n`),
   );
   io.stdout(`demo upstream on port ${upstream.port}\n`);

@@ -1,8 +1,9 @@
 // `verify`: gives the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a
 // secret, nor what the signature should have been.
-import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
+
 import { type Secret, stateOf } from '../core/keyring.ts';
 import { readSignature, signs } from '../core/signature.ts';
+import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { readSecrets } from '../secrets/sources.ts';
 import { type Io, readBody } from './io.ts';
 import { chosenSource, defaultSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';

@@ -44,5 +44,7 @@ export function takesHandshake(lines: readonly string[], key: string): boolean {
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
   const valuesOf = (name: string) => lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === name);
   const [upgrades, accepts] = [valuesOf('upgrade'), valuesOf('sec-websocket-accept')];
-  return upgrades.length === 1 && upgrades[0]?.toLowerCase() === 'websocket' && accepts.length === 1 && accepts[0] === accept;
+  return (
+    upgrades.length === 1 && upgrades[0]?.toLowerCase() === 'websocket' && accepts.length === 1 && accepts[0] === accept
+  );
 }

@@ -121,7 +121,12 @@ export class Connection implements ClientConnection, ReplyConnection {
 
   mustClose(): boolean {
     const { draining, limits } = this.#host;
-    return this.#behind === null || this.#leftWriting || draining || performance.now() - this.openedAt >= limits.connectionAge;
+    return (
+      this.#behind === null ||
+      this.#leftWriting ||
+      draining ||
+      performance.now() - this.openedAt >= limits.connectionAge
+    );
   }
 
   unread(): 'nothing' | 'short' | 'long' {
@@ -170,7 +175,8 @@ export class Connection implements ClientConnection, ReplyConnection {
     const receiver = this.#exchange?.receiver ?? null;
     if (this.#replied) {
       if (now >= this.deadline) this.close();
-    } else if (receiver !== null && this.#parser?.state === 'body' && now >= receiver.deadline) receiver.fail('body_timeout');
+    } else if (receiver !== null && this.#parser?.state === 'body' && now >= receiver.deadline)
+      receiver.fail('body_timeout');
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
@@ -284,7 +290,8 @@ export class Connection implements ClientConnection, ReplyConnection {
       if (parser.left !== null && bytes.length - at - parser.left > this.#host.limits.maxHeader) this.#behind = null;
       if (this.#exchange === null && !this.#replied) {
         if (!parser.hasHead) {
-          if (parser.state === 'failed') this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
+          if (parser.state === 'failed')
+            this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
           continue;
         }
         this.#begin(parser);

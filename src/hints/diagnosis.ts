@@ -1,9 +1,10 @@
 // Looks for the likely cause of a refused signature (spec §7), for the operator alone. Bounded and rate-limited: a flood of
 // bad signatures must not buy itself a hundred HMACs each.
-import { diagnose, shapeHint } from './diagnose.ts';
+
 import { isListed, outsideText, stateOf } from '../core/keyring.ts';
-import type { Route } from '../core/routes.ts';
 import type { Policy } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
+import { diagnose, shapeHint } from './diagnose.ts';
 
 /** Diagnoses a second, and bytes of a body that are looked into. One takes 0.6 ms for 600 bytes and two secrets. */
 const A_SECOND = 3;

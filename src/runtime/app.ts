@@ -1,12 +1,13 @@
 // The composition root: inputs in, a running proxy out. What is started here is stopped here, in reverse order.
-import { type Env, readInputs } from './inputs.ts';
-import { Lifecycle } from './lifecycle.ts';
+
 import { createAdminServer } from '../admin/server.ts';
 import type { StatusSnapshot } from '../admin/status.ts';
+import { DOCS, VERSION } from '../core/version.ts';
+import { type Env, readInputs } from './inputs.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { LiveRuleset } from './live-ruleset.ts';
 import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
 import { type Outcome, Reloader } from './reload.ts';
-import { LiveRuleset } from './live-ruleset.ts';
-import { DOCS, VERSION } from '../core/version.ts';
 
 /** What the program may touch of the outside. */
 export interface Effects {

@@ -1,8 +1,8 @@
 // The TLS part of a ruleset: files' contents, checked before they count. A pair that does not fit, or that has run out,
 // never takes the place of one that works.
 import type { ListenTls, UpstreamTls } from '../config/config.ts';
-import type { TlsContents } from '../wire/tls.ts';
 import { authoritiesProblem, type PemFile, pairProblem, timeProblem } from '../secrets/pem.ts';
+import type { TlsContents } from '../wire/tls.ts';
 
 export interface Tls {
   /** Null where the config has none. */

@@ -1,7 +1,8 @@
 // Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy comes to its end.
-import type { Services } from './services.ts';
+
 import { routesWithoutSecret } from './overview.ts';
 import type { Ruleset } from './ruleset.ts';
+import type { Services } from './services.ts';
 
 /** `/-/drain` ends by itself after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;

@@ -1,11 +1,12 @@
 // The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
-import { outsideText } from '../core/keyring.ts';
-import type { Inputs } from './inputs.ts';
-import { createServices, type Services, type ServicesOptions } from './services.ts';
+
 import type { StatusSnapshot } from '../admin/status.ts';
+import { outsideText } from '../core/keyring.ts';
+import { isPrevious, retirePrevious } from '../secrets/rotation.ts';
+import type { Inputs } from './inputs.ts';
 import type { Outcome } from './reload.ts';
 import { buildRuleset, type Ruleset, restartNeeded, withSecrets } from './ruleset.ts';
-import { isPrevious, retirePrevious } from '../secrets/rotation.ts';
+import { createServices, type Services, type ServicesOptions } from './services.ts';
 
 /** A timer's longest span is 24 days. */
 const DAY_MS = 86_400_000;

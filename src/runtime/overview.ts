@@ -1,16 +1,17 @@
 // What the running policy looks like from outside: the series that metrics keep, the status page's tables, readiness.
+
+import type { OnceStatus, RouteStatus, SecretStatus } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
 import type { OutcomeShape } from '../core/decision.ts';
 import { isListed, stateOf } from '../core/keyring.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
-import type { TlsContents } from '../wire/tls.ts';
 import type { CertificatePlan, SeriesPlan } from '../metrics/series-plan.ts';
-import type { OnceStatus, RouteStatus, SecretStatus } from '../admin/status.ts';
 import type { Deliveries } from '../once/deliveries.ts';
-import { deliversOnce, routesOf } from './policy.ts';
-import type { Ruleset } from './ruleset.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { readCertificate } from '../secrets/pem.ts';
+import type { TlsContents } from '../wire/tls.ts';
+import { deliversOnce, routesOf } from './policy.ts';
+import type { Ruleset } from './ruleset.ts';
 
 function shapeOf(route: Route): OutcomeShape {
   return {

@@ -1,13 +1,14 @@
 // A ruleset: one policy with all that it was made of. Built whole from inputs into fresh values, or not at all; a reload
 // replaces one reference to it.
-import { buildTls, type Tls } from './certificates.ts';
+
 import type { Config, LoadedConfig } from '../config/config.ts';
 import type { Secret } from '../core/keyring.ts';
-import type { Inputs } from './inputs.ts';
 import type { Policy } from '../core/policy.ts';
-import { buildPolicy } from './policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
+import { buildTls, type Tls } from './certificates.ts';
+import type { Inputs } from './inputs.ts';
+import { buildPolicy } from './policy.ts';
 
 export interface Ruleset extends Tls {
   readonly loaded: LoadedConfig;

@@ -1,24 +1,25 @@
 // The parts that live as long as the process: made once from the first ruleset, and told of each next one.
 // They ask for the policy of the moment; none of them keeps one.
+
+import { createRecentRequests, type RecentRequests } from '../admin/recent-counts.ts';
+import { createRefusals, type Refusals } from '../admin/refusals.ts';
 import type { Config } from '../config/config.ts';
+import { VERSION } from '../core/version.ts';
 import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type LineLog } from '../log/log.ts';
-import { createMetrics, type Metrics } from '../metrics/metrics.ts';
-import { createRecentRequests, type RecentRequests } from '../admin/recent-counts.ts';
-import { createRefusals, type Refusals } from '../admin/refusals.ts';
 import { createRequestLog, type RequestLog } from '../log/request-log.ts';
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import { openDeliveries } from '../once/open.ts';
-import { seriesPlan } from './overview.ts';
 import { createPipeline } from '../pipeline.ts';
-import { deliversOnce } from './policy.ts';
-import type { Ruleset } from './ruleset.ts';
 import { readKeyFile } from '../secrets/files.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { type Address, Exposure } from '../upstream/exposure.ts';
 import { Upstream, type UpstreamOptions } from '../upstream/upstream.ts';
-import { VERSION } from '../core/version.ts';
+import { seriesPlan } from './overview.ts';
+import { deliversOnce } from './policy.ts';
+import type { Ruleset } from './ruleset.ts';
 
 export interface Services {
   readonly log: LineLog;

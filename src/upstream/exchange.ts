@@ -309,7 +309,8 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
       at = parser.read(bytes, at);
       if (!this.#begun && parser.hasHead && !this.#onHead(connection)) continue;
       // A copy: the next read overwrites the bytes, and the client may take longer.
-      if (parser.piece !== null && !this.#exchange.reply.data(Buffer.from(parser.piece))) this.#holdUpstreamBack(connection);
+      if (parser.piece !== null && !this.#exchange.reply.data(Buffer.from(parser.piece)))
+        this.#holdUpstreamBack(connection);
       if (parser.state === 'failed') return this.#failSent('protocol');
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
     }

@@ -136,7 +136,8 @@ export class UpstreamLimiter {
     }
     if (this.#down) return;
     if (this.#full()) this.#evict(this.#verified.size, () => true);
-    if (this.#full() || this.#unverifiedHolders >= this.#open) this.#evict(this.#unverified.size, ({ verified }) => !verified);
+    if (this.#full() || this.#unverifiedHolders >= this.#open)
+      this.#evict(this.#unverified.size, ({ verified }) => !verified);
   }
 
   #evict(most: number, mayGo: (holder: Waiter) => boolean): void {

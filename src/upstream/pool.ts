@@ -168,6 +168,7 @@ export class ConnectionPool {
   #onTick(): void {
     const now = performance.now();
     for (const connection of [...this.#all]) connection.user?.tick(now);
-    for (const connection of [...this.#idle]) if (now - connection.idleSince >= this.#keepAlive) connection.socket.destroy();
+    for (const connection of [...this.#idle])
+      if (now - connection.idleSince >= this.#keepAlive) connection.socket.destroy();
   }
 }

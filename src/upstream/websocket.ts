@@ -119,10 +119,12 @@ export class WebSocketExchange implements Waiter {
     // Left to itself it takes every 101 for a tunnel, writes a refusal without backpressure and ends a failure without an
     // answer.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
-    outgoing.removeAllListeners('upgrade').once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
-      if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
-      else this.#fail('protocol');
-    });
+    outgoing
+      .removeAllListeners('upgrade')
+      .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
+        if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
+        else this.#fail('protocol');
+      });
     outgoing.removeAllListeners('response').once('response', this.#onRefused);
     outgoing.removeAllListeners('error').on('error', (error) => this.#fail(causeOf(error), error));
     outgoing.on('information', this.#onInformation);
@@ -135,7 +137,12 @@ export class WebSocketExchange implements Waiter {
     const { IncomingMessage } = process.getBuiltinModule('node:http');
     const { head } = this.#exchange;
     const headers = handshakeHeaders(endToEnd(this.#options.lines), head.upgrade ?? '') as IncomingHttpHeaders;
-    return Object.assign(new IncomingMessage(client), { method: head.method, url: head.target, headers, httpVersion: '1.1' });
+    return Object.assign(new IncomingMessage(client), {
+      method: head.method,
+      url: head.target,
+      headers,
+      httpVersion: '1.1',
+    });
   }
 
   readonly #onDeadline = (): void => {
@@ -179,7 +186,9 @@ export class WebSocketExchange implements Waiter {
 
   /** True where the response takes the handshake. Then the 101 follows. */
   #accepts(response: IncomingMessage): boolean {
-    const key = this.#exchange.lines.find((_, at, lines) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === 'sec-websocket-key');
+    const key = this.#exchange.lines.find(
+      (_, at, lines) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === 'sec-websocket-key',
+    );
     if (this.#ended || response.statusCode !== 101 || !takesHandshake(response.rawHeaders, key ?? '')) return false;
     this.#answered(101);
     this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end

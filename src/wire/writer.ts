@@ -80,7 +80,7 @@ function joined(parts: readonly (string | Buffer)[], length: number): Buffer {
   const whole = Buffer.allocUnsafe(length);
   let at = 0;
   for (const part of parts) {
-    if (typeof part === 'string') whole.write(part, at, "latin1");
+    if (typeof part === 'string') whole.write(part, at, 'latin1');
     else part.copy(whole, at);
     at += part.length;
   }

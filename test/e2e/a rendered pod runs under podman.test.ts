@@ -1,12 +1,12 @@
 // The pods that the chart renders, played by podman with the real image: the proxy beside its app, and the gateway.
 // podman takes no native sidecar and no httpGet probe (it has no kubelet), so those are checked on the manifests.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { buildImage, IMAGE, until } from '../support/containers.ts';
+import { freePort } from '../support/free-port.ts';
 import { type Container, type Manifest, only, podSpec, template } from '../support/helm.ts';
 import { post } from '../support/load.ts';
 import { sign } from '../support/signer.ts';
@@ -47,14 +47,6 @@ function playable(manifests: readonly Manifest[], ports: Readonly<Record<string,
   return [...parts, played].map((object) => stringify(object)).join('---\n');
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
 describe.skipIf(!ready)('a rendered pod', () => {
   let directory = '';
   const played: string[] = [];
@@ -82,8 +74,9 @@ describe.skipIf(!ready)('a rendered pod', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and the exposed app is told', async () => {
-    const { url, adminUrl, name } = await play('entrupy-e2e-sidecar', ['--set', 'nativeSidecar=false']);
+  test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and an app on every interface is told', async () => {
+    const everywhere = ['--set', 'app.args={demo,--upstream-only}'];
+    const { url, adminUrl, name } = await play('entrupy-e2e-sidecar', ['--set', 'nativeSidecar=false', ...everywhere]);
     await until('ready', isReady(adminUrl));
     expect((await fetch(`${adminUrl}/startz`)).status).toBe(200);
     expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
@@ -98,7 +91,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
     expect(await metrics()).toContain(
       'entrupy_proxy_requests_total{route="unmatched",decision="accepted",reason="none"} 1',
     );
-    // The demo upstream listens on every interface; the proxy looks once a minute, the first time before the app starts.
+    // The proxy looks once a minute, the first time before the app starts.
     await until('the exposure', async () => (await metrics()).includes('\nentrupy_proxy_upstream_exposed 1\n'), 75_000);
     const inside = ['podman', 'exec', `${name}-entrupy-signature-proxy`, 'entrupy-signature-proxy'] as const;
     const [program, ...exec] = inside;
@@ -106,6 +99,18 @@ describe.skipIf(!ready)('a rendered pod', () => {
     expect(
       await run(program, [...exec, 'probe', '--url', 'http://127.0.0.1:8080/notify', '--expect', '401']),
     ).toMatchObject({ code: 0 });
+  });
+
+  test('a bare install does not warn of itself: its demo app listens on loopback alone', async () => {
+    const { url, adminUrl, name } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
+    await until('ready', isReady(adminUrl));
+    const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    expect(await post({ url: `${url}/notify`, body: BODY, headers })).toMatchObject({ status: 200 });
+    // Asked from the same pod, but at the pod's own address, where the proxy would look.
+    const look = `fetch('http://${POD_IP}:3000/').then(() => console.log('open'), (error) => console.log(error.cause.code))`;
+    const app = ['exec', `${name}-app`, '/nodejs/bin/node', '-e', look];
+    expect((await mustRun('podman', app)).trim()).toBe('ECONNREFUSED');
+    expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain('\nentrupy_proxy_upstream_exposed 0\n');
   });
 
   test('preStop takes the pod out of service and goes on serving', async () => {

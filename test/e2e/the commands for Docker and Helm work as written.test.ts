@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { startApiServer } from '../support/api-server.ts';
 import { buildImage, IMAGE, until } from '../support/containers.ts';
 import { allContainers, only, parseManifests, podSpec, proxyOf } from '../support/helm.ts';
 import { typeProblems } from '../support/kubernetes-types.ts';
@@ -16,7 +17,7 @@ import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/tools.ts';
 const ready = haveTools('podman', 'buildah', 'runc', 'helm', 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
 const SECRET = 'a secret of the docs suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
-const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md'];
+const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md', 'docs/upgrading.md'];
 
 /** Each command of the page's shell blocks, continued lines joined. */
 async function commandsOf(page: string): Promise<string[]> {
@@ -32,9 +33,13 @@ async function commandsOf(page: string): Promise<string[]> {
 
 describe.skipIf(!ready)('the commands of the docs', () => {
   let directory = '';
-  const shell = (command: string) =>
+  const shell = (command: string, env: Readonly<Record<string, string>> = {}) =>
     run('bash', ['-c', command], {
-      env: { PATH: `${directory}/bin:${TOOLS}/bin:${process.env.PATH ?? ''}`, WEBHOOK_ENDPOINT_SECRET_KEY: SECRET },
+      env: {
+        ...env,
+        PATH: `${directory}/bin:${TOOLS}/bin:${process.env.PATH ?? ''}`,
+        WEBHOOK_ENDPOINT_SECRET_KEY: SECRET,
+      },
       cwd: join(directory, 'clone'),
     });
 
@@ -50,10 +55,13 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       join(directory, 'clone', 'routes.yaml'),
       'config: {routes: [{path: /notify}], unmatched: reject}\n',
     );
+    await writeFile(join(directory, 'clone', 'next.key'), `${SECRET}, the next one`);
+    await writeFile(join(directory, 'clone', 'config.yaml'), 'routes: [{path: /notify}]\n');
+    await writeFile(join(directory, 'clone', 'values-of-orders.yaml'), 'replicaCount: 2\n');
     const shims = {
       docker: `exec podman "$@"`,
       helm: `case "$1" in install|upgrade) exec ${TOOLS}/bin/helm install --dry-run=client "\${@:2}";; *) exec ${TOOLS}/bin/helm "$@";; esac`,
-      kubectl: `exec ${TOOLS}/bin/kubectl "$@" --dry-run=client -o yaml`,
+      kubectl: `[ -n "\${KUBECONFIG-}" ] && exec ${TOOLS}/bin/kubectl "$@"; exec ${TOOLS}/bin/kubectl "$@" --dry-run=client -o yaml`,
     };
     for (const [name, text] of Object.entries(shims)) {
       await writeFile(join(directory, 'bin', name), `#!/usr/bin/env bash\n${text}\n`);
@@ -92,6 +100,42 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
   });
 
+  test('the page for Docker: network, app, proxy, a secret that is added, and the commands inside', async () => {
+    await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
+    await run('podman', ['network', 'rm', '--force', 'hooks']);
+    await mustRun('podman', ['tag', IMAGE, 'localhost/legacy:1']);
+    const commands = await commandsOf('docs/docker.md');
+    const ask = async (command: string) => {
+      // As written but for the port, which may be taken here; an image without a command is the demo app.
+      const free = command
+        .replace('-p 8080:8080', '-p 127.0.0.1::8080 --pull=never')
+        .replace(/legacy:1$/, '--pull=never legacy:1 demo --upstream-only');
+      const ran = await shell(free);
+      expect({ command, ...ran }).toMatchObject({ command, code: 0 });
+      return ran.stdout;
+    };
+    const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    const status = async (headers: Record<string, string>) => {
+      const url = `http://${(await mustRun('podman', ['port', 'proxy', '8080'])).trim()}/notify`;
+      return (await post({ url, body: BODY, headers })).status;
+    };
+    const [network, app, withVariables, makeSecret, withDirectories] = commands.filter((line) =>
+      /^(?:docker network|docker run -d|mkdir)/.test(line),
+    );
+    for (const command of [network, app, withVariables]) await ask(command ?? '');
+    await until('200', async () => (await status(signed)) === 200);
+    expect(await status({})).toBe(401);
+    await mustRun('podman', ['rm', '--force', '--time', '0', 'proxy']);
+
+    for (const command of [makeSecret, withDirectories]) await ask(command ?? '');
+    await until('401', async () => (await status(signed)) === 401);
+    await writeFile(join(directory, 'clone/secrets/next'), SECRET);
+    await until('the secret that was added', async () => (await status(signed)) === 200);
+    const inside = commands.filter((line) => line.startsWith('docker exec'));
+    expect(inside.length).toBeGreaterThan(2);
+    for (const command of inside) await ask(command);
+  });
+
   test('every helm install installs sound, restricted manifests', async () => {
     const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
     const installs = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
@@ -117,6 +161,41 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     for (const command of creates) expect({ command, ...(await shell(command)) }).toMatchObject({ command, code: 0 });
   });
 
+  test('every other kubectl that changes or lists something does what the page says', async () => {
+    const api = await startApiServer();
+    try {
+      const kubeconfig = join(directory, 'kubeconfig');
+      await writeFile(kubeconfig, api.kubeconfig);
+      const ask = async (command: string) => {
+        const ran = await shell(command, { KUBECONFIG: kubeconfig });
+        expect({ command, ...ran }).toMatchObject({ command, code: 0 });
+        // No warning either.
+        expect(ran.stderr.replace('No resources found\n', '')).toBe('');
+        return ran.stdout;
+      };
+      const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
+      const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
+      await ask(`echo '${JSON.stringify(namespace)}' | kubectl create --validate=false -f -`);
+      for (const command of commands.filter((line) => /^kubectl (?:-n \S+ )?create secret/.test(line))) {
+        await shell(command, { KUBECONFIG: kubeconfig });
+      }
+      const others = commands.filter((line) => /^kubectl (?:label|patch|get)/.test(line));
+      expect(others.length).toBeGreaterThan(3);
+      for (const command of others) await ask(command);
+      const secret = JSON.parse(await ask('kubectl get secret hook-keys -o json')) as { data: Record<string, string> };
+      const values = Object.entries(secret.data).map(([id, text]) => [id, Buffer.from(text, 'base64').toString()]);
+      expect(Object.fromEntries(values)).toEqual({ current: SECRET, next: `${SECRET}, the next one` });
+      const remove = /`(kubectl patch secret hook-keys --type=json .*?)`\)/.exec(
+        await readFile(`${ROOT}docs/kubernetes.md`, 'utf8'),
+      );
+      await ask(remove?.[1] ?? '');
+      const after = JSON.parse(await ask('kubectl get secret hook-keys -o json')) as { data: Record<string, string> };
+      expect(Object.keys(after.data)).toEqual(['next']);
+    } finally {
+      await api.close();
+    }
+  });
+
   test('NOTES tell how to send a signed request, how to rotate and what is wrong', async () => {
     const { stdout } = await shell('helm install orders ./helm');
     const notes = stdout.slice(stdout.indexOf('NOTES:'));
@@ -124,7 +203,9 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       /curl -i http:\/\/127\.0\.0\.1:8080\/notify .*-H "\$\(printf %s "\$BODY" \| kubectl .* sign --header/s,
     );
     expect(notes).toContain('Rotate:');
-    expect(notes).toMatch(/WARNING: .*127\.0\.0\.1/);
+    expect(notes).toMatch(/^WARNING: This is the demo/m);
+    const own = 'helm install orders ./helm --set app.image=legacy:1.2,secret.existingSecret=hook-keys';
+    expect((await shell(own)).stdout).toMatch(/^WARNING: .*127\.0\.0\.1/m);
   });
 
   test('the example chart takes the container from the library', async () => {

@@ -1,14 +1,20 @@
 // Mode inject: what the rendered admission policies do to pods. An API server is not to be had here, so a CEL library
 // evaluates the same expressions; the form of the policy was tried on Kubernetes 1.36.
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Admission, admissionOf } from '../support/admission.ts';
-import { type Manifest, podSpec, proxyOf, template } from '../support/helm.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { type Admission, admissionOf, selects } from '../support/admission.ts';
+import { CHART, type Manifest, only, podSpec, proxyOf, template } from '../support/helm.ts';
 import { typeProblems } from '../support/kubernetes-types.ts';
 import { restrictedProblems } from '../support/pod-security.ts';
 import { haveTools, TOOLS } from '../support/tools.ts';
 
 const ready = haveTools('helm', `${TOOLS}/node_modules/@marcbachmann/cel-js`);
 const LABEL = { 'entrupy-signature-proxy/inject': 'true' };
+
+const VERSION = manifest.version;
+
+/** A container to be broken. */
+type Loose = Record<string, unknown>;
 
 interface PodOptions {
   readonly labels?: Record<string, string>;
@@ -122,11 +128,152 @@ describe.skipIf(!ready)('the injection policy', () => {
     expect(admission.admit(once)).toEqual({ pod: once, refusals: [] });
   });
 
-  test('the guard refuses a labelled pod that was not injected, or that only seems to be', () => {
-    const refusal = /the sidecar was not injected/;
-    expect(admission.judge(podOf()).join()).toMatch(refusal);
-    const fake = podOf({ initContainers: [{ name: 'entrupy-signature-proxy', image: 'busybox' }] });
-    expect(admission.admit(fake).refusals.join()).toMatch(refusal);
+  test('the guard refuses a labelled pod that was not injected', () => {
+    expect(admission.judge(podOf()).join()).toMatch(/the sidecar was not injected: create it again/);
+  });
+
+  test('the guard refuses every label but "true" and "false", and names what it found', () => {
+    for (const value of ['yes', 'True', 'enabled', '']) {
+      const [refusal, ...more] = admission.admit(
+        podOf({ labels: { 'entrupy-signature-proxy/inject': value } }),
+      ).refusals;
+      expect(more).toEqual([]);
+      expect(refusal).toBe(
+        `the label entrupy-signature-proxy/inject is "${value}": give "true" for a pod that gets the proxy, "false" for one that does not`,
+      );
+    }
+    const off = podOf({ labels: { 'entrupy-signature-proxy/inject': 'false' } });
+    expect(admission.admit(off)).toEqual({ pod: off, refusals: [] });
+  });
+
+  test('a port that is none becomes the default, and the guard says which annotation is wrong', () => {
+    for (const bad of ['0', '65536', '99999999999999999999', '3000x', ' 80', '', '-1', '8080\n']) {
+      for (const name of ['listen', 'upstream']) {
+        const { pod, refusals } = admission.admit(
+          podOf({ annotations: { [`entrupy-signature-proxy/${name}-port`]: bad } }),
+        );
+        expect(envOf(pod)).toMatchObject({ UPSTREAM_URL: 'http://127.0.0.1:3000', LISTEN_PORT: '8080' });
+        const found = bad.includes('\n') ? 'no port' : `"${bad}"`;
+        expect(refusals).toEqual([
+          `the annotation entrupy-signature-proxy/${name}-port is ${found}: give a number from 1 to 65535`,
+        ]);
+      }
+    }
+  });
+
+  describe("a container by our name that is not the policy's", () => {
+    const injected = () => structuredClone(proxyOf(podSpec(admission.admit(podOf()).pod))) as unknown as Loose;
+    const refusalsOf = (change: (container: Loose) => void, annotations?: Record<string, string>) => {
+      const container = injected();
+      change(container);
+      return admission.admit(podOf({ initContainers: [container], ...(annotations && { annotations }) })).refusals;
+    };
+
+    test('passes where it is as the policy makes it, also from a mirror and by digest', () => {
+      expect(refusalsOf(() => {})).toEqual([]);
+      for (const image of [
+        'mirror.example.com:5000/cache/entrupy-signature-proxy:2',
+        `entrupy-signature-proxy:0.1.0@sha256:${'0'.repeat(64)}`,
+        `mirror.example.com/entrupy-signature-proxy@sha256:${'0'.repeat(64)}`,
+      ]) {
+        expect(
+          refusalsOf((container) => Object.assign(container, { image })),
+          image,
+        ).toEqual([]);
+      }
+    });
+
+    test.each<[string, (container: Loose) => void]>([
+      ['runs once', (container) => delete container.restartPolicy],
+      ['has another command', (container) => Object.assign(container, { command: ['/bin/sleep'] })],
+      ['has no args', (container) => delete container.args],
+      ['has other args', (container) => Object.assign(container, { args: ['demo', '--upstream-only'] })],
+      ['has no ports', (container) => delete container.ports],
+      [
+        'names its port otherwise',
+        (container) => Object.assign(container, { ports: [{ name: 'http', containerPort: 8080 }] }),
+      ],
+    ])('is refused where it %s', (_what, change) => {
+      expect(refusalsOf(change)).toEqual([expect.stringMatching(/is not the policy's .*: take it out/)]);
+    });
+
+    test('is refused where it leads elsewhere than to the app', () => {
+      const url = (value: string) => (container: Loose) =>
+        Object.assign(container, { env: [...(container.env as object[]), { name: 'UPSTREAM_URL', value }] });
+      const only = (value: string) => (container: Loose) =>
+        Object.assign(container, { env: [{ name: 'UPSTREAM_URL', value }] });
+      const refusal = [expect.stringMatching(/UPSTREAM_URL that is not the policy's/)];
+      expect(refusalsOf((container) => delete container.env)).toEqual(refusal);
+      expect(refusalsOf(url('http://elsewhere:80'))).toEqual(refusal);
+      expect(refusalsOf(only('http://elsewhere:80'))).toEqual(refusal);
+      expect(refusalsOf(only('http://127.0.0.1:3000'))).toEqual([]);
+      const named = { 'entrupy-signature-proxy/upstream-port': '5000' };
+      expect(refusalsOf(only('http://127.0.0.1:3000'), named)).toEqual(refusal);
+      expect(refusalsOf(only('http://127.0.0.1:5000'), named)).toEqual([]);
+    });
+
+    test('is refused where its image has another name, unless a value lets it pass', async () => {
+      const other = (container: Loose) => Object.assign(container, { image: 'registry.example.com/busybox:1' });
+      expect(refusalsOf(other)).toEqual([
+        expect.stringMatching(/whose name is not entrupy-signature-proxy: .*checkImage=false/),
+      ]);
+      const options = ['--set', 'mode=inject,inject.checkImage=false', '--kube-version', '1.36.0'];
+      const lax = await admissionOf(await template(options));
+      const container = injected();
+      other(container);
+      expect(lax.admit(podOf({ initContainers: [container] })).refusals).toEqual([]);
+    });
+  });
+
+  test('names, probes and the image come from the release, without a parameter of the policy', async () => {
+    const values = `${CHART}/ci/inject-everything-values.yaml`;
+    const manifests = await template(['-f', values, '--kube-version', '1.36.0']);
+    expect(manifests.map(({ kind }) => kind).sort()).toEqual([
+      'MutatingAdmissionPolicy',
+      'MutatingAdmissionPolicyBinding',
+      'ValidatingAdmissionPolicy',
+      'ValidatingAdmissionPolicyBinding',
+    ]);
+    expect(JSON.stringify(manifests)).not.toMatch(/param(?:Kind|Ref|s\.data)/);
+    const { pod, refusals } = (await admissionOf(manifests)).admit(podOf());
+    expect(refusals).toEqual([]);
+    expect(proxyOf(podSpec(pod))).toMatchObject({
+      image: 'registry.example.com/hooks/proxy:0.1.0'.replace('0.1.0', VERSION),
+      readinessProbe: { periodSeconds: 5, failureThreshold: 2 },
+    });
+    expect(podSpec(pod).volumes).toMatchObject([
+      { secret: { secretName: 'hook-keys' } },
+      { configMap: { name: 'hook-config' } },
+      { secret: { secretName: 'valkey' } },
+    ]);
+  });
+
+  test('the guard sees every pod that has the label, the policy those that ask for the proxy', async () => {
+    const manifests = await template(['--set', 'mode=inject', '--kube-version', '1.36.0']);
+    const selector = (kind: string) =>
+      (only(manifests, kind).spec as { matchConstraints: { objectSelector: object } }).matchConstraints.objectSelector;
+    for (const [value, policy, guard] of [
+      ['true', true, true],
+      ['yes', false, true],
+      [undefined, false, false],
+    ] as const) {
+      const labels = value === undefined ? {} : { 'entrupy-signature-proxy/inject': value };
+      expect(selects(selector('MutatingAdmissionPolicy'), labels)).toBe(policy);
+      expect(selects(selector('ValidatingAdmissionPolicy'), labels)).toBe(guard);
+    }
+    const both = {
+      matchExpressions: [
+        { key: 'a', operator: 'In', values: ['1'] },
+        { key: 'b', operator: 'NotIn', values: ['1'] },
+        { key: 'c', operator: 'DoesNotExist' },
+      ],
+    } as const;
+    expect(selects(both, { a: '1' })).toBe(true);
+    expect(
+      [{}, { a: '2' }, { a: '1', b: '1' }, { a: '1', c: '' }].map((labels) =>
+        selects(both, labels as Record<string, string>),
+      ),
+    ).toEqual([false, false, false, false]);
   });
 
   test('the guard refuses an app on a port of the proxy, and says what to do', () => {

@@ -102,7 +102,8 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     const answers = readAnswers(received);
     answers.forEach(checkAnswer);
     // More than maxHeader behind a request is dropped: the answer to that request says that it is the last.
-    const cutShort = bytesOf(script).length > MAX_HEADER && answers.at(-1)?.lines.includes('Connection: close') === true;
+    const cutShort =
+      bytesOf(script).length > MAX_HEADER && answers.at(-1)?.lines.includes('Connection: close') === true;
     const known = knownStatuses(script).slice(0, cutShort ? answers.length : undefined);
     expect(answers.slice(0, known.length).map(({ status }) => status)).toEqual(known);
     return answers;

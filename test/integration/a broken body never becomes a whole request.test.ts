@@ -37,9 +37,7 @@ async function expectNextIntact(): Promise<void> {
   upstream.seen.length = 0;
   const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: next\r\n\r\n');
   expect(response.status).toBe(200);
-  expect(upstream.seen.map(({ raw }) => raw.toString('latin1'))).toEqual([
-    'GET /open HTTP/1.1\r\nHost: next\r\n\r\n',
-  ]);
+  expect(upstream.seen.map(({ raw }) => raw.toString('latin1'))).toEqual(['GET /open HTTP/1.1\r\nHost: next\r\n\r\n']);
 }
 
 describe('chunks that make no sense', () => {

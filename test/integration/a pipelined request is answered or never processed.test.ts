@@ -89,22 +89,25 @@ test('what comes behind a request is kept up to maxHeader; more ends the connect
   client.destroy();
 });
 
-test.each(['drain', 'stop'])('the one in flight when a %s begins is answered, what is behind it never begun', async (how) => {
-  const nextHeld = holdAnswers();
-  const client = await openClient({ port: proxy.port });
-  await client.send(delivery('1') + delivery('2') + delivery('3'));
-  const socket = await nextHeld();
-  if (how === 'drain') {
-    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
-  } else {
-    proxy.signal('SIGTERM');
-    await proxy.waitForLog(({ msg }) => msg === 'stopping');
-  }
-  socket.write(OK);
-  expect(await answers(client)).toEqual([200]);
-  expect(upstream.list()).toHaveLength(1);
-  client.destroy();
-});
+test.each(['drain', 'stop'])(
+  'the one in flight when a %s begins is answered, what is behind it never begun',
+  async (how) => {
+    const nextHeld = holdAnswers();
+    const client = await openClient({ port: proxy.port });
+    await client.send(delivery('1') + delivery('2') + delivery('3'));
+    const socket = await nextHeld();
+    if (how === 'drain') {
+      await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    } else {
+      proxy.signal('SIGTERM');
+      await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    }
+    socket.write(OK);
+    expect(await answers(client)).toEqual([200]);
+    expect(upstream.list()).toHaveLength(1);
+    client.destroy();
+  },
+);
 
 test.each([
   ['a drain', ''],

@@ -141,24 +141,27 @@ describe('among pipelined requests', () => {
     ['a handshake', '', 'later'],
     ['an upgrade with a body', 'body', 'at once'],
     ['an upgrade with a body', 'body', 'later'],
-  ])('what follows %s that is not allowed (%s) %s is answered next, on the same connection', async (_what, body, when) => {
-    const held = Promise.withResolvers<() => void>();
-    upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
-    const delivery = request('POST /notify HTTP/1.1', signed('ok'), 'ok');
-    const lines = body === '' ? [] : [`Content-Length: ${body.length}`];
-    await client.send(handshake('/plain', { lines }) + body + (when === 'at once' ? delivery : ''));
-    const finish = await held.promise;
-    if (when === 'later') await client.send(delivery);
-    finish();
-    const response = await client.response();
-    expect([response.status, values(response.lines, 'connection')]).toEqual([200, []]);
-    upstream.answer(() => OK);
-    await client.send(request('GET /plain HTTP/1.1', ['Connection: close']));
-    expect((await client.response()).status).toBe(200);
-    expect((await client.response()).status).toBe(200);
-    expect(upstream.list()).toEqual([`GET /plain ${body}`.trim(), 'POST /notify ok', 'GET /plain']);
-    expectNoUpgradeSeen();
-  });
+  ])(
+    'what follows %s that is not allowed (%s) %s is answered next, on the same connection',
+    async (_what, body, when) => {
+      const held = Promise.withResolvers<() => void>();
+      upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
+      const delivery = request('POST /notify HTTP/1.1', signed('ok'), 'ok');
+      const lines = body === '' ? [] : [`Content-Length: ${body.length}`];
+      await client.send(handshake('/plain', { lines }) + body + (when === 'at once' ? delivery : ''));
+      const finish = await held.promise;
+      if (when === 'later') await client.send(delivery);
+      finish();
+      const response = await client.response();
+      expect([response.status, values(response.lines, 'connection')]).toEqual([200, []]);
+      upstream.answer(() => OK);
+      await client.send(request('GET /plain HTTP/1.1', ['Connection: close']));
+      expect((await client.response()).status).toBe(200);
+      expect((await client.response()).status).toBe(200);
+      expect(upstream.list()).toEqual([`GET /plain ${body}`.trim(), 'POST /notify ok', 'GET /plain']);
+      expectNoUpgradeSeen();
+    },
+  );
 
   test('a handshake behind a request under way waits for its answer', async () => {
     const held = Promise.withResolvers<() => void>();

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
+import { createRefusals } from '../../src/admin/refusals.ts';
 import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/admin/server.ts';
 import { createLog } from '../../src/log/log.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
-import { createRefusals } from '../../src/admin/refusals.ts';
 import { NOW, plan, refused, snapshot, sources } from '../unit/metrics/fixtures.ts';
 
 const open: AdminServer[] = [];

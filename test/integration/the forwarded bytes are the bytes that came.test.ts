@@ -85,15 +85,7 @@ describe('the request', () => {
     const head = ['POST /notify HTTP/1.1', 'Host: h', ...lines, 'Transfer-Encoding: chunked', 'X-B: 2'];
     await exchange(proxy.port, [...head, '', '2;x', 'he', '3', 'llo', '0', '', ''].join('\r\n'));
     expect(upstream.seen[0]?.raw.toString('latin1')).toBe(
-      [
-        'POST /notify HTTP/1.1',
-        'Host: h',
-        ...lines,
-        'Content-Length: 5',
-        'X-B: 2',
-        '',
-        'hello',
-      ].join('\r\n'),
+      ['POST /notify HTTP/1.1', 'Host: h', ...lines, 'Content-Length: 5', 'X-B: 2', '', 'hello'].join('\r\n'),
     );
   });
 
@@ -118,12 +110,7 @@ describe('the request', () => {
   test('an open one in chunks stays in chunks', async () => {
     const head = ['PUT /open/a HTTP/1.1', 'Host: h', 'Transfer-Encoding: chunked', 'X-A: 1'];
     await exchange(proxy.port, [...head, '', '5', 'hello', '0', '', ''].join('\r\n'));
-    expect(upstream.seen[0]?.lines).toEqual([
-      'Host: h',
-      'Transfer-Encoding: chunked',
-      'X-A: 1',
-      'Connection: close',
-    ]);
+    expect(upstream.seen[0]?.lines).toEqual(['Host: h', 'Transfer-Encoding: chunked', 'X-A: 1', 'Connection: close']);
     expect(upstream.seen[0]?.body.toString()).toBe('hello');
   });
 

@@ -1,5 +1,7 @@
 // Evaluates the admission policies that the chart renders, in place of an API server: the CEL expressions by a CEL library,
-// with the typed literals of Kubernetes (Object.spec...{}, JSONPatch{}) read as maps, and the JSON Patch applied.
+// with the typed literals of Kubernetes (Object.spec...{}, JSONPatch{}) read as maps, and the JSON Patch applied. What it is
+// not: there is no type check against the schema of pods, no cost limit, no reinvocation, no other plug-in and no namespace
+// selector. An API server that compiles these expressions was not to be had.
 import { pathToFileURL } from 'node:url';
 import { type Manifest, only } from './helm.ts';
 import { TOOLS } from './tools.ts';
@@ -10,12 +12,25 @@ interface Evaluator {
   evaluate(expression: string, context: object): unknown;
 }
 
+interface Selector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+    readonly values?: readonly string[];
+  }[];
+}
+
 interface Policy {
-  readonly matchConstraints: { readonly objectSelector: { readonly matchLabels: Readonly<Record<string, string>> } };
+  readonly matchConstraints: { readonly objectSelector: Selector };
   readonly matchConditions?: readonly { readonly name: string; readonly expression: string }[];
   readonly variables: readonly { readonly name: string; readonly expression: string }[];
   readonly mutations?: readonly { readonly jsonPatch: { readonly expression: string } }[];
-  readonly validations?: readonly { readonly expression: string; readonly message: string }[];
+  readonly validations?: readonly {
+    readonly expression: string;
+    readonly message: string;
+    readonly messageExpression?: string;
+  }[];
 }
 
 export interface Admission {
@@ -34,20 +49,20 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
   const [mutating, validating] = ['MutatingAdmissionPolicy', 'ValidatingAdmissionPolicy'].map((kind) => {
     return only(manifests, kind).spec as unknown as Policy;
   }) as [Policy, Policy];
-  const params = { data: only(manifests, 'ConfigMap').data };
+  for (const kind of ['MutatingAdmissionPolicyBinding', 'ValidatingAdmissionPolicyBinding']) {
+    if ('paramRef' in (only(manifests, kind).spec ?? {})) throw new Error(`${kind} has parameters`);
+  }
 
   const contextOf = (policy: Policy, pod: Manifest): object => {
     const object = toCel(pod as unknown as Json);
     const variables: Record<string, unknown> = {};
     for (const { name, expression } of policy.variables) {
-      variables[name] = cel.evaluate(asMaps(expression), { object, params, variables });
+      variables[name] = cel.evaluate(asMaps(expression), { object, variables });
     }
-    return { object, params, variables };
+    return { object, variables };
   };
   const matches = ({ matchConstraints }: Policy, { metadata }: Manifest) =>
-    Object.entries(matchConstraints.objectSelector.matchLabels).every(
-      ([key, value]) => metadata.labels?.[key] === value,
-    );
+    selects(matchConstraints.objectSelector, metadata.labels ?? {});
 
   const mutate = (pod: Manifest): Manifest => {
     if (!matches(mutating, pod)) return pod;
@@ -62,12 +77,18 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
       );
     }, pod);
   };
+  // As the API server does: what the expression gives, or the message where that fails, is empty or has line breaks.
+  const sentence = (message: string, expression: string | undefined, context: object): string => {
+    if (expression === undefined) return message;
+    const text: unknown = cel.evaluate(asMaps(expression), context);
+    return typeof text === 'string' && text.trim() !== '' && !text.includes('\n') ? text : message;
+  };
   const judge = (pod: Manifest): readonly string[] => {
     if (!matches(validating, pod)) return [];
     const context = contextOf(validating, pod);
     return (validating.validations ?? [])
       .filter(({ expression }) => cel.evaluate(asMaps(expression), context) !== true)
-      .map(({ message }) => message);
+      .map(({ message, messageExpression }) => sentence(message, messageExpression, context));
   };
   return {
     judge,
@@ -76,6 +97,30 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
       return { pod: mutated, refusals: judge(mutated) };
     },
   };
+}
+
+/** As https://kubernetes.io/docs/concepts/overview/working-with-objects/labels says. */
+export function selects(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
+  const { matchLabels = {}, matchExpressions = [] } = selector;
+  const equal = Object.entries(matchLabels).every(([key, value]) => labels[key] === value);
+  return (
+    equal &&
+    matchExpressions.every(({ key, operator, values = [] }) => {
+      const value = labels[key];
+      switch (operator) {
+        case 'Exists':
+          return value !== undefined;
+        case 'DoesNotExist':
+          return value === undefined;
+        case 'In':
+          return value !== undefined && values.includes(value);
+        case 'NotIn':
+          return value === undefined || !values.includes(value);
+        default:
+          return operator satisfies never;
+      }
+    })
+  );
 }
 
 /**

@@ -52,6 +52,8 @@ export interface RunningContainer {
   /** `running`, `exited`, or `out of memory`. */
   state(): Promise<string>;
   memory(): Promise<Memory>;
+  /** Bytes that the kernel holds for the TCP sockets of its network namespace: received and not read, sent and not acknowledged. */
+  socketBuffers(): Promise<number>;
   remove(): Promise<void>;
 }
 
@@ -101,6 +103,15 @@ function handle(name: string): RunningContainer {
     async stop() {
       await mustRun('podman', ['stop', '--time', '30', name]);
       return exitCode();
+    },
+    async socketBuffers() {
+      const sockets = await mustRun('nsenter', ['--net', '--target', await inspect('{{.State.Pid}}'), 'ss', '-tanmH']);
+      // skmem:(r…,rb…,t…,tb…,f…,w…,o…,bl…,d…): allocated for receiving, in the write queue, and ahead of both.
+      const held = sockets.matchAll(/skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)/g);
+      return [...held].reduce(
+        (sum, [, received, ahead, written]) => sum + Number(received) + Number(ahead) + Number(written),
+        0,
+      );
     },
     memory: async () => readMemory(await inspect('{{.State.Pid}}')),
     remove: async () => void (await mustRun('podman', ['rm', '--force', '--time', '0', name])),

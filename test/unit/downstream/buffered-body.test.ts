@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/downstream/budget.ts';
-import { BufferedBody, type BodyResult } from '../../../src/downstream/buffered-body.ts';
+import { type BodyResult, BufferedBody } from '../../../src/downstream/buffered-body.ts';
 
 const KIB = 1024;
 

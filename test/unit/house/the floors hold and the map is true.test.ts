@@ -24,7 +24,19 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   admin: ['downstream', 'log', 'metrics', 'core'],
   'pipeline.ts': ['upstream', 'downstream', 'once', 'hints', 'core'],
   runtime: [
-    ...['pipeline.ts', 'admin', 'upstream', 'downstream', 'wire', 'secrets', 'metrics', 'log', 'once', 'config', 'core'],
+    ...[
+      'pipeline.ts',
+      'admin',
+      'upstream',
+      'downstream',
+      'wire',
+      'secrets',
+      'metrics',
+      'log',
+      'once',
+      'config',
+      'core',
+    ],
   ],
   commands: ['runtime', 'hints', 'downstream', 'secrets', 'config', 'core'],
   'main.ts': ['commands', 'core'],
@@ -54,7 +66,8 @@ describe('floors', () => {
   test('no room imports from a floor above: the table has no circle', () => {
     const rooms = Object.keys(MAY);
     for (const [index, room] of rooms.entries()) {
-      for (const below of MAY[room] ?? []) expect(rooms.indexOf(below), `${room} stands on ${below}`).toBeLessThan(index);
+      for (const below of MAY[room] ?? [])
+        expect(rooms.indexOf(below), `${room} stands on ${below}`).toBeLessThan(index);
     }
   });
 

@@ -1,8 +1,9 @@
 // Records, plans and snapshots that the observe tests start from; each test changes what it is about.
+
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
 import type { OutcomeShape } from '../../../src/core/decision.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import type { GaugeSources, RoutePlan, SeriesPlan } from '../../../src/metrics/series-plan.ts';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 

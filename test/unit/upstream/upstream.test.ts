@@ -41,7 +41,16 @@ test('a socket for a tunnel with a permit for one', async () => {
 
 test('no request without a permit, not even one that is only shaped like it', () => {
   const budget = new ByteBudget(0);
-  const options = { budget, onFailure() {}, onEnd() {}, onInformation() {}, lease: null, lines: [], responseTimeout: 0, idleTimeout: 0 };
+  const options = {
+    budget,
+    onFailure() {},
+    onEnd() {},
+    onInformation() {},
+    lease: null,
+    lines: [],
+    responseTimeout: 0,
+    idleTimeout: 0,
+  };
   const exchange = {} as Exchange;
   for (const permit of [null, { ...permitForward(LIVE), decision: 'accepted' }]) {
     expect(() => new UpstreamExchange(permit as Permit, exchange, upstream, options)).toThrow('no permit');

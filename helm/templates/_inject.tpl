@@ -1,0 +1,25 @@
+{{/* What both admission policies read of a pod, as CEL variables: the second judges by what the first saw. */}}
+
+{{- define "entrupy-signature-proxy.injectVariables" -}}
+- name: annotations
+  expression: "has(object.metadata.annotations) ? object.metadata.annotations : {}"
+{{- range $name := list "listen" "upstream" }}
+- name: {{ $name }}PortGiven
+  expression: "'entrupy-signature-proxy/{{ $name }}-port' in variables.annotations ? variables.annotations['entrupy-signature-proxy/{{ $name }}-port'] : ''"
+- name: {{ $name }}PortGood
+  expression: "variables.{{ $name }}PortGiven.matches('^[1-9][0-9]{0,4}$') && int(variables.{{ $name }}PortGiven) <= 65535"
+{{- end }}
+{{- end -}}
+
+{{/* A name that an annotation gives, else the release's. */}}
+{{- define "entrupy-signature-proxy.injectName" -}}
+- name: {{ .variable }}
+  expression: {{ printf "'entrupy-signature-proxy/%s' in variables.annotations ? variables.annotations['entrupy-signature-proxy/%s'] : %s" .annotation .annotation (.value | toJson) | toJson }}
+{{- end -}}
+
+{{/* A probe of the sidecar, as CEL writes it: `startupProbe: Object...{httpGet: ..., periodSeconds: 1}`. */}}
+{{- define "entrupy-signature-proxy.injectProbe" -}}
+{{- $type := printf "Object.spec.initContainers.%s" .name -}}
+{{ .name }}: {{ $type }}{httpGet: {{ $type }}.httpGet{path: "{{ .path }}", port: "admin"}
+{{- range $key, $number := include "entrupy-signature-proxy.probe" . | fromYaml }}, {{ $key }}: {{ int $number }}{{ end }}}
+{{- end -}}

@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// The first file to run, and the only one that an old Node understands: scripts/build.ts puts it before the program as
+// dist/main.js. It imports nothing before it has looked, since an old Node fails on what the others import, with a stack.
+const NEEDED = '24.17';
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+const [neededMajor, neededMinor] = NEEDED.split('.').map(Number);
+const tooOld = major < neededMajor || (major === neededMajor && minor < neededMinor);
+if (tooOld && !['--help', '-h', 'help', '--version'].includes(process.argv[2])) {
+  process.stderr.write(
+    `entrupy-signature-proxy needs Node ${NEEDED} or later, and this is ${process.versions.node}: run it by a newer one.\n`,
+  );
+  process.exitCode = 1;
+} else {
+  await import('./program.js');
+}
