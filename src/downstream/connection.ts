@@ -288,14 +288,7 @@ export class Connection implements ClientConnection, ReplyConnection {
       at = parser.read(bytes, at);
       // Before anything is answered: what comes behind is too much to keep, and the answer must say so.
       if (parser.left !== null && bytes.length - at - parser.left > this.#host.limits.maxHeader) this.#behind = null;
-      if (this.#exchange === null && !this.#replied) {
-        if (!parser.hasHead) {
-          if (parser.state === 'failed')
-            this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
-          continue;
-        }
-        this.#begin(parser);
-      }
+      if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'kept') taken = 'kept';
       if (this.#state !== 'request') return taken;
     }
@@ -306,6 +299,15 @@ export class Connection implements ClientConnection, ReplyConnection {
       else if (state === 'failed') this.close();
     }
     return taken;
+  }
+
+  /** Begins the request once its head is whole. False: it is not, or never will be. */
+  #hasBegun(parser: MessageParser): boolean {
+    if (this.#exchange !== null || this.#replied) return true;
+    if (parser.hasHead) this.#begin(parser);
+    else if (parser.state === 'failed')
+      this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
+    return parser.hasHead;
   }
 
   #begin(parser: MessageParser): void {

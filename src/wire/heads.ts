@@ -29,21 +29,32 @@ function written(lines: readonly string[], framing: string | null, relays: Relay
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
-    if (isHopByHopLength(name.length) || name.length === CONTENT_LENGTH.length || dropped !== NONE) {
-      const lower = name.toLowerCase();
-      if (lower === 'connection' && dropped === NONE && value !== 'keep-alive' && value !== 'close') {
-        return written(lines, framing, relays, namedByConnection(lines));
-      }
-      if (lower === CONTENT_LENGTH || lower === 'transfer-encoding') {
-        if (due !== null) text += `${due}\r\n`;
-        due = null;
-        continue;
-      }
-      if (HOP_BY_HOP.has(lower) ? !isRelayed(lower, value, relays) : dropped.includes(lower)) continue;
+    const fate = dropped === NONE && isOrdinaryLength(name.length) ? 'stays' : fateOf(name, value, relays, dropped);
+    if (fate === 'names others') return written(lines, framing, relays, namedByConnection(lines));
+    if (fate === 'stays') text += `${name}: ${value}\r\n`;
+    else if (fate === 'frames' && due !== null) {
+      text += `${due}\r\n`;
+      due = null;
     }
-    text += `${name}: ${value}\r\n`;
   }
   return due === null ? text : `${text}${due}\r\n`;
+}
+
+/** No other name is worth lower-casing. */
+function isOrdinaryLength(length: number): boolean {
+  return !isHopByHopLength(length) && length !== CONTENT_LENGTH.length;
+}
+
+type Fate = 'stays' | 'goes' | 'frames' | 'names others';
+
+function fateOf(name: string, value: string, relays: Relays, dropped: readonly string[]): Fate {
+  const lower = name.toLowerCase();
+  if (lower === CONTENT_LENGTH || lower === 'transfer-encoding') return 'frames';
+  if (lower === 'connection') {
+    return dropped === NONE && value !== 'keep-alive' && value !== 'close' ? 'names others' : 'goes';
+  }
+  if (HOP_BY_HOP.has(lower)) return isRelayed(lower, value, relays) ? 'stays' : 'goes';
+  return dropped.includes(lower) ? 'goes' : 'stays';
 }
 
 /** Never NONE itself, so that it is asked for once. */
