@@ -30,8 +30,9 @@
 {{- define "entrupy-signature-proxy.restartOnly" -}}
 {{- $config := include "entrupy-signature-proxy.config" . | fromYaml -}}
 {{- $listen := $config.listen | default dict -}}
+{{- $admin := pick ($config.admin | default dict) "host" "port" -}}
 {{- $upstream := pick $config.upstream "url" "connections" "connectTimeout" "retryConnectFor" "keepAlive" -}}
-{{- list (omit $listen "tls") (hasKey $listen "tls") $config.admin $upstream ($config.limits).maxHeader $config.once | toJson | sha256sum | trunc 16 -}}
+{{- list (pick $listen "host" "port") (hasKey $listen "tls") $admin $upstream $config.once | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 
 {{/* "true" where some route delivers once. */}}
