@@ -31,7 +31,8 @@ const RELOADED = [
 async function restartMark(...values: readonly string[]): Promise<string> {
   const manifests = await template(set('mode=gateway', ...values));
   const deployment = manifests.find(({ kind }) => kind === 'Deployment');
-  const { annotations } = (deployment?.spec as { template: { metadata: { annotations: Record<string, string> } } })
+  if (deployment === undefined) throw new Error('the chart rendered no Deployment');
+  const { annotations } = (deployment.spec as { template: { metadata: { annotations: Record<string, string> } } })
     .template.metadata;
   return annotations[ANNOTATION] ?? '';
 }
