@@ -13,8 +13,6 @@ export type Taken = 'copied' | 'kept';
 export interface BodyReceiver {
   /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
   readonly deadline: number;
-  /** True where it pauses the client's socket by itself. */
-  readonly holdsBack: boolean;
   /** Bytes a millisecond over the last second or so; Infinity while the client is held back. */
   rate(now: number): number;
   /** `pieces`: chunks, or parts of them, that the body has come in so far. */

@@ -31,7 +31,6 @@ const WORTH_FREEING = 16 * 1024;
 
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
   place = -1;
-  readonly holdsBack = false;
   readonly #budget: ByteBudget;
   readonly #options: BufferedBodyOptions;
   readonly #done: Done;

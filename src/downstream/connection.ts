@@ -52,8 +52,6 @@ const DROPPING_MS = 2000;
 const SILENCE_MS = 1000;
 /** Milliseconds for which a client may leave an answer unread, until a route says otherwise. */
 const STALL_MS = 30_000;
-/** Bytes that a read brings where more lie ready. */
-const FULL_READ = 64 * 1024;
 /** Bytes. A shorter read is not worth the call that gives its memory back. */
 const WORTH_FREEING = 4 * 1024;
 /** Bytes a millisecond: a body that comes slower than 1 KiB/s makes room for a newcomer. */
@@ -81,7 +79,6 @@ export class Connection implements ClientConnection, ReplyConnection {
   #behind: Buffer | null = EMPTY;
   #scheduled = false;
   #leftWriting = false;
-  #takesTurns = false;
   #dropped = 0;
   /** Bytes that the kernel took of the answer, and when that last changed. */
   #taken = 0;
@@ -259,28 +256,6 @@ export class Connection implements ClientConnection, ReplyConnection {
   // --- bytes
 
   readonly #onData = (bytes: Buffer): void => {
-    const pours = bytes.length >= FULL_READ;
-    this.#takeBytes(bytes);
-    if (pours !== this.#takesTurns && this.#exchange?.receiver?.holdsBack !== true) this.#takeTurns(pours);
-  };
-
-  /**
-   * A client that pours gets one read a turn. Left flowing it gets 32, 2 MiB, and with 200 of them a turn takes half a second,
-   * of which a newcomer needs five.
-   */
-  #takeTurns(wanted: boolean): void {
-    if (this.#state === 'closed' || this.#state === 'tunnel') return;
-    this.#takesTurns = wanted;
-    if (wanted) this.stream.on('readable', this.#onReadable);
-    else this.stream.off('readable', this.#onReadable);
-  }
-
-  /** `read` emits the bytes as data, too. */
-  readonly #onReadable = (): void => {
-    this.stream.read();
-  };
-
-  #takeBytes(bytes: Buffer): void {
     switch (this.#state) {
       case 'closing':
         this.#dropped += bytes.length;
@@ -302,7 +277,7 @@ export class Connection implements ClientConnection, ReplyConnection {
       default:
         return;
     }
-  }
+  };
 
   #read(bytes: Buffer): Taken {
     this.#parser ??= new MessageParser('request', { head: this.#host.limits.maxHeader });

@@ -63,7 +63,6 @@ const NO_TRAILERS: readonly string[] = [];
 // Methods rather than closures: one object a request is the whole cost of a forward.
 export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   place = -1;
-  readonly holdsBack = true;
   readonly verified: boolean;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
