@@ -13,7 +13,8 @@ export function readBeforeFailedWriteEnds(socket: Socket): void {
   const destroy = socket.destroy;
   let failed = false;
   socket.destroy = (error?: Error) => {
-    if (failed || !isOfWrite(error)) return destroy.call(socket, error);
+    if (!isOfWrite(error)) return destroy.call(socket, error);
+    if (failed) return socket;
     failed = true;
     // What can be read ends with 'end' or an error of the read, and that destroys the socket.
     const timer = setInterval(() => {

@@ -86,16 +86,16 @@ describe('256 MiB pass through memory that stays flat', () => {
 describe('a client that stops reading', () => {
   test('holds the upstream back, and is cut after idleTimeout', async () => {
     const already = upstream.given;
-    const record = await nextRecord(`/open/${SIZE}`, async () => {
-      const client = await begin(`GET /open/${SIZE} HTTP/1.1\r\nHost: h\r\n\r\n`);
+    const record = await nextRecord(`/open/${16 * SIZE}`, async () => {
+      const client = await begin(`GET /open/${16 * SIZE} HTTP/1.1\r\nHost: h\r\n\r\n`);
       client.socket.pause();
       const closed = new Promise((resolve) => client.socket.once('close', resolve));
       await untilMetrics(proxy, ['requests_in_flight'], ([now]) => now === 0);
       client.socket.resume();
       await closed;
     });
-    // What the sockets' buffers take, and no more.
-    expect(upstream.given - already).toBeLessThan(32 * MIB);
+    // What the kernel's buffers of two sockets take, and no more; they are not the proxy's to bound.
+    expect(upstream.given - already).toBeLessThan(4 * SIZE);
     expect(record).toMatchObject({ decision: 'forwarded', reason: 'client_closed' });
   });
 
