@@ -31,9 +31,8 @@ const RELOADED = [
 async function restartMark(...values: readonly string[]): Promise<string> {
   const manifests = await template(set('mode=gateway', ...values));
   const deployment = manifests.find(({ kind }) => kind === 'Deployment');
-  const { annotations } = (deployment?.spec as { template: { metadata: { annotations: Record<string, string> } } })
-    .template.metadata;
-  return annotations[ANNOTATION] ?? '';
+  const spec = deployment?.spec as { template: { metadata: { annotations: Record<string, string> } } } | undefined;
+  return spec?.template.metadata.annotations[ANNOTATION] ?? '';
 }
 
 /** A key's change as `--set` values. */
