@@ -9,6 +9,7 @@ import {
   FLOOR,
   HAPROXY,
   LEAN_SERVER,
+  NGINX_NJS,
   NO_PROXY,
   ONCE_IN_MEMORY,
   ONCE_IN_REDIS,
@@ -37,6 +38,11 @@ export const FLOOD = load(KIB, 32, { signed: false });
 /** 100 requests a second on four connections. */
 export const CALM = load(KIB, 4, { rate: 100 });
 export const LARGE = load(MIB, 32);
+/** The first 2,000 requests of a fresh process, 100 a second. */
+export const FRESH = load(KIB, 4, { rate: 100, fresh: 'kept' });
+export const FRESH_NEW = load(KIB, 4, { rate: 100, fresh: 'new' });
+/** An unsigned body on a forward route: ours gives it a socket of its own. */
+export const FORWARDED = load(KIB, 32, { signed: false, path: '/open' });
 
 export const BY_ROUTES = [10, 100, 1000].map((routes) => ({
   routes,
@@ -78,7 +84,9 @@ export function planOf({ quick, only, against }: Choice): Cell[] {
 function quickCells(beside: readonly Subject[]): Cell[] {
   return [
     ...cells([...beside, BARE_SERVER, LEAN_SERVER], [USUAL]),
-    ...cells([OURS], [FLOOD]),
+    ...cells([OURS, FLOOR, NGINX_NJS, HAPROXY], [load(KIB, 1), load(KIB, 256)]),
+    ...cells([OURS, FLOOR], [FLOOD, FRESH, FRESH_NEW]),
+    ...cells([OURS, BARE_STREAMING], [FORWARDED]),
     ...cells([OURS, FLOOR, BARE_PROXYING], [LARGE]),
     ...cells(
       [...BY_ROUTES.slice(-1), ...BY_SECRETS.slice(-1)].map(({ subject }) => subject),
@@ -94,6 +102,8 @@ function fullCells(beside: readonly Subject[]): Cell[] {
     ...cells(beside, loads),
     ...cells(FLOODED, [FLOOD]),
     ...cells(CALMED, [CALM]),
+    ...cells([OURS, FLOOR], [FRESH, FRESH_NEW]),
+    ...cells([OURS, BARE_STREAMING], [FORWARDED]),
     ...cells(
       [OURS, FLOOR],
       SIZES_OF_OURS.map((size) => load(size, 32)),

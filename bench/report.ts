@@ -13,6 +13,9 @@ import {
   DUPLICATES,
   FLOOD,
   FLOODED,
+  FORWARDED,
+  FRESH,
+  FRESH_NEW,
   load,
   NEW_EVENTS,
   SIZES,
@@ -48,6 +51,8 @@ export function reportOf(report: Report): string {
     ...SIZES.flatMap((size) => CONNECTIONS.map((connections) => sideBySide(report, load(size, connections)))),
     flood(results),
     calm(results),
+    fresh(results),
+    forwarded(results),
     sizes(report),
     counts(results),
     once(results),
@@ -104,6 +109,29 @@ function cpuColumns(samples: readonly Sample[], base: { ours: readonly Sample[];
   const cpu = figure(samples, 'cpuMicros');
   const to = (other: readonly Sample[]) => digits(ratio(samples, other, 'cpuMicros').median);
   return [digits(cpu.median), range(cpu), to(base.ours), to(base.floor)];
+}
+
+function fresh(results: Results): string {
+  return section(
+    'A fresh process: its first 2,000 requests at 100 a second, 1 KiB',
+    ['', 'CPU µs a request, kept connections', 'CPU µs a request, new connections', 'RSS after MiB'],
+    rows([OURS, FLOOR], results, FRESH, (samples, subject) => [
+      digits(figure(samples, 'cpuMicros').median),
+      digits(figure(results.of(subject, FRESH_NEW), 'cpuMicros').median),
+      digits(figure(samples, 'rssAfter').median),
+    ]),
+  );
+}
+
+function forwarded(results: Results): string {
+  return section(
+    'A forward route with a body, unsigned, 1 KiB, 32 connections',
+    ['', 'requests/s', 'CPU µs a request'],
+    rows([OURS, BARE_STREAMING], results, FORWARDED, (samples) => [
+      digits(figure(samples, 'requestsPerSecond').median),
+      digits(figure(samples, 'cpuMicros').median),
+    ]),
+  );
 }
 
 function flood(results: Results): string {

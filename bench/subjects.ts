@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../test/support/image-env.ts';
 import type { Program } from './harness/launch.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -64,7 +65,9 @@ export function ours(options: OursOptions = {}): Subject {
       mkdirSync(keys);
       for (const [index, secret] of site.secrets.entries()) writeFileSync(join(keys, `s${index}`), secret);
       writeFileSync(config, JSON.stringify(configOf(site, { keys, routes })));
-      return { command: process.execPath, args: [resolve(ROOT, main), 'serve', '--config', config] };
+      // As the image starts it.
+      const args = [...IMAGE_FLAGS, resolve(ROOT, main), 'serve', '--config', config];
+      return { command: process.execPath, args, env: IMAGE_ENV };
     },
   };
 }
@@ -78,7 +81,11 @@ function configOf(site: Site, { keys, routes }: { keys: string; routes: number }
     admin: { host: '127.0.0.1', port: 0 },
     upstream: { url: `http://127.0.0.1:${site.upstreamPort}` },
     secrets: [{ directory: keys }],
-    routes: [...others, { path: '/notify', ...(site.store === undefined ? {} : { once: '24h' }) }],
+    routes: [
+      ...others,
+      { path: '/open', action: 'forward' },
+      { path: '/notify', ...(site.store === undefined ? {} : { once: '24h' }) },
+    ],
     ...(site.store === undefined ? {} : { once: { store: site.store } }),
     shutdown: { delay: '0s' },
     ...(held > 64 * 2 ** 20 ? { limits: { bufferedBytes: held } } : {}),
@@ -155,11 +162,16 @@ export const NO_PROXY: Subject = {
   program: () => null,
 };
 
+export const NGINX_NJS = configured('nginx-njs', 'nginx with njs, `js_content`', {
+  template: 'nginx-njs.conf',
+  command: ['nginx', '-c'],
+});
+
 /** Those that stand beside ours at every size and number of connections. */
 export const PEERS_OF_OURS: readonly Subject[] = [
   FLOOR,
   HAPROXY,
-  configured('nginx-njs', 'nginx with njs, `js_content`', { template: 'nginx-njs.conf', command: ['nginx', '-c'] }),
+  NGINX_NJS,
   configured('nginx-lua', 'nginx with Lua, `access_by_lua`', { template: 'nginx-lua.conf', command: ['nginx', '-c'] }),
   HTTP_PROXY_3,
   FASTIFY,

@@ -13,10 +13,11 @@ import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from 
 import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature-form.ts';
 import { pathOf } from './core/targets.ts';
-import type { ByteBudget } from './downstream/budget.ts';
+import { type ByteBudget, SMALL_BODY } from './downstream/budget.ts';
 import { type BodyResult, BufferedBody } from './downstream/buffered-body.ts';
 import { clientOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/exchange.ts';
+import { Turns } from './downstream/turns.ts';
 import { createDiagnosis } from './hints/diagnosis.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { type ForwardFailure, type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
@@ -51,6 +52,7 @@ interface Claim {
 export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
   const { upstream, budget, now } = parts;
   const diagnose = createDiagnosis(now);
+  const turns = new Turns();
   let tunnels = 0;
 
   function begin(exchange: Exchange): void {
@@ -102,8 +104,13 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const declared = declaredLength(exchange.head);
     if (declared !== null && declared > route.maxBody) return refuse(exchange, 'body_too_large');
     readBody(claim, declared, (result) => {
-      if ('failure' in result) refuse(exchange, result.failure);
-      else decide(claim, { live, digest: form.digest, body: result.body });
+      if ('failure' in result) return refuse(exchange, result.failure);
+      const read = { live, digest: form.digest, body: result.body };
+      if (result.body.length <= SMALL_BODY) return decide(claim, read);
+      turns.take(() => {
+        if (exchange.left) claim.body?.discard();
+        else decide(claim, read);
+      });
     });
   }
 

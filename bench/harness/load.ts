@@ -22,6 +22,10 @@ export interface Load {
   readonly rate: number | null;
   /** How many signed bodies take turns; Infinity: none comes twice. One unless given. */
   readonly bodies?: number;
+  /** The first requests of a fresh process, not warmed: on connections that are kept, or a new one each. */
+  readonly fresh?: 'kept' | 'new';
+  /** To a forward route, where nothing is verified. */
+  readonly path?: '/open';
 }
 
 /** Signed bodies that are made ready for a second in which none comes twice: more than any subject takes. */
@@ -110,7 +114,8 @@ export class Traffic {
     const pause = load.rate === null ? 0 : Math.round((1000 * load.connections) / load.rate);
     const { stdout } = await run('wrk', [
       ...['--threads', '1', '--connections', String(load.connections), '--duration', `${to.seconds}s`],
-      ...['--timeout', '10s', '--latency', '--script', SCRIPT, `http://127.0.0.1:${to.port}/notify`],
+      ...['--timeout', '10s', '--latency', '--script', SCRIPT, `http://127.0.0.1:${to.port}${load.path ?? '/notify'}`],
+      ...(load.fresh === 'new' ? ['--header', 'Connection: close'] : []),
       ...['--', file, signature, String(pause), ...numbered],
     ]);
     const line = /^\{.*\}$/m.exec(stdout);

@@ -31,8 +31,10 @@ const RELOADED = [
 async function restartMark(...values: readonly string[]): Promise<string> {
   const manifests = await template(set('mode=gateway', ...values));
   const deployment = manifests.find(({ kind }) => kind === 'Deployment');
-  const spec = deployment?.spec as { template: { metadata: { annotations: Record<string, string> } } } | undefined;
-  return spec?.template.metadata.annotations[ANNOTATION] ?? '';
+  if (deployment === undefined) throw new Error('the chart rendered no Deployment');
+  const { annotations } = (deployment.spec as { template: { metadata: { annotations: Record<string, string> } } })
+    .template.metadata;
+  return annotations[ANNOTATION] ?? '';
 }
 
 /** A key's change as `--set` values. */

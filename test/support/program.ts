@@ -1,4 +1,4 @@
-// The program that tests run: the source, or what `PROGRAM` names (`npm run test:built`: what was built of it).
+// The program that tests run: the source, or what `PROGRAM` names (`npm test`: what was built of it).
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
