@@ -12,13 +12,11 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY package.json LICENSE /image/app/
 COPY scripts scripts
 COPY src src
-# No script of a package runs: esbuild's binary is a package of its own. The SBOM is taken of what is left without the
-# development packages, because `npm sbom --omit=dev` leaves out those that both need (yaml). The shebang names
-# distroless' node, for `docker exec`.
+# No script of a package runs: esbuild's binary is a package of its own. Licences and SBOM are of what esbuild put into the
+# bundle. The shebang names distroless' node, for `docker exec`.
 RUN node scripts/build.ts \
  && node scripts/bundle-licences.ts dist/THIRD-PARTY-LICENSES.txt \
- && npm pkg delete devDependencies && npm prune --ignore-scripts --offline --no-audit --no-fund \
- && npm sbom --sbom-format=cyclonedx > dist/sbom.cdx.json \
+ && node scripts/bundle-sbom.ts dist/sbom.cdx.json \
  && mkdir -p /image/app/dist /image/usr/local/bin \
  && cp dist/* /image/app/dist/ \
  && sed -i '1s|^#!.*|#!/nodejs/bin/node|' /image/app/dist/main.js \

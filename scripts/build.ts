@@ -1,9 +1,11 @@
 // Builds dist/: main.js, which looks at Node's version, program.js and the parts that it loads when it needs them, so that a
 // container needs no node_modules. In one file a healthcheck would read 1.2 MB, and serve would hold the text of all the other
 // commands and of the Redis client.
-import { chmod, copyFile, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
+import { BUNDLED_FILES, packagePath } from './bundled-packages.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 await rm(`${root}dist`, { recursive: true, force: true });
@@ -36,7 +38,7 @@ const serveElsewhere: Plugin = {
   },
 };
 
-async function parts(entry: string, plugins: readonly Plugin[]): Promise<number[]> {
+async function parts(entry: string, plugins: readonly Plugin[]): Promise<Metafile['outputs'][string][]> {
   const { metafile } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -58,14 +60,22 @@ async function parts(entry: string, plugins: readonly Plugin[]): Promise<number[
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
     },
   });
-  return Object.values(metafile.outputs).map((output) => output.bytes);
+  return Object.values(metafile.outputs);
 }
 
-const bytes = [
+const outputs = [
   ...(await parts('src/main.ts', [leftOut, serveElsewhere])),
   ...(await parts('src/commands/serve.ts', [leftOut])),
 ];
 await rename(`${root}dist/main.js`, `${root}dist/program.js`);
 await copyFile(`${root}scripts/bin.js`, `${root}dist/main.js`);
 await chmod(`${root}dist/main.js`, 0o755);
-console.log(`dist/main.js and ${bytes.length - 1} parts, ${Math.round(bytes.reduce((a, b) => a + b, 0) / 1024)} KiB`);
+
+// For the licences and the SBOM. A file whose code was all shaken off is in no output, and in no list.
+const files = new Set(outputs.flatMap((output) => Object.keys(output.inputs)));
+await mkdir(dirname(BUNDLED_FILES), { recursive: true });
+const bundled = [...files].filter((file) => packagePath(file) !== undefined).sort();
+await writeFile(BUNDLED_FILES, `${JSON.stringify(bundled, null, 2)}\n`);
+
+const bytes = outputs.reduce((sum, output) => sum + output.bytes, 0);
+console.log(`dist/main.js and ${outputs.length - 1} parts, ${Math.round(bytes / 1024)} KiB`);

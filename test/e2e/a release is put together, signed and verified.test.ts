@@ -2,7 +2,7 @@
 // addresses, and both signed with a key. What needs GitHub (keyless signatures, provenance, publishing) is not tried here.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -89,14 +89,23 @@ describe.skipIf(!ready)('a release', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('the workflow passes its linter, and every script that it runs is there', async () => {
-    await mustRun(LINTER, ['.github/workflows/release.yaml'], { env: env() });
-    const workflow = await readFile(`${ROOT}.github/workflows/release.yaml`, 'utf8');
-    const scripts = [...new Set(workflow.match(/scripts\/[\w./-]+\.(?:sh|ts)/g) ?? [])];
-    expect(scripts.length).toBeGreaterThan(5);
-    for (const path of scripts) await readFile(`${ROOT}${path}`);
-    // No owner, no registry's account, no address: those come from the context.
-    expect(workflow).not.toMatch(/ghcr\.io\/[a-z]|github\.com\//);
+  test('every workflow passes the linter, which finds what is wrong, and every script that it runs is there', async () => {
+    const workflows = await readdir(`${ROOT}.github/workflows`);
+    expect(workflows.sort()).toEqual(['check.yaml', 'release.yaml']);
+    // One by one: of several files it looks at the first alone.
+    for (const name of workflows) {
+      await mustRun(LINTER, [`.github/workflows/${name}`], { env: env() });
+      const workflow = await readFile(`${ROOT}.github/workflows/${name}`, 'utf8');
+      const scripts = [...new Set(workflow.match(/scripts\/[\w./-]+\.(?:sh|ts)/g) ?? [])];
+      expect(scripts.length).toBeGreaterThan(3);
+      for (const path of scripts) await readFile(`${ROOT}${path}`);
+      // No owner, no registry's account, no address: those come from the context.
+      expect(workflow).not.toMatch(/ghcr\.io\/[a-z]|github\.com\//);
+      const broken = join(directory, '.github/workflows', name);
+      await mkdir(dirname(broken), { recursive: true });
+      await writeFile(broken, workflow.replace('matrix.node', 'matrix.nodes').replace('github.sha', 'github.shah'));
+      expect((await run(LINTER, [`.github/workflows/${name}`], { env: env(), cwd: directory })).code, name).not.toBe(0);
+    }
   });
 
   test('a tag that is not the version, and files that differ in it, stop a release with a sentence', async () => {

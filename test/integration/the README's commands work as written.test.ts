@@ -8,14 +8,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const README = readFileSync(`${ROOT}/README.md`, 'utf8');
-const BLOCKS = [...README.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
+const blocksOf = (page: string) =>
+  [...readFileSync(`${ROOT}/${page}`, 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
+const BLOCKS = blocksOf('README.md');
 const SECRET = 'a-secret-for-the-readme-of-32-bytes!';
 
 /** The block that begins with `start`. */
-function block(start: string): string {
-  const found = BLOCKS.find((candidate) => candidate.startsWith(start));
-  if (found === undefined) throw new Error(`the README has no block that begins with ${start}`);
+function block(start: string, page = 'README.md'): string {
+  const found = blocksOf(page).find((candidate) => candidate.startsWith(start));
+  if (found === undefined) throw new Error(`${page} has no block that begins with ${start}`);
   return found;
 }
 
@@ -23,12 +24,10 @@ const RUN_HERE = [
   'npm ci && npm run demo',
   'export WEBHOOK_ENDPOINT_SECRET_KEY',
   'BODY=',
-  'curl -i http://127.0.0.1:8080/notify',
-  'printf %s "$BODY" | node_modules/.bin/node src/main.ts verify',
   'node_modules/.bin/node src/main.ts check-config',
   'npm ci && npm test', // is what runs this
 ];
-const RUN_BY_E2E = ['docker run', 'kubectl create secret', 'helm install gw'];
+const RUN_BY_E2E = ['docker build', 'printf %s "$WEBHOOK_ENDPOINT_SECRET_KEY" |\n  kubectl create secret'];
 
 test('each block of commands is run by a test', () => {
   const known = [...RUN_HERE, ...RUN_BY_E2E];
@@ -125,18 +124,23 @@ describe('before an app of your own', () => {
     await upstream?.close();
   });
 
-  test('a request signed by hand, or by sign, gets 200, and verify says valid', async () => {
+  test('a request signed by hand gets 200, sign gives the same header, and verify says valid', async () => {
     const [, secret = ''] = block('export WEBHOOK_ENDPOINT_SECRET_KEY').match(/KEY='([^']+)'/) ?? [];
+    const tools = block('printf %s "$BODY" | entrupy-signature-proxy sign', 'docs/troubleshooting.md');
     const script = [
       block('BODY='),
-      block('curl -i http://127.0.0.1:8080/notify'),
-      block('printf %s "$BODY" | node_modules/.bin/node src/main.ts verify'),
+      tools.replaceAll('entrupy-signature-proxy', `"${process.execPath}" src/main.ts`),
     ].join('\necho\n');
-    const { text, code } = await output(script.replaceAll(':8080', `:${port}`), {
-      WEBHOOK_ENDPOINT_SECRET_KEY: secret,
-    });
-    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['200', '200']);
+    const { text, code } = await output(
+      `${script}\necho "by hand: SHA256:$SIGNATURE"`.replaceAll(':8080', `:${port}`),
+      {
+        WEBHOOK_ENDPOINT_SECRET_KEY: secret,
+      },
+    );
+    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['200']);
+    const [, signature = ''] = /^by hand: (SHA256:\S+)$/m.exec(text) ?? [];
     expect(text).toMatch(/^valid$/m);
+    expect(text.split('\n')).toContain(`Entrupy-Signature: ${signature}`);
     expect(code).toBe(0);
   });
 });

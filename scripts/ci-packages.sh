@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the tests need, as root or by sudo. What end-to-end tests need beyond them,
+# scripts/ci-e2e-setup.sh brings.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+as_root apt-get -qq update
+as_root apt-get -qq install -y --no-install-recommends \
+  curl openssl procps nginx-light python3-flask gunicorn redis-server valkey-server prometheus slowhttptest chromium >/dev/null

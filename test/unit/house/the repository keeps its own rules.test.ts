@@ -1,0 +1,70 @@
+// What a host of repositories reads: workflows without logic of their own, forms for issues, the rules for updates.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import manifest from '../../../package.json' with { type: 'json' };
+import renovate from '../../../renovate.json' with { type: 'json' };
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+interface Workflow {
+  readonly jobs: Readonly<Record<string, { readonly steps: readonly { readonly run?: string }[] }>>;
+}
+
+describe('.github/workflows/check.yaml', () => {
+  const { jobs } = parse(read('.github/workflows/check.yaml')) as Workflow;
+  const commands = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []));
+
+  test('has jobs for types and lint, both Nodes, end to end and the chart', () => {
+    expect(Object.keys(jobs)).toEqual(['check', 'test', 'e2e', 'chart']);
+  });
+
+  test.each([...new Set(commands)])('%s is one npm script, or one script of ours', (command) => {
+    const [, script, file] =
+      /^npm (?:run ([\w:]+)(?: -- --once)?|ci)$|^(scripts\/[\w-]+\.sh)(?: \$\{\{ matrix\.node \}\})?$/.exec(
+        command,
+      ) ?? ['', 'none'];
+    if (file !== undefined) expect(existsSync(join(ROOT, file))).toBe(true);
+    else if (script !== undefined) expect(Object.keys(manifest.scripts)).toContain(script);
+  });
+
+  test('runs what .ci/run runs, but for the chart, whose tests are a part of those end to end', () => {
+    const gate = read('.ci/run');
+    expect(gate).toContain('npm test'); // on the project's own Node, as scripts/ci-test.sh has it
+    for (const command of new Set(commands)) {
+      if (command === 'npm run test:chart') continue;
+      expect(gate).toContain(command.replace(/ \$\{\{.*$/, ''));
+    }
+  });
+});
+
+test('test:chart finds the tests of the chart', () => {
+  const names = [...manifest.scripts['test:chart'].matchAll(/'([^']+)'/g)].map(([, name = '']) => name);
+  const files = readdirSync(join(ROOT, 'test/e2e'));
+  for (const name of names)
+    expect(
+      files.filter((file) => file.includes(name)),
+      name,
+    ).not.toEqual([]);
+});
+
+test('undici is updated by itself, to an exact version', () => {
+  const rules = renovate.packageRules.filter(({ matchPackageNames = [] }) => matchPackageNames.includes('undici'));
+  expect(rules).toEqual([expect.objectContaining({ groupName: 'undici', rangeStrategy: 'pin' })]);
+});
+
+test('each form for an issue asks something, and those for faults point to SECURITY.md', () => {
+  for (const name of readdirSync(join(ROOT, '.github/ISSUE_TEMPLATE')).filter((file) => file !== 'config.yml')) {
+    const form = parse(read(`.github/ISSUE_TEMPLATE/${name}`)) as { name: string; body: { type: string }[] };
+    expect(form.name).toMatch(/\w/);
+    expect(form.body.some(({ type }) => type === 'textarea')).toBe(true);
+  }
+  expect(read('.github/ISSUE_TEMPLATE/bug.yml')).toContain('SECURITY.md');
+});
+
+test('package.json has keywords', () => {
+  expect(manifest.keywords).toEqual(expect.arrayContaining(['webhook', 'entrupy', 'kubernetes']));
+});
