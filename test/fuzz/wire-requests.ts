@@ -27,13 +27,16 @@ export const CONFIGURATIONS = {
 } as const;
 export type Configuration = keyof typeof CONFIGURATIONS;
 
+/** `limits.maxHeader` in bytes. */
+export const MAX_HEADER = 4 * 1024;
+
 /** Short deadlines, so that a request that never ends is soon over. */
 export function proxyOptions(configuration: Configuration, upstreamUrl: string) {
   const config = {
     ...CONFIGURATIONS[configuration],
     upstream: { url: upstreamUrl, idleTimeout: '500ms' },
     listen: { keepAlive: '1s' },
-    limits: { maxHeader: '4KiB', maxBody: '128KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
+    limits: { maxHeader: MAX_HEADER, maxBody: '128KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
     log: { requests: 'none' },
   };
   // The image's own flag: left to itself V8 lets a good deal of garbage lie before it looks.
