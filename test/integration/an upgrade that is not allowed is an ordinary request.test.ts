@@ -151,10 +151,10 @@ describe('among pipelined requests', () => {
       await client.send(handshake('/plain', { lines }) + body + (when === 'at once' ? delivery : ''));
       const finish = await held.promise;
       if (when === 'later') await client.send(delivery);
+      upstream.answer(() => OK);
       finish();
       const response = await client.response();
       expect([response.status, values(response.lines, 'connection')]).toEqual([200, []]);
-      upstream.answer(() => OK);
       await client.send(request('GET /plain HTTP/1.1', ['Connection: close']));
       expect((await client.response()).status).toBe(200);
       expect((await client.response()).status).toBe(200);
