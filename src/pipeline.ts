@@ -194,7 +194,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;
-        // A body that may still be on its way out must not be freed.
+        // A body that a socket may still be writing must not be freed.
         if (sent) claim.body?.discard();
         else claim.body?.forget();
       },

@@ -51,7 +51,7 @@ async function answer(handlers: AdminHandlers, exchange: Exchange): Promise<void
   if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
   const declared = declaredLength(head);
   if (declared === null || declared > LARGEST_BODY) return reply(exchange, TOO_LARGE, 'close');
-  const { path, query } = splitTarget(head.target);
+  const { path } = exchange;
   // An own property alone: `/constructor` is not a page.
   const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
   if (handler === undefined) return reply(exchange, { status: 404, body: '{"error":"not_found"}' });
@@ -62,7 +62,14 @@ async function answer(handlers: AdminHandlers, exchange: Exchange): Promise<void
   const headers = headersOf(exchange.lines);
   if (handler.acts === true && isForeign(headers))
     return reply(exchange, { status: 403, body: '{"error":"cross_site"}' });
-  reply(exchange, await handler.run({ query, accept: headers.get('accept'), client: exchange.client }));
+  reply(
+    exchange,
+    await handler.run({
+      query: new URLSearchParams(head.target.slice(path.length)),
+      accept: headers.get('accept'),
+      client: exchange.client,
+    }),
+  );
 }
 
 const TOO_LARGE: AdminReply = { status: 413, body: '{"error":"body_too_large"}' };
@@ -74,12 +81,6 @@ function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
     headers.set((lines[index] ?? '').toLowerCase(), lines[index + 1] ?? '');
   }
   return headers;
-}
-
-function splitTarget(target: string): { path: string; query: URLSearchParams } {
-  const at = target.indexOf('?');
-  if (at === -1) return { path: target, query: new URLSearchParams() };
-  return { path: target.slice(0, at), query: new URLSearchParams(target.slice(at)) };
 }
 
 function reply(

@@ -17,7 +17,7 @@ export interface Finding {
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
-  /** What is sound beside them; null where nothing is known to be. */
+  /** The values without mistakes; null where none is known to be without. */
   readonly salvaged: Salvaged | null;
 
   constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {

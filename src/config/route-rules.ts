@@ -72,7 +72,7 @@ function secretIdErrors({ path, value, sound }: RoutePart, { secrets, secretsSou
     const allowed = known.length === 0 ? 'an id under secrets, where there is none' : listOf(known, 'or');
     const near = nearest(id, known);
     if (near !== null) return [{ ...at, message: `found "${id}", allowed is ${allowed}; did you mean "${near}"?` }];
-    // What is near no id may be a value that was pasted here.
+    // Text that is near no id may be a value that was pasted here.
     const message = `names no secret of this configuration (not shown, it may be a value; secrets are named by their id); allowed is ${allowed}`;
     return [{ ...at, message }];
   });

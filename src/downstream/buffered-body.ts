@@ -2,7 +2,7 @@
 // and is an attack: a million one-byte chunks are 247 MB of heap that way and 6 MB this way. What the budget counts and what
 // the process holds are the same bytes.
 import { Buffer } from 'node:buffer';
-import type { BodyFailure, BodyReceiver, Taken } from './body.ts';
+import { type BodyFailure, type BodyReceiver, free, type Taken } from './body.ts';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { SMALL_BODY } from './budget.ts';
 import { Pace } from './pace.ts';
@@ -39,7 +39,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   #ours = false;
   #length = 0;
   #ended = false;
-  /** What was taken from the budget, split by the size class that it was taken for. */
+  /** Bytes taken from the budget, split by the size class that they were taken for. */
   #heldSmall = 0;
   #heldLarge = 0;
   readonly #pace: Pace;
@@ -99,7 +99,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   /** Gives the bytes back. To be called once nobody needs the body any more; does nothing the second time. */
   discard(): void {
-    if (this.#ours) free(this.#buffer);
+    if (this.#ours) free(this.#buffer, WORTH_FREEING);
     this.forget();
   }
 
@@ -148,7 +148,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.#length);
     this.#giveBack(this.held - capacity);
-    if (this.#ours) free(this.#buffer);
+    if (this.#ours) free(this.#buffer, WORTH_FREEING);
     this.#buffer = next;
     this.#ours = true;
     return true;
@@ -181,9 +181,4 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#heldSmall -= small;
     this.#heldLarge -= large;
   }
-}
-
-/** Gives memory back at once that nobody else has. */
-function free(buffer: Buffer): void {
-  if (buffer.byteLength >= WORTH_FREEING && buffer.buffer instanceof ArrayBuffer) buffer.buffer.transfer(0);
 }

@@ -11,7 +11,7 @@ import { REASONS, type Reason } from '../core/decision.ts';
 import { declaredLength, type Head, hasBody, readHead } from '../core/head.ts';
 import type { RuleName } from '../core/refusal.ts';
 import { MessageParser } from '../wire/parser.ts';
-import type { Taken } from './body.ts';
+import { free, type Taken } from './body.ts';
 import { type ClientConnection, Exchange } from './exchange.ts';
 import { Reply, type ReplyConnection } from './reply.ts';
 
@@ -260,19 +260,19 @@ export class Connection implements ClientConnection, ReplyConnection {
       case 'closing':
         this.#dropped += bytes.length;
         this.deadline = Math.min(this.since + DROPPING_MS, performance.now() + SILENCE_MS);
-        free(bytes);
+        free(bytes, WORTH_FREEING);
         if (this.#dropped > DROPPED_BYTES) this.destroy();
         return;
       case 'silent':
       case 'idle':
         this.#enter('head', this.#host.limits.headersTimeout);
-        if (this.#read(bytes) === 'copied') free(bytes);
+        if (this.#read(bytes) === 'copied') free(bytes, WORTH_FREEING);
         return;
       case 'head':
       case 'request':
         if (this.#scheduled || this.#parser?.state === 'ended') this.#keepBehind(bytes);
         else if (this.#read(bytes) === 'kept') return;
-        free(bytes);
+        free(bytes, WORTH_FREEING);
         return;
       default:
         return;
@@ -450,13 +450,6 @@ const NO_HEAD: Head = readHead({ method: '', target: '', version: '' }, []);
 
 function wantsBytes({ state }: MessageParser): boolean {
   return state === 'head' || state === 'body';
-}
-
-/** Gives the memory of a read back at once. Only for reads that nobody keeps a view of. */
-function free(bytes: Buffer): void {
-  const { buffer } = bytes;
-  if (bytes.length < WORTH_FREEING || bytes.length !== buffer.byteLength) return;
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /** `::ffff:10.0.0.1` is how a dual-stack listener spells 10.0.0.1. */

@@ -102,7 +102,7 @@ export class Exchange implements RequestRecord {
     const listener = this.#onLeft;
     this.#onLeft = null;
     listener?.();
-    // What was decided before stays: a refusal, or a failure of the upstream.
+    // Decisions made before stay: a refusal, or a failure of the upstream.
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
     if (!decided && !this.settled) this.reason = 'client_closed';
   }

@@ -4,7 +4,7 @@ import { createAdminServer } from '../admin/server.ts';
 import type { StatusSnapshot } from '../admin/status.ts';
 import { DOCS, VERSION } from '../core/version.ts';
 import { type Env, readInputs } from './inputs.ts';
-import { Lifecycle } from './lifecycle.ts';
+import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
 import { type Outcome, Reloader } from './reload.ts';
@@ -29,7 +29,6 @@ export interface App {
   stop(options: { readonly delay: 'keep' | 'skip' }): Promise<number>;
 }
 
-const UPSTREAM_PATIENCE_MS = 1000;
 /** prom-client is loaded this long after the start, or at the first scrape: 7 ms that no first request should wait for. */
 const METRICS_AFTER_MS = 1000;
 

@@ -6,7 +6,8 @@ import type { Services } from './services.ts';
 
 /** `/-/drain` ends by itself after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;
-const UPSTREAM_PATIENCE_MS = 1000;
+/** How long a look at the upstream may take. */
+export const UPSTREAM_PATIENCE_MS = 1000;
 
 export interface Readiness {
   readonly ready: boolean;

@@ -1,6 +1,6 @@
 // How a socket to the upstream is made: plain, TLS or Unix, within `connectTimeout`, and never by a name that a client chose.
 import { Buffer } from 'node:buffer';
-import { connect, isIP, type Socket } from 'node:net';
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import type { TlsContents } from '../wire/tls.ts';
 
 /** Where a socket connects. `serverName`: of an `https` upstream its URL's host; null: it is plain. */
@@ -18,7 +18,7 @@ export function addressOf(url: string): Address {
 }
 
 /** A peer that vanished without a word is noticed after about this long, in milliseconds. */
-const PROBE_AFTER_MS = 60_000;
+export const PROBE_AFTER_MS = 60_000;
 /** The code of the error for a connect that took too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 
@@ -89,6 +89,21 @@ export class Connector {
       this.#session = session;
     });
   }
+}
+
+/** Whether something takes a connection there now; at most `milliseconds`. */
+export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(to);
+    const end = (taken: boolean) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(taken);
+    };
+    const timer = setTimeout(() => end(false), milliseconds);
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
+  });
 }
 
 /** An error's code; empty where it has none. */

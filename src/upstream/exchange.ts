@@ -50,6 +50,13 @@ export type ForwardFailure =
       readonly code: string | null;
     };
 
+/** The upstream's failure as `onFailure` wants it. */
+export function failedUpstream(cause: UpstreamFailure, error: Error | null): ForwardFailure {
+  const code = codeOf(error);
+  const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
+  return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+}
+
 /** Interim responses at most: nothing else holds back an upstream that sends them for ever. */
 export const MOST_INTERIM = 100;
 /** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
@@ -420,13 +427,11 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   // --- ends
 
   #failConnect(error: Error | null): void {
-    const fault = codeOf(error) === CONNECT_TIMEOUT ? 'gateway_timeout' : 'bad_gateway';
-    this.#fail({ side: 'upstream', cause: 'connect', fault, code: codeOf(error) || null });
+    this.#fail(failedUpstream('connect', error));
   }
 
   #failSent(cause: UpstreamFailure, error: Error | null = null): void {
-    const fault = cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway';
-    this.#fail({ side: 'upstream', cause, fault, code: codeOf(error) || null });
+    this.#fail(failedUpstream(cause, error));
   }
 
   #fail(failure: ForwardFailure): void {

@@ -1,10 +1,11 @@
 // Looks whether the upstream's port also answers at the pod's own address, where clients reach it past the proxy.
-import { connect } from 'node:net';
+import { takesConnection } from './connect.ts';
 
 const EVERY_MS = 60_000;
 /** In the first minute it looks more often. */
 const FIRST_MS = 60_000;
 const SOON_MS = 5_000;
+/** An address that does not answer within this time is not exposed. */
 const PATIENCE_MS = 1000;
 
 export interface Address {
@@ -38,7 +39,7 @@ export class Exposure {
     }
     const at = this.#at;
     const look = async () => {
-      const open = await answers(at);
+      const open = await takesConnection(at, PATIENCE_MS);
       if (this.#timer !== null) this.#found(open);
     };
     void look();
@@ -64,18 +65,4 @@ export class Exposure {
     this.#exposed = exposed;
     this.#tell(exposed);
   }
-}
-
-/** An address that does not answer within a second is not exposed. */
-function answers({ host, port }: Address): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const end = (open: boolean) => {
-      socket.destroy();
-      resolve(open);
-    };
-    socket.setTimeout(PATIENCE_MS, () => end(false));
-    socket.once('connect', () => end(true));
-    socket.once('error', () => end(false));
-  });
 }

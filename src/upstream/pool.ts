@@ -29,6 +29,8 @@ const MOST_RETIRING = 128;
 
 export class PooledConnection {
   readonly socket: Socket;
+  /** What opened it: once another one is in force, it is not used again. */
+  readonly connector: Connector;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', { head: MOST_HEAD });
   user: ConnectionUser | null = null;
@@ -38,8 +40,9 @@ export class PooledConnection {
   retiring = false;
   #error: Error | null = null;
 
-  constructor(socket: Socket, onClosed: (connection: PooledConnection) => void) {
+  constructor(socket: Socket, connector: Connector, onClosed: (connection: PooledConnection) => void) {
     this.socket = socket;
+    this.connector = connector;
     this.writer = new MessageWriter(socket);
     readBeforeFailedWriteEnds(socket);
     socket.on('end', () => {
@@ -71,14 +74,17 @@ export class ConnectionPool {
   #connector: Connector;
   readonly #all = new Set<PooledConnection>();
   #idle: PooledConnection[] = [];
-  /** Those opened with TLS files that are in force. */
-  #current = new WeakSet<PooledConnection>();
   readonly #retiring = new Set<Socket>();
   #tick: NodeJS.Timeout | null = null;
 
   constructor(connector: Connector, keepAlive: number) {
     this.#connector = connector;
     this.#keepAlive = keepAlive;
+  }
+
+  /** Opens sockets with the TLS files that are in force. */
+  get connector(): Connector {
+    return this.#connector;
   }
 
   /** An idle connection, the caller's from now on; null where there is none. */
@@ -101,9 +107,8 @@ export class ConnectionPool {
     let connection: PooledConnection | null = null;
     const connected = (error: Error | null) => {
       if (error !== null) return done(error, null);
-      connection = new PooledConnection(socket, (closed) => this.#closed(closed));
+      connection = new PooledConnection(socket, connector, (closed) => this.#closed(closed));
       this.#all.add(connection);
-      if (connector === this.#connector) this.#current.add(connection);
       this.#tick ??= setInterval(() => this.#onTick(), TICK_MS).unref();
       done(null, connection);
     };
@@ -111,10 +116,9 @@ export class ConnectionPool {
     return socket;
   }
 
-  /** Its response has ended, and nothing came behind it. */
+  /** Its response has ended, nothing came behind it, and nobody uses it any more. */
   giveBack(connection: PooledConnection): void {
-    connection.user = null;
-    if (this.#keepAlive === 0 || !this.#current.has(connection)) {
+    if (this.#keepAlive === 0 || connection.connector !== this.#connector) {
       connection.socket.destroy();
       return;
     }
@@ -147,7 +151,6 @@ export class ConnectionPool {
   /** Every request from now on gets a connection opened by this; those in flight end on theirs. */
   renew(connector: Connector): void {
     this.#connector = connector;
-    this.#current = new WeakSet();
     for (const { socket } of this.#idle.splice(0)) socket.destroy();
   }
 

@@ -1,8 +1,8 @@
 // The upstream as a whole: how many requests it gets at once, its sockets, and whether it takes connections.
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { TlsContents } from '../wire/tls.ts';
-import { type Address, addressOf, Connector } from './connect.ts';
+import { type Address, addressOf, Connector, takesConnection } from './connect.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { ConnectionPool, type PooledConnection } from './pool.ts';
 
@@ -26,7 +26,6 @@ export class Upstream {
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
   readonly #address: Address;
-  #connector: Connector;
   /** Sockets of tunnels, and of handshakes on their way. */
   readonly #tunnels = new Set<Socket>();
   #released: (readonly [Waiter, PooledConnection])[] = [];
@@ -36,8 +35,7 @@ export class Upstream {
     this.options = options;
     this.#address = addressOf(options.url);
     this.limiter = new UpstreamLimiter({ slots: options.connections, queue: options.queue });
-    this.#connector = new Connector(this.#address, options.tls, options.connectTimeout);
-    this.pool = new ConnectionPool(this.#connector, options.keepAlive);
+    this.pool = new ConnectionPool(this.#connectorFor(options.tls), options.keepAlive);
   }
 
   /**
@@ -57,15 +55,14 @@ export class Upstream {
    */
   openTunnel(permit: Permit, done: (error: Error | null) => void): Socket {
     if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
-    const socket = this.#connector.open(done);
+    const socket = this.pool.connector.open(done);
     this.#tunnels.add(socket);
     return socket.once('close', () => this.#tunnels.delete(socket));
   }
 
   /** TLS files changed: new connections use them, requests in flight end on the old ones. */
   replaceTls(tls: TlsContents | null): void {
-    this.#connector = new Connector(this.#address, tls, this.options.connectTimeout);
-    this.pool.renew(this.#connector);
+    this.pool.renew(this.#connectorFor(tls));
   }
 
   /** A connect failed: all requests wait for one shared probe instead of trying one by one. */
@@ -78,17 +75,7 @@ export class Upstream {
 
   /** Whether the upstream takes a connection now; at most `milliseconds`. */
   accepts(milliseconds: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const socket: Socket = connect(this.#address);
-      const end = (up: boolean) => {
-        clearTimeout(timer);
-        socket.destroy();
-        resolve(up);
-      };
-      const timer = setTimeout(() => end(false), milliseconds);
-      socket.once('connect', () => end(true));
-      socket.once('error', () => end(false));
-    });
+    return takesConnection(this.#address, milliseconds);
   }
 
   /** The port that it listens on; null for a Unix socket. */
@@ -101,6 +88,10 @@ export class Upstream {
     this.limiter.setDown(false);
     for (const socket of this.#tunnels) socket.destroy();
     this.pool.destroy();
+  }
+
+  #connectorFor(tls: TlsContents | null): Connector {
+    return new Connector(this.#address, tls, this.options.connectTimeout);
   }
 
   readonly #giveBack = (): void => {

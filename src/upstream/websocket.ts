@@ -8,16 +8,15 @@ import { endToEnd } from '../core/headers.ts';
 import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
-import { CONNECT_TIMEOUT, codeOf, isWorthRetrying } from './connect.ts';
-import { type ForwardOptions, MOST_INTERIM } from './exchange.ts';
+import { isLine } from '../wire/lines.ts';
+import { codeOf, isWorthRetrying, PROBE_AFTER_MS } from './connect.ts';
+import { type ForwardOptions, failedUpstream, MOST_INTERIM } from './exchange.ts';
 import type { Waiter } from './limiter.ts';
 import type { Upstream } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
 
-/** A peer that vanished without a word is noticed after about this long, in milliseconds. A tunnel may be silent for ever. */
-const PROBE_AFTER_MS = 60_000;
 /** Where `idleTimeout` is off: how long the other side may say nothing after one has closed, in milliseconds. */
 const HALF_CLOSED_MS = 30_000;
 const NO_ANSWER = 'HANDSHAKE_TIMEOUT';
@@ -186,9 +185,7 @@ export class WebSocketExchange implements Waiter {
 
   /** True where the response takes the handshake. Then the 101 follows. */
   #accepts(response: IncomingMessage): boolean {
-    const key = this.#exchange.lines.find(
-      (_, at, lines) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === 'sec-websocket-key',
-    );
+    const key = this.#exchange.lines.find((_, at, lines) => at % 2 === 1 && isLine(lines, at - 1, 'sec-websocket-key'));
     if (this.#ended || response.statusCode !== 101 || !takesHandshake(response.rawHeaders, key ?? '')) return false;
     this.#answered(101);
     this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
@@ -204,7 +201,7 @@ export class WebSocketExchange implements Waiter {
 
   readonly #onOpen = (upstream: Socket): void => {
     for (const socket of [this.#client, upstream]) {
-      socket?.setKeepAlive(true, PROBE_AFTER_MS);
+      socket?.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent for ever
       socket?.once('end', this.#onHalfClosed);
     }
     upstream.once('close', this.#onHalfClosed);
@@ -231,17 +228,14 @@ export class WebSocketExchange implements Waiter {
   }
 
   #failConnect(error: Error | null): void {
-    const fault = codeOf(error) === CONNECT_TIMEOUT ? 'gateway_timeout' : 'bad_gateway';
-    if (!this.#end()) return;
-    this.#options.onFailure({ side: 'upstream', cause: 'connect', fault, code: codeOf(error) || null });
+    if (this.#end()) this.#options.onFailure(failedUpstream('connect', error));
   }
 
   #fail(cause: UpstreamFailure, error: Error | null = null): void {
     if (!this.#end()) return;
     this.#request?.destroy();
     this.#socket?.destroy();
-    const fault = cause === 'timeout' ? 'gateway_timeout' : 'bad_gateway';
-    this.#options.onFailure({ side: 'upstream', cause, fault, code: codeOf(error) || null });
+    this.#options.onFailure(failedUpstream(cause, error));
   }
 
   #overloaded(): void {
