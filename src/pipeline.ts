@@ -2,16 +2,14 @@
 // It is recorded once, at its end. Every way to the upstream leads through a permit.
 
 import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
-import type { DeliveryLease } from './core/delivery-lease.ts';
-import { asksForWebSocket } from './core/handshake.ts';
+import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
 import { declaredLength, type Head, hasBody } from './core/head.ts';
-import type { Secret } from './core/keyring.ts';
+import { asksForWebSocket } from './core/headers.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
-import type { Policy } from './core/policy.ts';
-import { bodyTag } from './core/record.ts';
-import { type Refusal, refusedAtGate, refusedForHeaders, refusedForQuery } from './core/refusal.ts';
+import type { Policy, Secret } from './core/policy.ts';
+import { bodyTag, type DeliveryLease } from './core/record.ts';
 import { type Route, reports } from './core/routes.ts';
-import { signatureForm } from './core/signature-form.ts';
+import { signatureForm } from './core/signature.ts';
 import { pathOf } from './core/targets.ts';
 import { type ByteBudget, SMALL_BODY } from './downstream/budget.ts';
 import { type BodyResult, BufferedBody } from './downstream/buffered-body.ts';
@@ -224,7 +222,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       exchange.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
-  function refuseByRule(exchange: Exchange, { rule, header, hint }: Refusal): void {
+  function refuseByRule(exchange: Exchange, { rule, header, hint }: GateRefusal): void {
     exchange.rule = rule;
     exchange.header = header;
     exchange.hint = hint;
@@ -244,8 +242,8 @@ function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
 }
 
 /** The route that a head is for, or why the gate refuses it. */
-function routeOf(head: Head, policy: Policy, at: number): Route | Refusal {
-  const refused = refusedAtGate(head);
+function routeOf(head: Head, policy: Policy, at: number): Route | GateRefusal {
+  const refused = refusedByGate(head);
   if (refused !== null) return refused;
   const route = policy.routes.claim(pathOf(head.target), at);
   return refusedForHeaders(head, route) ?? route;

@@ -1,8 +1,8 @@
 // What the status page, /api/status and the advice know of the running proxy: a plain snapshot that app.ts fills.
 // It must never hold a secret's value, a header's value, a query or a body.
 import type { Decision, Reason } from '../core/decision.ts';
+import type { RuleName } from '../core/gate.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import type { RuleName } from '../core/refusal.ts';
 
 export interface RouteStatus {
   /** As configured; `unmatched` for what no route takes. */

@@ -1,5 +1,6 @@
 // The demo's app: any upstream that knows nothing of signatures. It answers everything and remembers what reached it.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LOWER_CASE_HEADER } from '../core/signature.ts';
 import { bind } from '../downstream/bind.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
@@ -30,7 +31,7 @@ export async function startDemoUpstream(
   const server = createServer((request, response) => {
     readBody(request).then(
       (body) => {
-        const signature = request.headers['entrupy-signature'];
+        const signature = request.headers[LOWER_CASE_HEADER];
         const entry = {
           method: request.method ?? '',
           target: request.url ?? '',

@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type App, startApp } from '../runtime/app.ts';
 import { type DemoSecrets, demoConfig, makeSecrets, type Step, signature, story } from './demo-story.ts';
 import { type DemoUpstream, startDemoUpstream } from './demo-upstream.ts';
@@ -107,7 +108,7 @@ async function play(step: Step, number: number, { app, upstream, io }: Stage): P
     body: step.body,
     headers: {
       'Content-Type': 'application/json',
-      ...(step.signature === null ? {} : { 'Entrupy-Signature': step.signature }),
+      ...(step.signature === null ? {} : { [SIGNATURE_HEADER]: step.signature }),
     },
   });
   const text = (await response.text()).trim();
@@ -140,14 +141,14 @@ function tryIt(app: App, secrets: DemoSecrets): string {
 Still up; Ctrl-C ends it. Try, in another terminal:
 
   # signed: 200
-  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H 'Entrupy-Signature: ${signature(secrets.current, body)}' -d '${body}'
+  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H '${SIGNATURE_HEADER}: ${signature(secrets.current, body)}' -d '${body}'
 
   # not signed: 401
   curl -i ${proxy}/notify -H 'Content-Type: application/json' -d '${body}'
 
   # sign a body of your own
   BODY='{"made":"by hand"}'; SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${secrets.current}' -binary | base64)
-  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H "Entrupy-Signature: SHA256:$SIGNATURE" -d "$BODY"
+  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H "${SIGNATURE_HEADER}: SHA256:$SIGNATURE" -d "$BODY"
 
   # a spelling that some servers take for /notify: 401, not a way around
   curl -i --path-as-is -X POST '${proxy}/x/..;/notify'

@@ -1,8 +1,8 @@
 // `explain METHOD TARGET`: what a request would meet, and why, before anybody sends it. It decides nothing by itself: the
 // gate and the route table are the ones that serve.
 import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
+import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
 import { readHead } from '../core/head.ts';
-import { type Refusal, RULES, refusedAtGate, refusedForHeaders, refusedForQuery } from '../core/refusal.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import { buildPolicy } from '../runtime/policy.ts';
@@ -70,7 +70,7 @@ function explain({ method, target, headers }: Asked, policy: Policy): string[] {
   const hasHost = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
   const host = hasHost ? [] : ['Host', 'example.test'];
   const head = readHead({ method, target: bytes, version: '1.1' }, [...host, ...headers]);
-  const gate = refusedAtGate(head);
+  const gate = refusedByGate(head);
   if (gate !== null) return [...lines, ...refusalLines(gate, 'The gate refuses it, whatever its route')];
   const now = Date.now();
   const examination = policy.routes.examine(pathOf(bytes), now);
@@ -83,11 +83,10 @@ function explain({ method, target, headers }: Asked, policy: Policy): string[] {
   return [...lines, ...outcome(treatment, method, now)];
 }
 
-function refusalLines({ rule, header, hint }: Refusal, who: string): readonly string[] {
-  const stops = RULES.find(([name]) => name === rule)?.[1] ?? '';
+function refusalLines({ rule, header, hint }: GateRefusal, who: string): readonly string[] {
   return [
     `${who}: rule ${rule}${header === null ? '' : `, header ${header}`}`,
-    `  stops ${stops}`,
+    `  stops ${RULES[rule]}`,
     ...(hint === null ? [] : [`  ${hint}`]),
     '',
     '=> 400 bad_request',

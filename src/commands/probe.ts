@@ -1,4 +1,4 @@
-import { SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
+import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { ask } from './ask.ts';
 import type { Io } from './io.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
@@ -40,7 +40,7 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
     };
     if (source !== null) {
       const { key } = await readSecret(source, io);
-      headers['Entrupy-Signature'] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;
+      headers[SIGNATURE_HEADER] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;
     }
     const answer = await ask({ url, method: 'POST', headers, body: BODY, timeout: TIMEOUT });
     const met = answer.kind === 'answered' && expected.meets(answer.status);

@@ -1,5 +1,5 @@
 // `sign`: prints the signature of a body, as Entrupy would send it. It must never print the secret.
-import { SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
+import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { type Io, readBody } from './io.ts';
 import { chosenSource, defaultSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 import { runCommand } from './usage.ts';
@@ -33,7 +33,7 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
     const body = await readBody(positionals[0], io);
     if (body.length === 0) io.stderr('warning: the body is empty\n');
     const signature = `${SIGNATURE_PREFIX}${signBody(key, body)}`;
-    io.stdout(`${values.header === true ? 'Entrupy-Signature: ' : ''}${signature}\n`);
+    io.stdout(`${values.header === true ? `${SIGNATURE_HEADER}: ` : ''}${signature}\n`);
     return 0;
   });
 }

@@ -1,8 +1,8 @@
 // `verify`: gives the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a
 // secret, nor what the signature should have been.
 
-import { type Secret, stateOf } from '../core/keyring.ts';
-import { readSignature, signs } from '../core/signature.ts';
+import { type Secret, stateOf } from '../core/policy.ts';
+import { readSignature, SIGNATURE_HEADER, signs } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { readSecrets } from '../secrets/sources.ts';
 import { type Io, readBody } from './io.ts';
@@ -14,7 +14,7 @@ export const help = `Usage: entrupy-signature-proxy verify --signature VALUE [OP
 Tells whether a captured body bears a valid signature, by which secret, and where not, the likely cause.
 BODY is a file, or - for standard input, which is also the default. It must be the very bytes that were sent.
 
-  --signature VALUE    the value of the Entrupy-Signature header, or the whole header line
+  --signature VALUE    the value of the ${SIGNATURE_HEADER} header, or the whole header line
   --config FILE        tries all secrets of this configuration
   --secret-file FILE   the secret is the content of FILE, without one trailing line break
   --secret-env NAME    the secret is the value of this variable (default: WEBHOOK_ENDPOINT_SECRET_KEY)
@@ -49,9 +49,9 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
   });
 }
 
-/** Accepts `Entrupy-Signature: …` as logs and `curl -v` show it; the white space that HTTP allows around a value goes. */
+/** Accepts the whole line as logs and `curl -v` show it; the white space that HTTP allows around a value goes. */
 function headerValue(pasted: string): string {
-  return pasted.replace(/^[>\s]*entrupy-signature[ \t]*:/i, '').trim();
+  return pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
 }
 
 async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
@@ -89,7 +89,7 @@ function judge({ given, body, secrets, now }: Delivery): Verdict {
     return { id, key, use: state === 'live' ? 'route' : state };
   });
   const form = readSignature(given);
-  if (form.kind === 'refused') {
+  if (form.reason !== null) {
     const hint = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES });
     return { text: lines({ verdict: `invalid: ${form.reason}`, hint }), code: 1 };
   }

@@ -1,6 +1,6 @@
 // The rules of a route and among routes: which keys go with which action, ids that exist, paths that are told apart.
 // A rule must never judge by a default that stands in for a bad value: it asks `sound` first.
-import { whyNeverAllowed } from '../core/refusal.ts';
+import { whyNeverAllowed } from '../core/gate.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import { type Finding, show } from './problems.ts';
 import { listOf, nearest } from './suggest.ts';

@@ -1,12 +1,10 @@
 // The one table of decisions and reasons. Status, body, metric label, log field, docs and dashboard follow from it;
 // a new row here is the whole change, and the tests fail until each of those names it.
+import { SIGNATURE_HEADER } from './signature.ts';
 
-/** Where in a request's life a reason can arise; what is refused before routing carries the label `unmatched`. */
-export type Stage = 'gate' | 'route' | 'signature' | 'body' | 'verdict' | 'end';
-
-/** What the client is answered where a request is not forwarded, or nothing comes back. */
+/** The answer to a request that is not forwarded, or that the upstream gives no response to. */
 export interface Refusal {
-  /** The HTTP status of the answer; 499 is for the log alone, nobody is there to read it. */
+  /** 499 is for the log alone: the client has left. */
   readonly status: number;
   /** Constant JSON. */
   readonly body: string;
@@ -20,73 +18,55 @@ export interface Refusal {
 }
 
 interface ReasonRow extends Refusal {
-  readonly stage: Stage;
   /** True where `mode: report` forwards instead of refusing. */
   readonly reportable: boolean;
-  /** One sentence for people: status page, docs, `explain`. */
+  /** One sentence for people: status page, docs, dashboard. */
   readonly meaning: string;
 }
 
-interface Flags {
-  readonly reportable?: true;
-  readonly retryable?: true;
-  readonly closes?: true;
-  /** True for a 401, which never tells which check failed (Entrupy's example receiver does the same). */
-  readonly secretive?: true;
-}
+type Row = readonly [status: number, meaning: string, flags?: Partial<ReasonRow>];
 
-type Row = readonly [stage: Stage, status: number, meaning: string, flags: Flags];
-
-const REPORTABLE = { reportable: true } as const;
-const UNAUTHORIZED = { reportable: true, secretive: true } as const;
-const CLOSES = { closes: true } as const;
+const REPORTABLE = { reportable: true };
+const CLOSES = { closes: true };
 
 /** Every reason for which a request may not be forwarded, or, in report mode, would not have been. */
 const ROWS = {
-  bad_request: ['gate', 400, 'The framing, target, Host or a header is one that servers read differently.', CLOSES],
-  header_too_large: ['gate', 431, 'The request head is larger than limits.maxHeader.', CLOSES],
-  header_timeout: ['gate', 408, 'The request head did not arrive within limits.headersTimeout.', CLOSES],
-  route_rejected: ['route', 404, 'The route, or unmatched, says reject.', {}],
-  method_not_allowed: ['route', 405, 'The route does not take this method.', REPORTABLE],
+  bad_request: [400, 'The framing, target, Host or a header is one that servers read differently.', CLOSES],
+  header_too_large: [431, 'The request head is larger than limits.maxHeader.', CLOSES],
+  header_timeout: [408, 'The request head did not arrive within limits.headersTimeout.', CLOSES],
+  route_rejected: [404, 'The route, or unmatched, says reject.'],
+  method_not_allowed: [405, 'The route does not take this method.', REPORTABLE],
   no_live_secret: [
-    'route',
     503,
     'The route has no live secret to verify with: the fault of the operator.',
     { reportable: true, retryable: true, closes: true },
   ],
-  missing_signature: ['signature', 401, 'There is no Entrupy-Signature header.', UNAUTHORIZED],
-  multiple_signatures: [
-    'signature',
-    401,
-    'There is more than one signature header, or a look-alike of it.',
-    UNAUTHORIZED,
-  ],
-  malformed_signature: ['signature', 401, 'The signature header is not SHA256:<base64 of 32 bytes>.', UNAUTHORIZED],
-  unsupported_algorithm: ['signature', 401, 'The signature names another algorithm than SHA256.', UNAUTHORIZED],
-  body_too_large: ['body', 413, 'The body is larger than maxBody.', {}],
+  missing_signature: [401, `There is no ${SIGNATURE_HEADER} header.`, REPORTABLE],
+  multiple_signatures: [401, 'There is more than one signature header, or a look-alike of it.', REPORTABLE],
+  malformed_signature: [401, 'The signature header is not SHA256:<base64 of 32 bytes>.', REPORTABLE],
+  unsupported_algorithm: [401, 'The signature names another algorithm than SHA256.', REPORTABLE],
+  body_too_large: [413, 'The body is larger than maxBody.'],
   overloaded: [
-    'body',
     503,
     'The byte budget, the upstream slots or the waiting queue are used up.',
     { retryable: true, closes: true },
   ],
   body_timeout: [
-    'body',
     408,
     'The body did not arrive within limits.bodyTimeout, or, on a forward route, stopped for idleTimeout.',
     CLOSES,
   ],
-  signature_mismatch: ['verdict', 401, 'No live secret of the route signs this body so.', UNAUTHORIZED],
-  expired_secret: ['verdict', 401, 'Only a secret outside its validity signs this body so.', UNAUTHORIZED],
-  client_closed: ['end', 499, 'The client left before the answer.', CLOSES],
+  signature_mismatch: [401, 'No live secret of the route produces this signature.', REPORTABLE],
+  expired_secret: [401, 'Only a secret outside its validity produces this signature.', REPORTABLE],
+  client_closed: [499, 'The client left before the answer.', CLOSES],
 } as const satisfies Record<string, Row>;
 
 export type Reason = keyof typeof ROWS;
 
-function expanded(name: string, [stage, status, meaning, flags]: Row): ReasonRow {
-  const { reportable = false, retryable = false, closes = false, secretive = false } = flags;
-  const body = `{"error":"${secretive ? 'unauthorized' : name}"}`;
-  return { stage, status, meaning, reportable, retryable, closes, body };
+function expanded(name: string, [status, meaning, flags]: Row): ReasonRow {
+  // A 401 never tells which check failed (Entrupy's example receiver does the same).
+  const body = `{"error":"${status === 401 ? 'unauthorized' : name}"}`;
+  return { status, body, meaning, reportable: false, retryable: false, closes: false, ...flags };
 }
 
 export const REASONS = Object.fromEntries(
@@ -94,8 +74,8 @@ export const REASONS = Object.fromEntries(
 ) as Readonly<Record<Reason, ReasonRow>>;
 export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 
-export type Decision = 'accepted' | 'rejected' | 'reported' | 'forwarded' | 'duplicate';
-export const DECISIONS: readonly Decision[] = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate'];
+export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate'] as const;
+export type Decision = (typeof DECISIONS)[number];
 
 /** The answers where the upstream failed before its response began. */
 export const UPSTREAM_FAULTS = {
@@ -105,16 +85,6 @@ export const UPSTREAM_FAULTS = {
 
 /** The answer to an event that was delivered before (spec §12). */
 export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}', closes: false, retryable: false };
-
-/** A reason that `mode: report` lets through. */
-export type ReportableReason = {
-  [R in Reason]: (typeof ROWS)[R][3] extends { readonly reportable: true } ? R : never;
-}[Reason];
-
-/** True where `mode: report` forwards a request that has this reason. */
-export function isReportable(reason: Reason): boolean {
-  return REASONS[reason].reportable;
-}
 
 /** What a route is, as far as its possible outcomes go. */
 export interface OutcomeShape {
@@ -141,7 +111,7 @@ export function possibleOutcomes(shape: OutcomeShape): readonly (readonly [Decis
     const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
     add('accepted', 'none', 'client_closed');
     add('rejected', ...REASON_NAMES.filter((reason) => !before.includes(reason)));
-    if (shape.report) add('reported', 'client_closed', ...REASON_NAMES.filter(isReportable));
+    if (shape.report) add('reported', 'client_closed', ...REASON_NAMES.filter((reason) => REASONS[reason].reportable));
     if (shape.once) add('duplicate', 'none');
   }
   return [...outcomes.values()];

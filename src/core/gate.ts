@@ -1,43 +1,42 @@
-// The gate: what no request may be, whatever its route. One row a rule, with the attack that it stops; the first row that
-// refuses answers 400. Pure: heads in, rule out. Rows are never reordered into an `else`: each must hold alone.
-import type { Head } from './head.ts';
-import { nominated } from './headers.ts';
+// The gate: what no request may be. One row a rule, with the attack that it stops; the first row that refuses answers 400.
+// Rows are never reordered into an `else`: each must hold alone. Refusals tell the operator the rule and the name of the header
+// that broke it, never a value; a name is the client's to choose, so whoever shows it cuts it.
+import { CGI_PATHS, type Head } from './head.ts';
+import { HOP_BY_HOP, nominated } from './headers.ts';
+import { type Route, UNMATCHED } from './routes.ts';
+import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';
 
-export interface GateRule {
+interface GateRule {
   readonly name: string;
-  /** What a request that breaks it could do. */
+  /** The attack by a request that breaks it. */
   readonly stops: string;
-  /** The header that breaks it, in lower case; null where the request line does. */
-  readonly header: string | null;
+  /** The header that breaks it, in lower case; absent where the request line does. */
+  readonly header?: string;
   readonly refuses: (head: Head) => boolean;
 }
 
-const CONNECTION_MAY_NOT_NAME =
-  /^(?:host|content-.*|authorization|cookie|entrupy[-_.]signature|x-forwarded-.*|forwarded|transfer-encoding)$/;
+const CONNECTION_MAY_NOT_NAME = /^(?:host|content-.*|authorization|cookie|x-forwarded-.*|forwarded|transfer-encoding)$/;
 
 export const GATE = [
   {
     name: 'version',
     stops: 'HTTP/0.9 and `HTTP/2.0` as text, for which the parser asks for no Host and servers frame as they like',
-    header: null,
     refuses: ({ version }) => version !== '1.1' && version !== '1.0',
   },
   {
     name: 'connect',
     stops: 'a tunnel through the proxy, in which nothing is verified',
-    header: null,
     refuses: ({ method }) => method === 'CONNECT',
   },
   {
     name: 'origin-form',
     stops: 'absolute-form and `OPTIONS *`: servers take the authority or the path out of them in their own ways',
-    header: null,
     refuses: ({ target }) => target.charCodeAt(0) !== 0x2f,
   },
   {
     name: 'one-host',
-    stops: 'two Hosts, of which the upstream may choose the other one',
+    stops: 'two Hosts, of which the upstream may choose the other',
     header: 'host',
     refuses: ({ hosts }) => hosts !== 1,
   },
@@ -87,7 +86,7 @@ export const GATE = [
       connection !== '' &&
       connection !== 'keep-alive' &&
       connection !== 'close' &&
-      nominated(connection).some((name) => CONNECTION_MAY_NOT_NAME.test(name)),
+      nominated(connection).some((name) => CONNECTION_MAY_NOT_NAME.test(name) || looksLikeSignature(name)),
   },
   {
     name: 'expectation',
@@ -98,39 +97,97 @@ export const GATE = [
   {
     name: 'no-fragment',
     stops: '`/notify#x`: most servers cut it and serve `/notify`',
-    header: null,
     refuses: ({ target }) => target.includes('#'),
   },
   {
     name: 'path-characters',
     stops: 'controls, spaces, raw non-ASCII, `\\` and others that servers turn into a slash, strip or cut at',
-    header: null,
     refuses: ({ target }) => /[^\x21-\x7e]|["<>\\^`{|}]/.test(pathOf(target)),
   },
   {
     name: 'query-characters',
     stops: 'controls, spaces, DEL and raw non-ASCII in the query, which cut or split it further on',
-    header: null,
     refuses: ({ target }) => /[^\x21-\x7e]/.test(target),
   },
   {
     name: 'percent-escapes',
     stops: '`%zz` and `%u006e`, which servers decode, drop or keep, each as it likes',
-    header: null,
     refuses: ({ target }) => target.includes('%') && /%(?![0-9a-fA-F]{2})/.test(pathOf(target)),
   },
   {
     name: 'encoded-controls',
     stops: '`%00` and `%0a`, at which servers cut a path or end a match',
-    header: null,
     refuses: ({ target }) => target.includes('%') && /%(?:[01][0-9a-f]|7f)/i.test(pathOf(target)),
   },
 ] as const satisfies readonly GateRule[];
 
-export type GateRuleName = (typeof GATE)[number]['name'];
+/** Rules that other places hold than the table, with the attack that each stops. */
+const OTHER_RULES = {
+  'route-headers': 'a header that servers take for a variable or another target, and that the route does not let pass',
+  query: 'a query, which no signature covers, on a route with `query: refuse`',
+  parser: 'bytes that are no HTTP/1.1 request, before anything was read from them',
+  'head-size': 'a head over `limits.maxHeader`, or with more lines than are taken',
+} as const;
 
-/** The first rule that refuses the head; null where none does. */
-export function refusedByGate(head: Head): GateRule | null {
-  for (const rule of GATE) if (rule.refuses(head)) return rule;
+export type RuleName = (typeof GATE)[number]['name'] | keyof typeof OTHER_RULES;
+
+/** Every rule, the table's first, with the attack that it stops: all that the log, the status page and `explain` can name. */
+export const RULES = {
+  ...Object.fromEntries(GATE.map(({ name, stops }) => [name, stops])),
+  ...OTHER_RULES,
+} as Readonly<Record<RuleName, string>>;
+
+export interface GateRefusal {
+  readonly rule: RuleName;
+  /** Lower case; null where no header is the cause. */
+  readonly header: string | null;
+  /** The change that would let it pass, or why none would. */
+  readonly hint: string | null;
+}
+
+/** Before routing: the first rule that the head breaks. */
+export function refusedByGate(head: Head): GateRefusal | null {
+  for (const rule of GATE) {
+    if (rule.refuses(head)) return { rule: rule.name, header: 'header' in rule ? rule.header : null, hint: null };
+  }
   return null;
+}
+
+/** Names with `_` and re-routing headers, on a route that does not let all of them pass by name. */
+export function refusedForHeaders(head: Head, route: Route): GateRefusal | null {
+  if (head.rerouting === null) return null;
+  const unlisted = head.rerouting.filter((name) => !route.allowHeaders.includes(name));
+  const [header] = unlisted;
+  if (header === undefined) return null;
+  const never = unlisted.find((name) => whyNeverAllowed(name) !== null);
+  if (never === undefined) return { rule: 'route-headers', header, hint: allowHint([...new Set(unlisted)], route) };
+  const hint = `no allowHeaders lets ${shown(never)} pass: ${whyNeverAllowed(never)}; have the proxy in front drop it`;
+  return { rule: 'route-headers', header: never, hint };
+}
+
+const SHOWN_NAMES = 8;
+const shown = (name: string) => (name.length > 64 ? `${name.slice(0, 64)}…` : name);
+
+function allowHint(names: readonly string[], { path }: Route): string {
+  const listed = names.slice(0, SHOWN_NAMES).map(shown).join(', ');
+  const more = names.length > SHOWN_NAMES ? ' and others' : '';
+  const where = path === UNMATCHED ? 'a route of its own with' : `route ${path} with`;
+  return `${where} allowHeaders: [${listed}]${more} lets it pass, where the proxy in front sets it itself (docs/ingress.md)`;
+}
+
+/** After the route and before the method, whatever the mode. An empty query (`/notify?`) is one too. */
+export function refusedForQuery(head: Head, route: Route): GateRefusal | null {
+  if (route.action !== 'verify' || route.query !== 'refuse' || !head.target.includes('?')) return null;
+  return { rule: 'query', header: null, hint: `query: forward on route ${route.path} lets it pass, unsigned as it is` };
+}
+
+const READ_BY_GATE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type']);
+
+/** Why no `allowHeaders` may name a header, in whatever spelling servers read as it; null where one may. */
+export function whyNeverAllowed(name: string): string | null {
+  const dashed = name.toLowerCase().replace(/[_.]/g, '-');
+  if (CGI_PATHS.has(dashed)) return 'servers take their path from it';
+  if (looksLikeSignature(dashed)) return 'servers read it as the signature';
+  if (READ_BY_GATE.has(dashed)) return 'the gate reads it by itself';
+  return HOP_BY_HOP.has(dashed) ? 'it is hop-by-hop' : null;
 }

@@ -1,11 +1,11 @@
-// One pass over a request's head: what the gate, the verdict and the body reader need to know of it, and nothing else.
-import { looksLikeSignature, SIGNATURE_HEADER } from './signature.ts';
+// A request's head, read in one pass: what the gate, the verdict and the body reader need to know of it, and nothing else.
+import { LOWER_CASE_HEADER, looksLikeSignature } from './signature.ts';
 
 export interface Head {
   readonly method: string;
   /** The target as sent. */
   readonly target: string;
-  /** `1.1`, `1.0`, or whatever the parser let by. */
+  /** `1.1`, `1.0`, or whatever else the parser accepts. */
   readonly version: string;
   hosts: number;
   host: string;
@@ -52,13 +52,12 @@ const REROUTING: ReadonlySet<string> = new Set([
   'x-script-name',
 ]);
 
-/** What CGI calls the path; with `_` in it every name is refused, with dots these are. */
-const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
+/** CGI's names for the path. Every name with `_` is refused; with dots these are. */
+export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
 
 /** True for a name with `_` (WSGI, CGI and PHP fold it with `-`), a re-routing header, or a spelling of one with dots. */
 export function isRerouting(lowerCaseName: string): boolean {
-  if (lowerCaseName.includes('_')) return true;
-  if (REROUTING.has(lowerCaseName)) return true;
+  if (lowerCaseName.includes('_') || REROUTING.has(lowerCaseName)) return true;
   if (!lowerCaseName.includes('.')) return false;
   const dashed = lowerCaseName.replaceAll('.', '-');
   return REROUTING.has(dashed) || CGI_PATHS.has(dashed);
@@ -110,7 +109,7 @@ function readLine(head: Head, name: string, value: string): void {
     case 'connection':
       head.connection = head.connection === '' ? value : `${head.connection},${value}`;
       return;
-    case SIGNATURE_HEADER:
+    case LOWER_CASE_HEADER:
       head.signatures++;
       head.signature = value;
       return;

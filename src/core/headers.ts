@@ -1,7 +1,9 @@
-// Header lines as they go through: which are end-to-end, and which belong to one connection alone (RFC 9110 7.6.1).
-// Spelling, order and duplicates are never touched.
+// Header lines as they go through: which are end-to-end, which belong to one connection alone (RFC 9110 7.6.1), which trailers
+// pass, and how a WebSocket's handshake is recognised and written. Spelling, order and duplicates are never touched.
+import { createHash } from 'node:crypto';
+import { type Head, hasBody, isRerouting } from './head.ts';
+import { looksLikeSignature } from './signature.ts';
 
-/** They belong to one connection alone. */
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -13,14 +15,6 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'expect',
 ]);
 
-/** No other name is worth lower-casing: 0.3 us of a request's two heads. */
-const HOP_BY_HOP_LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP].map((name) => name.length));
-
-/** False where no hop-by-hop name has this length. */
-export function isHopByHopLength(length: number): boolean {
-  return HOP_BY_HOP_LENGTHS.has(length);
-}
-
 /** The lower-case names that `Connection` values list. */
 export function nominated(connection: string): string[] {
   return connection
@@ -29,35 +23,71 @@ export function nominated(connection: string): string[] {
     .filter((token) => token !== '');
 }
 
-/**
- * The end-to-end lines of a flat list (name, value, name, value …): the list itself, which nobody may change, where all of
- * them are. Only `keep-alive` and `close` in `Connection` are the common case and name no header, so nothing is split for them.
- */
+/** The values of one header in a flat list of lines (name, value, name, value …). */
+function valuesOf(lines: readonly string[], lowerCaseName: string): string[] {
+  return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCaseName);
+}
+
+/** The end-to-end lines of a flat list. */
 export function endToEnd(lines: readonly string[]): string[] {
-  let kept: string[] | null = null;
-  let named: string[] | null = null;
+  const dropped = new Set([...HOP_BY_HOP, ...valuesOf(lines, 'connection').flatMap(nominated)]);
+  return lines.filter((_, at) => !dropped.has((lines[at - (at % 2)] ?? '').toLowerCase()));
+}
+
+/** Framing, routing, request modifiers, authentication, content. */
+const DECIDES =
+  /^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|forwarded|x-forwarded-.*|x-real-ip|origin|referer)$/;
+
+/**
+ * True for a trailer that may go on. Servers that merge trailers into the headers would take a target, a signature or a
+ * login from it, so whatever is trusted or decides something in a head is dropped behind a body (RFC 9110 6.5.1).
+ */
+export function mayTrail(lowerCaseName: string): boolean {
+  return (
+    !HOP_BY_HOP.has(lowerCaseName) &&
+    !DECIDES.test(lowerCaseName) &&
+    !isRerouting(lowerCaseName) &&
+    !looksLikeSignature(lowerCaseName)
+  );
+}
+
+/**
+ * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing line and
+ * no Expect. Any other upgrade (h2c above all) is none: nothing that runs in a tunnel is verified. Nor is one with a body:
+ * servers differ in whether they read it or take it for the tunnel's first bytes.
+ */
+export function asksForWebSocket(head: Head): boolean {
+  return (
+    head.method === 'GET' &&
+    head.version === '1.1' &&
+    head.upgrade?.toLowerCase() === 'websocket' &&
+    nominated(head.connection).includes('upgrade') &&
+    head.contentLengths === 0 &&
+    !hasBody(head) &&
+    head.expect === null
+  );
+}
+
+/** A handshake's end-to-end lines as node takes them, with its two hop-by-hop lines. Lines of one name come together. */
+export function handshakeHeaders(lines: readonly string[], upgrade: string): Record<string, string | string[]> {
+  const byName = new Map<string, [spelling: string, value: string | string[]]>();
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
-    const lower = HOP_BY_HOP_LENGTHS.has(name.length) ? name.toLowerCase() : '';
-    if (!HOP_BY_HOP.has(lower)) {
-      kept?.push(name, value);
-      continue;
-    }
-    kept ??= lines.slice(0, index);
-    if (lower === 'connection' && value !== 'keep-alive' && value !== 'close') {
-      named = named === null ? nominated(value) : named.concat(nominated(value));
-    }
+    const known = byName.get(name.toLowerCase());
+    if (known === undefined) byName.set(name.toLowerCase(), [name, value]);
+    else known[1] = [known[1], value].flat();
   }
-  if (kept === null) return lines as string[]; // mutable for the types of node and undici alone: neither changes it
-  return named === null ? kept : without(kept, named);
+  return Object.fromEntries([...byName.values(), ['connection', 'Upgrade'], ['upgrade', upgrade]]);
 }
 
-function without(lines: readonly string[], names: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let index = 0; index < lines.length; index += 2) {
-    const name = lines[index] ?? '';
-    if (!names.includes(name.toLowerCase())) kept.push(name, lines[index + 1] ?? '');
-  }
-  return kept;
+/** The text that every server appends to a handshake's key (RFC 6455 1.3). */
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/** True where a 101 with these lines accepts the handshake with this key: only then does a tunnel begin (RFC 6455 4.2.2). */
+export function acceptsHandshake(lines: readonly string[], key: string): boolean {
+  const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
+  // Of two lines with one name the joined text has a comma, and is neither.
+  const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';
+  return isWebSocket && valuesOf(lines, 'sec-websocket-accept').join() === accept;
 }

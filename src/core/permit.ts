@@ -1,15 +1,15 @@
 // Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported as a
-// type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` holds it at run time too.
+// type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run time too.
 import { Buffer } from 'node:buffer';
-import { type Decision, isReportable, type Reason, type ReportableReason } from './decision.ts';
-import type { Keyring, Secret } from './keyring.ts';
+import { type Decision, REASONS, type Reason } from './decision.ts';
+import type { Keyring, Secret } from './policy.ts';
 import type { Route } from './routes.ts';
 import { signs } from './signature.ts';
 
 class Permit {
-  readonly #minted = true;
+  readonly #minted = true; // its presence is the proof: no code outside the class can add it
   readonly decision: Exclude<Decision, 'rejected' | 'duplicate'>;
-  readonly reason: ReportableReason | 'none';
+  readonly reason: Reason | 'none';
   /** The id of the secret that matched; null where none was asked for or none did. */
   readonly secret: string | null;
   /** The very bytes that were verified. Null: the body was not read, it streams as it comes. */
@@ -17,22 +17,16 @@ class Permit {
   /** True where it opens a tunnel, in which nothing more is verified. */
   readonly tunnel: boolean;
 
-  constructor(fields: {
-    decision: Permit['decision'];
-    reason: Permit['reason'];
-    secret: string | null;
-    body: Buffer | null;
-    tunnel?: true;
-  }) {
+  constructor(fields: { readonly [Field in keyof Permit]: Permit[Field] }) {
     this.decision = fields.decision;
     this.reason = fields.reason;
     this.secret = fields.secret;
     this.body = fields.body;
-    this.tunnel = fields.tunnel === true;
+    this.tunnel = fields.tunnel;
   }
 
   static minted(value: object): value is Permit {
-    return #minted in value && value.#minted;
+    return #minted in value;
   }
 }
 
@@ -61,7 +55,9 @@ export function judge(input: {
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
   const digest = Buffer.from(input.digest, 'latin1');
   const match = firstMatch(live, body, digest);
-  if (match !== null) return { permit: new Permit({ decision: 'accepted', reason: 'none', secret: match, body }) };
+  if (match !== null) {
+    return { permit: new Permit({ decision: 'accepted', reason: 'none', secret: match, body, tunnel: false }) };
+  }
   const listed = input.keyring.listed(route.secrets);
   const outside = listed === live ? [] : listed.filter((secret) => !live.includes(secret));
   return { refused: firstMatch(outside, body, digest) === null ? 'signature_mismatch' : 'expired_secret' };
@@ -81,23 +77,19 @@ export function permitReported(
   reporting: boolean,
   refused: { reason: Reason; body: Buffer | null },
 ): Permit | null {
-  if (route.action !== 'verify' || route.mode !== 'report' || !reporting || !isReportable(refused.reason)) return null;
-  return new Permit({
-    decision: 'reported',
-    reason: refused.reason as ReportableReason,
-    secret: null,
-    body: refused.body,
-  });
+  const { reason, body } = refused;
+  if (route.action !== 'verify' || route.mode !== 'report' || !reporting || !REASONS[reason].reportable) return null;
+  return new Permit({ decision: 'reported', reason, secret: null, body, tunnel: false });
 }
 
-const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null });
+const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: false });
 
 /** A forward route asks for no signature. Null for any other route. */
 export function permitForward(route: Route): Permit | null {
   return route.action === 'forward' ? FORWARDED : null;
 }
 
-const UPGRADED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: true });
+const UPGRADED = new Permit({ ...FORWARDED, tunnel: true });
 
 /** A tunnel for a WebSocket: only on a forward route that lists it. Null for any other route. */
 export function permitUpgrade(route: Route): Permit | null {

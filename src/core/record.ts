@@ -1,7 +1,7 @@
-// What is known of a request when it has ended: recorded once, read by metrics, log and status page.
-import { createHash } from 'node:crypto';
+// The facts about a request that has ended, recorded once and read by metrics, log and status page.
+import { hash } from 'node:crypto';
 import type { Decision, Reason } from './decision.ts';
-import type { RuleName } from './refusal.ts';
+import type { RuleName } from './gate.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -43,8 +43,16 @@ export interface RequestRecord {
 
 /** `bodySha256` of a body: enough to find an event again, too little to be taken for a signature. */
 export function bodyTag(body: Uint8Array): string {
-  return createHash('sha256').update(body).digest('hex').slice(0, 16);
+  return hash('sha256', body, 'hex').slice(0, 16);
 }
 
-export type UpstreamFailure = 'connect' | 'timeout' | 'reset' | 'protocol';
-export const UPSTREAM_FAILURES: readonly UpstreamFailure[] = ['connect', 'timeout', 'reset', 'protocol'];
+export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
+export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
+
+/** The end of a delivery as `once` (spec §12) must hear of it. Only the first of the two to be called counts. */
+export interface DeliveryLease {
+  /** The upstream answered 2xx, to the end. */
+  delivered(): void;
+  /** Anything else: a retry goes through. */
+  failed(): void;
+}

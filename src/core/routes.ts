@@ -167,11 +167,6 @@ export function reports(route: Route, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);
 }
 
-/** True where the route refuses the target for its query, an empty one (`/notify?`) included. */
-export function refusesQuery(route: Route, target: string): boolean {
-  return route.action === 'verify' && route.query === 'refuse' && target.includes('?');
-}
-
 function strictness(route: Route, now: number): number {
   if (route.action === 'reject') return 3;
   if (route.action === 'forward') return 0;

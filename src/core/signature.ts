@@ -2,8 +2,11 @@
 // (https://developer.entrupy.com/docs/api/webhooks/example). The client's base64 is never decoded, only compared as text.
 import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import type { Reason } from './decision.ts';
 
-export const SIGNATURE_HEADER = 'entrupy-signature';
+/** The header is named here alone: whatever reads, writes or refuses it asks this file. */
+export const SIGNATURE_HEADER = 'Entrupy-Signature';
+export const LOWER_CASE_HEADER = SIGNATURE_HEADER.toLowerCase();
 export const SIGNATURE_PREFIX = 'SHA256:';
 
 /** The padded standard base64 of HMAC-SHA256(secret, body): what stands after `SHA256:`. */
@@ -11,27 +14,36 @@ export function signBody(key: KeyObject, body: Uint8Array): string {
   return createHmac('sha256', key).update(body).digest('base64');
 }
 
-export type SignatureForm =
-  | { readonly kind: 'ok'; readonly digest: string }
-  | { readonly kind: 'refused'; readonly reason: 'malformed_signature' | 'unsupported_algorithm' };
+/** The signature of a request as far as it can be told without the body (spec §4). */
+export interface SignatureForm {
+  /** Null where the form is right. */
+  readonly reason: Reason | null;
+  /** The base64 of the HMAC; empty where there is a reason. */
+  readonly digest: string;
+}
 
 // 32 bytes in base64: 43 characters and one `=`; the last character before it carries four bits, so two are zero.
 const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
-const MALFORMED: SignatureForm = { kind: 'refused', reason: 'malformed_signature' };
-const UNSUPPORTED: SignatureForm = { kind: 'refused', reason: 'unsupported_algorithm' };
+const refusedFor = (reason: Reason): SignatureForm => ({ reason, digest: '' });
+
+/** The lines of a head must be exactly one signature and no look-alike, its value two tokens. */
+export function signatureForm(head: { signatures: number; lookAlikes: number; signature: string }): SignatureForm {
+  if (head.signatures > 1 || head.lookAlikes > 0) return refusedFor('multiple_signatures');
+  return head.signatures === 0 ? refusedFor('missing_signature') : readSignature(head.signature);
+}
 
 /** Reads a header value: exactly two tokens about one `:`, the first exactly `SHA256`, the second the base64 of 32 bytes. */
 export function readSignature(value: string): SignatureForm {
   const colon = value.indexOf(':');
-  if (colon < 0 || value.indexOf(':', colon + 1) >= 0) return MALFORMED;
-  if (value.slice(0, colon) !== 'SHA256') return UNSUPPORTED;
+  if (colon < 0 || value.indexOf(':', colon + 1) >= 0) return refusedFor('malformed_signature');
+  if (value.slice(0, colon) !== 'SHA256') return refusedFor('unsupported_algorithm');
   const digest = value.slice(colon + 1);
-  return DIGEST.test(digest) ? { kind: 'ok', digest } : MALFORMED;
+  return DIGEST.test(digest) ? { reason: null, digest } : refusedFor('malformed_signature');
 }
 
 /**
- * True where `key` signs `body` as `digest`. Both texts are 44 ASCII characters (readSignature saw to the client's), so
+ * True where `key` signs `body` as `digest`. Both texts are 44 ASCII characters (`readSignature` checks the client's), so
  * the comparison takes the same time whatever they hold.
  */
 export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean {
@@ -41,5 +53,5 @@ export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean
 
 /** True for the signature header's name, and for names that WSGI, CGI or PHP servers would read as it. */
 export function looksLikeSignature(lowerCaseName: string): boolean {
-  return lowerCaseName.length === SIGNATURE_HEADER.length && lowerCaseName.replace(/[_.]/g, '-') === SIGNATURE_HEADER;
+  return lowerCaseName.length === LOWER_CASE_HEADER.length && lowerCaseName.replace(/[_.]/g, '-') === LOWER_CASE_HEADER;
 }

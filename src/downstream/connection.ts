@@ -8,8 +8,8 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason } from '../core/decision.ts';
+import type { RuleName } from '../core/gate.ts';
 import { declaredLength, type Head, hasBody, readHead } from '../core/head.ts';
-import type { RuleName } from '../core/refusal.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, type Taken } from './body.ts';
 import { type ClientConnection, Exchange } from './exchange.ts';

@@ -3,9 +3,9 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Decision, Reason } from '../core/decision.ts';
+import type { RuleName } from '../core/gate.ts';
 import type { Head } from '../core/head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
-import type { RuleName } from '../core/refusal.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { BodyReceiver } from './body.ts';

@@ -1,8 +1,7 @@
 // Looks for the likely cause of a refused signature (spec §7), for the operator alone. Bounded and rate-limited: a flood of
 // bad signatures must not buy itself a hundred HMACs each.
 
-import { isListed, outsideText, stateOf } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
+import { isListed, outsideText, type Policy, stateOf } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { diagnose, shapeHint } from './diagnose.ts';
 

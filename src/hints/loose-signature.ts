@@ -1,6 +1,7 @@
 // Reads a signature header as generously as a person would, to tell what is wrong with its form. Only for hints:
 // the verdict is readSignature's alone. No text made here may hold a part of what was given.
 import { Buffer } from 'node:buffer';
+import { SIGNATURE_HEADER } from '../core/signature.ts';
 
 /** What a badly written signature was probably meant to be. */
 export interface LooseSignature {
@@ -11,6 +12,7 @@ export interface LooseSignature {
 }
 
 const LONGEST = 1024;
+const HEADER_NAME = new RegExp(`^${SIGNATURE_HEADER}\\s*:\\s*`, 'i');
 
 /** Never throws, whatever is given; reads at most 1024 characters. */
 export function readLoosely(given: string): LooseSignature {
@@ -25,7 +27,7 @@ export function readLoosely(given: string): LooseSignature {
 function unwrap(given: string, faults: string[]): string {
   let text = given.trim();
   if (text !== given) faults.push('there is white space around the signature');
-  const name = /^entrupy-signature\s*:\s*/i.exec(text);
+  const name = HEADER_NAME.exec(text);
   if (name !== null) {
     faults.push("the header's name stands in its value");
     text = text.slice(name[0].length);

@@ -1,7 +1,7 @@
 // The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
 
 import type { StatusSnapshot } from '../admin/status.ts';
-import { outsideText } from '../core/keyring.ts';
+import { outsideText } from '../core/policy.ts';
 import { isPrevious, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import type { Outcome } from './reload.ts';

@@ -3,7 +3,7 @@
 import type { OnceStatus, RouteStatus, SecretStatus } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
 import type { OutcomeShape } from '../core/decision.ts';
-import { isListed, stateOf } from '../core/keyring.ts';
+import { isListed, stateOf } from '../core/policy.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import type { CertificatePlan, SeriesPlan } from '../metrics/series-plan.ts';
 import type { Deliveries } from '../once/deliveries.ts';

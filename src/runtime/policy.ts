@@ -1,8 +1,7 @@
 // Builds a policy whole from configuration and secrets.
 import { BlockList, isIPv4 } from 'node:net';
 import type { Config } from '../config/config.ts';
-import { Keyring, type Secret } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
+import { Keyring, type Policy, type Secret } from '../core/policy.ts';
 import { type Route, RouteTable, UNMATCHED } from '../core/routes.ts';
 
 /** What `unmatched` means, as a route: verify takes POST alone. */

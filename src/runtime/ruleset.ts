@@ -2,8 +2,7 @@
 // replaces one reference to it.
 
 import type { Config, LoadedConfig } from '../config/config.ts';
-import type { Secret } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
+import type { Policy, Secret } from '../core/policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
 import { buildTls, type Tls } from './certificates.ts';

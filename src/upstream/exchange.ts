@@ -4,10 +4,9 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
-import type { DeliveryLease } from '../core/delivery-lease.ts';
 import { declaredLength, hasBody } from '../core/head.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
-import type { UpstreamFailure } from '../core/record.ts';
+import type { DeliveryLease, UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure, BodyReceiver, Taken } from '../downstream/body.ts';
 import type { ByteBudget } from '../downstream/budget.ts';
 import type { Exchange } from '../downstream/exchange.ts';

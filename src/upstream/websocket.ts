@@ -3,8 +3,7 @@
 // file that needs node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { handshakeHeaders, takesHandshake } from '../core/handshake.ts';
-import { endToEnd } from '../core/headers.ts';
+import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts';
 import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
@@ -186,7 +185,7 @@ export class WebSocketExchange implements Waiter {
   /** True where the response takes the handshake. Then the 101 follows. */
   #accepts(response: IncomingMessage): boolean {
     const key = this.#exchange.lines.find((_, at, lines) => at % 2 === 1 && isLine(lines, at - 1, 'sec-websocket-key'));
-    if (this.#ended || response.statusCode !== 101 || !takesHandshake(response.rawHeaders, key ?? '')) return false;
+    if (this.#ended || response.statusCode !== 101 || !acceptsHandshake(response.rawHeaders, key ?? '')) return false;
     this.#answered(101);
     this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
     this.#exchange.reply.becomeTunnel();

@@ -100,7 +100,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(advice[0]).toMatch(
       /^▲ Look at this\. 25 requests were refused in the last 5 minutes, mostly signature_mismatch/,
     );
-    expect(text).toContain('No live secret of the route signs this body so.');
+    expect(text).toContain('No live secret of the route produces this signature.');
     expect(text).toContain('There is no Entrupy-Signature header.');
     expect(text).toContain('127.0.0.1');
     expect(rows.find((cells) => cells[4]?.startsWith('signature_mismatch'))?.[1]).toBe('20');

@@ -29,7 +29,7 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
       field === 'version' &&
       ours.version === 'unknown' &&
       /^\d\.\d$/.test(version) &&
-      (ours.method === '' || refusedByGate(readHead(ours, ours.lines))?.name === 'version'),
+      (ours.method === '' || refusedByGate(readHead(ours, ours.lines))?.rule === 'version'),
   },
   {
     name: 'keep-alive and a tab',

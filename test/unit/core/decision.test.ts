@@ -1,13 +1,6 @@
 // The table of reasons against the contract's (spec §4): a second copy on purpose, since dashboards are written by it.
 import { describe, expect, test } from 'vitest';
-import {
-  DECISIONS,
-  isReportable,
-  type OutcomeShape,
-  possibleOutcomes,
-  REASON_NAMES,
-  REASONS,
-} from '../../../src/core/decision.ts';
+import { DECISIONS, type OutcomeShape, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 
 const CONTRACT: Readonly<Record<string, number>> = {
   bad_request: 400,
@@ -36,7 +29,7 @@ test('the reasons and their statuses are the contract’s', () => {
 test('report mode lets the six 401 reasons, no_live_secret and method_not_allowed by', () => {
   const unauthorized = REASON_NAMES.filter((reason) => REASONS[reason].status === 401);
   expect(unauthorized).toHaveLength(6);
-  expect(REASON_NAMES.filter(isReportable).sort()).toEqual(
+  expect(REASON_NAMES.filter((reason) => REASONS[reason].reportable).sort()).toEqual(
     [...unauthorized, 'no_live_secret', 'method_not_allowed'].sort(),
   );
 });

@@ -1,7 +1,6 @@
 // Each rule of the gate: heads that it alone refuses, near misses that pass, and what would get by without it.
 import { describe, expect, test } from 'vitest';
-import { GATE, refusedByGate } from '../../../src/core/gate.ts';
-import { refusedForHeaders } from '../../../src/core/refusal.ts';
+import { GATE, refusedByGate, refusedForHeaders } from '../../../src/core/gate.ts';
 import { head, verify } from './fixtures.ts';
 
 type Changes = Parameters<typeof head>[0];
@@ -144,7 +143,7 @@ test('each rule has examples', () => {
 
 describe.each(EXAMPLES)('$rule', ({ rule, refused, passes }) => {
   test('refuses its examples', () => {
-    for (const changes of refused) expect([changes, refusedByGate(head(changes))?.name]).toEqual([changes, rule]);
+    for (const changes of refused) expect([changes, refusedByGate(head(changes))?.rule]).toEqual([changes, rule]);
   });
 
   test('is the one that refuses them: without it each would get by', () => {
@@ -154,15 +153,15 @@ describe.each(EXAMPLES)('$rule', ({ rule, refused, passes }) => {
   });
 
   test('lets its near misses by', () => {
-    for (const changes of passes) expect([changes, refusedByGate(head(changes))?.name]).toEqual([changes, undefined]);
+    for (const changes of passes) expect([changes, refusedByGate(head(changes))?.rule]).toEqual([changes, undefined]);
   });
 });
 
 test('what two rules refuse is refused', () => {
   for (const target of ['/a b', '/\xe9', '/\x00', '/a\x7f']) expect(refusedByGate(head({ target }))).not.toBeNull();
-  expect(refusedByGate(head({ lines: [] }))?.name).toBe('one-host');
-  expect(refusedByGate(head({ method: 'CONNECT', target: 'any:443' }))?.name).toBe('connect');
-  expect(refusedByGate(head({ method: 'OPTIONS', target: '*' }))?.name).toBe('origin-form');
+  expect(refusedByGate(head({ lines: [] }))?.rule).toBe('one-host');
+  expect(refusedByGate(head({ method: 'CONNECT', target: 'any:443' }))?.rule).toBe('connect');
+  expect(refusedByGate(head({ method: 'OPTIONS', target: '*' }))?.rule).toBe('origin-form');
 });
 
 describe('names that shadow or re-route', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { asksForWebSocket, handshakeHeaders } from '../../../src/core/handshake.ts';
 import { readHead } from '../../../src/core/head.ts';
+import { asksForWebSocket, handshakeHeaders } from '../../../src/core/headers.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
 

@@ -1,8 +1,7 @@
 // Who gets a permit, and who never does.
 import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
-import { isReportable, REASON_NAMES } from '../../../src/core/decision.ts';
-import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import {
   isPermit,
   judge,
@@ -11,6 +10,7 @@ import {
   permitUpgrade,
   type Verdict,
 } from '../../../src/core/permit.ts';
+import { Keyring, type Secret } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { sign } from '../../support/signer.ts';
 import { forward, NOW, reject, report, secret, verify } from './fixtures.ts';
@@ -101,7 +101,7 @@ test('only verify routes have a verdict', () => {
 test('report mode lets the reportable reasons by, and nothing else', () => {
   for (const reason of REASON_NAMES) {
     const permit = permitReported(report('/notify'), true, { reason, body: null });
-    expect([reason, isPermit(permit)]).toEqual([reason, isReportable(reason)]);
+    expect([reason, isPermit(permit)]).toEqual([reason, REASONS[reason].reportable]);
     if (permit !== null) expect(permit).toMatchObject({ decision: 'reported', reason, secret: null, body: null });
   }
 });

@@ -1,31 +1,31 @@
 // Why the gate refuses, in a rule of a closed set, a header's name and what would let the request pass.
 import { expect, test } from 'vitest';
-import { GATE } from '../../../src/core/gate.ts';
 import {
+  GATE,
   RULES,
-  refusedAtGate,
+  refusedByGate,
   refusedForHeaders,
   refusedForQuery,
   whyNeverAllowed,
-} from '../../../src/core/refusal.ts';
+} from '../../../src/core/gate.ts';
 import { forward, head, reject, report, verify } from './fixtures.ts';
 
 const withHeaders = (...names: string[]) =>
   head({ lines: ['Host', 'a', ...names.flatMap((name) => [name, 'VALUE-NOT-SHOWN'])] });
 
 test('every rule has one name and says what it stops', () => {
-  const names = RULES.map(([name]) => name);
+  const names = Object.keys(RULES);
   expect(new Set(names).size).toBe(names.length);
   expect(names).toEqual([...GATE.map(({ name }) => name), 'route-headers', 'query', 'parser', 'head-size']);
-  for (const [, stops] of RULES) expect(stops).toMatch(/\w/);
+  for (const [, stops] of Object.entries(RULES)) expect(stops).toMatch(/\w/);
 });
 
 test('the gate names its row, and the header where one is the cause', () => {
-  expect(refusedAtGate(head())).toBeNull();
-  expect(refusedAtGate(head({ target: '/%00' }))).toEqual({ rule: 'encoded-controls', header: null, hint: null });
+  expect(refusedByGate(head())).toBeNull();
+  expect(refusedByGate(head({ target: '/%00' }))).toEqual({ rule: 'encoded-controls', header: null, hint: null });
   const lines = ['Host', 'a', 'Connection', 'cookie'];
-  expect(refusedAtGate(head({ lines }))).toEqual({ rule: 'connection-names', header: 'connection', hint: null });
-  expect(refusedAtGate(head({ lines: [] }))).toMatchObject({ rule: 'one-host', header: 'host' });
+  expect(refusedByGate(head({ lines }))).toEqual({ rule: 'connection-names', header: 'connection', hint: null });
+  expect(refusedByGate(head({ lines: [] }))).toMatchObject({ rule: 'one-host', header: 'host' });
 });
 
 test('the hint lists every name that allowHeaders would have to have', () => {
@@ -73,7 +73,7 @@ test('a query is refused where the route says so, in report mode too', () => {
 test('no value is in any of it', () => {
   const all = [
     refusedForHeaders(withHeaders('X_Trace'), verify('/a')),
-    refusedAtGate(head({ lines: ['Host', 'VALUE NOT SHOWN'] })),
+    refusedByGate(head({ lines: ['Host', 'VALUE NOT SHOWN'] })),
     refusedForQuery(head({ target: '/a?VALUE' }), verify('/a', { query: 'refuse' })),
   ];
   for (const refused of all) expect(JSON.stringify(refused)).not.toContain('VALUE');

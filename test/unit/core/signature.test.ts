@@ -61,7 +61,7 @@ describe('the form of the header', () => {
   const digest = `${'A'.repeat(43)}=`;
   const form = (value: string) => {
     const read = readSignature(value);
-    return read.kind === 'ok' ? read.digest : read.reason;
+    return read.reason ?? read.digest;
   };
 
   test('SHA256:<base64 of 32 bytes> is read', () => {

@@ -1,7 +1,7 @@
 // Who delivers, who waits and who is told that it was delivered, whatever the store does; by a store that the test moves.
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { DeliveryLease } from '../../../src/core/delivery-lease.ts';
+import type { DeliveryLease } from '../../../src/core/record.ts';
 import { Deliveries, type Turn } from '../../../src/once/deliveries.ts';
 import { createMemoryStore } from '../../../src/once/memory.ts';
 import type { Claim, OnceStore } from '../../../src/once/store.ts';

@@ -2,8 +2,8 @@
 import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
-import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
+import { Keyring, type Secret, stateOf } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
 import { changedIds, isPrevious, type Readings, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
