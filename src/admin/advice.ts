@@ -1,146 +1,233 @@
 // What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
 // the snapshot in, sentences out. It must never advise to weaken verification.
-import { type Advice, bad, count, isReporting, lately, type Tone, warn } from './advice-parts.ts';
-import { routesWithoutSecretAdvice, secretsAdvice } from './advice-secrets.ts';
-import type { Refusal, RouteStatus, StatusSnapshot } from './status.ts';
-import { spanText } from './status-text.ts';
+import { reports } from '../core/routes.ts';
+import { spanText } from './html.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
+
+/** `bad`: deliveries fail now. `warn`: look at it. `calm`: nothing to do. */
+export type Tone = 'bad' | 'warn' | 'calm';
+
+export interface Advice {
+  readonly tone: Tone;
+  readonly sentence: string;
+}
+
+const bad = (sentence: string): Advice => ({ tone: 'bad', sentence });
+const warn = (sentence: string): Advice => ({ tone: 'warn', sentence });
+const calm = (sentence: string): Advice => ({ tone: 'calm', sentence });
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+/** Ends the id of a replaced value. */
+const PREVIOUS = '.previous';
 
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const found = [
-    ...draining(s),
-    ...routesWithoutSecretAdvice(s),
-    ...upstream(s),
-    ...onceStore(s),
-    ...reload(s),
-    ...notReady(s),
-    ...undelivered(s),
-    ...refusals(s),
-    ...secretsAdvice(s),
-    ...s.routes.flatMap((route) => reportMode(route, s.now)),
-    ...warnings(s),
-  ];
+    draining(s),
+    ...s.routes.map((route) => noLiveSecret(route, s)),
+    upstreamFailing(s),
+    upstreamExposed(s),
+    onceStore(s),
+    reload(s),
+    notReady(s),
+    undelivered(s),
+    refusals(s),
+    ...s.secrets.map((secret) => secretTrouble(secret, s)),
+    ...s.secrets.map((secret) => rotation(secret, s.now)),
+    ...s.routes.map((route) => reportMode(route, s.now)),
+    ...s.config.warnings.map((warning) => warn(`Configuration: ${warning}`)),
+  ].filter((advice) => advice !== null);
   const of = (wanted: Tone) => found.filter(({ tone }) => tone === wanted);
   const worse = [...of('bad'), ...of('warn')];
-  return [...(worse.length > 0 ? worse : [calm(s)]), ...of('calm')];
+  return [...(worse.length > 0 ? worse : [allIsWell(s)]), ...of('calm')];
 }
 
-function draining(s: StatusSnapshot): Advice[] {
-  if (!s.draining) return [];
-  return [
-    warn(
-      'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
-    ),
-  ];
+function draining(s: StatusSnapshot): Advice | null {
+  if (!s.draining) return null;
+  return warn(
+    'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
+  );
 }
 
-function upstream(s: StatusSnapshot): Advice[] {
-  const found: Advice[] = [];
-  const { url, reachable, exposed } = s.upstream;
-  const failures = s.recent.upstreamFailures;
-  if (reachable === false)
-    found.push(bad(`The upstream ${url} accepts no connection: start it, or correct upstream.url.`));
-  else if (failures > 0) {
-    found.push(
-      warn(
-        `The upstream failed ${count(failures, 'request')} ${lately(s)}: look at its own log; verification is not the cause.`,
-      ),
-    );
+function noLiveSecret(route: RouteStatus, s: StatusSnapshot): Advice | null {
+  if (route.action !== 'verify' || route.liveSecrets > 0) return null;
+  const remedies = s.secrets.filter(({ id }) => route.secretIds.includes(id)).flatMap(outsideRemedy);
+  const remedy = remedies.length > 0 ? remedies.join(' ') : valueRemedy(route);
+  if (reports(route, s.now)) return warn(`No secret is live on ${route.path}, so nothing there is verified. ${remedy}`);
+  return bad(`No secret is live on ${route.path}: senders get 503. ${remedy}`);
+}
+
+function outsideRemedy({ id, state, notBefore, notAfter }: SecretStatus): string[] {
+  if (state === 'not_yet') return [`Secret ${id} is not valid before ${dateText(notBefore)}: correct its notBefore.`];
+  if (state !== 'expired') return [];
+  return [`Secret ${id} expired at ${dateText(notAfter)}: add its successor, or correct its notAfter.`];
+}
+
+function valueRemedy({ secretIds }: RouteStatus): string {
+  if (secretIds.length === 0) return 'Name one under secrets in the configuration.';
+  return `Put a value where ${secretIds.join(', ')} is read from; it is picked up without a restart.`;
+}
+
+function upstreamFailing(s: StatusSnapshot): Advice | null {
+  const { url, reachable } = s.upstream;
+  if (reachable === false) {
+    return bad(`The upstream ${url} accepts no connection: start it, or correct upstream.url.`);
   }
-  if (exposed)
-    found.push(
-      warn(
-        'The upstream also answers past the proxy, unverified: bind it to 127.0.0.1 or close its port with a network policy.',
-      ),
-    );
-  return found;
+  if (s.recent.upstreamFailures === 0) return null;
+  const failed = count(s.recent.upstreamFailures, 'request');
+  return warn(`The upstream failed ${failed} ${lately(s)}: look at its own log; verification is not the cause.`);
 }
 
-function onceStore({ once }: StatusSnapshot): Advice[] {
-  if (once === null || once.trouble === null) return [];
-  const what = `The store of delivered events (${once.store}) fails: ${once.trouble}.`;
-  return once.onStoreFailure === 'refuse'
-    ? [bad(`${what} Routes with once answer 503 until it is back: look at the store, and at once.passwordFile.`)]
-    : [warn(`${what} Events may be delivered twice until it is back: look at the store, and at once.passwordFile.`)];
+function upstreamExposed(s: StatusSnapshot): Advice | null {
+  if (!s.upstream.exposed) return null;
+  return warn(
+    'The upstream also answers past the proxy, unverified: bind it to 127.0.0.1 or close its port with a network policy.',
+  );
 }
 
-function reload(s: StatusSnapshot): Advice[] {
-  if (s.lastReload === null || s.lastReload.ok) return [];
-  const why = s.lastReload.error === null ? '' : `: ${s.lastReload.error}`;
-  return [warn(`The last reload failed and the former state is still in use${why}`)];
+function onceStore({ once }: StatusSnapshot): Advice | null {
+  if (once === null || once.trouble === null) return null;
+  const refuses = once.onStoreFailure === 'refuse';
+  const effect = refuses ? 'Routes with once answer 503' : 'Events may be delivered twice';
+  const sentence = `The store of delivered events (${once.store}) fails: ${once.trouble}. ${effect} until it is back: look at the store, and at once.passwordFile.`;
+  return refuses ? bad(sentence) : warn(sentence);
 }
 
-function notReady(s: StatusSnapshot): Advice[] {
-  if (s.ready || s.draining) return [];
-  return [warn(`Not ready${s.causes.length > 0 ? `: ${s.causes.join('; ')}` : ''}`)];
+function reload({ lastReload }: StatusSnapshot): Advice | null {
+  if (lastReload === null || lastReload.ok) return null;
+  const why = lastReload.error === null ? '' : `: ${lastReload.error}`;
+  return warn(`The last reload failed and the former state is still in use${why}`);
 }
 
-function refusals(s: StatusSnapshot): Advice[] {
-  const { rejected, accepted, duplicate, reported, noise, topReason } = s.recent;
-  const refused = rejected + reported - noise;
-  if (refused <= 0) return [];
-  const mostly = topReason === null ? '' : `, mostly ${topReason}`;
-  const explained = s.refusals.find((refusal) => refusal.reason === topReason && refusal.hint !== null);
-  const signature = topReason === 'signature_mismatch' || topReason === 'expired_secret';
-  if (accepted + duplicate === 0 && rejected > 0 && signature) {
-    const because = explained === undefined ? '' : ` Likely cause: ${explained.hint}.`;
-    return [
-      bad(
-        `No signature was accepted ${lately(s)} (${refused} refused${mostly}): compare the secret here with the one set at Entrupy.${because}`,
-      ),
-    ];
-  }
-  const verb = rejected === 0 ? 'would have been refused' : refused === 1 ? 'was refused' : 'were refused';
-  return [warn(`${count(refused, 'request')} ${verb} ${lately(s)}${mostly}: ${whatToDo(signature, explained)}`)];
+function notReady(s: StatusSnapshot): Advice | null {
+  if (s.ready || s.draining) return null;
+  return warn(`Not ready${s.causes.length > 0 ? `: ${s.causes.join('; ')}` : ''}`);
 }
 
-function whatToDo(signature: boolean, explained: Refusal | undefined): string {
-  const { rule = null, header = null, hint = null } = explained ?? {};
-  if (rule !== null) {
-    const broken = header === null ? `rule ${rule}` : `rule ${rule}, header ${header}`;
-    return `if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`;
-  }
-  const because = hint === null ? '' : ` Likely cause: ${hint}.`;
-  return signature
-    ? `if a rotation is on, a sender may use a secret that is not here.${because}`
-    : `nothing to do if you do not know the clients below.${because}`;
-}
-
-const HOUR = 3_600_000;
-
-function undelivered(s: StatusSnapshot): Advice[] {
-  const recent = s.undelivered.filter(({ at }) => s.now - at < 24 * HOUR);
+function undelivered(s: StatusSnapshot): Advice | null {
+  const recent = s.undelivered.filter(({ at }) => s.now - at < DAY);
   const [last] = recent;
-  if (last === undefined) return [];
+  if (last === undefined) return null;
   const many = recent.length >= 20 ? 'At least 20 deliveries' : count(recent.length, 'delivery', 'deliveries');
   const bridge =
     last.cause === 'connect' ? ' Where the app was restarting, a longer upstream.retryConnectFor bridges it.' : '';
-  const sentence = `${many} of the last day may be gone for good, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below; ${FIND} says how to find them again.${bridge}`;
-  return [warn(sentence)];
+  return warn(
+    `${many} of the last day may be gone for good, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below; docs/alerts.md (Find an event again) says how to find them again.${bridge}`,
+  );
 }
 
-const FIND = 'docs/alerts.md (Find an event again)';
-
-function reportMode(route: RouteStatus, now: number): Advice[] {
-  if (!isReporting(route, now)) return [];
-  return [
-    warn(
-      `${route.path} only reports: it forwards what it would have refused. Set mode: enforce once nothing is reported any more.`,
-    ),
-  ];
+function refusals(s: StatusSnapshot): Advice | null {
+  const { rejected, accepted, duplicate, reported, noise, topReason } = s.recent;
+  const refused = rejected + reported - noise;
+  if (refused <= 0) return null;
+  const mostly = topReason === null ? '' : `, mostly ${topReason}`;
+  const explained = s.refusals.find(({ reason, hint }) => reason === topReason && hint !== null);
+  const { rule = null, header = null, hint = null } = explained ?? {};
+  const cause = hint === null ? '' : ` Likely cause: ${hint}.`;
+  const signature = topReason === 'signature_mismatch' || topReason === 'expired_secret';
+  if (accepted + duplicate === 0 && rejected > 0 && signature) {
+    return bad(
+      `No signature was accepted ${lately(s)} (${refused} refused${mostly}): compare the secret here with the one set at Entrupy.${cause}`,
+    );
+  }
+  const verb = rejected === 0 ? 'would have been refused' : refused === 1 ? 'was refused' : 'were refused';
+  const refusals = `${count(refused, 'request')} ${verb} ${lately(s)}${mostly}`;
+  if (rule !== null) {
+    const broken = header === null ? `rule ${rule}` : `rule ${rule}, header ${header}`;
+    return warn(
+      `${refusals}: if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`,
+    );
+  }
+  if (signature) return warn(`${refusals}: if a rotation is on, a sender may use a secret that is not here.${cause}`);
+  return warn(`${refusals}: nothing to do if you do not know the clients below.${cause}`);
 }
 
-function warnings(s: StatusSnapshot): Advice[] {
-  return s.config.warnings.map((warning) => warn(`Configuration: ${warning}`));
+function secretTrouble(secret: SecretStatus, s: StatusSnapshot): Advice | null {
+  const { id, state, source, problem, notAfter } = secret;
+  if (state === 'unusable') {
+    return warn(`Secret ${id} cannot be used (${source})${problem === null ? '' : `: ${problem}`}`);
+  }
+  if (problem !== null) return warn(`Secret ${id} (${source}): ${problem}`);
+  // A replaced value ends by design: no reason to act.
+  if (notAfter === null || id.endsWith(PREVIOUS)) return null;
+  if (state === 'expired') {
+    const told = s.routes.some((route) => route.secretIds.includes(id) && noLiveSecret(route, s) !== null);
+    return told ? null : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
+  }
+  if (state !== 'live' || notAfter - s.now > 7 * DAY) return null;
+  return warn(`Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before.`);
 }
 
-function calm(s: StatusSnapshot): Advice {
+function rotation({ id, state, lastMatch, notAfter }: SecretStatus, now: number): Advice | null {
+  if (state !== 'live' || !id.endsWith(PREVIOUS) || notAfter === null) return null;
+  const current = id.slice(0, -PREVIOUS.length);
+  const since = now - lastMatch * 1000;
+  const left = spanText(notAfter - now);
+  if (lastMatch > 0 && since < HOUR) {
+    return warn(
+      `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${left}: give them the new one.`,
+    );
+  }
+  return calm(
+    `Rotation: nobody has signed with the old value of ${current} within the last hour; it ends by itself in ${left}.`,
+  );
+}
+
+function reportMode(route: RouteStatus, now: number): Advice | null {
+  if (!reports(route, now)) return null;
+  return warn(
+    `${route.path} only reports: it forwards what it would have refused. Set mode: enforce once nothing is reported any more.`,
+  );
+}
+
+function allIsWell(s: StatusSnapshot): Advice {
   const { accepted, forwarded, duplicate, noise } = s.recent;
   const served = accepted + forwarded + duplicate;
   const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
-  const sentence =
-    served > 0
-      ? `All is well: ${count(served, 'request')} served and ${noise > 0 ? 'no delivery' : 'none'} refused ${lately(s)}.${scanned} Nothing to do.`
-      : `All is well, and ${noise > 0 ? 'no delivery' : 'nothing'} came in ${lately(s)}.${scanned} To try it, send a signed request: entrupy-signature-proxy probe.`;
-  return { tone: 'calm', sentence };
+  if (served > 0) {
+    const none = noise > 0 ? 'no delivery' : 'none';
+    return calm(
+      `All is well: ${count(served, 'request')} served and ${none} refused ${lately(s)}.${scanned} Nothing to do.`,
+    );
+  }
+  const nothing = noise > 0 ? 'no delivery' : 'nothing';
+  return calm(
+    `All is well, and ${nothing} came in ${lately(s)}.${scanned} To try it, send a signed request: entrupy-signature-proxy probe.`,
+  );
+}
+
+/** One line for each secret: whether it may go. Only one that verified nothing while another did can be done without. */
+export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
+  const { id, state, lastMatch, notBefore, notAfter } = secret;
+  if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';
+  if (state === 'not_yet') return `waits for ${dateText(notBefore)}`;
+  if (state === 'expired') return id.endsWith(PREVIOUS) ? 'ended: it goes by itself' : 'ended: may go';
+  const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
+  if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
+  const idle =
+    lastMatch > 0
+      ? `verified nothing for ${spanText(silent)}`
+      : `verified nothing since the start, ${spanText(silent)} ago`;
+  const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
+  if (alone.length > 0) return `${idle}; the only one of ${alone.map(({ path }) => path).join(', ')}: keep it`;
+  if (id.endsWith(PREVIOUS)) {
+    return `${idle}; ends by itself${notAfter === null ? '' : ` in ${spanText(notAfter - s.now)}`}`;
+  }
+  const others = s.secrets.some((other) => other.id !== id && other.lastMatch > lastMatch);
+  if (!others) return `${idle}, and no other did: nothing to tell yet`;
+  return `${idle}; may go when that is longer than your sender retries`;
+}
+
+function lately(s: StatusSnapshot): string {
+  return `in the last ${Math.round(s.recent.windowSeconds / 60)} minutes`;
+}
+
+function count(amount: number, noun: string, plural = `${noun}s`): string {
+  return `${amount} ${amount === 1 ? noun : plural}`;
+}
+
+/** `2026-11-24 12:00 UTC`. */
+function dateText(ms: number | null): string {
+  return `${new Date(ms ?? 0).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }

@@ -1,16 +1,14 @@
-// What each path of the admin port answers. A probe has one meaning each: livez the event loop turns, startz it has
-// started, readyz it may be sent traffic.
-
+// What each path of the admin port answers. Each probe has one meaning: livez, the event loop turns; startz, the proxy has
+// started; readyz, it may be sent traffic.
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { mayAct } from './guard.ts';
-import type { StatusSource } from './status.ts';
+import type { StatusSnapshot } from './status.ts';
 import { renderStatusPage } from './status-page.ts';
 import { PAGE_CSP } from './status-style.ts';
 
-/** What the admin port shows and does; app.ts supplies it. */
+/** What the admin port shows and does; runtime supplies it. */
 export interface AdminSources {
-  readonly status: StatusSource;
+  readonly status: () => StatusSnapshot | Promise<StatusSnapshot>;
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly actions: {
     drain(): void;
@@ -22,15 +20,13 @@ export interface AdminSources {
     started(): boolean;
     ready(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }>;
   };
-  /** `admin.actionsFrom` at this moment. */
-  actionsFrom(): readonly string[];
   readonly log: Log;
 }
 
 export interface AdminReply {
   readonly status: number;
   readonly body: string;
-  /** JSON where it is not said. */
+  /** `application/json` by default. */
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -38,12 +34,12 @@ export interface AdminReply {
 interface Asked {
   readonly query: URLSearchParams;
   readonly accept: string | undefined;
-  readonly client: string | undefined;
+  readonly client: string;
 }
 
 interface AdminHandler {
   readonly methods: readonly string[];
-  /** True where it changes something, and so is not for browsers that another site has sent. */
+  /** True where it changes something, and so is neither for every client nor for browsers that another site has sent. */
   readonly acts?: true;
   readonly run: (asked: Asked) => AdminReply | Promise<AdminReply>;
 }
@@ -55,23 +51,7 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 /** By path. */
 export function adminHandlers(sources: AdminSources): AdminHandlers {
-  return { ...probeHandlers(sources), ...viewHandlers(sources), ...guarded(actionHandlers(sources), sources) };
-}
-
-/** The same handlers, for clients within `admin.actionsFrom` alone. */
-function guarded(handlers: AdminHandlers, { actionsFrom, log }: AdminSources): AdminHandlers {
-  const guard = ([path, handler]: [string, AdminHandler]): [string, AdminHandler] => {
-    const run = (asked: Asked) => {
-      if (mayAct(asked.client ?? '', actionsFrom())) return handler.run(asked);
-      log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
-        path,
-        client: asked.client,
-      });
-      return json(403, { error: 'forbidden' });
-    };
-    return [path, { ...handler, run }];
-  };
-  return Object.fromEntries(Object.entries(handlers).map(guard));
+  return { ...probeHandlers(sources), ...viewHandlers(sources), ...actionHandlers(sources) };
 }
 
 function probeHandlers({ probes }: AdminSources): AdminHandlers {
@@ -94,10 +74,7 @@ function viewHandlers({ status, metrics }: AdminSources): AdminHandlers {
   return {
     '/metrics': {
       methods: READ,
-      run: async ({ accept }) => {
-        const { contentType, body } = await metrics.expose(accept);
-        return { status: 200, body, contentType, headers: { Vary: 'Accept' } };
-      },
+      run: async ({ accept }) => ({ status: 200, ...(await metrics.expose(accept)), headers: { Vary: 'Accept' } }),
     },
     '/api/status': { methods: READ, run: async () => json(200, await status()) },
     '/': {
@@ -129,7 +106,7 @@ function actionHandlers({ actions, log }: AdminSources): AdminHandlers {
       run: async ({ client }) => {
         log.info('reload asked for on the admin port', { client });
         const { ok, error } = await actions.reload();
-        return ok ? OK : json(500, { status: 'failed', error: error ?? 'the reload failed' });
+        return ok ? OK : json(500, { status: 'failed', error });
       },
     },
     '/-/retire-previous': {

@@ -9,7 +9,7 @@ export class Html {
   }
 }
 
-export type HtmlValue = string | number | Html | readonly Html[] | null | undefined;
+type HtmlValue = string | number | Html | readonly Html[] | null | undefined;
 
 /** Text and attribute values (always quoted) may be put in; names of elements and attributes may not. */
 export function html(parts: TemplateStringsArray, ...values: HtmlValue[]): Html {
@@ -32,12 +32,30 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-// Controls and bidirectional marks are shown as what they are: they could reorder a line of the page, or its copy in a
-// terminal.
+// Controls and bidirectional marks are shown as escapes: they could reorder a line of the page, or its copy in a terminal.
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text
     .replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
     .replace(/[&<>"']/g, (char) => ENTITIES[char] ?? '');
+}
+
+/** Epoch milliseconds as `3 min ago` or `in 2 days`, with the exact time as its title. */
+export function when(at: number, now: number): Html {
+  const iso = new Date(at).toISOString();
+  const span = spanText(Math.abs(now - at));
+  return html`<time datetime="${iso}" title="${iso}">${at <= now ? `${span} ago` : `in ${span}`}</time>`;
+}
+
+const UNITS = [
+  ['days', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+] as const;
+
+/** Milliseconds, in the largest unit of which there are at least two (a single day reads better as `30 h`). */
+export function spanText(ms: number): string {
+  const [unit, size] = UNITS.find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
+  return `${Math.floor(ms / size)} ${unit}`;
 }

@@ -6,12 +6,14 @@ import { refusedByGate } from '../core/gate.ts';
 import { declaredLength } from '../core/head.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
-import { isForeign } from './guard.ts';
+import { isForeign, mayAct } from './guard.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers } from './handlers.ts';
 
 export interface AdminOptions extends AdminSources {
   readonly host: string;
   readonly port: number;
+  /** `admin.actionsFrom` at this moment. */
+  actionsFrom(): readonly string[];
 }
 
 export interface AdminServer {
@@ -36,9 +38,9 @@ export function createAdminServer(options: AdminOptions): AdminServer {
   const handlers = adminHandlers(options);
   const listener = new Listener(LIMITS, {
     onRequest(exchange) {
-      answer(handlers, exchange).catch((error: unknown) => {
+      answer(exchange, handlers, options).catch((error: unknown) => {
         options.log.error('the admin port failed to answer', { error });
-        reply(exchange, { status: 500, body: '{"error":"internal"}' });
+        reply(exchange, failure(500, 'internal'));
       });
     },
     onEnd() {},
@@ -46,35 +48,36 @@ export function createAdminServer(options: AdminOptions): AdminServer {
   return { listen: () => listener.listen(options.host, options.port), close: () => void listener.cutAll() };
 }
 
-async function answer(handlers: AdminHandlers, exchange: Exchange): Promise<void> {
-  const { head } = exchange;
+async function answer(exchange: Exchange, handlers: AdminHandlers, options: AdminOptions): Promise<void> {
+  const { head, path, client } = exchange;
   if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
   const declared = declaredLength(head);
-  if (declared === null || declared > LARGEST_BODY) return reply(exchange, TOO_LARGE, 'close');
-  const { path } = exchange;
+  if (declared === null || declared > LARGEST_BODY) return reply(exchange, failure(413, 'body_too_large'), 'close');
   // An own property alone: `/constructor` is not a page.
   const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
-  if (handler === undefined) return reply(exchange, { status: 404, body: '{"error":"not_found"}' });
-  if (!handler.methods.includes(head.method)) {
-    const headers = { Allow: handler.methods.join(', ') };
-    return reply(exchange, { status: 405, body: '{"error":"method_not_allowed"}', headers });
+  if (handler === undefined) return reply(exchange, failure(404, 'not_found'));
+  const { methods, acts, run } = handler;
+  if (!methods.includes(head.method)) {
+    return reply(exchange, { ...failure(405, 'method_not_allowed'), headers: { Allow: methods.join(', ') } });
   }
   const headers = headersOf(exchange.lines);
-  if (handler.acts === true && isForeign(headers))
-    return reply(exchange, { status: 403, body: '{"error":"cross_site"}' });
-  reply(
-    exchange,
-    await handler.run({
-      query: new URLSearchParams(head.target.slice(path.length)),
-      accept: headers.get('accept'),
-      client: exchange.client,
-    }),
-  );
+  if (acts && isForeign(headers)) return reply(exchange, failure(403, 'cross_site'));
+  if (acts && !mayAct(client, options.actionsFrom())) {
+    options.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
+      path,
+      client,
+    });
+    return reply(exchange, failure(403, 'forbidden'));
+  }
+  const query = new URLSearchParams(head.target.slice(path.length));
+  reply(exchange, await run({ query, accept: headers.get('accept'), client }));
 }
 
-const TOO_LARGE: AdminReply = { status: 413, body: '{"error":"body_too_large"}' };
+function failure(status: number, error: string): AdminReply {
+  return { status, body: JSON.stringify({ error }) };
+}
 
-/** By lower-case name; of several lines of a name the last one. */
+/** By lower-case name; of several lines with one name the last. */
 function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
   const headers = new Map<string, string>();
   for (let index = 0; index < lines.length; index += 2) {
@@ -83,20 +86,16 @@ function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
   return headers;
 }
 
-function reply(
-  exchange: Exchange,
-  { status, body, contentType, headers }: AdminReply,
-  wish: 'persist' | 'close' = 'persist',
-): void {
+function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
   const lines = {
-    'Content-Type': contentType ?? 'application/json',
+    'Content-Type': answer.contentType ?? 'application/json',
     'Cache-Control': 'no-store',
     'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
     'Cross-Origin-Resource-Policy': 'same-origin',
     'Referrer-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
-    ...headers,
+    ...answer.headers,
   };
-  const bytes = Buffer.from(body, 'utf8').toString('latin1');
-  exchange.reply.answer({ status, body: bytes, lines: Object.entries(lines).flat() }, wish);
+  const body = Buffer.from(answer.body, 'utf8').toString('latin1');
+  exchange.reply.answer({ status: answer.status, body, lines: Object.entries(lines).flat() }, wish);
 }

@@ -1,48 +1,65 @@
-// The tables of the status page: routes and secrets (status-refusals.ts has the rest). State is always a word, never a colour alone.
-import { isReporting, type Tone } from './advice-parts.ts';
-import { secretVerdict } from './advice-secrets.ts';
-import { type Html, html } from './html.ts';
-import type { RouteStatus, SecretState, SecretStatus, StatusSnapshot } from './status.ts';
-import { sizeText, spanText, when } from './status-text.ts';
+// The tables of the status page. State is always a word, never a colour alone.
+import { formatSize } from '../config/units.ts';
+import { REASONS } from '../core/decision.ts';
+import { reports } from '../core/routes.ts';
+import { secretVerdict, type Tone } from './advice.ts';
+import { type Html, html, spanText, when } from './html.ts';
+import type { Refusal, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status.ts';
+
+interface Table<Row> {
+  readonly id: string;
+  readonly title: string;
+  readonly caption: string;
+  /** Shown instead of an empty table; null: then there is no section at all. */
+  readonly none: string | null;
+  /** Its first column, where that names the row. */
+  readonly name?: readonly [head: string, of: (row: Row) => string];
+  readonly columns: Readonly<Record<string, (row: Row, s: StatusSnapshot) => Html | string | number>>;
+}
+
+export function tables(s: StatusSnapshot): Html {
+  return html`${section(UNDELIVERED, s.undelivered, s)}${section(ROUTES, s.routes, s)}${section(SECRETS, s.secrets, s)}${section(REFUSALS, s.refusals, s)}`;
+}
+
+function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot): Html | null {
+  const { id, title, caption, none, name } = table;
+  if (rows.length === 0 && none === null) return null;
+  const columns = Object.entries(table.columns);
+  const heads = [...(name === undefined ? [] : [name[0]]), ...columns.map(([head]) => head)];
+  const lines = rows.map((row) => {
+    const header = name === undefined ? null : html`<th scope="row"><code>${name[1](row)}</code></th>`;
+    const cells = columns.map(([head, content]) => html`<td data-label="${head}">${content(row, s)}</td>`);
+    return html`<tr>${header}${cells}</tr>\n`;
+  });
+  const content =
+    rows.length === 0
+      ? html`<p>${none}</p>`
+      : html`<table><caption>${caption}</caption><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${lines}</tbody></table>`;
+  return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
+}
 
 export function pill(tone: Tone, text: string): Html {
   const mark = { calm: '●', warn: '▲', bad: '✕' }[tone];
   return html`<span class="pill ${tone}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
-export function table(caption: string, heads: readonly string[], rows: readonly Html[]): Html {
-  const head = heads.map((name) => html`<th scope="col">${name}</th>`);
-  return html`<table><caption>${caption}</caption><thead><tr>${head}</tr></thead><tbody>${rows}</tbody></table>`;
-}
-
-export function cell(label: string, content: Html | string): Html {
-  return html`<td data-label="${label}">${content}</td>`;
-}
-
-export function routesSection(s: StatusSnapshot): Html {
-  const rows = s.routes.map((route) => routeRow(route, s.now));
-  const heads = ['Path', 'Action', 'Mode', 'Methods', 'Secrets', 'Limits'];
-  const caption = 'The longest path wins; unmatched is what no route takes.';
-  return html`<section aria-labelledby="routes"><h2 id="routes">Routes</h2>${table(caption, heads, rows)}</section>`;
-}
-
-function routeRow(route: RouteStatus, now: number): Html {
-  const verifies = route.action === 'verify';
-  const limits = [
-    ...(route.maxBody === null ? [] : [`body ${sizeText(route.maxBody)}`]),
-    ...(route.query === 'refuse' ? ['no query'] : []),
-    ...(route.once === null ? [] : [`once in ${spanText(route.once)}`]),
-  ];
-  return html`<tr><th scope="row"><code>${route.path}</code></th>
-${cell('Action', route.action)}
-${cell('Mode', verifies ? modeOf(route, now) : '–')}
-${cell('Methods', route.methods === null ? 'all' : route.methods.join(', '))}
-${cell('Secrets', verifies ? secretsOf(route) : '–')}
-${cell('Limits', limits.length === 0 ? '–' : limits.join(', '))}</tr>`;
-}
+const ROUTES: Table<RouteStatus> = {
+  id: 'routes',
+  title: 'Routes',
+  caption: 'The longest path wins; unmatched is what no route takes.',
+  none: null,
+  name: ['Path', ({ path }) => path],
+  columns: {
+    Action: ({ action }) => action,
+    Mode: (route, { now }) => (route.action === 'verify' ? modeOf(route, now) : '–'),
+    Methods: ({ methods }) => methods?.join(', ') ?? 'all',
+    Secrets: (route) => (route.action === 'verify' ? secretsOf(route) : '–'),
+    Limits: limitsOf,
+  },
+};
 
 function modeOf(route: RouteStatus, now: number): Html {
-  if (!isReporting(route, now)) return pill('calm', 'enforces');
+  if (!reports(route, now)) return pill('calm', 'enforces');
   const until =
     route.reportUntil === null ? null : html` <span class="soft">ends ${when(route.reportUntil, now)}</span>`;
   return html`${pill('warn', 'reports')}${until}`;
@@ -53,43 +70,94 @@ function secretsOf(route: RouteStatus): Html {
   return html`${route.liveSecrets} live <span class="soft">of ${route.secretIds.join(', ')}</span>`;
 }
 
-const STATES: Readonly<Record<SecretState, readonly [Tone, string]>> = {
+function limitsOf({ maxBody, query, once }: RouteStatus): string {
+  const limits = [
+    ...(maxBody === null ? [] : [`body ${formatSize(maxBody)}`]),
+    ...(query === 'refuse' ? ['no query'] : []),
+    ...(once === null ? [] : [`once in ${spanText(once)}`]),
+  ];
+  return limits.join(', ') || '–';
+}
+
+const SECRETS: Table<SecretStatus> = {
+  id: 'secrets',
+  title: 'Secrets',
+  caption: 'All live secrets are tried. In a rotation, watch the last match move from the old one to the new one.',
+  none: 'No secret is configured.',
+  name: ['Id', ({ id }) => id],
+  columns: {
+    State: stateOf,
+    'Last match': ({ lastMatch }, { now }) => (lastMatch > 0 ? when(lastMatch * 1000, now) : 'not since the start'),
+    Valid: validity,
+    Verdict: secretVerdict,
+    'Read from': ({ source }) => source,
+  },
+};
+
+const STATES: Readonly<Record<SecretStatus['state'], readonly [Tone, string]>> = {
   live: ['calm', 'live'],
   not_yet: ['warn', 'not yet'],
   expired: ['warn', 'expired'],
   unusable: ['bad', 'unusable'],
 };
 
-export function secretsSection(s: StatusSnapshot): Html {
-  const heads = ['Id', 'State', 'Last match', 'Valid', 'Verdict', 'Read from'];
-  const caption =
-    'All live secrets are tried. In a rotation, watch the last match move from the old one to the new one.';
-  const content =
-    s.secrets.length === 0
-      ? html`<p>No secret is configured.</p>`
-      : table(
-          caption,
-          heads,
-          s.secrets.map((secret) => secretRow(secret, s)),
-        );
-  return html`<section aria-labelledby="secrets"><h2 id="secrets">Secrets</h2>${content}</section>`;
+function stateOf({ state, problem }: SecretStatus): Html {
+  const [tone, word] = STATES[state];
+  return html`${pill(tone, word)}${problem === null ? null : html`<p>${problem}</p>`}`;
 }
 
-function secretRow(secret: SecretStatus, s: StatusSnapshot): Html {
-  const { now } = s;
-  const [tone, word] = STATES[secret.state];
-  const problem = secret.problem === null ? null : html`<p>${secret.problem}</p>`;
-  const match = secret.lastMatch > 0 ? when(secret.lastMatch * 1000, now) : 'not since the start';
-  return html`<tr><th scope="row"><code>${secret.id}</code></th>
-${cell('State', html`${pill(tone, word)}${problem}`)}
-${cell('Last match', match)}
-${cell('Valid', validity(secret, now))}
-${cell('Verdict', secretVerdict(secret, s))}
-${cell('Read from', secret.source)}</tr>`;
-}
-
-function validity({ notBefore, notAfter }: SecretStatus, now: number): Html | string {
+function validity({ notBefore, notAfter }: SecretStatus, { now }: StatusSnapshot): Html | string {
   const from = notBefore !== null && notBefore > now ? html`begins ${when(notBefore, now)} ` : null;
   const until = notAfter === null ? null : html`${notAfter > now ? 'ends' : 'ended'} ${when(notAfter, now)}`;
   return from === null && until === null ? 'no end' : html`${from}${until}`;
+}
+
+/** An empty table of losses would worry people. */
+const UNDELIVERED: Table<Undelivered> = {
+  id: 'undelivered',
+  title: 'Deliveries that may be gone',
+  caption:
+    'Verified, and then not delivered: Entrupy documents no retry. Body is the beginning of its SHA-256, to find the event again (docs/alerts.md).',
+  none: null,
+  columns: {
+    When: ({ at }, { now }) => when(at, now),
+    Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,
+    Answer: ({ status }) => status,
+    Cause: ({ cause, upstreamError }) => (upstreamError === null ? cause : `${cause} (${upstreamError})`),
+    Body: ({ bodySha256 }) => (bodySha256 === null ? 'unknown' : html`<code>${bodySha256}</code>`),
+    Client: ({ client }) => html`<code>${client}</code>`,
+  },
+};
+
+const REFUSALS: Table<Refusal> = {
+  id: 'refusals',
+  title: 'Recent refusals',
+  caption:
+    'By reason, route and client, each with its last request, newest first. Queries, header values and bodies are never kept.',
+  none: 'None since the start.',
+  columns: {
+    Last: ({ at }, { now }) => when(at, now),
+    Count: ({ count }) => count,
+    Request: ({ method, path, route }) => html`<code>${method} ${path}</code><p class="soft">route ${route}</p>`,
+    Answer: (refusal) => html`${refusal.status} ${outcomeOf(refusal)}`,
+    Why: whyOf,
+    Client: ({ client }) => html`<code>${client}</code>`,
+  },
+};
+
+function outcomeOf({ decision, upstreamFailure }: Refusal): Html {
+  if (decision === 'reported') return pill('warn', 'let through');
+  return pill('bad', upstreamFailure === null ? 'refused' : 'upstream failed');
+}
+
+function whyOf({ reason, hint, rule, header, upstreamFailure, upstreamError }: Refusal): Html {
+  const meaning = reason === 'none' ? null : html`<code>${reason}</code><p>${REASONS[reason].meaning}</p>`;
+  const name = header === null ? null : html`, header <code>${header}</code>`;
+  const broken = rule === null ? null : html`<p>Rule <code>${rule}</code>${name}.</p>`;
+  const code = upstreamError === null ? '' : ` (${upstreamError})`;
+  const upstream =
+    upstreamFailure === null ? null : html`<p>The upstream gave no whole response: ${upstreamFailure}${code}.</p>`;
+  const label = rule === null ? 'Likely cause:' : 'To let it pass:';
+  const likely = hint === null ? null : html`<p><strong>${label}</strong> ${hint}</p>`;
+  return html`${meaning}${broken}${upstream}${likely}`;
 }

@@ -163,7 +163,7 @@ function yields(entry: Entry, taker: Entry | undefined, target: Target): boolean
 }
 
 /** True where the route only reports at `now`. */
-export function reports(route: Route, now: number): boolean {
+export function reports(route: Pick<Route, 'mode' | 'reportUntil'>, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);
 }
 

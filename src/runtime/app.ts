@@ -125,9 +125,7 @@ function viewOf({ ruleset, services, lastReload, waiting }: LiveRuleset, at: num
     },
     lastReload,
     once: onceStatus(services.deliveries(), loaded.config.once),
-    recent: services.recent.counts(),
-    refusals: services.refusals.list(),
-    undelivered: services.refusals.undelivered(),
+    ...services.recent.view(),
     docs: DOCS,
   };
 }

@@ -1,8 +1,7 @@
 // The parts that live as long as the process: made once from the first ruleset, and told of each next one.
 // They ask for the policy of the moment; none of them keeps one.
 
-import { createRecentRequests, type RecentRequests } from '../admin/recent-counts.ts';
-import { createRefusals, type Refusals } from '../admin/refusals.ts';
+import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
 import { VERSION } from '../core/version.ts';
 import { ByteBudget } from '../downstream/budget.ts';
@@ -26,7 +25,6 @@ export interface Services {
   readonly metrics: Metrics;
   readonly requests: RequestLog;
   readonly recent: RecentRequests;
-  readonly refusals: Refusals;
   readonly upstream: Upstream;
   readonly server: Listener;
   readonly exposure: Exposure;
@@ -51,8 +49,7 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
   const { config } = first.loaded;
   const log = createLog({ level: config.log.level, write, now });
   const requests = createRequestLog({ log, mode: config.log.requests });
-  const recent = createRecentRequests(now);
-  const refusals = createRefusals(now);
+  const recent = new RecentRequests(now);
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream(upstreamOptions(first));
   const server = new Listener(listenerLimits(first), {
@@ -61,7 +58,6 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
       metrics.record(record);
       requests.record(record);
       recent.record(record);
-      refusals.record(record);
     },
   });
   const metrics = createMetrics(seriesPlan(first, now), {
@@ -110,7 +106,6 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
     metrics,
     requests,
     recent,
-    refusals,
     upstream,
     server,
     exposure,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
-import { createRefusals } from '../../src/admin/refusals.ts';
+import { RecentRequests } from '../../src/admin/recent.ts';
 import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/admin/server.ts';
 import { createLog } from '../../src/log/log.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
@@ -72,9 +72,9 @@ test('metrics come as text, or as OpenMetrics by Accept', async () => {
 });
 
 test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   refusals.record(refused({ path: '/<b>?sig=MARKER', hint: '<i>hint</i>' }));
-  const { ask } = await admin({ status: async () => snapshot({ refusals: refusals.list() }) });
+  const { ask } = await admin({ status: async () => snapshot({ refusals: refusals.view().refusals }) });
   const page = await ask('/');
   expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
   expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);

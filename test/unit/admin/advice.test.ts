@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { adviceFor } from '../../../src/admin/advice.ts';
-import { secretVerdict } from '../../../src/admin/advice-secrets.ts';
-import { createRefusals } from '../../../src/admin/refusals.ts';
+import { adviceFor, secretVerdict } from '../../../src/admin/advice.ts';
+import { RecentRequests } from '../../../src/admin/recent.ts';
 import type { StatusSnapshot } from '../../../src/admin/status.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
 
@@ -10,10 +9,10 @@ function headline(changes: Partial<StatusSnapshot>): string {
   return `${first?.tone}: ${first?.sentence}`;
 }
 
-const hinted = createRefusals(() => NOW);
+const hinted = new RecentRequests(() => NOW);
 hinted.record(refused({ hint: 'the secret at the sender ends in a line break' }));
 
-const gated = createRefusals(() => NOW);
+const gated = new RecentRequests(() => NOW);
 gated.record(
   refused({
     reason: 'bad_request',
@@ -23,7 +22,7 @@ gated.record(
   }),
 );
 
-const gone = createRefusals(() => NOW);
+const gone = new RecentRequests(() => NOW);
 gone.record(accepted({ status: 502, upstreamFailure: 'connect' }));
 
 test.each<[string, Partial<StatusSnapshot>, RegExp]>([
@@ -89,7 +88,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ['not ready', { ready: false, causes: ['the upstream accepts no connection'] }, /^warn: Not ready: the upstream/],
   [
     'every signed request is refused',
-    { recent: { ...QUIET, rejected: 4, topReason: 'signature_mismatch' }, refusals: hinted.list() },
+    { recent: { ...QUIET, rejected: 4, topReason: 'signature_mismatch' }, refusals: hinted.view().refusals },
     /^bad: No signature was accepted .*\(4 refused, mostly signature_mismatch\): compare the secret.* Likely cause: the secret at the sender ends in a line break\./,
   ],
   [
@@ -109,12 +108,12 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ],
   [
     'something in front adds a header',
-    { recent: { ...QUIET, accepted: 0, rejected: 4, topReason: 'bad_request' }, refusals: gated.list() },
+    { recent: { ...QUIET, accepted: 0, rejected: 4, topReason: 'bad_request' }, refusals: gated.view().refusals },
     /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify with allowHeaders/,
   ],
   [
     'deliveries may be gone',
-    { undelivered: gone.undelivered() },
+    { undelivered: gone.view().undelivered },
     /^warn: 1 delivery of the last day may be gone for good, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
   ],
   [

@@ -1,16 +1,15 @@
 import { expect, test } from 'vitest';
-import { createRecentRequests } from '../../../src/admin/recent-counts.ts';
-import { createRefusals } from '../../../src/admin/refusals.ts';
+import { RecentRequests } from '../../../src/admin/recent.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
 test('refused, reported and upstream-failed requests are kept, newest first, the others not', () => {
   let now = NOW;
-  const refusals = createRefusals(() => now++);
+  const refusals = new RecentRequests(() => now++);
   refusals.record(refused({ reason: 'missing_signature' }));
   refusals.record(accepted());
   refusals.record(refused({ decision: 'reported', status: 200, upstreamStatus: 200 }));
   refusals.record(accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect' }));
-  expect(refusals.list().map(({ decision, status }) => [decision, status])).toEqual([
+  expect(refusals.view().refusals.map(({ decision, status }) => [decision, status])).toEqual([
     ['accepted', 502],
     ['reported', 200],
     ['rejected', 401],
@@ -19,18 +18,18 @@ test('refused, reported and upstream-failed requests are kept, newest first, the
 
 test('a flood of one reason stays within its places and does not push another out', () => {
   let now = NOW;
-  const refusals = createRefusals(() => now++);
+  const refusals = new RecentRequests(() => now++);
   refusals.record(refused({ hint: 'the old secret' }));
   for (let i = 0; i < 10_000; i++)
     refusals.record(refused({ reason: 'bad_request', status: 400, path: `/${i}`, client: `192.0.2.${i % 1000}` }));
-  const list = refusals.list();
+  const list = refusals.view().refusals;
   expect(list.map(({ path }) => path)).toEqual([...Array.from({ length: 10 }, (_, i) => `/${9999 - i}`), '/notify']);
   expect(list.at(-1)?.hint).toBe('the old secret');
 });
 
 test('what has reason, route and client in common is one group, with its count and its last request', () => {
   let now = NOW;
-  const refusals = createRefusals(() => now++);
+  const refusals = new RecentRequests(() => now++);
   for (let i = 0; i < 5; i++) refusals.record(refused({ path: `/notify/${i}` }));
   refusals.record(refused({ client: '192.0.2.8' }));
   refusals.record(refused({ route: '/other' }));
@@ -38,32 +37,32 @@ test('what has reason, route and client in common is one group, with its count a
   refusals.record(refused({ reason: 'bad_request', rule: 'query' }));
   refusals.record(refused({ reason: 'bad_request', rule: 'parser' }));
   refusals.record(refused({ path: '/notify/last' }));
-  const list = refusals.list();
+  const list = refusals.view().refusals;
   expect(list.map(({ count }) => count)).toEqual([6, 1, 1, 1, 1, 1]);
   expect(list[0]).toMatchObject({ count: 6, path: '/notify/last', at: NOW + 10 });
 });
 
 test('headers that broke a rule are groups of their own, within the places of the rule', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   const gated = (header: string) => refusals.record(refused({ reason: 'bad_request', rule: 'route-headers', header }));
   for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
-  expect(refusals.list().map(({ header, count }) => [header, count])).toEqual([
+  expect(refusals.view().refusals.map(({ header, count }) => [header, count])).toEqual([
     ['x_trace', 1],
     ['x-forwarded-prefix', 2],
   ]);
   for (let i = 0; i < 1000; i++) gated(`x_${i}`);
-  expect(refusals.list()).toHaveLength(10);
+  expect(refusals.view().refusals).toHaveLength(10);
 });
 
 test('a group keeps the last hint that it was given: diagnoses are rate-limited', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   for (const hint of ['the first', 'the second', null, null]) refusals.record(refused({ hint }));
-  expect(refusals.list()).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
+  expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
 });
 
 test('deliveries that may be gone are kept apart: verified, and then our own 502, 503, 504 or a cut', () => {
   let now = NOW;
-  const refusals = createRefusals(() => now++);
+  const refusals = new RecentRequests(() => now++);
   const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' } as const;
   refusals.record(accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }));
   refusals.record(refused({ reason: 'overloaded', status: 503, secret: 'current' }));
@@ -71,7 +70,7 @@ test('deliveries that may be gone are kept apart: verified, and then our own 502
   refusals.record(accepted({ ...failed, decision: 'forwarded', secret: null }));
   refusals.record(accepted({ status: 500 }));
   refusals.record(accepted());
-  expect(refusals.undelivered()).toEqual([
+  expect(refusals.view().undelivered).toEqual([
     expect.objectContaining({ status: 503, cause: 'overloaded', bodySha256: null }),
     {
       at: NOW,
@@ -85,26 +84,26 @@ test('deliveries that may be gone are kept apart: verified, and then our own 502
     },
   ]);
   for (let i = 0; i < 100; i++) refusals.record(accepted(failed));
-  expect(refusals.undelivered()).toHaveLength(20);
+  expect(refusals.view().undelivered).toHaveLength(20);
 });
 
 test('what is kept is cut, and has no query', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   const long = 'x'.repeat(5000);
   refusals.record(refused({ path: `/a?MARKER${long}`, method: long, hint: long, client: long }));
-  expect(JSON.stringify(refusals.list())).not.toContain('MARKER');
-  expect(JSON.stringify(refusals.list()).length).toBeLessThan(1300);
+  expect(JSON.stringify(refusals.view().refusals)).not.toContain('MARKER');
+  expect(JSON.stringify(refusals.view().refusals).length).toBeLessThan(1300);
 });
 
 test('the counts reach back five minutes and no further', () => {
   let now = NOW;
-  const recent = createRecentRequests(() => now);
+  const recent = new RecentRequests(() => now);
   recent.record(accepted());
   recent.record(refused());
   recent.record(refused());
   recent.record(refused({ reason: 'missing_signature' }));
   recent.record(accepted({ upstreamFailure: 'reset' }));
-  expect(recent.counts()).toMatchObject({
+  expect(recent.view().recent).toMatchObject({
     windowSeconds: 300,
     accepted: 2,
     rejected: 3,
@@ -116,38 +115,38 @@ test('the counts reach back five minutes and no further', () => {
   });
   now += 200_000;
   recent.record(refused({ decision: 'reported' }));
-  expect(recent.counts()).toMatchObject({ rejected: 3, reported: 1 });
+  expect(recent.view().recent).toMatchObject({ rejected: 3, reported: 1 });
   now += 150_000;
-  expect(recent.counts()).toMatchObject({ accepted: 0, rejected: 0, reported: 1 });
+  expect(recent.view().recent).toMatchObject({ accepted: 0, rejected: 0, reported: 1 });
   now += 3_600_000;
-  expect(recent.counts()).toMatchObject({ reported: 0, topReason: null });
+  expect(recent.view().recent).toMatchObject({ reported: 0, topReason: null });
 });
 
 test('what any public port gets is counted apart and is never the top reason', () => {
-  const recent = createRecentRequests(() => NOW);
+  const recent = new RecentRequests(() => NOW);
   recent.record(refused({ reason: 'method_not_allowed', method: 'GET' }));
   recent.record(refused({ reason: 'route_rejected' }));
   recent.record(refused({ reason: 'client_closed' }));
   recent.record(refused({ reason: 'missing_signature', method: 'GET' }));
   recent.record(refused({ reason: 'missing_signature', method: 'HEAD' }));
   recent.record(accepted({ reason: 'client_closed' }));
-  expect(recent.counts()).toMatchObject({ rejected: 5, noise: 5, topReason: null });
+  expect(recent.view().recent).toMatchObject({ rejected: 5, noise: 5, topReason: null });
   recent.record(refused({ reason: 'missing_signature' }));
-  expect(recent.counts()).toMatchObject({ rejected: 6, noise: 5, topReason: 'missing_signature' });
+  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 5, topReason: 'missing_signature' });
 });
 
 test('the curves are the last hour by minute, and nothing older', () => {
   let now = NOW;
-  const recent = createRecentRequests(() => now);
+  const recent = new RecentRequests(() => now);
   recent.record(accepted());
   now += 60_000;
   for (let i = 0; i < 3; i++) recent.record(accepted({ upstreamFailure: 'reset' }));
-  const { hour } = recent.counts();
+  const { hour } = recent.view().recent;
   expect(hour.accepted).toHaveLength(60);
   expect(hour.accepted.slice(-2)).toEqual([1, 3]);
   expect(hour.upstreamFailures.slice(-2)).toEqual([0, 3]);
   now += 58 * 60_000;
-  expect(recent.counts().hour.accepted.slice(0, 3)).toEqual([1, 3, 0]);
+  expect(recent.view().recent.hour.accepted.slice(0, 3)).toEqual([1, 3, 0]);
   now += 5 * 60_000;
-  expect(recent.counts().hour.accepted.every((count) => count === 0)).toBe(true);
+  expect(recent.view().recent.hour.accepted.every((count) => count === 0)).toBe(true);
 });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { createRefusals } from '../../../src/admin/refusals.ts';
+import { RecentRequests } from '../../../src/admin/recent.ts';
 import type { StatusSnapshot } from '../../../src/admin/status.ts';
 import { renderStatusPage } from '../../../src/admin/status-page.ts';
 import { PAGE_CSP } from '../../../src/admin/status-style.ts';
@@ -14,7 +14,7 @@ function page(changes: Partial<StatusSnapshot> = {}): string {
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
 
 test('whatever a client, a file or a name holds is escaped', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   refusals.record(refused({ path: `/${XSS}`, method: XSS, hint: XSS, client: XSS, route: XSS }));
   const text = page({
     version: XSS,
@@ -26,24 +26,24 @@ test('whatever a client, a file or a name holds is escaped', () => {
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
     config: { file: XSS, sha256: XSS, warnings: [XSS] },
     lastReload: { ok: false, at: NOW, error: XSS },
-    refusals: refusals.list(),
+    refusals: refusals.view().refusals,
   });
   expect(text).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
   expect(text.match(/&lt;script&gt;/g)?.length).toBeGreaterThanOrEqual(14);
 });
 
 test('refusals are groups with their count, and what may be gone has a section of its own only where there is some', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   for (let i = 0; i < 7; i++) refusals.record(refused());
   refusals.record(
     accepted({ status: 502, upstreamFailure: 'connect', upstreamError: 'ENOTFOUND', bodySha256: 'ab12' }),
   );
-  const text = page({ refusals: refusals.list(), undelivered: refusals.undelivered() });
+  const text = page({ refusals: refusals.view().refusals, undelivered: refusals.view().undelivered });
   expect(text).toContain('data-label="Count">7</td>');
   expect(text).toContain('<h2 id="undelivered">Deliveries that may be gone</h2>');
   expect(text).toContain('connect (ENOTFOUND)');
   expect(text).toContain('<code>ab12</code>');
-  expect(page({ refusals: refusals.list() })).not.toContain('id="undelivered"');
+  expect(page({ refusals: refusals.view().refusals })).not.toContain('id="undelivered"');
 });
 
 test('each figure has the curve of its last hour, drawn without a script and told in words', () => {
@@ -62,9 +62,9 @@ test('the documentation is linked where its address is known, else its files are
 });
 
 test('controls and bidirectional marks are shown as what they are', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   refusals.record(refused({ path: '/a\u0000\u001b\u202eb' }));
-  expect(page({ refusals: refusals.list() })).toContain('/a\\u0000\\u001b\\u202eb');
+  expect(page({ refusals: refusals.view().refusals })).toContain('/a\\u0000\\u001b\\u202eb');
 });
 
 test('the style is the one that the CSP allows, and nothing else is needed', () => {
@@ -97,9 +97,9 @@ test('each state is a word, and the title tells it', () => {
 });
 
 test('it has landmarks, one h1, named sections, and tables with captions and scoped heads', () => {
-  const refusals = createRefusals(() => NOW);
+  const refusals = new RecentRequests(() => NOW);
   refusals.record(refused());
-  const text = page({ refusals: refusals.list() });
+  const text = page({ refusals: refusals.view().refusals });
   for (const tag of ['<header>', '<main>', '<footer', '<html lang="en">', 'name="viewport"'])
     expect(text).toContain(tag);
   expect(text.match(/<h1>/g)).toHaveLength(1);
@@ -109,10 +109,10 @@ test('it has landmarks, one h1, named sections, and tables with captions and sco
 });
 
 test('a refusal shows its reason, what that means, and its hint; each reason does', () => {
-  const refusals = createRefusals(() => NOW - 90_000);
+  const refusals = new RecentRequests(() => NOW - 90_000);
   for (const reason of REASON_NAMES)
     refusals.record(refused({ reason, status: REASONS[reason].status, hint: `hint ${reason}` }));
-  const text = page({ refusals: refusals.list() });
+  const text = page({ refusals: refusals.view().refusals });
   for (const reason of REASON_NAMES) {
     expect(text).toContain(
       `<code>${reason}</code><p>${REASONS[reason].meaning.replace('<', '&lt;').replace('>', '&gt;')}</p>`,

@@ -21,7 +21,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   secrets: ['config', 'core'],
   downstream: ['wire', 'core'],
   upstream: ['downstream', 'wire', 'core'],
-  admin: ['downstream', 'log', 'metrics', 'core'],
+  admin: ['downstream', 'config', 'log', 'metrics', 'core'],
   'pipeline.ts': ['upstream', 'downstream', 'once', 'hints', 'core'],
   runtime: [
     ...[
