@@ -1,6 +1,6 @@
-// Who the client is, for the log alone, and what we tell the upstream of it where the operator asked for that.
-// No decision is ever taken on these: the headers are the client's to write.
-import { isIP } from 'node:net';
+// The client's address: for the log alone, and for the upstream where the operator asked for it. No decision is ever taken
+// on what X-Forwarded-For says: the client writes it.
+import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 
 /** The right-most address of X-Forwarded-For that is not a trusted proxy's; the peer's own where that is not trusted. */
@@ -14,6 +14,19 @@ export function clientOf(peer: string, forwardedFor: string | null, trusts: (add
     if (!trusts(address)) break;
   }
   return client;
+}
+
+/** True for addresses in one of the ranges (CIDRs, or single addresses); false for what is no address. */
+export function inRanges(ranges: readonly string[]): (address: string) => boolean {
+  if (ranges.length === 0) return () => false;
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [address = '', prefix] = range.split('/');
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
 const OVERWRITTEN = /^x-forwarded-(?:for|proto|host)$/i;

@@ -1,8 +1,8 @@
 // Builds a policy whole from configuration and secrets.
-import { BlockList, isIPv4 } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { Keyring, type Policy, type Secret } from '../core/policy.ts';
 import { type Route, RouteTable, UNMATCHED } from '../core/routes.ts';
+import { inRanges } from '../downstream/client-address.ts';
 
 /** What `unmatched` means, as a route: verify takes POST alone. */
 export function unmatchedRoute(config: Config): Route {
@@ -39,18 +39,6 @@ export function buildPolicy(config: Config, secrets: readonly Secret[]): Policy 
     settings: { ...upstream, bodyTimeout: limits.bodyTimeout, connections: limits.connections },
     routes: new RouteTable(config.routes, unmatchedRoute(config)),
     keyring: new Keyring(secrets),
-    trusts: trustedBy(config.listen.trustedProxies),
+    trusts: inRanges(config.listen.trustedProxies),
   });
-}
-
-function trustedBy(ranges: readonly string[]): (address: string) => boolean {
-  if (ranges.length === 0) return () => false;
-  const list = new BlockList();
-  for (const range of ranges) {
-    const [address = '', prefix] = range.split('/');
-    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return (address) => list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
