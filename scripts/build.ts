@@ -1,15 +1,14 @@
 // Builds dist/: main.js, which looks at Node's version, program.js and the parts that it loads when it needs them, so that a
 // container needs no node_modules. In one file a healthcheck would read 1.2 MB, and serve would hold the text of all the other
 // commands and of the Redis client.
-import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Metafile, type Plugin } from 'esbuild';
+import { type BuildResult, build, type Plugin } from 'esbuild';
 import { BUNDLED_FILES, packagePath } from './bundled-packages.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-await rm(`${root}dist`, { recursive: true, force: true });
 
 /**
  * Parts of our parts that never run here, with the way in that is closed. Each is an empty module in the build: code that
@@ -54,8 +53,11 @@ const serveElsewhere: Plugin = {
   },
 };
 
-async function parts(entry: string, plugins: readonly Plugin[]): Promise<Metafile['outputs'][string][]> {
-  const { metafile } = await build({
+async function parts(
+  entry: string,
+  plugins: readonly Plugin[],
+): Promise<BuildResult<{ metafile: true; write: false }>> {
+  return await build({
     absWorkingDir: root,
     entryPoints: [entry],
     outdir: 'dist',
@@ -69,26 +71,40 @@ async function parts(entry: string, plugins: readonly Plugin[]): Promise<Metafil
     minifyWhitespace: true,
     legalComments: 'none',
     metafile: true,
+    write: false,
     logLevel: 'warning',
     plugins: [leftOut, llhttpAsBytes, ...plugins],
-    // CommonJS parts of the bundle (llhttp's module, prom-client) ask for node's own modules by require.
+    // CommonJS parts of the bundle (prom-client, yaml) ask for node's own modules by require.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
     },
   });
-  return Object.values(metafile.outputs);
 }
 
-const outputs = [...(await parts('src/main.ts', [serveElsewhere])), ...(await parts('src/commands/serve.ts', []))];
-await rename(`${root}dist/main.js`, `${root}dist/program.js`);
-await copyFile(`${root}scripts/bin.js`, `${root}dist/main.js`);
+/** A process that starts from dist/ meanwhile finds each file whole, the old one or the new one. */
+async function replaceFile(name: string, contents: Uint8Array): Promise<void> {
+  await writeFile(`${root}dist/${name}.new`, contents);
+  await rename(`${root}dist/${name}.new`, `${root}dist/${name}`);
+}
+
+const results = [await parts('src/main.ts', [serveElsewhere]), await parts('src/commands/serve.ts', [])];
+const built = new Map([['main.js', await readFile(`${root}scripts/bin.js`)]]);
+for (const { path, contents } of results.flatMap(({ outputFiles }) => outputFiles)) {
+  const name = basename(path);
+  built.set(name === 'main.js' ? 'program.js' : name, Buffer.from(contents));
+}
+await mkdir(`${root}dist`, { recursive: true });
+for (const [name, contents] of built) await replaceFile(name, contents);
 await chmod(`${root}dist/main.js`, 0o755);
+const left = (await readdir(`${root}dist`)).filter((name) => !built.has(name));
+await Promise.all(left.map((name) => rm(`${root}dist/${name}`, { recursive: true })));
 
 // For the licences and the SBOM. A file whose code was all shaken off is in no output, and in no list.
-const files = new Set(outputs.flatMap((output) => Object.keys(output.inputs)));
+const outputs = results.flatMap(({ metafile }) => Object.values(metafile.outputs));
+const files = new Set(outputs.flatMap(({ inputs }) => Object.keys(inputs)));
 await mkdir(dirname(BUNDLED_FILES), { recursive: true });
 const bundled = [...files].filter((file) => packagePath(file) !== undefined).sort();
 await writeFile(BUNDLED_FILES, `${JSON.stringify(bundled, null, 2)}\n`);
 
-const bytes = outputs.reduce((sum, output) => sum + output.bytes, 0);
-console.log(`dist/main.js and ${outputs.length - 1} parts, ${Math.round(bytes / 1024)} KiB`);
+const bytes = [...built.values()].reduce((sum, { length }) => sum + length, 0);
+console.log(`dist/main.js and ${built.size - 1} parts, ${Math.round(bytes / 1024)} KiB`);
