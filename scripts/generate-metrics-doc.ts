@@ -3,8 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../src/core/decision.ts';
 import { UPSTREAM_FAILURES } from '../src/core/record.ts';
-import { METRICS, type MetricRow, PREFIX, STATUS_CLASSES } from '../src/metrics/metric-table.ts';
-import { PROCESS_METRICS } from '../src/metrics/process-metrics.ts';
+import { METRICS, type MetricRow, PREFIX, PROCESS_METRICS, STATUS_CLASSES } from '../src/metrics/metric-table.ts';
 
 const FILE = new URL('../docs/metrics.md', import.meta.url);
 
@@ -72,7 +71,7 @@ ${table(['histogram', 'upper bounds, besides +Inf'], bucketRows())}
 
 ## Process and Node
 
-As prom-client measures them, some on Linux alone. The event-loop lags are less the 50 ms between two samples, so that an
+As prom-client measures them, some on Linux alone. The event-loop lags are less the 200 ms between two samples, so that an
 idle loop reads as 0, and begin anew at each scrape.
 
 ${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}

@@ -1,7 +1,12 @@
 // PromQL for the dashboard, written with the names of the metric table: a query must never name a metric or a label that
 // does not exist. Works for one pod and for fifty, and where namespace and pod are no labels at all (docker run).
-import { METRICS, type MetricName, type MetricRow, PREFIX } from '../../src/metrics/metric-table.ts';
-import type { PROCESS_METRICS } from '../../src/metrics/process-metrics.ts';
+import {
+  METRICS,
+  type MetricName,
+  type MetricRow,
+  PREFIX,
+  type PROCESS_METRICS,
+} from '../../src/metrics/metric-table.ts';
 
 const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 

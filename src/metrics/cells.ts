@@ -1,38 +1,25 @@
-// The numbers behind the metrics: plain fields that a request adds to, read when somebody scrapes. Nothing here may
-// allocate, hash or look at a label while a request is recorded.
-import type { MetricType } from './metric-table.ts';
+// The numbers behind the metrics: plain fields that a request adds to, read when somebody scrapes. Recording a request
+// must not allocate, hash or look at a label.
+
+export type Labels = Readonly<Record<string, string>>;
 
 /** One line of the exposition, in the shape that prom-client's registry renders. */
 export interface Sample {
   /** Where it differs from the family's name: `…_bucket`, `…_sum`, `…_count`. */
   readonly metricName?: string;
-  readonly labels: Readonly<Record<string, string | number>>;
-  /** Rendered once for each object and cached there by prom-client: keep one object a series. */
+  readonly labels?: Readonly<Record<string, string | number>>;
+  /** prom-client renders such an object once and caches the text: keep one object a series. */
   readonly sharedLabels?: Labels;
   readonly value: number;
 }
 
-export type Labels = Readonly<Record<string, string>>;
-
-/** One metric and how to read all its series at this moment. */
-export interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: MetricType;
-  readonly collect: () => readonly Sample[];
+/** One series of a counter or gauge. It is its own sample. */
+export interface Cell extends Sample {
+  value: number;
 }
 
-const NO_LABELS: Labels = Object.freeze({});
-
-/** One series of a counter or gauge. It is its own sample. */
-export class Cell implements Sample {
-  value = 0;
-  readonly labels = NO_LABELS;
-  readonly sharedLabels: Labels;
-
-  constructor(labels: Labels) {
-    this.sharedLabels = labels;
-  }
+export function cell(sharedLabels: Labels, value = 0): Cell {
+  return { sharedLabels, value };
 }
 
 /** One series of a histogram. */
@@ -59,22 +46,18 @@ export class HistogramCell {
     this.#sum += sane;
   }
 
-  /** Cumulative buckets, sum and count, `name` being the family's. */
-  samples(name: string): Sample[] {
+  /** Cumulative buckets, sum and count. `name` is the family's. */
+  samples(name: string): readonly Sample[] {
     const sharedLabels = this.#labels;
-    const bucket = (le: string | number, value: number) => ({
-      metricName: `${name}_bucket`,
-      labels: { le },
-      sharedLabels,
-      value,
-    });
     let total = 0;
-    const samples: Sample[] = this.#counts.map((count, at) => {
+    const buckets = this.#counts.map((count, at): Sample => {
       total += count;
-      return bucket(this.#bounds[at] ?? '+Inf', total);
+      return { metricName: `${name}_bucket`, labels: { le: this.#bounds[at] ?? '+Inf' }, sharedLabels, value: total };
     });
-    samples.push({ metricName: `${name}_sum`, labels: NO_LABELS, sharedLabels, value: this.#sum });
-    samples.push({ metricName: `${name}_count`, labels: NO_LABELS, sharedLabels, value: total });
-    return samples;
+    return [
+      ...buckets,
+      { metricName: `${name}_sum`, sharedLabels, value: this.#sum },
+      { metricName: `${name}_count`, sharedLabels, value: total },
+    ];
   }
 }

@@ -1,138 +1,217 @@
 // The metrics (spec §10): one verb for each thing that happens, one number added for each series it touches. The set of
 // series follows the plan alone; whatever a client sends must never add to it.
-
+import { isListed, type Secret, stateOf } from '../core/policy.ts';
 import type { RequestRecord } from '../core/record.ts';
-import { Cell } from './cells.ts';
+import { type Route, reports, UNMATCHED } from '../core/routes.ts';
+import { VERSION } from '../core/version.ts';
+import { type Cell, cell, type HistogramCell, type Sample } from './cells.ts';
 import type { Exposed, Exposition } from './exposition.ts';
-import { plannedFamilies } from './families.ts';
-import { RouteCells } from './route-cells.ts';
-import type { GaugeSources, MetricState, SeriesPlan } from './series-plan.ts';
+import type { MetricName } from './metric-table.ts';
+import { keepCells, RouteCells } from './route-cells.ts';
 
-export interface Metrics {
-  /** Once for each request, when it has ended. */
-  record(record: RequestRecord): void;
-  /** An interim response of the upstream (103 for one) on its way to the client. */
-  recordInformational(route: string): void;
-  /** After a reload: series of new routes and secrets begin at 0, those that stay go on, those gone are removed. */
-  replan(plan: SeriesPlan): void;
-  /** `atMs`: epoch milliseconds. */
-  reloaded(result: 'success' | 'failure', atMs: number): void;
-  onceStoreFailure(): void;
-  setUpstreamExposed(exposed: boolean): void;
-  /** The secret has a new value, or its first: its last match was the old value's, which is `<id>.previous` now, or gone. */
-  replaced(secretId: string): void;
-  /** Epoch seconds; 0 where the secret has not matched in this process. */
-  lastMatch(secretId: string): number;
-  /** Loads what `expose` needs, and begins to watch event loop and collector; `expose` does so by itself. */
-  prepare(): Promise<unknown>;
-  /** The exposition in the format that the Accept header prefers. */
-  expose(accept: string | undefined): Promise<Exposed>;
+/** Which series there are. A label comes from the config, never from a request. */
+export interface SeriesPlan {
+  /** `unmatched` is one of them. */
+  readonly routes: readonly Route[];
+  /** One for each id; without a key where it can't be used. */
+  readonly secrets: readonly (Omit<Secret, 'key'> & { readonly key: Secret['key'] | null })[];
+  readonly certificates: readonly CertificatePlan[];
+  /** Of the config file; never of a secret. */
+  readonly configSha256: string;
+  readonly checkExposure: boolean;
 }
 
-export function createMetrics(plan: SeriesPlan, sources: GaugeSources): Metrics {
-  const state: MetricState = {
-    plan,
-    routes: new Map(),
-    lastMatches: new Map(),
-    changes: new Map(),
-    reloads: { success: new Cell({ result: 'success' }), failure: new Cell({ result: 'failure' }) },
-    onceStoreFailures: new Cell({}),
-    lastReloadOk: true,
-    lastReloadSuccessAt: sources.now(),
-    upstreamExposed: false,
-  };
-  replan(state, plan);
-  let exposition: Promise<Exposition> | null = null;
-  const prepare = () => {
-    exposition ??= import('./exposition.ts').then((part) => part.createExposition(plannedFamilies(state, sources)));
-    return exposition;
-  };
-  return {
-    record: (record) => recordRequest(state, record, sources),
-    recordInformational: (route) => countResponse(routeOf(state, route), 100),
-    replan: (next) => replan(state, next),
-    reloaded: (result, atMs) => {
-      state.reloads[result].value++;
-      state.lastReloadOk = result === 'success';
-      if (result === 'success') state.lastReloadSuccessAt = atMs;
-    },
-    onceStoreFailure: () => {
-      state.onceStoreFailures.value++;
-    },
-    setUpstreamExposed: (exposed) => {
-      state.upstreamExposed = exposed;
-    },
-    replaced: (secretId) => {
-      const change = state.changes.get(secretId);
-      if (change !== undefined) change.value = sources.now() / 1000;
-      const last = state.lastMatches.get(secretId);
-      if (last === undefined) return;
-      const previous = state.lastMatches.get(`${secretId}.previous`);
-      if (previous !== undefined) previous.value = last.value;
-      last.value = 0;
-    },
-    lastMatch: (secretId) => state.lastMatches.get(secretId)?.value ?? 0,
-    prepare,
-    expose: async (accept) => (await prepare()).expose(accept),
-  };
+export interface CertificatePlan {
+  readonly name: 'listen' | 'upstream_client';
+  /** Epoch milliseconds. */
+  readonly notAfter: number;
 }
 
-/** The cells of the label, or of `unmatched` where a reload has taken the route away meanwhile. */
-function routeOf(state: MetricState, label: string): RouteCells | undefined {
-  return state.routes.get(label) ?? state.routes.get('unmatched');
-}
+/** Gauges that other parts hold: read at each scrape. */
+export type Gauges = Readonly<
+  Record<
+    'requests_in_flight' | 'connections' | 'buffered_bytes' | 'buffered_bytes_limit' | 'once_entries',
+    () => number
+  >
+>;
 
-// Runs for each request: 0.07 us for an accepted one (Node 26, hot), where prom-client's labelled inc and observe took 0.9.
-function recordRequest(state: MetricState, r: RequestRecord, sources: GaugeSources): void {
-  let route = routeOf(state, r.route);
-  let outcome = route?.outcome(r.decision, r.reason);
-  if (outcome === undefined) {
-    route = state.routes.get('unmatched');
-    outcome = route?.outcome(r.decision, r.reason);
+/** How to read the samples of each metric at this moment, by the family's name: a metric without an entry does not compile. */
+export type Collectors = Readonly<Record<MetricName, (name: string) => readonly Sample[]>>;
+
+export class Metrics {
+  readonly #now: () => number;
+  #plan: SeriesPlan;
+  #gauges: Gauges | null = null;
+  #exposition: Promise<Exposition> | null = null;
+  readonly #routes = new Map<string, RouteCells>();
+  /** By secret; the value is epoch seconds. */
+  readonly #lastMatches = new Map<string, Cell>();
+  /** By secret, replaced values left out; the value is epoch seconds. */
+  readonly #changes = new Map<string, Cell>();
+  readonly #reloads = { success: cell({ result: 'success' }), failure: cell({ result: 'failure' }) };
+  readonly #lastReloadOk = cell({}, 1);
+  readonly #lastReloadSuccess = cell({});
+  readonly #onceStoreFailures = cell({});
+  readonly #upstreamExposed = cell({});
+
+  /** `now` gives epoch milliseconds. */
+  constructor(plan: SeriesPlan, now: () => number) {
+    this.#now = now;
+    this.#plan = plan;
+    this.#lastReloadSuccess.value = now() / 1000;
+    this.replan(plan);
   }
-  if (route === undefined || outcome === undefined) return; // not planned: a lost count is better than a new series
-  outcome.requests.value++;
-  outcome.duration.observe(r.durationMs / 1000);
-  if (r.verifyMs >= 0) route.verification?.observe(r.verifyMs / 1000);
-  if (r.bodyBytes > 0 || r.verifyMs >= 0 || r.decision !== 'rejected') route.body?.observe(r.bodyBytes);
-  if (r.upstreamStatus > 0) countResponse(route, r.upstreamStatus);
-  if (r.upstreamMs >= 0) route.upstream?.duration.observe(r.upstreamMs / 1000);
-  if (r.upstreamFailure !== null && route.upstream !== null) route.upstream.failures[r.upstreamFailure].value++;
-  if (r.secret !== null) countMatch(state, route, r.secret, sources);
+
+  /** The gauges have no series before this. */
+  watch(gauges: Gauges): void {
+    this.#gauges = gauges;
+  }
+
+  /**
+   * Once for each request, when it has ended: 0.07 us for an accepted one (Node 26, hot), where prom-client's labelled inc
+   * and observe take 0.9. A route that a reload has taken away meanwhile counts as `unmatched`.
+   */
+  record(r: RequestRecord): void {
+    const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);
+    const decision = route?.decisions.get(r.decision);
+    const requests = decision?.requests.get(r.reason);
+    // Not planned: a lost count is better than a new series.
+    if (route === undefined || decision === undefined || requests === undefined) return;
+    requests.value++;
+    decision.duration.observe(r.durationMs / 1000);
+    if (r.verifyMs >= 0) route.verification?.observe(r.verifyMs / 1000);
+    if (r.bodyBytes > 0 || r.verifyMs >= 0 || r.decision !== 'rejected') route.body?.observe(r.bodyBytes);
+    if (r.upstreamStatus > 0) countResponse(route, r.upstreamStatus);
+    if (r.upstreamMs >= 0) route.upstream?.duration.observe(r.upstreamMs / 1000);
+    if (r.upstreamFailure !== null && route.upstream !== null) route.upstream.failures[r.upstreamFailure].value++;
+    if (r.secret !== null) this.#countMatch(route, r.secret);
+  }
+
+  #countMatch(route: RouteCells, secret: string): void {
+    const matches = route.secrets.get(secret);
+    if (matches !== undefined) matches.value++;
+    const last = this.#lastMatches.get(secret);
+    if (last !== undefined) last.value = this.#now() / 1000;
+  }
+
+  /** An interim response of the upstream (103 for one) on its way to the client. */
+  recordInformational(route: string): void {
+    countResponse(this.#routes.get(route) ?? this.#routes.get(UNMATCHED), 100);
+  }
+
+  /** After a reload: series of new routes and secrets begin at 0, those that stay go on, those gone are removed. */
+  replan(plan: SeriesPlan): void {
+    this.#plan = plan;
+    const paths = new Set(plan.routes.map(({ path }) => path));
+    for (const path of this.#routes.keys()) if (!paths.has(path)) this.#routes.delete(path);
+    for (const route of plan.routes) {
+      const cells = this.#routes.get(route.path) ?? new RouteCells();
+      this.#routes.set(route.path, cells);
+      const usable = plan.secrets.filter(({ id, key }) => key !== null && isListed(id, route.secrets));
+      cells.adapt(route, route.action === 'verify' ? usable.map(({ id }) => id) : []);
+    }
+    const ids = plan.secrets.map(({ id }) => id);
+    const own = ids.filter((id) => !id.endsWith('.previous'));
+    keepCells(this.#lastMatches, ids, (secret) => ({ secret }));
+    keepCells(this.#changes, own, (secret) => ({ secret }));
+  }
+
+  /** `atMs`: epoch milliseconds. */
+  reloaded(result: 'success' | 'failure', atMs: number): void {
+    this.#reloads[result].value++;
+    this.#lastReloadOk.value = result === 'success' ? 1 : 0;
+    if (result === 'success') this.#lastReloadSuccess.value = atMs / 1000;
+  }
+
+  onceStoreFailure(): void {
+    this.#onceStoreFailures.value++;
+  }
+
+  setUpstreamExposed(exposed: boolean): void {
+    this.#upstreamExposed.value = exposed ? 1 : 0;
+  }
+
+  /** The secret has a new value, or its first: its last match was the old value's, which is `<id>.previous` now, or gone. */
+  replaced(secretId: string): void {
+    const change = this.#changes.get(secretId);
+    if (change !== undefined) change.value = this.#now() / 1000;
+    const last = this.#lastMatches.get(secretId);
+    if (last === undefined) return;
+    const previous = this.#lastMatches.get(`${secretId}.previous`);
+    if (previous !== undefined) previous.value = last.value;
+    last.value = 0;
+  }
+
+  /** Epoch seconds; 0 where the secret has not matched in this process. */
+  lastMatch(secretId: string): number {
+    return this.#lastMatches.get(secretId)?.value ?? 0;
+  }
+
+  /** Loads what `expose` needs, and begins to watch event loop and collector; `expose` does so by itself. */
+  prepare(): Promise<Exposition> {
+    this.#exposition ??= import('./exposition.ts').then(({ createExposition }) =>
+      createExposition({ ...this.#requestCollectors(), ...this.#stateCollectors() }),
+    );
+    return this.#exposition;
+  }
+
+  /** The exposition in the format that the Accept header prefers. */
+  async expose(accept: string | undefined): Promise<Exposed> {
+    return (await this.prepare())(accept);
+  }
+
+  #requestCollectors() {
+    const cells = (pick: (route: RouteCells) => Iterable<Cell>) => () =>
+      [...this.#routes.values()].flatMap((route) => [...pick(route)]);
+    const histograms = (pick: (route: RouteCells) => Iterable<HistogramCell | null | undefined>) => (name: string) =>
+      [...this.#routes.values()].flatMap((route) => [...pick(route)].flatMap((each) => each?.samples(name) ?? []));
+    return {
+      requests_total: cells(({ decisions }) => decisions.values().flatMap(({ requests }) => requests.values())),
+      request_duration_seconds: histograms(({ decisions }) => decisions.values().map(({ duration }) => duration)),
+      verification_duration_seconds: histograms((route) => [route.verification]),
+      request_body_bytes: histograms((route) => [route.body]),
+      upstream_responses_total: cells((route) => route.upstream?.responses ?? []),
+      upstream_failures_total: cells((route) => Object.values(route.upstream?.failures ?? {})),
+      upstream_duration_seconds: histograms((route) => [route.upstream?.duration]),
+      secret_matches_total: cells((route) => route.secrets.values()),
+    };
+  }
+
+  #stateCollectors() {
+    const gauge = (name: keyof Gauges) => () => (this.#gauges === null ? [] : [cell({}, this.#gauges[name]())]);
+    const verifying = () => this.#plan.routes.filter(({ action }) => action === 'verify');
+    const once = () => this.#plan.routes.some((route) => route.once !== null);
+    const isLive = (secret: SeriesPlan['secrets'][number]) =>
+      secret.key !== null && stateOf(secret, this.#now()) === 'live';
+    return {
+      requests_in_flight: gauge('requests_in_flight'),
+      connections: gauge('connections'),
+      buffered_bytes: gauge('buffered_bytes'),
+      buffered_bytes_limit: gauge('buffered_bytes_limit'),
+      secret_last_match_timestamp_seconds: () => [...this.#lastMatches.values()],
+      secret_changed_timestamp_seconds: () => [...this.#changes.values()],
+      secret_live: () => this.#plan.secrets.map((secret) => cell({ secret: secret.id }, isLive(secret) ? 1 : 0)),
+      secret_not_after_timestamp_seconds: () =>
+        this.#plan.secrets.flatMap(({ id, notAfter }) =>
+          notAfter === null ? [] : [cell({ secret: id }, notAfter / 1000)],
+        ),
+      route_report_mode: () =>
+        verifying().map((route) => cell({ route: route.path }, reports(route, this.#now()) ? 1 : 0)),
+      upstream_exposed: () => (this.#plan.checkExposure ? [this.#upstreamExposed] : []),
+      once_entries: () => (once() ? gauge('once_entries')() : []),
+      once_store_failures_total: () => (once() ? [this.#onceStoreFailures] : []),
+      tls_certificate_not_after_timestamp_seconds: () =>
+        this.#plan.certificates.map(({ name, notAfter }) => cell({ certificate: name }, notAfter / 1000)),
+      reloads_total: () => [this.#reloads.success, this.#reloads.failure],
+      last_reload_successful: () => [this.#lastReloadOk],
+      last_reload_success_timestamp_seconds: () => [this.#lastReloadSuccess],
+      config_info: () => [cell({ sha256: this.#plan.configSha256 }, 1)],
+      build_info: () => [cell({ version: VERSION, node_version: process.version }, 1)],
+    };
+  }
 }
 
 function countResponse(route: RouteCells | undefined, status: number): void {
-  const cell = route?.upstream?.responses[Math.floor(status / 100) - 1];
-  if (cell !== undefined) cell.value++;
-}
-
-function countMatch(state: MetricState, route: RouteCells, secret: string, sources: GaugeSources): void {
-  const matches = route.secrets.get(secret);
-  if (matches !== undefined) matches.value++;
-  const last = state.lastMatches.get(secret);
-  if (last !== undefined) last.value = sources.now() / 1000;
-}
-
-function replan(state: MetricState, plan: SeriesPlan): void {
-  state.plan = plan;
-  const labels = new Set(plan.routes.map((route) => route.label));
-  for (const label of state.routes.keys()) if (!labels.has(label)) state.routes.delete(label);
-  for (const { label, shape, secrets } of plan.routes) {
-    const cells = state.routes.get(label) ?? new RouteCells(label);
-    state.routes.set(label, cells);
-    cells.adapt(shape, secrets);
-  }
-  const ids = plan.secrets.map((secret) => secret.id);
-  keepCells(state.lastMatches, ids);
-  keepCells(
-    state.changes,
-    ids.filter((id) => !id.endsWith('.previous')),
-  );
-}
-
-/** One cell a secret: those that stay go on, new ones begin at 0. */
-function keepCells(cells: Map<string, Cell>, ids: readonly string[]): void {
-  const wanted = new Set(ids);
-  for (const id of cells.keys()) if (!wanted.has(id)) cells.delete(id);
-  for (const id of wanted) if (!cells.has(id)) cells.set(id, new Cell({ secret: id }));
+  const found = route?.upstream?.responses[Math.floor(status / 100) - 1];
+  if (found !== undefined) found.value++;
 }

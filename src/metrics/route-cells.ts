@@ -1,13 +1,13 @@
-// The cells of one route, found once a request and then plain fields. The set of series is fixed by the route's shape
-// and its secrets: recording must never add one.
-import { type Decision, type OutcomeShape, possibleOutcomes, type Reason } from '../core/decision.ts';
+// The cells of one route, found once a request and then plain fields. The route and its secrets fix the set of series:
+// recording must never add one.
+import { type Decision, possibleOutcomes, type Reason } from '../core/decision.ts';
 import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
-import { Cell, HistogramCell } from './cells.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
+import { type Cell, cell, HistogramCell } from './cells.ts';
 import { METRICS, STATUS_CLASSES } from './metric-table.ts';
 
-export interface Outcome {
-  readonly requests: Cell;
-  /** Shared by all reasons of one decision. */
+interface DecisionCells {
+  readonly requests: Map<Reason | 'none', Cell>;
   readonly duration: HistogramCell;
 }
 
@@ -19,6 +19,8 @@ interface UpstreamCells {
 }
 
 export class RouteCells {
+  // Two levels of constant strings: a map of joined strings would build and hash a string for each request.
+  readonly decisions = new Map<Decision, DecisionCells>();
   /** Null where the route does not verify. */
   verification: HistogramCell | null = null;
   /** Null where the route never reads a body. */
@@ -26,58 +28,47 @@ export class RouteCells {
   /** Null where the route never asks the upstream. */
   upstream: UpstreamCells | null = null;
   readonly secrets = new Map<string, Cell>();
-  readonly durations = new Map<Decision, HistogramCell>();
-  // Two maps of constant strings: one of joined strings would build and hash a string for each request.
-  readonly #outcomes = new Map<Decision, Map<Reason | 'none', Outcome>>();
-  readonly #label: string;
-
-  constructor(label: string) {
-    this.#label = label;
-  }
-
-  outcome(decision: Decision, reason: Reason | 'none'): Outcome | undefined {
-    return this.#outcomes.get(decision)?.get(reason);
-  }
-
-  *outcomes(): Iterable<Outcome> {
-    for (const reasons of this.#outcomes.values()) yield* reasons.values();
-  }
 
   /**
-   * Adds what the shape and secrets need and takes away the secrets that are gone. Outcomes of a former shape stay: the
-   * requests that began under it still end, and a counter that vanishes loses its last increments.
+   * Adds what the route and its secrets need and takes away the secrets that are gone. Outcomes of its former self stay:
+   * the requests that began under it still end, and a counter that vanishes loses its last increments.
    */
-  adapt(shape: OutcomeShape, secrets: readonly string[]): void {
-    const route = this.#label;
-    for (const [decision, reason] of possibleOutcomes(shape)) this.#addOutcome(decision, reason);
-    if (shape.action !== 'reject') {
+  adapt({ path: route, action, mode, once }: Route, secrets: readonly string[]): void {
+    const shape = { action, report: mode === 'report', once: once !== null, unmatched: route === UNMATCHED };
+    for (const [decision, reason] of possibleOutcomes(shape)) {
+      const cells = this.decisions.get(decision) ?? {
+        requests: new Map(),
+        duration: new HistogramCell({ route, decision }, METRICS.request_duration_seconds.buckets),
+      };
+      this.decisions.set(decision, cells);
+      if (!cells.requests.has(reason)) cells.requests.set(reason, cell({ route, decision, reason }));
+    }
+    if (action !== 'reject') {
       this.body ??= new HistogramCell({ route }, METRICS.request_body_bytes.buckets);
       this.upstream ??= upstreamCells(route);
     }
-    if (shape.action === 'verify') {
+    if (action === 'verify') {
       this.verification ??= new HistogramCell({ route }, METRICS.verification_duration_seconds.buckets);
     }
-    for (const id of this.secrets.keys()) if (!secrets.includes(id)) this.secrets.delete(id);
-    for (const id of secrets) if (!this.secrets.has(id)) this.secrets.set(id, new Cell({ route, secret: id }));
-  }
-
-  #addOutcome(decision: Decision, reason: Reason | 'none'): void {
-    const route = this.#label;
-    const reasons = this.#outcomes.get(decision) ?? new Map<Reason | 'none', Outcome>();
-    this.#outcomes.set(decision, reasons);
-    if (reasons.has(reason)) return;
-    const buckets = METRICS.request_duration_seconds.buckets;
-    const duration = this.durations.get(decision) ?? new HistogramCell({ route, decision }, buckets);
-    this.durations.set(decision, duration);
-    reasons.set(reason, { requests: new Cell({ route, decision, reason }), duration });
+    keepCells(this.secrets, secrets, (secret) => ({ route, secret }));
   }
 }
 
 function upstreamCells(route: string): UpstreamCells {
-  const failures = UPSTREAM_FAILURES.map((cause) => [cause, new Cell({ route, cause })] as const);
+  const failures = UPSTREAM_FAILURES.map((cause) => [cause, cell({ route, cause })] as const);
   return {
-    responses: STATUS_CLASSES.map((code) => new Cell({ route, code })),
+    responses: STATUS_CLASSES.map((code) => cell({ route, code })),
     failures: Object.fromEntries(failures) as Record<UpstreamFailure, Cell>,
     duration: new HistogramCell({ route }, METRICS.upstream_duration_seconds.buckets),
   };
+}
+
+/** One cell an id: those that stay go on counting, new ones begin at 0, those gone are removed. */
+export function keepCells(
+  cells: Map<string, Cell>,
+  ids: readonly string[],
+  labels: (id: string) => Record<string, string>,
+): void {
+  for (const id of cells.keys()) if (!ids.includes(id)) cells.delete(id);
+  for (const id of ids) if (!cells.has(id)) cells.set(id, cell(labels(id)));
 }

@@ -2,25 +2,15 @@
 
 import type { OnceStatus, RouteStatus, SecretStatus } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
-import type { OutcomeShape } from '../core/decision.ts';
 import { isListed, stateOf } from '../core/policy.ts';
-import { type Route, reports, UNMATCHED } from '../core/routes.ts';
-import type { CertificatePlan, SeriesPlan } from '../metrics/series-plan.ts';
+import { type Route, reports } from '../core/routes.ts';
+import type { CertificatePlan, SeriesPlan } from '../metrics/metrics.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { readCertificate } from '../secrets/pem.ts';
 import type { TlsContents } from '../wire/tls.ts';
-import { deliversOnce, routesOf } from './policy.ts';
+import { routesOf } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
-
-function shapeOf(route: Route): OutcomeShape {
-  return {
-    action: route.action,
-    report: route.mode === 'report',
-    once: route.once !== null,
-    unmatched: route.path === UNMATCHED,
-  };
-}
 
 /** The ids of usable secrets that the route may use. */
 function idsOf(ruleset: Ruleset, route: Route): readonly string[] {
@@ -38,28 +28,12 @@ export function onceStatus(
   return { store: store === 'memory' ? store : `${new URL(store).host}`, entries, trouble, onStoreFailure };
 }
 
-/** `now` gives epoch milliseconds. */
-export function seriesPlan(ruleset: Ruleset, now: () => number): SeriesPlan {
-  const { loaded } = ruleset;
-  const routes = routesOf(loaded.config);
+export function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {
   return {
-    routes: routes.map((route) => ({
-      label: route.path,
-      shape: shapeOf(route),
-      secrets: idsOf(ruleset, route),
-      reportActive: () => reports(route, now()),
-    })),
-    secrets: named(ruleset.materials).map(({ id, key, notBefore, notAfter }) => ({
-      id,
-      notAfter,
-      live: () => key !== null && stateOf({ notBefore, notAfter }, now()) === 'live',
-    })),
-    certificates: [
-      ...certificateOf('listen', ruleset.listenTls),
-      ...certificateOf('upstream_client', ruleset.upstreamTls),
-    ],
+    routes: routesOf(loaded.config),
+    secrets: named(materials),
+    certificates: [...certificateOf('listen', listenTls), ...certificateOf('upstream_client', upstreamTls)],
     configSha256: loaded.sha256,
-    once: deliversOnce(loaded.config),
     checkExposure: loaded.config.upstream.checkExposure,
   };
 }

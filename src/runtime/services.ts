@@ -3,12 +3,11 @@
 
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
-import { VERSION } from '../core/version.ts';
 import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type LineLog } from '../log/log.ts';
 import { createRequestLog, type RequestLog } from '../log/request-log.ts';
-import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { Metrics } from '../metrics/metrics.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import { openDeliveries } from '../once/open.ts';
 import { createPipeline } from '../pipeline.ts';
@@ -52,23 +51,7 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
   const recent = new RecentRequests(now);
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream(upstreamOptions(first));
-  const server = new Listener(listenerLimits(first), {
-    onRequest: (exchange) => pipeline(exchange),
-    onEnd: (record) => {
-      metrics.record(record);
-      requests.record(record);
-      recent.record(record);
-    },
-  });
-  const metrics = createMetrics(seriesPlan(first, now), {
-    inFlight: () => server.inFlight,
-    connections: () => server.connections,
-    bufferedBytes: () => budget.used,
-    bufferedBytesLimit: () => budget.limit,
-    onceEntries: () => deliveries?.entries ?? 0,
-    now,
-    version: VERSION,
-  });
+  const metrics = new Metrics(seriesPlan(first), now);
   let deliveries: Deliveries | null = null;
   const openedDeliveries = () => {
     deliveries ??= openDeliveries(config.once, {
@@ -95,6 +78,21 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
     now,
     onInformation: (route) => metrics.recordInformational(route),
   });
+  const server = new Listener(listenerLimits(first), {
+    onRequest: pipeline,
+    onEnd: (record) => {
+      metrics.record(record);
+      requests.record(record);
+      recent.record(record);
+    },
+  });
+  metrics.watch({
+    requests_in_flight: () => server.inFlight,
+    connections: () => server.connections,
+    buffered_bytes: () => budget.used,
+    buffered_bytes_limit: () => budget.limit,
+    once_entries: () => deliveries?.entries ?? 0,
+  });
   const exposureAt = podAddress(podIp, upstream, config);
   const exposure = new Exposure(exposureAt, (exposed) => {
     metrics.setUpstreamExposed(exposed);
@@ -112,7 +110,7 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
     deliveries: () => deliveries,
     adopt(next, before) {
       if (deliversOnce(next.loaded.config)) openedDeliveries();
-      metrics.replan(seriesPlan(next, now));
+      metrics.replan(seriesPlan(next));
       for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
       budget.setLimit(budgetOf(next.loaded.config));
       log.setLevel(next.loaded.config.log.level);

@@ -5,8 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { RecentRequests } from '../../src/admin/recent.ts';
 import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/admin/server.ts';
 import { createLog } from '../../src/log/log.ts';
-import { createMetrics } from '../../src/metrics/metrics.ts';
-import { NOW, plan, refused, snapshot, sources } from '../unit/metrics/fixtures.ts';
+import { metricsOf, NOW, refused, snapshot } from '../unit/metrics/fixtures.ts';
 
 const open: AdminServer[] = [];
 afterEach(async () => {
@@ -21,7 +20,7 @@ async function admin(changes: Partial<AdminOptions> = {}) {
     host: '127.0.0.1',
     port: 0,
     status: () => snapshot(),
-    metrics: createMetrics(plan(), sources()),
+    metrics: metricsOf(),
     actions: {
       drain: () => acts.push('drain'),
       reload: async () => {

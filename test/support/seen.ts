@@ -1,6 +1,5 @@
 // What dashboard, rules and runbook say, read for the tests that hold them together.
-import { METRICS, type MetricName, type MetricRow, PREFIX } from '../../src/metrics/metric-table.ts';
-import { PROCESS_METRICS } from '../../src/metrics/process-metrics.ts';
+import { METRICS, type MetricName, type MetricRow, PREFIX, PROCESS_METRICS } from '../../src/metrics/metric-table.ts';
 
 export interface DashboardPanel {
   readonly id: number;

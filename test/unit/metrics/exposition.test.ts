@@ -1,10 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { prefersOpenMetrics } from '../../../src/metrics/exposition.ts';
-import { METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
-import { createMetrics } from '../../../src/metrics/metrics.ts';
-import { PROCESS_METRICS } from '../../../src/metrics/process-metrics.ts';
-import { accepted, plan, route, sources, UNMATCHED, VERIFY } from './fixtures.ts';
+import { METRICS, type MetricRow, PREFIX, PROCESS_METRICS } from '../../../src/metrics/metric-table.ts';
+import { accepted, metricsOf, route, UNMATCHED } from './fixtures.ts';
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -13,11 +11,8 @@ const PROMETHEUS_ACCEPT =
   'text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2';
 
 function everything() {
-  const shape = { ...VERIFY, report: true, once: true };
-  const metrics = createMetrics(
-    plan({ routes: [route('/notify', { shape }), UNMATCHED], once: true, checkExposure: true }),
-    sources(),
-  );
+  const notify = route('/notify', { mode: 'report', once: 1000 });
+  const metrics = metricsOf({ routes: [notify, UNMATCHED], checkExposure: true });
   metrics.record(accepted());
   return metrics;
 }
@@ -40,7 +35,7 @@ test.each([
 });
 
 test('HELP and TYPE of every name of the table are always there, once, of the right type', async () => {
-  const { body, contentType } = await createMetrics(plan({ routes: [UNMATCHED], secrets: [] }), sources()).expose(TEXT);
+  const { body, contentType } = await metricsOf({ routes: [UNMATCHED], secrets: [] }).expose(TEXT);
   expect(contentType).toBe(TEXT);
   const types = typesIn(body);
   for (const [name, { type, help }] of Object.entries<MetricRow>(METRICS)) {

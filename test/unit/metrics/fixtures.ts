@@ -1,9 +1,9 @@
 // Records, plans and snapshots that the observe tests start from; each test changes what it is about.
-
+import { createSecretKey } from 'node:crypto';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
-import type { OutcomeShape } from '../../../src/core/decision.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
-import type { GaugeSources, RoutePlan, SeriesPlan } from '../../../src/metrics/series-plan.ts';
+import type { Route } from '../../../src/core/routes.ts';
+import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
@@ -45,35 +45,53 @@ export function refused(changes: Partial<RequestRecord> = {}): RequestRecord {
   });
 }
 
-export const VERIFY: OutcomeShape = { action: 'verify', report: false, once: false, unmatched: false };
-
-export function route(label: string, changes: Partial<RoutePlan> = {}): RoutePlan {
-  return { label, shape: VERIFY, secrets: ['current'], reportActive: () => false, ...changes };
-}
-
-export const UNMATCHED = route('unmatched', { shape: { ...VERIFY, unmatched: true } });
-
-export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
+/** A route that verifies. */
+export function route(path: string, changes: Partial<Route> = {}): Route {
   return {
-    routes: [route('/notify'), UNMATCHED],
-    secrets: [{ id: 'current', notAfter: null, live: () => true }],
-    certificates: [],
-    configSha256: 'c0ffee',
-    once: false,
-    checkExposure: false,
+    path,
+    action: 'verify',
+    methods: ['POST'],
+    secrets: null,
+    mode: 'enforce',
+    reportUntil: null,
+    maxBody: 1 << 20,
+    query: 'forward',
+    once: null,
+    upgrade: [],
+    allowHeaders: [],
+    responseTimeout: null,
+    idleTimeout: null,
     ...changes,
   };
 }
 
-export function sources(changes: Partial<GaugeSources> = {}): GaugeSources {
-  return {
-    inFlight: () => 3,
+export const UNMATCHED = route('unmatched');
+
+type PlannedSecret = SeriesPlan['secrets'][number];
+
+export function secret(id: string, changes: Partial<PlannedSecret> = {}): PlannedSecret {
+  return { id, key: createSecretKey(Buffer.from(id)), notBefore: null, notAfter: null, ...changes };
+}
+
+export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): Metrics {
+  const metrics = new Metrics(plan(changes), now);
+  metrics.watch({
+    requests_in_flight: () => 3,
     connections: () => 4,
-    bufferedBytes: () => 5,
-    bufferedBytesLimit: () => 6,
-    onceEntries: () => 7,
-    now: () => NOW,
-    version: '0.1.0',
+    buffered_bytes: () => 5,
+    buffered_bytes_limit: () => 6,
+    once_entries: () => 7,
+  });
+  return metrics;
+}
+
+export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
+  return {
+    routes: [route('/notify'), UNMATCHED],
+    secrets: [secret('current')],
+    certificates: [],
+    configSha256: 'c0ffee',
+    checkExposure: false,
     ...changes,
   };
 }

@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { renderMetricsDoc } from '../../../scripts/generate-metrics-doc.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
-import { METRIC_NAMES, METRICS, PREFIX } from '../../../src/metrics/metric-table.ts';
-import { PROCESS_METRICS } from '../../../src/metrics/process-metrics.ts';
+import { METRIC_NAMES, METRICS, PREFIX, PROCESS_METRICS } from '../../../src/metrics/metric-table.ts';
 
 const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
 

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
 import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/record.ts';
-import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts';
-import { accepted, NOW, plan, refused, route, sources, UNMATCHED, VERIFY } from './fixtures.ts';
+import { VERSION } from '../../../src/core/version.ts';
+import type { Metrics } from '../../../src/metrics/metrics.ts';
+import { accepted, metricsOf, NOW, plan, refused, route, secret, UNMATCHED } from './fixtures.ts';
 
 /** Each sample of our own by its series. */
 async function scrape(metrics: Metrics): Promise<Map<string, number>> {
@@ -22,7 +23,7 @@ function requests(decision: string, reason: string, label = '/notify'): string {
 }
 
 test('every series that the plan allows is there from the start, at 0', async () => {
-  const samples = await scrape(createMetrics(plan(), sources()));
+  const samples = await scrape(metricsOf());
   for (const series of [
     requests('accepted', 'none'),
     requests('rejected', 'signature_mismatch'),
@@ -45,7 +46,7 @@ test('every series that the plan allows is there from the start, at 0', async ()
 });
 
 test('gauges are read at the scrape, and the start counts as a reload that succeeded', async () => {
-  const samples = await scrape(createMetrics(plan(), sources()));
+  const samples = await scrape(metricsOf());
   expect(Object.fromEntries(samples)).toMatchObject({
     requests_in_flight: 3,
     connections: 4,
@@ -55,14 +56,14 @@ test('gauges are read at the scrape, and the start counts as a reload that succe
     last_reload_successful: 1,
     last_reload_success_timestamp_seconds: NOW / 1000,
     'config_info{sha256="c0ffee"}': 1,
-    [`build_info{version="0.1.0",node_version="${process.version}"}`]: 1,
+    [`build_info{version="${VERSION}",node_version="${process.version}"}`]: 1,
   });
   expect(samples.has('once_entries')).toBe(false);
   expect(samples.has('upstream_exposed')).toBe(false);
 });
 
 test('an accepted request is counted once in each series that it touches', async () => {
-  const metrics = createMetrics(plan(), sources());
+  const metrics = metricsOf();
   metrics.record(accepted());
   const samples = await scrape(metrics);
   expect(Object.fromEntries([...samples].filter(([series]) => series.includes('route=')))).toMatchObject({
@@ -87,8 +88,8 @@ test('an accepted request is counted once in each series that it touches', async
 
 test('the change of a secret is stamped with its moment, 0 before; replaced values have no stamp', async () => {
   const clock = { now: NOW };
-  const secrets = ['current', 'current.previous'].map((id) => ({ id, notAfter: null, live: () => true }));
-  const metrics = createMetrics(plan({ secrets }), sources({ now: () => clock.now }));
+  const secrets = [secret('current'), secret('current.previous')];
+  const metrics = metricsOf({ secrets }, () => clock.now);
   const stamps = async () =>
     [...(await scrape(metrics))].filter(([series]) => series.startsWith('secret_changed_timestamp_seconds'));
   const series = 'secret_changed_timestamp_seconds{secret="current"}';
@@ -104,7 +105,7 @@ test('the change of a secret is stamped with its moment, 0 before; replaced valu
 });
 
 test('each TLS certificate has its end, and goes with it', async () => {
-  const metrics = createMetrics(plan({ certificates: [{ name: 'listen', notAfter: NOW + 1000 }] }), sources());
+  const metrics = metricsOf({ certificates: [{ name: 'listen', notAfter: NOW + 1000 }] });
   const series = 'tls_certificate_not_after_timestamp_seconds{certificate="listen"}';
   expect((await scrape(metrics)).get(series)).toBe(NOW / 1000 + 1);
   metrics.replan(plan());
@@ -112,7 +113,7 @@ test('each TLS certificate has its end, and goes with it', async () => {
 });
 
 test('a request refused before its body touches neither body, verification nor upstream', async () => {
-  const metrics = createMetrics(plan(), sources());
+  const metrics = metricsOf();
   metrics.record(refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
   const samples = await scrape(metrics);
   const touched = [...samples].filter(([series, value]) => series.includes('route="/notify"') && value > 0);
@@ -122,7 +123,7 @@ test('a request refused before its body touches neither body, verification nor u
 });
 
 test('the upstream is counted apart: its failure, and its interim responses', async () => {
-  const metrics = createMetrics(plan(), sources());
+  const metrics = metricsOf();
   metrics.record(accepted({ status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect' }));
   metrics.recordInformational('/notify');
   metrics.recordInformational('/nowhere');
@@ -135,13 +136,10 @@ test('the upstream is counted apart: its failure, and its interim responses', as
 });
 
 test('once, checkExposure, notAfter and report mode have their series where they are on', async () => {
-  let reporting = true;
-  const reporter = route('/new', { shape: { ...VERIFY, report: true, once: true }, reportActive: () => reporting });
-  const secrets = [{ id: 'old', notAfter: NOW + 1000, live: () => false }];
-  const metrics = createMetrics(
-    plan({ routes: [reporter, UNMATCHED], secrets, once: true, checkExposure: true }),
-    sources(),
-  );
+  const clock = { now: NOW };
+  const reporter = route('/new', { mode: 'report', reportUntil: NOW + 500, once: 1000 });
+  const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];
+  const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets, checkExposure: true }, () => clock.now);
   metrics.onceStoreFailure();
   metrics.setUpstreamExposed(true);
   metrics.record(refused({ route: '/new', decision: 'reported' }));
@@ -156,18 +154,18 @@ test('once, checkExposure, notAfter and report mode have their series where they
     [requests('reported', 'signature_mismatch', '/new')]: 1,
     [requests('duplicate', 'none', '/new')]: 1,
   });
-  reporting = false;
+  clock.now += 500;
   expect((await scrape(metrics)).get('route_report_mode{route="/new"}')).toBe(0);
 });
 
 test('a reload adds new series at 0, goes on with those that stay, and removes those gone', async () => {
-  const metrics = createMetrics(plan({ routes: [route('/notify'), route('/old'), UNMATCHED] }), sources());
+  const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] });
   metrics.record(accepted());
   metrics.record(accepted({ route: '/old' }));
   metrics.replan(
     plan({
       routes: [route('/notify', { secrets: ['next'] }), route('/new'), UNMATCHED],
-      secrets: [{ id: 'next', notAfter: null, live: () => true }],
+      secrets: [secret('next')],
       configSha256: 'beef',
     }),
   );
@@ -190,8 +188,8 @@ test('a reload adds new series at 0, goes on with those that stay, and removes t
 });
 
 test('requests that began before a reload still count: under their former mode, or under unmatched', async () => {
-  const reporting = route('/notify', { shape: { ...VERIFY, report: true } });
-  const metrics = createMetrics(plan({ routes: [reporting, route('/old'), UNMATCHED] }), sources());
+  const reporting = route('/notify', { mode: 'report' });
+  const metrics = metricsOf({ routes: [reporting, route('/old'), UNMATCHED] });
   metrics.replan(plan());
   metrics.record(refused({ decision: 'reported' }));
   metrics.record(accepted({ route: '/old' }));
@@ -202,8 +200,8 @@ test('requests that began before a reload still count: under their former mode, 
 
 test('whatever is recorded, the set of series does not grow and no label comes from a request', async () => {
   const routes = Array.from({ length: 50 }, (_, i) => route(`/r${i}`, { secrets: ['a', 'b', 'c'] }));
-  const secrets = ['a', 'b', 'c'].map((id) => ({ id, notAfter: null, live: () => true }));
-  const metrics = createMetrics(plan({ routes: [...routes, UNMATCHED], secrets }), sources());
+  const secrets = ['a', 'b', 'c'].map((id) => secret(id));
+  const metrics = metricsOf({ routes: [...routes, UNMATCHED], secrets });
   const before = await scrape(metrics);
   const record: fc.Arbitrary<RequestRecord> = fc.record({
     route: fc.oneof(fc.constantFrom('/r0', '/r49', 'unmatched', '__proto__', 'constructor'), fc.string()),
@@ -234,7 +232,7 @@ test('whatever is recorded, the set of series does not grow and no label comes f
 });
 
 test('a label with quotes, backslashes and line breaks is escaped', async () => {
-  const metrics = createMetrics(plan({ routes: [route('/a"b\\c\nd'), UNMATCHED] }), sources());
+  const metrics = metricsOf({ routes: [route('/a"b\\c\nd'), UNMATCHED] });
   const { body } = await metrics.expose(undefined);
   expect(body).toContain(String.raw`requests_total{route="/a\"b\\c\nd",decision="accepted",reason="none"} 0`);
 });
