@@ -10,13 +10,6 @@ export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'o
  */
 export type Taken = 'copied' | 'kept';
 
-/** Gives memory back at once, where these bytes are all of it and nobody keeps a view. Fewer bytes than `worth` are left. */
-export function free(bytes: Buffer, worth: number): void {
-  const { buffer } = bytes;
-  if (bytes.length < worth || bytes.length !== buffer.byteLength) return;
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
-}
-
 export interface BodyReceiver {
   /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
   readonly deadline: number;

@@ -2,7 +2,8 @@
 // and is an attack: a million one-byte chunks are 247 MB of heap that way and 6 MB this way. What the budget counts and what
 // the process holds are the same bytes.
 import { Buffer } from 'node:buffer';
-import { type BodyFailure, type BodyReceiver, free, type Taken } from './body.ts';
+import { free } from '../wire/sockets.ts';
+import type { BodyFailure, BodyReceiver, Taken } from './body.ts';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { SMALL_BODY } from './budget.ts';
 import { Pace } from './pace.ts';

@@ -11,7 +11,8 @@ import { REASONS, type Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
 import { declaredLength, type Head, hasBody, readHead } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { free, type Taken } from './body.ts';
+import { free, ignore } from '../wire/sockets.ts';
+import type { Taken } from './body.ts';
 import { type ClientConnection, Exchange } from './exchange.ts';
 import { Reply, type ReplyConnection } from './reply.ts';
 
@@ -456,5 +457,3 @@ function wantsBytes({ state }: MessageParser): boolean {
 function plainAddress(address: string): string {
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
 }
-
-function ignore(): void {}

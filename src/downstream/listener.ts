@@ -2,7 +2,7 @@
 // the process stops. Both ports are one of these.
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
-import type { TlsContents } from '../wire/tls.ts';
+import { destroyOldest, ignore, type TlsContents } from '../wire/sockets.ts';
 import { bind } from './bind.ts';
 import { Connection, type ConnectionLimits, type Handler, type Host, type State } from './connection.ts';
 import { RoomMaker } from './room.ts';
@@ -139,11 +139,7 @@ export class Listener implements Host {
     this.#handshakes.set(name, connection);
     socket.once('close', () => this.#handshakes.delete(name));
     connection.shakeHands();
-    const [longest] = this.#handshakes;
-    if (this.#handshakes.size > MOST_HANDSHAKES && longest !== undefined) {
-      this.#handshakes.delete(longest[0]);
-      longest[1].destroy();
-    }
+    destroyOldest(this.#handshakes, MOST_HANDSHAKES);
     if (!socket.destroyed) this.#tls?.emit('connection', socket);
   }
 
@@ -173,10 +169,7 @@ export class Listener implements Host {
 
   onClosing(connection: Connection): void {
     this.#closing.add(connection);
-    const [longest] = this.#closing;
-    if (this.#closing.size <= MOST_CLOSING || longest === undefined) return;
-    this.#closing.delete(longest);
-    longest.destroy();
+    destroyOldest(this.#closing, MOST_CLOSING);
   }
 
   onClosed(connection: Connection): void {
@@ -241,5 +234,3 @@ function setTls(server: TlsServer, contents: TlsContents): void {
 function nameOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
-
-function ignore(): void {}

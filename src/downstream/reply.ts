@@ -3,8 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Refusal } from '../core/decision.ts';
-import { headLines } from '../wire/heads.ts';
-import { isLine } from '../wire/lines.ts';
+import { headLines, isLine } from '../wire/heads.ts';
 import type { Framing } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { phraseOf } from './phrases.ts';

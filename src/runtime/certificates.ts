@@ -2,7 +2,7 @@
 // never takes the place of one that works.
 import type { ListenTls, UpstreamTls } from '../config/config.ts';
 import { authoritiesProblem, type PemFile, pairProblem, timeProblem } from '../secrets/pem.ts';
-import type { TlsContents } from '../wire/tls.ts';
+import type { TlsContents } from '../wire/sockets.ts';
 
 export interface Tls {
   /** Null where the config has none. */

@@ -8,7 +8,7 @@ import type { CertificatePlan, SeriesPlan } from '../metrics/metrics.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { readCertificate } from '../secrets/pem.ts';
-import type { TlsContents } from '../wire/tls.ts';
+import type { TlsContents } from '../wire/sockets.ts';
 import { routesOf } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 

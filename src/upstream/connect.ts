@@ -1,7 +1,7 @@
 // How a socket to the upstream is made: plain, TLS or Unix, within `connectTimeout`, and never by a name that a client chose.
 import { Buffer } from 'node:buffer';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
-import type { TlsContents } from '../wire/tls.ts';
+import { codeOf, type TlsContents } from '../wire/sockets.ts';
 
 /** Where a socket connects. `serverName`: of an `https` upstream its URL's host; null: it is plain. */
 export type Address =
@@ -104,11 +104,6 @@ export function takesConnection(to: NetConnectOpts, milliseconds: number): Promi
     socket.once('connect', () => end(true));
     socket.once('error', () => end(false));
   });
-}
-
-/** An error's code; empty where it has none. */
-export function codeOf(error: Error | null): string {
-  return (error as { code?: unknown } | null)?.code?.toString() ?? '';
 }
 
 /** A certificate that does not fit will not fit in a second either; everything else before the first byte may pass. */

@@ -3,6 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
+import { destroyOldest } from '../wire/sockets.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { Connector } from './connect.ts';
 import { readBeforeFailedWriteEnds } from './early-answers.ts';
@@ -142,10 +143,7 @@ export class ConnectionPool {
       clearTimeout(timer);
       this.#retiring.delete(socket);
     });
-    const [longest] = this.#retiring;
-    if (this.#retiring.size <= MOST_RETIRING || longest === undefined) return;
-    this.#retiring.delete(longest);
-    longest.destroy();
+    destroyOldest(this.#retiring, MOST_RETIRING);
   }
 
   /** Every request from now on gets a connection opened by this; those in flight end on theirs. */

@@ -1,7 +1,7 @@
 // The upstream as a whole: how many requests it gets at once, its sockets, and whether it takes connections.
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
-import type { TlsContents } from '../wire/tls.ts';
+import type { TlsContents } from '../wire/sockets.ts';
 import { type Address, addressOf, Connector, takesConnection } from './connect.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { ConnectionPool, type PooledConnection } from './pool.ts';

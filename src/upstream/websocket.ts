@@ -7,8 +7,9 @@ import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts
 import type { Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
-import { isLine } from '../wire/lines.ts';
-import { codeOf, isWorthRetrying, PROBE_AFTER_MS } from './connect.ts';
+import { isLine } from '../wire/heads.ts';
+import { codeOf, ignore } from '../wire/sockets.ts';
+import { isWorthRetrying, PROBE_AFTER_MS } from './connect.ts';
 import { type ForwardOptions, failedUpstream, MOST_INTERIM } from './exchange.ts';
 import type { Waiter } from './limiter.ts';
 import type { Upstream } from './upstream.ts';
@@ -282,5 +283,3 @@ function agentOf(socket: Socket): Agent {
   agent.createConnection = () => socket;
   return agent;
 }
-
-function ignore(): void {}

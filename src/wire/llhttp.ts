@@ -55,7 +55,6 @@ export interface Notes {
 }
 
 interface Run {
-  readonly pointer: number;
   readonly notes: Notes;
   /** From addresses in the module's memory to offsets in the caller's bytes. */
   readonly shift: number;
@@ -65,17 +64,15 @@ interface Run {
 
 let running: Run | null = null;
 
-function notesOf(pointer: number): Notes {
-  if (running === null || running.pointer !== pointer)
-    throw new Error('llhttp calls back for a parser that is not running');
-  return running.notes;
+function currentRun(): Run {
+  if (running === null) throw new Error('llhttp calls back for a parser that is not running');
+  return running;
 }
 
 function onSpan(kind: SpanKind): (pointer: number, at: number, length: number) => number {
-  return (pointer, at, length) => {
-    const notes = notesOf(pointer);
-    const from = at + (running?.shift ?? 0);
-    return notes.span(kind, from, from + length) === 'stop' ? STOP : 0;
+  return (_pointer, at, length) => {
+    const { notes, shift } = currentRun();
+    return notes.span(kind, at + shift, at + shift + length) === 'stop' ? STOP : 0;
   };
 }
 
@@ -86,19 +83,19 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
     wasm_on_status: onSpan(REASON),
     wasm_on_header_field: onSpan(NAME),
     wasm_on_header_value: onSpan(VALUE),
-    wasm_on_headers_complete: (pointer: number, _status: number, _upgrade: number, keepAlive: number) => {
-      const next = notesOf(pointer).headComplete(keepAlive === 1);
+    wasm_on_headers_complete: (_pointer, _status, _upgrade, keepAlive) => {
+      const run = currentRun();
+      const next = run.notes.headComplete(keepAlive === 1);
       if (next !== 'body') return next === 'none' ? 1 : STOP;
-      if (running !== null) running.bodyAwaits = true;
+      run.bodyAwaits = true;
       return PAUSED;
     },
-    wasm_on_body: (pointer: number, at: number, length: number) => {
-      const notes = notesOf(pointer);
-      const from = at + (running?.shift ?? 0);
-      return notes.body(from, from + length) === 'stop' ? STOP : 0;
+    wasm_on_body: (_pointer, at, length) => {
+      const { notes, shift } = currentRun();
+      return notes.body(at + shift, at + shift + length) === 'stop' ? STOP : 0;
     },
-    wasm_on_message_complete: (pointer: number) => {
-      notesOf(pointer).messageComplete();
+    wasm_on_message_complete: () => {
+      currentRun().notes.messageComplete();
       return PAUSED;
     },
   },
@@ -127,7 +124,8 @@ export type RunEnd = 'complete' | 'more' | 'malformed';
 /** One parser in the module's memory. It is to be freed exactly once. */
 export class Llhttp {
   readonly #pointer: number;
-  #consumed = 0;
+  /** Bytes that the last run consumed. */
+  consumed = 0;
 
   constructor(type: 'request' | 'response') {
     this.#pointer = allocated(llhttp.llhttp_alloc(TYPES[type]));
@@ -137,12 +135,12 @@ export class Llhttp {
   run(bytes: Buffer, from: number, to: number, notes: Notes): RunEnd {
     if (running !== null) throw new Error('llhttp is running already');
     memoryNow().set(bytes.subarray(from, to), scratch);
-    const run: Run = { pointer: this.#pointer, notes, shift: from - scratch, bodyAwaits: false };
+    const run: Run = { notes, shift: from - scratch, bodyAwaits: false };
     running = run;
     try {
       let result = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
       if (run.bodyAwaits) result = this.#goOnWithBody(run, scratch + to - from);
-      this.#consumed = result === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
+      this.consumed = result === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
       return result === 0 ? 'more' : result === PAUSED ? 'complete' : 'malformed';
     } finally {
       running = null;
@@ -155,11 +153,6 @@ export class Llhttp {
     notes.bodyBegins(at + shift);
     llhttp.llhttp_resume(this.#pointer);
     return llhttp.llhttp_execute(this.#pointer, at, end - at);
-  }
-
-  /** Bytes that the last run consumed. */
-  get consumed(): number {
-    return this.#consumed;
   }
 
   /** Makes it ready for the next message, without a trace of the last one. */

@@ -1,7 +1,7 @@
 // Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
 // of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
 import type { Buffer } from 'node:buffer';
-import { isLine, saysClose, trimValues } from './lines.ts';
+import { isLine } from './heads.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
@@ -10,28 +10,22 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close';
 /** `too_large`: the head has too many bytes or lines. */
 export type ParseFailure = 'malformed' | 'too_large';
 
-export interface ParserLimits {
-  /** Bytes of a head, and of the empty lines before it. */
-  readonly head: number;
-}
-
 /** Header lines of a head at most, and trailer lines behind a body. */
 export const MOST_LINES = 100;
 /** Bytes that may lie between two bytes of a body, or make up its trailers: chunk sizes, extensions, line ends. */
 const MOST_BETWEEN = 16 * 1024;
 
-const [SP, CR, LF] = [0x20, 0x0d, 0x0a];
+const [HTAB, LF, CR, SP] = [0x09, 0x0a, 0x0d, 0x20];
+/** As long as every request line's end. */
+const ENDING = ' HTTP/1.1\r\n';
 const CODING = 'transfer-encoding';
 /** llhttp 9.3 takes an empty coding for none, beside a length or chunks; 9.4 refuses it, and so does this parser. */
 const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 
-/** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
-const BODILESS = (status: number): boolean => (status >= 100 && status < 200) || status === 204 || status === 304;
-
 export class MessageParser implements Notes {
   readonly #type: 'request' | 'response';
-  readonly #limits: ParserLimits;
+  readonly #mostHead: number;
   readonly #llhttp: Llhttp;
 
   // --- the message, as far as it has come
@@ -58,34 +52,28 @@ export class MessageParser implements Notes {
   pieces = 0;
 
   #headBytes = 0;
-  /** The first five bytes of the protocol's name and slash. */
-  #protocol = '';
-  #statusLine: 'under way' | 'CR' | 'ended' | 'broken' = 'under way';
+  /** The request or status line as it came, with its line end; in parts where it comes so. */
+  #startLine = '';
   #requestMethod = '';
   #left = 0;
   #between = 0;
+  /** Lines of the head, then of the trailers. */
+  #lineCount = 0;
+  #lastSpan: SpanKind = TARGET;
   /** A line or trailer says that the connection ends. */
   #closes = false;
-  #brokenTrailers = false;
   // Of the run under way.
   #bytes: Buffer | null = null;
-  #runFrom = 0;
   readonly #spans: number[] = [];
   #betweenSince = 0;
   #pieceFrom = 0;
   #pieceTo = 0;
-  #stopped: ParseFailure = 'malformed';
-  #complete = false;
 
-  constructor(type: 'request' | 'response', limits: ParserLimits) {
+  /** `head`: bytes of a head at most, and of the empty lines before it. */
+  constructor(type: 'request' | 'response', { head }: { readonly head: number }) {
     this.#type = type;
-    this.#limits = limits;
+    this.#mostHead = head;
     this.#llhttp = new Llhttp(type);
-  }
-
-  /** True once a byte of the message has come, an empty line before it included. */
-  get begun(): boolean {
-    return this.#headBytes > 0 || this.state !== 'head';
   }
 
   /** True once the head has come whole. What fails after that fails in the body. */
@@ -102,13 +90,13 @@ export class MessageParser implements Notes {
   /** Before each message but the first. Never behind one that ends its connection: there are no messages there. */
   next(): void {
     this.#llhttp.reset();
-    this.method = this.target = this.reason = this.version = this.#protocol = '';
-    this.status = this.#headBytes = this.#left = this.#between = this.pieces = 0;
+    this.method = this.target = this.reason = this.version = this.#startLine = '';
+    this.status = this.#headBytes = this.#left = this.#between = this.#lineCount = this.pieces = 0;
     this.lines = [];
     this.trailers = NO_LINES;
     this.framing = 'none';
-    this.keepAlive = this.#closes = this.#brokenTrailers = false;
-    this.#statusLine = 'under way';
+    this.keepAlive = this.#closes = false;
+    this.#lastSpan = TARGET;
     this.state = 'head';
     this.failure = this.piece = null;
   }
@@ -146,41 +134,39 @@ export class MessageParser implements Notes {
   }
 
   #readHead(bytes: Buffer, from: number): number {
-    const allowed = this.#limits.head - this.#headBytes;
-    const at = this.#run(bytes, from, Math.min(allowed, SLICE));
+    const most = Math.min(this.#mostHead - this.#headBytes, SLICE);
+    if (!this.#startLine.endsWith('\n')) this.#noteStartLine(bytes, from, Math.min(bytes.length, from + most));
+    const at = this.#run(bytes, from, most);
     if (this.state === 'head') {
       this.#headBytes += at - from;
-      if (this.#headBytes >= this.#limits.head) this.#fail('too_large');
+      if (this.#headBytes >= this.#mostHead) this.#fail('too_large');
     }
     return at;
   }
 
-  #run(bytes: Buffer, from: number, most: number): number {
-    const to = Math.min(bytes.length, from + most);
-    this.#bytes = bytes;
-    this.#runFrom = this.#betweenSince = from;
-    this.#pieceFrom = this.#pieceTo = 0;
-    this.#stopped = 'malformed';
-    this.#complete = false;
-    if (this.#type === 'response') this.#noteStatusLine(from, to);
-    const end = this.#llhttp.run(bytes, from, to, this);
-    const at = from + this.#llhttp.consumed;
-    // Offsets of a head or trailers that have not ended must not outlive these bytes.
-    this.#takeSpans(at);
-    if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
-    this.#bytes = null;
-    if (this.#statusLine === 'broken') this.#fail('malformed');
-    else if (this.lines.length > 2 * MOST_LINES) this.#fail('too_large');
-    else if (end === 'malformed') this.#fail(this.#stopped);
-    else if (this.trailers.length > 2 * MOST_LINES || this.#brokenTrailers) this.#fail('malformed');
-    else if (this.state === 'body') this.#endRunInBody(at);
-    return at;
+  #noteStartLine(bytes: Buffer, from: number, to: number): void {
+    let at = from;
+    if (this.#startLine === '') while (at < to && (bytes[at] === CR || bytes[at] === LF)) at++;
+    const end = bytes.indexOf(LF, at) + 1;
+    this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
   }
 
-  #endRunInBody(at: number): void {
-    if (this.framing === 'chunked' && !this.#countBetween(at, at)) return;
-    // For llhttp a message without chunks has ended with its head.
-    if (this.#complete) this.state = this.framing === 'length' || this.framing === 'close' ? 'body' : 'ended';
+  #run(bytes: Buffer, from: number, most: number): number {
+    this.#bytes = bytes;
+    this.#betweenSince = from;
+    this.#pieceFrom = this.#pieceTo = 0;
+    const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
+    const at = from + this.#llhttp.consumed;
+    // Offsets of a head or trailers that have not ended must not outlive these bytes.
+    this.#takeSpans();
+    if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
+    this.#bytes = null;
+    if (end === 'malformed') this.#fail('malformed');
+    else if (this.state === 'body' && (this.framing !== 'chunked' || this.#countBetween(at, at))) {
+      // For llhttp a message without chunks has ended with its head.
+      if (end === 'complete' && this.framing !== 'length' && this.framing !== 'close') this.state = 'ended';
+    }
+    return at;
   }
 
   /** A body whose bytes are only counted. */
@@ -195,34 +181,51 @@ export class MessageParser implements Notes {
     return to;
   }
 
+  /** The first failure counts. */
   #fail(failure: ParseFailure): void {
     this.state = 'failed';
-    this.failure = failure;
+    this.failure ??= failure;
   }
 
   // --- what llhttp notes
 
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop' {
     this.#spans.push(kind, from, to);
-    if (kind !== NAME) return 'go on';
-    const lines = this.state === 'head' ? this.lines : this.trailers;
-    if (lines.length / 2 + this.#spans.length / 6 <= MOST_LINES + 1) return 'go on';
-    this.#stopped = this.state === 'head' ? 'too_large' : 'malformed';
-    return 'stop';
+    // A name that comes in two reads is two spans.
+    if (kind === NAME && this.#lastSpan !== NAME && ++this.#lineCount > MOST_LINES) {
+      this.#fail(this.state === 'head' ? 'too_large' : 'malformed');
+      return 'stop';
+    }
+    this.#lastSpan = kind;
+    return 'go on';
   }
 
   headComplete(keepAlive: boolean): 'body' | 'none' | 'stop' {
-    this.#takeSpans(Number.MAX_SAFE_INTEGER);
+    this.#takeSpans();
     trimValues(this.lines);
+    this.#lineCount = 0;
     if (this.#type === 'request') this.method = this.#llhttp.method;
     else this.status = this.#llhttp.status;
     const framing = this.#framingOf();
-    if (framing === null || this.#statusLine === 'broken') return 'stop';
-    this.version = this.#protocol === 'HTTP/' ? this.#llhttp.version : 'unknown';
+    if (framing === null || !this.#endsStartLine()) return 'stop';
+    this.version = this.#isHttp() ? this.#llhttp.version : 'unknown';
     this.framing = framing;
     this.keepAlive = keepAlive && !this.#closes;
     this.state = 'body';
     return this.framing === 'chunked' ? 'body' : 'none';
+  }
+
+  /** llhttp 9.3 takes CR CR for the end of a status line. */
+  #endsStartLine(): boolean {
+    return this.#type === 'request' || this.#startLine.indexOf('\r') === this.#startLine.length - 2;
+  }
+
+  /** llhttp does not tell: it takes `RTSP/1.0` and `ICE/1.0` for HTTP, and a line without a protocol for HTTP/0.9. */
+  #isHttp(): boolean {
+    const line = this.#startLine;
+    return this.#type === 'response'
+      ? line.startsWith('HTTP/')
+      : line.startsWith(' HTTP/', line.length - ENDING.length);
   }
 
   bodyBegins(at: number): void {
@@ -240,8 +243,7 @@ export class MessageParser implements Notes {
   }
 
   messageComplete(): void {
-    this.#complete = true;
-    this.#takeSpans(Number.MAX_SAFE_INTEGER);
+    this.#takeSpans();
     trimValues(this.trailers);
     this.#readTrailers();
     // Trailers may end the connection, never keep it. And llhttp reads no chunks behind CONNECT: what follows is no request.
@@ -273,7 +275,7 @@ export class MessageParser implements Notes {
         coded = true;
       } else if (saysClose(this.lines, index)) this.#closes = true;
     }
-    if (this.#type === 'response' && (this.#requestMethod === 'HEAD' || BODILESS(this.status))) return 'none';
+    if (this.#type === 'response' && this.#isBodiless()) return 'none';
     if (endless) {
       this.#left = Number.POSITIVE_INFINITY;
       return 'close';
@@ -286,22 +288,25 @@ export class MessageParser implements Notes {
     return this.#left === 0 ? 'none' : 'length';
   }
 
+  /** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
+  #isBodiless(): boolean {
+    const { status } = this;
+    return this.#requestMethod === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304;
+  }
+
   #readTrailers(): void {
     for (let index = 0; index < this.trailers.length; index += 2) {
       if (saysClose(this.trailers, index)) this.#closes = true;
-      if (isLine(this.trailers, index, CODING) && this.trailers[index + 1] === EMPTY_CODING)
-        this.#brokenTrailers = true;
+      if (isLine(this.trailers, index, CODING) && this.trailers[index + 1] === EMPTY_CODING) this.#fail('malformed');
     }
   }
 
   /** Makes texts of the offsets. All of a head that came in one piece are slices of one text: one call and not forty. */
-  #takeSpans(runTo: number): void {
+  #takeSpans(): void {
     const spans = this.#spans;
     const bytes = this.#bytes;
-    if (bytes === null) return;
+    if (bytes === null || spans.length === 0) return;
     const inHead = this.state === 'head';
-    if (inHead && this.#type === 'request') this.#noteProtocolBehindTarget(Math.min(runTo, bytes.length));
-    if (spans.length === 0) return;
     const base = spans[1] ?? 0;
     const text = bytes.toString('latin1', base, spans[spans.length - 1] ?? base);
     if (!inHead && this.trailers === NO_LINES) this.trailers = [];
@@ -316,39 +321,27 @@ export class MessageParser implements Notes {
     }
     spans.length = 0;
   }
+}
 
-  /** The protocol's name, which llhttp does not tell: it takes `RTSP/1.0` and `ICE/1.0` for HTTP. */
-  #noteProtocol(from: number, to: number): void {
-    for (let at = from; at < to && this.#protocol.length < 5; at++) {
-      const byte = this.#bytes?.[at] ?? 0;
-      if (this.#protocol !== '' || byte !== SP) this.#protocol += String.fromCharCode(byte);
-    }
+/**
+ * Takes SP and HTAB off the ends of values, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also takes U+00A0
+ * and other bytes that belong to a value.
+ */
+function trimValues(lines: string[]): void {
+  for (let index = 1; index < lines.length; index += 2) {
+    const value = lines[index] ?? '';
+    let end = value.length;
+    while (end > 0 && isOuterSpace(value.charCodeAt(end - 1))) end--;
+    if (end < value.length) lines[index] = value.slice(0, end);
   }
+}
 
-  /** The protocol's name, and the line's end: llhttp 9.3 takes CR CR for it. */
-  #noteStatusLine(from: number, to: number): void {
-    for (let at = from; at < to && (this.#statusLine === 'under way' || this.#statusLine === 'CR'); at++) {
-      const byte = this.#bytes?.[at] ?? 0;
-      if (this.#protocol === '' && (byte === CR || byte === LF)) continue;
-      if (this.#protocol.length < 5) this.#protocol += String.fromCharCode(byte);
-      else if (this.#statusLine === 'CR') this.#statusLine = byte === LF ? 'ended' : 'broken';
-      else if (byte === CR) this.#statusLine = 'CR';
-    }
-  }
+function isOuterSpace(code: number): boolean {
+  return code === SP || code === HTAB;
+}
 
-  #noteProtocolBehindTarget(runTo: number): void {
-    const spans = this.#spans;
-    let from = this.target === '' ? runTo : this.#runFrom;
-    let to = runTo;
-    for (let index = 0; index < spans.length; index += 3) {
-      if (spans[index] === TARGET) {
-        from = spans[index + 2] ?? runTo;
-        this.#protocol = '';
-      } else {
-        to = spans[index + 1] ?? runTo;
-        break;
-      }
-    }
-    this.#noteProtocol(from, to);
-  }
+/** True where the line at `index` is a Connection with the option `close`. llhttp 9.3 does not know it with a tab behind it. */
+function saysClose(lines: readonly string[], index: number): boolean {
+  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
 }

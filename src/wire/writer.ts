@@ -57,22 +57,17 @@ export class MessageWriter {
   #write(sent: (() => void) | undefined): void {
     const parts = this.#parts;
     const length = this.#length;
-    this.#parts = [];
-    this.#length = 0;
-    if (parts.length === 1 || length <= JOINED) {
-      const [only = ''] = parts;
-      const whole = parts.length === 1 ? only : joined(parts, length);
-      if (typeof whole === 'string') this.#socket.write(whole, 'latin1', sent);
-      else this.#socket.write(whole, sent);
-      return;
+    this.drop();
+    const [first = ''] = parts;
+    if (parts.length === 1) this.#socket.write(first, 'latin1', sent);
+    else if (length <= JOINED) this.#socket.write(joined(parts, length), sent);
+    else {
+      this.#socket.cork();
+      parts.forEach((part, index) => {
+        this.#socket.write(part, 'latin1', index === parts.length - 1 ? sent : undefined);
+      });
+      this.#socket.uncork();
     }
-    this.#socket.cork();
-    parts.forEach((part, index) => {
-      const last = index === parts.length - 1 ? sent : undefined;
-      if (typeof part === 'string') this.#socket.write(part, 'latin1', last);
-      else this.#socket.write(part, last);
-    });
-    this.#socket.uncork();
   }
 }
 
