@@ -2,7 +2,7 @@
 // It must never say of a key what the schema does not: edit src/config/schema.ts instead.
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
-import { describeKeys } from '../src/config/describe.ts';
+import { CONFIG_KEYS } from '../src/config/describe.ts';
 import { VARIABLES } from '../src/config/environment.ts';
 import { configSchema, MAY_BE_EMPTY } from '../src/config/schema.ts';
 
@@ -44,7 +44,7 @@ function cell(text: string): string {
 }
 
 function configurationPage(): string {
-  const rows = describeKeys().map(({ path, allowed, fallback, needed, meaning }) => {
+  const rows = CONFIG_KEYS.map(({ path, allowed, fallback, needed, meaning }) => {
     const section = allowed === 'a mapping' || (Array.isArray(fallback) && MAY_BE_EMPTY.has(path));
     const standard = section || fallback === null ? (needed ? 'needed' : '') : `\`${plainText(fallback)}\``;
     const range = allowed.replace(/(, such as).*$/, '');

@@ -1,9 +1,8 @@
 // `check-config`: every mistake at once, or what `serve` would run with. It must never print a secret's value, nor
 // change anything: secrets and TLS files are read as serve reads them, and dropped.
 
-import type { Config, LoadedConfig } from '../config/config.ts';
-import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
-import type { Salvaged } from '../config/salvage.ts';
+import type { Config, Salvaged } from '../config/config.ts';
+import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { type BuiltTls, buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles, tlsPaths } from '../runtime/inputs.ts';
 import { deliversOnce } from '../runtime/policy.ts';

@@ -1,9 +1,11 @@
 // Hosts, networks and URLs as the configuration names them: each reader gives the normal form, or what is wrong with it.
-// It must never repeat a URL in a message: a password may stand in it.
+// No problem repeats a URL: a password may stand in it.
 import { isIP, isIPv4 } from 'node:net';
 
 /** A reading, or why there is none. */
-export type Reading = { readonly value: string } | { readonly problem: string };
+export type Reading =
+  | { readonly value: string; readonly problem?: never }
+  | { readonly value?: never; readonly problem: string };
 
 const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
@@ -25,15 +27,14 @@ export function isCidr(text: string): boolean {
 }
 
 /** The network of one bare address, for suggestions. */
-export function suggestCidr(input: unknown): string | null {
-  if (typeof input !== 'string' || isIP(input) === 0) return null;
-  return `${input}/${isIPv4(input) ? 32 : 128}`;
+export function suggestCidr(input: string): string | null {
+  return isIP(input) === 0 ? null : `${input}/${isIPv4(input) ? 32 : 128}`;
 }
 
 /** The longest path that a Unix socket's address holds on Linux (sockaddr_un has 108 bytes, one ends it). */
 const MAX_SOCKET_PATH = 107;
 
-/** `http://host:port`, `https://host:port` (a default port is left out) or `unix:///path`. */
+/** Takes `http://host:port`, `https://host:port` (a default port is left out) or `unix:///path`. */
 export function readUpstreamUrl(text: string): Reading {
   const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text) ?? [];
   if (scheme === '') return { problem: schemeHint(text) };
@@ -46,10 +47,11 @@ export function readUpstreamUrl(text: string): Reading {
   const authority = rest.replace(/\/$/, '');
   const [, host = '', port] = /^(\[[^\]]*\]|[^:[\]]*)(?::([0-9]{1,5}))?$/.exec(authority) ?? [];
   const bare = host.startsWith('[') ? host.slice(1, -1) : host;
-  const hostOk = host.startsWith('[') ? isIP(bare) === 6 : isHost(bare);
-  if (!hostOk) return { problem: 'its host is not a name, an IPv4 address or an IPv6 address in []' };
-  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535))
+  const isSound = host.startsWith('[') ? isIP(bare) === 6 : isHost(bare);
+  if (!isSound) return { problem: 'its host is not a name, an IPv4 address or an IPv6 address in []' };
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
     return { problem: 'its port is not 1 to 65535' };
+  }
   const origin = URL.parse(`${scheme}://${authority}`)?.origin;
   return origin === undefined ? { problem: 'it is not a URL' } : { value: origin };
 }
@@ -69,7 +71,7 @@ function readSocketUrl(path: string): Reading {
   return { value: `unix://${path}` };
 }
 
-/** `memory`, or `redis://host:6379/0` (rediss://), with a user at most: the password stands in a file. */
+/** Takes `memory`, or `redis://host:6379/0` (rediss://), with a user at most: the password stands in a file. */
 export function readStore(text: string): Reading {
   if (text === 'memory') return { value: text };
   if (!/^rediss?:\/\//.test(text)) return { problem: 'it is neither' };

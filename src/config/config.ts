@@ -1,109 +1,85 @@
-// What the program runs on: every default filled in, durations in milliseconds, sizes in bytes, dates as epoch
-// milliseconds, deeply frozen. What the user wrote is another type (schema.ts) and never leaves src/config.
+// What the program runs on: durations in milliseconds, sizes in bytes, dates as epoch milliseconds, null for what was
+// left out, deeply frozen. Its types come from the schema, so that no key is described twice.
+import type * as z from 'zod/mini';
 import type { Route } from '../core/routes.ts';
+import type { KeyPath } from './problems.ts';
+import type { configSchema } from './schema.ts';
 
-export interface ListenTls {
-  readonly certFile: string;
-  readonly keyFile: string;
-  readonly clientCaFile: string | null;
-}
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-export interface UpstreamTls {
-  readonly caFile: string | null;
-  readonly certFile: string | null;
-  readonly keyFile: string | null;
-  readonly serverName: string | null;
-}
+/** The configuration as the schema reads it, before defaults that depend on other keys are filled in. */
+export type Values = DeepReadonly<z.output<typeof configSchema>>;
 
-export interface UpstreamConfig {
-  /** `http://host:port`, `https://host:port` or `unix:///path`. */
-  readonly url: string;
-  readonly connections: number;
-  readonly connectTimeout: number;
-  readonly retryConnectFor: number;
-  readonly responseTimeout: number;
-  readonly idleTimeout: number;
-  readonly keepAlive: number;
-  readonly forwardedHeaders: 'none' | 'overwrite';
-  readonly checkExposure: boolean;
-  readonly tls: UpstreamTls | null;
-}
-
-interface Validity {
-  readonly overlap: number | null;
-  readonly notBefore: number | null;
-  readonly notAfter: number | null;
-  readonly allowShort: boolean;
-}
+type SecretEntry = Values['secrets'][number];
 
 /** Where secrets come from. A value is never part of the configuration. */
-export type SecretSource =
-  | ({ readonly kind: 'env'; readonly id: string; readonly env: string } & Validity)
-  | ({ readonly kind: 'file'; readonly id: string; readonly file: string } & Validity)
-  | ({ readonly kind: 'directory'; readonly directory: string } & Validity);
+export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter' | 'allowShort'> &
+  (
+    | { readonly kind: 'env'; readonly id: string; readonly env: string }
+    | { readonly kind: 'file'; readonly id: string; readonly file: string }
+    | { readonly kind: 'directory'; readonly directory: string }
+  );
 
-export interface Limits {
-  readonly maxBody: number;
-  /** `auto`: the smaller of 64 MiB and a quarter of the container's memory. */
-  readonly bufferedBytes: number | 'auto';
-  readonly maxHeader: number;
-  readonly headersTimeout: number;
-  readonly bodyTimeout: number;
-  readonly connections: number;
-  readonly connectionAge: number;
-}
-
-export interface Config {
-  readonly listen: {
-    readonly host: string;
-    readonly port: number;
-    readonly keepAlive: number;
-    readonly trustedProxies: readonly string[];
-    readonly tls: ListenTls | null;
-  };
-  readonly admin: {
-    readonly host: string;
-    readonly port: number;
-    readonly readyNeedsUpstream: boolean;
-    readonly actionsFrom: readonly string[];
-  };
-  readonly upstream: UpstreamConfig;
+export interface Config extends Omit<Values, 'secrets' | 'routes'> {
   readonly secrets: readonly SecretSource[];
   readonly routes: readonly Route[];
-  readonly unmatched: 'verify' | 'forward' | 'reject';
-  readonly limits: Limits;
-  readonly shutdown: { readonly delay: number; readonly grace: number };
-  readonly once: {
-    /** `memory` or a redis:// / rediss:// URL. */
-    readonly store: string;
-    readonly passwordFile: string | null;
-    readonly onStoreFailure: 'forward' | 'refuse';
-    readonly maxEntries: number;
-  };
-  readonly log: {
-    readonly level: 'debug' | 'info' | 'warn' | 'error';
-    readonly requests: 'all' | 'rejected' | 'none';
+}
+
+export type ListenTls = NonNullable<Config['listen']['tls']>;
+export type UpstreamTls = NonNullable<Config['upstream']['tls']>;
+
+/** The parts of a configuration that name TLS files. */
+export interface TlsParts {
+  readonly listen: Pick<Config['listen'], 'tls'>;
+  readonly upstream: Pick<Config['upstream'], 'tls'>;
+}
+
+/** Secrets and TLS files whose own entries have no mistake. Only `check-config` reads them; nothing runs on them. */
+export interface Salvaged extends TlsParts {
+  readonly secrets: readonly SecretSource[];
+}
+
+/** Fills in the defaults that depend on other keys. `values` must have passed every rule. */
+export function resolveConfig(values: Values): Config {
+  return deepFreeze({
+    ...values,
+    secrets: values.secrets.map(resolveSecret),
+    routes: values.routes.map((route) => resolveRoute(route, values.limits.maxBody)),
+  });
+}
+
+/** What can still be checked of a configuration that has mistakes. */
+export function salvage({ secrets, listen, upstream }: Values, isSound: (path: KeyPath) => boolean): Salvaged {
+  return {
+    secrets: secrets.filter((_, index) => isSound(['secrets', index])).map(resolveSecret),
+    listen: { tls: isSound(['listen', 'tls']) ? listen.tls : null },
+    upstream: { tls: isSound(['upstream', 'tls']) ? upstream.tls : null },
   };
 }
 
-/** One thing wrong, or worth a warning, in what the user wrote. */
-export interface Problem {
-  /** A file's path, or `environment`. */
-  readonly file: string;
-  /** 1-based; null where there is no text (the environment). */
-  readonly line: number | null;
-  readonly column: number | null;
-  /** `routes[0].path`, or the variable's name. */
-  readonly key: string;
-  /** What was found and what is allowed, in one sentence. Never a secret's value. */
-  readonly message: string;
+function resolveSecret({ id, file, env, directory, ...validity }: SecretEntry): SecretSource {
+  if (directory !== null) return { kind: 'directory', directory, ...validity };
+  if (file !== null && id !== null) return { kind: 'file', id, file, ...validity };
+  if (env !== null && id !== null) return { kind: 'env', id, env, ...validity };
+  throw new Error('a secret without a source has passed the rules');
 }
 
-export interface LoadedConfig {
-  readonly config: Config;
-  /** The file it came from; null when the environment alone decided. */
-  readonly file: string | null;
-  /** Lower-case hex SHA-256 of the file's bytes; of nothing where there is no file. */
-  readonly sha256: string;
-  readonly warnings: readonly Problem[];
+function resolveRoute(route: Values['routes'][number], maxBody: number): Route {
+  const methods = route.methods ?? (route.action === 'verify' ? ['POST'] : null);
+  const withHead = methods?.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : name));
+  return {
+    ...route,
+    methods: withHead === undefined ? null : unique(withHead),
+    secrets: route.secrets === null ? null : unique(route.secrets),
+    maxBody: route.maxBody ?? maxBody,
+    upgrade: unique(route.upgrade),
+    allowHeaders: unique(route.allowHeaders.map((name) => name.toLowerCase())),
+  };
+}
+
+const unique = <T>(items: readonly T[]): readonly T[] => [...new Set(items)];
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
 }

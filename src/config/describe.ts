@@ -1,36 +1,10 @@
-// What the schema says of itself: the known keys at a place, for errors; every key with its kind and default, for docs.
-// It must never say anything that the schema does not.
+// What the schema says of itself: every key with its kind and default, for docs, and the known keys at a place, for errors.
 import * as z from 'zod/mini';
-import { ALLOWED } from './leaves.ts';
 import type { KeyPath } from './problems.ts';
 import { configSchema } from './schema.ts';
+import { ALLOWED } from './values.ts';
 
 type Schema = z.core.$ZodType;
-
-/** Strips default and optional from a schema. */
-function unwrap(schema: Schema): Schema {
-  let inner = schema;
-  while (inner instanceof z.ZodMiniPrefault || inner instanceof z.ZodMiniOptional) inner = inner._zod.def.innerType;
-  return inner;
-}
-
-/** The shape of a mapping, also where it stands in a list; null for anything else. */
-function shapeOf(schema: Schema): Readonly<Record<string, Schema>> | null {
-  const inner = unwrap(schema);
-  if (inner instanceof z.ZodMiniObject) return inner.shape;
-  return inner instanceof z.ZodMiniArray ? shapeOf(inner._zod.def.element) : null;
-}
-
-/** The keys that may stand in the mapping at `path`; none where there is no mapping. */
-export function keysAt(path: KeyPath): readonly string[] {
-  let schema: Schema | undefined = configSchema;
-  for (const step of path) {
-    if (typeof step === 'number') continue;
-    const shape: Readonly<Record<string, Schema>> = (schema === undefined ? null : shapeOf(schema)) ?? {};
-    schema = Object.hasOwn(shape, step) ? shape[step] : undefined;
-  }
-  return Object.keys((schema === undefined ? null : shapeOf(schema)) ?? {});
-}
 
 export interface KeyDescription {
   /** `listen.port`; `routes[].path` in lists. */
@@ -43,15 +17,14 @@ export interface KeyDescription {
 }
 
 /** Every key, in the order of the schema, sections before what they hold. */
-export function describeKeys(): readonly KeyDescription[] {
-  return describeShape(configSchema, '');
-}
+export const CONFIG_KEYS: readonly KeyDescription[] = describeShape(configSchema, '');
 
 function describeShape(schema: Schema, prefix: string): readonly KeyDescription[] {
-  return Object.entries(shapeOf(schema) ?? {}).flatMap(([name, child]) => {
+  if (schema instanceof z.ZodMiniArray) return describeShape(schema._zod.def.element, `${prefix}[]`);
+  if (!(schema instanceof z.ZodMiniObject)) return [];
+  return Object.entries(schema.shape).flatMap(([name, child]) => {
     const inner = unwrap(child);
-    const path = `${prefix}${name}`;
-    const below = inner instanceof z.ZodMiniArray ? `${path}[].` : `${path}.`;
+    const path = `${prefix}${prefix === '' ? '' : '.'}${name}`;
     const own: KeyDescription = {
       path,
       meaning: z.globalRegistry.get(child)?.description ?? '',
@@ -59,6 +32,22 @@ function describeShape(schema: Schema, prefix: string): readonly KeyDescription[
       fallback: child instanceof z.ZodMiniPrefault ? child._zod.def.defaultValue : null,
       needed: child === inner,
     };
-    return [own, ...describeShape(child, below)];
+    return [own, ...describeShape(inner, path)];
+  });
+}
+
+/** Strips default and optional from a key's schema. */
+function unwrap(schema: Schema): Schema {
+  if (schema instanceof z.ZodMiniPrefault) return schema._zod.def.innerType;
+  const source = schema instanceof z.ZodMiniPipe ? schema._zod.def.in : null;
+  return source instanceof z.ZodMiniOptional ? source._zod.def.innerType : schema;
+}
+
+/** The keys that may stand in the mapping at `path`; none where there is no mapping. */
+export function keysAt(path: KeyPath): readonly string[] {
+  const above = path.map((step) => (typeof step === 'number' ? '[]' : `.${step}`)).join('');
+  return CONFIG_KEYS.flatMap((key) => {
+    const dot = key.path.lastIndexOf('.');
+    return `.${key.path}`.slice(0, dot + 1) === above ? [key.path.slice(dot + 1)] : [];
   });
 }

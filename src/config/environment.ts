@@ -1,8 +1,6 @@
-// What environment variables add to the file, or say alone (spec §3). It must never read a secret's value: only whether
-// the variable is there.
-import { nearNames } from './near-names.ts';
-import type { KeyPath } from './problems.ts';
-import { isMapping } from './yaml.ts';
+// What environment variables add to the file, or say alone (spec §3). Of a secret's value it reads only whether it is there.
+import { nearest, type Problem } from './problems.ts';
+import { isMapping, type Mapping } from './yaml.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -29,122 +27,131 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
 
 const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
-/** Something to say about a variable. */
-export interface VariableNote {
-  readonly variable: string;
-  readonly message: string;
-}
-
-export interface Overlay {
-  readonly data: Readonly<Record<string, unknown>>;
-  readonly errors: readonly VariableNote[];
-  readonly warnings: readonly VariableNote[];
-  /** The variable that a key's value came from; null where it came from the file or a default. */
-  readonly variableOf: (path: KeyPath) => string | null;
-}
-
-interface Draft {
-  readonly env: Env;
+/** The file's data with the environment laid over it. */
+interface Overlay {
   readonly data: Record<string, unknown>;
-  readonly errors: VariableNote[];
-  readonly warnings: VariableNote[];
+  readonly errors: Problem[];
+  readonly warnings: Problem[];
+  /** The variable that a section or key (`listen.port`) came from; no entry where it came from the file or a default. */
   readonly origins: Map<string, string>;
 }
 
-/** Lays the environment over the file's data. An empty variable counts as one that is not set, but for the first secret. */
-export function applyEnvironment(written: Readonly<Record<string, unknown>>, env: Env): Overlay {
+/** Lays the environment over the file's data. An empty variable counts as one that is not set, except for the first secret. */
+export function applyEnvironment(written: Mapping, env: Env): Overlay {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
-  const draft: Draft = { env, data, errors: [], warnings: [], origins: new Map() };
-  override(draft, 'UPSTREAM_URL', ['upstream', 'url']);
-  override(draft, 'LISTEN_PORT', ['listen', 'port']);
-  override(draft, 'ADMIN_PORT', ['admin', 'port']);
-  override(draft, 'LOG_LEVEL', ['log', 'level']);
-  addRoutes(draft);
-  addSecrets(draft);
-  const names = VARIABLES.map(([name]) => name);
-  draft.warnings.push(...nearNames(env, names, namedVariables(written.secrets)));
-  const { errors, warnings, origins } = draft;
-  return {
-    data,
-    errors,
-    warnings,
-    variableOf: ([section, name]) => origins.get(`${section}.${name}`) ?? origins.get(`${section}`) ?? null,
-  };
+  const overlay: Overlay = { data, errors: [], warnings: [], origins: new Map() };
+  override(overlay, env, { variable: 'UPSTREAM_URL', section: 'upstream', key: 'url' });
+  override(overlay, env, { variable: 'LISTEN_PORT', section: 'listen', key: 'port' });
+  override(overlay, env, { variable: 'ADMIN_PORT', section: 'admin', key: 'port' });
+  override(overlay, env, { variable: 'LOG_LEVEL', section: 'log', key: 'level' });
+  addRoutes(overlay, env);
+  addSecrets(overlay, env);
+  overlay.warnings.push(...nearNames(env, namedVariables(written.secrets)));
+  return overlay;
 }
 
-function override(
-  { env, data, warnings, origins }: Draft,
-  variable: string,
-  [section, name]: readonly [string, string],
-) {
+export function variableProblem(variable: string, message: string): Problem {
+  return { file: 'environment', line: null, column: null, key: variable, message };
+}
+
+interface Target {
+  readonly variable: string;
+  readonly section: string;
+  readonly key: string;
+}
+
+function override({ data, warnings, origins }: Overlay, env: Env, { variable, section, key }: Target): void {
   const value = env[variable];
   if (value === undefined || value === '') return;
   if (variable.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value)) {
-    const message = `ignored: ${JSON.stringify(value.slice(0, 60))} is Kubernetes' service link; enableServiceLinks: false keeps it away`;
-    warnings.push({ variable, message });
+    const link = `${JSON.stringify(value.slice(0, 60))} is Kubernetes' service link`;
+    warnings.push(variableProblem(variable, `ignored: ${link}; enableServiceLinks: false keeps it away`));
     return;
   }
   const before = data[section] ?? {};
   if (!isMapping(before)) return;
   const isNumber = variable.endsWith('_PORT') && /^(?:0|[1-9][0-9]{0,8})$/.test(value);
-  data[section] = { ...before, [name]: isNumber ? Number(value) : value };
-  origins.set(`${section}.${name}`, variable);
+  data[section] = { ...before, [key]: isNumber ? Number(value) : value };
+  origins.set(`${section}.${key}`, variable);
 }
 
 const isWritten = (value: unknown) => value !== undefined && value !== null;
 
-function addRoutes({ env, data, errors, origins }: Draft): void {
-  const verify = env.VERIFY_PATHS ?? '';
-  const forward = env.FORWARD_PATHS ?? '';
-  const variable = verify === '' ? 'FORWARD_PATHS' : 'VERIFY_PATHS';
-  if (verify === '' && forward === '') return;
-  const message =
-    verify !== '' && forward !== ''
-      ? 'set beside FORWARD_PATHS; allowed is one of them'
-      : isWritten(data.routes) || isWritten(data.unmatched)
-        ? 'set beside a file with routes or unmatched; allowed is one or the other'
-        : null;
-  const paths = (verify || forward).split(',').map((path) => path.trim());
-  // "VERIFY_PATHS=," must not come to mean that nothing is verified.
-  const empty = paths.includes('') ? 'names an empty path; allowed is a list such as /notify,/webhooks/*' : null;
-  const problem = message ?? empty;
+function addRoutes({ data, errors, origins }: Overlay, env: Env): void {
+  const [variable, action, unmatched] = env.VERIFY_PATHS
+    ? ['VERIFY_PATHS', 'verify', 'forward']
+    : ['FORWARD_PATHS', 'forward', 'verify'];
+  const value = env[variable] ?? '';
+  if (value === '') return;
+  const paths = value.split(',').map((path) => path.trim());
+  const problem = pathsProblem(paths, { data, both: Boolean(env.VERIFY_PATHS && env.FORWARD_PATHS) });
   if (problem !== null) {
-    errors.push({ variable, message: problem });
+    errors.push(variableProblem(variable, problem));
     return;
   }
-  data.routes = paths.map((path) => ({ path, action: verify === '' ? 'forward' : 'verify' }));
-  data.unmatched = verify === '' ? 'verify' : 'forward';
+  data.routes = paths.map((path) => ({ path, action }));
+  data.unmatched = unmatched;
   origins.set('routes', variable).set('unmatched', variable);
 }
 
-function addSecrets({ env, data, errors, warnings, origins }: Draft): void {
+function pathsProblem(paths: readonly string[], { data, both }: { data: Mapping; both: boolean }): string | null {
+  if (both) return 'set beside FORWARD_PATHS; allowed is one of them';
+  if (isWritten(data.routes) || isWritten(data.unmatched)) {
+    return 'set beside a file with routes or unmatched; allowed is one or the other';
+  }
+  // "VERIFY_PATHS=," must not come to mean that nothing is verified.
+  return paths.includes('') ? 'names an empty path; allowed is a list such as /notify,/webhooks/*' : null;
+}
+
+function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env): void {
   const isSet = (name: string) => env[name] !== undefined && (name === SECRET || env[name] !== '');
   const given = [SECRET, `${SECRET}_PREVIOUS`, `${SECRET}_FILE`].filter(isSet);
   const short = env.ALLOW_SHORT_SECRET ?? '';
+  const allowShort = short === 'true';
   if (!['', 'true', 'false'].includes(short)) {
-    errors.push({
-      variable: 'ALLOW_SHORT_SECRET',
-      message: `found ${JSON.stringify(short.slice(0, 60))}, allowed is true or false`,
-    });
+    const found = JSON.stringify(short.slice(0, 60));
+    errors.push(variableProblem('ALLOW_SHORT_SECRET', `found ${found}, allowed is true or false`));
   }
   if (isWritten(data.secrets)) {
     const named = namedVariables(data.secrets);
-    const ignored = [...given.filter((name) => !named.has(name)), ...(short === 'true' ? ['ALLOW_SHORT_SECRET'] : [])];
-    warnings.push(...ignored.map((variable) => ({ variable, message: 'ignored: the file has secrets' })));
+    const ignored = [...given.filter((name) => !named.has(name)), ...(allowShort ? ['ALLOW_SHORT_SECRET'] : [])];
+    warnings.push(...ignored.map((name) => variableProblem(name, 'ignored: the file has secrets')));
     return;
   }
-  if (given.length === 0) return;
-  const allowShort = short === 'true';
+  const [first] = given;
+  if (first === undefined) return;
   data.secrets = given.map((name) => {
     if (name.endsWith('_FILE')) return { id: 'file', file: env[name], allowShort };
     return { id: name === SECRET ? 'env' : 'env-previous', env: name, allowShort };
   });
-  origins.set('secrets', given[0] ?? SECRET);
+  origins.set('secrets', first);
 }
 
 /** The variables that `env:` entries of the file name. */
 function namedVariables(secrets: unknown): ReadonlySet<unknown> {
-  return new Set(
-    Array.isArray(secrets) ? secrets.map((entry: unknown) => (isMapping(entry) ? entry.env : undefined)) : [],
-  );
+  const entries: readonly unknown[] = Array.isArray(secrets) ? secrets : [];
+  return new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
+}
+
+/** Slips of the pen in one name; with three of them it is more likely a name for something else. */
+const MOST_EDITS = 2;
+const SECRET_FAMILY = /^webhook_endpoint_secret/i;
+
+/** Warns of variables whose names are nearly ours: `VERIFY_PATH` verifies nothing, and nobody would be told. */
+function nearNames(env: Env, named: ReadonlySet<unknown>): readonly Problem[] {
+  const names = VARIABLES.map(([name]) => name);
+  return Object.keys(env).flatMap((variable) => {
+    if (names.includes(variable) || named.has(variable) || !env[variable]) return [];
+    const near = nearestName(variable, names);
+    if (near === null) return [];
+    return [variableProblem(variable, `not read, nothing has this name; did you mean ${near}?`)];
+  });
+}
+
+function nearestName(variable: string, names: readonly string[]): string | null {
+  const alike = names.filter((name) => Math.abs(name.length - variable.length) <= MOST_EDITS);
+  const near = nearest(variable, alike, MOST_EDITS);
+  if (near !== null || !SECRET_FAMILY.test(variable)) return near;
+  // A whole word too few or too many is no slip of the pen, but a secret that is not found is a 503 for everything.
+  return SECRET;
 }

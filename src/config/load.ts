@@ -1,21 +1,30 @@
 // From the file and the environment to a Config: read, lay the environment over it, check, resolve. All mistakes are
-// told at once. It must never act on what it reads: no file but its own is opened, no secret is looked at.
+// told at once. No file but the configuration is opened, and no secret is looked at.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { LoadedConfig, Problem } from './config.ts';
+import { type Config, resolveConfig, salvage } from './config.ts';
 import { keysAt } from './describe.ts';
-import { applyEnvironment, type Env, type Overlay, type VariableNote } from './environment.ts';
-import { ConfigError, type Finding, formatPath, inOrder, type KeyPath } from './problems.ts';
-import { resolveConfig } from './resolve.ts';
+import { applyEnvironment, type Env, variableProblem } from './environment.ts';
+import { ConfigError, type Finding, formatPath, inOrder, type KeyPath, type Problem } from './problems.ts';
 import { crossErrors } from './rules.ts';
-import { salvage } from './salvage.ts';
 import { crossWarnings } from './warnings.ts';
-import { readWritten } from './written.ts';
-import { MAX_FILE_BYTES, readYaml, type Source } from './yaml.ts';
+import { readWritten, soundness } from './written.ts';
+import { readYaml } from './yaml.ts';
 
 export { ConfigError, formatProblem } from './problems.ts';
 
+/** Longer files are not parsed: the longest sensible one is a fiftieth of this. */
+const MAX_FILE_BYTES = 1024 * 1024;
 const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** The file it came from; null when the environment alone decided. */
+  readonly file: string | null;
+  /** Lower-case hex SHA-256 of the file's bytes; of nothing where there is no file. */
+  readonly sha256: string;
+  readonly warnings: readonly Problem[];
+}
 
 /**
  * Loads `file`; where it is null, $ENTRUPY_PROXY_CONFIG, else the file in /etc if there is one, else the environment
@@ -48,50 +57,31 @@ const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).di
 /** Parses a file's text; null for both where there is none. Pure; throws ConfigError with every problem, and nothing else. */
 export function parseConfig(text: string | null, file: string | null, env: Env): LoadedConfig {
   const source = readYaml(text ?? '');
-  const name = file ?? 'environment';
-  if (source.syntax.length > 0) {
-    throw new ConfigError(inOrder(source.syntax.map(({ path: _, ...place }) => ({ file: name, key: '', ...place }))));
-  }
-  const overlay = applyEnvironment(source.data, env);
-  const findings: Finding[] = [];
-  const written = readWritten(overlay.data, findings);
-  const allFindings = [...findings, ...crossErrors(written)];
-  const toProblem = problemMaker({ file, source, overlay });
-  const flaws = source.flaws.map(({ path, ...place }): Problem => ({ file: name, key: safeKey(path), ...place }));
-  const flawed = new Set(flaws.map(({ key }) => key));
-  const errors = [
-    ...flaws,
-    ...overlay.errors.map(noteProblem),
-    // What a flaw left empty is not said to be missing as well.
-    ...allFindings.map(toProblem).filter(({ key }) => !flawed.has(key)),
-  ];
-  if (errors.length > 0) {
-    const unsound = [...allFindings, ...source.flaws.map((flaw): Finding => ({ ...flaw, at: 'value' }))];
-    throw new ConfigError(inOrder(errors), salvage(written, unsound));
-  }
-  const warnings = inOrder([...overlay.warnings.map(noteProblem), ...crossWarnings(written).map(toProblem)]);
-  return { config: resolveConfig(written), file, sha256: sha256(text ?? ''), warnings };
-}
-
-const noteProblem = ({ variable, message }: VariableNote): Problem => variableProblem(variable, message);
-
-function variableProblem(variable: string, message: string): Problem {
-  return { file: 'environment', line: null, column: null, key: variable, message };
-}
-
-interface Origin {
-  readonly file: string | null;
-  readonly source: Source;
-  readonly overlay: Overlay;
-}
-
-function problemMaker({ file, source, overlay }: Origin): (finding: Finding) => Problem {
-  return ({ path, at, message }) => {
-    const variable = overlay.variableOf(path);
-    if (variable !== null) return variableProblem(variable, message);
+  const flaws = source.flaws.map(({ path, ...place }) => ({
+    ...place,
+    file: file ?? 'environment',
+    key: safeKey(path),
+  }));
+  if (source.data === null) throw new ConfigError(inOrder(flaws));
+  const { data, errors, warnings, origins } = applyEnvironment(source.data, env);
+  const toProblem = ({ path, at, message }: Finding): Problem => {
+    const [section, key] = path;
+    const variable = origins.get(`${section}.${key}`) ?? origins.get(`${section}`);
+    if (variable !== undefined) return variableProblem(variable, message);
     if (file === null) return variableProblem(safeKey(path), message);
     return { file, ...source.locate(path, at), key: safeKey(path), message };
   };
+  const written = readWritten(data);
+  const findings = [...written.findings, ...crossErrors(written)];
+  // What a flaw left empty is not said to be missing as well.
+  const flawed = new Set(flaws.map(({ key }) => key));
+  errors.push(...flaws, ...findings.map(toProblem).filter(({ key }) => !flawed.has(key)));
+  if (errors.length > 0) {
+    const unsound = [...findings, ...source.flaws];
+    throw new ConfigError(inOrder(errors), salvage(written.values, soundness(unsound)));
+  }
+  warnings.push(...crossWarnings(written.values).map(toProblem));
+  return { config: resolveConfig(written.values), file, sha256: sha256(text ?? ''), warnings: inOrder(warnings) };
 }
 
 /** An unknown key under `secrets` may be a pasted value: the path ends before it. */

@@ -1,9 +1,20 @@
 // How mistakes in the configuration are told: where, what was found, what is allowed, what was probably meant.
-// It must never repeat what stands under `secrets`, but names of keys: a value may have been pasted there.
-import type { Problem } from './config.ts';
-import type { Salvaged } from './salvage.ts';
+// No message repeats what stands under `secrets`, except names of keys: a value may have been pasted there.
+import type { Salvaged } from './config.ts';
 
 export type KeyPath = readonly (string | number)[];
+
+/** One thing wrong, or worth a warning, in what the user wrote. */
+export interface Problem {
+  /** A file's path, or `environment`. */
+  readonly file: string;
+  /** 1-based; null where there is no text (the environment). */
+  readonly line: number | null;
+  readonly column: number | null;
+  /** `routes[0].path`, or the variable's name. */
+  readonly key: string;
+  readonly message: string;
+}
 
 /** One mistake or warning, before its place in the text is known. */
 export interface Finding {
@@ -13,11 +24,14 @@ export interface Finding {
   readonly message: string;
 }
 
+export const atKey = (path: KeyPath, message: string): Finding => ({ path, at: 'key', message });
+export const atValue = (path: KeyPath, message: string): Finding => ({ path, at: 'value', message });
+
 /** The configuration cannot be used: everything that is wrong with it, in the order of the text. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
-  /** The values without mistakes; null where none is known to be without. */
+  /** The parts without mistakes; null where none are known. */
   readonly salvaged: Salvaged | null;
 
   constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
@@ -35,10 +49,10 @@ export function formatProblem({ file, line, column, key, message }: Problem): st
 
 /** `routes[0].path`. */
 export function formatPath(path: KeyPath): string {
-  return path.reduce<string>((text, step) => {
-    if (typeof step === 'number') return `${text}[${step}]`;
-    return text === '' ? step : `${text}.${step}`;
-  }, '');
+  return path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .replace(/^\./, '');
 }
 
 /** A found value in a few words: scalars as written, long ones cut; collections, and all under `secrets`, by kind. */
@@ -63,4 +77,45 @@ export function inOrder(problems: readonly Problem[]): readonly Problem[] {
       (a.line ?? 0) - (b.line ?? 0) ||
       (a.column ?? 0) - (b.column ?? 0),
   );
+}
+
+/** The allowed word nearest to `found`, case aside; null where none is near enough to be a slip of the pen. */
+export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
+  if (found.length > 64) return null;
+  const wanted = found.toLowerCase();
+  let best: string | null = null;
+  let least = Math.min(mostEdits, Math.floor(found.length / 2)) + 1;
+  for (const word of allowed) {
+    const distance = edits(wanted, word.toLowerCase());
+    if (distance < least) [best, least] = [word, distance];
+  }
+  return best;
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment). */
+function edits(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const same = a[row - 1] === b[column - 1];
+      let cost = Math.min(
+        (last[column] ?? 0) + 1,
+        (current[column - 1] ?? 0) + 1,
+        (last[column - 1] ?? 0) + (same ? 0 : 1),
+      );
+      const swapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      if (swapped) cost = Math.min(cost, (beforeLast[column - 2] ?? 0) + 1);
+      current.push(cost);
+    }
+    [beforeLast, last] = [last, current];
+  }
+  return last[b.length] ?? 0;
+}
+
+/** `a, b and c`, for sentences. */
+export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {
+  if (words.length < 2) return words.join('');
+  return `${words.slice(0, -1).join(', ')} ${conjunction} ${words.at(-1)}`;
 }

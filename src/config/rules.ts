@@ -1,21 +1,27 @@
-// The rules that need more than one key, of the whole configuration but its routes (route-rules.ts): pure, no clock.
-// A rule must never judge by a default that stands in for a bad value: it asks `sound` first.
-import type { Finding, KeyPath } from './problems.ts';
-import { routeErrors } from './route-rules.ts';
-import type { SecretPart, Written } from './written.ts';
+// The rules that need more than one key, or more than the key's form: pure, no clock.
+// A rule never judges by a default that stands in for a bad value: it asks first whether the value is sound.
+import { whyNeverAllowed } from '../core/gate.ts';
+import { foldsAlike, pathProblem } from '../core/targets.ts';
+import { atKey, atValue, type Finding, listOf, nearest, show } from './problems.ts';
+import type { Written } from './written.ts';
+
+type SecretEntry = Written['secrets'][number];
+type RouteEntry = Written['routes'][number];
 
 /** Everything wrong that no single value shows. */
 export function crossErrors(written: Written): readonly Finding[] {
   return [
     ...addressErrors(written),
     ...upstreamTlsErrors(written),
-    ...secretErrors(written.secrets),
-    ...routeErrors(written),
+    ...written.secrets.flatMap((secret) => secretErrors(secret, written)),
+    ...written.routes.flatMap((route) => [
+      ...pathErrors(route),
+      ...actionErrors(route),
+      ...secretIdErrors(route, written),
+      ...headerErrors(route),
+    ]),
+    ...pathPairErrors(written.routes),
   ];
-}
-
-export function atKey(path: KeyPath, name: string, message: string): Finding {
-  return { path: [...path, name], at: 'key', message };
 }
 
 const WILDCARDS = ['::', '0.0.0.0'];
@@ -25,91 +31,154 @@ function hostsCollide(a: string, b: string): boolean {
   return a === b || WILDCARDS.includes(a) || WILDCARDS.includes(b);
 }
 
-function addressErrors({ listen, admin, upstream }: Written): readonly Finding[] {
+function addressErrors({ values: { listen, admin, upstream }, isSound }: Written): readonly Finding[] {
   const found: Finding[] = [];
-  const listening = [listen, admin].filter(({ sound }) => sound('port') && sound('host'));
-  const [client, own] = [listen.value, admin.value];
-  if (listening.length === 2 && client.port === own.port && client.port !== 0 && hostsCollide(client.host, own.host)) {
-    found.push(atKey(['admin'], 'port', `found ${own.port}, which is listen.port too; allowed is a port of its own`));
+  const listening = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
+  const samePort = listening.length === 2 && listen.port === admin.port && listen.port !== 0;
+  if (samePort && hostsCollide(listen.host, admin.host)) {
+    const message = `found ${admin.port}, which is listen.port too; allowed is a port of its own`;
+    found.push(atKey(['admin', 'port'], message));
   }
-  const { hostname = '', port = '' } = upstream.sound('url') ? (URL.parse(upstream.value.url) ?? {}) : {};
-  const loopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
-  for (const { path, value } of loopback ? listening : []) {
-    if (String(value.port) !== port || !/^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(value.host)) continue;
-    const message = `the proxy itself listens there (${path.join('.')}.port); allowed is the address of the app`;
-    found.push({ path: ['upstream', 'url'], at: 'value', message });
+  const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
+  const isLoopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
+  const own = { listen, admin };
+  for (const name of isLoopback ? listening : []) {
+    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(own[name].host);
+    if (String(own[name].port) !== port || !isReached) continue;
+    const message = `the proxy itself listens there (${name}.port); allowed is the address of the app`;
+    found.push(atValue(['upstream', 'url'], message));
   }
   return found;
 }
 
-function upstreamTlsErrors({ upstream }: Written): readonly Finding[] {
-  const { url, tls } = upstream.value;
-  if (tls === undefined) return [];
-  const found: Finding[] = [];
-  if (upstream.sound('url') && !url.startsWith('https://')) {
-    found.push(
-      atKey(['upstream'], 'tls', 'found beside a URL without TLS; allowed only with an https:// upstream.url'),
-    );
-  }
+function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly Finding[] {
+  const { url, tls } = upstream;
+  if (tls === null) return [];
   const path = ['upstream', 'tls'];
-  if (tls.certFile !== undefined && tls.keyFile === undefined)
-    found.push(atKey(path, 'certFile', 'found without keyFile; allowed are both or neither'));
-  if (tls.keyFile !== undefined && tls.certFile === undefined)
-    found.push(atKey(path, 'keyFile', 'found without certFile; allowed are both or neither'));
+  const found: Finding[] = [];
+  if (isSound(['upstream', 'url']) && !url.startsWith('https://')) {
+    found.push(atKey(path, 'found beside a URL without TLS; allowed only with an https:// upstream.url'));
+  }
+  if (tls.certFile !== null && tls.keyFile === null) {
+    found.push(atKey([...path, 'certFile'], 'found without keyFile; allowed are both or neither'));
+  }
+  if (tls.keyFile !== null && tls.certFile === null) {
+    found.push(atKey([...path, 'keyFile'], 'found without certFile; allowed are both or neither'));
+  }
   return found;
 }
 
-const SOURCES = ['file', 'env', 'directory'] as const;
+function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): readonly Finding[] {
+  const { id, notBefore, notAfter } = value;
+  const found: Finding[] = [];
+  const sources = (['file', 'env', 'directory'] as const).filter(has);
+  if (sources.length > 1 || (sources.length === 0 && isSound(path))) {
+    const what = sources.length === 0 ? 'no source' : sources.join(' and ');
+    found.push(atValue(path, `found ${what}, allowed is one of file, env and directory`));
+  }
+  const at = (key: string) => [...path, key];
+  if (has('directory') && has('id')) {
+    const message = 'found beside directory, whose files name the ids; allowed only with file or env';
+    found.push(atKey(at('id'), message));
+  }
+  if ((has('file') || has('env')) && !has('id')) {
+    found.push(atValue(at('id'), 'missing; file and env need a name for metrics and logs'));
+  }
+  if (id?.endsWith('.previous') === true) {
+    const message = 'ends in ".previous", which names the old value of a rotated secret; allowed is any other ending';
+    found.push(atValue(at('id'), message));
+  }
+  if (has('overlap') && has('env')) {
+    const message = 'found beside env, which cannot change; allowed only with file or directory';
+    found.push(atKey(at('overlap'), message));
+  }
+  if (notBefore !== null && notAfter !== null && notBefore >= notAfter) {
+    found.push(atValue(at('notAfter'), 'not later than notBefore: the secret would never be valid'));
+  }
+  const first = secrets.findIndex((other) => other.value.id === id);
+  if (id !== null && first !== path[1]) {
+    found.push(atValue(at('id'), `the same id as secrets[${first}]; allowed is one of its own`));
+  }
+  return found;
+}
 
-function secretErrors(secrets: readonly SecretPart[]): readonly Finding[] {
-  const seen = new Map<string, number>();
-  return secrets.flatMap((part, index) => {
-    const found = secretEntryErrors(part);
-    const { id } = part.value;
-    if (id === undefined) return found;
-    const first = seen.get(id);
-    if (first === undefined) seen.set(id, index);
-    else
-      found.push({
-        path: [...part.path, 'id'],
-        at: 'value',
-        message: `the same id as secrets[${first}]; allowed is one of its own`,
-      });
-    return found;
+type Action = 'verify' | 'forward' | 'reject';
+type RouteKey = keyof RouteEntry['value'];
+
+/** The actions that each key goes with; path and action go with all. */
+const KEY_ACTIONS: readonly (readonly [RouteKey, readonly Action[]])[] = [
+  ['methods', ['verify', 'forward']],
+  ['secrets', ['verify']],
+  ['mode', ['verify']],
+  ['reportUntil', ['verify']],
+  ['maxBody', ['verify']],
+  ['query', ['verify']],
+  ['once', ['verify']],
+  ['upgrade', ['forward']],
+  ['allowHeaders', ['verify', 'forward']],
+  ['responseTimeout', ['forward']],
+  ['idleTimeout', ['forward']],
+];
+
+function pathErrors({ path, value, sound }: RouteEntry): readonly Finding[] {
+  const problem = sound('path') ? pathProblem(value.path) : null;
+  if (problem === null) return [];
+  return [atValue([...path, 'path'], `found ${show(value.path, path)}, which ${problem}`)];
+}
+
+function actionErrors({ path, value, has, sound }: RouteEntry): readonly Finding[] {
+  const { action, mode } = value;
+  const misplaced = KEY_ACTIONS.filter(([key, actions]) => sound('action') && has(key) && !actions.includes(action));
+  const found = misplaced.map(([key, actions]): Finding => {
+    return atKey([...path, key], `found on a ${action} route, allowed only on ${listOf(actions, 'and')} routes`);
+  });
+  const enforced = sound('mode') && mode === 'enforce';
+  if (has('reportUntil') && enforced && action === 'verify') {
+    found.push(atKey([...path, 'reportUntil'], 'found with mode enforce, allowed only with mode: report'));
+  }
+  return found;
+}
+
+function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): readonly Finding[] {
+  if (sound('action') && value.action !== 'verify') return [];
+  const known = secrets.flatMap(({ value: { id } }) => id ?? []);
+  // The ids of a directory are known only when it is read.
+  const anyId = !isSound(['secrets']) || secrets.some(({ has }) => has('directory'));
+  return (value.secrets ?? []).flatMap((id, index): Finding[] => {
+    const found = (message: string) => [atValue([...path, 'secrets', index], message)];
+    if (id.endsWith('.previous')) {
+      return found('ends in ".previous"; allowed is the id alone, which means its previous value too');
+    }
+    if (anyId || known.includes(id)) return [];
+    const allowed = known.length === 0 ? 'an id under secrets, where there is none' : listOf(known, 'or');
+    const near = nearest(id, known);
+    if (near !== null) return found(`found "${id}", allowed is ${allowed}; did you mean "${near}"?`);
+    // Text that is near no id may be a value that was pasted here.
+    const hidden = 'not shown, it may be a value; secrets are named by their id';
+    return found(`names no secret of this configuration (${hidden}); allowed is ${allowed}`);
   });
 }
 
-function secretEntryErrors({ path, value, has, whole }: SecretPart): Finding[] {
-  const found: Finding[] = [];
-  const sources = SOURCES.filter(has);
-  if (sources.length !== 1 && (sources.length > 1 || whole)) {
-    const what = sources.length === 0 ? 'no source' : `${sources.join(' and ')}`;
-    found.push({ path, at: 'value', message: `found ${what}, allowed is one of file, env and directory` });
-  }
-  if (has('directory') && has('id'))
-    found.push(atKey(path, 'id', 'found beside directory, whose files name the ids; allowed only with file or env'));
-  if ((has('file') || has('env')) && !has('id'))
-    found.push({
-      path: [...path, 'id'],
-      at: 'value',
-      message: 'missing; file and env need a name for metrics and logs',
-    });
-  if (value.id?.endsWith('.previous') === true) {
-    found.push({
-      path: [...path, 'id'],
-      at: 'value',
-      message: 'ends in ".previous", which names the old value of a rotated secret; allowed is any other ending',
-    });
-  }
-  if (has('overlap') && has('env'))
-    found.push(atKey(path, 'overlap', 'found beside env, which cannot change; allowed only with file or directory'));
-  const { notBefore, notAfter } = value;
-  if (notBefore !== undefined && notAfter !== undefined && notBefore >= notAfter) {
-    found.push({
-      path: [...path, 'notAfter'],
-      at: 'value',
-      message: 'not later than notBefore: the secret would never be valid',
-    });
-  }
-  return found;
+function headerErrors({ path, value }: RouteEntry): readonly Finding[] {
+  return value.allowHeaders.flatMap((name, index): Finding[] => {
+    const why = whyNeverAllowed(name);
+    if (why === null) return [];
+    const message = `found ${JSON.stringify(name)}, which is never allowed: ${why}`;
+    return [atValue([...path, 'allowHeaders', index], message)];
+  });
+}
+
+function pathPairErrors(routes: readonly RouteEntry[]): readonly Finding[] {
+  const sound = routes.filter((route) => route.sound('path') && pathProblem(route.value.path) === null);
+  return sound.flatMap((route, index): Finding[] => {
+    const twin = sound.slice(0, index).find((other) => foldsAlike(other.value.path, route.value.path));
+    if (twin === undefined) return [];
+    const place = `routes[${twin.path[1]}].path`;
+    const [here, there] = [JSON.stringify(route.value.path), JSON.stringify(twin.value.path)];
+    const message =
+      here === there
+        ? `found ${here} again, as in ${place}`
+        : `found ${here}, which servers read as ${there} (${place}) too`;
+    return [atValue([...route.path, 'path'], `${message}; allowed is one route for both`)];
+  });
 }

@@ -1,11 +1,31 @@
-// What the user may write: the one definition behind parsing, errors, config.schema.json and docs/configuration.md.
-// It must never hold a rule that needs two keys (rules.ts) nor let a secret's value be written down.
+// What the user may write: the one definition behind parsing, errors, types, config.schema.json and docs/configuration.md.
+// Rules that need two keys stand in rules.ts. A secret's value is never part of it.
 import * as z from 'zod/mini';
-import { ACTIONS, routeSchema, secretSchema } from './entries.ts';
-import { filePath, flag, integer, key, list, oneOf, section } from './leaves.ts';
-import { cidr, host, hostName, storeUrl, upstreamUrl } from './locations.ts';
-import { bodySize, duration, idleTimeout, responseTimeout, size, sizeOrAuto } from './quantities.ts';
+import {
+  cidr,
+  date,
+  duration,
+  filePath,
+  flag,
+  host,
+  hostName,
+  integer,
+  key,
+  list,
+  matching,
+  oneOf,
+  optional,
+  section,
+  size,
+  storeUrl,
+  upstreamUrl,
+} from './values.ts';
 
+const { METHODS } = process.getBuiltinModule('node:http');
+
+const bodySize = () => size({ min: '1', max: '64MiB' });
+const responseTimeout = () => duration({ min: '10ms', max: '1h' });
+const idleTimeout = () => duration({ min: '10ms', max: '24h', also: 0 });
 const port = () => integer(0, 65_535);
 
 const listen = section({
@@ -20,15 +40,15 @@ const listen = section({
   ),
   trustedProxies: key(
     'Networks whose X-Forwarded-For names the client, in the log only.',
-    z.prefault(list(cidr(), { allowed: 'a list of networks', min: 0 }), []),
+    z.prefault(list(cidr(), 'a list of networks'), []),
   ),
   tls: key(
     'TLS towards clients; reloaded when the files change.',
-    z.optional(
+    optional(
       section({
         certFile: key('The certificate chain, PEM.', filePath()),
         keyFile: key('Its private key, PEM.', filePath()),
-        clientCaFile: key('With it, clients need a certificate that one of these CAs signed.', z.optional(filePath())),
+        clientCaFile: key('With it, clients need a certificate that one of these CAs signed.', optional(filePath())),
       }),
     ),
   ),
@@ -43,7 +63,7 @@ const admin = section({
   ),
   actionsFrom: key(
     'Networks that may use /-/drain, /-/reload and /-/retire-previous; with none, whoever reaches the port. Loopback always may.',
-    z.prefault(list(cidr(), { allowed: 'a list of networks', min: 0 }), []),
+    z.prefault(list(cidr(), 'a list of networks'), []),
   ),
 });
 
@@ -56,13 +76,13 @@ const upstream = section({
   connectTimeout: key('For one try to connect.', z.prefault(duration({ min: '10ms', max: '1m' }), '2s')),
   retryConnectFor: key(
     'A connection that is refused or times out is tried again this long: no byte was sent yet, so it is safe. 0 tries once.',
-    z.prefault(duration({ min: '10ms', max: '5m', off: true }), '5s'),
+    z.prefault(duration({ min: '10ms', max: '5m', also: 0 }), '5s'),
   ),
   responseTimeout: key("Until the response's head.", z.prefault(responseTimeout(), '30s')),
   idleTimeout: key("Between two pieces of the response's body; 0 is off.", z.prefault(idleTimeout(), '30s')),
   keepAlive: key(
     "An idle upstream socket is dropped after this: keep it below the app's own. 0 is one request a socket.",
-    z.prefault(duration({ min: '1ms', max: '10m', off: true }), '1s'),
+    z.prefault(duration({ min: '1ms', max: '10m', also: 0 }), '1s'),
   ),
   forwardedHeaders: key(
     'none leaves X-Forwarded-* as they came; overwrite sets X-Forwarded-For, -Proto and -Host to what the proxy saw.',
@@ -74,14 +94,14 @@ const upstream = section({
   ),
   tls: key(
     'TLS towards an https:// upstream.',
-    z.optional(
+    optional(
       section({
-        caFile: key("The CAs to trust instead of the system's, PEM.", z.optional(filePath())),
-        certFile: key('A client certificate, PEM.', z.optional(filePath())),
-        keyFile: key('Its private key, PEM.', z.optional(filePath())),
+        caFile: key("The CAs to trust instead of the system's, PEM.", optional(filePath())),
+        certFile: key('A client certificate, PEM.', optional(filePath())),
+        keyFile: key('Its private key, PEM.', optional(filePath())),
         serverName: key(
           "The name to expect: the URL's host by default, never the client's Host.",
-          z.optional(hostName()),
+          optional(hostName()),
         ),
       }),
     ),
@@ -92,7 +112,7 @@ const limits = section({
   maxBody: key('Of verified requests; they are held in memory.', z.prefault(bodySize(), '1MiB')),
   bufferedBytes: key(
     "All verified bodies held at once; auto is the smaller of 64MiB and a quarter of the container's memory.",
-    z.prefault(sizeOrAuto({ min: '1KiB', max: '16GiB' }), 'auto'),
+    z.prefault(size({ min: '1KiB', max: '16GiB', also: 'auto' }), 'auto'),
   ),
   maxHeader: key("Of a request's head.", z.prefault(size({ min: '1KiB', max: '256KiB' }), '16KiB')),
   headersTimeout: key('For the whole head of a request.', z.prefault(duration({ min: '10ms', max: '5m' }), '10s')),
@@ -110,11 +130,11 @@ const limits = section({
 const shutdown = section({
   delay: key(
     'After SIGTERM: not ready, still serving, so that load balancers notice. Skipped on SIGINT and after a drain that lasted as long.',
-    z.prefault(duration({ min: '1ms', max: '10m', off: true }), '5s'),
+    z.prefault(duration({ min: '1ms', max: '10m', also: 0 }), '5s'),
   ),
   grace: key(
     'Then in-flight requests may take this long.',
-    z.prefault(duration({ min: '1ms', max: '1h', off: true }), '20s'),
+    z.prefault(duration({ min: '1ms', max: '1h', also: 0 }), '20s'),
   ),
 });
 
@@ -123,7 +143,7 @@ const once = section({
     'Where delivered events are remembered; only used when a route has once.',
     z.prefault(storeUrl(), 'memory'),
   ),
-  passwordFile: key('The password of the Redis or Valkey store.', z.optional(filePath())),
+  passwordFile: key('The password of the Redis or Valkey store.', optional(filePath())),
   onStoreFailure: key(
     'When the store fails: forward, at the risk of a duplicate, or refuse with 503.',
     z.prefault(oneOf(['forward', 'refuse']), 'forward'),
@@ -139,10 +159,76 @@ const log = section({
   ),
 });
 
-export const LISTS = {
-  secrets: 'a list of secrets, each with file, env or directory',
-  routes: 'a list of routes, each with a path',
-} as const;
+/** The longest window of `once` and `overlap`: thirty days. */
+const window = () => duration({ min: '1ms', max: '720h' });
+
+const secretId = () => matching('a name of letters, digits, ".", "_" and "-"', /^[A-Za-z0-9._-]{1,253}$/);
+
+const secret = section({
+  id: key('The name of the secret in metrics and logs. Needed with file and env.', optional(secretId())),
+  file: key('A file that holds the value; one trailing line break is stripped.', optional(filePath())),
+  env: key(
+    'A variable that holds the value.',
+    optional(matching("a variable's name, never a value", /^[A-Za-z_][A-Za-z0-9_]{0,253}$/)),
+  ),
+  directory: key(
+    'Every regular file in it is a secret, its name the id. Names that begin with a dot are not.',
+    optional(filePath("a directory's path")),
+  ),
+  overlap: key(
+    'When the content changes, the one old value stays valid this long, as <id>.previous; in memory, so a restart ends it. With file and directory.',
+    optional(window()),
+  ),
+  notBefore: key('Not valid before.', optional(date())),
+  notAfter: key('Not valid after.', optional(date())),
+  allowShort: key('Accepts fewer than 16 bytes.', z.prefault(flag(), false)),
+});
+
+const ACTIONS = ['verify', 'forward', 'reject'] as const;
+const methodNames = METHODS.filter((method) => method !== 'CONNECT');
+
+const route = section({
+  path: key(
+    'Exact, or with /* for all below it; for verify and reject also the path itself, with and without a slash. The longest path wins, whatever the order.',
+    matching('a path such as /notify or /webhooks/*', /^\//),
+  ),
+  action: key('What becomes of a request.', z.prefault(oneOf(ACTIONS), 'verify')),
+  methods: key(
+    'Others are refused with 405. The default is POST for verify and every method for forward. GET brings HEAD.',
+    optional(list(oneOf(methodNames, 'an HTTP method such as GET or POST'), 'a list of methods, one at least', 1)),
+  ),
+  secrets: key(
+    'The ids to verify with, all of them by default; an id means its previous value too. verify only.',
+    optional(list(secretId(), 'a list of ids, one at least', 1)),
+  ),
+  mode: key(
+    'report forwards what would have been refused, and counts it. verify only.',
+    z.prefault(oneOf(['enforce', 'report']), 'enforce'),
+  ),
+  reportUntil: key('Then it enforces by itself. With mode report.', optional(date())),
+  maxBody: key('The default is limits.maxBody. verify only.', optional(bodySize())),
+  query: key(
+    'The signature does not cover the query: refuse answers a request that has one with 400. verify only.',
+    z.prefault(oneOf(['forward', 'refuse']), 'forward'),
+  ),
+  once: key(
+    'An event already delivered within this time is answered, not forwarded again. Two events with equal bodies are one event here. verify only.',
+    optional(window()),
+  ),
+  upgrade: key(
+    'Lets WebSocket upgrades through. forward only.',
+    z.prefault(list(oneOf(['websocket']), '[websocket] or []'), []),
+  ),
+  allowHeaders: key(
+    'Lets these past the gate. Never SCRIPT_NAME, PATH_INFO, a look-alike of the signature or a hop-by-hop header.',
+    z.prefault(
+      list(matching("a header's name", /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/), "a list of headers' names"),
+      [],
+    ),
+  ),
+  responseTimeout: key('The default is upstream.responseTimeout. forward only.', optional(responseTimeout())),
+  idleTimeout: key('The default is upstream.idleTimeout. forward only.', optional(idleTimeout())),
+});
 
 /** The file as a whole. Sections and lists may be left empty: that is what remains when all below them is commented out. */
 export const configSchema = section({
@@ -151,9 +237,9 @@ export const configSchema = section({
   upstream: key('The app behind the proxy.', z.prefault(upstream, {})),
   secrets: key(
     'Where secrets come from. All of them are live at once; that is what makes rotation possible.',
-    z.prefault(list(secretSchema, { allowed: LISTS.secrets, min: 0 }), []),
+    z.prefault(list(secret, 'a list of secrets, each with file, env or directory'), []),
   ),
-  routes: key('What becomes of which path.', z.prefault(list(routeSchema, { allowed: LISTS.routes, min: 0 }), [])),
+  routes: key('What becomes of which path.', z.prefault(list(route, 'a list of routes, each with a path'), [])),
   unmatched: key(
     'What becomes of every other path: verify (POST alone), forward (warned about at start) or reject (404).',
     z.prefault(oneOf(ACTIONS), 'verify'),

@@ -1,24 +1,44 @@
-// Durations, sizes and dates as people write them: read, written back, and the right spelling of a wrong one.
-// It must never guess: what is not exactly the documented spelling is refused, with a suggestion.
+// Durations, sizes and dates as people write them: read, written back, and guessed where the spelling is wrong.
+// A guess only ever stands in an error: what is not exactly the documented spelling is refused.
 
-const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+type Units = Readonly<Record<string, number>>;
+
+const MILLISECONDS: Units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const BYTES: Units = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 export const DURATION = /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/;
+export const SIZE = /^([1-9][0-9]{0,11})(KiB|MiB|GiB)$/;
 
 /** Milliseconds of `250ms`, `5s`, `2m`, `24h` or a bare `0`; null for anything else. */
 export function parseDuration(input: string | number): number | null {
-  if (input === 0 || input === '0') return 0;
-  const match = DURATION.exec(String(input));
-  return match === null ? null : Number(match[1]) * (MS_PER_UNIT[match[2] ?? ''] ?? Number.NaN);
+  return input === 0 || input === '0' ? 0 : product(DURATION.exec(String(input)), MILLISECONDS);
+}
+
+/** Bytes of `512`, `64KiB`, `1MiB`, `2GiB`; null for anything else. */
+export function parseSize(input: string | number): number | null {
+  if (typeof input === 'number') return Number.isSafeInteger(input) && input >= 0 ? input : null;
+  return product(SIZE.exec(input), BYTES);
+}
+
+function product(match: RegExpExecArray | null, units: Units): number | null {
+  return match === null ? null : Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN);
 }
 
 /** The shortest exact spelling: 90000 is `90s`, 7200000 is `2h`. */
 export function formatDuration(ms: number): string {
-  if (ms === 0) return '0';
-  const unit = ['h', 'm', 's'].find((name) => ms % (MS_PER_UNIT[name] ?? 1) === 0) ?? 'ms';
-  return `${ms / (MS_PER_UNIT[unit] ?? 1)}${unit}`;
+  return inLargestUnit(ms, MILLISECONDS);
 }
 
-const LOOSE_DURATION: readonly (readonly [RegExp, number])[] = [
+/** The shortest exact spelling: 65536 is `64KiB`, 1000 is `1000`. */
+export function formatSize(bytes: number): string {
+  return inLargestUnit(bytes, BYTES);
+}
+
+function inLargestUnit(value: number, units: Units): string {
+  const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
+  return `${value / factor}${unit}`;
+}
+
+const LOOSE_UNITS: readonly (readonly [RegExp, number])[] = [
   [/^(?:ms|msecs?|millis?|milliseconds?)$/, 1],
   [/^(?:s|secs?|seconds?)$/, 1000],
   [/^(?:m|mins?|minutes?)$/, 60_000],
@@ -27,47 +47,30 @@ const LOOSE_DURATION: readonly (readonly [RegExp, number])[] = [
   [/^(?:w|weeks?)$/, 604_800_000],
 ];
 
-/** What was probably meant: `1.5s` is `1500ms`, `1m30s` is `90s`, `7d` is `168h`, `5` is `5s`. */
-export function suggestDuration(input: unknown): string | null {
-  if (typeof input === 'number') return DURATION.test(`${input}s`) ? `${input}s` : null;
-  if (typeof input !== 'string') return null;
-  const text = input.toLowerCase().replace(/[\s_]+/g, '');
-  if (/^[0-9]{1,6}$/.test(text)) return `${Number(text)}s`;
+/** The milliseconds that were probably meant: `1.5s`, `1m30s`, `7d`, and `5` for 5 seconds. */
+export function guessDuration(input: string | number): number | null {
+  const text = withoutSpace(input);
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000;
   if (!/^(?:[0-9]{1,9}(?:\.[0-9]{1,3})?[a-z]{1,12}){1,4}$/.test(text)) return null;
-  const total = [...text.matchAll(/([0-9.]+)([a-z]+)/g)].reduce((sum, [, amount, unit]) => {
-    const known = LOOSE_DURATION.find(([pattern]) => pattern.test(unit ?? ''));
-    return sum + Math.round(Number(amount) * (known?.[1] ?? Number.NaN));
+  const total = [...text.matchAll(/([0-9.]+)([a-z]+)/g)].reduce((sum, [, amount, unit = '']) => {
+    const factor = LOOSE_UNITS.find(([pattern]) => pattern.test(unit))?.[1] ?? Number.NaN;
+    return sum + Math.round(Number(amount) * factor);
   }, 0);
-  const spelling = formatDuration(total);
-  return DURATION.test(spelling) ? spelling : null;
+  return total > 0 ? total : null;
 }
 
-const BYTES_PER_UNIT: Readonly<Record<string, number>> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-export const SIZE = /^([1-9][0-9]{0,11})(KiB|MiB|GiB)$/;
-
-/** Bytes of `512`, `64KiB`, `1MiB`, `2GiB`; null for anything else. */
-export function parseSize(input: string | number): number | null {
-  if (typeof input === 'number') return Number.isSafeInteger(input) && input >= 0 ? input : null;
-  const match = SIZE.exec(input);
-  return match === null ? null : Number(match[1]) * (BYTES_PER_UNIT[match[2] ?? ''] ?? Number.NaN);
-}
-
-/** The shortest exact spelling: 65536 is `64KiB`, 1000 is `1000`. */
-export function formatSize(bytes: number): string {
-  const unit = ['GiB', 'MiB', 'KiB'].find((name) => bytes > 0 && bytes % (BYTES_PER_UNIT[name] ?? 1) === 0);
-  return unit === undefined ? String(bytes) : `${bytes / (BYTES_PER_UNIT[unit] ?? 1)}${unit}`;
-}
-
-/** What was probably meant: `64k`, `64KB` and `64 Ki` are `64KiB`, `1.5M` is `1536KiB`. */
-export function suggestSize(input: unknown): string | null {
-  if (typeof input !== 'string') return null;
-  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/.exec(
-    input.toLowerCase().replace(/[\s_]+/g, ''),
-  );
+/** The bytes that were probably meant: `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
+export function guessSize(input: string | number): number | null {
+  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/.exec(withoutSpace(input));
   if (match === null) return null;
-  const factor = { k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[match[2] ?? ''] ?? 1;
-  const bytes = Number(match[1]) * factor;
-  return Number.isSafeInteger(bytes) ? formatSize(bytes) : null;
+  const bytes = Number(match[1]) * ({ k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[match[2] ?? ''] ?? 1);
+  return Number.isSafeInteger(bytes) ? bytes : null;
+}
+
+function withoutSpace(input: string | number): string {
+  return String(input)
+    .toLowerCase()
+    .replace(/[\s_]+/g, '');
 }
 
 const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?(?:Z|[+-][0-9]{2}:[0-9]{2})$/;
@@ -75,24 +78,19 @@ const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]
 /** Epoch milliseconds of an RFC 3339 date and time with its zone; null for anything else, also 30 February. */
 export function parseDate(text: string): number | null {
   const day = DATE.exec(text)?.[1];
-  if (day === undefined) return null;
-  const time = Date.parse(text);
   const midnight = Date.parse(`${day}T00:00:00Z`);
-  // Date.parse takes 30 February for 1 March in some engines: the day must come back as it went in.
-  if (Number.isNaN(time) || Number.isNaN(midnight)) return null;
+  const time = Date.parse(text);
+  if (day === undefined || Number.isNaN(time) || Number.isNaN(midnight)) return null;
+  // Date.parse takes 30 February for 1 March: the day must come back as it went in.
   return new Date(midnight).toISOString().startsWith(day) ? time : null;
 }
 
-/** What was probably meant: `2026-11-01` and `2026-11-01 00:00` are `2026-11-01T00:00:00Z`. */
-export function suggestDate(input: unknown): string | null {
-  const match =
-    typeof input === 'string'
-      ? /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]+([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?$/i.exec(
-          input.trim(),
-        )
-      : null;
-  if (match === null) return null;
-  const [, day = '', time = '00:00', seconds = ':00', zone = 'Z'] = match;
+const LOOSE_DATE =
+  /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]+([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?$/i;
+
+/** The spelling that was probably meant: `2026-11-01` and `2026-11-01 00:00` are `2026-11-01T00:00:00Z`. */
+export function guessDate(input: string | number): string | null {
+  const [, day = '', time = '00:00', seconds = ':00', zone = 'Z'] = LOOSE_DATE.exec(String(input).trim()) ?? [];
   const spelling = `${day}T${time}${seconds}${zone.toUpperCase().replace(/^([+-][0-9]{2})([0-9]{2})$/, '$1:$2')}`;
   return parseDate(spelling) === null ? null : spelling;
 }

@@ -1,91 +1,72 @@
-// What works, but rarely as its author hopes: told at start and by check-config. A warning must never stop the proxy.
-import type { Finding } from './problems.ts';
-import type { Written } from './written.ts';
+// What works, but rarely as its author hopes: told at start and by check-config. A warning never stops the proxy.
+import type { Values } from './config.ts';
+import { atKey, atValue, type Finding, type KeyPath } from './problems.ts';
 
 const MUCH_BODY = 16 * 1024 * 1024;
-
-export function crossWarnings(written: Written): readonly Finding[] {
-  return [
-    ...secretWarnings(written),
-    ...forwardWarnings(written),
-    ...reportWarnings(written),
-    ...bodyWarnings(written),
-    ...onceWarnings(written),
-    ...trustWarnings(written),
-  ];
-}
-
-/** True where some route, or `unmatched`, verifies. */
-function verifies({ routes, unmatched }: Written): boolean {
-  return unmatched === 'verify' || routes.some(({ value }) => value.action === 'verify');
-}
-
-function secretWarnings(written: Written): readonly Finding[] {
-  if (written.secrets.length > 0 || !verifies(written)) return [];
-  return [
-    { path: ['secrets'], at: 'key', message: 'there are no secrets: every request to verify is answered with 503' },
-  ];
-}
-
 const BEYOND =
   'an upstream that routes by query (?rest_route=, ?url=) or rewrites paths can be reached past every route';
 
-function forwardWarnings({ routes, unmatched }: Written): readonly Finding[] {
+export function crossWarnings(values: Values): readonly Finding[] {
+  const { routes, limits } = values;
+  return [
+    ...secretWarnings(values),
+    ...forwardWarnings(values),
+    ...routes.flatMap(({ mode, reportUntil }, index): Finding[] => {
+      if (mode !== 'report' || reportUntil !== null) return [];
+      const message = 'report forwards what verify would refuse, without an end; reportUntil sets one';
+      return [atValue(['routes', index, 'mode'], message)];
+    }),
+    ...bodyWarnings(['limits', 'maxBody'], limits.maxBody, limits),
+    ...routes.flatMap(({ maxBody }, index) => bodyWarnings(['routes', index, 'maxBody'], maxBody, limits)),
+    ...onceWarnings(values),
+    ...trustWarnings(values),
+  ];
+}
+
+function secretWarnings({ secrets, routes, unmatched }: Values): readonly Finding[] {
+  const verifies = unmatched === 'verify' || routes.some(({ action }) => action === 'verify');
+  if (secrets.length > 0 || !verifies) return [];
+  return [atKey(['secrets'], 'there are no secrets: every request to verify is answered with 503')];
+}
+
+function forwardWarnings({ routes, unmatched }: Values): readonly Finding[] {
   const found: Finding[] = [];
   if (unmatched === 'forward') {
     const message = `forward lets everything that no route takes through unverified, and ${BEYOND}; verify is safer`;
-    found.push({ path: ['unmatched'], at: 'value', message });
+    found.push(atValue(['unmatched'], message));
   }
-  for (const { path, value } of routes) {
-    if (value.path !== '/*' || value.action !== 'forward') continue;
+  for (const [index, { path, action }] of routes.entries()) {
+    if (path !== '/*' || action !== 'forward') continue;
     const message = `a forward route for everything lets it through unverified, and ${BEYOND}`;
-    found.push({ path: [...path, 'path'], at: 'value', message });
+    found.push(atValue(['routes', index, 'path'], message));
   }
   return found;
 }
 
-function reportWarnings({ routes }: Written): readonly Finding[] {
-  return routes
-    .filter(({ value }) => value.mode === 'report' && value.reportUntil === undefined)
-    .map(({ path }): Finding => {
-      const message = 'report forwards what verify would refuse, without an end; reportUntil sets one';
-      return { path: [...path, 'mode'], at: 'value', message };
-    });
-}
-
-function bodyWarnings({ limits, routes }: Written): readonly Finding[] {
+function bodyWarnings(path: KeyPath, maxBody: number | null, { bufferedBytes }: Values['limits']): readonly Finding[] {
+  if (maxBody === null) return [];
   const found: Finding[] = [];
-  const { bufferedBytes } = limits.value;
-  for (const { path, value } of [limits, ...routes]) {
-    const { maxBody } = value;
-    if (maxBody === undefined) continue;
-    const at = { path: [...path, 'maxBody'], at: 'value' } as const;
-    if (maxBody > MUCH_BODY)
-      found.push({ ...at, message: 'over 16MiB, and each body is held in memory until it is verified' });
-    if (bufferedBytes !== 'auto' && maxBody > bufferedBytes) {
-      found.push({
-        ...at,
-        message: 'larger than limits.bufferedBytes: the largest bodies are always answered with 503',
-      });
-    }
+  if (maxBody > MUCH_BODY) {
+    found.push(atValue(path, 'over 16MiB, and each body is held in memory until it is verified'));
+  }
+  if (bufferedBytes !== 'auto' && maxBody > bufferedBytes) {
+    const message = 'larger than limits.bufferedBytes: the largest bodies are always answered with 503';
+    found.push(atValue(path, message));
   }
   return found;
 }
 
-function onceWarnings({ once, routes }: Written): readonly Finding[] {
-  const { store, passwordFile } = once.value;
+function onceWarnings({ once: { store, passwordFile }, routes }: Values): readonly Finding[] {
   if (store === 'memory') {
-    if (passwordFile === undefined) return [];
-    return [{ path: ['once', 'passwordFile'], at: 'key', message: 'not read: store is memory' }];
+    return passwordFile === null ? [] : [atKey(['once', 'passwordFile'], 'not read: store is memory')];
   }
-  if (routes.some(({ value }) => value.once !== undefined)) return [];
-  return [{ path: ['once', 'store'], at: 'key', message: 'not used: no route has once' }];
+  return routes.some(({ once }) => once !== null) ? [] : [atKey(['once', 'store'], 'not used: no route has once')];
 }
 
-function trustWarnings({ listen }: Written): readonly Finding[] {
-  return listen.value.trustedProxies.flatMap((network, index): Finding[] => {
+function trustWarnings({ listen }: Values): readonly Finding[] {
+  return listen.trustedProxies.flatMap((network, index): Finding[] => {
     if (!network.endsWith('/0')) return [];
     const message = 'every address: whoever sends X-Forwarded-For chooses the client that is logged';
-    return [{ path: ['listen', 'trustedProxies', index], at: 'value', message }];
+    return [atValue(['listen', 'trustedProxies', index], message)];
   });
 }

@@ -1,105 +1,104 @@
-// Plain data to what the user wrote, section by section, so that one bad value hides no other mistake.
-// It must never let a default stand in for a bad value without saying that the key is not sound.
+// The data of file and environment, checked against the schema. One bad value hides no other mistake: a default stands
+// in for it, and whoever judges by a value asks first whether it is `sound`.
 import type * as z from 'zod/mini';
-import { routeSchema, secretSchema } from './entries.ts';
-import { MAX_ITEMS } from './leaves.ts';
-import { type Finding, formatPath, type KeyPath } from './problems.ts';
-import { configSchema, LISTS, MAY_BE_EMPTY } from './schema.ts';
-import { issueFindings, unknownKey, wrongValue } from './sentences.ts';
-import { isMapping } from './yaml.ts';
+import type { Values } from './config.ts';
+import { CONFIG_KEYS, keysAt } from './describe.ts';
+import { atKey, atValue, type Finding, type KeyPath, listOf, nearest, show } from './problems.ts';
+import { configSchema, MAY_BE_EMPTY } from './schema.ts';
+import { isMapping, type Mapping } from './yaml.ts';
 
-/** A mapping that was read, perhaps without some of its keys. */
-export interface Part<T> {
+/** One entry of a list. */
+export interface Entry<T> {
   readonly path: KeyPath;
   readonly value: T;
   /** True where the user wrote the key, whatever its value. */
   readonly has: (key: keyof T & string) => boolean;
-  /** False where the key's value is bad: what `value` holds for it is a default, not what the user meant. */
   readonly sound: (key: keyof T & string) => boolean;
-  /** True where everything in it is sound, and no key unknown. */
-  readonly whole: boolean;
 }
 
-export type Written = ReturnType<typeof readWritten>;
-export type SecretPart = Written['secrets'][number];
-export type RoutePart = Written['routes'][number];
+export interface Written {
+  readonly values: Values;
+  readonly secrets: readonly Entry<Values['secrets'][number]>[];
+  readonly routes: readonly Entry<Values['routes'][number]>[];
+  /** What single values show to be wrong. */
+  readonly findings: readonly Finding[];
+  /** False where the value at the path, or anything in it, is bad: then it is not what the user meant. */
+  readonly isSound: (path: KeyPath) => boolean;
+}
 
-/** Reads the data of file and environment; each mistake in a single value becomes a finding. */
-export function readWritten(data: Readonly<Record<string, unknown>>, findings: Finding[]) {
-  const { shape } = configSchema;
-  const read = withoutEmpty(data, []);
-  for (const name of Object.keys(read)) if (!Object.hasOwn(shape, name)) findings.push(unknownKey([name]));
-  const at = (name: string) => ({ input: read[name], path: [name], findings });
-  const before = findings.length;
-  const secrets = readList(secretSchema, { ...at('secrets'), allowed: LISTS.secrets });
-  const secretsSound = findings.length === before;
-  return {
-    listen: readPart(shape.listen, at('listen')),
-    admin: readPart(shape.admin, at('admin')),
-    upstream: readPart(shape.upstream, at('upstream')),
-    secrets,
-    /** False where `secrets` or an entry of it is bad: then not every id is known. */
-    secretsSound,
-    routes: readList(routeSchema, { ...at('routes'), allowed: LISTS.routes, needed: { path: '/' } }),
-    unmatched: readScalar(shape.unmatched, at('unmatched')),
-    limits: readPart(shape.limits, at('limits')),
-    shutdown: readPart(shape.shutdown, at('shutdown')),
-    once: readPart(shape.once, at('once')),
-    log: readPart(shape.log, at('log')),
-  } as const;
+export function readWritten(data: Mapping): Written {
+  const input = withoutEmpty(data);
+  const result = configSchema.safeParse(input, { reportInput: true });
+  const findings = result.success ? [] : result.error.issues.flatMap(findingsOf);
+  const values: Values = result.success ? result.data : configSchema.parse(withoutBad(input, findings));
+  const isSound = soundness(findings);
+  const entries = <T>(name: 'secrets' | 'routes', list: readonly T[]) =>
+    list.map((value, index): Entry<T> => {
+      const path = [name, index];
+      const source: unknown = Array.isArray(input[name]) ? input[name][index] : null;
+      const has = (key: string) => isMapping(source) && Object.hasOwn(source, key);
+      return { path, value, has, sound: (key) => isSound([...path, key]) };
+    });
+  const { secrets, routes } = values;
+  return { values, findings, isSound, secrets: entries('secrets', secrets), routes: entries('routes', routes) };
+}
+
+/** Tells of a path whether no finding stands at it, above it or below it. */
+export function soundness(findings: readonly Pick<Finding, 'path'>[]): (path: KeyPath) => boolean {
+  const prefixes = (path: KeyPath) => path.map((_, depth) => JSON.stringify(path.slice(0, depth + 1)));
+  const bad = new Set(findings.map(({ path }) => JSON.stringify(path)));
+  const around = new Set(findings.flatMap(({ path }) => prefixes(path)));
+  return (path) => !around.has(JSON.stringify(path)) && !prefixes(path).some((prefix) => bad.has(prefix));
 }
 
 /** Drops the sections under which everything is commented out: `listen:` and nothing below it. */
-function withoutEmpty(data: Readonly<Record<string, unknown>>, path: KeyPath): Readonly<Record<string, unknown>> {
-  const kept: Record<string, unknown> = Object.create(null);
-  for (const [name, value] of Object.entries(data)) {
-    const below = [...path, name];
-    if (value === null && MAY_BE_EMPTY.has(formatPath(below))) continue;
-    kept[name] = isMapping(value) && path.length === 0 ? withoutEmpty(value, below) : value;
-  }
-  return kept;
+function withoutEmpty(data: Mapping, prefix = ''): Mapping {
+  const kept = Object.entries(data).filter(([name, value]) => value !== null || !MAY_BE_EMPTY.has(prefix + name));
+  return Object.fromEntries(
+    kept.map(([name, value]) => [name, isMapping(value) && prefix === '' ? withoutEmpty(value, `${name}.`) : value]),
+  );
 }
 
-interface Input {
-  readonly input: unknown;
-  readonly path: KeyPath;
-  readonly findings: Finding[];
-  /** Stands in for a needed key whose value is bad, so that the rest can be read. */
-  readonly needed?: Readonly<Record<string, unknown>>;
-}
-
-function readPart<S extends z.ZodMiniType>(schema: S, { input, path, findings, needed }: Input): Part<z.output<S>> {
-  const mapping = isMapping(input) ? input : {};
-  const has = (key: string) => Object.hasOwn(mapping, key);
-  const result = schema.safeParse(input);
-  if (result.success) return { path, value: result.data, has, sound: () => true, whole: true };
-  findings.push(...issueFindings(result.error.issues, { input, path }));
-  const bad = new Set(
-    result.error.issues.flatMap((issue): readonly unknown[] => {
-      return issue.path.length === 0 && issue.code === 'unrecognized_keys' ? issue.keys : issue.path.slice(0, 1);
+/** Drops bad values: whole keys of sections and entries, so that nothing is left half. */
+function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
+  const bad = new Set(findings.map(({ path }) => JSON.stringify(path.slice(0, typeof path[1] === 'number' ? 3 : 2))));
+  const good = (value: unknown, above: KeyPath) =>
+    Object.entries(isMapping(value) ? value : {}).filter(([key]) => !bad.has(JSON.stringify([...above, key])));
+  return Object.fromEntries(
+    good(input, []).map(([name, value]) => {
+      if (Array.isArray(value)) {
+        // A path stands in for a bad one, so that the rest of the route can be read.
+        const needed = name === 'routes' ? { path: '/' } : {};
+        return [name, value.map((entry, index) => ({ ...needed, ...Object.fromEntries(good(entry, [name, index])) }))];
+      }
+      return [name, isMapping(value) ? Object.fromEntries(good(value, [name])) : value];
     }),
   );
-  const good = Object.entries(mapping).filter(([name]) => !bad.has(name));
-  const value = schema.parse({ ...needed, ...Object.fromEntries(good) });
-  return { path, value, has, sound: (key) => isMapping(input) && !bad.has(key), whole: false };
 }
 
-function readList<S extends z.ZodMiniType>(
-  item: S,
-  { input, path, allowed, ...rest }: Input & { readonly allowed: string },
-): readonly Part<z.output<S>>[] {
-  if (input === undefined) return [];
-  if (!Array.isArray(input) || input.length > MAX_ITEMS) {
-    const bound = Array.isArray(input) ? `, ${MAX_ITEMS} at most` : '';
-    rest.findings.push(wrongValue(path, { found: input, allowed: `${allowed}${bound}` }));
-    return [];
-  }
-  return input.map((entry: unknown, index) => readPart(item, { ...rest, input: entry, path: [...path, index] }));
+function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
+  const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name));
+  const { input: found, message: allowed } = issue;
+  if (found === undefined) return [atValue(path, `missing; needed is ${allowed}`)];
+  const quotes = path.includes('secrets') && typeof found === 'number' ? '; a number needs quotes' : '';
+  return [atValue(path, `found ${show(found, path)}, allowed is ${allowed}${quotes}`)];
 }
 
-function readScalar<S extends z.ZodMiniType>(schema: S, { input, path, findings }: Input): z.output<S> {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  findings.push(...issueFindings(result.error.issues, { input, path }));
-  return schema.parse(undefined);
+/** `name` is not known in the mapping at `above`. */
+function unknownKey(above: KeyPath, name: string): Finding {
+  const known = keysAt(above);
+  const unknown = (hidden: string, advice: string) =>
+    atKey([...above, name], `unknown key${hidden}, allowed are ${listOf(known, 'and')}${advice}`);
+  const near = nearest(name, known);
+  if (near !== null) return unknown('', `; did you mean "${near}"?`);
+  if (above[0] !== 'secrets') return unknown('', elsewhere(name));
+  const advice = "; a secret's value never stands in the configuration, only its file, env or directory";
+  return unknown(' (not shown)', advice);
+}
+
+/** Where a key that is unknown here has its place. */
+function elsewhere(name: string): string {
+  const places = CONFIG_KEYS.filter(({ path }) => path.endsWith(`.${name}`)).map(({ path }) => `"${path}"`);
+  return places.length === 0 || places.length > 3 ? '' : `; did you mean ${listOf(places, 'or')}?`;
 }

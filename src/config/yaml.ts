@@ -1,10 +1,8 @@
 // YAML text to plain data, and where each key stands. Of YAML only what a configuration needs: one document of mappings,
-// lists and scalars. It must never expand an alias, run a tag, or quote the text in an error: a secret may stand in it.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+// lists and scalars. No alias is expanded and no tag is run. No error quotes the text: a secret may stand in it.
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { KeyPath } from './problems.ts';
 
-/** Longer files are refused unread: the longest sensible one is a fiftieth of this. */
-export const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_DEPTH = 16;
 /** Of one list or mapping; without a bound, telling where each of many mistakes stands would take minutes. */
 const MAX_WIDTH = 1000;
@@ -14,17 +12,17 @@ interface Place {
   readonly column: number;
 }
 
-export interface Flaw extends Place {
+/** What the YAML grammar forbids, or we do. */
+interface Flaw extends Place {
   readonly path: KeyPath;
   readonly message: string;
 }
 
+export type Mapping = Readonly<Record<string, unknown>>;
+
 export interface Source {
-  /** Null prototypes throughout, so that `__proto__` is a key like any other. */
-  readonly data: Readonly<Record<string, unknown>>;
-  /** What the YAML grammar forbids: the data cannot be relied on. */
-  readonly syntax: readonly Flaw[];
-  /** What we forbid: aliases, tags, duplicate keys. */
+  /** Null prototypes throughout, so that `__proto__` is a key like any other. Null where the text is not valid YAML. */
+  readonly data: Mapping | null;
   readonly flaws: readonly Flaw[];
   /** Of the key or its value; of the nearest key above where it was not written. */
   readonly locate: (path: KeyPath, at: 'key' | 'value') => Place;
@@ -46,75 +44,78 @@ const SENTENCES: Readonly<Record<string, string>> = {
   BAD_DIRECTIVE: 'an unknown %directive',
 };
 
-/** Reads one YAML 1.2 document. Total: whatever the text, it gives a Source. */
+/** Reads one YAML 1.2 document. Never throws: whatever the text, it gives a Source. */
 export function readYaml(text: string): Source {
   const lines = new LineCounter();
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const whole = (message: string): Source => ({
-    data: Object.create(null),
-    syntax: [{ line: 1, column: 1, path: [], message }],
-    flaws: [],
-    locate: () => ({ line: 1, column: 1 }),
-  });
-  if (text.length > MAX_FILE_BYTES) return whole('the file is larger than 1 MiB');
-  let document: ReturnType<typeof parseDocument>;
+  const flaws: Flaw[] = [];
+  const refuse: Refuse = (path, offset, message) => {
+    flaws.push({ ...place(offset), path, message });
+    return null;
+  };
+  const document = parse(text, lines);
+  if (document === null) refuse([], 0, 'it is not YAML that can be read');
+  const warnings = document?.warnings.filter(({ code }) => code === 'BAD_DIRECTIVE') ?? [];
+  for (const { code, pos } of [...(document?.errors ?? []), ...warnings]) {
+    refuse([], pos[0], SENTENCES[code] ?? 'this is not valid YAML');
+  }
+  const { explicit, version } = document?.directives?.yaml ?? {};
+  if (explicit === true && version !== '1.2') {
+    refuse([], 0, 'the configuration is YAML 1.2; remove the %YAML line');
+  }
+  const contents = document?.contents ?? null;
+  const locate: Source['locate'] = (path, at) => place(offsetOf(contents, path, at));
+  if (flaws.length > 0) return { data: null, flaws, locate };
+  const data = contents === null ? {} : plain(contents, [], refuse);
+  if (!isMapping(data) && data !== null) {
+    refuse([], startOf(contents) ?? 0, 'the file is not a mapping; it has keys such as "upstream:"');
+  }
+  return { data: isMapping(data) ? data : {}, flaws, locate };
+}
+
+function parse(text: string, lineCounter: LineCounter): ReturnType<typeof parseDocument> | null {
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
-    document = parseDocument(text, {
+    return parseDocument(text, {
       version: '1.2',
       schema: 'core',
       strict: true,
       stringKeys: true,
       uniqueKeys: false,
       prettyErrors: false,
-      lineCounter: lines,
+      lineCounter,
     });
   } catch {
-    return whole('it is not YAML that can be read');
+    return null;
   }
-  const syntax = [...document.errors, ...document.warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')].map(
-    ({ code, pos }): Flaw => ({ ...place(pos[0]), path: [], message: SENTENCES[code] ?? 'this is not valid YAML' }),
-  );
-  if (document.directives?.yaml.explicit === true && document.directives.yaml.version !== '1.2') {
-    syntax.push({ line: 1, column: 1, path: [], message: 'the configuration is YAML 1.2; remove the %YAML line' });
-  }
-  const contents = document.contents;
-  const flaws: Flaw[] = [];
-  const refuse: Walk['refuse'] = (path, node, message) => flaws.push({ ...place(startOf(node) ?? 0), path, message });
-  const data = syntax.length > 0 || contents === null ? null : plain(contents, { path: [], refuse });
-  if (syntax.length === 0 && data !== null && !isMapping(data)) {
-    refuse([], contents, 'the file is not a mapping; it has keys such as "upstream:"');
-  }
-  const locate: Source['locate'] = (path, at) => place(offsetOf(contents, path, at));
-  return { data: isMapping(data) ? data : Object.create(null), syntax, flaws, locate };
 }
 
-export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-interface Walk {
-  readonly path: KeyPath;
-  readonly refuse: (path: KeyPath, node: unknown, message: string) => void;
-}
+/** Notes a flaw; null stands in for the value. */
+type Refuse = (path: KeyPath, offset: number, message: string) => null;
 
-function plain(node: unknown, { path, refuse }: Walk): unknown {
-  if (path.length > MAX_DEPTH) return refuse(path, node, 'nested too deeply');
-  if (isAlias(node)) return refuse(path, node, 'aliases (*name) are not supported: write the value out');
-  if (!isScalar(node) && !isMap(node) && !isSeq(node)) return null;
-  if (node.tag !== undefined) return refuse(path, node, 'tags (!name) are not supported: remove it');
+function plain(node: unknown, path: KeyPath, refuse: Refuse): unknown {
+  if (!isNode(node)) return null;
+  const refused = (message: string) => refuse(path, startOf(node) ?? 0, message);
+  if (path.length > MAX_DEPTH) return refused('nested too deeply');
+  if (isAlias(node)) return refused('aliases (*name) are not supported: write the value out');
+  if (node.tag !== undefined) return refused('tags (!name) are not supported: remove it');
   if (isScalar(node)) return scalar(node.value, node.source);
-  if (node.items.length > MAX_WIDTH) return refuse(path, node, `more than ${MAX_WIDTH} entries`);
-  if (isSeq(node)) return node.items.map((item, index) => plain(item, { path: [...path, index], refuse }));
+  if (!isMap(node) && !isSeq(node)) return null;
+  if (node.items.length > MAX_WIDTH) return refused(`more than ${MAX_WIDTH} entries`);
+  if (isSeq(node)) return node.items.map((item, index) => plain(item, [...path, index], refuse));
   const mapping: Record<string, unknown> = Object.create(null);
   for (const pair of node.items) {
     const name = keyName(pair);
     const below = [...path, name];
-    if (Object.hasOwn(mapping, name)) refuse(below, pair.key, 'this key stands here twice');
-    mapping[name] = plain(pair.value, { path: below, refuse });
+    if (Object.hasOwn(mapping, name)) refuse(below, startOf(pair.key) ?? 0, 'this key stands here twice');
+    mapping[name] = plain(pair.value, below, refuse);
   }
   return mapping;
 }
@@ -151,5 +152,5 @@ function offsetOf(root: Node | null, path: KeyPath, at: 'key' | 'value'): number
 }
 
 function startOf(node: unknown): number | undefined {
-  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined;
+  return isNode(node) ? node.range?.[0] : undefined;
 }

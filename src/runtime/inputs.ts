@@ -1,8 +1,15 @@
 // Everything outside that a policy is made of, read once: the config file, every secret source, every TLS file.
 // Reading acts on nothing; whether two readings differ is a matter of contents, never of file times or events.
 import { readFile, stat } from 'node:fs/promises';
-import type { Config, LoadedConfig } from '../config/config.ts';
-import { ConfigError, type ConfigFile, formatProblem, parseConfigFile, readConfigFile } from '../config/load.ts';
+import type { TlsParts } from '../config/config.ts';
+import {
+  ConfigError,
+  type ConfigFile,
+  formatProblem,
+  type LoadedConfig,
+  parseConfigFile,
+  readConfigFile,
+} from '../config/load.ts';
 import { fixedFiles, fixedVariables, mountPoints } from '../secrets/fixed.ts';
 import type { Readings } from '../secrets/rotation.ts';
 import { readSource, type SourceReading } from '../secrets/sources.ts';
@@ -83,12 +90,6 @@ function isBlank(bytes: Buffer | null): boolean {
       .split('\n')
       .every((line) => /^\s*(?:#|---\s*$|$)/.test(line))
   );
-}
-
-/** The parts of a config that name TLS files. */
-export interface TlsParts {
-  readonly listen: Pick<Config['listen'], 'tls'>;
-  readonly upstream: Pick<Config['upstream'], 'tls'>;
 }
 
 /** Every TLS file that the config names. */

@@ -1,7 +1,8 @@
 // A ruleset: one policy with all that it was made of. Built whole from inputs into fresh values, or not at all; a reload
 // replaces one reference to it.
 
-import type { Config, LoadedConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import type { Policy, Secret } from '../core/policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { LoadedConfig } from '../../src/config/config.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
+import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError, parseConfig } from '../../src/config/load.ts';
 import { pathProblem } from '../../src/core/targets.ts';
 import { buildPolicy } from '../../src/runtime/policy.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { describeKeys } from '../../../src/config/describe.ts';
+import { CONFIG_KEYS } from '../../../src/config/describe.ts';
 import { ConfigError, parseConfig } from '../../../src/config/load.ts';
 
 const BOUNDS = { numRuns: 400, interruptAfterTimeLimit: 1000 };
@@ -18,7 +18,7 @@ function outcome(text: string, env: Record<string, string> = {}): string | null 
   }
 }
 
-const names = [...new Set(describeKeys().flatMap(({ path }) => path.replaceAll('[]', '').split('.')))];
+const names = [...new Set(CONFIG_KEYS.flatMap(({ path }) => path.replaceAll('[]', '').split('.')))];
 const word = fc.oneof(
   fc.constantFrom(...names, '__proto__', 'constructor', 'hasOwnProperty', '<<', ''),
   fc.string({ maxLength: 8 }),

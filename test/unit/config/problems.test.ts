@@ -1,8 +1,8 @@
 // One file a rule in test/testdata/config: its last lines, which begin with `#! `, are what must be said of it, and no more.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { Problem } from '../../../src/config/config.ts';
 import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
+import type { Problem } from '../../../src/config/problems.ts';
 
 const TESTDATA = new URL('../../testdata/config/', import.meta.url);
 

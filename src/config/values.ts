@@ -1,0 +1,231 @@
+// The kinds of value that a key can have, as zod schemas. One phrase says what is allowed, in errors and docs alike.
+// A phrase never repeats what was found: a password may stand in it.
+import { isIPv4 } from 'node:net';
+import * as z from 'zod/mini';
+import { isCidr, isHost, isHostName, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
+import { listOf, nearest } from './problems.ts';
+import {
+  DURATION,
+  formatDuration,
+  formatSize,
+  guessDate,
+  guessDuration,
+  guessSize,
+  parseDate,
+  parseDuration,
+  parseSize,
+  SIZE,
+} from './units.ts';
+
+/** What a schema allows, in one phrase, for errors and docs. */
+export const ALLOWED = z.registry<{ allowed: string }>();
+
+/** A schema with its meaning, one or two sentences for editors and docs. */
+export function key<S extends z.ZodMiniType>(description: string, schema: S): S {
+  z.globalRegistry.add(schema, { description });
+  return schema;
+}
+
+/** A key that may be left out: null then. */
+export function optional<S extends z.ZodMiniType>(schema: S) {
+  return z.pipe(
+    z.optional(schema),
+    z.transform((value: z.output<S> | undefined) => value ?? null),
+  );
+}
+
+/** The right spelling of a wrong value; null where there is none to tell. */
+type Suggest = (input: string | number) => string | null;
+
+const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
+
+/** zod's `error` parameter: the phrase, and the right spelling where the input is near one. */
+function phrase(allowed: string, suggest: Suggest = () => null) {
+  const error = ({ input }: { input?: unknown }) => {
+    const suggestion = typeof input === 'string' || typeof input === 'number' ? suggest(input) : null;
+    return suggestion === null ? allowed : `${allowed}; did you mean ${suggestion}?`;
+  };
+  return { error };
+}
+
+/** A value that is read into another; `input` is what the JSON Schema shows. `read` gives null for what is not allowed. */
+function converted<I, T>(
+  input: z.ZodMiniType<I, unknown>,
+  { allowed, read, error }: { allowed: string; read: (found: I) => T | null; error: (issue: { input: I }) => string },
+) {
+  const reader = z.transform((found: I, context): T => {
+    const value = read(found);
+    if (value !== null) return value;
+    context.issues.push({ code: 'custom', message: error({ input: found }), input: found });
+    return z.NEVER;
+  });
+  return z.pipe(input as z.ZodMiniType<I, I>, reader).register(ALLOWED, { allowed });
+}
+
+export function integer(min: number, max: number) {
+  const allowed = `a whole number from ${min} to ${max}`;
+  const error = phrase(allowed, (input) => {
+    const plain = /^[0-9]{1,9}$/.test(String(input)) ? Number(input) : -1;
+    return plain >= min && plain <= max ? `${plain}, without quotes or leading zeros` : null;
+  });
+  return z.int(error).check(z.gte(min, error), z.lte(max, error)).register(ALLOWED, { allowed });
+}
+
+export function flag() {
+  const allowed = 'true or false';
+  const error = phrase(allowed, (input) => {
+    if (/^(?:true|yes|on|y)$/i.test(String(input))) return 'true';
+    return /^(?:false|no|off|n)$/i.test(String(input)) ? 'false' : null;
+  });
+  return z.boolean(error).register(ALLOWED, { allowed });
+}
+
+export function oneOf<const W extends readonly string[]>(words: W, allowed = listOf(words, 'or')) {
+  return z
+    .enum(
+      words,
+      phrase(allowed, (input) => quoted(nearest(String(input), words))),
+    )
+    .register(ALLOWED, { allowed });
+}
+
+/** Text that a pattern admits; `allowed` names it. It suggests nothing, so it is safe for what stands under `secrets`. */
+export function matching(allowed: string, pattern: RegExp) {
+  const error = phrase(allowed);
+  return z.string(error).check(z.regex(pattern, error)).register(ALLOWED, { allowed });
+}
+
+/** A file or directory, as the process sees it; a relative path starts at its working directory. */
+export function filePath(allowed = "a file's path") {
+  return matching(allowed, /^[^\x00]{1,4096}$/);
+}
+
+/** The bound keeps the rules that compare pairs fast. */
+const MAX_ITEMS = 1000;
+
+export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 | 1 = 0) {
+  const error = phrase(allowed);
+  return z
+    .array(item, error)
+    .check(z.minLength(min, error), z.maxLength(MAX_ITEMS, `${allowed}, ${MAX_ITEMS} at most`))
+    .register(ALLOWED, { allowed });
+}
+
+/** A mapping of known keys; each other key is an error. */
+export function section<S extends z.core.$ZodShape>(shape: S) {
+  return z.strictObject(shape, 'a mapping').register(ALLOWED, { allowed: 'a mapping' });
+}
+
+interface Unit {
+  /** Completes "…, such as". */
+  readonly name: string;
+  readonly examples: string;
+  /** A number that needs no unit. */
+  readonly bare: z.ZodMiniType<number>;
+  readonly pattern: RegExp;
+  readonly parse: (input: string | number) => number | null;
+  readonly format: (value: number) => string;
+  readonly guess: (input: string | number) => number | null;
+}
+
+const TIME: Unit = {
+  name: 'a duration',
+  examples: '250ms, 5s, 2m or 24h',
+  bare: z.literal(0),
+  pattern: DURATION,
+  parse: parseDuration,
+  format: formatDuration,
+  guess: guessDuration,
+};
+
+const SPACE: Unit = {
+  name: 'a size',
+  examples: '512, 64KiB or 1MiB',
+  bare: z.int(),
+  pattern: SIZE,
+  parse: parseSize,
+  format: formatSize,
+  guess: guessSize,
+};
+
+interface Bounds<A> {
+  readonly min: string;
+  readonly max: string;
+  /** One value more, outside the bounds. */
+  readonly also?: A;
+}
+
+function quantity<A extends 0 | 'auto'>(unit: Unit, { min, max, also }: Bounds<A>) {
+  const least = unit.parse(min) ?? Number(min);
+  const most = unit.parse(max) ?? Number(max);
+  const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
+  const allowed = `${extra}${unit.name} from ${min} to ${max}, such as ${unit.examples}`;
+  const inRange = (value: number | null): number | null => {
+    return value !== null && (value === also || (value >= least && value <= most)) ? value : null;
+  };
+  const error = phrase(allowed, (input) => {
+    const meant = inRange(unit.guess(input));
+    return meant === null ? null : unit.format(meant);
+  });
+  const words = also === 'auto' ? [z.literal('auto')] : [];
+  const input = z.union([...words, unit.bare, z.string().check(z.regex(unit.pattern, error))], error);
+  return converted<string | number, number | A>(input, {
+    allowed,
+    read: (found) => (found === also ? also : inRange(unit.parse(found))),
+    ...error,
+  });
+}
+
+/** Milliseconds. `also: 0` takes 0, whatever the least. */
+export function duration(bounds: Bounds<0>) {
+  return quantity(TIME, bounds);
+}
+
+/** Bytes; `also: 'auto'` takes that word. */
+export function size<A extends 'auto' = never>(bounds: Bounds<A>) {
+  return quantity(SPACE, bounds);
+}
+
+/** Epoch milliseconds. */
+export function date() {
+  const allowed = 'a date and time with its zone, such as 2026-11-01T00:00:00Z';
+  const error = phrase(allowed, guessDate);
+  return converted(z.string(error), { allowed, read: parseDate, ...error });
+}
+
+function checked(allowed: string, isAllowed: (text: string) => boolean, suggest?: Suggest) {
+  const error = phrase(allowed, suggest);
+  return z.string(error).check(z.refine(isAllowed, error)).register(ALLOWED, { allowed });
+}
+
+export function host() {
+  return checked('an IP address without brackets, or a host name', isHost, (input) => {
+    const bare = /^\[(.*)\]$/.exec(String(input))?.[1];
+    return bare !== undefined && isHost(bare) ? quoted(bare) : null;
+  });
+}
+
+export function hostName() {
+  const allowed = 'a host name, no IP address (TLS has no server name for one, RFC 6066 3)';
+  return checked(allowed, (text) => isHostName(text) && !isIPv4(text));
+}
+
+export function cidr() {
+  return checked('a network such as 10.0.0.0/8 or fd00::/8', isCidr, (input) => quoted(suggestCidr(String(input))));
+}
+
+function url(allowed: string, read: (text: string) => Reading) {
+  return converted(z.string(phrase(allowed)), {
+    allowed,
+    read: (text) => read(text).value ?? null,
+    error: ({ input }) => `${allowed}; ${read(input).problem}`,
+  });
+}
+
+export function upstreamUrl() {
+  return url('http://host:port, https://host:port or unix:///path, without path, query or user', readUpstreamUrl);
+}
+
+export function storeUrl() {
+  return url('memory, or redis://host:6379/0 (rediss:// for TLS) without a password', readStore);
+}
