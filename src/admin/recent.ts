@@ -3,7 +3,7 @@
 // the one line of another that explains a broken rotation: each reason has its own few places.
 import { REASON_NAMES, type Reason } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';
-import { shortened, shownPath } from '../log/redact.ts';
+import { shortened, shownPath } from '../log/log.ts';
 import {
   CURVES,
   type Curve,

@@ -1,25 +1,18 @@
 // The log: one JSON line an event (spec §11). It must never throw, whatever it is given, and never print bytes: a Buffer
-// in a field may be a body or a secret.
-import { escapeUnsafe, jsonString, shortened } from './redact.ts';
+// in a field may be a body or a secret. Text that a client chose is shown as this file says: cut short, without a query, and
+// with nothing that could steer a terminal.
+import { pathOf } from '../core/targets.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type LogFields = Readonly<Record<string, unknown>>;
+type Fields = Readonly<Record<string, unknown>>;
+type LevelMethods = { readonly [Level in LogLevel]: (msg: string, fields?: Fields) => void };
 
-/** What most of the program knows of the log. */
-export interface Log {
-  debug(msg: string, fields?: LogFields): void;
-  info(msg: string, fields?: LogFields): void;
-  warn(msg: string, fields?: LogFields): void;
-  error(msg: string, fields?: LogFields): void;
-}
-
-/** What the request log needs besides, to write many lines cheaply. */
-export interface LineLog extends Log {
+export interface Log extends LevelMethods {
   enabled(level: LogLevel): boolean;
   setLevel(level: LogLevel): void;
   /** Epoch milliseconds, by the log's own clock. */
   now(): number;
-  /** `tail` is JSON members ready to be appended, each led by a comma: `,"route":"/notify"`. */
+  /** The cheap way, for many lines. `tail` is JSON members, each led by a comma: `,"route":"/notify"`. */
   line(level: LogLevel, msg: string, tail: string): void;
 }
 
@@ -36,7 +29,7 @@ const LONGEST_TEXT = 4096;
 const OWN_FIELDS: ReadonlySet<string> = new Set(['time', 'level', 'msg']);
 
 /** A log that writes lines of `level` and above. */
-export function createLog(options: LogOptions): LineLog {
+export function createLog(options: LogOptions): Log {
   const { write, now } = options;
   let threshold = RANK[options.level];
   const enabled = (level: LogLevel) => RANK[level] >= threshold;
@@ -45,7 +38,7 @@ export function createLog(options: LogOptions): LineLog {
     const time = new Date(now()).toISOString();
     write(`{"time":"${time}","level":"${level}","msg":${jsonString(shortened(msg, LONGEST_TEXT))}${tail}}\n`);
   };
-  const at = (level: LogLevel) => (msg: string, fields?: LogFields) => {
+  const at = (level: LogLevel) => (msg: string, fields?: Fields) => {
     if (enabled(level)) line(level, msg, fields === undefined ? '' : fieldsTail(fields));
   };
   return {
@@ -62,21 +55,7 @@ export function createLog(options: LogOptions): LineLog {
   };
 }
 
-const nothing = () => {};
-
-/** For tests, and for commands that print their own text. */
-export const silentLog: LineLog = {
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  line: nothing,
-  setLevel: nothing,
-  enabled: () => false,
-  now: () => 0,
-};
-
-function fieldsTail(fields: LogFields): string {
+function fieldsTail(fields: Fields): string {
   let tail = '';
   for (const name of Object.keys(fields)) {
     const json = fieldJson(fields, name);
@@ -87,7 +66,7 @@ function fieldsTail(fields: LogFields): string {
   return tail;
 }
 
-function fieldJson(fields: LogFields, name: string): string | undefined {
+function fieldJson(fields: Fields, name: string): string | undefined {
   try {
     const json = JSON.stringify(fields[name], plain);
     return json === undefined ? undefined : escapeUnsafe(json);
@@ -98,22 +77,42 @@ function fieldJson(fields: LogFields, name: string): string | undefined {
 
 /** The JSON.stringify replacer. `this` is the holder: it still has the value as it was before any toJSON. */
 function plain(this: unknown, key: string, value: unknown): unknown {
-  const original = holderOf(this)[key];
-  if (ArrayBuffer.isView(original)) return `[${original.byteLength} bytes]`;
-  if (original instanceof ArrayBuffer) return `[${original.byteLength} bytes]`;
+  const original = (this as Fields)[key];
+  if (ArrayBuffer.isView(original) || original instanceof ArrayBuffer) return `[${original.byteLength} bytes]`;
   if (original instanceof Error) return errorFields(original);
   if (original instanceof Map || original instanceof Set) return [...original];
-  if (typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'function') {
-    return shortened(typeof value === 'function' ? '[function]' : String(value), LONGEST_TEXT);
-  }
-  return typeof value === 'string' ? shortened(value, LONGEST_TEXT) : value;
+  if (typeof value === 'function') return '[function]';
+  const isText = typeof value === 'string' || typeof value === 'bigint' || typeof value === 'symbol';
+  return isText ? shortened(String(value), LONGEST_TEXT) : value;
 }
 
-function holderOf(holder: unknown): Readonly<Record<string, unknown>> {
-  return holder as Readonly<Record<string, unknown>>;
-}
-
-function errorFields(error: Error): Record<string, unknown> {
+function errorFields(error: Error): Fields {
   const code = 'code' in error ? error.code : undefined;
   return { name: error.name, message: error.message, code, cause: error.cause };
+}
+
+const SHOWN_PATH = 256;
+
+/** The path as log and status page show it (spec §11): cut at 256, and at `?` even where the caller forgot to. */
+export function shownPath(path: string): string {
+  return pathOf(path.slice(0, SHOWN_PATH));
+}
+
+/** Cuts a text that has no natural bound (a method, a hint) at `limit` UTF-16 units. */
+export function shortened(text: string, limit: number): string {
+  return text.length > limit ? `${text.slice(0, limit)}…` : text;
+}
+
+// JSON.stringify escapes below U+0020 alone. A C1 control is an escape sequence to a terminal, U+2028 a line break to
+// some log shippers, a bidirectional mark shows a path in another order than it is written in.
+const UNSAFE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** A JSON string, quotes included, that is printable on any terminal. */
+export function jsonString(text: string): string {
+  return escapeUnsafe(JSON.stringify(text));
+}
+
+/** The input is JSON, and so is the output. */
+function escapeUnsafe(json: string): string {
+  return json.replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

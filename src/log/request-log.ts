@@ -1,9 +1,7 @@
 // The request log: one line a request (spec §11). It must never hold a query, a body, a signature, a secret or another
 // header's value, and a flood of requests must never become a flood of lines.
-
 import type { RequestRecord } from '../core/record.ts';
-import type { LineLog, LogLevel } from './log.ts';
-import { jsonString, shortened, shownPath } from './redact.ts';
+import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
@@ -15,14 +13,14 @@ export interface RequestLog {
   flush(): void;
 }
 
-/** Lines in any one second (spec §3, `log.requests`). */
-const LINES_A_SECOND = 50;
-const SECOND = 1000;
+/** In each second (spec §3, `log.requests`). */
+const MOST_LINES = 50;
+const SECOND_MS = 1000;
 
 /** Writes to `log`, whose level filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
-export function createRequestLog(options: { log: LineLog; mode: RequestLogMode }): RequestLog {
+export function createRequestLog(options: { log: Log; mode: RequestLogMode }): RequestLog {
   const { log } = options;
-  let mode = options.mode;
+  let { mode } = options;
   let windowStart = 0;
   let written = 0;
   let leftOut = 0;
@@ -32,24 +30,21 @@ export function createRequestLog(options: { log: LineLog; mode: RequestLogMode }
     clearTimeout(timer);
     timer = undefined;
     if (leftOut === 0) return;
-    log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${LINES_A_SECOND}`);
+    log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${MOST_LINES}`);
     leftOut = 0;
   };
   const mayWrite = () => {
     const now = log.now();
-    // The second half: a clock set back must not silence the log until it catches up.
-    if (now >= windowStart + SECOND || now < windowStart) {
+    // A clock that is set back must not silence the log until it catches up.
+    if (now >= windowStart + SECOND_MS || now < windowStart) {
       flush();
       windowStart = now;
       written = 0;
     }
-    if (written < LINES_A_SECOND) {
-      written++;
-      return true;
-    }
+    if (written++ < MOST_LINES) return true;
     leftOut++;
     // A flood may be the last thing that happens: without this its count would wait for the next request.
-    timer ??= setTimeout(flush, SECOND).unref();
+    timer ??= setTimeout(flush, SECOND_MS).unref();
     return false;
   };
   return {
@@ -66,16 +61,12 @@ export function createRequestLog(options: { log: LineLog; mode: RequestLogMode }
   };
 }
 
-/** `info` is exactly what mode `rejected` leaves out. */
-function levelOf(record: RequestRecord): LogLevel {
-  if (isOwnFailure(record)) return 'error';
-  return record.decision === 'rejected' || record.decision === 'reported' ? 'warn' : 'info';
-}
-
-/** A 502 or 504, a 503 of an accepted request, or a response that was cut: not an error that the upstream answered. */
-function isOwnFailure(record: RequestRecord): boolean {
-  if (record.upstreamFailure !== null) return true;
-  return record.status >= 500 && record.upstreamStatus === 0 && record.decision !== 'rejected';
+/** `info` is exactly what mode `rejected` leaves out. An error is a failure of our own, not one that the upstream answered. */
+function levelOf({ decision, status, upstreamStatus, upstreamFailure }: RequestRecord): LogLevel {
+  if (upstreamFailure !== null) return 'error';
+  if (decision === 'rejected') return 'warn';
+  if (status >= 500 && upstreamStatus === 0) return 'error';
+  return decision === 'reported' ? 'warn' : 'info';
 }
 
 // Built by hand: 1.1 us a line, where the general `log.warn(msg, fields)` takes 3.9 (Node 26).

@@ -1,7 +1,7 @@
 // Deliver once (spec §12): the first delivery of an event goes on, its twins wait for it, duplicates are answered.
 // The store may fail at any time: then onStoreFailure decides, and no request hangs on it.
 import type { DeliveryLease } from '../core/record.ts';
-import { eventKey, type OnceStore } from './store.ts';
+import { eventKey, type OnceStore, type OnTrouble } from './store.ts';
 
 export type Turn =
   | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
@@ -11,12 +11,13 @@ export type Turn =
   | { readonly kind: 'left' };
 
 export interface DeliveriesOptions {
-  readonly store: Promise<OnceStore>;
+  /** Opens the store, which tells of its troubles at any time. */
+  readonly open: (onTrouble: OnTrouble) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
   /** The store could not be asked; told each time. */
   readonly onFailure: () => void;
-  /** What is wrong with the store now, null where nothing is any more; told when it changes between the two. */
-  readonly onTrouble: (trouble: string | null) => void;
+  /** Told when trouble begins and when it ends. */
+  readonly onTrouble: OnTrouble;
 }
 
 export interface DeliveryRequest {
@@ -30,7 +31,7 @@ export interface DeliveryRequest {
   readonly client: AbortSignal;
 }
 
-/** Called when an event's fate is known, or with null where whoever waits must look again. */
+/** Called when an event's fate is known, or with null where the waiting twin must look again. */
 type Wake = (turn: Turn | null) => void;
 
 /** An event that this process delivers, or asks the store about. */
@@ -40,11 +41,10 @@ interface UnderWay {
   delivers: boolean;
 }
 
-/** Each waiting twin holds its body: whoever can replay an event must not fill the budget with it. */
+/** Each waiting twin holds its body: replays of one event must not fill the budget with it. */
 const MOST_TWINS = 16;
 /** Between two looks at an event that another process delivers. */
 const LOOK_EVERY_MS = 100;
-
 /** The store has its own limit of about a second. */
 const CLOSE_MS = 2000;
 
@@ -54,6 +54,7 @@ const LEFT: Turn = { kind: 'left' };
 
 export class Deliveries {
   readonly #options: DeliveriesOptions;
+  readonly #store: Promise<OnceStore>;
   readonly #underWay = new Map<string, UnderWay>();
   #entries: () => number = () => 0;
   #trouble: string | null = null;
@@ -61,7 +62,8 @@ export class Deliveries {
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
-    options.store.then(
+    this.#store = options.open((trouble) => this.#setTrouble(trouble));
+    this.#store.then(
       (store) => {
         this.#entries = () => store.entries();
       },
@@ -73,29 +75,21 @@ export class Deliveries {
     return this.#entries();
   }
 
-  /** What is wrong with the store; null where nothing is known to be. */
+  /** The trouble with the store; null where none is known. */
   get trouble(): string | null {
     return this.#trouble;
   }
 
-  /** The store has something to tell about itself, asked or not. */
-  setTrouble(trouble: string | null): void {
-    const changed = (trouble === null) !== (this.#trouble === null);
-    this.#trouble = trouble;
-    if (changed) this.#options.onTrouble(trouble);
-  }
-
   /** Waits for its turn, as long as `patience`; never rejects. */
   async turn(request: DeliveryRequest): Promise<Turn> {
-    const { client } = request;
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
       if (first.delivers && first.twins.size >= MOST_TWINS) return REFUSE;
-      const turn = await woken(first.twins, until, client);
+      const turn = await woken(first.twins, until, request.client);
       if (turn !== null) return turn;
     }
-    // Not a moment between the look and this line: of any number of twins one goes on.
+    // No `await` since the lookup, so exactly one twin proceeds.
     const own: UnderWay = { twins: new Set(), delivers: false };
     this.#underWay.set(key, own);
     const turn = await this.#claim(key, own, { ...request, until });
@@ -118,7 +112,7 @@ export class Deliveries {
     const timer = setTimeout(resolve, CLOSE_MS);
     await Promise.race([this.settled(), promise]);
     clearTimeout(timer);
-    await this.#options.store.then(
+    await this.#store.then(
       (store) => store.close(),
       () => {},
     );
@@ -127,7 +121,7 @@ export class Deliveries {
   async #claim(key: string, own: UnderWay, request: DeliveryRequest & { until: number }): Promise<Turn> {
     const { window, client, until } = request;
     try {
-      const store = await this.#options.store;
+      const store = await this.#store;
       for (;;) {
         const claim = await store.claim(key);
         if (claim.kind === 'delivered') return DUPLICATE;
@@ -139,35 +133,40 @@ export class Deliveries {
     } catch (error) {
       this.#failed(error);
       if (this.#options.onStoreFailure === 'refuse') return REFUSE;
-      // Unclaimed, and remembered all the same if the store is back when it is through.
+      // Unclaimed, and remembered all the same if the store is back when the upstream has taken it.
       return { kind: 'deliver', lease: this.#lease(key, null, window) };
     }
   }
 
   #lease(key: string, token: string | null, window: number): DeliveryLease {
     let open = true;
-    const end = async (fate: Turn | null, settle: (store: OnceStore) => Promise<void>) => {
+    const end = async (fate: Turn | null) => {
       if (!open) return;
       open = false;
       try {
-        await settle(await this.#options.store);
+        const store = await this.#store;
+        if (fate === DUPLICATE) await store.commit(key, token, window);
+        else if (token !== null) await store.release(key, token);
       } catch (error) {
         this.#failed(error);
       }
       this.#end(key, fate);
     };
-    return {
-      delivered: () => void end(DUPLICATE, (store) => store.commit(key, token, window)),
-      failed: () => void end(null, async (store) => (token === null ? undefined : store.release(key, token))),
-    };
+    return { delivered: () => void end(DUPLICATE), failed: () => void end(null) };
   }
 
   #failed(error: unknown): void {
     this.#options.onFailure();
-    this.setTrouble(error instanceof Error ? error.message : String(error));
+    this.#setTrouble(error instanceof Error ? error.message : String(error));
   }
 
-  /** `fate`: what its twins get; null where one of them may be the next. */
+  #setTrouble(trouble: string | null): void {
+    const changed = (trouble === null) !== (this.#trouble === null);
+    this.#trouble = trouble;
+    if (changed) this.#options.onTrouble(trouble);
+  }
+
+  /** `fate`: the turn of its twins; null where one of them may be the next to deliver. */
   #end(key: string, fate: Turn | null): void {
     const twins = [...(this.#underWay.get(key)?.twins ?? [])];
     this.#underWay.delete(key);
@@ -182,7 +181,7 @@ function delivers(event: UnderWay): void {
   for (const wake of [...event.twins].slice(MOST_TWINS)) wake(REFUSE);
 }
 
-/** What it is woken with; `refuse` when it is too late, `left` when the client has left. */
+/** Gives the turn that it is woken with; `refuse` when it is too late, `left` when the client has left. */
 function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Turn | null> {
   if (client.aborted) return Promise.resolve(LEFT);
   return new Promise((resolve) => {

@@ -1,46 +1,69 @@
 // `once` in this process's own memory: bounded, the oldest out first, gone with a restart.
 import type { Claim, OnceStore } from './store.ts';
 
-const FIRST: Claim = { kind: 'first', token: '' };
-const DELIVERED: Claim = { kind: 'delivered' };
+/** Delivered events, each until the end of its window. An event that a full memory forgets may be delivered again. */
+export class EventMemory {
+  readonly #most: number;
+  readonly #now: () => number;
+  /** In the order of their deliveries. */
+  readonly #ends = new Map<string, number>();
 
-export interface MemoryOptions {
-  readonly maxEntries: number;
-  /** Milliseconds on the monotonic clock. */
-  readonly now: () => number;
-}
+  /** `now` gives milliseconds on the monotonic clock. */
+  constructor(most: number, now: () => number) {
+    this.#most = most;
+    this.#now = now;
+  }
 
-export function createMemoryStore({ maxEntries, now }: MemoryOptions): OnceStore {
-  /** When each delivered event is forgotten; in the order of their deliveries. */
-  const delivered = new Map<string, number>();
+  has(key: string): boolean {
+    return (this.#ends.get(key) ?? 0) > this.#now();
+  }
 
-  /** Windows differ, so one that is over may stand behind one that is not: then it waits for its turn to be the oldest. */
-  function forgetOver(): void {
-    for (const [key, end] of delivered) {
-      if (end > now()) return;
-      delivered.delete(key);
+  /** `window`: milliseconds from now on. */
+  add(key: string, window: number): void {
+    this.#ends.delete(key); // and in again at the end: age counts from the delivery
+    this.#forgetExpired();
+    const [oldest] = this.#ends.keys();
+    if (this.#ends.size >= this.#most && oldest !== undefined) this.#ends.delete(oldest);
+    this.#ends.set(key, this.#now() + window);
+  }
+
+  get size(): number {
+    this.#forgetExpired();
+    return this.#ends.size;
+  }
+
+  /** Saves each event elsewhere, with the rest of its window. An event that can't be saved stays for the next time. */
+  moveTo(save: (key: string, window: number) => Promise<void>): void {
+    for (const [key, end] of this.#ends) {
+      const rest = end - this.#now();
+      if (rest <= 0) this.#ends.delete(key);
+      else {
+        save(key, rest).then(
+          () => this.#ends.delete(key),
+          () => {},
+        );
+      }
     }
   }
 
+  /** Windows differ: an event that has expired behind one that has not waits until it is the oldest. */
+  #forgetExpired(): void {
+    for (const [key, end] of this.#ends) {
+      if (end > this.#now()) return;
+      this.#ends.delete(key);
+    }
+  }
+}
+
+const FIRST: Claim = { kind: 'first', token: '' };
+const DELIVERED: Claim = { kind: 'delivered' };
+
+export function createMemoryStore(events: EventMemory): OnceStore {
   return {
-    async claim(key) {
-      const end = delivered.get(key);
-      return end !== undefined && end > now() ? DELIVERED : FIRST;
-    },
-    async commit(key, _token, window) {
-      delivered.delete(key); // and in again at the end: age counts from the delivery
-      forgetOver();
-      for (const oldest of delivered.keys()) {
-        if (delivered.size < maxEntries) break;
-        delivered.delete(oldest);
-      }
-      delivered.set(key, now() + window);
-    },
-    async release() {},
-    entries() {
-      forgetOver();
-      return delivered.size;
-    },
-    close: () => delivered.clear(),
+    claim: async (key) => (events.has(key) ? DELIVERED : FIRST),
+    commit: async (key, _token, window) => events.add(key, window),
+    release: async () => {},
+    entries: () => events.size,
+    close() {},
   };
 }

@@ -1,66 +1,70 @@
 // `once` in Redis or Valkey, shared by every replica. Claims and commits are atomic on the server; a claim is a lease, so
-// that an event whose proxy died is free again. Loaded only where the config asks for it.
+// that an event whose proxy died is free again.
 import { randomUUID } from 'node:crypto';
-import { Connection, type ConnectionOptions } from './connection.ts';
-import type { OnceStore } from './store.ts';
-import { Unsaved } from './unsaved.ts';
+import { Connection } from './connection.ts';
+import { EventMemory } from './memory.ts';
+import type { OnceStore, OnTrouble, StoreOptions } from './store.ts';
 
-const PREFIX = 'entrupy-once:';
 const DELIVERED = 'delivered';
-/** A claim not renewed for this long is free: its proxy has died. Milliseconds. */
-export const LEASE_MS = 15_000;
+/** In milliseconds. A claim that is not renewed for this long is free: its proxy has died. */
+const LEASE_MS = 15_000;
 const RENEW_MS = LEASE_MS / 3;
+const MOST_UNSAVED = 10_000;
 
 const CLAIM = `local v = redis.call('GET', KEYS[1])
 if v == '${DELIVERED}' then return 'delivered' end
 if v then return 'busy' end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS})
 return 'first'`;
+const COMMIT = `redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1]) return 1`;
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1`;
 /** Also where it is gone: the server has restarted, or was stuck for longer than a lease, and the delivery goes on. */
 const RENEW = `local v = redis.call('GET', KEYS[1])
-if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end
 return 1`;
 
 /** Resolves when it is known whether the server can be asked, so that the first event is asked about too. */
-export async function createRedisStore(options: ConnectionOptions): Promise<OnceStore> {
-  const connection = new Connection(options, PREFIX, () => {
-    unsaved.save();
+export async function createRedisStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
+  /** The leases of this process: keys and their tokens. */
+  const held = new Map<string, string>();
+  /** Leases to be given back once the server can be asked: no more than were asked for when it failed. */
+  const unreleased = new Map<string, string>();
+  /** Events delivered while the server could not be told: an outage must not make each later twin a second delivery. */
+  const unsaved = new EventMemory(MOST_UNSAVED, () => performance.now());
+  const connection = new Connection(options, onTrouble, () => {
+    unsaved.moveTo(commit);
     renew();
     const late = [...unreleased];
     unreleased.clear();
     for (const [key, token] of late) release(key, token).catch(() => {});
   });
-  /** Keys that this process holds a lease on, with their tokens. */
-  const held = new Map<string, string>();
-  /** Leases to be given back once the server can be asked: no more than were asked for when it failed. */
-  const unreleased = new Map<string, string>();
-  const unsaved = new Unsaved((key, window) => connection.set(key, DELIVERED, window));
   const renew = () => {
-    for (const [key, token] of held) connection.run(RENEW, key, [token, String(LEASE_MS)]).catch(() => {});
+    for (const [key, token] of held) connection.run([RENEW, key, token]).catch(() => {});
   };
-  const renewal = setInterval(renew, RENEW_MS).unref();
+  const commit = async (key: string, window: number) => {
+    await connection.run([COMMIT, key, String(Math.ceil(window))]);
+  };
   const release = async (key: string, token: string) => {
     // Before the attempt, not after it: the server may be back by then, and nobody would look again.
     if (!connection.usable) unreleased.set(key, token);
-    await connection.run(RELEASE, key, [token], () => unreleased.set(key, token));
+    await connection.run([RELEASE, key, token], () => unreleased.set(key, token));
   };
+  const renewal = setInterval(renew, RENEW_MS).unref();
 
   await connection.known;
   return {
     async claim(key) {
       if (unsaved.has(key)) return { kind: 'delivered' };
       const token = randomUUID();
-      // An answer that nobody waits for may be a claim: it would keep the event from everybody until the lease is over.
-      const unheard = () => void release(key, token).catch(() => {});
-      const answer = await connection.run(CLAIM, key, [token, String(LEASE_MS)], unheard);
+      // A claim whose answer nobody heard would keep the event from everybody until the lease is over.
+      const answer = await connection.run([CLAIM, key, token], () => void release(key, token).catch(() => {}));
       if (answer !== 'first') return { kind: answer === DELIVERED ? 'delivered' : 'busy' };
       held.set(key, token);
       return { kind: 'first', token };
     },
     async commit(key, token, window) {
       if (held.get(key) === token) held.delete(key);
-      await connection.set(key, DELIVERED, window).catch((error: unknown) => {
+      await commit(key, window).catch((error: unknown) => {
         unsaved.add(key, window);
         throw error;
       });

@@ -1,9 +1,10 @@
-// Where `once` remembers which events were delivered: a small interface, one file for each place behind it.
+// The memory of `once` for delivered events: a small interface, and one file for each place behind it.
 // Only verified requests come here: a key made of what anybody can write would let anybody mark events as delivered.
 import { hash } from 'node:crypto';
+import { createMemoryStore, EventMemory } from './memory.ts';
 
 export type Claim =
-  /** Nobody has it: the caller delivers it, and says how that went with this token. */
+  /** Nobody has it: the caller delivers it, and reports the outcome with this token. */
   | { readonly kind: 'first'; readonly token: string }
   /** It was delivered within its window. */
   | { readonly kind: 'delivered' }
@@ -19,11 +20,33 @@ export interface OnceStore {
   claim(key: string): Promise<Claim>;
   /** It was delivered, whoever claims it by now: claims within `window` milliseconds are told so. */
   commit(key: string, token: string | null, window: number): Promise<void>;
-  /** It was not: the next claim is `first`. */
+  /** It was not delivered: the next claim is `first`. */
   release(key: string, token: string): Promise<void>;
   /** Events that this process remembers, or holds a claim on where the memory is elsewhere. */
   entries(): number;
   close(): void;
+}
+
+export interface StoreOptions {
+  /** `memory`, or redis:// or rediss:// with a user and a database number at most. */
+  readonly store: string;
+  readonly passwordFile: string | null;
+  /** Of the memory store. */
+  readonly maxEntries: number;
+  /** Rejects with the file's problem. Asked at each connect, so that a password may change. */
+  readonly readPassword: (file: string) => Promise<string>;
+}
+
+/** Tells the trouble with a store (never a password), and with null that there is none any more. */
+export type OnTrouble = (trouble: string | null) => void;
+
+/** The client for Redis is loaded only where the configuration asks for it. */
+export async function openStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
+  if (options.store === 'memory') {
+    return createMemoryStore(new EventMemory(options.maxEntries, () => performance.now()));
+  }
+  const { createRedisStore } = await import('./redis.ts');
+  return createRedisStore(options, onTrouble);
 }
 
 /** An event's key: its path as sent, without the query, and the SHA-256 of its body (spec §12). */

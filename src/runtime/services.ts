@@ -5,11 +5,11 @@ import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
 import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
-import { createLog, type LineLog } from '../log/log.ts';
+import { createLog, type Log } from '../log/log.ts';
 import { createRequestLog, type RequestLog } from '../log/request-log.ts';
 import { Metrics } from '../metrics/metrics.ts';
-import type { Deliveries } from '../once/deliveries.ts';
-import { openDeliveries } from '../once/open.ts';
+import { Deliveries } from '../once/deliveries.ts';
+import { openStore } from '../once/store.ts';
 import { createPipeline } from '../pipeline.ts';
 import { readKeyFile } from '../secrets/files.ts';
 import { changedIds } from '../secrets/rotation.ts';
@@ -20,7 +20,7 @@ import { deliversOnce } from './policy.ts';
 import type { Ruleset } from './ruleset.ts';
 
 export interface Services {
-  readonly log: LineLog;
+  readonly log: Log;
   readonly metrics: Metrics;
   readonly requests: RequestLog;
   readonly recent: RecentRequests;
@@ -54,8 +54,9 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
   const metrics = new Metrics(seriesPlan(first), now);
   let deliveries: Deliveries | null = null;
   const openedDeliveries = () => {
-    deliveries ??= openDeliveries(config.once, {
-      readPassword,
+    deliveries ??= new Deliveries({
+      open: (onTrouble) => openStore({ ...config.once, readPassword }, onTrouble),
+      onStoreFailure: config.once.onStoreFailure,
       onFailure: () => metrics.onceStoreFailure(),
       onTrouble: (trouble) => {
         if (trouble === null) log.info('the store of delivered events answers again');

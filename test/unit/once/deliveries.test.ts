@@ -3,8 +3,8 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/core/record.ts';
 import { Deliveries, type Turn } from '../../../src/once/deliveries.ts';
-import { createMemoryStore } from '../../../src/once/memory.ts';
-import type { Claim, OnceStore } from '../../../src/once/store.ts';
+import { createMemoryStore, EventMemory } from '../../../src/once/memory.ts';
+import type { Claim, OnceStore, OnTrouble } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
   readonly onStoreFailure?: 'forward' | 'refuse';
@@ -12,12 +12,16 @@ type Options = Partial<OnceStore> & {
 };
 
 function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {}) {
-  const memory = createMemoryStore({ maxEntries: 100, now: () => performance.now() });
+  const memory = createMemoryStore(new EventMemory(100, () => performance.now()));
   const troubles: (string | null)[] = [];
   const told = { failures: 0, closed: 0 };
   const store: OnceStore = { ...memory, ...over, close: () => void told.closed++ };
+  let trouble: OnTrouble = () => {};
   const all = new Deliveries({
-    store: opened ?? Promise.resolve(store),
+    open: (onTrouble) => {
+      trouble = onTrouble;
+      return opened ?? Promise.resolve(store);
+    },
     onStoreFailure,
     onFailure: () => void told.failures++,
     onTrouble: (trouble) => void troubles.push(trouble),
@@ -26,7 +30,7 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
     const { patience = 5_000, client = new AbortController().signal } = options;
     return all.turn({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, client });
   };
-  return { all, troubles, told, turn };
+  return { all, trouble, troubles, told, turn };
 }
 
 function leaseOf(turn: Turn): DeliveryLease {
@@ -175,10 +179,10 @@ describe('a store that fails', () => {
   });
 
   test('is told of when that changes, and what is wrong stays to be seen', () => {
-    const { all, troubles } = deliveries();
-    for (const trouble of [null, 'one', 'two', null, null]) all.setTrouble(trouble);
+    const { all, trouble, troubles } = deliveries();
+    for (const text of [null, 'one', 'two', null, null]) trouble(text);
     expect(troubles).toEqual(['one', null]);
-    all.setTrouble('three');
+    trouble('three');
     expect(all.trouble).toBe('three');
   });
 });

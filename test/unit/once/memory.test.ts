@@ -1,10 +1,10 @@
 // The memory of `once`: bounded, and every event forgotten at its time.
 import { expect, test } from 'vitest';
-import { createMemoryStore } from '../../../src/once/memory.ts';
+import { createMemoryStore, EventMemory } from '../../../src/once/memory.ts';
 
 function memory(maxEntries: number) {
   const clock = { now: 1000 };
-  const store = createMemoryStore({ maxEntries, now: () => clock.now });
+  const store = createMemoryStore(new EventMemory(maxEntries, () => clock.now));
   const deliver = (key: string, window = 100) => store.commit(key, '', window);
   const knows = async (key: string) => (await store.claim(key)).kind === 'delivered';
   return { clock, store, deliver, knows };

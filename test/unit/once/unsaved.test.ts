@@ -1,6 +1,6 @@
 // Events that the store could not be told of: known here meanwhile, told when it is back, never more than ten thousand.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Unsaved } from '../../../src/once/unsaved.ts';
+import { EventMemory } from '../../../src/once/memory.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -16,33 +16,33 @@ function unsaved() {
     if (!state.works) throw new Error('away');
     told.set(key, window);
   };
-  return { told, state, events: new Unsaved(save) };
+  return { told, state, events: new EventMemory(10_000, () => performance.now()), save };
 }
 
 test('what is left of the window is told once the store is back', async () => {
-  const { told, events } = unsaved();
+  const { told, events, save } = unsaved();
   events.add('e', 100);
   events.add('over', 30);
   vi.advanceTimersByTime(40);
   expect([events.has('e'), events.has('over'), events.has('other')]).toEqual([true, false, false]);
-  events.save();
+  events.moveTo(save);
   await vi.advanceTimersByTimeAsync(0);
   expect([...told]).toEqual([['e', 60]]);
   expect(events.has('e')).toBe(false);
   told.clear();
-  events.save();
+  events.moveTo(save);
   expect(told.size).toBe(0);
 });
 
 test('what could not be told either waits for the next time', async () => {
-  const { told, state, events } = unsaved();
+  const { told, state, events, save } = unsaved();
   events.add('e', 100);
   state.works = false;
-  events.save();
+  events.moveTo(save);
   await vi.advanceTimersByTimeAsync(0);
   expect(events.has('e')).toBe(true);
   state.works = true;
-  events.save();
+  events.moveTo(save);
   await vi.advanceTimersByTimeAsync(0);
   expect([...told.keys()]).toEqual(['e']);
 });
