@@ -13,9 +13,8 @@ import {
   wordsOf,
 } from './targets.ts';
 
-/** What a route asks for. `path` is the metric label too: as configured, or `unmatched`. */
 export interface Route {
-  /** As configured: exact, or ending in `/*`; or `unmatched`. */
+  /** As configured: exact, or ending in `/*`; or `unmatched`. It is the metric label too. */
   readonly path: string;
   readonly action: 'verify' | 'forward' | 'reject';
   /** Upper case; null: every method. GET brings HEAD, which is listed then. */
@@ -39,16 +38,11 @@ export interface Route {
 
 export const UNMATCHED = 'unmatched';
 
-/** One route that a target could reach, and how it was found. */
-export interface Candidate {
-  readonly route: Route;
-  readonly how: 'plain' | ReadingKind;
-}
-
 export interface Examination {
   readonly target: Target;
-  readonly candidates: readonly Candidate[];
-  /** What is done: a configured route, or several verify routes that must all be satisfied, in one. */
+  /** Each route that a target could reach, and how it was found. */
+  readonly candidates: readonly { readonly route: Route; readonly how: 'plain' | ReadingKind }[];
+  /** The outcome: a configured route, or several verify routes that must all be satisfied, in one. */
   readonly treatment: Route;
 }
 
@@ -63,16 +57,18 @@ const CACHED_PATH_LENGTH = 256;
 
 /** The routes of one policy. Immutable but for a bounded cache; `now` is epoch milliseconds. */
 export class RouteTable {
-  readonly #entries: readonly Entry[];
+  readonly #longestFirst: readonly Entry[];
+  readonly #protecting: readonly Entry[];
   readonly #words: Words;
   readonly #unmatched: Route;
   readonly #cache = new Map<string, Route>();
   #modesChangeAt = Number.NEGATIVE_INFINITY;
 
   constructor(routes: readonly Route[], unmatched: Route) {
-    this.#entries = routes.map((route) => ({ route, pattern: parsePattern(route.path) }));
-    const protecting = this.#entries.filter(({ route }) => route.action !== 'forward');
-    this.#words = wordsOf(protecting.map(({ pattern }) => pattern));
+    const entries = routes.map((route) => ({ route, pattern: parsePattern(route.path) }));
+    this.#longestFirst = entries.toSorted(byLength);
+    this.#protecting = entries.filter(({ route }) => route.action !== 'forward');
+    this.#words = wordsOf(this.#protecting.map(({ pattern }) => pattern));
     this.#unmatched = unmatched;
   }
 
@@ -96,43 +92,24 @@ export class RouteTable {
   /** All that matters about a path: its readings, the candidates among the routes, and the treatment. */
   examine(path: string, now: number): Examination {
     const target = examinePath(path);
-    const read = this.#readable(target);
-    const taker = this.#taker(target, read.length > 0);
-    const candidates: Candidate[] = [{ route: taker?.route ?? this.#unmatched, how: 'plain' }];
+    const views = viewsOf(target, this.#words);
+    const read: { entry: Entry; how: ReadingKind }[] = [];
+    for (const entry of this.#protecting) {
+      const how = couldBeRead(target, entry.pattern, views);
+      if (how !== null) read.push({ entry, how });
+    }
+    const taker = this.#longestFirst.find((entry) => this.#takes(entry, target, read.length > 0));
+    const candidates: { route: Route; how: 'plain' | ReadingKind }[] = [
+      { route: taker?.route ?? this.#unmatched, how: 'plain' },
+    ];
     for (const { entry, how } of read) {
       if (entry !== taker && !yields(entry, taker, target)) candidates.push({ route: entry.route, how });
     }
-    return {
-      target,
-      candidates,
-      treatment: strictest(
-        candidates.map(({ route }) => route),
-        now,
-      ),
-    };
+    const routes = candidates.map(({ route }) => route);
+    return { target, candidates, treatment: strictest(routes, now) };
   }
 
-  #readable(target: Target): { entry: Entry; how: ReadingKind }[] {
-    const found: { entry: Entry; how: ReadingKind }[] = [];
-    const views = viewsOf(target, this.#words);
-    for (const entry of this.#entries) {
-      if (entry.route.action === 'forward') continue;
-      const how = couldBeRead(target, entry.pattern, views);
-      if (how !== null) found.push({ entry, how });
-    }
-    return found;
-  }
-
-  /** The route that takes the target by its plain spelling: the longest path wins, whatever the order. */
-  #taker(target: Target, someRead: boolean): Entry | undefined {
-    let longest: Entry | undefined;
-    for (const entry of this.#entries) {
-      if (longest !== undefined && !isLonger(entry, longest)) continue;
-      if (this.#takes(entry, target, someRead)) longest = entry;
-    }
-    return longest;
-  }
-
+  /** True where the route takes the target by its plain spelling. */
   #takes({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
     if (!takesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
     if (route.action !== 'forward' || !pattern.wildcard) return true;
@@ -142,24 +119,20 @@ export class RouteTable {
   }
 
   #nextModeChange(now: number): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const { route } of this.#entries) {
-      if (route.reportUntil !== null && route.reportUntil > now) next = Math.min(next, route.reportUntil);
-    }
-    return next;
+    const changes = this.#longestFirst.map(({ route }) => route.reportUntil ?? Number.POSITIVE_INFINITY);
+    return Math.min(Number.POSITIVE_INFINITY, ...changes.filter((at) => at > now));
   }
 }
 
 /** `/a/b` is longer than `/a/*`, which has four characters too: the `*` counts as nothing. A tie is never for forward. */
-function isLonger(a: Entry, b: Entry): boolean {
+function byLength(a: Entry, b: Entry): number {
   const length = ({ pattern }: Entry) => (pattern.wildcard ? pattern.path.length - 1 : pattern.path.length);
-  const more = length(a) - length(b);
-  return more > 0 || (more === 0 && a.route.action !== 'forward' && b.route.action === 'forward');
+  return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
 /** A plain target is what it says: a shorter route does not get it beside the longest that takes it. */
 function yields(entry: Entry, taker: Entry | undefined, target: Target): boolean {
-  return taker !== undefined && target.marks.length === 0 && isLonger(taker, entry);
+  return taker !== undefined && target.marks.length === 0 && byLength(taker, entry) < 0;
 }
 
 /** True where the route only reports at `now`. */
@@ -193,11 +166,8 @@ function strictest(routes: readonly Route[], now: number): Route {
 
 const labelLength = (route: Route) => (route.path === UNMATCHED ? 0 : route.path.length);
 
+/** Null, which means all, where every list is null. */
 function intersection(lists: readonly (readonly string[] | null)[]): readonly string[] | null {
-  let left: readonly string[] | null = null;
-  for (const list of lists) {
-    if (list === null) continue;
-    left = left === null ? list : left.filter((item) => list.includes(item));
-  }
-  return left;
+  const [first = null, ...others] = lists.filter((list) => list !== null);
+  return first?.filter((item) => others.every((list) => list.includes(item))) ?? null;
 }

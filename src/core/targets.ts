@@ -1,9 +1,9 @@
-// What a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
+// The paths that a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
 // invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes, `couldBeRead` says so.
 import { type Folded, foldPath } from './fold.ts';
 import { type Occurrences, occursAt, occursInOrder, Words } from './occurrences.ts';
 
-/** The path of a target, without its query. A gate has refused `#` before. */
+/** The path of a target, without its query. The gate has refused `#` before. */
 export function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);
@@ -23,7 +23,7 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
 export interface Target {
   readonly path: string;
   readonly folded: Folded;
-  /** What makes it ambiguous in itself; empty for a plain target. */
+  /** The causes of its ambiguity; empty for a plain target. */
   readonly marks: readonly string[];
 }
 
@@ -56,14 +56,14 @@ export function wordsOf(patterns: readonly PathPattern[]): Words {
   return new Words(patterns.flatMap(({ folded: { text, bytes } }) => [...text, ...bytes]));
 }
 
-/** One way to see a target: its segments, and where in them the words of the routes stand. */
+/** A target's segments, and where in them the words of the routes stand. */
 interface View {
   readonly segments: readonly string[];
   readonly found: Occurrences;
 }
 
 /** As text and as bytes; one and the same where there is nothing but ASCII. */
-export type Views = readonly [text: View, bytes: View];
+type Views = readonly [text: View, bytes: View];
 
 export function viewsOf({ folded: { text, bytes } }: Target, words: Words): Views {
   const asText = { segments: text, found: words.find(text) };
@@ -81,18 +81,13 @@ export type ReadingKind = 'prefix' | 'in order';
  * How a verify or reject route could be read from a target; null where no server could. `views`: of the target, by words
  * among which the route's are.
  */
-export function couldBeRead(
-  target: Target,
-  pattern: PathPattern,
-  views: Views = viewsOf(target, wordsOf([pattern])),
-): ReadingKind | null {
+export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]: Views): ReadingKind | null {
   const { folded } = target;
   if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
     // `/` has no segment to find: only what folds to nothing, is cut to nothing (`/;x/y`) or climbs (`/x/..`) is it.
     if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
-  const [text, bytes] = views;
   const wanted = pattern.folded;
   if (begins(text, wanted.text) || (bytes !== text && begins(bytes, wanted.bytes))) return 'prefix';
   if (target.marks.length === 0) return null;
@@ -131,9 +126,6 @@ export function pathProblem(path: string): string | null {
  */
 export function foldsAlike(a: string, b: string): boolean {
   const [left, right] = [parsePattern(a), parsePattern(b)];
-  if (left.wildcard !== right.wildcard) return false;
-  return key(left) === key(right);
+  // The text alone: paths that are equal as bytes are equal as text.
+  return left.wildcard === right.wildcard && left.folded.text.join('/') === right.folded.text.join('/');
 }
-
-// The text alone: what is equal as bytes is equal as text.
-const key = (pattern: PathPattern) => pattern.folded.text.join('/');

@@ -1,6 +1,15 @@
 // Marks, matching and the checks on configured paths (spec §6.2). What routes make of them is in routes.test.ts.
 import { describe, expect, test } from 'vitest';
-import { couldBeRead, examinePath, foldsAlike, parsePattern, pathOf, pathProblem } from '../../../src/core/targets.ts';
+import {
+  couldBeRead,
+  examinePath,
+  foldsAlike,
+  parsePattern,
+  pathOf,
+  pathProblem,
+  viewsOf,
+  wordsOf,
+} from '../../../src/core/targets.ts';
 import { SPELLINGS } from '../../testdata/spellings.ts';
 
 test('the path of a target ends at its first question mark', () => {
@@ -45,7 +54,11 @@ describe('marks', () => {
 });
 
 describe('a name', () => {
-  const reads = (path: string) => couldBeRead(examinePath(path), parsePattern('/notify'));
+  const notify = parsePattern('/notify');
+  const reads = (path: string) => {
+    const target = examinePath(path);
+    return couldBeRead(target, notify, viewsOf(target, wordsOf([notify])));
+  };
 
   test('goes on with letters, digits, - and _, and ends at all else', () => {
     for (let code = 0x21; code < 0x7f; code++) {
