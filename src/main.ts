@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The edge of the process: which command runs, and what it exits with. Each command is loaded only when it is asked for.
-import { processIo } from './commands/io.ts';
+import { processIo } from './commands/command-line.ts';
 
 type Command = typeof import('./commands/serve.ts');
 

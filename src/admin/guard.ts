@@ -1,5 +1,5 @@
-// Clients that may act on the admin port. It has no login, so a page elsewhere that makes a browser send `POST /-/reload` (CSRF), or
-// a name that resolves to this address (DNS rebinding), must change nothing.
+// Clients that may act on the admin port. It has no login, so a page elsewhere that makes a browser send
+// `POST /-/reload` (CSRF), or a name that resolves to this address (DNS rebinding), must change nothing.
 import { inRanges } from '../downstream/client-address.ts';
 
 /** True for a request with the headers of a browser that another site has sent. Tools send none of them. */
@@ -22,8 +22,8 @@ function isOwnAddress(source: string, host: string | undefined): boolean {
 const LOOPBACK = ['127.0.0.0/8', '::1/128'];
 
 /**
- * True where the client may use the actions: loopback always, everybody where no network is configured. Without networks
- * any pod of a cluster can drain this one.
+ * True where the client may use the actions: loopback always, everybody where no network is configured. Without
+ * networks, any pod of a cluster can drain this one.
  */
 export function mayAct(client: string, networks: readonly string[]): boolean {
   return networks.length === 0 || inRanges([...LOOPBACK, ...networks])(client);

@@ -1,19 +1,20 @@
 // `check-config`: every mistake at once, or what `serve` would run with. It must never print a secret's value, nor
 // change anything: secrets and TLS files are read as serve reads them, and dropped.
-
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
+import { formatDuration, formatSize } from '../config/units.ts';
+import { isListed, outsideText } from '../core/policy.ts';
+import { type Route, reports } from '../core/routes.ts';
 import { type BuiltTls, buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles, tlsPaths } from '../runtime/inputs.ts';
-import { deliversOnce } from '../runtime/policy.ts';
+import { deliversOnce, routesOf } from '../runtime/policy.ts';
 import { readKeyFile } from '../secrets/files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { readSecrets } from '../secrets/sources.ts';
-import { limitLines, routeLines, secretLines, sourceLines, usableSecrets, verifyRoutes } from './config-report.ts';
-import type { Io } from './io.ts';
-import { runCommand } from './usage.ts';
+import { failureOf } from '../secrets/rotation.ts';
+import { readSecrets, sourceName } from '../secrets/sources.ts';
+import { command, type Io } from './command-line.ts';
 
-export const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]
+const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]
 
 Loads the configuration, and the secrets and TLS files as serve would, and prints
 the effective routes, the secrets by id (never a value), limits and warnings.
@@ -25,35 +26,27 @@ even where the configuration has other mistakes.
   --help          this text
 
 Exit code: 0 when serve could start and be ready, and its certificates are within
-their time; else 2.`;
+their time; else 2.
+`;
 
-const SHAPE = {
-  name: 'check-config',
-  help,
-  options: { config: 'text', 'no-secrets': 'flag' },
-  positionals: [],
-} as const;
+const options = { config: { type: 'string' }, 'no-secrets': { type: 'boolean' } } as const;
 
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values }) => {
-    const reads = values['no-secrets'] === true ? 'nothing' : 'secrets';
-    try {
-      const loaded = await loadConfig({ file: values.config ?? null, env: io.env });
-      const files = reads === 'nothing' ? null : await readFiles(loaded.config, io);
-      const password = reads === 'nothing' ? null : await passwordTrouble(loaded.config);
-      return report(loaded, { files, password, io, now: Date.now() });
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      const { problems, salvaged } = error;
-      const beside = salvaged === null || reads === 'nothing' ? [] : troublesOf(await readFiles(salvaged, io));
-      const lines = [...problems.map(formatProblem), ...beside];
-      io.stderr(`${lines.join('\n')}\n${lines.length} ${lines.length === 1 ? 'error' : 'errors'}\n`);
-      return 2;
-    }
-  });
-}
+export const run = command({ name: 'check-config', help, options, positionals: [] }, async ({ values }, io) => {
+  const reads = values['no-secrets'] !== true;
+  try {
+    const loaded = await loadConfig({ file: values.config ?? null, env: io.env });
+    return report(loaded, reads ? await readFiles(loaded.config, io) : null, io);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { problems, salvaged } = error;
+    const beside = salvaged === null || !reads ? [] : troublesOf(await readFiles(salvaged, io));
+    const lines = [...problems.map(formatProblem), ...beside];
+    io.stderr(`${lines.join('\n')}\n${lines.length} ${lines.length === 1 ? 'error' : 'errors'}\n`);
+    return 2;
+  }
+});
 
-/** What stands in the files that a configuration names. */
+/** The contents of the files that a configuration names. */
 interface Files {
   readonly secrets: readonly SecretMaterial[];
   readonly tls: BuiltTls;
@@ -66,43 +59,26 @@ async function readFiles(config: Salvaged, { env }: Io): Promise<Files> {
   return { secrets: await readSecrets(config.secrets, env), tls };
 }
 
-/** What can't be used of them, or only by clients that do not look. */
+/** Why serve could not use them, or would use them for clients that do not check certificates. */
 function troublesOf({ secrets, tls }: Files): readonly string[] {
-  const unusable = secrets.flatMap(({ id, source, problem }) => {
-    if (problem === null) return [];
-    return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
-  });
-  return [...tls.failures, ...tls.warnings, ...unusable];
+  return [...tls.failures, ...tls.warnings, ...secrets.flatMap(failureOf)];
 }
 
-interface Checked {
-  /** Null where they were not to be read. */
-  readonly files: Files | null;
-  /** What is wrong with `once.passwordFile`; null where nothing is, or nobody needs it. */
-  readonly password: string | null;
-  readonly io: Io;
-  readonly now: number;
-}
-
-function report({ config, file, sha256, warnings }: LoadedConfig, { files, password, io, now }: Checked): number {
-  const troubles = files === null ? [] : [...troublesOf(files), ...unreadyRoutes(config, files.secrets, now)];
-  const notes = [
-    ...warnings.map(formatProblem),
-    ...endedReports(config, now),
-    ...(files?.secrets ?? []).flatMap(({ id, warnings: odd }) => odd.map((warning) => `secret ${id}: ${warning}`)),
-    ...(files === null ? [] : missingIds(config, files.secrets)),
-    ...(password === null ? [] : [password]),
-  ];
+/** Prints the configuration and gives the exit code. `files` is null where they were not to be read. */
+async function report({ config, file, sha256, warnings }: LoadedConfig, files: Files | null, io: Io): Promise<number> {
+  const now = Date.now();
+  const notes = files === null ? [] : await fileNotes(config, files);
   const sections = [
     ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
     ['Routes', routeLines(config)],
-    ['Secrets', files === null ? sourceLines(config.secrets) : secretLines(files.secrets, now)],
+    ['Secrets', secretLines(config, files, now)],
     ['Limits', limitLines(config)],
-    ['Warnings', notes],
+    ['Warnings', [...warnings.map(formatProblem), ...endedReports(config, now), ...notes]],
   ] as const;
   for (const [title, lines] of sections) {
     if (lines.length > 0) io.stdout(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
   }
+  const troubles = files === null ? [] : [...troublesOf(files), ...routesWithoutSecret(config, files, now)];
   if (troubles.length > 0) {
     io.stderr(`${troubles.join('\n')}\n`);
     return 2;
@@ -113,14 +89,15 @@ function report({ config, file, sha256, warnings }: LoadedConfig, { files, passw
 }
 
 /** Why serve would start, but not be ready. */
-function unreadyRoutes(config: Config, secrets: readonly SecretMaterial[], now: number): readonly string[] {
-  return verifyRoutes(config)
-    .filter(({ mode, reportUntil }) => mode === 'enforce' || (reportUntil !== null && reportUntil <= now))
-    .filter((route) => usableSecrets(route, { secrets, now }).length === 0)
+function routesWithoutSecret(config: Config, { secrets }: Files, now: number): readonly string[] {
+  const live = secrets.filter((secret) => secret.key !== null && outsideText(secret, now) === null);
+  return routesOf(config)
+    .filter((route) => route.action === 'verify' && !reports(route, now))
+    .filter((route) => !live.some(({ id }) => isListed(id, route.secrets)))
     .map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`);
 }
 
-/** A date that has passed changes a route without anybody's doing. */
+/** A date that has passed changes a route although nobody changed the configuration. */
 function endedReports({ routes }: Config, now: number): readonly string[] {
   return routes.flatMap(({ path, reportUntil }) => {
     if (reportUntil === null || reportUntil > now) return [];
@@ -129,18 +106,87 @@ function endedReports({ routes }: Config, now: number): readonly string[] {
   });
 }
 
-/** No error: serve starts without it, and `onStoreFailure` decides. */
-async function passwordTrouble(config: Config): Promise<string | null> {
+/** What is odd about the files, but stops nothing. */
+async function fileNotes(config: Config, { secrets }: Files): Promise<readonly string[]> {
+  const oddities = secrets.flatMap(({ id, warnings }) => warnings.map((warning) => `secret ${id}: ${warning}`));
+  // Only a directory's ids are unknown when the configuration is loaded.
+  const known = new Set(secrets.map(({ id }) => id));
+  const unknown = config.routes.flatMap(({ path, secrets: ids }) =>
+    (ids ?? []).filter((id) => !known.has(id)).map((id) => `route ${path}: there is no secret ${id} now`),
+  );
   const { store, passwordFile } = config.once;
-  if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return null;
+  if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return [...oddities, ...unknown];
+  // No error: serve starts without the password, and `onStoreFailure` decides.
   const { problem } = await readKeyFile(passwordFile, { allowShort: true });
-  return problem === null ? null : `once.passwordFile ${passwordFile}: ${problem}`;
+  return [...oddities, ...unknown, ...(problem === null ? [] : [`once.passwordFile ${passwordFile}: ${problem}`])];
 }
 
-/** Ids that a route names and no source has: only a directory's ids are not checked when the configuration is loaded. */
-function missingIds(config: Config, secrets: readonly SecretMaterial[]): string[] {
-  const known = new Set(secrets.map(({ id }) => id));
-  return config.routes.flatMap(({ path, secrets: ids }) =>
-    (ids ?? []).filter((id) => !known.has(id)).map((id) => `route ${path}: there is no secret ${id} now`),
+function routeLines(config: Config): readonly string[] {
+  const rows = routesOf(config).map((route) => [
+    route.path,
+    route.action,
+    route.action === 'reject' ? '-' : (route.methods?.join(',') ?? 'all'),
+    ...(route.action === 'verify' ? verifyCells(route) : ['-', '-', '-']),
+    optionCell(route),
+  ]);
+  return table([['path', 'action', 'methods', 'secrets', 'mode', 'maxBody', 'options'], ...rows]);
+}
+
+function verifyCells({ secrets, mode, reportUntil, maxBody }: Route): readonly string[] {
+  const until = reportUntil === null ? '' : ` until ${new Date(reportUntil).toISOString().replace('.000Z', 'Z')}`;
+  return [secrets?.join(',') ?? 'all', `${mode}${until}`, formatSize(maxBody)];
+}
+
+function optionCell({ query, once, upgrade, allowHeaders, responseTimeout, idleTimeout }: Route): string {
+  const options = [
+    query === 'forward' ? '' : 'query refuse',
+    once === null ? '' : `once ${formatDuration(once)}`,
+    upgrade.length === 0 ? '' : `upgrade ${upgrade.join(',')}`,
+    allowHeaders.length === 0 ? '' : `allowHeaders ${allowHeaders.join(',')}`,
+    responseTimeout === null ? '' : `responseTimeout ${formatDuration(responseTimeout)}`,
+    idleTimeout === null ? '' : `idleTimeout ${formatDuration(idleTimeout)}`,
+  ];
+  return options.filter((option) => option !== '').join(', ') || '-';
+}
+
+function secretLines({ secrets: sources }: Config, files: Files | null, now: number): readonly string[] {
+  const rows =
+    files === null
+      ? sources.map((source) => [source.kind === 'directory' ? '*' : source.id, sourceName(source), 'not read'])
+      : files.secrets.map((secret) => [secret.id, secret.source, stateOf(secret, now)]);
+  return rows.length === 0 ? ['none'] : table([['id', 'source', 'state'], ...rows]);
+}
+
+function stateOf(secret: SecretMaterial, now: number): string {
+  return secret.problem === null ? (outsideText(secret, now) ?? 'live') : `cannot be used: ${secret.problem}`;
+}
+
+function limitLines(config: Config): readonly string[] {
+  const { limits, upstream, shutdown, once } = config;
+  const { maxBody, bufferedBytes, maxHeader, headersTimeout, bodyTimeout, connections, connectionAge } = limits;
+  return table([
+    ['maxBody', formatSize(maxBody)],
+    ['bufferedBytes', bufferedBytes === 'auto' ? 'auto' : formatSize(bufferedBytes)],
+    ['maxHeader', formatSize(maxHeader)],
+    ['headersTimeout', formatDuration(headersTimeout)],
+    ['bodyTimeout', formatDuration(bodyTimeout)],
+    ['connections', `${connections}, ${upstream.connections} to ${upstream.url}`],
+    ['connectionAge', formatDuration(connectionAge)],
+    ['shutdown', `delay ${formatDuration(shutdown.delay)}, grace ${formatDuration(shutdown.grace)}`],
+    ...(deliversOnce(config) ? [['once', storeCell(once)]] : []),
+  ]);
+}
+
+function storeCell({ store, maxEntries, onStoreFailure }: Config['once']): string {
+  return store === 'memory' ? `memory, ${maxEntries} events` : `${store}, when it fails ${onStoreFailure}`;
+}
+
+function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
   );
 }

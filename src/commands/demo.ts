@@ -1,44 +1,45 @@
-// `demo`: a demo upstream, the real proxy before it, and a running commentary. Everything stays on loopback.
+// `demo`: an upstream that checks nothing, the real proxy in front of it, and a running commentary. All on loopback.
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SIGNATURE_HEADER } from '../core/signature.ts';
+import type { Decision, Reason } from '../core/decision.ts';
+import { LOWER_CASE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
+import { bind } from '../downstream/bind.ts';
 import { type App, startApp } from '../runtime/app.ts';
-import { type DemoSecrets, demoConfig, makeSecrets, type Step, signature, story } from './demo-story.ts';
-import { type DemoUpstream, startDemoUpstream } from './demo-upstream.ts';
-import type { Io } from './io.ts';
-import { mistake, runCommand } from './usage.ts';
+import { command, type Io, mistake } from './command-line.ts';
 
-export const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
+const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
 
 Starts a demo upstream and the proxy before it on free loopback ports, sends
-deliveries of each kind, and says what became of them. Then it stays up and
+deliveries of each kind, and says what happened to each. Then it stays up and
 prints curl commands to try.
 
-  --once            exit after the commentary; 1 if a step went other than told
+  --once            exit after the commentary; 1 if a step did not go as expected
   --upstream-only   run the demo upstream alone
   --port N          its port (3000)
   --host H          its address (every interface)
-  --help            this text`;
+  --help            this text
+`;
 
-const SHAPE = {
-  name: 'demo',
-  help,
-  options: { once: 'flag', 'upstream-only': 'flag', port: 'text', host: 'text' },
-  positionals: [],
+const options = {
+  once: { type: 'boolean' },
+  'upstream-only': { type: 'boolean' },
+  port: { type: 'string' },
+  host: { type: 'string' },
 } as const;
 
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values }) => {
-    if (values['upstream-only'] === true) {
-      if (values.once === true) throw mistake('--once and --upstream-only exclude each other');
-      return upstreamOnly({ host: values.host ?? '::', port: portOf(values.port) }, io);
-    }
-    if (values.port !== undefined) throw mistake('--port goes with --upstream-only');
-    if (values.host !== undefined) throw mistake('--host goes with --upstream-only');
-    return demo(values.once === true ? 'once' : 'stay', io);
-  });
-}
+export const run = command({ name: 'demo', help, options, positionals: [] }, async ({ values }, io) => {
+  if (values['upstream-only']) {
+    if (values.once) throw mistake('--once and --upstream-only exclude each other');
+    return upstreamOnly({ host: values.host ?? '::', port: portOf(values.port) }, io);
+  }
+  if (values.port !== undefined) throw mistake('--port goes with --upstream-only');
+  if (values.host !== undefined) throw mistake('--host goes with --upstream-only');
+  return demo(values.once ? 'once' : 'stay', io);
+});
 
 function portOf(text = '3000'): number {
   if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw mistake(`--port ${JSON.stringify(text)} is no port`);
@@ -46,7 +47,7 @@ function portOf(text = '3000'): number {
 }
 
 async function upstreamOnly(at: { readonly host: string; readonly port: number }, io: Io): Promise<number> {
-  const upstream = await startDemoUpstream({ ...at, keep: 0 }, ({ method, target, body }) =>
+  const upstream = await startUpstream(at, ({ method, target, body }) =>
     io.stdout(`${method} ${JSON.stringify(target)} ${body.length} bytes\n`),
   );
   io.stdout(`demo upstream on port ${upstream.port}\n`);
@@ -55,17 +56,160 @@ async function upstreamOnly(at: { readonly host: string; readonly port: number }
   return 0;
 }
 
+interface Received {
+  readonly method: string;
+  readonly target: string;
+  /** Its first MiB. */
+  readonly body: Buffer;
+  readonly signature: string | null;
+}
+
+/** Starts an app that answers everything, knows nothing of signatures and tells `onRequest` of each request. */
+async function startUpstream({ host, port }: { host: string; port: number }, onRequest: (received: Received) => void) {
+  const server = process.getBuiltinModule('node:http').createServer(async (request, response) => {
+    const body = await beginning(request).catch(() => null);
+    if (body === null) return response.destroy();
+    const { method = '', url: target = '', headers } = request;
+    const signature = headers[LOWER_CASE_HEADER];
+    onRequest({ method, target, body, signature: typeof signature === 'string' ? signature : null });
+    response.writeHead(200, { 'Content-Type': 'application/json' });
+    response.end(`${JSON.stringify({ status: 'ok', app: 'demo', method, target, bytes: body.length })}\n`);
+  });
+  server.keepAliveTimeout = 5000;
+  const close = () =>
+    new Promise((resolve) => {
+      server.close(resolve);
+      server.closeIdleConnections();
+    });
+  return { port: await bind(server, host, port), close };
+}
+
+const KEPT_BYTES = 1024 * 1024;
+
+async function beginning(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += chunk.length;
+    if (bytes <= KEPT_BYTES) chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Secrets made up for one run: the config names them, the proxy's environment holds them. */
+function makeSecrets() {
+  const make = () => randomBytes(24).toString('base64url');
+  return { current: make(), previous: make(), retired: make() };
+}
+
+type DemoSecrets = ReturnType<typeof makeSecrets>;
+
+function signature(secret: string, body: string): string {
+  return SIGNATURE_PREFIX + signBody(createSecretKey(Buffer.from(secret)), Buffer.from(body));
+}
+
+function configFor(upstreamPort: number): string {
+  return `listen: { host: 127.0.0.1, port: 0 }
+admin: { host: 127.0.0.1, port: 0 }
+upstream: { url: "http://127.0.0.1:${upstreamPort}" }
+secrets:
+  - { id: current, env: DEMO_CURRENT }
+  - { id: previous, env: DEMO_PREVIOUS }      # both are live: that is a rotation
+  - { id: retired, env: DEMO_RETIRED, notAfter: 2020-01-01T00:00:00Z }
+routes:
+  - { path: /notify }
+  - { path: /trial, mode: report, reportUntil: 2099-01-01T00:00:00Z }
+  - { path: /healthz, action: forward }
+shutdown: { delay: 0s, grace: 5s }
+`;
+}
+
+/** An authentication as Entrupy's v1 API shows it (https://developer.entrupy.com/docs/api/). */
+const DELIVERY =
+  '{"item":{"entrupy_id":"1SALEFYH","properties":{"brand":{"id":"louis_vuitton"}},"status":{"result":{"final":true,"id":"authentic"}}}}';
+
+/** One delivery and its outcome: what is rejected gets 401, everything else reaches the upstream unchanged. */
+interface Step {
+  readonly tells: string;
+  readonly path?: string;
+  readonly body?: string;
+  /** The signature header's value; null sends none. */
+  readonly signature: string | null;
+  readonly outcome: readonly [Decision, Reason | 'none'];
+}
+
+function story(secrets: DemoSecrets): readonly Step[] {
+  const valid = signature(secrets.current, DELIVERY);
+  return [
+    {
+      tells: 'A valid delivery: signed with the secret `current`: it goes through, byte for byte',
+      signature: valid,
+      outcome: ['accepted', 'none'],
+    },
+    {
+      tells: 'A tampered delivery: the signature is right for another body: `authentic` became `counterfeit`',
+      body: DELIVERY.replace('authentic', 'counterfeit'),
+      signature: valid,
+      outcome: ['rejected', 'signature_mismatch'],
+    },
+    {
+      tells: 'A missing signature: anybody can POST to a public URL',
+      signature: null,
+      outcome: ['rejected', 'missing_signature'],
+    },
+    {
+      tells: 'A malformed signature: hex where base64 belongs: the most common mistake of home-made signers',
+      signature: `SHA256:${Buffer.from(valid.slice(SIGNATURE_PREFIX.length), 'base64').toString('hex')}`,
+      outcome: ['rejected', 'malformed_signature'],
+    },
+    {
+      tells: 'An expired secret: signed with `retired`, whose notAfter is past: refused, but told apart from a forgery',
+      signature: signature(secrets.retired, DELIVERY),
+      outcome: ['rejected', 'expired_secret'],
+    },
+    {
+      tells:
+        'A rotated secret: signed with `previous`, which is live beside `current`: nothing is lost while senders change over',
+      signature: signature(secrets.previous, DELIVERY),
+      outcome: ['accepted', 'none'],
+    },
+    {
+      tells: 'A report-only route: /trial only reports: what would have been refused is forwarded, and counted',
+      path: '/trial',
+      signature: null,
+      outcome: ['reported', 'missing_signature'],
+    },
+  ];
+}
+
 async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   const secrets = makeSecrets();
   const env = { DEMO_CURRENT: secrets.current, DEMO_PREVIOUS: secrets.previous, DEMO_RETIRED: secrets.retired };
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-demo-'));
-  const upstream = await startDemoUpstream({ host: '127.0.0.1', port: 0, keep: 10 });
+  const arrived: Received[] = [];
+  const upstream = await startUpstream({ host: '127.0.0.1', port: 0 }, (received) => {
+    if (arrived.length < 10) arrived.push(received);
+  });
   let app: App | null = null;
   try {
     const configFile = join(directory, 'config.yaml');
-    await writeFile(configFile, demoConfig(upstream.port));
+    await writeFile(configFile, configFor(upstream.port));
     app = await startApp({ configFile, env, write: () => {}, now: Date.now });
-    return await perform(mode, { app, upstream, io }, secrets);
+    io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);
+    io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
+    let wrong = 0;
+    for (const [index, step] of story(secrets).entries()) {
+      io.stdout(`\n${index + 1}. ${step.tells}\n`);
+      const mistakes = await play(step, { app, arrived, io });
+      wrong += mistakes.length;
+      for (const text of mistakes) io.stderr(`   UNEXPECTED: ${text}\n`);
+    }
+    if (wrong > 0) return 1;
+    io.stdout('\nEvery step went as expected.\n');
+    if (mode === 'once') return 0;
+    io.stdout(tryIt(app, secrets));
+    await stopSignal();
+    return 0;
   } finally {
     await app?.stop({ delay: 'skip' });
     await upstream.close();
@@ -73,59 +217,40 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   }
 }
 
-async function perform(mode: 'once' | 'stay', stage: Stage, secrets: DemoSecrets): Promise<number> {
-  const { app, upstream, io } = stage;
-  io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);
-  io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
-  let wrong = 0;
-  for (const [index, step] of story(secrets).entries()) {
-    const mistakes = await play(step, index + 1, stage);
-    wrong += mistakes.length;
-    for (const text of mistakes) io.stderr(`   NOT AS TOLD: ${text}\n`);
-  }
-  if (wrong > 0) return 1;
-  io.stdout('\nEvery step went as told.\n');
-  if (mode === 'once') return 0;
-  io.stdout(tryIt(app, secrets));
-  await stopSignal();
-  return 0;
-}
-
 interface Stage {
   readonly app: App;
-  readonly upstream: DemoUpstream;
+  /** Requests that have reached the upstream since the step began. */
+  readonly arrived: Received[];
   readonly io: Io;
 }
 
-/** Sends one delivery; gives what went other than told. */
-async function play(step: Step, number: number, { app, upstream, io }: Stage): Promise<string[]> {
-  const { expect } = step;
-  io.stdout(`\n${number}. ${step.title}: ${step.why}\n`);
-  const series = `entrupy_proxy_requests_total{route="${step.path}",decision="${expect.decision}",reason="${expect.reason}"}`;
+/** Sends one delivery; gives what did not go as expected. */
+async function play(step: Step, { app, arrived, io }: Stage): Promise<readonly string[]> {
+  const { path = '/notify', body = DELIVERY, signature, outcome } = step;
+  const [decision, reason] = outcome;
+  const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;
   const before = await metric(app, series);
-  const response = await fetch(`http://127.0.0.1:${app.port}${step.path}`, {
+  arrived.length = 0;
+  const response = await fetch(`http://127.0.0.1:${app.port}${path}`, {
     method: 'POST',
-    body: step.body,
-    headers: {
-      'Content-Type': 'application/json',
-      ...(step.signature === null ? {} : { [SIGNATURE_HEADER]: step.signature }),
-    },
+    body,
+    headers: { 'Content-Type': 'application/json', ...(signature !== null && { [SIGNATURE_HEADER]: signature }) },
   });
   const text = (await response.text()).trim();
-  const arrived = upstream.take();
   const after = await metric(app, series);
+  const [received] = arrived;
   io.stdout(`   client   ${response.status} ${text}\n`);
-  io.stdout(
-    `   upstream ${arrived.length === 0 ? 'got nothing' : `got ${arrived[0]?.body.length} bytes, unchanged`}\n`,
-  );
+  io.stdout(`   upstream ${received === undefined ? 'got nothing' : `got ${received.body.length} bytes, unchanged`}\n`);
   io.stdout(`   metrics  ${series} ${after}\n`);
-  const mistakes: string[] = [];
-  if (response.status !== expect.status) mistakes.push(`status ${response.status}, not ${expect.status}`);
-  if (arrived.length !== (expect.arrives ? 1 : 0)) mistakes.push(`${arrived.length} requests reached the upstream`);
-  if (expect.arrives && arrived[0]?.body.toString() !== step.body) mistakes.push('the body was changed on the way');
-  if (expect.arrives && arrived[0]?.signature !== step.signature) mistakes.push('the signature was changed on the way');
-  if (after !== before + 1) mistakes.push(`the metric went from ${before} to ${after}`);
-  return mistakes;
+  const [status, requests] = decision === 'rejected' ? [401, 0] : [200, 1];
+  const checks: readonly (readonly [boolean, string])[] = [
+    [response.status === status, `status ${response.status}, not ${status}`],
+    [arrived.length === requests, `${arrived.length} requests reached the upstream`],
+    [received === undefined || received.body.toString() === body, 'the body was changed on the way'],
+    [received === undefined || received.signature === signature, 'the signature was changed on the way'],
+    [after === before + 1, `the metric went from ${before} to ${after}`],
+  ];
+  return checks.filter(([holds]) => !holds).map(([, mistake]) => mistake);
 }
 
 async function metric(app: App, series: string): Promise<number> {
@@ -159,9 +284,6 @@ Still up; Ctrl-C ends it. Try, in another terminal:
 `;
 }
 
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
+function stopSignal(): Promise<unknown> {
+  return Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
 }

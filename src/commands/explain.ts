@@ -1,15 +1,14 @@
 // `explain METHOD TARGET`: what a request would meet, and why, before anybody sends it. It decides nothing by itself: the
 // gate and the route table are the ones that serve.
-import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
+import { ConfigError, loadConfig } from '../config/load.ts';
 import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
 import { readHead } from '../core/head.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import { buildPolicy } from '../runtime/policy.ts';
-import type { Io } from './io.ts';
-import { mistake, runCommand } from './usage.ts';
+import { command, mistake } from './command-line.ts';
 
-export const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
+const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
          [--header 'NAME: VALUE']...
 
 Prints every reading of the target that matters, which route takes it, which rule
@@ -20,33 +19,28 @@ TARGET is the path and query as sent, quoted for the shell:
 
   --config FILE            the configuration, as for serve
   --header 'NAME: VALUE'   a header that the request has, for the gate; may be repeated
-  --help                   this text`;
+  --help                   this text
+`;
 
-const SHAPE = {
-  name: 'explain',
-  help,
-  options: { config: 'text', header: 'texts' },
-  positionals: ['METHOD', 'TARGET'],
-} as const;
+const options = { config: { type: 'string' }, header: { type: 'string', multiple: true } } as const;
 
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values, positionals }) => {
-    const [method, target] = positionals;
-    if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both needed');
-    if (!/^[A-Z-]+$/.test(method))
-      throw mistake(`${JSON.stringify(method)} is no method: they are upper case, as GET or POST`);
-    const headers = (values.header ?? []).flatMap(readHeader);
-    try {
-      const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
-      io.stdout(`${explain({ method, target, headers }, buildPolicy(config, [])).join('\n')}\n`);
-      return 0;
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      for (const problem of error.problems) io.stderr(`${formatProblem(problem)}\n`);
-      return 2;
-    }
-  });
-}
+export const run = command({ name: 'explain', help, options, positionals: ['METHOD', 'TARGET'] }, async (given, io) => {
+  const [method, target] = given.positionals;
+  if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both needed');
+  if (!/^[A-Z-]+$/.test(method)) {
+    throw mistake(`${JSON.stringify(method)} is no method: they are upper case, as GET or POST`);
+  }
+  const headers = (given.values.header ?? []).flatMap(readHeader);
+  try {
+    const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
+    io.stdout(`${explain({ method, target, headers }, buildPolicy(config, [])).join('\n')}\n`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    io.stderr(`${error.message}\n`);
+    return 2;
+  }
+});
 
 /** Name and value, as two items of a head's flat list. The argument stays out of the message: it may be a signature. */
 function readHeader(text: string): readonly string[] {

@@ -1,13 +1,12 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
-// container's memory with the proxy, so it must never load a part of it: node:http alone, and the YAML library only
-// where a configuration file speaks of `admin`.
+// container's memory with the proxy, so it must never load a part of it: node:http alone, and the reader of YAML only where
+// a configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { ask } from './ask.ts';
-import { fileTrouble, type Io } from './io.ts';
-import { runCommand } from './usage.ts';
+import { command, fileTrouble, type Io } from './command-line.ts';
 
-export const help = `Usage: entrupy-signature-proxy healthcheck [--config FILE]
+const help = `Usage: entrupy-signature-proxy healthcheck [--config FILE]
 
 Asks the proxy that runs beside it, on the admin port, whether it is ready. Waits at most 2 s.
 The port is that of $ADMIN_PORT, else of the configuration, else 9464.
@@ -18,23 +17,21 @@ The port is that of $ADMIN_PORT, else of the configuration, else 9464.
 Exit code: 0 ready, 1 not ready or no answer, 2 where the command line cannot be used.
 `;
 
-const SHAPE = { name: 'healthcheck', help, options: { config: 'text' }, positionals: [] } as const;
-
 const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 const DEFAULT_PORT = 9464;
 const LOOPBACK = '127.0.0.1';
 const TIMEOUT = 2_000;
 
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values }) => {
-    const url = await readyUrl(values.config, io);
-    const answer = await ask({ url, method: 'GET', timeout: TIMEOUT });
-    if (answer.kind === 'none') io.stdout(`no answer from ${url.href}: ${answer.trouble}\n`);
-    else if (answer.status === 200) return 0;
-    else io.stdout(`not ready: ${answer.status} ${answer.text}\n`);
-    return 1;
-  });
-}
+const SHAPE = { name: 'healthcheck', help, options: { config: { type: 'string' } }, positionals: [] } as const;
+
+export const run = command(SHAPE, async ({ values }, io) => {
+  const url = await readyUrl(values.config, io);
+  const answer = await ask({ url, method: 'GET', timeout: TIMEOUT });
+  if (answer.kind === 'answered' && answer.status === 200) return 0;
+  if (answer.kind === 'none') io.stdout(`no answer from ${url.href}: ${answer.trouble}\n`);
+  else io.stdout(`not ready: ${answer.status} ${answer.text}\n`);
+  return 1;
+});
 
 /** Where the proxy should listen, by the same order as `serve`: the variable, the file, the default. */
 async function readyUrl(file: string | undefined, io: Io): Promise<URL> {
@@ -55,9 +52,8 @@ async function adminOf(named: string | undefined, io: Io): Promise<Admin> {
   try {
     const text = await readFile(named ?? DEFAULT_FILE, 'utf8');
     if (!text.includes('admin')) return {};
-    const { parseDocument } = await import('./yaml-document.ts');
-    const document = parseDocument(text, { logLevel: 'silent' });
-    return { host: document.getIn(['admin', 'host']), port: document.getIn(['admin', 'port']) };
+    const { looseValue } = await import('../config/yaml.ts');
+    return { host: looseValue(text, ['admin', 'host']), port: looseValue(text, ['admin', 'port']) };
   } catch (error) {
     if (named !== undefined) io.stderr(`warning: cannot use ${named}: ${fileTrouble(error)}\n`);
     return {};

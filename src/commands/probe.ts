@@ -1,10 +1,10 @@
+// `probe`: sends one POST and compares the status of the answer.
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { ask } from './ask.ts';
-import type { Io } from './io.ts';
+import { command, mistake } from './command-line.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
-import { mistake, runCommand } from './usage.ts';
 
-export const help = `Usage: entrupy-signature-proxy probe --url URL [OPTIONS]
+const help = `Usage: entrupy-signature-proxy probe --url URL [OPTIONS]
 
 Sends one POST with a small JSON body, signed if a secret is given, and tells what came back within 10 s.
 
@@ -19,41 +19,39 @@ Without --expect and --expect-not, a 2xx is a success.
 Exit code: 0 success, 1 another answer or none, 2 where the command line or the secret cannot be used.
 `;
 
-const SHAPE = {
-  name: 'probe',
-  help,
-  options: { ...SECRET_OPTIONS, url: 'text', expect: 'text', 'expect-not': 'text' },
-  positionals: [],
-} as const;
-
 const BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 const TIMEOUT = 10_000;
 
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values }) => {
-    const url = readUrl(values.url);
-    const expected = readExpectation(values.expect, values['expect-not']);
-    const source = chosenSource(values);
-    const headers: Record<string, string | number> = {
-      'Content-Type': 'application/json',
-      'Content-Length': BODY.length,
-    };
-    if (source !== null) {
-      const { key } = await readSecret(source, io);
-      headers[SIGNATURE_HEADER] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;
-    }
-    const answer = await ask({ url, method: 'POST', headers, body: BODY, timeout: TIMEOUT });
-    const met = answer.kind === 'answered' && expected.meets(answer.status);
-    const got = answer.kind === 'none' ? `no answer: ${answer.trouble}` : `${answer.status} ${answer.text}`.trim();
-    const how = source === null ? 'unsigned' : 'signed';
-    io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href})\n`);
-    return met ? 0 : 1;
-  });
-}
+const options = {
+  ...SECRET_OPTIONS,
+  url: { type: 'string' },
+  expect: { type: 'string' },
+  'expect-not': { type: 'string' },
+} as const;
+
+export const run = command({ name: 'probe', help, options, positionals: [] }, async ({ values }, io) => {
+  const url = readUrl(values.url);
+  const expected = readExpectation(values.expect, values['expect-not']);
+  const source = chosenSource(values);
+  const headers: Record<string, string | number> = {
+    'Content-Type': 'application/json',
+    'Content-Length': BODY.length,
+  };
+  if (source !== null) {
+    const { key } = await readSecret(source, io);
+    headers[SIGNATURE_HEADER] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;
+  }
+  const answer = await ask({ url, method: 'POST', headers, body: BODY, timeout: TIMEOUT });
+  const met = answer.kind === 'answered' && expected.meets(answer.status);
+  const got = answer.kind === 'none' ? `no answer: ${answer.trouble}` : `${answer.status} ${answer.text}`.trim();
+  const how = source === null ? 'unsigned' : 'signed';
+  io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href})\n`);
+  return met ? 0 : 1;
+});
 
 function readUrl(text: string | undefined): URL {
   if (text === undefined) throw mistake('--url is needed');
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw mistake(`--url must be an http:// or https:// URL, not '${text}'`);
   }

@@ -3,30 +3,22 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
-import { keyFromFileContent, type SecretMaterial } from '../secrets/material.ts';
+import type { Secret } from '../core/policy.ts';
+import { keyFromFileContent } from '../secrets/material.ts';
 import { readSecrets, sourceName } from '../secrets/sources.ts';
-import { collect, type Io } from './io.ts';
-import { mistake } from './usage.ts';
+import { collect, type Io, mistake } from './command-line.ts';
 
-/** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
-export const DEFAULT_SECRET_VARIABLE = 'WEBHOOK_ENDPOINT_SECRET_KEY';
+export const SECRET_OPTIONS = { 'secret-file': { type: 'string' }, 'secret-env': { type: 'string' } } as const;
 
-export const SECRET_OPTIONS = { 'secret-file': 'text', 'secret-env': 'text' } as const;
-
-export interface SecretChoice {
-  readonly 'secret-file'?: string;
-  readonly 'secret-env'?: string;
-}
-
-export interface UsableSecret {
-  readonly id: string;
-  readonly key: NonNullable<SecretMaterial['key']>;
-}
+type ChosenSource = SecretSource & { readonly kind: 'env' | 'file' };
 
 const ALWAYS = { notBefore: null, notAfter: null, overlap: null, allowShort: true } as const;
 
+/** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
+export const DEFAULT_SOURCE: ChosenSource = { kind: 'env', id: 'env', env: 'WEBHOOK_ENDPOINT_SECRET_KEY', ...ALWAYS };
+
 /** The source that the options name; null where neither is given. Throws UsageError where both are. */
-export function chosenSource(values: SecretChoice): SecretSource | null {
+export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: string }): ChosenSource | null {
   const { 'secret-file': file, 'secret-env': env } = values;
   if (file !== undefined && env !== undefined) throw mistake('give --secret-file or --secret-env, not both');
   if (file !== undefined) return { kind: 'file', id: 'file', file, ...ALWAYS };
@@ -34,22 +26,18 @@ export function chosenSource(values: SecretChoice): SecretSource | null {
 }
 
 /** Reads it, with warnings on stderr. Throws UsageError where it cannot be used. */
-export async function readSecret(source: SecretSource, io: Io): Promise<UsableSecret> {
+export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> {
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
   const name = sourceName(source);
   if (read === undefined || read.key === null) {
     throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it is not there'}`);
   }
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
-  return { id: source.kind === 'directory' ? name : source.id, key: read.key };
-}
-
-export function defaultSource(): SecretSource {
-  return { kind: 'env', id: 'env', env: DEFAULT_SECRET_VARIABLE, ...ALWAYS };
+  return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }
 
 /** `--secret-file <(pass show hook)` is a pipe, which the proxy would refuse; here it is the best way to hand one over. */
-async function readPipe(source: SecretSource) {
+async function readPipe(source: ChosenSource) {
   if (source.kind !== 'file') return undefined;
   const stats = await stat(source.file).catch(() => null);
   if (stats === null || !stats.isFIFO()) return undefined;

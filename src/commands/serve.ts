@@ -1,10 +1,9 @@
 // `serve`: the proxy as a process. Signals in, exit codes out (spec §2): 0 a stop that was asked for, 1 it broke or a port
 // is taken, 2 bad config, 130 or 143 on a second signal.
 import type { App } from '../runtime/app.ts';
-import type { Io } from './io.ts';
-import { runCommand } from './usage.ts';
+import { command, type Io } from './command-line.ts';
 
-export const help = `Usage: entrupy-signature-proxy [serve] [--config FILE]
+const help = `Usage: entrupy-signature-proxy [serve] [--config FILE]
 
 Runs the proxy. The configuration is FILE, else $ENTRUPY_PROXY_CONFIG, else
 /etc/entrupy-signature-proxy/config.yaml if it exists, else the environment alone.
@@ -16,26 +15,25 @@ Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops witho
 the delay, a second one of them ends it at once, SIGHUP reloads.
 
 Exit codes: 0 a stop that was asked for, 1 it broke or a port is taken, 2 bad
-configuration, 130 or 143 on a second signal.`;
-
-const SHAPE = { name: 'serve', help, options: { config: 'text' }, positionals: [] } as const;
+configuration, 130 or 143 on a second signal.
+`;
 
 /** What may hold up the end of a process that has stopped: a reader of our log that does not read, for one. */
 const LAST_MS = 1000;
 
+const SHAPE = { name: 'serve', help, options: { config: { type: 'string' } }, positionals: [] } as const;
+
 /** Resolves when the proxy has stopped. */
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values }) => {
-    try {
-      return await serve(values.config ?? null, io);
-    } catch (error) {
-      const failure = await startFailure(error);
-      if (failure === null) throw error;
-      io.stderr(`${failure.text}\n`);
-      return failure.code;
-    }
-  });
-}
+export const run = command(SHAPE, async ({ values }, io) => {
+  try {
+    return await serve(values.config ?? null, io);
+  } catch (error) {
+    const failure = await startFailure(error);
+    if (failure === null) throw error;
+    io.stderr(`${failure.text}\n`);
+    return failure.code;
+  }
+});
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   const stopped = Promise.withResolvers<number>();
@@ -72,8 +70,8 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
 
 /** What the user is told, and the exit code; null for what is nobody's fault but ours. */
 async function startFailure(error: unknown): Promise<{ readonly text: string; readonly code: number } | null> {
-  const { ConfigError, formatProblem } = await import('../config/load.ts');
-  if (error instanceof ConfigError) return { text: error.problems.map(formatProblem).join('\n'), code: 2 };
+  const { ConfigError } = await import('../config/load.ts');
+  if (error instanceof ConfigError) return { text: error.message, code: 2 };
   const { RulesetError } = await import('../runtime/ruleset.ts');
   if (error instanceof RulesetError) return { text: error.message, code: 2 };
   const { syscall, address, port, code, message } = error as NodeJS.ErrnoException & {

@@ -1,10 +1,9 @@
 // `sign`: prints the signature of a body, as Entrupy would send it. It must never print the secret.
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
-import { type Io, readBody } from './io.ts';
-import { chosenSource, defaultSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
-import { runCommand } from './usage.ts';
+import { command, readBody } from './command-line.ts';
+import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 
-export const help = `Usage: entrupy-signature-proxy sign [OPTIONS] [BODY]
+const help = `Usage: entrupy-signature-proxy sign [OPTIONS] [BODY]
 
 Prints the signature of a body: SHA256:<base64 of HMAC-SHA256(secret, body)>.
 BODY is a file, or - for standard input, which is also the default.
@@ -20,20 +19,13 @@ Example:
 Exit code: 0, or 2 where the command line, the secret or the body cannot be used.
 `;
 
-const SHAPE = {
-  name: 'sign',
-  help,
-  options: { ...SECRET_OPTIONS, header: 'flag' },
-  positionals: ['BODY'],
-} as const;
+const options = { ...SECRET_OPTIONS, header: { type: 'boolean' } } as const;
 
-export function run(argv: readonly string[], io: Io): Promise<number> {
-  return runCommand(SHAPE, { argv, io }, async ({ values, positionals }) => {
-    const { key } = await readSecret(chosenSource(values) ?? defaultSource(), io);
-    const body = await readBody(positionals[0], io);
-    if (body.length === 0) io.stderr('warning: the body is empty\n');
-    const signature = `${SIGNATURE_PREFIX}${signBody(key, body)}`;
-    io.stdout(`${values.header === true ? `${SIGNATURE_HEADER}: ` : ''}${signature}\n`);
-    return 0;
-  });
-}
+export const run = command({ name: 'sign', help, options, positionals: ['BODY'] }, async (given, io) => {
+  const { key } = await readSecret(chosenSource(given.values) ?? DEFAULT_SOURCE, io);
+  const body = await readBody(given.positionals[0], io);
+  if (body.length === 0) io.stderr('warning: the body is empty\n');
+  const signature = `${SIGNATURE_PREFIX}${signBody(key, body)}`;
+  io.stdout(`${given.values.header ? `${SIGNATURE_HEADER}: ` : ''}${signature}\n`);
+  return 0;
+});

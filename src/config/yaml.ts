@@ -93,6 +93,11 @@ function parse(text: string, lineCounter: LineCounter): ReturnType<typeof parseD
   }
 }
 
+/** One value of a text that may be broken elsewhere; for `healthcheck`, which decides nothing by it. */
+export function looseValue(text: string, path: KeyPath): unknown {
+  return parseDocument(text, { logLevel: 'silent' }).getIn(path);
+}
+
 export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -38,7 +38,8 @@ export function rotate(held: Held, readings: Readings, now: number): Rotation {
   return { secrets, failures: secrets.flatMap(failureOf) };
 }
 
-function failureOf({ id, source, problem }: SecretMaterial): string[] {
+/** Why a secret cannot be used, or is used although its source is bad: in words, never a value. */
+export function failureOf({ id, source, problem }: SecretMaterial): string[] {
   if (problem === null) return [];
   return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
 }

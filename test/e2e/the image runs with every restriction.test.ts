@@ -152,7 +152,7 @@ describe.skipIf(!ready)('the image', () => {
     // The demo alone writes: the secrets that it rotates.
     const demo = await run('podman', ['run', '--rm', ...RESTRICTIONS, '--tmpfs', '/tmp', IMAGE, 'demo', '--once']);
     expect(demo).toMatchObject({ code: 0, stderr: '' });
-    expect(demo.stdout).toContain('Every step went as told.');
+    expect(demo.stdout).toContain('Every step went as expected.');
   });
 
   test('the health check follows readiness', async () => {

@@ -113,7 +113,7 @@ describe.skipIf(!ready)('the npm package', () => {
       expect(await ask('explain', 'POST', '/x/..;/notify')).toMatchObject({ code: 0, stderr: '' });
       const demo = await ask('demo', '--once');
       expect(demo).toMatchObject({ code: 0, stderr: '' });
-      expect(demo.stdout).toContain('Every step went as told.');
+      expect(demo.stdout).toContain('Every step went as expected.');
     });
 
     test('serve serves, healthcheck and probe ask it, and SIGTERM ends it with 0', async () => {

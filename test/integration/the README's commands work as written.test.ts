@@ -98,7 +98,7 @@ test('npm run demo tells the story, and the curl commands that it prints work wh
   const demo = shell(block('npm ci && npm run demo').replace('npm ci && ', ''));
   try {
     const [, commands = ''] = await demo.waitFor(/Still up; .*\n\n([\s\S]*\/api\/status[^\n]*\n)/);
-    expect(demo.output()).toContain('Every step went as told.');
+    expect(demo.output()).toContain('Every step went as expected.');
     const { text } = await output(commands, {});
     const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);
     expect(statuses).toEqual(['200', '401', '200', '401']);

@@ -1,5 +1,5 @@
 // An Io without a process: what a command prints is kept, what it reads is given.
-import type { Io } from '../../../src/commands/io.ts';
+import type { Io } from '../../../src/commands/command-line.ts';
 
 export interface FakeIo extends Io {
   readonly printed: { stdout: string; stderr: string };

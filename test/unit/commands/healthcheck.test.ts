@@ -104,9 +104,8 @@ test('no part of the proxy is loaded, nor node:http as a module: it runs in the 
   visit('./healthcheck.ts');
   expect([...seen].filter((name) => name !== '').sort()).toEqual([
     './ask.ts',
+    './command-line.ts',
     './healthcheck.ts',
-    './io.ts',
-    './usage.ts',
     'node:fs',
     'node:fs/promises',
     'node:net',

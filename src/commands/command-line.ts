@@ -1,0 +1,149 @@
+// The frame of every command: its command line, its exit code for mistakes, and its access to the outside. Tests run a
+// command with an Io of their own, without a process. No mistake on the command line may end in a stack trace.
+import { createReadStream } from 'node:fs';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+
+export interface Io {
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Reads standard input to its end; throws UsageError past MAX_BODY_BYTES. */
+  readonly stdin: () => Promise<Buffer>;
+}
+
+/** The user's request cannot be done as asked: one line on stderr, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** A mistake on the command line itself, where `--help` is the cure. */
+export function mistake(text: string): UsageError {
+  return new UsageError(`${text}; see --help`);
+}
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+type Strict<O extends Options> = { args: string[]; options: O; strict: true; allowPositionals: true; tokens: true };
+
+interface CommandShape<O extends Options> {
+  readonly name: string;
+  readonly help: string;
+  readonly options: O;
+  /** The names of the positional arguments, for messages; each of them may be left out. */
+  readonly positionals: readonly string[];
+}
+
+type Given<O extends Options> = Pick<ReturnType<typeof parseArgs<Strict<O>>>, 'values' | 'positionals'>;
+
+/** Gives the exit code; rejects with what is neither the user's mistake nor the command's own outcome. */
+export type Run = (argv: readonly string[], io: Io) => Promise<number>;
+
+export function command<const O extends Options>(
+  shape: CommandShape<O>,
+  body: (given: Given<O>, io: Io) => Promise<number>,
+): Run {
+  return async (argv, io) => {
+    const end = argv.indexOf('--');
+    if (argv.slice(0, end === -1 ? argv.length : end).some((arg) => /^(?:-h|--help(?:=.*)?)$/s.test(arg))) {
+      io.stdout(shape.help);
+      return 0;
+    }
+    try {
+      return await body(parse(shape, argv), io);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      io.stderr(`entrupy-signature-proxy ${shape.name}: ${error.message}\n`);
+      return 2;
+    }
+  };
+}
+
+function parse<O extends Options>({ options, positionals: names }: CommandShape<O>, argv: readonly string[]): Given<O> {
+  const { values, positionals, tokens } = parseStrictly(options, argv);
+  const seen = new Set<string>();
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    if (token.value === '') throw mistake(`option ${token.rawName} has an empty value`);
+    if (seen.has(token.name) && options[token.name]?.multiple !== true) {
+      throw mistake(`option ${token.rawName} is given twice`);
+    }
+    seen.add(token.name);
+  }
+  // The argument itself stays out of the message: people paste secrets and signatures here.
+  if (positionals.length > names.length) {
+    throw mistake(`too many arguments: it takes ${names.join(' and ') || 'none'}`);
+  }
+  return { values, positionals };
+}
+
+function parseStrictly<O extends Options>(options: O, argv: readonly string[]) {
+  try {
+    return parseArgs<Strict<O>>({ args: [...argv], options, strict: true, allowPositionals: true, tokens: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Node names the option, never its value. Its advice on unknown options, which fits positional arguments, is left out.
+    throw mistake(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
+  }
+}
+
+/** The most that a command reads of a body, in bytes: far above any delivery, far below a container's memory. */
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+/** The process's own streams and environment. */
+export function processIo(process: NodeJS.Process): Io {
+  // `… | head -1` closes our output early; without a listener that is a stack trace.
+  process.stdout.on('error', passOverClosedPipe);
+  process.stderr.on('error', passOverClosedPipe);
+  return {
+    stdout: (text) => process.stdout.write(text),
+    stderr: (text) => process.stderr.write(text),
+    env: process.env,
+    stdin: () => {
+      if (process.stdin.isTTY) process.stderr.write('reading the body from the terminal; Ctrl-D ends it\n');
+      return collect(process.stdin, 'the body from standard input');
+    },
+  };
+}
+
+function passOverClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
+/** Reads a body whole: a file, or standard input for `-` and for no argument. Throws UsageError in one readable line. */
+export async function readBody(file: string | undefined, io: Io): Promise<Buffer> {
+  if (file === undefined || file === '-') return io.stdin();
+  try {
+    return await collect(createReadStream(file), `the body from ${file}`);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`cannot read the body from ${file}: ${fileTrouble(error)}`);
+  }
+}
+
+/** A system error about a file, in words. */
+export function fileTrouble(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  switch (code) {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EISDIR':
+      return 'it is a directory, not a file';
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied';
+    default:
+      return code === '' ? 'it could not be read' : `it could not be read (${code})`;
+  }
+}
+
+/** Reads a stream to its end; throws UsageError past MAX_BODY_BYTES. */
+export async function collect(stream: AsyncIterable<unknown>, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    const piece = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
+    bytes += piece.length;
+    if (bytes > MAX_BODY_BYTES) throw new UsageError(`${name} is larger than 64 MiB`);
+    chunks.push(piece);
+  }
+  return Buffer.concat(chunks, bytes);
+}
