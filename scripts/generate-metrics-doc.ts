@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../src/core/decision.ts';
 import { UPSTREAM_FAILURES } from '../src/core/record.ts';
+import { UNMATCHED } from '../src/core/routes.ts';
 import { METRICS, type MetricRow, PREFIX, PROCESS_METRICS, STATUS_CLASSES } from '../src/metrics/metric-table.ts';
 
 const FILE = new URL('../docs/metrics.md', import.meta.url);
@@ -96,11 +97,11 @@ function bucketRows(): string[][] {
 }
 
 function reasonRows(): string[][] {
-  const shape = { action: 'verify', report: true, once: true, unmatched: true } as const;
+  const route = { path: UNMATCHED, mode: 'report', once: 1 } as const;
   const outcomes = [
-    ...possibleOutcomes(shape),
-    ...possibleOutcomes({ ...shape, action: 'forward' }),
-    ...possibleOutcomes({ ...shape, action: 'reject' }),
+    ...possibleOutcomes({ ...route, action: 'verify' }),
+    ...possibleOutcomes({ ...route, action: 'forward' }),
+    ...possibleOutcomes({ ...route, action: 'reject' }),
   ];
   return Object.entries(REASONS).map(([reason, { status, meaning }]) => {
     const decisions = new Set(outcomes.filter(([, other]) => other === reason).map(([decision]) => decision));

@@ -1,5 +1,6 @@
 // The one table of decisions and reasons. Status, body, metric label, log field, docs and dashboard follow from it;
 // a new row here is the whole change, and the tests fail until each of those names it.
+import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
 /** The answer to a request that is not forwarded, or that the upstream gives no response to. */
@@ -86,33 +87,30 @@ export const UPSTREAM_FAULTS = {
 /** The answer to an event that was delivered before (spec §12). */
 export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}', closes: false, retryable: false };
 
-/** What a route is, as far as its possible outcomes go. */
-export interface OutcomeShape {
-  readonly action: 'verify' | 'forward' | 'reject';
-  readonly report: boolean;
-  readonly once: boolean;
-  /** True for the label `unmatched`, which also counts what is refused before routing. */
-  readonly unmatched: boolean;
-}
+type Outcome = readonly [Decision, Reason | 'none'];
 
-/** Each (decision, reason) that a route of this shape can end in: the metric series that exist from the start with 0. */
-export function possibleOutcomes(shape: OutcomeShape): readonly (readonly [Decision, Reason | 'none'])[] {
-  const outcomes = new Map<string, readonly [Decision, Reason | 'none']>();
+/**
+ * Each outcome of requests on a route: the metric series that exist from the start with 0. `unmatched` also counts the
+ * requests that are refused before routing.
+ */
+export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>): readonly Outcome[] {
+  const outcomes = new Map<string, Outcome>();
   const add = (decision: Decision, ...reasons: (Reason | 'none')[]) => {
     for (const reason of reasons) outcomes.set(`${decision}/${reason}`, [decision, reason]);
   };
-  if (shape.unmatched) add('rejected', 'bad_request', 'header_too_large', 'header_timeout', 'client_closed');
-  if (shape.action === 'reject') add('rejected', 'route_rejected');
-  if (shape.action === 'forward') {
+  if (route.path === UNMATCHED) add('rejected', 'bad_request', 'header_too_large', 'header_timeout', 'client_closed');
+  if (route.action === 'reject') add('rejected', 'route_rejected');
+  if (route.action === 'forward') {
     add('forwarded', 'none', 'client_closed');
     add('rejected', 'bad_request', 'method_not_allowed', 'overloaded', 'body_timeout');
   }
-  if (shape.action === 'verify') {
+  if (route.action === 'verify') {
     const before: readonly Reason[] = ['header_too_large', 'header_timeout', 'route_rejected'];
     add('accepted', 'none', 'client_closed');
     add('rejected', ...REASON_NAMES.filter((reason) => !before.includes(reason)));
-    if (shape.report) add('reported', 'client_closed', ...REASON_NAMES.filter((reason) => REASONS[reason].reportable));
-    if (shape.once) add('duplicate', 'none');
+    if (route.mode === 'report')
+      add('reported', 'client_closed', ...REASON_NAMES.filter((reason) => REASONS[reason].reportable));
+    if (route.once !== null) add('duplicate', 'none');
   }
   return [...outcomes.values()];
 }

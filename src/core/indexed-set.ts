@@ -19,7 +19,7 @@ export class IndexedSet<T extends Member> {
     this.#members.push(member);
   }
 
-  /** False: it was no member. */
+  /** Gives false where it was no member. */
   delete(member: T): boolean {
     const { place = -1 } = member;
     if (place < 0) return false;
@@ -32,11 +32,7 @@ export class IndexedSet<T extends Member> {
     return true;
   }
 
-  /** A copy: a member that is told to end leaves while the others are still to be told. */
-  list(): T[] {
-    return [...this.#members];
-  }
-
+  /** Deletes move members about: a loop that may delete some goes over a copy. */
   [Symbol.iterator](): IterableIterator<T> {
     return this.#members.values();
   }

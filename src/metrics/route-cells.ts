@@ -2,7 +2,7 @@
 // recording must never add one.
 import { type Decision, possibleOutcomes, type Reason } from '../core/decision.ts';
 import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
-import { type Route, UNMATCHED } from '../core/routes.ts';
+import type { Route } from '../core/routes.ts';
 import { type Cell, cell, HistogramCell } from './cells.ts';
 import { METRICS, STATUS_CLASSES } from './metric-table.ts';
 
@@ -33,9 +33,9 @@ export class RouteCells {
    * Adds what the route and its secrets need and takes away the secrets that are gone. Outcomes of its former self stay:
    * the requests that began under it still end, and a counter that vanishes loses its last increments.
    */
-  adapt({ path: route, action, mode, once }: Route, secrets: readonly string[]): void {
-    const shape = { action, report: mode === 'report', once: once !== null, unmatched: route === UNMATCHED };
-    for (const [decision, reason] of possibleOutcomes(shape)) {
+  adapt(adapted: Route, secrets: readonly string[]): void {
+    const { path: route, action } = adapted;
+    for (const [decision, reason] of possibleOutcomes(adapted)) {
       const cells = this.decisions.get(decision) ?? {
         requests: new Map(),
         duration: new HistogramCell({ route, decision }, METRICS.request_duration_seconds.buckets),

@@ -144,8 +144,7 @@ export class UpstreamLimiter {
     if (most === 0) return;
     const now = performance.now();
     const patience = (PATIENCE_MS * this.#slots) / (this.#slots + most);
-    const dawdlers = this.#holders
-      .list()
+    const dawdlers = [...this.#holders]
       .filter(mayGo)
       .map((holder) => ({ holder, since: holder.dawdles(now) }))
       .filter(({ since }) => since >= patience)

@@ -1,6 +1,8 @@
 // The table of reasons against the contract's (spec §4): a second copy on purpose, since dashboards are written by it.
 import { describe, expect, test } from 'vitest';
-import { DECISIONS, type OutcomeShape, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
+import { DECISIONS, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
+import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
+import { verify } from './fixtures.ts';
 
 const CONTRACT: Readonly<Record<string, number>> = {
   bad_request: 400,
@@ -50,15 +52,12 @@ test('each reason is explained in one sentence', () => {
 });
 
 describe('what a route can end in', () => {
-  const of = (changes: Partial<OutcomeShape>) =>
-    possibleOutcomes({ action: 'verify', report: false, once: false, unmatched: false, ...changes }).map((pair) =>
-      pair.join('/'),
-    );
+  const of = (changes: Partial<Route>) => possibleOutcomes(verify('/notify', changes)).map((pair) => pair.join('/'));
 
   test('nothing twice', () => {
     for (const action of ['verify', 'forward', 'reject'] as const) {
-      for (const flag of [true, false]) {
-        const outcomes = of({ action, report: flag, once: flag, unmatched: flag });
+      for (const changes of [{}, { mode: 'report', once: 1000, path: UNMATCHED }] as const) {
+        const outcomes = of({ action, ...changes });
         expect(new Set(outcomes).size).toBe(outcomes.length);
       }
     }
@@ -72,7 +71,7 @@ describe('what a route can end in', () => {
   });
 
   test('a report route has nine reported outcomes besides', () => {
-    expect(of({ report: true }).filter((outcome) => outcome.startsWith('reported/'))).toHaveLength(9);
+    expect(of({ mode: 'report' }).filter((outcome) => outcome.startsWith('reported/'))).toHaveLength(9);
   });
 
   test('a forward route verifies nothing', () => {
@@ -88,12 +87,12 @@ describe('what a route can end in', () => {
   test('unmatched counts what is refused before routing', () => {
     for (const action of ['verify', 'forward', 'reject'] as const) {
       for (const reason of ['bad_request', 'header_too_large', 'header_timeout']) {
-        expect(of({ action, unmatched: true })).toContain(`rejected/${reason}`);
+        expect(of({ action, path: UNMATCHED })).toContain(`rejected/${reason}`);
       }
     }
   });
 
   test('duplicates are where once is', () => {
-    expect(of({ once: true })).toContain('duplicate/none');
+    expect(of({ once: 1000 })).toContain('duplicate/none');
   });
 });
