@@ -8,10 +8,11 @@ import { delivery, pause, RATE, startUnderLoad, type UnderLoad } from '../suppor
 const SECRET = 'value-of-current-0123456789-0123456789';
 const DELAY_MS = 2000;
 const GRACE_MS = 5000;
-const SLACK_MS = 2000;
+/** Longer than a test may take, so that a stop that waits for it fails. */
+const LONG = '10m';
 
-const config = () => ({
-  shutdown: { delay: `${DELAY_MS}ms`, grace: `${GRACE_MS}ms` },
+const config = (shutdown: { readonly delay?: string; readonly grace?: string } = {}) => ({
+  shutdown: { delay: `${DELAY_MS}ms`, grace: `${GRACE_MS}ms`, ...shutdown },
   log: { requests: 'none' },
   routes: [{ path: '/notify' }, { path: '/live', action: 'forward', upgrade: ['websocket'] }],
 });
@@ -57,11 +58,10 @@ function expectNothingLost({ upstream }: UnderLoad, results: readonly Result[], 
 }
 
 test('SIGTERM: all that was sent during the delay is answered, and it ends with the last answer', async () => {
-  const running = await startUnderLoad(config, { secrets: { current: SECRET }, delay: 20 });
+  const running = await startUnderLoad(() => config({ grace: LONG }), { secrets: { current: SECRET }, delay: 20 });
   const { results, code, took, signalled } = await stopUnderLoad(running);
   expect(code).toBe(0);
   expect(took).toBeGreaterThan(DELAY_MS);
-  expect(took).toBeLessThan(DELAY_MS + SLACK_MS);
   expectNothingLost(running, results);
   const early = results.filter(({ sent }) => sent < signalled + DELAY_MS - 100);
   expect(tally(early)).toEqual({ 200: early.length });
@@ -69,32 +69,33 @@ test('SIGTERM: all that was sent during the delay is answered, and it ends with 
 });
 
 test('SIGINT: without the delay, and nothing that was taken is lost', async () => {
-  const running = await startUnderLoad(config, { secrets: { current: SECRET }, delay: 20 });
-  const { results, code, took } = await stopUnderLoad(running, 'SIGINT');
+  const running = await startUnderLoad(() => config({ delay: LONG, grace: LONG }), {
+    secrets: { current: SECRET },
+    delay: 20,
+  });
+  const { results, code } = await stopUnderLoad(running, 'SIGINT');
   expect(code).toBe(0);
-  expect(took).toBeLessThan(SLACK_MS);
   expectNothingLost(running, results);
 });
 
 test('SIGTERM with a WebSocket open: it lives until the end of grace, and holds up no other answer', async () => {
-  const running = await startUnderLoad(config, { secrets: { current: SECRET }, delay: 20 });
+  const running = await startUnderLoad(() => config(), { secrets: { current: SECRET }, delay: 20 });
   const socket = new WebSocket(`${running.proxy.url.replace('http', 'ws')}/live`);
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
   const closed = new Promise<number>((resolve) => socket.once('close', () => resolve(Date.now())));
   const echoes: string[] = [];
   socket.on('message', (text) => echoes.push(String(text)));
   const talk = setInterval(() => socket.readyState === WebSocket.OPEN && socket.send('still there?'), 100);
-  const { results, code, took, signalled } = await stopUnderLoad(running);
+  const { results, code, signalled } = await stopUnderLoad(running);
   clearInterval(talk);
   expect(code).toBe(0);
-  expect(took).toBeLessThan(DELAY_MS + GRACE_MS + SLACK_MS);
   expect((await closed) - signalled).toBeGreaterThan(DELAY_MS);
   expect(echoes.length).toBeGreaterThan(DELAY_MS / 200);
   expectNothingLost(running, results);
 });
 
 test('SIGTERM with an upstream that hangs: what hangs is cut at the end of grace and counted, the rest is answered', async () => {
-  const running = await startUnderLoad(config, { secrets: { current: SECRET }, delay: 20 });
+  const running = await startUnderLoad(() => config(), { secrets: { current: SECRET }, delay: 20 });
   const hanging = ['hang-1', 'hang-2', 'hang-3'];
   const hung = startPacedLoad({
     url: running.proxy.url,
@@ -106,7 +107,6 @@ test('SIGTERM with an upstream that hangs: what hangs is cut at the end of grace
   const cut = await hung.stop();
   expect(code).toBe(0);
   expect(took).toBeGreaterThan(DELAY_MS + GRACE_MS);
-  expect(took).toBeLessThan(DELAY_MS + GRACE_MS + SLACK_MS);
   expect(cut.slice(0, hanging.length).map(({ status }) => status)).toEqual([0, 0, 0]);
   expectNothingLost(running, results, hanging);
   expect(running.proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: hanging.length }));

@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError, parseConfig } from '../../src/config/load.ts';
 import { pathProblem } from '../../src/core/targets.ts';
 import { buildPolicy } from '../../src/runtime/policy.ts';
-import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
 const lines = example.split('\n').map((line) => line.replace(/^( *)#(?=\S| {2})/, '$1'));
@@ -107,7 +107,7 @@ test('what is taken can be run, as it is and every time', { timeout: TEST_TIMEOU
       expect(Object.isFrozen(config.routes)).toBe(true);
       expect(load(given, variables)).toEqual(loaded);
     }),
-    TIME_BOX,
+    timeBox(3),
   );
   expect(taken).toBeGreaterThan(0);
 });
@@ -129,7 +129,7 @@ test('what is refused is told with a place in the text, and what is sound in it 
       for (const { kind, ...source } of error.salvaged?.secrets ?? [])
         expect(Object.hasOwn(source, kind) && Object.values(source).every((one) => one !== undefined)).toBe(true);
     }),
-    TIME_BOX,
+    timeBox(3),
   );
 });
 
@@ -158,6 +158,6 @@ test('a value is repeated nowhere: not of a variable, not of what was pasted und
       const told = loaded instanceof ConfigError ? loaded.problems : loaded.warnings;
       for (const { key, message } of told) expect(`${key} ${message}`).not.toContain(PASTED);
     }),
-    TIME_BOX,
+    timeBox(3),
   );
 });

@@ -6,7 +6,7 @@ import { refusedByGate } from '../../src/core/gate.ts';
 import { declaredLength, hasBody, readHead } from '../../src/core/head.ts';
 import { endToEnd } from '../../src/core/headers.ts';
 import { examinePath, pathOf } from '../../src/core/targets.ts';
-import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
 const piece = fc.oneof(
@@ -97,7 +97,7 @@ test('past the gate a head has one Host, one framing and a plain target', { time
       expectOneFraming(lines, start.version);
       expectPlainTarget(start.target);
     }),
-    TIME_BOX,
+    timeBox(3),
   );
 });
 
@@ -113,7 +113,7 @@ test('past the gate every line goes on but those of this connection', { timeout:
         expect(valuesOf(kept, name)).toEqual([]);
       expect(endToEnd(kept)).toEqual(kept);
     }),
-    TIME_BOX,
+    timeBox(3),
   );
 });
 
@@ -135,6 +135,6 @@ test('no head, however odd, breaks the gate or the rules behind it', { timeout: 
       const { folded } = examinePath(pathOf(start.target));
       expect(Buffer.byteLength(folded.bytes.join('/'), 'latin1')).toBeLessThanOrEqual(start.target.length);
     }),
-    TIME_BOX,
+    timeBox(3),
   );
 });

@@ -7,7 +7,7 @@ import { Keyring } from '../../src/core/policy.ts';
 import { readSignature } from '../../src/core/signature.ts';
 import { sign } from '../support/signer.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
-import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
 const digest = fc.uint8Array({ minLength: 30, maxLength: 34 }).map((array) => Buffer.from(array).toString('base64'));
@@ -44,7 +44,7 @@ test('a header is read by its grammar alone', { timeout: TEST_TIMEOUT }, () => {
       const form = readSignature(value);
       expect(form.reason ?? form.digest).toBe(expected(value));
     }),
-    TIME_BOX,
+    timeBox(2),
   );
 });
 
@@ -78,6 +78,6 @@ test('a body is accepted if a live secret signs it, and only then', { timeout: T
       else if (signer >= count) expect(verdict).toEqual({ refused: 'expired_secret' });
       else expect('permit' in verdict && verdict.permit.secret).toBe(`s${signer}`);
     }),
-    TIME_BOX,
+    timeBox(2),
   );
 });

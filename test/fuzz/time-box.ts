@@ -1,14 +1,17 @@
-// How long a property is tried: `FUZZ_SECONDS` each, 3 unless set. A failure prints its seed and path, which fc.assert
+// How long properties are tried: `FUZZ_SECONDS` a file, 3 unless set. A failure prints its seed and path, which fc.assert
 // takes back as `{ seed, path }`.
 import type { Parameters } from 'fast-check';
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 3);
 
-export const TIME_BOX = {
-  numRuns: Number.MAX_SAFE_INTEGER,
-  interruptAfterTimeLimit: SECONDS * 1_000,
-  markInterruptAsFailure: false,
-} as const satisfies Parameters<unknown>;
+/** An equal share of the file's time for each of its `properties`. */
+export function timeBox(properties: number) {
+  return {
+    numRuns: Number.MAX_SAFE_INTEGER,
+    interruptAfterTimeLimit: (SECONDS * 1_000) / properties,
+    markInterruptAsFailure: false,
+  } as const satisfies Parameters<unknown>;
+}
 
 /** For the test itself: the box, and what a run in progress and the shrinking of a counterexample may add to it. */
 export const TEST_TIMEOUT = SECONDS * 1_000 + 60_000;

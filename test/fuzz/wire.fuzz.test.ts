@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { RawResponse } from '../support/response-parser.ts';
-import { TEST_TIMEOUT, TIME_BOX } from './time-box.ts';
+import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 import { checkAnswer, checkSeen, countedByStatus, unanswered } from './wire-checks.ts';
 import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
 import { type Mutation, mutate, mutation } from './wire-mutations.ts';
@@ -156,7 +156,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
           throw error;
         });
       }),
-      { ...TIME_BOX, seed: SEED },
+      { ...timeBox(2), seed: SEED },
     );
     console.log(`${configuration}: ${tried} connections, seed ${SEED}`);
   });

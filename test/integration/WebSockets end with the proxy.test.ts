@@ -20,12 +20,15 @@ afterEach(async () => {
   await echo?.close();
 });
 
-async function start(upstream: string): Promise<void> {
+/** Longer than a test may take, so that who waits for it fails. */
+const LONG = '2m';
+
+async function start(upstream: string, grace = '1s'): Promise<void> {
   proxy = await startProxy({
     config: {
       upstream: { url: upstream },
       routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
-      shutdown: { delay: '0s', grace: '1s' },
+      shutdown: { delay: '0s', grace },
       log: { requests: 'all' },
     },
     secrets: { current: 'web-socket-secret-0123456789abcdef' },
@@ -43,20 +46,17 @@ test('one that stays open is cut at the end of grace: exit 0, and it is counted'
   expect((await closed)[0]).toBe(1006);
   expect(performance.now() - startedAt).toBeGreaterThan(900);
   expect(await proxy.exited).toEqual({ code: 0, signal: null });
-  expect(performance.now() - startedAt).toBeLessThan(4000);
   expect(await proxy.waitForLog(({ cut }) => cut !== undefined)).toMatchObject({ level: 'warn', cut: 1 });
   await expect.poll(() => echo.sockets.size).toBe(0);
 });
 
 test('one that ends within grace ends the wait', async () => {
-  await start(echo.url);
+  await start(echo.url, LONG);
   const webSocket = await openWebSocket(url());
-  const startedAt = performance.now();
   proxy.signal('SIGTERM');
   await proxy.waitForLog(({ msg }) => msg === 'stopping');
   webSocket.close();
   expect(await proxy.exited).toEqual({ code: 0, signal: null });
-  expect(performance.now() - startedAt).toBeLessThan(900);
   expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
 });
 
@@ -83,10 +83,8 @@ test('an upstream that reads nothing and never closes holds nothing up', async (
   await client.send(handshake('/live'));
   await client.bytes(AGREED.length);
   client.socket.write(Buffer.alloc(32 * 1024 * 1024));
-  const startedAt = performance.now();
   proxy.signal('SIGTERM');
   expect(await proxy.exited).toEqual({ code: 0, signal: null });
-  expect(performance.now() - startedAt).toBeLessThan(4000);
   client.destroy();
   await deaf.close();
 });

@@ -28,7 +28,6 @@ describe.skipIf(!HAS_SERVERS).concurrent('a claim', () => {
     expect((await first.given).status).toBe(0);
     expect(await deliver(two, 'orphan')).toEqual(DELIVERED);
     expect(performance.now() - begun).toBeGreaterThan(13_000);
-    expect(performance.now() - begun).toBeLessThan(18_000);
     expect(events.times('orphan')).toBe(2);
   });
 
@@ -117,9 +116,7 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
     first.leave();
     await inFlight(proxy, 0);
     expect(await proxy.stop()).toEqual({ code: 0, signal: null });
-    const before = performance.now();
     expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(DELIVERED);
-    expect(performance.now() - before).toBeLessThan(5_000);
   });
 });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createAuthority } from '../support/certificates.ts';
-import { runCommand } from '../support/command.ts';
+import { callCommand } from '../support/command.ts';
 
 const SECRET = 'check-config-0123456789-abcdefghij';
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
@@ -23,7 +23,7 @@ async function put(name: string, text: string): Promise<string> {
 }
 
 const check = (args: readonly string[], env: Record<string, string> = {}) =>
-  runCommand(['check-config', ...args], { env });
+  callCommand(['check-config', ...args], { env });
 
 test('every mistake is told at once, with its line, column and key', async () => {
   const config = await put(

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runCommand } from '../support/command.ts';
+import { callCommand } from '../support/command.ts';
 
 const SECRET = 'a-secret-that-nobody-may-see-printed';
 let directory: string;
@@ -58,7 +58,7 @@ const BAD: readonly (readonly [command: string, code: number, says: RegExp])[] =
 
 test.each(BAD)('%s', async (command, code, says) => {
   const args = command.split(' ').map((word) => word.replace(/^D(?=\/|$)/, directory));
-  const result = await runCommand(args, { stdin: '' });
+  const result = await callCommand(args, { stdin: '' });
   expect(result.code).toBe(code);
   expect(result.stdout + result.stderr).toMatch(says);
   expect(result.stdout + result.stderr).not.toMatch(/\n\s+at |node:internal|Error:/);
@@ -72,7 +72,7 @@ test('a port that is taken is one line and exit code 1', async () => {
   const { port } = taken.address() as { port: number };
   const config = join(directory, 'taken.yaml');
   await writeFile(config, `listen: { host: 127.0.0.1, port: ${port} }\nadmin: { host: 127.0.0.1, port: 0 }\n`);
-  const { code, stderr } = await runCommand(['serve', '--config', config], {});
+  const { code, stderr } = await callCommand(['serve', '--config', config], {});
   taken.close();
   expect(code).toBe(1);
   expect(stderr).toMatch(/^cannot listen on 127\.0\.0\.1 port \d+: EADDRINUSE: the port is taken, [^\n]*\n$/);
@@ -81,7 +81,7 @@ test('a port that is taken is one line and exit code 1', async () => {
 test.each(['serve', 'check-config', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'])(
   '%s --help answers on stdout with 0',
   async (command) => {
-    const { code, stdout, stderr } = await runCommand([command, '--help'], {});
+    const { code, stdout, stderr } = await callCommand([command, '--help'], {});
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Usage: entrupy-signature-proxy /);
     expect(stderr).toBe('');

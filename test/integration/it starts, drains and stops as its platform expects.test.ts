@@ -15,8 +15,8 @@ import { sign } from '../support/signer.ts';
 
 const BODY = '{"event":1}';
 const SIGNATURE = sign(value('a'), BODY);
-/** What a loaded machine may add to any of the times below. */
-const SLACK_MS = 3000;
+/** Longer than a test may take, so that a stop that waits for it fails. */
+const LONG = '2m';
 
 const REQUEST = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${SIGNATURE}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
 
@@ -60,7 +60,7 @@ describe.concurrent('SIGTERM', () => {
   });
 
   test('requests in flight are answered, and the process ends with the last of them', async ({ start }) => {
-    const proxy = await start({ shutdown: { grace: '20s' } });
+    const proxy = await start({ shutdown: { grace: LONG } });
     const rest = Promise.withResolvers<void>();
     const sent = [held(proxy, rest.promise), held(proxy, rest.promise)];
     await eventually(() => inFlight(proxy), 2);
@@ -68,9 +68,7 @@ describe.concurrent('SIGTERM', () => {
     await eventually(async () => (await post({ url: proxy.url, body: '' })).trouble, 'ECONNREFUSED');
     rest.resolve();
     expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200]);
-    const { code, after } = await ended(proxy);
-    expect([code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
-    expect(after).toBeLessThan(SLACK_MS);
+    expect([(await proxy.exited).code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
   });
 
   test('what is still in flight at the end of grace is cut, warned about, and the code is 0', async ({
@@ -85,7 +83,6 @@ describe.concurrent('SIGTERM', () => {
     const { code, after } = await ended(proxy);
     expect([code, await sent]).toEqual([0, 0]);
     expect(after).toBeGreaterThan(950);
-    expect(after).toBeLessThan(1000 + SLACK_MS);
     expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 1 }));
   });
 
@@ -106,7 +103,7 @@ describe.concurrent('SIGTERM', () => {
   });
 
   test('idle and silent connections do not hold it up', async ({ start }) => {
-    const proxy = await start({ shutdown: { grace: '20s' } });
+    const proxy = await start({ shutdown: { grace: LONG } });
     const silent = await openClient({ port: proxy.port });
     const half = await openClient({ port: proxy.port });
     await half.send(REQUEST.slice(0, 30));
@@ -114,9 +111,7 @@ describe.concurrent('SIGTERM', () => {
     await post({ url: proxy.url, body: BODY, agent });
     await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 3);
     proxy.signal('SIGTERM');
-    const { code, after } = await ended(proxy);
-    expect(code).toBe(0);
-    expect(after).toBeLessThan(SLACK_MS);
+    expect((await proxy.exited).code).toBe(0);
     for (const client of [silent, half]) client.destroy();
     agent.destroy();
   });
@@ -127,18 +122,16 @@ describe.concurrent('SIGTERM', () => {
       const config = join(directory, 'config.yaml');
       await writeFile(
         config,
-        'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\nupstream: { url: "http://127.0.0.1:1" }\nshutdown: { delay: 60s }\n',
+        'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\nupstream: { url: "http://127.0.0.1:1" }\nshutdown: { delay: 2m }\n',
       );
       const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config], {
         env: {},
         stdio: 'ignore',
       });
-      const begun = performance.now();
       const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
       await untilCatchesHangup(child);
       child.kill('SIGTERM');
       expect(await exited).toBe(0);
-      expect(performance.now() - begun).toBeLessThan(20_000);
     },
   );
 });
@@ -154,11 +147,9 @@ async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
 
 describe.concurrent('SIGINT and second signals', () => {
   test('SIGINT skips the delay', async ({ start }) => {
-    const proxy = await start({ shutdown: { delay: '60s' } });
+    const proxy = await start({ shutdown: { delay: LONG } });
     proxy.signal('SIGINT');
-    const { code, after } = await ended(proxy);
-    expect(code).toBe(0);
-    expect(after).toBeLessThan(SLACK_MS);
+    expect((await proxy.exited).code).toBe(0);
   });
 
   test.for([
@@ -167,16 +158,14 @@ describe.concurrent('SIGINT and second signals', () => {
     ['SIGINT', 'SIGINT', 130],
     ['SIGINT', 'SIGTERM', 143],
   ] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
-    const proxy = await start({ shutdown: { delay: '60s', grace: '60s' } });
+    const proxy = await start({ shutdown: { delay: LONG, grace: LONG } });
     const rest = Promise.withResolvers<void>();
     const sent = held(proxy, rest.promise); // holds a stop by SIGINT up
     await eventually(() => inFlight(proxy), 1);
     proxy.signal(first);
     await proxy.waitForLog(({ msg }) => msg === 'stopping');
     proxy.signal(second);
-    const end = await ended(proxy);
-    expect(end.code).toBe(code);
-    expect(end.after).toBeLessThan(SLACK_MS);
+    expect((await proxy.exited).code).toBe(code);
     rest.resolve();
     await sent;
   });
@@ -210,10 +199,8 @@ describe.concurrent('/-/drain', () => {
     while (performance.now() - drained < 1500) expect(await deliver(proxy, 'a')).toBe(200);
     await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
     while (performance.now() - drained < 2000) expect(await deliver(proxy, 'a')).toBe(200);
-    const signalled = performance.now();
     proxy.signal('SIGTERM');
     expect((await proxy.exited).code).toBe(0);
-    expect(performance.now() - signalled).toBeLessThan(1500);
   });
 });
 

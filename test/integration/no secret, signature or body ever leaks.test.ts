@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { REASON_NAMES } from '../../src/core/decision.ts';
-import { runCommand } from '../support/command.ts';
+import { callCommand } from '../support/command.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient } from '../support/raw-client.ts';
@@ -117,14 +117,14 @@ describe('the errors of the commands', () => {
   ])('check-config and serve: %s', async (_name, yaml) => {
     const file = join(directory, 'config.yaml');
     await writeFile(file, yaml.replace('file: short', `file: ${join(directory, 'short')}`));
-    const { code, stdout, stderr } = await runCommand(['check-config', '--config', file]);
+    const { code, stdout, stderr } = await callCommand(['check-config', '--config', file]);
     expect(code).toBe(2);
     expectNoLeak(stdout + stderr, 'check-config');
   });
 
   test('check-config: secrets in the environment', async () => {
     const env = { UPSTREAM_URL: 'http://127.0.0.1:1', WEBHOOK_ENDPOINT_SECRET_KEY: ` ${SECRETS.current}\n` };
-    const { stdout, stderr } = await runCommand(['check-config'], { env });
+    const { stdout, stderr } = await callCommand(['check-config'], { env });
     expectNoLeak(stdout + stderr, 'check-config');
   });
 
@@ -137,7 +137,7 @@ describe('the errors of the commands', () => {
       sign('x', BODY),
       join(directory, 'body'),
     ];
-    const { code, stdout, stderr } = await runCommand(args);
+    const { code, stdout, stderr } = await callCommand(args);
     expect(code).toBe(1);
     expectNoLeak(stdout + stderr, 'verify');
   });
@@ -146,13 +146,13 @@ describe('the errors of the commands', () => {
     '%s: a secret that is too short',
     async (...args) => {
       const named = [...args, '--secret-file', join(directory, 'short')];
-      const { stdout, stderr } = await runCommand(named, { stdin: BODY });
+      const { stdout, stderr } = await callCommand(named, { stdin: BODY });
       expect(stdout + stderr).not.toContain(MARK);
     },
   );
 
   test('a secret given as an argument is not repeated', async () => {
-    const { code, stdout, stderr } = await runCommand(['sign', '--secret', SECRETS.current], { stdin: BODY });
+    const { code, stdout, stderr } = await callCommand(['sign', '--secret', SECRETS.current], { stdin: BODY });
     expect(code).toBe(2);
     expectNoLeak(stdout + stderr, 'sign');
   });

@@ -1,5 +1,6 @@
-// Runs one command of the program to its end, as a user would, and gives back all that it printed.
+// Runs one command of the program to its end and gives back all that it printed: as a user would, or in this process.
 import { spawn } from 'node:child_process';
+import { fakeIo } from './fake-io.ts';
 import { PROGRAM } from './program.ts';
 
 const DEADLINE_MS = 15_000;
@@ -40,4 +41,22 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+const IN_PROCESS = {
+  'check-config': () => import('../../src/commands/check-config.ts'),
+  sign: () => import('../../src/commands/sign.ts'),
+  verify: () => import('../../src/commands/verify.ts'),
+  explain: () => import('../../src/commands/explain.ts'),
+  probe: () => import('../../src/commands/probe.ts'),
+};
+
+/** As `runCommand`, but in this process where the command allows it: a tenth of the time. */
+export async function callCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  const [name = '', ...rest] = args;
+  if (!Object.hasOwn(IN_PROCESS, name)) return runCommand(args, options);
+  const io = fakeIo(options);
+  const { run } = await IN_PROCESS[name as keyof typeof IN_PROCESS]();
+  const code = await run(rest, io);
+  return { code, ...io.printed };
 }

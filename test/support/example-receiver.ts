@@ -1,12 +1,13 @@
 // Runs Entrupy's own example receiver beside the tests, where its text and Python's Flask are at hand. The code is taken
 // from the page's text at run time, never kept here.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { haveTools } from './tools.ts';
 
 const PAGE = fileURLToPath(new URL('../../../shared/entrupy-example-server.txt', import.meta.url));
 const PYTHON = '/usr/bin/python3';
@@ -14,8 +15,7 @@ const START_MS = 10_000;
 
 /** True where the page's text, Python and Flask are all there. */
 export function hasExampleReceiver(): boolean {
-  if (!existsSync(PAGE) || !existsSync(PYTHON)) return false;
-  return spawnSync(PYTHON, ['-c', 'import flask'], { timeout: 20_000 }).status === 0;
+  return existsSync(PAGE) && haveTools('flask');
 }
 
 export interface ExampleReceiver {

@@ -53,17 +53,34 @@ export async function mustRun(program: string, args: readonly string[], options:
   return stdout;
 }
 
-/** True where all are there. Each is a program's name, or a path. */
+/** Debian's package of a program, where it has one; scripts/ci-e2e-setup.sh brings the others. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  'redis-server': 'redis-server',
+  'valkey-server': 'valkey-server',
+  promtool: 'prometheus',
+  nginx: 'nginx-light',
+  openssl: 'openssl',
+  flask: 'python3-flask',
+};
+
+/** How the line begins that tells of a missing program; test/support/missing-reporter.ts repeats it at the end of the run. */
+export const MISSING = 'skipped for want of ';
+
+/** True where all are there. Each is a program's name, a path, or Python's `flask`. */
 export function haveTools(...names: readonly string[]): boolean {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0) return true;
-  const text = `${missing.join(', ')} not found: run scripts/ci-e2e-setup.sh`;
+  const remedies = missing.map((name) =>
+    PACKAGES[name] === undefined ? `${name} (scripts/ci-e2e-setup.sh)` : `${name} (apt-get install ${PACKAGES[name]})`,
+  );
+  const text = `${MISSING}${remedies.join(', ')}`;
   if (process.env.CI === 'true') throw new Error(text);
-  console.warn(`skipped: ${text}`);
+  console.warn(text);
   return false;
 }
 
-const isThere = (name: string) =>
-  name.includes('/')
-    ? existsSync(name)
-    : spawnSync(name, ['--help'], { env: ENV, stdio: 'ignore' }).error === undefined;
+function isThere(name: string): boolean {
+  if (name.includes('/')) return existsSync(name);
+  if (name === 'flask') return spawnSync('/usr/bin/python3', ['-c', 'import flask']).status === 0;
+  return spawnSync(name, ['--help'], { env: ENV, stdio: 'ignore' }).error === undefined;
+}

@@ -51,6 +51,16 @@ test('test:chart finds the tests of the chart', () => {
     ).not.toEqual([]);
 });
 
+test('no test expects to be done within a time: a busy machine would fail it', () => {
+  const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /^(?!servers).*\.test\.ts$/.test(file),
+  );
+  const bounded = tests.filter((file) =>
+    /(?:now\(\)|\b(?:took|elapsed|after))\b.*\)\.toBeLess/.test(read(`test/${file}`)),
+  );
+  expect(bounded).toEqual([]);
+});
+
 test('undici is updated by itself, to an exact version', () => {
   const rules = renovate.packageRules.filter(({ matchPackageNames = [] }) => matchPackageNames.includes('undici'));
   expect(rules).toEqual([expect.objectContaining({ groupName: 'undici', rangeStrategy: 'pin' })]);

@@ -1,10 +1,6 @@
 // The alerting rules: those that somebody decided on and no others, each with its runbook section and with promtool cases
-// that fire and that are silent.
-import { spawnSync } from 'node:child_process';
+// that fire and that are silent; test/e2e has promtool run them.
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -105,41 +101,6 @@ function fires({ alert_rule_test = [], promql_expr_test = [] }: RuleTest, alert:
     )
   );
 }
-
-/** Weeks of evaluations: 10 s of a core, and the suite has two for all its files. */
-const PROMTOOL_MS = 180_000;
-const promtool = spawnSync('promtool', ['--version']).error === undefined;
-
-test.skipIf(!promtool && process.env.CI === undefined)(
-  'promtool checks and tests the rules',
-  { timeout: PROMTOOL_MS },
-  async () => {
-    // Its cases are written for rules without an address; a publisher's address changes nothing else.
-    const copy = await mkdtemp(join(tmpdir(), 'rules-'));
-    try {
-      await writeFile(join(copy, 'rules.yaml'), withRunbook(read('helm/files/rules.yaml'), null));
-      for (const name of files) {
-        await writeFile(
-          join(copy, name),
-          read(`test/rules/${name}`).replace(/^rule_files: .*$/m, 'rule_files: [rules.yaml]'),
-        );
-      }
-      const run = (...args: string[]) => spawnSync('promtool', args, { cwd: copy, encoding: 'utf8' });
-      await writeFile(
-        join(copy, 'addressed.yaml'),
-        withRunbook(read('helm/files/rules.yaml'), 'https://git.example/docs'),
-      );
-      for (const name of ['rules.yaml', 'addressed.yaml']) {
-        const checked = run('check', 'rules', name);
-        expect(checked.status, checked.stdout + checked.stderr).toBe(0);
-      }
-      const tested = run('test', 'rules', ...files);
-      expect(tested.status, tested.stdout + tested.stderr).toBe(0);
-    } finally {
-      await rm(copy, { recursive: true });
-    }
-  },
-);
 
 describe('the address of the runbook', () => {
   test("is made of package.json's repository, in the forms that npm knows; without one there is none", () => {

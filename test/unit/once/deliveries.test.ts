@@ -210,7 +210,6 @@ describe('the end', () => {
     const before = performance.now();
     await all.close();
     expect(performance.now() - before).toBeGreaterThan(1_900);
-    expect(performance.now() - before).toBeLessThan(4_000);
     expect(told.closed).toBe(1);
   });
 });

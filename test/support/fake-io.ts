@@ -1,5 +1,5 @@
 // An Io without a process: what a command prints is kept, what it reads is given.
-import type { Io } from '../../../src/commands/command-line.ts';
+import type { Io } from '../../src/commands/command-line.ts';
 
 export interface FakeIo extends Io {
   readonly printed: { stdout: string; stderr: string };
@@ -9,8 +9,8 @@ export function fakeIo({
   env = {},
   stdin = '',
 }: {
-  env?: Record<string, string>;
-  stdin?: string | Buffer;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string | Buffer;
 } = {}): FakeIo {
   const printed = { stdout: '', stderr: '' };
   return {
