@@ -1,6 +1,6 @@
-// What happened lately, for operators without Prometheus: counts of five minutes, curves of an hour, refusals in groups,
-// and deliveries that may be gone for good. Memory is constant under a flood, and a flood of one reason must never push out
-// the one line of another that explains a broken rotation: each reason has its own few places.
+// Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, refusals in groups, and
+// deliveries that may be gone for good. Memory is constant under a flood. Each reason has its own few places, so that a
+// flood of one never pushes out the one line of another that explains a broken rotation.
 import { REASON_NAMES, type Reason } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
@@ -13,15 +13,18 @@ import {
   type Undelivered,
 } from './status.ts';
 
-const SLOTS = 30;
 const SLOT_MS = 10_000;
-const MINUTES = 60;
-const MINUTE_MS = 60_000;
+const SLOTS_PER_MINUTE = 6;
+const SLOTS_KEPT = 60 * SLOTS_PER_MINUTE;
+const SLOTS_COUNTED = 5 * SLOTS_PER_MINUTE;
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
+/** Counts of ten seconds. */
 interface Slot {
+  /** Epoch time in slots. */
+  readonly tick: number;
   readonly curves: Record<Curve, number>;
   readonly reasons: Record<Reason, number>;
   noise: number;
@@ -29,9 +32,9 @@ interface Slot {
 
 export class RecentRequests {
   readonly #now: () => number;
-  readonly #slots = new Ring(SLOTS, SLOT_MS, emptySlot);
-  readonly #minutes = new Ring(MINUTES, MINUTE_MS, () => zeros(CURVES));
-  /** By a closed set: reasons, the gate's rules, and the causes of upstream failures. In each the oldest group is first. */
+  /** A ring by tick; slots of an earlier hour stay in it until they are overwritten. */
+  readonly #slots: (Slot | undefined)[] = Array.from({ length: SLOTS_KEPT });
+  /** By a closed set: reasons, the gate's rules, and causes of upstream failures. In each the oldest group is first. */
   readonly #groups = new Map<string, Map<string, Refusal>>();
   #undelivered: readonly Undelivered[] = [];
 
@@ -42,14 +45,9 @@ export class RecentRequests {
 
   record(record: RequestRecord): void {
     const at = this.#now();
-    const slot = this.#slots.at(at);
-    const minute = this.#minutes.at(at);
+    const slot = this.#slotAt(at);
     slot.curves[record.decision]++;
-    minute[record.decision]++;
-    if (record.upstreamFailure !== null) {
-      slot.curves.upstreamFailures++;
-      minute.upstreamFailures++;
-    }
+    if (record.upstreamFailure !== null) slot.curves.upstreamFailures++;
     const refused = record.decision === 'rejected' || record.decision === 'reported';
     if (refused && isNoise(record)) slot.noise++;
     else if (record.reason !== 'none') slot.reasons[record.reason]++;
@@ -57,6 +55,17 @@ export class RecentRequests {
       this.#undelivered = [undeliveredOf(record, at), ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     }
     if (refused || record.upstreamFailure !== null) this.#keep(refusalOf(record, at));
+  }
+
+  #slotAt(at: number): Slot {
+    const tick = Math.floor(at / SLOT_MS);
+    const place = tick % SLOTS_KEPT;
+    let slot = this.#slots[place];
+    if (slot?.tick !== tick) {
+      slot = emptySlot(tick);
+      this.#slots[place] = slot;
+    }
+    return slot;
   }
 
   #keep(refusal: Refusal): void {
@@ -86,58 +95,22 @@ export class RecentRequests {
   }
 
   #counts(): RecentCounts {
-    const at = this.#now();
-    const sum = emptySlot();
-    for (const slot of this.#slots.last(at)) {
-      if (slot === null) continue;
+    const newest = Math.floor(this.#now() / SLOT_MS);
+    const sum = emptySlot(newest);
+    const hour = byName(CURVES, () => new Array<number>(60).fill(0));
+    for (const slot of this.#slots) {
+      if (slot === undefined || slot.tick > newest) continue; // a later slot: the clock was set back
+      const age = newest - slot.tick;
+      if (age >= SLOTS_KEPT) continue;
+      const minute = 59 - Math.floor(age / SLOTS_PER_MINUTE);
+      for (const curve of CURVES) hour[curve][minute] = (hour[curve][minute] ?? 0) + slot.curves[curve];
+      if (age >= SLOTS_COUNTED) continue;
       for (const curve of CURVES) sum.curves[curve] += slot.curves[curve];
       for (const reason of REASON_NAMES) sum.reasons[reason] += slot.reasons[reason];
       sum.noise += slot.noise;
     }
-    const hour = this.#minutes.last(at);
-    return {
-      windowSeconds: (SLOTS * SLOT_MS) / 1000,
-      ...sum.curves,
-      noise: sum.noise,
-      topReason: topReason(sum.reasons),
-      hour: byName(CURVES, (curve) => hour.map((minute) => minute?.[curve] ?? 0)),
-    };
-  }
-}
-
-/** Counters for equal spans of time, the last few of them kept. */
-class Ring<T> {
-  readonly #places: ({ readonly tick: number; readonly value: T } | undefined)[];
-  readonly #span: number;
-  readonly #empty: () => T;
-
-  constructor(length: number, span: number, empty: () => T) {
-    this.#places = Array.from({ length });
-    this.#span = span;
-    this.#empty = empty;
-  }
-
-  at(now: number): T {
-    const tick = Math.floor(now / this.#span);
-    const place = tick % this.#places.length;
-    let entry = this.#places[place];
-    // A place with another tick is of an earlier round.
-    if (entry?.tick !== tick) {
-      entry = { tick, value: this.#empty() };
-      this.#places[place] = entry;
-    }
-    return entry.value;
-  }
-
-  /** Oldest first; null for spans in which nothing was counted. */
-  last(now: number): readonly (T | null)[] {
-    const tick = Math.floor(now / this.#span);
-    const { length } = this.#places;
-    return Array.from({ length }, (_, index) => {
-      const wanted = tick - length + 1 + index;
-      const entry = this.#places[wanted % length];
-      return entry?.tick === wanted ? entry.value : null;
-    });
+    const windowSeconds = (SLOTS_COUNTED * SLOT_MS) / 1000;
+    return { windowSeconds, ...sum.curves, noise: sum.noise, topReason: topReason(sum.reasons), hour };
   }
 }
 
@@ -146,7 +119,7 @@ const byName = <K extends string, V>(names: readonly K[], value: (name: K) => V)
 
 const zeros = <K extends string>(names: readonly K[]) => byName(names, () => 0);
 
-const emptySlot = (): Slot => ({ curves: zeros(CURVES), reasons: zeros(REASON_NAMES), noise: 0 });
+const emptySlot = (tick: number): Slot => ({ tick, curves: zeros(CURVES), reasons: zeros(REASON_NAMES), noise: 0 });
 
 function topReason(reasons: Readonly<Record<Reason, number>>): Reason | null {
   // A client that leaves is no reason to look into: it is never the top.
