@@ -1,8 +1,9 @@
-// `explain METHOD TARGET`: what a request would meet, and why, before anybody sends it. It decides nothing by itself: the
-// gate and the route table are the ones that serve.
+// `explain METHOD TARGET`: tells what would happen to a request, and why, without sending it. It decides nothing by
+// itself: gate and route table are the proxy's own.
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
 import { readHead } from '../core/head.ts';
+import type { Policy } from '../core/policy.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import { buildPolicy } from '../runtime/policy.ts';
@@ -55,8 +56,6 @@ interface Asked {
   /** Name, value, name, value … */
   readonly headers: readonly string[];
 }
-
-type Policy = ReturnType<typeof buildPolicy>;
 
 function explain({ method, target, headers }: Asked, policy: Policy): string[] {
   const lines = [`${method} ${target}`, ''];
@@ -116,7 +115,7 @@ function outcome(route: Route, method: string, now: number): string[] {
   if (route.action === 'reject') return verdict('404 route_rejected');
   const methods = route.methods === null ? 'every method' : route.methods.join(', ') || 'no method at all';
   if (route.methods !== null && !route.methods.includes(method)) {
-    const status = route.action === 'verify' && reports(route, now) ? 'forwarded, reported as' : '405';
+    const status = reports(route, now) ? 'forwarded, reported as' : '405';
     return verdict(`${status} method_not_allowed: ${route.path} takes ${methods}`);
   }
   if (route.action === 'forward') return verdict(`forwarded unverified by ${route.path}`);

@@ -1,6 +1,6 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
-// container's memory with the proxy, so it must never load a part of it: node:http alone, and the reader of YAML only where
-// a configuration file mentions `admin`.
+// container's memory with the proxy, so it must never load a part of it: node:http alone, and the reader of YAML only
+// where a configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { ask } from './ask.ts';
@@ -33,7 +33,7 @@ export const run = command(SHAPE, async ({ values }, io) => {
   return 1;
 });
 
-/** Where the proxy should listen, by the same order as `serve`: the variable, the file, the default. */
+/** The address of the admin port, looked for in the same order as by `serve`: the variable, the file, the default. */
 async function readyUrl(file: string | undefined, io: Io): Promise<URL> {
   const { host, port } = await adminOf(file ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
   const url = new URL(`http://${LOOPBACK}/readyz`);
@@ -42,13 +42,8 @@ async function readyUrl(file: string | undefined, io: Io): Promise<URL> {
   return url;
 }
 
-interface Admin {
-  readonly host?: unknown;
-  readonly port?: unknown;
-}
-
-/** A file that is broken or gone does not make a running proxy ill (it keeps what it had): what can be read counts. */
-async function adminOf(named: string | undefined, io: Io): Promise<Admin> {
+/** A running proxy stays healthy when its file is broken or gone, so whatever can be read counts. */
+async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unknown; port?: unknown }> {
   try {
     const text = await readFile(named ?? DEFAULT_FILE, 'utf8');
     if (!text.includes('admin')) return {};
@@ -66,7 +61,7 @@ function reachable(host: unknown): string {
   return isIP(host) === 6 && /^[0:]+$/.test(host) ? LOOPBACK : host.includes(':') ? `[${host}]` : host;
 }
 
-/** Also passes over what is no port: `tcp://…` is Kubernetes' service link. */
+/** Null for what is no port, such as Kubernetes' service link `tcp://…`. */
 function portNumber(value: unknown): number | null {
   const text = String(value);
   return /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536 ? Number(text) : null;

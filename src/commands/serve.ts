@@ -1,5 +1,4 @@
-// `serve`: the proxy as a process. Signals in, exit codes out (spec §2): 0 a stop that was asked for, 1 it broke or a port
-// is taken, 2 bad config, 130 or 143 on a second signal.
+// `serve`: the proxy as a process, with its signals and exit codes (spec §2).
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
 
@@ -18,7 +17,7 @@ Exit codes: 0 a stop that was asked for, 1 it broke or a port is taken, 2 bad
 configuration, 130 or 143 on a second signal.
 `;
 
-/** What may hold up the end of a process that has stopped: a reader of our log that does not read, for one. */
+/** After the stop the process ends by force: a pipe that nobody reads would keep it alive. */
 const LAST_MS = 1000;
 
 const SHAPE = { name: 'serve', help, options: { config: { type: 'string' } }, positionals: [] } as const;
@@ -49,15 +48,15 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     if (app !== null) stop(app, signal === 'SIGINT' ? 'skip' : 'keep');
   };
   const onReload = () => void app?.reload();
-  // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM and is killed at the end of the
-  // grace period.
+  // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM, and is killed at the end of
+  // the grace period.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', onReload);
   try {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout, now: Date.now });
-    if (asked !== null) stop(app, 'skip'); // nobody knows of it yet, so nobody has to notice
+    if (asked !== null) stop(app, 'skip'); // no balancer knows of it yet, so none has to notice
     const code = await stopped.promise;
     setTimeout(() => process.exit(code), LAST_MS).unref();
     return code;
@@ -68,7 +67,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   }
 }
 
-/** What the user is told, and the exit code; null for what is nobody's fault but ours. */
+/** The message and exit code where the start failed for a reason outside the program; null for a bug of ours. */
 async function startFailure(error: unknown): Promise<{ readonly text: string; readonly code: number } | null> {
   const { ConfigError } = await import('../config/load.ts');
   if (error instanceof ConfigError) return { text: error.message, code: 2 };

@@ -106,6 +106,7 @@ test('no part of the proxy is loaded, nor node:http as a module: it runs in the 
     './ask.ts',
     './command-line.ts',
     './healthcheck.ts',
+    'node:events',
     'node:fs',
     'node:fs/promises',
     'node:net',
