@@ -16,7 +16,7 @@ import { type BodyResult, BufferedBody } from './downstream/buffered-body.ts';
 import { clientOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/exchange.ts';
 import { Turns } from './downstream/turns.ts';
-import { createDiagnosis } from './hints/diagnosis.ts';
+import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { type ForwardFailure, type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
 import type { Upstream } from './upstream/upstream.ts';

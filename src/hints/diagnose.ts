@@ -1,11 +1,52 @@
-// Why was it refused? Looks for the mistakes that senders and operators usually make, in bounded work.
-// Its hints are for the operator alone: no text made here may hold a value, a digest or a part of a signature, and
-// nothing here may ever turn a refusal into a pass.
+// The likely cause of a refused signature (spec §7): looks for the mistakes that senders and operators usually make.
+// The hints are for the operator alone. None holds a value, a digest or a part of a signature, and none ever turns a
+// refusal into a pass.
 import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { isListed, outsideText, type Policy, stateOf } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
 import { type BodySpelling, bodySpellings } from './body-variants.ts';
 import { keySpellings, LITERAL_SECRETS } from './key-variants.ts';
 import { readLoosely } from './loose-signature.ts';
+
+/** A flood of bad signatures must not buy itself a hundred HMACs each. */
+const DIAGNOSES_PER_SECOND = 3;
+/** The proxy tries a longer body only as it is. */
+const MAX_BYTES = 16 * 1024;
+
+interface Mismatch {
+  readonly route: Route;
+  readonly policy: Policy;
+  readonly body: Buffer;
+  readonly given: string;
+  /** Epoch milliseconds. */
+  readonly at: number;
+}
+
+/** The proxy's diagnosis, rate-limited. `now` gives epoch milliseconds. */
+export function createDiagnosis(now: () => number) {
+  let second = 0;
+  let used = 0;
+  const mayRun = (): boolean => {
+    const current = Math.floor(now() / 1000);
+    if (current !== second) [second, used] = [current, 0];
+    return ++used <= DIAGNOSES_PER_SECOND;
+  };
+  return {
+    /** From the header alone. */
+    form: (given: string) => (mayRun() ? shapeHint(given) : null),
+    mismatch({ route, policy, body, given, at }: Mismatch): string | null {
+      if (!mayRun()) return null;
+      const keys = policy.keyring.secrets.map((secret): DiagnosisKey => {
+        const state = stateOf(secret, at);
+        const live = isListed(secret.id, route.secrets) ? 'route' : 'other_route';
+        const use = state === 'live' ? live : state;
+        return { id: secret.id, key: secret.key, use, outside: outsideText(secret, at) };
+      });
+      return diagnose({ body, given, keys, maxBytes: MAX_BYTES });
+    },
+  };
+}
 
 export interface DiagnosisKey {
   readonly id: string;
@@ -16,7 +57,7 @@ export interface DiagnosisKey {
   readonly outside?: string | null;
 }
 
-export interface DiagnosisInput {
+interface DiagnosisInput {
   readonly body: Buffer;
   /** The header's value as it came. */
   readonly given: string;
@@ -54,68 +95,66 @@ const HMAC_COST = 4096;
 const BUDGET = 64;
 
 class Search {
-  readonly #input: DiagnosisInput;
+  readonly #body: Buffer;
+  readonly #maxBytes: number;
   readonly #digest: Buffer;
+  readonly #own: readonly DiagnosisKey[];
+  readonly #foreign: readonly DiagnosisKey[];
   #left: number;
 
-  constructor(input: DiagnosisInput, digest: Buffer) {
-    // The route's own secrets first: when the budget runs out, it ran out on the least likely.
-    const own = input.keys.filter(({ use }) => use === 'route');
-    const foreign = input.keys.filter(({ use }) => use !== 'route');
-    this.#input = { ...input, keys: [...own, ...foreign] };
+  constructor({ body, keys, maxBytes }: DiagnosisInput, digest: Buffer) {
+    this.#body = body;
+    this.#maxBytes = maxBytes;
     this.#digest = digest;
-    this.#left = input.maxBytes * BUDGET;
+    this.#own = keys.filter(({ use }) => use === 'route');
+    this.#foreign = keys.filter(({ use }) => use !== 'route');
+    this.#left = maxBytes * BUDGET;
   }
 
   /** The parts of the hint; an empty list where a secret of the route signs this very body; null for no cause. */
   cause(): readonly string[] | null {
-    const { keys, body, maxBytes } = this.#input;
-    const asItIs = keys.find(({ key }) => this.#signs(key, body));
+    // The route's own secrets first: when the budget runs out, it ran out on the least likely.
+    const keys = [...this.#own, ...this.#foreign];
+    const asItIs = keys.find(({ key }) => this.#signs(key, this.#body));
     if (asItIs !== undefined) return whose(asItIs);
-    if (body.length > maxBytes) return null;
-    return this.#otherKeys() ?? this.#otherBodies();
+    if (this.#body.length > this.#maxBytes) return null;
+    return this.#otherKeys(keys) ?? this.#withoutKey(keys) ?? this.#otherBodies();
   }
 
-  #otherKeys(): readonly string[] | null {
-    const { keys, body } = this.#input;
+  #otherKeys(keys: readonly DiagnosisKey[]): readonly string[] | null {
     for (const entry of keys) {
-      for (const { hint, value } of keySpellings(entry.key)) {
-        if (this.#signs(createSecretKey(value), body)) return [hint, ...whose(entry)];
+      for (const [hint, value] of keySpellings(entry.key)) {
+        if (this.#signs(createSecretKey(value), this.#body)) return [hint, ...whose(entry)];
       }
     }
-    const literal = LITERAL_SECRETS.find(({ key }) => this.#signs(key, body));
-    return literal === undefined ? this.#withoutKey() : [literal.hint];
+    const literal = LITERAL_SECRETS.find(([, key]) => this.#signs(key, this.#body));
+    return literal === undefined ? null : [literal[0]];
   }
 
   /** HMAC with its arguments swapped, and a hash without any key. */
-  #withoutKey(): readonly string[] | null {
-    const { keys, body } = this.#input;
-    if (body.length > 0) {
-      const bodyAsKey = createSecretKey(body);
-      for (const entry of keys) {
-        const value = entry.key.export();
-        const matches = this.#signs(bodyAsKey, value);
-        value.fill(0);
-        if (matches) return ['the secret and the body were swapped when signing', ...whose(entry)];
-      }
+  #withoutKey(keys: readonly DiagnosisKey[]): readonly string[] | null {
+    const bodyAsKey = createSecretKey(this.#body);
+    for (const entry of this.#body.length === 0 ? [] : keys) {
+      const value = entry.key.export();
+      const matches = this.#signs(bodyAsKey, value);
+      value.fill(0);
+      if (matches) return ['the secret and the body were swapped when signing', ...whose(entry)];
     }
-    const hash = createHash('sha256').update(body).digest();
+    const hash = createHash('sha256').update(this.#body).digest();
     return this.#equals(hash) ? ['the signature is a plain SHA-256 of the body, made without a secret'] : null;
   }
 
   /** First with the route's own secrets, then with the others as far as the budget goes. */
   #otherBodies(): readonly string[] | null {
-    const { keys, body, maxBytes } = this.#input;
-    const own = keys.filter(({ use }) => use === 'route');
-    const foreign = keys.filter(({ use }) => use !== 'route');
     const tried: BodySpelling[] = [];
-    for (const spelling of bodySpellings(body, maxBytes)) {
+    for (const spelling of bodySpellings(this.#body, this.#maxBytes)) {
       tried.push(spelling);
-      if (own.some(({ key }) => this.#signs(key, spelling.body))) return [spelling.hint];
+      const [hint, body] = spelling;
+      if (this.#own.some(({ key }) => this.#signs(key, body))) return [hint];
     }
-    for (const spelling of tried) {
-      const entry = foreign.find(({ key }) => this.#signs(key, spelling.body));
-      if (entry !== undefined) return [spelling.hint, ...whose(entry)];
+    for (const [hint, body] of tried) {
+      const entry = this.#foreign.find(({ key }) => this.#signs(key, body));
+      if (entry !== undefined) return [hint, ...whose(entry)];
     }
     return null;
   }
@@ -131,18 +170,14 @@ class Search {
   }
 }
 
+const FOREIGN = {
+  other_route: ' of another route',
+  expired: ', which has expired',
+  not_yet: ', which is not valid yet',
+} as const;
+
 function whose({ id, use, outside }: DiagnosisKey): readonly string[] {
+  if (use === 'route') return [];
   const date = outside == null ? '' : ` (${outside})`;
-  switch (use) {
-    case 'route':
-      return [];
-    case 'other_route':
-      return [`signed with secret "${id}" of another route`];
-    case 'expired':
-      return [`signed with secret "${id}", which has expired${date}`];
-    case 'not_yet':
-      return [`signed with secret "${id}", which is not valid yet${date}`];
-    default:
-      return use satisfies never;
-  }
+  return [`signed with secret "${id}"${FOREIGN[use]}${date}`];
 }

@@ -3,17 +3,17 @@
 import { Buffer } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 
-/** What senders sign with that have no secret at all. */
-export const LITERAL_SECRETS: readonly { readonly hint: string; readonly key: KeyObject }[] = [
-  { hint: 'signed with an empty secret', key: createSecretKey(Buffer.alloc(0)) },
-  ...['your-secret-key-here', 'yourkeyhere'].map((text) => ({
-    hint: "signed with the placeholder of Entrupy's example instead of a secret",
-    key: createSecretKey(Buffer.from(text)),
-  })),
+const PLACEHOLDER = "signed with the placeholder of Entrupy's example instead of a secret";
+
+/** What senders without a secret sign with. */
+export const LITERAL_SECRETS: readonly (readonly [hint: string, key: KeyObject])[] = [
+  ['signed with an empty secret', createSecretKey(Buffer.alloc(0))],
+  [PLACEHOLDER, createSecretKey(Buffer.from('your-secret-key-here'))],
+  [PLACEHOLDER, createSecretKey(Buffer.from('yourkeyhere'))],
 ];
 
 /** The ways in which a secret changes between two people, the usual first. The buffers are overwritten at the end. */
-export function* keySpellings(key: KeyObject): Generator<{ readonly hint: string; readonly value: Buffer }> {
+export function* keySpellings(key: KeyObject): Generator<readonly [hint: string, value: Buffer]> {
   const value = key.export();
   const text = value.toString('utf8');
   const spellings: [hint: string, value: Buffer][] = [
@@ -28,20 +28,15 @@ export function* keySpellings(key: KeyObject): Generator<{ readonly hint: string
     ],
   ];
   if (/^[A-Za-z0-9+/_-]{4,}={0,2}$/.test(text)) {
+    const hint = 'the secret was base64-decoded by the sender';
     const decoded = Buffer.from(text, 'base64');
-    spellings.push(['the secret was base64-decoded by the sender', decoded]);
-    spellings.push([
-      'the secret was base64-decoded by the sender',
-      Buffer.from(decoded.toString('latin1').trimEnd(), 'latin1'),
-    ]);
+    spellings.push([hint, decoded], [hint, Buffer.from(decoded.toString('latin1').trimEnd(), 'latin1')]);
   }
   if (/^(?:[0-9a-f]{2})+$/i.test(text)) {
     spellings.push(['the secret was hex-decoded by the sender', Buffer.from(text, 'hex')]);
   }
   try {
-    for (const [hint, spelt] of spellings) {
-      if (!spelt.equals(value)) yield { hint, value: spelt };
-    }
+    for (const spelling of spellings) if (!spelling[1].equals(value)) yield spelling;
   } finally {
     // Also where the reader stops at a match.
     for (const buffer of [value, ...spellings.map(([, spelt]) => spelt)]) buffer.fill(0);
