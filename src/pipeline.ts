@@ -245,7 +245,7 @@ function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
 function routeOf(head: Head, policy: Policy, at: number): Route | GateRefusal {
   const refused = refusedByGate(head);
   if (refused !== null) return refused;
-  const route = policy.routes.claim(pathOf(head.target), at);
+  const route = policy.routes.routeFor(pathOf(head.target), at);
   return refusedForHeaders(head, route) ?? route;
 }
 

@@ -1,8 +1,11 @@
-// Where in a target the words of the routes stand. Found once for all routes: each looking for itself is the product of
+// The places in a target of the words of the routes. Found once for all routes: each looking for itself is the product of
 // their number and the target's length, and 16 KiB of dotted segments took 144 ms with 1,000 routes; so they take 4.
 
-/** A word's places among the segments, ascending; absent where it has none. */
-export type Occurrences = ReadonlyMap<string, readonly number[]>;
+export interface Occurrences {
+  readonly segments: readonly string[];
+  /** Each word's places among the segments, ascending. */
+  readonly places: ReadonlyMap<string, readonly number[]>;
+}
 
 /** True where `segment` is the word, or goes on with a character that ends a name (`notify.json`, `notify:x`). */
 export function segmentMatches(segment: string, word: string): boolean {
@@ -24,7 +27,7 @@ export class Words {
     this.#lengths = [...new Set([...this.#words].map(({ length }) => length))].sort((a, b) => a - b);
   }
 
-  find(segments: readonly string[]): Occurrences {
+  findIn(segments: readonly string[]): Occurrences {
     const places = new Map<string, number[]>();
     for (const [place, segment] of segments.entries()) {
       for (const length of this.#lengths) {
@@ -37,40 +40,35 @@ export class Words {
         else before.push(place);
       }
     }
-    return places;
+    return { segments, places };
   }
 }
 
 /**
- * True where segments that match the words stand side by side, the first of them at a place that `mayStart` there. It tries
- * the places of the rarest word alone, or a target that says the most frequent one again and again would cost them all.
+ * True where segments that match the words stand side by side, at the start or behind a script: `/index.php/notify` is read as
+ * `/notify`. It tries the places of the rarest word alone: a target may repeat the most frequent one at each of its places.
  */
-export function occursAt(
-  words: readonly string[],
-  { segments, found }: { segments: readonly string[]; found: Occurrences },
-  mayStart: (place: number) => boolean,
-): boolean {
-  if (words.length === 0) return mayStart(0);
+export function beginsWith(words: readonly string[], { segments, places }: Occurrences): boolean {
+  if (words.length === 0) return true;
   let rarest: readonly number[] | null = null;
   let offset = 0;
   for (const [index, word] of words.entries()) {
-    const places = found.get(word);
-    if (places === undefined) return false;
-    if (rarest === null || places.length < rarest.length) [rarest, offset] = [places, index];
+    const found = places.get(word);
+    if (found === undefined) return false;
+    if (rarest === null || found.length < rarest.length) [rarest, offset] = [found, index];
   }
   return (rarest ?? []).some((place) => {
     const start = place - offset;
-    return (
-      start >= 0 && mayStart(start) && words.every((word, index) => segmentMatches(segments[start + index] ?? '', word))
-    );
+    if (start < 0 || (start > 0 && !segments[start - 1]?.includes('.'))) return false;
+    return words.every((word, index) => segmentMatches(segments[start + index] ?? '', word));
   });
 }
 
 /** True where segments that match the words stand in their order, each further on than the one before. */
-export function occursInOrder(words: readonly string[], found: Occurrences): boolean {
+export function occursInOrder(words: readonly string[], { places }: Occurrences): boolean {
   let last = -1;
   for (const word of words) {
-    const next = firstAfter(found.get(word) ?? [], last);
+    const next = firstAfter(places.get(word) ?? [], last);
     if (next === undefined) return false;
     last = next;
   }

@@ -72,8 +72,8 @@ export class RouteTable {
     this.#unmatched = unmatched;
   }
 
-  /** The treatment of a path. Cached: 0.1 µs where the examination takes 2 µs and grows with the number of routes. */
-  claim(path: string, now: number): Route {
+  /** The route or mix of routes that treats a path. Cached: 0.1 µs where the examination takes 2 µs and grows with the number of routes. */
+  routeFor(path: string, now: number): Route {
     if (now >= this.#modesChangeAt) {
       this.#cache.clear();
       this.#modesChangeAt = this.#nextModeChange(now);

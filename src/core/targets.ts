@@ -1,7 +1,7 @@
 // The paths that a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
 // invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes, `couldBeRead` says so.
 import { type Folded, foldPath } from './fold.ts';
-import { type Occurrences, occursAt, occursInOrder, Words } from './occurrences.ts';
+import { beginsWith, type Occurrences, occursInOrder, Words } from './occurrences.ts';
 
 /** The path of a target, without its query. The gate has refused `#` before. */
 export function pathOf(target: string): string {
@@ -56,23 +56,12 @@ export function wordsOf(patterns: readonly PathPattern[]): Words {
   return new Words(patterns.flatMap(({ folded: { text, bytes } }) => [...text, ...bytes]));
 }
 
-/** A target's segments, and where in them the words of the routes stand. */
-interface View {
-  readonly segments: readonly string[];
-  readonly found: Occurrences;
-}
-
 /** As text and as bytes; one and the same where there is nothing but ASCII. */
-type Views = readonly [text: View, bytes: View];
+type Views = readonly [text: Occurrences, bytes: Occurrences];
 
 export function viewsOf({ folded: { text, bytes } }: Target, words: Words): Views {
-  const asText = { segments: text, found: words.find(text) };
-  return [asText, text === bytes ? asText : { segments: bytes, found: words.find(bytes) }];
-}
-
-/** Scripts take the rest of the path as their own: `/index.php/notify` is read as `/notify`. */
-function begins(view: View, words: readonly string[]): boolean {
-  return occursAt(words, view, (place) => place === 0 || view.segments[place - 1]?.includes('.') === true);
+  const asText = words.findIn(text);
+  return [asText, text === bytes ? asText : words.findIn(bytes)];
 }
 
 export type ReadingKind = 'prefix' | 'in order';
@@ -89,10 +78,10 @@ export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]:
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
   const wanted = pattern.folded;
-  if (begins(text, wanted.text) || (bytes !== text && begins(bytes, wanted.bytes))) return 'prefix';
+  if (beginsWith(wanted.text, text) || (bytes !== text && beginsWith(wanted.bytes, bytes))) return 'prefix';
   if (target.marks.length === 0) return null;
-  if (occursInOrder(wanted.text, text.found)) return 'in order';
-  return bytes !== text && occursInOrder(wanted.bytes, bytes.found) ? 'in order' : null;
+  if (occursInOrder(wanted.text, text)) return 'in order';
+  return bytes !== text && occursInOrder(wanted.bytes, bytes) ? 'in order' : null;
 }
 
 /** True where the pattern takes the path by its plain spelling. `owns`: verify and reject also take the stem itself. */

@@ -99,7 +99,7 @@ test('what is taken can be run, as it is and every time', { timeout: TEST_TIMEOU
         expect(action === 'verify' || secrets === null).toBe(true);
         // A verify route owns its plain path whatever stands beside it: no slip opens it.
         const plain = path.replace('/*', '') || '/';
-        if (action === 'verify') expect(policy.routes.claim(plain, 0).action).not.toBe('forward');
+        if (action === 'verify') expect(policy.routes.routeFor(plain, 0).action).not.toBe('forward');
         expect(methods?.length).not.toBe(0);
       }
       for (const number of [config.limits.maxBody, config.limits.bodyTimeout, config.upstream.connections])

@@ -122,7 +122,7 @@ test('a target is treated as strictly as each of its readings', { timeout: TEST_
   fc.assert(
     fc.property(attempt, ({ routes, unmatched, path }) => {
       fc.pre(passesTheGate(path));
-      const got = new RouteTable(routes, unmatched).claim(path, NOW);
+      const got = new RouteTable(routes, unmatched).routeFor(path, NOW);
       const opened = owner(routes, path);
       for (const [reading, how] of readings(path, [...OPERATIONS, SCRIPT], READINGS)) {
         const wanted = owner(routes, reading);
@@ -141,7 +141,7 @@ test('a forward wildcard opens nothing outside its folder', { timeout: TEST_TIME
   fc.assert(
     fc.property(attempt, ({ routes, unmatched, path }) => {
       fc.pre(unmatched.action !== 'forward' && passesTheGate(path));
-      const got = new RouteTable(routes, unmatched).claim(path, NOW);
+      const got = new RouteTable(routes, unmatched).routeFor(path, NOW);
       fc.pre(got.action === 'forward' && got.path.endsWith('/*'));
       const folder = canonical(got.path.slice(0, -2));
       for (const [reading, how] of readings(path, WITHIN_FOLDERS, READINGS)) {

@@ -47,7 +47,7 @@ export function table(routes: readonly Route[], unmatched: Route['action'] = 'fo
 
 /** `action path` of what a path gets: all that most tests ask for. */
 export function claimed(routes: readonly Route[], path: string, unmatched: Route['action'] = 'forward'): string {
-  const { action, path: label } = table(routes, unmatched).claim(path, NOW);
+  const { action, path: label } = table(routes, unmatched).routeFor(path, NOW);
   return `${action} ${label}`;
 }
 

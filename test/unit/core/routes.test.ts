@@ -30,8 +30,8 @@ describe('by its plain spelling', () => {
       reject('/admin'),
       verify('/admin/hook'),
     ];
-    expect(table(routes).claim('/hooks/entrupy', NOW).secrets).toEqual(['b']);
-    expect(table(routes).claim('/hooks//entrupy', NOW).secrets).toEqual([]);
+    expect(table(routes).routeFor('/hooks/entrupy', NOW).secrets).toEqual(['b']);
+    expect(table(routes).routeFor('/hooks//entrupy', NOW).secrets).toEqual([]);
     expect(claimed(routes, '/admin/hook')).toBe('verify /admin/hook');
     expect(claimed(routes, '/admin//hook')).toBe('reject /admin');
   });
@@ -171,8 +171,8 @@ describe('the strictest of several', () => {
   test('reject is stricter than verify, enforce than report, report than forward', () => {
     expect(claimed([verify('/a'), reject('/b')], '/a/../b')).toBe('reject /b');
     expect(claimed([report('/long/path'), verify('/b')], '/long/path/../../b')).toBe('verify /b');
-    expect(table([report('/a'), verify('/b')]).claim('/a/../b', NOW).mode).toBe('enforce');
-    expect(table([report('/b')]).claim('/x/../b', NOW).mode).toBe('report');
+    expect(table([report('/a'), verify('/b')]).routeFor('/a/../b', NOW).mode).toBe('enforce');
+    expect(table([report('/b')]).routeFor('/x/../b', NOW).mode).toBe('report');
   });
 
   test('unmatched is one of them', () => {
@@ -185,14 +185,14 @@ describe('the strictest of several', () => {
     const both = table([
       verify('/a', { secrets: ['one', 'two'], methods: ['POST', 'PUT'], maxBody: 20, allowHeaders: ['x-a', 'x-b'] }),
       verify('/b', { secrets: ['two', 'three'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] }),
-    ]).claim('/a/../b', NOW);
+    ]).routeFor('/a/../b', NOW);
     expect(both).toMatchObject({ secrets: ['two'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] });
   });
 
   test('one that refuses a query decides for all of them', () => {
     const routes = [verify('/a'), report('/b', { query: 'refuse' })];
-    expect(table(routes).claim('/a/../b', NOW)).toMatchObject({ path: '/a', query: 'refuse' });
-    expect(table(routes).claim('/a', NOW)).toMatchObject({ query: 'forward' });
+    expect(table(routes).routeFor('/a/../b', NOW)).toMatchObject({ path: '/a', query: 'refuse' });
+    expect(table(routes).routeFor('/a', NOW)).toMatchObject({ query: 'forward' });
     const refusing = verify('/a', { query: 'refuse' });
     const refused = ['/a', '/a?', '/a?b=c', '/a%3Fb'].map(
       (target) => refusedForQuery(head({ target }), refusing) !== null,
@@ -202,12 +202,15 @@ describe('the strictest of several', () => {
   });
 
   test('a report route among them still narrows an enforcing one', () => {
-    const both = table([verify('/a', { secrets: ['one'] }), report('/b', { secrets: ['two'] })]).claim('/a/../b', NOW);
+    const both = table([verify('/a', { secrets: ['one'] }), report('/b', { secrets: ['two'] })]).routeFor(
+      '/a/../b',
+      NOW,
+    );
     expect(both).toMatchObject({ path: '/a', mode: 'enforce', secrets: [] });
   });
 
   test('a route that lists nothing takes the list of the other', () => {
-    const both = table([verify('/a', { methods: null }), verify('/b', { secrets: ['two'] })]).claim('/a/../b', NOW);
+    const both = table([verify('/a', { methods: null }), verify('/b', { secrets: ['two'] })]).routeFor('/a/../b', NOW);
     expect(both).toMatchObject({ secrets: ['two'], methods: ['POST'] });
   });
 
@@ -215,7 +218,7 @@ describe('the strictest of several', () => {
     const both = table([
       verify('/a', { secrets: ['one'], methods: ['POST'] }),
       verify('/b', { secrets: ['two'], methods: ['PUT'] }),
-    ]).claim('/a/../b', NOW);
+    ]).routeFor('/a/../b', NOW);
     expect(both).toMatchObject({ action: 'verify', secrets: [], methods: [] });
   });
 
@@ -228,7 +231,7 @@ describe('the strictest of several', () => {
 describe('report mode', () => {
   test('ends at its time, also for a path that is cached', () => {
     const routes = table([report('/a', { reportUntil: NOW }), report('/long')]);
-    const at = (now: number) => routes.claim('/a/../long', now).path;
+    const at = (now: number) => routes.routeFor('/a/../long', now).path;
     expect([at(NOW - 1), at(NOW - 1), at(NOW), at(NOW + 1)]).toEqual(['/long', '/long', '/a', '/a']);
   });
 
@@ -238,7 +241,7 @@ describe('report mode', () => {
       report('/long', { reportUntil: NOW + 10 }),
       report('/longest'),
     ]);
-    const at = (now: number) => routes.claim('/a/../long/../longest', now).path;
+    const at = (now: number) => routes.routeFor('/a/../long/../longest', now).path;
     expect([at(NOW - 1), at(NOW), at(NOW + 9), at(NOW + 10)]).toEqual(['/longest', '/a', '/a', '/long']);
   });
 });
@@ -257,21 +260,21 @@ describe('the cache', () => {
 
   test('remembers a path', () => {
     const one = routes();
-    expect(one.claim('/a/../b', NOW)).toBe(one.claim('/a/../b', NOW));
+    expect(one.routeFor('/a/../b', NOW)).toBe(one.routeFor('/a/../b', NOW));
   });
 
   test('does not remember long paths', () => {
     const one = routes();
     const long = `/a/../b/${'x'.repeat(300)}`;
-    expect(one.claim(long, NOW)).not.toBe(one.claim(long, NOW));
+    expect(one.routeFor(long, NOW)).not.toBe(one.routeFor(long, NOW));
   });
 
   test('is emptied, not grown, by many paths', () => {
     const one = routes();
-    const first = one.claim('/a/../b', NOW);
-    for (let index = 0; index < 2_000; index++) one.claim(`/${index}`, NOW);
-    expect(one.claim('/a/../b', NOW)).not.toBe(first);
-    expect(one.claim('/a/../b', NOW)).toEqual(first);
+    const first = one.routeFor('/a/../b', NOW);
+    for (let index = 0; index < 2_000; index++) one.routeFor(`/${index}`, NOW);
+    expect(one.routeFor('/a/../b', NOW)).not.toBe(first);
+    expect(one.routeFor('/a/../b', NOW)).toEqual(first);
   });
 });
 
@@ -281,9 +284,9 @@ test('a thousand routes are told apart', () => {
     names.map((path) => verify(path)),
     'reject',
   );
-  for (const path of names) expect(routes.claim(path, NOW).path).toBe(path);
-  expect(routes.claim('/x/../tenants/T999/notify/', NOW).action).toBe('reject');
-  expect(table(names.map((path) => verify(path))).claim('/x/../tenants/T999/notify/', NOW).path).toBe(
+  for (const path of names) expect(routes.routeFor(path, NOW).path).toBe(path);
+  expect(routes.routeFor('/x/../tenants/T999/notify/', NOW).action).toBe('reject');
+  expect(table(names.map((path) => verify(path))).routeFor('/x/../tenants/T999/notify/', NOW).path).toBe(
     '/tenants/t999/notify',
   );
 });

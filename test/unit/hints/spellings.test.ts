@@ -11,7 +11,7 @@ const REJECTING = table([reject('/notify')]);
 
 function treatmentOf(target: string): SpellingTreatment {
   if (refusedByGate(head({ target })) !== null) return 'refused';
-  return POLICY.claim(pathOf(target), NOW).action === 'verify' ? 'verified' : 'open';
+  return POLICY.routeFor(pathOf(target), NOW).action === 'verify' ? 'verified' : 'open';
 }
 
 test('there are at least a hundred, and no two are the same', () => {
@@ -32,10 +32,10 @@ describe.each(['verified', 'refused', 'open'] as const)('%s', (treatment) => {
 
 test('what is verified in an open proxy is rejected where the route rejects', () => {
   for (const { target } of SPELLINGS.filter(({ treatment }) => treatment === 'verified')) {
-    expect([target, REJECTING.claim(pathOf(target), NOW).action]).toEqual([target, 'reject']);
+    expect([target, REJECTING.routeFor(pathOf(target), NOW).action]).toEqual([target, 'reject']);
   }
 });
 
 test('where unmatched is verified nothing is open', () => {
-  for (const { target } of SPELLINGS) expect(STRICT.claim(pathOf(target), NOW).action).toBe('verify');
+  for (const { target } of SPELLINGS) expect(STRICT.routeFor(pathOf(target), NOW).action).toBe('verify');
 });
