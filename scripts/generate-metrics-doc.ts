@@ -72,7 +72,7 @@ ${table(['histogram', 'upper bounds, besides +Inf'], bucketRows())}
 
 ## Process and Node
 
-As prom-client measures them, some on Linux alone. The event-loop lags are less the 200 ms between two samples, so that an
+As prom-client measures them, some on Linux alone. The event-loop lags are less the 250 ms between two samples, so that an
 idle loop reads as 0, and begin anew at each scrape.
 
 ${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}

@@ -6,7 +6,7 @@ import { formatDuration, formatSize } from '../config/units.ts';
 import { isListed, outsideText } from '../core/policy.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { type BuiltTls, buildTls } from '../runtime/certificates.ts';
-import { readTlsFiles, tlsPaths } from '../runtime/inputs.ts';
+import { readTlsFiles } from '../runtime/inputs.ts';
 import { deliversOnce, routesOf } from '../runtime/policy.ts';
 import { readKeyFile } from '../secrets/files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
@@ -53,9 +53,7 @@ interface Files {
 }
 
 async function readFiles(config: Salvaged, { env }: Io): Promise<Files> {
-  const { listen, upstream } = config;
-  const contents = await readTlsFiles(tlsPaths(config));
-  const tls = buildTls({ listen: listen.tls, upstream: upstream.tls, contents }, null, Date.now());
+  const tls = buildTls(config, await readTlsFiles(config), { running: null, now: Date.now() });
   return { secrets: await readSecrets(config.secrets, env), tls };
 }
 

@@ -15,7 +15,7 @@ export { ConfigError, formatProblem } from './problems.ts';
 
 /** Longer files are not parsed: the longest sensible one is a fiftieth of this. */
 const MAX_FILE_BYTES = 1024 * 1024;
-const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
+export const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 
 export interface LoadedConfig {
   readonly config: Config;

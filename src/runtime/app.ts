@@ -2,8 +2,9 @@
 
 import { createAdminServer } from '../admin/server.ts';
 import type { StatusSnapshot } from '../admin/status.ts';
+import type { Env } from '../config/environment.ts';
 import { DOCS, VERSION } from '../core/version.ts';
-import { type Env, readInputs } from './inputs.ts';
+import { readInputs } from './inputs.ts';
 import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';

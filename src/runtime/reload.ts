@@ -1,10 +1,16 @@
-// When inputs become policy: contents are looked at each second, file events only hasten that, and what changed must read
-// the same twice before it counts, so that a half-written file never does. One look at a time.
-import { type FSWatcher, watch } from 'node:fs';
+// When inputs become policy: a changed file is read at once, everything every ten seconds, and what changed must read the
+// same twice before it counts, so that a half-written file never does. One look at a time.
+import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Inputs, sameInputs, tlsPaths } from './inputs.ts';
+import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
+/**
+ * Between two looks at the times and sizes of the files. Reading all of them each second would take four times the CPU
+ * of everything else in an idle proxy.
+ */
 const POLL_MS = 1000;
+/** Between two looks at the contents themselves, for file systems that tell no change (NFS keeps times for a minute). */
+const READ_MS = 10_000;
 /** From a file event to the look: an editor or kubelet makes several of them. */
 const HASTE_MS = 100;
 const SETTLE_MS = 250;
@@ -20,23 +26,21 @@ export interface ReloaderOptions {
   /** What runs now was made of these. */
   readonly first: Inputs;
   readonly read: (before: Inputs) => Promise<Inputs>;
-  /** Makes a policy of them and swaps it in, or says why not. */
+  /** Makes a ruleset of them and swaps it in, or says why not. */
   readonly apply: (inputs: Inputs) => Outcome;
   /** Nothing could be applied. */
   readonly fail: (error: string) => Outcome;
 }
 
-type When = 'always' | 'if changed';
-
 export class Reloader {
   readonly #options: ReloaderOptions;
   #seen: Inputs;
-  #looking: Promise<Outcome> | null = null;
-  /** A look that was asked for and has not begun: whoever asks meanwhile gets the same. */
-  #asked: Promise<Outcome> | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  /** Whoever asks for a reload before it begins gets the same one. */
+  #asked: PromiseWithResolvers<Outcome> | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #wake = () => {};
   #hastened = false;
-  #watchers: FSWatcher[] = [];
+  #unwatch: (() => void)[] = [];
   #stopped = false;
 
   constructor(options: ReloaderOptions) {
@@ -46,58 +50,70 @@ export class Reloader {
 
   start(): void {
     this.#watch();
-    this.#lookIn(POLL_MS);
+    void this.#run();
   }
 
   stop(): void {
     this.#stopped = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#unwatch();
+    clearTimeout(this.#timer);
+    for (const end of this.#unwatch) end();
   }
 
   /** Looks now, and applies what it finds even where nothing changed; for SIGHUP and `/-/reload`. */
   force(): Promise<Outcome> {
-    this.#asked ??= this.#turn();
-    return this.#asked;
+    this.#asked ??= Promise.withResolvers();
+    this.#wake();
+    return this.#asked.promise;
   }
 
-  async #turn(): Promise<Outcome> {
-    do await this.#looking;
-    while (this.#looking !== null);
-    this.#asked = null;
-    return this.#look('always');
-  }
-
-  #lookIn(milliseconds: number): void {
-    if (this.#stopped) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(async () => {
+  async #run(): Promise<void> {
+    // The first look is soon: a change between the reading of the inputs and the beginning of the watch tells nobody.
+    let pause = POLL_MS;
+    while (!this.#stopped) {
+      if (this.#asked === null) await this.#sleep(this.#hastened ? HASTE_MS : pause);
+      const asked = this.#asked;
+      this.#asked = null;
       this.#hastened = false;
-      await (this.#looking ?? this.#look('if changed'));
-      this.#lookIn(this.#hastened ? HASTE_MS : POLL_MS);
-    }, milliseconds);
-    this.#timer.unref();
-  }
-
-  #look(when: When): Promise<Outcome> {
-    this.#looking = this.#settled(when)
-      .catch((error: unknown) => this.#options.fail(error instanceof Error ? error.message : String(error)))
-      .finally(() => {
-        this.#looking = null;
-      });
-    return this.#looking;
-  }
-
-  async #settled(when: When): Promise<Outcome> {
-    let inputs = await this.#options.read(this.#seen);
-    if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : { ok: true };
-    for (let tries = 0; tries < MOST_TRIES; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-      const again = await this.#options.read(inputs);
-      if (sameInputs(again, inputs)) return this.#apply(again);
-      inputs = again;
+      const before = this.#seen;
+      const outcome = await this.#look(asked === null ? 'if changed' : 'always');
+      asked?.resolve(outcome);
+      pause = this.#seen === before ? READ_MS : POLL_MS;
     }
-    return this.#options.fail('the files keep changing while they are read');
+  }
+
+  #sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#wakeIn(milliseconds);
+    });
+  }
+
+  #wakeIn(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
+  }
+
+  /** Once for each look: in a busy directory, such as /tmp, every event would put the look off again. */
+  readonly #hasten = (): void => {
+    if (this.#hastened || this.#stopped) return;
+    this.#hastened = true;
+    this.#wakeIn(HASTE_MS);
+  };
+
+  async #look(when: 'always' | 'if changed'): Promise<Outcome> {
+    try {
+      let inputs = await this.#options.read(this.#seen);
+      if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : { ok: true };
+      for (let tries = 0; tries < MOST_TRIES; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+        const again = await this.#options.read(inputs);
+        if (sameInputs(again, inputs)) return this.#apply(again);
+        inputs = again;
+      }
+      return this.#options.fail('the files keep changing while they are read');
+    } catch (error) {
+      return this.#options.fail(error instanceof Error ? error.message : String(error));
+    }
   }
 
   #apply(inputs: Inputs): Outcome {
@@ -107,38 +123,26 @@ export class Reloader {
     return outcome;
   }
 
-  /** Directories, never files: a file that is replaced by a rename leaves its watcher on a dead inode. */
   #watch(): void {
-    this.#unwatch();
+    for (const end of this.#unwatch) end();
+    this.#unwatch = [];
     if (this.#stopped) return;
-    const { loaded } = this.#seen;
-    const paths = [...tlsPaths(loaded.config).map(dirname), ...(loaded.file === null ? [] : [dirname(loaded.file)])];
-    for (const source of loaded.config.secrets) {
-      if (source.kind === 'directory') paths.push(source.directory);
-      if (source.kind === 'file') paths.push(dirname(source.file));
+    const { files, directories } = placesOf(this.#seen);
+    for (const path of new Set([...files, ...directories])) {
+      watchFile(path, { persistent: false, interval: POLL_MS }, this.#hasten);
+      this.#unwatch.push(() => unwatchFile(path, this.#hasten));
     }
-    for (const path of new Set(paths)) this.#watchDirectory(path);
+    for (const path of new Set([...files.map((file) => dirname(file)), ...directories])) this.#watchDirectory(path);
   }
 
-  #unwatch(): void {
-    for (const watcher of this.#watchers) watcher.close();
-    this.#watchers = [];
-  }
-
+  /** Directories, never files: a file that is replaced by a rename leaves its watcher on a dead inode. */
   #watchDirectory(path: string): void {
     try {
-      const watcher = watch(path, { persistent: false }, () => this.#hasten());
+      const watcher = watch(path, { persistent: false }, this.#hasten);
       watcher.on('error', () => watcher.close());
-      this.#watchers.push(watcher);
+      this.#unwatch.push(() => watcher.close());
     } catch {
       // no such directory yet, or no watches left: the poll finds out
     }
-  }
-
-  /** Once for each look: in a busy directory, such as /tmp, every event would put the look off again. */
-  #hasten(): void {
-    if (this.#hastened) return;
-    this.#hastened = true;
-    if (this.#looking === null) this.#lookIn(HASTE_MS);
   }
 }

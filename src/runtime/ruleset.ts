@@ -35,9 +35,7 @@ export class RulesetError extends Error {
  */
 export function buildRuleset(inputs: Inputs, held: Ruleset | null, now: number): Built {
   const { secrets, failures } = rotate(held?.materials ?? [], inputs.readings, now);
-  const { listen, upstream } = inputs.loaded.config;
-  const files = { listen: listen.tls, upstream: upstream.tls, contents: inputs.tlsFiles };
-  const tls = buildTls(files, held, now);
+  const tls = buildTls(inputs.loaded.config, inputs.tlsFiles, { running: held, now });
   if (held === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
   const { listenTls, upstreamTls } = tls;
   return {
