@@ -1,12 +1,8 @@
 #!/usr/bin/env node
 // The edge of the process: which command runs, and what it exits with. Each command is loaded only when it is asked for.
-import { processIo } from './commands/command-line.ts';
+import { processIo, type Run } from './commands/command-line.ts';
 
-type Command = typeof import('./commands/serve.ts');
-
-const COMMANDS: Readonly<
-  Record<string, { readonly does: string; readonly load: () => Promise<Pick<Command, 'run'>> }>
-> = {
+const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<{ run: Run }> }>> = {
   serve: { does: 'run the proxy (the default)', load: () => import('./commands/serve.ts') },
   'check-config': { does: 'check a configuration and its secrets', load: () => import('./commands/check-config.ts') },
   sign: { does: 'sign a body as Entrupy does', load: () => import('./commands/sign.ts') },
@@ -51,14 +47,10 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 // Setting the exit code lets stdout drain into a slow pipe; process.exit would cut the last lines.
-main(process.argv.slice(2)).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(
-      `entrupy-signature-proxy: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    );
-    process.exitCode = 1;
-  },
-);
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`entrupy-signature-proxy: ${text}\n`);
+  process.exitCode = 1;
+}

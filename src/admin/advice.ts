@@ -1,5 +1,5 @@
 // What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
-// the snapshot in, sentences out. It must never advise to weaken verification.
+// the snapshot in, sentences out. It must never recommend weakening verification.
 import { reports } from '../core/routes.ts';
 import { spanText } from './html.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
@@ -197,7 +197,7 @@ function allIsWell(s: StatusSnapshot): Advice {
   );
 }
 
-/** One line for each secret: whether it may go. Only one that verified nothing while another did can be done without. */
+/** Whether a secret may go: only one that verified nothing while another one did. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, notBefore, notAfter } = secret;
   if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';

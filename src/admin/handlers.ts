@@ -1,4 +1,4 @@
-// What each path of the admin port answers. Each probe has one meaning: livez, the event loop turns; startz, the proxy has
+// The answers of the admin port, by path. Each probe has one meaning: livez, the event loop turns; startz, the proxy has
 // started; readyz, it may be sent traffic.
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -39,7 +39,7 @@ interface Asked {
 
 interface AdminHandler {
   readonly methods: readonly string[];
-  /** True where it changes something, and so is neither for every client nor for browsers that another site has sent. */
+  /** Set where it changes something: then clients outside `actionsFrom` and browsers sent by another site get 403. */
   readonly acts?: true;
   readonly run: (asked: Asked) => AdminReply | Promise<AdminReply>;
 }

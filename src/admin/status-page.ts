@@ -34,7 +34,7 @@ function stateOf(s: StatusSnapshot): readonly [Tone, string] {
 
 const TONE_WORD: Readonly<Record<Tone, string>> = { calm: '● OK', warn: '▲ Look at this', bad: '✕ Act now' };
 
-/** Ready is not the same as well: the browser's tab tells the worst that there is. */
+/** Ready does not mean well: the browser's tab shows the tone of the headline. */
 function titleOf([headline]: readonly Advice[], state: string): string {
   return headline === undefined || headline.tone === 'calm' ? state : `${TONE_WORD[headline.tone]} · ${state}`;
 }
@@ -47,7 +47,7 @@ function adviceList(advice: readonly Advice[]): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
-/** Counts of five minutes, each over its curve of the last hour: inline SVG, as the CSP allows no script and no style attribute. */
+/** Counts, each over its curve of the last hour: inline SVG, as the CSP allows no script and no style attribute. */
 function figures({ recent }: StatusSnapshot): Html {
   const minutes = Math.round(recent.windowSeconds / 60);
   const boxes = CURVES.map((curve) => {

@@ -28,8 +28,8 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
 type OfRequest = 'route' | 'path' | 'status' | 'upstreamError' | 'client';
 
 /**
- * Requests of one decision, reason, route and client that were refused, reported or failed by the upstream; the last one.
- * Texts that a client chose are cut, and `path` has no query.
+ * A group of requests with one decision, reason, route and client that were refused, reported or failed by the upstream.
+ * The fields are the last request's: texts that a client chose are cut, and `path` has no query.
  */
 export interface Refusal
   extends Pick<
@@ -47,14 +47,14 @@ export interface Undelivered extends Pick<RequestRecord, OfRequest | 'bodySha256
   readonly cause: UpstreamFailure | 'overloaded';
 }
 
-/** What has a curve of the last hour; `upstreamFailures` are requests that the upstream failed, whatever their decision. */
+/** The counts with a curve: decisions, and requests that the upstream failed, whatever their decision. */
 export const CURVES = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'upstreamFailures'] as const;
 export type Curve = (typeof CURVES)[number];
 
 export interface RecentCounts extends Readonly<Record<Curve, number>> {
   /** How far back the counts reach. */
   readonly windowSeconds: number;
-  /** Of the rejected and reported: what any public port gets, and clients that left. No sign of trouble. */
+  /** Rejected and reported requests that are no sign of trouble: what any public port gets, and clients that left. */
   readonly noise: number;
   /** The reason of most of the other rejected or reported requests in the window; null where there were none. */
   readonly topReason: Reason | null;
@@ -67,7 +67,7 @@ export interface OnceStatus {
   /** `memory`, or a host. */
   readonly store: string;
   readonly entries: number;
-  /** Why the store can't be asked; null where it can, as far as is known. */
+  /** Why the store fails; null while it answers. */
   readonly trouble: string | null;
   readonly onStoreFailure: 'forward' | 'refuse';
 }

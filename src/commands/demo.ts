@@ -13,7 +13,7 @@ import { command, type Io, mistake } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
 
-Starts a demo upstream and the proxy before it on free loopback ports, sends
+Starts a demo upstream and the proxy in front of it on free loopback ports, sends
 deliveries of each kind, and says what happened to each. Then it stays up and
 prints curl commands to try.
 

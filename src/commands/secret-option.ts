@@ -1,5 +1,5 @@
-// The one secret that `sign`, `verify` and `probe` take from --secret-file or --secret-env, by the rules of `serve`,
-// except that a short one is only warned about: people try things out with these commands.
+// The one secret that `sign`, `verify` and `probe` take from --secret-file or --secret-env. The rules are those of `serve`,
+// except that a short secret is only a warning: people try things out with these commands.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';

@@ -1,6 +1,5 @@
-// `verify`: gives the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a
-// secret, nor what the signature should have been.
-
+// `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
+// the right signature.
 import type { Reason } from '../core/decision.ts';
 import { type Secret, stateOf } from '../core/policy.ts';
 import { readSignature, SIGNATURE_HEADER, signs } from '../core/signature.ts';
@@ -11,7 +10,7 @@ import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secr
 
 const help = `Usage: entrupy-signature-proxy verify --signature VALUE [OPTIONS] [BODY]
 
-Tells whether a captured body bears a valid signature, by which secret, and where not, the likely cause.
+Tells whether a captured body has a valid signature and which secret made it; if not, the likely cause.
 BODY is a file, or - for standard input, which is also the default. It must be the very bytes that were sent.
 
   --signature VALUE    the value of the ${SIGNATURE_HEADER} header, or the whole header line
@@ -23,7 +22,7 @@ BODY is a file, or - for standard input, which is also the default. It must be t
 Exit code: 0 valid, 1 invalid, 2 where the command line, the secret or the body cannot be used.
 `;
 
-/** A body longer than this is only tried as it is. More than the proxy gives: nobody else waits here. */
+/** Bytes; a longer body is tried only as it is. Higher than the proxy's limit, as no other request waits here. */
 const DIAGNOSED_BYTES = 1024 * 1024;
 
 const options = { ...SECRET_OPTIONS, signature: { type: 'string' }, config: { type: 'string' } } as const;
@@ -42,7 +41,7 @@ export const run = command({ name: 'verify', help, options, positionals: ['BODY'
   return outcome === 'valid' ? 0 : 1;
 });
 
-/** Accepts the whole line as logs and `curl -v` show it; the white space that HTTP allows around a value goes. */
+/** Accepts the whole header line as logs and `curl -v` show it. HTTP allows white space around a value: it is removed. */
 function headerValue(pasted: string): string {
   return pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
 }
