@@ -10,8 +10,8 @@ export interface Refusal {
   /** Constant JSON. */
   readonly body: string;
   /**
-   * True where the connection ends with the answer: nobody knows where the next request begins, or a balancer's next try
-   * should reach another pod.
+   * True where the connection ends with the answer: nobody knows where the next request begins, or a balancer's next
+   * try should reach another pod.
    */
   readonly closes: boolean;
   /** True where the sender should try again: the answer carries `Retry-After`. */

@@ -1,5 +1,5 @@
 // Folding: every spelling that some server could take for a path becomes one list of segments.
-// It must never fold less than a server does: what is missed here is a way around a verified route.
+// It must never fold less than a server does: a spelling that is missed here leads around a verified route.
 import { Buffer } from 'node:buffer';
 
 const PERCENT = 0x25;
@@ -32,9 +32,8 @@ export function decodeFully(bytes: Uint8Array): Buffer {
 }
 
 /**
- * One letter in all its shapes: compatibility forms, both cases, and what only the upper case brings together (`ı` and
- * `i`, `ß` and `ss`). Whatever order of NFKC, lower and upper case a server takes, it ends in the same text: a test tries
- * each code point.
+ * Folds letters: compatibility forms, both cases, and those that only the upper case brings together (`ı` and `i`, `ß`
+ * and `ss`). The result is the same for every order of NFKC, lower and upper case; a test tries each code point.
  */
 function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
@@ -43,7 +42,7 @@ function foldLetters(text: string): string {
 /** The decoded path as UTF-8 text with its letters folded, again and again until nothing changes. */
 function foldText(decoded: Buffer): string {
   let text = foldLetters(decoded.toString('utf8'));
-  // A full-width percent sign becomes an escape only now. Each further round needs nine characters for one: 16 KiB end soon.
+  // A full-width percent sign becomes an escape only now. Each round needs nine times the characters: 16 KiB end soon.
   for (let round = 0; round < 16 && text.includes('%'); round++) {
     const next = foldLetters(decodeFully(Buffer.from(text, 'utf8')).toString('utf8'));
     if (next === text) break;
@@ -56,7 +55,7 @@ function foldBytes(decoded: Buffer): string {
   return decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
 }
 
-/** Servers split on both slashes, cut parameters, queries and fragments, and drop trailing dots, spaces and controls. */
+/** Servers split at both slashes, cut at `;`, `?` and `#`, and drop trailing dots, spaces and controls. */
 function foldSegments(text: string): string[] {
   const segments: string[] = [];
   for (const part of text.split(/[/\\]/)) {
@@ -78,12 +77,12 @@ function trimEnd(segment: string): string {
   return segment.slice(0, end);
 }
 
-/** What a path folds to, seen as text and as bytes. Servers compare either way, so either match counts. */
+/** A folded path, as text and as bytes. Servers compare either way, so either match counts. */
 export interface Folded {
   /** The same array as `bytes` where there is nothing but ASCII. */
   readonly text: readonly string[];
   readonly bytes: readonly string[];
-  /** How many segments are left, at the least, where a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
+  /** The fewest segments that are left where a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
   readonly kept: number;
   /** True where a decoded segment could be read as `..`: such a path can leave the folder that it seems to be in. */
   readonly climbs: boolean;
@@ -91,7 +90,7 @@ export interface Folded {
   readonly disguised: boolean;
 }
 
-// `..` with spaces or controls about its dots, and whatever is no part of a name behind it: `..;x`, `..%20`, `...`.
+// `..` with spaces or controls around its dots, and no part of a name behind it: `..;x`, `..%20`, `...`.
 const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/;
 
 function specials(text: string): string {

@@ -1,6 +1,6 @@
-// The gate: what no request may be. One row a rule, with the attack that it stops; the first row that refuses answers 400.
-// Rows are never reordered into an `else`: each must hold alone. Refusals tell the operator the rule and the name of the header
-// that broke it, never a value; a name is the client's to choose, so whoever shows it cuts it.
+// The gate: rules for every request. One row a rule, with the attack that it stops; the first row that refuses answers
+// 400. Rows are never reordered into an `else`: each must hold alone. A refusal names the rule and the header that
+// broke it, never a value. The client chooses the name, so the log and the status page cut it.
 import { CGI_PATHS, type Head } from './head.ts';
 import { HOP_BY_HOP, nominated } from './headers.ts';
 import { type Route, UNMATCHED } from './routes.ts';
@@ -121,7 +121,7 @@ export const GATE = [
   },
 ] as const satisfies readonly GateRule[];
 
-/** Rules that other places hold than the table, with the attack that each stops. */
+/** Rules that are checked elsewhere, with the attack that each stops. */
 const OTHER_RULES = {
   'route-headers': 'a header that servers take for a variable or another target, and that the route does not let pass',
   query: 'a query, which no signature covers, on a route with `query: refuse`',
@@ -131,7 +131,7 @@ const OTHER_RULES = {
 
 export type RuleName = (typeof GATE)[number]['name'] | keyof typeof OTHER_RULES;
 
-/** Every rule, the table's first, with the attack that it stops: all that the log, the status page and `explain` can name. */
+/** Every rule with the attack that it stops: the names that the log, the status page and `explain` can show. */
 export const RULES = {
   ...Object.fromEntries(GATE.map(({ name, stops }) => [name, stops])),
   ...OTHER_RULES,

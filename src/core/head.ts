@@ -1,4 +1,4 @@
-// A request's head, read in one pass: what the gate, the verdict and the body reader need to know of it, and nothing else.
+// A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
 import { LOWER_CASE_HEADER, looksLikeSignature } from './signature.ts';
 
 export interface RequestLine {
@@ -40,8 +40,9 @@ export class Head implements RequestLine {
 }
 
 /**
- * Headers by which frameworks replace the target, the method or the prefix that the verdict was given for. Envoy's
- * `X-Envoy-Original-Path` and Traefik's `X-Replaced-Path` only report what was rewritten, and honest ingresses add them.
+ * Headers by which frameworks replace the target, the method or the prefix that the verdict was given for. Not among
+ * them are Envoy's `X-Envoy-Original-Path` and Traefik's `X-Replaced-Path`: they only report a rewrite, and honest
+ * ingresses add them.
  */
 const REROUTING: ReadonlySet<string> = new Set([
   'x-original-url',
@@ -67,7 +68,7 @@ const REROUTING: ReadonlySet<string> = new Set([
 /** CGI's names for the path. Every name with `_` is refused; with dots these are. */
 export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
 
-/** True for a name with `_` (WSGI, CGI and PHP fold it with `-`), a re-routing header, or a spelling of one with dots. */
+/** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, also spelt with dots. */
 export function isRerouting(lowerCaseName: string): boolean {
   if (lowerCaseName.includes('_') || REROUTING.has(lowerCaseName)) return true;
   if (!lowerCaseName.includes('.')) return false;
@@ -75,7 +76,7 @@ export function isRerouting(lowerCaseName: string): boolean {
   return REROUTING.has(dashed) || CGI_PATHS.has(dashed);
 }
 
-/** Reads a head from the parser's flat list of lines (name, value, …). Values are latin1 text without outer white space. */
+/** Reads the parser's flat list of lines (name, value, …). Values are latin1 text without outer white space. */
 export function readHead(request: RequestLine, lines: readonly string[]): Head {
   const head = new Head(request);
   for (let index = 0; index < lines.length; index += 2) {
@@ -126,12 +127,12 @@ function readLine(head: Head, name: string, value: string): void {
   }
 }
 
-/** Whether a body follows the head, as the framing lines say. */
+/** True where the framing lines announce a body. */
 export function hasBody(head: Head): boolean {
   return head.transferEncodings > 0 || (head.contentLengths > 0 && head.contentLength !== '0');
 }
 
-/** The declared length in bytes; null for a chunked body. Only after the gate. */
+/** The declared length in bytes; null for a chunked body. Valid only for a head that has passed the gate. */
 export function declaredLength(head: Head): number | null {
   if (head.transferEncodings > 0) return null;
   return head.contentLengths > 0 ? Number(head.contentLength) : 0;

@@ -1,5 +1,6 @@
-// Header lines as they go through: which are end-to-end, which belong to one connection alone (RFC 9110 7.6.1), which trailers
-// pass, and how a WebSocket's handshake is recognised and written. Spelling, order and duplicates are never touched.
+// Header lines as they go through: which are end-to-end, which belong to one connection alone (RFC 9110 7.6.1), which
+// trailers pass, and how a WebSocket's handshake is recognised and written. Spelling, order and duplicates are never
+// touched.
 import { createHash } from 'node:crypto';
 import { type Head, hasBody, isRerouting } from './head.ts';
 import { looksLikeSignature } from './signature.ts';
@@ -34,7 +35,7 @@ export function endToEnd(lines: readonly string[]): string[] {
   return lines.filter((_, at) => !dropped.has((lines[at - (at % 2)] ?? '').toLowerCase()));
 }
 
-/** Framing, routing, request modifiers, authentication, content. */
+/** Fields for framing, routing, request modifiers, authentication and content. */
 const DECIDES =
   /^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|forwarded|x-forwarded-.*|x-real-ip|origin|referer)$/;
 
@@ -52,9 +53,9 @@ export function mayTrail(lowerCaseName: string): boolean {
 }
 
 /**
- * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing line and
- * no Expect. Any other upgrade (h2c above all) is none: nothing that runs in a tunnel is verified. Nor is one with a body:
- * servers differ in whether they read it or take it for the tunnel's first bytes.
+ * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing
+ * line and no Expect. No other upgrade may pass (h2c above all): nothing in a tunnel is verified. A body would be
+ * smuggling: servers differ in whether they read it or take it for the tunnel's first bytes.
  */
 export function asksForWebSocket(head: Head): boolean {
   return (
@@ -68,7 +69,7 @@ export function asksForWebSocket(head: Head): boolean {
   );
 }
 
-/** A handshake's end-to-end lines as node takes them, with its two hop-by-hop lines. Lines of one name come together. */
+/** A handshake's lines as node takes them: the end-to-end lines by name, and its two hop-by-hop lines. */
 export function handshakeHeaders(lines: readonly string[], upgrade: string): Record<string, string | string[]> {
   const byName = new Map<string, [spelling: string, value: string | string[]]>();
   for (let index = 0; index < lines.length; index += 2) {
@@ -84,7 +85,7 @@ export function handshakeHeaders(lines: readonly string[], upgrade: string): Rec
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** True where a 101 with these lines accepts the handshake with this key: only then does a tunnel begin (RFC 6455 4.2.2). */
+/** True where a 101 with these lines accepts the handshake with this key, so that a tunnel begins (RFC 6455 4.2.2). */
 export function acceptsHandshake(lines: readonly string[], key: string): boolean {
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
   // Of two lines with one name the joined text has a comma, and is neither.

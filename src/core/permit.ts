@@ -1,5 +1,6 @@
-// Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported as a
-// type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run time too.
+// Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported
+// as a type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run
+// time too.
 import { Buffer } from 'node:buffer';
 import { type Decision, REASONS, type Reason } from './decision.ts';
 import type { Keyring, Secret } from './policy.ts';
@@ -12,7 +13,7 @@ class Permit {
   readonly reason: Reason | 'none';
   /** The id of the secret that matched; null where none was asked for or none did. */
   readonly secret: string | null;
-  /** The very bytes that were verified. Null: the body was not read, it streams as it comes. */
+  /** The very bytes that were verified; null where the body streams as it comes. */
   readonly body: Buffer | null;
   /** True where it opens a tunnel, in which nothing more is verified. */
   readonly tunnel: boolean;
@@ -32,7 +33,7 @@ class Permit {
 
 export type { Permit };
 
-/** True for a permit that this file minted: a look-alike object, cast past the compiler, is none. */
+/** True for a permit that this file minted; false for a look-alike that was cast past the compiler. */
 export function isPermit(value: unknown): value is Permit {
   return typeof value === 'object' && value !== null && Permit.minted(value);
 }
@@ -40,8 +41,8 @@ export function isPermit(value: unknown): value is Permit {
 export type Verdict = { readonly permit: Permit } | { readonly refused: 'signature_mismatch' | 'expired_secret' };
 
 /**
- * The verdict on a body that was read whole. Every live secret of the route is tried, without an early exit; only when
- * none matches are those outside their validity tried, to tell the operator so (a 401 all the same).
+ * The verdict on a body that was read whole. It tries every live secret of the route, without an early exit. Only when
+ * none matches does it try those outside their validity, to tell the operator; the answer is a 401 all the same.
  */
 export function judge(input: {
   route: Route;
@@ -71,7 +72,7 @@ function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): s
   return match;
 }
 
-/** Report mode: what would have been refused goes through and is counted. `reporting` is the route's mode at this moment. */
+/** Report mode forwards and counts what enforce mode would refuse. `reporting`: its mode at this moment. */
 export function permitReported(
   route: Route,
   reporting: boolean,
@@ -84,14 +85,14 @@ export function permitReported(
 
 const FORWARDED = new Permit({ decision: 'forwarded', reason: 'none', secret: null, body: null, tunnel: false });
 
-/** A forward route asks for no signature. Null for any other route. */
+/** Forward routes need no signature. Null for any other route. */
 export function permitForward(route: Route): Permit | null {
   return route.action === 'forward' ? FORWARDED : null;
 }
 
 const UPGRADED = new Permit({ ...FORWARDED, tunnel: true });
 
-/** A tunnel for a WebSocket: only on a forward route that lists it. Null for any other route. */
+/** A permit for a WebSocket's tunnel, on a forward route that lists it. Null for any other route. */
 export function permitUpgrade(route: Route): Permit | null {
   return route.action === 'forward' && route.upgrade.includes('websocket') ? UPGRADED : null;
 }

@@ -1,5 +1,5 @@
-// A policy: routes, secrets and the settings that requests go by, frozen, and swapped in one step by a reload. A request keeps
-// the policy that it began with. A secret's value lives in a KeyObject alone and is never printed.
+// A policy: routes, secrets and the settings that requests go by, frozen, and swapped in one step by a reload. A
+// request keeps the policy that it began with. A secret's value lives in a KeyObject alone and is never printed.
 import type { KeyObject } from 'node:crypto';
 import type { RouteTable } from './routes.ts';
 
@@ -9,7 +9,7 @@ export interface Policy {
   /** Times in milliseconds. */
   readonly settings: {
     readonly bodyTimeout: number;
-    /** Connections at most; half of them may be tunnels. */
+    /** The most connections; half of them may be tunnels. */
     readonly connections: number;
     readonly retryConnectFor: number;
     readonly responseTimeout: number;
@@ -36,7 +36,7 @@ export function stateOf({ notBefore, notAfter }: Validity, now: number): SecretS
   return notAfter !== null && now >= notAfter ? 'expired' : 'live';
 }
 
-/** When a secret that is not live ended or begins, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
+/** The reason why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
 export function outsideText(secret: Validity, now: number): string | null {
   const state = stateOf(secret, now);
   if (state === 'live') return null;
@@ -47,7 +47,7 @@ export function outsideText(secret: Validity, now: number): string | null {
 
 const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');
 
-/** A route that lists `current` means the value before it too, while that overlaps. */
+/** True where a route's list names the secret. `current` means its previous value too, while that overlaps. */
 export function isListed(id: string, listed: readonly string[] | null): boolean {
   if (listed === null || listed.includes(id)) return true;
   return id.endsWith('.previous') && listed.includes(id.slice(0, -'.previous'.length));
@@ -73,13 +73,13 @@ export class Keyring {
     return chosen;
   }
 
-  /** The validity of those that are outside it at `now`, for people; null where no secret is. */
+  /** The listed secrets that are not live at `now`, for people; null where there are none. */
   whyNoneLive(ids: readonly string[] | null, now: number): string | null {
     const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
     return outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`).join('; ') || null;
   }
 
-  /** The live ones among them at `now` (epoch milliseconds). Where all are live it is the very array of `listed`. */
+  /** The live ones of the listed at `now` (epoch milliseconds). Where all are live it is the very array of `listed`. */
   live(ids: readonly string[] | null, now: number): readonly Secret[] {
     const listed = this.listed(ids);
     if (listed.every((secret) => stateOf(secret, now) === 'live')) return listed;

@@ -9,13 +9,13 @@ export interface RequestRecord {
   readonly method: string;
   /** The target's path as sent, never its query; not yet cut. */
   readonly path: string;
-  /** What the client was answered; 499 where it left before. */
+  /** The status of the answer; 499 where the client left before it. */
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';
-  /** The likely cause of a mismatch (spec §7), or what would let a gated request pass; for the operator alone. */
+  /** For the operator alone: the likely cause of a mismatch (spec §7), or how a request would pass the gate. */
   readonly hint: string | null;
-  /** Which rule refused it with 400 or 431; null for every other reason. */
+  /** The rule that refused it with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
   /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
   readonly header: string | null;
@@ -30,13 +30,12 @@ export interface RequestRecord {
   readonly upstreamMs: number;
   /** The upstream's status; 0 where there was none. */
   readonly upstreamStatus: number;
-  /** Why the upstream gave no whole response; null where it did or was not asked. */
+  /** The cause where the upstream gave no whole response; else null. */
   readonly upstreamFailure: UpstreamFailure | null;
-  /** The system's code behind `upstreamFailure`, such as `ECONNREFUSED`; null where there is none. */
+  /** The system's code for that failure, such as `ECONNREFUSED`; null where there is none. */
   readonly upstreamError: string | null;
   /** 16 hex digits of the SHA-256 of a verified body that we then failed to deliver; null for every other request. */
   readonly bodySha256: string | null;
-  /** The client's address. */
   readonly client: string;
   readonly traceId: string | null;
 }
@@ -49,10 +48,10 @@ export function bodyTag(body: Uint8Array): string {
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
-/** The end of a delivery as `once` (spec §12) must hear of it. Only the first of the two to be called counts. */
+/** The right to deliver an event of `once` (spec §12). Its holder calls one of the two; only the first call counts. */
 export interface DeliveryLease {
-  /** The upstream answered 2xx, to the end. */
+  /** The upstream's 2xx has arrived to its end. */
   delivered(): void;
-  /** Anything else: a retry goes through. */
+  /** In any other case, so that a retry goes through. */
   failed(): void;
 }

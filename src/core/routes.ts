@@ -1,4 +1,4 @@
-// Which route a target gets: the strictest treatment that any reading of it could get (spec §6.2).
+// The route of a target: the strictest treatment that any reading of it could get (spec §6.2).
 import { Buffer } from 'node:buffer';
 import type { Words } from './occurrences.ts';
 import {
@@ -72,7 +72,7 @@ export class RouteTable {
     this.#unmatched = unmatched;
   }
 
-  /** The route or mix of routes that treats a path. Cached: 0.1 µs where the examination takes 2 µs and grows with the number of routes. */
+  /** The treatment of a path. Cached: 0.1 µs, where the examination takes 2 µs and grows with the number of routes. */
   routeFor(path: string, now: number): Route {
     if (now >= this.#modesChangeAt) {
       this.#cache.clear();
@@ -113,7 +113,7 @@ export class RouteTable {
   #takes({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
     if (!takesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
     if (route.action !== 'forward' || !pattern.wildcard) return true;
-    // Where nothing is protected a climb or a fold to the stem itself leads nowhere that is not open anyway.
+    // Where nothing is protected, a climb or a fold to the stem itself leads only to what is open anyway.
     if (this.#unmatched.action === 'forward' && !someRead) return true;
     return !target.folded.climbs && target.folded.kept > pattern.folded.text.length;
   }
@@ -124,13 +124,13 @@ export class RouteTable {
   }
 }
 
-/** `/a/b` is longer than `/a/*`, which has four characters too: the `*` counts as nothing. A tie is never for forward. */
+/** The `*` counts as nothing: `/a/b` is longer than `/a/*`. A tie is never for forward. */
 function byLength(a: Entry, b: Entry): number {
   const length = ({ pattern }: Entry) => (pattern.wildcard ? pattern.path.length - 1 : pattern.path.length);
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** A plain target is what it says: a shorter route does not get it beside the longest that takes it. */
+/** A plain target has one reading: a shorter route does not get it beside the longest that takes it. */
 function yields(entry: Entry, taker: Entry | undefined, target: Target): boolean {
   return taker !== undefined && target.marks.length === 0 && byLength(taker, entry) < 0;
 }

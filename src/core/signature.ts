@@ -1,5 +1,6 @@
 // The signature header and the HMAC behind it, as Entrupy's example receiver checks them
-// (https://developer.entrupy.com/docs/api/webhooks/example). The client's base64 is never decoded, only compared as text.
+// (https://developer.entrupy.com/docs/api/webhooks/example). The client's base64 is never decoded, only compared as
+// text.
 import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Reason } from './decision.ts';
@@ -9,12 +10,12 @@ export const SIGNATURE_HEADER = 'Entrupy-Signature';
 export const LOWER_CASE_HEADER = SIGNATURE_HEADER.toLowerCase();
 export const SIGNATURE_PREFIX = 'SHA256:';
 
-/** The padded standard base64 of HMAC-SHA256(secret, body): what stands after `SHA256:`. */
+/** The padded standard base64 of HMAC-SHA256(secret, body): the text after `SHA256:`. */
 export function signBody(key: KeyObject, body: Uint8Array): string {
   return createHmac('sha256', key).update(body).digest('base64');
 }
 
-/** The signature of a request as far as it can be told without the body (spec §4). */
+/** The part of a signature's check that needs no body (spec §4). */
 export interface SignatureForm {
   /** Null where the form is right. */
   readonly reason: Reason | null;
@@ -27,13 +28,13 @@ const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
 const refusedFor = (reason: Reason): SignatureForm => ({ reason, digest: '' });
 
-/** The lines of a head must be exactly one signature and no look-alike, its value two tokens. */
+/** Of a head's lines exactly one must be a signature, and none a look-alike. */
 export function signatureForm(head: { signatures: number; lookAlikes: number; signature: string }): SignatureForm {
   if (head.signatures > 1 || head.lookAlikes > 0) return refusedFor('multiple_signatures');
   return head.signatures === 0 ? refusedFor('missing_signature') : readSignature(head.signature);
 }
 
-/** Reads a header value: exactly two tokens about one `:`, the first exactly `SHA256`, the second the base64 of 32 bytes. */
+/** Reads a header value: two tokens around one `:`, the first exactly `SHA256`, the second the base64 of 32 bytes. */
 export function readSignature(value: string): SignatureForm {
   const colon = value.indexOf(':');
   if (colon < 0 || value.indexOf(':', colon + 1) >= 0) return refusedFor('malformed_signature');
@@ -43,8 +44,8 @@ export function readSignature(value: string): SignatureForm {
 }
 
 /**
- * True where `key` signs `body` as `digest`. Both texts are 44 ASCII characters (`readSignature` checks the client's), so
- * the comparison takes the same time whatever they hold.
+ * True where `key` signs `body` as `digest`. Both texts are 44 ASCII characters (`readSignature` checks the client's),
+ * so the comparison takes the same time whatever they hold.
  */
 export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean {
   const expected = Buffer.from(signBody(key, body), 'latin1');

@@ -1,5 +1,6 @@
-// The paths that a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they do not
-// invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes, `couldBeRead` says so.
+// The paths that a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they
+// do not invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes,
+// `couldBeRead` says so.
 import { type Folded, foldPath } from './fold.ts';
 import { beginsWith, type Occurrences, occursInOrder, Words } from './occurrences.ts';
 
@@ -30,7 +31,7 @@ export interface Target {
 export function examinePath(path: string): Target {
   const folded = foldPath(path);
   const marks = MARKS.filter(([pattern]) => pattern.test(path)).map(([, name]) => name);
-  // `..%20` is one too for a server that trims: without this mark nothing would look behind it.
+  // `..%20` is one too for a server that trims: without this mark the segments behind it would not be looked at.
   if (folded.climbs && !marks.includes(DOT_SEGMENT)) marks.push(DOT_SEGMENT);
   if (folded.disguised) marks.push('a character that folds to one that splits or cuts');
   return { path, folded, marks };
@@ -67,13 +68,13 @@ export function viewsOf({ folded: { text, bytes } }: Target, words: Words): View
 export type ReadingKind = 'prefix' | 'in order';
 
 /**
- * How a verify or reject route could be read from a target; null where no server could. `views`: of the target, by words
- * among which the route's are.
+ * How a verify or reject route could be read from a target; null where no server could. `views`: of the target, by
+ * words among which the route's are.
  */
 export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]: Views): ReadingKind | null {
   const { folded } = target;
   if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
-    // `/` has no segment to find: only what folds to nothing, is cut to nothing (`/;x/y`) or climbs (`/x/..`) is it.
+    // `/` has no segments: a target is read as it if it folds or is cut to nothing (`/;x/y`), or climbs (`/x/..`).
     if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
@@ -93,7 +94,7 @@ export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 
   return owns === 'stem' || path.length > stem.length + 1;
 }
 
-/** Why a configured path is not plain, in words for the operator; null where it is. */
+/** The reason why a configured path is not plain, for the operator; null where it is. */
 export function pathProblem(path: string): string | null {
   if (!path.startsWith('/')) return 'must begin with /';
   const { stem, wildcard } = parsePattern(path);
@@ -110,8 +111,8 @@ export function pathProblem(path: string): string | null {
 }
 
 /**
- * True where two configured paths fold alike, so that a server may take one for the other. A forward wildcard takes only
- * what is below its stem, so `/a/*` beside `/a` is told apart; the caller says where that holds.
+ * True where two configured paths fold alike, so that a server may take one for the other. A forward wildcard takes
+ * only what is below its stem, so `/a/*` beside `/a` is told apart; the caller says where that holds.
  */
 export function foldsAlike(a: string, b: string): boolean {
   const [left, right] = [parsePattern(a), parsePattern(b)];

@@ -1,5 +1,5 @@
-// The version of the program and the address of its documentation, as package.json has them: the build puts the same text
-// in its place.
+// The version of the program and the address of its documentation, as package.json has them: the build puts the same
+// text in its place.
 import manifest from '../../package.json' with { type: 'json' };
 
 export const VERSION: string = manifest.version;

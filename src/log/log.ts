@@ -1,6 +1,6 @@
-// The log: one JSON line an event (spec §11). It must never throw, whatever it is given, and never print bytes: a Buffer
-// in a field may be a body or a secret. Text that a client chose is shown as this file says: cut short, without a query, and
-// with nothing that could steer a terminal.
+// The log: one JSON line an event (spec §11). It must never throw, whatever it is given, and never print bytes: a
+// Buffer in a field may be a body or a secret. Text that a client chose is cut short, loses its query, and can't steer
+// a terminal.
 import { pathOf } from '../core/targets.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -12,7 +12,7 @@ export interface Log extends LevelMethods {
   setLevel(level: LogLevel): void;
   /** Epoch milliseconds, by the log's own clock. */
   now(): number;
-  /** The cheap way, for many lines. `tail` is JSON members, each led by a comma: `,"route":"/notify"`. */
+  /** A cheap line for the request log. `tail` is JSON members, each led by a comma: `,"route":"/notify"`. */
   line(level: LogLevel, msg: string, tail: string): void;
 }
 

@@ -9,15 +9,15 @@ export interface RequestLog {
   record(record: RequestRecord): void;
   /** From the next request on; for a reload. */
   setMode(mode: RequestLogMode): void;
-  /** Writes the count of lines left out so far, if there are any; for the end of the process. */
+  /** Writes the count of lines left out so far, if any; called at the end of the process. */
   flush(): void;
 }
 
-/** In each second (spec §3, `log.requests`). */
+/** The limit of each second (spec §3, `log.requests`). */
 const MOST_LINES = 50;
 const SECOND_MS = 1000;
 
-/** Writes to `log`, whose level filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
+/** The level of the log filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
 export function createRequestLog(options: { log: Log; mode: RequestLogMode }): RequestLog {
   const { log } = options;
   let { mode } = options;
@@ -61,7 +61,7 @@ export function createRequestLog(options: { log: Log; mode: RequestLogMode }): R
   };
 }
 
-/** `info` is exactly what mode `rejected` leaves out. An error is a failure of our own, not one that the upstream answered. */
+/** Mode `rejected` leaves out exactly `info`. An error is a failure of our own, not one that the upstream answered. */
 function levelOf({ decision, status, upstreamStatus, upstreamFailure }: RequestRecord): LogLevel {
   if (upstreamFailure !== null) return 'error';
   if (decision === 'rejected') return 'warn';
@@ -89,7 +89,7 @@ function requestTail(r: RequestRecord): string {
   return tail;
 }
 
-/** To the microsecond; a clock's nonsense (NaN) must not break the line. */
+/** Rounded to the microsecond. */
 function milliseconds(value: number): number {
-  return Number.isFinite(value) ? Math.round(value * 1000) / 1000 : 0;
+  return Math.round(value * 1000) / 1000;
 }

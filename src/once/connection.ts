@@ -1,5 +1,5 @@
-// The connection to Redis or Valkey, which comes back by itself. Commands while it is away, stuck or refused fail at once: no
-// request may wait in a queue of the client's.
+// The connection to Redis or Valkey, which comes back by itself. Commands while it is away, stuck or refused fail at
+// once: no request may wait in a queue of the client's.
 import { isIP } from 'node:net';
 import { createClient, ErrorReply } from '@redis/client';
 import type { OnTrouble, StoreOptions } from './store.ts';
@@ -8,13 +8,13 @@ import type { OnTrouble, StoreOptions } from './store.ts';
 export type Command = readonly [script: string, key: string, argument: string];
 
 const PREFIX = 'entrupy-once:';
-/** For an answer, and between two attempts. All times are milliseconds. */
+/** The longest wait for an answer, and the pause between two attempts. */
 const PATIENCE_MS = 1000;
 const PROBE_EVERY_MS = 5000;
-/** A connection on which nothing comes or goes for this long leads nowhere, whatever the kernel says; longer than a probe. */
+/** A connection that is silent for this long leads nowhere, whatever the kernel says. Probes come more often. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
-/** As much as a claim needs: a full or read-only server answers PING. */
+/** A write, as a claim is: a full or read-only server still answers PING. */
 const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
 
 export class Connection {
@@ -25,12 +25,12 @@ export class Connection {
   readonly #onUsable: () => void;
   readonly #probes: NodeJS.Timeout;
   #trouble = 'not connected yet';
-  /** A connection alone says little: the system accepts for a server that is stuck. */
+  /** True once a probe was answered: for a stuck server the system still accepts connections. */
   #answers = false;
   #closed = false;
   #nextProbe: NodeJS.Timeout | undefined;
 
-  /** `onUsable`: the server can be asked (again). */
+  /** `onUsable` is called each time that the server can be asked again. */
   constructor(options: StoreOptions, onTrouble: OnTrouble, onUsable: () => void) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.known = promise;
@@ -58,8 +58,8 @@ export class Connection {
   }
 
   /**
-   * `unheard`: the server may have done it, but its answer came too late or not at all. After the first command that waited
-   * in vain no other waits: a server that accepts and never answers must not hold up deliveries.
+   * `unheard`: the server may have done it, but its answer came too late or not at all. After the first command that
+   * waited in vain no other waits: a server that accepts and never answers must not hold up deliveries.
    */
   async run(command: Command, unheard = () => {}): Promise<unknown> {
     if (!this.usable) throw new Error(this.#trouble);

@@ -14,9 +14,9 @@ export interface DeliveriesOptions {
   /** Opens the store, which tells of its troubles at any time. */
   readonly open: (onTrouble: OnTrouble) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
-  /** The store could not be asked; told each time. */
+  /** Called each time that the store could not be asked. */
   readonly onFailure: () => void;
-  /** Told when trouble begins and when it ends. */
+  /** Called when trouble begins and when it ends. */
   readonly onTrouble: OnTrouble;
 }
 
@@ -25,7 +25,7 @@ export interface DeliveryRequest {
   readonly body: Uint8Array;
   /** Milliseconds for which a delivered event is remembered. */
   readonly window: number;
-  /** Milliseconds that it may wait for a twin. */
+  /** The most milliseconds that it may wait for a twin. */
   readonly patience: number;
   /** Aborted when the client has left. */
   readonly client: AbortSignal;
@@ -37,13 +37,13 @@ type Wake = (turn: Turn | null) => void;
 /** An event that this process delivers, or asks the store about. */
 interface UnderWay {
   readonly twins: Set<Wake>;
-  /** Here or in another process. False until the store has said so: that takes a second at most, however many wait. */
+  /** True once it is being delivered, here or in another process; the store tells within about a second. */
   delivers: boolean;
 }
 
 /** Each waiting twin holds its body: replays of one event must not fill the budget with it. */
 const MOST_TWINS = 16;
-/** Between two looks at an event that another process delivers. */
+/** The pause between two looks at an event that another process delivers. */
 const LOOK_EVERY_MS = 100;
 /** The store has its own limit of about a second. */
 const CLOSE_MS = 2000;
@@ -106,7 +106,7 @@ export class Deliveries {
     });
   }
 
-  /** Leaves the store a moment to hear of the last ends. */
+  /** Gives the store a moment to learn of the last ends. */
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, CLOSE_MS);
@@ -133,7 +133,7 @@ export class Deliveries {
     } catch (error) {
       this.#failed(error);
       if (this.#options.onStoreFailure === 'refuse') return REFUSE;
-      // Unclaimed, and remembered all the same if the store is back when the upstream has taken it.
+      // Unclaimed, but remembered all the same if the store is back by the time of its delivery.
       return { kind: 'deliver', lease: this.#lease(key, null, window) };
     }
   }
@@ -175,7 +175,7 @@ export class Deliveries {
   }
 }
 
-/** From now on it may take as long as an upstream does. */
+/** A delivery may take as long as the upstream does, so from now on few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
   for (const wake of [...event.twins].slice(MOST_TWINS)) wake(REFUSE);

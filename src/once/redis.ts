@@ -1,5 +1,5 @@
-// `once` in Redis or Valkey, shared by every replica. Claims and commits are atomic on the server; a claim is a lease, so
-// that an event whose proxy died is free again.
+// `once` in Redis or Valkey, shared by every replica. Claims and commits are atomic on the server. A claim is a lease:
+// an event whose proxy has died is free again.
 import { randomUUID } from 'node:crypto';
 import { Connection } from './connection.ts';
 import { EventMemory } from './memory.ts';
@@ -18,7 +18,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS})
 return 'first'`;
 const COMMIT = `redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1]) return 1`;
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1`;
-/** Also where it is gone: the server has restarted, or was stuck for longer than a lease, and the delivery goes on. */
+/** Takes a lost lease again: the server has restarted or was stuck for too long, and the delivery goes on. */
 const RENEW = `local v = redis.call('GET', KEYS[1])
 if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end
 return 1`;
@@ -27,7 +27,7 @@ return 1`;
 export async function createRedisStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const held = new Map<string, string>();
-  /** Leases to be given back once the server can be asked: no more than were asked for when it failed. */
+  /** Leases to give back once the server can be asked: no more than were asked for when it failed. */
   const unreleased = new Map<string, string>();
   /** Events delivered while the server could not be told: an outage must not make each later twin a second delivery. */
   const unsaved = new EventMemory(MOST_UNSAVED, () => performance.now());

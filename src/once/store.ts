@@ -1,10 +1,10 @@
-// The memory of `once` for delivered events: a small interface, and one file for each place behind it.
-// Only verified requests come here: a key made of what anybody can write would let anybody mark events as delivered.
+// The memory of `once` for delivered events: an interface, with one file for each implementation.
+// Only verified requests may come here: otherwise anybody could mark events as delivered.
 import { hash } from 'node:crypto';
 import { createMemoryStore, EventMemory } from './memory.ts';
 
 export type Claim =
-  /** Nobody has it: the caller delivers it, and reports the outcome with this token. */
+  /** The caller delivers it, and reports the outcome with this token. */
   | { readonly kind: 'first'; readonly token: string }
   /** It was delivered within its window. */
   | { readonly kind: 'delivered' }
@@ -12,15 +12,15 @@ export type Claim =
   | { readonly kind: 'busy' };
 
 /**
- * Claims of one event within this process come one after the other (deliveries.ts): a store settles it between processes.
+ * Within this process claims of one event come one after the other (deliveries.ts); a store decides between processes.
  * Every method rejects when the store can't be asked; none takes longer than about a second to do so.
  */
 export interface OnceStore {
   /** Atomic: of any number of claims at one instant, one is `first`. */
   claim(key: string): Promise<Claim>;
-  /** It was delivered, whoever claims it by now: claims within `window` milliseconds are told so. */
+  /** The event was delivered, whoever has claimed it by now. Claims within `window` milliseconds get `delivered`. */
   commit(key: string, token: string | null, window: number): Promise<void>;
-  /** It was not delivered: the next claim is `first`. */
+  /** The event was not delivered: the next claim is `first`. */
   release(key: string, token: string): Promise<void>;
   /** Events that this process remembers, or holds a claim on where the memory is elsewhere. */
   entries(): number;
@@ -33,7 +33,7 @@ export interface StoreOptions {
   readonly passwordFile: string | null;
   /** Of the memory store. */
   readonly maxEntries: number;
-  /** Rejects with the file's problem. Asked at each connect, so that a password may change. */
+  /** Called at each connect, so that a password may change. Rejects with the file's problem. */
   readonly readPassword: (file: string) => Promise<string>;
 }
 
