@@ -2,8 +2,13 @@
 // late is ended, not the newcomer, so that those who drip pay and honest senders do not.
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
-/** Bodies up to this size may use the whole budget; larger ones leave an eighth of it to them. */
+/** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to them. */
 export const SMALL_BODY = 64 * 1024;
+
+const WINDOW_MS = 1000;
+/** Shorter times than these say nothing: of a body that has just begun, and of a window that has. */
+const FIRST_MS = 10;
+const LATER_MS = 250;
 
 /** A body that is still coming in. */
 export interface UnfinishedBody extends Member {
@@ -47,24 +52,24 @@ export class ByteBudget {
     this.#unfinished.delete(body);
   }
 
-  /** Takes `bytes` more for a body that then holds `total`. False: there is no room even after evictions. */
-  take(bytes: number, options: { total: number; now: number; body: UnfinishedBody }): boolean {
-    const large = options.total > SMALL_BODY;
+  /** Takes `bytes` for one buffer of a body. False: there is no room even after evictions. */
+  take(bytes: number, body: UnfinishedBody): boolean {
+    const large = bytes > SMALL_BODY;
     while (!this.#fits(bytes, large)) {
-      const slowest = this.#slowest(options.now, large);
+      const slowest = this.#slowest(large);
       if (slowest === null) return false;
       slowest.evict();
-      if (slowest === options.body) return false;
+      if (slowest === body) return false;
     }
     this.#used += bytes;
     if (large) this.#usedByLarge += bytes;
     return true;
   }
 
-  /** Gives back `bytes` that were taken for a body that held `total` then. */
-  release(bytes: number, total: number): void {
+  /** Gives back a buffer whose `bytes` were taken at once. */
+  release(bytes: number): void {
     this.#used -= bytes;
-    if (total > SMALL_BODY) this.#usedByLarge -= bytes;
+    if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
   }
 
   #fits(bytes: number, large: boolean): boolean {
@@ -72,7 +77,8 @@ export class ByteBudget {
     return !large || this.#usedByLarge + bytes <= this.#limit - this.#limit / 8;
   }
 
-  #slowest(now: number, large: boolean): UnfinishedBody | null {
+  #slowest(large: boolean): UnfinishedBody | null {
+    const now = performance.now();
     let slowest: UnfinishedBody | null = null;
     let rate = Number.POSITIVE_INFINITY;
     for (const body of this.#unfinished) {
@@ -81,5 +87,38 @@ export class ByteBudget {
       if (its < rate) [slowest, rate] = [body, its];
     }
     return slowest;
+  }
+}
+
+/** How fast bytes came of late. A client that drips pays first when room runs out, so an early burst must not count for ever. */
+export class Pace {
+  #windowStart: number;
+  #windowBytes = 0;
+  /** Null within the first window: a newcomer must not look slow for being new. */
+  #lastRate: number | null = null;
+
+  /** `now` here and below: milliseconds on the monotonic clock. */
+  constructor(now: number) {
+    this.#windowStart = now;
+  }
+
+  count(bytes: number, now: number): void {
+    this.#turn(now);
+    this.#windowBytes += bytes;
+  }
+
+  /** Bytes a millisecond over the last second or so; 0 where none came in that time. */
+  rate(now: number): number {
+    const elapsed = now - this.#windowStart;
+    if (this.#lastRate === null) return this.#windowBytes / Math.max(elapsed, FIRST_MS);
+    return elapsed < LATER_MS ? Math.max(this.#lastRate, this.#windowBytes / LATER_MS) : this.#windowBytes / elapsed;
+  }
+
+  #turn(now: number): void {
+    const elapsed = now - this.#windowStart;
+    if (elapsed < WINDOW_MS) return;
+    this.#lastRate = this.#windowBytes / elapsed;
+    this.#windowStart = now;
+    this.#windowBytes = 0;
   }
 }

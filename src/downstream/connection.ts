@@ -9,12 +9,11 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
-import { declaredLength, type Head, hasBody, readHead } from '../core/head.ts';
+import { declaredLength, type Head, readHead } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
-import type { Taken } from './body.ts';
-import { type ClientConnection, Exchange } from './exchange.ts';
-import { Reply, type ReplyConnection } from './reply.ts';
+import { Exchange, type Taken } from './exchange.ts';
+import type { Listener } from './listener.ts';
 
 export type State = 'silent' | 'handshake' | 'head' | 'request' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
@@ -34,17 +33,6 @@ export interface Handler {
   onEnd(exchange: Exchange): void;
 }
 
-/** What a connection asks of its listener, and tells it. */
-export interface Host {
-  readonly limits: ConnectionLimits;
-  readonly handler: Handler;
-  readonly draining: boolean;
-  onBegin(connection: Connection): void;
-  onEnd(connection: Connection): void;
-  onClosing(connection: Connection): void;
-  onClosed(connection: Connection): void;
-}
-
 /** A rest of a refused body up to this is read and dropped, and the connection stays; a longer one ends it. */
 const DROPPED_BODY = 64 * 1024;
 /** What a client may still send after the last answer: bytes, milliseconds in all, milliseconds of silence. */
@@ -60,17 +48,20 @@ const SLOW_RATE = 1.024;
 /** Milliseconds for which an answer must stand still before its client counts as one that does not read. */
 const UNREAD_MS = 1000;
 
-export class Connection implements ClientConnection, ReplyConnection {
+export class Connection {
   place = -1;
+  /** To be written to by the reply alone, but for a tunnel. */
   stream: Socket;
   encrypted = false;
+  /** The client's address; IPv4 without the prefix of dual-stack sockets. */
   readonly address: string;
   /** Milliseconds on the monotonic clock, all of them. */
   readonly openedAt = performance.now();
   since = this.openedAt;
   deadline: number;
+  /** Milliseconds that the client may leave the answer unread; 0 is off. To be set for each request. */
   stallTimeout = STALL_MS;
-  readonly #host: Host;
+  readonly #listener: Listener;
   #state: State = 'silent';
   #parser: MessageParser | null = null;
   #exchange: Exchange | null = null;
@@ -85,11 +76,11 @@ export class Connection implements ClientConnection, ReplyConnection {
   #taken = 0;
   #takenAt = 0;
 
-  constructor(socket: Socket, host: Host) {
+  constructor(socket: Socket, listener: Listener) {
     this.stream = socket;
-    this.#host = host;
+    this.#listener = listener;
     this.address = plainAddress(socket.remoteAddress ?? '');
-    this.deadline = this.openedAt + host.limits.headersTimeout;
+    this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
   }
@@ -100,7 +91,7 @@ export class Connection implements ClientConnection, ReplyConnection {
 
   /** Its first byte came, and is the beginning of a TLS handshake. */
   shakeHands(): void {
-    this.#enter('handshake', this.#host.limits.headersTimeout);
+    this.#enter('handshake', this.#listener.limits.headersTimeout);
   }
 
   /** From now on it carries HTTP, on `stream`. */
@@ -111,7 +102,7 @@ export class Connection implements ClientConnection, ReplyConnection {
       this.encrypted = true;
       stream.on('error', ignore);
       stream.once('close', this.#onClose);
-      this.#enter('silent', this.#host.limits.headersTimeout);
+      this.#enter('silent', this.#listener.limits.headersTimeout);
     }
     stream.on('data', this.#onData);
     stream.on('end', this.#onEnd);
@@ -120,9 +111,11 @@ export class Connection implements ClientConnection, ReplyConnection {
 
   // --- for the exchange, its reply and whoever takes the body
 
+  /** True where no request may follow on the connection, whatever the answer says. */
   mustClose(): boolean {
-    const { draining, limits } = this.#host;
+    const { draining, limits } = this.#listener;
     return (
+      this.#parser?.keepAlive !== true ||
       this.#behind === null ||
       this.#leftWriting ||
       draining ||
@@ -130,6 +123,7 @@ export class Connection implements ClientConnection, ReplyConnection {
     );
   }
 
+  /** What of the request's body has not come yet. `short`: a rest that is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
@@ -137,6 +131,7 @@ export class Connection implements ClientConnection, ReplyConnection {
     return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
   }
 
+  /** For a body that streams. */
   pauseReading(): void {
     if (this.#state === 'request') this.stream.pause();
   }
@@ -145,7 +140,7 @@ export class Connection implements ClientConnection, ReplyConnection {
     if (this.#state === 'request') this.stream.resume();
   }
 
-  /** The kernel has the whole answer, or the connection is gone. */
+  /** The kernel has the whole answer, or the connection is gone. `last`: no request follows. */
   replied(last: boolean): void {
     if (this.#state !== 'request') return;
     this.#endExchange();
@@ -208,7 +203,7 @@ export class Connection implements ClientConnection, ReplyConnection {
     this.#enter('closing', SILENCE_MS);
     this.#behind = null;
     if (unsecured) return this.destroy();
-    this.#host.onClosing(this);
+    this.#listener.onClosing(this);
     if (this.stream.isPaused()) this.stream.resume();
     this.stream.end();
   }
@@ -236,8 +231,8 @@ export class Connection implements ClientConnection, ReplyConnection {
     this.#replied = false;
     this.stallTimeout = STALL_MS;
     const waiting = this.#behind !== null && this.#behind.length > 0;
-    if (!waiting) return this.#enter('idle', this.#host.limits.keepAlive);
-    this.#enter('head', this.#host.limits.headersTimeout);
+    if (!waiting) return this.#enter('idle', this.#listener.limits.keepAlive);
+    this.#enter('head', this.#listener.limits.headersTimeout);
     this.#scheduled = true;
     // In a turn of its own: a client that pipelines must not keep the others waiting.
     setImmediate(() => {
@@ -266,7 +261,7 @@ export class Connection implements ClientConnection, ReplyConnection {
         return;
       case 'silent':
       case 'idle':
-        this.#enter('head', this.#host.limits.headersTimeout);
+        this.#enter('head', this.#listener.limits.headersTimeout);
         if (this.#read(bytes) === 'copied') free(bytes, WORTH_FREEING);
         return;
       case 'head':
@@ -281,14 +276,15 @@ export class Connection implements ClientConnection, ReplyConnection {
   };
 
   #read(bytes: Buffer): Taken {
-    this.#parser ??= new MessageParser('request', { head: this.#host.limits.maxHeader });
+    this.#parser ??= new MessageParser('request', { head: this.#listener.limits.maxHeader });
     const parser = this.#parser;
     let taken: Taken = 'copied';
     let at = 0;
     while (at < bytes.length && wantsBytes(parser)) {
       at = parser.read(bytes, at);
       // Before anything is answered: what comes behind is too much to keep, and the answer must say so.
-      if (parser.left !== null && bytes.length - at - parser.left > this.#host.limits.maxHeader) this.#behind = null;
+      if (parser.left !== null && bytes.length - at - parser.left > this.#listener.limits.maxHeader)
+        this.#behind = null;
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'kept') taken = 'kept';
       if (this.#state !== 'request') return taken;
@@ -313,24 +309,16 @@ export class Connection implements ClientConnection, ReplyConnection {
 
   #begin(parser: MessageParser): void {
     this.#enter('request', Number.POSITIVE_INFINITY);
-    const { method, target, version, lines } = parser;
-    const head = readHead({ method, target, version }, lines);
-    const reply = new Reply(this, {
-      method,
-      version,
-      keepAlive: () => parser.keepAlive,
-      expectsContinue: head.expect !== null && version === '1.1' && hasBody(head),
-    });
-    const exchange = new Exchange({ head, lines }, this, reply);
+    const exchange = new Exchange(readHead(parser, parser.lines), parser.lines, this);
     this.#beginExchange(exchange);
-    this.#host.handler.onRequest(exchange);
+    this.#listener.handler.onRequest(exchange);
   }
 
   #beginExchange(exchange: Exchange): void {
     this.#exchange = exchange;
     this.#taken = this.stream.bytesWritten - this.stream.writableLength;
     this.#takenAt = this.since;
-    this.#host.onBegin(this);
+    this.#listener.onRequestBegin();
   }
 
   /** Hands over what the last read brought of the body. */
@@ -350,7 +338,7 @@ export class Connection implements ClientConnection, ReplyConnection {
   #keepBehind(bytes: Buffer): void {
     if (this.#behind === null) return;
     const length = this.#behind.length + bytes.length;
-    if (length > this.#host.limits.maxHeader) {
+    if (length > this.#listener.limits.maxHeader) {
       this.#behind = null;
       return;
     }
@@ -363,8 +351,7 @@ export class Connection implements ClientConnection, ReplyConnection {
   /** Bytes that never became a request are answered and counted as one all the same. */
   #refuseHead(reason: Reason): void {
     this.#enter('request', Number.POSITIVE_INFINITY);
-    const asked = { method: '', version: '1.1', keepAlive: () => false, expectsContinue: false };
-    const exchange = new Exchange({ head: NO_HEAD, lines: [] }, this, new Reply(this, asked));
+    const exchange = new Exchange(NO_HEAD, [], this);
     exchange.reason = reason;
     exchange.rule = RULES[reason] ?? null;
     this.#behind = null;
@@ -379,8 +366,8 @@ export class Connection implements ClientConnection, ReplyConnection {
     if (exchange === null) return;
     this.#exchange = null;
     exchange.durationMs = performance.now() - exchange.startedAt;
-    this.#host.onEnd(this);
-    this.#host.handler.onEnd(exchange);
+    this.#listener.onRequestEnd();
+    this.#listener.handler.onEnd(exchange);
   }
 
   readonly #onEnd = (): void => {
@@ -420,7 +407,7 @@ export class Connection implements ClientConnection, ReplyConnection {
     this.#parser?.free();
     this.#parser = null;
     this.#behind = null;
-    this.#host.onClosed(this);
+    this.#listener.onClosed(this);
   };
 
   readonly #onDrain = (): void => {
@@ -447,7 +434,7 @@ export class Connection implements ClientConnection, ReplyConnection {
 /** What refused bytes that never became a request; a slow head breaks no rule. */
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
-const NO_HEAD: Head = readHead({ method: '', target: '', version: '' }, []);
+const NO_HEAD: Head = readHead({ method: '', target: '', version: '1.1' }, []);
 
 function wantsBytes({ state }: MessageParser): boolean {
   return state === 'head' || state === 'body';

@@ -1,30 +1,35 @@
 // One request and its answer, from the head to the end. The rules write what was decided, the reply what was answered, and
 // the connection its end, in that order; nobody writes what is another's.
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import type { Decision, Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
 import type { Head } from '../core/head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
-import type { BodyReceiver } from './body.ts';
-import type { Reply } from './reply.ts';
+import type { Connection } from './connection.ts';
+import { Reply } from './reply.ts';
 
-/** What an exchange may know of its connection, and ask of it. */
-export interface ClientConnection {
-  /** The client's address; IPv4 without the prefix of dual-stack sockets. */
-  readonly address: string;
-  readonly encrypted: boolean;
-  /** Its socket; to be written to by the reply alone, but for a tunnel. */
-  readonly stream: Socket;
-  /** Milliseconds that the client may leave the answer unread; 0 is off. To be set for each request. */
-  stallTimeout: number;
-  /** Stops and resumes reading, for a body that streams. */
-  pauseReading(): void;
-  resumeReading(): void;
-  /** Gives the socket away for a tunnel, with what came behind the request. Nobody else reads it from now on. */
-  giveAway(): { readonly stream: Socket; readonly early: Buffer };
+/** Why a body did not come whole, or was not taken. */
+export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
+
+/**
+ * Whether a piece is still needed after the call. The memory of a read that nobody needs is given back at once: left to the
+ * garbage collector, what 200 clients send in vain is more than the container has.
+ */
+export type Taken = 'copied' | 'kept';
+
+export interface BodyReceiver {
+  /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
+  readonly deadline: number;
+  /** Bytes a millisecond over the last second or so; Infinity while the client is held back. */
+  rate(now: number): number;
+  /** `pieces`: chunks, or parts of them, that the body has come in so far. */
+  piece(piece: Buffer, pieces: number): Taken;
+  /** The body is whole. `last`: what came with its end; null for nothing. `trailers`: flat: name, value, … */
+  end(last: Buffer | null, trailers: readonly string[], pieces: number): Taken;
+  /** It will never be whole. Called at most once, and not after `end`. */
+  fail(failure: BodyFailure): void;
 }
 
 /** A class with plain fields, one object a request: closures and option bags here cost 4 µs of 60. */
@@ -32,7 +37,7 @@ export class Exchange implements RequestRecord {
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
   readonly lines: readonly string[];
-  readonly connection: ClientConnection;
+  readonly connection: Connection;
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
@@ -60,11 +65,11 @@ export class Exchange implements RequestRecord {
   #left = false;
   #onLeft: (() => void) | null = null;
 
-  constructor(message: { head: Head; lines: readonly string[] }, connection: ClientConnection, reply: Reply) {
-    this.head = message.head;
-    this.lines = message.lines;
+  constructor(head: Head, lines: readonly string[], connection: Connection) {
+    this.head = head;
+    this.lines = lines;
     this.connection = connection;
-    this.reply = reply;
+    this.reply = new Reply(connection, head);
     this.startedAt = performance.now();
     this.client = connection.address;
   }

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { destroyOldest, ignore, type TlsContents } from '../wire/sockets.ts';
 import { bind } from './bind.ts';
-import { Connection, type ConnectionLimits, type Handler, type Host, type State } from './connection.ts';
+import { Connection, type ConnectionLimits, type Handler, type State } from './connection.ts';
 import { RoomMaker } from './room.ts';
 
 export interface ListenerLimits extends ConnectionLimits {
@@ -13,10 +13,8 @@ export interface ListenerLimits extends ConnectionLimits {
   readonly tls: TlsContents | null;
 }
 
-const IDLE: readonly State[] = ['idle'];
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'handshake'];
 
-const TICK_MS = 250;
 /** How long bytes that are on their way when the listener closes may take to arrive. */
 const LAST_BYTES_MS = 100;
 /** When idle connections are ended, as shares of the delay before a stop: balancers have noticed, the app still serves. */
@@ -28,20 +26,20 @@ const MOST_HANDSHAKES = 128;
 /** More connections than this that are closing are destroyed at once: dropping what they send is a courtesy. */
 const MOST_CLOSING = 256;
 
-export class Listener implements Host {
+export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
   draining = false;
   readonly #server: Server;
   readonly #tls: TlsServer | null;
   readonly #room = new RoomMaker();
+  readonly #all = this.#room.all;
   /** TLS handshakes under way, by the client's address and port. */
   readonly #handshakes = new Map<string, Connection>();
   readonly #closing = new Set<Connection>();
   #accepted = 0;
   #inFlight = 0;
   #onIdle: (() => void) | null = null;
-  #tick: NodeJS.Timeout | null = null;
   #endingIdle: NodeJS.Timeout | null = null;
 
   constructor(limits: ListenerLimits, handler: Handler) {
@@ -57,20 +55,18 @@ export class Listener implements Host {
 
   /** From accept, before TLS. */
   get connections(): number {
-    return this.#room.size;
+    return this.#all.size;
   }
 
   get tunnels(): number {
-    let count = 0;
-    for (const { state } of this.#room.all()) if (state === 'tunnel') count++;
-    return count;
+    return this.#all.list().filter(({ state }) => state === 'tunnel').length;
   }
 
   /** After a reload. New TLS contents hold for handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
     if (limits.tls !== null && this.#tls !== null) setTls(this.#tls, limits.tls);
-    while (this.#room.size > limits.connections && this.#room.make(performance.now()));
+    while (this.#all.size > limits.connections && this.#room.make(performance.now()));
   }
 
   /** Gives the port. Rejects with the system's error where it is taken. */
@@ -101,18 +97,16 @@ export class Listener implements Host {
     await this.#acceptWaiting();
     this.#server.close();
     await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
-    this.#end(WITHOUT_REQUEST, 0);
+    this.#end(WITHOUT_REQUEST);
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    this.#end(WITHOUT_REQUEST, 0);
+    this.#end(WITHOUT_REQUEST);
   }
 
   /** Cuts what is left; gives the number of requests that were. */
   cutAll(): number {
     const cut = this.#inFlight;
     this.#server.close();
-    for (const connection of [...this.#room.all()]) connection.destroy();
-    if (this.#tick !== null) clearInterval(this.#tick);
-    this.#tick = null;
+    for (const connection of this.#all.list()) connection.destroy();
     return cut;
   }
 
@@ -121,13 +115,12 @@ export class Listener implements Host {
   #accept(socket: Socket): void {
     this.#accepted++;
     const connection = new Connection(socket, this);
-    while (this.#room.size >= this.limits.connections) {
+    while (this.#all.size >= this.limits.connections) {
       if (this.#room.make(connection.openedAt)) continue;
       socket.destroy();
       return;
     }
-    this.#room.add(connection);
-    this.#tick ??= setInterval(() => this.#onTick(), TICK_MS).unref();
+    this.#all.add(connection);
     if (this.#tls === null) connection.open(socket);
     else socket.once('readable', () => this.#onFirstByte(connection, socket));
   }
@@ -157,11 +150,13 @@ export class Listener implements Host {
     return server;
   }
 
-  onBegin(): void {
+  // --- for its connections
+
+  onRequestBegin(): void {
     this.#inFlight++;
   }
 
-  onEnd(): void {
+  onRequestEnd(): void {
     if (--this.#inFlight > 0) return;
     this.#onIdle?.();
     this.#onIdle = null;
@@ -173,16 +168,8 @@ export class Listener implements Host {
   }
 
   onClosed(connection: Connection): void {
-    this.#room.delete(connection);
+    this.#all.delete(connection);
     this.#closing.delete(connection);
-    if (this.#room.size > 0 || this.#tick === null) return;
-    clearInterval(this.#tick);
-    this.#tick = null;
-  }
-
-  #onTick(): void {
-    const now = performance.now();
-    for (const connection of [...this.#room.all()]) connection.tick(now);
   }
 
   // --- the end
@@ -198,10 +185,10 @@ export class Listener implements Host {
   }
 
   /** Ends connections in these states but for the `kept` ones that came into them last. */
-  #end(states: readonly State[], kept: number): void {
-    const idle = [...this.#room.all()].filter(({ state }) => states.includes(state));
-    idle.sort((a, b) => a.since - b.since);
-    for (const connection of idle.slice(0, Math.max(0, idle.length - kept))) connection.close();
+  #end(states: readonly State[], kept = 0): void {
+    const ending = this.#all.list().filter(({ state }) => states.includes(state));
+    ending.sort((a, b) => a.since - b.since);
+    for (const connection of ending.slice(0, Math.max(0, ending.length - kept))) connection.close();
   }
 
   #endIdleSlowly(began: number, delay: number): void {
@@ -210,9 +197,9 @@ export class Listener implements Host {
     let most = 0;
     const step = () => {
       const elapsed = performance.now() - began;
-      most ||= this.#room.size;
+      most ||= this.#all.size;
       // Not those without a byte: their first request is on its way.
-      this.#end(IDLE, Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
+      this.#end(['idle'], Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
       this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
     };
     this.#endingIdle = setTimeout(step, from).unref();

@@ -1,6 +1,6 @@
 // All connections of a port, and which of them make room for a newcomer (spec §4.1): who has cost most and done least goes
 // first, and whoever has a request in flight that moves never goes.
-import { IndexedSet } from '../core/indexed-set.ts';
+import { TickedSet } from '../wire/sockets.ts';
 import type { Connection } from './connection.ts';
 
 /** Younger connections go last: else each honest newcomer, still without a byte, would be ended for the next one. */
@@ -14,28 +14,13 @@ interface Found {
   readonly connection: Connection;
   /** When it entered its state: in another one it is not to go any more. */
   readonly since: number;
+  readonly rank: number;
 }
 
 export class RoomMaker {
-  readonly #all = new IndexedSet<Connection>();
+  readonly all = new TickedSet<Connection>();
   #found: Found[] = [];
   #foundAt = Number.NEGATIVE_INFINITY;
-
-  get size(): number {
-    return this.#all.size;
-  }
-
-  all(): Iterable<Connection> {
-    return this.#all;
-  }
-
-  add(connection: Connection): void {
-    this.#all.add(connection);
-  }
-
-  delete(connection: Connection): void {
-    this.#all.delete(connection);
-  }
 
   /** Ends one connection. False: each has a request in flight that moves. */
   make(now: number): boolean {
@@ -44,7 +29,7 @@ export class RoomMaker {
       for (let found = this.#found.pop(); found !== undefined; found = this.#found.pop()) {
         const { connection, since } = found;
         if (connection.place < 0 || connection.since !== since || connection.rank(now) === null) continue;
-        this.#all.delete(connection);
+        this.all.delete(connection);
         connection.destroy();
         return true;
       }
@@ -54,8 +39,8 @@ export class RoomMaker {
 
   /** Those to go first stand last. */
   #look(now: number): void {
-    const ranked: (Found & { readonly rank: number })[] = [];
-    for (const connection of this.#all) {
+    const ranked: Found[] = [];
+    for (const connection of this.all.list()) {
       const rank = connection.rank(now);
       if (rank === null) continue;
       const young = now - connection.openedAt < YOUNG_MS;

@@ -22,18 +22,8 @@ export const PROBE_AFTER_MS = 60_000;
 /** The code of the error for a connect that took too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 
-/** The bytes are overwritten by the next read, of whatever socket. */
-export type OnRead = (bytes: Buffer) => void;
-
 /** Left to node each read is a buffer of 64 KiB of its own, cut down to what came: 1.1 us of a request for a short response. */
 const READ = Buffer.allocUnsafeSlow(64 * 1024);
-
-function taking(onRead: OnRead): (length: number) => boolean {
-  return (length) => {
-    onRead(READ.subarray(0, length));
-    return true;
-  };
-}
 
 /** Opens sockets with one set of TLS files; new files make a new connector. */
 export class Connector {
@@ -51,10 +41,14 @@ export class Connector {
 
   /**
    * `done` is called once: with null when the socket is connected, TLS and all, or with the reason why it is not. With
-   * `onRead` what comes is handed there, in a buffer that all sockets share, and there are no 'data' events.
+   * `onRead` what comes is handed there, in a buffer that the next read of any socket overwrites, and there are no 'data' events.
    */
-  open(done: (error: Error | null) => void, onRead?: OnRead): Socket {
-    const socket = this.#connect(onRead === undefined ? {} : { onread: { buffer: READ, callback: taking(onRead) } });
+  open(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
+    const callback = (length: number) => {
+      onRead?.(READ.subarray(0, length));
+      return true;
+    };
+    const socket = this.#connect(onRead === undefined ? {} : { onread: { buffer: READ, callback } });
     const connected = this.#address.serverName === null ? 'connect' : 'secureConnect';
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }));

@@ -3,22 +3,16 @@
 // again; what may have been processed never is (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { Reason } from '../core/decision.ts';
 import { declaredLength, hasBody } from '../core/head.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
-import type { DeliveryLease, UpstreamFailure } from '../core/record.ts';
-import type { BodyFailure, BodyReceiver, Taken } from '../downstream/body.ts';
-import type { ByteBudget } from '../downstream/budget.ts';
-import type { Exchange } from '../downstream/exchange.ts';
-import { Pace } from '../downstream/pace.ts';
+import type { DeliveryLease } from '../core/record.ts';
+import { type ByteBudget, Pace } from '../downstream/budget.ts';
+import { HeldPieces } from '../downstream/buffered-body.ts';
+import type { BodyFailure, BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
-import { codeOf } from '../wire/sockets.ts';
-import { CONNECT_TIMEOUT, isWorthRetrying } from './connect.ts';
-import { HeldPieces } from './held-pieces.ts';
-import type { Waiter } from './limiter.ts';
-import type { ConnectionUser, PooledConnection } from './pool.ts';
-import type { Upstream } from './upstream.ts';
+import type { PooledConnection } from './pool.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitedInVain } from './upstream.ts';
 
 export interface ForwardOptions {
   /** The request's lines as they go on; hop-by-hop lines and framing are seen to here. */
@@ -38,24 +32,6 @@ export interface ForwardOptions {
   readonly onEnd: (sent: boolean) => void;
 }
 
-/** Whose fault it was, and what the client is told. */
-export type ForwardFailure =
-  | { readonly side: 'client'; readonly reason: Extract<Reason, BodyFailure> }
-  | {
-      readonly side: 'upstream';
-      readonly cause: UpstreamFailure;
-      readonly fault: 'bad_gateway' | 'gateway_timeout';
-      /** The system's code, such as `ECONNREFUSED`. */
-      readonly code: string | null;
-    };
-
-/** The upstream's failure as `onFailure` wants it. */
-export function failedUpstream(cause: UpstreamFailure, error: Error | null): ForwardFailure {
-  const code = codeOf(error);
-  const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
-  return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
-}
-
 /** Interim responses at most: nothing else holds back an upstream that sends them for ever. */
 export const MOST_INTERIM = 100;
 /** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
@@ -67,18 +43,18 @@ const MOST_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures: one object a request is the whole cost of a forward.
-export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
+export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   place = -1;
   readonly verified: boolean;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
-  readonly #startedAt = performance.now();
+  readonly startedAt = performance.now();
+  connectError: Error | null = null;
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
   #connection: PooledConnection | null = null;
   #connecting: Socket | null = null;
-  #connectFailure: Error | null = null;
   #grantedAt = 0;
   // The request's body, where it streams.
   readonly #streams: boolean;
@@ -86,7 +62,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   #whole = false;
   #trailers: readonly string[] = NO_TRAILERS;
   #pace: Pace | null = null;
-  #lastPieceAt = this.#startedAt;
+  #lastPieceAt = this.startedAt;
   /** While slots are scarce: how long a body may take to be worth one. Some clients send the rest after the answer. */
   #patience: NodeJS.Timeout | null = null;
   #clientPaused = false;
@@ -94,7 +70,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   #sentAt = 0;
   // Progress: bytes that the kernel took, and when that, or what came back, last moved.
   #taken = 0;
-  #movedAt = this.#startedAt;
+  #movedAt = this.startedAt;
   // The response.
   #interim = 0;
   #begun = false;
@@ -117,7 +93,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     this.#exchange.onLeft(this.#onClientLeft);
     connection.stallTimeout = this.#options.idleTimeout;
     if (!this.#streams) return this.#claim();
-    this.#pace = new Pace(this.#startedAt);
+    this.#pace = new Pace(this.startedAt);
     this.#held = new HeldPieces(this.#options.budget, () => this.evict());
     this.#exchange.receiver = this;
     if (!this.#upstream.limiter.scarce) return this.#claim();
@@ -131,19 +107,18 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   granted(): void {
     this.#grantedAt = performance.now();
     this.#state = 'connecting';
-    const idle = this.#upstream.pool.take(this);
+    const idle = this.#upstream.pool.take();
     if (idle !== null) return this.#send(idle);
-    this.#connecting = this.#upstream.pool.open((error, connection) => {
+    this.#connecting = this.#upstream.pool.open((opened) => {
       this.#connecting = null;
-      if (this.#state !== 'connecting') connection?.socket.destroy();
-      else if (connection !== null) this.#send(connection);
-      else this.#connectFailed(error ?? new Error('no socket'));
+      if (this.#state !== 'connecting') return; // the socket was destroyed with the end
+      if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
+      else this.#send(opened);
     });
   }
 
   expired(down: boolean): void {
-    if (this.#connectFailure !== null || down) this.#failConnect(this.#connectFailure);
-    else this.#fail({ side: 'client', reason: 'overloaded' });
+    this.giveUp(waitedInVain(this, down));
   }
 
   dawdles(now: number): number {
@@ -155,33 +130,17 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
   evict(): void {
     // The upstream is through, or nearly: its 2xx counts although this client dawdled over it.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#exchange.reply.cut();
-    else this.#fail({ side: 'client', reason: 'overloaded' });
+    else this.giveUp({ side: 'client', reason: 'overloaded' });
   }
 
   #claim(): void {
     this.#stopPatience();
-    if (this.#upstream.limiter.tryTake(this)) this.granted();
-    else this.#wait();
+    this.#upstream.claim(this);
   }
 
   #stopPatience(): void {
     if (this.#patience !== null) clearTimeout(this.#patience);
     this.#patience = null;
-  }
-
-  #wait(): void {
-    this.#state = 'waiting';
-    const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
-    if (!this.#upstream.limiter.wait(this, Math.max(timeLeft, 0))) this.#fail({ side: 'client', reason: 'overloaded' });
-  }
-
-  /** No byte was sent, so another try is safe whatever the method. */
-  #connectFailed(error: Error): void {
-    if (!isWorthRetrying(error)) return this.#failConnect(error);
-    this.#connectFailure = error;
-    this.#upstream.connectFailed();
-    this.#upstream.limiter.leave(this);
-    this.#wait();
   }
 
   // --- the request
@@ -273,7 +232,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
 
   fail(failure: BodyFailure): void {
     if (failure === 'client_closed') this.#onClientLeft();
-    else this.#fail({ side: 'client', reason: failure });
+    else this.giveUp({ side: 'client', reason: failure });
   }
 
   #took(piece: Buffer): void {
@@ -317,7 +276,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
       // A copy: the next read overwrites the bytes, and the client may take longer.
       if (parser.piece !== null && !this.#exchange.reply.data(Buffer.from(parser.piece)))
         this.#holdUpstreamBack(connection);
-      if (parser.state === 'failed') return this.#failSent('protocol');
+      if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
     }
     if (this.#begun && this.#state !== 'done' && !this.#exchange.reply.flush()) this.#holdUpstreamBack(connection);
@@ -327,12 +286,12 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     const connection = this.#connection;
     if (connection === null) return;
     if (this.#begun && connection.parser.finish()) this.#complete(connection, false);
-    else this.#failSent('reset');
+    else this.giveUp(failedUpstream('reset'));
   }
 
   onClose(error: Error | null): void {
     this.#connection = null;
-    this.#failSent('reset', error);
+    this.giveUp(failedUpstream('reset', error));
   }
 
   onDrain(): void {
@@ -344,11 +303,11 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     const { status, reason, lines, version, framing } = parser;
     const { reply } = this.#exchange;
     if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
-      this.#failSent('protocol');
+      this.giveUp(failedUpstream('protocol'));
       return false;
     }
     if (status < 200) {
-      if (++this.#interim > MOST_INTERIM) this.#failSent('protocol');
+      if (++this.#interim > MOST_INTERIM) this.giveUp(failedUpstream('protocol'));
       else {
         reply.inform(status, reason, lines);
         this.#options.onInformation();
@@ -357,7 +316,7 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
       return false;
     }
     this.#begun = true;
-    this.#exchange.upstreamMs = performance.now() - this.#startedAt;
+    this.#exchange.upstreamMs = performance.now() - this.startedAt;
     this.#exchange.upstreamStatus = status;
     reply.begin({ status, reason, lines, framing });
     return true;
@@ -417,23 +376,15 @@ export class UpstreamExchange implements Waiter, ConnectionUser, BodyReceiver {
     }
     const still = now - this.#movedAt;
     if (this.#begun) {
-      if (this.#pausedAt === null && idleTimeout > 0 && still >= idleTimeout) this.#failSent('timeout');
+      if (this.#pausedAt === null && idleTimeout > 0 && still >= idleTimeout) this.giveUp(failedUpstream('timeout'));
     } else if (this.#state === 'reading') {
-      if (responseTimeout > 0 && now - this.#sentAt >= responseTimeout) this.#failSent('timeout');
-    } else if (writableLength > 0 && idleTimeout > 0 && still >= idleTimeout) this.#failSent('timeout');
+      if (responseTimeout > 0 && now - this.#sentAt >= responseTimeout) this.giveUp(failedUpstream('timeout'));
+    } else if (writableLength > 0 && idleTimeout > 0 && still >= idleTimeout) this.giveUp(failedUpstream('timeout'));
   }
 
   // --- ends
 
-  #failConnect(error: Error | null): void {
-    this.#fail(failedUpstream('connect', error));
-  }
-
-  #failSent(cause: UpstreamFailure, error: Error | null = null): void {
-    this.#fail(failedUpstream(cause, error));
-  }
-
-  #fail(failure: ForwardFailure): void {
+  giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
     this.#options.onFailure(failure);
     this.#abort();

@@ -2,7 +2,7 @@
 import { takesConnection } from './connect.ts';
 
 const EVERY_MS = 60_000;
-/** In the first minute it looks more often. */
+/** A sidecar is up before its app, so in the first minute it looks more often. */
 const FIRST_MS = 60_000;
 const SOON_MS = 5_000;
 /** An address that does not answer within this time is not exposed. */
@@ -32,27 +32,17 @@ export class Exposure {
   /** To be called at start and after each reload. */
   watch(wanted: boolean): void {
     if (wanted === (this.#timer !== null) || this.#at === null) return;
-    if (!wanted) {
-      this.stop();
-      this.#found(false);
-      return;
-    }
-    const at = this.#at;
-    const look = async () => {
-      const open = await takesConnection(at, PATIENCE_MS);
-      if (this.#timer !== null) this.#found(open);
-    };
-    void look();
-    this.#lookAgain(look, Date.now() + FIRST_MS);
+    if (wanted) return this.#look(this.#at, Date.now() + FIRST_MS);
+    this.stop();
+    this.#found(false);
   }
 
-  /** A sidecar is up before its app: the first look alone would find nothing. */
-  #lookAgain(look: () => void, soonUntil: number): void {
+  #look(at: Address, soonUntil: number): void {
+    void takesConnection(at, PATIENCE_MS).then((open) => {
+      if (this.#timer !== null) this.#found(open);
+    });
     const wait = Date.now() < soonUntil ? SOON_MS : EVERY_MS;
-    this.#timer = setTimeout(() => {
-      look();
-      this.#lookAgain(look, soonUntil);
-    }, wait).unref();
+    this.#timer = setTimeout(() => this.#look(at, soonUntil), wait).unref();
   }
 
   stop(): void {

@@ -15,13 +15,6 @@ export interface Waiter extends Member {
   evict(): void;
 }
 
-export interface LimiterOptions {
-  /** Requests in flight at most. */
-  readonly slots: number;
-  /** Requests that wait at most. */
-  readonly queue: number;
-}
-
 /** How long a holder may wait for its client while others wait for a slot; less, the more of them there are. */
 const PATIENCE_MS = 1000;
 const SWEEP_MS = 100;
@@ -40,7 +33,8 @@ export class UpstreamLimiter {
   #down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
-  constructor({ slots, queue }: LimiterOptions) {
+  /** At most so many requests at the upstream, and so many in each queue. */
+  constructor({ slots, queue }: { readonly slots: number; readonly queue: number }) {
     this.#slots = slots;
     this.#open = Math.max(1, Math.floor((slots * 3) / 4));
     this.#queueLimit = queue;

@@ -1,10 +1,44 @@
 // The upstream as a whole: how many requests it gets at once, its sockets, and whether it takes connections.
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
-import type { TlsContents } from '../wire/sockets.ts';
-import { type Address, addressOf, Connector, takesConnection } from './connect.ts';
+import type { UpstreamFailure } from '../core/record.ts';
+import type { BodyFailure } from '../downstream/exchange.ts';
+import { codeOf, type TlsContents } from '../wire/sockets.ts';
+import { type Address, addressOf, CONNECT_TIMEOUT, Connector, isWorthRetrying, takesConnection } from './connect.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { ConnectionPool, type PooledConnection } from './pool.ts';
+
+/** Whose fault it was, and what the client is told. */
+export type ForwardFailure =
+  | { readonly side: 'client'; readonly reason: BodyFailure }
+  | {
+      readonly side: 'upstream';
+      readonly cause: UpstreamFailure;
+      readonly fault: 'bad_gateway' | 'gateway_timeout';
+      /** The system's code, such as `ECONNREFUSED`. */
+      readonly code: string | null;
+    };
+
+export function failedUpstream(cause: UpstreamFailure, error: Error | null = null): ForwardFailure {
+  const code = codeOf(error);
+  const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
+  return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+}
+
+/** A request that wants a slot and a socket. */
+export interface UpstreamRequest extends Waiter {
+  /** Milliseconds on the monotonic clock. */
+  readonly startedAt: number;
+  /** Of its last connect; null where none has failed. */
+  connectError: Error | null;
+  giveUp(failure: ForwardFailure): void;
+}
+
+/** Its wait is over. `down`: the upstream took no connection all that time. */
+export function waitedInVain({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
+  if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
+  return failedUpstream('connect', connectError);
+}
 
 /** Where and how to connect. Times in milliseconds. */
 export interface UpstreamOptions {
@@ -65,12 +99,20 @@ export class Upstream {
     this.pool.renew(this.#connectorFor(tls));
   }
 
-  /** A connect failed: all requests wait for one shared probe instead of trying one by one. */
-  connectFailed(): void {
+  /** Gives it a slot at once, or lets it wait for one until `retryConnectFor` is over. */
+  claim(request: UpstreamRequest): void {
+    if (this.limiter.tryTake(request)) request.granted();
+    else this.#wait(request);
+  }
+
+  /** No byte was sent, so another try is safe whatever the method. All wait for one probe instead of trying one by one. */
+  connectFailed(request: UpstreamRequest, error: Error): void {
+    if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    request.connectError = error;
     this.limiter.setDown(true);
-    if (this.#probing) return;
-    this.#probing = true;
-    this.#probeSoon();
+    if (!this.#probing) this.#probeSoon();
+    this.limiter.leave(request);
+    this.#wait(request);
   }
 
   /** Whether the upstream takes a connection now; at most `milliseconds`. */
@@ -94,6 +136,11 @@ export class Upstream {
     return new Connector(this.#address, tls, this.options.connectTimeout);
   }
 
+  #wait(request: UpstreamRequest): void {
+    const timeLeft = request.startedAt + this.options.retryConnectFor - performance.now();
+    if (!this.limiter.wait(request, Math.max(timeLeft, 0))) request.giveUp({ side: 'client', reason: 'overloaded' });
+  }
+
   readonly #giveBack = (): void => {
     const released = this.#released;
     this.#released = [];
@@ -104,13 +151,13 @@ export class Upstream {
   };
 
   #probeSoon(): void {
+    this.#probing = true;
     setTimeout(async () => {
       // Nobody waits any more: the next request finds out by itself.
       const up = this.limiter.waiting === 0 || (await this.accepts(this.options.connectTimeout));
-      if (up) {
-        this.#probing = false;
-        this.limiter.setDown(false);
-      } else this.#probeSoon();
+      if (!up) return this.#probeSoon();
+      this.#probing = false;
+      this.limiter.setDown(false);
     }, PROBE_EVERY_MS);
   }
 }

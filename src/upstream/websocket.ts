@@ -9,10 +9,9 @@ import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import { isLine } from '../wire/heads.ts';
 import { codeOf, ignore } from '../wire/sockets.ts';
-import { isWorthRetrying, PROBE_AFTER_MS } from './connect.ts';
-import { type ForwardOptions, failedUpstream, MOST_INTERIM } from './exchange.ts';
-import type { Waiter } from './limiter.ts';
-import type { Upstream } from './upstream.ts';
+import { PROBE_AFTER_MS } from './connect.ts';
+import { type ForwardOptions, MOST_INTERIM } from './exchange.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitedInVain } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
@@ -21,15 +20,15 @@ type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => v
 const HALF_CLOSED_MS = 30_000;
 const NO_ANSWER = 'HANDSHAKE_TIMEOUT';
 
-export class WebSocketExchange implements Waiter {
+export class WebSocketExchange implements UpstreamRequest {
   place = -1;
   readonly verified = false;
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
-  readonly #startedAt = performance.now();
-  #connectFailure: Error | null = null;
+  readonly startedAt = performance.now();
+  connectError: Error | null = null;
   #ended = false;
   /** The client's socket, once it carries a tunnel. */
   #client: Socket | null = null;
@@ -49,8 +48,7 @@ export class WebSocketExchange implements Waiter {
   start(): void {
     this.#exchange.onLeft(this.#onLeft);
     this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
-    if (this.#upstream.limiter.tryTake(this)) this.granted();
-    else this.#wait();
+    this.#upstream.claim(this);
   }
 
   // --- a slot and a socket: tried again for `retryConnectFor`, since no byte was sent
@@ -59,13 +57,12 @@ export class WebSocketExchange implements Waiter {
     // Loaded by the first WebSocket, not by the start: most proxies never see one.
     import('./websocket-library.ts').then(
       (library) => this.#connect(library),
-      () => this.#fail('reset'),
+      () => this.giveUp(failedUpstream('reset')),
     );
   }
 
   expired(down: boolean): void {
-    if (this.#connectFailure !== null || down) this.#failConnect(this.#connectFailure);
-    else this.#overloaded();
+    this.giveUp(waitedInVain(this, down));
   }
 
   /** It holds its slot until the upstream has answered, and waits for nothing from its client meanwhile. */
@@ -74,12 +71,7 @@ export class WebSocketExchange implements Waiter {
   }
 
   evict(): void {
-    this.#overloaded();
-  }
-
-  #wait(): void {
-    const timeLeft = this.#startedAt + this.#upstream.options.retryConnectFor - performance.now();
-    if (!this.#upstream.limiter.wait(this, Math.max(timeLeft, 0))) this.#overloaded();
+    this.giveUp({ side: 'client', reason: 'overloaded' });
   }
 
   #connect(library: Library): void {
@@ -87,17 +79,9 @@ export class WebSocketExchange implements Waiter {
     const socket = this.#upstream.openTunnel(this.#permit, (error) => {
       if (this.#ended) socket.destroy();
       else if (error === null) this.#shakeHands(library, socket);
-      else this.#connectFailed(error);
+      else this.#upstream.connectFailed(this, error);
     });
     this.#socket = socket;
-  }
-
-  #connectFailed(error: Error): void {
-    if (!isWorthRetrying(error)) return this.#failConnect(error);
-    this.#connectFailure = error;
-    this.#upstream.connectFailed();
-    this.#upstream.limiter.leave(this);
-    this.#wait();
   }
 
   // --- the handshake
@@ -114,7 +98,7 @@ export class WebSocketExchange implements Waiter {
     proxy.once('open', this.#onOpen);
     proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
     const outgoing = this.#request;
-    if (outgoing === null) return this.#fail('reset');
+    if (outgoing === null) return this.giveUp(failedUpstream('reset'));
     // Left to itself it takes every 101 for a tunnel, writes a refusal without backpressure and ends a failure without an
     // answer.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
@@ -122,10 +106,10 @@ export class WebSocketExchange implements Waiter {
       .removeAllListeners('upgrade')
       .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
         if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
-        else this.#fail('protocol');
+        else this.giveUp(failedUpstream('protocol'));
       });
     outgoing.removeAllListeners('response').once('response', this.#onRefused);
-    outgoing.removeAllListeners('error').on('error', (error) => this.#fail(causeOf(error), error));
+    outgoing.removeAllListeners('error').on('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     outgoing.on('information', this.#onInformation);
     const { responseTimeout } = this.#options;
     if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
@@ -150,7 +134,7 @@ export class WebSocketExchange implements Waiter {
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
     if (this.#ended) return;
-    if (++this.#interim > MOST_INTERIM) return this.#fail('protocol');
+    if (++this.#interim > MOST_INTERIM) return this.giveUp(failedUpstream('protocol'));
     this.#options.onInformation();
     if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
   };
@@ -159,7 +143,7 @@ export class WebSocketExchange implements Waiter {
   readonly #onRefused = (incoming: IncomingMessage): void => {
     if (this.#ended) return;
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
-    if (status < 200) return this.#fail('protocol'); // a 101 that upgrades nothing
+    if (status < 200) return this.giveUp(failedUpstream('protocol')); // a 101 that upgrades nothing
     const { reply } = this.#exchange;
     this.#answered(status);
     const bodiless = status === 204 || status === 304;
@@ -173,7 +157,7 @@ export class WebSocketExchange implements Waiter {
     });
     // A client that stops reading counts too: nothing moves on the upstream's socket then.
     incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
-    incoming.once('error', (error) => this.#fail(causeOf(error), error));
+    incoming.once('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     incoming.once('end', () => {
       this.#end();
       reply.end(incoming.rawTrailers);
@@ -223,23 +207,16 @@ export class WebSocketExchange implements Waiter {
   #answered(status: number): void {
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
-    this.#exchange.upstreamMs = performance.now() - this.#startedAt;
+    this.#exchange.upstreamMs = performance.now() - this.startedAt;
     this.#exchange.upstreamStatus = status;
   }
 
-  #failConnect(error: Error | null): void {
-    if (this.#end()) this.#options.onFailure(failedUpstream('connect', error));
-  }
-
-  #fail(cause: UpstreamFailure, error: Error | null = null): void {
-    if (!this.#end()) return;
+  giveUp(failure: ForwardFailure): void {
+    if (this.#ended) return;
     this.#request?.destroy();
     this.#socket?.destroy();
-    this.#options.onFailure(failedUpstream(cause, error));
-  }
-
-  #overloaded(): void {
-    if (this.#end()) this.#options.onFailure({ side: 'client', reason: 'overloaded' });
+    this.#options.onFailure(failure);
+    this.#end();
   }
 
   /** False: it had ended before. */

@@ -1,5 +1,6 @@
 // Small things that the sockets of both sides share.
 import type { Buffer } from 'node:buffer';
+import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** Contents of TLS files, read and checked elsewhere, and replaced whole when the files change. */
 export interface TlsContents {
@@ -17,6 +18,40 @@ export function codeOf(error: unknown): string {
 
 /** For errors that 'close' follows, and which only the close counts for. */
 export function ignore(): void {}
+
+const TICK_MS = 250;
+
+/** Connections that have deadlines: each looks at its own four times a second, by one timer for all while there are any. */
+export class TickedSet<T extends Member & { tick(now: number): void }> {
+  readonly #members = new IndexedSet<T>();
+  #timer: NodeJS.Timeout | null = null;
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  add(member: T): void {
+    this.#members.add(member);
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
+  }
+
+  delete(member: T): void {
+    this.#members.delete(member);
+    if (this.#members.size > 0 || this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  /** A copy: a member that ends leaves while the others are still to be looked at. */
+  list(): T[] {
+    return this.#members.list();
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const member of this.list()) member.tick(now);
+  }
+}
 
 interface Destroyable {
   destroy(): unknown;

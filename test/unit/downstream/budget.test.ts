@@ -9,7 +9,7 @@ class Body implements UnfinishedBody {
   ended = '';
   readonly #budget: ByteBudget;
   readonly #rate: number;
-  #large = false;
+  readonly #taken: number[] = [];
 
   constructor(budget: ByteBudget, rate: number) {
     this.#budget = budget;
@@ -18,10 +18,10 @@ class Body implements UnfinishedBody {
   }
 
   take(bytes: number): boolean {
-    this.#large = bytes > SMALL_BODY;
-    const taken = this.#budget.take(bytes, { total: bytes, now: 0, body: this });
-    if (taken) this.held += bytes;
-    return taken;
+    if (!this.#budget.take(bytes, this)) return false;
+    this.#taken.push(bytes);
+    this.held += bytes;
+    return true;
   }
 
   rate(): number {
@@ -35,7 +35,7 @@ class Body implements UnfinishedBody {
   #end(how: string): void {
     this.ended = how;
     this.#budget.leave(this);
-    this.#budget.release(this.held, this.#large ? SMALL_BODY + 1 : 0);
+    for (const bytes of this.#taken.splice(0)) this.#budget.release(bytes);
     this.held = 0;
   }
 }

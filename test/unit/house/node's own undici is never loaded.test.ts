@@ -1,5 +1,5 @@
 // `import … from 'node:http'` reads every export of that module, and `WebSocket` is one: it loads the undici inside node, 35 ms
-// of start and 15 MiB. So no file imports a value from it (src/downstream/phrases.ts), and nothing else may load it either.
+// of start and 15 MiB. So no file imports a value from it (src/downstream/reply.ts), and nothing else may load it either.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
