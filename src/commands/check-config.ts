@@ -8,10 +8,9 @@ import { type Route, reports } from '../core/routes.ts';
 import { type BuiltTls, buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
 import { deliversOnce, routesOf } from '../runtime/policy.ts';
-import { readKeyFile } from '../secrets/files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { failureOf } from '../secrets/rotation.ts';
-import { readSecrets, sourceName } from '../secrets/sources.ts';
+import { failureOf, readSecrets } from '../secrets/rotation.ts';
+import { readKeyFile, sourceName } from '../secrets/sources.ts';
 import { command, type Io } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]

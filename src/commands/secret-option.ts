@@ -5,7 +5,8 @@ import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
 import type { Secret } from '../core/policy.ts';
 import { keyFromFileContent } from '../secrets/material.ts';
-import { readSecrets, sourceName } from '../secrets/sources.ts';
+import { readSecrets } from '../secrets/rotation.ts';
+import { sourceName } from '../secrets/sources.ts';
 import { collect, type Io, mistake } from './command-line.ts';
 
 export const SECRET_OPTIONS = { 'secret-file': { type: 'string' }, 'secret-env': { type: 'string' } } as const;

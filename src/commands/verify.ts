@@ -4,7 +4,7 @@ import type { Reason } from '../core/decision.ts';
 import { type Secret, stateOf } from '../core/policy.ts';
 import { readSignature, SIGNATURE_HEADER, signs } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
-import { readSecrets } from '../secrets/sources.ts';
+import { readSecrets } from '../secrets/rotation.ts';
 import { command, type Io, mistake, readBody, UsageError } from './command-line.ts';
 import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 

@@ -15,8 +15,7 @@ import {
   readConfigFile,
 } from '../config/load.ts';
 import { fixedFiles, fixedVariables, mountPoints } from '../secrets/fixed.ts';
-import type { Readings } from '../secrets/rotation.ts';
-import { readSource } from '../secrets/sources.ts';
+import { type Readings, readSources } from '../secrets/sources.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {
@@ -36,8 +35,7 @@ export interface Inputs {
 export async function readInputs(named: string | null, env: Env, before: Inputs | null): Promise<Inputs> {
   const { file, loaded, broken } = await readConfig(named, env, before);
   const { config } = loaded;
-  const sources = config.secrets.map(async (source) => [source, await readSource(source, env)] as const);
-  const [readings, tlsFiles] = await Promise.all([Promise.all(sources), readTlsFiles(config)]);
+  const [readings, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
   const inputs = { file, loaded, broken, readings, tlsFiles, fixed: before?.fixed ?? [] };
   return before?.loaded === loaded ? inputs : { ...inputs, fixed: await fixedIn(inputs) };
 }

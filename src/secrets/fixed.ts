@@ -1,5 +1,4 @@
-// Which sources can't change while the process runs, however good the watching is: said in a warning each.
-// Pure but for `mountPoints`.
+// Sources that can't change while the process runs, however good the watching is: a warning for each.
 import { readFile, realpath } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
 
@@ -14,17 +13,11 @@ export function fixedVariables(sources: readonly SecretSource[]): readonly strin
 
 /** A sentence for each file that is a mount of its own. */
 export async function fixedFiles(files: readonly string[], mounts: ReadonlySet<string>): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const file of files) {
-    // /var/run is a link to /run on most systems; the kernel lists where a mount really is.
-    const real = await realpath(file).catch(() => file);
-    if (mounts.has(real)) {
-      found.push(
-        `${file} is mounted by itself (subPath, or one file by docker -v): a file that replaces it is never seen; mount its directory`,
-      );
-    }
-  }
-  return found;
+  // /var/run is a link to /run on most systems; the kernel lists where a mount really is.
+  const real = await Promise.all(files.map((file) => realpath(file).catch(() => file)));
+  const mounted = files.filter((_, index) => mounts.has(real[index] ?? ''));
+  const means = 'mounted by itself (subPath, or one file by docker -v)';
+  return mounted.map((file) => `${file} is ${means}: a file that replaces it is never seen; mount its directory`);
 }
 
 /** Where something is mounted for this process; empty where there is no Linux /proc. */
@@ -35,9 +28,6 @@ export async function mountPoints(): Promise<ReadonlySet<string>> {
 /** The mount points in a /proc/PID/mountinfo: its fifth field; space, tab, newline and backslash in octal (proc(5)). */
 export function parseMountInfo(text: string): ReadonlySet<string> {
   const points = text.split('\n').flatMap((line) => line.split(' ')[4] ?? []);
-  return new Set(points.map((point) => point.replace(/\\([0-7]{3})/g, (_, octal) => fromOctal(octal))));
-}
-
-function fromOctal(digits: string): string {
-  return String.fromCharCode(Number.parseInt(digits, 8));
+  const fromOctal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
+  return new Set(points.map((point) => point.replace(/\\([0-7]{3})/g, fromOctal)));
 }

@@ -1,17 +1,21 @@
-// What becomes of a secret's bytes: the rules of an acceptable value, and the key made from one.
-// No text made here may hold a value, a part of one, its length or a hash of it.
+// A secret's bytes: the rules of an acceptable value, and the key made from one.
+// No text made here holds a value, a part of one, its length or a hash of it.
 import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 
-/** One secret as it was read: with a key, or with a problem that says why there is none. */
-export interface SecretMaterial {
+/** One value as it was read: a key, or why there is none. Both where an older key is still used. */
+export interface KeyReading {
+  readonly key: KeyObject | null;
+  readonly problem: string | null;
+  /** Oddities of the value. */
+  readonly warnings: readonly string[];
+}
+
+export interface SecretMaterial extends KeyReading {
   /** The id; for a directory that cannot be used, `directory <path>`. */
   readonly id: string;
   /** `file <path>`, `env <name>` or `directory <path>`. */
   readonly source: string;
-  readonly key: KeyObject | null;
-  readonly problem: string | null;
-  readonly warnings: readonly string[];
   /** Epoch milliseconds; null means no bound. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
@@ -19,10 +23,9 @@ export interface SecretMaterial {
   readonly overlap: number | null;
 }
 
-/** The outcome for one value: a key with what is odd about it, or why it is refused. */
-export type KeyReading =
-  | { readonly key: KeyObject; readonly problem: null; readonly warnings: readonly string[] }
-  | { readonly key: null; readonly problem: string; readonly warnings: readonly string[] };
+export interface ValueRules {
+  readonly allowShort: boolean;
+}
 
 /** The largest secret that is read, in bytes: a file beyond it is surely another file. */
 export const MAX_SECRET_BYTES = 64 * 1024;
@@ -40,12 +43,12 @@ export function refused(problem: string): KeyReading {
 }
 
 /** Takes a file's content: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
-export function keyFromFileContent(content: Buffer, rules: { readonly allowShort: boolean }): KeyReading {
+export function keyFromFileContent(content: Buffer, rules: ValueRules): KeyReading {
   return keyFromValue(content.subarray(0, content.length - trailingNewline(content)), rules);
 }
 
 /** Takes the value itself, every byte of it. The caller may overwrite the bytes afterwards: the key has its own copy. */
-export function keyFromValue(value: Buffer, { allowShort }: { readonly allowShort: boolean }): KeyReading {
+export function keyFromValue(value: Buffer, { allowShort }: ValueRules): KeyReading {
   if (value.length === 0) return refused('it is empty');
   if (value.length > MAX_SECRET_BYTES) return refused('it is larger than 64 KiB: is this the right file?');
   if (!isUtf8(value)) return refused('it is not valid UTF-8: a secret is text, used as it is and never decoded');
@@ -60,41 +63,35 @@ function trailingNewline(content: Buffer): 0 | 1 | 2 {
   return content.at(-2) === CR ? 2 : 1;
 }
 
-function oddities(value: Buffer): string[] {
-  const found: string[] = [];
-  if (value.length < SHORTEST_BYTES) found.push('it is shorter than 16 bytes, too easy to guess');
-  else if (value.length < COMFORTABLE_BYTES) found.push('it is shorter than 32 bytes: longer ones are safer');
-  if (startsWithSpace(value)) found.push('it begins with white space, which is kept as part of the secret');
-  if (endsWithSpace(value)) found.push('it ends with white space or a line break, which is kept as part of the secret');
-  if (value.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
-    found.push('it begins with a byte order mark, which is kept as part of the secret');
-  }
-  if (isQuoted(value)) {
-    found.push(
+const KEPT = 'which is kept as part of the secret';
+
+function oddities(value: Buffer): readonly string[] {
+  const [first, last] = [value.at(0), value.at(-1)];
+  const isShort = value.length < SHORTEST_BYTES;
+  const startsWithSpace = isSpace(first) || value.subarray(0, 2).equals(NO_BREAK_SPACE);
+  const endsWithSpace = isSpace(last) || value.subarray(-2).equals(NO_BREAK_SPACE);
+  const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
+  const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
+  const found: readonly (readonly [holds: boolean, oddity: string])[] = [
+    [isShort, 'it is shorter than 16 bytes, too easy to guess'],
+    [!isShort && value.length < COMFORTABLE_BYTES, 'it is shorter than 32 bytes: longer ones are safer'],
+    [startsWithSpace, `it begins with white space, ${KEPT}`],
+    [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
+    [isMarked, `it begins with a byte order mark, ${KEPT}`],
+    [
+      isQuoted,
       "it is enclosed in quotes, which are kept as part of the secret (docker's --env-file does not remove them)",
-    );
-  }
-  if (value.subarray(0, -1).includes(LF)) found.push('it has more than one line: all of them are one secret');
-  if (value.includes(0)) found.push('it holds a NUL byte, which most senders cannot use');
-  if (value.includes(REPLACEMENT_CHARACTER)) {
-    found.push('it holds U+FFFD, the mark of text that was not UTF-8: the sender hardly has the same');
-  }
-  return found;
-}
-
-function startsWithSpace(value: Buffer): boolean {
-  return isSpace(value.at(0)) || value.subarray(0, 2).equals(NO_BREAK_SPACE);
-}
-
-function endsWithSpace(value: Buffer): boolean {
-  return isSpace(value.at(-1)) || value.subarray(-2).equals(NO_BREAK_SPACE);
+    ],
+    [value.subarray(0, -1).includes(LF), 'it has more than one line: all of them are one secret'],
+    [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
+    [
+      value.includes(REPLACEMENT_CHARACTER),
+      'it holds U+FFFD, the mark of text that was not UTF-8: the sender hardly has the same',
+    ],
+  ];
+  return found.flatMap(([holds, oddity]) => (holds ? oddity : []));
 }
 
 function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
-}
-
-function isQuoted(value: Buffer): boolean {
-  const quote = value.at(0);
-  return value.length > 1 && (quote === 0x22 || quote === 0x27) && value.at(-1) === quote;
 }

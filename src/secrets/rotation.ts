@@ -1,11 +1,10 @@
-// What becomes of the secrets that are held when their sources are read again (spec §8): values that vanish or turn bad stay
-// as they were, a changed value leaves the old one valid for its overlap, a file gone from its directory is retired.
-// Pure: readings and time in, secrets out.
+// Secrets over time, as their sources are read again (spec §8): values that vanish or turn bad stay as they were, a changed
+// value leaves the old one valid for its overlap, a file gone from its directory is retired.
+// Pure, except for readSecrets: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
+import type { Env } from '../config/environment.ts';
 import type { SecretMaterial } from './material.ts';
-import { judgeTogether, type SourceReading, sourceName, unusableSource } from './sources.ts';
-
-export type Readings = readonly (readonly [SecretSource, SourceReading])[];
+import { type Readings, readSources, sourceName, unusableSource } from './sources.ts';
 
 export interface Rotation {
   /** Every secret, each replaced value right behind the one that replaced it. */
@@ -22,6 +21,11 @@ const STILL = 'the last good value is still used';
 /** True for a value that was replaced. No file or variable can have such an id. */
 export function isPrevious({ id, key }: SecretMaterial): boolean {
   return key !== null && id.endsWith(PREVIOUS);
+}
+
+/** Reads every source once, as at start. Never throws: the problem of a secret that cannot be used says why. */
+export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Held> {
+  return rotate([], await readSources(sources, env), 0).secrets;
 }
 
 /** `held` is empty at start. `now` is epoch milliseconds: the overlap of a value that changed begins there. */
@@ -42,6 +46,32 @@ export function rotate(held: Held, readings: Readings, now: number): Rotation {
 export function failureOf({ id, source, problem }: SecretMaterial): string[] {
   if (problem === null) return [];
   return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
+}
+
+/**
+ * Compares the secrets of all sources: a reserved id, or one that an earlier secret has, costs a secret its key; a value
+ * that an earlier one has is a warning.
+ */
+function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
+  const ids = new Map<string, string>();
+  const judged: SecretMaterial[] = [];
+  for (const secret of secrets) {
+    const refuse = (problem: string) => judged.push({ ...secret, key: null, problem, warnings: [] });
+    const namesake = ids.get(secret.id);
+    const twin = judged.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
+    if (secret.id.endsWith(PREVIOUS)) {
+      refuse('ids that end in .previous are reserved for values that were replaced');
+    } else if (namesake !== undefined && secret.key !== null) {
+      refuse(`its id is already taken by the secret from ${namesake}`);
+    } else if (twin !== undefined) {
+      const warning = `it has the same value as ${twin.id}, which gets the matches`;
+      judged.push({ ...secret, warnings: [...secret.warnings, warning] });
+    } else {
+      judged.push(secret);
+    }
+    if (namesake === undefined) ids.set(secret.id, secret.source);
+  }
+  return judged;
 }
 
 /** A directory that can't be read, or is empty, is a mount that failed, not a decision to retire everything. */

@@ -1,13 +1,24 @@
-// Reads secrets from where the configuration says: files, directories, the environment. One call reads once; whoever
-// watches calls again and compares keys by KeyObject.equals. It must never throw for a source that is missing or bad
-// (that is a problem to report, not a crash), nor keep a copy of a value beside the KeyObject.
+// Reads secrets from where the configuration says: files, directories, the environment; bounded, as kubelet, Docker and
+// people lay them out. A source that is missing or bad is a problem to report, never thrown. Nothing blocks on what is no
+// regular file, and no copy of a value is kept beside the KeyObject.
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { SecretSource } from '../config/config.ts';
-import { readKeyDirectory, readKeyFile } from './files.ts';
-import { type KeyReading, keyFromValue, refused, type SecretMaterial } from './material.ts';
+import type { Env } from '../config/environment.ts';
+import {
+  type KeyReading,
+  keyFromFileContent,
+  keyFromValue,
+  MAX_SECRET_BYTES,
+  refused,
+  type SecretMaterial,
+  type ValueRules,
+} from './material.ts';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** What one source held when it was read. */
+/** The content of one source when it was read. */
 export interface SourceReading {
   /** Why the source as a whole gives nothing (a directory that is missing, unreadable or empty); else null. */
   readonly problem: string | null;
@@ -15,60 +26,34 @@ export interface SourceReading {
   readonly secrets: readonly SecretMaterial[];
 }
 
-const ID = /^[A-Za-z0-9._-]+$/;
+export type Readings = readonly (readonly [SecretSource, SourceReading])[];
 
-/**
- * Reads every source once, in order. Never throws: what cannot be used comes with `key: null` and a `problem`; a
- * directory that gives nothing comes as one such entry with the id `directory <path>`.
- */
-export async function readSecrets(
-  sources: readonly SecretSource[],
-  env: Environment,
-): Promise<readonly SecretMaterial[]> {
-  const secrets = sources.map(async (source) => {
-    const reading = await readSource(source, env);
-    return reading.problem === null ? reading.secrets : [unusableSource(source, reading.problem)];
-  });
-  return judgeTogether((await Promise.all(secrets)).flat());
+/** More files than this in a directory mean that the path is wrong. */
+const MAX_DIRECTORY_FILES = 256;
+/** How often a directory is read anew when kubelet swaps it in the middle. */
+const SWAP_ATTEMPTS = 3;
+
+const ID = /^[A-Za-z0-9._-]+$/;
+const BAD_NAME = 'its name has other characters than A-Z a-z 0-9 . _ -';
+const OTHERS_MAY_WRITE =
+  'any user of the machine may write its file, and so choose the secret; chmod o-w takes that away';
+
+/** Reads every source once, each by itself: what they are together is rotation's to judge. Never throws. */
+export async function readSources(sources: readonly SecretSource[], env: Env): Promise<Readings> {
+  return Promise.all(sources.map(async (source) => [source, await readSource(source, env)] as const));
 }
 
-/** Reads one source once, by itself: not yet held against the others (see judgeTogether). Never throws. */
-export async function readSource(source: SecretSource, env: Environment): Promise<SourceReading> {
+async function readSource(source: SecretSource, env: Env): Promise<SourceReading> {
   switch (source.kind) {
     case 'env':
-      return { problem: null, secrets: [material(source, source.id, readVariable(source, env))] };
+      return { problem: null, secrets: [material(source, source.id, readVariable(env[source.env], source))] };
     case 'file':
       return { problem: null, secrets: [material(source, source.id, await readKeyFile(source.file, source))] };
     case 'directory':
-      return readDirectory(source);
+      return readKeyDirectory(source);
     default:
       return source satisfies never;
   }
-}
-
-/**
- * Holds the secrets of all sources against each other: a reserved id, or one that an earlier secret has, costs a
- * secret its key; a value that an earlier one has is a warning.
- */
-export function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  const ids = new Map<string, string>();
-  const judged: SecretMaterial[] = [];
-  for (const secret of secrets) {
-    const namesake = ids.get(secret.id);
-    const twin = judged.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
-    if (secret.id.endsWith('.previous')) {
-      judged.push(without(secret, 'ids that end in .previous are reserved for values that were replaced'));
-    } else if (namesake !== undefined && secret.key !== null) {
-      judged.push(without(secret, `its id is already taken by the secret from ${namesake}`));
-    } else if (twin !== undefined) {
-      const warning = `it has the same value as ${twin.id}, which gets the matches`;
-      judged.push({ ...secret, warnings: [...secret.warnings, warning] });
-    } else {
-      judged.push(secret);
-    }
-    if (namesake === undefined) ids.set(secret.id, secret.source);
-  }
-  return judged;
 }
 
 /** How a source is named to people. */
@@ -85,33 +70,9 @@ export function sourceName(source: SecretSource): string {
   }
 }
 
-async function readDirectory(source: SecretSource & { readonly kind: 'directory' }): Promise<SourceReading> {
-  const reading = await readKeyDirectory(source.directory, source);
-  if (reading.problem !== null) return { problem: reading.problem, secrets: [] };
-  const secrets = reading.files.map(([name, key]) =>
-    ID.test(name)
-      ? material(source, name, key)
-      : material(
-          source,
-          `file ${JSON.stringify(name)}`,
-          refused('its name has other characters than A-Z a-z 0-9 . _ -'),
-        ),
-  );
-  return { problem: null, secrets };
-}
-
-function readVariable(
-  { env: name, allowShort }: SecretSource & { readonly kind: 'env' },
-  env: Environment,
-): KeyReading {
-  const value = env[name];
-  if (value === undefined) return refused('the variable is not set');
-  const bytes = Buffer.from(value);
-  try {
-    return keyFromValue(bytes, { allowShort });
-  } finally {
-    bytes.fill(0);
-  }
+/** Stands for a source that gives nothing at all; its id, `directory <path>`, is no secret's. */
+export function unusableSource(source: SecretSource, problem: string): SecretMaterial {
+  return material(source, sourceName(source), refused(problem));
 }
 
 function material(source: SecretSource, id: string, { key, problem, warnings }: KeyReading): SecretMaterial {
@@ -119,11 +80,114 @@ function material(source: SecretSource, id: string, { key, problem, warnings }: 
   return { id, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap };
 }
 
-/** What stands for a source that gives nothing at all; its id, `directory <path>`, is no secret's. */
-export function unusableSource(source: SecretSource, problem: string): SecretMaterial {
-  return material(source, sourceName(source), refused(problem));
+function readVariable(value: string | undefined, rules: ValueRules): KeyReading {
+  if (value === undefined) return refused('the variable is not set');
+  const bytes = Buffer.from(value);
+  try {
+    return keyFromValue(bytes, rules);
+  } finally {
+    bytes.fill(0);
+  }
 }
 
-function without(secret: SecretMaterial, problem: string): SecretMaterial {
-  return { ...secret, key: null, problem, warnings: [] };
+/** Reads one secret file, links followed. Never throws: trouble is the reading's problem. */
+export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyReading> {
+  let handle: FileHandle | undefined;
+  try {
+    // O_NONBLOCK: opening a pipe that nobody writes to would hold a thread of the pool for ever.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = await handle.stat();
+    if (stats.isDirectory()) return refused('it is a directory, not a file');
+    if (!stats.isFile()) return refused('it is not a regular file');
+    const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
+    try {
+      const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
+      if (reading.key === null || (stats.mode & 0o002) === 0) return reading;
+      return { ...reading, warnings: [...reading.warnings, OTHERS_MAY_WRITE] };
+    } finally {
+      buffer.fill(0);
+    }
+  } catch (error) {
+    return refused(await trouble(path, error));
+  } finally {
+    await handle?.close();
+  }
+}
+
+/**
+ * Reads every regular file of a directory, links followed; names that begin with `.` are kubelet's and editors' own.
+ * All files are of one `..data` generation: a swap in the middle starts the pass again.
+ */
+async function readKeyDirectory(source: DirectorySource): Promise<SourceReading> {
+  for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
+    const before = await generation(source.directory);
+    const reading = await readOnce(source);
+    if ((await generation(source.directory)) === before) return reading;
+  }
+  return nothing('it keeps changing while it is read');
+}
+
+async function readOnce(source: DirectorySource): Promise<SourceReading> {
+  const { directory } = source;
+  let names: string[];
+  try {
+    names = (await readdir(directory)).filter((name) => !name.startsWith('.')).sort();
+  } catch (error) {
+    return nothing(await trouble(directory, error));
+  }
+  if (names.length > MAX_DIRECTORY_FILES) {
+    return nothing(`it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
+  }
+  const secrets: SecretMaterial[] = [];
+  for (const name of names) {
+    const file = join(directory, name);
+    const stats = await stat(file).catch(() => null);
+    // readKeyFile tells of a file that stat cannot follow (a dangling link). Only a regular file is meant as a secret.
+    if (stats !== null && !stats.isFile()) continue;
+    const reading = await readKeyFile(file, source);
+    if (ID.test(name)) secrets.push(material(source, name, reading));
+    else secrets.push(material(source, `file ${JSON.stringify(name)}`, refused(BAD_NAME)));
+  }
+  return secrets.length === 0
+    ? nothing('it holds no secret: there is no regular file in it')
+    : { problem: null, secrets };
+}
+
+function nothing(problem: string): SourceReading {
+  return { problem, secrets: [] };
+}
+
+/** Where `..data` leads, the link that kubelet replaces to change all files at once; null where there is none. */
+async function generation(path: string): Promise<string | null> {
+  return readlink(join(path, '..data')).catch(() => null);
+}
+
+async function fill(handle: FileHandle, buffer: Buffer): Promise<number> {
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, length, buffer.length - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return length;
+}
+
+const TROUBLES: Readonly<Record<string, string>> = {
+  ENOENT: 'it does not exist (yet)',
+  ENOTDIR: 'a part of the path is not a directory',
+  ELOOP: 'its links lead in a circle',
+};
+
+/** A system error in words: what is wrong with the path. */
+async function trouble(path: string, error: unknown): Promise<string> {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  if (code === 'EACCES' || code === 'EPERM') return permissionTrouble(await stat(path).catch(() => null));
+  return TROUBLES[code] ?? `it cannot be read (${code})`;
+}
+
+function permissionTrouble(stats: Stats | null): string {
+  const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
+  if (stats === null) return `permission denied on a directory of its path: ${who}`;
+  const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
+  return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
 }

@@ -6,8 +6,8 @@ import { judge } from '../../../src/core/permit.ts';
 import { Keyring, type Secret, stateOf } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
-import { changedIds, isPrevious, type Readings, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
-import { sourceName } from '../../../src/secrets/sources.ts';
+import { changedIds, isPrevious, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { type Readings, sourceName } from '../../../src/secrets/sources.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 10, 1);

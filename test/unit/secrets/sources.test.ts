@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
-import { readSecrets, readSource } from '../../../src/secrets/sources.ts';
+import { readSecrets } from '../../../src/secrets/rotation.ts';
+import { readSources } from '../../../src/secrets/sources.ts';
 
 const VALIDITY = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
 const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
@@ -127,7 +128,8 @@ describe('a directory', () => {
     if (name === 'crowded') for (let i = 0; i < 257; i += 1) write(`crowded/${i}`, '');
     const id = `directory ${join(dir, name)}`;
     expect(await only(directory(join(dir, name)))).toMatchObject({ id, source: id, key: null, problem });
-    expect(await readSource(directory(join(dir, name)), {})).toEqual({ problem, secrets: [] });
+    const source = directory(join(dir, name));
+    expect(await readSources([source], {})).toEqual([[source, { problem, secrets: [] }]]);
   });
 
   test('keeps its good secrets beside bad ones', async () => {
