@@ -44,7 +44,7 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
 
   /** A copy: a member that ends leaves while the others are still to be looked at. */
   list(): T[] {
-    return this.#members.list();
+    return [...this.#members];
   }
 
   #tick(): void {
