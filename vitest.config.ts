@@ -2,6 +2,9 @@
 import { defineConfig } from 'vitest/config';
 import { MISSING } from './test/support/tools.ts';
 
+/** Where nothing is wrong, no test takes a tenth of it: a busy machine fails none. */
+const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
+
 export default defineConfig({
   test: {
     // More than cores: most tests wait for a socket or a process.
@@ -13,8 +16,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          ...PATIENCE,
           isolate: false,
         },
       },
@@ -22,8 +24,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/{integration,conformance,fuzz,regressions}/**/*.test.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
+          ...PATIENCE,
           isolate: false,
         },
       },

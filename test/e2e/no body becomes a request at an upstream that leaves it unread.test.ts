@@ -39,7 +39,7 @@ async function ask(client: RawClient, request: { bytes: string; id: string; meth
 
 /** The same on a connection of its own. */
 async function askOnce(port: number, request: { bytes: string; id: string; method?: string }): Promise<string> {
-  const client = await openClient({ port, deadline: 10_000 });
+  const client = await openClient({ port });
   const became = await ask(client, request);
   client.destroy();
   return became;
@@ -50,14 +50,14 @@ async function deliverAll(port: number, count: number, bytesOf: (id: string) => 
   const strays: string[] = [];
   let next = 0;
   const sender = async () => {
-    let client = await openClient({ port, deadline: 10_000 });
+    let client = await openClient({ port });
     for (let index = next++; index < count; index = next++) {
       const id = `delivery-${index}`;
       const became = await ask(client, { bytes: bytesOf(id), id });
       if (became === 'own') continue;
       strays.push(`${id}: ${became}`);
       client.destroy();
-      client = await openClient({ port, deadline: 10_000 });
+      client = await openClient({ port });
     }
     client.destroy();
   };
@@ -155,7 +155,7 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
 /** True where a forged request reached the handler as the body of a request that was sent to the server itself. */
 async function forgedDirectly(server: RealServer): Promise<boolean> {
   for (const form of forms()) {
-    const client = await openClient({ port: server.port, deadline: 5_000 });
+    const client = await openClient({ port: server.port });
     await ask(client, form);
     // The server has said all that it says: the answer to what it took for a request is out, or the connection is closed.
     client.end();

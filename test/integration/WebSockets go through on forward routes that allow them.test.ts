@@ -222,7 +222,7 @@ describe('as bytes', () => {
       };
       more();
     });
-    const client = await openClient({ port: proxy.port, deadline: 20_000 });
+    const client = await openClient({ port: proxy.port });
     await client.send(handshake('/live'));
     await client.bytes(AGREED.length);
     client.socket.pause();
@@ -317,7 +317,7 @@ test('a tunnel outlives limits.connectionAge, listen.keepAlive and the idle time
   });
   const webSocket = await openWebSocket(url());
   // A connection without a tunnel is ended meanwhile.
-  const idle = await openClient({ port: proxy.port, deadline: 10_000 });
+  const idle = await openClient({ port: proxy.port });
   await idle.send('GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n');
   await idle.rest();
   expect((await echoed(webSocket, 'alive')).toString()).toBe('alive');

@@ -45,7 +45,7 @@ const head = (target: string, ...lines: string[]) =>
   `${[`POST ${target} HTTP/1.1`, 'Host: h', ...lines].join('\r\n')}\r\n\r\n`;
 
 async function begin(bytes: string): Promise<RawClient> {
-  const client = await openClient({ port: proxy.port, deadline: 5_000 });
+  const client = await openClient({ port: proxy.port });
   await client.send(bytes);
   return client;
 }
@@ -182,7 +182,7 @@ describe('an upstream that', () => {
 
 describe('bodies in odd pieces', () => {
   test('two hundred thousand chunks of one byte arrive', async () => {
-    const client = await openClient({ port: proxy.port, deadline: 25_000 });
+    const client = await openClient({ port: proxy.port });
     await client.send(head('/patient/x', 'Transfer-Encoding: chunked'));
     await client.send(`${'1\r\nx\r\n'.repeat(200_000)}0\r\n\r\n`);
     expect((await client.response()).body.toString()).toBe('200000');

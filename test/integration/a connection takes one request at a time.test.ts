@@ -20,7 +20,7 @@ function delivery(...lines: readonly string[]): string {
 }
 
 async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
-  const client = await openClient({ port: proxy.port, deadline: 10_000 });
+  const client = await openClient({ port: proxy.port });
   await client.send(bytes);
   return client;
 }

@@ -15,7 +15,7 @@ const BODY = '{"event":1}';
 const DELIVERY = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(value('a'), BODY)}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
 
 async function sent(proxy: RunningProxy): Promise<RawClient> {
-  const client = await openClient({ port: proxy.port, deadline: 10_000 });
+  const client = await openClient({ port: proxy.port });
   await client.send(DELIVERY);
   return client;
 }

@@ -39,8 +39,8 @@ describe.skipIf(!HAS_SERVERS).concurrent('a claim', () => {
     const first = send(proxy, 'e');
     await events.reached('e');
     const left = async () => Number(await server.ask('PTTL', (await keysOf(server))[0] ?? ''));
-    await vi.waitFor(async () => expect(await left()).toBeLessThan(11_000), { timeout: 8_000, interval: 50 });
-    await vi.waitFor(async () => expect(await left()).toBeGreaterThan(14_000), { timeout: 4_000, interval: 50 });
+    await vi.waitFor(async () => expect(await left()).toBeLessThan(11_000), { timeout: 20_000, interval: 50 });
+    await vi.waitFor(async () => expect(await left()).toBeGreaterThan(14_000), { timeout: 20_000, interval: 50 });
     answer(200);
     expect(await first.given).toEqual(DELIVERED);
   });

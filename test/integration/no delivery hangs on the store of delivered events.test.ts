@@ -48,7 +48,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that we cannot reach, or
     relay.blackhole();
     expect(await deliver(proxy, 'e')).toEqual(DELIVERED);
     await fails(proxy);
-    await vi.waitFor(() => expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: BACK })), 15_000);
+    await vi.waitFor(() => expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: BACK })), 30_000);
     expect(await deliver(proxy, 'e')).toEqual(DUPLICATE);
     relay.close();
   });

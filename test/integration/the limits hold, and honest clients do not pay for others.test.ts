@@ -39,7 +39,7 @@ async function proxyTo(upstream: { url: string }, config: Record<string, object>
   return proxy;
 }
 
-const clientOf = (proxy: RunningProxy): Promise<RawClient> => openClient({ port: proxy.port, deadline: 8_000 });
+const clientOf = (proxy: RunningProxy): Promise<RawClient> => openClient({ port: proxy.port });
 const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));
 

@@ -14,7 +14,7 @@ const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
 const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
 
 async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
-  const client = await openClient({ port: proxy.port, deadline: 10_000 });
+  const client = await openClient({ port: proxy.port });
   await client.send(bytes);
   return client;
 }

@@ -47,7 +47,7 @@ function delivery(id: number): string {
 }
 
 async function send(proxy: RunningProxy, bytes: string): Promise<RawClient> {
-  const client = await openClient({ port: proxy.port, deadline: 10_000 });
+  const client = await openClient({ port: proxy.port });
   await client.send(bytes);
   return client;
 }

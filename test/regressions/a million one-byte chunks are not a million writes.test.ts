@@ -37,7 +37,7 @@ test('they are gathered, and arrive whole', async () => {
       look();
     });
   });
-  const client = await openClient({ port: proxy.port, deadline: 15_000 });
+  const client = await openClient({ port: proxy.port });
   await client.send('POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
   await client.send(`${'1\r\nx\r\n'.repeat(CHUNKS)}0\r\n\r\n`);
   expect((await client.response()).status).toBe(200);

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { fakeIo } from './fake-io.ts';
 import { PROGRAM } from './program.ts';
 
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 export interface CommandResult {
   readonly code: number | null;
@@ -18,7 +18,7 @@ export interface CommandOptions {
   readonly cwd?: string;
 }
 
-/** Resolves with the exit code, null where it had to be ended after 15 s. */
+/** Resolves with the exit code, null where it had to be ended after 30 s. */
 export function runCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: { PATH: process.env.PATH ?? '', ...options.env },

@@ -42,7 +42,7 @@ export const test = base.extend<Fixtures>({
   },
 });
 
-/** Looks again and again until it is so; fails after 5 s with what it was. */
+/** Looks again and again until it is so; fails after 20 s with what it was. */
 export async function eventually<T>(look: () => T | Promise<T>, wanted: Awaited<T>): Promise<void> {
-  await vi.waitFor(async () => expect(await look()).toEqual(wanted), { timeout: 5_000, interval: 20 });
+  await vi.waitFor(async () => expect(await look()).toEqual(wanted), { timeout: 20_000, interval: 20 });
 }

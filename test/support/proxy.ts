@@ -8,8 +8,8 @@ import { stringify } from 'yaml';
 import { followOutput, type LogLine } from './child-output.ts';
 import { PROGRAM } from './program.ts';
 
-const START_MS = 10_000;
-const WAIT_MS = 5_000;
+const START_MS = 20_000;
+const WAIT_MS = 20_000;
 const KILL_AFTER_MS = 10_000;
 
 type ConfigObject = Readonly<Record<string, unknown>>;
@@ -51,7 +51,7 @@ export interface RunningProxy {
   logs(): LogLine[];
   /** All of stdout and stderr, as text. */
   output(): string;
-  /** The first line, past or to come, that satisfies; rejects after 5 s. */
+  /** The first line, past or to come, that satisfies; rejects after 20 s. */
   waitForLog(satisfies: (line: LogLine) => boolean, what?: string): Promise<LogLine>;
   /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
   metrics(): Promise<Map<string, number>>;

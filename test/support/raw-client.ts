@@ -3,7 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { parseResponse, type RawResponse } from './response-parser.ts';
 
-const DEADLINE_MS = 3_000;
+const DEADLINE_MS = 30_000;
 
 export interface ReadOptions {
   /** True where the request was HEAD. */
@@ -30,15 +30,9 @@ export interface RawClient {
 export interface ConnectOptions {
   readonly port: number;
   readonly host?: string;
-  /** Milliseconds that each wait may take; 3,000 unless given. */
-  readonly deadline?: number;
 }
 
-export async function openClient({
-  port,
-  host = '127.0.0.1',
-  deadline = DEADLINE_MS,
-}: ConnectOptions): Promise<RawClient> {
+export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): Promise<RawClient> {
   const socket = connect({ port, host, noDelay: true });
   let pending: Buffer = Buffer.alloc(0);
   let closed: string | null = null;
@@ -61,8 +55,10 @@ export async function openClient({
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const seen = JSON.stringify(pending.toString('latin1', 0, 400));
-        reject(new Error(`waited ${deadline} ms for ${what}; the connection is ${closed ?? 'open'}, unread: ${seen}`));
-      }, deadline);
+        reject(
+          new Error(`waited ${DEADLINE_MS} ms for ${what}; the connection is ${closed ?? 'open'}, unread: ${seen}`),
+        );
+      }, DEADLINE_MS);
       wake = () => {
         try {
           const result = attempt();
@@ -104,7 +100,10 @@ export async function openClient({
     socket,
     send: (bytes) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`waited ${deadline} ms for the peer to take bytes`)), deadline);
+        const timer = setTimeout(
+          () => reject(new Error(`waited ${DEADLINE_MS} ms for the peer to take bytes`)),
+          DEADLINE_MS,
+        );
         // A write that fails is no error here: the peer may have answered and closed, and the answer is the point.
         socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => {
           clearTimeout(timer);
