@@ -3,8 +3,7 @@
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StatusSnapshot } from './status.ts';
-import { renderStatusPage } from './status-page.ts';
-import { PAGE_CSP } from './status-style.ts';
+import { PAGE_CSP, renderStatusPage } from './status-page.ts';
 
 /** What the admin port shows and does; runtime supplies it. */
 export interface AdminSources {
@@ -39,86 +38,62 @@ interface Asked {
 
 interface AdminHandler {
   readonly methods: readonly string[];
-  /** Set where it changes something: then clients outside `actionsFrom` and browsers sent by another site get 403. */
-  readonly acts?: true;
+  /** True where it changes something: then clients outside `actionsFrom` and browsers sent by another site get 403. */
+  readonly acts: boolean;
   readonly run: (asked: Asked) => AdminReply | Promise<AdminReply>;
 }
 
 export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
 
-const READ = ['GET', 'HEAD'];
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 /** By path. */
-export function adminHandlers(sources: AdminSources): AdminHandlers {
-  return { ...probeHandlers(sources), ...viewHandlers(sources), ...actionHandlers(sources) };
-}
-
-function probeHandlers({ probes }: AdminSources): AdminHandlers {
-  const alive: AdminHandler = { methods: READ, run: () => OK };
+export function adminHandlers({ status, metrics, actions, probes, log }: AdminSources): AdminHandlers {
   return {
-    '/livez': alive,
-    '/health': alive,
-    '/startz': { methods: READ, run: () => (probes.started() ? OK : json(503, { status: 'starting' })) },
-    '/readyz': {
-      methods: READ,
-      run: async () => {
-        const { ready, causes } = await probes.ready();
-        return ready ? OK : json(503, { status: 'not_ready', causes });
-      },
-    },
+    '/livez': view(() => OK),
+    '/health': view(() => OK),
+    '/startz': view(() => (probes.started() ? OK : json(503, { status: 'starting' }))),
+    '/readyz': view(async () => {
+      const { ready, causes } = await probes.ready();
+      return ready ? OK : json(503, { status: 'not_ready', causes });
+    }),
+    '/metrics': view(async ({ accept }) => ({
+      status: 200,
+      ...(await metrics.expose(accept)),
+      headers: { Vary: 'Accept' },
+    })),
+    '/api/status': view(async () => json(200, await status())),
+    '/': view(async ({ query }) => ({
+      status: 200,
+      body: renderStatusPage(await status(), { refresh: query.get('refresh') !== 'off' }),
+      contentType: 'text/html; charset=utf-8',
+      headers: { 'Content-Security-Policy': PAGE_CSP },
+    })),
+    // GET too: a preStop httpGet can send nothing else.
+    '/-/drain': action(['GET', 'POST'], ({ client }) => {
+      log.info('drain asked for on the admin port', { client });
+      actions.drain();
+      return json(200, { status: 'draining' });
+    }),
+    '/-/reload': action(['POST'], async ({ client }) => {
+      log.info('reload asked for on the admin port', { client });
+      const { ok, error } = await actions.reload();
+      return ok ? OK : json(500, { status: 'failed', error });
+    }),
+    '/-/retire-previous': action(['POST'], ({ client }) => {
+      const retired = actions.retirePrevious();
+      log.info('previous secrets retired on the admin port', { client, retired });
+      return json(200, { status: 'ok', retired });
+    }),
   };
 }
 
-function viewHandlers({ status, metrics }: AdminSources): AdminHandlers {
-  return {
-    '/metrics': {
-      methods: READ,
-      run: async ({ accept }) => ({ status: 200, ...(await metrics.expose(accept)), headers: { Vary: 'Accept' } }),
-    },
-    '/api/status': { methods: READ, run: async () => json(200, await status()) },
-    '/': {
-      methods: READ,
-      run: async ({ query }) => ({
-        status: 200,
-        body: renderStatusPage(await status(), { refresh: query.get('refresh') !== 'off' }),
-        contentType: 'text/html; charset=utf-8',
-        headers: { 'Content-Security-Policy': PAGE_CSP },
-      }),
-    },
-  };
+function view(run: AdminHandler['run']): AdminHandler {
+  return { methods: ['GET', 'HEAD'], acts: false, run };
 }
 
-function actionHandlers({ actions, log }: AdminSources): AdminHandlers {
-  return {
-    '/-/drain': {
-      methods: ['GET', 'POST'], // GET too: a preStop httpGet can send nothing else
-      acts: true,
-      run: ({ client }) => {
-        log.info('drain asked for on the admin port', { client });
-        actions.drain();
-        return json(200, { status: 'draining' });
-      },
-    },
-    '/-/reload': {
-      methods: ['POST'],
-      acts: true,
-      run: async ({ client }) => {
-        log.info('reload asked for on the admin port', { client });
-        const { ok, error } = await actions.reload();
-        return ok ? OK : json(500, { status: 'failed', error });
-      },
-    },
-    '/-/retire-previous': {
-      methods: ['POST'],
-      acts: true,
-      run: ({ client }) => {
-        const retired = actions.retirePrevious();
-        log.info('previous secrets retired on the admin port', { client, retired });
-        return json(200, { status: 'ok', retired });
-      },
-    },
-  };
+function action(methods: readonly string[], run: AdminHandler['run']): AdminHandler {
+  return { methods, acts: true, run };
 }
 
 function json(status: number, value: unknown): AdminReply {

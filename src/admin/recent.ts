@@ -142,28 +142,25 @@ function isUndelivered({ secret, upstreamFailure, reason }: RequestRecord): bool
 }
 
 function undeliveredOf(record: RequestRecord, at: number): Undelivered {
-  const { route, status, upstreamFailure, upstreamError, bodySha256 } = record;
-  const cause = upstreamFailure ?? 'overloaded';
-  const path = shownPath(record.path);
-  return { at, route, path, status, cause, upstreamError, bodySha256, client: shortened(record.client, 64) };
+  const { upstreamFailure, bodySha256 } = record;
+  return { ...shownOf(record, at), cause: upstreamFailure ?? 'overloaded', bodySha256 };
 }
 
 function refusalOf(record: RequestRecord, at: number): Refusal {
-  const { route, status, decision, reason, upstreamFailure, upstreamError, hint, rule, header } = record;
+  const { method, decision, reason, upstreamFailure, hint, rule, header } = record;
   return {
-    at,
+    ...shownOf(record, at),
     count: 1,
-    route,
-    method: shortened(record.method, 32),
-    path: shownPath(record.path),
-    status,
+    method: shortened(method, 32),
     decision,
     reason,
     upstreamFailure,
-    upstreamError,
     hint: hint === null ? null : shortened(hint, 512),
     rule,
     header: header === null ? null : shortened(header, 128),
-    client: shortened(record.client, 64),
   };
+}
+
+function shownOf({ route, path, status, upstreamError, client }: RequestRecord, at: number) {
+  return { at, route, path: shownPath(path), status, upstreamError, client: shortened(client, 64) };
 }

@@ -1,9 +1,9 @@
 // The status page: one look for operators without Grafana. Plain HTML and CSS made here, no script, nothing from outside;
 // html.ts escapes what a client or a file chose.
+import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type Tone } from './advice.ts';
 import { Html, html, when } from './html.ts';
 import { CURVES, type StatusSnapshot } from './status.ts';
-import { STYLE } from './status-style.ts';
 import { pill, tables } from './status-tables.ts';
 
 const REFRESH_SECONDS = 5;
@@ -109,3 +109,71 @@ function refreshNote(refresh: boolean): Html {
     ? html`Refreshes itself each ${REFRESH_SECONDS} s (<a href="/?refresh=off">pause</a>).`
     : html`Does not refresh itself (<a href="/">resume</a>).`;
 }
+
+const STYLE = `
+:root {
+  color-scheme: light dark;
+  --page: light-dark(#f5f6f8, #101317); --card: light-dark(#fff, #181c22); --line: light-dark(#dfe3e8, #2b323b);
+  --text: light-dark(#1b2430, #e4e8ed); --soft: light-dark(#586474, #9aa6b4);
+  --calm: light-dark(#17673a, #6fd39a); --calm-fill: light-dark(#e5f4ea, #14281d);
+  --warn: light-dark(#805000, #f0c060); --warn-fill: light-dark(#fdf2da, #2d2413);
+  --bad: light-dark(#a3201d, #ff958c); --bad-fill: light-dark(#fde8e6, #351917);
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
+header, main, footer { max-width: 72rem; margin: 0 auto; padding: 0 1.25rem; }
+header { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .9rem; padding-top: 1.5rem; }
+h1 { font-size: 1.3rem; margin: 0; letter-spacing: -.01em; }
+h2 { font-size: 1.02rem; margin: 0 0 .6rem; }
+p { margin: 0; }
+a { color: inherit; text-underline-offset: .2em; }
+a:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
+code { font: .92em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.soft { color: var(--soft); }
+.note { font-size: .88rem; margin-top: .4rem; }
+time { white-space: nowrap; }
+.pill { display: inline-block; white-space: nowrap; padding: .05rem .6rem; border-radius: 1rem; font-size: .85rem; font-weight: 600; }
+.calm { color: var(--calm); background: var(--calm-fill); }
+.warn { color: var(--warn); background: var(--warn-fill); }
+.bad { color: var(--bad); background: var(--bad-fill); }
+.advice { list-style: none; margin: 1.1rem 0 0; padding: 0; display: grid; gap: .5rem; }
+.advice li { padding: .6rem .9rem; border-radius: .6rem; border: 1px solid currentColor; overflow-wrap: anywhere; }
+.advice li:first-child { font-size: 1.1rem; padding: .85rem 1.1rem; }
+.advice span { color: var(--text); }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; margin: 1.1rem 0 0; }
+.figures div, section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
+.figures div { padding: .6rem .9rem; display: flex; flex-direction: column; gap: .1rem; }
+.figures dd:first-of-type { order: -1; }
+.figures dt { color: var(--soft); font-size: .85rem; }
+.curve { display: block; width: 100%; height: 1.2rem; color: var(--soft); overflow: visible; }
+.curve polyline { fill: none; stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.figures dd { margin: 0; font-size: 1.6rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+section { margin-top: 1.1rem; padding: 1rem 1.1rem; }
+table { border-collapse: collapse; width: 100%; }
+caption { text-align: left; color: var(--soft); font-size: .88rem; padding-bottom: .5rem; }
+th { text-align: left; font-size: .82rem; color: var(--soft); font-weight: 600; }
+th, td { padding: .4rem .8rem .4rem 0; border-top: 1px solid var(--line); vertical-align: top; }
+tbody th { font-size: inherit; font-weight: 600; color: inherit; }
+td p { font-size: .88rem; max-width: 46ch; }
+td code { display: inline-block; max-width: 36ch; }
+td[data-label="Client"] code { min-width: 15ch; }
+.facts { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: 0; }
+.facts dt { color: var(--soft); }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+footer { padding-top: 1.1rem; padding-bottom: 2rem; font-size: .88rem; }
+@media (max-width: 44rem) {
+  header, main, footer { padding-left: .9rem; padding-right: .9rem; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  table, tbody, tr, th, td, caption { display: block; }
+  tr { border-top: 1px solid var(--line); padding: .5rem 0; }
+  th, td { border: 0; padding: .1rem 0; }
+  td::before { content: attr(data-label) " "; color: var(--soft); font-size: .82rem; margin-right: .4rem; }
+  .facts { grid-template-columns: 1fr; gap: 0; }
+  .facts dd { margin-bottom: .5rem; }
+}
+`;
+
+const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
+
+/** Allows the style of the page and nothing else: no script, image, font, form or frame. */
+export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;

@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { RecentRequests } from '../../../src/admin/recent.ts';
 import type { StatusSnapshot } from '../../../src/admin/status.ts';
-import { renderStatusPage } from '../../../src/admin/status-page.ts';
-import { PAGE_CSP } from '../../../src/admin/status-style.ts';
+import { PAGE_CSP, renderStatusPage } from '../../../src/admin/status-page.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
 
