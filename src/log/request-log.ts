@@ -5,60 +5,54 @@ import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
-export interface RequestLog {
-  record(record: RequestRecord): void;
-  /** From the next request on; for a reload. */
-  setMode(mode: RequestLogMode): void;
-  /** Writes the count of lines left out so far, if any; called at the end of the process. */
-  flush(): void;
-}
-
 /** The limit of each second (spec §3, `log.requests`). */
 const MOST_LINES = 50;
 const SECOND_MS = 1000;
 
 /** The level of the log filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
-export function createRequestLog(options: { log: Log; mode: RequestLogMode }): RequestLog {
-  const { log } = options;
-  let { mode } = options;
-  let windowStart = 0;
-  let written = 0;
-  let leftOut = 0;
-  let timer: NodeJS.Timeout | undefined;
+export class RequestLog {
+  mode: RequestLogMode;
+  readonly #log: Log;
+  #windowStart = 0;
+  #written = 0;
+  #leftOut = 0;
+  #timer: NodeJS.Timeout | undefined;
 
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (leftOut === 0) return;
-    log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${MOST_LINES}`);
-    leftOut = 0;
-  };
-  const mayWrite = () => {
-    const now = log.now();
+  constructor(log: Log, mode: RequestLogMode) {
+    this.#log = log;
+    this.mode = mode;
+  }
+
+  record(record: RequestRecord): void {
+    if (this.mode === 'none') return;
+    const level = levelOf(record);
+    if (this.mode === 'rejected' && level === 'info') return;
+    if (this.#log.enabled(level) && this.#mayWrite()) this.#log.line(level, 'request', requestTail(record));
+  }
+
+  /** Writes the count of lines left out so far, if any; called at the end of the process. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#leftOut === 0) return;
+    this.#log.line('warn', 'request lines left out', `,"left_out":${this.#leftOut},"lines_a_second":${MOST_LINES}`);
+    this.#leftOut = 0;
+  }
+
+  #mayWrite(): boolean {
+    const now = this.#log.now();
     // A clock that is set back must not silence the log until it catches up.
-    if (now >= windowStart + SECOND_MS || now < windowStart) {
-      flush();
-      windowStart = now;
-      written = 0;
+    if (now >= this.#windowStart + SECOND_MS || now < this.#windowStart) {
+      this.flush();
+      this.#windowStart = now;
+      this.#written = 0;
     }
-    if (written++ < MOST_LINES) return true;
-    leftOut++;
+    if (this.#written++ < MOST_LINES) return true;
+    this.#leftOut++;
     // A flood may be the last thing that happens: without this its count would wait for the next request.
-    timer ??= setTimeout(flush, SECOND_MS).unref();
+    this.#timer ??= setTimeout(() => this.flush(), SECOND_MS).unref();
     return false;
-  };
-  return {
-    record(record) {
-      if (mode === 'none') return;
-      const level = levelOf(record);
-      if (mode === 'rejected' && level === 'info') return;
-      if (log.enabled(level) && mayWrite()) log.line(level, 'request', requestTail(record));
-    },
-    setMode(next) {
-      mode = next;
-    },
-    flush,
-  };
+  }
 }
 
 /** Mode `rejected` leaves out exactly `info`. An error is a failure of our own, not one that the upstream answered. */

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type Log } from '../log/log.ts';
-import { createRequestLog, type RequestLog } from '../log/request-log.ts';
+import { RequestLog } from '../log/request-log.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { Deliveries } from '../once/deliveries.ts';
 import { openStore } from '../once/store.ts';
@@ -47,7 +47,7 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
   const first = ruleset();
   const { config } = first.loaded;
   const log = createLog({ level: config.log.level, write, now });
-  const requests = createRequestLog({ log, mode: config.log.requests });
+  const requests = new RequestLog(log, config.log.requests);
   const recent = new RecentRequests(now);
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream(upstreamOptions(first));
@@ -115,7 +115,7 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
       for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
       budget.setLimit(budgetOf(next.loaded.config));
       log.setLevel(next.loaded.config.log.level);
-      requests.setMode(next.loaded.config.log.requests);
+      requests.mode = next.loaded.config.log.requests;
       server.adopt(listenerLimits(next));
       upstream.limiter.setQueue(next.loaded.config.limits.connections);
       exposure.watch(next.loaded.config.upstream.checkExposure);

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
-import { createRequestLog } from '../../../src/log/request-log.ts';
+import { RequestLog } from '../../../src/log/request-log.ts';
 import { anchorsOf } from '../../support/seen.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
@@ -58,7 +58,7 @@ describe('docs/logs.md', () => {
   test('has a row for every field of a request', () => {
     const lines: string[] = [];
     const log = createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW });
-    const requests = createRequestLog({ log, mode: 'all' });
+    const requests = new RequestLog(log, 'all');
     requests.record(
       accepted({
         upstreamFailure: 'reset',

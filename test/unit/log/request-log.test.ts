@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createLog, type LogLevel } from '../../../src/log/log.ts';
-import { createRequestLog, type RequestLogMode } from '../../../src/log/request-log.ts';
+import { RequestLog, type RequestLogMode } from '../../../src/log/request-log.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
 function requestLog(mode: RequestLogMode, level: LogLevel = 'info') {
@@ -8,7 +8,7 @@ function requestLog(mode: RequestLogMode, level: LogLevel = 'info') {
   const lines: string[] = [];
   const log = createLog({ level, write: (line) => lines.push(line), now: () => clock.now });
   const parsed = () => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-  return { ...createRequestLog({ log, mode }), clock, lines, parsed };
+  return Object.assign(new RequestLog(log, mode), { clock, lines, parsed });
 }
 
 test('a line has the fields of spec §11 and no others', () => {
@@ -76,7 +76,7 @@ test('mode none is silent, the mode can change, and the level of the log filters
   const log = requestLog('none');
   log.record(refused());
   expect(log.lines).toEqual([]);
-  log.setMode('all');
+  log.mode = 'all';
   log.record(accepted());
   expect(log.lines).toHaveLength(1);
   const errors = requestLog('all', 'error');
