@@ -1,5 +1,5 @@
 // The tables of the status page. State is always a word, never a colour alone.
-import { formatSize } from '../config/units.ts';
+import { SIZE } from '../config/units.ts';
 import { REASONS } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
 import { secretVerdict, type Tone } from './advice.ts';
@@ -72,7 +72,7 @@ function secretsOf(route: RouteStatus): Html {
 
 function limitsOf({ maxBody, query, once }: RouteStatus): string {
   const limits = [
-    ...(maxBody === null ? [] : [`body ${formatSize(maxBody)}`]),
+    ...(maxBody === null ? [] : [`body ${SIZE.format(maxBody)}`]),
     ...(query === 'refuse' ? ['no query'] : []),
     ...(once === null ? [] : [`once in ${spanText(once)}`]),
   ];

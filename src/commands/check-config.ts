@@ -2,7 +2,7 @@
 // change anything: secrets and TLS files are read as serve reads them, and dropped.
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
-import { formatDuration, formatSize } from '../config/units.ts';
+import { DURATION, SIZE } from '../config/units.ts';
 import { isListed, outsideText } from '../core/policy.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { type BuiltTls, buildTls } from '../runtime/certificates.ts';
@@ -131,17 +131,17 @@ function routeLines(config: Config): readonly string[] {
 
 function verifyCells({ secrets, mode, reportUntil, maxBody }: Route): readonly string[] {
   const until = reportUntil === null ? '' : ` until ${new Date(reportUntil).toISOString().replace('.000Z', 'Z')}`;
-  return [secrets?.join(',') ?? 'all', `${mode}${until}`, formatSize(maxBody)];
+  return [secrets?.join(',') ?? 'all', `${mode}${until}`, SIZE.format(maxBody)];
 }
 
 function optionCell({ query, once, upgrade, allowHeaders, responseTimeout, idleTimeout }: Route): string {
   const options = [
     query === 'forward' ? '' : 'query refuse',
-    once === null ? '' : `once ${formatDuration(once)}`,
+    once === null ? '' : `once ${DURATION.format(once)}`,
     upgrade.length === 0 ? '' : `upgrade ${upgrade.join(',')}`,
     allowHeaders.length === 0 ? '' : `allowHeaders ${allowHeaders.join(',')}`,
-    responseTimeout === null ? '' : `responseTimeout ${formatDuration(responseTimeout)}`,
-    idleTimeout === null ? '' : `idleTimeout ${formatDuration(idleTimeout)}`,
+    responseTimeout === null ? '' : `responseTimeout ${DURATION.format(responseTimeout)}`,
+    idleTimeout === null ? '' : `idleTimeout ${DURATION.format(idleTimeout)}`,
   ];
   return options.filter((option) => option !== '').join(', ') || '-';
 }
@@ -162,14 +162,14 @@ function limitLines(config: Config): readonly string[] {
   const { limits, upstream, shutdown, once } = config;
   const { maxBody, bufferedBytes, maxHeader, headersTimeout, bodyTimeout, connections, connectionAge } = limits;
   return table([
-    ['maxBody', formatSize(maxBody)],
-    ['bufferedBytes', bufferedBytes === 'auto' ? 'auto' : formatSize(bufferedBytes)],
-    ['maxHeader', formatSize(maxHeader)],
-    ['headersTimeout', formatDuration(headersTimeout)],
-    ['bodyTimeout', formatDuration(bodyTimeout)],
+    ['maxBody', SIZE.format(maxBody)],
+    ['bufferedBytes', bufferedBytes === 'auto' ? 'auto' : SIZE.format(bufferedBytes)],
+    ['maxHeader', SIZE.format(maxHeader)],
+    ['headersTimeout', DURATION.format(headersTimeout)],
+    ['bodyTimeout', DURATION.format(bodyTimeout)],
     ['connections', `${connections}, ${upstream.connections} to ${upstream.url}`],
-    ['connectionAge', formatDuration(connectionAge)],
-    ['shutdown', `delay ${formatDuration(shutdown.delay)}, grace ${formatDuration(shutdown.grace)}`],
+    ['connectionAge', DURATION.format(connectionAge)],
+    ['shutdown', `delay ${DURATION.format(shutdown.delay)}, grace ${DURATION.format(shutdown.grace)}`],
     ...(deliversOnce(config) ? [['once', storeCell(once)]] : []),
   ]);
 }

@@ -82,14 +82,12 @@ export function inOrder(problems: readonly Problem[]): readonly Problem[] {
 /** The allowed word nearest to `found`, case aside; null where none is near enough to be a slip of the pen. */
 export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
   if (found.length > 64) return null;
-  const wanted = found.toLowerCase();
-  let best: string | null = null;
-  let least = Math.min(mostEdits, Math.floor(found.length / 2)) + 1;
-  for (const word of allowed) {
-    const distance = edits(wanted, word.toLowerCase());
-    if (distance < least) [best, least] = [word, distance];
-  }
-  return best;
+  const most = Math.min(mostEdits, Math.floor(found.length / 2));
+  const near = allowed
+    .map((word) => ({ word, distance: edits(found.toLowerCase(), word.toLowerCase()) }))
+    .filter(({ distance }) => distance <= most)
+    .sort((a, b) => a.distance - b.distance);
+  return near[0]?.word ?? null;
 }
 
 /** Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment). */

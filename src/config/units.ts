@@ -1,38 +1,52 @@
 // Durations, sizes and dates as people write them: read, written back, and guessed where the spelling is wrong.
 // A guess only ever stands in an error: what is not exactly the documented spelling is refused.
 
+export interface Quantity {
+  readonly name: string;
+  readonly examples: string;
+  /** A number with its unit. */
+  readonly pattern: RegExp;
+  /** Null for what is not exactly the documented spelling. */
+  readonly parse: (input: string | number) => number | null;
+  /** The shortest exact spelling. */
+  readonly format: (value: number) => string;
+  /** What was probably meant. */
+  readonly guess: (input: string | number) => number | null;
+}
+
 type Units = Readonly<Record<string, number>>;
 
 const MILLISECONDS: Units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const BYTES: Units = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-export const DURATION = /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/;
-export const SIZE = /^([1-9][0-9]{0,11})(KiB|MiB|GiB)$/;
 
-/** Milliseconds of `250ms`, `5s`, `2m`, `24h` or a bare `0`; null for anything else. */
-export function parseDuration(input: string | number): number | null {
-  return input === 0 || input === '0' ? 0 : product(DURATION.exec(String(input)), MILLISECONDS);
-}
+/** Milliseconds: `250ms`, `5s`, `2m`, `24h` or a bare `0`. */
+export const DURATION: Quantity = {
+  name: 'a duration',
+  examples: '250ms, 5s, 2m or 24h',
+  pattern: /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/,
+  parse: (input) => (input === 0 || input === '0' ? 0 : product(DURATION.pattern.exec(String(input)), MILLISECONDS)),
+  format: (ms) => inLargestUnit(ms, MILLISECONDS),
+  guess: guessDuration,
+};
 
-/** Bytes of `512`, `64KiB`, `1MiB`, `2GiB`; null for anything else. */
-export function parseSize(input: string | number): number | null {
-  if (typeof input === 'number') return Number.isSafeInteger(input) && input >= 0 ? input : null;
-  return product(SIZE.exec(input), BYTES);
-}
+/** Bytes: `512`, `64KiB`, `1MiB`, `2GiB`. */
+export const SIZE: Quantity = {
+  name: 'a size',
+  examples: '512, 64KiB or 1MiB',
+  pattern: /^([1-9][0-9]{0,11})(KiB|MiB|GiB)$/,
+  parse(input) {
+    if (typeof input === 'string') return product(SIZE.pattern.exec(input), BYTES);
+    return Number.isSafeInteger(input) && input >= 0 ? input : null;
+  },
+  format: (bytes) => inLargestUnit(bytes, BYTES),
+  guess: guessSize,
+};
 
 function product(match: RegExpExecArray | null, units: Units): number | null {
   return match === null ? null : Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN);
 }
 
-/** The shortest exact spelling: 90000 is `90s`, 7200000 is `2h`. */
-export function formatDuration(ms: number): string {
-  return inLargestUnit(ms, MILLISECONDS);
-}
-
-/** The shortest exact spelling: 65536 is `64KiB`, 1000 is `1000`. */
-export function formatSize(bytes: number): string {
-  return inLargestUnit(bytes, BYTES);
-}
-
+/** 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes are `64KiB`, 1000 bytes are `1000`. */
 function inLargestUnit(value: number, units: Units): string {
   const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
   return `${value / factor}${unit}`;
@@ -47,8 +61,8 @@ const LOOSE_UNITS: readonly (readonly [RegExp, number])[] = [
   [/^(?:w|weeks?)$/, 604_800_000],
 ];
 
-/** The milliseconds that were probably meant: `1.5s`, `1m30s`, `7d`, and `5` for 5 seconds. */
-export function guessDuration(input: string | number): number | null {
+/** `1.5s`, `1m30s`, `7d`, and `5` for 5 seconds. */
+function guessDuration(input: string | number): number | null {
   const text = withoutSpace(input);
   if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000;
   if (!/^(?:[0-9]{1,9}(?:\.[0-9]{1,3})?[a-z]{1,12}){1,4}$/.test(text)) return null;
@@ -59,8 +73,8 @@ export function guessDuration(input: string | number): number | null {
   return total > 0 ? total : null;
 }
 
-/** The bytes that were probably meant: `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
-export function guessSize(input: string | number): number | null {
+/** `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
+function guessSize(input: string | number): number | null {
   const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/.exec(withoutSpace(input));
   if (match === null) return null;
   const bytes = Number(match[1]) * ({ k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[match[2] ?? ''] ?? 1);

@@ -4,18 +4,7 @@ import { isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
 import { isCidr, isHost, isHostName, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
 import { listOf, nearest } from './problems.ts';
-import {
-  DURATION,
-  formatDuration,
-  formatSize,
-  guessDate,
-  guessDuration,
-  guessSize,
-  parseDate,
-  parseDuration,
-  parseSize,
-  SIZE,
-} from './units.ts';
+import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
 /** What a schema allows, in one phrase, for errors and docs. */
 export const ALLOWED = z.registry<{ allowed: string }>();
@@ -116,38 +105,6 @@ export function section<S extends z.core.$ZodShape>(shape: S) {
   return z.strictObject(shape, 'a mapping').register(ALLOWED, { allowed: 'a mapping' });
 }
 
-interface Unit {
-  /** Completes "…, such as". */
-  readonly name: string;
-  readonly examples: string;
-  /** A number that needs no unit. */
-  readonly bare: z.ZodMiniType<number>;
-  readonly pattern: RegExp;
-  readonly parse: (input: string | number) => number | null;
-  readonly format: (value: number) => string;
-  readonly guess: (input: string | number) => number | null;
-}
-
-const TIME: Unit = {
-  name: 'a duration',
-  examples: '250ms, 5s, 2m or 24h',
-  bare: z.literal(0),
-  pattern: DURATION,
-  parse: parseDuration,
-  format: formatDuration,
-  guess: guessDuration,
-};
-
-const SPACE: Unit = {
-  name: 'a size',
-  examples: '512, 64KiB or 1MiB',
-  bare: z.int(),
-  pattern: SIZE,
-  parse: parseSize,
-  format: formatSize,
-  guess: guessSize,
-};
-
 interface Bounds<A> {
   readonly min: string;
   readonly max: string;
@@ -155,35 +112,35 @@ interface Bounds<A> {
   readonly also?: A;
 }
 
-function quantity<A extends 0 | 'auto'>(unit: Unit, { min, max, also }: Bounds<A>) {
-  const least = unit.parse(min) ?? Number(min);
-  const most = unit.parse(max) ?? Number(max);
+function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<number>, { min, max, also }: Bounds<A>) {
+  const least = kind.parse(min) ?? Number(min);
+  const most = kind.parse(max) ?? Number(max);
   const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
-  const allowed = `${extra}${unit.name} from ${min} to ${max}, such as ${unit.examples}`;
+  const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
   const inRange = (value: number | null): number | null => {
     return value !== null && (value === also || (value >= least && value <= most)) ? value : null;
   };
   const error = phrase(allowed, (input) => {
-    const meant = inRange(unit.guess(input));
-    return meant === null ? null : unit.format(meant);
+    const meant = inRange(kind.guess(input));
+    return meant === null ? null : kind.format(meant);
   });
   const words = also === 'auto' ? [z.literal('auto')] : [];
-  const input = z.union([...words, unit.bare, z.string().check(z.regex(unit.pattern, error))], error);
+  const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern, error))], error);
   return converted<string | number, number | A>(input, {
     allowed,
-    read: (found) => (found === also ? also : inRange(unit.parse(found))),
+    read: (found) => (found === also ? also : inRange(kind.parse(found))),
     ...error,
   });
 }
 
 /** Milliseconds. `also: 0` takes 0, whatever the least. */
 export function duration(bounds: Bounds<0>) {
-  return quantity(TIME, bounds);
+  return quantity(DURATION, z.literal(0), bounds);
 }
 
 /** Bytes; `also: 'auto'` takes that word. */
 export function size<A extends 'auto' = never>(bounds: Bounds<A>) {
-  return quantity(SPACE, bounds);
+  return quantity(SIZE, z.int(), bounds);
 }
 
 /** Epoch milliseconds. */

@@ -1,15 +1,6 @@
 // Durations, sizes and dates: the exact spellings, and the right one for a wrong one.
 import { describe, expect, test } from 'vitest';
-import {
-  formatDuration,
-  formatSize,
-  guessDate,
-  guessDuration,
-  guessSize,
-  parseDate,
-  parseDuration,
-  parseSize,
-} from '../../../src/config/units.ts';
+import { DURATION, guessDate, parseDate, SIZE } from '../../../src/config/units.ts';
 
 describe('durations', () => {
   test.each([
@@ -20,11 +11,11 @@ describe('durations', () => {
     ['0', 0],
     [0, 0],
     ['0s', 0],
-  ])('%s', (text, ms) => expect(parseDuration(text)).toBe(ms));
+  ])('%s', (text, ms) => expect(DURATION.parse(text)).toBe(ms));
 
   test.each(['', '5', '05s', '-5s', '1.5s', '5S', '5 s', '5sec', '1m30s', '1d', 's', ' 5s', '5s\n', '9999999999s', 5])(
     'not %j',
-    (text) => expect(parseDuration(text)).toBeNull(),
+    (text) => expect(DURATION.parse(text)).toBeNull(),
   );
 
   test.each([
@@ -39,17 +30,17 @@ describe('durations', () => {
     ['2 weeks', '336h'],
     ['0.1ms', '0'],
   ])('%j was meant as %s', (input, meant) => {
-    const guess = guessDuration(input);
+    const guess = DURATION.guess(input);
     if (meant === '0') expect(guess).toBeNull();
-    else expect(formatDuration(guess ?? 0)).toBe(meant);
+    else expect(DURATION.format(guess ?? 0)).toBe(meant);
   });
 
   test.each(['soon', '5 parsecs', '', '1..5s', 'sss', -1])('%j means nothing', (input) =>
-    expect(guessDuration(input)).toBeNull(),
+    expect(DURATION.guess(input)).toBeNull(),
   );
 
   test.each([0, 1, 250, 1000, 90_000, 7_200_000, 86_400_000])('%i is read back', (ms) =>
-    expect(parseDuration(formatDuration(ms))).toBe(ms),
+    expect(DURATION.parse(DURATION.format(ms))).toBe(ms),
   );
 });
 
@@ -60,11 +51,11 @@ describe('sizes', () => {
     ['64KiB', 65_536],
     ['1MiB', 1_048_576],
     ['2GiB', 2_147_483_648],
-  ])('%s', (text, bytes) => expect(parseSize(text)).toBe(bytes));
+  ])('%s', (text, bytes) => expect(SIZE.parse(text)).toBe(bytes));
 
   test.each(['', '64', '64k', '64KB', '1.5MiB', '064KiB', '64 KiB', '64kib', '-1KiB', -1, 1.5, 2 ** 60])(
     'not %j',
-    (text) => expect(parseSize(text)).toBeNull(),
+    (text) => expect(SIZE.parse(text)).toBeNull(),
   );
 
   test.each([
@@ -75,13 +66,13 @@ describe('sizes', () => {
     ['1gb', '1GiB'],
     ['512 bytes', '512'],
     ['2048', '2KiB'],
-  ])('%s was meant as %s', (input, meant) => expect(formatSize(guessSize(input) ?? 0)).toBe(meant));
+  ])('%s was meant as %s', (input, meant) => expect(SIZE.format(SIZE.guess(input) ?? 0)).toBe(meant));
 
-  test.each(['much', '', '1TB'])('%j means nothing', (input) => expect(guessSize(input)).toBeNull());
+  test.each(['much', '', '1TB'])('%j means nothing', (input) => expect(SIZE.guess(input)).toBeNull());
 
   test.each([0, 1, 1000, 1024, 65_536, 1_048_576, 3 * 1024 ** 3])('%i is written and read back', (bytes) => {
-    const text = formatSize(bytes);
-    expect(parseSize(/^[0-9]+$/.test(text) ? Number(text) : text)).toBe(bytes);
+    const text = SIZE.format(bytes);
+    expect(SIZE.parse(/^[0-9]+$/.test(text) ? Number(text) : text)).toBe(bytes);
   });
 });
 
