@@ -102,23 +102,12 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   return found;
 }
 
-type Action = 'verify' | 'forward' | 'reject';
-type RouteKey = keyof RouteEntry['value'];
-
-/** The actions that each key goes with; path and action go with all. */
-const KEY_ACTIONS: readonly (readonly [RouteKey, readonly Action[]])[] = [
-  ['methods', ['verify', 'forward']],
-  ['secrets', ['verify']],
-  ['mode', ['verify']],
-  ['reportUntil', ['verify']],
-  ['maxBody', ['verify']],
-  ['query', ['verify']],
-  ['once', ['verify']],
-  ['upgrade', ['forward']],
-  ['allowHeaders', ['verify', 'forward']],
-  ['responseTimeout', ['forward']],
-  ['idleTimeout', ['forward']],
-];
+/** The keys that go with each action, beside path and action. */
+const KEYS: Readonly<Record<'verify' | 'forward' | 'reject', readonly (keyof RouteEntry['value'])[]>> = {
+  verify: ['methods', 'secrets', 'mode', 'reportUntil', 'maxBody', 'query', 'once', 'allowHeaders'],
+  forward: ['methods', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'],
+  reject: [],
+};
 
 function pathErrors({ path, value, sound }: RouteEntry): readonly Finding[] {
   const problem = sound('path') ? pathProblem(value.path) : null;
@@ -128,8 +117,10 @@ function pathErrors({ path, value, sound }: RouteEntry): readonly Finding[] {
 
 function actionErrors({ path, value, has, sound }: RouteEntry): readonly Finding[] {
   const { action, mode } = value;
-  const misplaced = KEY_ACTIONS.filter(([key, actions]) => sound('action') && has(key) && !actions.includes(action));
-  const found = misplaced.map(([key, actions]): Finding => {
+  const keys = new Set([...KEYS.verify, ...KEYS.forward]).difference(new Set(KEYS[action]));
+  const misplaced = sound('action') ? [...keys].filter(has) : [];
+  const found = misplaced.map((key): Finding => {
+    const actions = (['verify', 'forward'] as const).filter((name) => KEYS[name].includes(key));
     return atKey([...path, key], `found on a ${action} route, allowed only on ${listOf(actions, 'and')} routes`);
   });
   const enforced = sound('mode') && mode === 'enforce';

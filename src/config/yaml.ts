@@ -44,7 +44,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   BAD_DIRECTIVE: 'an unknown %directive',
 };
 
-/** Reads one YAML 1.2 document. Never throws: whatever the text, it gives a Source. */
+/** Reads one YAML 1.2 document. Never throws. */
 export function readYaml(text: string): Source {
   const lines = new LineCounter();
   const place = (offset: number): Place => {
@@ -57,17 +57,18 @@ export function readYaml(text: string): Source {
     return null;
   };
   const document = parse(text, lines);
-  if (document === null) refuse([], 0, 'it is not YAML that can be read');
-  const warnings = document?.warnings.filter(({ code }) => code === 'BAD_DIRECTIVE') ?? [];
-  for (const { code, pos } of [...(document?.errors ?? []), ...warnings]) {
+  if (document === null) {
+    refuse([], 0, 'it is not YAML that can be read');
+    return { data: null, flaws, locate: () => place(0) };
+  }
+  const { contents, errors, warnings, directives } = document;
+  const locate: Source['locate'] = (path, at) => place(offsetOf(contents, path, at));
+  for (const { code, pos } of [...errors, ...warnings.filter((warning) => warning.code === 'BAD_DIRECTIVE')]) {
     refuse([], pos[0], SENTENCES[code] ?? 'this is not valid YAML');
   }
-  const { explicit, version } = document?.directives?.yaml ?? {};
-  if (explicit === true && version !== '1.2') {
+  if (directives?.yaml.explicit === true && directives.yaml.version !== '1.2') {
     refuse([], 0, 'the configuration is YAML 1.2; remove the %YAML line');
   }
-  const contents = document?.contents ?? null;
-  const locate: Source['locate'] = (path, at) => place(offsetOf(contents, path, at));
   if (flaws.length > 0) return { data: null, flaws, locate };
   const data = contents === null ? {} : plain(contents, [], refuse);
   if (!isMapping(data) && data !== null) {
@@ -127,10 +128,8 @@ function plain(node: unknown, path: KeyPath, refuse: Refuse): unknown {
 
 /** Numbers count as such only when written plainly: `0x1F`, `1e3`, `010` and `1.5` stay text, which no key takes. */
 function scalar(value: unknown, source: string | undefined): unknown {
-  if (typeof value !== 'number') return typeof value === 'bigint' ? String(value) : value;
-  return source !== undefined && /^-?(?:0|[1-9][0-9]*)$/.test(source) && Number.isSafeInteger(value)
-    ? value
-    : (source ?? '');
+  if (typeof value !== 'number') return value;
+  return /^-?(?:0|[1-9][0-9]*)$/.test(source ?? '') && Number.isSafeInteger(value) ? value : (source ?? '');
 }
 
 function keyName({ key }: Pair): string {
