@@ -5,12 +5,12 @@ import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../co
 import { DURATION, SIZE } from '../config/units.ts';
 import { isListed, outsideText } from '../core/policy.ts';
 import { type Route, reports } from '../core/routes.ts';
-import { type BuiltTls, buildTls } from '../runtime/certificates.ts';
+import { buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
 import { deliversOnce, routesOf } from '../runtime/policy.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { failureOf, readSecrets } from '../secrets/rotation.ts';
-import { readKeyFile, sourceName } from '../secrets/sources.ts';
+import { rotate } from '../secrets/rotation.ts';
+import { readKeyFile, readSources, sourceName } from '../secrets/sources.ts';
 import { command, type Io } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]
@@ -38,27 +38,25 @@ export const run = command({ name: 'check-config', help, options, positionals: [
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
-    const beside = salvaged === null || !reads ? [] : troublesOf(await readFiles(salvaged, io));
+    const beside = salvaged === null || !reads ? [] : (await readFiles(salvaged, io)).troubles;
     const lines = [...problems.map(formatProblem), ...beside];
     io.stderr(`${lines.join('\n')}\n${lines.length} ${lines.length === 1 ? 'error' : 'errors'}\n`);
     return 2;
   }
 });
 
-/** The contents of the files that a configuration names. */
+/** What the secret sources and TLS files of a configuration hold. */
 interface Files {
   readonly secrets: readonly SecretMaterial[];
-  readonly tls: BuiltTls;
+  /** Why serve could not use them, or would use them for clients that do not check certificates. */
+  readonly troubles: readonly string[];
 }
 
 async function readFiles(config: Salvaged, { env }: Io): Promise<Files> {
-  const tls = buildTls(config, await readTlsFiles(config), { running: null, now: Date.now() });
-  return { secrets: await readSecrets(config.secrets, env), tls };
-}
-
-/** Why serve could not use them, or would use them for clients that do not check certificates. */
-function troublesOf({ secrets, tls }: Files): readonly string[] {
-  return [...tls.failures, ...tls.warnings, ...secrets.flatMap(failureOf)];
+  const now = Date.now();
+  const tls = buildTls(config, await readTlsFiles(config), { running: null, now });
+  const { secrets, failures } = rotate([], await readSources(config.secrets, env), now);
+  return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failures] };
 }
 
 /** Prints the configuration and gives the exit code. `files` is null where they were not to be read. */
@@ -75,7 +73,7 @@ async function report({ config, file, sha256, warnings }: LoadedConfig, files: F
   for (const [title, lines] of sections) {
     if (lines.length > 0) io.stdout(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
   }
-  const troubles = files === null ? [] : [...troublesOf(files), ...routesWithoutSecret(config, files, now)];
+  const troubles = files === null ? [] : [...files.troubles, ...routesWithoutSecret(config, files, now)];
   if (troubles.length > 0) {
     io.stderr(`${troubles.join('\n')}\n`);
     return 2;

@@ -36,8 +36,9 @@ export const run = command({ name: 'demo', help, options, positionals: [] }, asy
     if (values.once) throw mistake('--once and --upstream-only exclude each other');
     return upstreamOnly({ host: values.host ?? '::', port: portOf(values.port) }, io);
   }
-  if (values.port !== undefined) throw mistake('--port goes with --upstream-only');
-  if (values.host !== undefined) throw mistake('--host goes with --upstream-only');
+  if (values.port !== undefined || values.host !== undefined) {
+    throw mistake('--port and --host go with --upstream-only');
+  }
   return demo(values.once ? 'once' : 'stay', io);
 });
 

@@ -42,8 +42,7 @@ export function rotate(held: Held, readings: Readings, now: number): Rotation {
   return { secrets, failures: secrets.flatMap(failureOf) };
 }
 
-/** Why a secret cannot be used, or is used although its source is bad: in words, never a value. */
-export function failureOf({ id, source, problem }: SecretMaterial): string[] {
+function failureOf({ id, source, problem }: SecretMaterial): string[] {
   if (problem === null) return [];
   return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
 }
