@@ -7,7 +7,7 @@ import { isListed, outsideText } from '../core/policy.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
-import { deliversOnce, routesOf } from '../runtime/policy.ts';
+import { deliversOnce, routesOf } from '../runtime/ruleset.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
 import { readKeyFile, readSources, sourceName } from '../secrets/sources.ts';

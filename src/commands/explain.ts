@@ -6,7 +6,7 @@ import { readHead } from '../core/head.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
-import { buildPolicy } from '../runtime/policy.ts';
+import { buildPolicy } from '../runtime/ruleset.ts';
 import { command, mistake } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]

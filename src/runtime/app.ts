@@ -7,7 +7,6 @@ import { DOCS, VERSION } from '../core/version.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
-import { onceStatus, routeStatuses, secretStatuses } from './overview.ts';
 import { type Outcome, Reloader } from './reload.ts';
 
 /** What the program may touch of the outside. */
@@ -63,7 +62,8 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
       exposed: exposure.exposed,
     },
-    ...viewOf(running, now()),
+    ...running.status(now()),
+    docs: DOCS,
   });
   const admin = createAdminServer({
     host: adminAt.host,
@@ -109,24 +109,5 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       log.info('stopped', { cut });
       return cut;
     },
-  };
-}
-
-/** What the status page shows of the ruleset and of the requests under it. `at` is epoch milliseconds. */
-function viewOf({ ruleset, services, lastReload, waiting }: LiveRuleset, at: number) {
-  const { loaded, warnings } = ruleset;
-  const restart = waiting.length === 0 ? [] : [`changed, but only a restart brings it in: ${waiting.join(', ')}`];
-  return {
-    routes: routeStatuses(ruleset, at),
-    secrets: secretStatuses(ruleset, at, (id) => services.metrics.lastMatch(id)),
-    config: {
-      file: loaded.file,
-      sha256: loaded.sha256,
-      warnings: [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart],
-    },
-    lastReload,
-    once: onceStatus(services.deliveries(), loaded.config.once),
-    ...services.recent.view(),
-    docs: DOCS,
   };
 }

@@ -1,7 +1,7 @@
 // Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy comes to its end.
-
-import { routesWithoutSecret } from './overview.ts';
-import type { Ruleset } from './ruleset.ts';
+import { isListed } from '../core/policy.ts';
+import { type Route, reports } from '../core/routes.ts';
+import { type Ruleset, routesOf } from './ruleset.ts';
 import type { Services } from './services.ts';
 
 /** `/-/drain` ends by itself after this long without a SIGTERM. */
@@ -96,24 +96,35 @@ export class Lifecycle {
     this.#stopping = true;
     server.startDraining(delay === 'keep' ? shutdown.delay : 0);
     log.info('stopping', { in_flight: server.inFlight });
-    if (delay === 'keep' && drained < shutdown.delay) await sleep(shutdown.delay - drained);
-    const deadline = new AbortController();
+    if (delay === 'keep' && drained < shutdown.delay)
+      await new Promise((resolve) => setTimeout(resolve, shutdown.delay - drained));
     // A delivery whose client has left is not over: the upstream's 2xx still counts.
     const idle = server.stopAccepting().then(() => deliveries()?.settled());
-    await Promise.race([idle, sleep(shutdown.grace, deadline.signal)]);
-    deadline.abort();
+    const deadline = Promise.withResolvers<void>();
+    const timer = setTimeout(deadline.resolve, shutdown.grace);
+    await Promise.race([idle, deadline.promise]);
+    clearTimeout(timer);
     const cut = server.cutAll();
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;
   }
 }
 
-function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+/** Enforcing routes that have nothing to verify with: each a cause of not being ready at start, and of 503s. */
+function routesWithoutSecret(ruleset: Ruleset, at: number): readonly string[] {
+  const { policy, loaded } = ruleset;
+  return routesOf(loaded.config)
+    .filter((route) => route.action === 'verify' && !reports(route, at))
+    .filter((route) => policy.keyring.live(route.secrets, at).length === 0)
+    .map((route) => `${route.path}: no live secret${whyNone(ruleset, route, at)}`);
+}
+
+function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
+  const broken = materials.filter(
+    ({ id, key, problem }) => key === null && problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
+  );
+  const outside = policy.keyring.whyNoneLive(route.secrets, at);
+  const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
+  if (causes.length > 0) return ` (${causes.join('; ')})`;
+  return materials.length === 0 ? ' (none is configured)' : '';
 }

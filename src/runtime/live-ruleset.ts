@@ -1,11 +1,14 @@
 // The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
-
-import type { StatusSnapshot } from '../admin/status.ts';
-import { outsideText } from '../core/policy.ts';
+import type { OnceStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
+import type { Config } from '../config/config.ts';
+import { outsideText, type Policy, stateOf } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
+import type { Deliveries } from '../once/deliveries.ts';
+import type { SecretMaterial } from '../secrets/material.ts';
 import { isPrevious, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import type { Outcome } from './reload.ts';
-import { buildRuleset, type Ruleset, restartNeeded, withSecrets } from './ruleset.ts';
+import { buildRuleset, type Ruleset, restartNeeded, routesOf, withSecrets } from './ruleset.ts';
 import { createServices, type Services, type ServicesOptions } from './services.ts';
 
 /** A timer's longest span is 24 days. */
@@ -22,11 +25,11 @@ export class LiveRuleset {
   #lastReload: StatusSnapshot['lastReload'] = null;
 
   /** Throws RulesetError where the inputs can't become a policy. */
-  constructor(inputs: Inputs, options: Omit<ServicesOptions, 'ruleset'>) {
+  constructor(inputs: Inputs, options: Omit<ServicesOptions, 'policy'>) {
     this.#now = options.now;
     this.#first = buildRuleset(inputs, null, options.now()).ruleset;
     this.#ruleset = this.#first;
-    this.services = createServices({ ...options, ruleset: () => this.#ruleset });
+    this.services = createServices(this.#first, { ...options, policy: () => this.#ruleset.policy });
     this.#tellWarnings(null);
     for (const { id, source, problem } of this.#ruleset.materials) {
       if (problem !== null) this.services.log.error('a secret cannot be used', { secret: id, source, problem });
@@ -54,12 +57,8 @@ export class LiveRuleset {
     return this.#ruleset;
   }
 
-  get lastReload(): StatusSnapshot['lastReload'] {
-    return this.#lastReload;
-  }
-
   /** Keys that were changed and wait for a restart. */
-  get waiting(): readonly string[] {
+  get #waiting(): readonly string[] {
     return restartNeeded(this.#first.loaded.config, this.#ruleset.loaded.config);
   }
 
@@ -68,7 +67,7 @@ export class LiveRuleset {
     const { ruleset, failures } = buildRuleset(inputs, this.#ruleset, this.#now());
     this.#adopt(ruleset);
     const { log } = this.services;
-    if (this.waiting.length > 0) log.warn('these changes need a restart', { keys: this.waiting });
+    if (this.#waiting.length > 0) log.warn('these changes need a restart', { keys: this.#waiting });
     if (failures.length > 0) return this.fail(failures.join('\n'));
     this.#tell(null);
     this.#tellExpired();
@@ -93,6 +92,26 @@ export class LiveRuleset {
     this.#adopt(withSecrets(this.#ruleset, retirePrevious(materials, now)));
     this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id) });
     return ended.length;
+  }
+
+  /** What the status page shows of the ruleset and of the requests under it. `at` is epoch milliseconds. */
+  status(at: number) {
+    const { loaded, policy, materials, warnings } = this.#ruleset;
+    const { metrics, recent, deliveries } = this.services;
+    const waiting = this.#waiting.join(', ');
+    const restart = waiting === '' ? [] : [`changed, but only a restart brings it in: ${waiting}`];
+    return {
+      routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
+      secrets: materials.map((material) => secretStatus(material, at, metrics.lastMatch(material.id))),
+      config: {
+        file: loaded.file,
+        sha256: loaded.sha256,
+        warnings: [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart],
+      },
+      lastReload: this.#lastReload,
+      once: onceStatus(deliveries(), loaded.config.once),
+      ...recent.view(),
+    };
   }
 
   #adopt(next: Ruleset): void {
@@ -124,4 +143,42 @@ function warningsOf({ loaded, warnings, materials }: Ruleset): readonly Readonly
     ...warnings.map((problem) => ({ problem })),
     ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
   ];
+}
+
+function routeStatus(route: Route, { keyring }: Policy, at: number): RouteStatus {
+  const { path, action, mode, reportUntil, methods, query, once } = route;
+  const verifies = action === 'verify';
+  return {
+    path,
+    action,
+    mode,
+    reportUntil,
+    methods,
+    secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
+    liveSecrets: verifies ? keyring.live(route.secrets, at).length : 0,
+    maxBody: verifies ? route.maxBody : null,
+    query,
+    once,
+  };
+}
+
+/** `lastMatch` is epoch seconds. */
+function secretStatus(material: SecretMaterial, at: number, lastMatch: number): SecretStatus {
+  const { id, source, key, problem, warnings, notBefore, notAfter } = material;
+  return {
+    id,
+    source,
+    state: key === null ? 'unusable' : stateOf(material, at),
+    problem: problem ?? (warnings.join('; ') || null),
+    notBefore,
+    notAfter,
+    lastMatch,
+  };
+}
+
+/** Null where no route has `once`. Of a store's URL people see no more than the host. */
+function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): OnceStatus | null {
+  if (deliveries === null) return null;
+  const { entries, trouble } = deliveries;
+  return { store: store === 'memory' ? store : new URL(store).host, entries, trouble, onStoreFailure };
 }

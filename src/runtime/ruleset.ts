@@ -1,66 +1,91 @@
 // A ruleset: one policy with all that it was made of. Built whole from inputs into fresh values, or not at all; a reload
 // replaces one reference to it.
-
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { Policy, Secret } from '../core/policy.ts';
+import { Keyring, type Policy, type Secret } from '../core/policy.ts';
+import { type Route, RouteTable, UNMATCHED } from '../core/routes.ts';
+import { inRanges } from '../downstream/client-address.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
 import { buildTls, type Tls } from './certificates.ts';
 import type { Inputs } from './inputs.ts';
-import { buildPolicy } from './policy.ts';
 
 export interface Ruleset extends Tls {
   readonly loaded: LoadedConfig;
   readonly materials: readonly SecretMaterial[];
   readonly policy: Policy;
-  /** What is worth a warning, beside the config's own and the secrets'. */
+  /** Beside the config's own and the secrets'. */
   readonly warnings: readonly string[];
 }
 
-export interface Built {
-  readonly ruleset: Ruleset;
-  /** What did not come in although it should have: what was good before stays in its place. */
-  readonly failures: readonly string[];
-}
-
-/** The inputs can't become a policy; the message says why. */
+/** The inputs can't become a ruleset; the message says why. */
 export class RulesetError extends Error {
   override readonly name = 'RulesetError';
 }
 
 /**
- * `held` is what runs now, null at start. A broken config file or TLS file keeps its old part and is a failure, while
- * secrets go on rotating. Throws RulesetError only at start, where there is no old part.
+ * `running` is null at start. A broken config or TLS file keeps its old part and is a failure, while secrets go on
+ * rotating. Throws RulesetError only at start, where there is no old part.
  */
-export function buildRuleset(inputs: Inputs, held: Ruleset | null, now: number): Built {
-  const { secrets, failures } = rotate(held?.materials ?? [], inputs.readings, now);
-  const tls = buildTls(inputs.loaded.config, inputs.tlsFiles, { running: held, now });
-  if (held === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
+export function buildRuleset(
+  { loaded, broken, readings, tlsFiles, fixed }: Inputs,
+  running: Ruleset | null,
+  now: number,
+): { readonly ruleset: Ruleset; readonly failures: readonly string[] } {
+  const { secrets: materials, failures } = rotate(running?.materials ?? [], readings, now);
+  const tls = buildTls(loaded.config, tlsFiles, { running, now });
+  if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
   const { listenTls, upstreamTls } = tls;
+  const warnings = [...fixed, ...tls.warnings];
+  const policy = buildPolicy(loaded.config, materials);
   return {
-    ruleset: rulesetOf({
-      loaded: inputs.loaded,
-      materials: secrets,
-      listenTls,
-      upstreamTls,
-      warnings: [...inputs.fixed, ...tls.warnings],
-    }),
-    failures: [...(inputs.broken ?? []), ...failures, ...tls.failures],
+    ruleset: Object.freeze({ loaded, materials, policy, listenTls, upstreamTls, warnings }),
+    failures: [...(broken ?? []), ...failures, ...tls.failures],
   };
 }
 
 /** The same ruleset with other secrets, as after `retire-previous`. */
 export function withSecrets(ruleset: Ruleset, materials: readonly SecretMaterial[]): Ruleset {
-  return rulesetOf({ ...ruleset, materials });
+  return Object.freeze({ ...ruleset, materials, policy: buildPolicy(ruleset.loaded.config, materials) });
 }
 
-function rulesetOf(parts: Omit<Ruleset, 'policy'>): Ruleset {
-  const secrets: Secret[] = [];
-  for (const { id, key, notBefore, notAfter } of parts.materials) {
-    if (key !== null) secrets.push({ id, key, notBefore, notAfter });
-  }
-  return Object.freeze({ ...parts, policy: buildPolicy(parts.loaded.config, secrets) });
+export function buildPolicy(config: Config, materials: readonly SecretMaterial[]): Policy {
+  const { upstream, limits } = config;
+  return Object.freeze({
+    settings: { ...upstream, bodyTimeout: limits.bodyTimeout, connections: limits.connections },
+    routes: new RouteTable(config.routes, unmatchedRoute(config)),
+    keyring: new Keyring(materials.filter((one): one is SecretMaterial & Secret => one.key !== null)),
+    trusts: inRanges(config.listen.trustedProxies),
+  });
+}
+
+/** `unmatched` as a route: where it verifies, it takes POST alone. */
+function unmatchedRoute(config: Config): Route {
+  return {
+    path: UNMATCHED,
+    action: config.unmatched,
+    methods: config.unmatched === 'verify' ? ['POST'] : null,
+    secrets: null,
+    mode: 'enforce',
+    reportUntil: null,
+    maxBody: config.limits.maxBody,
+    query: 'forward',
+    once: null,
+    upgrade: [],
+    allowHeaders: [],
+    responseTimeout: null,
+    idleTimeout: null,
+  };
+}
+
+/** Every route of a config, `unmatched` last. */
+export function routesOf(config: Config): readonly Route[] {
+  return [...config.routes, unmatchedRoute(config)];
+}
+
+/** True where some route remembers what it delivered. */
+export function deliversOnce({ routes }: Config): boolean {
+  return routes.some(({ once }) => once !== null);
 }
 
 /**

@@ -3,38 +3,27 @@
 
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
+import type { Policy } from '../core/policy.ts';
 import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { RequestLog } from '../log/request-log.ts';
-import { Metrics } from '../metrics/metrics.ts';
+import { type CertificatePlan, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { Deliveries } from '../once/deliveries.ts';
 import { openStore } from '../once/store.ts';
 import { createPipeline } from '../pipeline.ts';
+import type { SecretMaterial } from '../secrets/material.ts';
+import { readCertificate } from '../secrets/pem.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
 import { type Address, Exposure } from '../upstream/exposure.ts';
 import { Upstream, type UpstreamOptions } from '../upstream/upstream.ts';
-import { seriesPlan } from './overview.ts';
-import { deliversOnce } from './policy.ts';
-import type { Ruleset } from './ruleset.ts';
-
-export interface Services {
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly requests: RequestLog;
-  readonly recent: RecentRequests;
-  readonly upstream: Upstream;
-  readonly server: Listener;
-  readonly exposure: Exposure;
-  /** Null where no route has had `once` yet. */
-  deliveries(): Deliveries | null;
-  /** A new ruleset is in force. */
-  adopt(next: Ruleset, before: Ruleset): void;
-}
+import type { TlsContents } from '../wire/sockets.ts';
+import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 export interface ServicesOptions {
-  readonly ruleset: () => Ruleset;
+  /** The policy at this moment. */
+  readonly policy: () => Policy;
   /** The pod's own address, for `checkExposure`. */
   readonly podIp: string | undefined;
   /** Takes one log line. */
@@ -43,36 +32,25 @@ export interface ServicesOptions {
   readonly now: () => number;
 }
 
-export function createServices({ ruleset, podIp, write, now }: ServicesOptions): Services {
-  const first = ruleset();
+export type Services = ReturnType<typeof createServices>;
+
+export function createServices(first: Ruleset, { policy, podIp, write, now }: ServicesOptions) {
   const { config } = first.loaded;
   const log = createLog({ level: config.log.level, write, now });
   const requests = new RequestLog(log, config.log.requests);
   const recent = new RecentRequests(now);
+  const metrics = new Metrics(seriesPlan(first), now);
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream(upstreamOptions(first));
-  const metrics = new Metrics(seriesPlan(first), now);
   let deliveries: Deliveries | null = null;
   const openedDeliveries = () => {
-    deliveries ??= new Deliveries({
-      open: (onTrouble) => openStore({ ...config.once, readPassword }, onTrouble),
-      onStoreFailure: config.once.onStoreFailure,
-      onFailure: () => metrics.onceStoreFailure(),
-      onTrouble: (trouble) => {
-        if (trouble === null) log.info('the store of delivered events answers again');
-        else
-          log.error('the store of delivered events fails', {
-            problem: trouble,
-            on_failure: config.once.onStoreFailure,
-          });
-      },
-    });
+    deliveries ??= createDeliveries(config.once, log, metrics);
     return deliveries;
   };
   // Early: a connection takes its time, and trouble with it is told before the first event.
   if (deliversOnce(config)) openedDeliveries();
   const pipeline = createPipeline({
-    policy: () => ruleset().policy,
+    policy,
     upstream,
     budget,
     deliveries: openedDeliveries,
@@ -87,6 +65,7 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
       recent.record(record);
     },
   });
+  const exposure = createExposure(podAddress(podIp, upstream, config), log, metrics);
   metrics.watch({
     requests_in_flight: () => server.inFlight,
     connections: () => server.connections,
@@ -94,12 +73,22 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
     buffered_bytes_limit: () => budget.limit,
     once_entries: () => deliveries?.entries ?? 0,
   });
-  const exposureAt = podAddress(podIp, upstream, config);
-  const exposure = new Exposure(exposureAt, (exposed) => {
-    metrics.setUpstreamExposed(exposed);
-    if (exposed) log.warn('the upstream also answers past the proxy', { ...exposureAt });
-    else log.info('the upstream does not answer past the proxy any more', { ...exposureAt });
-  });
+
+  /** A new ruleset is in force. */
+  function adopt(next: Ruleset, before: Ruleset): void {
+    const { config } = next.loaded;
+    if (deliversOnce(config)) openedDeliveries();
+    metrics.replan(seriesPlan(next));
+    for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
+    budget.setLimit(budgetOf(config));
+    log.setLevel(config.log.level);
+    requests.mode = config.log.requests;
+    server.adopt(listenerLimits(next));
+    upstream.limiter.setQueue(config.limits.connections);
+    exposure.watch(config.upstream.checkExposure);
+    if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
+  }
+
   return {
     log,
     metrics,
@@ -108,20 +97,54 @@ export function createServices({ ruleset, podIp, write, now }: ServicesOptions):
     upstream,
     server,
     exposure,
+    /** Null where no route has had `once` yet. */
     deliveries: () => deliveries,
-    adopt(next, before) {
-      if (deliversOnce(next.loaded.config)) openedDeliveries();
-      metrics.replan(seriesPlan(next));
-      for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
-      budget.setLimit(budgetOf(next.loaded.config));
-      log.setLevel(next.loaded.config.log.level);
-      requests.mode = next.loaded.config.log.requests;
-      server.adopt(listenerLimits(next));
-      upstream.limiter.setQueue(next.loaded.config.limits.connections);
-      exposure.watch(next.loaded.config.upstream.checkExposure);
-      if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
-    },
+    adopt,
   };
+}
+
+function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {
+  return {
+    routes: routesOf(loaded.config),
+    secrets: named(materials),
+    certificates: [...certificateOf('listen', listenTls), ...certificateOf('upstream_client', upstreamTls)],
+    configSha256: loaded.sha256,
+    checkExposure: loaded.config.upstream.checkExposure,
+  };
+}
+
+function certificateOf(name: CertificatePlan['name'], tls: TlsContents | null): readonly CertificatePlan[] {
+  const certificate = tls?.cert === undefined ? null : readCertificate(tls.cert);
+  return certificate === null ? [] : [{ name, notAfter: certificate.validToDate.getTime() }];
+}
+
+/** One for each id, the usable one where two have it. A directory that can't be used is no secret. */
+function named(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
+  const byId = new Map<string, SecretMaterial>();
+  for (const material of materials) {
+    if (!material.id.includes(' ') && (byId.get(material.id)?.key ?? null) === null) byId.set(material.id, material);
+  }
+  return [...byId.values()];
+}
+
+function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Deliveries {
+  return new Deliveries({
+    open: (onTrouble) => openStore({ ...once, readPassword }, onTrouble),
+    onStoreFailure: once.onStoreFailure,
+    onFailure: () => metrics.onceStoreFailure(),
+    onTrouble: (problem) => {
+      if (problem === null) log.info('the store of delivered events answers again');
+      else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });
+    },
+  });
+}
+
+function createExposure(at: Address | null, log: Log, metrics: Metrics): Exposure {
+  return new Exposure(at, (exposed) => {
+    metrics.setUpstreamExposed(exposed);
+    if (exposed) log.warn('the upstream also answers past the proxy', { ...at });
+    else log.info('the upstream does not answer past the proxy any more', { ...at });
+  });
 }
 
 /** `once.passwordFile`, by the one reader of files that hold secrets: a pipe must not hold it up, nor an empty file pass. */
@@ -132,15 +155,7 @@ async function readPassword(file: string): Promise<string> {
 }
 
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
-  const { limits, listen } = config;
-  return {
-    keepAlive: listen.keepAlive,
-    maxHeader: limits.maxHeader,
-    headersTimeout: limits.headersTimeout,
-    connections: limits.connections,
-    connectionAge: limits.connectionAge,
-    tls: listenTls,
-  };
+  return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls };
 }
 
 /** Where clients could reach the upstream past the proxy; null where that can't be known, or is the proxy itself. */
@@ -151,16 +166,7 @@ function podAddress(podIp: string | undefined, upstream: Upstream, { listen }: C
 }
 
 function upstreamOptions({ loaded: { config }, upstreamTls }: Ruleset): UpstreamOptions {
-  const { upstream, limits } = config;
-  return {
-    url: upstream.url,
-    connections: upstream.connections,
-    queue: limits.connections,
-    connectTimeout: upstream.connectTimeout,
-    retryConnectFor: upstream.retryConnectFor,
-    keepAlive: upstream.keepAlive,
-    tls: upstreamTls,
-  };
+  return { ...config.upstream, queue: config.limits.connections, tls: upstreamTls };
 }
 
 const MIB = 1024 * 1024;

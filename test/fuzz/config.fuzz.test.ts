@@ -7,7 +7,7 @@ import { VARIABLES } from '../../src/config/environment.ts';
 import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError, parseConfig } from '../../src/config/load.ts';
 import { pathProblem } from '../../src/core/targets.ts';
-import { buildPolicy } from '../../src/runtime/policy.ts';
+import { buildPolicy } from '../../src/runtime/ruleset.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
