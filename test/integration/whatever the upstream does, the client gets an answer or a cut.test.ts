@@ -272,7 +272,7 @@ describe('odd but whole responses arrive whole, and nothing of them reaches the 
   test('a second response a moment later, on a socket that waits', async () => {
     const closed = Promise.withResolvers<void>();
     upstream.script((socket) => {
-      socket.once('close', closed.resolve).write(OK);
+      socket.once('end', closed.resolve).once('close', closed.resolve).write(OK);
       setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON'), 20);
     });
     const client = await ask(GET);
