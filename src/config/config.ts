@@ -1,9 +1,9 @@
 // What the program runs on: durations in milliseconds, sizes in bytes, dates as epoch milliseconds, null for what was
 // left out, deeply frozen. Its types come from the schema, so that no key is described twice.
 import type * as z from 'zod/mini';
-import type { Route } from '../core/routes.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
 import type { KeyPath } from './problems.ts';
-import type { configSchema } from './schema.ts';
+import { type configSchema, routeSchema } from './schema.ts';
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
@@ -20,9 +20,10 @@ export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter
     | { readonly kind: 'directory'; readonly directory: string }
   );
 
-export interface Config extends Omit<Values, 'secrets' | 'routes'> {
+export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'> {
   readonly secrets: readonly SecretSource[];
   readonly routes: readonly Route[];
+  readonly unmatched: Route;
 }
 
 export type ListenTls = NonNullable<Config['listen']['tls']>;
@@ -41,10 +42,13 @@ export interface Salvaged extends TlsParts {
 
 /** Fills in the defaults that depend on other keys. `values` must have passed every rule. */
 export function resolveConfig(values: Values): Config {
+  const { maxBody } = values.limits;
+  const unmatched = routeSchema.parse({ path: '/', action: values.unmatched });
   return deepFreeze({
     ...values,
     secrets: values.secrets.map(resolveSecret),
-    routes: values.routes.map((route) => resolveRoute(route, values.limits.maxBody)),
+    routes: values.routes.map((route) => resolveRoute(route, maxBody)),
+    unmatched: resolveRoute({ ...unmatched, path: UNMATCHED }, maxBody),
   });
 }
 

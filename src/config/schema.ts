@@ -187,7 +187,7 @@ const secret = section({
 const ACTIONS = ['verify', 'forward', 'reject'] as const;
 const methodNames = METHODS.filter((method) => method !== 'CONNECT');
 
-const route = section({
+export const routeSchema = section({
   path: key(
     'Exact, or with /* for all below it; for verify and reject also the path itself, with and without a slash. The longest path wins, whatever the order.',
     matching('a path such as /notify or /webhooks/*', /^\//),
@@ -239,7 +239,7 @@ export const configSchema = section({
     'Where secrets come from. All of them are live at once; that is what makes rotation possible.',
     z.prefault(list(secret, 'a list of secrets, each with file, env or directory'), []),
   ),
-  routes: key('What becomes of which path.', z.prefault(list(route, 'a list of routes, each with a path'), [])),
+  routes: key('What becomes of which path.', z.prefault(list(routeSchema, 'a list of routes, each with a path'), [])),
   unmatched: key(
     'What becomes of every other path: verify (POST alone), forward (warned about at start) or reject (404).',
     z.prefault(oneOf(ACTIONS), 'verify'),

@@ -3,7 +3,7 @@
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Keyring, type Policy, type Secret } from '../core/policy.ts';
-import { type Route, RouteTable, UNMATCHED } from '../core/routes.ts';
+import { type Route, RouteTable } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
@@ -53,34 +53,15 @@ export function buildPolicy(config: Config, materials: readonly SecretMaterial[]
   const { upstream, limits } = config;
   return Object.freeze({
     settings: { ...upstream, bodyTimeout: limits.bodyTimeout, connections: limits.connections },
-    routes: new RouteTable(config.routes, unmatchedRoute(config)),
+    routes: new RouteTable(config.routes, config.unmatched),
     keyring: new Keyring(materials.filter((one): one is SecretMaterial & Secret => one.key !== null)),
     trusts: inRanges(config.listen.trustedProxies),
   });
 }
 
-/** `unmatched` as a route: where it verifies, it takes POST alone. */
-function unmatchedRoute(config: Config): Route {
-  return {
-    path: UNMATCHED,
-    action: config.unmatched,
-    methods: config.unmatched === 'verify' ? ['POST'] : null,
-    secrets: null,
-    mode: 'enforce',
-    reportUntil: null,
-    maxBody: config.limits.maxBody,
-    query: 'forward',
-    once: null,
-    upgrade: [],
-    allowHeaders: [],
-    responseTimeout: null,
-    idleTimeout: null,
-  };
-}
-
 /** Every route of a config, `unmatched` last. */
 export function routesOf(config: Config): readonly Route[] {
-  return [...config.routes, unmatchedRoute(config)];
+  return [...config.routes, config.unmatched];
 }
 
 /** True where some route remembers what it delivered. */

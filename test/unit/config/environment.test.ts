@@ -98,7 +98,7 @@ describe('secrets', () => {
 
   test('without any, all is refused, and said', () => {
     const { config, warnings } = load({});
-    expect(config).toMatchObject({ secrets: [], unmatched: 'verify' });
+    expect(config).toMatchObject({ secrets: [], unmatched: { action: 'verify' } });
     expect(warnings).toEqual([
       'environment: secrets: there are no secrets: every request to verify is answered with 503',
     ]);
@@ -131,7 +131,7 @@ describe('secrets', () => {
 describe('paths', () => {
   const paths = (env: Record<string, string>) => {
     const { config } = load({ [KEY]: 'a', ...env });
-    return { routes: config.routes.map(({ path, action }) => `${action} ${path}`), unmatched: config.unmatched };
+    return { routes: config.routes.map(({ path, action }) => `${action} ${path}`), unmatched: config.unmatched.action };
   };
 
   test('VERIFY_PATHS forwards everything else', () => {
