@@ -131,16 +131,16 @@ function refusals(s: StatusSnapshot): Advice | null {
       `No signature was accepted ${lately(s)} (${refused} refused${mostly}): compare the secret here with the one set at Entrupy.${cause}`,
     );
   }
-  const verb = rejected === 0 ? 'would have been refused' : refused === 1 ? 'was refused' : 'were refused';
-  const refusals = `${count(refused, 'request')} ${verb} ${lately(s)}${mostly}`;
+  const were = refused === 1 ? 'was' : 'were';
+  const requests = `${count(refused, 'request')} ${rejected === 0 ? 'would have been' : were} refused ${lately(s)}${mostly}`;
   if (rule !== null) {
     const broken = header === null ? `rule ${rule}` : `rule ${rule}, header ${header}`;
     return warn(
-      `${refusals}: if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`,
+      `${requests}: if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`,
     );
   }
-  if (signature) return warn(`${refusals}: if a rotation is on, a sender may use a secret that is not here.${cause}`);
-  return warn(`${refusals}: nothing to do if you do not know the clients below.${cause}`);
+  if (signature) return warn(`${requests}: if a rotation is on, a sender may use a secret that is not here.${cause}`);
+  return warn(`${requests}: nothing to do if you do not know the clients below.${cause}`);
 }
 
 function secretTrouble(secret: SecretStatus, s: StatusSnapshot): Advice | null {

@@ -7,18 +7,16 @@ import { PAGE_CSP, renderStatusPage } from './status-page.ts';
 
 /** What the admin port shows and does; runtime supplies it. */
 export interface AdminSources {
-  readonly status: () => StatusSnapshot | Promise<StatusSnapshot>;
+  status(): StatusSnapshot | Promise<StatusSnapshot>;
+  started(): boolean;
+  readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
+  drain(): void;
+  reload(): Promise<{ readonly ok: boolean; readonly error?: string }>;
+  /** Ends every overlap; gives how many values that were. */
+  retirePrevious(): number;
+  /** `admin.actionsFrom` at this moment. */
+  actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
-  readonly actions: {
-    drain(): void;
-    reload(): Promise<{ readonly ok: boolean; readonly error?: string }>;
-    /** Ends every overlap; gives how many values that were. */
-    retirePrevious(): number;
-  };
-  readonly probes: {
-    started(): boolean;
-    ready(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }>;
-  };
   readonly log: Log;
 }
 
@@ -48,13 +46,14 @@ export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 /** By path. */
-export function adminHandlers({ status, metrics, actions, probes, log }: AdminSources): AdminHandlers {
+export function adminHandlers(sources: AdminSources): AdminHandlers {
+  const { metrics, log } = sources;
   return {
     '/livez': view(() => OK),
     '/health': view(() => OK),
-    '/startz': view(() => (probes.started() ? OK : json(503, { status: 'starting' }))),
+    '/startz': view(() => (sources.started() ? OK : json(503, { status: 'starting' }))),
     '/readyz': view(async () => {
-      const { ready, causes } = await probes.ready();
+      const { ready, causes } = await sources.readiness();
       return ready ? OK : json(503, { status: 'not_ready', causes });
     }),
     '/metrics': view(async ({ accept }) => ({
@@ -62,26 +61,26 @@ export function adminHandlers({ status, metrics, actions, probes, log }: AdminSo
       ...(await metrics.expose(accept)),
       headers: { Vary: 'Accept' },
     })),
-    '/api/status': view(async () => json(200, await status())),
+    '/api/status': view(async () => json(200, await sources.status())),
     '/': view(async ({ query }) => ({
       status: 200,
-      body: renderStatusPage(await status(), { refresh: query.get('refresh') !== 'off' }),
+      body: renderStatusPage(await sources.status(), { refresh: query.get('refresh') !== 'off' }),
       contentType: 'text/html; charset=utf-8',
       headers: { 'Content-Security-Policy': PAGE_CSP },
     })),
     // GET too: a preStop httpGet can send nothing else.
     '/-/drain': action(['GET', 'POST'], ({ client }) => {
       log.info('drain asked for on the admin port', { client });
-      actions.drain();
+      sources.drain();
       return json(200, { status: 'draining' });
     }),
     '/-/reload': action(['POST'], async ({ client }) => {
       log.info('reload asked for on the admin port', { client });
-      const { ok, error } = await actions.reload();
+      const { ok, error } = await sources.reload();
       return ok ? OK : json(500, { status: 'failed', error });
     }),
     '/-/retire-previous': action(['POST'], ({ client }) => {
-      const retired = actions.retirePrevious();
+      const retired = sources.retirePrevious();
       log.info('previous secrets retired on the admin port', { client, retired });
       return json(200, { status: 'ok', retired });
     }),

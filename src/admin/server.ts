@@ -9,19 +9,6 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers } from './handlers.ts';
 
-export interface AdminOptions extends AdminSources {
-  readonly host: string;
-  readonly port: number;
-  /** `admin.actionsFrom` at this moment. */
-  actionsFrom(): readonly string[];
-}
-
-export interface AdminServer {
-  /** Gives the port. Rejects with the system's error where it is taken. */
-  listen(): Promise<number>;
-  close(): void;
-}
-
 /** Bytes of what `curl -d ''` and the like may send; it is thrown away. */
 const LARGEST_BODY = 1024;
 
@@ -34,21 +21,20 @@ const LIMITS: ListenerLimits = {
   tls: null,
 };
 
-export function createAdminServer(options: AdminOptions): AdminServer {
-  const handlers = adminHandlers(options);
-  const listener = new Listener(LIMITS, {
+export function createAdminServer(sources: AdminSources): Listener {
+  const handlers = adminHandlers(sources);
+  return new Listener(LIMITS, {
     onRequest(exchange) {
-      answer(exchange, handlers, options).catch((error: unknown) => {
-        options.log.error('the admin port failed to answer', { error });
+      answer(exchange, handlers, sources).catch((error: unknown) => {
+        sources.log.error('the admin port failed to answer', { error });
         reply(exchange, failure(500, 'internal'));
       });
     },
     onEnd() {},
   });
-  return { listen: () => listener.listen(options.host, options.port), close: () => void listener.cutAll() };
 }
 
-async function answer(exchange: Exchange, handlers: AdminHandlers, options: AdminOptions): Promise<void> {
+async function answer(exchange: Exchange, handlers: AdminHandlers, sources: AdminSources): Promise<void> {
   const { head, path, client } = exchange;
   if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
   const declared = declaredLength(head);
@@ -62,8 +48,8 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, options: Admi
   }
   const headers = headersOf(exchange.lines);
   if (acts && isForeign(headers)) return reply(exchange, failure(403, 'cross_site'));
-  if (acts && !mayAct(client, options.actionsFrom())) {
-    options.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
+  if (acts && !mayAct(client, sources.actionsFrom())) {
+    sources.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
       path,
       client,
     });

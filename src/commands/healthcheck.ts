@@ -58,7 +58,8 @@ async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unkn
 /** The listener's own address where it has one; all interfaces include the loopback. */
 function reachable(host: unknown): string {
   if (typeof host !== 'string' || host === '' || host === '0.0.0.0') return LOOPBACK;
-  return isIP(host) === 6 && /^[0:]+$/.test(host) ? LOOPBACK : host.includes(':') ? `[${host}]` : host;
+  if (isIP(host) === 6) return /^[0:]+$/.test(host) ? LOOPBACK : `[${host}]`;
+  return host;
 }
 
 /** Null for what is no port, such as Kubernetes' service link `tcp://…`. */

@@ -66,23 +66,20 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
     docs: DOCS,
   });
   const admin = createAdminServer({
-    host: adminAt.host,
-    port: adminAt.port,
     status: snapshot,
-    metrics,
-    actions: {
-      drain: () => life.drain(),
-      reload: () => reloader.force(),
-      retirePrevious: () => running.retirePrevious(),
-    },
+    started: () => life.started,
+    readiness: () => life.readiness(),
+    drain: () => life.drain(),
+    reload: () => reloader.force(),
+    retirePrevious: () => running.retirePrevious(),
     actionsFrom: () => running.ruleset.loaded.config.admin.actionsFrom,
-    probes: { started: () => life.started, ready: () => life.readiness() },
+    metrics,
     log,
   });
 
-  const adminPort = await admin.listen();
+  const adminPort = await admin.listen(adminAt.host, adminAt.port);
   const port = await server.listen(listen.host, listen.port).catch(async (error: unknown) => {
-    admin.close();
+    admin.cutAll();
     throw error;
   });
   life.listening();
@@ -104,7 +101,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       clearTimeout(preparing);
       upstream.close();
       await running.services.deliveries()?.close();
-      admin.close();
+      admin.cutAll();
       requests.flush();
       log.info('stopped', { cut });
       return cut;

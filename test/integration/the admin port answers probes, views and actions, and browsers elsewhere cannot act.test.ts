@@ -2,43 +2,39 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
+import type { AdminSources } from '../../src/admin/handlers.ts';
 import { RecentRequests } from '../../src/admin/recent.ts';
-import { type AdminOptions, type AdminServer, createAdminServer } from '../../src/admin/server.ts';
+import { createAdminServer } from '../../src/admin/server.ts';
+import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { metricsOf, NOW, refused, snapshot } from '../unit/metrics/fixtures.ts';
 
-const open: AdminServer[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((server) => server.close()));
+const open: Listener[] = [];
+afterEach(() => {
+  for (const server of open.splice(0)) server.cutAll();
 });
 
-async function admin(changes: Partial<AdminOptions> = {}) {
+async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
   const acts: string[] = [];
   const lines: string[] = [];
   const state = { ready: true, started: true, reload: { ok: true } as { ok: boolean; error?: string } };
   const server = createAdminServer({
-    host: '127.0.0.1',
-    port: 0,
     status: () => snapshot(),
     metrics: metricsOf(),
-    actions: {
-      drain: () => acts.push('drain'),
-      reload: async () => {
-        acts.push('reload');
-        return state.reload;
-      },
-      retirePrevious: () => acts.push('retire') + 1,
+    started: () => state.started,
+    readiness: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
+    drain: () => acts.push('drain'),
+    reload: async () => {
+      acts.push('reload');
+      return state.reload;
     },
-    probes: {
-      started: () => state.started,
-      ready: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
-    },
+    retirePrevious: () => acts.push('retire') + 1,
     actionsFrom: () => [],
     log: createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW }),
     ...changes,
   });
   open.push(server);
-  const port = await server.listen();
+  const port = await server.listen(host, 0);
   const ask = async (path: string, init?: RequestInit) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
     return { status: response.status, headers: response.headers, text: await response.text() };
@@ -160,7 +156,7 @@ test('what breaks behind a view is logged and answered 500, and the probes go on
 test('close ends idle connections and frees the port', async () => {
   const { port, ask } = await admin();
   await ask('/livez');
-  await Promise.all(open.splice(0).map((server) => server.close()));
+  for (const server of open.splice(0)) server.cutAll();
   await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
 });
 
@@ -182,7 +178,7 @@ const own = Object.values(networkInterfaces())
 
 test.skipIf(own === undefined)('actions are for admin.actionsFrom and loopback, probes and views for all', async () => {
   let networks: readonly string[] = ['203.0.113.7/32'];
-  const { port, acts, lines, ask } = await admin({ host: '::', actionsFrom: () => networks });
+  const { port, acts, lines, ask } = await admin({ actionsFrom: () => networks }, '::');
   const outside = async (path: string, method = 'POST') => {
     const response = await fetch(`http://${own}:${port}${path}`, { method });
     return [response.status, await response.text()];
