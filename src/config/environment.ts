@@ -4,13 +4,18 @@ import { isMapping, type Mapping } from './yaml.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
+/** Variables that stand for one key. */
+const OVERRIDES = [
+  ['UPSTREAM_URL', 'upstream', 'url'],
+  ['LISTEN_PORT', 'listen', 'port'],
+  ['ADMIN_PORT', 'admin', 'port'],
+  ['LOG_LEVEL', 'log', 'level'],
+] as const;
+
 /** Each variable that the configuration reads, for the docs. */
 export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ['ENTRUPY_PROXY_CONFIG', 'The configuration file, where `--config` is not given.'],
-  ['UPSTREAM_URL', 'Overrides `upstream.url`.'],
-  ['LISTEN_PORT', 'Overrides `listen.port`.'],
-  ['ADMIN_PORT', 'Overrides `admin.port`.'],
-  ['LOG_LEVEL', 'Overrides `log.level`.'],
+  ...OVERRIDES.map(([name, section, key]) => [name, `Overrides \`${section}.${key}\`.`] as const),
   [
     'WEBHOOK_ENDPOINT_SECRET_KEY',
     'Holds a secret; its id is `env`. Set but empty, it is a secret that cannot be used.',
@@ -40,10 +45,7 @@ interface Overlay {
 export function applyEnvironment(written: Mapping, env: Env): Overlay {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
   const overlay: Overlay = { data, errors: [], warnings: [], origins: new Map() };
-  override(overlay, env, { variable: 'UPSTREAM_URL', section: 'upstream', key: 'url' });
-  override(overlay, env, { variable: 'LISTEN_PORT', section: 'listen', key: 'port' });
-  override(overlay, env, { variable: 'ADMIN_PORT', section: 'admin', key: 'port' });
-  override(overlay, env, { variable: 'LOG_LEVEL', section: 'log', key: 'level' });
+  for (const target of OVERRIDES) override(overlay, env, target);
   addRoutes(overlay, env);
   addSecrets(overlay, env);
   overlay.warnings.push(...nearNames(env, namedVariables(written.secrets)));
@@ -54,13 +56,11 @@ export function variableProblem(variable: string, message: string): Problem {
   return { file: 'environment', line: null, column: null, key: variable, message };
 }
 
-interface Target {
-  readonly variable: string;
-  readonly section: string;
-  readonly key: string;
-}
-
-function override({ data, warnings, origins }: Overlay, env: Env, { variable, section, key }: Target): void {
+function override(
+  { data, warnings, origins }: Overlay,
+  env: Env,
+  [variable, section, key]: (typeof OVERRIDES)[number],
+) {
   const value = env[variable];
   if (value === undefined || value === '') return;
   if (variable.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value)) {

@@ -5,9 +5,8 @@ import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { isListed, outsideText, type Policy, stateOf } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
-import { type BodySpelling, bodySpellings } from './body-variants.ts';
-import { keySpellings, LITERAL_SECRETS } from './key-variants.ts';
 import { readLoosely } from './loose-signature.ts';
+import { type BodySpelling, bodySpellings, keySpellings, LITERAL_SECRETS } from './variants.ts';
 
 /** A flood of bad signatures must not buy itself a hundred HMACs each. */
 const DIAGNOSES_PER_SECOND = 3;

@@ -14,8 +14,7 @@ import {
   parseConfigFile,
   readConfigFile,
 } from '../config/load.ts';
-import { fixedFiles, fixedVariables, mountPoints } from '../secrets/fixed.ts';
-import { type Readings, readSources } from '../secrets/sources.ts';
+import { fixedFiles, fixedVariables, mountPoints, type Readings, readSources } from '../secrets/sources.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {

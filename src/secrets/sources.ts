@@ -2,7 +2,7 @@
 // people lay them out. A source that is missing or bad is a problem to report, never thrown. Nothing blocks on what is no
 // regular file, and no copy of a value is kept beside the KeyObject.
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -92,6 +92,7 @@ function readVariable(value: string | undefined, rules: ValueRules): KeyReading 
 
 /** Reads one secret file, links followed. Never throws: trouble is the reading's problem. */
 export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyReading> {
+  const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
   let handle: FileHandle | undefined;
   try {
     // O_NONBLOCK: opening a pipe that nobody writes to would hold a thread of the pool for ever.
@@ -99,17 +100,13 @@ export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyR
     const stats = await handle.stat();
     if (stats.isDirectory()) return refused('it is a directory, not a file');
     if (!stats.isFile()) return refused('it is not a regular file');
-    const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
-    try {
-      const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
-      if (reading.key === null || (stats.mode & 0o002) === 0) return reading;
-      return { ...reading, warnings: [...reading.warnings, OTHERS_MAY_WRITE] };
-    } finally {
-      buffer.fill(0);
-    }
+    const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
+    if (reading.key === null || (stats.mode & 0o002) === 0) return reading;
+    return { ...reading, warnings: [...reading.warnings, OTHERS_MAY_WRITE] };
   } catch (error) {
     return refused(await trouble(path, error));
   } finally {
+    buffer.fill(0);
     await handle?.close();
   }
 }
@@ -190,4 +187,34 @@ function permissionTrouble(stats: Stats | null): string {
   if (stats === null) return `permission denied on a directory of its path: ${who}`;
   const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
   return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
+}
+
+/** A sentence for each variable: a rotation can't reach it without a restart. */
+export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
+  return sources.flatMap((source) =>
+    source.kind === 'env'
+      ? [`secret ${source.id}: a variable (${source.env}) can't change while this runs; a file or a directory can`]
+      : [],
+  );
+}
+
+/** A sentence for each file that is a mount of its own. */
+export async function fixedFiles(files: readonly string[], mounts: ReadonlySet<string>): Promise<readonly string[]> {
+  // /var/run is a link to /run on most systems; the kernel lists where a mount really is.
+  const real = await Promise.all(files.map((file) => realpath(file).catch(() => file)));
+  const mounted = files.filter((_, index) => mounts.has(real[index] ?? ''));
+  const means = 'mounted by itself (subPath, or one file by docker -v)';
+  return mounted.map((file) => `${file} is ${means}: a file that replaces it is never seen; mount its directory`);
+}
+
+/** Where something is mounted for this process; empty where there is no Linux /proc. */
+export async function mountPoints(): Promise<ReadonlySet<string>> {
+  return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8').catch(() => ''));
+}
+
+/** The mount points in a /proc/PID/mountinfo: its fifth field; space, tab, newline and backslash in octal (proc(5)). */
+export function parseMountInfo(text: string): ReadonlySet<string> {
+  const points = text.split('\n').flatMap((line) => line.split(' ')[4] ?? []);
+  const fromOctal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
+  return new Set(points.map((point) => point.replace(/\\([0-7]{3})/g, fromOctal)));
 }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fixedFiles, fixedVariables, mountPoints, parseMountInfo } from '../../../src/secrets/fixed.ts';
+import { fixedFiles, fixedVariables, mountPoints, parseMountInfo } from '../../../src/secrets/sources.ts';
 
 const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 618 610 0:103 / /etc/entrupy/secrets ro,relatime - tmpfs tmpfs rw,size=64Mi
