@@ -30,7 +30,12 @@ export interface CertificatePlan {
 /** Gauges that other parts hold: read at each scrape. */
 export type Gauges = Readonly<
   Record<
-    'requests_in_flight' | 'connections' | 'buffered_bytes' | 'buffered_bytes_limit' | 'once_entries',
+    | 'requests_in_flight'
+    | 'connections'
+    | 'buffered_bytes'
+    | 'buffered_bytes_limit'
+    | 'upstream_exposed'
+    | 'once_entries',
     () => number
   >
 >;
@@ -52,7 +57,6 @@ export class Metrics {
   readonly #lastReloadOk = cell({}, 1);
   readonly #lastReloadSuccess = cell({});
   readonly #onceStoreFailures = cell({});
-  readonly #upstreamExposed = cell({});
 
   /** `now` gives epoch milliseconds. */
   constructor(plan: SeriesPlan, now: () => number) {
@@ -116,19 +120,14 @@ export class Metrics {
     keepCells(this.#changes, own, (secret) => ({ secret }));
   }
 
-  /** `atMs`: epoch milliseconds. */
-  reloaded(result: 'success' | 'failure', atMs: number): void {
+  reloaded(result: 'success' | 'failure'): void {
     this.#reloads[result].value++;
     this.#lastReloadOk.value = result === 'success' ? 1 : 0;
-    if (result === 'success') this.#lastReloadSuccess.value = atMs / 1000;
+    if (result === 'success') this.#lastReloadSuccess.value = this.#now() / 1000;
   }
 
   onceStoreFailure(): void {
     this.#onceStoreFailures.value++;
-  }
-
-  setUpstreamExposed(exposed: boolean): void {
-    this.#upstreamExposed.value = exposed ? 1 : 0;
   }
 
   /** The secret has a new value, or its first: its last match was the old value's, which is `<id>.previous` now, or gone. */
@@ -197,7 +196,7 @@ export class Metrics {
         ),
       route_report_mode: () =>
         verifying().map((route) => cell({ route: route.path }, reports(route, this.#now()) ? 1 : 0)),
-      upstream_exposed: () => (this.#plan.checkExposure ? [this.#upstreamExposed] : []),
+      upstream_exposed: () => (this.#plan.checkExposure ? gauge('upstream_exposed')() : []),
       once_entries: () => (once() ? gauge('once_entries')() : []),
       once_store_failures_total: () => (once() ? [this.#onceStoreFailures] : []),
       tls_certificate_not_after_timestamp_seconds: () =>

@@ -1,7 +1,6 @@
 // The composition root: inputs in, a running proxy out. What is started here is stopped here, in reverse order.
 
 import { createAdminServer } from '../admin/server.ts';
-import type { StatusSnapshot } from '../admin/status.ts';
 import type { Env } from '../config/environment.ts';
 import { DOCS, VERSION } from '../core/version.ts';
 import { readInputs } from './inputs.ts';
@@ -50,23 +49,22 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
     },
     fail: (error) => running.fail(error),
   });
-  const snapshot = async (): Promise<StatusSnapshot> => ({
-    version: VERSION,
-    nodeVersion: process.version,
-    startedAt,
-    now: now(),
-    ...(await life.readiness()),
-    draining: life.draining,
-    upstream: {
-      url: upstreamAt.url,
-      reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
-      exposed: exposure.exposed,
-    },
-    ...running.status(now()),
-    docs: DOCS,
-  });
   const admin = createAdminServer({
-    status: snapshot,
+    status: async () => ({
+      version: VERSION,
+      nodeVersion: process.version,
+      startedAt,
+      now: now(),
+      ...(await life.readiness()),
+      draining: life.draining,
+      upstream: {
+        url: upstreamAt.url,
+        reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
+        exposed: exposure.exposed,
+      },
+      ...running.status(now()),
+      docs: DOCS,
+    }),
     started: () => life.started,
     readiness: () => life.readiness(),
     drain: () => life.drain(),
@@ -78,7 +76,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
   });
 
   const adminPort = await admin.listen(adminAt.host, adminAt.port);
-  const port = await server.listen(listen.host, listen.port).catch(async (error: unknown) => {
+  const port = await server.listen(listen.host, listen.port).catch((error: unknown) => {
     admin.cutAll();
     throw error;
   });

@@ -1,4 +1,4 @@
-// Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy comes to its end.
+// Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy ends.
 import { isListed } from '../core/policy.ts';
 import { type Route, reports } from '../core/routes.ts';
 import { type Ruleset, routesOf } from './ruleset.ts';
@@ -9,23 +9,12 @@ const DRAIN_MS = 10 * 60 * 1000;
 /** How long a look at the upstream may take. */
 export const UPSTREAM_PATIENCE_MS = 1000;
 
-export interface Readiness {
-  readonly ready: boolean;
-  readonly causes: readonly string[];
-}
-
 type Parts = {
   readonly server: Pick<Services['server'], 'inFlight' | 'startDraining' | 'stopDraining' | 'stopAccepting' | 'cutAll'>;
   readonly upstream: Pick<Services['upstream'], 'accepts'>;
   readonly deliveries: () => { settled(): Promise<void> } | null;
   readonly log: Pick<Services['log'], 'info' | 'warn'>;
 };
-
-interface Drain {
-  /** Milliseconds on the monotonic clock. */
-  readonly since: number;
-  readonly end: NodeJS.Timeout;
-}
 
 export class Lifecycle {
   readonly #parts: Parts;
@@ -34,7 +23,9 @@ export class Lifecycle {
   #listening = false;
   #stopping = false;
   #wasReady = false;
-  #drain: Drain | null = null;
+  /** Milliseconds on the monotonic clock; null while nobody drains. */
+  #drainingSince: number | null = null;
+  #drainEnd: NodeJS.Timeout | undefined;
 
   /** `now` gives epoch milliseconds. */
   constructor(parts: Parts, ruleset: () => Ruleset, now: () => number) {
@@ -48,7 +39,7 @@ export class Lifecycle {
   }
 
   get draining(): boolean {
-    return this.#stopping || this.#drain !== null;
+    return this.#stopping || this.#drainingSince !== null;
   }
 
   listening(): void {
@@ -56,10 +47,10 @@ export class Lifecycle {
   }
 
   /**
-   * Ready when it listens and, until it was so once, every enforcing route has a live secret: afterwards a secret that
-   * runs out is a 503, a metric and an alert, but taking the pod out would take out every pod at once.
+   * Ready when it listens and, until it was so once, every enforcing route has a live secret. Afterwards a secret that
+   * ends is a 503, a metric and an alert: taking out the pod would take out every pod at once.
    */
-  async readiness(): Promise<Readiness> {
+  async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
     const { loaded } = this.#ruleset();
     const causes = this.#wasReady ? [] : [...routesWithoutSecret(this.#ruleset(), this.#now())];
     if (!this.#listening) causes.push('not listening yet');
@@ -74,16 +65,15 @@ export class Lifecycle {
   /** Not ready from now on, every response closes its connection, and everything is still served. */
   drain(): void {
     if (this.#stopping) return;
-    const since = this.#drain?.since ?? performance.now();
-    if (this.#drain !== null) clearTimeout(this.#drain.end);
-    this.#drain = { since, end: setTimeout(() => this.#endDrain(), DRAIN_MS).unref() };
+    this.#drainingSince ??= performance.now();
+    clearTimeout(this.#drainEnd);
+    this.#drainEnd = setTimeout(() => this.#endDrain(), DRAIN_MS).unref();
     this.#parts.server.startDraining(this.#ruleset().loaded.config.shutdown.delay);
     this.#parts.log.info('draining');
   }
 
   #endDrain(): void {
-    this.#drain = null;
-    if (this.#stopping) return;
+    this.#drainingSince = null;
     this.#parts.server.stopDraining();
     this.#parts.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
   }
@@ -92,12 +82,13 @@ export class Lifecycle {
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
     const { server, log, deliveries } = this.#parts;
     const { shutdown } = this.#ruleset().loaded.config;
-    const drained = this.#drain === null ? 0 : performance.now() - this.#drain.since;
+    const wait = delay === 'keep' ? shutdown.delay : 0;
+    const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
     this.#stopping = true;
-    server.startDraining(delay === 'keep' ? shutdown.delay : 0);
+    clearTimeout(this.#drainEnd);
+    server.startDraining(wait);
     log.info('stopping', { in_flight: server.inFlight });
-    if (delay === 'keep' && drained < shutdown.delay)
-      await new Promise((resolve) => setTimeout(resolve, shutdown.delay - drained));
+    if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
     // A delivery whose client has left is not over: the upstream's 2xx still counts.
     const idle = server.stopAccepting().then(() => deliveries()?.settled());
     const deadline = Promise.withResolvers<void>();

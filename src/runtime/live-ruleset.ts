@@ -122,9 +122,8 @@ export class LiveRuleset {
   }
 
   #tell(error: string | null): void {
-    const at = this.#now();
-    this.#lastReload = { ok: error === null, at, error };
-    this.services.metrics.reloaded(error === null ? 'success' : 'failure', at);
+    this.#lastReload = { ok: error === null, at: this.#now(), error };
+    this.services.metrics.reloaded(error === null ? 'success' : 'failure');
   }
 
   /** What is new of them. */

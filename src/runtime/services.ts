@@ -65,12 +65,13 @@ export function createServices(first: Ruleset, { policy, podIp, write, now }: Se
       recent.record(record);
     },
   });
-  const exposure = createExposure(podAddress(podIp, upstream, config), log, metrics);
+  const exposure = createExposure(podAddress(podIp, upstream, config), log);
   metrics.watch({
     requests_in_flight: () => server.inFlight,
     connections: () => server.connections,
     buffered_bytes: () => budget.used,
     buffered_bytes_limit: () => budget.limit,
+    upstream_exposed: () => (exposure.exposed ? 1 : 0),
     once_entries: () => deliveries?.entries ?? 0,
   });
 
@@ -139,9 +140,8 @@ function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Del
   });
 }
 
-function createExposure(at: Address | null, log: Log, metrics: Metrics): Exposure {
+function createExposure(at: Address | null, log: Log): Exposure {
   return new Exposure(at, (exposed) => {
-    metrics.setUpstreamExposed(exposed);
     if (exposed) log.warn('the upstream also answers past the proxy', { ...at });
     else log.info('the upstream does not answer past the proxy any more', { ...at });
   });

@@ -80,6 +80,7 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): M
     connections: () => 4,
     buffered_bytes: () => 5,
     buffered_bytes_limit: () => 6,
+    upstream_exposed: () => 1,
     once_entries: () => 7,
   });
   return metrics;

@@ -141,7 +141,6 @@ test('once, checkExposure, notAfter and report mode have their series where they
   const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];
   const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets, checkExposure: true }, () => clock.now);
   metrics.onceStoreFailure();
-  metrics.setUpstreamExposed(true);
   metrics.record(refused({ route: '/new', decision: 'reported' }));
   metrics.record(accepted({ route: '/new', decision: 'duplicate', upstreamStatus: 0, upstreamMs: -1 }));
   expect(Object.fromEntries(await scrape(metrics))).toMatchObject({
@@ -159,7 +158,8 @@ test('once, checkExposure, notAfter and report mode have their series where they
 });
 
 test('a reload adds new series at 0, goes on with those that stay, and removes those gone', async () => {
-  const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] });
+  const clock = { now: NOW };
+  const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] }, () => clock.now);
   metrics.record(accepted());
   metrics.record(accepted({ route: '/old' }));
   metrics.replan(
@@ -169,7 +169,8 @@ test('a reload adds new series at 0, goes on with those that stay, and removes t
       configSha256: 'beef',
     }),
   );
-  metrics.reloaded('success', NOW + 5000);
+  clock.now += 5000;
+  metrics.reloaded('success');
   const samples = await scrape(metrics);
   expect(samples.get(requests('accepted', 'none'))).toBe(1);
   expect(samples.get(requests('accepted', 'none', '/new'))).toBe(0);
@@ -180,7 +181,8 @@ test('a reload adds new series at 0, goes on with those that stay, and removes t
   expect(gone.filter((series) => !series.includes('route="unmatched"') && !series.includes('route="/new"'))).toEqual(
     [],
   );
-  metrics.reloaded('failure', NOW + 9000);
+  clock.now += 4000;
+  metrics.reloaded('failure');
   const after = await scrape(metrics);
   expect(after.get('last_reload_successful')).toBe(0);
   expect(after.get('last_reload_success_timestamp_seconds')).toBe(NOW / 1000 + 5);
