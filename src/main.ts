@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The edge of the process: which command runs, and what it exits with. Each command is loaded only when it is asked for.
+// The edge of the process: command line to command, outcome to exit code. A command is loaded only when it runs.
 import { processIo, type Run } from './commands/command-line.ts';
 
 const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<{ run: Run }> }>> = {

@@ -1,5 +1,5 @@
-// The answers of the admin port, by path. Each probe has one meaning: livez, the event loop turns; startz, the proxy has
-// started; readyz, it may be sent traffic.
+// The answers of the admin port, by path. Each probe has one meaning: livez, the event loop turns; startz, the proxy
+// has started; readyz, it may be sent traffic.
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StatusSnapshot } from './status.ts';

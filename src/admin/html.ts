@@ -1,5 +1,5 @@
-// HTML as a tagged template: whatever is put in is escaped, unless it is itself a piece of HTML made here. There must be
-// no way to mark a string as safe.
+// HTML as a tagged template: whatever is put in is escaped, unless it is itself a piece of HTML made here. There must
+// be no way to mark a string as safe.
 
 export class Html {
   readonly text: string;
@@ -32,7 +32,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-// Controls and bidirectional marks are shown as escapes: they could reorder a line of the page, or its copy in a terminal.
+// Controls and bidirectional marks become escapes: they could reorder a line of the page, or its copy in a terminal.
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 function escapeHtml(text: string): string {

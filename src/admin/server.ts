@@ -60,9 +60,9 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 }
 
 /**
- * True for a request with the headers of a browser that another site has sent; tools send none of them. The port has no
- * login, so a page elsewhere that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
- * rebinding), must change nothing.
+ * True for a request with the headers of a browser that another site has sent; tools send none of them. The port has
+ * no login, so a page elsewhere that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this
+ * address (DNS rebinding), must change nothing.
  */
 export function isForeign(headers: ReadonlyMap<string, string>): boolean {
   const site = headers.get('sec-fetch-site');

@@ -1,5 +1,5 @@
-// The status page: one look for operators without Grafana. Plain HTML and CSS made here, no script, nothing from outside;
-// html.ts escapes what a client or a file chose.
+// The status page: one look for operators without Grafana. Plain HTML and CSS made here, no script, nothing from
+// outside; html.ts escapes what a client or a file chose.
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type Tone } from './advice.ts';
 import { Html, html, when } from './html.ts';

@@ -18,7 +18,10 @@ interface Table<Row> {
 }
 
 export function tables(s: StatusSnapshot): Html {
-  return html`${section(UNDELIVERED, s.undelivered, s)}${section(ROUTES, s.routes, s)}${section(SECRETS, s.secrets, s)}${section(REFUSALS, s.refusals, s)}`;
+  return html`${section(UNDELIVERED, s.undelivered, s)}
+${section(ROUTES, s.routes, s)}
+${section(SECRETS, s.secrets, s)}
+${section(REFUSALS, s.refusals, s)}`;
 }
 
 function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot): Html | null {
@@ -29,12 +32,14 @@ function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot
   const lines = rows.map((row) => {
     const header = name === undefined ? null : html`<th scope="row"><code>${name[1](row)}</code></th>`;
     const cells = columns.map(([head, content]) => html`<td data-label="${head}">${content(row, s)}</td>`);
-    return html`<tr>${header}${cells}</tr>\n`;
+    return html`<tr>${header}${cells}</tr>`;
   });
   const content =
     rows.length === 0
       ? html`<p>${none}</p>`
-      : html`<table><caption>${caption}</caption><thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead><tbody>${lines}</tbody></table>`;
+      : html`<table><caption>${caption}</caption>
+<thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+<tbody>${lines}</tbody></table>`;
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
 

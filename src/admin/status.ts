@@ -28,8 +28,8 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
 type OfRequest = 'route' | 'path' | 'status' | 'upstreamError' | 'client';
 
 /**
- * A group of requests with one decision, reason, route and client that were refused, reported or failed by the upstream.
- * The fields are the last request's: texts that a client chose are cut, and `path` has no query.
+ * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
+ * upstream. The fields are the last request's: texts that a client chose are cut, and `path` has no query.
  */
 export interface Refusal
   extends Pick<

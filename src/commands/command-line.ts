@@ -80,7 +80,7 @@ function parseStrictly<O extends Options>(options: O, argv: readonly string[]) {
     return parseArgs<Strict<O>>({ args: [...argv], options, strict: true, allowPositionals: true, tokens: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Node names the option, never its value. Its advice on unknown options, which fits positional arguments, is left out.
+    // Node names the option, never its value. Its advice on unknown options is about positional arguments: left out.
     throw mistake(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
   }
 }
@@ -108,7 +108,7 @@ function passOverClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
 
-/** Reads a body whole: a file, or standard input for `-` and for no argument. Throws UsageError in one readable line. */
+/** Reads a whole body: a file, or standard input for `-` and for no argument. Throws UsageError. */
 export async function readBody(file: string | undefined, io: Io): Promise<Buffer> {
   if (file === undefined || file === '-') return io.stdin();
   try {

@@ -1,5 +1,5 @@
-// The one secret that `sign`, `verify` and `probe` take from --secret-file or --secret-env. The rules are those of `serve`,
-// except that a short secret is only a warning: people try things out with these commands.
+// The one secret that `sign`, `verify` and `probe` take from --secret-file or --secret-env. The rules are those of
+// `serve`, except that a short secret is only a warning: people try things out with these commands.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
@@ -37,7 +37,7 @@ export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> 
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }
 
-/** `--secret-file <(pass show hook)` is a pipe, which the proxy would refuse; here it is the best way to hand one over. */
+/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses those; here it is the best way to give a secret. */
 async function readPipe(source: ChosenSource) {
   if (source.kind !== 'file') return undefined;
   const stats = await stat(source.file).catch(() => null);

@@ -48,8 +48,8 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     if (app !== null) stop(app, signal === 'SIGINT' ? 'skip' : 'keep');
   };
   const onReload = () => void app?.reload();
-  // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM, and is killed at the end of
-  // the grace period.
+  // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM, and is killed at the end
+  // of the grace period.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', onReload);

@@ -41,7 +41,7 @@ export const run = command({ name: 'verify', help, options, positionals: ['BODY'
   return outcome === 'valid' ? 0 : 1;
 });
 
-/** Accepts the whole header line as logs and `curl -v` show it. HTTP allows white space around a value: it is removed. */
+/** Accepts the whole header line as logs and `curl -v` show it, and the white space that HTTP allows around a value. */
 function headerValue(pasted: string): string {
   return pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
 }
