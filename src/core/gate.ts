@@ -8,7 +8,6 @@ import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';
 
 interface GateRule {
-  readonly name: string;
   /** The attack by a request that breaks it. */
   readonly stops: string;
   /** The header that breaks it, in lower case; absent where the request line does. */
@@ -18,68 +17,57 @@ interface GateRule {
 
 const CONNECTION_MAY_NOT_NAME = /^(?:host|content-.*|authorization|cookie|x-forwarded-.*|forwarded|transfer-encoding)$/;
 
-export const GATE = [
-  {
-    name: 'version',
+export const GATE = {
+  version: {
     stops: 'HTTP/0.9 and `HTTP/2.0` as text, for which the parser asks for no Host and servers frame as they like',
     refuses: ({ version }) => version !== '1.1' && version !== '1.0',
   },
-  {
-    name: 'connect',
+  connect: {
     stops: 'a tunnel through the proxy, in which nothing is verified',
     refuses: ({ method }) => method === 'CONNECT',
   },
-  {
-    name: 'origin-form',
+  'origin-form': {
     stops: 'absolute-form and `OPTIONS *`: servers take the authority or the path out of them in their own ways',
     refuses: ({ target }) => target.charCodeAt(0) !== 0x2f,
   },
-  {
-    name: 'one-host',
+  'one-host': {
     stops: 'two Hosts, of which the upstream may choose the other',
     header: 'host',
     refuses: ({ hosts }) => hosts !== 1,
   },
-  {
-    name: 'plain-host',
+  'plain-host': {
     stops: '`Host: a/b@c?d`, from which frameworks build URLs',
     header: 'host',
     refuses: ({ host }) => !/^[A-Za-z0-9._:[\]-]+$/.test(host),
   },
-  {
-    name: 'one-content-length',
+  'one-content-length': {
     stops: 'two lengths: two servers, two ends of the body',
     header: 'content-length',
     refuses: ({ contentLengths }) => contentLengths > 1,
   },
-  {
-    name: 'plain-content-length',
+  'plain-content-length': {
     stops: '`010`, which some servers read as eight; lengths that no number holds exactly',
     header: 'content-length',
     refuses: ({ contentLengths, contentLength }) =>
       contentLengths === 1 && !/^(?:0|[1-9]\d{0,14})$/.test(contentLength),
   },
-  {
-    name: 'plain-transfer-encoding',
+  'plain-transfer-encoding': {
     stops: '`gzip, chunked`, `,chunked` or two lines: a server that does not know them reads another body',
     header: 'transfer-encoding',
     refuses: ({ transferEncodings, transferEncoding }) =>
       transferEncodings > 1 || (transferEncodings === 1 && transferEncoding.toLowerCase() !== 'chunked'),
   },
-  {
-    name: 'one-framing',
+  'one-framing': {
     stops: 'Content-Length beside Transfer-Encoding: the oldest smuggling of all (RFC 9112 6.3)',
     header: 'transfer-encoding',
     refuses: ({ transferEncodings, contentLengths }) => transferEncodings > 0 && contentLengths > 0,
   },
-  {
-    name: 'chunked-needs-1.1',
+  'chunked-needs-1.1': {
     stops: 'Transfer-Encoding on HTTP/1.0, which servers of that time ignore',
     header: 'transfer-encoding',
     refuses: ({ version, transferEncodings }) => version === '1.0' && transferEncodings > 0,
   },
-  {
-    name: 'connection-names',
+  'connection-names': {
     stops: 'a Connection that has us drop Host, framing, credentials or the signature before the upstream sees them',
     header: 'connection',
     refuses: ({ connection }) =>
@@ -88,38 +76,32 @@ export const GATE = [
       connection !== 'close' &&
       nominated(connection).some((name) => CONNECTION_MAY_NOT_NAME.test(name) || looksLikeSignature(name)),
   },
-  {
-    name: 'expectation',
+  expectation: {
     stops: 'an Expect that is not 100-continue, which nobody here can meet (RFC 9110 10.1.1)',
     header: 'expect',
     refuses: ({ expect }) => expect !== null && expect.toLowerCase() !== '100-continue',
   },
-  {
-    name: 'no-fragment',
+  'no-fragment': {
     stops: '`/notify#x`: most servers cut it and serve `/notify`',
     refuses: ({ target }) => target.includes('#'),
   },
-  {
-    name: 'path-characters',
+  'path-characters': {
     stops: 'controls, spaces, raw non-ASCII, `\\` and others that servers turn into a slash, strip or cut at',
     refuses: ({ target }) => /[^\x21-\x7e]|["<>\\^`{|}]/.test(pathOf(target)),
   },
-  {
-    name: 'query-characters',
+  'query-characters': {
     stops: 'controls, spaces, DEL and raw non-ASCII in the query, which cut or split it further on',
     refuses: ({ target }) => /[^\x21-\x7e]/.test(target),
   },
-  {
-    name: 'percent-escapes',
+  'percent-escapes': {
     stops: '`%zz` and `%u006e`, which servers decode, drop or keep, each as it likes',
     refuses: ({ target }) => target.includes('%') && /%(?![0-9a-fA-F]{2})/.test(pathOf(target)),
   },
-  {
-    name: 'encoded-controls',
+  'encoded-controls': {
     stops: '`%00` and `%0a`, at which servers cut a path or end a match',
     refuses: ({ target }) => target.includes('%') && /%(?:[01][0-9a-f]|7f)/i.test(pathOf(target)),
   },
-] as const satisfies readonly GateRule[];
+} as const satisfies Record<string, GateRule>;
 
 /** Rules that are checked elsewhere, with the attack that each stops. */
 const OTHER_RULES = {
@@ -129,11 +111,11 @@ const OTHER_RULES = {
   'head-size': 'a head over `limits.maxHeader`, or with more lines than are taken',
 } as const;
 
-export type RuleName = (typeof GATE)[number]['name'] | keyof typeof OTHER_RULES;
+export type RuleName = keyof typeof GATE | keyof typeof OTHER_RULES;
 
 /** Every rule with the attack that it stops: the names that the log, the status page and `explain` can show. */
 export const RULES = {
-  ...Object.fromEntries(GATE.map(({ name, stops }) => [name, stops])),
+  ...Object.fromEntries(Object.entries(GATE).map(([name, { stops }]) => [name, stops])),
   ...OTHER_RULES,
 } as Readonly<Record<RuleName, string>>;
 
@@ -145,11 +127,13 @@ export interface GateRefusal {
   readonly hint: string | null;
 }
 
-/** Before routing: the first rule that the head breaks. */
+const ROWS = Object.entries<GateRule>(GATE).map(([name, { header = null, refuses }]) => {
+  return { rule: name as RuleName, header, refuses };
+});
+
+/** The first rule that the head breaks. Asked before routing. */
 export function refusedByGate(head: Head): GateRefusal | null {
-  for (const rule of GATE) {
-    if (rule.refuses(head)) return { rule: rule.name, header: 'header' in rule ? rule.header : null, hint: null };
-  }
+  for (const { rule, header, refuses } of ROWS) if (refuses(head)) return { rule, header, hint: null };
   return null;
 }
 
