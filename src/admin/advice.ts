@@ -24,17 +24,16 @@ const PREVIOUS = '.previous';
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const found = [
-    draining(s),
+    s.draining ? DRAINING : null,
     ...s.routes.map((route) => noLiveSecret(route, s)),
     upstreamFailing(s),
-    upstreamExposed(s),
+    s.upstream.exposed ? EXPOSED : null,
     onceStore(s),
     reload(s),
     notReady(s),
     undelivered(s),
     refusals(s),
-    ...s.secrets.map((secret) => secretTrouble(secret, s)),
-    ...s.secrets.map((secret) => rotation(secret, s.now)),
+    ...s.secrets.map((secret) => secretAdvice(secret, s)),
     ...s.routes.map((route) => reportMode(route, s.now)),
     ...s.config.warnings.map((warning) => warn(`Configuration: ${warning}`)),
   ].filter((advice) => advice !== null);
@@ -43,12 +42,13 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   return [...(worse.length > 0 ? worse : [allIsWell(s)]), ...of('calm')];
 }
 
-function draining(s: StatusSnapshot): Advice | null {
-  if (!s.draining) return null;
-  return warn(
-    'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
-  );
-}
+const DRAINING = warn(
+  'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
+);
+
+const EXPOSED = warn(
+  'The upstream also answers past the proxy, unverified: bind it to 127.0.0.1 or close its port with a network policy.',
+);
 
 function noLiveSecret(route: RouteStatus, s: StatusSnapshot): Advice | null {
   if (route.action !== 'verify' || route.liveSecrets > 0) return null;
@@ -77,13 +77,6 @@ function upstreamFailing(s: StatusSnapshot): Advice | null {
   if (s.recent.upstreamFailures === 0) return null;
   const failed = count(s.recent.upstreamFailures, 'request');
   return warn(`The upstream failed ${failed} ${lately(s)}: look at its own log; verification is not the cause.`);
-}
-
-function upstreamExposed(s: StatusSnapshot): Advice | null {
-  if (!s.upstream.exposed) return null;
-  return warn(
-    'The upstream also answers past the proxy, unverified: bind it to 127.0.0.1 or close its port with a network policy.',
-  );
 }
 
 function onceStore({ once }: StatusSnapshot): Advice | null {
@@ -143,14 +136,14 @@ function refusals(s: StatusSnapshot): Advice | null {
   return warn(`${requests}: nothing to do if you do not know the clients below.${cause}`);
 }
 
-function secretTrouble(secret: SecretStatus, s: StatusSnapshot): Advice | null {
+function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   const { id, state, source, problem, notAfter } = secret;
   if (state === 'unusable') {
     return warn(`Secret ${id} cannot be used (${source})${problem === null ? '' : `: ${problem}`}`);
   }
   if (problem !== null) return warn(`Secret ${id} (${source}): ${problem}`);
-  // A replaced value ends by design: no reason to act.
-  if (notAfter === null || id.endsWith(PREVIOUS)) return null;
+  if (notAfter === null) return null;
+  if (id.endsWith(PREVIOUS)) return state === 'live' ? rotation(secret, notAfter, s.now) : null;
   if (state === 'expired') {
     const told = s.routes.some((route) => route.secretIds.includes(id) && noLiveSecret(route, s) !== null);
     return told ? null : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
@@ -159,8 +152,8 @@ function secretTrouble(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   return warn(`Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before.`);
 }
 
-function rotation({ id, state, lastMatch, notAfter }: SecretStatus, now: number): Advice | null {
-  if (state !== 'live' || !id.endsWith(PREVIOUS) || notAfter === null) return null;
+/** A replaced value ends by design; only senders that still use it are a reason to act. */
+function rotation({ id, lastMatch }: SecretStatus, notAfter: number, now: number): Advice {
   const current = id.slice(0, -PREVIOUS.length);
   const since = now - lastMatch * 1000;
   const left = spanText(notAfter - now);
