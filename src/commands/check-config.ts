@@ -3,11 +3,11 @@
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { DURATION, SIZE } from '../config/units.ts';
-import { isListed, outsideText } from '../core/policy.ts';
-import { type Route, reports } from '../core/routes.ts';
+import { outsideText } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
 import { buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
-import { deliversOnce, routesOf } from '../runtime/ruleset.ts';
+import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
 import { readKeyFile, readSources, sourceName } from '../secrets/sources.ts';
@@ -73,7 +73,11 @@ async function report({ config, file, sha256, warnings }: LoadedConfig, files: F
   for (const [title, lines] of sections) {
     if (lines.length > 0) io.stdout(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
   }
-  const troubles = files === null ? [] : [...files.troubles, ...routesWithoutSecret(config, files, now)];
+  const unready = files === null ? [] : routesWithoutSecret(config, buildPolicy(config, files.secrets), now);
+  const troubles = [
+    ...(files?.troubles ?? []),
+    ...unready.map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`),
+  ];
   if (troubles.length > 0) {
     io.stderr(`${troubles.join('\n')}\n`);
     return 2;
@@ -81,15 +85,6 @@ async function report({ config, file, sha256, warnings }: LoadedConfig, files: F
   const unread = files === null ? '; secrets were not read, nor TLS files' : '';
   io.stdout(`The configuration is valid${unread}.\n`);
   return 0;
-}
-
-/** Why serve would start, but not be ready. */
-function routesWithoutSecret(config: Config, { secrets }: Files, now: number): readonly string[] {
-  const live = secrets.filter((secret) => secret.key !== null && outsideText(secret, now) === null);
-  return routesOf(config)
-    .filter((route) => route.action === 'verify' && !reports(route, now))
-    .filter((route) => !live.some(({ id }) => isListed(id, route.secrets)))
-    .map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`);
 }
 
 /** A date that has passed changes a route although nobody changed the configuration. */

@@ -12,7 +12,7 @@ export interface MetricRow {
   readonly help: string;
   /** Upper bounds, ascending, without +Inf; histograms alone. With +Inf at most ten. */
   readonly buckets?: readonly number[];
-  /** Which routes or secrets have a series; all where it is not said. HELP and TYPE are always there. */
+  /** Which routes or secrets have a series; all by default. HELP and TYPE are always there. */
   readonly when?: string;
 }
 
@@ -87,7 +87,7 @@ export const METRICS = {
   secret_not_after_timestamp_seconds: {
     type: 'gauge',
     labels: ['secret'],
-    help: 'When the secret stops to verify.',
+    help: 'When the secret stops verifying.',
     when: 'secrets that have a notAfter or an overlap',
   },
   secret_changed_timestamp_seconds: {
@@ -99,7 +99,7 @@ export const METRICS = {
   tls_certificate_not_after_timestamp_seconds: {
     type: 'gauge',
     labels: ['certificate'],
-    help: 'When the TLS certificate in use ends.',
+    help: 'When the TLS certificate in use expires.',
     when: 'certificates that are configured',
   },
   route_report_mode: {

@@ -1,7 +1,7 @@
 // Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy ends.
 import { isListed } from '../core/policy.ts';
-import { type Route, reports } from '../core/routes.ts';
-import { type Ruleset, routesOf } from './ruleset.ts';
+import type { Route } from '../core/routes.ts';
+import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 import type { Services } from './services.ts';
 
 /** `/-/drain` ends by itself after this long without a SIGTERM. */
@@ -51,11 +51,14 @@ export class Lifecycle {
    * ends is a 503, a metric and an alert: taking out the pod would take out every pod at once.
    */
   async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
-    const { loaded } = this.#ruleset();
-    const causes = this.#wasReady ? [] : [...routesWithoutSecret(this.#ruleset(), this.#now())];
+    const ruleset = this.#ruleset();
+    const { config } = ruleset.loaded;
+    const now = this.#now();
+    const without = this.#wasReady ? [] : routesWithoutSecret(config, ruleset.policy, now);
+    const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.#listening) causes.push('not listening yet');
     if (this.draining) causes.push('draining');
-    if (loaded.config.admin.readyNeedsUpstream && !(await this.#parts.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
+    if (config.admin.readyNeedsUpstream && !(await this.#parts.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
       causes.push('the upstream takes no connection');
     }
     if (causes.length === 0) this.#wasReady = true;
@@ -99,15 +102,6 @@ export class Lifecycle {
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;
   }
-}
-
-/** Enforcing routes that have nothing to verify with: each a cause of not being ready at start, and of 503s. */
-function routesWithoutSecret(ruleset: Ruleset, at: number): readonly string[] {
-  const { policy, loaded } = ruleset;
-  return routesOf(loaded.config)
-    .filter((route) => route.action === 'verify' && !reports(route, at))
-    .filter((route) => policy.keyring.live(route.secrets, at).length === 0)
-    .map((route) => `${route.path}: no live secret${whyNone(ruleset, route, at)}`);
 }
 
 function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {

@@ -3,7 +3,7 @@
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Keyring, type Policy, type Secret } from '../core/policy.ts';
-import { type Route, RouteTable } from '../core/routes.ts';
+import { type Route, RouteTable, reports } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { rotate } from '../secrets/rotation.ts';
@@ -69,9 +69,16 @@ export function deliversOnce({ routes }: Config): boolean {
   return routes.some(({ once }) => once !== null);
 }
 
+/** Enforcing routes that have no live secret: each keeps a starting proxy from being ready, and answers 503. */
+export function routesWithoutSecret(config: Config, policy: Policy, at: number): readonly Route[] {
+  return routesOf(config)
+    .filter((route) => route.action === 'verify' && !reports(route, at))
+    .filter((route) => policy.keyring.live(route.secrets, at).length === 0);
+}
+
 /**
- * What a running process cannot take over: sockets that it holds, and what was made with them. The chart restarts its pods for
- * exactly these (helm/templates/_config.tpl, held to this list by a test).
+ * Keys of sockets that a running process holds, and of what was made with them. The chart restarts its pods for exactly
+ * these (helm/templates/_config.tpl; a test compares the lists).
  */
 export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Config) => unknown])[] = [
   ['listen.host', ({ listen }) => listen.host],
