@@ -1,8 +1,8 @@
-// Hosts, networks and URLs as the configuration names them: each reader gives the normal form, or what is wrong with it.
-// No problem repeats a URL: a password may stand in it.
+// Hosts, networks and URLs in the configuration: each reader gives the normal form or a problem.
+// No problem repeats a URL, which may hold a password.
 import { isIP, isIPv4 } from 'node:net';
 
-/** A reading, or why there is none. */
+/** The normal form of a text, or the reason why it is refused. */
 export type Reading =
   | { readonly value: string; readonly problem?: never }
   | { readonly value?: never; readonly problem: string };
@@ -71,7 +71,7 @@ function readSocketUrl(path: string): Reading {
   return { value: `unix://${path}` };
 }
 
-/** Takes `memory`, or `redis://host:6379/0` (rediss://), with a user at most: the password stands in a file. */
+/** Takes `memory`, or `redis://host:6379/0` (rediss://), at most with a user: the password comes from a file. */
 export function readStore(text: string): Reading {
   if (text === 'memory') return { value: text };
   if (!/^rediss?:\/\//.test(text)) return { problem: 'it is neither' };

@@ -1,5 +1,5 @@
-// What the program runs on: durations in milliseconds, sizes in bytes, dates as epoch milliseconds, null for what was
-// left out, deeply frozen. Its types come from the schema, so that no key is described twice.
+// The configuration that the program runs on: durations in milliseconds, sizes in bytes, dates as epoch milliseconds,
+// null for keys that were left out. Deeply frozen. Its types come from the schema, so that no key is described twice.
 import type * as z from 'zod/mini';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import type { KeyPath } from './problems.ts';
@@ -35,7 +35,7 @@ export interface TlsParts {
   readonly upstream: Pick<Config['upstream'], 'tls'>;
 }
 
-/** Secrets and TLS files whose own entries have no mistake. Only `check-config` reads them; nothing runs on them. */
+/** Secrets and TLS files whose own entries are sound. Only `check-config` reads them; nothing runs on them. */
 export interface Salvaged extends TlsParts {
   readonly secrets: readonly SecretSource[];
 }
@@ -52,7 +52,7 @@ export function resolveConfig(values: Values): Config {
   });
 }
 
-/** What can still be checked of a configuration that has mistakes. */
+/** The parts of a configuration with mistakes that can still be checked. */
 export function salvage({ secrets, listen, upstream }: Values, isSound: (path: KeyPath) => boolean): Salvaged {
   return {
     secrets: secrets.filter((_, index) => isSound(['secrets', index])).map(resolveSecret),

@@ -1,4 +1,4 @@
-// What the schema says of itself: every key with its kind and default, for docs, and the known keys at a place, for errors.
+// The schema described: every key with its kind and default, for the docs, and the known keys of a mapping, for errors.
 import * as z from 'zod/mini';
 import type { KeyPath } from './problems.ts';
 import { configSchema } from './schema.ts';
@@ -11,12 +11,12 @@ export interface KeyDescription {
   readonly path: string;
   readonly meaning: string;
   readonly allowed: string;
-  /** As it would be written; null where there is none. */
+  /** The default as a user would write it; null where there is none. */
   readonly fallback: unknown;
   readonly needed: boolean;
 }
 
-/** Every key, in the order of the schema, sections before what they hold. */
+/** Every key in the order of the schema, each section before its own keys. */
 export const CONFIG_KEYS: readonly KeyDescription[] = describeShape(configSchema, '');
 
 function describeShape(schema: Schema, prefix: string): readonly KeyDescription[] {
@@ -43,7 +43,7 @@ function unwrap(schema: Schema): Schema {
   return source instanceof z.ZodMiniOptional ? source._zod.def.innerType : schema;
 }
 
-/** The keys that may stand in the mapping at `path`; none where there is no mapping. */
+/** The keys that the mapping at `path` may have; none where the schema has no mapping. */
 export function keysAt(path: KeyPath): readonly string[] {
   const above = path.map((step) => (typeof step === 'number' ? '[]' : `.${step}`)).join('');
   return CONFIG_KEYS.flatMap((key) => {

@@ -1,4 +1,5 @@
-// What environment variables add to the file, or say alone (spec §3). Of a secret's value it reads only whether it is there.
+// Environment variables as a part of the configuration (spec §3), beside a file or alone. The value of a secret's
+// variable is not read, only whether it is set.
 import { nearest, type Problem } from './problems.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
@@ -32,16 +33,16 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
 
 const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
-/** The file's data with the environment laid over it. */
+/** The file's data after environment variables have overridden it. */
 interface Overlay {
   readonly data: Record<string, unknown>;
   readonly errors: Problem[];
   readonly warnings: Problem[];
-  /** The variable that a section or key (`listen.port`) came from; no entry where it came from the file or a default. */
+  /** The variable that gave a section or key (`listen.port`). No entry for those from the file or a default. */
   readonly origins: Map<string, string>;
 }
 
-/** Lays the environment over the file's data. An empty variable counts as one that is not set, except for the first secret. */
+/** Applies the environment to the file's data. An empty variable counts as not set, except for the first secret. */
 export function applyEnvironment(written: Mapping, env: Env): Overlay {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
   const overlay: Overlay = { data, errors: [], warnings: [], origins: new Map() };
@@ -99,7 +100,7 @@ function pathsProblem(paths: readonly string[], { data, both }: { data: Mapping;
   if (isWritten(data.routes) || isWritten(data.unmatched)) {
     return 'set beside a file with routes or unmatched; allowed is one or the other';
   }
-  // "VERIFY_PATHS=," must not come to mean that nothing is verified.
+  // Otherwise "VERIFY_PATHS=," would verify nothing.
   return paths.includes('') ? 'names an empty path; allowed is a list such as /notify,/webhooks/*' : null;
 }
 
@@ -133,11 +134,11 @@ function namedVariables(secrets: unknown): ReadonlySet<unknown> {
   return new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
 }
 
-/** Slips of the pen in one name; with three of them it is more likely a name for something else. */
+/** Typing errors in one name; a name with three more likely belongs to something else. */
 const MOST_EDITS = 2;
 const SECRET_FAMILY = /^webhook_endpoint_secret/i;
 
-/** Warns of variables whose names are nearly ours: `VERIFY_PATH` verifies nothing, and nobody would be told. */
+/** Warns of variables whose names are nearly ours: `VERIFY_PATH` would silently verify nothing. */
 function nearNames(env: Env, named: ReadonlySet<unknown>): readonly Problem[] {
   const names = VARIABLES.map(([name]) => name);
   return Object.keys(env).flatMap((variable) => {
@@ -152,6 +153,6 @@ function nearestName(variable: string, names: readonly string[]): string | null 
   const alike = names.filter((name) => Math.abs(name.length - variable.length) <= MOST_EDITS);
   const near = nearest(variable, alike, MOST_EDITS);
   if (near !== null || !SECRET_FAMILY.test(variable)) return near;
-  // A whole word too few or too many is no slip of the pen, but a secret that is not found is a 503 for everything.
+  // A missing or extra word is no typing error, but without its secret the proxy answers every request with 503.
   return SECRET;
 }

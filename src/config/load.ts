@@ -1,5 +1,5 @@
-// From the file and the environment to a Config: read, lay the environment over it, check, resolve. All mistakes are
-// told at once. No file but the configuration is opened, and no secret is looked at.
+// Loads the configuration: reads the file, applies the environment, checks, resolves. All mistakes are reported at
+// once. No other file is opened, and no secret is read.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type Config, resolveConfig, salvage } from './config.ts';
@@ -13,13 +13,13 @@ import { readYaml } from './yaml.ts';
 
 export { ConfigError, formatProblem } from './problems.ts';
 
-/** Longer files are not parsed: the longest sensible one is a fiftieth of this. */
+/** Longer files are not parsed. The longest sensible one has a fiftieth of this. */
 const MAX_FILE_BYTES = 1024 * 1024;
 export const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** The file it came from; null when the environment alone decided. */
+  /** The file it came from; null where the environment is the only source. */
   readonly file: string | null;
   /** Lower-case hex SHA-256 of the file's bytes; of nothing where there is no file. */
   readonly sha256: string;
@@ -34,7 +34,7 @@ export async function loadConfig(options: { file: string | null; env: Env }): Pr
   return parseConfigFile(await readConfigFile(options), options.env);
 }
 
-/** A configuration file's bytes; both null where the environment alone decides. */
+/** A configuration file's bytes; both null where the environment is the only source. */
 export interface ConfigFile {
   readonly file: string | null;
   readonly bytes: Buffer | null;
@@ -54,7 +54,7 @@ export function parseConfigFile({ file, bytes }: ConfigFile, env: Env): LoadedCo
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
-/** Parses a file's text; null for both where there is none. Pure; throws ConfigError with every problem, and nothing else. */
+/** Parses a file's text; both are null where there is no file. Pure. Throws only ConfigError, with every problem. */
 export function parseConfig(text: string | null, file: string | null, env: Env): LoadedConfig {
   const source = readYaml(text ?? '');
   const flaws = source.flaws.map(({ path, ...place }) => ({
@@ -73,7 +73,7 @@ export function parseConfig(text: string | null, file: string | null, env: Env):
   };
   const written = readWritten(data);
   const findings = [...written.findings, ...crossErrors(written)];
-  // What a flaw left empty is not said to be missing as well.
+  // A value that a flaw left empty is not reported as missing too.
   const flawed = new Set(flaws.map(({ key }) => key));
   errors.push(...flaws, ...findings.map(toProblem).filter(({ key }) => !flawed.has(key)));
   if (errors.length > 0) {
@@ -84,7 +84,7 @@ export function parseConfig(text: string | null, file: string | null, env: Env):
   return { config: resolveConfig(written.values), file, sha256: sha256(text ?? ''), warnings: inOrder(warnings) };
 }
 
-/** An unknown key under `secrets` may be a pasted value: the path ends before it. */
+/** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */
 function safeKey(path: KeyPath): string {
   const unknown =
     path[0] !== 'secrets'

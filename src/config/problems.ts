@@ -1,10 +1,10 @@
-// How mistakes in the configuration are told: where, what was found, what is allowed, what was probably meant.
-// No message repeats what stands under `secrets`, except names of keys: a value may have been pasted there.
+// Mistakes in the configuration as messages: where, what was found, what is allowed, what was probably meant.
+// No message repeats text from under `secrets`, except names of known keys: a value may have been pasted there.
 import type { Salvaged } from './config.ts';
 
 export type KeyPath = readonly (string | number)[];
 
-/** One thing wrong, or worth a warning, in what the user wrote. */
+/** One mistake or warning, with its place. */
 export interface Problem {
   /** A file's path, or `environment`. */
   readonly file: string;
@@ -19,7 +19,7 @@ export interface Problem {
 /** One mistake or warning, before its place in the text is known. */
 export interface Finding {
   readonly path: KeyPath;
-  /** What the position points at: the key itself, or its value. */
+  /** The target of the position: the key itself, or its value. */
   readonly at: 'key' | 'value';
   readonly message: string;
 }
@@ -27,11 +27,11 @@ export interface Finding {
 export const atKey = (path: KeyPath, message: string): Finding => ({ path, at: 'key', message });
 export const atValue = (path: KeyPath, message: string): Finding => ({ path, at: 'value', message });
 
-/** The configuration cannot be used: everything that is wrong with it, in the order of the text. */
+/** The configuration cannot be used. `problems` has every mistake, in the order of the text. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
-  /** The parts without mistakes; null where none are known. */
+  /** The parts without mistakes; null where the text could not be read at all. */
   readonly salvaged: Salvaged | null;
 
   constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
@@ -55,7 +55,7 @@ export function formatPath(path: KeyPath): string {
     .replace(/^\./, '');
 }
 
-/** A found value in a few words: scalars as written, long ones cut; collections, and all under `secrets`, by kind. */
+/** A found value in a few words: scalars as written, long ones cut. Collections and all under `secrets` by kind. */
 export function show(value: unknown, path: KeyPath): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
@@ -68,7 +68,7 @@ export function show(value: unknown, path: KeyPath): string {
   return text.length > 60 ? `${text.slice(0, 56)}..."` : text;
 }
 
-/** In the order of the text; each mistake once. */
+/** The problems in the order of the text, each once. */
 export function inOrder(problems: readonly Problem[]): readonly Problem[] {
   const once = new Map(problems.map((problem) => [formatProblem(problem), problem]));
   return [...once.values()].sort(
@@ -79,7 +79,7 @@ export function inOrder(problems: readonly Problem[]): readonly Problem[] {
   );
 }
 
-/** The allowed word nearest to `found`, case aside; null where none is near enough to be a slip of the pen. */
+/** The allowed word nearest to `found`, ignoring case; null where the difference is more than a typing error. */
 export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
   if (found.length > 64) return null;
   const most = Math.min(mostEdits, Math.floor(found.length / 2));

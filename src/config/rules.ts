@@ -1,5 +1,5 @@
-// The rules that need more than one key, or more than the key's form: pure, no clock.
-// A rule never judges by a default that stands in for a bad value: it asks first whether the value is sound.
+// Rules that concern several keys, or more than the form of one. Pure, without a clock.
+// A rule never judges a default that stands in for a bad value: it asks first whether the value is sound.
 import { whyNeverAllowed } from '../core/gate.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import { atKey, atValue, type Finding, listOf, nearest, show } from './problems.ts';
@@ -8,7 +8,7 @@ import type { Written } from './written.ts';
 type SecretEntry = Written['secrets'][number];
 type RouteEntry = Written['routes'][number];
 
-/** Everything wrong that no single value shows. */
+/** Every mistake that the schema cannot see. */
 export function crossErrors(written: Written): readonly Finding[] {
   return [
     ...addressErrors(written),
@@ -26,7 +26,7 @@ export function crossErrors(written: Written): readonly Finding[] {
 
 const WILDCARDS = ['::', '0.0.0.0'];
 
-/** True where a socket that listens on `a` leaves no room for one on `b`, the port being the same. */
+/** True where one socket cannot listen on `a` and another on `b` with the same port. */
 function hostsCollide(a: string, b: string): boolean {
   return a === b || WILDCARDS.includes(a) || WILDCARDS.includes(b);
 }
@@ -102,7 +102,7 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   return found;
 }
 
-/** The keys that go with each action, beside path and action. */
+/** The keys that each action allows, besides path and action. */
 const KEYS: Readonly<Record<'verify' | 'forward' | 'reject', readonly (keyof RouteEntry['value'])[]>> = {
   verify: ['methods', 'secrets', 'mode', 'reportUntil', 'maxBody', 'query', 'once', 'allowHeaders'],
   forward: ['methods', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'],

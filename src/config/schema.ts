@@ -1,5 +1,5 @@
-// What the user may write: the one definition behind parsing, errors, types, config.schema.json and docs/configuration.md.
-// Rules that need two keys stand in rules.ts. A secret's value is never part of it.
+// The schema of the configuration file: the one source of parsing, errors, types, config.schema.json and
+// docs/configuration.md. Rules about several keys are in rules.ts. No key takes a secret's value.
 import * as z from 'zod/mini';
 import {
   cidr,
@@ -230,7 +230,7 @@ export const routeSchema = section({
   idleTimeout: key('The default is upstream.idleTimeout. forward only.', optional(idleTimeout())),
 });
 
-/** The file as a whole. Sections and lists may be left empty: that is what remains when all below them is commented out. */
+/** The whole file. Sections and lists may be empty, as they are when a user comments out everything below them. */
 export const configSchema = section({
   listen: key('Where clients come in.', z.prefault(listen, {})),
   admin: key('Metrics, probes and the status page.', z.prefault(admin, {})),

@@ -1,16 +1,16 @@
-// Durations, sizes and dates as people write them: read, written back, and guessed where the spelling is wrong.
-// A guess only ever stands in an error: what is not exactly the documented spelling is refused.
+// Durations, sizes and dates as people write them: parsed, formatted, and guessed where the spelling is wrong.
+// Only errors use guesses: every spelling but the documented one is refused.
 
 export interface Quantity {
   readonly name: string;
   readonly examples: string;
   /** A number with its unit. */
   readonly pattern: RegExp;
-  /** Null for what is not exactly the documented spelling. */
+  /** Null for every spelling but the documented one. */
   readonly parse: (input: string | number) => number | null;
   /** The shortest exact spelling. */
   readonly format: (value: number) => string;
-  /** What was probably meant. */
+  /** The value that was probably meant. */
   readonly guess: (input: string | number) => number | null;
 }
 
@@ -95,7 +95,7 @@ export function parseDate(text: string): number | null {
   const midnight = Date.parse(`${day}T00:00:00Z`);
   const time = Date.parse(text);
   if (day === undefined || Number.isNaN(time) || Number.isNaN(midnight)) return null;
-  // Date.parse takes 30 February for 1 March: the day must come back as it went in.
+  // Date.parse reads 30 February as 2 March, so the day must survive the round trip.
   return new Date(midnight).toISOString().startsWith(day) ? time : null;
 }
 

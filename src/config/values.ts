@@ -1,12 +1,12 @@
 // The kinds of value that a key can have, as zod schemas. One phrase says what is allowed, in errors and docs alike.
-// A phrase never repeats what was found: a password may stand in it.
+// No phrase repeats the value that was found: it may hold a password.
 import { isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
 import { isCidr, isHost, isHostName, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
 import { listOf, nearest } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
-/** What a schema allows, in one phrase, for errors and docs. */
+/** For each schema the phrase that says what is allowed. */
 export const ALLOWED = z.registry<{ allowed: string }>();
 
 /** A schema with its meaning, one or two sentences for editors and docs. */
@@ -15,7 +15,7 @@ export function key<S extends z.ZodMiniType>(description: string, schema: S): S 
   return schema;
 }
 
-/** A key that may be left out: null then. */
+/** A key that may be left out. It is null then. */
 export function optional<S extends z.ZodMiniType>(schema: S) {
   return z.pipe(
     z.optional(schema),
@@ -23,7 +23,7 @@ export function optional<S extends z.ZodMiniType>(schema: S) {
   );
 }
 
-/** The right spelling of a wrong value; null where there is none to tell. */
+/** Gives the right spelling of a wrong value; null where none is obvious. */
 type Suggest = (input: string | number) => string | null;
 
 const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
@@ -37,7 +37,7 @@ function phrase(allowed: string, suggest: Suggest = () => null) {
   return { error };
 }
 
-/** A value that is read into another; `input` is what the JSON Schema shows. `read` gives null for what is not allowed. */
+/** Converts a value; the JSON Schema shows `input`. `read` gives null for a value that is not allowed. */
 function converted<I, T>(
   input: z.ZodMiniType<I, unknown>,
   { allowed, read, error }: { allowed: string; read: (found: I) => T | null; error: (issue: { input: I }) => string },
@@ -78,7 +78,7 @@ export function oneOf<const W extends readonly string[]>(words: W, allowed = lis
     .register(ALLOWED, { allowed });
 }
 
-/** Text that a pattern admits; `allowed` names it. It suggests nothing, so it is safe for what stands under `secrets`. */
+/** Text that matches a pattern, which `allowed` describes. Errors suggest nothing, so it is safe under `secrets`. */
 export function matching(allowed: string, pattern: RegExp) {
   const error = phrase(allowed);
   return z.string(error).check(z.regex(pattern, error)).register(ALLOWED, { allowed });
@@ -108,7 +108,7 @@ export function section<S extends z.core.$ZodShape>(shape: S) {
 interface Bounds<A> {
   readonly min: string;
   readonly max: string;
-  /** One value more, outside the bounds. */
+  /** One more value, outside the bounds. */
   readonly also?: A;
 }
 
@@ -133,12 +133,12 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   });
 }
 
-/** Milliseconds. `also: 0` takes 0, whatever the least. */
+/** Milliseconds. `also: 0` allows 0, whatever the minimum. */
 export function duration(bounds: Bounds<0>) {
   return quantity(DURATION, z.literal(0), bounds);
 }
 
-/** Bytes; `also: 'auto'` takes that word. */
+/** Bytes. `also: 'auto'` allows that word. */
 export function size<A extends 'auto' = never>(bounds: Bounds<A>) {
   return quantity(SIZE, z.int(), bounds);
 }

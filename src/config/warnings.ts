@@ -1,4 +1,4 @@
-// What works, but rarely as its author hopes: told at start and by check-config. A warning never stops the proxy.
+// Warnings about a valid configuration that rarely does what its author hopes. None stops the proxy.
 import type { Values } from './config.ts';
 import { atKey, atValue, type Finding, type KeyPath } from './problems.ts';
 

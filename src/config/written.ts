@@ -1,5 +1,5 @@
-// The data of file and environment, checked against the schema. One bad value hides no other mistake: a default stands
-// in for it, and whoever judges by a value asks first whether it is `sound`.
+// The data of file and environment, checked against the schema. A default stands in for a bad value, so that other
+// mistakes are found too. Rules ask whether a value is sound before they judge it.
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
 import { CONFIG_KEYS, keysAt } from './describe.ts';
@@ -20,9 +20,9 @@ export interface Written {
   readonly values: Values;
   readonly secrets: readonly Entry<Values['secrets'][number]>[];
   readonly routes: readonly Entry<Values['routes'][number]>[];
-  /** What single values show to be wrong. */
+  /** The mistakes that the schema found. */
   readonly findings: readonly Finding[];
-  /** False where the value at the path, or anything in it, is bad: then it is not what the user meant. */
+  /** False where the value at the path or anything in it is bad, so that a default stands there. */
   readonly isSound: (path: KeyPath) => boolean;
 }
 
@@ -43,7 +43,7 @@ export function readWritten(data: Mapping): Written {
   return { values, findings, isSound, secrets: entries('secrets', secrets), routes: entries('routes', routes) };
 }
 
-/** Tells of a path whether no finding stands at it, above it or below it. */
+/** Gives a test of paths: true where no finding is at the path, above it or below it. */
 export function soundness(findings: readonly Pick<Finding, 'path'>[]): (path: KeyPath) => boolean {
   const prefixes = (path: KeyPath) => path.map((_, depth) => JSON.stringify(path.slice(0, depth + 1)));
   const bad = new Set(findings.map(({ path }) => JSON.stringify(path)));
@@ -51,7 +51,7 @@ export function soundness(findings: readonly Pick<Finding, 'path'>[]): (path: Ke
   return (path) => !around.has(JSON.stringify(path)) && !prefixes(path).some((prefix) => bad.has(prefix));
 }
 
-/** Drops the sections under which everything is commented out: `listen:` and nothing below it. */
+/** Drops empty sections: `listen:` with everything below it commented out. */
 function withoutEmpty(data: Mapping, prefix = ''): Mapping {
   const kept = Object.entries(data).filter(([name, value]) => value !== null || !MAY_BE_EMPTY.has(prefix + name));
   return Object.fromEntries(
@@ -59,7 +59,7 @@ function withoutEmpty(data: Mapping, prefix = ''): Mapping {
   );
 }
 
-/** Drops bad values: whole keys of sections and entries, so that nothing is left half. */
+/** Drops each key of a section or entry that has a bad value anywhere below it. */
 function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
   const bad = new Set(findings.map(({ path }) => JSON.stringify(path.slice(0, typeof path[1] === 'number' ? 3 : 2))));
   const good = (value: unknown, above: KeyPath) =>
@@ -97,7 +97,7 @@ function unknownKey(above: KeyPath, name: string): Finding {
   return unknown(' (not shown)', advice);
 }
 
-/** Where a key that is unknown here has its place. */
+/** Suggests the places of a key that is unknown here but known elsewhere. */
 function elsewhere(name: string): string {
   const places = CONFIG_KEYS.filter(({ path }) => path.endsWith(`.${name}`)).map(({ path }) => `"${path}"`);
   return places.length === 0 || places.length > 3 ? '' : `; did you mean ${listOf(places, 'or')}?`;

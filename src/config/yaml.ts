@@ -1,10 +1,10 @@
-// YAML text to plain data, and where each key stands. Of YAML only what a configuration needs: one document of mappings,
-// lists and scalars. No alias is expanded and no tag is run. No error quotes the text: a secret may stand in it.
+// Reads YAML into plain data, with the place of each key. Takes only what a configuration needs: one document of
+// mappings, lists and scalars. No alias is expanded, no tag is run, and no error quotes the text, which may hold a secret.
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { KeyPath } from './problems.ts';
 
 const MAX_DEPTH = 16;
-/** Of one list or mapping; without a bound, telling where each of many mistakes stands would take minutes. */
+/** Entries of one list or mapping. Without a bound, locating each of many mistakes would take minutes. */
 const MAX_WIDTH = 1000;
 
 interface Place {
@@ -12,7 +12,7 @@ interface Place {
   readonly column: number;
 }
 
-/** What the YAML grammar forbids, or we do. */
+/** Something that YAML's grammar or this file forbids. */
 interface Flaw extends Place {
   readonly path: KeyPath;
   readonly message: string;
@@ -21,10 +21,10 @@ interface Flaw extends Place {
 export type Mapping = Readonly<Record<string, unknown>>;
 
 export interface Source {
-  /** Null prototypes throughout, so that `__proto__` is a key like any other. Null where the text is not valid YAML. */
+  /** Null where the text is not valid YAML. No object has a prototype, so `__proto__` is a key like any other. */
   readonly data: Mapping | null;
   readonly flaws: readonly Flaw[];
-  /** Of the key or its value; of the nearest key above where it was not written. */
+  /** The place of the key or its value, or of the nearest key above where it was not written. */
   readonly locate: (path: KeyPath, at: 'key' | 'value') => Place;
 }
 
@@ -126,7 +126,7 @@ function plain(node: unknown, path: KeyPath, refuse: Refuse): unknown {
   return mapping;
 }
 
-/** Numbers count as such only when written plainly: `0x1F`, `1e3`, `010` and `1.5` stay text, which no key takes. */
+/** Only plain integers become numbers. `0x1F`, `1e3`, `010` and `1.5` stay text, which no key takes. */
 function scalar(value: unknown, source: string | undefined): unknown {
   if (typeof value !== 'number') return value;
   return /^-?(?:0|[1-9][0-9]*)$/.test(source ?? '') && Number.isSafeInteger(value) ? value : (source ?? '');

@@ -1,6 +1,6 @@
-// The likely cause of a refused signature (spec §7): looks for the mistakes that senders and operators usually make.
-// The hints are for the operator alone. None holds a value, a digest or a part of a signature, and none ever turns a
-// refusal into a pass.
+// Finds the likely cause of a refused signature (spec §7) among the usual mistakes of senders and operators.
+// Hints are only for the operator. None holds a value, a digest or a part of a signature, and none turns a refusal into
+// a pass.
 import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { isListed, outsideText, type Policy, stateOf } from '../core/policy.ts';
@@ -8,9 +8,9 @@ import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
 import { type BodySpelling, bodySpellings, keySpellings, LITERAL_SECRETS } from './variants.ts';
 
-/** A flood of bad signatures must not buy itself a hundred HMACs each. */
+/** Without a limit, a flood of bad signatures would cost a hundred HMACs each. */
 const DIAGNOSES_PER_SECOND = 3;
-/** The proxy tries a longer body only as it is. */
+/** For a longer body, the proxy tries no variants. */
 const MAX_BYTES = 16 * 1024;
 
 interface Mismatch {
@@ -32,7 +32,7 @@ export function createDiagnosis(now: () => number) {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** From the header alone. */
+    /** Judges the header alone. */
     form: (given: string) => (mayRun() ? shapeHint(given) : null),
     mismatch({ route, policy, body, given, at }: Mismatch): string | null {
       if (!mayRun()) return null;
@@ -50,7 +50,7 @@ export function createDiagnosis(now: () => number) {
 export interface DiagnosisKey {
   readonly id: string;
   readonly key: KeyObject;
-  /** What the secret is to the request's route. */
+  /** The relation of the secret to the request's route. */
   readonly use: 'route' | 'other_route' | 'expired' | 'not_yet';
   /** `expired at 2026-12-01T00:00:00Z`, for those outside their validity. */
   readonly outside?: string | null;
@@ -61,7 +61,7 @@ interface DiagnosisInput {
   /** The header's value as it came. */
   readonly given: string;
   readonly keys: readonly DiagnosisKey[];
-  /** Bytes: a longer body is tried only as it is. All the hashing together stays below 64 times this. */
+  /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this. */
   readonly maxBytes: number;
 }
 
@@ -69,8 +69,8 @@ interface DiagnosisInput {
  * The likely cause of a mismatch, in one line, or null where none was found. Never throws.
  *
  * Runs on the event loop. Measured without a hit, two keys, `maxBytes` 64 KiB: 0.6 ms for a delivery of 600 bytes, 6 ms
- * for 15 KiB, 15 ms for the worst 64 KiB found. So it belongs behind a rate limit, and after the answer has gone out:
- * the time that it takes tells about secrets.
+ * for 15 KiB, 15 ms for the worst 64 KiB found. So callers limit its rate, and call it after the answer has gone
+ * out: its duration depends on secrets.
  */
 export function diagnose(input: DiagnosisInput): string | null {
   const { digest, faults } = readLoosely(input.given);
@@ -80,7 +80,7 @@ export function diagnose(input: DiagnosisInput): string | null {
   return sentence([...faults, ...(cause ?? [])]);
 }
 
-/** What is wrong with the form of a signature header, as far as the header alone tells; null where nothing is. */
+/** The faults in the form of a signature header; null where there are none. */
 export function shapeHint(given: string): string | null {
   return sentence(readLoosely(given).faults);
 }
@@ -89,7 +89,7 @@ function sentence(parts: readonly string[]): string | null {
   return parts.length === 0 ? null : parts.join('; ');
 }
 
-/** What one HMAC costs beside its bytes, in bytes of the same budget. */
+/** The fixed cost of one HMAC, in bytes of the budget. */
 const HMAC_COST = 4096;
 const BUDGET = 64;
 
@@ -112,7 +112,7 @@ class Search {
 
   /** The parts of the hint; an empty list where a secret of the route signs this very body; null for no cause. */
   cause(): readonly string[] | null {
-    // The route's own secrets first: when the budget runs out, it ran out on the least likely.
+    // The route's own secrets come first, so that the budget runs out on the least likely.
     const keys = [...this.#own, ...this.#foreign];
     const asItIs = keys.find(({ key }) => this.#signs(key, this.#body));
     if (asItIs !== undefined) return whose(asItIs);
@@ -143,7 +143,7 @@ class Search {
     return this.#equals(hash) ? ['the signature is a plain SHA-256 of the body, made without a secret'] : null;
   }
 
-  /** First with the route's own secrets, then with the others as far as the budget goes. */
+  /** Tries the route's own secrets first, then the others as far as the budget goes. */
   #otherBodies(): readonly string[] | null {
     const tried: BodySpelling[] = [];
     for (const spelling of bodySpellings(this.#body, this.#maxBytes)) {

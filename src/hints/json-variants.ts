@@ -1,5 +1,5 @@
-// The ways in which libraries write the same JSON: what a body may have looked like before something parsed it and wrote
-// it anew. Numbers and the order of keys stay as written. For the diagnosis alone, never for a verdict.
+// The same JSON as different libraries write it: a body may have had any of these forms before something parsed it and
+// wrote it again. Numbers and the order of keys stay as written. Used by the diagnosis only, never for a verdict.
 
 interface Style {
   /** Completes "JSON …", for people. */
@@ -13,7 +13,7 @@ interface Style {
   readonly respell?: (json: string) => string;
 }
 
-/** Deeper nesting is no delivery: it is left alone, which also bounds recursion and indentation. */
+/** No delivery is nested deeper. The limit bounds recursion and indentation. */
 const MAX_DEPTH = 64;
 
 // Escapes apply to the JSON as a whole: these characters only occur in its strings.
@@ -47,8 +47,8 @@ const STYLES: readonly Style[] = [
 ];
 
 /**
- * Writes the JSON in `text` in the known styles, one at a time, until some `limit` UTF-16 units are written in all;
- * nothing where it is not JSON or too deep. Never throws.
+ * Writes the JSON in `text` in the known styles, one at a time, until about `limit` UTF-16 units are written in all.
+ * Yields nothing where `text` is not JSON or is nested too deeply. Never throws.
  */
 export function* jsonSpellings(text: string, limit: number): Generator<readonly [name: string, text: string]> {
   const { marked, levels } = mark(text);
@@ -64,7 +64,7 @@ export function* jsonSpellings(text: string, limit: number): Generator<readonly 
     seen.add(spelt);
     yield [style.name, spelt];
   }
-  // Marks let through more than JSON: `01`.
+  // The marked text also takes numbers that JSON forbids, such as `01`.
   const parsed = left < text.length ? undefined : parseJson(text);
   const plain = parsed === undefined ? text : JSON.stringify(parsed);
   if (!seen.has(plain)) yield ['as JSON.parse and JSON.stringify make it', plain];
@@ -79,14 +79,14 @@ export function parseJson(text: string): unknown {
   }
 }
 
-// In front of what JSON.parse would change: it moves keys that look like an index, and writes numbers anew.
+// Marks protect names and numbers: JSON.parse would move keys that look like an index, and rewrite numbers.
 const NAME_MARK = '\ue000';
 const NUMBER_MARK = '\ue001';
 
 // A quote always matches, closed or not: a body of unclosed strings must not make this scan to its end again and again.
 const LEXEME = /[{}[\],]|"[^"\\]*(?:\\.[^"\\]*)*"?(\s*:)?|-?[0-9][0-9.eE+-]*/gs;
 
-/** Marks names, and makes marked strings of numbers; empty where it is too deep. `levels` counts those of all elements. */
+/** Marks names, and turns numbers into marked strings; empty where too deep. `levels` is the sum of all depths. */
 function mark(json: string): { readonly marked: string; readonly levels: number } {
   let depth = 0;
   let deepest = 0;
@@ -109,7 +109,7 @@ function unmark(json: string): string {
 
 function write(value: unknown, { indent, spaced, sorted, end, respell }: Style): string {
   const lines = JSON.stringify(value, sorted === true ? sortKeys : undefined, spaced === true ? 1 : indent);
-  // Line breaks only stand between elements: in strings they are escaped.
+  // Line breaks occur only between elements: in strings they are escaped.
   const json = unmark(spaced === true ? lines.replace(/,\n */g, ', ').replace(/\n */g, '') : lines);
   return (respell?.(json) ?? json) + (end ?? '');
 }

@@ -1,18 +1,18 @@
-// Reads a signature header as generously as a person would, to tell what is wrong with its form. Only for hints:
-// the verdict is readSignature's alone. No text made here holds a part of what was given.
+// Reads a signature header as generously as a person would, to find the faults in its form. Used for hints only: the
+// verdict comes from readSignature. No fault repeats a part of the header.
 import { Buffer } from 'node:buffer';
 
-/** What a badly written signature was probably meant to be. */
+/** The signature that a badly written header probably means. */
 interface LooseSignature {
   /** The 32 bytes of the HMAC; null where none could be made out. */
   readonly digest: Buffer | null;
-  /** What is wrong with the form, in the order of reading; empty where nothing is. */
+  /** The faults in the form, in the order of reading. */
   readonly faults: readonly string[];
 }
 
 type Repair = readonly [fault: string, pattern: RegExp, by: (match: string, first: string, second: string) => string];
 
-/** Takes off what people paste around a value. */
+/** Removes characters that people paste around a value. */
 const WRAPPINGS: readonly Repair[] = [
   ['there is white space around the signature', /^\s+|\s+$/g, () => ''],
   ["the header's name stands in its value", /^entrupy-signature\s*:\s*/i, () => ''],
@@ -47,7 +47,7 @@ function repair(text: string, repairs: readonly Repair[], faults: string[]): str
   }, text);
 }
 
-/** The text behind the algorithm; null where there is no use in reading on. */
+/** The text after the algorithm; null where reading on is useless. */
 function readPrefix(text: string, faults: string[]): string | null {
   const prefix = /^(hmac-?)?(sha-?256)\s*([:=])\s*/i.exec(text);
   if (prefix !== null) {

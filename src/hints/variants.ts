@@ -1,5 +1,5 @@
-// What the body and the secret may have been when the sender signed: line breaks, encodings, compression, JSON written
-// anew. For the diagnosis alone: the verdict never sees any body but the one that arrived, nor any other secret.
+// Variants of body and secret that the sender may have used: line breaks, encodings, compression, rewritten JSON. Only
+// the diagnosis uses them: the verdict never sees another body than the one that arrived, nor another secret.
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
@@ -7,14 +7,14 @@ import { jsonSpellings, parseJson } from './json-variants.ts';
 
 const PLACEHOLDER = "signed with the placeholder of Entrupy's example instead of a secret";
 
-/** What senders without a secret sign with. */
+/** Keys of senders that have no secret. */
 export const LITERAL_SECRETS: readonly (readonly [hint: string, key: KeyObject])[] = [
   ['signed with an empty secret', createSecretKey(Buffer.alloc(0))],
   [PLACEHOLDER, createSecretKey(Buffer.from('your-secret-key-here'))],
   [PLACEHOLDER, createSecretKey(Buffer.from('yourkeyhere'))],
 ];
 
-/** The ways in which a secret changes between two people, the usual first. The buffers are overwritten at the end. */
+/** Variants of a secret that arise between two people, the most usual first. The buffers are overwritten at the end. */
 export function* keySpellings(key: KeyObject): Generator<readonly [hint: string, value: Buffer]> {
   const value = key.export();
   const text = value.toString('utf8');
@@ -40,15 +40,15 @@ export function* keySpellings(key: KeyObject): Generator<readonly [hint: string,
   try {
     for (const spelling of spellings) if (!spelling[1].equals(value)) yield spelling;
   } finally {
-    // Also where the reader stops at a match.
+    // Runs also where the reader stops at a match.
     for (const buffer of [value, ...spellings.map(([, spelt]) => spelt)]) buffer.fill(0);
   }
 }
 
-/** What happened on the way if this was the body that was signed. */
+/** A body that may have been signed. `hint` says what happened to it on the way. */
 export type BodySpelling = readonly [hint: string, body: Buffer];
 
-/** The likely ones first, made one at a time, none longer than twice `limit` bytes. Never throws. */
+/** Variants of a body, the most likely first, none longer than twice `limit` bytes. Never throws. */
 export function* bodySpellings(body: Buffer, limit: number): Generator<BodySpelling> {
   for (const spelling of allSpellings(body, limit)) {
     const [, spelt] = spelling;
@@ -112,7 +112,7 @@ function* wrappings(body: Buffer, limit: number): Generator<BodySpelling> {
 function unzipped(body: Buffer, limit: number): Buffer | null {
   if (body[0] !== 0x1f || body[1] !== 0x8b) return null;
   try {
-    // The bound is what stands between us and a decompression bomb.
+    // The bound stops decompression bombs.
     return gunzipSync(body, { maxOutputLength: 2 * limit });
   } catch {
     return null;

@@ -1,9 +1,9 @@
-// A secret's bytes: the rules of an acceptable value, and the key made from one.
-// No text made here holds a value, a part of one, its length or a hash of it.
+// A secret's bytes: the rules for an acceptable value, and the key that is made from it.
+// No message holds a value, a part of one, its length or a hash of it.
 import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 
-/** One value as it was read: a key, or why there is none. Both where an older key is still used. */
+/** The outcome of reading one value: a key, or a problem. It has both where an older key is still used. */
 export interface KeyReading {
   readonly key: KeyObject | null;
   readonly problem: string | null;
@@ -27,7 +27,7 @@ export interface ValueRules {
   readonly allowShort: boolean;
 }
 
-/** The largest secret that is read, in bytes: a file beyond it is surely another file. */
+/** The largest secret that is read, in bytes. A larger file is surely the wrong one. */
 export const MAX_SECRET_BYTES = 64 * 1024;
 const SHORTEST_BYTES = 16;
 const COMFORTABLE_BYTES = 32;
@@ -47,7 +47,7 @@ export function keyFromFileContent(content: Buffer, rules: ValueRules): KeyReadi
   return keyFromValue(content.subarray(0, content.length - trailingNewline(content)), rules);
 }
 
-/** Takes the value itself, every byte of it. The caller may overwrite the bytes afterwards: the key has its own copy. */
+/** Takes every byte as the value. The caller may overwrite the bytes afterwards: the key has its own copy. */
 export function keyFromValue(value: Buffer, { allowShort }: ValueRules): KeyReading {
   if (value.length === 0) return refused('it is empty');
   if (value.length > MAX_SECRET_BYTES) return refused('it is larger than 64 KiB: is this the right file?');

@@ -1,14 +1,14 @@
-// TLS files before they count: what OpenSSL says in codes is said here in words, with the file and the remedy.
-// No text made here may hold a part of a key.
+// Checks TLS files before they are used. Where OpenSSL gives a code, these messages name the file and the remedy.
+// No message holds a part of a key.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 
-/** A file's contents under the key that names it: `listen.tls.certFile /etc/tls/tls.crt`. */
+/** A file's contents, with the configuration key that names it: `listen.tls.certFile /etc/tls/tls.crt`. */
 export interface PemFile {
   readonly name: string;
   readonly bytes: Buffer;
 }
 
-/** Why the certificate and the key do not work together; null where they do. */
+/** The reason why certificate and key do not work together; null where they do. */
 export function pairProblem(cert: PemFile, key: PemFile): string | null {
   const certificate = readCertificate(cert.bytes);
   if (certificate === null) return `${cert.name}: ${noPem(cert.bytes, 'CERTIFICATE')}`;
@@ -21,16 +21,16 @@ export function pairProblem(cert: PemFile, key: PemFile): string | null {
 /** OpenSSL knows three names for them. */
 const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
-/** Why the file gives no certificate authority; null where each of its certificates can be read. */
+/** The reason why the file gives no certificate authority; null where each of its certificates can be read. */
 export function authoritiesProblem({ name, bytes }: PemFile): string | null {
   const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
   if (blocks.length === 0) return `${name}: ${noPem(bytes, 'CERTIFICATE')}`;
-  // OpenSSL passes over what it cannot read, and every client of that authority is refused.
+  // OpenSSL skips certificates that it cannot read, and then refuses every client of that authority.
   const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);
   return broken < 0 ? null : `${name}: certificate ${broken + 1} of ${blocks.length} cannot be read; export it again`;
 }
 
-/** The first certificate of a PEM file, the one that is shown to the other side; null where there is none. */
+/** The first certificate of a PEM file, which the other side sees; null where there is none. */
 export function readCertificate(bytes: Buffer): X509Certificate | null {
   if (!bytes.includes('-----BEGIN ')) return null;
   try {
@@ -40,7 +40,7 @@ export function readCertificate(bytes: Buffer): X509Certificate | null {
   }
 }
 
-/** The certificate is outside its time at `now` (epoch milliseconds); null where it is not. */
+/** Says that the certificate is not valid at `now` (epoch milliseconds); null where it is. */
 export function timeProblem({ name, bytes }: PemFile, now: number): string | null {
   const certificate = readCertificate(bytes);
   if (certificate === null) return null;
@@ -63,7 +63,7 @@ function readPrivateKey(bytes: Buffer): KeyObject | string {
   }
 }
 
-/** What the file holds instead of the PEM block that it should. */
+/** Describes the file's contents where the wanted PEM block is missing. */
 function noPem(bytes: Buffer, wanted: 'CERTIFICATE' | 'PRIVATE KEY'): string {
   const needed = `needed is PEM text with -----BEGIN ${wanted}-----`;
   if (bytes.length === 0) return `it is empty; ${needed}`;

@@ -1,15 +1,15 @@
-// Secrets over time, as their sources are read again (spec §8): values that vanish or turn bad stay as they were, a changed
-// value leaves the old one valid for its overlap, a file gone from its directory is retired.
-// Pure, except for readSecrets: readings and time in, secrets out.
+// Secrets over time, as their sources are read again (spec §8). A value that vanishes or turns bad stays in use. A
+// changed value leaves the old one valid for its overlap. A file that is gone from its directory is retired.
+// All but readSecrets is pure: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import type { SecretMaterial } from './material.ts';
 import { type Readings, readSources, sourceName, unusableSource } from './sources.ts';
 
 export interface Rotation {
-  /** Every secret, each replaced value right behind the one that replaced it. */
+  /** Every secret, each replaced value right after its successor. */
   readonly secrets: readonly SecretMaterial[];
-  /** What can't be used, or is used although its source is bad: in words, never a value. */
+  /** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
   readonly failures: readonly string[];
 }
 
@@ -18,7 +18,7 @@ type Held = readonly SecretMaterial[];
 const PREVIOUS = '.previous';
 const STILL = 'the last good value is still used';
 
-/** True for a value that was replaced. No file or variable can have such an id. */
+/** True for a replaced value. No file or variable can have such an id. */
 export function isPrevious({ id, key }: SecretMaterial): boolean {
   return key !== null && id.endsWith(PREVIOUS);
 }
@@ -48,8 +48,8 @@ function failureOf({ id, source, problem }: SecretMaterial): string[] {
 }
 
 /**
- * Compares the secrets of all sources: a reserved id, or one that an earlier secret has, costs a secret its key; a value
- * that an earlier one has is a warning.
+ * Compares the secrets of all sources. A secret with a reserved id, or with the id of an earlier one, loses its key. The
+ * value of an earlier one gives a warning.
  */
 function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const ids = new Map<string, string>();
@@ -73,7 +73,7 @@ function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMater
   return judged;
 }
 
-/** A directory that can't be read, or is empty, is a mount that failed, not a decision to retire everything. */
+/** A directory that is empty or can't be read is a failed mount, not a decision to retire everything. */
 function keepAll(held: Held, source: SecretSource, problem: string): Held {
   const name = sourceName(source);
   const good = held.filter((secret) => secret.source === name && secret.key !== null && !isPrevious(secret));
@@ -89,7 +89,7 @@ function keepGood(fresh: SecretMaterial, held: Held): SecretMaterial {
   return old === null ? fresh : { ...fresh, key: old, problem: `${fresh.problem}; ${STILL}` };
 }
 
-/** The one old value: of this very change, or of an earlier one. After its end it still tells expired from forged. */
+/** The one old value, of this change or an earlier one. After its end it still distinguishes expired from forged. */
 function previousOf(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
   const id = secret.id + PREVIOUS;
@@ -111,14 +111,14 @@ function keyOf(id: string, held: Held): SecretMaterial['key'] {
   return held.find((secret) => secret.id === id)?.key ?? null;
 }
 
-/** After a leak: every overlap ends at `now` (epoch milliseconds). What they signed is told as expired from then on. */
+/** Ends every overlap at `now` (epoch milliseconds), for use after a leak: signatures by old values count as expired. */
 export function retirePrevious(held: Held, now: number): Held {
   return held.map((secret) =>
     isPrevious(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
   );
 }
 
-/** The ids whose value is another than before, or is there for the first time; replaced values are none. */
+/** The ids whose value is new or has changed, without replaced values. */
 export function changedIds(before: Held, after: Held): readonly string[] {
   return after.flatMap((secret) => {
     if (secret.key === null || isPrevious(secret)) return [];

@@ -1,6 +1,6 @@
-// Reads secrets from where the configuration says: files, directories, the environment; bounded, as kubelet, Docker and
-// people lay them out. A source that is missing or bad is a problem to report, never thrown. Nothing blocks on what is no
-// regular file, and no copy of a value is kept beside the KeyObject.
+// Reads secrets from files, directories and environment variables, as kubelet, Docker and people lay them out. A
+// missing or bad source is a problem to report; nothing is thrown. No read blocks on a pipe or device, and no copy of
+// a value is kept beside the KeyObject.
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
 /** The content of one source when it was read. */
 export interface SourceReading {
-  /** Why the source as a whole gives nothing (a directory that is missing, unreadable or empty); else null. */
+  /** The reason why the whole source gives nothing (a directory that is missing, unreadable or empty), or null. */
   readonly problem: string | null;
   /** Empty where there is a `problem`. */
   readonly secrets: readonly SecretMaterial[];
@@ -30,7 +30,7 @@ export type Readings = readonly (readonly [SecretSource, SourceReading])[];
 
 /** More files than this in a directory mean that the path is wrong. */
 const MAX_DIRECTORY_FILES = 256;
-/** How often a directory is read anew when kubelet swaps it in the middle. */
+/** Attempts to read a directory that kubelet swaps meanwhile. */
 const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
@@ -38,7 +38,7 @@ const BAD_NAME = 'its name has other characters than A-Z a-z 0-9 . _ -';
 const OTHERS_MAY_WRITE =
   'any user of the machine may write its file, and so choose the secret; chmod o-w takes that away';
 
-/** Reads every source once, each by itself: what they are together is rotation's to judge. Never throws. */
+/** Reads every source once, each independently: rotation.ts compares them. Never throws. */
 export async function readSources(sources: readonly SecretSource[], env: Env): Promise<Readings> {
   return Promise.all(sources.map(async (source) => [source, await readSource(source, env)] as const));
 }
@@ -56,7 +56,7 @@ async function readSource(source: SecretSource, env: Env): Promise<SourceReading
   }
 }
 
-/** How a source is named to people. */
+/** The name of a source in messages. */
 export function sourceName(source: SecretSource): string {
   switch (source.kind) {
     case 'env':
@@ -90,12 +90,12 @@ function readVariable(value: string | undefined, rules: ValueRules): KeyReading 
   }
 }
 
-/** Reads one secret file, links followed. Never throws: trouble is the reading's problem. */
+/** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
 export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyReading> {
   const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
   let handle: FileHandle | undefined;
   try {
-    // O_NONBLOCK: opening a pipe that nobody writes to would hold a thread of the pool for ever.
+    // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool for ever.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = await handle.stat();
     if (stats.isDirectory()) return refused('it is a directory, not a file');
@@ -112,8 +112,8 @@ export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyR
 }
 
 /**
- * Reads every regular file of a directory, links followed; names that begin with `.` are kubelet's and editors' own.
- * All files are of one `..data` generation: a swap in the middle starts the pass again.
+ * Reads every regular file of a directory and follows links. Names that begin with `.` belong to kubelet and editors.
+ * All files are of one `..data` generation: a swap meanwhile starts the pass again.
  */
 async function readKeyDirectory(source: DirectorySource): Promise<SourceReading> {
   for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
@@ -139,7 +139,7 @@ async function readOnce(source: DirectorySource): Promise<SourceReading> {
   for (const name of names) {
     const file = join(directory, name);
     const stats = await stat(file).catch(() => null);
-    // readKeyFile tells of a file that stat cannot follow (a dangling link). Only a regular file is meant as a secret.
+    // readKeyFile reports a dangling link. Anything else but a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
     const reading = await readKeyFile(file, source);
     if (ID.test(name)) secrets.push(material(source, name, reading));
@@ -154,7 +154,7 @@ function nothing(problem: string): SourceReading {
   return { problem, secrets: [] };
 }
 
-/** Where `..data` leads, the link that kubelet replaces to change all files at once; null where there is none. */
+/** The target of `..data`, the link that kubelet replaces to change all files at once; null where there is none. */
 async function generation(path: string): Promise<string | null> {
   return readlink(join(path, '..data')).catch(() => null);
 }
@@ -175,7 +175,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
   ELOOP: 'its links lead in a circle',
 };
 
-/** A system error in words: what is wrong with the path. */
+/** A system error in words. */
 async function trouble(path: string, error: unknown): Promise<string> {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
   if (code === 'EACCES' || code === 'EPERM') return permissionTrouble(await stat(path).catch(() => null));
@@ -189,7 +189,7 @@ function permissionTrouble(stats: Stats | null): string {
   return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
 }
 
-/** A sentence for each variable: a rotation can't reach it without a restart. */
+/** A warning for each variable: it can't be rotated without a restart. */
 export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
   return sources.flatMap((source) =>
     source.kind === 'env'
@@ -198,21 +198,21 @@ export function fixedVariables(sources: readonly SecretSource[]): readonly strin
   );
 }
 
-/** A sentence for each file that is a mount of its own. */
+/** A warning for each file that is a mount of its own: its replacement is never seen. */
 export async function fixedFiles(files: readonly string[], mounts: ReadonlySet<string>): Promise<readonly string[]> {
-  // /var/run is a link to /run on most systems; the kernel lists where a mount really is.
+  // /var/run is a link to /run on most systems, and the kernel lists real paths.
   const real = await Promise.all(files.map((file) => realpath(file).catch(() => file)));
   const mounted = files.filter((_, index) => mounts.has(real[index] ?? ''));
   const means = 'mounted by itself (subPath, or one file by docker -v)';
   return mounted.map((file) => `${file} is ${means}: a file that replaces it is never seen; mount its directory`);
 }
 
-/** Where something is mounted for this process; empty where there is no Linux /proc. */
+/** The mount points of this process; empty where there is no Linux /proc. */
 export async function mountPoints(): Promise<ReadonlySet<string>> {
   return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8').catch(() => ''));
 }
 
-/** The mount points in a /proc/PID/mountinfo: its fifth field; space, tab, newline and backslash in octal (proc(5)). */
+/** The fifth field of each line of /proc/PID/mountinfo, with octal escapes undone (proc(5)). */
 export function parseMountInfo(text: string): ReadonlySet<string> {
   const points = text.split('\n').flatMap((line) => line.split(' ')[4] ?? []);
   const fromOctal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
