@@ -3,16 +3,15 @@
 
 import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
-import { declaredLength, type Head, hasBody } from './core/head.ts';
+import { declaredLength, hasBody } from './core/head.ts';
 import { asksForWebSocket } from './core/headers.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import type { Policy, Secret } from './core/policy.ts';
 import { bodyTag, type DeliveryLease } from './core/record.ts';
 import { type Route, reports } from './core/routes.ts';
 import { signatureForm } from './core/signature.ts';
-import { pathOf } from './core/targets.ts';
-import { type ByteBudget, SMALL_BODY } from './downstream/budget.ts';
-import { type BodyResult, BufferedBody } from './downstream/buffered-body.ts';
+import type { ByteBudget } from './downstream/budget.ts';
+import { type BufferedBody, readWhole } from './downstream/buffered-body.ts';
 import { clientOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/exchange.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
@@ -34,8 +33,8 @@ export interface PipelineParts {
   readonly onInformation: (route: string) => void;
 }
 
-/** What the steps after the route share. */
-interface Claim {
+/** A request, its route, and the policy that holds for it to its end. */
+interface RoutedRequest {
   readonly exchange: Exchange;
   readonly policy: Policy;
   readonly route: Route;
@@ -52,46 +51,48 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
   let tunnels = 0;
 
   function begin(exchange: Exchange): void {
+    const { head } = exchange;
     const policy = parts.policy();
     const at = now();
-    exchange.client = clientOf(exchange.connection.address, exchange.head.forwardedFor, policy.trusts);
-    const route = routeOf(exchange.head, policy, at);
-    if ('rule' in route) return refuseByRule(exchange, route);
+    exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
+    const atGate = refusedByGate(head);
+    if (atGate !== null) return refuseByRule(exchange, atGate);
+    const route = policy.routes.routeFor(exchange.path, at);
+    const forHeaders = refusedForHeaders(head, route);
+    if (forHeaders !== null) return refuseByRule(exchange, forHeaders);
     exchange.route = route.path;
-    const claim: Claim = { exchange, policy, route, at, body: null };
+    const request: RoutedRequest = { exchange, policy, route, at, body: null };
     switch (route.action) {
       case 'reject':
         return refuse(exchange, 'route_rejected');
       case 'forward':
-        return forwardUnread(claim);
+        return forwardUnread(request);
       case 'verify':
-        return verify(claim);
+        return verify(request);
       default:
         route.action satisfies never;
     }
   }
 
-  function forwardUnread(claim: Claim): void {
-    const { exchange, route } = claim;
+  function forwardUnread(request: RoutedRequest): void {
+    const { exchange, route } = request;
     if (!allows(route, exchange.method)) return refuse(exchange, 'method_not_allowed', route.methods);
     const permit = (asksForWebSocket(exchange.head) ? permitUpgrade(route) : null) ?? permitForward(route);
-    if (permit !== null) forward(claim, permit);
+    if (permit !== null) forward(request, permit);
   }
 
   /** What can be refused without the body is, before a byte of it is read. */
-  function verify(claim: Claim): void {
-    const { exchange, policy, route, at } = claim;
+  function verify(request: RoutedRequest): void {
+    const { exchange, policy, route, at } = request;
     const query = refusedForQuery(exchange.head, route);
     if (query !== null) return refuseByRule(exchange, query);
     const live = policy.keyring.live(route.secrets, at);
     const form = signatureForm(exchange.head);
-    const early = allows(route, exchange.method)
-      ? live.length === 0
-        ? 'no_live_secret'
-        : form.reason
-      : 'method_not_allowed';
+    let early: Reason | null = form.reason;
+    if (live.length === 0) early = 'no_live_secret';
+    if (!allows(route, exchange.method)) early = 'method_not_allowed';
     if (early !== null) {
-      refuseOrReport(claim, early, null);
+      refuseOrReport(request, early, null);
       if (early === 'no_live_secret') exchange.hint = policy.keyring.whyNoneLive(route.secrets, at);
       else if (exchange.head.signatures === 1 && early === form.reason)
         exchange.hint = diagnose.form(exchange.head.signature);
@@ -99,61 +100,50 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     }
     const declared = declaredLength(exchange.head);
     if (declared !== null && declared > route.maxBody) return refuse(exchange, 'body_too_large');
-    readBody(claim, declared, (result) => {
-      if ('failure' in result) return refuse(exchange, result.failure);
-      const read = { live, digest: form.digest, body: result.body };
-      if (result.body.length <= SMALL_BODY) return decide(claim, read);
-      inTurn(() => {
-        if (exchange.left) claim.body?.discard();
-        else decide(claim, read);
-      });
+    const { digest } = form;
+    if (!hasBody(exchange.head)) return decide(request, { live, digest, body: EMPTY });
+    const deadline = exchange.startedAt + policy.settings.bodyTimeout;
+    request.body = readWhole(exchange, { budget, maxBody: route.maxBody, declared, deadline }, (result) => {
+      if ('failure' in result) refuse(exchange, result.failure);
+      else decide(request, { live, digest, body: result.body });
     });
   }
 
-  function readBody(claim: Claim, declared: number | null, done: (result: BodyResult) => void): void {
-    const { exchange, policy, route } = claim;
-    if (!hasBody(exchange.head)) return done({ body: EMPTY });
-    const { startedAt } = exchange;
-    const deadline = startedAt + policy.settings.bodyTimeout;
-    const options = { maxBody: route.maxBody, declared, startedAt, deadline };
-    const body = new BufferedBody(budget, options, (result) => {
-      exchange.onLeft(null);
-      exchange.receiver = null;
-      exchange.bodyBytes = body.received;
-      done(result);
-    });
-    claim.body = body;
-    exchange.receiver = body;
-    exchange.onLeft(() => body.fail('client_closed'));
-    exchange.reply.continue();
-  }
-
-  function decide(claim: Claim, read: { live: readonly Secret[]; digest: string; body: Buffer }): void {
-    const { exchange, policy, route } = claim;
+  function decide(request: RoutedRequest, read: { live: readonly Secret[]; digest: string; body: Buffer }): void {
+    const { exchange, policy, route } = request;
     const started = performance.now();
     const verdict = judge({ route, keyring: policy.keyring, ...read });
     exchange.verifyMs = performance.now() - started;
     if ('permit' in verdict) {
-      if (route.once === null) forward(claim, verdict.permit);
-      else void deliverOnce(claim, { permit: verdict.permit, body: read.body, window: route.once });
+      if (route.once === null) forward(request, verdict.permit);
+      else void deliverOnce(request, { permit: verdict.permit, body: read.body, window: route.once });
       return;
     }
-    refuseOrReport(claim, verdict.refused, read.body);
+    refuseOrReport(request, verdict.refused, read.body);
     // After the answer: how long it takes depends on the secrets, and is nobody's business outside.
-    exchange.hint = diagnose.mismatch({ route, policy, body: read.body, given: exchange.head.signature, at: claim.at });
-    if (exchange.decision === 'rejected') claim.body?.discard();
+    exchange.hint = diagnose.mismatch({
+      route,
+      policy,
+      body: read.body,
+      given: exchange.head.signature,
+      at: request.at,
+    });
+    if (exchange.decision === 'rejected') request.body?.discard();
   }
 
-  function refuseOrReport(claim: Claim, reason: Reason, body: Buffer | null): void {
-    const { route, exchange } = claim;
-    const permit = permitReported(route, reports(route, claim.at), { reason, body });
-    if (permit !== null) forward(claim, permit);
+  function refuseOrReport(request: RoutedRequest, reason: Reason, body: Buffer | null): void {
+    const { route, exchange } = request;
+    const permit = permitReported(route, reports(route, request.at), { reason, body });
+    if (permit !== null) forward(request, permit);
     else refuse(exchange, reason, route.methods);
   }
 
   /** Only what was verified comes here: else anybody could have an event taken for delivered. */
-  async function deliverOnce(claim: Claim, event: { permit: Permit; body: Buffer; window: number }): Promise<void> {
-    const { exchange, route, policy } = claim;
+  async function deliverOnce(
+    request: RoutedRequest,
+    event: { permit: Permit; body: Buffer; window: number },
+  ): Promise<void> {
+    const { exchange, route, policy } = request;
     const { permit, body, window } = event;
     const client = new AbortController();
     note(exchange, permit);
@@ -163,7 +153,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const delivery = { path: exchange.path, body, window, patience, client: client.signal };
     const turn = await parts.deliveries().turn(delivery);
     exchange.onLeft(null);
-    if (turn.kind === 'deliver' && !client.signal.aborted) return forward(claim, permit, turn.lease);
+    if (turn.kind === 'deliver' && !client.signal.aborted) return forward(request, permit, turn.lease);
     if (turn.kind === 'deliver') turn.lease.failed();
     else if (turn.kind === 'refuse') {
       exchange.bodySha256 = bodyTag(body);
@@ -172,11 +162,11 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       exchange.decision = 'duplicate';
       exchange.reply.refuse(DUPLICATE);
     }
-    claim.body?.discard();
+    request.body?.discard();
   }
 
-  function forward(claim: Claim, permit: Permit, lease: DeliveryLease | null = null): void {
-    const { exchange, route, policy } = claim;
+  function forward(request: RoutedRequest, permit: Permit, lease: DeliveryLease | null = null): void {
+    const { exchange, route, policy } = request;
     const { settings } = policy;
     if (permit.tunnel && tunnels >= settings.connections / 2) return refuse(exchange, 'overloaded');
     note(exchange, permit);
@@ -191,8 +181,8 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;
         // A body that a socket may still be writing must not be freed.
-        if (sent) claim.body?.discard();
-        else claim.body?.forget();
+        if (sent) request.body?.discard();
+        else request.body?.forget();
       },
     };
     if (permit.tunnel) tunnels++;
@@ -232,35 +222,10 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
 
 const EMPTY = Buffer.alloc(0);
 
-const waiting: (() => void)[] = [];
-
-/**
- * Runs it in a later turn of the event loop, behind what waits already. node accepts one connection a turn: with the HMACs of
- * 200 bodies of 1 MiB in one turn a newcomer waited 6 s to be accepted.
- */
-function inTurn(work: () => void): void {
-  waiting.push(work);
-  if (waiting.length === 1) setImmediate(nextTurn);
-}
-
-function nextTurn(): void {
-  const work = waiting.shift();
-  if (waiting.length > 0) setImmediate(nextTurn);
-  work?.();
-}
-
 function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
   exchange.decision = decision;
   exchange.reason = reason;
   exchange.secret = secret;
-}
-
-/** The route that a head is for, or why the gate refuses it. */
-function routeOf(head: Head, policy: Policy, at: number): Route | GateRefusal {
-  const refused = refusedByGate(head);
-  if (refused !== null) return refused;
-  const route = policy.routes.routeFor(pathOf(head.target), at);
-  return refusedForHeaders(head, route) ?? route;
 }
 
 function allows(route: Route, method: string): boolean {

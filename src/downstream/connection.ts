@@ -17,14 +17,6 @@ import type { Listener } from './listener.ts';
 
 export type State = 'silent' | 'handshake' | 'head' | 'request' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-/** Times in milliseconds, sizes in bytes. */
-export interface ConnectionLimits {
-  readonly keepAlive: number;
-  readonly headersTimeout: number;
-  readonly connectionAge: number;
-  readonly maxHeader: number;
-}
-
 /** Who takes the requests. */
 export interface Handler {
   /** A request's head is here; its body comes to the receiver that this sets, or is dropped. */
@@ -146,7 +138,11 @@ export class Connection {
     this.#endExchange();
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
-    else this.#dropRest();
+    else {
+      // A short rest of the body is still to come, and the next request is behind it.
+      this.#replied = true;
+      this.deadline = performance.now() + DROPPING_MS;
+    }
   }
 
   /** Gives the stream away for a tunnel, with what the client sent behind its request. Nobody else reads it from now on. */
@@ -164,15 +160,11 @@ export class Connection {
 
   /** To be called a few times a second: looks at the deadline, and at an answer that its client does not read. */
   tick(now: number): void {
-    if (this.#state !== 'request') {
-      if (now >= this.deadline) this.#expire();
-      return;
-    }
+    if (now >= this.deadline) return this.#expire();
+    if (this.#state !== 'request' || this.#replied) return;
     const receiver = this.#exchange?.receiver ?? null;
-    if (this.#replied) {
-      if (now >= this.deadline) this.close();
-    } else if (receiver !== null && this.#parser?.state === 'body' && now >= receiver.deadline)
-      receiver.fail('body_timeout');
+    const awaitsBody = receiver !== null && this.#parser?.state === 'body';
+    if (awaitsBody && now >= receiver.deadline) receiver.fail('body_timeout');
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
@@ -222,8 +214,8 @@ export class Connection {
 
   #expire(): void {
     if (this.#state === 'head') this.#refuseHead('header_timeout');
-    else if (this.#state === 'idle') this.close();
-    else if (this.#state !== 'tunnel') this.destroy();
+    else if (this.#state === 'idle' || this.#state === 'request') this.close();
+    else this.destroy();
   }
 
   #next(): void {
@@ -243,37 +235,22 @@ export class Connection {
     });
   }
 
-  /** The answer is out, and a short rest of the body is still to come: the next request is behind it. */
-  #dropRest(): void {
-    this.#replied = true;
-    this.deadline = performance.now() + DROPPING_MS;
-  }
-
   // --- bytes
 
   readonly #onData = (bytes: Buffer): void => {
-    switch (this.#state) {
-      case 'closing':
-        this.#dropped += bytes.length;
-        this.deadline = Math.min(this.since + DROPPING_MS, performance.now() + SILENCE_MS);
-        free(bytes, WORTH_FREEING);
-        if (this.#dropped > DROPPED_BYTES) this.destroy();
-        return;
-      case 'silent':
-      case 'idle':
-        this.#enter('head', this.#listener.limits.headersTimeout);
-        if (this.#read(bytes) === 'copied') free(bytes, WORTH_FREEING);
-        return;
-      case 'head':
-      case 'request':
-        if (this.#scheduled || this.#parser?.state === 'ended') this.#keepBehind(bytes);
-        else if (this.#read(bytes) === 'kept') return;
-        free(bytes, WORTH_FREEING);
-        return;
-      default:
-        return;
-    }
+    if (this.#state === 'silent' || this.#state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
+    let taken: Taken = 'copied';
+    if (this.#state === 'closing') this.#drop(bytes.length);
+    else if (this.#scheduled || this.#parser?.state === 'ended') this.#keepBehind(bytes);
+    else taken = this.#read(bytes);
+    if (taken === 'copied') free(bytes, WORTH_FREEING);
   };
+
+  #drop(bytes: number): void {
+    this.#dropped += bytes;
+    this.deadline = Math.min(this.since + DROPPING_MS, performance.now() + SILENCE_MS);
+    if (this.#dropped > DROPPED_BYTES) this.destroy();
+  }
 
   #read(bytes: Buffer): Taken {
     this.#parser ??= new MessageParser('request', { head: this.#listener.limits.maxHeader });
@@ -301,24 +278,20 @@ export class Connection {
   /** Begins the request once its head is whole. False: it is not, or never will be. */
   #hasBegun(parser: MessageParser): boolean {
     if (this.#exchange !== null || this.#replied) return true;
-    if (parser.hasHead) this.#begin(parser);
+    if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(readHead(parser, parser.lines), parser.lines));
     else if (parser.state === 'failed')
       this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
     return parser.hasHead;
   }
 
-  #begin(parser: MessageParser): void {
+  #begin(head: Head, lines: readonly string[]): Exchange {
     this.#enter('request', Number.POSITIVE_INFINITY);
-    const exchange = new Exchange(readHead(parser, parser.lines), parser.lines, this);
-    this.#beginExchange(exchange);
-    this.#listener.handler.onRequest(exchange);
-  }
-
-  #beginExchange(exchange: Exchange): void {
+    const exchange = new Exchange(head, lines, this);
     this.#exchange = exchange;
     this.#taken = this.stream.bytesWritten - this.stream.writableLength;
     this.#takenAt = this.since;
     this.#listener.onRequestBegin();
+    return exchange;
   }
 
   /** Hands over what the last read brought of the body. */
@@ -326,9 +299,7 @@ export class Connection {
     const receiver = this.#exchange?.receiver ?? null;
     if (receiver === null) return 'copied';
     const { piece, state, pieces } = parser;
-    if (state === 'ended') {
-      return receiver.end(piece, parser.trailers, pieces);
-    }
+    if (state === 'ended') return receiver.end(piece, parser.trailers, pieces);
     const taken = piece === null ? 'copied' : receiver.piece(piece, pieces);
     if (state === 'failed') receiver.fail('bad_request');
     return taken;
@@ -350,12 +321,10 @@ export class Connection {
 
   /** Bytes that never became a request are answered and counted as one all the same. */
   #refuseHead(reason: Reason): void {
-    this.#enter('request', Number.POSITIVE_INFINITY);
-    const exchange = new Exchange(NO_HEAD, [], this);
+    const exchange = this.#begin(NO_HEAD, []);
     exchange.reason = reason;
     exchange.rule = RULES[reason] ?? null;
     this.#behind = null;
-    this.#beginExchange(exchange);
     exchange.reply.refuse(REASONS[reason]);
   }
 

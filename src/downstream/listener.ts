@@ -4,11 +4,16 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { destroyOldest, ignore, type TlsContents } from '../wire/sockets.ts';
 import { bind } from './bind.ts';
-import { Connection, type ConnectionLimits, type Handler, type State } from './connection.ts';
+import { Connection, type Handler, type State } from './connection.ts';
 import { RoomMaker } from './room.ts';
 
-export interface ListenerLimits extends ConnectionLimits {
+/** Times in milliseconds, sizes in bytes. */
+export interface ListenerLimits {
   readonly connections: number;
+  readonly keepAlive: number;
+  readonly headersTimeout: number;
+  readonly connectionAge: number;
+  readonly maxHeader: number;
   /** Null: plain HTTP. Whether there is TLS can't change while it runs; what it consists of can. */
   readonly tls: TlsContents | null;
 }

@@ -80,17 +80,13 @@ export class Reply {
     const modern = this.#request.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
-    const length = streams ? null : contentLength(lines);
     // Where only the close ends the body nothing can follow it. Nor may the rest of a request be taken for the next one.
-    const last = (streams && !modern) || this.#connection.unread() !== 'nothing';
-    this.#settle(last ? 'close' : wish);
-    this.#begin(
-      status,
-      statusLine(status, reason) +
-        headLines(lines, chunked ? CHUNKED : length, chunked ? RELAYS_TRAILERS : RELAYS_NOTHING) +
-        this.#persistenceLine(),
-      chunked ? 'chunked' : 'plain',
-    );
+    const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
+    this.#last = closes || wish === 'close' || this.#connection.mustClose();
+    const framed = chunked
+      ? headLines(lines, 'Transfer-Encoding: chunked', RELAYS_TRAILERS)
+      : headLines(lines, streams ? null : contentLength(lines), RELAYS_NOTHING);
+    this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
   /** False: the client is behind; `onDrain` tells when to go on. `piece` must stay as it is until it is sent. */
@@ -122,27 +118,25 @@ export class Reply {
 
   /** An answer of ours, unless one has begun. `allow`: the methods that the route takes, for 405. */
   refuse(refusal: Refusal, allow: readonly string[] | null = null): void {
-    const more: string[] = [];
-    if (refusal.retryable) more.push('Retry-After', RETRY_AFTER_SECONDS);
-    if (allow !== null) more.push('Allow', allow.join(', '));
-    const { status, body, closes } = refusal;
-    this.answer({ status, body, lines: ['Content-Type', 'application/json', ...more] }, closes ? 'close' : 'persist');
+    const { status, body, closes, retryable } = refusal;
+    const lines = ['Content-Type', 'application/json'];
+    if (retryable) lines.push('Retry-After', RETRY_AFTER_SECONDS);
+    if (allow !== null) lines.push('Allow', allow.join(', '));
+    this.answer({ status, body, lines }, closes ? 'close' : 'persist');
   }
 
   /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
-  answer(given: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
+  answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.#written || this.#phase === 'gone') return;
     this.#writer.drop(); // a response that failed in the turn that it began in
     // A client that was not told to go on may send its body all the same, or not: what comes next could be either.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
-    this.#settle(unclear ? 'close' : wish);
-    const { status, body, lines } = given;
-    const head =
-      statusLine(status, PHRASES[status] ?? '') +
-      headLines(lines, `Content-Length: ${body.length}`, RELAYS_NOTHING) +
-      this.#persistenceLine();
-    // In one string with its head: HEAD gets the head alone.
-    this.#begin(status, head, 'plain', this.#request.method === 'HEAD' ? '' : body);
+    this.#last = unclear || wish === 'close' || this.#connection.mustClose();
+    const { status, body, lines } = answer;
+    const framed = headLines(lines, `Content-Length: ${body.length}`, RELAYS_NOTHING);
+    const head = this.#begunHead(status, PHRASES[status] ?? '', framed);
+    // In one string with its head.
+    this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
     this.end();
   }
 
@@ -192,27 +186,18 @@ export class Reply {
     this.#onDrain?.();
   }
 
-  #settle(wish: 'close' | 'persist'): void {
-    this.#last = wish === 'close' || this.#connection.mustClose();
-  }
-
   /**
    * The last response on a connection says so; others say nothing, since HTTP/1.1 connections persist without a word and a
    * line that the upstream did not send is one too many (spec §5).
    */
-  #persistenceLine(): string {
-    if (this.#last) return 'Connection: close\r\n';
-    return this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
-  }
-
-  #begin(status: number, head: string, coding: 'plain' | 'chunked', body = ''): void {
+  #begunHead(status: number, reason: string, lines: string): string {
     this.#phase = 'begun';
     this.status = status;
-    this.#writer.head(`${head}\r\n${body}`, coding);
+    const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
+    return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
   }
 }
 
-const CHUNKED = 'Transfer-Encoding: chunked';
 const RELAYS_NOTHING = { te: false, trailer: false } as const;
 const RELAYS_TRAILERS = { te: false, trailer: true } as const;
 

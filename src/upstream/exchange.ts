@@ -64,7 +64,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #pace: Pace | null = null;
   #lastPieceAt = this.startedAt;
   /** While slots are scarce: how long a body may take to be worth one. Some clients send the rest after the answer. */
-  #patience: NodeJS.Timeout | null = null;
+  #patience: NodeJS.Timeout | undefined;
   #clientPaused = false;
   #sent = false;
   #sentAt = 0;
@@ -134,13 +134,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   #claim(): void {
-    this.#stopPatience();
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
     this.#upstream.claim(this);
-  }
-
-  #stopPatience(): void {
-    if (this.#patience !== null) clearTimeout(this.#patience);
-    this.#patience = null;
   }
 
   // --- the request
@@ -226,7 +222,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       return 'kept';
     }
     if (last !== null) this.#hold(last);
-    if (this.#patience !== null) this.#claim();
+    if (this.#patience !== undefined) this.#claim();
     return 'copied';
   }
 
@@ -246,7 +242,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (!this.#held.add(piece)) return this.evict();
     if (this.#held.held < ENOUGH) return;
     this.#holdClientBack();
-    if (this.#patience !== null) this.#claim();
+    if (this.#patience !== undefined) this.#claim();
   }
 
   #holdClientBack(): void {
@@ -374,12 +370,11 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       this.#taken = taken;
       this.#movedAt = now;
     }
-    const still = now - this.#movedAt;
-    if (this.#begun) {
-      if (this.#pausedAt === null && idleTimeout > 0 && still >= idleTimeout) this.giveUp(failedUpstream('timeout'));
-    } else if (this.#state === 'reading') {
-      if (responseTimeout > 0 && now - this.#sentAt >= responseTimeout) this.giveUp(failedUpstream('timeout'));
-    } else if (writableLength > 0 && idleTimeout > 0 && still >= idleTimeout) this.giveUp(failedUpstream('timeout'));
+    let overdue = idleTimeout > 0 && now - this.#movedAt >= idleTimeout;
+    if (this.#begun) overdue &&= this.#pausedAt === null;
+    else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
+    else overdue &&= writableLength > 0;
+    if (overdue) this.giveUp(failedUpstream('timeout'));
   }
 
   // --- ends
@@ -412,7 +407,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
 
   #finish(sent: boolean): void {
     this.#state = 'done';
-    this.#stopPatience();
+    clearTimeout(this.#patience);
     this.#connection = null;
     this.#connecting = null;
     this.#held?.take();
