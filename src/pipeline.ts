@@ -8,7 +8,7 @@ import { asksForWebSocket } from './core/headers.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import type { Policy, Secret } from './core/policy.ts';
 import { bodyTag, type DeliveryLease } from './core/record.ts';
-import { type Route, reports } from './core/routes.ts';
+import type { Route } from './core/routes.ts';
 import { signatureForm } from './core/signature.ts';
 import type { ByteBudget } from './downstream/budget.ts';
 import { type BufferedBody, readWhole } from './downstream/buffered-body.ts';
@@ -133,7 +133,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
 
   function refuseOrReport(request: RoutedRequest, reason: Reason, body: Buffer | null): void {
     const { route, exchange } = request;
-    const permit = permitReported(route, reports(route, request.at), { reason, body });
+    const permit = permitReported(route, request.at, { reason, body });
     if (permit !== null) forward(request, permit);
     else refuse(exchange, reason, route.methods);
   }

@@ -4,7 +4,7 @@
 import { Buffer } from 'node:buffer';
 import { type Decision, REASONS, type Reason } from './decision.ts';
 import type { Keyring, Secret } from './policy.ts';
-import type { Route } from './routes.ts';
+import { type Route, reports } from './routes.ts';
 import { signs } from './signature.ts';
 
 class Permit {
@@ -72,14 +72,13 @@ function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): s
   return match;
 }
 
-/** Report mode forwards and counts what enforce mode would refuse. `reporting`: its mode at this moment. */
+/** Report mode forwards and counts what enforce mode would refuse. `at`: the mode's moment, in epoch milliseconds. */
 export function permitReported(
   route: Route,
-  reporting: boolean,
-  refused: { reason: Reason; body: Buffer | null },
+  at: number,
+  { reason, body }: { reason: Reason; body: Buffer | null },
 ): Permit | null {
-  const { reason, body } = refused;
-  if (route.action !== 'verify' || route.mode !== 'report' || !reporting || !REASONS[reason].reportable) return null;
+  if (route.action !== 'verify' || !reports(route, at) || !REASONS[reason].reportable) return null;
   return new Permit({ decision: 'reported', reason, secret: null, body, tunnel: false });
 }
 

@@ -27,7 +27,7 @@ export function doesNotCompile(): void {
   // @ts-expect-error: a route may not be a forward route
   send(permits.permitForward(route));
   // @ts-expect-error: a reason may not be one that report mode lets by
-  send(permits.permitReported(route, true, { reason: 'overloaded', body: null }));
+  send(permits.permitReported(route, 0, { reason: 'overloaded', body: null }));
   const open = permits.permitForward(route);
   // @ts-expect-error: and a permit is never changed
   if (open !== null) open.decision = 'accepted';

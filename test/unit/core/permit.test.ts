@@ -100,7 +100,7 @@ test('only verify routes have a verdict', () => {
 
 test('report mode lets the reportable reasons by, and nothing else', () => {
   for (const reason of REASON_NAMES) {
-    const permit = permitReported(report('/notify'), true, { reason, body: null });
+    const permit = permitReported(report('/notify'), NOW, { reason, body: null });
     expect([reason, isPermit(permit)]).toEqual([reason, REASONS[reason].reportable]);
     if (permit !== null) expect(permit).toMatchObject({ decision: 'reported', reason, secret: null, body: null });
   }
@@ -108,11 +108,11 @@ test('report mode lets the reportable reasons by, and nothing else', () => {
 
 test('report mode is that of the route at this moment', () => {
   const refused = { reason: 'signature_mismatch', body: BODY } as const;
-  expect(permitReported(report('/notify'), true, refused)?.body).toBe(BODY);
-  expect(permitReported(report('/notify'), false, refused)).toBeNull();
-  expect(permitReported(verify('/notify'), true, refused)).toBeNull();
-  expect(permitReported({ ...reject('/notify'), mode: 'report' }, true, refused)).toBeNull();
-  expect(permitReported({ ...forward('/notify'), mode: 'report' }, true, refused)).toBeNull();
+  expect(permitReported(report('/notify', { reportUntil: NOW + 1 }), NOW, refused)?.body).toBe(BODY);
+  expect(permitReported(report('/notify', { reportUntil: NOW }), NOW, refused)).toBeNull();
+  expect(permitReported(verify('/notify'), NOW, refused)).toBeNull();
+  expect(permitReported({ ...reject('/notify'), mode: 'report' }, NOW, refused)).toBeNull();
+  expect(permitReported({ ...forward('/notify'), mode: 'report' }, NOW, refused)).toBeNull();
 });
 
 test('a forward route permits without a signature, no other does', () => {
