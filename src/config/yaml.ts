@@ -1,11 +1,13 @@
 // Reads YAML into plain data, with the place of each key. Takes only what a configuration needs: one document of
-// mappings, lists and scalars. No alias is expanded, no tag is run, and no error quotes the text, which may hold a secret.
+// mappings, lists and scalars. No alias is expanded, and no tag is run. No error quotes the text: it may hold a secret.
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { KeyPath } from './problems.ts';
 
 const MAX_DEPTH = 16;
 /** Entries of one list or mapping. Without a bound, locating each of many mistakes would take minutes. */
 const MAX_WIDTH = 1000;
+/** Entries of all lists and mappings together. zod cannot collect the mistakes of several times as many. */
+const MAX_ENTRIES = 50_000;
 
 interface Place {
   readonly line: number;
@@ -70,7 +72,7 @@ export function readYaml(text: string): Source {
     refuse([], 0, 'the configuration is YAML 1.2; remove the %YAML line');
   }
   if (flaws.length > 0) return { data: null, flaws, locate };
-  const data = contents === null ? {} : plain(contents, [], refuse);
+  const data = contents === null ? {} : plain(contents, [], { refuse, entries: 0 });
   if (!isMapping(data) && data !== null) {
     refuse([], startOf(contents) ?? 0, 'the file is not a mapping; it has keys such as "upstream:"');
   }
@@ -106,22 +108,29 @@ export function isMapping(value: unknown): value is Mapping {
 /** Notes a flaw; null stands in for the value. */
 type Refuse = (path: KeyPath, offset: number, message: string) => null;
 
-function plain(node: unknown, path: KeyPath, refuse: Refuse): unknown {
+interface Walk {
+  readonly refuse: Refuse;
+  entries: number;
+}
+
+function plain(node: unknown, path: KeyPath, walk: Walk): unknown {
   if (!isNode(node)) return null;
-  const refused = (message: string) => refuse(path, startOf(node) ?? 0, message);
+  const refused = (message: string) => walk.refuse(path, startOf(node) ?? 0, message);
   if (path.length > MAX_DEPTH) return refused('nested too deeply');
   if (isAlias(node)) return refused('aliases (*name) are not supported: write the value out');
   if (node.tag !== undefined) return refused('tags (!name) are not supported: remove it');
   if (isScalar(node)) return scalar(node.value, node.source);
   if (!isMap(node) && !isSeq(node)) return null;
   if (node.items.length > MAX_WIDTH) return refused(`more than ${MAX_WIDTH} entries`);
-  if (isSeq(node)) return node.items.map((item, index) => plain(item, [...path, index], refuse));
+  walk.entries += node.items.length;
+  if (walk.entries > MAX_ENTRIES) return refused(`more than ${MAX_ENTRIES} entries in the whole file`);
+  if (isSeq(node)) return node.items.map((item, index) => plain(item, [...path, index], walk));
   const mapping: Record<string, unknown> = Object.create(null);
   for (const pair of node.items) {
     const name = keyName(pair);
     const below = [...path, name];
-    if (Object.hasOwn(mapping, name)) refuse(below, startOf(pair.key) ?? 0, 'this key stands here twice');
-    mapping[name] = plain(pair.value, below, refuse);
+    if (Object.hasOwn(mapping, name)) walk.refuse(below, startOf(pair.key) ?? 0, 'this key stands here twice');
+    mapping[name] = plain(pair.value, below, walk);
   }
   return mapping;
 }

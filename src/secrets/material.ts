@@ -86,7 +86,7 @@ function oddities(value: Buffer): readonly string[] {
     [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
     [
       value.includes(REPLACEMENT_CHARACTER),
-      'it holds U+FFFD, the mark of text that was not UTF-8: the sender hardly has the same',
+      'it holds U+FFFD, the mark of text that was not UTF-8: the sender is unlikely to have the same',
     ],
   ];
   return found.flatMap(([holds, oddity]) => (holds ? oddity : []));

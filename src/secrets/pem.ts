@@ -54,7 +54,7 @@ export function timeProblem({ name, bytes }: PemFile, now: number): string | nul
 
 function readPrivateKey(bytes: Buffer): KeyObject | string {
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(bytes.toString('latin1'))) {
-    return 'the key is encrypted, and there is nobody to ask for its passphrase; openssl pkey -in FILE writes it without one';
+    return 'the key is encrypted, and the proxy has no passphrase for it; openssl pkey -in FILE writes it without one';
   }
   try {
     return createPrivateKey(bytes);

@@ -48,8 +48,8 @@ function failureOf({ id, source, problem }: SecretMaterial): string[] {
 }
 
 /**
- * Compares the secrets of all sources. A secret with a reserved id, or with the id of an earlier one, loses its key. The
- * value of an earlier one gives a warning.
+ * Compares the secrets of all sources. A secret with a reserved id, or with the id of an earlier one, loses its key. A
+ * secret with the value of an earlier one gets a warning.
  */
 function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const ids = new Map<string, string>();
@@ -111,7 +111,7 @@ function keyOf(id: string, held: Held): SecretMaterial['key'] {
   return held.find((secret) => secret.id === id)?.key ?? null;
 }
 
-/** Ends every overlap at `now` (epoch milliseconds), for use after a leak: signatures by old values count as expired. */
+/** Ends every overlap at `now` (epoch milliseconds), as after a leak: signatures by old values count as expired. */
 export function retirePrevious(held: Held, now: number): Held {
   return held.map((secret) =>
     isPrevious(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,

@@ -119,6 +119,10 @@ test.each([
   ['deep blocks', '- '.repeat(20_000)],
   ['many keys', Array.from({ length: 40_000 }, (_, index) => `k${index}: 1`).join('\n')],
   ['many list items', `listen: { trustedProxies: [${'a,'.repeat(40_000)}] }`],
+  [
+    'more mistakes than a call takes arguments',
+    `routes: [${Array.from({ length: 1000 }, (_, index) => `{ path: /${index}, allowHeaders: [${'":",'.repeat(200)}] }`)}]`,
+  ],
   ['many line breaks', `"${'\n'.repeat(200_000)}`],
   [
     'many anchors',
