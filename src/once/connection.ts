@@ -63,9 +63,9 @@ export class Connection {
    */
   async run(command: Command, unheard = () => {}): Promise<unknown> {
     if (!this.usable) throw new Error(this.#trouble);
+    const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error(`it did not answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
-    const answer = this.#eval(command);
     try {
       return await Promise.race([answer, late]);
     } catch (error) {
