@@ -119,10 +119,6 @@ test.each([
   ['deep blocks', '- '.repeat(20_000)],
   ['many keys', Array.from({ length: 40_000 }, (_, index) => `k${index}: 1`).join('\n')],
   ['many list items', `listen: { trustedProxies: [${'a,'.repeat(40_000)}] }`],
-  [
-    'more mistakes than a call takes arguments',
-    `routes: [${Array.from({ length: 1000 }, (_, index) => `{ path: /${index}, allowHeaders: [${'":",'.repeat(200)}] }`)}]`,
-  ],
   ['many line breaks', `"${'\n'.repeat(200_000)}`],
   [
     'many anchors',
@@ -132,4 +128,12 @@ test.each([
   const before = process.cpuUsage();
   expect(outcome(text)).not.toBeNull();
   expect(process.cpuUsage(before).user).toBeLessThan(5_000_000); // microseconds of the processor
+});
+
+test('more mistakes than a call takes arguments', () => {
+  const routes = Array.from(
+    { length: 150 },
+    (_, index) => `  - { path: /${index}, allowHeaders: [${'":",'.repeat(999)}] }`,
+  );
+  expect(outcome(`routes:\n${routes.join('\n')}`)).toContain('more than 50000 entries in the whole file');
 });
