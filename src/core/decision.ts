@@ -29,6 +29,7 @@ type Row = readonly [status: number, meaning: string, flags?: Partial<ReasonRow>
 
 const REPORTABLE = { reportable: true };
 const CLOSES = { closes: true };
+const TRY_ELSEWHERE = { closes: true, retryable: true };
 
 /** Every reason for which a request may not be forwarded, or, in report mode, would not have been. */
 const ROWS = {
@@ -40,18 +41,14 @@ const ROWS = {
   no_live_secret: [
     503,
     'The route has no live secret to verify with: the fault of the operator.',
-    { reportable: true, retryable: true, closes: true },
+    { ...TRY_ELSEWHERE, reportable: true },
   ],
   missing_signature: [401, `There is no ${SIGNATURE_HEADER} header.`, REPORTABLE],
   multiple_signatures: [401, 'There is more than one signature header, or a look-alike of it.', REPORTABLE],
   malformed_signature: [401, 'The signature header is not SHA256:<base64 of 32 bytes>.', REPORTABLE],
   unsupported_algorithm: [401, 'The signature names another algorithm than SHA256.', REPORTABLE],
   body_too_large: [413, 'The body is larger than maxBody.'],
-  overloaded: [
-    503,
-    'The byte budget, the upstream slots or the waiting queue are used up.',
-    { retryable: true, closes: true },
-  ],
+  overloaded: [503, 'The byte budget, the upstream slots or the waiting queue are used up.', TRY_ELSEWHERE],
   body_timeout: [
     408,
     'The body did not arrive within limits.bodyTimeout, or, on a forward route, stopped for idleTimeout.',
