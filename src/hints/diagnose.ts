@@ -33,7 +33,7 @@ export function createDiagnosis(now: () => number) {
   };
   return {
     /** Judges the header alone. */
-    form: (given: string) => (mayRun() ? shapeHint(given) : null),
+    form: (given: string) => (mayRun() ? sentence(readLoosely(given).faults) : null),
     mismatch({ route, policy, body, given, at }: Mismatch): string | null {
       if (!mayRun()) return null;
       const keys = policy.keyring.secrets.map((secret): DiagnosisKey => {
@@ -78,11 +78,6 @@ export function diagnose(input: DiagnosisInput): string | null {
   const cause = new Search(input, digest).cause();
   if (cause?.length === 0 && faults.length > 0) return sentence([...faults, 'apart from that it is right']);
   return sentence([...faults, ...(cause ?? [])]);
-}
-
-/** The faults in the form of a signature header; null where there are none. */
-export function shapeHint(given: string): string | null {
-  return sentence(readLoosely(given).faults);
 }
 
 function sentence(parts: readonly string[]): string | null {

@@ -14,7 +14,7 @@ import {
   parseConfigFile,
   readConfigFile,
 } from '../config/load.ts';
-import { fixedFiles, fixedVariables, mountPoints, type Readings, readSources } from '../secrets/sources.ts';
+import { fixedFiles, fixedVariables, type Readings, readSources } from '../secrets/sources.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {
@@ -44,7 +44,7 @@ async function fixedIn({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>
   const files = secrets.flatMap((source) => (source.kind === 'file' ? [source.file] : []));
   if (loaded.file !== null) files.push(loaded.file);
   files.push(...tlsFiles.map(({ path }) => path));
-  return [...fixedVariables(secrets), ...(await fixedFiles(files, await mountPoints()))];
+  return [...fixedVariables(secrets), ...(await fixedFiles(files))];
 }
 
 type ConfigPart = Pick<Inputs, 'file' | 'loaded' | 'broken'>;

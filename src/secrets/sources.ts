@@ -199,22 +199,19 @@ export function fixedVariables(sources: readonly SecretSource[]): readonly strin
 }
 
 /** A warning for each file that is a mount of its own: its replacement is never seen. */
-export async function fixedFiles(files: readonly string[], mounts: ReadonlySet<string>): Promise<readonly string[]> {
+export async function fixedFiles(
+  files: readonly string[],
+  mountInfo = '/proc/self/mountinfo',
+): Promise<readonly string[]> {
+  // Its fifth field is the mount point, with octal escapes (proc(5)). Other systems have no such file.
+  const mounts = (await readFile(mountInfo, 'utf8').catch(() => '')).split('\n').map((line) => {
+    const fromOctal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
+    return line.split(' ')[4]?.replace(/\\([0-7]{3})/g, fromOctal);
+  });
   // /var/run is a link to /run on most systems, and the kernel lists real paths.
   const real = await Promise.all(files.map((file) => realpath(file).catch(() => file)));
-  const mounted = files.filter((_, index) => mounts.has(real[index] ?? ''));
   const means = 'mounted by itself (subPath, or one file by docker -v)';
-  return mounted.map((file) => `${file} is ${means}: a file that replaces it is never seen; mount its directory`);
-}
-
-/** The mount points of this process; empty where there is no Linux /proc. */
-export async function mountPoints(): Promise<ReadonlySet<string>> {
-  return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8').catch(() => ''));
-}
-
-/** The fifth field of each line of /proc/PID/mountinfo, with octal escapes undone (proc(5)). */
-export function parseMountInfo(text: string): ReadonlySet<string> {
-  const points = text.split('\n').flatMap((line) => line.split(' ')[4] ?? []);
-  const fromOctal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
-  return new Set(points.map((point) => point.replace(/\\([0-7]{3})/g, fromOctal)));
+  return files
+    .filter((_, index) => mounts.includes(real[index]))
+    .map((file) => `${file} is ${means}: a file that replaces it is never seen; mount its directory`);
 }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fixedFiles, fixedVariables, mountPoints, parseMountInfo } from '../../../src/secrets/sources.ts';
+import { fixedFiles, fixedVariables } from '../../../src/secrets/sources.ts';
 
 const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 618 610 0:103 / /etc/entrupy/secrets ro,relatime - tmpfs tmpfs rw,size=64Mi
@@ -17,27 +17,32 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-test('mount points are the fifth field, with the octal escapes undone', () => {
-  expect([...parseMountInfo(MOUNTINFO)]).toEqual([
-    '/',
-    '/etc/entrupy/secrets',
-    '/run/secrets/entrupy',
-    '/run/with space\\and\ttab',
-  ]);
-  expect([...parseMountInfo('')]).toEqual([]);
-});
+function mountInfo(text: string): string {
+  const file = join(dir, 'mountinfo');
+  writeFileSync(file, text);
+  return file;
+}
 
 test('a file that is a mount of its own is named; one in a mounted directory is not', async () => {
-  const mounts = parseMountInfo(MOUNTINFO);
-  const found = await fixedFiles(['/run/secrets/entrupy', '/etc/entrupy/secrets/current'], mounts);
+  const files = ['/run/secrets/entrupy', '/etc/entrupy/secrets/current'];
+  const found = await fixedFiles(files, mountInfo(MOUNTINFO));
   expect(found).toEqual([expect.stringMatching(/^\/run\/secrets\/entrupy is mounted by itself \(subPath/)]);
+});
+
+test('octal escapes of a mount point are undone', async () => {
+  expect(await fixedFiles(['/run/with space\\and\ttab'], mountInfo(MOUNTINFO))).toHaveLength(1);
 });
 
 test('a link to the directory on the way does not hide it', async () => {
   mkdirSync(join(dir, 'run'));
   writeFileSync(join(dir, 'run/key'), 'x');
   symlinkSync(join(dir, 'run'), join(dir, 'var-run'));
-  expect(await fixedFiles([join(dir, 'var-run/key')], new Set([join(dir, 'run/key')]))).toHaveLength(1);
+  const mounts = mountInfo(`620 610 8:1 /x ${join(dir, 'run/key')} rw - ext4 /dev/sda1 rw\n`);
+  expect(await fixedFiles([join(dir, 'var-run/key')], mounts)).toHaveLength(1);
+});
+
+test('a system without the list of mounts has none', async () => {
+  expect(await fixedFiles(['/'], join(dir, 'missing'))).toEqual([]);
 });
 
 test('each variable is named', () => {
@@ -50,5 +55,5 @@ test('each variable is named', () => {
 });
 
 test.runIf(process.platform === 'linux')('the mounts of this very process hold the root', async () => {
-  expect((await mountPoints()).has('/')).toBe(true);
+  expect(await fixedFiles(['/'])).toHaveLength(1);
 });
