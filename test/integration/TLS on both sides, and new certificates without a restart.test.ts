@@ -1,4 +1,4 @@
-// TLS for clients and towards the upstream, with certificates made when the test runs.
+// TLS with clients and with the upstream; the certificates are made when the test runs.
 import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ let directory: string;
 let authority: Authority;
 let others: Authority;
 let pairs: ReturnType<typeof issueAll>;
-// All of them before the tests: openssl holds up this process, and with it the upstreams of tests that run side by side.
+// All certificates are made before the tests: openssl blocks this process, including the upstreams of concurrent tests.
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'entrupy-tls-test-'));
   authority = createAuthority(directory, 'authority');
@@ -50,7 +50,7 @@ function issueAll() {
 
 const contents = ({ certFile, keyFile }: Pair) => ({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
 
-/** The status, or the error's code, and the name in the certificate that was shown. */
+/** The status or the error code, and the name in the certificate that was presented. */
 function ask(
   port: number,
   options: RequestOptions = {},
@@ -89,7 +89,7 @@ async function reload(proxy: RunningProxy): Promise<{ readonly status: number; r
 }
 
 describe.concurrent('the listener', () => {
-  /** Its own copies, to be replaced by the test. */
+  /** Copies that the test can replace. */
   function copies(own: string, pair: Pair = pairs.first) {
     const files = { certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key'), clientCaFile: join(own, 'ca.crt') };
     copyFileSync(pair.certFile, files.certFile);
@@ -103,7 +103,7 @@ describe.concurrent('the listener', () => {
     return { files, put, tls: { certFile, keyFile } };
   }
 
-  test('shows a new certificate once its files have changed, and keeps old connections', async ({
+  test('serves a new certificate once its files have changed, and keeps old connections', async ({
     start,
     directory: own,
     onTestFinished,
@@ -115,7 +115,7 @@ describe.concurrent('the listener', () => {
     expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: 'first' });
     await put(pairs.second);
     await eventually(() => ask(proxy.port), { got: 200, by: 'second' });
-    expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: '' }); // no handshake: the same connection
+    expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: '' }); // no new handshake
     const metrics = await proxy.metrics();
     expect(metrics.get('entrupy_proxy_last_reload_successful')).toBe(1);
     const ends = new X509Certificate(readFileSync(pairs.second.certFile)).validToDate.getTime() / 1000;
@@ -124,7 +124,7 @@ describe.concurrent('the listener', () => {
     expect(metrics.has(`${series}{certificate="upstream_client"}`)).toBe(false);
   });
 
-  test('keeps the old pair where the new certificate does not fit its key, has expired, or is no certificate', async ({
+  test('keeps the old pair when the new certificate does not match its key, has expired or is not a certificate', async ({
     start,
     directory: own,
   }) => {
@@ -151,7 +151,7 @@ describe.concurrent('the listener', () => {
     expect(await ask(proxy.port)).toEqual({ got: 200, by: 'second' });
   });
 
-  test('a pair that can not work is refused at start with 2; an expired one is served, and warned about', async ({
+  test('an unusable pair fails the start with exit code 2; an expired one is served with a warning', async ({
     start,
     directory: own,
   }) => {
@@ -166,7 +166,7 @@ describe.concurrent('the listener', () => {
     await proxy.waitForLog(({ level, problem }) => level === 'warn' && String(problem).includes('has expired'));
   });
 
-  test('with a client CA: only clients that it signed', async ({ start, directory: own }) => {
+  test('with a client CA, only clients that it signed get in', async ({ start, directory: own }) => {
     const { files } = copies(own);
     const proxy = await start({ listen: { tls: files } });
     expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
@@ -178,10 +178,7 @@ describe.concurrent('the listener', () => {
     expect((await ask(proxy.port, contents(pairs.client))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
   });
 
-  test('a client CA that a reload brings is asked for, and one that it takes away no more', async ({
-    start,
-    directory: own,
-  }) => {
+  test('a reload can add a client CA, and remove it again', async ({ start, directory: own }) => {
     const { files, tls } = copies(own);
     const proxy = await start({ listen: { tls } });
     const config = await readFile(proxy.configFile, 'utf8');
@@ -198,7 +195,7 @@ describe.concurrent('the listener', () => {
     expect((await ask(proxy.port)).got).toBe(200);
   });
 
-  test('TLS that a reload brings or takes away needs a restart, and says so', async ({ start, directory: own }) => {
+  test('adding or removing TLS needs a restart, and the reload says so', async ({ start, directory: own }) => {
     const { tls } = copies(own);
     const proxy = await start({ listen: { tls } });
     const config = await readFile(proxy.configFile, 'utf8');
@@ -212,18 +209,18 @@ describe.concurrent('the listener', () => {
   test('a handshake that never ends does not hold up a stop', async ({ start, directory: own }) => {
     const proxy = await start({
       listen: { tls: copies(own).tls },
-      limits: { headersTimeout: '2m' }, // a handshake has as long
+      limits: { headersTimeout: '2m' }, // applies to the handshake too
       shutdown: { grace: '2m' },
     });
     const silent = connect(proxy.port, '127.0.0.1').on('error', () => {});
     proxy.exited.finally(() => silent.destroy());
-    expect((await ask(proxy.port)).got).toBe(200); // the silent one was accepted before it
+    expect((await ask(proxy.port)).got).toBe(200); // the silent connection was accepted before this one
     proxy.signal('SIGTERM');
     expect((await proxy.exited).code).toBe(0);
   });
 });
 
-describe.concurrent('towards the upstream', () => {
+describe.concurrent('to the upstream', () => {
   interface Seen {
     readonly serverName: string | false;
     readonly client: string;
@@ -254,7 +251,7 @@ describe.concurrent('towards the upstream', () => {
   const failures = async (proxy: RunningProxy, cause: string) =>
     (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="unmatched",cause="${cause}"}`);
 
-  test('its CA is checked, and the name is that of the URL, never that of the client’s Host', async ({
+  test('the CA is checked, and the name comes from the URL, never from the client’s Host', async ({
     start,
     onTestFinished,
   }) => {
@@ -271,7 +268,7 @@ describe.concurrent('towards the upstream', () => {
     ]);
   });
 
-  test('a name that the certificate does not have is 502 at once, whatever the client’s Host says', async ({
+  test('a name that is not in the certificate is 502 at once, whatever the client’s Host says', async ({
     start,
     onTestFinished,
   }) => {
@@ -282,7 +279,7 @@ describe.concurrent('towards the upstream', () => {
     expect(await failures(proxy, 'connect')).toBe(1);
   });
 
-  test('serverName names it where the URL does not; an address in the URL works too', async ({
+  test('serverName gives the name when the URL does not; an IP address in the URL works too', async ({
     start,
     onTestFinished,
   }) => {
@@ -296,7 +293,7 @@ describe.concurrent('towards the upstream', () => {
     expect(await deliver(plain, 'a')).toBe(200);
   });
 
-  test('a certificate of nobody that we know is 502', async ({ start, onTestFinished }) => {
+  test('a certificate from an unknown CA is 502', async ({ start, onTestFinished }) => {
     const { port } = await startTlsUpstream(onTestFinished, pairs.unknown);
     const ours = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
     expect(await deliver(ours, 'a')).toBe(502);
@@ -304,7 +301,7 @@ describe.concurrent('towards the upstream', () => {
     expect(await deliver(anybodys, 'a')).toBe(502);
   });
 
-  test('our certificate is shown, and a new one, or a new CA, after its file has changed', async ({
+  test('the client certificate is presented; a new one, or a new CA, is used once its file has changed', async ({
     start,
     directory: own,
     onTestFinished,

@@ -1,5 +1,5 @@
-// A stop with WebSockets open: nobody but their two ends knows when they are done, so they get `grace`, like any request,
-// and are cut at its end; the exit code tells of a stop that ran.
+// Stopping with WebSockets open. Only their two ends know when they are done, so they get `grace` like any request and
+// are cut when it ends. The exit code is still that of a clean stop.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -20,7 +20,7 @@ afterEach(async () => {
   await echo?.close();
 });
 
-/** Longer than a test may take, so that who waits for it fails. */
+/** Longer than a test may take, so a stop that waits for it fails the test. */
 const LONG = '2m';
 
 async function start(upstream: string, grace = '1s'): Promise<void> {
@@ -35,7 +35,7 @@ async function start(upstream: string, grace = '1s'): Promise<void> {
   });
 }
 
-test('one that stays open is cut at the end of grace: exit 0, and it is counted', async () => {
+test('one that stays open is cut at the end of grace and counted; the exit code is 0', async () => {
   await start(echo.url);
   const webSocket = await openWebSocket(url());
   const closed = once(webSocket, 'close');
@@ -60,7 +60,7 @@ test('one that ends within grace ends the wait', async () => {
   expect(proxy.logs().find(({ cut }) => cut !== undefined && cut !== 0)).toBeUndefined();
 });
 
-test('a client that reads nothing holds nothing up', async () => {
+test('a client that reads nothing does not delay the stop', async () => {
   await start(echo.url);
   const deaf = await openClient({ port: proxy.port });
   await deaf.send(handshake('/live'));
@@ -72,7 +72,7 @@ test('a client that reads nothing holds nothing up', async () => {
   deaf.destroy();
 });
 
-test('an upstream that reads nothing and never closes holds nothing up', async () => {
+test('an upstream that reads nothing and never closes does not delay the stop', async () => {
   const deaf = await startRawUpstream();
   deaf.script((socket) => {
     socket.write(AGREED);
@@ -89,7 +89,7 @@ test('an upstream that reads nothing and never closes holds nothing up', async (
   await deaf.close();
 });
 
-test('during a drain they go on, and new ones come in', async () => {
+test('during a drain they continue, and new ones are accepted', async () => {
   await start(echo.url);
   const webSocket = await openWebSocket(url());
   await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });

@@ -1,4 +1,4 @@
-// WebSockets through the proxy, by the `ws` package and as bytes. The handshake may be spelt anew, nothing else may change.
+// WebSockets through the proxy, with the `ws` package and as raw bytes. Only the handshake may be rewritten.
 
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -44,7 +44,7 @@ async function startEchoing(): Promise<void> {
   closers.push(echo.close);
 }
 
-/** Resolves when the number has not changed for a second. */
+/** Resolves once the number has not changed for a second. */
 async function untilSteady(read: () => number): Promise<void> {
   const seen: number[] = [];
   const steady = () => seen.push(read()) > 10 && new Set(seen.slice(-10)).size === 1;
@@ -53,7 +53,7 @@ async function untilSteady(read: () => number): Promise<void> {
 
 const url = () => `ws://127.0.0.1:${proxy.port}/live`;
 
-describe('by the ws package', () => {
+describe('with the ws package', () => {
   beforeEach(async () => {
     await startEchoing();
     await start(echo.url);
@@ -73,7 +73,7 @@ describe('by the ws package', () => {
     expect((await closed)[0]).toBe(4000);
   });
 
-  test('frames of 1 MiB, many at a time, whole and in order', async () => {
+  test('many frames of 1 MiB at once arrive whole and in order', async () => {
     const webSocket = await openWebSocket(url());
     const frames = Array.from({ length: 20 }, () => randomBytes(1024 * 1024));
     const back: Buffer[] = [];
@@ -88,17 +88,17 @@ describe('by the ws package', () => {
     webSocket.terminate();
   });
 
-  test('200 at once, more than there are upstream slots, while deliveries still find one', async () => {
+  test('200 at once, more than there are upstream slots, leave slots for deliveries', async () => {
     const webSockets = await Promise.all(Array.from({ length: 200 }, () => openWebSocket(url())));
     const answers = await Promise.all(webSockets.map((webSocket, index) => echoed(webSocket, `number ${index}`)));
     expect(answers.map(String)).toEqual(webSockets.map((_, index) => `number ${index}`));
     const metrics = await proxy.metrics();
     expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(200);
     expect(metrics.get('entrupy_proxy_connections')).toBe(200);
-    expect((await fetch(`${proxy.url}/live`)).status).toBe(426); // the echo's own answer to a plain GET
+    expect((await fetch(`${proxy.url}/live`)).status).toBe(426); // the echo server's response to a plain GET
     for (const webSocket of webSockets) webSocket.terminate();
     await Promise.all(webSockets.map((webSocket) => once(webSocket, 'close')));
-    await expect.poll(() => echo.sockets.size).toBeLessThanOrEqual(1); // the GET's, kept alive
+    await expect.poll(() => echo.sockets.size).toBeLessThanOrEqual(1); // the kept-alive connection of the GET
   });
 
   test('the subprotocol and the extensions are what client and upstream agree on', async () => {
@@ -123,7 +123,7 @@ describe('by the ws package', () => {
   });
 });
 
-describe('as bytes', () => {
+describe('as raw bytes', () => {
   beforeEach(async () => {
     lenient = await startLenientUpstream();
     closers.push(lenient.close);
@@ -142,7 +142,7 @@ describe('as bytes', () => {
     },
   );
 
-  test('Host and every end-to-end line arrive as sent; hop-by-hop lines do not', async () => {
+  test('Host and every end-to-end header arrive as sent; hop-by-hop headers are dropped', async () => {
     const client = await openClient({ port: proxy.port });
     const sent = ['Host: h', 'X-Odd-CASE: \xe9', 'X-Twice: 1', 'X-Twice: 2', 'Cookie: a=1', 'Entrupy-Signature: x'];
     const hopByHop = ['TE: trailers', 'Keep-Alive: 5', 'Proxy-Connection: x', 'X-Named: 1', 'Connection: X-Named'];
@@ -153,7 +153,7 @@ describe('as bytes', () => {
     client.destroy();
   });
 
-  test('the lines of the 101 arrive as sent too', async () => {
+  test('the headers of the 101 arrive as sent too', async () => {
     const lines = ['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'Keep-Alive: 5', 'X-Empty: '];
     lenient.answer(() => (socket) => {
       socket.end(AGREED.replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\nhello`), 'latin1');
@@ -169,7 +169,7 @@ describe('as bytes', () => {
     client.destroy();
   });
 
-  test('bytes that come with the handshake reach the upstream once it has agreed, in order', async () => {
+  test('bytes sent with the handshake reach the upstream in order, once it has accepted', async () => {
     const got: Buffer[] = [];
     const agree = Promise.withResolvers<() => void>();
     lenient.answer(() => (socket) => {
@@ -188,7 +188,7 @@ describe('as bytes', () => {
     client.destroy();
   });
 
-  test('on a connection that has carried other requests before', async () => {
+  test('a connection that has carried other requests can upgrade', async () => {
     lenient.answer(({ lines }) =>
       lines.some((line) => /^upgrade/i.test(line)) ? AGREED : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
     );
@@ -207,7 +207,7 @@ describe('as bytes', () => {
     client.destroy();
   });
 
-  test('a client that does not read holds the upstream back, not our memory', async () => {
+  test('a client that does not read slows the upstream down and does not fill our memory', async () => {
     const total = 256 * 1024 * 1024;
     const piece = Buffer.alloc(1024 * 1024);
     let sent = 0;
@@ -234,7 +234,7 @@ describe('as bytes', () => {
   });
 });
 
-describe('towards other upstreams', () => {
+describe('to other upstreams', () => {
   test('over a unix socket', async () => {
     const path = join(tmpdir(), `entrupy-ws-${process.pid}-${randomBytes(4).toString('hex')}.sock`);
     echo = await startEcho(createServer(), { url: `unix://${path}`, path });
@@ -245,7 +245,7 @@ describe('towards other upstreams', () => {
     webSocket.terminate();
   });
 
-  test('over TLS on both sides, and never by a name that the client chose', async () => {
+  test('over TLS on both sides, never with a name that the client chose', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'entrupy-ws-'));
     closers.push(() => rm(directory, { recursive: true }));
     const authority = createAuthority(directory, 'ca');
@@ -268,7 +268,7 @@ describe('towards other upstreams', () => {
     webSocket.terminate();
   });
 
-  test('not over TLS where the certificate is another one: 502, and nothing was sent', async () => {
+  test('over TLS with an unexpected certificate: 502, and nothing is sent', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'entrupy-ws-'));
     closers.push(() => rm(directory, { recursive: true }));
     const authority = createAuthority(directory, 'ca');
@@ -285,7 +285,7 @@ describe('towards other upstreams', () => {
   });
 });
 
-test('a reload may allow them, and take that back: open ones stay', async () => {
+test('a reload can allow and forbid them; open ones stay', async () => {
   await startEchoing();
   await start(echo.url, { routes: [{ path: '/live', action: 'forward' }] });
   await expect(openWebSocket(url())).rejects.toThrow('426');
@@ -300,7 +300,7 @@ test('a reload may allow them, and take that back: open ones stay', async () => 
   webSocket.terminate();
 });
 
-test('FORCE_FETCH_PATH, with which http-proxy-3 takes another way, changes nothing', async () => {
+test('FORCE_FETCH_PATH, which switches http-proxy-3 to another code path, changes nothing', async () => {
   await startEchoing();
   await start(echo.url, {}, { env: { FORCE_FETCH_PATH: 'true' } });
   const webSocket = await openWebSocket(url());

@@ -1,5 +1,4 @@
-// Handshakes that become no tunnel, and tunnels that break: always an answer or a cut, never a hang, and never a socket that
-// stays behind on either side.
+// Handshakes that fail, and tunnels that break. Each ends in a response or a cut, never in a hang or a leaked socket.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -39,7 +38,7 @@ afterEach(async () => {
   await upstream?.close();
 });
 
-/** Has the upstream do this with the handshake; resolves with its socket once the handshake is there. */
+/** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
 function onHandshake(act: (socket: Socket) => void): Promise<Socket> {
   return new Promise((resolve) => {
     upstream.script((socket) => {
@@ -49,7 +48,7 @@ function onHandshake(act: (socket: Socket) => void): Promise<Socket> {
   });
 }
 
-/** An upstream that closes when its client has. */
+/** An upstream that closes once its client has. */
 const polite = (socket: Socket) => void socket.once('end', () => socket.end());
 const agrees = (socket: Socket) => void socket.write(AGREED);
 const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
@@ -64,7 +63,7 @@ async function inFlight(): Promise<number | undefined> {
 }
 
 describe('a handshake that the upstream refuses', () => {
-  test('its status, lines and body go to the client, and the connection ends', async () => {
+  test('its status, headers and body reach the client, and the connection ends', async () => {
     await start();
     const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
     onHandshake((socket) => {
@@ -93,7 +92,7 @@ describe('a handshake that the upstream refuses', () => {
     expect(response.trailers).toEqual(bytes.includes('X-Sum') ? ['X-Sum: 1'] : []);
   });
 
-  test('early hints before it go through', async () => {
+  test('early hints before the refusal go through', async () => {
     await start();
     onHandshake((socket) => {
       socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
@@ -104,7 +103,7 @@ describe('a handshake that the upstream refuses', () => {
     expect(response.status).toBe(403);
   });
 
-  test('a body that breaks off is cut, never ended as if whole', async () => {
+  test('a truncated body is cut, never ended as if complete', async () => {
     await start();
     onHandshake((socket) => socket.end('HTTP/1.1 401 Nope\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n'));
     await client.send(handshake('/live'));
@@ -112,7 +111,7 @@ describe('a handshake that the upstream refuses', () => {
     expect(await failures('reset')).toBe(1);
   });
 
-  test('a body that stands still is cut', async () => {
+  test('a stalled body is cut', async () => {
     await start();
     onHandshake((socket) => {
       polite(socket);
@@ -123,7 +122,7 @@ describe('a handshake that the upstream refuses', () => {
     await noneLeft();
   });
 
-  test('a large body for a client that does not read it is held back, then cut', async () => {
+  test('a large body for a client that does not read gets backpressure, then a cut', async () => {
     await start();
     const total = 256 * 1024 * 1024;
     const piece = Buffer.alloc(1024 * 1024);
@@ -148,7 +147,7 @@ describe('a handshake that the upstream refuses', () => {
 });
 
 describe('a handshake that the upstream does not answer', () => {
-  test('in time: 504', async () => {
+  test('within the timeout: 504', async () => {
     await start();
     onHandshake(polite);
     await client.send(handshake('/live'));
@@ -160,10 +159,10 @@ describe('a handshake that the upstream does not answer', () => {
   test.each([
     ['but closes', (socket: Socket) => socket.end(), 'reset'],
     ['but resets', (socket: Socket) => socket.resetAndDestroy(), 'reset'],
-    ['but with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
-    ['but with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
-    ['but with hints for ever', (socket: Socket) => socket.write('HTTP/1.1 103 Hm\r\n\r\n'.repeat(1000)), 'protocol'],
-    ['but with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
+    ['with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
+    ['with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
+    ['with endless hints', (socket: Socket) => socket.write('HTTP/1.1 103 Hm\r\n\r\n'.repeat(1000)), 'protocol'],
+    ['with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
   ])('%s: 502', async (_what, act, cause) => {
     await start();
     onHandshake((socket) => {
@@ -176,7 +175,7 @@ describe('a handshake that the upstream does not answer', () => {
     await noneLeft();
   });
 
-  test('because it takes no connection: tried again for retryConnectFor, then 502', async () => {
+  test('because it accepts no connection: retried for retryConnectFor, then 502', async () => {
     await start();
     await upstream.stop();
     const startedAt = performance.now();
@@ -186,7 +185,7 @@ describe('a handshake that the upstream does not answer', () => {
     expect(await failures('connect')).toBe(1);
   });
 
-  test('because it is restarting: the tunnel stands once it is back', async () => {
+  test('because it is restarting: the tunnel opens once it is back', async () => {
     await start({ retryConnectFor: '10s' });
     await upstream.stop();
     await client.send(handshake('/live'));
@@ -197,7 +196,7 @@ describe('a handshake that the upstream does not answer', () => {
     expect(upstream.heads).toHaveLength(1);
   });
 
-  test('because every slot is taken: 503 after the wait, and none is lost', async () => {
+  test('because every slot is taken: 503 after the wait, and no slot leaks', async () => {
     await start({ connections: 1, retryConnectFor: '300ms', responseTimeout: '5s' });
     const agree = onHandshake(() => {});
     await client.send(handshake('/live'));
@@ -210,7 +209,7 @@ describe('a handshake that the upstream does not answer', () => {
       '{"error":"overloaded"}',
       ['1'],
     ]);
-    // A tunnel that stands holds no slot.
+    // An open tunnel holds no slot.
     first.write(AGREED);
     await client.bytes(AGREED.length);
     upstream.script((socket) => socket.write(AGREED));
@@ -227,7 +226,7 @@ describe('a client that leaves', () => {
     ['by reset', (socket: Socket) => void socket.resetAndDestroy()],
   ] as const;
 
-  test.each(ways)('%s before the answer: the upstream is let go at once', async (_how, leave) => {
+  test.each(ways)('%s before the response: the upstream connection is closed at once', async (_how, leave) => {
     await start({ responseTimeout: '60s' });
     const there = onHandshake(polite);
     await client.send(handshake('/live'));
@@ -238,7 +237,7 @@ describe('a client that leaves', () => {
     expect(await inFlight()).toBe(0);
   });
 
-  test.each(ways)('%s while it waits for the upstream to come back: nothing is sent later', async (_how, leave) => {
+  test.each(ways)('%s while it waits for the upstream to return: nothing is sent later', async (_how, leave) => {
     await start({ retryConnectFor: '60s' });
     await upstream.stop();
     await client.send(handshake('/live'));
@@ -254,7 +253,7 @@ describe('a client that leaves', () => {
     other.destroy();
   });
 
-  test.each(ways)('%s in the middle: the upstream hears of it, and it is no failure', async (_how, leave) => {
+  test.each(ways)('%s mid-tunnel: the upstream sees it, and it is not counted as a failure', async (_how, leave) => {
     await start();
     const there = onHandshake(agrees);
     await client.send(handshake('/live'));
@@ -282,12 +281,12 @@ describe('a client that leaves', () => {
   });
 });
 
-describe('an upstream that leaves in the middle', () => {
+describe('an upstream that leaves mid-tunnel', () => {
   const ways: [string, (socket: Socket) => void, number][] = [
     ['by FIN', (socket) => socket.end('last'), 0],
     ['by reset', (socket) => socket.resetAndDestroy(), 1],
   ];
-  test.each(ways)('%s: the client is ended, and what came before reaches it', async (_how, leave, counted) => {
+  test.each(ways)('%s: the client gets the bytes sent before, then the end', async (_how, leave, counted) => {
     await start();
     const there = onHandshake(agrees);
     await client.send(handshake('/live'));
@@ -300,9 +299,9 @@ describe('an upstream that leaves in the middle', () => {
     await noneLeft();
   });
 
-  test.each(['client', 'upstream'] as const)('the other side, the %s, never closes: it is cut', async (silent) => {
+  test.each(['client', 'upstream'] as const)('the other side (%s) never closes: it is cut', async (silent) => {
     await start();
-    const there = onHandshake(agrees); // half-open sockets are allowed on it, and on the client's
+    const there = onHandshake(agrees); // it allows half-open sockets, and so does the client
     client.socket.allowHalfOpen = true;
     await client.send(handshake('/live'));
     await client.bytes(AGREED.length);
@@ -310,7 +309,7 @@ describe('an upstream that leaves in the middle', () => {
     (silent === 'client' ? sockets.upstream : sockets.client).end();
     await ended();
     expect(await inFlight()).toBe(0);
-    // Nobody holds the other end any more: what is sent there is answered with a reset.
+    // The other end is gone, so a write is answered with a reset.
     const isReset = (): boolean => {
       sockets[silent].write('x');
       return sockets[silent].destroyed;

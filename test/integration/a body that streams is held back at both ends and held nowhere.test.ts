@@ -1,5 +1,5 @@
-// Forward routes carry bodies of any size: memory stays flat, whoever is slow slows the other side down, and whoever stops
-// is let go. A part of a body never looks whole.
+// Forward routes carry bodies of any size. Memory stays flat, a slow side slows the other down, and a side that stops
+// is cut. A partial body never looks complete.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { expectSlotsFree, untilAtRest, untilMetrics } from '../support/at-rest.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
@@ -9,7 +9,7 @@ import { download, type StreamingUpstream, startStreamingUpstream, upload } from
 
 const MIB = 1024 * 1024;
 const SIZE = 128 * MIB;
-/** What 128 MiB may add to the memory that the proxy holds: buffers of sockets, and what the collector has not looked at. */
+/** The memory that 128 MiB may add to the proxy: socket buffers, and garbage that is not yet collected. */
 const GROWTH = 96 * MIB;
 const SLOTS = 4;
 const IDLE = 700;
@@ -50,7 +50,7 @@ async function begin(bytes: string): Promise<RawClient> {
   return client;
 }
 
-/** The record of the next request for a path to end, as the log has it. */
+/** The log record of the next request to this path that ends. */
 async function nextRecord(path: string, act: () => Promise<unknown>): Promise<Readonly<Record<string, unknown>>> {
   const records = () => proxy.logs().filter((line) => line.msg === 'request' && line.path === path);
   const before = records().length;
@@ -84,7 +84,7 @@ describe('128 MiB pass through memory that stays flat', () => {
 });
 
 describe('a client that stops reading', () => {
-  test('holds the upstream back, and is cut after idleTimeout', async () => {
+  test('slows the upstream down, and is cut after idleTimeout', async () => {
     const already = upstream.given;
     const record = await nextRecord(`/open/${16 * SIZE}`, async () => {
       const client = await begin(`GET /open/${16 * SIZE} HTTP/1.1\r\nHost: h\r\n\r\n`);
@@ -94,12 +94,12 @@ describe('a client that stops reading', () => {
       client.socket.resume();
       await closed;
     });
-    // What the kernel's buffers of two sockets take, and no more; they are not the proxy's to bound.
+    // The kernel buffers of two sockets and no more; the proxy cannot bound those.
     expect(upstream.given - already).toBeLessThan(4 * SIZE);
     expect(record).toMatchObject({ decision: 'forwarded', reason: 'client_closed' });
   });
 
-  test('after the upstream has given all, is cut all the same', async () => {
+  test('after the upstream has sent everything, is still cut', async () => {
     const client = await begin(`GET /open/${8 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`.repeat(3));
     client.socket.pause();
     await untilMetrics(proxy, ['connections'], ([now]) => now === 1);
@@ -107,7 +107,7 @@ describe('a client that stops reading', () => {
     client.destroy();
   });
 
-  test('for less than that gets everything', async () => {
+  test('for less than idleTimeout gets everything', async () => {
     const client = await begin(`GET /patient/${16 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`);
     client.socket.pause();
     await new Promise((resolve) => setTimeout(resolve, IDLE * 2)); // longer than the other route allows
@@ -122,7 +122,7 @@ describe('a client that stops sending', () => {
     ['with a length', `${head('/open/x', 'Content-Length: 100')}part`],
     ['in chunks', `${head('/open/x', 'Transfer-Encoding: chunked')}4\r\npart\r\n`],
     ['before the first byte', head('/open/x', 'Content-Length: 100')],
-  ])('%s: 408, counted, and the upstream sees that it broke', async (_name, bytes) => {
+  ])('%s: 408, counted, and the upstream sees the request break', async (_name, bytes) => {
     const ends = upstream.ends.length;
     const record = await nextRecord('/open/x', async () => {
       const client = await begin(bytes);
@@ -142,7 +142,7 @@ describe('a client that stops sending', () => {
     await client.rest();
   });
 
-  test('a drip that never stops for so long goes through', async () => {
+  test('a drip that never pauses for idleTimeout goes through', async () => {
     const client = await begin(head('/open/x', 'Content-Length: 6'));
     for (const letter of 'abcdef') {
       await new Promise((resolve) => setTimeout(resolve, IDLE / 4));
@@ -154,7 +154,7 @@ describe('a client that stops sending', () => {
 });
 
 describe('an upstream that', () => {
-  test('does not read holds the client back, and is given up after responseTimeout', async () => {
+  test('does not read slows the client down, and is dropped after responseTimeout', async () => {
     const client = await begin(head('/open/deaf', `Content-Length: ${SIZE}`));
     let sent = 0;
     const piece = Buffer.alloc(MIB);
@@ -169,7 +169,7 @@ describe('an upstream that', () => {
     client.destroy();
   });
 
-  test('answers early is heard while the client still writes', async () => {
+  test('responds early: the client gets the response while it still writes', async () => {
     const client = await begin(head('/open/early', `Content-Length: ${20 * MIB}`));
     const written = client.send(Buffer.alloc(20 * MIB));
     const response = await client.response();
@@ -189,7 +189,7 @@ describe('bodies in odd pieces', () => {
     client.destroy();
   });
 
-  test('Expect: 100-continue is answered once the upstream is there, and the body follows', async () => {
+  test('Expect: 100-continue is answered once the upstream is connected, and the body follows', async () => {
     const client = await begin(head('/open/x', 'Content-Length: 3', 'Expect: 100-continue'));
     const interim = await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
     expect(interim.toString()).toBe('HTTP/1.1 100 Continue\r\n\r\n');

@@ -1,5 +1,5 @@
-// A client that breaks off, or whose chunks make no sense: the upstream must see that the request broke, on a connection
-// that is never used again, and a client that is still there gets an answer.
+// A client that disconnects mid-body, or sends malformed chunks. The upstream must see a broken request on a connection
+// that is never reused. A client that is still connected gets a response.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -32,7 +32,7 @@ beforeEach(() => {
   upstream.seen.length = 0;
 });
 
-/** What was begun before must not run into what comes now. */
+/** Requests from an earlier test must not reach this one. */
 async function expectNextIntact(): Promise<void> {
   upstream.seen.length = 0;
   const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: next\r\n\r\n');
@@ -40,10 +40,10 @@ async function expectNextIntact(): Promise<void> {
   expect(upstream.seen.map(({ raw }) => raw.toString('latin1'))).toEqual(['GET /open HTTP/1.1\r\nHost: next\r\n\r\n']);
 }
 
-describe('chunks that make no sense', () => {
+describe('malformed chunks', () => {
   const BROKEN = [
     ['a bad size', '3\r\nabc\r\nzz\r\n'],
-    ['a chunk that is too long', '3\r\nabcd\r\n0\r\n\r\n'],
+    ['an overlong chunk', '3\r\nabcd\r\n0\r\n\r\n'],
     ['a length in the trailers', '3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n'],
     ['a bad trailer', '3\r\nabc\r\n0\r\nx\r\n\r\n'],
   ] as const;
@@ -62,7 +62,7 @@ describe('chunks that make no sense', () => {
     await expectNextIntact();
   });
 
-  test('after a while, on an open route', async () => {
+  test('later in the body, on an open route', async () => {
     const client = await openClient({ port: proxy.port });
     await client.send(`${OPEN}${CHUNKED}3\r\nabc\r\n`);
     await client.send('zz\r\n');
@@ -73,7 +73,7 @@ describe('chunks that make no sense', () => {
   });
 });
 
-describe('a client that breaks off', () => {
+describe('a client that disconnects', () => {
   test.each([
     ['within a length, on an open route', `${OPEN}Content-Length: 10\r\n\r\nabc`],
     ['between chunks, on an open route', `${OPEN}${CHUNKED}3\r\nabc\r\n`],

@@ -1,5 +1,5 @@
-// Requests behind one another on a connection wait for their turn: begun all at once, 1,900 of them in one read would take every
-// upstream slot. And an offer to speak h2c, as some clients make it with each request, costs them nothing.
+// Pipelined requests on a connection are processed one at a time. All at once, the 1,900 that fit in one read would
+// take every upstream slot. An offer of h2c, which some clients make with each request, costs them nothing.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect } from 'vitest';
@@ -25,7 +25,7 @@ async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
   return client;
 }
 
-/** Answers with the target, a moment later; `most` is how many requests it had at once. */
+/** Responds with the target, after a moment; `most` is the highest number of concurrent requests. */
 async function startCountingUpstream() {
   let [open, most] = [0, 0];
   const server = createServer((request, response) => {
@@ -46,8 +46,8 @@ async function startCountingUpstream() {
   };
 }
 
-describe.concurrent('requests behind one another', () => {
-  test('a hundred in one write are forwarded one at a time, and answered in order', async ({ start }) => {
+describe.concurrent('pipelined requests', () => {
+  test('a hundred in one write are forwarded one at a time and answered in order', async ({ start }) => {
     using upstream = await startCountingUpstream();
     const proxy = await start({ upstream: { url: upstream.url }, routes });
     const targets = Array.from({ length: 100 }, (_, nth) => `/open/${nth}`);
@@ -57,7 +57,7 @@ describe.concurrent('requests behind one another', () => {
     client.destroy();
   });
 
-  test('more than maxHeader bytes behind a request end the connection after its answer', async ({
+  test('more than maxHeader bytes behind a request end the connection after its response', async ({
     start,
     onTestFinished,
   }) => {
@@ -68,7 +68,7 @@ describe.concurrent('requests behind one another', () => {
     const client = await sent(proxy, get('/open/first'));
     await eventually(() => upstream.heads.length, 1);
     await client.send(get('/open/behind').repeat(300));
-    await proxy.metrics(); // it has had a turn, and with it these bytes
+    await proxy.metrics(); // by now the proxy has read these bytes
     for (const socket of upstream.sockets) socket.write(OK);
     const { status, lines } = await client.response();
     expect([status, values(lines, 'connection')]).toEqual([200, ['close']]);
@@ -84,7 +84,7 @@ describe.concurrent('an offer of h2c', () => {
     'HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA',
   ] as const;
 
-  test('on each delivery leaves the connection open', async ({ start, upstream }) => {
+  test('on every delivery leaves the connection open', async ({ start, upstream }) => {
     const client = await openClient({ port: (await start()).port });
     for (const nth of [1, 2, 3]) {
       await client.send(delivery(...OFFER));
@@ -95,7 +95,7 @@ describe.concurrent('an offer of h2c', () => {
     client.destroy();
   });
 
-  test('with the next delivery behind it loses none of the two', async ({ start, upstream }) => {
+  test('with another delivery pipelined behind it loses neither', async ({ start, upstream }) => {
     const client = await sent(await start(), delivery(...OFFER) + delivery());
     for (const nth of [1, 2]) expect([nth, (await client.response()).status]).toEqual([nth, 200]);
     expect(upstream.requests.length).toBe(2);

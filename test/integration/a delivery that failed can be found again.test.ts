@@ -1,5 +1,5 @@
-// Entrupy documents no retry, so a verified delivery that ends in our 502, 503 or 504 may be gone for good. The log must say
-// which body it was and why, and never show the body itself.
+// Entrupy documents no retry, so a verified delivery that ends in our 502, 503 or 504 may be lost for good. The log
+// must identify the body and the cause, and never show the body itself.
 import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import { freePort } from '../support/free-port.ts';
@@ -19,7 +19,7 @@ function deliver(proxy: RunningProxy, signature = sign(value('a'), BODY)) {
 
 const logged = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === 'request', 'the request');
 
-test('no upstream: 502, with the code of the system', async ({ start }) => {
+test('no upstream: 502, with the system error code', async ({ start }) => {
   const upstream = { url: `http://127.0.0.1:${await freePort()}`, retryConnectFor: '200ms' };
   const proxy = await start({ upstream });
   expect((await deliver(proxy)).status).toBe(502);
@@ -49,7 +49,7 @@ test('an upstream that resets: 502; one that never answers: 504', async ({ start
   expect(await logged(slow)).toMatchObject({ status: 504, upstream_failure: 'timeout', body_sha256: TAG });
 });
 
-test('no slot in time: 503', async ({ start, onTestFinished }) => {
+test('no slot within the wait: 503', async ({ start, onTestFinished }) => {
   const raw = await startRawUpstream();
   onTestFinished(() => raw.close());
   raw.script(() => {});
@@ -62,7 +62,7 @@ test('no slot in time: 503', async ({ start, onTestFinished }) => {
   await first;
 });
 
-test('what was not verified leaves no trace of its body', async ({ start }) => {
+test('an unverified request leaves no trace of its body', async ({ start }) => {
   const proxy = await start({ upstream: { url: `http://127.0.0.1:${await freePort()}`, retryConnectFor: '200ms' } });
   expect((await deliver(proxy, sign('another-secret-0123456789', BODY))).status).toBe(401);
   expect(await logged(proxy)).not.toHaveProperty('body_sha256');

@@ -1,5 +1,5 @@
-// Several requests in one go on one connection: each is either answered or not taken at all, whatever happens meanwhile.
-// A delivery that arrived without an answer would be sent again, and processed twice.
+// Several requests written at once on one connection: each is either answered or never processed. A delivery that
+// reached the upstream without a response would be sent again, and processed twice.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
@@ -30,7 +30,7 @@ function delivery(body: string): string {
   return [...head, `Content-Length: ${body.length}`, '', body].join('\r\n');
 }
 
-/** Has the upstream hold each answer; gives the next socket that waits for one. */
+/** Makes the upstream hold each response; returns the next socket that waits for one. */
 function holdAnswers(): () => Promise<Socket> {
   const held: Socket[] = [];
   const wanting: ((socket: Socket) => void)[] = [];
@@ -45,7 +45,7 @@ function holdAnswers(): () => Promise<Socket> {
   };
 }
 
-/** Reads answers until the connection ends. */
+/** Reads responses until the connection ends. */
 async function answers(client: RawClient): Promise<number[]> {
   const statuses: number[] = [];
   for (;;) {
@@ -59,12 +59,12 @@ async function answers(client: RawClient): Promise<number[]> {
   }
 }
 
-test('one at a time: the next one is not begun before the answer to the last is out', async () => {
+test('one at a time: a request does not start before the previous response is out', async () => {
   const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
   await client.send(delivery('first') + delivery('second'));
   const first = await nextHeld();
-  // Another connection has its answer meanwhile, so this one could have begun its second request, too.
+  // Another connection gets its response meanwhile, so there was time to start the second request here too.
   const other = await openClient({ port: proxy.port });
   await other.send(delivery('other'));
   (await nextHeld()).write(OK.replace('ok', 'c3'));
@@ -78,7 +78,7 @@ test('one at a time: the next one is not begun before the answer to the last is 
   other.destroy();
 });
 
-test('what comes behind a request is kept up to maxHeader; more ends the connection after the answer', async () => {
+test('up to maxHeader bytes behind a request are kept; more end the connection after the response', async () => {
   const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
   const many = delivery('x'.repeat(1000));
@@ -90,7 +90,7 @@ test('what comes behind a request is kept up to maxHeader; more ends the connect
 });
 
 test.each(['drain', 'stop'])(
-  'the one in flight when a %s begins is answered, what is behind it never begun',
+  'the one in flight when a %s begins is answered, the ones behind it are never started',
   async (how) => {
     const nextHeld = holdAnswers();
     const client = await openClient({ port: proxy.port });
@@ -112,7 +112,7 @@ test.each(['drain', 'stop'])(
 test.each([
   ['a drain', ''],
   ['a request that says close', 'Connection: close\r\n'],
-])('not taken after the answer that ends the connection: %s', async (_name, line) => {
+])('not processed after the response that ends the connection: %s', async (_name, line) => {
   if (line === '') await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
   const client = await openClient({ port: proxy.port });
   await client.send(delivery('1').replace('Host', `${line}Host`) + delivery('2') + delivery('3'));
@@ -122,7 +122,7 @@ test.each([
   expect(upstream.list().length).toBe(statuses.length);
 });
 
-test('a client that leaves takes all of its requests with it', async () => {
+test('when a client leaves, all of its requests end', async () => {
   const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
   await client.send(delivery('1') + delivery('2'));

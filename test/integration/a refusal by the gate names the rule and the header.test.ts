@@ -1,5 +1,5 @@
-// A signed delivery that the gate refuses: the operator learns which rule, which header and what would let it pass; the
-// client learns nothing, and no header's value is shown anywhere.
+// The gate refuses a signed delivery. The operator learns which rule and header refused it and what would let it
+// through. The client learns nothing, and no header value is shown anywhere.
 import { expect } from 'vitest';
 import type { LogLine } from '../support/child-output.ts';
 import { eventually, test, value } from '../support/proxied.ts';
@@ -15,7 +15,7 @@ function delivery(target: string, ...lines: string[]): string {
   return `${head.join('\r\n')}\r\n\r\n${BODY}`;
 }
 
-test('log, /api/status and the page name them', async ({ start }) => {
+test('the log, /api/status and the page name them', async ({ start }) => {
   const proxy = await start({ routes: [{ path: '/notify', query: 'refuse' }], limits: { maxHeader: '2KiB' } });
   const sent: readonly (readonly [string, object])[] = [
     [delivery('/notify', `X-Forwarded-Prefix: ${VALUE}`), { rule: 'route-headers', header: 'x-forwarded-prefix' }],
@@ -48,7 +48,10 @@ test('log, /api/status and the page name them', async ({ start }) => {
   for (const text of [status, page, proxy.output()]) expect(text).not.toContain(VALUE);
 });
 
-test('a refused query counts for its route, before the method and in report mode too', async ({ start, upstream }) => {
+test('a refused query counts for its route, before the method check and in report mode too', async ({
+  start,
+  upstream,
+}) => {
   const proxy = await start({ routes: [{ path: '/notify', query: 'refuse', mode: 'report' }] });
   const response = await fetch(`${proxy.url}/notify?a`, { method: 'PUT', body: 'x' });
   expect([response.status, await response.text()]).toEqual([400, '{"error":"bad_request"}']);

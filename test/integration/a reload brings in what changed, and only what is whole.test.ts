@@ -1,4 +1,4 @@
-// Config and secrets change under a running proxy, in each way that people, editors and the kubelet change files.
+// Config and secrets change under a running proxy, in every way that people, editors and the kubelet change files.
 import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,18 +16,18 @@ const BODY = '{"event":1}';
 const deliver = async (proxy: RunningProxy, name: string, path = '/notify') =>
   (await post({ url: proxy.url + path, body: BODY, headers: { 'Entrupy-Signature': sign(value(name), BODY) } })).status;
 
-/** The lines on reloads so far, by what they say. */
+/** The log lines about reloads so far, by message. */
 const reloads = (proxy: RunningProxy) =>
   proxy.logs().flatMap(({ msg }) => (msg === 'reloaded' || String(msg).startsWith('reload failed') ? [msg] : []));
 
 async function nextReload(proxy: RunningProxy, change: () => Promise<unknown>): Promise<void> {
   const before = reloads(proxy).length;
   await change();
-  // More than one where a slow machine lets a poll see the first of two changes alone.
+  // More than one when a slow machine lets a poll see only the first of two changes.
   await eventually(() => reloads(proxy).length > before, true);
 }
 
-/** The config as it stands, with changes. */
+/** The current config, with changes. */
 async function edit(proxy: RunningProxy, change: (config: Record<string, object>) => object): Promise<void> {
   const now = parse(await readFile(proxy.configFile, 'utf8')) as Record<string, object>;
   await replaceFile(proxy.configFile, stringify(change(now)));
@@ -35,8 +35,8 @@ async function edit(proxy: RunningProxy, change: (config: Record<string, object>
 
 const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);
 
-describe.concurrent('a change comes in', () => {
-  test('by itself, by the poll alone, where a directory came later than its watcher could', async ({ start }) => {
+describe.concurrent('a change is loaded', () => {
+  test('by the poll alone, where the directory did not exist when watching started', async ({ start }) => {
     const proxy = await start({ secrets: [{ id: 'late', file: '/nowhere' }] }, { secrets: {} });
     const file = join(proxy.directory, 'later', 'key');
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, secrets: [{ id: 'late', file }] })));
@@ -46,7 +46,7 @@ describe.concurrent('a change comes in', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('by the poll all the same where other files in the directory change without a pause', async ({ start }) => {
+  test('by the poll, even while other files in the directory keep changing', async ({ start }) => {
     const proxy = await start();
     const noise = setInterval(() => void appendFile(join(proxy.directory, 'noise'), 'x'), 10);
     try {
@@ -57,7 +57,7 @@ describe.concurrent('a change comes in', () => {
     expect((await proxy.metrics()).get('entrupy_proxy_secret_matches_total{route="/new",secret="current"}')).toBe(0);
   });
 
-  test('by SIGHUP, and a SIGHUP without a change is a reload too', async ({ start }) => {
+  test('by SIGHUP, which reloads even without a change', async ({ start }) => {
     const proxy = await start();
     await nextReload(proxy, async () => proxy.signal('SIGHUP'));
     await writeFile(secretFile(proxy, 'current'), value('b'));
@@ -66,7 +66,7 @@ describe.concurrent('a change comes in', () => {
     expect(await deliver(proxy, 'a')).toBe(401);
   });
 
-  test('by POST /-/reload, which answers when it is in', async ({ start }) => {
+  test('by POST /-/reload, which responds once the change is in force', async ({ start }) => {
     const proxy = await start();
     for (const name of ['b', 'c', 'd']) {
       await replaceFile(secretFile(proxy, 'current'), value(name));
@@ -76,7 +76,7 @@ describe.concurrent('a change comes in', () => {
     }
   });
 
-  test('ten reloads asked for at once are answered, and the last content is in force', async ({ start }) => {
+  test('ten concurrent reload requests are answered, and the last content is in force', async ({ start }) => {
     const proxy = await start();
     await replaceFile(secretFile(proxy, 'current'), value('b'));
     const asked = Array.from({ length: 10 }, () => fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' }));
@@ -86,42 +86,39 @@ describe.concurrent('a change comes in', () => {
 });
 
 describe.concurrent('as the kubelet swaps `..data`', () => {
-  test.for([2, 10])(
-    '%i times, secrets: each swap is one reload, and the old value ends with it',
-    async (times, { start }) => {
-      const proxy = await start({ secrets: [{ id: 'none-yet', file: '/nowhere' }] }, { secrets: {} });
-      const directory = join(proxy.directory, 'mounted');
-      await kubeletWrites(directory, { current: value('k0'), steady: value('steady') });
-      await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, secrets: [{ directory }] })));
-      for (let nth = 1; nth <= times; nth++) {
-        await nextReload(proxy, () =>
-          kubeletWrites(directory, {
-            current: value(`k${nth}`),
-            steady: value('steady'),
-            [`only-${nth}`]: value(`o${nth}`),
-          }),
-        );
-        expect(await deliver(proxy, `k${nth}`)).toBe(200);
-        expect(await deliver(proxy, `k${nth - 1}`)).toBe(401);
-        expect(await deliver(proxy, 'steady')).toBe(200);
-        expect(await deliver(proxy, `o${nth}`)).toBe(200);
-        expect(await deliver(proxy, `o${nth - 1}`)).toBe(401);
-      }
-      expect(reloads(proxy)).toEqual(Array(times + 1).fill('reloaded'));
-      const live = [...(await proxy.metrics())].filter(([name]) => name.startsWith('entrupy_proxy_secret_live'));
-      expect(live.map(([, state]) => state)).toEqual([1, 1, 1]);
-    },
-  );
+  test.for([2, 10])('%i times, secrets: each swap is one reload and ends the old value', async (times, { start }) => {
+    const proxy = await start({ secrets: [{ id: 'none-yet', file: '/nowhere' }] }, { secrets: {} });
+    const directory = join(proxy.directory, 'mounted');
+    await kubeletWrites(directory, { current: value('k0'), steady: value('steady') });
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, secrets: [{ directory }] })));
+    for (let nth = 1; nth <= times; nth++) {
+      await nextReload(proxy, () =>
+        kubeletWrites(directory, {
+          current: value(`k${nth}`),
+          steady: value('steady'),
+          [`only-${nth}`]: value(`o${nth}`),
+        }),
+      );
+      expect(await deliver(proxy, `k${nth}`)).toBe(200);
+      expect(await deliver(proxy, `k${nth - 1}`)).toBe(401);
+      expect(await deliver(proxy, 'steady')).toBe(200);
+      expect(await deliver(proxy, `o${nth}`)).toBe(200);
+      expect(await deliver(proxy, `o${nth - 1}`)).toBe(401);
+    }
+    expect(reloads(proxy)).toEqual(Array(times + 1).fill('reloaded'));
+    const live = [...(await proxy.metrics())].filter(([name]) => name.startsWith('entrupy_proxy_secret_live'));
+    expect(live.map(([, state]) => state)).toEqual([1, 1, 1]);
+  });
 });
 
-describe.concurrent('what is not whole never becomes policy', () => {
+describe.concurrent('an incomplete file never becomes policy', () => {
   test.for([
     ['empty', ''],
     ['comments alone', '# yaml-language-server: $schema=config.schema.json\n# the rest is on its way\n'],
-    ['YAML that breaks off', 'upstream:\n  url: "http://127.0'],
-    ['a key that breaks off', 'upstream:\n  ur'],
+    ['truncated YAML', 'upstream:\n  url: "http://127.0'],
+    ['a truncated key', 'upstream:\n  ur'],
   ])(
-    'a config file that is %s: the old policy stays, and the next good edit comes in',
+    'a config file that is %s: the old policy stays until the next good edit',
     async ([, content = ''], { start, upstream }) => {
       // The environment alone would be a valid configuration.
       const proxy = await start({}, { env: { UPSTREAM_URL: upstream.url } });
@@ -134,7 +131,7 @@ describe.concurrent('what is not whole never becomes policy', () => {
     },
   );
 
-  test('a config file that is gone, and comes back', async ({ start, upstream }) => {
+  test('a config file that disappears and comes back', async ({ start, upstream }) => {
     const proxy = await start({}, { env: { UPSTREAM_URL: upstream.url } });
     const good = await readFile(proxy.configFile, 'utf8');
     await nextReload(proxy, () => unlink(proxy.configFile));
@@ -145,14 +142,14 @@ describe.concurrent('what is not whole never becomes policy', () => {
     expect(reloads(proxy).at(-1)).toBe('reloaded');
   });
 
-  test('a file in two writes comes in once, when it is whole', async ({ start }) => {
+  test('a file written in two steps is loaded once, when it is complete', async ({ start }) => {
     const proxy = await start();
     const old = await readFile(proxy.configFile, 'utf8');
     const more = `${old}routes:\n  - path: /first\n`;
     await nextReload(proxy, async () => {
       await writeFile(secretFile(proxy, 'current'), value('b').slice(0, 20));
       await writeFile(proxy.configFile, more);
-      await new Promise((resolve) => setTimeout(resolve, 100)); // within the 250 ms that contents must hold still
+      await new Promise((resolve) => setTimeout(resolve, 100)); // within the 250 ms for which contents must not change
       await appendFile(secretFile(proxy, 'current'), value('b').slice(20));
       await appendFile(proxy.configFile, '  - path: /second\n');
     });
@@ -162,7 +159,7 @@ describe.concurrent('what is not whole never becomes policy', () => {
     expect(series.has('entrupy_proxy_route_report_mode{route="/second"}')).toBe(true);
   });
 
-  test('a secret that is emptied keeps its last good value, and says so until it is good', async ({ start }) => {
+  test('an emptied secret keeps its last good value, and says so until it is good again', async ({ start }) => {
     const proxy = await start();
     await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), ''));
     expect(await deliver(proxy, 'a')).toBe(200);
@@ -179,7 +176,7 @@ describe.concurrent('what is not whole never becomes policy', () => {
     expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
   });
 
-  test('a directory that is gone keeps all of its secrets, and says so', async ({ start }) => {
+  test('a directory that disappears keeps all of its secrets, and says so', async ({ start }) => {
     const proxy = await start();
     await nextReload(proxy, () => rm(join(proxy.directory, 'secrets'), { recursive: true }));
     expect(await deliver(proxy, 'a')).toBe(200);
@@ -189,9 +186,7 @@ describe.concurrent('what is not whole never becomes policy', () => {
 });
 
 describe.concurrent('a broken edit', () => {
-  test('keeps the old policy and tells line and column in the log, on the status page and in the answer', async ({
-    start,
-  }) => {
+  test('keeps the old policy; the log, the status page and the response give line and column', async ({ start }) => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
     const good = await readFile(proxy.configFile, 'utf8');
     const line = good.split('\n').length;
@@ -205,7 +200,7 @@ describe.concurrent('a broken edit', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('shows in the two gauges and in reloads_total, and is told once', async ({ start }) => {
+  test('shows in the two gauges and in reloads_total, and is logged once', async ({ start }) => {
     const proxy = await start();
     const gauges = async () => {
       const metrics = await proxy.metrics();
@@ -221,7 +216,7 @@ describe.concurrent('a broken edit', () => {
     await nextReload(proxy, () => appendFile(proxy.configFile, 'nonsense: 1\n'));
     expect(await gauges()).toEqual([0, 0, 1]);
     expect(await successAt()).toBe(atStart);
-    // A secret still rotates, in a reload that is still a failure.
+    // A secret still rotates, although the reload counts as a failure.
     await nextReload(proxy, () => replaceFile(secretFile(proxy, 'current'), value('b')));
     expect(await gauges()).toEqual([0, 0, 2]);
     expect([await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 401]);
@@ -232,7 +227,7 @@ describe.concurrent('a broken edit', () => {
 });
 
 describe.concurrent('what a reload changes', () => {
-  test('routes and limits at once; what needs a restart is said in the log and on the status page', async ({
+  test('routes and limits take effect at once; the log and the status page say what needs a restart', async ({
     start,
   }) => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
@@ -254,7 +249,7 @@ describe.concurrent('what a reload changes', () => {
     expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain('listen.port, upstream.connections');
   });
 
-  test('a removed route or secret loses its series, and one that stays goes on counting', async ({ start }) => {
+  test('a removed route or secret loses its series; the others keep counting', async ({ start }) => {
     const proxy = await start(
       { routes: [{ path: '/notify' }, { path: '/gone' }] },
       {
@@ -272,10 +267,7 @@ describe.concurrent('what a reload changes', () => {
     expect((await proxy.metrics()).get('entrupy_proxy_secret_matches_total{route="/notify",secret="current"}')).toBe(2);
   });
 
-  test('not the policy of a request in flight: it is judged by the one that it began with', async ({
-    start,
-    upstream,
-  }) => {
+  test('a request in flight keeps the policy that it started with', async ({ start, upstream }) => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
     const rest = Promise.withResolvers<void>();
     const begun = post({
@@ -297,11 +289,11 @@ describe.concurrent('what a reload changes', () => {
   });
 });
 
-describe.concurrent('what can never change is warned about', () => {
+describe.concurrent('a source that can never change brings a warning', () => {
   const warnings = (proxy: RunningProxy) =>
     proxy.logs().flatMap(({ level, problem }) => (level === 'warn' && typeof problem === 'string' ? [problem] : []));
 
-  test('a variable; and a new one after a reload, once', async ({ start }) => {
+  test('an environment variable; a new one after a reload, once', async ({ start }) => {
     const env = { ONE: value('a'), TWO: value('two') };
     const proxy = await start({ secrets: [{ id: 'one', env: 'ONE' }] }, { env });
     expect(warnings(proxy)).toEqual([expect.stringContaining('a variable (ONE)')]);
@@ -314,7 +306,7 @@ describe.concurrent('what can never change is warned about', () => {
     expect(await deliver(proxy, 'two')).toBe(200);
   });
 
-  test('a pipe for a config is read once, and nothing waits for more of it', async ({ start }) => {
+  test('a config from a pipe is read once, and nothing waits for more', async ({ start }) => {
     const proxy = await start();
     expect(warnings(proxy)).toEqual([]);
     const good = await readFile(proxy.configFile, 'utf8');

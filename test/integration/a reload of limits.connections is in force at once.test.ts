@@ -1,5 +1,5 @@
-// How many connections there may be, and how many requests may wait for an upstream slot, is asked of the limits in force, never
-// of those that the process began with.
+// The numbers of connections and of requests that wait for an upstream slot come from the limits in force, not from
+// those at start.
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
@@ -27,7 +27,7 @@ describe.concurrent('a reload of limits.connections', () => {
     expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(200);
   }
 
-  test('to more and to fewer: newcomers are turned away only beyond it', async ({ start, onTestFinished }) => {
+  test('up or down: only connections beyond the new limit are refused', async ({ start, onTestFinished }) => {
     const upstream = await startRawUpstream();
     onTestFinished(() => upstream.close());
     const held: Socket[] = [];
@@ -55,7 +55,7 @@ describe.concurrent('a reload of limits.connections', () => {
     for (const client of [...busy, newcomer]) client.destroy();
   });
 
-  test('to more: as many may wait for an upstream slot', async ({ start, onTestFinished }) => {
+  test('up: as many requests may wait for an upstream slot', async ({ start, onTestFinished }) => {
     const upstream = await startRawUpstream();
     onTestFinished(() => upstream.close());
     const held: Socket[] = [];

@@ -1,5 +1,5 @@
-// What `once` remembers and for whom (spec §12): one process alone with memory, every proxy with Redis or Valkey; and that a
-// stop, a reload or a proxy that dies neither loses a delivery nor keeps an event from everybody.
+// What `once` remembers and who shares it (spec §12): memory serves one process, Redis or Valkey every proxy. A stop, a
+// reload or a dying proxy neither loses a delivery nor blocks an event for all proxies.
 import { describe, expect, vi } from 'vitest';
 import { DUPLICATE, deliver, type Given, held, OK, send } from '../support/events.ts';
 import { reload, test } from '../support/once.ts';
@@ -16,8 +16,8 @@ const inFlight = (proxy: RunningProxy, count: number) =>
 const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
 
 // The longest first: the others run beside them.
-describe.skipIf(!HAS_SERVERS).concurrent('a claim', () => {
-  test('dies with its proxy: the twin at another takes its turn', async ({ events, deliverer, redis }) => {
+describe.skipIf(!HAS_SERVERS).concurrent('a lease', () => {
+  test('ends with its proxy, and a twin at another proxy goes ahead', async ({ events, deliverer, redis }) => {
     const once = { store: (await redis('redis-server')).url };
     const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
     events.script('orphan', () => {});
@@ -31,7 +31,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a claim', () => {
     expect(events.times('orphan')).toBe(2);
   });
 
-  test('is renewed while its delivery is under way', async ({ events, deliverer, redis }) => {
+  test('is renewed while its delivery is in flight', async ({ events, deliverer, redis }) => {
     const server = await redis('valkey-server');
     const proxy = await deliverer({ once: { store: server.url } });
     const { act, answer } = held();
@@ -49,7 +49,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a claim', () => {
 describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s', (name) => {
   const shared = name !== 'memory';
 
-  test('after the response timeout a retry goes through, whether or not the client waited for it', async ({
+  test('after the response timeout a retry goes through, whether or not the client waited', async ({
     events,
     deliverer,
     redis,
@@ -67,7 +67,7 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
     expect(await second.given).toEqual(DELIVERED);
   });
 
-  test('a reload brings `once` to a route, and takes it away', async ({ events, deliverer, redis }) => {
+  test('a reload adds `once` to a route, and removes it', async ({ events, deliverer, redis }) => {
     const store = shared ? (await redis(name)).url : name;
     const proxy = await deliverer({ once: { store }, route: { maxBody: '1KiB' } });
     expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DELIVERED]);
@@ -78,7 +78,7 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
     expect(events.times('e')).toBe(4);
   });
 
-  test('a restart forgets what was in memory, and nothing that was elsewhere', async ({ deliverer, redis }) => {
+  test('a restart forgets the memory store only', async ({ deliverer, redis }) => {
     const store = shared ? (await redis(name)).url : name;
     const first = await deliverer({ once: { store } });
     expect([await deliver(first, 'e'), await deliver(first, 'e')]).toEqual([DELIVERED, DUPLICATE]);
@@ -86,7 +86,11 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
     expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(shared ? DUPLICATE : DELIVERED);
   });
 
-  test('a stop waits for a delivery whose client has left, and it counts', async ({ events, deliverer, redis }) => {
+  test('a stop waits for a delivery whose client has left, and the delivery counts', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
     const store = shared ? (await redis(name)).url : name;
     const proxy = await deliverer({ once: { store }, shutdown: { grace: '10s' } });
     const { act, answer } = held();
@@ -97,8 +101,8 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
     await inFlight(proxy, 0);
     proxy.signal('SIGTERM');
     await proxy.waitForLog(({ msg }) => msg === 'stopping');
-    await expect(deliver(proxy, 'other')).resolves.toMatchObject({ status: 0 }); // it takes no more
-    // Longer than it takes where nothing is under way.
+    await expect(deliver(proxy, 'other')).resolves.toMatchObject({ status: 0 }); // no new connections
+    // Longer than a stop takes with nothing in flight.
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(proxy.logs().map(({ msg }) => msg)).not.toContain('stopped');
     answer(200);
@@ -107,7 +111,11 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
     if (shared) expect(await deliver(await deliverer({ once: { store } }), 'e')).toEqual(DUPLICATE);
   });
 
-  test('but no longer than its grace, and then a retry goes through at once', async ({ events, deliverer, redis }) => {
+  test('a stop waits no longer than its grace, and then a retry goes through at once', async ({
+    events,
+    deliverer,
+    redis,
+  }) => {
     const store = shared ? (await redis(name)).url : name;
     const proxy = await deliverer({ once: { store }, shutdown: { grace: '200ms' } });
     events.script('e', () => {});
@@ -121,7 +129,7 @@ describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s'
 });
 
 describe.concurrent('in memory', () => {
-  test('a client that dawdles over its answer loses its slot to others, and its event counts', async ({
+  test('a client that reads its response slowly loses its slot to others, and its event counts', async ({
     events,
     deliverer,
   }) => {
@@ -144,7 +152,7 @@ describe.concurrent('in memory', () => {
 });
 
 describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('shared in %s', (program) => {
-  test('twins that reach two proxies at one instant reach the upstream once', async ({ events, deliverer, redis }) => {
+  test('twins at two proxies at the same moment reach the upstream once', async ({ events, deliverer, redis }) => {
     const once = { store: (await redis(program)).url };
     const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
     const names = Array.from({ length: 20 }, (_, nth) => `twin-${nth}`);
@@ -156,7 +164,7 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('shared in %s', (program) =
     expect(names.map((event) => events.times(event))).toEqual(names.map(() => 1));
   });
 
-  test('keys tell nothing of path, body or secret, and none stays for ever', async ({ events, deliverer, redis }) => {
+  test('keys reveal nothing of path, body or secret, and all of them expire', async ({ events, deliverer, redis }) => {
     const server = await redis(program);
     const proxy = await deliverer({ once: { store: server.url } });
     await deliver(proxy, 'done');

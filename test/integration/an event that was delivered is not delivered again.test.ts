@@ -1,4 +1,4 @@
-// Deliver once (spec §12), the same with each place to remember: real proxies, a real upstream, a real Redis and Valkey.
+// Deliver once (spec §12) behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -25,7 +25,7 @@ const ROUTES = [
   { path: '/watched/*', once: '1h', mode: 'report' },
 ];
 
-/** The whole of a request, for a bare socket. */
+/** A complete request for a raw socket. */
 function bytesOf(event: string, path = `/events/${event}`): string {
   const body = bodyOf(event);
   const signature = sign(value('a'), body);
@@ -85,13 +85,13 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(upstream.times('other')).toBe(4);
   });
 
-  test('one body under two live secrets is one event, and each secret’s match counts', async () => {
+  test('one body signed with two live secrets is one event, and each secret’s match counts', async () => {
     expect(await deliver(proxy, 'rotated')).toEqual(DELIVERED);
     expect(await deliver(proxy, 'rotated', { secret: 'b' })).toEqual(DUPLICATE);
     expect(await metric('secret_matches_total{route="/events/*",secret="b"}')).toBe(1);
   });
 
-  test('it is forgotten when its window is over', async () => {
+  test('it is forgotten when its window ends', async () => {
     expect(await deliver(proxy, 'window', { path: '/brief/window' })).toEqual(DELIVERED);
     expect(await deliver(proxy, 'window', { path: '/brief/window' })).toEqual(DUPLICATE);
     await eventually(() => deliver(proxy, 'window', { path: '/brief/window' }), DELIVERED);
@@ -111,7 +111,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(await deliver(proxy, `${status}`)).toEqual(DUPLICATE);
   });
 
-  test('after an answer that broke off a retry goes through', async () => {
+  test('after a truncated response a retry goes through', async () => {
     upstream.script('broken', (response) => {
       response.writeHead(200, { 'Content-Length': 100 }).write('some', () => response.socket?.destroy());
     });
@@ -119,7 +119,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(await deliver(proxy, 'broken')).toEqual(DELIVERED);
   });
 
-  test('a body that lasts until the close counts where it closes, not where it is reset', async () => {
+  test('a body that ends by close counts if it is closed, not if it is reset', async () => {
     const start = 'HTTP/1.1 200 OK\r\n\r\n';
     upstream.script(
       'until-close',
@@ -131,7 +131,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(await deliver(proxy, 'until-close')).toEqual(DUPLICATE);
   });
 
-  test('a twin waits for the first, and is a duplicate of what was delivered', async () => {
+  test('a twin waits for the first, and is a duplicate once that is delivered', async () => {
     const { act, answer } = held();
     upstream.script('twin', act);
     const first = send(proxy, 'twin');
@@ -144,7 +144,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(upstream.times('twin')).toBe(1);
   });
 
-  test('each twin takes its turn while nobody has delivered', async () => {
+  test('twins try one after another until one is delivered', async () => {
     const [one, two] = [held(), held()];
     upstream.script('turns', one.act, two.act);
     const first = send(proxy, 'turns');
@@ -160,7 +160,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(upstream.times('turns')).toBe(2);
   });
 
-  test('twins behind each other on one connection get their answers in order', async () => {
+  test('pipelined twins get their responses in order', async () => {
     const client = await openClient({ port: proxy.port });
     await client.send(bytesOf('pipelined').repeat(2));
     expect((await client.response()).body.toString()).toBe(OK);
@@ -168,7 +168,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     client.destroy();
   });
 
-  test('sixteen twins may wait; more are told to come again, and none hangs', async () => {
+  test('sixteen twins may wait; more are told to retry, and none hangs', async () => {
     const { act, answer } = held();
     upstream.script('crowd', act);
     const first = send(proxy, 'crowd');
@@ -212,7 +212,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect([cut, upstream.times(event)]).toEqual([false, times]);
   });
 
-  test('a client that leaves while it waits for its twin changes nothing for the next', async () => {
+  test('a client that leaves while waiting for its twin changes nothing for the next', async () => {
     const { act, answer } = held();
     upstream.script('impatient', act);
     const first = send(proxy, 'impatient');
@@ -228,7 +228,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(upstream.times('impatient')).toBe(2);
   });
 
-  test('a client that reads half of a long answer and leaves: it counts all the same', async () => {
+  test('a client that reads half of a long response and leaves: the delivery still counts', async () => {
     let finished = false;
     upstream.script('long', (response) => {
       response.on('finish', () => {
@@ -245,7 +245,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
   });
 
-  test('what was not verified neither marks an event nor learns of it', async () => {
+  test('an unverified request neither marks an event nor learns of one', async () => {
     for (const secret of [null, 'forged'])
       expect((await deliver(proxy, 'poison', { secret })).status, `${secret}`).toBe(401);
     expect(await deliver(proxy, 'poison')).toEqual(DELIVERED);
@@ -254,7 +254,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(upstream.times('poison')).toBe(1);
   });
 
-  test('in report mode a valid signature is known again, and what is only reported is not', async () => {
+  test('in report mode a request with a valid signature is remembered, one that is only reported is not', async () => {
     const path = '/watched/report';
     for (const [secret, answer] of [
       ['forged', DELIVERED],
@@ -267,7 +267,7 @@ describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (nam
     expect(upstream.times('report')).toBe(4);
   });
 
-  test('at the end nothing is held', async () => {
+  test('no lease is left at the end', async () => {
     await inFlight(0);
     await eventually(() => metric('buffered_bytes'), 0);
     expect(await metric('once_store_failures_total')).toBe(0);

@@ -1,5 +1,6 @@
-// An upgrade leaves HTTP, and with it every check. So only a WebSocket handshake on a route that lists it may be one; any
-// other request with an Upgrade line goes the whole way of a request, and the line is dropped with the other hop-by-hop ones.
+// An upgrade leaves HTTP and with it every check. Only a WebSocket handshake on a route that lists it is allowed. Any
+// other request with an Upgrade header is handled as an ordinary request, and the header is dropped with the other
+// hop-by-hop headers.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -35,7 +36,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   upstream.seen.length = 0;
-  // It agrees to every upgrade that it is asked for, of whatever kind.
+  // It accepts every upgrade, of any protocol.
   upstream.answer(({ lines }) => (lines.some((line) => /^upgrade\s*:/i.test(line)) ? AGREED : OK));
   client = await openClient({ port: proxy.port });
 });
@@ -45,7 +46,7 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-/** Nothing that the upstream saw could have been the beginning of a tunnel. */
+/** Nothing that the upstream received could start a tunnel. */
 function expectNoUpgradeSeen(): void {
   const lines = upstream.seen.flatMap(({ lines }) => lines);
   expect(lines.filter((line) => /^(?:upgrade|connection)\s*:.*(?:upgrade|websocket|h2c)/i.test(line))).toEqual([]);
@@ -69,8 +70,8 @@ describe('on a verified route', () => {
     ['a signed handshake', handshake('/notify', { lines: signed('').slice(0, 1) }), 405],
     ['an unsigned handshake where GET is allowed', handshake('/get'), 401],
     ['a handshake on a route that rejects', handshake('/nowhere'), 404],
-    // Spellings that a server could read as a verified route are never taken for the one with upgrades.
-    ['a handshake by way of an open route', handshake('/ws/%2e%2e/notify'), 404],
+    // A target that a server could read as a verified route never matches the route that allows upgrades.
+    ['a handshake through an open route', handshake('/ws/%2e%2e/notify'), 404],
     ['a handshake with an encoded slash', handshake('/ws/..%2fnotify'), 404],
     ['a handshake in absolute form', handshake('http://h/live'), 400],
     ['a handshake with a backslash', handshake('/ws/..\\notify'), 400],
@@ -98,7 +99,7 @@ describe('on a verified route', () => {
     expectNoUpgradeSeen();
   });
 
-  test('a handshake on a report route streams on as a request', async () => {
+  test('a handshake on a report route streams through as a request', async () => {
     await client.send(handshake('/watch'));
     expect((await client.response()).status).toBe(200);
     expectNoUpgradeSeen();
@@ -128,7 +129,7 @@ describe('on a forward route', () => {
     expectNoUpgradeSeen();
   });
 
-  test('a method that the route does not take: 405', async () => {
+  test('a method that the route does not allow: 405', async () => {
     await client.send(handshake('/post'));
     expect((await client.response()).status).toBe(405);
     expect(upstream.list()).toEqual([]);
@@ -142,7 +143,7 @@ describe('among pipelined requests', () => {
     ['an upgrade with a body', 'body', 'at once'],
     ['an upgrade with a body', 'body', 'later'],
   ])(
-    'what follows %s that is not allowed (%s) %s is answered next, on the same connection',
+    'the request behind %s that is not allowed (%s), sent %s, is answered next on the same connection',
     async (_what, body, when) => {
       const held = Promise.withResolvers<() => void>();
       upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
@@ -163,7 +164,7 @@ describe('among pipelined requests', () => {
     },
   );
 
-  test('a handshake behind a request under way waits for its answer', async () => {
+  test('a handshake behind a request in flight waits for that response', async () => {
     const held = Promise.withResolvers<() => void>();
     upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
     await client.send(request('GET /plain HTTP/1.1', []) + handshake('/live'));
@@ -176,7 +177,7 @@ describe('among pipelined requests', () => {
     expect(upstream.list()).toEqual(['GET /plain', 'GET /live']);
   });
 
-  test('what follows a handshake that the upstream refuses never reaches it', async () => {
+  test('bytes behind a handshake that the upstream refuses never reach it', async () => {
     upstream.answer(() => 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n');
     const forged = request('POST /notify HTTP/1.1', ['Content-Length: 2'], '{}');
     await client.send(handshake('/live') + forged);

@@ -1,5 +1,5 @@
-// How sockets to the upstream end. One that waits for the upstream's end must hold no slot, one that the upstream has closed must
-// not be reset, and what went out on one that failed is never sent again.
+// How upstream sockets end. A socket that waits for the upstream to close holds no slot. A socket that the upstream has
+// closed is not reset. A request sent on a socket that failed is never sent again.
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
@@ -22,7 +22,7 @@ const BODILESS = 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n';
 
 let upstream: LenientUpstream;
 let proxy: RunningProxy;
-/** Those that an answer went out on. */
+/** The sockets that carried a response. */
 let used: Set<Socket>;
 let failures: Error[];
 beforeAll(async () => {
@@ -45,7 +45,7 @@ beforeEach(() => {
   answerBy((socket) => void socket.write(OK));
 });
 
-/** Has `write` answer the requests to come, and keeps their sockets and what went wrong with them. */
+/** Makes `write` answer the next requests; keeps their sockets and their errors. */
 function answerBy(write: (socket: Socket, nth: number) => void): void {
   let answered = 0;
   upstream.answer(() => (socket) => {
@@ -58,7 +58,7 @@ function answerBy(write: (socket: Socket, nth: number) => void): void {
 const status = async (request: string) => (await exchange(proxy.port, request)).status;
 const isOpen = (socket: Socket) => !socket.destroyed;
 
-test('waiting for the end of an upstream that does not close holds no slot, and has an end', async () => {
+test('waiting for an upstream to close holds no slot, and times out', async () => {
   const statuses = new Set<number>();
   for (let sent = 0; sent < MANY; sent++) statuses.add(await status(UNVERIFIED));
   expect([...statuses]).toEqual([200]);
@@ -67,11 +67,11 @@ test('waiting for the end of an upstream that does not close holds no slot, and 
 });
 
 test.each([
-  ['with a word', CLOSING, UNVERIFIED],
-  ['without a word', OK, UNVERIFIED],
+  ['with Connection: close', CLOSING, UNVERIFIED],
+  ['without Connection: close', OK, UNVERIFIED],
   ['a verified request', CLOSING, SIGNED],
   ['a request without a body', CLOSING, BODILESS],
-])('an upstream that closes behind its answer sees an end, not a reset: %s', async (_name, answer, request) => {
+])('an upstream that closes after its response sees an end, not a reset: %s', async (_name, answer, request) => {
   answerBy((socket) => void socket.end(answer));
   const statuses = new Set<number>();
   for (let sent = 0; sent < MANY; sent++) statuses.add(await status(request));
@@ -80,11 +80,11 @@ test.each([
   expect(failures).toEqual([]);
 });
 
-describe('a request on a socket that was used before and fails is answered, and not sent again', () => {
+describe('a request on a reused socket that fails is answered and not sent again', () => {
   test.each<[string, (socket: Socket) => void]>([
     ['the upstream closes', (socket) => void socket.end()],
     ['the upstream resets', (socket) => void socket.resetAndDestroy()],
-    ['the upstream says half a head', (socket) => void socket.end('HTTP/1.1 200 O')],
+    ['the upstream sends half a head', (socket) => void socket.end('HTTP/1.1 200 O')],
   ])('%s', async (_name, fail) => {
     for (const request of [SIGNED, BODILESS]) {
       [used, upstream.seen.length] = [new Set(), 0];

@@ -1,5 +1,5 @@
-// Which requests share a socket to the upstream. One that is used again behind a body that nobody read, half an answer or a byte
-// that nobody asked for gives a client the answer to somebody else's request.
+// Which requests share an upstream socket. A socket reused after an unread body, half a response or unsolicited bytes
+// gives a client the response to somebody else's request.
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
@@ -50,7 +50,7 @@ beforeEach(() => {
   upstream.answer(() => OK);
 });
 
-/** Asks one after the other; gives the bodies of the answers. The proxy is at rest before each. */
+/** Sends the requests one after another, each once the proxy is idle; returns the response bodies. */
 async function askAll(requests: readonly string[], { port } = proxy): Promise<string[]> {
   const bodies: string[] = [];
   for (const request of requests) {
@@ -63,15 +63,15 @@ async function askAll(requests: readonly string[], { port } = proxy): Promise<st
 const connections = () => upstream.seen.map(({ connection }) => connection);
 const lastLines = () => upstream.seen.map(({ lines }) => lines.at(-1));
 
-describe('a socket is used again', () => {
-  test('by requests without a body and by verified ones, in any order', async () => {
+describe('a socket is reused', () => {
+  test('by requests without a body and by verified requests, in any order', async () => {
     const bodiless = [get(), get('/elsewhere'), get('/report'), 'DELETE /open HTTP/1.1\r\nHost: h\r\n\r\n'];
     await askAll([signed(), ...bodiless, signed(), signed('/report'), get(), signed()]);
     expect(new Set(connections()).size).toBe(1);
     expect(lastLines()).not.toContain('Connection: close');
   });
 
-  test('for the one freed last, where several are idle', async () => {
+  test('most recently freed first, when several are idle', async () => {
     const waiting: Socket[] = [];
     upstream.answer(() => (socket) => void waiting.push(socket));
     const asked = [exchange(proxy.port, get()), exchange(proxy.port, get())];
@@ -89,7 +89,7 @@ describe('a socket is used again', () => {
   });
 });
 
-describe('a socket is not used again', () => {
+describe('a socket is not reused', () => {
   test.each([
     ['a forwarded body with a length', post('/open')],
     ['a forwarded body in chunks', chunked('/open')],
@@ -99,7 +99,7 @@ describe('a socket is not used again', () => {
     ['a reported body in chunks', chunked('/report')],
     ['a reported body by another method', post('/report').replace('POST', 'PUT')],
     ['a GET with a body', post('/open').replace('POST', 'GET')],
-  ])('behind %s', async (_name, request) => {
+  ])('after %s', async (_name, request) => {
     await askAll([get(), request, get(), signed(), request, signed()]);
     const used = connections();
     expect(used.slice(2)).not.toContain(used[1]);
@@ -116,12 +116,15 @@ describe('a socket is not used again', () => {
 
   test.each([
     ['the upstream says close', 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok'],
-    ['the upstream says close among others', 'HTTP/1.1 200 OK\r\nConnection: a, CLOSE\r\nContent-Length: 2\r\n\r\nok'],
+    [
+      'the upstream says close among other options',
+      'HTTP/1.1 200 OK\r\nConnection: a, CLOSE\r\nContent-Length: 2\r\n\r\nok',
+    ],
     ['the upstream speaks HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok'],
-    ['a byte is behind the answer', `${OK}x`],
-    ['an answer is behind the answer', OK + POISON],
+    ['a byte follows the response', `${OK}x`],
+    ['a response follows the response', OK + POISON],
     ['a 204 has a body', `HTTP/1.1 204 No Content\r\n\r\n${POISON}`],
-  ])('where %s', async (_name, answer) => {
+  ])('when %s', async (_name, answer) => {
     const used = answerAndKeep(answer);
     await askAll([get()]);
     await eventually(() => used.socket?.destroyed, true);
@@ -130,7 +133,7 @@ describe('a socket is not used again', () => {
     expect(connections().slice(1)).not.toContain(connections()[0]);
   });
 
-  test('where the client left before the answer was whole', async () => {
+  test('when the client leaves before the response is complete', async () => {
     const used = answerAndKeep('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
     const client = await openClient({ port: proxy.port });
     await client.send(get());
@@ -143,7 +146,7 @@ describe('a socket is not used again', () => {
   });
 });
 
-/** Has the requests to come answered so; tells on which socket the last one came. */
+/** Answers the next requests with these bytes; returns the socket that the last one came on. */
 function answerAndKeep(answer: string): { readonly socket?: Socket } {
   const used: { socket?: Socket } = {};
   upstream.answer(() => (socket) => {
@@ -153,15 +156,15 @@ function answerAndKeep(answer: string): { readonly socket?: Socket } {
   return used;
 }
 
-describe('bytes that nobody asked for end an idle socket and answer nothing', () => {
+describe('unsolicited bytes end an idle socket and answer no request', () => {
   test.each([
     ['a byte', 'x'],
-    ['a line end', '\r\n'],
+    ['a line ending', '\r\n'],
     ['an answer', POISON],
-    ['half an answer', POISON.slice(0, 20)],
+    ['half a response', POISON.slice(0, 20)],
     ['an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
     [
-      'the 408 of a server that waited',
+      'the 408 of a server that gave up waiting',
       'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
     ],
   ])('%s', async (_name, bytes) => {
@@ -174,7 +177,7 @@ describe('bytes that nobody asked for end an idle socket and answer nothing', ()
     expect(connections()[1]).not.toBe(connections()[0]);
   });
 
-  test('and an idle socket that the upstream closes costs nobody an answer', async () => {
+  test('an idle socket that the upstream closes costs no request its response', async () => {
     for (let round = 0; round < 20; round++) {
       const idle = answerAndKeep(OK);
       expect(await askAll([signed()])).toEqual(['ok']);

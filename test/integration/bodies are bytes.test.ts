@@ -1,5 +1,5 @@
-// Bodies of every kind that a text decoder would spoil, with a length and in chunks, up to the last byte of maxBody:
-// what was signed is what is verified is what arrives.
+// Bodies that a text decoder would corrupt, with a length and in chunks, up to the last byte of maxBody. The bytes that
+// were signed are the bytes that are verified and forwarded.
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -13,7 +13,7 @@ const MAX_BODY = 256 * 1024;
 let upstream: Upstream;
 let proxy: RunningProxy;
 beforeAll(async () => {
-  // It echoes, so that the way back is looked at too.
+  // It echoes, so the response path is checked too.
   upstream = await startUpstream({ handle: ({ body }, response) => response.end(body) });
   proxy = await startProxy({
     config: {
@@ -48,8 +48,8 @@ const BODIES: readonly (readonly [string, Buffer])[] = [
   ['half of an emoji', Buffer.from('👜').subarray(1)],
   ['all 256 bytes', bytes(256)],
   ['gzip', gzipSync('{"event":"session.completed"}')],
-  ['what looks like a chunk', Buffer.from('0\r\n\r\n')],
-  ['what looks like a request', Buffer.from('POST /notify HTTP/1.1\r\nHost: a\r\n\r\n')],
+  ['bytes that look like a chunk', Buffer.from('0\r\n\r\n')],
+  ['bytes that look like a request', Buffer.from('POST /notify HTTP/1.1\r\nHost: a\r\n\r\n')],
   ['64 KiB and one byte', bytes(65_537)],
   ['exactly maxBody', bytes(MAX_BODY)],
 ];
@@ -87,9 +87,9 @@ async function expectEcho(wire: Buffer, body: Buffer): Promise<void> {
 describe.each(BODIES)('%s', (_name, body) => {
   test('with a length', () => expectEcho(withLength(body), body));
   test('in chunks', () => expectEcho(inChunks(body), body));
-  test('told to be gzip, which it may be', () => expectEcho(withLength(body, ['Content-Encoding: gzip']), body));
+  test('with Content-Encoding: gzip', () => expectEcho(withLength(body, ['Content-Encoding: gzip']), body));
 
-  test('with its last byte changed it is refused', async () => {
+  test('is refused with its last byte changed', async () => {
     const wire = withLength(body.length === 0 ? Buffer.from('x') : body);
     wire[wire.length - 1] = (wire[wire.length - 1] ?? 0) ^ 1;
     const response = await exchange(proxy.port, wire);
@@ -107,7 +107,7 @@ describe.each(BODIES)('%s', (_name, body) => {
   });
 });
 
-describe('one byte more than maxBody', () => {
+describe('one byte over maxBody', () => {
   const body = bytes(MAX_BODY + 1);
   test.each([
     ['declared', withLength(body)],
@@ -118,7 +118,7 @@ describe('one byte more than maxBody', () => {
     expect(upstream.requests).toEqual([]);
   });
 
-  test('declared: refused before a byte of it was sent', async () => {
+  test('declared: refused before any of it is sent', async () => {
     const response = await exchange(
       proxy.port,
       post('/notify', [signature(body), `Content-Length: ${body.length}`], Buffer.alloc(0)),
@@ -132,7 +132,7 @@ describe('Expect: 100-continue', () => {
   const head = (lines: readonly string[]) =>
     post('/notify', [...lines, 'Expect: 100-continue', `Content-Length: ${body.length}`], Buffer.alloc(0));
 
-  test('the body is asked for, then verified', async () => {
+  test('100 is sent, then the body is verified', async () => {
     const client = await openClient({ port: proxy.port });
     await client.send(head([signature(body)]));
     await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
@@ -143,13 +143,13 @@ describe('Expect: 100-continue', () => {
     expect([response.status, response.body.toString()]).toEqual([200, 'expected']);
   });
 
-  test('without a signature the body is not asked for', async () => {
+  test('without a signature no 100 is sent', async () => {
     const response = await exchange(proxy.port, head([]));
     expect(response.informational).toEqual([]);
     expect(response.status).toBe(401);
   });
 
-  test('on an open route it is asked for, too', async () => {
+  test('on an open route 100 is sent too', async () => {
     const client = await openClient({ port: proxy.port });
     await client.send(post('/open', ['Expect: 100-continue', 'Content-Length: 2'], Buffer.alloc(0)));
     await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
@@ -159,7 +159,7 @@ describe('Expect: 100-continue', () => {
   });
 });
 
-test('a refusal arrives whole while the client is still writing', async () => {
+test('a refusal arrives complete while the client is still writing', async () => {
   const body = bytes(3_000_000);
   const client = await openClient({ port: proxy.port });
   await client.send(post('/notify', [`Content-Length: ${body.length}`], body));

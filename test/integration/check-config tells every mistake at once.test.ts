@@ -1,4 +1,4 @@
-// `check-config` as an operator runs it: a process, its two streams and its exit code.
+// `check-config` as an operator runs it: a process with two output streams and an exit code.
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ async function put(name: string, text: string): Promise<string> {
 const check = (args: readonly string[], env: Record<string, string> = {}) =>
   callCommand(['check-config', ...args], { env });
 
-test('every mistake is told at once, with its line, column and key', async () => {
+test('every mistake is reported at once, with its line, column and key', async () => {
   const config = await put(
     'config.yaml',
     [
@@ -55,7 +55,7 @@ test('every mistake is told at once, with its line, column and key', async () =>
   ]);
 });
 
-test('a good configuration is shown as it runs, secrets by id and never by value', async () => {
+test('a good configuration is shown as it runs, with secrets by id and never by value', async () => {
   await mkdir(join(folder, 'secrets'));
   await put('secrets/current', `${SECRET}\n`);
   await put('old', SECRET.toUpperCase());
@@ -109,7 +109,7 @@ test('a secret that cannot be used, or none for a route that enforces, is exit 2
   expect(unread.stdout).toMatch(/^ {2}a +file .*\/missing +not read$/m);
 });
 
-test('secrets and TLS files are checked even where the configuration has other mistakes', async () => {
+test('secrets and TLS files are checked even when the configuration has other mistakes', async () => {
   const config = await put(
     'config.yaml',
     [
@@ -137,7 +137,7 @@ test('secrets and TLS files are checked even where the configuration has other m
   expect((await check(['--config', config, '--no-secrets'])).stderr).toMatch(/^2 errors$/m);
 });
 
-test('TLS files that serve could not use are told by key, file and remedy', async () => {
+test('TLS files that serve could not use are reported by key, file and remedy', async () => {
   const authority = createAuthority(folder, 'authority');
   const names = ['DNS:localhost'];
   const [first, second] = [authority.issue('first', { names }), authority.issue('second', { names })];
@@ -165,7 +165,7 @@ test('TLS files that serve could not use are told by key, file and remedy', asyn
   ]);
 });
 
-test('a report that has ended, and a secret file that anybody may write, are warnings', async () => {
+test('an ended report and a world-writable secret file are warnings', async () => {
   const secret = await put('secret', SECRET);
   await chmod(secret, 0o666);
   const ended = 'routes: [{ path: /a, mode: report, reportUntil: 2021-01-01T00:00:00Z }]';
@@ -178,7 +178,7 @@ test('a report that has ended, and a secret file that anybody may write, are war
   expect((await check(['--config', config])).stdout).not.toContain('may write');
 });
 
-test('an expired secret alone leaves a route that enforces without one; in report mode that is no error', async () => {
+test('an enforcing route with only an expired secret is an error; in report mode it is not', async () => {
   const secrets = `secrets: [{ id: a, env: ${KEY}, notAfter: 2020-01-01T00:00:00Z }]\nunmatched: reject\n`;
   const enforcing = await put('enforcing.yaml', `${secrets}routes: [{ path: /a }]\n`);
   const reporting = await put('reporting.yaml', `${secrets}routes: [{ path: /a, mode: report }]\n`);
@@ -202,7 +202,7 @@ test('the environment alone is enough', async () => {
   expect(stdout).not.toContain(SECRET);
 });
 
-test('where a route has once, the store is shown, and a password that cannot be read is a warning', async () => {
+test('with once on a route, the store is shown, and an unreadable password is a warning', async () => {
   const lines = (store: string) =>
     ['unmatched: reject', 'routes: [{ path: /a, once: 1h }]', `once: ${store}`, ''].join('\n');
   const memory = await put('memory.yaml', lines('{ maxEntries: 500 }'));
@@ -222,13 +222,13 @@ test('where a route has once, the store is shown, and a password that cannot be 
   expect(stdout).not.toMatch(/passwordFile|hunter2/);
 });
 
-test('a wrong command line is one line and exit 2', async () => {
+test('a wrong command line gives one line and exit 2', async () => {
   const { code, stdout, stderr } = await check(['--confg', 'x']);
   expect([code, stdout]).toEqual([2, '']);
   expect(stderr).toMatch(/^[^\n]*--confg[^\n]*--help\n$/);
 });
 
-test('the example that ships is valid', async () => {
+test('the shipped example is valid', async () => {
   const example = fileURLToPath(new URL('../../config.example.yaml', import.meta.url));
   expect((await check(['--config', example, '--no-secrets'])).code).toBe(0);
 });

@@ -1,4 +1,4 @@
-// Bad input on each command: one readable line, the right exit code, never a stack trace, never an echo of a secret.
+// Bad input to each command gives one readable line and the right exit code, never a stack trace or a secret.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -66,7 +66,7 @@ test.each(BAD)('%s', async (command, code, says) => {
   expect((result.stderr || result.stdout).trim().split('\n').length).toBeLessThanOrEqual(2);
 });
 
-test('a port that is taken is one line and exit code 1', async () => {
+test('a port in use gives one line and exit code 1', async () => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   const { port } = taken.address() as { port: number };

@@ -1,5 +1,5 @@
-// Two hundred requests and two hundred responses by a seed, in every order and spelling that the parser takes: what arrives is
-// compared byte by byte with what the contract's rule makes of them. `SEED` plays another run.
+// Two hundred seeded requests and responses, in every order and spelling that the parser accepts. The bytes that arrive
+// are compared with the bytes that the contract gives. `SEED` selects another run.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { generateRequest } from '../support/generated-requests.ts';
 import { generateResponse } from '../support/generated-responses.ts';

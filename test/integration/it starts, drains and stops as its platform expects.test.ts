@@ -1,4 +1,4 @@
-// The life of the process: signals in, exit codes out, and nothing lost on the way.
+// The life of the process: signals in, exit codes out, nothing lost in between.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
@@ -15,7 +15,7 @@ import { sign } from '../support/signer.ts';
 
 const BODY = '{"event":1}';
 const SIGNATURE = sign(value('a'), BODY);
-/** Longer than a test may take, so that a stop that waits for it fails. */
+/** Longer than a test may take, so a stop that waits for it fails the test. */
 const LONG = '2m';
 
 const REQUEST = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${SIGNATURE}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
@@ -25,21 +25,21 @@ const ready = async (proxy: RunningProxy) => {
   return [response.status, ((await response.json()) as { causes?: readonly string[] }).causes];
 };
 
-/** Milliseconds until it has ended, with its exit code. */
+/** Milliseconds until the process has exited, and its exit code. */
 async function ended(proxy: RunningProxy): Promise<{ readonly code: number | null; readonly after: number }> {
   const begun = performance.now();
   const { code } = await proxy.exited;
   return { code, after: performance.now() - begun };
 }
 
-/** A delivery whose last byte waits for `rest`. */
+/** A delivery that withholds its last byte until `rest`. */
 const held = (proxy: RunningProxy, rest: Promise<unknown>) =>
   post({ url: `${proxy.url}/notify`, body: BODY, headers: { 'Entrupy-Signature': SIGNATURE }, holdUntil: rest });
 
 const inFlight = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
 
 describe.concurrent('SIGTERM', () => {
-  test('not ready at once, serving on for the delay with Connection: close, then gone with 0', async ({ start }) => {
+  test('unready at once, serves with Connection: close for the delay, then exits with 0', async ({ start }) => {
     const proxy = await start({ shutdown: { delay: '2s' } });
     const kept = await openClient({ port: proxy.port });
     await kept.send(REQUEST);
@@ -52,14 +52,14 @@ describe.concurrent('SIGTERM', () => {
     await kept.send(REQUEST);
     expect((await kept.response()).lines).toContain('Connection: close');
     expect(await kept.rest()).toEqual(Buffer.alloc(0));
-    expect(await deliver(proxy, 'a')).toBe(200); // a connection that is new
+    expect(await deliver(proxy, 'a')).toBe(200); // a new connection
     const { code, after } = await end;
     expect(code).toBe(0);
     expect(after).toBeGreaterThan(1900);
     expect((await post({ url: proxy.url, body: '' })).trouble).toBe('ECONNREFUSED');
   });
 
-  test('requests in flight are answered, and the process ends with the last of them', async ({ start }) => {
+  test('requests in flight are answered, and the process exits after the last one', async ({ start }) => {
     const proxy = await start({ shutdown: { grace: LONG } });
     const rest = Promise.withResolvers<void>();
     const sent = [held(proxy, rest.promise), held(proxy, rest.promise)];
@@ -71,11 +71,11 @@ describe.concurrent('SIGTERM', () => {
     expect([(await proxy.exited).code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
   });
 
-  test('what is still in flight at the end of grace is cut, warned about, and the code is 0', async ({
+  test('requests still in flight at the end of grace are cut with a warning, and the exit code is 0', async ({
     start,
     upstream,
   }) => {
-    upstream.server.removeAllListeners('request'); // an upstream that takes requests and never answers
+    upstream.server.removeAllListeners('request'); // an upstream that accepts requests and never responds
     const proxy = await start({ shutdown: { grace: '1s' } });
     const sent = deliver(proxy, 'a');
     await eventually(() => inFlight(proxy), 1);
@@ -86,11 +86,11 @@ describe.concurrent('SIGTERM', () => {
     expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 1 }));
   });
 
-  test('connections that were accepted, and whose requests nobody has read yet, are answered', async ({ start }) => {
+  test('requests on accepted connections that are not yet read are answered', async ({ start }) => {
     const proxy = await start();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openClient({ port: proxy.port })));
     await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 20);
-    // Asleep, it finds the signal and the requests at once when it wakes.
+    // While stopped, it gets the signal and the requests at once when it resumes.
     proxy.signal('SIGSTOP');
     await Promise.all(clients.map((client) => client.send(REQUEST)));
     proxy.signal('SIGTERM');
@@ -100,7 +100,7 @@ describe.concurrent('SIGTERM', () => {
     expect((await proxy.exited).code).toBe(0);
   });
 
-  test('idle and silent connections do not hold it up', async ({ start }) => {
+  test('idle and silent connections do not delay it', async ({ start }) => {
     const proxy = await start({ shutdown: { grace: LONG } });
     const silent = await openClient({ port: proxy.port });
     const half = await openClient({ port: proxy.port });
@@ -115,7 +115,7 @@ describe.concurrent('SIGTERM', () => {
   });
 
   test.skipIf(process.platform !== 'linux')(
-    'during the start: it ends without the delay, and the code is 0',
+    'during the start: it exits with 0 and without the delay',
     async ({ directory }) => {
       const config = join(directory, 'config.yaml');
       await writeFile(
@@ -134,7 +134,7 @@ describe.concurrent('SIGTERM', () => {
   );
 });
 
-/** The handlers are in place: that for SIGHUP, signal 1, is the last of them. */
+/** Resolves once the signal handlers are installed: SIGHUP, signal 1, is the last. */
 async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
   for (;;) {
     const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -158,7 +158,7 @@ describe.concurrent('SIGINT and second signals', () => {
   ] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
     const proxy = await start({ shutdown: { delay: LONG, grace: LONG } });
     const rest = Promise.withResolvers<void>();
-    const sent = held(proxy, rest.promise); // holds a stop by SIGINT up
+    const sent = held(proxy, rest.promise); // delays a stop by SIGINT
     await eventually(() => inFlight(proxy), 1);
     proxy.signal(first);
     await proxy.waitForLog(({ msg }) => msg === 'stopping');
@@ -170,7 +170,7 @@ describe.concurrent('SIGINT and second signals', () => {
 });
 
 describe.concurrent('/-/drain', () => {
-  test('not ready, every response closes its connection, new connections and all requests are served', async ({
+  test('unready, every response closes its connection, new connections and all requests are served', async ({
     start,
   }) => {
     const proxy = await start();
@@ -190,7 +190,7 @@ describe.concurrent('/-/drain', () => {
     expect(await (await fetch(proxy.adminUrl)).text()).toContain('Draining');
   });
 
-  test('a SIGTERM waits only for what is left of the delay, counted from the first call', async ({ start }) => {
+  test('a SIGTERM waits only for the rest of the delay, counted from the first call', async ({ start }) => {
     const proxy = await start({ shutdown: { delay: '2s' } });
     const drained = performance.now();
     await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
@@ -203,7 +203,7 @@ describe.concurrent('/-/drain', () => {
 });
 
 describe.concurrent('a start', () => {
-  test('on a port that is taken is 1, and says which', async ({ start }) => {
+  test('on a port in use exits with 1 and names the port', async ({ start }) => {
     const proxy = await start();
     const config = await readFile(proxy.configFile, 'utf8');
     const other = join(proxy.directory, 'other.yaml');
@@ -220,7 +220,7 @@ describe.concurrent('a start', () => {
     expect([admin.code, admin.stderr]).toEqual(says(proxy.adminPort));
   });
 
-  test('on a bad config is 2, with every problem and its place', async ({ directory }) => {
+  test('on a bad config exits with 2, with every problem and its place', async ({ directory }) => {
     const config = join(directory, 'config.yaml');
     await writeFile(config, 'upstream: { url: 7 }\nroutes: [{ paht: /x }]\n');
     const { code, stderr } = await runCommand(['serve', '--config', config]);
@@ -229,7 +229,7 @@ describe.concurrent('a start', () => {
     expect(stderr).toContain(`${config}:2:12`);
   });
 
-  test('after a kill -9 is clean, on the same ports', async ({ start, upstream }) => {
+  test('after a kill -9 is clean on the same ports', async ({ start, upstream }) => {
     const proxy = await start();
     const config = {
       listen: { host: '127.0.0.1', port: proxy.port },

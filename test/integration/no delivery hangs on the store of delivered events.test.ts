@@ -1,5 +1,6 @@
-// The store of `once` in trouble (spec §12): away, stuck, or refusing us. onStoreFailure decides at once, log and metrics
-// tell, no password is printed, and when it is back nothing that was delivered meanwhile is delivered again.
+// Failures of the store of `once` (spec §12): unreachable, stuck, or refusing our password. onStoreFailure decides at
+// once, the log and the metrics say so, and no password is printed. Deliveries made during the failure are not repeated
+// once the store is back.
 
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -28,7 +29,7 @@ const inFlight = (proxy: RunningProxy, count: number) =>
 const fails = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === FAILS, FAILS);
 const isBack = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === BACK, BACK);
 
-/** How many events the server itself takes for delivered. */
+/** The number of events that the server itself has as delivered. */
 async function remembered(server: RedisServer): Promise<number> {
   const keys = (await server.ask('KEYS', '*')) as string[];
   const values = await Promise.all(keys.map((key) => server.ask('GET', key)));
@@ -36,8 +37,8 @@ async function remembered(server: RedisServer): Promise<number> {
 }
 
 // The longest first: the others run beside it.
-describe.skipIf(!HAS_SERVERS).concurrent('with a server that we cannot reach, or not yet', () => {
-  test('a server that vanishes behind a connection that stands is left for the one in its place', async ({
+describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, or not yet', () => {
+  test('a server that vanishes behind an open connection is abandoned for its replacement', async ({
     deliverer,
     redis,
   }) => {
@@ -53,7 +54,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that we cannot reach, or
     relay.close();
   });
 
-  test('a password that is missing is told at the start, whoever lacks it', async ({ deliverer, redis, directory }) => {
+  test('a missing password is reported at start, on either side', async ({ deliverer, redis, directory }) => {
     const { url: store } = await redis('redis-server', { password: PASSWORD });
     const passwordFile = join(directory, 'absent');
     const [none, absent] = await Promise.all([
@@ -70,7 +71,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that we cannot reach, or
     expect([await deliver(absent, 'e'), await deliver(absent, 'e')]).toEqual([DELIVERED, DUPLICATE]);
   });
 
-  test('a pipe or an empty file for a password is told, and holds nothing up', async ({
+  test('a pipe or an empty file as the password is reported, and blocks nothing', async ({
     deliverer,
     redis,
     directory,
@@ -102,7 +103,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that we cannot reach, or
     expect(await deliver(other, 'other')).toEqual(REFUSED);
   });
 
-  test('the first event after the start, or after the reload that brings `once`, is asked about', async ({
+  test('the first event after a start, or after a reload that adds `once`, is looked up', async ({
     deliverer,
     redis,
   }) => {
@@ -136,14 +137,14 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
       on_failure: 'forward',
       problem: expect.stringMatching(/WRONGPASS/),
     });
-    expect([await deliver(wrong, 'other'), await failures(wrong)]).toEqual([DELIVERED, 2]); // neither claimed nor told
+    expect([await deliver(wrong, 'other'), await failures(wrong)]).toEqual([DELIVERED, 2]); // neither leased nor recorded
     await replaceFile(passwordFile, `${PASSWORD}\r\n`);
     await isBack(wrong);
     expect([await deliver(wrong, 'e'), await deliver(right, 'other')]).toEqual([DUPLICATE, DUPLICATE]);
     expect(right.output() + wrong.output()).not.toContain(PASSWORD);
   });
 
-  test('a stuck server holds up one second’s deliveries and no later one', async ({ events, deliverer, redis }) => {
+  test('a stuck server delays the deliveries of one second and no later ones', async ({ events, deliverer, redis }) => {
     const server = await redis(program);
     const once = { store: server.url };
     const [going, refusing] = await Promise.all([
@@ -166,12 +167,12 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     ]);
     const failed = { status: 500, text: OK };
     expect(later).toEqual([DELIVERED, DUPLICATE, failed, REFUSED]);
-    // A second each would be more than a test may take.
+    // At a second each, the test would time out.
     for (let nth = 0; nth < MANY; nth++) expect(await deliver(going, `one of many ${nth}`)).toEqual(DELIVERED);
     server.resume();
     await Promise.all([isBack(going), isBack(refusing)]);
     await eventually(() => remembered(server), 3 + MANY);
-    // No claim that came too late keeps an event from its retry.
+    // A lease that arrived too late does not block the retry.
     expect(await deliver(refusing, 'refused')).toEqual(DELIVERED);
     for (const event of ['before', 'e', 'later']) expect(await deliver(refusing, event)).toEqual(DUPLICATE);
     expect(await deliver(refusing, 'failed')).toEqual(DELIVERED);
@@ -179,7 +180,7 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     expect(await deliver(going, 'left')).toEqual(DELIVERED);
   });
 
-  test('a server that goes and comes again', async ({ events, deliverer, redis }) => {
+  test('a server that goes away and comes back', async ({ events, deliverer, redis }) => {
     const server = await redis(program);
     const once = { store: server.url };
     const [going, refusing] = await Promise.all([
@@ -205,7 +206,7 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     await Promise.all([isBack(going), isBack(refusing)]);
     await eventually(() => remembered(server), 2);
     expect(await deliver(refusing, 'e')).toEqual(DUPLICATE);
-    // Its lease was lost with the server, and has been taken again.
+    // Its lease was lost with the server, and was taken again.
     const twin = send(refusing, 'under-way');
     await inFlight(refusing, 1);
     answer(200);
@@ -214,15 +215,15 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
   });
 });
 
-describe.concurrent('the client of the store', () => {
-  /** What a proxy had loaded by its end, as V8 counts it. */
+describe.concurrent('the store client', () => {
+  /** The scripts that a proxy had loaded by its end, as V8 reports them. */
   async function loaded(proxy: RunningProxy, directory: string): Promise<string> {
     await proxy.stop();
     const files = await readdir(directory);
     return (await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')))).join('');
   }
 
-  test('is loaded where a config asks for it, and nowhere else', async ({ deliverer, directory }) => {
+  test('is loaded only when the config asks for it', async ({ deliverer, directory }) => {
     const start = (name: string, options: object) =>
       deliverer({ ...options, env: { NODE_V8_COVERAGE: join(directory, name) } });
     const proxies = await Promise.all([
@@ -234,7 +235,7 @@ describe.concurrent('the client of the store', () => {
     const [without, memory, redis] = await Promise.all(
       ['without', 'memory', 'redis'].map((name, nth) => loaded(proxies[nth] as RunningProxy, join(directory, name))),
     );
-    // What was built has no files of those names: the client and what calls it are a part of their own there.
+    // The bundle has no files of those names; the client and its caller are a chunk of their own.
     const [deliveries, anyOfIt, client] = PROGRAM.endsWith('.ts')
       ? ['src/once/memory.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/]
       : ['dist/app-', /dist\/redis-/, /dist\/redis-/];
@@ -244,7 +245,7 @@ describe.concurrent('the client of the store', () => {
   });
 });
 
-/** Between a proxy and a server; connections that stand at `blackhole` carry nothing from then on, and never end. */
+/** A relay between a proxy and a server. After `blackhole`, open connections carry nothing and never end. */
 async function startRelay(port: number): Promise<{ port: number; blackhole(): void; close(): void }> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {

@@ -1,5 +1,5 @@
-// Seeds every secret, signature, body, query and header with a marker, takes the proxy through each reason, and searches
-// all that it ever says: log, metrics, admin pages, answers, and the errors of its commands.
+// Puts a marker in every secret, signature, body, query and header, takes the proxy through each reason, and searches
+// all of its output: the log, metrics, admin pages, responses, and the errors of its commands.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,12 +80,12 @@ describe('a proxy that met every reason', () => {
     },
   );
 
-  test('the answers to clients', () => {
+  test('the responses to clients', () => {
     expect(answers.length).toBe(REQUESTS.length);
     expectNoLeak(answers.join('\n'), 'an answer');
   });
 
-  test('the log, at its most talkative', async () => {
+  test('the log, at its most verbose', async () => {
     await proxy.stop();
     expect(proxy.logs().length).toBeGreaterThan(REQUESTS.length);
     expectNoLeak(proxy.output(), 'the log');
@@ -102,7 +102,7 @@ describe('the errors of the commands', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  /** Configurations in which somebody wrote a secret where none belongs. */
+  /** Configurations with a secret where none belongs. */
   test.each([
     ['inline', `secrets:\n  - { id: a, value: ${SECRETS.current} }\n`],
     ['inline under another key', `secrets:\n  - { id: a, secret: ${SECRETS.current} }\n`],

@@ -1,4 +1,5 @@
-// Validity, overlap and report mode pass by themselves; what has ended never verifies again and is told apart.
+// Validity, overlap and report mode end on their own. A secret that has ended never verifies again and has its own
+// reason.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -16,7 +17,7 @@ async function reload(proxy: RunningProxy): Promise<void> {
   expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(200);
 }
 
-/** Changes the config's text; `status` is what the reload answers. */
+/** Changes the config's text; `status` is the reload's response. */
 async function edit(proxy: RunningProxy, change: (config: string) => string, status = 200): Promise<void> {
   await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
   expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(status);
@@ -30,7 +31,7 @@ async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string
 }
 
 describe.concurrent('validity', () => {
-  test('notBefore and notAfter act at their second', async ({ start, directory }) => {
+  test('notBefore and notAfter take effect at their second', async ({ start, directory }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));
     const proxy = await start({ secrets: [{ id: 'current', file }] });
@@ -50,7 +51,7 @@ describe.concurrent('validity', () => {
     expect(told.map(({ problem }) => problem)).toEqual([`not valid before ${at(begins)}`, `expired at ${at(ends)}`]);
   });
 
-  test('outside it, beside a live secret, is 401, and told as expired_secret', async ({ start, directory }) => {
+  test('outside it, beside a live secret, is 401 with the reason expired_secret', async ({ start, directory }) => {
     await writeFile(join(directory, 'old'), value('old'));
     await writeFile(join(directory, 'current'), value('a'));
     const secrets = [
@@ -64,7 +65,7 @@ describe.concurrent('validity', () => {
     await eventually(() => reasons(proxy), ['expired_secret', 'signature_mismatch']);
   });
 
-  test('reportUntil: it enforces by itself from that second on', async ({ start }) => {
+  test('reportUntil: the route enforces from that second on', async ({ start }) => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
     const until = Date.now() + 3000;
     const report = `    mode: report\n    reportUntil: ${iso(until)}\n`;
@@ -79,7 +80,10 @@ describe.concurrent('validity', () => {
 describe.concurrent('overlap', () => {
   const withOverlap = (overlap: string) => (secrets: string) => ({ secrets: [{ directory: secrets, overlap }] });
 
-  test('the old value is valid as .previous until its end, which the metrics tell', async ({ start, directory }) => {
+  test('the old value is valid as .previous until the overlap ends, and the metrics give its end', async ({
+    start,
+    directory,
+  }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));
     const proxy = await start({ secrets: [{ id: 'current', file, overlap: '3s' }] });
@@ -136,13 +140,13 @@ describe.concurrent('overlap', () => {
   });
 });
 
-describe.concurrent('secrets that are not there', () => {
+describe.concurrent('missing secrets', () => {
   const readyz = async (proxy: RunningProxy) => {
     const response = await fetch(`${proxy.adminUrl}/readyz`);
     return { status: response.status, text: await response.text() };
   };
 
-  test('at start: it runs, is not ready, answers 503 with Retry-After, and becomes ready when they come', async ({
+  test('at start: the proxy runs unready, responds 503 with Retry-After, and becomes ready when they appear', async ({
     start,
   }) => {
     const proxy = await start({ routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] }, { secrets: {} });
@@ -166,7 +170,7 @@ describe.concurrent('secrets that are not there', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('one that has expired is told so with its date, in log, /readyz and on the page', async ({ start }) => {
+  test('an expired one is shown with its date in the log, /readyz and the page', async ({ start }) => {
     const secrets = [{ id: 'a', env: 'KEY', notAfter: '2026-01-31T12:00:00Z' }];
     const proxy = await start({ secrets, routes: [{ path: '/notify' }] }, { env: { KEY: value('a') } });
     const expired = 'secret a expired at 2026-01-31T12:00:00Z';
@@ -179,7 +183,7 @@ describe.concurrent('secrets that are not there', () => {
     expect(page).not.toContain('Put a value where');
   });
 
-  test('after it was ready: 503 and a metric, but ready all the same; nobody need have asked before', async ({
+  test('after it was ready: 503 and a metric, but still ready, even if nobody asked /readyz before', async ({
     start,
     directory,
   }) => {
@@ -187,7 +191,7 @@ describe.concurrent('secrets that are not there', () => {
     const proxy = await start({ secrets: [{ id: 'current', file }] });
     await writeFile(file, value('a'));
     await reload(proxy);
-    // Only a config that drops it can take the last good value away.
+    // Only a config without the secret drops its last good value.
     await edit(
       proxy,
       (config) => config.replace(file, join(directory, 'none')).replace('id: current', 'id: other'),
@@ -198,13 +202,13 @@ describe.concurrent('secrets that are not there', () => {
     expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="other"}')).toBe(0);
   });
 
-  test('of a route in report mode do not count for readiness', async ({ start }) => {
+  test('of a route in report mode do not affect readiness', async ({ start }) => {
     const proxy = await start({ unmatched: 'reject', routes: [{ path: '/notify', mode: 'report' }] }, { secrets: {} });
     expect((await readyz(proxy)).status).toBe(200);
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('readyNeedsUpstream: ready only while the upstream takes connections; started all the same', async ({
+  test('readyNeedsUpstream: ready only while the upstream accepts connections; started in either case', async ({
     start,
     upstream,
   }) => {
@@ -222,7 +226,7 @@ describe.concurrent('secrets that are not there', () => {
     expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
   });
 
-  test('a directory that was never there counts when it comes', async ({ start, directory }) => {
+  test('a directory that is missing at start counts once it appears', async ({ start, directory }) => {
     const secrets = join(directory, 'late');
     const proxy = await start({ secrets: [{ directory: secrets }] });
     expect((await readyz(proxy)).text).toContain('it does not exist (yet)');

@@ -1,4 +1,4 @@
-// The commands as a user runs them: through the process, with files and pipes, and against an HMAC that is not Node's.
+// The commands as a user runs them: as a process, with files and pipes, checked against an HMAC that is not Node's.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -68,7 +68,7 @@ describe('sign', () => {
     expect({ stdout, status }).toEqual({ stdout: `${openssl(join(dir, 'event'))}\n`, status: 0 });
   });
 
-  test('warns of a short secret, and of an empty body, and signs', async () => {
+  test('warns of a short secret and of an empty body, and still signs', async () => {
     const { code, stdout, stderr } = await runCommand(['sign', '--secret-env', 'S'], { env: { S: 'x' } });
     expect({ code, stderr }).toEqual({
       code: 0,
@@ -78,7 +78,7 @@ describe('sign', () => {
     expect(stdout).toMatch(/^SHA256:[A-Za-z0-9+/]{43}=\n$/);
   });
 
-  test('without a secret is one readable line and 2, with no input read', async () => {
+  test('without a secret gives one readable line and exit 2, and reads no input', async () => {
     expect(await runCommand(['sign'])).toEqual({
       code: 2,
       stdout: '',

@@ -1,5 +1,5 @@
-// Runs what the README tells people to type, as it stands there: only ports are put in, since 8080 may be taken. Commands
-// that need a container engine or a cluster are run by test/e2e; a new command without a runner here fails.
+// Runs the README's commands as they are written. Only ports are replaced, since 8080 may be in use. Commands that need
+// a container engine or a cluster run in test/e2e. A new command without a runner here fails.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const blocksOf = (page: string) =>
 const BLOCKS = blocksOf('README.md');
 const SECRET = 'a-secret-for-the-readme-of-32-bytes!';
 
-/** The block that begins with `start`. */
+/** The block that starts with `start`. */
 function block(start: string, page = 'README.md'): string {
   const found = blocksOf(page).find((candidate) => candidate.startsWith(start));
   if (found === undefined) throw new Error(`${page} has no block that begins with ${start}`);
@@ -25,11 +25,11 @@ const RUN_HERE = [
   'export WEBHOOK_ENDPOINT_SECRET_KEY',
   'BODY=',
   'node_modules/.bin/node src/main.ts check-config',
-  'npm ci && npm test', // is what runs this
+  'npm ci && npm test', // runs this test
 ];
 const RUN_BY_E2E = ['docker build', 'printf %s "$WEBHOOK_ENDPOINT_SECRET_KEY" |\n  kubectl create secret'];
 
-test('each block of commands is run by a test', () => {
+test('every block of commands is run by a test', () => {
   const known = [...RUN_HERE, ...RUN_BY_E2E];
   for (const text of BLOCKS)
     expect(
@@ -44,7 +44,7 @@ interface Shell {
   stop(): Promise<number | null>;
 }
 
-/** A shell in a process group of its own, which `stop` ends by SIGINT as Ctrl-C would. */
+/** A shell in its own process group; `stop` sends SIGINT, as Ctrl-C would. */
 function shell(script: string, env: Readonly<Record<string, string>> = {}): Shell {
   const child = spawn('bash', ['-c', script], { cwd: ROOT, env: { ...process.env, ...env }, detached: true });
   let text = '';
@@ -94,7 +94,7 @@ async function output(
   return { text, code: code as number | null };
 }
 
-test('npm run demo tells the story, and the curl commands that it prints work when pasted', async () => {
+test('npm run demo tells its story, and the curl commands that it prints work when pasted', async () => {
   const demo = shell(block('npm ci && npm run demo').replace('npm ci && ', ''));
   try {
     const [, commands = ''] = await demo.waitFor(/Still up; .*\n\n([\s\S]*\/api\/status[^\n]*\n)/);
@@ -109,7 +109,7 @@ test('npm run demo tells the story, and the curl commands that it prints work wh
   }
 });
 
-describe('before an app of your own', () => {
+describe('in front of your own app', () => {
   let upstream: Upstream;
   let proxy: Shell;
   let port: string;
@@ -145,7 +145,7 @@ describe('before an app of your own', () => {
   });
 });
 
-test('check-config and explain take the example as it is', async () => {
+test('check-config and explain accept the example as it is', async () => {
   const { text, code } = await output(`set -e\n${block('node_modules/.bin/node src/main.ts check-config')}`, {
     WEBHOOK_ENDPOINT_SECRET_KEY: SECRET,
   });

@@ -42,7 +42,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
   return { port, ask, acts, lines, state };
 }
 
-test('livez and health answer ok; startz and readyz tell what is the case', async () => {
+test('livez and health answer ok; startz and readyz report the state', async () => {
   const { ask, state } = await admin();
   for (const path of ['/livez', '/health', '/startz', '/readyz']) {
     expect(await ask(path)).toMatchObject({ status: 200, text: '{"status":"ok"}' });
@@ -57,7 +57,7 @@ test('livez and health answer ok; startz and readyz tell what is the case', asyn
   expect((await ask('/livez')).status).toBe(200);
 });
 
-test('metrics come as text, or as OpenMetrics by Accept', async () => {
+test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
   const { ask } = await admin();
   const text = await ask('/metrics');
   expect(text.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
@@ -81,7 +81,7 @@ test('the status page and its JSON show a refusal without its query, escaped, un
   expect(page.text + json.text).not.toContain('MARKER');
 });
 
-test('every answer forbids caching, sniffing and framing', async () => {
+test('every response forbids caching, sniffing and framing', async () => {
   const { ask } = await admin();
   for (const path of ['/', '/metrics', '/readyz', '/api/status', '/nowhere']) {
     const { headers } = await ask(path);
@@ -121,7 +121,7 @@ test('another method is 405 with Allow, another path 404', async () => {
   expect(acts).toEqual([]);
 });
 
-test('a browser that another site has sent changes nothing', async () => {
+test('a cross-site browser request changes nothing', async () => {
   const { port, acts } = await admin();
   for (const [head, status] of [
     ['POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://evil.example', 403],
@@ -134,15 +134,15 @@ test('a browser that another site has sent changes nothing', async () => {
   expect(acts).toEqual(['drain']);
 });
 
-test('no large body is taken', async () => {
+test('a large body is refused', async () => {
   const { port, ask, acts } = await admin();
   expect((await ask('/-/reload', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
   const chunked = 'POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n';
-  expect(await rawStatus(port, chunked)).toBe(413); // and it ends the connection: the body never comes
+  expect(await rawStatus(port, chunked)).toBe(413); // it ends the connection, since the body never comes
   expect(acts).toEqual([]);
 });
 
-test('what breaks behind a view is logged and answered 500, and the probes go on', async () => {
+test('an error behind a view is logged and answered with 500, and the probes keep working', async () => {
   const { ask, lines } = await admin({
     status: () => {
       throw new Error('broken source');
@@ -160,7 +160,7 @@ test('close ends idle connections and frees the port', async () => {
   await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
 });
 
-/** The status of the answer to these bytes, once the server has ended the connection. */
+/** The status of the response to these bytes, once the server has ended the connection. */
 async function rawStatus(port: number, bytes: string): Promise<number> {
   const socket = connect(port, '127.0.0.1');
   let text = '';

@@ -1,5 +1,5 @@
-// The request at the upstream and the response at the client, byte by byte on bare sockets. Only the lines that frame
-// may be spelt anew: `host` first, then `connection`, `content-length` last.
+// The request at the upstream and the response at the client, byte by byte on raw sockets. Only the framing lines may
+// be rewritten: `host` first, then `connection`, `content-length` last.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -30,7 +30,7 @@ beforeEach(() => {
   upstream.answer(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
 });
 
-/** Lines that no library would send: odd spellings, duplicates that must not be joined, empty values, obs-text. */
+/** Lines that no library would send: odd spellings, duplicates that must not be merged, empty values, obs-text. */
 const ODD_LINES = [
   'x-lower: 1',
   'X-UPPER: 2',
@@ -59,11 +59,11 @@ const ODD_LINES = [
   "X-!#$%&'*+.^`|~: odd",
 ];
 
-/** As they arrive: the white space around a value is no part of it (RFC 9112 5.1), one space is written. */
+/** The lines as they arrive: whitespace around a value is not part of it (RFC 9112 5.1), so one space is written. */
 const asWritten = (lines: readonly string[]) => lines.map((line) => line.replace(/^([^:]*):\s*(.*?)\s*$/, '$1: $2'));
 
 describe('the request', () => {
-  test('a verified one arrives line by line, each in its place', async () => {
+  test('a verified one arrives line by line, in order', async () => {
     const body = '{"a":1}\r\n\r\nPOST / HTTP/1.1\r\n';
     const signature = `ENTRUPY-signature: ${sign(SECRET, body)}`;
     const head = ['POST /notify?b=2&&a=%7e&= HTTP/1.1', ...ODD_LINES, signature, 'hOST: Example:80'];
@@ -80,7 +80,7 @@ describe('the request', () => {
     );
   });
 
-  test('a chunked verified one arrives with one length, where its chunks were told', async () => {
+  test('a chunked verified one arrives with one length, in the place of Transfer-Encoding', async () => {
     const lines = ['X-A: 1', `Entrupy-Signature: ${sign(SECRET, 'hello')}`];
     const head = ['POST /notify HTTP/1.1', 'Host: h', ...lines, 'Transfer-Encoding: chunked', 'X-B: 2'];
     await exchange(proxy.port, [...head, '', '2;x', 'he', '3', 'llo', '0', '', ''].join('\r\n'));
@@ -97,7 +97,7 @@ describe('the request', () => {
     );
   });
 
-  test('an open one with a length keeps it, and its socket is not used again', async () => {
+  test('an open one with a length keeps it, and its socket is not reused', async () => {
     const head = ['PUT /open/a HTTP/1.1', 'Content-Length: 5', 'Host: h', 'X-A: 1'];
     await exchange(proxy.port, [...head, '', 'a\0b\r\n'].join('\r\n'));
     expect(upstream.seen[0]?.raw.toString('latin1')).toBe(
@@ -119,7 +119,7 @@ describe('the request', () => {
     expect(upstream.seen[0]?.lines).toEqual(['Host: h']);
   });
 
-  test('an open POST of nothing says so', async () => {
+  test('an open POST with an empty body keeps its length of 0', async () => {
     await exchange(proxy.port, 'POST /open/a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
     expect(upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 0']);
   });
@@ -127,7 +127,7 @@ describe('the request', () => {
 
 const get = (method = 'GET') => `${method} /open/x HTTP/1.1\r\nHost: h\r\n\r\n`;
 
-/** Answers with these lines and this body, and reads what the client got. */
+/** Responds with these lines and this body; returns the client's view. */
 async function answered(head: readonly string[], body = '', method = 'GET') {
   upstream.answer(() => `${head.join('\r\n')}\r\n\r\n${body}`);
   return exchange(proxy.port, get(method), { head: method === 'HEAD' });
@@ -154,7 +154,7 @@ const RESPONSE_LINES = [
 ];
 
 describe('the response', () => {
-  test('its lines come as they were sent, and nothing is added', async () => {
+  test('its lines arrive as sent, and nothing is added', async () => {
     const response = await answered(['HTTP/1.1 200 OK', ...RESPONSE_LINES, 'Content-Length: 5'], 'a\0b\xff\n');
     expect(response.lines).toEqual(asWritten([...RESPONSE_LINES, 'Content-Length: 5']));
     expect(response.body.toString('latin1')).toBe('a\0b\xff\n');
@@ -171,7 +171,7 @@ describe('the response', () => {
     expect(response.lines).toEqual(['X-A: 1', 'Transfer-Encoding: chunked']);
   });
 
-  test('one that ends by close arrives whole', async () => {
+  test('one that ends by close arrives complete', async () => {
     upstream.answer(() => (socket) => socket.end('HTTP/1.1 200 OK\r\nX-A: 1\r\n\r\nto the end'));
     const response = await exchange(proxy.port, get());
     expect(response.body.toString()).toBe('to the end');
@@ -192,12 +192,12 @@ describe('the response', () => {
     expect(`${response.status} ${response.reason}`).toBe(status);
   });
 
-  test('status line: a phrase that holds controls is none', async () => {
+  test('status line: a phrase with control characters is dropped', async () => {
     const response = await answered(['HTTP/1.1 200 a\x01b', 'Content-Length: 0']);
     expect(`${response.status} ${response.reason}`).toBe('200 ');
   });
 
-  test('informational ones come first, as they are', async () => {
+  test('informational ones come first, unchanged', async () => {
     upstream.answer(() =>
       [
         'HTTP/1.1 103 Early Hints',
@@ -221,7 +221,7 @@ describe('the response', () => {
     expect(response.status).toBe(200);
   });
 
-  test('a client of HTTP/1.0 gets neither chunks nor informational ones', async () => {
+  test('an HTTP/1.0 client gets neither chunks nor informational responses', async () => {
     upstream.answer(() =>
       [
         ...['HTTP/1.1 103 Early Hints', 'Link: </a>', ''],
@@ -251,7 +251,7 @@ describe('the response', () => {
     expect(response.body.length).toBe(0);
   });
 
-  test('hop-by-hop lines go, with what Connection names', async () => {
+  test('hop-by-hop headers and those that Connection names are dropped', async () => {
     const lines = [
       'Connection: X-Gone',
       'X-Gone: 1',
@@ -272,7 +272,7 @@ describe('the response', () => {
     expect(response.lines).toEqual(asWritten([...RESPONSE_LINES, 'Content-Length: 0']));
   });
 
-  test('it is cut, never ended, where the upstream breaks off', async () => {
+  test('it is cut, never ended, when the upstream disconnects', async () => {
     upstream.answer(() => (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'));
     const client = await openClient({ port: proxy.port });
     await client.send(get());

@@ -1,5 +1,5 @@
-// Connections, heads, bodies, the byte budget and upstream slots are limited. When one runs out, those who drip or stay
-// silent make room; an honest request is answered.
+// Connections, heads, bodies, the byte budget and upstream slots are limited. When one runs out, slow and silent
+// clients make room, and honest requests are answered.
 import { afterEach, describe, expect, test } from 'vitest';
 import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -54,7 +54,7 @@ async function expectServed(proxy: RunningProxy): Promise<void> {
 }
 
 describe('connections', () => {
-  test('over the limit a newcomer takes the place of one that never sent a whole head', async () => {
+  test('over the limit a new connection replaces one that never sent a complete head', async () => {
     const proxy = await proxyTo(await rawUpstream(), { limits: { connections: 8 } });
     const silent = await many(8, async (index) => {
       const client = await clientOf(proxy);
@@ -63,11 +63,11 @@ describe('connections', () => {
     });
     await untilMetrics(proxy, ['connections'], ([open]) => open === 8);
     for (let count = 0; count < 4; count++) await expectServed(proxy);
-    await silent[0]?.rest(); // the oldest has gone
+    await silent[0]?.rest(); // the oldest is gone
     for (const client of silent) client.destroy();
   });
 
-  test('then of the one that is idle longest; never of one with a request in flight', async () => {
+  test('then the one that is idle longest; never one with a request in flight', async () => {
     const upstream = await rawUpstream();
     upstream.script((socket, { head }) => (head.startsWith('GET') ? undefined : void socket.write(OK)));
     const proxy = await proxyTo(upstream, { limits: { connections: 3 } });
@@ -93,7 +93,7 @@ describe('connections', () => {
     for (const client of [busy, busyToo, third]) client.destroy();
   });
 
-  test('one that only sends line ends is ended, though it is never idle', async () => {
+  test('one that sends only line endings is closed, though it is never idle', async () => {
     const proxy = await proxyTo(await rawUpstream(), {
       listen: { keepAlive: '1s' },
       limits: { headersTimeout: '1s' },
@@ -105,12 +105,12 @@ describe('connections', () => {
     await client.rest().finally(() => clearInterval(drip));
   });
 
-  test('one older than connectionAge is told to close with its next answer', async () => {
+  test('one older than connectionAge gets Connection: close with its next response', async () => {
     const proxy = await proxyTo(await rawUpstream(), { limits: { connectionAge: '1s' } });
     const client = await clientOf(proxy);
     await client.send(GET);
     expect(values((await client.response()).lines, 'connection')).toEqual([]);
-    await new Promise((resolve) => setTimeout(resolve, 1050)); // its age
+    await new Promise((resolve) => setTimeout(resolve, 1050)); // past connectionAge
     await client.send(GET);
     expect(values((await client.response()).lines, 'connection')).toEqual(['close']);
     await client.rest();
@@ -152,7 +152,7 @@ describe('verified bodies', () => {
     await untilAtRest(proxy);
   });
 
-  test('a body in chunks of one byte is refused as soon as it shows', async () => {
+  test('a body in chunks of one byte is refused as soon as the pattern shows', async () => {
     const upstream = await rawUpstream();
     const proxy = await proxyTo(upstream);
     const client = await clientOf(proxy);
@@ -164,7 +164,7 @@ describe('verified bodies', () => {
     await untilAtRest(proxy);
   });
 
-  test('the budget is full of slow bodies: the slowest makes room with 503, the honest ones are served', async () => {
+  test('the budget is full of slow bodies: the slowest gets 503, honest ones are served', async () => {
     const proxy = await proxyTo(await streams(), { limits: { bufferedBytes: '8MiB' } });
     const slow = await many(16, async () => {
       const client = await clientOf(proxy);
@@ -185,7 +185,7 @@ describe('verified bodies', () => {
     await untilAtRest(proxy);
   });
 
-  test('what is buffered never passes bufferedBytes', async () => {
+  test('buffered bytes never exceed bufferedBytes', async () => {
     const proxy = await proxyTo(await streams(), { limits: { bufferedBytes: '2MiB' } });
     const clients = await many(30, async () => {
       const client = await clientOf(proxy);
@@ -206,7 +206,7 @@ describe('verified bodies', () => {
 describe('upstream slots', () => {
   const slots = { connections: 4, retryConnectFor: '4s' };
 
-  test('as many uploads that drip as you like do not shut the others out', async () => {
+  test('slow uploads, however many, do not lock the others out', async () => {
     const proxy = await proxyTo(await streams(), { upstream: slots });
     const slow = await many(20, async () => {
       const client = await clientOf(proxy);
@@ -221,7 +221,7 @@ describe('upstream slots', () => {
     await untilAtRest(proxy);
   });
 
-  test('nor as many downloads that nobody reads', async () => {
+  test('unread downloads do not lock the others out', async () => {
     const proxy = await proxyTo(await streams(), { upstream: slots });
     const deaf = await many(12, async () => {
       const client = await clientOf(proxy);
@@ -235,7 +235,7 @@ describe('upstream slots', () => {
     await untilAtRest(proxy);
   });
 
-  test('an upstream that is slow itself is waited for: nobody is put out for that', async () => {
+  test('a slow upstream gets its time, and no client is dropped for it', async () => {
     const upstream = await rawUpstream();
     upstream.script(() => {});
     const proxy = await proxyTo(upstream, { upstream: { connections: 1, retryConnectFor: '4s' } });
@@ -244,7 +244,7 @@ describe('upstream slots', () => {
     await expect.poll(() => upstream.heads.length).toBe(1);
     const second = await clientOf(proxy);
     await second.send(GET);
-    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than a client that dawdles would have
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than a slow client would get
     for (const socket of upstream.sockets) socket.write(OK);
     expect((await first.response()).status).toBe(200);
     await expect.poll(() => upstream.heads.length).toBe(2);
@@ -278,7 +278,7 @@ describe('an early refusal reaches a client that is still writing 20 MB', () => 
     const client = await clientOf(proxy);
     const failed: unknown[] = [];
     client.socket.on('error', (error) => failed.push(error));
-    // As most client libraries do: first write all of it, then look for the answer.
+    // Most client libraries write the whole body before they read the response.
     client.socket.pause();
     await client.send(head + before);
     const piece = Buffer.alloc(1_000_000, 'x');
@@ -293,7 +293,7 @@ describe('an early refusal reaches a client that is still writing 20 MB', () => 
     await untilAtRest(proxy);
   });
 
-  test('but not for ever: one that writes on is cut', async () => {
+  test('a client that keeps writing is cut in the end', async () => {
     const proxy = await proxyTo(await rawUpstream());
     const client = await clientOf(proxy);
     await client.send(unsigned('Transfer-Encoding: chunked'));

@@ -1,5 +1,5 @@
-// Trailers on both sides. Servers that merge trailers into headers would take a target, a signature or a length from one, after
-// the verdict: such a line must not arrive. Each row is one line, so that a failure names it.
+// Trailers on both sides. A server that merges trailers into headers would take a target, a signature or a length from
+// one after the verdict, so such a trailer must not arrive. Each row is one line, so a failure names it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -10,7 +10,7 @@ import { sign } from '../support/signer.ts';
 const SECRET = 'trailers-secret-0123456789abcdefghij';
 const CHUNKED = 'Transfer-Encoding: chunked';
 
-/** What the gate refuses in a head, and what frames, routes or authenticates (RFC 9110 6.5.1). */
+/** Headers that the gate refuses, and those that frame, route or authenticate (RFC 9110 6.5.1). */
 const TRUSTED = [
   ...['X-Original-URL: /notify', 'x-rewrite-url: /notify', 'X-HTTP-Method-Override: PUT', 'X-Forwarded-Prefix: /a'],
   ...[`Entrupy-Signature: ${sign(SECRET, 'abc')}`, 'entrupy_signature: SHA256:x', 'Entrupy.Signature: SHA256:x'],
@@ -40,7 +40,7 @@ beforeEach(() => {
   upstream.answer(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
 });
 
-/** A chunked request with these lines and trailers, and what the upstream got of it. */
+/** Sends a chunked request with these lines and trailers; returns what the upstream received. */
 async function sent(target: string, lines: readonly string[], trailers: readonly string[]) {
   const head = [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, CHUNKED];
   const { status } = await exchange(proxy.port, [...head, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
@@ -56,7 +56,7 @@ describe('of a request', () => {
     expect(seen?.lines).toEqual(['Host: h', 'Trailer: X-Checksum', CHUNKED, 'Connection: close']);
   });
 
-  // What the parser refuses in a trailer (a length) may be a 400: the upstream has then got no whole request.
+  // A trailer that the parser refuses (a length) may give a 400; then the upstream got no complete request.
   test.each(TRUSTED)('%s does not arrive', async (line) => {
     const { status, seen } = await sent('/open', [], ['X-Before: 1', line, 'X-After: 2']);
     if (status === 400) expect(seen).toBeUndefined();
@@ -65,7 +65,7 @@ describe('of a request', () => {
     expect(behindHeads.join()).not.toContain(line);
   });
 
-  test('they end where the body goes on with a length', async () => {
+  test('they are dropped when the body is forwarded with a length', async () => {
     const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
     for (const target of ['/notify', '/report']) {
       upstream.seen.length = 0;
@@ -76,7 +76,7 @@ describe('of a request', () => {
     }
   });
 
-  test('Trailer ends where there are no chunks', async () => {
+  test('Trailer is dropped when the body is not chunked', async () => {
     const head = ['PUT /open HTTP/1.1', 'Host: h', 'Trailer: X-Checksum', 'Content-Length: 3'];
     await exchange(proxy.port, [...head, '', 'abc'].join('\r\n'));
     expect(upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 3', 'Connection: close']);
@@ -87,18 +87,18 @@ describe('of a request', () => {
     ['tE:  trailers ', ['tE: trailers']],
     ['TE: gzip', []],
     ['TE: deflate;q=0.5, gzip', []],
-  ])('of a request in chunks %s arrives, or not', async (line, arrives) => {
+  ])('of a chunked request %s arrives, or not', async (line, arrives) => {
     const { seen } = await sent('/open', [line], []);
     expect(seen?.lines).toEqual(['Host: h', ...arrives, CHUNKED, 'Connection: close']);
   });
 
-  test('TE has no meaning from a client of HTTP/1.0', async () => {
+  test('TE from an HTTP/1.0 client is dropped', async () => {
     await exchange(proxy.port, 'GET /open HTTP/1.0\r\nHost: h\r\nTE: trailers\r\n\r\n');
     expect(upstream.seen[0]?.lines).toEqual(['Host: h']);
   });
 });
 
-/** Answers in chunks with these trailers. */
+/** Responds in chunks with these trailers. */
 const answerWith = (trailers: readonly string[], lines: readonly string[] = []) =>
   upstream.answer(() => ['HTTP/1.1 200 OK', ...lines, CHUNKED, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
 
@@ -110,7 +110,7 @@ describe('of a response', () => {
     expect(response.trailers).toEqual(['X-Checksum: abc', 'x-checksum: caf\xe9', 'X-Empty: ']);
   });
 
-  // What the parser refuses is a cut: the client never takes it for whole.
+  // A trailer that the parser refuses ends in a cut, so the client never sees a complete response.
   test.each(['Content-Length: 3', 'Transfer-Encoding: chunked', 'Connection: close', 'Set-Cookie: a=1'])(
     '%s does not arrive',
     async (line) => {
@@ -124,14 +124,14 @@ describe('of a response', () => {
     },
   );
 
-  test('a client of HTTP/1.0 gets neither them nor Trailer', async () => {
+  test('an HTTP/1.0 client gets neither trailers nor Trailer', async () => {
     answerWith(['X-Checksum: abc'], ['Trailer: X-Checksum']);
     const client = await openClient({ port: proxy.port });
     await client.send('GET /open HTTP/1.0\r\nHost: h\r\n\r\n');
     expect((await client.rest()).toString()).toBe('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc');
   });
 
-  test('Trailer ends where there are no chunks', async () => {
+  test('Trailer is dropped when the body is not chunked', async () => {
     upstream.answer(() => 'HTTP/1.1 200 OK\r\nTrailer: X-Checksum\r\nContent-Length: 2\r\n\r\nok');
     const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
     expect(values(response.lines, 'trailer')).toEqual([]);

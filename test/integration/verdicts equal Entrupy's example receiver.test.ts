@@ -1,5 +1,5 @@
-// The verdict on each delivery of the table: ours by the recorded expectation, always; and the example receiver's own,
-// from the same bytes, where it can run.
+// The verdict on each delivery of the table. Ours is always checked against the recorded expectation. The example
+// receiver's is checked on the same bytes, where it can run.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ExampleReceiver, hasExampleReceiver, startExampleReceiver } from '../support/example-receiver.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -46,7 +46,7 @@ describe.skipIf(!hasExampleReceiver())("the example receiver's verdict", () => {
   });
 });
 
-test('the table is as long as was promised, and no name stands twice', () => {
+test('the table has the promised length, and no name occurs twice', () => {
   expect(VERDICT_CASES.length).toBeGreaterThanOrEqual(60);
   expect(new Set(VERDICT_CASES.map(({ name }) => name)).size).toBe(VERDICT_CASES.length);
 });

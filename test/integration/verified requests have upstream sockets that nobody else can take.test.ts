@@ -1,5 +1,5 @@
-// Three quarters of `upstream.connections` are the most that unverified requests get at once: however slow they are, a delivery
-// goes through. With one connection the two share it.
+// Unverified requests get at most three quarters of `upstream.connections`, so a delivery goes through however slow
+// they are. With one connection, the two kinds share it.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { expectSlotsFree, untilAtRest } from '../support/at-rest.ts';
@@ -13,7 +13,7 @@ const BODY = '{"event":1}';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 const signed = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, BODY)}\r\nContent-Length: 11\r\n\r\n${BODY}`;
-/** Kinds of request that are not verified; the upstream takes its time for each. */
+/** Kinds of unverified request; the upstream is slow with each. */
 const UNVERIFIED = {
   'without a body': 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n',
   'with a body': 'POST /open HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nslow',
@@ -21,7 +21,7 @@ const UNVERIFIED = {
 } as const;
 
 let upstream: LenientUpstream;
-/** Sockets whose request is not answered yet. */
+/** Sockets whose request is not yet answered. */
 let held: Socket[];
 let clients: RawClient[];
 let proxy: RunningProxy | undefined;
@@ -60,18 +60,18 @@ const statuses = (asked: readonly RawClient[]) =>
   Promise.all(asked.map(async (client) => (await client.response()).status));
 const seen = (target: string) => upstream.seen.filter((request) => request.target === target).length;
 
-describe.each(Object.entries(UNVERIFIED))('slow ones %s', (_name, bytes) => {
+describe.each(Object.entries(UNVERIFIED))('slow unverified requests %s', (_name, bytes) => {
   const target = bytes.split(' ')[1] ?? '';
   test.each([
     [8, 6],
     [4, 3],
     [2, 1],
-  ])('hold of %i connections no more than %i', async (connections, share) => {
+  ])('of %i connections, take at most %i', async (connections, share) => {
     const running = await start(connections, '500ms');
     const slow = await askMany(running, bytes, share);
     await expect.poll(() => held.length).toBe(share);
     const waiting = await askMany(running, bytes, 3);
-    // As many at once as there are connections left, again and again.
+    // As many at once as there are connections left, repeatedly.
     for (let round = 0; round < 5; round++) {
       const deliveries = await askMany(running, signed, connections - share);
       expect(await statuses(deliveries)).toEqual(deliveries.map(() => 200));
@@ -83,7 +83,7 @@ describe.each(Object.entries(UNVERIFIED))('slow ones %s', (_name, bytes) => {
   });
 });
 
-test('one that waits gets the place of one that ends, before the time is over', async () => {
+test('a waiting unverified request gets the slot of one that ends, before its wait is over', async () => {
   const running = await start(4, '10s');
   const slow = await askMany(running, UNVERIFIED['with a body'], 3);
   await expect.poll(() => held.length).toBe(3);
@@ -99,7 +99,7 @@ test('one that waits gets the place of one that ends, before the time is over', 
   await expectSlotsFree(running, { slots: 3, target: '/open' });
 });
 
-test('one connection is shared', async () => {
+test('verified and unverified requests share a single connection', async () => {
   const running = await start(1, '10s');
   const slow = await ask(running, UNVERIFIED['without a body']);
   await expect.poll(() => held.length).toBe(1);

@@ -1,5 +1,5 @@
-// A client that keeps its connection after a 502, 503 or 504 of ours sends its next try to the same pod. Closed, it comes to
-// another one.
+// After a 502, 503 or 504 of ours, a client that keeps its connection retries on the same pod. A closed connection lets
+// it reach another pod.
 import { describe, expect } from 'vitest';
 import { eventually, test, value } from '../support/proxied.ts';
 import type { RunningProxy } from '../support/proxy.ts';
@@ -26,7 +26,7 @@ describe.concurrent('the connection ends with', () => {
     expect((await client.rest()).length).toBe(0);
   }
 
-  test('502: nobody listens where the upstream should be', async ({ start, upstream }) => {
+  test('502: nothing listens at the upstream address', async ({ start, upstream }) => {
     await upstream.close();
     const proxy = await start({ upstream: { url: upstream.url, retryConnectFor: '100ms' }, routes });
     await expectClosed(await sent(proxy, DELIVERY), 502);
@@ -61,7 +61,7 @@ describe.concurrent('the connection ends with', () => {
     first.destroy();
   });
 
-  test('504: the upstream does not answer in time', async ({ start, onTestFinished }) => {
+  test('504: the upstream does not respond in time', async ({ start, onTestFinished }) => {
     const upstream = await startRawUpstream();
     onTestFinished(() => upstream.close());
     upstream.script(() => {});

@@ -1,5 +1,5 @@
-// An upstream that is not there yet, restarts or is busy: what no byte was sent of waits within bounds, what may have been
-// processed is never sent again, and a client that leaves frees all that it held.
+// An upstream that is not there yet, restarts or is busy. A request of which no byte was sent waits within bounds. A
+// request that may have been processed is never sent again. A client that leaves frees everything that it held.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ async function proxyTo(url: string, settings: object = {}, limits: object = {}):
   return proxy;
 }
 
-/** A delivery that carries its own number, so that the upstream can tell it from every other. */
+/** A delivery with its own number, so the upstream can tell deliveries apart. */
 function delivery(id: number): string {
   const body = `{"id":${id}}`;
   return (
@@ -58,8 +58,8 @@ const idsOf = (upstream: RawUpstream) =>
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index);
 const waiting = (count: number) => (found: readonly number[]) => found[0] === count;
 
-describe('an upstream that takes no connection', () => {
-  test('a port that refuses, then listens again: each request arrives, once', async () => {
+describe('an upstream that accepts no connections', () => {
+  test('a port that refuses, then listens again: each request arrives once', async () => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url, { connections: 4 });
     await upstream.stop();
@@ -73,7 +73,7 @@ describe('an upstream that takes no connection', () => {
     expect((await proxy.metrics()).get(`entrupy_proxy_${FAILED}`)).toBe(0);
   });
 
-  test('a unix socket that is not there, then is', async () => {
+  test('a unix socket that appears later', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-socket-'));
     cleanups.push(() => rm(directory, { recursive: true }));
     const path = join(directory, 'app.sock');
@@ -98,7 +98,7 @@ describe('an upstream that takes no connection', () => {
     expect((await proxy.metrics()).get(`entrupy_proxy_${FAILED}`)).toBe(1);
   });
 
-  test('a streamed body waits with its request, and arrives whole', async () => {
+  test('a streamed body waits with its request, and arrives complete', async () => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url);
     await upstream.stop();
@@ -128,7 +128,7 @@ describe('an upstream that takes no connection', () => {
     expect((await received).replace(/\r\n[0-9a-f]+\r\n|^[0-9a-f]+\r\n|\r\n/g, '')).toBe('firstsecond');
   });
 
-  test('a client that leaves while it waits is not sent for later, and holds nothing', async () => {
+  test('the request of a client that leaves during the wait is not sent later, and holds nothing', async () => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url, { connections: 2 });
     await upstream.stop();
@@ -142,7 +142,7 @@ describe('an upstream that takes no connection', () => {
     await untilAtRest(proxy);
   });
 
-  test('requests behind one that waits are not begun: its 502 ends the connection', async () => {
+  test('requests behind a waiting one are not started: its 502 ends the connection', async () => {
     const proxy = await proxyTo('http://127.0.0.1:1', { connections: 1, retryConnectFor: '1s' });
     const client = await send(proxy, delivery(1) + numbers(9).map(delivery).join(''));
     const { status, lines } = await client.response();
@@ -154,7 +154,7 @@ describe('an upstream that takes no connection', () => {
 });
 
 describe('an upstream that is busy', () => {
-  test('no more requests at once than upstream.connections; the others take their turn', async () => {
+  test('gets no more than upstream.connections requests at once; the others queue', async () => {
     const upstream = await upstreamHere();
     let [now, most] = [0, 0];
     upstream.script((socket) => {
@@ -172,7 +172,7 @@ describe('an upstream that is busy', () => {
     expect(idsOf(upstream)).toEqual(numbers(40));
   });
 
-  test('no slot within retryConnectFor: 503, and the upstream never hears of it', async () => {
+  test('leaves no slot within retryConnectFor: 503, and the request never reaches it', async () => {
     const upstream = await upstreamHere();
     upstream.script(() => {});
     const proxy = await proxyTo(upstream.url, { connections: 1, retryConnectFor: '200ms', responseTimeout: '5s' });
@@ -190,8 +190,8 @@ describe('an upstream that is busy', () => {
   });
 });
 
-describe('what may have been processed', () => {
-  test('a kept connection that closes under the next request: 502, sent once', async () => {
+describe('a request that may have been processed is not resent', () => {
+  test('a keep-alive connection closes under the next request: 502, sent once', async () => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url, { connections: 1 });
     const client = await send(proxy, delivery(1));
@@ -203,7 +203,7 @@ describe('what may have been processed', () => {
     client.destroy();
   });
 
-  test('GET, too: the proxy does not know what a GET does', async () => {
+  test('GET too: the proxy does not know what a GET does', async () => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url, { connections: 1 });
     upstream.script((socket) => socket.resetAndDestroy());
@@ -213,7 +213,7 @@ describe('what may have been processed', () => {
     client.destroy();
   });
 
-  test('a restart: 502 for those in flight, 200 for those that wait, none twice', async () => {
+  test('a restart: 502 for those in flight, 200 for those that wait, none sent twice', async () => {
     const upstream = await upstreamHere();
     upstream.script(() => {});
     const proxy = await proxyTo(upstream.url, { connections: 2 });
@@ -230,7 +230,7 @@ describe('what may have been processed', () => {
     await untilAtRest(proxy);
   });
 
-  test('an upstream that closes idle connections loses no request as long as upstream.keepAlive is shorter', async () => {
+  test('an upstream that closes idle connections loses no request while upstream.keepAlive is shorter', async () => {
     const upstream = await upstreamHere();
     upstream.script((socket) => {
       socket.write(OK);
@@ -240,7 +240,7 @@ describe('what may have been processed', () => {
     const client = await send(proxy, delivery(0));
     expect((await client.response()).status).toBe(200);
     for (const id of numbers(40)) {
-      await new Promise((resolve) => setTimeout(resolve, 15 + (id % 10) * 5)); // about the time of both timeouts
+      await new Promise((resolve) => setTimeout(resolve, 15 + (id % 10) * 5)); // close to both timeouts
       await client.send(delivery(id + 1));
       expect((await client.response()).status).toBe(200);
     }

@@ -1,5 +1,6 @@
-// Each row is an upstream that misbehaves in one way. The client gets an answer, or a response that visibly breaks off, and
-// never one that ends as if it were whole. The upstream is asked once: what it may have processed is not sent again.
+// Each row is an upstream that misbehaves in one way. The client gets a response, or one that visibly breaks off, never
+// a truncated one that looks complete. The upstream is asked once: a request that it may have processed is not sent
+// again.
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { expectSlotsFree, untilAtRest } from '../support/at-rest.ts';
@@ -58,7 +59,7 @@ const saysAndEnds =
   (socket) =>
     socket.end(Buffer.from(bytes, 'latin1'));
 const reset = (socket: Socket) => socket.resetAndDestroy();
-/** Resets only once the bytes have arrived: the proxy has begun to pass them on. */
+/** Resets only once the bytes have arrived, so the proxy has started to forward them. */
 const saysAndResets =
   (bytes: string): Script =>
   (socket) =>
@@ -77,15 +78,18 @@ async function failures(route: string): Promise<Record<string, number>> {
   return Object.fromEntries(causes.map((cause) => [cause, metrics.get(name(cause)) ?? Number.NaN]));
 }
 
-/** Counted once, under one cause. A request is recorded when it has ended, which may be after the client has its answer. */
+/**
+ * Checks that it is counted once, under one cause. A request is recorded when it ends, which may be after the client
+ * has its response.
+ */
 async function expectOneMore(cause: string, before: Record<string, number>): Promise<void> {
   await untilAtRest(proxy);
   expect(await failures('/notify')).toEqual({ ...before, [cause]: (before[cause] ?? 0) + 1 });
 }
 
-describe('before a response has begun it is answered', () => {
+describe('before a response has started, the proxy answers', () => {
   test.each<[name: string, status: 502 | 504, cause: string, script: Script]>([
-    ['accepts and never answers', 504, 'timeout', () => {}],
+    ['accepts and never responds', 504, 'timeout', () => {}],
     ['sends half a head and no more', 504, 'timeout', says('HTTP/1.1 200 OK\r\nContent-Le')],
     ['sends interim responses and no more', 504, 'timeout', says('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n')],
     ['sends half a head and closes', 502, 'reset', saysAndEnds('HTTP/1.1 200 OK\r\nContent-Le')],
@@ -93,7 +97,7 @@ describe('before a response has begun it is answered', () => {
     ['resets without a byte', 502, 'reset', reset],
     ['resets within the head', 502, 'reset', saysAndResets('HTTP/1.1 200 OK\r\nContent-Le')],
     ['speaks another protocol', 502, 'protocol', says('SSH-2.0-OpenSSH_9.6\r\n')],
-    ['sends binary rubbish', 502, 'protocol', says('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')],
+    ['sends binary garbage', 502, 'protocol', says('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03')],
     ['sends a body without a head', 502, 'protocol', says('{"status":"ok"}')],
     ['sends a status of four digits', 502, 'protocol', says('HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n')],
     ['sends a status of two digits', 502, 'protocol', says('HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n')],
@@ -120,17 +124,17 @@ describe('before a response has begun it is answered', () => {
     ['sends a length with a sign', 502, 'protocol', says('HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nabc')],
     ['sends a length that is no number', 502, 'protocol', says('HTTP/1.1 200 OK\r\nContent-Length: three\r\n\r\nabc')],
     ['sends a head of 70 KiB', 502, 'protocol', says(`HTTP/1.1 200 OK\r\nX: ${'a'.repeat(70 * 1024)}\r\n\r\n`)],
-    ['sends header lines for ever', 502, 'protocol', says(`HTTP/1.1 200 OK\r\n${'X-A: b\r\n'.repeat(20_000)}`)],
-    ['sends a chunk size that is none, at once', 502, 'protocol', says(`${CHUNKED}4\r\npart\r\nzz\r\n`)],
-    ['sends a chunk that is too long, at once', 502, 'protocol', says(`${CHUNKED}4\r\npartial\r\n0\r\n\r\n`)],
+    ['sends endless header lines', 502, 'protocol', says(`HTTP/1.1 200 OK\r\n${'X-A: b\r\n'.repeat(20_000)}`)],
+    ['sends an invalid chunk size, at once', 502, 'protocol', says(`${CHUNKED}4\r\npart\r\nzz\r\n`)],
+    ['sends an overlong chunk, at once', 502, 'protocol', says(`${CHUNKED}4\r\npartial\r\n0\r\n\r\n`)],
     [
-      'says 101 though nobody asked',
+      'sends an unsolicited 101',
       502,
       'protocol',
       says('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
     ],
     [
-      'sends interim responses for ever',
+      'sends endless interim responses',
       502,
       'protocol',
       says('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(50_000)),
@@ -144,7 +148,7 @@ describe('before a response has begun it is answered', () => {
       status,
       status === 504 ? '{"error":"gateway_timeout"}' : '{"error":"bad_gateway"}',
     ]);
-    // A balancer's next try should reach another pod.
+    // A load balancer's retry should reach another pod.
     expect(response.lines).toContain('Connection: close');
     expect((await client.rest()).length).toBe(0);
     expect(upstream.heads.filter((head) => head.startsWith('POST'))).toHaveLength(1);
@@ -152,7 +156,7 @@ describe('before a response has begun it is answered', () => {
   });
 });
 
-/** What came of a response that broke off: never something that a strict reader takes for whole. */
+/** How a truncated response ended: never as something that a strict reader takes for complete. */
 async function expectCut(client: RawClient, begins: string): Promise<string> {
   const rest = await client.rest();
   const text = rest.toString('latin1');
@@ -162,7 +166,7 @@ async function expectCut(client: RawClient, begins: string): Promise<string> {
   return text;
 }
 
-describe('after a response has begun it is cut', () => {
+describe('after a response has started, it is cut', () => {
   test.each<[name: string, cause: string, script: Script]>([
     ['closes within a length', 'reset', saysAndEnds(`${LENGTH_10}part`)],
     ['resets within a length', 'reset', saysAndResets(`${LENGTH_10}part`)],
@@ -183,7 +187,7 @@ describe('after a response has begun it is cut', () => {
     await expectOneMore(cause, before);
   });
 
-  test('sends a chunk size that is none, once the client has the first chunk', async () => {
+  test('sends an invalid chunk size, once the client has the first chunk', async () => {
     const before = await failures('/notify');
     upstream.script(says(`${CHUNKED}4\r\npart\r\n`));
     const client = await ask(DELIVERY);
@@ -193,7 +197,7 @@ describe('after a response has begun it is cut', () => {
     await expectOneMore('protocol', before);
   });
 
-  test('for HTTP/1.0, where the end of the connection is the end of the body, by a reset', async () => {
+  test('by a reset for HTTP/1.0, where the end of the connection ends the body', async () => {
     upstream.script(saysAndResets('HTTP/1.1 200 OK\r\n\r\npart'));
     const client = await ask('GET /open HTTP/1.0\r\nHost: h\r\n\r\n');
     const failed = new Promise((resolve) => client.socket.once('error', resolve));
@@ -203,7 +207,7 @@ describe('after a response has begun it is cut', () => {
   });
 });
 
-test('a 100 that nobody asked for goes through, and the answer behind it', async () => {
+test('an unsolicited 100 goes through, and so does the response behind it', async () => {
   upstream.script(says(`HTTP/1.1 100 Continue\r\n\r\n${OK}`));
   const client = await ask(DELIVERY);
   const response = await client.response();
@@ -211,9 +215,9 @@ test('a 100 that nobody asked for goes through, and the answer behind it', async
   client.destroy();
 });
 
-describe('odd but whole responses arrive whole, and nothing of them reaches the next request', () => {
+describe('odd but complete responses arrive complete, and none of their bytes reach the next request', () => {
   test.each<[name: string, request: string, script: Script, expected: [number, string]]>([
-    ['more body than it said', GET, says('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbodyPOISON'), [200, 'body']],
+    ['more body than declared', GET, says('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbodyPOISON'), [200, 'body']],
     [
       'a second response behind the first',
       GET,
@@ -239,7 +243,7 @@ describe('odd but whole responses arrive whole, and nothing of them reaches the 
     ],
     ['interim responses before it', GET, says(`${'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(10)}${OK}`), [200, 'ok']],
     [
-      'a head in single bytes',
+      'a head byte by byte',
       GET,
       (socket) => {
         const bytes = [...OK];
@@ -269,7 +273,7 @@ describe('odd but whole responses arrive whole, and nothing of them reaches the 
     client.destroy();
   });
 
-  test('a second response a moment later, on a socket that waits', async () => {
+  test('a second response a moment later, on an idle socket', async () => {
     const closed = Promise.withResolvers<void>();
     upstream.script((socket) => {
       socket.once('end', closed.resolve).once('close', closed.resolve).write(OK);

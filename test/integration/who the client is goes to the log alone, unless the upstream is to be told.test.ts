@@ -1,4 +1,4 @@
-// trustedProxies, forwardedHeaders, an upstream on a Unix socket, and the look past the proxy.
+// trustedProxies, forwardedHeaders, an upstream on a Unix socket, and checkExposure.
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -20,7 +20,7 @@ describe.concurrent('trustedProxies', () => {
   test.for([
     ['nobody is trusted', [], ['X-Forwarded-For: 203.0.113.9'], '127.0.0.1'],
     [
-      'the right-most address that is no proxy of ours',
+      'the rightmost address that is not a trusted proxy',
       ['127.0.0.0/8', '10.0.0.0/8'],
       ['X-Forwarded-For: 203.0.113.9, 198.51.100.7, 10.1.2.3'],
       '198.51.100.7',
@@ -33,17 +33,17 @@ describe.concurrent('trustedProxies', () => {
     ],
     ['IPv6 with a port', ['127.0.0.1/32'], ['X-Forwarded-For: [2001:db8::1]:4711'], '2001:db8::1'],
     [
-      'what is no address ends the walk',
+      'an invalid address ends the walk',
       ['127.0.0.1/32', '10.0.0.0/8'],
       ['X-Forwarded-For: <script>, 10.1.2.3'],
       '10.1.2.3',
     ],
-    ['the peer itself where there is no line', ['127.0.0.1/32'], [], '127.0.0.1'],
+    ['the peer itself without a header', ['127.0.0.1/32'], [], '127.0.0.1'],
   ] as const)('%s', async ([, trustedProxies, lines, client], { start, upstream }) => {
     const proxy = await start({ ...OPEN, listen: { trustedProxies }, log: { requests: 'all' } });
     expect((await exchange(proxy.port, get(lines))).status).toBe(200);
     await eventually(() => clients(proxy), [client]);
-    // It is the log's business alone: the upstream gets what came.
+    // Only the log uses it: the upstream gets the original header.
     expect(upstream.requests[0]?.headers['x-forwarded-for']).toBe(
       lines.length === 0 ? undefined : lines.map((line) => line.slice('X-Forwarded-For: '.length)).join(', '),
     );
@@ -61,7 +61,7 @@ describe.concurrent('forwardedHeaders', () => {
   ];
   const forwarded = (lines: readonly string[]) => lines.filter((line) => /^x-forwarded-/i.test(line));
 
-  test('overwrite: one line each, as we saw it; what the client said of itself is gone', async ({
+  test('overwrite: one line each with what we saw; the client’s own claims are dropped', async ({
     start,
     onTestFinished,
   }) => {
@@ -84,7 +84,7 @@ describe.concurrent('forwardedHeaders', () => {
     ]);
   });
 
-  test('none: they pass as they came; and a reload changes it at once', async ({ start, onTestFinished }) => {
+  test('none: they pass unchanged; and a reload changes it at once', async ({ start, onTestFinished }) => {
     const upstream = await startLenientUpstream();
     onTestFinished(() => upstream.close());
     const proxy = await start({ ...OPEN, upstream: { url: upstream.url } });
@@ -104,7 +104,7 @@ describe.concurrent('forwardedHeaders', () => {
 });
 
 describe.concurrent('an upstream on a Unix socket', () => {
-  test('gets requests with the client’s Host; comes late, goes and comes back', async ({
+  test('gets requests with the client’s Host; may start late, go away and come back', async ({
     start,
     directory,
     onTestFinished,
@@ -149,7 +149,7 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
   const exposed = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_upstream_exposed');
   const env = { POD_IP: '127.0.0.2' };
 
-  test('an upstream that also answers at the pod’s address: a warning, a gauge, the status page', async ({
+  test('an upstream that also listens on the pod’s address brings a warning, a gauge and a note on the status page', async ({
     start,
     onTestFinished,
   }) => {
@@ -165,7 +165,10 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     expect(await (await fetch(`${proxy.adminUrl}/api/status`)).json()).toMatchObject({ upstream: { exposed: true } });
   });
 
-  test('one on loopback alone is not exposed; without $POD_IP nothing is looked at', async ({ start, upstream }) => {
+  test('an upstream on loopback alone is not exposed; without $POD_IP nothing is checked', async ({
+    start,
+    upstream,
+  }) => {
     const config = { upstream: { url: upstream.url, checkExposure: true } };
     const proxy = await start(config, { env });
     expect(await exposed(proxy)).toBe(0);
