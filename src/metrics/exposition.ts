@@ -70,8 +70,8 @@ function qualityOf(parameters: readonly string[]): number {
   return quality >= 0 && quality <= 1 ? quality : 0;
 }
 
-// Measured on an idle process: every 10 ms, prom-client's default, takes 4.5 ms of CPU a second, every 50 ms 0.8, every
-// 250 ms 0.2. A shorter stall may fall between two samples.
+// Sampling every 10 ms, prom-client's default, takes an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
+// 250 ms 0.2. A stall that is shorter may fall between two samples.
 const LAG_RESOLUTION_MS = 250;
 
 /** Starts to watch the event loop and the garbage collector; neither keeps the process alive. */

@@ -1,20 +1,17 @@
-// When inputs become policy: a changed file is read at once, everything every ten seconds, and what changed must read the
-// same twice before it counts, so that a half-written file never does. One look at a time.
+// When inputs become a ruleset. Files that changed are read at once, all of them every half minute, and a change must read
+// the same twice before it counts, so that a half-written file never does. One look at a time.
 import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
-/**
- * Between two looks at the times and sizes of the files. Reading all of them each second would take four times the CPU
- * of everything else in an idle proxy.
- */
+/** Between two looks at the files' times and sizes. Reading two files each second would double an idle proxy's CPU time. */
 const POLL_MS = 1000;
-/** Between two looks at the contents themselves, for file systems that tell no change (NFS keeps times for a minute). */
-const READ_MS = 10_000;
-/** From a file event to the look: an editor or kubelet makes several of them. */
+/** Between two looks at the contents themselves: NFS may show old times for a minute. */
+const READ_MS = 30_000;
+/** From a file event to the look: an editor or the kubelet makes several at once. */
 const HASTE_MS = 100;
 const SETTLE_MS = 250;
-/** A file that never holds still: look again later. */
+/** After these, a file that keeps changing waits for the next look. */
 const MOST_TRIES = 8;
 
 export interface Outcome {
@@ -142,7 +139,7 @@ export class Reloader {
       watcher.on('error', () => watcher.close());
       this.#unwatch.push(() => watcher.close());
     } catch {
-      // no such directory yet, or no watches left: the poll finds out
+      // No such directory yet, or no watches left: the poll finds the change.
     }
   }
 }
