@@ -1,5 +1,5 @@
-// HMAC-SHA256 by the vectors of RFC 4231 (4.2 to 4.8): the tests' own signer, the program's, and the whole proxy where
-// the key is a text that a secret can be.
+// HMAC-SHA256 against the vectors of RFC 4231 (4.2 to 4.8): the signer of the tests, the program's own, and the whole
+// proxy where the key is text that can be a secret.
 import { createSecretKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { signBody } from '../../src/core/signature.ts';
@@ -11,7 +11,7 @@ interface Vector {
   readonly name: string;
   readonly key: Buffer;
   readonly data: Buffer;
-  /** Hexadecimal, as printed in the RFC; test 5 is cut to 128 bits there. */
+  /** Hexadecimal, as printed in the RFC, which truncates test 5 to 128 bits. */
   readonly mac: string;
 }
 

@@ -1,5 +1,5 @@
-// Plays each row of the tables on a bare socket and looks at both ends: what the client got, and what a deliberately
-// lenient upstream took for a request. One proxy a configuration; the rows follow each other on it.
+// Plays each row of the tables on a raw socket and checks both ends: what the client got, and what a deliberately
+// lenient upstream parsed as a request. Each configuration has one proxy, which plays its rows one after another.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -9,7 +9,7 @@ import { sign } from '../support/signer.ts';
 import { CASES, readResponses } from './rows.ts';
 import { get, SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 
-/** The whole body of each refusal, by its status. */
+/** The whole body of each refusal, by status. */
 const REFUSALS: Readonly<Record<number, readonly string[]>> = {
   400: ['{"error":"bad_request"}'],
   401: ['{"error":"unauthorized"}'],
@@ -60,7 +60,7 @@ describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (
     }
   });
 
-  test('nothing else ever arrived upstream, not even a byte, and the process lives', async () => {
+  test('not one further byte reached the upstream, and the process is alive', async () => {
     const { code } = await proxy.stop();
     expect(code).toBe(0);
     expect(upstream.list()).toEqual(expected);
@@ -76,7 +76,7 @@ describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (
   });
 });
 
-test('the tables hold at least 150 requests, each under a name of its own', () => {
+test('the tables hold at least 150 requests, each with a unique name', () => {
   expect(CASES.length).toBeGreaterThanOrEqual(150);
   const names = CASES.map(({ name, on }) => `${on}: ${name}`);
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
@@ -92,8 +92,8 @@ function checkRefusal(response: RawResponse, toHead: boolean): void {
 }
 
 /**
- * What comes after the last response: one more request is sent. Where the connection may go on, its 404 or the end come,
- * and no stray byte before either. Where it must close, what follows is never taken for a request.
+ * Sends one more request after the last response. A connection that may stay open gives its 404 or ends, without a
+ * stray byte before. On a connection that must close, the request is never processed.
  */
 async function checkEnd(client: RawClient, row: WireCase): Promise<void> {
   await client.send(get('/gone', ['Connection: close']));

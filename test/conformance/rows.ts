@@ -1,4 +1,4 @@
-// All rows of the tables, and how the responses to one are read: for whatever plays them.
+// All rows of the tables, and a reader for the responses to a row, shared by the tests that play them.
 import type { RawClient } from '../support/raw-client.ts';
 import type { RawResponse } from '../support/response-parser.ts';
 import { DELIVERIES } from './cases/deliveries.ts';
@@ -11,7 +11,7 @@ import type { WireCase } from './wire-case.ts';
 
 export const CASES: readonly WireCase[] = [...SMUGGLING, ...FRAMING, ...TARGETS, ...HEADERS, ...DELIVERIES, ...LIMITS];
 
-/** As many as the row expects, or fewer where the connection ends before. */
+/** As many responses as the row expects, or fewer if the connection ends first. */
 export async function readResponses(client: RawClient, row: WireCase): Promise<RawResponse[]> {
   const responses: RawResponse[] = [];
   for (const index of row.status.keys()) {

@@ -1,5 +1,5 @@
-// The conformance tables are worth what their witness sees: shown here without the proxy, the lenient upstream must
-// fall for each kind of smuggling, and the client's parser must refuse what is not by the book.
+// The conformance tables are only as good as their witness. Without the proxy, the lenient upstream must fall for every
+// kind of smuggling, and the client's parser must refuse everything that breaks the RFC.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { openClient } from '../support/raw-client.ts';
@@ -21,7 +21,7 @@ test.each([
   ['TE.TE', open(['Content-Length: 200', 'Transfer-Encoding: xchunked'], `0\r\n\r\n${ATTACK}`)],
   ['an underscore', open(['Transfer_Encoding: chunked'], `0\r\n\r\n${ATTACK}`)],
   ['a folded line', open(['X-A: b', ' Transfer-Encoding: chunked'], `0\r\n\r\n${ATTACK}`)],
-  ['a length of words', open(['Content-Length: none'], ATTACK)],
+  ['a length that is not a number', open(['Content-Length: none'], ATTACK)],
   ['two lengths', open(['Content-Length: 0', `Content-Length: ${ATTACK.length}`], ATTACK)],
   ['bare LF', `POST /open HTTP/1.1\nHost: a\n\n${ATTACK}`],
   ['no version', `GET /open\r\n\r\n${ATTACK}`],
@@ -37,7 +37,7 @@ test.each([
   expect(upstream.seen[1]?.raw.toString('latin1')).toBe(ATTACK);
 });
 
-test('what is no whole request is left over', async () => {
+test('an incomplete request is left over', async () => {
   const client = await openClient({ port: upstream.port });
   await client.send(`${get('/open')}POST /notify HTTP/1.1\r\n`);
   await client.response();

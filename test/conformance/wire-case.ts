@@ -1,5 +1,5 @@
-// What a row of the conformance tables says, the configurations that rows run on, and the few words they are written
-// with. Rows are data: they must never look at the proxy's code to know what to expect.
+// The format of a row of the conformance tables, the configurations that rows run on, and the helpers that rows are
+// written with. Rows are data: they must never derive an expectation from the proxy's code.
 import { sign } from '../support/signer.ts';
 
 export const SECRET = 'conformance-secret-0123456789abcdef';
@@ -11,15 +11,15 @@ export interface WireCase {
   readonly send: string;
   /** The status of each final response, in order. */
   readonly status: readonly number[];
-  /** Each request that the lenient upstream saw: `METHOD target body`. */
+  /** Each request that the lenient upstream parsed: `METHOD target body`. */
   readonly upstream: readonly string[];
-  /** The header lines of the only request that it saw. */
+  /** The header lines of the only request that it parsed. */
   readonly lines?: readonly string[];
   /** The 1xx statuses before the first final response; none unless given. */
   readonly informational?: readonly number[];
-  /** True where the proxy must close after the last response: what follows could be anything. */
+  /** True if the proxy must close after the last response: the bytes behind it could be anything. */
   readonly closes?: true;
-  /** True where the first response answers HEAD. */
+  /** True if the first response answers a HEAD. */
   readonly head?: true;
 }
 
@@ -30,11 +30,14 @@ const OPEN = [
   { path: '/open/*', action: 'forward' },
 ];
 
-/** Each configuration beside its upstream. `/gone` is in all of them: a request to it shows that a connection still works. */
+/**
+ * Each configuration, without its upstream. `/gone` is in all of them: a request to it shows that a connection still
+ * works.
+ */
 export const VARIANTS = {
-  /** As most people run it: everything is verified but what is listed. */
+  /** The common setup: everything is verified except the listed routes. */
   strict: { routes: [NOTIFY, ...OPEN, GONE] },
-  /** An open proxy with one verified route: where a bypass would cost most. */
+  /** An open proxy with one verified route, where a bypass would cost most. */
   open: { routes: [NOTIFY, { path: '/admin/*' }, GONE], unmatched: 'forward' },
   closed: { routes: [NOTIFY, GONE], unmatched: 'reject' },
   report: { routes: [{ ...NOTIFY, mode: 'report' }, GONE] },
@@ -65,7 +68,7 @@ export const VARIANTS = {
 } as const;
 export type Variant = keyof typeof VARIANTS;
 
-/** A request head and its body, as they are: nothing is added. */
+/** A request head and its body, with nothing added. */
 export function request(head: readonly string[], body = ''): string {
   return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
@@ -75,13 +78,13 @@ export function signatureLine(body: string, secret = SECRET): string {
   return `Entrupy-Signature: ${sign(secret, Buffer.from(body, 'latin1'))}`;
 }
 
-/** A delivery as Entrupy sends it, with `lines` besides. */
+/** A delivery as Entrupy sends it, with extra `lines`. */
 export function signed(body: string, { target = '/notify', lines = [] as readonly string[] } = {}): string {
   const head = [`POST ${target} HTTP/1.1`, 'Host: a', signatureLine(body), ...lines];
   return request([...head, `Content-Length: ${body.length}`], body);
 }
 
-/** The same without a signature: what must never arrive. */
+/** The same without a signature, which must never reach the upstream. */
 export function forged(body: string, { target = '/notify', lines = [] as readonly string[] } = {}): string {
   return request([`POST ${target} HTTP/1.1`, 'Host: a', ...lines, `Content-Length: ${body.length}`], body);
 }
@@ -91,7 +94,7 @@ export function get(target: string, lines: readonly string[] = []): string {
   return request([`GET ${target} HTTP/1.1`, 'Host: a', ...lines]);
 }
 
-/** A signed delivery of `abc` whose framing is given word by word. */
+/** A signed delivery of `abc` with exactly this framing. */
 export function signedAbc(framing: readonly string[], body: string): string {
   return request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('abc'), ...framing], body);
 }
@@ -101,7 +104,7 @@ export function refused(name: string, send: string, on: Variant = 'strict'): Wir
   return { ...gated(name, send, on), closes: true };
 }
 
-/** A row that the gate refuses for what it says, not for where it ends: 400, nothing upstream. */
+/** A row that the gate refuses for its content, not its framing: 400, nothing upstream. */
 export function gated(name: string, send: string, on: Variant = 'strict'): WireCase {
   return { name, on, send, status: [400], upstream: [] };
 }

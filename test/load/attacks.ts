@@ -1,11 +1,11 @@
-// The attackers, in a process of their own so that they take nothing from the honest clients' clock: started by
-// hostile.ts with the port and a signature, they go on until they are stopped and then print what they were answered.
+// The attackers, in their own process so they do not slow the honest clients down. hostile.ts starts it with the port
+// and a signature. It attacks until it is stopped, then prints the responses that it got.
 import { connect, type Socket } from 'node:net';
 
 const [port = '0', signature = ''] = process.argv.slice(2);
 const MIB = 1024 * 1024;
 
-/** What came back, by attack and status line; `cut` where the connection ended without one. */
+/** Responses by attack and status line; `cut` if the connection ended without one. */
 const answers = new Map<string, number>();
 
 function count(attack: string, answer: string): void {
@@ -15,16 +15,16 @@ function count(attack: string, answer: string): void {
 
 interface Attack {
   readonly name: string;
-  /** Connections at once; one that ends is opened again. */
+  /** Concurrent connections; one that ends is reopened. */
   readonly connections: number;
   readonly head: string;
-  /** Milliseconds between two drips; 0: as fast as the proxy takes them. */
+  /** Milliseconds between two drips; 0: as fast as the proxy accepts them. */
   readonly every: number;
   readonly drip: string | Buffer;
-  /** Drips until the client waits for its answer; endless unless given. */
+  /** The number of drips before the client waits for its response; endless unless given. */
   readonly drips?: number;
   readonly after?: string;
-  /** Never reads what it is sent. */
+  /** Never reads. */
   readonly deaf?: true;
 }
 
@@ -90,7 +90,7 @@ const ATTACKS: readonly Attack[] = [
   },
 ];
 
-/** An attacker that was put out comes back after this long, so that a storm of connects is no part of it. */
+/** A closed attacker reconnects after this long, so the load is not a storm of connects. */
 const BACK_AFTER_MS = 1000;
 let stopping = false;
 
@@ -121,7 +121,7 @@ function attack(it: Attack): void {
   if (it.deaf !== true) {
     socket.on('data', (piece: Buffer) => {
       if (answer === 'cut') answer = piece.toString('latin1', 9, 12);
-      if (it.drips !== undefined) setTimeout(() => socket.destroy(), 100); // the answer has come whole
+      if (it.drips !== undefined) setTimeout(() => socket.destroy(), 100); // the response is complete
     });
     socket.on('end', () => socket.destroy());
   }

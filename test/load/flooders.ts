@@ -1,16 +1,18 @@
-// The clients of a flood. The process is told by its parent which flood it is (test/support/flood.ts), floods until it is
-// told to stop, and then reports what it met. It ends with its parent.
+// The clients of a flood. The parent process says which flood (test/support/flood.ts). This process floods until it is
+// told to stop, then reports its results. It exits with its parent.
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { type Flood, POUR_BYTES } from '../support/flood.ts';
 
-/** A client that was ended comes back after this long, so that a storm of connects is no part of it. */
+/** A closed client reconnects after this long, so the flood is not a storm of connects. */
 const BACK_AFTER_MS = 1000;
-/** All connections are opened within about a second: more at once would fill the queue of the kernel for everybody. */
+/**
+ * All connections are opened within about a second: more at once would fill the kernel's accept queue for everybody.
+ */
 const OPEN_EVERY_MS = 50;
 const OPEN_STEPS = 20;
-/** Each loopback address has ports of its own: 5,000 clients that come back each second use up those of one. */
+/** Each loopback address has its own ports: 5,000 clients that reconnect each second exhaust those of one address. */
 const ADDRESSES = 200;
 
 const counts = { opened: 0, ended: 0, bytesSent: 0 };
@@ -67,7 +69,7 @@ function behave(socket: Socket, { next, deaf, connections }: Flood, first: Buffe
   };
   if (next === 'pour') pour();
   else send(socket, first);
-  // A paused socket learns that it was reset only when it writes, be it nothing at all.
+  // A paused socket notices a reset only on a write, even an empty one.
   if (next === 'drip' || (deaf && next === undefined)) {
     const timer = setInterval(() => send(socket, Buffer.alloc(next === 'drip' ? 1 : 0, 'x')), 1000);
     socket.once('close', () => clearInterval(timer));
@@ -83,7 +85,7 @@ function send(socket: Socket, bytes: Buffer, onTaken?: () => void): void {
   });
 }
 
-/** The first bytes that a TLS client of this machine sends. */
+/** The first bytes that a TLS client on this machine sends. */
 function clientHello(): Promise<Buffer> {
   return new Promise((resolve) => {
     const wire = new Duplex({

@@ -1,27 +1,27 @@
-// Honest clients: each sends signed deliveries one after the other on a connection that it keeps, or on a new one each time,
-// and notes what happened to every one of them and how long it took.
+// Honest clients. Each sends signed deliveries one after another, on a kept connection or a new one each time, and
+// records the result and the duration of every one.
 import { Agent, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 
 export interface Tally {
-  /** Milliseconds, of each request that was answered as it should be. */
+  /** Milliseconds for each request with the expected response. */
   readonly times: number[];
-  /** What the others got, and how often. */
+  /** The other results, and how often each occurred. */
   readonly failures: Map<string, number>;
 }
 
 export interface HonestOptions {
   readonly port: number;
   readonly clients: number;
-  /** Milliseconds between two deliveries of a client. */
+  /** Milliseconds between two deliveries of one client. */
   readonly pause: number;
   readonly body: string;
   readonly signature: string;
   /** A new connection for each delivery. */
   readonly fresh?: true;
-  /** Over TLS, with whatever certificate it is shown. */
+  /** Over TLS, accepting any certificate. */
   readonly tls?: true;
-  /** Milliseconds after which an answer counts as missing; endless unless given. */
+  /** Milliseconds after which a response counts as missing; endless unless given. */
   readonly timeout?: number;
 }
 
@@ -31,7 +31,7 @@ export async function honestFor(milliseconds: number, options: HonestOptions): P
   await Promise.all(
     Array.from({ length: options.clients }, async () => {
       const settings = { keepAlive: options.fresh !== true, maxSockets: 1 };
-      // A session taken up again would spare a new connection the greater part of its handshake.
+      // A resumed session would save a new connection most of its handshake.
       const agent = options.tls ? new TlsAgent({ ...settings, maxCachedSessions: 0 }) : new Agent(settings);
       while (performance.now() < until) {
         await new Promise((resolve) => setTimeout(resolve, options.pause * (0.5 + Math.random())));
@@ -43,7 +43,7 @@ export async function honestFor(milliseconds: number, options: HonestOptions): P
   return tally;
 }
 
-/** The share answered as they should be, 0 to 1. */
+/** The share of requests with the expected response, 0 to 1. */
 export function successRate({ times, failures }: Tally): number {
   const failed = [...failures.values()].reduce((sum, count) => sum + count, 0);
   return times.length / (times.length + failed || 1);
@@ -60,7 +60,7 @@ function deliver(agent: Agent, options: HonestOptions, tally: Tally): Promise<vo
   return new Promise((resolve) => {
     let finished = false;
     const finish = (failure: string | null) => {
-      if (finished) return; // an answer that breaks off is an error of the request, too
+      if (finished) return; // a truncated response is an error of the request too
       finished = true;
       if (failure === null) tally.times.push(performance.now() - started);
       else tally.failures.set(failure, (tally.failures.get(failure) ?? 0) + 1);
@@ -84,7 +84,7 @@ function deliver(agent: Agent, options: HonestOptions, tally: Tally): Promise<vo
           text += piece;
         });
         response.once('error', onError);
-        // The upstream answers with the number of bytes that it got.
+        // The upstream responds with the number of bytes that it received.
         response.once('end', () => {
           const isGood = response.statusCode === 200 && text === String(body.length);
           finish(isGood ? null : `${response.statusCode} ${text}`);

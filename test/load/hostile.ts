@@ -1,6 +1,7 @@
 // The hostile load: a proxy with its default limits under every attack of attacks.ts at once, while 50 honest clients
-// deliver. Prints what became of them and exits 1 when one honest request fails or memory passes its bound.
-// Seconds of the hostile run: HOSTILE_SECONDS, 20 unless given. HOSTILE_ONLY=text: only the attacks with it in their names.
+// deliver. Prints the results and exits with 1 when one honest request fails or memory exceeds its bound.
+// Seconds of the hostile run: HOSTILE_SECONDS, 20 unless given. HOSTILE_ONLY=text: only the attacks with this text in
+// their names.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -14,14 +15,14 @@ const SECRET = 'hostile-load-secret-0123456789abcdef';
 const CALM_MS = 5_000;
 const HOSTILE_MS = Number(process.env.HOSTILE_SECONDS ?? 20) * 1000;
 const MIB = 1024 * 1024;
-/** With the default limits, whatever comes. */
+/** With the default limits in every case. */
 const MOST_MEMORY = 200 * MIB;
-/** As it ships: from its sources the program takes 40 MiB more. */
+/** The built program: run from source it takes 40 MiB more. */
 const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const ATTACKS = fileURLToPath(new URL('attacks.ts', import.meta.url));
 
 interface Attackers {
-  /** Ends them; gives what they were answered. */
+  /** Stops them; returns the responses that they got. */
   stop(): Promise<Record<string, number>>;
 }
 

@@ -1,4 +1,4 @@
-// A kubelet: asks for `/livez` and `/readyz` by turns, on a new connection each time, and notes what it was answered.
+// A kubelet: requests `/livez` and `/readyz` in turn, on a new connection each time, and records the responses.
 import { request } from 'node:http';
 import type { Tally } from './honest.ts';
 
@@ -6,7 +6,7 @@ export interface ProbeOptions {
   readonly adminPort: number;
   /** Milliseconds between two probes. */
   readonly pause: number;
-  /** Milliseconds after which an answer counts as missing. */
+  /** Milliseconds after which a response counts as missing. */
   readonly timeout: number;
 }
 
@@ -24,7 +24,7 @@ export async function probeFor(milliseconds: number, options: ProbeOptions): Pro
   return tally;
 }
 
-/** The status, or an error's code. Never rejects. */
+/** The status or an error code. Never rejects. */
 function probe({ adminPort, timeout }: ProbeOptions, path: string): Promise<number | string> {
   return new Promise((resolve) => {
     const fail = (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message);

@@ -1,5 +1,5 @@
-// Only an upstream that was being held back had a clock running. Once it had given all, a client that never read the rest
-// kept its connection, and the request its place among those in flight, for as long as it liked.
+// Bug: a timeout ran only while the upstream was being held back. Once the upstream had sent everything, a client that
+// never read the rest kept its connection and its in-flight request for as long as it liked.
 import { afterAll, beforeAll, test } from 'vitest';
 import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -22,10 +22,10 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-test('after idleTimeout, as during the body', async () => {
+test('it is cut after idleTimeout, as during the body', async () => {
   const client = await openClient({ port: proxy.port });
   client.socket.pause();
-  // Answers that fill the buffers of both sockets; the last of them ends while it is still in ours.
+  // Responses that fill the buffers of both sockets; the last one ends while it is still in the proxy's buffer.
   await client.send(`GET /${MIB} HTTP/1.1\r\nHost: h\r\n\r\n`.repeat(12));
   await untilMetrics(proxy, ['connections'], ([open]) => open === 1);
   await untilMetrics(proxy, ['connections'], ([open]) => open === 0);

@@ -1,6 +1,6 @@
-// The story: the wire fuzzer sent `Expect: 100-continue` with a body right behind it, and another request behind that. node
-// closes a connection whose expectation got a final answer instead of 100, but the answer did not say so, and the request
-// behind it was begun, counted, and never answered. Had it been a delivery, it would have been delivered twice.
+// Bug, found by the wire fuzzer: it sent `Expect: 100-continue` with a body right behind it, and another request behind
+// that. node closes a connection whose expectation got a final response instead of 100, but the response did not say
+// so. The request behind it was started, counted and never answered. A delivery would have been delivered twice.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const EXPECT = ['Expect: 100-continue'];
 
-/** Answers until one closes, or until both requests have theirs. */
+/** Reads responses until one closes the connection, or until both requests have theirs. */
 async function answers(client: RawClient): Promise<number[]> {
   const statuses: number[] = [];
   while (statuses.length < 2) {
@@ -39,10 +39,10 @@ async function answers(client: RawClient): Promise<number[]> {
 test.each([
   ['a refused expectation', forged('abc', { lines: EXPECT }), 401],
   ['a refused expectation on another method', `${get('/notify', ['Content-Length: 3', ...EXPECT])}abc`, 405],
-  ['an expectation of an empty delivery', signed('', { lines: EXPECT }), 200],
-  ['an expectation of a forwarded request without a body', get('/open', EXPECT), 200],
-  ['a delivery that the client wants to be the last', signed('', { lines: ['Connection: close'] }), 200],
-  ['a delivery by HTTP/1.0', signed('').replace('HTTP/1.1', 'HTTP/1.0'), 200],
+  ['an empty delivery with an expectation', signed('', { lines: EXPECT }), 200],
+  ['a forwarded request without a body, with an expectation', get('/open', EXPECT), 200],
+  ['a delivery with Connection: close', signed('', { lines: ['Connection: close'] }), 200],
+  ['a delivery over HTTP/1.0', signed('').replace('HTTP/1.1', 'HTTP/1.0'), 200],
 ])('%s', async (_name, request, status) => {
   const client = await openClient({ port: proxy.port });
   await client.send(request + signed('behind it'));

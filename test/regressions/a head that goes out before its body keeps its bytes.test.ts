@@ -1,11 +1,11 @@
-// node writes a head in latin1 together with a first piece of body, but a head that is flushed by itself in the socket's
-// default encoding, UTF-8: each byte from 0x80 on became two.
+// Bug: node writes a head in latin1 when it goes out with the first piece of body, but in the socket's default
+// encoding, UTF-8, when it is flushed alone. Each byte from 0x80 up became two.
 import { expect, test } from 'vitest';
 import { startProxy } from '../support/proxy.ts';
 import { openClient } from '../support/raw-client.ts';
 import { startRawUpstream } from '../support/raw-upstream.ts';
 
-test('a response whose body comes later than its head', async () => {
+test('a response whose body comes after its head', async () => {
   const upstream = await startRawUpstream();
   const proxy = await startProxy({
     config: { upstream: { url: upstream.url }, secrets: [], unmatched: 'forward' },

@@ -1,5 +1,5 @@
-// Each chunk of a streamed body went on by itself, since promises resolve between two calls of node's parser: a million
-// chunks of one byte took 8 s of the only thread there is, and every other client waited for them.
+// Bug: each chunk of a streamed body was written on its own, since promises resolve between two calls of node's parser.
+// A million one-byte chunks took 8 s of the only thread, and every other client waited.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient } from '../support/raw-client.ts';
@@ -21,7 +21,7 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-test('they are gathered, and arrive whole', async () => {
+test('they are coalesced, and arrive complete', async () => {
   const arrived = new Promise<string>((resolve) => {
     upstream.script((socket, { body }) => {
       let text = body.toString('latin1');

@@ -1,5 +1,5 @@
-// undici 8.13.1 takes a reset within a body that is neither counted nor chunked for that body's end (a workaround for macOS in
-// its onHttpSocketError), and the proxy ended the response as if it were whole: a client took half a document for all of it.
+// Bug: when a body is neither counted nor chunked, undici 8.13.1 treats a reset as its end (a workaround for macOS in
+// its onHttpSocketError). The proxy ended the response as if complete, and a client took half a document for all of it.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient } from '../support/raw-client.ts';

@@ -1,5 +1,6 @@
-// The story: the wire fuzzer sent a refused request that closes (HTTP/1.0, or `Connection: close`) with more bytes behind
-// it, and got nothing: the socket was closed with bytes unread, the reset overtook the answer (RFC 9112 9.6).
+// Bug, found by the wire fuzzer: it sent a refused request that closes (HTTP/1.0, or `Connection: close`) with more
+// bytes behind it, and got nothing. The socket was closed with unread bytes, and the reset overtook the response (RFC
+// 9112 9.6).
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -25,13 +26,13 @@ const CLOSE = ['Connection: close'];
 
 test.each([
   ['a refusal to HTTP/1.0', forged('x').replace('HTTP/1.1', 'HTTP/1.0'), 401],
-  ['a refusal that the client wants to be the last', forged('x', { lines: CLOSE }), 401],
-  ['an accepted delivery that the client wants to be the last', signed('x', { lines: CLOSE }), 200],
-  ['a forwarded request that the client wants to be the last', get('/open', CLOSE), 200],
+  ['a refusal with Connection: close', forged('x', { lines: CLOSE }), 401],
+  ['an accepted delivery with Connection: close', signed('x', { lines: CLOSE }), 200],
+  ['a forwarded request with Connection: close', get('/open', CLOSE), 200],
   ['a refusal by the gate', get('/open#x'), 400],
 ])('%s', async (_name, request, status) => {
   const before = upstream.seen.length;
-  // A client that goes on writing although the other side has closed, as one does that writes first and reads then.
+  // A client that keeps writing after the other side has closed, like one that reads only after it has written all.
   const socket = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
   let received = '';
   socket.setEncoding('latin1').on('data', (text: string) => {
@@ -41,7 +42,7 @@ test.each([
   socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? error.message));
   socket.write(`${request}\x01 no request`, 'latin1');
   await once(socket, 'end');
-  // A reset comes for bytes that arrive at a closed socket; the next write, or the end, would meet it.
+  // Bytes that arrive at a closed socket cause a reset; the next write or the end would fail.
   for (let count = 0; count < 20; count++) {
     await new Promise((resolve) => socket.write('more of it', () => setImmediate(resolve)));
   }

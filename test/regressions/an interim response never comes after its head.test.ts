@@ -1,8 +1,8 @@
-// Requests are answered one at a time now, so no answer waits for its turn; that none is ever mixed up stays to be shown.
-// The story: the wire fuzzer pipelined two deliveries, the second with `Expect: 100-continue`, and once in 3,600 times read
-// `HTTP/1.1 200 OK … HTTP/1.1 100 Continue … ok`: the body of the second answer began with the interim response. node keeps
-// what is written on a response that waits its turn, and puts the head before it when the first piece of body is a Buffer.
-// A client would take `HT` for the body and the rest for the next answer.
+// Bug, found by the wire fuzzer: it pipelined two deliveries, the second with `Expect: 100-continue`, and once in 3,600
+// times read `HTTP/1.1 200 OK … HTTP/1.1 100 Continue … ok`. The body of the second response began with the interim
+// response. node keeps what is written on a queued response, and puts the head before it when the first piece of body
+// is a Buffer. A client would take `HT` for the body and the rest for the next response.
+// Requests are now answered one at a time, so no response is queued. This test shows that none is ever mixed up.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { get, SECRET, signed } from '../conformance/wire-case.ts';
@@ -27,7 +27,7 @@ afterEach(async () => {
   await upstream?.close();
 });
 
-/** Answers the first request once the client has surely sent the second. */
+/** Answers the first request once the client has sent the second. */
 function holdTheFirst(second: string): () => void {
   let held: Socket | undefined;
   upstream.answer((request: SeenRequest) => {
@@ -37,7 +37,7 @@ function holdTheFirst(second: string): () => void {
   return () => held?.write(OK);
 }
 
-test('one of the upstream, on an answer that waits its turn', async () => {
+test('an interim response of the upstream, on the second of two pipelined requests', async () => {
   const answerFirst = holdTheFirst(HINTS + OK);
   const client = await openClient({ port: proxy.port });
   await client.send(get('/open/first') + get('/open/second'));
@@ -50,7 +50,7 @@ test('one of the upstream, on an answer that waits its turn', async () => {
   client.destroy();
 });
 
-test('one of ours, on an answer that waits its turn', async () => {
+test('our own 100 Continue, on the second of two pipelined requests', async () => {
   const answerFirst = holdTheFirst(OK);
   const client = await openClient({ port: proxy.port });
   await client.send(get('/open/first') + signed('abc', { lines: ['Expect: 100-continue'] }));

@@ -1,5 +1,6 @@
-// A streamed request that waited for an upstream slot had no listener yet, so node kept 64 KiB of its body. In chunks of one
-// byte that is 65,536 buffers, 13 MB a request and 400 KB on the wire: a few hundred such requests ended the process.
+// Bug: a streamed request that waited for an upstream slot had no listener yet, so node kept 64 KiB of its body. In
+// one-byte chunks that is 65,536 buffers: 13 MB of memory a request for 400 KB on the wire. A few hundred such requests
+// ended the process.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { untilMetrics } from '../support/at-rest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -27,7 +28,7 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-test('while the one slot is taken', async () => {
+test('while the only slot is taken', async () => {
   const first = await openClient({ port: proxy.port });
   await first.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
   await expect.poll(() => upstream.heads.length).toBe(1);
@@ -41,7 +42,7 @@ test('while the one slot is taken', async () => {
     clients.push(client);
   }
   await untilMetrics(proxy, ['requests_in_flight'], ([busy]) => busy === WAITING + 1);
-  // A round trip more: what the sockets held by then has been read.
+  // Extra round trips, so the proxy has read everything that its sockets held.
   for (let round = 0; round < 20; round++) await proxy.metrics();
   const { peak } = await proxy.memory();
   for (const client of [first, ...clients]) client.destroy();

@@ -1,4 +1,4 @@
-// Express as it comes, version 4 or 5 by argument: three protected handlers, everything else open.
+// Express with its defaults, version 4 or 5 by argument: three protected handlers, everything else open.
 import { HANDLERS, listening, reached, targetHeader } from './report.mjs';
 
 const { default: express } = await import(`express${process.argv[2]}`);

@@ -1,5 +1,5 @@
-// Fastify: three protected handlers, everything else open. With the argument `lax`, every option that has it read paths
-// more kindly is on.
+// Fastify: three protected handlers, everything else open. The argument `lax` turns on every option that makes it read
+// paths more loosely.
 import Fastify from 'fastify';
 import { HANDLERS, listening, reached, targetHeader } from './report.mjs';
 

@@ -1,5 +1,5 @@
-// Requests whose body is a whole request to the verified path, forged: by every method, with a length and in chunks, on every
-// kind of unverified route, alone and with bytes behind it.
+// Requests whose body is a complete forged request to the verified path: with every method, with a length and in
+// chunks, on every kind of unverified route, alone and with bytes behind it.
 
 export interface Form {
   readonly name: string;
@@ -11,7 +11,7 @@ export interface Form {
 
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const FRAMINGS = ['length', 'chunks'] as const;
-/** A forward route, a report route that has no signature to go by, and what only `unmatched: forward` lets through. */
+/** A forward route, a report route without a signature, and a target that only `unmatched: forward` lets through. */
 export const TARGETS = ['/open', '/reported', '/elsewhere'] as const;
 const TAILS = ['', 'GET / HTTP/1.1'] as const;
 
@@ -22,14 +22,14 @@ export const ROUTES = [
   { path: '/open', action: 'forward' },
 ] as const;
 
-/** A whole request to the verified path, as an attacker would write it. */
+/** A complete request to the verified path, as an attacker would write it. */
 const forgedRequest = ({ method = 'POST', target = '/notify', by = 'any' } = {}) =>
   `${method} ${target} HTTP/1.1\r\nHost: a\r\nX-Case: forged.by.${by}\r\nContent-Length: 0\r\n\r\n`;
 
-/** A request that the upstream takes its time for: its answer would come when another request is under way. */
+/** A request that the upstream answers slowly: its response would come while another request is in flight. */
 export const SLOW_REQUEST = forgedRequest({ method: 'GET', target: '/slow' });
 
-/** `body` as a request to `target`, framed one way or the other. */
+/** `body` as a request to `target`, with either framing. */
 export function framed(form: { method: string; target: string; id: string; body: string; framing?: string }): string {
   const { method, target, id, body, framing } = form;
   const head = `${method} ${target} HTTP/1.1\r\nHost: a\r\nX-Case: ${id}\r\n`;
@@ -37,7 +37,7 @@ export function framed(form: { method: string; target: string; id: string; body:
   return `${head}Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
 }
 
-/** Every form there is. */
+/** Every combination. */
 export function forms(): Form[] {
   return METHODS.flatMap((method) =>
     FRAMINGS.flatMap((framing) =>

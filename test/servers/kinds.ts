@@ -1,5 +1,5 @@
-// The real servers that the proxy is tried in front of, and what each is known to read as `/notify`, so that a test that
-// found nothing cannot pass.
+// The real servers that the proxy is tried in front of. Each lists spellings that it is known to read as `/notify`, so
+// a test that finds nothing cannot pass by accident.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,9 +11,9 @@ import { type RealServer, startServer } from './real-server.ts';
 
 export interface ServerKind {
   readonly name: string;
-  /** Spellings other than its own that it takes for `/notify`, when it is asked directly. */
+  /** Spellings other than its own that it reads as `/notify` when requested directly. */
   readonly reads: readonly string[];
-  /** What it lacks on this machine; null where it can run. */
+  /** What it lacks on this machine; null if it can run. */
   readonly missing: () => string | null;
   readonly start: () => Promise<RealServer>;
 }
@@ -78,7 +78,7 @@ export const SERVER_KINDS: readonly ServerKind[] = [
     start: () => node('fastify.mjs'),
   },
   {
-    name: 'Fastify, at its kindest',
+    name: 'Fastify, at its loosest',
     reads: ['//notify', '/NOTIFY', '/notify/', '/notify;a=b', '/%6eotify'],
     missing: installed,
     start: () => node('fastify.mjs', 'lax'),
@@ -97,7 +97,7 @@ export const SERVER_KINDS: readonly ServerKind[] = [
   },
 ];
 
-/** Built first: `go run` leaves a child of its own behind when it is ended. */
+/** Built first: `go run` leaves a child process behind when it is ended. */
 async function startGo(): Promise<RealServer> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-go-'));
   const program = join(directory, 'server');

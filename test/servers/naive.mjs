@@ -1,5 +1,5 @@
-// A home-made server that means well: it decodes until nothing changes, takes both slashes, cuts parameters, normalises
-// and knows no upper case; and it believes the headers by which IIS and Symfony are told another target.
+// A home-made, well-meaning server. It decodes until nothing changes, accepts both slashes, cuts parameters, normalises
+// and ignores case. It also trusts the headers that give IIS and Symfony another target.
 import { createServer } from 'node:http';
 import { posix } from 'node:path';
 import { HANDLERS, listening, reached, targetHeader } from './report.mjs';

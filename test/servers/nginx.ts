@@ -1,5 +1,5 @@
-// nginx in front of an application: its `location` blocks decide what reaches the protected handlers, which are here, in
-// the test's own process. It must never be given a port that another test may hold: it is asked again until it gets one.
+// nginx in front of an application: its `location` blocks decide what reaches the protected handlers, which run in the
+// test's own process. It must never get a port that another test may hold, so it is restarted until it gets a free one.
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
@@ -11,7 +11,7 @@ import { createHitLog, end, type Handler, type HitLog, type RealServer } from '.
 const ATTEMPTS = 5;
 const START_MS = 10_000;
 
-/** `exact`: `location = /notify`. `prefix`: `location /notify`, which takes all that begins so. */
+/** `exact`: `location = /notify`. `prefix`: `location /notify`, which matches every path that starts with it. */
 export async function startNginx(kind: 'exact' | 'prefix'): Promise<RealServer> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-nginx-'));
   const log = createHitLog();
@@ -92,7 +92,7 @@ http {
 }`;
 }
 
-/** A port that was free a moment ago: nginx cannot tell which one it was given. */
+/** A port that was free a moment ago: nginx cannot report which port it got. */
 async function freePort(): Promise<number> {
   const server = createNetServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -101,7 +101,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves once a connection is accepted; false where that takes too long. */
+/** Resolves once a connection is accepted; false if that takes too long. */
 async function accepts(port: number): Promise<boolean> {
   const until = performance.now() + START_MS;
   while (performance.now() < until) {

@@ -1,5 +1,5 @@
-// Runs a real server as a child and keeps what its protected handlers say that they got. What it believes about a hit is
-// what the handler itself printed: it must never conclude from an answer that a handler was not reached.
+// Runs a real server as a child and records what its protected handlers print. Only a handler's own output counts as a
+// hit: a response must never be taken as proof that a handler was not reached.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -8,15 +8,18 @@ import { exchange } from '../support/raw-client.ts';
 const START_MS = 20_000;
 const SETTLE_MS = 10_000;
 
-/** What a real server protects: `/notify`, `/webhooks/notify`, and `/internal`, which no route names. All else is open. */
+/**
+ * The paths that a real server protects: `/notify`, `/webhooks/notify`, and `/internal`, which no route names. All else
+ * is open.
+ */
 export type Handler = 'notify' | 'webhooks' | 'internal';
 
 /** A request that reached a protected handler. */
 export interface Hit {
   readonly handler: Handler;
-  /** The value of `X-Case`: which request of the test it was. */
+  /** The value of `X-Case`, which identifies the request of the test. */
   readonly case: string;
-  /** The value of `Entrupy-Signature` as the handler sees it; empty where there is none. */
+  /** The value of `Entrupy-Signature` as the handler sees it; empty if there is none. */
   readonly signature: string;
   /** As latin1 text. */
   readonly body: string;
@@ -24,15 +27,15 @@ export interface Hit {
 
 export interface RealServer {
   readonly port: number;
-  /** Resolves with all hits since the last call, once everything sent until now has been heard of. */
+  /** Resolves with all hits since the last call, once every earlier request is accounted for. */
   hits(): Promise<Hit[]>;
   stop(): Promise<void>;
 }
 
-/** Collects hits, and tells when one that was asked for is there. */
+/** Collects hits, and says when an expected one has arrived. */
 export interface HitLog {
   add(hit: Hit): void;
-  /** Sends a request that reaches a handler for sure; whatever came before it has been heard of once it has. */
+  /** Sends a request that always reaches a handler; once it has, every earlier hit has been received. */
   settle(port: number): Promise<Hit[]>;
 }
 
@@ -101,7 +104,7 @@ export async function end(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-/** A promise with a deadline in milliseconds, which says what it waited for. */
+/** A promise with a deadline in milliseconds; the error names what it waited for. */
 export function within<T = void>(
   deadline: number,
   what: string,

@@ -1,5 +1,5 @@
-// What each test server prints, one JSON object a line: its port once it listens, and each request that reached one of
-// its three protected handlers. The test does the judging: a server must never look at the signature.
+// The output of each test server, one JSON object a line: its port once it listens, and each request that reached one
+// of its three protected handlers. Only the test judges: a server must never look at the signature.
 
 export const HANDLERS = { '/notify': 'notify', '/webhooks/notify': 'webhooks', '/internal': 'internal' };
 
@@ -14,12 +14,12 @@ export function reached(handler, headers, body) {
   print({ handler, case: id, signature, body: Buffer.isBuffer(body) ? body.toString('latin1') : '' });
 }
 
-/** The raw target goes back in a header, where a header may hold it: so that a test sees what arrived. */
+/** Returns the raw target in a header, if a header may hold it, so a test sees what arrived. */
 export function targetHeader(target) {
   return /^[\x21-\x7e]+$/.test(target) ? { 'x-target': target } : {};
 }
 
-// To a pipe on Linux this is written before it returns: a line is out before the response that follows it.
+// Writes to a pipe are synchronous on Linux, so the line is out before the response.
 function print(line) {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }

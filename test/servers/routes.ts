@@ -1,11 +1,11 @@
-// The route tables that real servers are protected with, and the targets that are fired at each: the spellings of one
-// data file, as they are or joined to a folder that they climb out of. Data: it must never ask the proxy's code.
+// The route tables that protect real servers, and the targets that are sent to each: the spellings of one data file, as
+// they are or joined to a folder that they climb out of. Data: it must never be derived from the proxy's code.
 import { SPELLINGS } from '../testdata/spellings.ts';
 import type { Handler, Hit } from './real-server.ts';
 
 export interface Shot {
   readonly target: string;
-  /** The row of the data file that it was made of. */
+  /** The row of the data file that it came from. */
   readonly spelling: string;
 }
 
@@ -13,21 +13,21 @@ export interface Table {
   readonly name: string;
   readonly routes: readonly object[];
   readonly shots: readonly Shot[];
-  /** True where the request is signed well, and has to be refused all the same. */
+  /** True if the request is correctly signed and must still be refused. */
   readonly signed: boolean;
-  /** Handlers that the routes guard: no unsigned request may reach them, whatever `unmatched` says. */
+  /** Handlers that the routes protect: no unsigned request may reach them, whatever `unmatched` says. */
   readonly guards: readonly Handler[];
-  /** Handlers that the routes let anybody reach. The others are for `unmatched` to say. */
+  /** Handlers that the routes leave open. `unmatched` decides about the others. */
   readonly opens: readonly Handler[];
-  /** A handler that nobody may reach, signed or not. */
+  /** A handler that no request may reach, signed or not. */
   readonly rejects: Handler | null;
-  /** An exact path that is open whatever `unmatched` says, and answered so by each server. */
+  /** An exact path that is open whatever `unmatched` says, with the same response from each server. */
   readonly open: string | null;
 }
 
 export type Unmatched = 'verify' | 'forward' | 'reject';
 
-/** True for a hit that must not be. */
+/** True for a hit that must not happen. */
 export function isForbidden(table: Table, unmatched: Unmatched, hit: Hit & { readonly isSigned: boolean }): boolean {
   const { guards, opens, rejects } = table;
   if (hit.handler === rejects) return true;
@@ -42,7 +42,7 @@ const ROOTED = SPELLINGS.map(({ target }) => target).filter((target) => target.s
 const after = (...prefixes: readonly string[]): Shot[] =>
   ROOTED.flatMap((spelling) => prefixes.map((prefix) => ({ target: prefix + spelling, spelling })));
 
-/** `/notify` becomes `/webhooks/notify` wherever it stands in full. */
+/** `/notify` becomes `/webhooks/notify` wherever it is written out. */
 const below = ROOTED.filter((spelling) => spelling.includes('/notify')).map((spelling) => ({
   target: spelling.replace('/notify', '/webhooks/notify'),
   spelling,
@@ -107,7 +107,7 @@ export const TABLES: readonly Table[] = [
   },
 ];
 
-/** What must go on working on an open proxy, arriving as it was sent. */
+/** Targets that must keep working on an open proxy and arrive as sent. */
 export const LEGITIMATE: readonly string[] = [
   '/shop/cart;jsessionid=1',
   '/files/a%2Fb',
@@ -120,11 +120,11 @@ export const LEGITIMATE: readonly string[] = [
   "/a,b:c@d!$&'()*+=",
 ];
 
-/** Headers by which some server is told another path than the target's. */
+/** Headers that tell some servers another path than the target's. */
 export interface Detour {
   readonly target: string;
   readonly line: string;
-  /** A server of the list that follows it, when it is asked directly. */
+  /** A server of this list that follows the header when requested directly. */
   readonly follower: string | null;
 }
 

@@ -1,4 +1,4 @@
-// Go's net/http and its ServeMux as they come: three protected handlers, everything else open.
+// Go's net/http and its ServeMux with their defaults: three protected handlers, everything else open.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// The real servers behind which bodies are left unread: each reads the body of /notify alone. `mixesUp` says that the server
-// takes an unread body for the next request, so that a test that finds nothing cannot pass by itself.
+// The real servers behind which bodies stay unread: each reads only the body of /notify. `mixesUp` says that the server
+// parses an unread body as the next request, so a test that finds nothing cannot pass by accident.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { type RealServer, startServer } from './real-server.ts';
 export interface UnreadKind {
   readonly name: string;
   readonly mixesUp: boolean;
-  /** What the server lacks on this machine; null where it can run. */
+  /** What the server lacks on this machine; null if it can run. */
   readonly missing: () => string | null;
   readonly start: () => Promise<RealServer>;
 }

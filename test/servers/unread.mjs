@@ -1,4 +1,4 @@
-// node:http alone or Express 5, by argument. The application reads the body of /notify alone.
+// node:http alone or Express 5, by argument. The application reads only the body of /notify.
 import { createServer } from 'node:http';
 import { listening, reached } from './report.mjs';
 

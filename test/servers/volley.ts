@@ -1,4 +1,4 @@
-// Fires many requests as raw bytes, each on a connection of its own, a few at a time, and gives back how each was answered.
+// Sends many requests as raw bytes, each on its own connection, a few at a time, and returns the response to each.
 import { connect } from 'node:net';
 
 const AT_ONCE = 8;
@@ -10,14 +10,14 @@ export interface Bullet {
   readonly body: string;
 }
 
-/** The request's bytes, as latin1 text. It asks for the connection to be closed, so that the answer's end is seen. */
+/** The request's bytes, as latin1 text. It asks for the connection to close, so the end of the response is visible. */
 export function bytesOf({ method, target, lines, body }: Bullet): string {
   const framing = body === '' ? [] : [`Content-Length: ${body.length}`];
   const head = [`${method} ${target} HTTP/1.1`, 'Host: a', 'Connection: close', ...lines, ...framing];
   return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** All that came back for each, as latin1 text; empty where the connection was closed without a word, or kept silent. */
+/** Everything that came back for each request, as latin1 text; empty if the connection closed or stayed silent. */
 export async function fire(port: number, bullets: readonly Bullet[], deadline: number): Promise<string[]> {
   const answers: string[] = [];
   let next = 0;
@@ -48,7 +48,7 @@ function shoot(port: number, bytes: string, deadline: number): Promise<string> {
   });
 }
 
-/** The status of an answer; 0 where there is none. */
+/** The status of a response; 0 if there is none. */
 export function statusOf(answer: string): number {
   return Number(/^HTTP\/1\.[01] (\d{3})/.exec(answer)?.[1] ?? 0);
 }

@@ -1,5 +1,5 @@
-// Checked by the compiler alone (`npx tsc`), never run: each line below `@ts-expect-error` must not compile, or tsc fails.
-// What forwards takes a permit; who has no verdict has no permit, and cannot make one up.
+// Checked by the compiler alone (`npx tsc`), never run: each line below `@ts-expect-error` must not compile, or tsc
+// fails. Forwarding takes a permit. Only a verdict holds one, and no other code can create one.
 import type { Permit } from '../../src/core/permit.ts';
 import * as permits from '../../src/core/permit.ts';
 
@@ -16,19 +16,19 @@ export function forwards(): void {
 }
 
 export function doesNotCompile(): void {
-  // @ts-expect-error: nothing is no permit
+  // @ts-expect-error: a permit is required
   send();
-  // @ts-expect-error: nor is what only has a permit's fields
+  // @ts-expect-error: an object with the same fields is not a permit
   send(lookAlike);
-  // @ts-expect-error: the class is a type alone
+  // @ts-expect-error: the class is exported as a type only
   new permits.Permit(lookAlike);
   // @ts-expect-error: a verdict may be a refusal
   send(permits.judge(input).permit);
   // @ts-expect-error: a route may not be a forward route
   send(permits.permitForward(route));
-  // @ts-expect-error: a reason may not be one that report mode lets by
+  // @ts-expect-error: report mode does not let every reason through
   send(permits.permitReported(route, 0, { reason: 'overloaded', body: null }));
   const open = permits.permitForward(route);
-  // @ts-expect-error: and a permit is never changed
+  // @ts-expect-error: a permit is read-only
   if (open !== null) open.decision = 'accepted';
 }

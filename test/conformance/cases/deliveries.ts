@@ -1,5 +1,5 @@
-// Deliveries with the signature missing, doubled or looking like one, with Expect and Upgrade, and the order in which
-// all checks run.
+// Deliveries with a missing, repeated or look-alike signature, with Expect and with Upgrade, and the order of all
+// checks.
 import { forged, gated, get, request, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
 
 const RIGHT = signatureLine('abc');
@@ -10,7 +10,7 @@ const SIGNATURES: readonly WireCase[] = [
   row('two equal signatures', post([RIGHT, RIGHT]), { status: [401], upstream: [] }),
   row('a wrong one, then the right one', post(['Entrupy-Signature: SHA256:x', RIGHT]), { status: [401], upstream: [] }),
   row('the right one, then an empty one', post([RIGHT, 'Entrupy-Signature:']), { status: [401], upstream: [] }),
-  row('in two spellings', post([RIGHT, RIGHT.toLowerCase()]), { status: [401], upstream: [] }),
+  row('one in two spellings', post([RIGHT, RIGHT.toLowerCase()]), { status: [401], upstream: [] }),
   row('a look-alike with a dot, alone', post([RIGHT.replace('Entrupy-', 'Entrupy.')]), { status: [401], upstream: [] }),
   row('the right one and a look-alike with a dot', post([RIGHT, 'entrupy.signature: x']), {
     status: [401],
@@ -62,7 +62,7 @@ const EXPECT: readonly WireCase[] = [
       closes: true,
     },
   ),
-  row('Expect before a body that is too large: no 100', signed('a'.repeat(17), { lines: ['Expect: 100-continue'] }), {
+  row('Expect on an oversized body: no 100', signed('a'.repeat(17), { lines: ['Expect: 100-continue'] }), {
     on: 'small',
     status: [413],
     upstream: [],
@@ -79,7 +79,7 @@ const EXPECT: readonly WireCase[] = [
 const upgrade = (protocol: string) => ['Connection: Upgrade', `Upgrade: ${protocol}`];
 const handshake = ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
 
-/** Each ends its connection: node drops what it has read behind a head that asks for an upgrade, so nothing may follow. */
+/** Each ends its connection: node drops bytes that it has read behind an upgrade request, so nothing may follow. */
 const UPGRADES: readonly WireCase[] = [
   row('an upgrade on a signed request is an ordinary request', signed('abc', { lines: upgrade('websocket') }), {
     status: [200],

@@ -1,4 +1,4 @@
-// Lines, chunks, trailers and versions: the grammar of RFC 9112 to the letter.
+// Lines, chunks, trailers and versions: the exact grammar of RFC 9112.
 import { forged, get, refused, request, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
 
 const chunked = (body: string, lines: readonly string[] = []) =>
@@ -10,7 +10,7 @@ const LINES: readonly WireCase[] = [
   refused('bare LF throughout', signed('abc').replaceAll('\r\n', '\n')),
   refused('bare LF before the body', signed('abc').replace('\r\n\r\nabc', '\r\n\nabc')),
   refused('bare CR within a value', get('/open', ['X-A: b\rX-B: c'])),
-  refused('bare CR for a line end', signed('abc').replace('Host: a\r\n', 'Host: a\r')),
+  refused('bare CR as a line ending', signed('abc').replace('Host: a\r\n', 'Host: a\r')),
   refused('CR CR LF for a line end', signed('abc').replace('Host: a\r\n', 'Host: a\r\r\n')),
   refused('a folded line', get('/open', ['X-A: b', ' c'])),
   refused('a line folded by a tab', get('/open', ['X-A: b', '\tc'])),
@@ -24,7 +24,7 @@ const LINES: readonly WireCase[] = [
   refused('a NUL in a value', get('/open', ['X-A: b\0c'])),
   refused('a control byte in a value', get('/open', ['X-A: b\x01c'])),
   refused('DEL in a value', get('/open', ['X-A: b\x7fc'])),
-  refused('a name beyond ASCII', get('/open', ['X-\xe9: b'])),
+  refused('a non-ASCII name', get('/open', ['X-\xe9: b'])),
   row('empty lines before the request', `\r\n\r\n${signed('abc')}`, { status: [200], upstream: ['POST /notify abc'] }),
   row('white space around a value', get('/open', ['X-A: \t b c \t ']), {
     status: [200],
@@ -35,7 +35,7 @@ const LINES: readonly WireCase[] = [
 
 const CHUNKS: readonly WireCase[] = [
   ...[
-    ['a letter beyond hexadecimal', 'g\r\nabc\r\n0\r\n\r\n'],
+    ['a letter that is not hexadecimal', 'g\r\nabc\r\n0\r\n\r\n'],
     ['0x before it', '0x3\r\nabc\r\n0\r\n\r\n'],
     ['a plus sign', '+3\r\nabc\r\n0\r\n\r\n'],
     ['a minus sign', '-3\r\nabc\r\n0\r\n\r\n'],
@@ -49,7 +49,7 @@ const CHUNKS: readonly WireCase[] = [
   ].map(([name, body]) => refused(`a chunk size: ${name}`, chunked(body ?? ''))),
   refused('a chunk longer than its size', chunked('2\r\nabc\r\n0\r\n\r\n')),
   refused('a chunk that ends in a bare LF', chunked('3\r\nabc\n0\r\n\r\n')),
-  refused('a chunk that ends in anything', chunked('3\r\nabcXX0\r\n\r\n')),
+  refused('a chunk that ends in other bytes', chunked('3\r\nabcXX0\r\n\r\n')),
   refused('a bare LF in a chunk extension', chunked('3;a\nb\r\nabc\r\n0\r\n\r\n')),
   refused('a CRLF in a quoted chunk extension', chunked('3;a="\r\nb"\r\nabc\r\n0\r\n\r\n')),
   row('a chunk extension is dropped', chunked('3;a=b;c="d"\r\nabc\r\n0;e\r\n\r\n'), {
@@ -106,7 +106,7 @@ const TRAILERS: readonly WireCase[] = [
     },
   ),
   row(
-    'a trailer that routes does not go through',
+    'a re-routing trailer is dropped',
     request(
       ['POST /open HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
       '3\r\nabc\r\n0\r\nX-Original-URL: /notify\r\n\r\n',
@@ -156,7 +156,7 @@ const VERSIONS: readonly WireCase[] = [
     upstream: [],
     closes: true,
   }),
-  // llhttp takes these names for HTTP/1.0 and does not tell.
+  // llhttp parses these names as HTTP/1.0 without an error.
   refused('RTSP/1.0 with a signature', signed('abc').replace('HTTP/1.1', 'RTSP/1.0')),
   refused('RTSP/1.0 without one', forged('abc').replace('HTTP/1.1', 'RTSP/1.0')),
   refused('HTTP/1.0 without Host', 'GET /open HTTP/1.0\r\n\r\n'),

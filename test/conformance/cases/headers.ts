@@ -1,5 +1,5 @@
-// Header lines by which a request could be taken for another one: Host, Connection, names that servers fold, and headers
-// that re-route.
+// Headers that could make a server see another request: Host, Connection, names that servers fold, and headers that
+// re-route.
 import { gated, get, request, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
 
 const withHost = (...hosts: string[]) => request(['GET /open HTTP/1.1', ...hosts]);
@@ -53,13 +53,13 @@ const CONNECTION: readonly WireCase[] = [
     'a second Connection line that names the signature',
     signed('abc', { lines: ['Connection: keep-alive', 'Connection: entrupy-signature'] }),
   ),
-  row('what Connection names goes', get('/open', ['Connection: X-A, keep-alive', 'x-a: 1', 'X-B: 2']), {
+  row('headers that Connection names are dropped', get('/open', ['Connection: X-A, keep-alive', 'x-a: 1', 'X-B: 2']), {
     status: [200],
     upstream: ['GET /open'],
     lines: ['Host: a', 'X-B: 2'],
   }),
   row(
-    'hop-by-hop lines go, but for a wish for trailers, which are relayed',
+    'hop-by-hop headers are dropped, except TE: trailers',
     get('/open', ['Keep-Alive: timeout=9', 'Proxy-Connection: keep-alive', 'TE: trailers', 'Trailer: X-A', 'X-B: 2']),
     {
       status: [200],
@@ -68,7 +68,7 @@ const CONNECTION: readonly WireCase[] = [
     },
   ),
   row(
-    'they go from a verified request, too',
+    'hop-by-hop headers are dropped from a verified request too',
     signed('abc', { lines: ['TE: trailers', 'Connection: TE', 'Proxy-Connection: keep-alive'] }),
     {
       status: [200],
@@ -110,7 +110,7 @@ const ALLOWED: readonly WireCase[] = [
     upstream: ['POST /notify abc'],
     lines: ['Host: a', signatureLine('abc'), 'X-Original-URL: /x', 'Content-Length: 3'],
   }),
-  row('an underscore name that it allows', signed('abc', { lines: ['X_Trace: 1'] }), {
+  row('an underscore name that the verified route allows', signed('abc', { lines: ['X_Trace: 1'] }), {
     on: 'allowing',
     status: [200],
     upstream: ['POST /notify abc'],
@@ -125,9 +125,17 @@ const ALLOWED: readonly WireCase[] = [
     status: [200],
     upstream: ['GET /open'],
   }),
-  gated('one that only another route allows', get('/open', ['X-Original-URL: /x']), 'allowing'),
-  gated('one that only the other route allows', signed('abc', { lines: ['X-Forwarded-Prefix: /x'] }), 'allowing'),
-  gated('one allowed and one not', get('/open', ['X_Trace: 1', 'X_Other: 1']), 'allowing'),
+  gated('a re-routing header that only another route allows', get('/open', ['X-Original-URL: /x']), 'allowing'),
+  gated(
+    'a re-routing header that only the open route allows',
+    signed('abc', { lines: ['X-Forwarded-Prefix: /x'] }),
+    'allowing',
+  ),
+  gated(
+    'one underscore name that is allowed and one that is not',
+    get('/open', ['X_Trace: 1', 'X_Other: 1']),
+    'allowing',
+  ),
   gated('SCRIPT_NAME where others are allowed', get('/open', ['SCRIPT_NAME: /x']), 'allowing'),
   row('names with other odd characters', get('/open', ["X-!#$%&'*+.^`|~: 1", 'constructor: 2', 'toString: 3']), {
     status: [200],

@@ -1,4 +1,4 @@
-// Limits as the wire shows them: sizes declared and counted, heads that are too large or too slow, bodies that stop.
+// Limits as the client sees them: declared and counted sizes, heads that are too large or too slow, bodies that stall.
 import { forged, get, request, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
 
 const chunked = (body: string, chunks: string) =>
@@ -12,18 +12,18 @@ export const LIMITS: readonly WireCase[] = [
     status: [200],
     upstream: [`POST /notify ${SIXTEEN}`],
   }),
-  row('one byte more, declared', signed(`${SIXTEEN}g`), { on: 'small', status: [413], upstream: [] }),
-  row('one byte more, counted', chunked(`${SIXTEEN}g`, `11\r\n${SIXTEEN}g\r\n0\r\n\r\n`), {
+  row('one byte over, declared', signed(`${SIXTEEN}g`), { on: 'small', status: [413], upstream: [] }),
+  row('one byte over, counted', chunked(`${SIXTEEN}g`, `11\r\n${SIXTEEN}g\r\n0\r\n\r\n`), {
     on: 'small',
     status: [413],
     upstream: [],
   }),
   row(
-    'one byte more, in small chunks',
+    'one byte over, in small chunks',
     chunked(`${SIXTEEN}g`, `${[...SIXTEEN, 'g'].map((c) => `1\r\n${c}\r\n`).join('')}0\r\n\r\n`),
     { on: 'small', status: [413], upstream: [] },
   ),
-  row('an open route knows no maxBody', forged(`${SIXTEEN}g`, { target: '/open' }), {
+  row('an open route has no maxBody', forged(`${SIXTEEN}g`, { target: '/open' }), {
     on: 'small',
     status: [200],
     upstream: [`POST /open ${SIXTEEN}g`],
@@ -33,13 +33,13 @@ export const LIMITS: readonly WireCase[] = [
     request(['POST /notify HTTP/1.1', 'Host: a', signatureLine('x'), 'Content-Length: 999999999999999'], 'x'),
     { on: 'small', status: [413], upstream: [], closes: true },
   ),
-  row('a head that is too large', get('/open', [`X-A: ${'a'.repeat(3000)}`]), {
+  row('an oversized head', get('/open', [`X-A: ${'a'.repeat(3000)}`]), {
     on: 'small',
     status: [431],
     upstream: [],
     closes: true,
   }),
-  row('a target that is too large', get(`/open/${'a'.repeat(3000)}`), {
+  row('an oversized target', get(`/open/${'a'.repeat(3000)}`), {
     on: 'small',
     status: [431],
     upstream: [],

@@ -1,12 +1,12 @@
-// Two servers, two readings of where a body ends: whatever makes them differ is refused, or is spelt anew so that it
-// cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
+// Smuggling: two servers disagree on where a body ends. Whatever could make them disagree is refused, or rewritten so
+// that it cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
 import { forged, get, refused, request, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
 
 const ATTACK = forged('forged');
 const openPost = (framing: readonly string[], body: string) =>
   request(['POST /open HTTP/1.1', 'Host: a', ...framing], body);
 
-/** Spellings of Transfer-Encoding that some server takes for chunked and another one does not. */
+/** Forms of Transfer-Encoding that some servers read as chunked and others do not. */
 const CODINGS: readonly (readonly [string, readonly string[]])[] = [
   ['chunked twice in one line', ['Transfer-Encoding: chunked, chunked']],
   ['chunked twice in two lines', ['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked']],
@@ -50,9 +50,9 @@ const LENGTHS: readonly (readonly [string, readonly string[]])[] = [
   ['a semicolon after', ['Content-Length: 3;']],
   ['two equal lines', ['Content-Length: 3', 'Content-Length: 3']],
   ['two different lines', ['Content-Length: 3', 'Content-Length: 0']],
-  ['two lines, far apart in case', ['CONTENT-LENGTH: 3', 'X-A: b', 'content-length: 44']],
+  ['two lines in different case', ['CONTENT-LENGTH: 3', 'X-A: b', 'content-length: 44']],
   ['more than 64 bits', ['Content-Length: 18446744073709551619']],
-  ['more than a number holds exactly', ['Content-Length: 9007199254740993']],
+  ['more than a double holds exactly', ['Content-Length: 9007199254740993']],
   ['a space before the colon', ['Content-Length : 3']],
   ['folded onto the next line', ['Content-Length:', ' 3']],
   ['an underscore in its name', ['Content_Length: 3']],
@@ -71,7 +71,7 @@ const BOTH: readonly WireCase[] = [
   refused('CL.TE, signed', signedAbc(['Content-Length: 3', 'Transfer-Encoding: chunked'], '3\r\nabc\r\n0\r\n\r\n')),
   refused('CL and an odd TE', signedAbc(['Content-Length: 3', 'Transfer-Encoding: identity'], 'abc')),
   refused(
-    'CL.0: two lengths, the second none',
+    'CL.0: two lengths, the second one 0',
     openPost([`Content-Length: ${ATTACK.length}`, 'Content-Length: 0'], ATTACK),
   ),
   refused(
@@ -80,7 +80,7 @@ const BOTH: readonly WireCase[] = [
   ),
 ];
 
-/** What is one request for each server: the payload stays a payload. */
+/** One request for every server: the payload stays payload. */
 const WHOLE: readonly WireCase[] = [
   row('a signed body that holds a request', signed(ATTACK), { status: [200], upstream: [`POST /notify ${ATTACK}`] }),
   row('an open body that holds a request', openPost([`Content-Length: ${ATTACK.length}`], ATTACK), {
@@ -129,7 +129,7 @@ const WHOLE: readonly WireCase[] = [
     status: [200],
     upstream: ['POST /notify abc'],
   }),
-  refused('a tab behind a length', signedAbc(['Content-Length: 3\t'], 'abc')),
+  refused('a tab after a length', signedAbc(['Content-Length: 3\t'], 'abc')),
 ];
 
 const PIPELINED: readonly WireCase[] = [
@@ -138,7 +138,7 @@ const PIPELINED: readonly WireCase[] = [
     upstream: ['POST /notify abc'],
   }),
   row('an open request, then a forged one', get('/open') + ATTACK, { status: [200, 401], upstream: ['GET /open'] }),
-  row('an open request without a length, then what would be its body', `${openPost([], '')}${ATTACK}`, {
+  row('an open request without a length, then bytes that look like its body', `${openPost([], '')}${ATTACK}`, {
     status: [200, 401],
     upstream: ['POST /open'],
   }),

@@ -1,5 +1,5 @@
-// Targets: what the gate refuses, what could be read as a verified route, and what must go on working. The long list of
-// spellings, tried on real servers, is elsewhere; these are the ones that each rule stands on.
+// Targets that the gate refuses, targets that a server could read as a verified route, and targets that must keep
+// working. The long list of spellings is tried on real servers in test/e2e; these rows cover each rule once.
 import { forged, gated, get, request, row, signed, type WireCase } from '../wire-case.ts';
 
 const IN_PATH: readonly (readonly [string, string])[] = [
@@ -21,8 +21,8 @@ const IN_PATH: readonly (readonly [string, string])[] = [
   ['a vertical tab', '/open\x0b'],
   ['a lone percent sign', '/open/%'],
   ['half an escape', '/open/%4'],
-  ['an escape beyond hexadecimal', '/open/%zz'],
-  ['an escape of IIS', '/%u006eotify'],
+  ['an escape that is not hexadecimal', '/open/%zz'],
+  ['an IIS escape', '/%u006eotify'],
   ['an encoded NUL', '/open/%00'],
   ['an encoded LF', '/notify%0a'],
   ['an encoded unit separator', '/open/%1F'],
@@ -42,7 +42,7 @@ const IN_PATH: readonly (readonly [string, string])[] = [
   ['a space in the query', '/open?q=a b'],
 ];
 
-/** Spellings that some server takes for `/notify`. */
+/** Spellings that some servers read as `/notify`. */
 const READ_AS_NOTIFY = [
   '/notify/',
   '//notify',
@@ -141,7 +141,7 @@ const METHODS: readonly WireCase[] = [
 
 const ROUTING: readonly WireCase[] = [
   row('a rejected route', get('/gone'), { status: [404], upstream: [] }),
-  row('a rejected route, spelt otherwise', get('/x/../%67one'), { on: 'open', status: [404], upstream: [] }),
+  row('a rejected route, in another spelling', get('/x/../%67one'), { on: 'open', status: [404], upstream: [] }),
   row('a target that could be a verified and a rejected route', forged('x', { target: '/gone/..;/notify' }), {
     status: [404],
     upstream: [],
@@ -160,7 +160,7 @@ const ROUTING: readonly WireCase[] = [
     status: [401],
     upstream: [],
   }),
-  row('an exact route does not take what is below', forged('x', { target: '/open/notify' }), {
+  row('an exact route does not match below its path', forged('x', { target: '/open/notify' }), {
     status: [200],
     upstream: ['POST /open/notify x'],
   }),
@@ -173,7 +173,7 @@ const QUERIES: readonly WireCase[] = [
     'queryless',
   ),
   gated('an empty query', signed('abc', { target: '/notify?' }), 'queryless'),
-  gated('a query before the method', get('/notify?a'), 'queryless'),
+  gated('a query is checked before the method', get('/notify?a'), 'queryless'),
   gated('a query in report mode', forged('abc', { target: '/reported?a' }), 'queryless'),
   gated('a query on a spelling of the route', signed('abc', { target: '/x/../notify?a' }), 'queryless'),
   row('no query', signed('abc'), { on: 'queryless', status: [200], upstream: ['POST /notify abc'] }),
