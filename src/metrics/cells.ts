@@ -1,14 +1,14 @@
-// The numbers behind the metrics: plain fields that a request adds to, read when somebody scrapes. Recording a request
+// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request
 // must not allocate, hash or look at a label.
 
 export type Labels = Readonly<Record<string, string>>;
 
 /** One line of the exposition, in the shape that prom-client's registry renders. */
 export interface Sample {
-  /** Where it differs from the family's name: `…_bucket`, `…_sum`, `…_count`. */
+  /** Only where it is not the family's name: `…_bucket`, `…_sum`, `…_count`. */
   readonly metricName?: string;
   readonly labels?: Readonly<Record<string, string | number>>;
-  /** prom-client renders such an object once and caches the text: keep one object a series. */
+  /** prom-client renders such an object once and caches the text: keep one object per series. */
   readonly sharedLabels?: Labels;
   readonly value: number;
 }
@@ -36,7 +36,7 @@ export class HistogramCell {
     this.#labels = labels;
   }
 
-  /** NaN and negative values, which only a broken clock gives, count as 0: they must not spoil the sum for ever. */
+  /** NaN and negative values, which only a broken clock gives, count as 0: they must not spoil the sum forever. */
   observe(value: number): void {
     const sane = Number.isFinite(value) && value > 0 ? value : 0;
     const bounds = this.#bounds;

@@ -1,4 +1,4 @@
-// Renders the metrics in the two formats that scrapers ask for, with prom-client's registry and never its global one.
+// The metrics in the two formats that scrapers ask for, rendered by registries of prom-client, never by its global one.
 import { collectDefaultMetrics, type Metric, type OpenMetricsContentType, Registry } from 'prom-client';
 import type { Sample } from './cells.ts';
 import { METRIC_NAMES, METRICS, type MetricType, PREFIX, PROCESS_METRICS } from './metric-table.ts';
@@ -43,8 +43,8 @@ export async function createExposition(collectors: Collectors): Promise<Expositi
 }
 
 /**
- * The part of a metric that prom-client's registry needs. Each registry gets its own: an OpenMetrics registry renames the
- * counters that it is given, which would rename them in the text format too.
+ * The part of a metric that a registry needs. Each registry gets its own: an OpenMetrics registry renames the counters
+ * that it is given, which would rename them in the text format too.
  */
 function renderable({ name, help, type, collect }: Family): Metric<string> {
   const get = async () => ({ name, help, type, values: await collect() });
@@ -70,7 +70,7 @@ function qualityOf(parameters: readonly string[]): number {
   return quality >= 0 && quality <= 1 ? quality : 0;
 }
 
-// Sampling every 10 ms, prom-client's default, takes an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
+// Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
 // 250 ms 0.2. A stall that is shorter may fall between two samples.
 const LAG_RESOLUTION_MS = 250;
 
@@ -80,7 +80,7 @@ async function processFamilies(): Promise<readonly Family[]> {
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
   const families = PROCESS_METRICS.map(async (name): Promise<readonly Family[]> => {
     const metric = register.getSingleMetric(name);
-    if (metric === undefined) return []; // some are Linux alone
+    if (metric === undefined) return []; // some exist only on Linux
     const { help, type } = await metric.get();
     const collect = async () => (await metric.get()).values.map((value) => corrected(name, value as Sample));
     return [{ name, help, type: type as unknown as MetricType, collect }];
@@ -91,8 +91,8 @@ async function processFamilies(): Promise<readonly Family[]> {
 const LAG = /^nodejs_eventloop_lag_(min|max|mean|stddev|p\d+)_seconds$/;
 
 /**
- * Node measures from one tick of its timer to the next, so that an idle loop reads as 250 ms late, and one without a tick
- * since the last scrape as 292 years or NaN.
+ * Node measures from one tick of its timer to the next, so that an idle loop reads as 250 ms late, and one without a
+ * tick since the last scrape as 292 years or NaN.
  */
 function corrected(name: string, sample: Sample): Sample {
   const statistic = LAG.exec(name)?.[1];

@@ -1,5 +1,5 @@
 // The one table of metrics (spec §10): exposition, docs/metrics.md and the tests follow from it. Labels come from the
-// config and from closed sets alone; nothing that a client sent may ever become a label.
+// config and from closed sets alone; no text from a client may ever become a label.
 
 export const PREFIX = 'entrupy_proxy_';
 
@@ -10,9 +10,9 @@ export interface MetricRow {
   readonly labels: readonly string[];
   /** One sentence, without quotes. */
   readonly help: string;
-  /** Upper bounds, ascending, without +Inf; histograms alone. With +Inf at most ten. */
+  /** Upper bounds of a histogram, ascending, without +Inf: nine at most. */
   readonly buckets?: readonly number[];
-  /** Which routes or secrets have a series; all by default. HELP and TYPE are always there. */
+  /** The routes or secrets that have a series; all by default. HELP and TYPE are always there. */
   readonly when?: string;
 }
 

@@ -1,5 +1,5 @@
 // The metrics (spec §10): one verb for each thing that happens, one number added for each series it touches. The set of
-// series follows the plan alone; whatever a client sends must never add to it.
+// series follows the plan alone; a client must never be able to add one.
 import { isListed, type Secret, stateOf } from '../core/policy.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
@@ -13,7 +13,7 @@ import { keepCells, RouteCells } from './route-cells.ts';
 export interface SeriesPlan {
   /** `unmatched` is one of them. */
   readonly routes: readonly Route[];
-  /** One for each id; without a key where it can't be used. */
+  /** One per id; `key` is null where the secret can't be used. */
   readonly secrets: readonly (Omit<Secret, 'key'> & { readonly key: Secret['key'] | null })[];
   readonly certificates: readonly CertificatePlan[];
   /** Of the config file; never of a secret. */
@@ -72,8 +72,8 @@ export class Metrics {
   }
 
   /**
-   * Once for each request, when it has ended: 0.1 µs for an accepted one, where prom-client's labelled calls take 2. A route
-   * that a reload has removed meanwhile counts as `unmatched`.
+   * Once for each request, when it has ended: 0.1 µs for an accepted one, where prom-client's labelled calls take 2. A
+   * route that a reload has removed meanwhile counts as `unmatched`.
    */
   record(r: RequestRecord): void {
     const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);
@@ -103,7 +103,7 @@ export class Metrics {
     countResponse(this.#routes.get(route) ?? this.#routes.get(UNMATCHED), 100);
   }
 
-  /** After a reload: series of new routes and secrets begin at 0, those that stay go on counting, those gone are removed. */
+  /** After a reload: new series begin at 0, those that stay go on counting, those of routes and secrets gone are removed. */
   replan(plan: SeriesPlan): void {
     this.#plan = plan;
     const paths = new Set(plan.routes.map(({ path }) => path));
@@ -130,7 +130,7 @@ export class Metrics {
     this.#onceStoreFailures.value++;
   }
 
-  /** The secret has a new value, or its first: its last match was the old value's, which is `<id>.previous` now, or gone. */
+  /** The secret has a new value, or its first. Its last match moves to `<id>.previous`, if there is one. */
   replaced(secretId: string): void {
     const change = this.#changes.get(secretId);
     if (change !== undefined) change.value = this.#now() / 1000;
@@ -146,7 +146,7 @@ export class Metrics {
     return this.#lastMatches.get(secretId)?.value ?? 0;
   }
 
-  /** Loads what `expose` needs, and begins to watch event loop and collector; `expose` does so by itself. */
+  /** Loads prom-client, and begins to watch event loop and garbage collector; `expose` does so by itself. */
   prepare(): Promise<Exposition> {
     this.#exposition ??= import('./exposition.ts').then(({ createExposition }) =>
       createExposition({ ...this.#requestCollectors(), ...this.#stateCollectors() }),

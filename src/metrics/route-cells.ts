@@ -1,5 +1,5 @@
-// The cells of one route, found once a request and then plain fields. The route and its secrets fix the set of series:
-// recording must never add one.
+// The cells of one route, looked up once per request and then plain fields. The route and its secrets fix the set of
+// series: recording must never add one.
 import { type Decision, possibleOutcomes, type Reason } from '../core/decision.ts';
 import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
@@ -30,8 +30,8 @@ export class RouteCells {
   readonly secrets = new Map<string, Cell>();
 
   /**
-   * Adds what the route and its secrets need and takes away the secrets that are gone. Outcomes of its former self stay:
-   * the requests that began under it still end, and a counter that vanishes loses its last increments.
+   * Adds the cells that the route and its secrets need, and removes those of secrets that are gone. Outcomes of the
+   * former route stay: requests that began under it still end, and a counter that vanishes loses its last increments.
    */
   adapt(adapted: Route, secrets: readonly string[]): void {
     const { path: route, action } = adapted;
@@ -63,7 +63,7 @@ function upstreamCells(route: string): UpstreamCells {
   };
 }
 
-/** One cell an id: those that stay go on counting, new ones begin at 0, those gone are removed. */
+/** One cell per id: those that stay go on counting, new ones begin at 0, those gone are removed. */
 export function keepCells(
   cells: Map<string, Cell>,
   ids: readonly string[],

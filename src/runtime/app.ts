@@ -1,4 +1,4 @@
-// The composition root: inputs in, a running proxy out. What is started here is stopped here, in reverse order.
+// The composition root: inputs in, a running proxy out. It stops what it starts.
 
 import { createAdminServer } from '../admin/server.ts';
 import type { Env } from '../config/environment.ts';
@@ -8,9 +8,9 @@ import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { type Outcome, Reloader } from './reload.ts';
 
-/** What the program may touch of the outside. */
+/** The program's access to the outside. */
 export interface Effects {
-  /** The config file as named on the command line; null for the usual places. */
+  /** From the command line; null for the usual places. */
   readonly configFile: string | null;
   readonly env: Env;
   /** Takes one log line, its `\n` included. */
@@ -22,16 +22,16 @@ export interface Effects {
 export interface App {
   readonly port: number;
   readonly adminPort: number;
-  /** Looks at config and secrets at once, as SIGHUP does. */
+  /** Reads config, secrets and TLS files now, as SIGHUP does. */
   reload(): Promise<Outcome>;
   /** Gives how many requests were cut at the end of `grace`. */
   stop(options: { readonly delay: 'keep' | 'skip' }): Promise<number>;
 }
 
-/** prom-client is loaded this long after the start, or at the first scrape: 7 ms that no first request should wait for. */
+/** prom-client loads this long after the start, or at the first scrape: its 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
 
-/** Throws ConfigError or RulesetError where there is nothing to run, and the system's error where a port is taken. */
+/** Throws ConfigError or RulesetError where nothing can run, and the system's error where a port is taken. */
 export async function startApp({ configFile, env, write, now }: Effects): Promise<App> {
   const startedAt = now();
   const inputs = await readInputs(configFile, env, null);
@@ -44,7 +44,8 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
     read: (before) => readInputs(configFile, env, before),
     apply: (changed) => {
       const outcome = running.apply(changed);
-      void life.readiness(); // a proxy that has now been ready stays so, whether or not somebody asked meanwhile
+      // A proxy that was ready once stays so, even if no probe asked at that moment.
+      void life.readiness();
       return outcome;
     },
     fail: (error) => running.fail(error),
@@ -86,7 +87,8 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
   exposure.watch(upstreamAt.checkExposure);
-  const preparing = setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref(); // told at each scrape
+  // Each scrape reports the failure.
+  const preparing = setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
   return {
     port,

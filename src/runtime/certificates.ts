@@ -7,7 +7,7 @@ import type { TlsContents } from '../wire/sockets.ts';
 
 type Side = keyof TlsParts;
 
-/** A file that the config names, as it was read. */
+/** A file that the config names, with its contents. */
 export interface TlsFile {
   readonly side: Side;
   readonly role: 'ca' | 'cert' | 'key';
@@ -25,13 +25,13 @@ export interface Tls {
 }
 
 export interface BuiltTls extends Tls {
-  /** What can't be used. At start there is nothing to go on with, later the old contents stay. */
+  /** Contents that can't be used: at start nothing replaces them, later the old ones stay in force. */
   readonly failures: readonly string[];
-  /** Certificates outside their time: served all the same where there is nothing better. */
+  /** Certificates outside their validity, which are served because there is no better one. */
   readonly warnings: readonly string[];
 }
 
-/** `running` is what runs now, null at start. `now` is epoch milliseconds. */
+/** `running` is null at start. `now` is epoch milliseconds. */
 export function buildTls(
   { listen, upstream }: TlsParts,
   files: readonly TlsFile[],
@@ -75,7 +75,7 @@ function contentsOf(files: readonly TlsFile[], servername: string | null): { tls
   const problems = [pair, authorities].filter((problem) => problem !== null);
   if (problems.length > 0) return { tls, problems };
   try {
-    // OpenSSL has the last word: it refuses, for one, a key that is too short for its security level.
+    // OpenSSL decides: it refuses, for example, a key that is too short for its security level.
     process.getBuiltinModule('node:tls').createSecureContext(tls);
   } catch (error) {
     const names = files.map(({ name }) => name).join(', ');

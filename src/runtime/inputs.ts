@@ -1,5 +1,5 @@
-// Everything outside that a ruleset is made of, read once: the config file, every secret source, every TLS file.
-// Reading acts on nothing. Contents decide whether two readings differ, never file times or events.
+// The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
+// Contents decide whether two readings differ, never file times or events.
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -20,17 +20,17 @@ import type { TlsFile } from './certificates.ts';
 export interface Inputs {
   /** Null where the file can't be read. */
   readonly file: ConfigFile | null;
-  /** The last good config; with `broken` set it is an older one, whose sources are read all the same. */
+  /** The last good config; an older one if `broken` is set, and its sources are still read. */
   readonly loaded: LoadedConfig;
-  /** What is wrong with the config file, a line each; null where nothing is. */
+  /** The problems of the config file, one a line; null where there are none. */
   readonly broken: readonly string[] | null;
   readonly readings: Readings;
   readonly tlsFiles: readonly TlsFile[];
-  /** What can't change while this runs, a sentence each. */
+  /** Sources that can't change while the process runs, a sentence each. */
   readonly fixed: readonly string[];
 }
 
-/** Reads all of it. Throws ConfigError only where there is no older config to go on with. */
+/** Throws ConfigError only where there is no older config to keep. */
 export async function readInputs(named: string | null, env: Env, before: Inputs | null): Promise<Inputs> {
   const { file, loaded, broken } = await readConfig(named, env, before);
   const { config } = loaded;
@@ -52,7 +52,7 @@ type ConfigPart = Pick<Inputs, 'file' | 'loaded' | 'broken'>;
 async function readConfig(named: string | null, env: Env, before: Inputs | null): Promise<ConfigPart> {
   let file: ConfigFile | null = null;
   try {
-    // A pipe (`--config <(…)`) can be read but once.
+    // A pipe (`--config <(…)`) can be read only once.
     if (before?.file?.file != null && !(await canBeRead(before.file.file))) return before;
     file = await readConfigFile({ file: named, env });
     if (before !== null && isDeepStrictEqual(file, before.file)) return before;
@@ -66,7 +66,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
   }
 }
 
-/** False for what is there but no regular file: reading it could wait for ever. */
+/** False for something that exists and is not a regular file: reading it could block forever. */
 async function canBeRead(path: string): Promise<boolean> {
   return stat(path).then(
     (stats) => stats.isFile(),
@@ -74,7 +74,7 @@ async function canBeRead(path: string): Promise<boolean> {
   );
 }
 
-/** True for nothing but comments, too: the first lines of a file that is being written. */
+/** True for comments alone, too: they may be the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {
   const lines = bytes?.toString('latin1').split('\n') ?? [];
   return lines.every((line) => /^\s*(?:#|---\s*$|$)/.test(line));
@@ -104,13 +104,13 @@ async function readTlsFile(path: string): Promise<Buffer | string> {
   }
 }
 
-/** True where both readings found the same contents. KeyObjects are compared by their keys. */
+/** True where both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
 export function sameInputs(a: Inputs, b: Inputs): boolean {
   const contents = ({ file, readings, tlsFiles }: Inputs) => ({ file, readings, tlsFiles });
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
-/** The files that inputs were read from, and the directories of secrets. */
+/** The files that the inputs came from, and the directories of secrets. */
 export function placesOf({ loaded, readings, tlsFiles }: Inputs): { files: string[]; directories: string[] } {
   const files = [loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path)];
   const directories: string[] = [];

@@ -6,7 +6,7 @@ import type { Services } from './services.ts';
 
 /** `/-/drain` ends by itself after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;
-/** How long a look at the upstream may take. */
+/** The longest wait for a connection to the upstream. */
 export const UPSTREAM_PATIENCE_MS = 1000;
 
 type Parts = {
@@ -23,7 +23,7 @@ export class Lifecycle {
   #listening = false;
   #stopping = false;
   #wasReady = false;
-  /** Milliseconds on the monotonic clock; null while nobody drains. */
+  /** Milliseconds on the monotonic clock; null unless it drains. */
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
 

@@ -1,4 +1,4 @@
-// The ruleset in force: one reference that a reload swaps, told to the parts and, in log, metrics and status, to people.
+// The ruleset in force: one reference that a reload swaps. Services adopt it; log, metrics and status page report it.
 import type { OnceStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, type Policy, stateOf } from '../core/policy.ts';
@@ -11,20 +11,20 @@ import type { Outcome } from './reload.ts';
 import { buildRuleset, type Ruleset, restartNeeded, routesOf, withSecrets } from './ruleset.ts';
 import { createServices, type Services, type ServicesOptions } from './services.ts';
 
-/** A timer's longest span is 24 days. */
+/** Timers take 24 days at most. */
 const DAY_MS = 86_400_000;
 
 export class LiveRuleset {
   readonly services: Services;
   readonly #first: Ruleset;
   readonly #now: () => number;
-  /** What was told of each secret's validity. */
+  /** The text logged last about each secret's validity; null for a live one. */
   readonly #told = new Map<string, string | null>();
   #nextEnd: NodeJS.Timeout | undefined;
   #ruleset: Ruleset;
   #lastReload: StatusSnapshot['lastReload'] = null;
 
-  /** Throws RulesetError where the inputs can't become a policy. */
+  /** Throws RulesetError where the inputs can't become a ruleset. */
   constructor(inputs: Inputs, options: Omit<ServicesOptions, 'policy'>) {
     this.#now = options.now;
     this.#first = buildRuleset(inputs, null, options.now()).ruleset;
@@ -37,7 +37,7 @@ export class LiveRuleset {
     this.#tellExpired();
   }
 
-  /** Those that have ended or not begun, each once, and again at the second at which the next one ends. */
+  /** Logs each secret outside its validity once, now and at the moment when the next one ends. */
   #tellExpired(): void {
     const now = this.#now();
     const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isPrevious(secret));
@@ -62,7 +62,7 @@ export class LiveRuleset {
     return restartNeeded(this.#first.loaded.config, this.#ruleset.loaded.config);
   }
 
-  /** What can't come in leaves its old part in force: then the reload has failed, whatever else came in. */
+  /** A part that can't be used leaves its old one in force. The reload has failed then, even if other parts changed. */
   apply(inputs: Inputs): Outcome {
     const { ruleset, failures } = buildRuleset(inputs, this.#ruleset, this.#now());
     this.#adopt(ruleset);
@@ -84,7 +84,7 @@ export class LiveRuleset {
     return { ok: false, error };
   }
 
-  /** Gives how many overlaps it ended. */
+  /** Ends every overlap; gives their number. */
   retirePrevious(): number {
     const now = this.#now();
     const { materials } = this.#ruleset;
@@ -94,7 +94,7 @@ export class LiveRuleset {
     return ended.length;
   }
 
-  /** What the status page shows of the ruleset and of the requests under it. `at` is epoch milliseconds. */
+  /** The status page's view of the ruleset and its requests. `at` is epoch milliseconds. */
   status(at: number) {
     const { loaded, policy, materials, warnings } = this.#ruleset;
     const { metrics, recent, deliveries } = this.services;
@@ -126,7 +126,7 @@ export class LiveRuleset {
     this.services.metrics.reloaded(error === null ? 'success' : 'failure');
   }
 
-  /** What is new of them. */
+  /** Logs the warnings that `before` did not have. */
   #tellWarnings(before: Ruleset | null): void {
     const told = new Set(before === null ? [] : warningsOf(before).map((fields) => JSON.stringify(fields)));
     for (const fields of warningsOf(this.#ruleset)) {
@@ -135,7 +135,7 @@ export class LiveRuleset {
   }
 }
 
-/** As log fields: of the config, of what can't change or runs out, and of the secrets' values. */
+/** Log fields of the warnings about the config, its sources, certificates and secrets. */
 function warningsOf({ loaded, warnings, materials }: Ruleset): readonly Readonly<Record<string, string>>[] {
   return [
     ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
@@ -175,7 +175,7 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
   };
 }
 
-/** Null where no route has `once`. Of a store's URL people see no more than the host. */
+/** Null where no route has `once`. A store's URL may hold a user, so only its host is shown. */
 function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): OnceStatus | null {
   if (deliveries === null) return null;
   const { entries, trouble } = deliveries;

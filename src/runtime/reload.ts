@@ -1,10 +1,10 @@
-// When inputs become a ruleset. Files that changed are read at once, all of them every half minute, and a change must read
-// the same twice before it counts, so that a half-written file never does. One look at a time.
+// When inputs become a ruleset. All files are read when one changes, and every half minute. A change must read the same
+// twice before it counts, so that a half-written file never does. One look at a time.
 import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
-/** Between two looks at the files' times and sizes. Reading two files each second would double an idle proxy's CPU time. */
+/** Between two looks at the files' times and sizes. Reading two files each second would triple the CPU of an idle proxy. */
 const POLL_MS = 1000;
 /** Between two looks at the contents themselves: NFS may show old times for a minute. */
 const READ_MS = 30_000;
@@ -20,19 +20,19 @@ export interface Outcome {
 }
 
 export interface ReloaderOptions {
-  /** What runs now was made of these. */
+  /** The inputs of the ruleset that runs now. */
   readonly first: Inputs;
   readonly read: (before: Inputs) => Promise<Inputs>;
-  /** Makes a ruleset of them and swaps it in, or says why not. */
+  /** Builds a ruleset from them and swaps it in, or says why not. */
   readonly apply: (inputs: Inputs) => Outcome;
-  /** Nothing could be applied. */
+  /** Reports that nothing could be applied. */
   readonly fail: (error: string) => Outcome;
 }
 
 export class Reloader {
   readonly #options: ReloaderOptions;
   #seen: Inputs;
-  /** Whoever asks for a reload before it begins gets the same one. */
+  /** All calls of `force` before a look begins share it. */
   #asked: PromiseWithResolvers<Outcome> | null = null;
   #timer: NodeJS.Timeout | undefined;
   #wake = () => {};
@@ -56,7 +56,7 @@ export class Reloader {
     for (const end of this.#unwatch) end();
   }
 
-  /** Looks now, and applies what it finds even where nothing changed; for SIGHUP and `/-/reload`. */
+  /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
   force(): Promise<Outcome> {
     this.#asked ??= Promise.withResolvers();
     this.#wake();
@@ -64,7 +64,7 @@ export class Reloader {
   }
 
   async #run(): Promise<void> {
-    // The first look is soon: a change between the reading of the inputs and the beginning of the watch tells nobody.
+    // The first look is soon: a change between the reading of the inputs and the start of the watch causes no event.
     let pause = POLL_MS;
     while (!this.#stopped) {
       if (this.#asked === null) await this.#sleep(this.#hastened ? HASTE_MS : pause);
@@ -90,7 +90,7 @@ export class Reloader {
     this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
   }
 
-  /** Once for each look: in a busy directory, such as /tmp, every event would put the look off again. */
+  /** Acts once per look: in a busy directory, such as /tmp, each event would delay the look again. */
   readonly #hasten = (): void => {
     if (this.#hastened || this.#stopped) return;
     this.#hastened = true;
@@ -132,7 +132,7 @@ export class Reloader {
     for (const path of new Set([...files.map((file) => dirname(file)), ...directories])) this.#watchDirectory(path);
   }
 
-  /** Directories, never files: a file that is replaced by a rename leaves its watcher on a dead inode. */
+  /** Only for directories: a file's watcher would stay on the old inode when a rename replaces the file. */
   #watchDirectory(path: string): void {
     try {
       const watcher = watch(path, { persistent: false }, this.#hasten);

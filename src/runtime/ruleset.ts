@@ -1,4 +1,4 @@
-// A ruleset: one policy with all that it was made of. Built whole from inputs into fresh values, or not at all; a reload
+// A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
 // replaces one reference to it.
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -14,7 +14,7 @@ export interface Ruleset extends Tls {
   readonly loaded: LoadedConfig;
   readonly materials: readonly SecretMaterial[];
   readonly policy: Policy;
-  /** Beside the config's own and the secrets'. */
+  /** Other warnings than the config's own and the secrets'. */
   readonly warnings: readonly string[];
 }
 
@@ -64,7 +64,7 @@ export function routesOf(config: Config): readonly Route[] {
   return [...config.routes, config.unmatched];
 }
 
-/** True where some route remembers what it delivered. */
+/** True where a route has `once`. */
 export function deliversOnce({ routes }: Config): boolean {
   return routes.some(({ once }) => once !== null);
 }
@@ -94,7 +94,7 @@ export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Confi
   ['once', ({ once }) => JSON.stringify(once)],
 ];
 
-/** Keys that differ but only a restart can change. The rest of a reload takes effect all the same. */
+/** Changed keys that need a restart. The rest of a reload takes effect without one. */
 export function restartNeeded(running: Config, next: Config): readonly string[] {
   return RESTART_ONLY.filter(([, read]) => read(running) !== read(next)).map(([key]) => key);
 }

@@ -1,5 +1,5 @@
-// The parts that live as long as the process: made once from the first ruleset, and told of each next one.
-// They ask for the policy of the moment; none of them keeps one.
+// The parts that live as long as the process: made once from the first ruleset, and told of each later one.
+// They ask for the current policy; none of them keeps one.
 
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
@@ -22,7 +22,7 @@ import type { TlsContents } from '../wire/sockets.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 export interface ServicesOptions {
-  /** The policy at this moment. */
+  /** Gives the current policy. */
   readonly policy: () => Policy;
   /** The pod's own address, for `checkExposure`. */
   readonly podIp: string | undefined;
@@ -47,7 +47,7 @@ export function createServices(first: Ruleset, { policy, podIp, write, now }: Se
     deliveries ??= createDeliveries(config.once, log, metrics);
     return deliveries;
   };
-  // Early: a connection takes its time, and trouble with it is told before the first event.
+  // Early: connecting takes time, and its trouble is logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
   const pipeline = createPipeline({
     policy,
@@ -75,7 +75,7 @@ export function createServices(first: Ruleset, { policy, podIp, write, now }: Se
     once_entries: () => deliveries?.entries ?? 0,
   });
 
-  /** A new ruleset is in force. */
+  /** Takes over a new ruleset. */
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
     if (deliversOnce(config)) openedDeliveries();
@@ -119,7 +119,7 @@ function certificateOf(name: CertificatePlan['name'], tls: TlsContents | null): 
   return certificate === null ? [] : [{ name, notAfter: certificate.validToDate.getTime() }];
 }
 
-/** One for each id, the usable one where two have it. A directory that can't be used is no secret. */
+/** One secret per id, the usable one of two. An unusable directory, whose id has a space, is left out. */
 function named(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const byId = new Map<string, SecretMaterial>();
   for (const material of materials) {
@@ -147,7 +147,7 @@ function createExposure(at: Address | null, log: Log): Exposure {
   });
 }
 
-/** `once.passwordFile`, by the one reader of files that hold secrets: a pipe must not hold it up, nor an empty file pass. */
+/** Reads `once.passwordFile` as secret files are read: a pipe must not block, and an empty file must not pass. */
 async function readPassword(file: string): Promise<string> {
   const { key, problem } = await readKeyFile(file, { allowShort: true });
   if (key === null) throw new Error(`once.passwordFile ${file}: ${problem}`);
@@ -158,7 +158,7 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls };
 }
 
-/** Where clients could reach the upstream past the proxy; null where that can't be known, or is the proxy itself. */
+/** The address where clients could bypass the proxy; null where it is unknown, or the proxy's own. */
 function podAddress(podIp: string | undefined, upstream: Upstream, { listen }: Config): Address | null {
   const { port } = upstream;
   if (podIp === undefined || podIp === '' || port === null || port === listen.port) return null;
