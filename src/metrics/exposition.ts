@@ -12,16 +12,8 @@ interface Family {
   readonly collect: () => Promise<readonly Sample[]>;
 }
 
-export interface Exposed {
-  readonly contentType: string;
-  readonly body: string;
-}
-
-/** Takes the Accept header. */
-export type Exposition = (accept: string | undefined) => Promise<Exposed>;
-
-/** Adds `process_*` and `nodejs_*` to our own metrics. */
-export async function createExposition(collectors: Collectors): Promise<Exposition> {
+/** Gives what renders our own metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers. */
+export async function createExposition(collectors: Collectors) {
   const own = METRIC_NAMES.map((short): Family => {
     const name = PREFIX + short;
     const { help, type } = METRICS[short];
@@ -36,7 +28,7 @@ export async function createExposition(collectors: Collectors): Promise<Expositi
     const name = family.type === 'counter' ? family.name.replace(/_total$/, '') : family.name;
     openMetrics.registerMetric(renderable({ ...family, name }));
   }
-  return async (accept) => {
+  return async (accept: string | undefined) => {
     const registry = prefersOpenMetrics(accept) ? openMetrics : text;
     return { contentType: registry.contentType, body: await registry.metrics() };
   };

@@ -5,7 +5,7 @@ import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { VERSION } from '../core/version.ts';
 import { type Cell, cell, type HistogramCell, type Sample } from './cells.ts';
-import type { Exposed, Exposition } from './exposition.ts';
+import type { createExposition } from './exposition.ts';
 import type { MetricName } from './metric-table.ts';
 import { keepCells, RouteCells } from './route-cells.ts';
 
@@ -47,7 +47,7 @@ export class Metrics {
   readonly #now: () => number;
   #plan: SeriesPlan;
   #gauges: Gauges | null = null;
-  #exposition: Promise<Exposition> | null = null;
+  #exposition: ReturnType<typeof createExposition> | null = null;
   readonly #routes = new Map<string, RouteCells>();
   /** By secret; the value is epoch seconds. */
   readonly #lastMatches = new Map<string, Cell>();
@@ -103,7 +103,7 @@ export class Metrics {
     countResponse(this.#routes.get(route) ?? this.#routes.get(UNMATCHED), 100);
   }
 
-  /** After a reload: new series begin at 0, those that stay go on counting, those of routes and secrets gone are removed. */
+  /** After a reload: new series begin at 0, those that stay go on counting, those no longer in the plan are removed. */
   replan(plan: SeriesPlan): void {
     this.#plan = plan;
     const paths = new Set(plan.routes.map(({ path }) => path));
@@ -147,7 +147,7 @@ export class Metrics {
   }
 
   /** Loads prom-client, and begins to watch event loop and garbage collector; `expose` does so by itself. */
-  prepare(): Promise<Exposition> {
+  prepare() {
     this.#exposition ??= import('./exposition.ts').then(({ createExposition }) =>
       createExposition({ ...this.#requestCollectors(), ...this.#stateCollectors() }),
     );
@@ -155,7 +155,7 @@ export class Metrics {
   }
 
   /** The exposition in the format that the Accept header prefers. */
-  async expose(accept: string | undefined): Promise<Exposed> {
+  async expose(accept: string | undefined) {
     return (await this.prepare())(accept);
   }
 

@@ -4,7 +4,7 @@ import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
-/** Between two looks at the files' times and sizes. Reading two files each second would triple the CPU of an idle proxy. */
+/** Between two looks at the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */
 const POLL_MS = 1000;
 /** Between two looks at the contents themselves: NFS may show old times for a minute. */
 const READ_MS = 30_000;

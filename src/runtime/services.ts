@@ -17,7 +17,7 @@ import { readCertificate } from '../secrets/pem.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
 import { type Address, Exposure } from '../upstream/exposure.ts';
-import { Upstream, type UpstreamOptions } from '../upstream/upstream.ts';
+import { Upstream } from '../upstream/upstream.ts';
 import type { TlsContents } from '../wire/sockets.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
@@ -41,7 +41,7 @@ export function createServices(first: Ruleset, { policy, podIp, write, now }: Se
   const recent = new RecentRequests(now);
   const metrics = new Metrics(seriesPlan(first), now);
   const budget = new ByteBudget(budgetOf(config));
-  const upstream = new Upstream(upstreamOptions(first));
+  const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
   let deliveries: Deliveries | null = null;
   const openedDeliveries = () => {
     deliveries ??= createDeliveries(config.once, log, metrics);
@@ -163,10 +163,6 @@ function podAddress(podIp: string | undefined, upstream: Upstream, { listen }: C
   const { port } = upstream;
   if (podIp === undefined || podIp === '' || port === null || port === listen.port) return null;
   return { host: podIp, port };
-}
-
-function upstreamOptions({ loaded: { config }, upstreamTls }: Ruleset): UpstreamOptions {
-  return { ...config.upstream, queue: config.limits.connections, tls: upstreamTls };
 }
 
 const MIB = 1024 * 1024;
