@@ -7,16 +7,12 @@ export type Reading =
   | { readonly value: string; readonly problem?: never }
   | { readonly value?: never; readonly problem: string };
 
-const HOST_NAME =
+export const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
-
-export function isHostName(text: string): boolean {
-  return HOST_NAME.test(text);
-}
 
 /** An address or name to listen on, without brackets. */
 export function isHost(text: string): boolean {
-  return isIP(text) !== 0 || isHostName(text);
+  return isIP(text) !== 0 || HOST_NAME.test(text);
 }
 
 /** `10.0.0.0/8`, `fd00::/8`. */

@@ -6,7 +6,7 @@ import { ALLOWED } from './values.ts';
 
 type Schema = z.core.$ZodType;
 
-export interface KeyDescription {
+interface KeyDescription {
   /** `listen.port`; `routes[].path` in lists. */
   readonly path: string;
   readonly meaning: string;

@@ -71,12 +71,8 @@ export function show(value: unknown, path: KeyPath): string {
 /** The problems in the order of the text, each once. */
 export function inOrder(problems: readonly Problem[]): readonly Problem[] {
   const once = new Map(problems.map((problem) => [formatProblem(problem), problem]));
-  return [...once.values()].sort(
-    (a, b) =>
-      Number(a.line === null) - Number(b.line === null) ||
-      (a.line ?? 0) - (b.line ?? 0) ||
-      (a.column ?? 0) - (b.column ?? 0),
-  );
+  const lineOf = ({ line }: Problem) => line ?? Number.MAX_SAFE_INTEGER;
+  return [...once.values()].sort((a, b) => lineOf(a) - lineOf(b) || (a.column ?? 0) - (b.column ?? 0));
 }
 
 /** The allowed word nearest to `found`, ignoring case; null where the difference is more than a typing error. */

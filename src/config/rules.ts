@@ -59,11 +59,9 @@ function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly
   if (isSound(['upstream', 'url']) && !url.startsWith('https://')) {
     found.push(atKey(path, 'found beside a URL without TLS; allowed only with an https:// upstream.url'));
   }
-  if (tls.certFile !== null && tls.keyFile === null) {
-    found.push(atKey([...path, 'certFile'], 'found without keyFile; allowed are both or neither'));
-  }
-  if (tls.keyFile !== null && tls.certFile === null) {
-    found.push(atKey([...path, 'keyFile'], 'found without certFile; allowed are both or neither'));
+  for (const [given, other] of [['certFile', 'keyFile'] as const, ['keyFile', 'certFile'] as const]) {
+    if (tls[given] === null || tls[other] !== null) continue;
+    found.push(atKey([...path, given], `found without ${other}; allowed are both or neither`));
   }
   return found;
 }

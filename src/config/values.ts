@@ -2,7 +2,7 @@
 // No phrase repeats the value that was found: it may hold a password.
 import { isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
-import { isCidr, isHost, isHostName, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
+import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
 import { listOf, nearest } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
@@ -164,7 +164,7 @@ export function host() {
 
 export function hostName() {
   const allowed = 'a host name, no IP address (TLS has no server name for one, RFC 6066 3)';
-  return checked(allowed, (text) => isHostName(text) && !isIPv4(text));
+  return checked(allowed, (text) => HOST_NAME.test(text) && !isIPv4(text));
 }
 
 export function cidr() {

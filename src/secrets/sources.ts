@@ -44,30 +44,16 @@ export async function readSources(sources: readonly SecretSource[], env: Env): P
 }
 
 async function readSource(source: SecretSource, env: Env): Promise<SourceReading> {
-  switch (source.kind) {
-    case 'env':
-      return { problem: null, secrets: [material(source, source.id, readVariable(env[source.env], source))] };
-    case 'file':
-      return { problem: null, secrets: [material(source, source.id, await readKeyFile(source.file, source))] };
-    case 'directory':
-      return readKeyDirectory(source);
-    default:
-      return source satisfies never;
-  }
+  if (source.kind === 'directory') return readKeyDirectory(source);
+  const reading =
+    source.kind === 'env' ? readVariable(env[source.env], source) : await readKeyFile(source.file, source);
+  return { problem: null, secrets: [material(source, source.id, reading)] };
 }
 
 /** The name of a source in messages. */
 export function sourceName(source: SecretSource): string {
-  switch (source.kind) {
-    case 'env':
-      return `env ${source.env}`;
-    case 'file':
-      return `file ${source.file}`;
-    case 'directory':
-      return `directory ${source.directory}`;
-    default:
-      return source satisfies never;
-  }
+  if (source.kind === 'env') return `env ${source.env}`;
+  return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
 }
 
 /** Stands for a source that gives nothing at all; its id, `directory <path>`, is no secret's. */
