@@ -43,11 +43,23 @@ function unwrap(schema: Schema): Schema {
   return source instanceof z.ZodMiniOptional ? source._zod.def.innerType : schema;
 }
 
+/** The schema of the value at `path`; null where there is none. */
+function schemaAt(path: KeyPath): Schema | null {
+  return path.reduce<Schema | null>((schema, step) => {
+    if (schema instanceof z.ZodMiniArray) return unwrap(schema._zod.def.element);
+    const child = schema instanceof z.ZodMiniObject && Object.hasOwn(schema.shape, step) ? schema.shape[step] : null;
+    return child == null ? null : unwrap(child);
+  }, configSchema);
+}
+
+/** What may stand at `path`, in words; null where nothing may. */
+export function allowedAt(path: KeyPath) {
+  const schema = schemaAt(path);
+  return schema === null ? null : (ALLOWED.get(schema) ?? null);
+}
+
 /** The keys that the mapping at `path` may have; none where the schema has no mapping. */
 export function keysAt(path: KeyPath): readonly string[] {
-  const above = path.map((step) => (typeof step === 'number' ? '[]' : `.${step}`)).join('');
-  return CONFIG_KEYS.flatMap((key) => {
-    const dot = key.path.lastIndexOf('.');
-    return `.${key.path}`.slice(0, dot + 1) === above ? [key.path.slice(dot + 1)] : [];
-  });
+  const schema = schemaAt(path);
+  return schema instanceof z.ZodMiniObject ? Object.keys(schema.shape) : [];
 }

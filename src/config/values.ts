@@ -6,8 +6,11 @@ import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl, su
 import { listOf, nearest } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
-/** For each schema the phrase that says what is allowed. */
-export const ALLOWED = z.registry<{ allowed: string }>();
+/** More about a wrong value, such as its right spelling; null where nothing is obvious. */
+type Advice = (input: string | number) => string | null;
+
+/** For each schema the phrase that says what is allowed. Without `advice` it is safe under `secrets`. */
+export const ALLOWED = z.registry<{ readonly allowed: string; readonly advice?: Advice }>();
 
 /** A schema with its meaning, one or two sentences for editors and docs. */
 export function key<S extends z.ZodMiniType>(description: string, schema: S): S {
@@ -23,65 +26,51 @@ export function optional<S extends z.ZodMiniType>(schema: S) {
   );
 }
 
-/** Gives the right spelling of a wrong value; null where none is obvious. */
-type Suggest = (input: string | number) => string | null;
-
 const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
 
-/** zod's `error` parameter: the phrase, and the right spelling where the input is near one. */
-function phrase(allowed: string, suggest: Suggest = () => null) {
-  const error = ({ input }: { input?: unknown }) => {
-    const suggestion = typeof input === 'string' || typeof input === 'number' ? suggest(input) : null;
-    return suggestion === null ? allowed : `${allowed}; did you mean ${suggestion}?`;
+function meant(suggest: Advice): Advice {
+  return (input) => {
+    const suggestion = suggest(input);
+    return suggestion === null ? null : `did you mean ${suggestion}?`;
   };
-  return { error };
 }
 
 /** Converts a value; the JSON Schema shows `input`. `read` gives null for a value that is not allowed. */
-function converted<I, T>(
-  input: z.ZodMiniType<I, unknown>,
-  { allowed, read, error }: { allowed: string; read: (found: I) => T | null; error: (issue: { input: I }) => string },
-) {
+function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
   const reader = z.transform((found: I, context): T => {
     const value = read(found);
     if (value !== null) return value;
-    context.issues.push({ code: 'custom', message: error({ input: found }), input: found });
+    context.issues.push({ code: 'custom', input: found });
     return z.NEVER;
   });
-  return z.pipe(input as z.ZodMiniType<I, I>, reader).register(ALLOWED, { allowed });
+  return z.pipe(input as z.ZodMiniType<I, I>, reader);
 }
 
 export function integer(min: number, max: number) {
-  const allowed = `a whole number from ${min} to ${max}`;
-  const error = phrase(allowed, (input) => {
+  const advice = meant((input) => {
     const plain = /^[0-9]{1,9}$/.test(String(input)) ? Number(input) : -1;
     return plain >= min && plain <= max ? `${plain}, without quotes or leading zeros` : null;
   });
-  return z.int(error).check(z.gte(min, error), z.lte(max, error)).register(ALLOWED, { allowed });
+  const allowed = `a whole number from ${min} to ${max}`;
+  return z.int().check(z.gte(min), z.lte(max)).register(ALLOWED, { allowed, advice });
 }
 
 export function flag() {
-  const allowed = 'true or false';
-  const error = phrase(allowed, (input) => {
+  const advice = meant((input) => {
     if (/^(?:true|yes|on|y)$/i.test(String(input))) return 'true';
     return /^(?:false|no|off|n)$/i.test(String(input)) ? 'false' : null;
   });
-  return z.boolean(error).register(ALLOWED, { allowed });
+  return z.boolean().register(ALLOWED, { allowed: 'true or false', advice });
 }
 
 export function oneOf<const W extends readonly string[]>(words: W, allowed = listOf(words, 'or')) {
-  return z
-    .enum(
-      words,
-      phrase(allowed, (input) => quoted(nearest(String(input), words))),
-    )
-    .register(ALLOWED, { allowed });
+  const advice = meant((input) => quoted(nearest(String(input), words)));
+  return z.enum(words).register(ALLOWED, { allowed, advice });
 }
 
-/** Text that matches a pattern, which `allowed` describes. Errors suggest nothing, so it is safe under `secrets`. */
+/** Text that matches a pattern, which `allowed` describes. */
 export function matching(allowed: string, pattern: RegExp) {
-  const error = phrase(allowed);
-  return z.string(error).check(z.regex(pattern, error)).register(ALLOWED, { allowed });
+  return z.string().check(z.regex(pattern)).register(ALLOWED, { allowed });
 }
 
 /** A file or directory, as the process sees it; a relative path starts at its working directory. */
@@ -93,16 +82,12 @@ export function filePath(allowed = "a file's path") {
 const MAX_ITEMS = 1000;
 
 export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 | 1 = 0) {
-  const error = phrase(allowed);
-  return z
-    .array(item, error)
-    .check(z.minLength(min, error), z.maxLength(MAX_ITEMS, `${allowed}, ${MAX_ITEMS} at most`))
-    .register(ALLOWED, { allowed });
+  return z.array(item).check(z.minLength(min), z.maxLength(MAX_ITEMS)).register(ALLOWED, { allowed });
 }
 
 /** A mapping of known keys; each other key is an error. */
 export function section<S extends z.core.$ZodShape>(shape: S) {
-  return z.strictObject(shape, 'a mapping').register(ALLOWED, { allowed: 'a mapping' });
+  return z.strictObject(shape).register(ALLOWED, { allowed: 'a mapping' });
 }
 
 interface Bounds<A> {
@@ -120,17 +105,15 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   const inRange = (value: number | null): number | null => {
     return value !== null && (value === also || (value >= least && value <= most)) ? value : null;
   };
-  const error = phrase(allowed, (input) => {
-    const meant = inRange(kind.guess(input));
-    return meant === null ? null : kind.format(meant);
+  const advice = meant((input) => {
+    const guess = inRange(kind.guess(input));
+    return guess === null ? null : kind.format(guess);
   });
   const words = also === 'auto' ? [z.literal('auto')] : [];
-  const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern, error))], error);
-  return converted<string | number, number | A>(input, {
-    allowed,
-    read: (found) => (found === also ? also : inRange(kind.parse(found))),
-    ...error,
-  });
+  const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern))]);
+  return converted<string | number, number | A>(input, (found) =>
+    found === also ? also : inRange(kind.parse(found)),
+  ).register(ALLOWED, { allowed, advice });
 }
 
 /** Milliseconds. `also: 0` allows 0, whatever the minimum. */
@@ -146,37 +129,33 @@ export function size<A extends 'auto' = never>(bounds: Bounds<A>) {
 /** Epoch milliseconds. */
 export function date() {
   const allowed = 'a date and time with its zone, such as 2026-11-01T00:00:00Z';
-  const error = phrase(allowed, guessDate);
-  return converted(z.string(error), { allowed, read: parseDate, ...error });
-}
-
-function checked(allowed: string, isAllowed: (text: string) => boolean, suggest?: Suggest) {
-  const error = phrase(allowed, suggest);
-  return z.string(error).check(z.refine(isAllowed, error)).register(ALLOWED, { allowed });
+  return converted(z.string(), parseDate).register(ALLOWED, { allowed, advice: meant(guessDate) });
 }
 
 export function host() {
-  return checked('an IP address without brackets, or a host name', isHost, (input) => {
+  const advice = meant((input) => {
     const bare = /^\[(.*)\]$/.exec(String(input))?.[1];
     return bare !== undefined && isHost(bare) ? quoted(bare) : null;
   });
+  const allowed = 'an IP address without brackets, or a host name';
+  return z.string().check(z.refine(isHost)).register(ALLOWED, { allowed, advice });
 }
 
 export function hostName() {
   const allowed = 'a host name, no IP address (TLS has no server name for one, RFC 6066 3)';
-  return checked(allowed, (text) => HOST_NAME.test(text) && !isIPv4(text));
+  const isAllowed = (text: string) => HOST_NAME.test(text) && !isIPv4(text);
+  return z.string().check(z.refine(isAllowed)).register(ALLOWED, { allowed });
 }
 
 export function cidr() {
-  return checked('a network such as 10.0.0.0/8 or fd00::/8', isCidr, (input) => quoted(suggestCidr(String(input))));
+  const allowed = 'a network such as 10.0.0.0/8 or fd00::/8';
+  const advice = meant((input) => quoted(suggestCidr(String(input))));
+  return z.string().check(z.refine(isCidr)).register(ALLOWED, { allowed, advice });
 }
 
 function url(allowed: string, read: (text: string) => Reading) {
-  return converted(z.string(phrase(allowed)), {
-    allowed,
-    read: (text) => read(text).value ?? null,
-    error: ({ input }) => `${allowed}; ${read(input).problem}`,
-  });
+  const advice: Advice = (input) => (typeof input === 'string' ? (read(input).problem ?? null) : null);
+  return converted(z.string(), (text) => read(text).value ?? null).register(ALLOWED, { allowed, advice });
 }
 
 export function upstreamUrl() {

@@ -2,7 +2,7 @@
 // mistakes are found too. Rules ask whether a value is sound before they judge it.
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
-import { CONFIG_KEYS, keysAt } from './describe.ts';
+import { allowedAt, CONFIG_KEYS, keysAt } from './describe.ts';
 import { atKey, atValue, type Finding, type KeyPath, listOf, nearest, show } from './problems.ts';
 import { configSchema, MAY_BE_EMPTY } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
@@ -79,10 +79,14 @@ function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
 function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name));
-  const { input: found, message: allowed } = issue;
+  const { input: found, code } = issue;
+  const { allowed = '', advice } = allowedAt(path) ?? {};
   if (found === undefined) return [atValue(path, `missing; needed is ${allowed}`)];
-  const quotes = path.includes('secrets') && typeof found === 'number' ? '; a number needs quotes' : '';
-  return [atValue(path, `found ${show(found, path)}, allowed is ${allowed}${quotes}`)];
+  const bound = Array.isArray(found) && code === 'too_big' ? `, ${issue.maximum} at most` : '';
+  const hint = typeof found === 'string' || typeof found === 'number' ? advice?.(found) : null;
+  const quotes = path.includes('secrets') && typeof found === 'number' ? 'a number needs quotes' : null;
+  const parts = [`found ${show(found, path)}, allowed is ${allowed}${bound}`, hint, quotes];
+  return [atValue(path, parts.filter((part) => part != null).join('; '))];
 }
 
 /** `name` is not known in the mapping at `above`. */
