@@ -1,5 +1,12 @@
-// THE LIFE OF A REQUEST, read this first: gate -> route -> signature's form -> body -> verdict (-> once) -> forward | refuse.
-// It is recorded once, at its end. Every way to the upstream leads through a permit.
+// THE LIFE OF A REQUEST, read this first. It is recorded once, at its end, and reaches the upstream only by a permit.
+//
+//   gate -> route -> reject: 404
+//                 -> forward: method ---------------------------------------------> permit
+//                 -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
+//   permit -> slot -> connect -> send -> read -> answer
+//
+// What fails before the permit is refused with an answer of ours, or goes on in report mode. What fails later is answered
+// too until the response has begun, and then cut. Only a failed connect is tried again.
 
 import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
@@ -21,15 +28,15 @@ import type { ForwardFailure, Upstream } from './upstream/upstream.ts';
 import { WebSocketExchange } from './upstream/websocket.ts';
 
 export interface PipelineParts {
-  /** The policy at this moment; a request asks once. */
+  /** The policy that is in force; called once for each request. */
   readonly policy: () => Policy;
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
-  /** Asked on routes with `once` alone. */
+  /** Called on routes with `once` alone. */
   readonly deliveries: () => Deliveries;
   /** Epoch milliseconds. */
   readonly now: () => number;
-  /** An interim response went through on a route. */
+  /** Called for each interim response on a route. */
   readonly onInformation: (route: string) => void;
 }
 
@@ -40,11 +47,11 @@ interface RoutedRequest {
   readonly route: Route;
   /** Epoch milliseconds at the head's arrival: modes and validities are judged by this moment. */
   readonly at: number;
-  /** The body that is read or was read; null where none is. */
+  /** Null where no body is read. */
   body: BufferedBody | null;
 }
 
-/** Gives what takes each request when its head is here. */
+/** Gives the function that takes each request when its head is here. */
 export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
   const { upstream, budget, now } = parts;
   const diagnose = createDiagnosis(now);
@@ -81,7 +88,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (permit !== null) forward(request, permit);
   }
 
-  /** What can be refused without the body is, before a byte of it is read. */
+  /** Refuses before a byte of the body is read where that is possible. */
   function verify(request: RoutedRequest): void {
     const { exchange, policy, route, at } = request;
     const query = refusedForQuery(exchange.head, route);
@@ -110,24 +117,19 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
   }
 
   function decide(request: RoutedRequest, read: { live: readonly Secret[]; digest: string; body: Buffer }): void {
-    const { exchange, policy, route } = request;
+    const { exchange, policy, route, at } = request;
+    const { body } = read;
     const started = performance.now();
     const verdict = judge({ route, keyring: policy.keyring, ...read });
     exchange.verifyMs = performance.now() - started;
     if ('permit' in verdict) {
       if (route.once === null) forward(request, verdict.permit);
-      else void deliverOnce(request, { permit: verdict.permit, body: read.body, window: route.once });
+      else void deliverOnce(request, verdict.permit, { body, window: route.once });
       return;
     }
-    refuseOrReport(request, verdict.refused, read.body);
-    // After the answer: how long it takes depends on the secrets, and is nobody's business outside.
-    exchange.hint = diagnose.mismatch({
-      route,
-      policy,
-      body: read.body,
-      given: exchange.head.signature,
-      at: request.at,
-    });
+    refuseOrReport(request, verdict.refused, body);
+    // After the answer: the time that it takes depends on the secrets, and must not show outside.
+    exchange.hint = diagnose.mismatch({ route, policy, body, given: exchange.head.signature, at });
     if (exchange.decision === 'rejected') request.body?.discard();
   }
 
@@ -138,25 +140,21 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     else refuse(exchange, reason, route.methods);
   }
 
-  /** Only what was verified comes here: else anybody could have an event taken for delivered. */
-  async function deliverOnce(
-    request: RoutedRequest,
-    event: { permit: Permit; body: Buffer; window: number },
-  ): Promise<void> {
+  /** Only for verified requests: otherwise anybody could mark an event as delivered. */
+  async function deliverOnce(request: RoutedRequest, permit: Permit, event: { body: Buffer; window: number }) {
     const { exchange, route, policy } = request;
-    const { permit, body, window } = event;
     const client = new AbortController();
     note(exchange, permit);
     exchange.onLeft(() => client.abort());
     const { retryConnectFor, responseTimeout, idleTimeout } = policy.settings;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
-    const delivery = { path: exchange.path, body, window, patience, client: client.signal };
+    const delivery = { ...event, path: exchange.path, patience, client: client.signal };
     const turn = await parts.deliveries().turn(delivery);
     exchange.onLeft(null);
     if (turn.kind === 'deliver' && !client.signal.aborted) return forward(request, permit, turn.lease);
     if (turn.kind === 'deliver') turn.lease.failed();
     else if (turn.kind === 'refuse') {
-      exchange.bodySha256 = bodyTag(body);
+      exchange.bodySha256 = bodyTag(event.body);
       refuse(exchange, 'overloaded');
     } else if (turn.kind === 'duplicate') {
       exchange.decision = 'duplicate';
@@ -171,7 +169,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (permit.tunnel && tunnels >= settings.connections / 2) return refuse(exchange, 'overloaded');
     note(exchange, permit);
     const options: ForwardOptions = {
-      lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange.lines, exchange),
+      lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
@@ -180,7 +178,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;
-        // A body that a socket may still be writing must not be freed.
+        // A socket may still be writing from the body's memory.
         if (sent) request.body?.discard();
         else request.body?.forget();
       },
@@ -190,9 +188,9 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     new Way(permit, exchange, upstream, options).start();
   }
 
-  /** The failure edge: an answer before the response began, a cut after. Connects alone were tried again before. */
+  /** The failure edge: an answer before the response has begun, a cut later. */
   function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
-    // A delivery that may be gone for good: its sender may never try again, and the operator can look for it.
+    // The sender may never try again. With the tag the operator can find the delivery.
     if (permit.secret !== null && permit.body !== null) exchange.bodySha256 = bodyTag(permit.body);
     if (failure.side === 'upstream') {
       exchange.upstreamFailure = failure.cause;

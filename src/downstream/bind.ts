@@ -1,5 +1,5 @@
-// Binds a server to its address. It must never fall back for any reason but a machine without IPv6: a port that is taken
-// is the operator's to know.
+// Binds a server to its address. It must never fall back for any reason but a machine without IPv6: a port that is
+// taken is the operator's to know.
 import { once } from 'node:events';
 import type { AddressInfo, Server } from 'node:net';
 import { codeOf } from '../wire/sockets.ts';

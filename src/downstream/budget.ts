@@ -1,16 +1,16 @@
-// The byte budget: all verified bodies that are held at once. When it is full the unfinished body that came slowest of
-// late is ended, not the newcomer, so that those who drip pay and honest senders do not.
+// The byte budget: memory for all request bodies that are held at once. When it is full, the unfinished body with the
+// slowest recent rate ends, not the newcomer.
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to them. */
 export const SMALL_BODY = 64 * 1024;
 
 const WINDOW_MS = 1000;
-/** Shorter times than these say nothing: of a body that has just begun, and of a window that has. */
+/** Shorter times say nothing about a body, or a window, that has just begun. */
 const FIRST_MS = 10;
 const LATER_MS = 250;
 
-/** A body that is still coming in. */
+/** A body that has not come whole yet. */
 export interface UnfinishedBody extends Member {
   /** Bytes of memory that it holds. */
   readonly held: number;
@@ -21,27 +21,18 @@ export interface UnfinishedBody extends Member {
 }
 
 export class ByteBudget {
-  #limit: number;
+  /** Bytes. A reload may change it; bodies that are held stay. */
+  limit: number;
   #used = 0;
   #usedByLarge = 0;
   readonly #unfinished = new IndexedSet<UnfinishedBody>();
 
-  /** `limit` in bytes. */
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   get used(): number {
     return this.#used;
-  }
-
-  get limit(): number {
-    return this.#limit;
-  }
-
-  /** A reload may change it; what is held stays held. */
-  setLimit(limit: number): void {
-    this.#limit = limit;
   }
 
   enter(body: UnfinishedBody): void {
@@ -52,7 +43,7 @@ export class ByteBudget {
     this.#unfinished.delete(body);
   }
 
-  /** Takes `bytes` for one buffer of a body. False: there is no room even after evictions. */
+  /** Takes `bytes` for one buffer of a body; false where there is no room even after evictions. */
   take(bytes: number, body: UnfinishedBody): boolean {
     const large = bytes > SMALL_BODY;
     while (!this.#fits(bytes, large)) {
@@ -66,15 +57,15 @@ export class ByteBudget {
     return true;
   }
 
-  /** Gives back a buffer whose `bytes` were taken at once. */
+  /** Gives back one buffer: `bytes` as they were taken. */
   release(bytes: number): void {
     this.#used -= bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
   }
 
   #fits(bytes: number, large: boolean): boolean {
-    if (this.#used + bytes > this.#limit) return false;
-    return !large || this.#usedByLarge + bytes <= this.#limit - this.#limit / 8;
+    if (this.#used + bytes > this.limit) return false;
+    return !large || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
   }
 
   #slowest(large: boolean): UnfinishedBody | null {
@@ -82,7 +73,7 @@ export class ByteBudget {
     let slowest: UnfinishedBody | null = null;
     let rate = Number.POSITIVE_INFINITY;
     for (const body of this.#unfinished) {
-      if (body.held === 0 || (large && body.held <= SMALL_BODY && this.#used < this.#limit)) continue;
+      if (body.held === 0 || (large && body.held <= SMALL_BODY && this.#used < this.limit)) continue;
       const its = body.rate(now);
       if (its < rate) [slowest, rate] = [body, its];
     }
@@ -90,7 +81,7 @@ export class ByteBudget {
   }
 }
 
-/** How fast bytes came of late. A client that drips pays first when room runs out, so an early burst must not count for ever. */
+/** The recent rate of a body. An early burst must not count for ever: when room runs out, slow clients go first. */
 export class Pace {
   #windowStart: number;
   #windowBytes = 0;

@@ -1,4 +1,4 @@
-// Request bodies in memory: what the byte budget counts and what the process holds are the same bytes.
+// Request bodies in memory. The byte budget counts exactly the bytes that they hold.
 import { Buffer } from 'node:buffer';
 import { free } from '../wire/sockets.ts';
 import { type ByteBudget, Pace, SMALL_BODY, type UnfinishedBody } from './budget.ts';
@@ -17,8 +17,8 @@ export interface BufferedBodyOptions {
 }
 
 /**
- * Reads the body of an exchange. `done` is called exactly once, later: at the body's end, and for one that costs a long HMAC in
- * a turn of its own, unless the client has left by then.
+ * Reads the body of an exchange and calls `done` at its end. A large body costs a long HMAC, so its end waits for a
+ * turn of its own, and is dropped if the client leaves meanwhile.
  */
 export function readWhole(
   exchange: Exchange,
@@ -45,8 +45,8 @@ export function readWhole(
 const waiting: (() => void)[] = [];
 
 /**
- * Runs it in a later turn of the event loop, behind what waits already. node accepts one connection a turn: with the HMACs of
- * 200 bodies of 1 MiB in one turn a newcomer waited 6 s to be accepted.
+ * Runs one piece of work in each turn of the event loop. node accepts one connection a turn: with the HMACs of 200
+ * bodies of 1 MiB in one turn, a newcomer waited 6 s to be accepted.
  */
 function inTurn(work: () => void): void {
   waiting.push(work);
@@ -60,28 +60,28 @@ function nextTurn(): void {
 }
 
 const EMPTY = Buffer.alloc(0);
-/** Bytes that a body may keep alive beside its own, such as its head's: a copy costs more than these. */
+/** Bytes that a body may keep alive beside its own, such as its head: a copy would cost more. */
 const BESIDE = 4 * 1024;
 /** Bytes. Memory of a smaller buffer is left to the garbage collector. */
 const WORTH_FREEING = 16 * 1024;
 
 /**
- * A body that is to be verified, read whole into one growing buffer. An array of chunks would be smaller code and is an attack:
- * a million one-byte chunks are 247 MB of heap that way and 6 MB this way.
+ * A body that is to be verified, read whole into one growing buffer. An array of chunks would be open to attack: a
+ * million one-byte chunks would take 247 MB of heap instead of 6 MB.
  */
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
   place = -1;
   readonly deadline: number;
   /** Bytes of the body that have come. */
   received = 0;
-  /** Bytes of memory that it holds; its buffer is shorter where it is a view. */
+  /** Bytes of memory that it holds, or keeps alive by a view. */
   held = 0;
   readonly #budget: ByteBudget;
   readonly #options: BufferedBodyOptions;
   readonly #done: (result: BodyResult) => void;
   readonly #pace: Pace;
   #buffer: Buffer = EMPTY;
-  /** False for a view into the read that brought it: that memory is not ours to free. */
+  /** False for a view into the read that brought it: the connection frees that. */
   #ours = false;
   #ended = false;
 
@@ -129,13 +129,13 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.fail('overloaded');
   }
 
-  /** Gives the bytes back. To be called once nobody needs the body any more; does nothing the second time. */
+  /** Frees the memory; does nothing the second time. To be called when nobody needs the body. */
   discard(): void {
     if (this.#ours) free(this.#buffer, WORTH_FREEING);
     this.forget();
   }
 
-  /** As `discard`, where a socket may still be writing the bytes: to free them now would send what comes to lie there. */
+  /** As `discard`, but leaves the memory alone: a socket may still be writing from it. */
   forget(): void {
     this.#budget.release(this.held);
     this.held = 0;
@@ -193,7 +193,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   }
 }
 
-/** What has come of a body that streams before the upstream takes it. Copied: a slice would keep its whole read alive. */
+/** Pieces of a streaming body that wait for the upstream, as copies: a slice would keep its whole read alive. */
 export class HeldPieces implements UnfinishedBody {
   place = -1;
   held = 0;
@@ -207,7 +207,7 @@ export class HeldPieces implements UnfinishedBody {
     budget.enter(this);
   }
 
-  /** It waits for the upstream, not for its client: of all unfinished bodies the first to go. */
+  /** Waits for the upstream, not for the client, so it is the first of all unfinished bodies to go. */
   rate(): number {
     return 0;
   }
@@ -227,7 +227,7 @@ export class HeldPieces implements UnfinishedBody {
     return true;
   }
 
-  /** All of it, in order. From now on it holds nothing and counts nothing. */
+  /** Gives all pieces in order, and holds and counts none of them any more. */
   take(): Buffer[] {
     const pieces = this.#pieces;
     this.#budget.leave(this);

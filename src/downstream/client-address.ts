@@ -1,9 +1,9 @@
-// The client's address: for the log alone, and for the upstream where the operator asked for it. No decision is ever taken
-// on what X-Forwarded-For says: the client writes it.
+// The client's address: for the log alone, and for the upstream where the operator asked for it. No decision is ever
+// taken on what X-Forwarded-For says: the client writes it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 
-/** The right-most address of X-Forwarded-For that is not a trusted proxy's; the peer's own where that is not trusted. */
+/** The right-most address of X-Forwarded-For that is no trusted proxy's; the peer's own where that is not trusted. */
 export function clientOf(peer: string, forwardedFor: string | null, trusts: (address: string) => boolean): string {
   if (forwardedFor === null || !trusts(peer)) return peer;
   let client = peer;
@@ -32,14 +32,14 @@ export function inRanges(ranges: readonly string[]): (address: string) => boolea
 const OVERWRITTEN = /^x-forwarded-(?:for|proto|host)$/i;
 
 /** `forwardedHeaders: overwrite`: X-Forwarded-For, -Proto and -Host say what we saw, whatever the client sent. */
-export function withForwarded(lines: readonly string[], exchange: Exchange): string[] {
+export function withForwarded({ lines, head, connection }: Exchange): string[] {
   const kept: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     if (!OVERWRITTEN.test(name)) kept.push(name, lines[index + 1] ?? '');
   }
-  const proto = exchange.connection.encrypted ? 'https' : 'http';
-  kept.push('X-Forwarded-For', exchange.connection.address, 'X-Forwarded-Proto', proto);
-  kept.push('X-Forwarded-Host', exchange.head.host);
+  const { address, encrypted } = connection;
+  kept.push('X-Forwarded-For', address, 'X-Forwarded-Proto', encrypted ? 'https' : 'http');
+  kept.push('X-Forwarded-Host', head.host);
   return kept;
 }

@@ -3,8 +3,8 @@
 //   silent -> handshake -> head -> request -> idle -> head ...          any state -> closing -> closed
 //                                     `-> tunnel -> closed
 //
-// The next head is not looked at before the answer to the last one is with the kernel, so a client that pipelines holds what
-// one request holds, and `maxHeader` bytes behind it.
+// The next head waits until the kernel has the answer to the last one, so a client that pipelines costs one request's
+// memory and `maxHeader` bytes behind it.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason } from '../core/decision.ts';
@@ -17,32 +17,32 @@ import type { Listener } from './listener.ts';
 
 export type State = 'silent' | 'handshake' | 'head' | 'request' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-/** Who takes the requests. */
+/** Takes the requests of a port. */
 export interface Handler {
-  /** A request's head is here; its body comes to the receiver that this sets, or is dropped. */
+  /** A request's head is here. Its body goes to the receiver that this sets, or is dropped. */
   onRequest(exchange: Exchange): void;
   /** A request has ended, however it did: the one place where requests are recorded. */
   onEnd(exchange: Exchange): void;
 }
 
-/** A rest of a refused body up to this is read and dropped, and the connection stays; a longer one ends it. */
+/** Bytes. The connection survives a refused body up to this, which is read and dropped; a longer one ends it. */
 const DROPPED_BODY = 64 * 1024;
-/** What a client may still send after the last answer: bytes, milliseconds in all, milliseconds of silence. */
+/** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
 const DROPPED_BYTES = 32 * 1024 * 1024;
 const DROPPING_MS = 2000;
 const SILENCE_MS = 1000;
 /** Milliseconds for which a client may leave an answer unread, until a route says otherwise. */
 const STALL_MS = 30_000;
-/** Bytes. A shorter read is not worth the call that gives its memory back. */
+/** Bytes. Memory of a shorter read is left to the garbage collector. */
 const WORTH_FREEING = 4 * 1024;
 /** Bytes a millisecond: a body that comes slower than 1 KiB/s makes room for a newcomer. */
 const SLOW_RATE = 1.024;
-/** Milliseconds for which an answer must stand still before its client counts as one that does not read. */
+/** Milliseconds without progress after which an answer counts as unread. */
 const UNREAD_MS = 1000;
 
 export class Connection {
   place = -1;
-  /** To be written to by the reply alone, but for a tunnel. */
+  /** Only the reply writes to it, except in a tunnel. */
   stream: Socket;
   encrypted = false;
   /** The client's address; IPv4 without the prefix of dual-stack sockets. */
@@ -51,20 +51,20 @@ export class Connection {
   readonly openedAt = performance.now();
   since = this.openedAt;
   deadline: number;
-  /** Milliseconds that the client may leave the answer unread; 0 is off. To be set for each request. */
+  /** Milliseconds that the client may leave the answer unread; 0 is off. Set for each request. */
   stallTimeout = STALL_MS;
   readonly #listener: Listener;
   #state: State = 'silent';
   #parser: MessageParser | null = null;
   #exchange: Exchange | null = null;
-  /** The answer is with the kernel, while a rest of the request still comes. */
+  /** The kernel has the answer, while the rest of the request is still to come. */
   #replied = false;
-  /** What came behind a request that is not answered yet; null once that was too much, or the answer is the last. */
+  /** Bytes behind a request that is not answered yet; null once they were too many, or the answer is the last. */
   #behind: Buffer | null = EMPTY;
   #scheduled = false;
   #leftWriting = false;
   #dropped = 0;
-  /** Bytes that the kernel took of the answer, and when that last changed. */
+  /** Bytes of the answer that the kernel has taken, and when that last changed. */
   #taken = 0;
   #takenAt = 0;
 
@@ -81,12 +81,12 @@ export class Connection {
     return this.#state;
   }
 
-  /** Its first byte came, and is the beginning of a TLS handshake. */
+  /** The first byte of a TLS handshake is here. */
   shakeHands(): void {
     this.#enter('handshake', this.#listener.limits.headersTimeout);
   }
 
-  /** From now on it carries HTTP, on `stream`. */
+  /** Begins to carry HTTP on `stream`. */
   open(stream: Socket): void {
     if (stream !== this.stream) {
       this.stream.off('close', this.#onClose);
@@ -101,7 +101,7 @@ export class Connection {
     stream.on('drain', this.#onDrain);
   }
 
-  // --- for the exchange, its reply and whoever takes the body
+  // --- for the exchange, its reply and the receiver of the body
 
   /** True where no request may follow on the connection, whatever the answer says. */
   mustClose(): boolean {
@@ -115,7 +115,7 @@ export class Connection {
     );
   }
 
-  /** What of the request's body has not come yet. `short`: a rest that is read and dropped, so the connection may stay. */
+  /** How much of the request's body has not come yet. `short`: it is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
@@ -123,7 +123,6 @@ export class Connection {
     return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
   }
 
-  /** For a body that streams. */
   pauseReading(): void {
     if (this.#state === 'request') this.stream.pause();
   }
@@ -145,7 +144,7 @@ export class Connection {
     }
   }
 
-  /** Gives the stream away for a tunnel, with what the client sent behind its request. Nobody else reads it from now on. */
+  /** Gives the stream to a tunnel, with what the client sent behind its request, and reads it no more. */
   giveAway(): { readonly stream: Socket; readonly early: Buffer } {
     const early = this.#behind ?? EMPTY;
     this.#behind = EMPTY;
@@ -158,7 +157,7 @@ export class Connection {
 
   // --- for the listener
 
-  /** To be called a few times a second: looks at the deadline, and at an answer that its client does not read. */
+  /** Enforces the deadlines of the connection, of the body, and of an answer that the client does not read. */
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
     if (this.#state !== 'request' || this.#replied) return;
@@ -168,24 +167,11 @@ export class Connection {
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
-  /** In which order connections make room for a newcomer: the lowest goes first. Null: its request moves, it stays. */
+  /** The lowest makes room for a newcomer first. Null: its request moves, so it stays. */
   rank(now: number): number | null {
-    switch (this.#state) {
-      case 'closing':
-        return 0;
-      case 'silent':
-      case 'handshake':
-        return 1;
-      case 'head':
-        return 2;
-      case 'request':
-        if (this.#unreadFor(now) >= UNREAD_MS) return 3;
-        return this.#replied || this.#bodyIsSlow(now) ? 4 : null;
-      case 'idle':
-        return 5;
-      default:
-        return null;
-    }
+    if (this.#state !== 'request') return RANKS[this.#state];
+    if (this.#unreadFor(now) >= UNREAD_MS) return 3;
+    return this.#replied || this.#bodyIsSlow(now) ? 4 : null;
   }
 
   /** The one way to end: the last bytes, half-close, drop what still comes within bounds, destroy (RFC 9112 9.6). */
@@ -226,7 +212,7 @@ export class Connection {
     if (!waiting) return this.#enter('idle', this.#listener.limits.keepAlive);
     this.#enter('head', this.#listener.limits.headersTimeout);
     this.#scheduled = true;
-    // In a turn of its own: a client that pipelines must not keep the others waiting.
+    // In its own turn of the event loop: a client that pipelines must not keep the others waiting.
     setImmediate(() => {
       this.#scheduled = false;
       const behind = this.#behind ?? EMPTY;
@@ -259,7 +245,7 @@ export class Connection {
     let at = 0;
     while (at < bytes.length && wantsBytes(parser)) {
       at = parser.read(bytes, at);
-      // Before anything is answered: what comes behind is too much to keep, and the answer must say so.
+      // Before the request is answered: the answer must say `close` where too much comes behind to keep.
       if (parser.left !== null && bytes.length - at - parser.left > this.#listener.limits.maxHeader)
         this.#behind = null;
       if (!this.#hasBegun(parser)) continue;
@@ -275,7 +261,7 @@ export class Connection {
     return taken;
   }
 
-  /** Begins the request once its head is whole. False: it is not, or never will be. */
+  /** Begins the request once its head is whole; false while it is not. */
   #hasBegun(parser: MessageParser): boolean {
     if (this.#exchange !== null || this.#replied) return true;
     if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(readHead(parser, parser.lines), parser.lines));
@@ -294,7 +280,7 @@ export class Connection {
     return exchange;
   }
 
-  /** Hands over what the last read brought of the body. */
+  /** Hands over the part of the body that the last read brought. */
   #giveBody(parser: MessageParser): Taken {
     const receiver = this.#exchange?.receiver ?? null;
     if (receiver === null) return 'copied';
@@ -305,7 +291,7 @@ export class Connection {
     return taken;
   }
 
-  /** Bytes behind a request that is not answered yet: kept, copied to their own size, up to `maxHeader`. */
+  /** Keeps bytes behind a request that is not answered yet: up to `maxHeader`, copied to their own size. */
   #keepBehind(bytes: Buffer): void {
     if (this.#behind === null) return;
     const length = this.#behind.length + bytes.length;
@@ -319,7 +305,7 @@ export class Connection {
     this.#behind = kept;
   }
 
-  /** Bytes that never became a request are answered and counted as one all the same. */
+  /** Bytes that never became a request are still answered and counted as one. */
   #refuseHead(reason: Reason): void {
     const exchange = this.#begin(NO_HEAD, []);
     exchange.reason = reason;
@@ -351,7 +337,7 @@ export class Connection {
     }
   };
 
-  /** A client that closes before its answer has left, but for one that was refused: it may still read. */
+  /** A client that closes before its answer counts as gone, unless its request was refused: it may still read. */
   #onEndWithinRequest(): void {
     const exchange = this.#exchange;
     if (exchange === null) return this.close();
@@ -379,9 +365,7 @@ export class Connection {
     this.#listener.onClosed(this);
   };
 
-  readonly #onDrain = (): void => {
-    this.#exchange?.reply.drained();
-  };
+  readonly #onDrain = (): void => this.#exchange?.reply.drained();
 
   #unreadFor(now: number): number {
     const { bytesWritten, writableLength } = this.stream;
@@ -400,7 +384,8 @@ export class Connection {
   }
 }
 
-/** What refused bytes that never became a request; a slow head breaks no rule. */
+const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, idle: 5, tunnel: null, closed: null } as const;
+/** The rule that bytes broke which never became a request; a slow head breaks none. */
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD: Head = readHead({ method: '', target: '', version: '1.1' }, []);

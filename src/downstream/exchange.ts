@@ -1,5 +1,5 @@
-// One request and its answer, from the head to the end. The rules write what was decided, the reply what was answered, and
-// the connection its end, in that order; nobody writes what is another's.
+// One request and its answer, from the head to the end. Each field has one writer: the pipeline for the decision, the
+// reply for the answer, the connection for the end.
 import type { Buffer } from 'node:buffer';
 import type { Decision, Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
@@ -10,12 +10,12 @@ import { pathOf } from '../core/targets.ts';
 import type { Connection } from './connection.ts';
 import { Reply } from './reply.ts';
 
-/** Why a body did not come whole, or was not taken. */
+/** Why a body is not whole, or was not accepted. */
 export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
 
 /**
- * Whether a piece is still needed after the call. The memory of a read that nobody needs is given back at once: left to the
- * garbage collector, what 200 clients send in vain is more than the container has.
+ * Whether the receiver needs a piece after the call. If not, its memory is freed at once: left to the garbage
+ * collector, the bodies of 200 refused clients are more than the container has.
  */
 export type Taken = 'copied' | 'kept';
 
@@ -24,15 +24,15 @@ export interface BodyReceiver {
   readonly deadline: number;
   /** Bytes a millisecond over the last second or so; Infinity while the client is held back. */
   rate(now: number): number;
-  /** `pieces`: chunks, or parts of them, that the body has come in so far. */
+  /** `pieces`: chunks, or parts of them, so far. */
   piece(piece: Buffer, pieces: number): Taken;
-  /** The body is whole. `last`: what came with its end; null for nothing. `trailers`: flat: name, value, … */
+  /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
   end(last: Buffer | null, trailers: readonly string[], pieces: number): Taken;
   /** It will never be whole. Called at most once, and not after `end`. */
   fail(failure: BodyFailure): void;
 }
 
-/** A class with plain fields, one object a request: closures and option bags here cost 4 µs of 60. */
+/** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
 export class Exchange implements RequestRecord {
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
@@ -41,7 +41,7 @@ export class Exchange implements RequestRecord {
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Takes the body as it comes. Null: nobody wants it, and what comes is dropped. */
+  /** Takes the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null = null;
 
   route = UNMATCHED;
@@ -60,9 +60,10 @@ export class Exchange implements RequestRecord {
   upstreamError: string | null = null;
   bodySha256: string | null = null;
   client: string;
-  /** True where the client's leaving does not count any more: an open tunnel ends so. */
+  /** True once the client may leave without that being a failure: the ordinary end of a tunnel. */
   settled = false;
-  #left = false;
+  /** True once the client has left before its answer was out. */
+  left = false;
   #onLeft: (() => void) | null = null;
 
   constructor(head: Head, lines: readonly string[], connection: Connection) {
@@ -83,27 +84,22 @@ export class Exchange implements RequestRecord {
   }
 
   get traceId(): string | null {
-    return traceIdOf(this.head.traceparent);
+    return traceIdOf(this.head.traceparent ?? '');
   }
 
-  /** What the client was answered; 499 where it left before. */
+  /** The status that the client was given; 499 where it left before. */
   get status(): number {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** One listener at a time hears that the client has left: the upstream's while it works. */
+  /** The one listener that hears that the client has left. */
   onLeft(listener: (() => void) | null): void {
     this.#onLeft = listener;
   }
 
-  /** True once the client has left before its answer was out. */
-  get left(): boolean {
-    return this.#left;
-  }
-
-  /** To be called by the connection alone, once: the client has left before its answer was out. */
+  /** Only the connection calls it, once: the client has left before its answer was out. */
   clientLeft(): void {
-    this.#left = true;
+    this.left = true;
     const listener = this.#onLeft;
     this.#onLeft = null;
     listener?.();
@@ -114,9 +110,7 @@ export class Exchange implements RequestRecord {
 }
 
 /** The trace id of a valid W3C `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header); else null. */
-export function traceIdOf(traceparent: string | null): string | null {
-  if (traceparent === null) return null;
-  const match = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:$|-)/.exec(traceparent);
-  if (match === null || /^0+$/.test(match[1] ?? '') || /^0+$/.test(match[2] ?? '')) return null;
-  return match[1] ?? null;
+function traceIdOf(traceparent: string): string | null {
+  const match = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/.exec(traceparent);
+  return match?.[1] ?? null;
 }

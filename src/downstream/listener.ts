@@ -1,5 +1,5 @@
-// A port: accepts connections, plain or TLS, makes room when there are too many, looks at their deadlines, and ends them when
-// the process stops. Both ports are one of these.
+// A port: accepts connections, plain or TLS, makes room when there are too many, and ends them when the process stops.
+// Both ports are listeners.
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { destroyOldest, ignore, type TlsContents } from '../wire/sockets.ts';
@@ -14,21 +14,21 @@ export interface ListenerLimits {
   readonly headersTimeout: number;
   readonly connectionAge: number;
   readonly maxHeader: number;
-  /** Null: plain HTTP. Whether there is TLS can't change while it runs; what it consists of can. */
+  /** Null: plain HTTP. A running listener can't gain or lose TLS, but its contents can change. */
   readonly tls: TlsContents | null;
 }
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'handshake'];
 
-/** How long bytes that are on their way when the listener closes may take to arrive. */
+/** Time for bytes that are on their way when the listener closes. */
 const LAST_BYTES_MS = 100;
-/** When idle connections are ended, as shares of the delay before a stop: balancers have noticed, the app still serves. */
+/** Idle connections end in this part of the delay before a stop: balancers have noticed, and the app still serves. */
 const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
 const IDLE_END_EVERY_MS = 50;
 /** TLS handshakes under way at most, counted from the first byte: 1,024 half-done ones hold 78 MiB. */
 const MOST_HANDSHAKES = 128;
-/** More connections than this that are closing are destroyed at once: dropping what they send is a courtesy. */
+/** Closing connections at most: to read and drop what they still send is a courtesy. */
 const MOST_CLOSING = 256;
 
 export class Listener {
@@ -63,10 +63,6 @@ export class Listener {
     return this.#all.size;
   }
 
-  get tunnels(): number {
-    return this.#all.list().filter(({ state }) => state === 'tunnel').length;
-  }
-
   /** After a reload. New TLS contents hold for handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
@@ -81,21 +77,21 @@ export class Listener {
     return bound;
   }
 
-  /** From now on every response says `Connection: close`. Idle connections are ended late in `delay` (milliseconds). */
+  /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
   startDraining(delay: number): void {
     this.draining = true;
     if (this.#endingIdle !== null || delay === 0) return;
     this.#endIdleSlowly(performance.now(), delay);
   }
 
-  /** A drain that ended by itself: connections may persist again. */
+  /** Undoes `startDraining`: connections may persist again. */
   stopDraining(): void {
     this.draining = false;
     if (this.#endingIdle !== null) clearTimeout(this.#endingIdle);
     this.#endingIdle = null;
   }
 
-  /** Stops accepting; resolves when nothing is in flight. Requests under way go on. */
+  /** Stops accepting. Resolves when no request is in flight; none is cut. */
   async stopAccepting(): Promise<void> {
     this.stopDraining();
     this.draining = true;
@@ -107,7 +103,7 @@ export class Listener {
     this.#end(WITHOUT_REQUEST);
   }
 
-  /** Cuts what is left; gives the number of requests that were. */
+  /** Cuts every connection. Gives the number of requests in flight that this ended. */
   cutAll(): number {
     const cut = this.#inFlight;
     this.#server.close();
@@ -130,7 +126,7 @@ export class Listener {
     else socket.once('readable', () => this.#onFirstByte(connection, socket));
   }
 
-  /** TLS begins with its first byte: a connection without one costs no TLS. */
+  /** TLS begins with the first byte: a silent connection costs no TLS. */
   #onFirstByte(connection: Connection, socket: Socket): void {
     if (socket.readableLength === 0) return connection.destroy();
     const name = nameOf(socket);
@@ -179,7 +175,7 @@ export class Listener {
 
   // --- the end
 
-  /** Node takes one connection a turn; those that the kernel still holds when the listener closes would be reset. */
+  /** Node accepts one connection a turn. Closing the listener would reset those that the kernel still holds. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;
@@ -189,7 +185,7 @@ export class Listener {
     } while (this.#accepted > before && performance.now() < until);
   }
 
-  /** Ends connections in these states but for the `kept` ones that came into them last. */
+  /** Ends the connections in these states, except the `kept` ones that entered them last. */
   #end(states: readonly State[], kept = 0): void {
     const ending = this.#all.list().filter(({ state }) => states.includes(state));
     ending.sort((a, b) => a.since - b.since);
@@ -203,7 +199,7 @@ export class Listener {
     const step = () => {
       const elapsed = performance.now() - began;
       most ||= this.#all.size;
-      // Not those without a byte: their first request is on its way.
+      // Silent connections stay: their first request is on its way.
       this.#end(['idle'], Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
       this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
     };
@@ -218,7 +214,7 @@ function tlsOptions(tls: TlsContents) {
 
 function setTls(server: TlsServer, contents: TlsContents): void {
   const options = tlsOptions(contents);
-  // setSecureContext alone would go on asking, or not asking, for certificates as it did at the start.
+  // setSecureContext does not change whether certificates are asked for.
   Object.assign(server, { requestCert: options.requestCert });
   server.setSecureContext(options);
 }

@@ -1,5 +1,5 @@
-// The answer to one request. Nobody else sets its status, framing or persistence, writes 1xx or trailers, or cuts it. An
-// answer that did not come whole is never ended as if it were.
+// The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An answer that
+// is not whole is cut, never ended as if it were.
 import type { Buffer } from 'node:buffer';
 import type { Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
@@ -8,17 +8,16 @@ import type { Framing } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';
 
-/** A response as the upstream gave it. */
+/** The upstream's response. */
 export interface ResponseHead {
   readonly status: number;
   /** One character a byte. */
   readonly reason: string;
-  /** Flat: name, value, … */
   readonly lines: readonly string[];
   readonly framing: Framing;
 }
 
-/** Seconds after which a sender should try again when the fault is ours. */
+/** Seconds. */
 const RETRY_AFTER_SECONDS = '1';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const NO_TRAILERS: readonly string[] = [];
@@ -30,7 +29,7 @@ export class Reply {
   readonly #request: Head;
   readonly #writer: MessageWriter;
   #phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
-  /** A byte of the final answer is on its way: what has begun can only be ended or cut. */
+  /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   #written = false;
   #last = false;
   #awaitsContinue: boolean;
@@ -45,22 +44,22 @@ export class Reply {
     this.#awaitsContinue = request.expect !== null && request.version === '1.1' && hasBody(request);
   }
 
-  /** True once a byte of the final answer is on its way: another one can't be given any more. */
+  /** True once it is too late for another answer. */
   get begun(): boolean {
     return this.#written;
   }
 
-  /** True once all of it was given: what follows is only the sending. */
+  /** True once the answer is complete, though perhaps not sent. */
   get ended(): boolean {
     return this.#phase === 'ended';
   }
 
-  /** True where the client can get nothing of it any more. */
+  /** True once nothing more can reach the client. */
   get gone(): boolean {
     return this.#phase === 'gone';
   }
 
-  /** Tells a client that waits for it to send the body. Only where the body will be read. */
+  /** Sends 100 to a client that waits for it. To be called only where the body will be read. */
   continue(): void {
     if (!this.#awaitsContinue || this.#phase !== 'waiting') return;
     this.#awaitsContinue = false;
@@ -80,7 +79,8 @@ export class Reply {
     const modern = this.#request.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
-    // Where only the close ends the body nothing can follow it. Nor may the rest of a request be taken for the next one.
+    // Where only the close ends the body nothing can follow it. Nor may the rest of a request be taken for the next
+    // one.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
     const framed = chunked
@@ -89,14 +89,14 @@ export class Reply {
     this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
-  /** False: the client is behind; `onDrain` tells when to go on. `piece` must stay as it is until it is sent. */
+  /** False: the client is behind, and `onDrain` tells when to go on. Nobody may change `piece` until it is sent. */
   data(piece: Buffer): boolean {
     if (this.#phase !== 'begun') return true;
     this.#writer.data(piece);
     return !this.#connection.stream.writableNeedDrain;
   }
 
-  /** To be called at the end of each turn in which something was begun or added. False: as with `data`. */
+  /** Writes what this turn of the event loop has added. False: as with `data`. */
   flush(): boolean {
     if (this.#phase !== 'begun') return true;
     this.#written = true;
@@ -128,8 +128,8 @@ export class Reply {
   /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
   answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.#written || this.#phase === 'gone') return;
-    this.#writer.drop(); // a response that failed in the turn that it began in
-    // A client that was not told to go on may send its body all the same, or not: what comes next could be either.
+    this.#writer.drop(); // the upstream's response that failed in the turn in which it began
+    // A client that got no 100 may send its body or the next request.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
     const { status, body, lines } = answer;
@@ -140,24 +140,24 @@ export class Reply {
     this.end();
   }
 
-  /** The connection becomes a tunnel, whose head another one writes. */
+  /** The connection becomes a tunnel; http-proxy-3 writes the 101. */
   becomeTunnel(): void {
     this.status = 101;
     this.#phase = 'ended';
     this.#written = true;
   }
 
-  /** It can't be whole any more: the connection ends so that the client sees that. */
+  /** Ends the connection so that the client sees that the answer is not whole. */
   cut(): void {
     if (this.#phase === 'gone') return;
     const { stream, encrypted } = this.#connection;
-    // For HTTP/1.0 the end of the connection is the end of the body: only a reset tells the difference. Over TLS the
-    // missing close_notify does.
+    // In HTTP/1.0 the body may end with the connection, so only a reset shows the cut; over TLS the missing
+    // close_notify does.
     if (this.#request.version === '1.0' && !encrypted) stream.resetAndDestroy();
     else stream.destroy();
   }
 
-  /** To be called by the connection alone: nothing can be sent any more. */
+  /** Only the connection calls it: nothing more can be sent. */
   abandon(): void {
     this.#phase = 'gone';
     this.#onDrain = null;
@@ -165,30 +165,30 @@ export class Reply {
     this.#onSent = null;
   }
 
-  /** The client has read what there was. */
+  /** The one listener that hears that the client has caught up. */
   onDrain(listener: (() => void) | null): void {
     this.#onDrain = listener;
   }
 
-  /** Bytes that wait for the client to read. */
+  /** Bytes that the kernel has not taken yet. */
   get unsent(): number {
     return this.#connection.stream.writableLength;
   }
 
-  /** Called once when the kernel has all of an ended answer, or the client is gone; at once where that was so before. */
+  /** Calls back once the kernel has all of an ended answer, or the client is gone; at once where it is so already. */
   onSent(listener: () => void): void {
     if (this.#phase === 'gone' || this.#sent) listener();
     else this.#onSent = listener;
   }
 
-  /** To be called by the connection alone. */
+  /** Only the connection calls it. */
   drained(): void {
     this.#onDrain?.();
   }
 
   /**
-   * The last response on a connection says so; others say nothing, since HTTP/1.1 connections persist without a word and a
-   * line that the upstream did not send is one too many (spec §5).
+   * The last response on a connection says `close`. Others say nothing in HTTP/1.1, where connections persist by
+   * default: a line that the upstream did not send is one too many (spec §5).
    */
   #begunHead(status: number, reason: string, lines: string): string {
     this.#phase = 'begun';
@@ -201,7 +201,7 @@ export class Reply {
 const RELAYS_NOTHING = { te: false, trailer: false } as const;
 const RELAYS_TRAILERS = { te: false, trailer: true } as const;
 
-/** A reason phrase goes through in its bytes; one that holds controls would end the line, and goes out empty. */
+/** A reason phrase goes through in its bytes. One with controls could end the line, and goes out empty. */
 function statusLine(status: number, reason: string): string {
   return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
 }
@@ -216,7 +216,7 @@ function contentLength(lines: readonly string[]): string | null {
   return null;
 }
 
-/** Of our own answers (RFC 9110 15). node's table belongs to node:http, whose loading costs 35 ms of start and 15 MiB. */
+/** For our own answers (RFC 9110 15). node's table belongs to node:http, which takes 35 ms and 15 MiB to load. */
 const PHRASES: Readonly<Record<number, string>> = {
   200: 'OK',
   400: 'Bad Request',

@@ -1,18 +1,18 @@
-// All connections of a port, and which of them make room for a newcomer (spec §4.1): who has cost most and done least goes
-// first, and whoever has a request in flight that moves never goes.
+// The connections of a port, and which of them make room for a newcomer (spec §4.1). A connection whose request moves
+// never goes.
 import { TickedSet } from '../wire/sockets.ts';
 import type { Connection } from './connection.ts';
 
-/** Younger connections go last: else each honest newcomer, still without a byte, would be ended for the next one. */
+/** Younger connections go last: otherwise each honest newcomer, still silent, would be ended for the next one. */
 const YOUNG_MS = 500;
 const YOUNG_RANK = 6;
-/** Connections that one look may find, for the newcomers of the same moment: a look at all of them costs 0.1 ms. */
+/** One pass over all connections costs 0.1 ms, so it finds room for several newcomers. */
 const FOUND_AT_ONCE = 32;
 const FOUND_FOR_MS = 20;
 
 interface Found {
   readonly connection: Connection;
-  /** When it entered its state: in another one it is not to go any more. */
+  /** When it entered its state. Once it is in another state, it stays. */
   readonly since: number;
   readonly rank: number;
 }
@@ -37,7 +37,7 @@ export class RoomMaker {
     return false;
   }
 
-  /** Those to go first stand last. */
+  /** The first to go stands last. */
   #look(now: number): void {
     const ranked: Found[] = [];
     for (const connection of this.all.list()) {

@@ -81,11 +81,11 @@ export function createServices(first: Ruleset, { policy, podIp, write, now }: Se
     if (deliversOnce(config)) openedDeliveries();
     metrics.replan(seriesPlan(next));
     for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
-    budget.setLimit(budgetOf(config));
+    budget.limit = budgetOf(config);
     log.setLevel(config.log.level);
     requests.mode = config.log.requests;
     server.adopt(listenerLimits(next));
-    upstream.limiter.setQueue(config.limits.connections);
+    upstream.limiter.queueLimit = config.limits.connections;
     exposure.watch(config.upstream.checkExposure);
     if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
   }

@@ -1,9 +1,9 @@
-// How a socket to the upstream is made: plain, TLS or Unix, within `connectTimeout`, and never by a name that a client chose.
+// Opens sockets to the upstream: plain, TLS or Unix, within `connectTimeout`, and never by a name that a client chose.
 import { Buffer } from 'node:buffer';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { codeOf, type TlsContents } from '../wire/sockets.ts';
 
-/** Where a socket connects. `serverName`: of an `https` upstream its URL's host; null: it is plain. */
+/** `serverName`: the URL's host where the upstream speaks TLS; null where it is plain. */
 export type Address =
   | { readonly path: string; readonly serverName: null }
   | { readonly host: string; readonly port: number; readonly serverName: string | null };
@@ -17,15 +17,15 @@ export function addressOf(url: string): Address {
   return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
 }
 
-/** A peer that vanished without a word is noticed after about this long, in milliseconds. */
+/** Milliseconds after which TCP probes a silent peer. */
 export const PROBE_AFTER_MS = 60_000;
-/** The code of the error for a connect that took too long. */
+/** The code of the error where a connect takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 
-/** Left to node each read is a buffer of 64 KiB of its own, cut down to what came: 1.1 us of a request for a short response. */
+/** Node would allocate 64 KiB for each read and cut it down: 1.1 us of a request with a short response. */
 const READ = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** Opens sockets with one set of TLS files; new files make a new connector. */
+/** Opens sockets with one set of TLS files. */
 export class Connector {
   readonly #address: Address;
   readonly #tls: TlsContents | null;
@@ -40,8 +40,8 @@ export class Connector {
   }
 
   /**
-   * `done` is called once: with null when the socket is connected, TLS and all, or with the reason why it is not. With
-   * `onRead` what comes is handed there, in a buffer that the next read of any socket overwrites, and there are no 'data' events.
+   * `done` is called once: with null when the socket is connected, TLS included, or with the reason why it is not.
+   * `onRead` replaces 'data' events; its bytes lie in a buffer that the next read of any socket overwrites.
    */
   open(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
     const callback = (length: number) => {
@@ -64,17 +64,16 @@ export class Connector {
   }
 
   #connect(reading: object): Socket {
-    const common = { noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, allowHalfOpen: true };
-    const more = { ...common, ...reading };
+    const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS };
     const { serverName, ...address } = this.#address;
-    if (serverName === null) return connect({ ...address, ...more });
+    const options = { ...address, ...reading, ...keeping, noDelay: true, allowHalfOpen: true };
+    if (serverName === null) return connect(options);
     const name = this.#tls?.servername ?? serverName;
     // Loaded only where it is needed: TLS costs 2 MB of idle memory.
     const socket = process.getBuiltinModule('node:tls').connect({
       ...this.#tls,
-      ...address,
-      ...more,
-      // TLS has no server name for an address (RFC 6066 3): the certificate is then held against the address itself.
+      ...options,
+      // TLS has no server name for an address (RFC 6066 3): the certificate must then name the address itself.
       ...(isIP(name) === 0 && { servername: name }),
       ...(this.#session !== undefined && { session: this.#session }),
       ALPNProtocols: ['http/1.1'],
@@ -85,22 +84,19 @@ export class Connector {
   }
 }
 
-/** Whether something takes a connection there now; at most `milliseconds`. */
+/** True where a connect succeeds within `milliseconds`. */
 export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(to);
-    const end = (taken: boolean) => {
-      clearTimeout(timer);
+    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      resolve(true);
       socket.destroy();
-      resolve(taken);
-    };
-    const timer = setTimeout(() => end(false), milliseconds);
-    socket.once('connect', () => end(true));
-    socket.once('error', () => end(false));
+    });
   });
 }
 
-/** A certificate that does not fit will not fit in a second either; everything else before the first byte may pass. */
+/** False for a certificate that does not fit: it will not fit in a second either. */
 export function isWorthRetrying(error: Error): boolean {
   return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
 }

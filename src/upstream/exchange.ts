@@ -1,6 +1,6 @@
-// One permitted request at the upstream and its response on the way back: waiting, connecting, sending, reading, done. Bytes
-// as they came, backpressure from socket to socket, and for every end an answer or a cut. A connect that failed is tried
-// again; what may have been processed never is (RFC 9110 9.2.2).
+// One permitted request at the upstream, and its response on the way back: waiting, connecting, sending, reading, done.
+// Bytes go through as they came, with backpressure from socket to socket, and each failure ends in an answer or a cut.
+// A failed connect is tried again; a request that may have been processed never is (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { declaredLength, hasBody } from '../core/head.ts';
@@ -15,16 +15,16 @@ import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitedInVain } from './upstream.ts';
 
 export interface ForwardOptions {
-  /** The request's lines as they go on; hop-by-hop lines and framing are seen to here. */
+  /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
   readonly lines: readonly string[];
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** With one the client's leaving does not abort the upstream: its 2xx still counts. */
+  /** With a lease the upstream's 2xx counts even if the client leaves, so that aborts nothing. */
   readonly lease: DeliveryLease | null;
-  /** Counts what is held of a body that streams. */
+  /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
-  /** An interim response went through. */
+  /** Called for each interim response. */
   readonly onInformation: () => void;
   /** No response can be given, or it broke off. Called at most once, before `onEnd`. */
   readonly onFailure: (failure: ForwardFailure) => void;
@@ -32,9 +32,9 @@ export interface ForwardOptions {
   readonly onEnd: (sent: boolean) => void;
 }
 
-/** Interim responses at most: nothing else holds back an upstream that sends them for ever. */
+/** Interim responses at most: nothing else stops an upstream that sends them for ever. */
 export const MOST_INTERIM = 100;
-/** A client that sends fewer bytes a millisecond than this (8 KiB a second) keeps its slot only while nobody else needs it. */
+/** Bytes a millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
 /** Bytes. A body of this size, or one that is whole, is worth a slot where slots are scarce. */
 const ENOUGH = 16 * 1024;
@@ -42,7 +42,7 @@ const ENOUGH = 16 * 1024;
 const MOST_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
-// Methods rather than closures: one object a request is the whole cost of a forward.
+// Methods rather than closures, so that a forward costs one object.
 export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   place = -1;
   readonly verified: boolean;
@@ -63,18 +63,18 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #trailers: readonly string[] = NO_TRAILERS;
   #pace: Pace | null = null;
   #lastPieceAt = this.startedAt;
-  /** While slots are scarce: how long a body may take to be worth one. Some clients send the rest after the answer. */
+  /** Time for a body to become worth a slot while slots are scarce. Some clients send the rest after the answer. */
   #patience: NodeJS.Timeout | undefined;
   #clientPaused = false;
   #sent = false;
   #sentAt = 0;
-  // Progress: bytes that the kernel took, and when that, or what came back, last moved.
+  // Progress: bytes that the kernel has taken, and when bytes last moved in either direction.
   #taken = 0;
   #movedAt = this.startedAt;
   // The response.
   #interim = 0;
   #begun = false;
-  /** When the client last fell behind with reading; null while it takes what there is. */
+  /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
   /** The permit is the caller's proof that the rules let the request through; anything else throws. */
@@ -128,7 +128,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   evict(): void {
-    // The upstream is through, or nearly: its 2xx counts although this client dawdled over it.
+    // The upstream has answered, and with a lease its 2xx counts although this client is slow.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#exchange.reply.cut();
     else this.giveUp({ side: 'client', reason: 'overloaded' });
   }
@@ -172,8 +172,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   /**
-   * True where no request follows on the socket. A server that leaves bodies unread takes them for its next request: one that
-   * was not verified could then be whatever its sender likes.
+   * True where no request follows on the socket. A server that leaves bodies unread takes them for its next request, so
+   * a body that was not verified could smuggle one in.
    */
   get #isLast(): boolean {
     return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#exchange.head));
@@ -269,7 +269,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
       if (!this.#begun && parser.hasHead && !this.#onHead(connection)) continue;
-      // A copy: the next read overwrites the bytes, and the client may take longer.
+      // A copy, since the next read overwrites the bytes.
       if (parser.piece !== null && !this.#exchange.reply.data(Buffer.from(parser.piece)))
         this.#holdUpstreamBack(connection);
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
@@ -347,7 +347,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     else connection.socket.destroy();
     const { reply } = this.#exchange;
     reply.end(trailers);
-    // What its client has not read of the answer is ours to hold: the slot stays with it, so that this has a bound.
+    // The rest of the answer lies in our memory until the client reads it. The slot stays taken, so that this has a
+    // bound.
     if (reply.unsent > MOST_UNSENT) return this.#awaitReader(reusable ? connection : null);
     this.#upstream.release(this, reusable ? connection : null);
   }
@@ -421,8 +422,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
 }
 
 /**
- * True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain. So it is
- * where llhttp does not know the coding: it reads a spelling of `chunked` that is none up to the close.
+ * True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain.
+ * llhttp reads up to the close where it does not know a spelling of `chunked`; that counts as coded too.
  */
 function isCoded({ lines, framing }: MessageParser): boolean {
   let codings = 0;

@@ -1,8 +1,8 @@
-// Looks whether the upstream's port also answers at the pod's own address, where clients reach it past the proxy.
+// Watches whether the upstream's port also answers at the pod's own address, where clients reach it past the proxy.
 import { takesConnection } from './connect.ts';
 
 const EVERY_MS = 60_000;
-/** A sidecar is up before its app, so in the first minute it looks more often. */
+/** A sidecar is up before its app, so the first minute is watched more closely. */
 const FIRST_MS = 60_000;
 const SOON_MS = 5_000;
 /** An address that does not answer within this time is not exposed. */
@@ -19,7 +19,7 @@ export class Exposure {
   #timer: NodeJS.Timeout | null = null;
   #exposed = false;
 
-  /** `tell` hears of each change. Without an address nothing is ever looked at. */
+  /** `tell` is called at each change. Without an address nothing is watched. */
   constructor(at: Address | null, tell: (exposed: boolean) => void) {
     this.#at = at;
     this.#tell = tell;

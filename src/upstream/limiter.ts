@@ -1,21 +1,21 @@
-// How many requests are at the upstream at once, and a bounded queue with a deadline before that. What is not verified gets
-// three quarters of the slots at most, so that no flood of open requests keeps a verified delivery waiting.
+// Limits the requests at the upstream to a number of slots, with bounded queues in front. Requests that are not
+// verified get at most three quarters of the slots, so no flood of them keeps a verified delivery waiting.
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {
   readonly verified: boolean;
-  /** Its turn has come; it holds a slot now. */
+  /** It holds a slot now. */
   granted(): void;
-  /** It waited as long as it may. `down`: the upstream took no connection all that time. */
+  /** It has waited as long as it may. `down`: the upstream takes no connection. */
   expired(down: boolean): void;
-  /** For how many milliseconds it has held its slot for no other reason than a client that does not move; else 0. */
+  /** Milliseconds for which only a client that does not move has kept it in its slot; 0 otherwise. */
   dawdles(now: number): number;
-  /** Another request that is ready needs its slot: it ends, and gives it back. */
+  /** Ends it and gives its slot back: another request needs it. */
   evict(): void;
 }
 
-/** How long a holder may wait for its client while others wait for a slot; less, the more of them there are. */
+/** How long a holder may wait for its client while others wait for a slot; less, the more of them wait. */
 const PATIENCE_MS = 1000;
 const SWEEP_MS = 100;
 
@@ -23,9 +23,10 @@ type Queue = Map<Waiter, NodeJS.Timeout>;
 
 export class UpstreamLimiter {
   readonly #slots: number;
-  /** Of the slots, for what is not verified. */
+  /** Slots that requests without a verified signature may use. */
   readonly #open: number;
-  #queueLimit: number;
+  /** Requests that wait at most, in each queue; a reload may change it. */
+  queueLimit: number;
   readonly #verified: Queue = new Map();
   readonly #unverified: Queue = new Map();
   readonly #holders = new IndexedSet<Waiter>();
@@ -33,28 +34,23 @@ export class UpstreamLimiter {
   #down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
-  /** At most so many requests at the upstream, and so many in each queue. */
+  /** `slots`: requests at the upstream at most. */
   constructor({ slots, queue }: { readonly slots: number; readonly queue: number }) {
     this.#slots = slots;
     this.#open = Math.max(1, Math.floor((slots * 3) / 4));
-    this.#queueLimit = queue;
+    this.queueLimit = queue;
   }
 
   get waiting(): number {
     return this.#verified.size + this.#unverified.size;
   }
 
-  /** After a reload. */
-  setQueue(queue: number): void {
-    this.#queueLimit = queue;
-  }
-
-  /** True from half of the open slots on: the rest is for requests that do not have to wait for their client first. */
+  /** True from half of the open slots on: the rest is for requests that need not wait for their client. */
   get scarce(): boolean {
     return this.#unverified.size > 0 || this.#unverifiedHolders >= this.#open / 2 || this.#full();
   }
 
-  /** Takes a slot at once; false where the request must wait. */
+  /** False where the request must wait. */
   tryTake(waiter: Waiter): boolean {
     if (this.#down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
     if (!this.#fits(waiter)) return false;
@@ -65,7 +61,7 @@ export class UpstreamLimiter {
   /** Waits for a slot, at most `milliseconds`. False: the queue is full. */
   wait(waiter: Waiter, milliseconds: number): boolean {
     const queue = this.#queueOf(waiter);
-    if (queue.size >= this.#queueLimit) return false;
+    if (queue.size >= this.queueLimit) return false;
     const timer = setTimeout(() => {
       queue.delete(waiter);
       waiter.expired(this.#down);
@@ -75,7 +71,7 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Gives a slot back, or leaves the queue; does nothing for a request that has neither. */
+  /** Gives the slot back, or leaves the queue; does nothing for a request that has neither. */
   leave(waiter: Waiter): void {
     const queue = this.#queueOf(waiter);
     if (queue.size > 0) {
@@ -87,7 +83,7 @@ export class UpstreamLimiter {
     if (this.waiting > 0) this.#grant();
   }
 
-  /** While the upstream takes no connection everybody waits. */
+  /** While the upstream takes no connection every request waits. */
   setDown(down: boolean): void {
     this.#down = down;
     if (!down) this.#grant();
@@ -122,7 +118,7 @@ export class UpstreamLimiter {
     }
   }
 
-  /** Without this, as many silent clients as there are slots would shut the upstream off from everybody. */
+  /** Without it, as many silent clients as there are slots would shut everybody else out. */
   #sweep(): void {
     if (this.waiting === 0 && this.#sweeping !== null) {
       clearInterval(this.#sweeping);

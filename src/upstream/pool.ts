@@ -1,5 +1,5 @@
-// The sockets to the upstream: one request a socket, the last one freed is the next one used, and idle ones end. A byte that
-// nobody asked for ends its socket: it would be taken for the answer to the next request.
+// The sockets to the upstream: one request at a time on each, the last one freed is the next one used, and idle ones
+// end. A stray byte ends its socket: it would be taken for the answer to the next request.
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
@@ -10,23 +10,23 @@ import type { UpstreamExchange } from './exchange.ts';
 
 /** Bytes. A longer response head is a failure of the protocol. */
 const MOST_HEAD = 64 * 1024;
-/** How long a socket that is not used again waits for the upstream's close, so that TIME_WAIT is on the upstream's side. */
+/** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
 const MOST_RETIRING = 128;
-/** The end of what can be read comes at once, unless the client of the answer does not read. */
-const LOOK_AGAIN_MS = 1000;
+/** How often a socket with a failed write is checked. Its end comes at once unless the client does not read. */
+const CHECK_MS = 1000;
 
 export class PooledConnection {
   place = -1;
   readonly socket: Socket;
-  /** What opened it: once another one is in force, it is not used again. */
+  /** The connector that opened it. Once another one is in force, the connection is not used again. */
   readonly connector: Connector;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', { head: MOST_HEAD });
   user: UpstreamExchange | null = null;
-  /** When it ends unless it is used again; milliseconds on the monotonic clock, Infinity while it is in use. */
+  /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
-  /** Its request was the last: what still comes is dropped. */
+  /** True once its last request has ended: bytes that still come are dropped. */
   retiring = false;
   #error: Error | null = null;
 
@@ -64,11 +64,11 @@ export class PooledConnection {
 }
 
 /**
- * An upstream may answer and close while a request is still being sent to it. The write that then fails is not the end: the
- * answer lies in the kernel, unread, and node destroys the socket with it. Overriding `destroy` on the socket is the only way
- * to read it first (and reading by `onread`: a stream with a failed write emits no data any more). Without it 1, 87 and 99 of
- * 100 early answers were lost at 100 KB, 1 MB and 8 MB. Should node end a socket in another way, the test named `an early
- * answer arrives while the request is still being sent` fails.
+ * An upstream may answer and close while a request is still being sent to it. A write then fails while the answer lies
+ * unread in the kernel, and node destroys the socket with it. Overriding `destroy` is the only way to read it first (by
+ * `onread`: a stream with a failed write emits no data). Without it 1, 87 and 99 of 100 early answers were lost at 100
+ * KB, 1 MB and 8 MB. Should node end sockets in another way, the test `an early answer arrives while the request is
+ * still being sent` fails.
  */
 function readBeforeFailedWriteEnds(socket: Socket): void {
   const destroy = socket.destroy;
@@ -77,10 +77,10 @@ function readBeforeFailedWriteEnds(socket: Socket): void {
     if (error?.syscall !== 'write') return destroy.call(socket, error);
     if (failed) return socket;
     failed = true;
-    // What can be read ends with 'end' or an error of the read, and that destroys the socket.
+    // Reading goes on until 'end' or an error of a read destroys the socket.
     const timer = setInterval(() => {
       if (!socket.isPaused()) destroy.call(socket, error);
-    }, LOOK_AGAIN_MS).unref();
+    }, CHECK_MS).unref();
     socket.once('close', () => clearInterval(timer));
     return socket;
   };
@@ -100,7 +100,7 @@ export class ConnectionPool {
     this.#keepAlive = keepAlive;
   }
 
-  /** An idle connection, the caller's from now on; null where there is none. */
+  /** An idle connection, which is the caller's now; null where there is none. */
   take(): PooledConnection | null {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       const { socket, unusedUntil } = connection;
@@ -113,7 +113,7 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Opens one; gives the socket at once, so that the caller can give up. */
+  /** Opens a connection. Gives the socket at once, so that the caller can give up. */
   open(done: (opened: PooledConnection | Error) => void): Socket {
     const { connector } = this;
     let connection: PooledConnection | null = null;
@@ -127,7 +127,7 @@ export class ConnectionPool {
     return socket;
   }
 
-  /** Its response has ended, nothing came behind it, and nobody uses it any more. */
+  /** Takes back a connection after a clean end of its response. */
   giveBack(connection: PooledConnection): void {
     if (connection.connector !== this.connector) {
       connection.socket.destroy();
@@ -137,7 +137,7 @@ export class ConnectionPool {
     this.#idle.push(connection);
   }
 
-  /** Its request was the last; it ends once the upstream has closed. */
+  /** Takes back a connection whose request was the last; it ends once the upstream has closed. */
   retire(connection: PooledConnection): void {
     connection.user = null;
     const { socket } = connection;
@@ -152,7 +152,7 @@ export class ConnectionPool {
     destroyOldest(this.#retiring, MOST_RETIRING);
   }
 
-  /** Every request from now on gets a connection opened by this; those in flight end on theirs. */
+  /** Opens connections with this one from now on; requests in flight end on theirs. */
   renew(connector: Connector): void {
     this.connector = connector;
     for (const { socket } of this.#idle.splice(0)) socket.destroy();

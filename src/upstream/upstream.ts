@@ -1,4 +1,4 @@
-// The upstream as a whole: how many requests it gets at once, its sockets, and whether it takes connections.
+// The upstream as a whole: its slots, its sockets, and whether it takes connections.
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
@@ -8,7 +8,7 @@ import { type Address, addressOf, CONNECT_TIMEOUT, Connector, isWorthRetrying, t
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { ConnectionPool, type PooledConnection } from './pool.ts';
 
-/** Whose fault it was, and what the client is told. */
+/** Why a request was not forwarded, or its response is not whole. */
 export type ForwardFailure =
   | { readonly side: 'client'; readonly reason: BodyFailure }
   | {
@@ -34,7 +34,7 @@ export interface UpstreamRequest extends Waiter {
   giveUp(failure: ForwardFailure): void;
 }
 
-/** Its wait is over. `down`: the upstream took no connection all that time. */
+/** The failure of a request whose wait is over. `down`: the upstream takes no connection. */
 export function waitedInVain({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
   if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
   return failedUpstream('connect', connectError);
@@ -52,7 +52,7 @@ export interface UpstreamOptions {
   readonly tls: TlsContents | null;
 }
 
-/** Milliseconds between two looks at an upstream that takes no connection. */
+/** Milliseconds between two probes of an upstream that takes no connection. */
 const PROBE_EVERY_MS = 100;
 
 export class Upstream {
@@ -60,7 +60,7 @@ export class Upstream {
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
   readonly #address: Address;
-  /** Sockets of tunnels, and of handshakes on their way. */
+  /** Sockets of tunnels and of their handshakes. */
   readonly #tunnels = new Set<Socket>();
   #released: (readonly [Waiter, PooledConnection])[] = [];
   #probing = false;
@@ -73,8 +73,8 @@ export class Upstream {
   }
 
   /**
-   * A request has ended, and gives back its slot and, where it can be used again, its connection. That is used again in the
-   * next turn at the earliest: bytes that nobody asked for are found by then.
+   * Takes back the slot of a request that has ended and, where it can be used again, its connection. The next request
+   * gets that in a later turn of the event loop: stray bytes behind the response show themselves by then.
    */
   release(waiter: Waiter, connection: PooledConnection | null): void {
     if (connection === null) return this.limiter.leave(waiter);
@@ -84,8 +84,8 @@ export class Upstream {
   }
 
   /**
-   * Opens a socket for one WebSocket; the caller ends it. Throws without a permit for a tunnel. `done` is called once the
-   * socket is connected, TLS and all, or with the reason why it is not.
+   * Opens a socket for one WebSocket; the caller ends it. Throws without a permit for a tunnel. `done` is called once:
+   * with null when the socket is connected, TLS included, or with the reason why it is not.
    */
   openTunnel(permit: Permit, done: (error: Error | null) => void): Socket {
     if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
@@ -94,18 +94,18 @@ export class Upstream {
     return socket.once('close', () => this.#tunnels.delete(socket));
   }
 
-  /** TLS files changed: new connections use them, requests in flight end on the old ones. */
+  /** New connections use these TLS files; requests in flight end on the old ones. */
   replaceTls(tls: TlsContents | null): void {
     this.pool.renew(this.#connectorFor(tls));
   }
 
-  /** Gives it a slot at once, or lets it wait for one until `retryConnectFor` is over. */
+  /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
   claim(request: UpstreamRequest): void {
     if (this.limiter.tryTake(request)) request.granted();
     else this.#wait(request);
   }
 
-  /** No byte was sent, so another try is safe whatever the method. All wait for one probe instead of trying one by one. */
+  /** No byte was sent, so another try is safe whatever the method. All requests wait for one shared probe. */
   connectFailed(request: UpstreamRequest, error: Error): void {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     request.connectError = error;
@@ -115,12 +115,12 @@ export class Upstream {
     this.#wait(request);
   }
 
-  /** Whether the upstream takes a connection now; at most `milliseconds`. */
+  /** True where a connect succeeds within `milliseconds`. */
   accepts(milliseconds: number): Promise<boolean> {
     return takesConnection(this.#address, milliseconds);
   }
 
-  /** The port that it listens on; null for a Unix socket. */
+  /** Null for a Unix socket. */
   get port(): number | null {
     return 'port' in this.#address ? this.#address.port : null;
   }
@@ -153,7 +153,7 @@ export class Upstream {
   #probeSoon(): void {
     this.#probing = true;
     setTimeout(async () => {
-      // Nobody waits any more: the next request finds out by itself.
+      // Where nobody waits, the next request finds out by itself.
       const up = this.limiter.waiting === 0 || (await this.accepts(this.options.connectTimeout));
       if (!up) return this.#probeSoon();
       this.#probing = false;

@@ -1,3 +1,3 @@
-// What http-proxy-3 has that we use. A file of its own, to be loaded by the first WebSocket: a package that is imported
-// dynamically itself comes out of the build without its names, and every handshake failed there.
+// The part of http-proxy-3 that we use, for the first WebSocket to load. It needs a file of its own: a package that is
+// itself imported dynamically comes out of the build without its names.
 export { createProxyServer } from 'http-proxy-3';

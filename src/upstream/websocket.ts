@@ -1,6 +1,6 @@
-// One permitted WebSocket on its way: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3
-// writes the handshake and pipes the tunnel; whatever comes to no tunnel is answered by the reply, as for any request. The only
-// file that needs node:http.
+// One permitted WebSocket: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3 writes
+// the handshake and pipes the tunnel; without a tunnel the reply answers, as for any request. No other file needs
+// node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts';
@@ -16,9 +16,8 @@ import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamReques
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
 
-/** Where `idleTimeout` is off: how long the other side may say nothing after one has closed, in milliseconds. */
+/** Milliseconds of silence that end a tunnel after one side has closed, where `idleTimeout` is off. */
 const HALF_CLOSED_MS = 30_000;
-const NO_ANSWER = 'HANDSHAKE_TIMEOUT';
 
 export class WebSocketExchange implements UpstreamRequest {
   place = -1;
@@ -51,10 +50,10 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#upstream.claim(this);
   }
 
-  // --- a slot and a socket: tried again for `retryConnectFor`, since no byte was sent
+  // --- a slot and a socket
 
   granted(): void {
-    // Loaded by the first WebSocket, not by the start: most proxies never see one.
+    // Loaded with the first WebSocket: most proxies never see one.
     import('./websocket-library.ts').then(
       (library) => this.#connect(library),
       () => this.giveUp(failedUpstream('reset')),
@@ -65,7 +64,7 @@ export class WebSocketExchange implements UpstreamRequest {
     this.giveUp(waitedInVain(this, down));
   }
 
-  /** It holds its slot until the upstream has answered, and waits for nothing from its client meanwhile. */
+  /** It never waits for its client: the slot is given back with the upstream's answer. */
   dawdles(): number {
     return 0;
   }
@@ -88,7 +87,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   #shakeHands({ createProxyServer }: Library, socket: Socket): void {
     const { head, connection } = this.#exchange;
-    // Its own path handling resolves dot segments, a way past the routes; it must never be on.
+    // The library's own path handling resolves dot segments, which gets past the routes; it must stay off.
     const proxy = createProxyServer({ target: TARGET, toProxy: true, prependPath: false, agent: agentOf(socket) });
     proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
     proxy.once('proxyReqWs', (outgoing) => {
@@ -99,8 +98,8 @@ export class WebSocketExchange implements UpstreamRequest {
     proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
-    // Left to itself it takes every 101 for a tunnel, writes a refusal without backpressure and ends a failure without an
-    // answer.
+    // The library alone would take every 101 for a tunnel, write refusals without backpressure and leave failures
+    // unanswered.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
     outgoing
       .removeAllListeners('upgrade')
@@ -115,7 +114,7 @@ export class WebSocketExchange implements UpstreamRequest {
     if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
   }
 
-  /** The client's request as http-proxy-3 wants it: node's object. */
+  /** The client's request as node's object, which http-proxy-3 wants. */
   #handshake(client: Socket): IncomingMessage {
     const { IncomingMessage } = process.getBuiltinModule('node:http');
     const { head } = this.#exchange;
@@ -129,7 +128,8 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   readonly #onDeadline = (): void => {
-    this.#request?.destroy(Object.assign(new Error('no answer to the handshake'), { code: NO_ANSWER }));
+    const error = Object.assign(new Error('no answer to the handshake'), { code: 'HANDSHAKE_TIMEOUT' });
+    this.giveUp(failedUpstream('timeout', error));
   };
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
@@ -139,7 +139,7 @@ export class WebSocketExchange implements UpstreamRequest {
     if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
   };
 
-  /** The upstream's own answer, whole. Its bytes never become a tunnel. */
+  /** Passes on an answer that is no 101. Its bytes never become a tunnel. */
   readonly #onRefused = (incoming: IncomingMessage): void => {
     if (this.#ended) return;
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
@@ -148,14 +148,14 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#answered(status);
     const bodiless = status === 204 || status === 304;
     const framing = bodiless ? 'none' : headers['content-length'] === undefined ? 'chunked' : 'length';
-    // What the client sent behind its handshake may be a tunnel's bytes: none of it is taken for a request.
+    // Bytes behind the handshake may be meant for the tunnel, so none may be taken for a request.
     reply.begin({ status, reason, lines: endToEnd(lines), framing }, 'close');
     reply.onDrain(() => incoming.resume());
     incoming.on('data', (piece: Buffer) => {
       reply.data(piece);
       if (!reply.flush()) incoming.pause();
     });
-    // A client that stops reading counts too: nothing moves on the upstream's socket then.
+    // Nothing moves on the upstream's socket either when the client stops reading.
     incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
     incoming.once('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     incoming.once('end', () => {
@@ -167,12 +167,12 @@ export class WebSocketExchange implements UpstreamRequest {
 
   // --- the tunnel
 
-  /** True where the response takes the handshake. Then the 101 follows. */
+  /** True where the response accepts the handshake; the library then writes the 101. */
   #accepts(response: IncomingMessage): boolean {
     const key = this.#exchange.lines.find((_, at, lines) => at % 2 === 1 && isLine(lines, at - 1, 'sec-websocket-key'));
     if (this.#ended || response.statusCode !== 101 || !acceptsHandshake(response.rawHeaders, key ?? '')) return false;
     this.#answered(101);
-    this.#exchange.settled = true; // from here on a client that leaves is the tunnel's ordinary end
+    this.#exchange.settled = true;
     this.#exchange.reply.becomeTunnel();
     const { upgrade = '' } = response.headers;
     response.headers = handshakeHeaders(endToEnd(response.rawHeaders), upgrade) as IncomingHttpHeaders;
@@ -203,7 +203,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   // --- ends
 
-  /** The upstream's head is here. The number of tunnels has a bound of its own: idle ones must not use up the slots. */
+  /** The upstream's head is here. Idle tunnels must not use up the slots, and have a limit of their own. */
   #answered(status: number): void {
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
@@ -243,15 +243,12 @@ export class WebSocketExchange implements UpstreamRequest {
   };
 }
 
-/** The cause of a failure after the first byte was sent. */
 function causeOf(error: Error): UpstreamFailure {
-  const code = codeOf(error);
-  if (code === NO_ANSWER) return 'timeout';
-  return code.startsWith('HPE_') ? 'protocol' : 'reset';
+  return codeOf(error).startsWith('HPE_') ? 'protocol' : 'reset';
 }
 
 const NOTHING = Buffer.alloc(0);
-/** Never connected to: the agent has the socket already, and with it the address, TLS and its server name. */
+/** Never connected to: the agent has a connected socket already. */
 const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
 
 function agentOf(socket: Socket): Agent {

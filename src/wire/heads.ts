@@ -1,11 +1,11 @@
-// Header lines: a flat list of name, value, name, value …; one character a byte, order, spelling and duplicates kept. They go
-// on in their place, spelt `name: value`, and the framing is ours and stands where the sender's stood (spec §5). So no spelling
-// that one server reads differently passes through.
+// Header lines are a flat list of name, value, name, value …, one character a byte, with order, spelling and duplicates
+// kept. They go on in their place, written as `name: value`, and our own framing line replaces the sender's (spec §5).
+// So no white space or framing that servers read differently passes through.
 import { HOP_BY_HOP, mayTrail, nominated } from '../core/headers.ts';
 
-/** Which of the lines about trailers go through: those whose promise is kept on the next hop. */
+/** Lines about trailers go through only where the next hop can keep their promise. */
 export interface Relays {
-  /** `TE: trailers`: trailers of the response reach the client that asked for them. */
+  /** `TE: trailers`: the client can take trailers of the response. */
   readonly te: boolean;
   /** `Trailer`: the body goes on in chunks. */
   readonly trailer: boolean;
@@ -22,8 +22,8 @@ export function isLine(lines: readonly string[], index: number, lowerCaseName: s
 }
 
 /**
- * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing line, such
- * as `Content-Length: 5`: it takes the place of the first such line, or comes last. Null: there is none.
+ * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing
+ * line, such as `Content-Length: 5`: it takes the place of the first such line, or comes last. Null: there is none.
  */
 export function headLines(lines: readonly string[], framing: string | null, relays: Relays): string {
   let text = '';
@@ -46,12 +46,12 @@ export function headLines(lines: readonly string[], framing: string | null, rela
   return due === null ? text : `${text}${due}\r\n`;
 }
 
-/** False for what `Connection` mostly says. */
+/** True where `Connection` may name other lines. */
 function mayName(connection: string): boolean {
   return connection !== 'keep-alive' && connection !== 'Keep-Alive' && connection !== 'close';
 }
 
-/** The lines but `Connection` and those that it names. What we write or relay ourselves it can't take out. */
+/** The lines without `Connection` and those that it names; it names no framing, nor what is hop-by-hop anyway. */
 function withoutNamed(lines: readonly string[]): readonly string[] {
   const named: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {
@@ -69,7 +69,7 @@ function goesOn(lowerCaseName: string, value: string, { te, trailer }: Relays): 
   return lowerCaseName === 'trailer' ? trailer : !HOP_BY_HOP.has(lowerCaseName);
 }
 
-/** The trailers that go through, as text with the empty line that ends them. */
+/** The trailers that go through, as text with the empty line. */
 export function trailerLines(trailers: readonly string[]): string {
   let text = '';
   for (let index = 0; index < trailers.length; index += 2) {

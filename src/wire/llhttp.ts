@@ -1,8 +1,9 @@
-// llhttp, the HTTP/1.1 parser of node, in the WebAssembly build that undici ships. The only file that knows the path inside
-// undici and the ABI; test/unit/wire/llhttp.test.ts names the exports that it needs and fails when an update moves them.
+// llhttp, node's HTTP/1.1 parser, in the WebAssembly build that undici ships. No other file knows the path inside
+// undici or the ABI; test/unit/wire/llhttp.test.ts names the exports that are needed here, and fails when an update
+// moves them.
 //
-// Callbacks only take notes: nothing outside this file runs while llhttp does. Another parser's run within a callback would
-// overwrite the bytes that both read, and an exception there would leave llhttp in no state at all.
+// Callbacks only take notes. A run of another parser within a callback would overwrite the bytes that both read, and an
+// exception there would leave llhttp in an undefined state.
 import { Buffer } from 'node:buffer';
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
 
@@ -25,38 +26,38 @@ interface Exports {
   llhttp_should_keep_alive(parser: number): number;
 }
 
-/** What a callback returns, and what `llhttp_execute` then does: HPE_PAUSED. */
+/** HPE_PAUSED: a callback returns it to pause, and `llhttp_execute` then gives it. */
 const PAUSED = 21;
-/** Any other number than 0, 1, 2 and 21 ends the parse with an error. */
+/** Any number but 0, 1, 2 and 21 ends the parse with an error. */
 const STOP = -1;
 const TYPES = { request: 1, response: 2 } as const;
 
-/** The kinds of spans that a head or a trailer section consists of. */
+/** Kinds of parts of a head or of trailers. */
 export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
 export const TARGET = 0;
 export const REASON = 1;
 export const NAME = 2;
 export const VALUE = 3;
 
-/** Bytes that one run may read: what the scratch area in the module's memory holds. */
+/** Bytes that one run reads at most: the size of the scratch area in the module's memory. */
 export const SLICE = 64 * 1024;
 
 /** Takes notes of one run. Offsets are into the bytes that `run` was given. */
 export interface Notes {
-  /** A part of a name, value, target or reason phrase; one after the other of the same kind belong together. */
+  /** A part of a name, value, target or reason phrase. Successive parts of a kind belong together. */
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';
-  /** The head is complete. `none`: no body is to be parsed, whatever the head says. `stop`: it can't be relied on. */
+  /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
   headComplete(keepAlive: boolean): 'body' | 'none' | 'stop';
-  /** Before a body: where the head ended. */
+  /** Called before a body; the head ended at `at`. */
   bodyBegins(at: number): void;
   body(from: number, to: number): 'go on' | 'stop';
-  /** The message is complete; the run ends here, whatever follows. */
+  /** The message is complete, and the run ends here. */
   messageComplete(): void;
 }
 
 interface Run {
   readonly notes: Notes;
-  /** From addresses in the module's memory to offsets in the caller's bytes. */
+  /** Added to addresses in the module's memory, gives offsets in the caller's bytes. */
   readonly shift: number;
   /** True once the run has paused between a head and its body. */
   bodyAwaits: boolean;
@@ -103,7 +104,7 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
 llhttp._initialize();
 
 const scratch = allocated(llhttp.malloc(SLICE));
-/** A view of the module's memory: dead once that has grown, so it is looked at before each use. */
+/** A view of the module's memory, which is detached when the memory grows. */
 let memory = new Uint8Array(llhttp.memory.buffer);
 
 function memoryNow(): Uint8Array {
@@ -118,10 +119,10 @@ function allocated(pointer: number): number {
 
 const methodNames: string[] = [];
 
-/** How a run ended: at the message's end, out of bytes, or at bytes that are no HTTP/1.1. */
+/** The end of a run: the message is complete, it needs more bytes, or the bytes are no HTTP/1.1. */
 export type RunEnd = 'complete' | 'more' | 'malformed';
 
-/** One parser in the module's memory. It is to be freed exactly once. */
+/** One parser in the module's memory. It must be freed exactly once. */
 export class Llhttp {
   readonly #pointer: number;
   /** Bytes that the last run consumed. */
@@ -147,7 +148,7 @@ export class Llhttp {
     }
   }
 
-  /** Only a pause between head and body tells where the head ended: the callback is not told. */
+  /** A pause between head and body is the only way to learn where the head ended. */
   #goOnWithBody({ notes, shift }: Run, end: number): number {
     const at = llhttp.llhttp_get_error_pos(this.#pointer);
     notes.bodyBegins(at + shift);
@@ -155,7 +156,7 @@ export class Llhttp {
     return llhttp.llhttp_execute(this.#pointer, at, end - at);
   }
 
-  /** Makes it ready for the next message, without a trace of the last one. */
+  /** To be called before the next message. */
   reset(): void {
     llhttp.llhttp_reset(this.#pointer);
   }
@@ -170,7 +171,7 @@ export class Llhttp {
     return methodNames[number] ?? '';
   }
 
-  /** `1.1`; the protocol's name is not told (RTSP and ICE count as HTTP). */
+  /** Such as `1.1`, without the protocol's name: RTSP and ICE count as HTTP. */
   get version(): string {
     const major = llhttp.llhttp_get_http_major(this.#pointer);
     const minor = llhttp.llhttp_get_http_minor(this.#pointer);
@@ -181,12 +182,12 @@ export class Llhttp {
     return llhttp.llhttp_get_status_code(this.#pointer);
   }
 
-  /** True where only the end of the connection ends the body. To be asked within `headComplete`. */
+  /** True where only the end of the connection ends the body. Valid within `headComplete`. */
   get endsWithConnection(): boolean {
     return llhttp.llhttp_message_needs_eof(this.#pointer) !== 0;
   }
 
-  /** To be asked within `messageComplete`: trailers may say close, and after that nothing else answers rightly. */
+  /** Valid within `messageComplete`: trailers may say close, and later answers are wrong. */
   get keepAlive(): boolean {
     return llhttp.llhttp_should_keep_alive(this.#pointer) !== 0;
   }

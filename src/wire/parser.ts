@@ -1,10 +1,10 @@
-// Reads HTTP/1.1 messages from bytes as they come, one message at a time: the head whole, the body in pieces, and not a byte
-// of what follows. llhttp reads heads, chunks and trailers; a body with a length or up to the close is only counted here.
+// Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
+// reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
 import type { Buffer } from 'node:buffer';
 import { isLine } from './heads.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
-/** How the end of a body is known. `close`: by the end of the connection, which only a response may use. */
+/** Tells the end of a body. `close`: the end of the connection, which only a response may use. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
 /** `too_large`: the head has too many bytes or lines. */
@@ -12,14 +12,14 @@ export type ParseFailure = 'malformed' | 'too_large';
 
 /** Header lines of a head at most, and trailer lines behind a body. */
 export const MOST_LINES = 100;
-/** Bytes that may lie between two bytes of a body, or make up its trailers: chunk sizes, extensions, line ends. */
+/** Bytes of chunk framing between two bytes of a body at most, and of trailers. */
 const MOST_BETWEEN = 16 * 1024;
 
 const [HTAB, LF, CR, SP] = [0x09, 0x0a, 0x0d, 0x20];
 /** As long as every request line's end. */
 const ENDING = ' HTTP/1.1\r\n';
 const CODING = 'transfer-encoding';
-/** llhttp 9.3 takes an empty coding for none, beside a length or chunks; 9.4 refuses it, and so does this parser. */
+/** llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it, and so does this parser. */
 const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 
@@ -28,7 +28,7 @@ export class MessageParser implements Notes {
   readonly #mostHead: number;
   readonly #llhttp: Llhttp;
 
-  // --- the message, as far as it has come
+  // --- the message so far
 
   /** Requests only. */
   method = '';
@@ -36,7 +36,7 @@ export class MessageParser implements Notes {
   /** Responses only. */
   status = 0;
   reason = '';
-  /** `1.1`, `1.0`, or what else the message claims to be. */
+  /** `1.1`, `1.0`, another version, or `unknown` for another protocol. */
   version = '';
   /** Flat: name, value, name, value …; one character a byte, values without outer white space. */
   lines: string[] = [];
@@ -46,13 +46,13 @@ export class MessageParser implements Notes {
   keepAlive = false;
   state: 'head' | 'body' | 'ended' | 'failed' = 'head';
   failure: ParseFailure | null = null;
-  /** What the last `read` brought of the body: a view into its bytes, chunk framing taken out. */
+  /** The part of the body in the last `read`: a view into its bytes, without chunk framing. */
   piece: Buffer | null = null;
-  /** Chunks, or parts of them, that the body came in. */
+  /** Chunks, or parts of them, so far. */
   pieces = 0;
 
   #headBytes = 0;
-  /** The request or status line as it came, with its line end; in parts where it comes so. */
+  /** The request or status line so far, with its line end; the last characters of a request line that is not whole. */
   #startLine = '';
   #requestMethod = '';
   #left = 0;
@@ -76,18 +76,18 @@ export class MessageParser implements Notes {
     this.#llhttp = new Llhttp(type);
   }
 
-  /** True once the head has come whole. What fails after that fails in the body. */
+  /** True once the head is whole. Later failures are failures of the body. */
   get hasHead(): boolean {
     return this.version !== '' && this.failure !== 'too_large';
   }
 
-  /** Bytes of the body that are still to come; null where only the bytes themselves will tell. */
+  /** Bytes of the body that are still to come; null where that is not known. */
   get left(): number | null {
     if (this.state === 'ended') return 0;
     return this.state === 'body' && this.framing === 'length' ? this.#left : null;
   }
 
-  /** Before each message but the first. Never behind one that ends its connection: there are no messages there. */
+  /** To be called between two messages, never after one that ends its connection. */
   next(): void {
     this.#llhttp.reset();
     this.method = this.target = this.reason = this.version = this.#startLine = '';
@@ -101,19 +101,19 @@ export class MessageParser implements Notes {
     this.failure = this.piece = null;
   }
 
-  /** Before a response's head: the method that it answers. */
+  /** To be called before a response: it answers a request with this method. */
   answers(method: string): void {
     this.#requestMethod = method;
   }
 
-  /** To be called exactly once, when nothing is to be read any more. */
+  /** To be called exactly once, at the end. */
   free(): void {
     this.#llhttp.free();
   }
 
   /**
-   * Reads from `from` on; gives where it stopped: at the end of the bytes, of the message, or at a fault. To be called until
-   * one of these is reached. Chunk framing is taken out in place, so `bytes` must belong to the caller.
+   * Reads from `from` on, and gives where it stopped. To be called until the bytes or the message end, or the message
+   * fails. Chunk framing is taken out in place, so `bytes` must belong to the caller.
    */
   read(bytes: Buffer, from: number): number {
     this.piece = null;
@@ -127,7 +127,7 @@ export class MessageParser implements Notes {
     }
   }
 
-  /** The sender has sent its last byte. True: that is the message's end; false: the message is cut. */
+  /** The connection has ended. True: the message ends with it; false: the message is cut. */
   finish(): boolean {
     if (this.state === 'body' && this.framing === 'close') this.state = 'ended';
     return this.state === 'ended';
@@ -149,6 +149,8 @@ export class MessageParser implements Notes {
     if (this.#startLine === '') while (at < to && (bytes[at] === CR || bytes[at] === LF)) at++;
     const end = bytes.indexOf(LF, at) + 1;
     this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
+    // A client may send byte by byte, and would have us copy a long line each time.
+    if (end === 0 && this.#type === 'request') this.#startLine = this.#startLine.slice(-ENDING.length);
   }
 
   #run(bytes: Buffer, from: number, most: number): number {
@@ -157,7 +159,7 @@ export class MessageParser implements Notes {
     this.#pieceFrom = this.#pieceTo = 0;
     const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
     const at = from + this.#llhttp.consumed;
-    // Offsets of a head or trailers that have not ended must not outlive these bytes.
+    // Offsets must not outlive these bytes.
     this.#takeSpans();
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = null;
@@ -169,7 +171,7 @@ export class MessageParser implements Notes {
     return at;
   }
 
-  /** A body whose bytes are only counted. */
+  /** Reads a body with a length, or up to the close. */
   #count(bytes: Buffer, from: number): number {
     const to = Math.min(bytes.length, from + this.#left);
     if (to > from) {
@@ -236,7 +238,7 @@ export class MessageParser implements Notes {
     if (!this.#countBetween(from, to)) return 'stop';
     this.pieces++;
     if (this.#pieceTo === this.#pieceFrom) this.#pieceFrom = this.#pieceTo = from;
-    // A million one-byte chunks become one piece a read, and not a million.
+    // Joins chunks in place: a million one-byte chunks become one piece for each read.
     if (this.#pieceTo !== from) this.#bytes?.copyWithin(this.#pieceTo, from, to);
     this.#pieceTo += to - from;
     return 'go on';
@@ -246,12 +248,13 @@ export class MessageParser implements Notes {
     this.#takeSpans();
     trimValues(this.trailers);
     this.#readTrailers();
-    // Trailers may end the connection, never keep it. And llhttp reads no chunks behind CONNECT: what follows is no request.
+    // Trailers may end the connection, never keep it. llhttp reads no chunks behind CONNECT, so no request follows
+    // them.
     const may = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
     this.keepAlive = may && this.#llhttp.keepAlive && !this.#closes;
   }
 
-  /** Framing bytes since the last byte of the body; false where they are too many. */
+  /** Counts framing bytes since the last byte of the body; false where they are too many. */
   #countBetween(from: number, to: number): boolean {
     this.#between += Math.max(0, from - this.#betweenSince);
     if (this.#between > MOST_BETWEEN) {
@@ -263,7 +266,7 @@ export class MessageParser implements Notes {
     return true;
   }
 
-  /** Null where the head says nothing that can be relied on. */
+  /** Null where the head can't be relied on. */
   #framingOf(): Framing | null {
     const endless = this.#llhttp.endsWithConnection;
     let coded = false;
@@ -282,7 +285,7 @@ export class MessageParser implements Notes {
     }
     if (coded) return 'chunked';
     if (length === '') return 'none';
-    // Beyond what a number holds exactly it never ends: the sender can't send so much, and its close is then a cut.
+    // A length that no number holds exactly never ends: nobody can send so much, and the close is then a cut.
     this.#left = Number(length);
     if (!Number.isSafeInteger(this.#left)) this.#left = Number.POSITIVE_INFINITY;
     return this.#left === 0 ? 'none' : 'length';
@@ -301,7 +304,7 @@ export class MessageParser implements Notes {
     }
   }
 
-  /** Makes texts of the offsets. All of a head that came in one piece are slices of one text: one call and not forty. */
+  /** Makes texts of the offsets. All texts of a run are slices of one: one call instead of forty. */
   #takeSpans(): void {
     const spans = this.#spans;
     const bytes = this.#bytes;
@@ -324,8 +327,8 @@ export class MessageParser implements Notes {
 }
 
 /**
- * Takes SP and HTAB off the ends of values, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also takes U+00A0
- * and other bytes that belong to a value.
+ * Takes SP and HTAB off the ends of values, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also takes
+ * U+00A0 and other bytes that belong to a value.
  */
 function trimValues(lines: string[]): void {
   for (let index = 1; index < lines.length; index += 2) {
@@ -340,7 +343,7 @@ function isOuterSpace(code: number): boolean {
   return code === SP || code === HTAB;
 }
 
-/** True where the line at `index` is a Connection with the option `close`. llhttp 9.3 does not know it with a tab behind it. */
+/** True for a Connection line with the option `close`. llhttp 9.3 does not know it with a tab behind it. */
 function saysClose(lines: readonly string[], index: number): boolean {
   if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
   return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');

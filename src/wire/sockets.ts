@@ -1,8 +1,8 @@
-// Small things that the sockets of both sides share.
+// What the sockets of both sides share.
 import type { Buffer } from 'node:buffer';
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
-/** Contents of TLS files, read and checked elsewhere, and replaced whole when the files change. */
+/** Contents of TLS files, already checked. They are replaced whole when the files change. */
 export interface TlsContents {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -16,12 +16,12 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code ?? '') : '';
 }
 
-/** For errors that 'close' follows, and which only the close counts for. */
+/** A listener for errors after which only the 'close' matters. */
 export function ignore(): void {}
 
 const TICK_MS = 250;
 
-/** Connections that have deadlines: each looks at its own four times a second, by one timer for all while there are any. */
+/** Connections with deadlines, checked four times a second by one timer, which runs only while there are any. */
 export class TickedSet<T extends Member & { tick(now: number): void }> {
   readonly #members = new IndexedSet<T>();
   #timer: NodeJS.Timeout | null = null;
@@ -42,7 +42,7 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
     this.#timer = null;
   }
 
-  /** A copy: a member that ends leaves while the others are still to be looked at. */
+  /** A copy, since members leave while a loop goes over them. */
   list(): T[] {
     return [...this.#members];
   }
@@ -57,7 +57,7 @@ interface Destroyable {
   destroy(): unknown;
 }
 
-/** Keeps at most `most` members: beyond that the one that came first is destroyed. */
+/** Where there are more than `most` members, destroys the one that came first. */
 export function destroyOldest<K>(
   members: { readonly size: number; entries(): Iterable<[K, Destroyable]>; delete(key: K): boolean },
   most: number,
@@ -69,7 +69,7 @@ export function destroyOldest<K>(
   oldest[1].destroy();
 }
 
-/** Gives memory back at once, where these bytes are all of it and nobody keeps a view. Fewer bytes than `worth` are left. */
+/** Frees memory at once, unless it is more than these bytes or less than `worth`. Nobody may keep a view of it. */
 export function free(bytes: Buffer, worth: number): void {
   const { buffer } = bytes;
   if (bytes.length < worth || bytes.length !== buffer.byteLength) return;

@@ -1,10 +1,10 @@
-// Writes one message to a socket: what belongs to one turn goes out as one write, since each write of its own costs a third
-// of a request. Chunk framing is added here where the body has it.
+// Writes one message to a socket. All parts of one turn of the event loop go out as one write, since each further write
+// costs a third of a request.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { trailerLines } from './heads.ts';
 
-/** Bytes up to which parts are copied together; longer ones are written one after the other, corked. */
+/** Up to so many bytes are joined by copying; more are written part by part, corked. */
 const JOINED = 16 * 1024;
 
 export class MessageWriter {
@@ -17,13 +17,13 @@ export class MessageWriter {
     this.#socket = socket;
   }
 
-  /** One character a byte, the empty line included. `coding`: of the body that follows. */
+  /** `text`: one character a byte, with the empty line. `coding`: of the body that follows. */
   head(text: string, coding: 'plain' | 'chunked'): void {
     this.#coding = coding;
     this.#add(text);
   }
 
-  /** `piece` must stay as it is until it is sent. */
+  /** Nobody may change `piece` until it is sent. */
   data(piece: Buffer): void {
     if (piece.length === 0) return;
     if (this.#coding === 'chunked') this.#add(`${piece.length.toString(16)}\r\n`);
@@ -31,7 +31,7 @@ export class MessageWriter {
     if (this.#coding === 'chunked') this.#add('\r\n');
   }
 
-  /** Writes what is left. `sent` is called once the kernel has all of it, or the socket is closed. */
+  /** Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed. */
   end(trailers: readonly string[], sent: () => void): void {
     if (this.#coding === 'chunked') this.#add(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
     if (this.#parts.length === 0) this.#add('');
@@ -43,7 +43,7 @@ export class MessageWriter {
     if (this.#parts.length > 0) this.#write(undefined);
   }
 
-  /** Forgets what was added in this turn. */
+  /** Forgets the parts of this turn. */
   drop(): void {
     this.#parts = [];
     this.#length = 0;

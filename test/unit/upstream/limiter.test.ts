@@ -206,8 +206,8 @@ describe('what is not verified', () => {
 
 test('a reload changes how many may wait', () => {
   const { slots, them } = make(6);
-  slots.setQueue(1);
+  slots.queueLimit = 1;
   expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, false, false, false]);
-  slots.setQueue(4);
+  slots.queueLimit = 4;
   expect(claim(slots, new Fake(slots))).toBe(true);
 });
