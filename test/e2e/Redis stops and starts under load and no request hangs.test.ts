@@ -1,5 +1,6 @@
-// The store of `once` is stopped, killed and frozen under load, and comes back each time. onStoreFailure decides what becomes of
-// the requests meanwhile; either way each is answered soon, none is lost, and each event is delivered once.
+// The store of `once` is stopped, killed and frozen under load, and comes back each time. onStoreFailure decides what
+// happens to requests in the meantime. In every case each request is answered soon, none is lost, and each event is
+// delivered once.
 import { expect, onTestFinished, test } from 'vitest';
 import { type Delivery, type Result, startPacedLoad, tally } from '../support/paced-load.ts';
 import { HAS_SERVERS, type RedisServer, type SERVERS, startRedis } from '../support/redis.ts';
@@ -9,13 +10,13 @@ const SECRET = 'value-of-current-0123456789-0123456789';
 const RATE = 500;
 const AWAY_MS = 2000;
 const BETWEEN_MS = 1500;
-/** The store may be waited for a second; the rest is for a busy machine. */
+/** The proxy may wait a second for the store; the rest is for a busy machine. */
 const ANSWERED_WITHIN_MS = 3000;
 
-/** Each takes the store away and gives what brings it back. */
+/** Each takes the store away and returns the function that brings it back. */
 const OUTAGES: readonly ((redis: RedisServer) => Promise<() => Promise<void>>)[] = [
   async (redis) => {
-    await redis.ask('SHUTDOWN', 'NOSAVE').catch(() => {}); // it goes without an answer
+    await redis.ask('SHUTDOWN', 'NOSAVE').catch(() => {}); // it exits without a reply
     await redis.kill();
     return () => redis.start();
   },
@@ -39,7 +40,7 @@ test.skipIf(!HAS_SERVERS)('onStoreFailure: forward (Redis)', async () => {
   expect(tally(results)).toEqual({ 200: results.length });
   const during = results.filter(({ sent, done }) => spans.some(({ gone, back }) => sent > gone && done < back));
   expect(during.length).toBeGreaterThan(RATE);
-  // Each of them asked in vain for its claim, and once more at its end.
+  // Each asked the store in vain: once for its lease, once when it ended.
   expect(await failures(proxy)).toBeGreaterThanOrEqual(during.length);
   expect(new Set(deliveries.keys())).toEqual(new Set(results.map(({ id }) => id)));
 });
@@ -48,19 +49,19 @@ test.skipIf(!HAS_SERVERS)('onStoreFailure: refuse (Valkey)', async () => {
   const { results, spans, proxy, deliveries } = await runThrough('refuse', 'valkey-server');
   const refused = results.filter(({ status }) => status !== 200);
   expect(Object.keys(tally(refused))).toEqual(['503']);
-  // A refusal comes of an outage, and a store that is back is found within about a second.
+  // Refusals happen only in an outage, and the proxy notices a recovered store within about a second.
   const apart = refused.filter(
     ({ sent, done }) => !spans.some(({ gone, back }) => done >= gone && sent <= back + 1500),
   );
   expect(apart).toEqual([]);
   expect(await failures(proxy)).toBeGreaterThanOrEqual(refused.length);
-  // The sender tried again what was refused, and all of it went through, once.
+  // The sender retried refused deliveries, and each went through exactly once.
   const taken = results.filter(({ status }) => status === 200).map(({ id }) => id);
   expect(new Set(taken)).toEqual(new Set(results.map(({ id }) => id)));
   expect(new Set(deliveries.keys())).toEqual(new Set(taken));
 });
 
-/** What is the same in both modes is looked at here. */
+/** Runs the outages and checks what is the same in both modes. */
 async function runThrough(mode: 'forward' | 'refuse', program: (typeof SERVERS)[number]) {
   const redis = await startRedis(program);
   onTestFinished(() => redis.kill());
@@ -100,7 +101,7 @@ async function runThrough(mode: 'forward' | 'refuse', program: (typeof SERVERS)[
 
   expect(slowest).toBeLessThan(ANSWERED_WITHIN_MS);
   expect([...deliveries].filter(([, times]) => times !== 1)).toEqual([]);
-  // The log tells of each outage's beginning and end, and of nothing in between.
+  // The log has the start and the end of each outage, and nothing in between.
   const told = proxy
     .logs()
     .flatMap(({ msg }) => (String(msg).startsWith('the store of delivered events') ? [msg] : []));

@@ -1,5 +1,5 @@
-// Balancers keep connections for a long time and use each now and then. A proxy that closes them in the moment in which it ends
-// meets a request that is on its way: 20 of 3,346 were lost so. They must end earlier, while new connections are still served.
+// Load balancers keep connections for a long time and use each now and then. A proxy that closes them as it exits meets
+// requests in transit: 20 of 3,346 were lost that way. Connections must end earlier, while new ones are still served.
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { type PooledLoad, startPooledLoad } from '../support/pooled-load.ts';
 import { builtProgram } from '../support/program.ts';
@@ -35,7 +35,7 @@ async function start(): Promise<{ readonly proxy: RunningProxy; readonly load: P
   return { proxy, load };
 }
 
-/** The last of the idle connections ends while a new one is still answered, and is told to close. */
+/** The last idle connection ends while a new one is still served, with Connection: close. */
 async function expectIdleEndedInTime(proxy: RunningProxy, load: PooledLoad): Promise<void> {
   await vi.waitFor(() => expect(load.idle()).toBe(0), { timeout: 2 * DELAY_MS, interval: 10 });
   const { status, lines } = await exchange(proxy.port, REQUEST);
@@ -51,7 +51,7 @@ async function expectNothingLost(load: PooledLoad): Promise<void> {
 test('SIGTERM', async () => {
   const { proxy, load } = await start();
   proxy.signal('SIGTERM');
-  // By the end of the delay a balancer has noticed and opens no new ones; those that it has it would still use.
+  // By the end of the delay a balancer opens no new connections, but would still use those that it has.
   const timer = setTimeout(load.stopOpening, DELAY_MS - 200);
   onTestFinished(() => clearTimeout(timer));
   await expectIdleEndedInTime(proxy, load);
@@ -63,7 +63,7 @@ test('/-/drain, and a SIGTERM long after it', async () => {
   const { proxy, load } = await start();
   expect((await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' })).status).toBe(200);
   await expectIdleEndedInTime(proxy, load);
-  await pause(DELAY_MS / 2); // it still serves, with a connection for each request
+  await pause(DELAY_MS / 2); // it still serves, one connection a request
   await expectNothingLost(load);
   proxy.signal('SIGTERM');
   expect((await proxy.exited).code).toBe(0);

@@ -1,5 +1,5 @@
-// Three times as many events as `once.maxEntries`, each signed and unlike any other, as fast as they go. What is remembered stays
-// at its limit, the oldest is out first, and the memory of the process is that of the same flood without `once`, and a little.
+// Three times as many unique signed events as `once.maxEntries`, as fast as possible. The store stays at its limit, the
+// oldest entry is evicted first, and the process needs little more memory than in the same flood without `once`.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,12 +13,12 @@ const MOST = 20_000;
 const EVENTS = 3 * MOST;
 const CONNECTIONS = 32;
 const MIB = 2 ** 20;
-/** Bytes of a body: were they kept, the events remembered would hold 80 MiB. */
+/** Bytes of a body: if bodies were kept, the remembered events would hold 80 MiB. */
 const BODY = 4096;
-/** Their keys take 3 MiB; the rest is what V8's heap varies by between two runs. */
+/** The keys take 3 MiB; the rest is how much V8's heap varies between two runs. */
 const ALLOWANCE = 40 * MIB;
 
-test('at maxEntries the oldest is out, and memory is bounded', async () => {
+test('at maxEntries the oldest is evicted, and memory is bounded', async () => {
   const without = await flood({});
   const remembering = await flood({ once: '24h' });
   const { proxy, entries, deliver } = remembering;
@@ -31,7 +31,7 @@ test('at maxEntries the oldest is out, and memory is bounded', async () => {
   expect(Math.max(...entries)).toBe(MOST);
   expect(entries.at(-1)).toBe(MOST);
   expect(without.entries).toEqual([]);
-  // By order of delivery, which is that of sending but for what was under way at the same time.
+  // In order of delivery, which is the order of sending except among concurrent requests.
   for (const old of [0, 1, MOST, EVENTS - MOST - 2 * CONNECTIONS])
     expect([old, await deliver(old)]).toEqual([old, 'ok']);
   for (const young of [EVENTS - MOST + 2 * CONNECTIONS, EVENTS - MOST / 2, EVENTS - 1, 0]) {
@@ -44,11 +44,11 @@ test('at maxEntries the oldest is out, and memory is bounded', async () => {
 
 interface Flooded {
   readonly proxy: RunningProxy;
-  /** Gives the answer's body. */
+  /** Returns the response's body. */
   deliver(nth: number): Promise<string>;
-  /** The gauge, as often as it was looked at; empty where there is none. */
+  /** The values of the gauge, one for each sample; empty if there is no such gauge. */
   readonly entries: readonly number[];
-  /** Bytes that the process held after each third of the flood, and at most. */
+  /** Bytes that the process held after each third of the flood, and the peak. */
   readonly rss: readonly number[];
   readonly peak: number;
 }
@@ -93,7 +93,7 @@ async function flood(route: { readonly once?: string }): Promise<Flooded> {
   return { proxy, deliver, entries, rss, peak: (await proxy.memory()).peak };
 }
 
-/** Looks ten times a second, and once more at the end. */
+/** Samples ten times a second, and once at the end. */
 function watchGauge(proxy: RunningProxy) {
   const values: number[] = [];
   let running = true;
@@ -114,7 +114,7 @@ function watchGauge(proxy: RunningProxy) {
   };
 }
 
-/** Answers `ok` and remembers nothing. Gives its URL. */
+/** An upstream that responds `ok` and keeps nothing. Returns its URL. */
 async function startCheapUpstream(): Promise<string> {
   const server = createServer((request, response) => {
     request.resume().on('end', () => response.end('ok'));

@@ -1,5 +1,5 @@
-// The status page of a running proxy in a real browser: calm, attacked, rotating and broken. With SCREENSHOTS set it also
-// renews the pictures in docs/images: preview/README.md says how to make them small.
+// The status page of a running proxy in a real browser: calm, attacked, rotating and broken. With SCREENSHOTS set it
+// also renews the pictures in docs/images; preview/README.md says how to make them small.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -49,7 +49,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     }
   }
 
-  /** What a person reads, section by section; `refresh=off` so that it holds still. */
+  /** The visible text, section by section; `refresh=off` keeps it still. */
   async function look(name: string): Promise<Seen> {
     await browser.page.open(`${proxy.adminUrl}/?refresh=off`, DESK);
     const seen = await browser.page.evaluate<Seen>(SEEN);
@@ -67,7 +67,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await writeFile(new URL(`${name}.png`, IMAGES), await browser.page.screenshot());
   }
 
-  /** No sideways scrolling, no text too pale for WCAG AA, nothing asked from elsewhere, nothing that the CSP refused. */
+  /** No sideways scrolling, no text too pale for WCAG AA, no request to another host, no CSP violation. */
   async function isReadable(view: View): Promise<void> {
     await browser.page.open(`${proxy.adminUrl}/?refresh=off`, view);
     const label = `${view.width} ${view.scheme}`;
@@ -80,7 +80,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(elsewhere.filter((url) => !url.endsWith('/favicon.ico'))).toEqual([]);
   }
 
-  test('calm: it says so, how much came in, and that there is nothing to do', async () => {
+  test('calm: it says so, counts the requests, and says that there is nothing to do', async () => {
     await deliver(SECRET, { times: 12 });
     const { title, pill, advice, text } = await look('calm');
     expect(title).toBe('Ready · entrupy-signature-proxy');
@@ -108,7 +108,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(scripts).toBe(0);
   });
 
-  test('scanned: what any public port gets leaves it calm', async () => {
+  test('scanned: the background noise of a public port leaves it calm', async () => {
     await deliver(SECRET, { times: 3 });
     for (const path of ['/notify', '/.env', '/wp-login.php']) await (await fetch(proxy.url + path)).arrayBuffer();
     const { title, advice, text } = await look('scanned');
@@ -117,7 +117,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(text).toContain('method_not_allowed');
   });
 
-  test('a wrong secret: everything is refused, with the likely cause in a sentence', async () => {
+  test('a wrong secret: everything is refused, and a sentence names the likely cause', async () => {
     await deliver(`${SECRET}\n`, { times: 4 });
     const { advice, text } = await look('wrong-secret');
     expect(advice[0]).toMatch(
@@ -146,7 +146,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(after.rows.find((cells) => cells[0] === 'current')?.join(' ')).toMatch(/ago/);
   });
 
-  test('broken: each thing that is wrong, the worst first, each with what to do', async () => {
+  test('broken: each problem, the worst first, with its remedy', async () => {
     await deliver(SECRET, { times: 2 });
     await upstream.close();
     await deliver(SECRET, { times: 2 });
@@ -165,7 +165,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(rows.filter((cells) => cells[1]?.includes('route /notify') && cells[2] === '502')).toHaveLength(2);
   });
 
-  test('it refreshes itself, and stops when asked to', async () => {
+  test('it refreshes itself, and stops on request', async () => {
     await browser.page.open(`${proxy.adminUrl}/`, DESK);
     await deliver(SECRET, { times: 7 });
     await browser.page.nextLoad();
@@ -181,7 +181,7 @@ interface Seen {
   readonly pill: string;
   /** Each sentence, the headline first. */
   readonly advice: readonly string[];
-  /** Of the tables, cell by cell. */
+  /** The tables, cell by cell. */
   readonly rows: readonly (readonly string[])[];
   readonly text: string;
   readonly scripts: number;
@@ -196,7 +196,7 @@ const SEEN = `({
   scripts: document.scripts.length,
 })`;
 
-/** Texts whose contrast with what is behind them is under 4.5 (WCAG 2.2, 1.4.3), with the figure. */
+/** Texts whose contrast with their background is under 4.5 (WCAG 2.2, 1.4.3), with the ratio. */
 const PALE = `(() => {
   const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const rgba = (color) => {

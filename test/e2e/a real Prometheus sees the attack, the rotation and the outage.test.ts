@@ -1,5 +1,5 @@
-// Two proxies under traffic before a real Prometheus: each query of the dashboard and each rule is evaluated there, and the
-// alerts that should fire do, the others do not. The rules are the shipped ones with shorter durations (short-rules.ts).
+// Two proxies under traffic, scraped by a real Prometheus. It evaluates each query of the dashboard and each rule; the
+// expected alerts fire and the others do not. The rules are the shipped ones with shorter durations (short-rules.ts).
 import { readFileSync } from 'node:fs';
 import { appendFile, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ function config(upstreamUrl: string, directory: string): Record<string, unknown>
     upstream: { url: upstreamUrl, retryConnectFor: '200ms', checkExposure: true },
     secrets: [
       { directory, overlap: '1h' },
-      // A file of each proxy's own under one and the same config: what only one pod takes.
+      // The same config with a separate file for each proxy, so a change can reach one pod only.
       { id: 'own', file: 'secrets/own' },
       { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 30 * 86_400_000).toISOString() },
     ],
@@ -43,7 +43,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
   let certificates: ReturnType<typeof certificatesIn>;
   let prometheus: Prometheus;
   let traffic: Traffic;
-  /** Of both proxies: their configs are one and the same. */
+  /** The shared config of both proxies. */
   let secrets = '';
   let startedAt = 0;
 
@@ -82,7 +82,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await rm(secrets, { recursive: true, force: true });
   });
 
-  /** Until the names of the firing alerts are these and no others. A route has only reported for a "week" by and by. */
+  /** Waits until exactly these alerts fire. The alert that a route only reports for a "week" comes in time. */
   async function untilFiring(...wanted: readonly string[]): Promise<void> {
     const expected = wanted.map((name) => `EntrupyProxy${name}`).toSorted();
     const seen = async () => {
@@ -92,7 +92,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await expect.poll(seen, { timeout: 90_000, interval: 500 }).toEqual(expected);
   }
 
-  /** Where one of these may come with it, earlier or later. */
+  /** Like `firing`, but one of these alerts may fire along with it, earlier or later. */
   async function untilFiringAmong(name: string, others: readonly string[]): Promise<void> {
     const allowed = [name, ...others, 'ReportModeTooLong'].map((short) => `EntrupyProxy${short}`);
     const seen = async () => {
@@ -114,16 +114,16 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
 
   const writeSecret = (id: string, value: string) => writeFile(join(secrets, id), value);
 
-  test('after a minute of mixed traffic each query of the dashboard returns data, and nothing fires', async () => {
+  test('after a minute of mixed traffic each dashboard query returns data, and no alert fires', async () => {
     await new Promise((resolve) => setTimeout(resolve, startedAt + MINUTE_MS - Date.now()));
     expect(await prometheus.firing()).toEqual([]);
     for (const query of dashboardQueries(JSON.parse(read('helm/files/dashboard.json')))) {
-      if (/result="failure"|secret_changed/.test(query)) continue; // no reload has failed yet, no secret changed: below
+      if (/result="failure"|secret_changed/.test(query)) continue; // no failed reload and no changed secret yet: tested below
       expect(await prometheus.queryRange(filledIn(query), 30), query).not.toEqual([]);
     }
   });
 
-  test('an event that came twice is counted once as accepted and once as a duplicate', async () => {
+  test('an event that arrives twice counts once as accepted and once as a duplicate', async () => {
     const increase = async (decision: string) => {
       const series = `entrupy_proxy_requests_total{route="/events",decision="${decision}"}`;
       const [sum] = await prometheus.query(`sum(increase(${series}[20s]))`);
@@ -131,7 +131,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     };
     const [accepted, duplicates] = await Promise.all([increase('accepted'), increase('duplicate')]);
     expect(duplicates).toBeGreaterThan(10);
-    expect(accepted / duplicates).toBeCloseTo(3, 0); // of each three events one came twice
+    expect(accepted / duplicates).toBeCloseTo(3, 0); // one event in three arrives twice
     const [entries] = await prometheus.query('max(entrupy_proxy_once_entries)');
     expect(Number(entries?.value?.[1])).toBeGreaterThan(50);
   });
@@ -142,18 +142,18 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     for (const selector of selectorsIn(RULES)) expect(await prometheus.query(selector), selector).not.toEqual([]);
   });
 
-  test('each metric that exists is documented, and each that is documented exists', async () => {
+  test('each metric is documented, and each documented metric exists', async () => {
     const doc = read('docs/metrics.md');
     const scraped = (await prometheus.metricNames()).flatMap((name) => metricsIn(name));
     expect(scraped.filter((name) => !doc.includes(`\`${name}\``))).toEqual([]);
     const families = METRIC_NAMES.map((name) => PREFIX + name);
     expect(families.filter((name) => !scraped.includes(name))).toEqual([]);
-    // Of Node's own, some have a series only while there is something to count; they are in each scrape all the same.
+    // Some of Node's own metrics have a series only while there is something to count; each scrape still names them.
     const exposed = await (await fetch(`${proxies[0]?.adminUrl}/metrics`)).text();
     expect(metricsIn(doc).filter((name) => !exposed.includes(`# TYPE ${name} `))).toEqual([]);
   });
 
-  test('an attack: the ratio alert fires with the reasons in its text, and it alone', async () => {
+  test('an attack: only the ratio alert fires, with the reasons in its text', async () => {
     traffic.mix = { ...traffic.mix, forged: 3 };
     await untilFiring('RejectionRatioHigh');
     const description = (await alert('RejectionRatioHigh'))?.annotations.description;
@@ -163,7 +163,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await untilFiring();
   });
 
-  test('a rotation with an overlap: the old value is still used, and then no more', async () => {
+  test('a rotation with an overlap: the old value is still used, then no longer', async () => {
     await writeSecret('current', SECOND);
     await untilFiring('OldSecretStillUsed');
     expect((await alert('OldSecretStillUsed'))?.labels.secret).toBe('current.previous');
@@ -178,7 +178,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     expect(moved.map(({ metric }) => metric.secret)).toEqual(['current']);
   });
 
-  test('a rotation that goes wrong: everything is rejected; put right, the old secret can go', async () => {
+  test('a failed rotation: everything is rejected; once fixed, the old secret can go', async () => {
     traffic.mix = { ...traffic.mix, secret: THIRD };
     await untilFiringAmong('EverythingRejected', ['RejectionRatioHigh']);
     await writeSecret('third', THIRD);
@@ -188,14 +188,14 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await untilFiring();
   });
 
-  test('a config that only one pod got: drift', async () => {
+  test('a config that only one pod has: drift', async () => {
     await appendFile(proxies[0]?.configFile ?? '', '# another\n');
     await untilFiring('ConfigDrift');
     await appendFile(proxies[1]?.configFile ?? '', '# another\n');
     await untilFiring();
   });
 
-  test('a secret that only one pod took: stale, until the other has it; the runbook asks for the same', async () => {
+  test('a secret that only one pod has: stale until the other has it; the runbook’s query agrees', async () => {
     const [first, second] = proxies;
     const at = Math.floor(Date.now() / 1000);
     const behind = `entrupy_proxy_build_info{namespace="shop"}
@@ -214,7 +214,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     expect(await prometheus.query(behind)).toEqual([]);
   });
 
-  test('a certificate that ends: told two weeks before, and again when it is urgent', async () => {
+  test('an expiring certificate: an alert two weeks before, and another when it is urgent', async () => {
     await putCertificate('tenDays');
     await untilFiring('CertificateExpiresSoon');
     await putCertificate('twoDays');
@@ -227,7 +227,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await untilFiring();
   });
 
-  test('an upstream outage: the upstream alert fires with its cause, and deliveries that failed, and these alone', async () => {
+  test('an upstream outage: only the upstream alert, with its cause, and the alert on failed deliveries fire', async () => {
     await upstream.close();
     await untilFiring('DeliveryFailed', 'UpstreamFailing');
     expect((await alert('UpstreamFailing'))?.annotations.description).toMatch(/: connect \(\d+\), see the log/);
@@ -235,7 +235,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await untilFiring();
   });
 
-  test('a config that cannot be read: the reload alert fires, it alone, and marks the dashboard', async () => {
+  test('an unreadable config: only the reload alert fires, and the dashboard marks it', async () => {
     const { configFile = '' } = proxies[0] ?? {};
     const good = readFileSync(configFile, 'utf8');
     await writeFile(configFile, `${good}\nnonsense: true\n`);
@@ -249,7 +249,7 @@ describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus
     await untilFiring();
   });
 
-  test('deliveries stay away: that fires, and the route that has reported for long was named', async () => {
+  test('no deliveries: that alert fires, and the route that has long been in report mode is named', async () => {
     traffic.mix = { ...traffic.mix, deliveries: false };
     await untilFiring('NoDeliveries');
     expect((await alert('ReportModeTooLong'))?.labels.route).toBe('/webhooks/*');
@@ -266,7 +266,7 @@ function certificatesIn(directory: string) {
   };
 }
 
-/** As Grafana does it, with every variable at All. */
+/** As Grafana does it, with every variable set to All. */
 function filledIn(query: string): string {
   return query
     .replaceAll('$__rate_interval', '5s')
@@ -275,7 +275,7 @@ function filledIn(query: string): string {
     .replaceAll(/\$(namespace|pod|route)/g, '.*');
 }
 
-/** Each instant selector of the expressions, recorded names too. */
+/** Each instant selector of the expressions, including those of recorded names. */
 function selectorsIn(rules: string): readonly string[] {
   const groups = parse(rules).groups as { rules: { expr: string }[] }[];
   const expressions = groups.flatMap((group) => group.rules.map(({ expr }) => expr)).join('\n');

@@ -1,5 +1,6 @@
-// The scripts that .github/workflows/release.yaml runs, against a registry on loopback: the image's tags, the chart with its
-// addresses, and both signed with a key. What needs GitHub (keyless signatures, provenance, publishing) is not tried here.
+// The scripts that .github/workflows/release.yaml runs, against a registry on loopback: the image tags, the chart with
+// its addresses, and the signatures on both, made with a key. The parts that need GitHub (keyless signatures,
+// provenance, publishing) are not tested here.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -57,7 +58,7 @@ describe.skipIf(!ready)('a release', () => {
     server = spawn('docker-registry', ['serve', join(directory, 'registry.yml')], { stdio: 'ignore' });
     await until('the registry', async () => (await fetch(`http://${registry}/v2/`)).ok);
     await mustRun('cosign', ['generate-key-pair'], { cwd: directory, env: env() });
-    // As the build leaves it: two platforms, named by digest alone.
+    // As the build leaves it: two platforms, identified by digest only.
     image = `${registry}/hooks/entrupy-signature-proxy`;
     await writeImage(join(directory, 'image'));
     const layout = `oci:${join(directory, 'image')}`;
@@ -89,17 +90,17 @@ describe.skipIf(!ready)('a release', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('every workflow passes the linter, which finds what is wrong, and every script that it runs is there', async () => {
+  test('every workflow passes the linter, which does find mistakes, and every script that it runs exists', async () => {
     const workflows = await readdir(`${ROOT}.github/workflows`);
     expect(workflows.sort()).toEqual(['check.yaml', 'release.yaml']);
-    // One by one: of several files it looks at the first alone.
+    // One by one: given several files, the linter checks only the first.
     for (const name of workflows) {
       await mustRun(LINTER, [`.github/workflows/${name}`], { env: env() });
       const workflow = await readFile(`${ROOT}.github/workflows/${name}`, 'utf8');
       const scripts = [...new Set(workflow.match(/scripts\/[\w./-]+\.(?:sh|ts)/g) ?? [])];
       expect(scripts.length).toBeGreaterThan(3);
       for (const path of scripts) await readFile(`${ROOT}${path}`);
-      // No owner, no registry's account, no address: those come from the context.
+      // No owner, registry account or address: those come from the context.
       expect(workflow).not.toMatch(/ghcr\.io\/[a-z]|github\.com\//);
       const broken = join(directory, '.github/workflows', name);
       await mkdir(dirname(broken), { recursive: true });
@@ -108,7 +109,7 @@ describe.skipIf(!ready)('a release', () => {
     }
   });
 
-  test('a tag that is not the version, and files that differ in it, stop a release with a sentence', async () => {
+  test('a tag that is not the version, or files that disagree on it, stop a release with one sentence', async () => {
     const versions = (...args: string[]) => run('node', ['scripts/versions.ts', ...args], { env: env() });
     expect(await versions('--check')).toMatchObject({ code: 0, stderr: '' });
     expect(await versions('--release', `v${version}`)).toMatchObject({ code: 0, stderr: '' });
@@ -145,7 +146,7 @@ describe.skipIf(!ready)('a release', () => {
     expect((await there('--nonsense')).code).toBe(2);
   });
 
-  test('its notes are the section of the changelog', async () => {
+  test('its notes are the changelog’s section', async () => {
     const notes = await mustRun('node', ['scripts/release/notes.ts', version], { env: env() });
     expect(notes).toContain('### Breaking');
     expect(notes).not.toContain('## 0.1.0\n');
@@ -164,7 +165,7 @@ describe.skipIf(!ready)('a release', () => {
     expect((await mustScript('tags.sh', given)).trim().replaceAll('\n', ' ')).toBe(tags);
   });
 
-  test('every tag is the same image of both platforms, digest and all', async () => {
+  test('every tag is the same image for both platforms, with the same digest', async () => {
     const tags = (await mustScript('tags.sh', version)).trim().split('\n');
     await mustScript('tag-image.sh', `${image}@${digest}`, ...tags.map((tag) => `${image}:${tag}`));
     for (const tag of tags) {
@@ -175,7 +176,7 @@ describe.skipIf(!ready)('a release', () => {
     }
   });
 
-  test('image and chart are signed by digest, and another key does not verify them', async () => {
+  test('image and chart are signed by digest, and do not verify with another key', async () => {
     await mustScript('sign.sh', `${image}@${digest}`, chart);
     await mkdir(join(directory, 'other'));
     await mustRun('cosign', ['generate-key-pair'], { cwd: join(directory, 'other'), env: env() });
@@ -183,7 +184,7 @@ describe.skipIf(!ready)('a release', () => {
       expect(await verify(reference)).toMatchObject({ code: 0 });
       expect((await verify(reference, 'other/cosign.pub')).code).not.toBe(0);
     }
-    // Each platform's own manifest too: that is what a node pulls.
+    // Each platform's own manifest too, since that is what a node pulls.
     const { manifests } = JSON.parse(await raw(`${image}:build`)) as { manifests: { digest: string }[] };
     for (const one of manifests) expect(await verify(`${image}@${one.digest}`)).toMatchObject({ code: 0 });
     expect(await script('sign.sh', `${image}:build`)).toMatchObject({
@@ -192,7 +193,7 @@ describe.skipIf(!ready)('a release', () => {
     });
   });
 
-  test('the chart comes back from the registry with its image, its addresses and nothing else changed', async () => {
+  test('the chart pulled from the registry differs only in its image and its addresses', async () => {
     const reference = `oci://${registry}/hooks/charts/${manifest.name}`;
     const pulled = join(directory, 'pulled');
     for (const helm of ['helm', 'helm-3.17']) {
@@ -204,7 +205,7 @@ describe.skipIf(!ready)('a release', () => {
     const container = async (...values: string[]) =>
       proxyOf(podSpec(only(await template(set(...values), { chart: root }), 'Deployment'))).image;
     expect(await container()).toBe(`${image}:${version}`);
-    // A registry of the user's own, and a tag, win as they did before.
+    // The user's own registry and tag still win.
     expect(await container('image.repository=registry.example.com/proxy', 'image.tag=x')).toBe(
       'registry.example.com/proxy:x',
     );

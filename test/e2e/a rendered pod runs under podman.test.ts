@@ -1,5 +1,6 @@
 // The pods that the chart renders, played by podman with the real image: the proxy beside its app, and the gateway.
-// podman takes no native sidecar and no httpGet probe (it has no kubelet), so those are checked on the manifests.
+// podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
+// manifests.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ import { haveTools, mustRun, run } from '../support/tools.ts';
 const ready = haveTools('podman', 'buildah', 'runc', 'helm');
 const SECRET = '0123456789abcdef0123456789abcdef';
 const BODY = '{"hello":"entrupy"}';
-/** Of podman's default network: it does not tell a pod its address, so the pod is given one. */
+/** An address of podman's default network: podman does not tell a pod its address, so the test assigns one. */
 const POD_IP = '10.88.77.77';
 
 const image = (): string[] => {
@@ -26,7 +27,7 @@ const image = (): string[] => {
   ];
 };
 
-/** The rendered Deployment's pod with its Secret and ConfigMap, as podman can play it. */
+/** The rendered Deployment's pod with its Secret and ConfigMap, in a form that podman can play. */
 function playable(manifests: readonly Manifest[], ports: Readonly<Record<string, number>>): string {
   const deployment = only(manifests, 'Deployment');
   const pod = podSpec(deployment);
@@ -74,7 +75,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and an app on every interface is told', async () => {
+  test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {
     const everywhere = ['--set', 'app.args={demo,--upstream-only}'];
     const { url, adminUrl, name } = await play('entrupy-e2e-sidecar', ['--set', 'nativeSidecar=false', ...everywhere]);
     await until('ready', isReady(adminUrl));
@@ -91,7 +92,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
     expect(await metrics()).toContain(
       'entrupy_proxy_requests_total{route="unmatched",decision="accepted",reason="none"} 1',
     );
-    // The proxy looks once a minute, the first time before the app starts.
+    // The proxy checks once a minute, the first time before the app starts.
     await until('the exposure', async () => (await metrics()).includes('\nentrupy_proxy_upstream_exposed 1\n'), 75_000);
     const inside = ['podman', 'exec', `${name}-entrupy-signature-proxy`, 'entrupy-signature-proxy'] as const;
     const [program, ...exec] = inside;
@@ -101,19 +102,19 @@ describe.skipIf(!ready)('a rendered pod', () => {
     ).toMatchObject({ code: 0 });
   });
 
-  test('a bare install does not warn of itself: its demo app listens on loopback alone', async () => {
+  test('a default install brings no warning: its demo app listens on loopback only', async () => {
     const { url, adminUrl, name } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
     await until('ready', isReady(adminUrl));
     const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
     expect(await post({ url: `${url}/notify`, body: BODY, headers })).toMatchObject({ status: 200 });
-    // Asked from the same pod, but at the pod's own address, where the proxy would look.
+    // From the same pod, but at the pod's own address, which the proxy checks.
     const look = `fetch('http://${POD_IP}:3000/').then(() => console.log('open'), (error) => console.log(error.cause.code))`;
     const app = ['exec', `${name}-app`, '/nodejs/bin/node', '-e', look];
     expect((await mustRun('podman', app)).trim()).toBe('ECONNREFUSED');
     expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain('\nentrupy_proxy_upstream_exposed 0\n');
   });
 
-  test('preStop takes the pod out of service and goes on serving', async () => {
+  test('preStop takes the pod out of service while it keeps serving', async () => {
     const { url, adminUrl } = await play('entrupy-e2e-drain', ['--set', 'nativeSidecar=false']);
     await until('ready', isReady(adminUrl));
     expect((await fetch(`${adminUrl}/-/drain`)).ok).toBe(true);
@@ -127,7 +128,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
     expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close']);
   });
 
-  test('mode gateway: before an upstream of its own, whose absence does not take it out', async () => {
+  test('mode gateway: a missing upstream does not make the pod unready', async () => {
     const upstream = ['--set', 'mode=gateway,upstream.url=http://127.0.0.1:3999,config.upstream.retryConnectFor=0'];
     const { url, adminUrl } = await play('entrupy-e2e-gateway', upstream);
     await until('ready', isReady(adminUrl));

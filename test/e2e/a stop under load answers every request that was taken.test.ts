@@ -1,5 +1,5 @@
-// SIGTERM while deliveries come in without a pause: each that the proxy has taken is answered, and it ends in time. What
-// comes when the listener has closed is refused by the kernel, and was never taken.
+// SIGTERM while deliveries keep arriving: each request that the proxy has accepted is answered, and the process exits
+// in time. The kernel refuses whatever arrives after the listener has closed; that was never accepted.
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Result, startPacedLoad, tally } from '../support/paced-load.ts';
@@ -8,7 +8,7 @@ import { delivery, pause, RATE, startUnderLoad, type UnderLoad } from '../suppor
 const SECRET = 'value-of-current-0123456789-0123456789';
 const DELAY_MS = 2000;
 const GRACE_MS = 5000;
-/** Longer than a test may take, so that a stop that waits for it fails. */
+/** Longer than a test may take, so a stop that waits for it fails the test. */
 const LONG = '10m';
 
 const config = (shutdown: { readonly delay?: string; readonly grace?: string } = {}) => ({
@@ -20,13 +20,13 @@ const config = (shutdown: { readonly delay?: string; readonly grace?: string } =
 interface Stopped {
   readonly results: readonly Result[];
   readonly code: number | null;
-  /** Milliseconds from the signal to the end. */
+  /** Milliseconds from the signal to the exit. */
   readonly took: number;
   /** Epoch milliseconds of the signal. */
   readonly signalled: number;
 }
 
-/** Load for a second, the signal, load until it has ended. */
+/** A second of load, the signal, then load until the process has exited. */
 async function stopUnderLoad({ proxy }: UnderLoad, signal: NodeJS.Signals = 'SIGTERM'): Promise<Stopped> {
   const load = startPacedLoad({
     url: proxy.url,
@@ -45,7 +45,10 @@ async function stopUnderLoad({ proxy }: UnderLoad, signal: NodeJS.Signals = 'SIG
   return { results, code, took, signalled };
 }
 
-/** No answer was lost: what reached the upstream was answered, once, and what was not answered had not been taken. */
+/**
+ * No response was lost: each request that reached the upstream was answered, once, and an unanswered one was never
+ * accepted.
+ */
 function expectNothingLost({ upstream }: UnderLoad, results: readonly Result[], besides: readonly string[] = []): void {
   const answered = results.filter(({ status }) => status === 200).map(({ id }) => id);
   const delivered = upstream.deliveries();
@@ -53,11 +56,11 @@ function expectNothingLost({ upstream }: UnderLoad, results: readonly Result[], 
   expect([...delivered.values()].every((times) => times === 1)).toBe(true);
   expect(new Set(delivered.keys())).toEqual(new Set(answered));
   const others = results.filter(({ status }) => status !== 200);
-  // A connection in the kernel's queue, that nobody had accepted when the listener closed, is reset by it: not taken either.
+  // Closing the listener resets connections that wait unaccepted in the kernel's queue; those were not accepted either.
   expect(others.every(({ trouble }) => /^(?:ECONNREFUSED|ECONNRESET|UND_ERR_SOCKET|EPIPE)$/.test(trouble))).toBe(true);
 }
 
-test('SIGTERM: all that was sent during the delay is answered, and it ends with the last answer', async () => {
+test('SIGTERM: everything sent during the delay is answered, and the process exits after the last response', async () => {
   const running = await startUnderLoad(() => config({ grace: LONG }), { secrets: { current: SECRET }, delay: 20 });
   const { results, code, took, signalled } = await stopUnderLoad(running);
   expect(code).toBe(0);
@@ -68,7 +71,7 @@ test('SIGTERM: all that was sent during the delay is answered, and it ends with 
   expect(running.proxy.logs().at(-1)).toMatchObject({ msg: 'stopped', cut: 0 });
 });
 
-test('SIGINT: without the delay, and nothing that was taken is lost', async () => {
+test('SIGINT: without the delay, and no accepted request is lost', async () => {
   const running = await startUnderLoad(() => config({ delay: LONG, grace: LONG }), {
     secrets: { current: SECRET },
     delay: 20,
@@ -78,7 +81,7 @@ test('SIGINT: without the delay, and nothing that was taken is lost', async () =
   expectNothingLost(running, results);
 });
 
-test('SIGTERM with a WebSocket open: it lives until the end of grace, and holds up no other answer', async () => {
+test('SIGTERM with a WebSocket open: it stays until the end of grace, and delays no other response', async () => {
   const running = await startUnderLoad(() => config(), { secrets: { current: SECRET }, delay: 20 });
   const socket = new WebSocket(`${running.proxy.url.replace('http', 'ws')}/live`);
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
@@ -94,7 +97,7 @@ test('SIGTERM with a WebSocket open: it lives until the end of grace, and holds 
   expectNothingLost(running, results);
 });
 
-test('SIGTERM with an upstream that hangs: what hangs is cut at the end of grace and counted, the rest is answered', async () => {
+test('SIGTERM with a hanging upstream: hanging requests are cut at the end of grace and counted, the others answered', async () => {
   const running = await startUnderLoad(() => config(), { secrets: { current: SECRET }, delay: 20 });
   const hanging = ['hang-1', 'hang-2', 'hang-3'];
   const hung = startPacedLoad({

@@ -1,5 +1,6 @@
-// An upstream that answers and closes while the body is on its way, as those do that refuse it for its size. The write that fails
-// is not the end: the answer is there already, and has to be read first. A hundred of a hundred arrive.
+// An upstream that responds and closes while the body is still being sent, as one does that refuses it for its size. A
+// failed write is not the end: the response has already arrived and has to be read first. A hundred of a hundred must
+// arrive.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
@@ -18,12 +19,12 @@ const SIZES = [
   ['8 MB', 8_000_000],
 ] as const;
 
-/** The rest of the body stays unread: the kernel resets the connection behind the answer. */
+/** The rest of the body stays unread, so the kernel resets the connection after the response. */
 const leaves = (socket: Socket, answer: string) => void socket.write(answer, () => socket.destroy());
-/** The connection is half-closed behind the answer, and nothing more is read. */
+/** The connection is half-closed after the response, and nothing more is read. */
 const ends = (socket: Socket, answer: string) => void socket.end(answer);
 
-/** A body that lasts until the close, and a reset in its place. */
+/** A body that lasts until the close, ended by a reset instead. */
 const resets = (socket: Socket) => void socket.write('HTTP/1.1 200 OK\r\n\r\npart', () => socket.resetAndDestroy());
 
 let server: Server;
@@ -62,7 +63,7 @@ afterAll(async () => {
   await new Promise((resolve) => server?.close(resolve));
 });
 
-/** A body of that size, framed, with the lines that frame it. */
+/** A framed body of the given size, and the lines that frame it. */
 interface Payload {
   readonly target: string;
   readonly lines: readonly string[];
@@ -95,7 +96,7 @@ function chunked(size: number): Buffer {
   return Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
 }
 
-/** Sends it again and again, two at a time; counts what came of it. */
+/** Sends the payload repeatedly, two at a time; counts the results. */
 async function sendAll(payload: Payload): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   let next = 0;
@@ -111,11 +112,11 @@ async function sendAll(payload: Payload): Promise<Record<string, number>> {
   return counts;
 }
 
-/** What came of one request, in a line. */
+/** The result of one request, in a line. */
 async function send({ target, lines, bytes }: Payload, id: number): Promise<string> {
   const client = await openClient({ port: proxy.port });
   try {
-    // Not awaited: the answer comes before all is taken.
+    // Not awaited: the response arrives before everything is sent.
     const head = [`POST ${target} HTTP/1.1`, 'Host: h', `X-Id: ${id}`, ...lines, '', ''].join('\r\n');
     client.send(Buffer.concat([Buffer.from(head), bytes])).catch(() => {});
     const { status, body } = await client.response();
@@ -132,7 +133,7 @@ async function send({ target, lines, bytes }: Payload, id: number): Promise<stri
 describe.each([
   { name: 'leaves', how: leaves },
   { name: 'ends', how: ends },
-])('the upstream answers and $name', ({ how }) => {
+])('the upstream responds and $name', ({ how }) => {
   describe.each(SIZES)('%s', (_size, size) => {
     test.each(KINDS)('%s', async (_kind, make) => {
       close = how;
@@ -141,8 +142,8 @@ describe.each([
   });
 });
 
-// A write that fails takes the reset's error with it: what is read then ends as if the upstream had closed.
-describe('the upstream answers and resets within a body that lasts until the close', () => {
+// A failed write consumes the reset's error, so the read side then looks as if the upstream had closed.
+describe('the upstream responds and resets within a body that lasts until the close', () => {
   test.each(KINDS)('%s', async (_kind, make) => {
     close = resets;
     const { cut = 0, refused = 0, ...wrong } = await sendAll(make(1_000_000));

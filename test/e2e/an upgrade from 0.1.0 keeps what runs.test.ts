@@ -1,5 +1,5 @@
-// The chart of 0.1.0, kept as it was packaged, is installed by Helm, upgraded to this one and rolled back, against as much of
-// an API server as Helm needs. What a cluster does with the objects then is not seen here.
+// The packaged chart of 0.1.0 is installed by Helm, upgraded to this one and rolled back, against a minimal API server
+// with just the parts that Helm needs. How a cluster acts on the objects is not tested here.
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,20 +29,20 @@ const APP = set('app.image=legacy:1.2', 'secret.existingSecret=hook-keys');
 describe.skipIf(!ready)('values of 0.1.0', async () => {
   const files = ready ? (await readdir(VALUES)).sort() : [];
 
-  test.each(files)('%s renders the same images, and the same objects of the same names', async (name) => {
+  test.each(files)('%s renders the same images, and the same objects with the same names', async (name) => {
     const options = ['-f', join(VALUES, name), '--kube-version', name.startsWith('old') ? '1.29.0' : '1.36.0'];
     const [before, now] = await Promise.all([OLD, CHART].map((chart) => template(options, { chart })));
     expect(imagesOf(now ?? [])).toEqual(
       imagesOf(before ?? []).map((image) => image.replace(/:0\.1\.0$/, `:${manifest.version}`)),
     );
-    // The parameters of the injection policy are gone.
+    // The parameters of the injection policy no longer exist.
     const names = (manifests: readonly Manifest[] = []) =>
       manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort();
     const injects = name.startsWith('inject');
     expect(names(now)).toEqual(names(before).filter((object) => !(injects && object.startsWith('ConfigMap'))));
   });
 
-  test('there are some of each mode', () => {
+  test('every mode has values files', () => {
     for (const mode of ['sidecar', 'gateway', 'inject', 'library']) {
       expect(files.some((name) => name.startsWith(mode))).toBe(true);
     }
@@ -82,7 +82,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     must('upgrade', 'shop', CHART, '--disable-openapi-validation', ...options);
   const replicas = () => api.deployment('shop')?.spec?.replicas;
 
-  test('an app that was scaled stays as it is, upgrade after upgrade', async () => {
+  test('a scaled app keeps its scale through every upgrade', async () => {
     await install(OLD, ...APP);
     expect(replicas()).toBe(1);
     api.scale('shop', 3);
@@ -98,7 +98,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     expect(replicas()).toBe(0);
   });
 
-  test('a gateway whose autoscaling is switched on never loses a pod', async () => {
+  test('a gateway never loses a pod when autoscaling is switched on', async () => {
     await install(OLD, ...GATEWAY);
     expect(replicas()).toBe(2);
     await upgrade(...GATEWAY, ...set('autoscaling.enabled=true'));
@@ -110,7 +110,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     expect(replicas()).toBe(6);
   });
 
-  test('a first install asks for two gateways, and leaves the number of sidecars to Kubernetes', async () => {
+  test('a first install sets two gateways, and leaves the number of sidecars to Kubernetes', async () => {
     await install(CHART, ...GATEWAY);
     expect(replicas()).toBe(2);
     await must('uninstall', 'shop');
@@ -119,7 +119,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     expect(await must('get', 'manifest', 'shop')).not.toContain('replicas:');
   });
 
-  test('values are kept by --reset-then-reuse-values, and every new map is read without its default', async () => {
+  test('--reset-then-reuse-values keeps values, and no new map needs its default', async () => {
     await install(OLD, ...APP, ...set('replicaCount=4', 'pdb.enabled=true'));
     const before = imagesOf(parseManifests(await must('get', 'manifest', 'shop')));
     for (const option of ['--reset-then-reuse-values', '--reuse-values']) {
@@ -132,7 +132,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     }
   });
 
-  test('a rollback brings the objects of 0.1.0 back, its number of pods too', async () => {
+  test('a rollback restores the objects of 0.1.0, including the number of pods', async () => {
     await install(OLD, ...APP);
     api.scale('shop', 3);
     await upgrade(...APP, ...set('minReadySeconds=5', 'revisionHistoryLimit=2'));
@@ -147,7 +147,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     api.writes.length = 0;
     await upgrade(...set('mode=inject'));
     const order = api.writes.filter((write) => !write.endsWith(' Secret'));
-    // An API server ignores the parameters of a binding whose policy has none; the other way round it refuses.
+    // An API server ignores the parameters of a binding whose policy takes none; the reverse is refused.
     expect(order.indexOf('PATCH MutatingAdmissionPolicy')).toBeLessThan(
       order.indexOf('PATCH MutatingAdmissionPolicyBinding'),
     );
@@ -155,7 +155,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     expect(order.at(-1)).toBe('DELETE ConfigMap');
   });
 
-  test('what cannot look into the cluster asks for no number of sidecars, and for two gateways', async () => {
+  test('rendered without a cluster, the chart sets no number of sidecars, and two gateways', async () => {
     const spec = async (options: readonly string[]) => only(await template(options, { helm }), 'Deployment').spec;
     expect(await spec(APP)).not.toHaveProperty('replicas');
     expect(await spec(GATEWAY)).toHaveProperty('replicas', 2);
@@ -169,7 +169,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
       const file = join(VALUES, `${name}-values.yaml`);
       const old = await mustRun(helm, ['show', 'values', OLD]);
       await writeFile(join(directory, 'defaults.yaml'), old);
-      // A chart whose own defaults are those of 0.1.0 is what --reuse-values makes of this one.
+      // With --reuse-values this chart renders as if its defaults were those of 0.1.0.
       const chart = join(directory, `chart-${helm}-${name}`);
       await mustRun('cp', ['-r', CHART, chart]);
       await writeFile(join(chart, 'values.yaml'), old);

@@ -1,5 +1,5 @@
-// The upstream goes away five times under load, for two seconds each, by a polite stop and by a kill in turn. What was not
-// sent waits for it; what was in flight at a kill gets 502, is counted by cause, and is never sent twice.
+// The upstream goes away five times under load, for two seconds each, alternately by a graceful stop and a kill. Unsent
+// requests wait for it. Requests in flight at a kill get 502, are counted by cause, and are never sent twice.
 import { expect, test } from 'vitest';
 import { type Result, startPacedLoad, tally } from '../support/paced-load.ts';
 import { delivery, pause, RATE, startUnderLoad } from '../support/under-load.ts';
@@ -11,7 +11,7 @@ const CLIENTS = 300;
 const BUDGET = 4 * 1024 * 1024;
 const SIGNALS = ['SIGTERM', 'SIGKILL', 'SIGTERM', 'SIGKILL', 'SIGKILL'] as const;
 
-test('five restarts, polite and not', async () => {
+test('five restarts, graceful and not', async () => {
   const { proxy, upstream } = await startUnderLoad(
     () => ({
       upstream: { connections: SLOTS, retryConnectFor: '10s' },
@@ -55,13 +55,13 @@ test('five restarts, polite and not', async () => {
   console.log(`${results.length} requests`, tally(results), 'failed at SIGTERM', tally(during('SIGTERM')));
   console.log('most in flight', seen.inFlight, 'most bytes', seen.bytes);
 
-  // Every one was answered, and nothing but 502 tells of what was in flight.
+  // Every request was answered, and those in flight got 502.
   expect(Object.keys(tally(results)).filter((key) => key !== '200' && key !== '502')).toEqual([]);
-  // What was sent while the upstream was away, and so had not been sent on, is delivered.
+  // Requests sent while the upstream was away had not been forwarded, so they are delivered.
   const waiting = results.filter(({ sent }) => outages.some(({ gone, back }) => sent > gone && sent < back));
   expect(waiting.length).toBeGreaterThan(outages.length);
   expect(tally(waiting)).toEqual({ 200: waiting.length });
-  // 502 only where a stop fell into its time, and never more of them than there are slots.
+  // 502 only for requests that overlap a stop, and never more than there are slots.
   expect(failed.length).toBe(
     failed.filter(({ sent, done }) => outages.some((o) => sent <= o.gone && done >= o.told)).length,
   );
@@ -72,7 +72,7 @@ test('five restarts, polite and not', async () => {
     (cause) => metrics.get(`entrupy_proxy_upstream_failures_total{route="/notify",cause="${cause}"}`) ?? Number.NaN,
   );
   expect(causes).toEqual([0, 0, failed.length, 0]);
-  // None was delivered twice; each 200 was delivered; what was delivered besides got 502.
+  // None was delivered twice; each 200 was delivered; every other delivery got 502.
   const delivered = upstream.deliveries();
   expect([...delivered].filter(([, times]) => times !== 1)).toEqual([]);
   const bad = new Set(failed.map(({ id }) => id));
@@ -80,7 +80,7 @@ test('five restarts, polite and not', async () => {
   expect([...delivered.keys()].filter((id) => bad.has(id)).length).toBe(
     delivered.size - (results.length - failed.length),
   );
-  // The queue and the budget held, and all is given back.
+  // The queue and the budget stayed within bounds, and both are empty again.
   expect(seen.inFlight).toBeLessThanOrEqual(CLIENTS);
   expect(seen.bytes).toBeLessThanOrEqual(BUDGET);
   expect(seen.bytes).toBeGreaterThan(0);
@@ -88,12 +88,12 @@ test('five restarts, polite and not', async () => {
   expect(metrics.get('entrupy_proxy_buffered_bytes')).toBe(0);
 });
 
-/** How many of them were under way at that moment. */
+/** How many of them were in flight at that moment. */
 function inFlightAt(results: readonly Result[], at: number): number {
   return results.filter(({ sent, done }) => sent <= at && done >= at).length;
 }
 
-/** The highest values of two gauges, looked at ten times a second. */
+/** The peaks of two gauges, sampled ten times a second. */
 function watchGauges(proxy: { metrics(): Promise<Map<string, number>> }) {
   const seen = { inFlight: 0, bytes: 0 };
   let running = true;

@@ -1,5 +1,5 @@
-// What a connection can make the proxy hold: a body up to its length, a handshake, bytes behind a request in flight, an answer
-// that is not read. Each flood fills as many connections as there may be with one of them, for nine seconds.
+// Memory that one connection can make the proxy hold: a body up to its length, a handshake, bytes behind a request in
+// flight, an unread response. Each flood fills every available connection with one of them, for nine seconds.
 import { expect, test } from 'vitest';
 import { type Flood, repeated } from '../support/flood.ts';
 import {
@@ -19,7 +19,7 @@ const SLOW_MS = 3000;
 
 const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
 
-test.each([200, 400])('%i connections with bodies of 1 MiB that their signature does not fit', async (connections) => {
+test.each([200, 400])('%i connections with bodies of 1 MiB and wrong signatures', async (connections) => {
   const proxy = await startFloodedProxy();
   const head = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${WRONG_SIGNATURE}\r\nContent-Length: ${MIB}\r\n\r\n`;
   const first = Buffer.concat([Buffer.from(head), Buffer.alloc(MIB, 'x')]);
@@ -43,7 +43,7 @@ test.each([
 });
 
 test('1,024 connections with 64 KiB behind a request in flight', async () => {
-  // A connection whose request is in flight makes no room: the honest need places beside the flood.
+  // A connection with a request in flight makes no room, so honest clients need connections beside the flood.
   const proxy = await startFloodedProxy({ connections: ALL + 100 });
   const first = repeated(get(`/open/slow/${SLOW_MS}`), 64 * KIB);
   const flood: Flood = { port: proxy.port, connections: ALL, first };
@@ -53,7 +53,7 @@ test('1,024 connections with 64 KiB behind a request in flight', async () => {
   expectWithinMemory(outcome);
 });
 
-test('1,000 clients that read nothing of a large answer, whose bytes the kernel holds', async () => {
+test('1,000 clients that do not read a large response, whose bytes the kernel holds', async () => {
   const proxy = await startFloodedProxy();
   const first = Buffer.from(get(`/open/${32 * MIB}`));
   const flood: Flood = { port: proxy.port, connections: 1000, first, deaf: true };
@@ -61,6 +61,6 @@ test('1,000 clients that read nothing of a large answer, whose bytes the kernel 
   expectFlooded(outcome, flood);
   expectUnhurt(outcome);
   expectWithinMemory(outcome);
-  // Answers were on their way: the kernel held some.
+  // Responses were being sent: the kernel held some.
   expect(outcome.memory.socketBuffers).toBeGreaterThan(MIB);
 });

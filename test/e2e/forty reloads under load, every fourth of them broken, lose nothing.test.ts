@@ -1,4 +1,4 @@
-// The config changes all the time under load, by a new file or in place, every fourth time into something broken.
+// The config keeps changing under load, as a new file or in place. Every fourth change is broken.
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -10,7 +10,7 @@ const RELOADS = 40;
 const STEP_MS = 1500;
 const SECRET = 'value-of-current-0123456789-0123456789';
 
-/** Broken edits by turns: each in another way, with the place that must be told. */
+/** Broken edits in turn: each breaks the config in another way, with the position that must be reported. */
 const BROKEN: readonly (readonly [edit: (good: string) => string, told: RegExp])[] = [
   [(good) => `${good}nonsense: 1\n`, /config\.yaml:\d+:1: .*nonsense/],
   [(good) => good.slice(0, good.indexOf('url:') + 8), /config\.yaml:\d+:\d+/],
@@ -18,7 +18,7 @@ const BROKEN: readonly (readonly [edit: (good: string) => string, told: RegExp])
   [(good) => good.replace('maxBody: ', 'maxBody: minus '), /config\.yaml:\d+:\d+: limits\.maxBody/],
 ];
 
-test('each delivery is answered, good edits come in, broken ones are told with their place', async () => {
+test('each delivery is answered, good edits take effect, broken ones are reported with their position', async () => {
   const { proxy, upstream } = await startUnderLoad(
     () => ({ limits: { maxBody: 4096 }, log: { requests: 'none' }, routes: [{ path: '/notify' }] }),
     { secrets: { current: SECRET } },
@@ -52,7 +52,7 @@ test('each delivery is answered, good edits come in, broken ones are told with t
   expect(metrics.get('entrupy_proxy_reloads_total{result="success"}')).toBe((RELOADS * 3) / 4);
   expect(metrics.get('entrupy_proxy_reloads_total{result="failure"}')).toBe(RELOADS / 4);
   expect(metrics.get('entrupy_proxy_last_reload_successful')).toBe(0); // the last one is broken
-  // Routes that came and went left no series; the one that stayed counted all.
+  // Removed routes left no series; the one that stayed counted everything.
   expect(
     [...metrics.keys()].filter((name) => /route="\/extra-/.test(name) && !name.includes(`/extra-${RELOADS - 1}"`)),
   ).toEqual([]);
@@ -60,7 +60,7 @@ test('each delivery is answered, good edits come in, broken ones are told with t
   expect(metrics.get(accepted)).toBe(results.length);
 });
 
-/** Another route beside the one under load, other limits, another answer to what is unmatched. */
+/** Another route beside the one under load, other limits, another `unmatched`. */
 function edited(text: string, nth: number): string {
   const config = parse(text) as Record<string, object>;
   return stringify({

@@ -1,5 +1,6 @@
-// Secrets change all the time under a load that is signed with old and new ones. Each delivery is judged afterwards by when it
-// was sent and answered: what was surely valid must have been accepted, what was surely retired must have been refused.
+// Secrets keep changing under a load that is signed with old and new ones. Each delivery is judged afterwards by the
+// times at which it was sent and answered: a certainly valid one must have been accepted, a certainly retired one
+// refused.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -12,15 +13,15 @@ const ROTATIONS = 40;
 const OVERLAP_MS = 3000;
 const STEP_MS = 1100;
 
-/** One value of a secret, with the moments (epoch milliseconds) that are certain of it. */
+/** One value of a secret, with the moments (epoch milliseconds) that are known for certain. */
 class Version {
   readonly name: string;
   readonly value: string;
-  /** The proxy has told that it has it. */
+  /** The proxy has reported that it has it. */
   liveFrom = Number.POSITIVE_INFINITY;
-  /** Nothing has been done yet that ends it. */
+  /** Nothing has been done yet to end it. */
   liveUntil = Number.POSITIVE_INFINITY;
-  /** The proxy has told that it is gone, or its time is over. */
+  /** The proxy has reported that it is gone, or its time is over. */
   goneFrom = Number.POSITIVE_INFINITY;
 
   constructor(name: string) {
@@ -39,7 +40,7 @@ class Version {
   }
 }
 
-test('old and new secrets mixed: none refused, none lost, none accepted after its end', async () => {
+test('old and new secrets mixed: no valid delivery refused or lost, none accepted after its secret’s end', async () => {
   const [firstFile, firstKey] = [new Version('file-0'), new Version('key-0')];
   const { proxy, upstream, directory } = await startUnderLoad((own) => ({
     secrets: [
@@ -75,7 +76,7 @@ test('old and new secrets mixed: none refused, none lost, none accepted after it
     const until = performance.now() + STEP_MS;
     if (nth % 2 === 0) await rotateDirectory(nth);
     else await rotateFile(nth);
-    if (nth % 8 === 7) await pause(OVERLAP_MS); // an overlap that ends by its time, not by the next change
+    if (nth % 8 === 7) await pause(OVERLAP_MS); // an overlap that times out, instead of ending with the next change
     await pause(Math.max(0, until - performance.now()));
   }
   const seconds = (performance.now() - begun) / 1000;
@@ -96,7 +97,7 @@ test('old and new secrets mixed: none refused, none lost, none accepted after it
     files.push(next);
   }
 
-  /** First the new one beside the old one, then the old one away: two swaps, no overlap needed. */
+  /** First adds the new one beside the old one, then removes the old one: two swaps, no overlap needed. */
   async function rotateDirectory(nth: number): Promise<void> {
     const next = new Version(`key-${nth}`);
     const old = keys.at(-1) ?? next;
@@ -121,7 +122,7 @@ test('old and new secrets mixed: none refused, none lost, none accepted after it
   expect(wrong).toEqual([]);
   expect(verdicts.valid).toBeGreaterThan(results.length / 2);
   expect(verdicts.retired).toBeGreaterThan(ROTATIONS);
-  // What was accepted was delivered, once, and nothing else was.
+  // Every accepted delivery arrived exactly once, and nothing else did.
   const accepted = results.filter(({ status }) => status === 200).map(({ id }) => id);
   expect([...upstream.deliveries()].filter(([, times]) => times !== 1)).toEqual([]);
   expect(new Set(upstream.deliveries().keys())).toEqual(new Set(accepted));
@@ -132,7 +133,7 @@ test('old and new secrets mixed: none refused, none lost, none accepted after it
   expect(sum(/^entrupy_proxy_requests_total/)).toBe(results.length);
 });
 
-/** Half by the newest values, most others by the ones before, one in ten by values that are retired. */
+/** Half signed with the newest values, most others with the previous ones, one in ten with retired values. */
 function mixOf(files: readonly Version[], keys: readonly Version[]): (nth: number) => Version {
   return (nth) => {
     const versions = nth % 2 === 0 ? files : keys;

@@ -1,5 +1,5 @@
-// Fifty routes, ten secrets and a flood of random hostile requests before a real Prometheus: the series that the first
-// scrape found are all that there ever are.
+// Fifty routes, ten secrets and a flood of random hostile requests, scraped by a real Prometheus: the first scrape
+// finds every series that ever exists.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
@@ -57,7 +57,7 @@ describe.skipIf(!HAS_PROMETHEUS)('hostile traffic (needs Debian’s prometheus)'
     await expect
       .poll(() => numberOf('sum(entrupy_proxy_requests_total)'), { timeout: 20_000 })
       .toBeGreaterThanOrEqual(requests);
-    // Of all that were ever scraped, not of those that are left now.
+    // All series that were ever scraped, not just the current ones.
     expect(await numberOf(`count(last_over_time(${SERIES}[1h]))`)).toBe(first);
     const reasons = await numberOf('count(count by (decision, reason) (entrupy_proxy_requests_total > 0))');
     expect(reasons, 'kinds of outcome that the flood reached').toBeGreaterThan(9);
@@ -71,13 +71,13 @@ async function fetchTotal(proxy: RunningProxy): Promise<number> {
 
 type Random = (below: number) => number;
 
-/** The same numbers each time. */
+/** The same numbers in every run. */
 function randomNumbers(seed: number): Random {
   const next = seededIntegers(seed);
   return (below) => next() % below;
 }
 
-/** Bytes, as latin1. */
+/** Bytes as latin1. */
 function hostileRequest(random: Random): string {
   const pick = <T>(...choices: readonly [T, ...T[]]): T => choices[random(choices.length)] ?? choices[0];
   const noise = (length: number) => Array.from({ length }, () => String.fromCharCode(random(256))).join('');
@@ -115,7 +115,7 @@ function hostileRequest(random: Random): string {
   return `${method} ${path}?${word()} HTTP/1.1\r\nHost: ${word()}\r\n${signature}${extra}Content-Length: ${length}\r\n\r\n${body}`;
 }
 
-/** Resolves when the connection is over: at the first byte of an answer, or when none comes. */
+/** Resolves when the connection is over: at the first byte of a response, or when none comes. */
 function throwAt(port: number, bytes: string): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });

@@ -1,5 +1,5 @@
-// Real servers that leave bodies unread, behind the proxy. A kept connection would make a request of the body that somebody
-// forged, past every check; and each later client would get the answer to the request before its own.
+// Real servers that leave bodies unread, behind the proxy. On a kept connection the upstream would parse a forged body
+// as a request, past every check. Each later client would get the response to the request before its own.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { forms, framed, ROUTES, SLOW_REQUEST } from '../servers/forged.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
@@ -23,7 +23,7 @@ function delivery(id: string, { target = '/notify', body = `{"id":"${id}"}` } = 
   return [line, `Entrupy-Signature: ${sign(SECRET, body)}`, ...rest].join('\r\n');
 }
 
-/** What became of a request, in one line: `own` where the answer is the request's. Never throws. */
+/** The result of a request, in one line: `own` if the response belongs to the request. Never throws. */
 async function ask(client: RawClient, request: { bytes: string; id: string; method?: string }): Promise<string> {
   try {
     await client.send(request.bytes);
@@ -37,7 +37,7 @@ async function ask(client: RawClient, request: { bytes: string; id: string; meth
   }
 }
 
-/** The same on a connection of its own. */
+/** The same on a new connection. */
 async function askOnce(port: number, request: { bytes: string; id: string; method?: string }): Promise<string> {
   const client = await openClient({ port });
   const became = await ask(client, request);
@@ -45,7 +45,7 @@ async function askOnce(port: number, request: { bytes: string; id: string; metho
   return became;
 }
 
-/** Sends numbered deliveries, a few at a time; gives what became of those that got no answer of their own. */
+/** Sends numbered deliveries, a few at a time; returns the results of those that did not get their own response. */
 async function deliverAll(port: number, count: number, bytesOf: (id: string) => string): Promise<string[]> {
   const strays: string[] = [];
   let next = 0;
@@ -94,12 +94,12 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
   beforeEach(() => server.hits());
 
-  // Without it the tests below could pass by themselves.
-  test.runIf(kind.mixesUp)('takes an unread body for a request when it is asked directly', async () => {
+  // Otherwise the tests below could pass by accident.
+  test.runIf(kind.mixesUp)('parses an unread body as a request when there is no proxy', async () => {
     expect(await forgedDirectly(server)).toBe(true);
   });
 
-  test('nothing forged arrives, and every client gets its own answer', async () => {
+  test('nothing forged arrives, and every client gets its own response', async () => {
     const strays: string[] = [];
     for (const form of forms()) {
       const became = await askOnce(proxy.port, form);
@@ -114,7 +114,7 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     expect(hits.filter((hit) => !isUnsigned(hit))).toHaveLength(forms().length);
   });
 
-  test('a slow request as the body takes no delivery its answer', async () => {
+  test('a slow request as the body takes no other delivery’s response', async () => {
     let done = false;
     const attack = async (attacker: number) => {
       const id = `attacker-${attacker}`;
@@ -138,7 +138,7 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     ['a forged request', SLOW_REQUEST.replace('GET /slow', 'POST /notify')],
     ['a slow request', SLOW_REQUEST],
     ['JSON', '{"event":"unread"}'],
-  ])('with keepAlive: 0 a verified body that stays unread is no request: %s', async (_name, body) => {
+  ])('with keepAlive: 0 an unread verified body does not become a request: %s', async (_name, body) => {
     const lonely = await startBefore(server, { keepAlive: '0s' });
     try {
       const bytesOf = (id: string) => delivery(id, { target: '/unread', body });
@@ -152,12 +152,12 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
 });
 
-/** True where a forged request reached the handler as the body of a request that was sent to the server itself. */
+/** True if a request forged in a body, sent directly to the server, reached the handler. */
 async function forgedDirectly(server: RealServer): Promise<boolean> {
   for (const form of forms()) {
     const client = await openClient({ port: server.port });
     await ask(client, form);
-    // The server has said all that it says: the answer to what it took for a request is out, or the connection is closed.
+    // The server is done: it has responded to the forged request, or closed the connection.
     client.end();
     await client.rest().catch(() => {});
     client.destroy();

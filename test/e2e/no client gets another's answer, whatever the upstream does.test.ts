@@ -1,5 +1,5 @@
-// Fifty clients before an upstream that misbehaves in a hundred ways, by a seed: each request is answered with its own answer, is
-// refused, or is cut. `SEED` plays another run, `REQUESTS` a longer one.
+// Fifty clients in front of an upstream that misbehaves in a hundred seeded ways. Each request gets its own response, a
+// refusal, or a cut. `SEED` selects another run, `REQUESTS` a longer one.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
 import { dealt, type MisbehavingUpstream, startMisbehavingUpstream } from '../support/misbehaving-upstream.ts';
@@ -13,7 +13,7 @@ const SECRET = 'misbehaviour-secret-0123456789abcdef';
 const SEED = Number(process.env.SEED ?? 15);
 const REQUESTS = Number(process.env.REQUESTS ?? 20_000);
 const CLIENTS = 50;
-/** The body of a request that is answered before it has come: more than sockets take by themselves at first. */
+/** The body of a request that is answered before it arrives: larger than the socket buffers. */
 const LARGE = 'y'.repeat(300_000);
 
 let upstream: MisbehavingUpstream;
@@ -34,7 +34,7 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-/** In turn a verified one, a forwarded one with a length, one in chunks, and one without a body. */
+/** In turn: verified, forwarded with a length, forwarded in chunks, without a body. */
 function requestOf(id: number, { method, early }: Misbehaviour): string {
   const body = `{"id":${id},"text":"${early ? LARGE : 'y'.repeat(id % 100)}"}`;
   const kind = method === undefined ? id % (early ? 3 : 4) : 3;
@@ -48,7 +48,7 @@ function requestOf(id: number, { method, early }: Misbehaviour): string {
   return head('POST', target === '/notify' ? [`Entrupy-Signature: ${sign(SECRET, body)}`, length] : [length]) + body;
 }
 
-/** Which of the outcomes an answer is; a sentence where it is none of them. */
+/** The outcome that a response is; a sentence if it is none of them. */
 function judge(id: number, response: RawResponse, { reason = 'OK', bodiless, method }: Misbehaviour): Outcome | string {
   const { status, body } = response;
   const text = body.toString('latin1');
@@ -63,20 +63,20 @@ function judge(id: number, response: RawResponse, { reason = 'OK', bodiless, met
   return 'answer';
 }
 
-/** The same of what came instead of an answer. */
+/** The outcome when something else than a response arrives. */
 function judgeError(id: number, { message }: Error): Outcome | string {
   const isOwn = message.includes(`X-Id: ${id}\\r\\n`) || message.includes('HTTP/1.1 103');
   return message.includes('within a response') && isOwn ? 'cut' : message.slice(0, 200);
 }
 
-/** Asks for one id after the other as long as there are some; counts what was not allowed. */
+/** Sends one id after another until none is left; counts forbidden outcomes. */
 async function runClient(ids: Iterator<number>, count: (what: string) => void): Promise<void> {
   let client: RawClient | null = null;
   for (let next = ids.next(); next.done !== true; next = ids.next()) {
     const id = next.value;
     const misbehaviour = dealt(SEED, id);
     client ??= await openClient({ port: proxy.port });
-    // Not awaited: the answer may come before all is taken.
+    // Not awaited: the response may arrive before everything is sent.
     client.send(requestOf(id, misbehaviour)).catch(() => {});
     let became: string;
     let closes = true;
@@ -100,7 +100,7 @@ function* upTo(count: number): Generator<number, undefined> {
   for (let id = 1; id <= count; id++) yield id;
 }
 
-test(`${REQUESTS} requests of ${CLIENTS} clients`, async () => {
+test(`${REQUESTS} requests from ${CLIENTS} clients`, async () => {
   const counts = new Map<string, number>();
   const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1);
   const ids = upTo(REQUESTS);
@@ -109,7 +109,7 @@ test(`${REQUESTS} requests of ${CLIENTS} clients`, async () => {
   expect(wrong).toEqual({});
   expect(upstream.mixedUp).toEqual([]);
   expect(answer + refused + cut).toBe(REQUESTS);
-  // Each kind has to be there, or the upstream did not misbehave.
+  // Each kind has to occur, or the upstream did not misbehave.
   expect(Math.min(answer / 10, refused, cut)).toBeGreaterThan(REQUESTS / 100);
   await untilAtRest(proxy);
 });

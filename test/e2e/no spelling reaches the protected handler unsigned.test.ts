@@ -1,5 +1,5 @@
-// Real servers behind the proxy, each with handlers that nobody may reach unsigned, and every spelling of their paths that
-// we know of. First without the proxy: a spelling that no server takes would prove nothing.
+// Real servers behind the proxy, each with handlers that no unsigned request may reach, and every known spelling of
+// their paths. Each server is first tried without the proxy: a spelling that no server accepts proves nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SERVER_KINDS, type ServerKind } from '../servers/kinds.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
@@ -15,22 +15,25 @@ const SECRET = 'bypass-secret-0123456789abcdef0123';
 const BODY = '{"event":"forged"}';
 const METHODS = ['GET', 'POST'] as const;
 const MODES: readonly Unmatched[] = ['verify', 'forward', 'reject'];
-/** Milliseconds that a server may keep silent after an odd request that it got directly; the proxy always answers. */
+/** Milliseconds that a server may stay silent after an odd direct request; the proxy always responds. */
 const PATIENCE = 1_000;
 const DEADLINE = 5_000;
 
-/** An nginx prefix location takes names that only begin with the route's: the docs say so, the proxy does not cover it. */
+/**
+ * An nginx prefix location matches names that only start with the route's. The docs say so; the proxy does not cover
+ * it.
+ */
 const PREFIX = 'nginx, prefix location';
 const NEIGHBOURS = /^\/notif(?:y|%79)[A-Za-z0-9_-]/;
 
 const GO = "Go's net/http";
 
-/** What each server takes for `/notify`, by spelling: the table that `SPELLINGS_TABLE=1` prints. */
+/** The spellings that each server reads as `/notify`: the table that `SPELLINGS_TABLE=1` prints. */
 const readers = new Map<string, string[]>();
 
 const line = `Entrupy-Signature: ${sign(SECRET, BODY)}`;
 
-/** A GET and a POST of each, numbered so that a hit tells which one it was. */
+/** A GET and a POST of each, numbered so that a hit identifies its request. */
 function bulletsOf(shots: readonly Shot[], signed: boolean): Bullet[] {
   const requests = shots.flatMap(({ target }) => METHODS.map((method) => ({ method, target })));
   return requests.map(({ method, target }, index) => ({
@@ -65,7 +68,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
   afterAll(() => server?.stop());
 
-  test('takes some of the spellings for the path itself, when it is asked directly', async () => {
+  test('reads some of the spellings as the path itself when there is no proxy', async () => {
     const shots = SPELLINGS.map(({ target }) => ({ target, spelling: target }));
     const bullets = bulletsOf(shots, false);
     await fire(server.port, bullets, PATIENCE);
@@ -73,7 +76,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     const taken = new Set(hits.map((hit) => bullets[Number(hit.case)]?.target ?? ''));
     for (const target of taken) readers.set(target, [...(readers.get(target) ?? []), kind.name]);
     expect([...taken]).toEqual(expect.arrayContaining(['/notify', ...kind.reads]));
-    // What a server takes for the path must not be a row of the data file that says it is another path.
+    // A spelling that a server reads as the path must not be listed in the data file as another path.
     const open = SPELLINGS.filter(({ treatment, target }) => treatment === 'open' && taken.has(target));
     expect(open.map(({ target }) => target).filter((target) => !isNeighbour(kind, target))).toEqual([]);
   });
@@ -90,7 +93,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
     });
   });
 
-  test('legitimate targets arrive as they were sent, through an open proxy', async () => {
+  test('legitimate targets arrive as sent through an open proxy', async () => {
     const proxy = await startBefore(server, { routes: [{ path: '/notify' }], unmatched: 'forward' });
     try {
       for (const target of LEGITIMATE) {
@@ -126,16 +129,16 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
   });
 });
 
-test('the spellings matter: each kind of disguise is taken by some server', () => {
+test('the spellings matter: some server falls for each kind of disguise', () => {
   if (process.env.SPELLINGS_TABLE !== undefined) printTable();
   expect(SPELLINGS.length).toBeGreaterThanOrEqual(100);
-  // Where a server is missing, fewer are taken.
+  // With a server missing, fewer spellings work.
   if (SERVER_KINDS.every((kind) => kind.missing() === null || kind.name === GO)) {
     expect(readers.size).toBeGreaterThanOrEqual(80);
   }
 });
 
-/** Go is big and not everywhere; what CI installs must be there in CI. */
+/** Go is large and often not installed; everything that CI installs must be there in CI. */
 function mayBeMissing(kind: ServerKind): boolean {
   return process.env.CI === undefined || kind.name === GO;
 }
@@ -165,7 +168,7 @@ async function fireAll({ kind, server, proxy, table, unmatched }: Round): Promis
   expect(got.map((hit) => `${bullets[Number(hit.case)]?.method} ${shotOf(hit)?.target}`)).toEqual([]);
 }
 
-/** A proxy that lets nothing through would pass, and so would a server that tells of no hit. */
+/** Guards against a false pass: a proxy that lets nothing through, or a server that reports no hit. */
 async function checkItWorks(
   server: RealServer,
   proxy: RunningProxy,

@@ -1,5 +1,5 @@
-// A read of 64 KiB can bring 1,900 requests. A server that begins them all at once holds 6 KB for each: 30 connections would
-// end the process. Each flood goes on for nine seconds, on a proxy of its own.
+// A read of 64 KiB can hold 1,900 requests. A server that starts them all at once holds 6 KB for each, so 30
+// connections would end the process. Each flood lasts nine seconds, on its own proxy.
 import { test } from 'vitest';
 import { type Flood, repeated } from '../support/flood.ts';
 import { expectFlooded, expectUnhurt, expectWithinMemory, flooded, startFloodedProxy } from '../support/flooded.ts';

@@ -1,4 +1,4 @@
-// promtool checks the alerting rules and runs their cases: weeks of evaluations, 10 s of a core.
+// promtool checks the alerting rules and runs their cases: weeks of evaluations, 10 s of one core.
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { haveTools, ROOT, run } from '../support/tools.ts';
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
 test.skipIf(!haveTools('promtool'))('promtool checks and tests the rules', async () => {
-  // The cases are written for rules without an address; a publisher's address changes nothing else.
+  // The cases are written for rules without a publisher's address, which changes nothing else.
   const directory = await mkdtemp(join(tmpdir(), 'rules-'));
   try {
     const files = readdirSync(join(ROOT, 'test/rules')).filter((name) => name.endsWith('.yaml'));

@@ -1,5 +1,6 @@
-// Clients that fill connections or upstream slots and let nothing move: some more than there are places, some few that ask for
-// much. The honest still get theirs. How long they wait is printed; what is asked here is whether they were answered.
+// Clients that occupy connections or upstream slots and make no progress: some floods are larger than the limit, some
+// are a few clients that ask for much. Honest clients must still be answered. Their waiting time is printed, not
+// asserted.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Flood, repeated } from '../support/flood.ts';
@@ -14,11 +15,11 @@ import {
 
 const SLOW = 'GET /open/slow/300 HTTP/1.1\r\nHost: h\r\n\r\n';
 const MOST_FILES = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
-/** 5,000 connections, and what a process holds besides. */
+/** 5,000 connections, and the files that a process has open besides. */
 const hasFiles = MOST_FILES >= 6000;
 
 describe('slow forwards', () => {
-  test('1,900 in one go on one connection', async () => {
+  test('1,900 at once on one connection', async () => {
     const proxy = await startFloodedProxy();
     const flood: Flood = { port: proxy.port, connections: 1, first: repeated(SLOW, 1900 * SLOW.length) };
     const outcome = await flooded(proxy, flood);
@@ -28,7 +29,7 @@ describe('slow forwards', () => {
 
   test('again and again on 300 connections', async () => {
     const proxy = await startFloodedProxy();
-    // More than twice the upstream's 128 sockets: each waits longer for its turn than the proxy lets it.
+    // More than twice the upstream's 128 sockets: each would wait longer than the proxy allows.
     const first = Buffer.from(SLOW.replace('300', '3000'));
     const flood: Flood = { port: proxy.port, connections: 300, first, next: 'ask' };
     const outcome = await flooded(proxy, flood);
@@ -37,7 +38,7 @@ describe('slow forwards', () => {
   });
 });
 
-describe('to new clients that speak TLS', () => {
+describe('new TLS clients', () => {
   test.each([
     { connections: 1100, silent: true },
     { connections: 1100, silent: false },
@@ -50,8 +51,8 @@ describe('to new clients that speak TLS', () => {
     expectUnhurt(outcome, { kept: connections > 1100 ? 0.97 : 1 });
   });
 
-  // Five times as many handshakes a second as there are places for them: what the honest get is told, not promised.
-  test.skipIf(!hasFiles)('5,000 half-done handshakes do not end the proxy', async () => {
+  // Five times as many handshakes a second as there is room for: the honest clients' share is printed, not promised.
+  test.skipIf(!hasFiles)('5,000 half-open handshakes do not end the proxy', async () => {
     const proxy = await startFloodedProxy({ tls: await loopbackCertificate() });
     const flood: Flood = { port: proxy.port, connections: 5000, tls: 'hello' };
     const outcome = await flooded(proxy, flood, { tls: true });
@@ -76,9 +77,9 @@ describe.skipIf(!hasFiles)('5,000 bodies at a byte a second', () => {
 
 describe('1,000 connections to the admin port', () => {
   test.each([
-    ['that say nothing', ''],
+    ['that send nothing', ''],
     ['with half a head', 'GET /livez HTTP/1.1\r\nHost: h\r\n'],
-    ['that rest after a request', 'GET /livez HTTP/1.1\r\nHost: h\r\n\r\n'],
+    ['that stay idle after a request', 'GET /livez HTTP/1.1\r\nHost: h\r\n\r\n'],
   ])('%s', async (_name, text) => {
     const proxy = await startFloodedProxy();
     const first = Buffer.from(text);

@@ -1,5 +1,5 @@
-// slowhttptest (https://github.com/shekyan/slowhttptest) in its modes for heads, bodies and reading, against the default
-// limits. Beside its own probe an honest client delivers all the while, and must get its answer every time.
+// slowhttptest (https://github.com/shekyan/slowhttptest) in its modes for heads, bodies and reading, against the
+// default limits. Besides its own probe an honest client delivers throughout, and must get its response every time.
 import { spawn, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { honestFor, percentile, successRate } from '../load/honest.ts';

@@ -1,4 +1,5 @@
-// Values under the names that `helm create` and the common charts use: each renders what it says, in its place and no other.
+// Values with the names that `helm create` and the common charts use: each renders its setting in the right place and
+// nowhere else.
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -44,7 +45,7 @@ describe.skipIf(!ready)('the chart', () => {
     ['image.registry', ['image.registry=r.example.com', 'image.repository=hooks/proxy'], 'r.example.com/hooks/proxy'],
     ['a trailing slash', ['image.registry=r.example.com/', 'image.repository=proxy'], 'r.example.com/proxy'],
     [
-      'the global one first',
+      'the global registry first',
       ['image.registry=a.example.com', 'global.imageRegistry=b.example.com:5000', 'image.repository=proxy'],
       'b.example.com:5000/proxy',
     ],
@@ -60,22 +61,22 @@ describe.skipIf(!ready)('the chart', () => {
     ],
     ['localhost', ['image.registry=b.example.com', 'image.repository=localhost/proxy'], 'localhost/proxy'],
     [
-      'a path that has dots later',
+      'a path with dots after the first segment',
       ['image.registry=b.example.com', 'image.repository=hooks/proxy.v2'],
       'b.example.com/hooks/proxy.v2',
     ],
-  ])('a registry goes before a repository without one: %s', async (_what, values, expected) => {
+  ])('a registry is prepended to a repository without one: %s', async (_what, values, expected) => {
     expect(await images(...values, 'image.tag=t')).toEqual([`${expected}:t`, `${expected}:t`]);
   });
 
-  test("a registry never goes before the app's own image", async () => {
+  test("a registry is never prepended to the app's own image", async () => {
     expect(await images(...APP, 'global.imageRegistry=b.example.com', 'image.tag=t')).toEqual([
       'b.example.com/entrupy-signature-proxy:t',
       'legacy:1.2',
     ]);
   });
 
-  test('pull secrets of the parent chart and of the image come once each, as names or as objects', () => {
+  test('pull secrets of the parent chart and of the image appear once each, as names or as objects', () => {
     const secrets = [{ name: 'parent' }, { name: 'other' }, { name: 'registry' }];
     expect((podSpec(only(common, 'Deployment')) as Workload).imagePullSecrets).toEqual(secrets);
     expect(only(common, 'Pod').spec?.imagePullSecrets).toEqual(secrets);
@@ -86,7 +87,7 @@ describe.skipIf(!ready)('the chart', () => {
     for (const { kind, metadata } of common) expect({ kind, ...metadata }).toMatchObject({ namespace: 'orders' });
   });
 
-  test('an account is made where it is asked for, and none by default', async () => {
+  test('a service account is created on request, and none by default', async () => {
     expect(only(common, 'ServiceAccount')).toMatchObject({
       metadata: { name: 'orders', annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/orders' } },
       automountServiceAccountToken: false,
@@ -115,7 +116,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect((podSpec(only(common, 'Deployment')) as Workload).hostAliases).toEqual(aliases);
   });
 
-  test("the proxy's probes keep what they ask, and take other numbers", () => {
+  test("the proxy's probes keep their endpoints, and their numbers can be changed", () => {
     expect(proxyOf(podSpec(only(common, 'Deployment')))).toMatchObject({
       startupProbe: { httpGet: { path: '/startz', port: 'admin' }, periodSeconds: 2, failureThreshold: 90 },
       readinessProbe: { httpGet: { path: '/readyz' }, periodSeconds: 2, timeoutSeconds: 3, successThreshold: 2 },
@@ -123,7 +124,7 @@ describe.skipIf(!ready)('the chart', () => {
     });
   });
 
-  test("the app's own preStop wins over the sleep; another hook leaves it", async () => {
+  test("the app's own preStop replaces the sleep; another hook keeps it", async () => {
     const lifecycle = async (...values: string[]) =>
       podSpec(await deployment(...APP, ...values)).containers[0]?.lifecycle;
     expect(podSpec(only(common, 'Deployment')).containers[0]?.lifecycle).toEqual({
@@ -139,13 +140,13 @@ describe.skipIf(!ready)('the chart', () => {
       postStart: { exec: { command: ['/warm'] } },
       preStop: sleep(5),
     });
-    // A preStop of the app's own is as long as it is: the sleep is not compared.
+    // The app's own preStop may take any time: the sleep is not checked.
     expect(await lifecycle('app.preStopSleepSeconds=1', 'app.lifecycle.preStop.sleep.seconds=9')).toEqual({
       preStop: sleep(9),
     });
   });
 
-  test('the demo app listens on loopback alone, and the notes do not warn of it', async () => {
+  test('the demo app listens on loopback only, and the notes do not warn about it', async () => {
     const app = podSpec(await deployment()).containers[0];
     expect(app?.args).toEqual(['demo', '--upstream-only', '--port', '3000', '--host', '127.0.0.1']);
     expect(await notesOf()).not.toContain('listens on more than');
@@ -166,7 +167,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(Object.keys(only(await template([]), 'Service').spec ?? {}).sort()).toEqual(['ports', 'selector', 'type']);
   });
 
-  test('a ServiceMonitor has a headless Service of its own, which also has the pods that are not ready', () => {
+  test('a ServiceMonitor has its own headless Service, which includes pods that are not ready', () => {
     const metrics = common.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith('-metrics'));
     expect(metrics?.spec).toMatchObject({
       clusterIP: 'None',
@@ -191,7 +192,7 @@ describe.skipIf(!ready)('the chart', () => {
     ]);
   });
 
-  test('an Ingress takes several hosts with paths; the short form makes the same', async () => {
+  test('an Ingress takes several hosts with paths; the short form renders the same', async () => {
     const { rules, tls } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'Ingress')
       .spec as unknown as Ingress;
     const paths = rules.map(({ host, http }) => [host, http.paths.map(({ path, pathType }) => `${pathType} ${path}`)]);
@@ -212,7 +213,7 @@ describe.skipIf(!ready)('the chart', () => {
     );
   });
 
-  test('the autoscaler behaves as told, by the CPU of one thread', async () => {
+  test('the autoscaler follows its values, and scales by the CPU of one thread', async () => {
     const { spec } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'HorizontalPodAutoscaler');
     expect(spec).toMatchObject({
       behavior: { scaleDown: { stabilizationWindowSeconds: 600 } },
@@ -220,17 +221,17 @@ describe.skipIf(!ready)('the chart', () => {
     });
   });
 
-  test('a release whose name has a dot gets a Service that Kubernetes takes', async () => {
+  test('a release with a dot in its name gets a Service that Kubernetes accepts', async () => {
     const manifests = parseManifests(await mustRun('helm', ['template', 'my.shop', CHART]));
     expect(only(manifests, 'Service').metadata.name).toBe('my-shop');
     expect(only(manifests, 'Pod').spec?.initContainers).toMatchObject([
       { args: ['probe', '--url', 'http://my-shop:80/notify', '--expect', '401'] },
     ]);
-    // Labels keep the release's own name: monitors and notes select by it.
+    // Labels keep the release's own name, by which monitors and notes select.
     expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
   });
 
-  test('helm test is told of where there is one, and its pod does not wait for a Secret that is missing', async () => {
+  test('the notes mention helm test if it exists, and its pod does not wait for a missing Secret', async () => {
     expect(await notesOf(...APP)).toContain('`helm test shop -n shop`');
     expect(await notesOf(...APP, 'test.enabled=false')).not.toContain('helm test');
     const tls = ['config.listen.tls.certFile=/tls/crt', 'config.listen.tls.keyFile=/tls/key'];
@@ -250,14 +251,14 @@ describe.skipIf(!ready)('the chart', () => {
     };
     const RULES = ['metrics.rules.enabled=true', 'metrics.dashboard.enabled=true'];
 
-    test('mode monitoring makes them alone, without a proxy', async () => {
+    test('mode monitoring renders only them, without a proxy', async () => {
       expect((await template(set('mode=monitoring'))).map(({ kind }) => kind).sort()).toEqual([
         'ConfigMap',
         'PrometheusRule',
       ]);
     });
 
-    test('addresses are rendered only where they are given', async () => {
+    test('addresses are rendered only if they are given', async () => {
       const without = await template(set('mode=monitoring'));
       expect(JSON.stringify(only(without, 'PrometheusRule'))).not.toMatch(/runbook_url|dashboard_url|https?:/);
       expect(JSON.stringify(only(without, 'PrometheusRule'))).toContain(
@@ -286,7 +287,7 @@ describe.skipIf(!ready)('the chart', () => {
       ]);
     });
 
-    test('with or without addresses they are the rules that promtool tests, and nothing else', async () => {
+    test('with or without addresses they are exactly the rules that promtool tests', async () => {
       const file = await readFile(`${CHART}/files/rules.yaml`, 'utf8');
       const named = (runbook: string) =>
         parse(file.replaceAll(/runbook(?:_url)?: \S*alerts\.md#/g, runbook)) as unknown;
@@ -298,7 +299,7 @@ describe.skipIf(!ready)('the chart', () => {
       expect(await rendered()).toEqual(named('runbook: docs/alerts.md#'));
     });
 
-    test('dashboards of two releases share neither uid nor file, and keep them over upgrades', async () => {
+    test('dashboards of two releases share neither uid nor file, and keep both across upgrades', async () => {
       const of = async (release: string, namespace: string) => {
         const text = await mustRun('helm', ['template', release, CHART, '--namespace', namespace, ...set(...RULES)]);
         const { file, dashboard } = dashboardOf(parseManifests(text));

@@ -1,4 +1,5 @@
-// One wrong values file a rule, in test/testdata/helm/bad: each says in its first lines what Helm must answer.
+// One wrong values file for each rule, in test/testdata/helm/bad. The first lines of each hold the expected error from
+// Helm.
 import { describe, expect, test } from 'vitest';
 import { tryTemplate, valuesFiles } from '../support/helm.ts';
 import { haveTools, ROOT } from '../support/tools.ts';
@@ -7,7 +8,7 @@ const ready = haveTools('helm');
 const files = valuesFiles(`${ROOT}test/testdata/helm/bad`);
 
 describe.skipIf(!ready)('the chart', () => {
-  test('has twenty wrong files at least, each with what it expects', () => {
+  test('has at least twenty wrong files, each with its expected error', () => {
     expect(files.length).toBeGreaterThanOrEqual(20);
   });
 
@@ -19,7 +20,7 @@ describe.skipIf(!ready)('the chart', () => {
     const { code, stderr } = await tryTemplate(options);
     expect(code).not.toBe(0);
     for (const sentence of expected) expect(stderr).toContain(sentence);
-    // What is wrong with a secret may be told, its value never.
+    // An error may say what is wrong with a secret, never its value.
     expect(stderr).not.toMatch(/hunter2|0123456789abcdef0123456789abcdef/);
   });
 });

@@ -1,5 +1,5 @@
-// Every mode and switch of the chart, by real Helm: held against the types of Kubernetes, the proxy's own check-config,
-// promtool and the rules of "restricted" Pod Security.
+// Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
+// own check-config, promtool and the "restricted" Pod Security rules.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -30,7 +30,7 @@ const rendered = new Map<string, Manifest[]>();
 let directory = '';
 const NODE_PATH = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`;
 
-/** The demo's own secret is made up at each rendering; docs/kubernetes.md says what to set instead. */
+/** The demo's own secret is generated at each rendering; docs/kubernetes.md says what to set instead. */
 const withoutMadeUpSecrets = (manifests: readonly Manifest[]): readonly Manifest[] =>
   manifests.map((manifest) => (manifest.kind === 'Secret' ? { ...manifest, data: {} } : manifest));
 
@@ -57,12 +57,12 @@ describe.skipIf(!ready)('the chart', () => {
     },
   );
 
-  test('every object is one that Kubernetes knows, field by field', async () => {
+  test('every object is known to Kubernetes, field by field', async () => {
     expect(all().length).toBeGreaterThan(40);
     expect(await typeProblems(all())).toEqual([]);
   });
 
-  test('the type check would find a wrong field and a wrong value', async () => {
+  test('the type check finds a wrong field and a wrong value', async () => {
     const service = only(of('sidecar-demo'), 'Service');
     const specs = [{ prots: [] }, { ports: 'http' }].map((wrong) => ({ ...service.spec, ...wrong }));
     const [field, value] = await Promise.all(
@@ -72,11 +72,11 @@ describe.skipIf(!ready)('the chart', () => {
     expect(value).toContain('spec/ports must be array');
   });
 
-  test('every pod is within "restricted" Pod Security and holds no token', () => {
+  test('every pod meets "restricted" Pod Security and mounts no token', () => {
     expect(workloads().length).toBeGreaterThan(10);
     for (const { from, manifest } of workloads()) {
       const spec = podSpec(manifest);
-      // The user's own containers are the user's to harden.
+      // Hardening the user's own containers is up to the user.
       const ours = allContainers(spec).filter(({ name }) => !['migrate', 'helper'].includes(name));
       expect(restrictedProblems({ ...spec, initContainers: [], containers: ours }), from).toEqual([]);
       expect(spec.enableServiceLinks, from).toBe(false);
@@ -93,7 +93,7 @@ describe.skipIf(!ready)('the chart', () => {
     }
   });
 
-  test('every rendered configuration is one that the proxy takes', async () => {
+  test('the proxy accepts every rendered configuration', async () => {
     const configs = all().flatMap(({ from, manifest }) => {
       const text = manifest.kind === 'ConfigMap' ? manifest.data?.['config.yaml'] : undefined;
       return text === undefined ? [] : [{ from, text }];
@@ -117,7 +117,7 @@ describe.skipIf(!ready)('the chart', () => {
     }
   });
 
-  test('rules and dashboard name the runbook where metrics.docsUrl says, else the file', async () => {
+  test('rules and dashboard link to the runbook at metrics.docsUrl, or name the file', async () => {
     const file = `${CHART}/ci/monitoring-values.yaml`;
     for (const [options, wanted] of [
       [[], ['runbook: docs/alerts.md#', 'Runbook: docs/alerts.md#']],
@@ -132,7 +132,7 @@ describe.skipIf(!ready)('the chart', () => {
     }
   });
 
-  test('the drain recipe is there: start-up does not look at the upstream, preStop drains, the app sleeps', () => {
+  test('the drain recipe is there: start-up ignores the upstream, preStop drains, the app sleeps', () => {
     const spec = podSpec(only(of('sidecar-app'), 'Deployment'));
     const proxy = proxyOf(spec);
     expect(spec.initContainers?.[0]).toBe(proxy);
@@ -146,7 +146,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(podSpec(only(of('old-kubernetes'), 'Deployment')).containers[0]?.lifecycle).toBeUndefined();
   });
 
-  test('a sidecar waits for its app and looks for a way past the proxy; a gateway does neither', () => {
+  test('a sidecar waits for its app and checks for a way around the proxy; a gateway does neither', () => {
     const config = (name: string) => parse(only(of(name), 'ConfigMap').data?.['config.yaml'] ?? '') as object;
     expect(config('sidecar-app')).toMatchObject({
       admin: { readyNeedsUpstream: true },
@@ -171,7 +171,7 @@ describe.skipIf(!ready)('the chart', () => {
     ]);
   });
 
-  test('a change of routes reloads, a change of a listener or of the store restarts', async () => {
+  test('a change of routes causes a reload, a change of a listener or of the store a restart', async () => {
     const annotations = async (...set: string[]) => {
       const manifest = only(await template(set.flatMap((value) => ['--set', value])), 'Deployment');
       return podTemplate(manifest).metadata?.annotations ?? {};
@@ -186,7 +186,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(await annotations('rollOnChange=true')).toHaveProperty('entrupy-signature-proxy/config');
   });
 
-  test('the password of the store is a file of a directory, and the config names it', () => {
+  test('the store password is a file in a mounted directory, and the config names it', () => {
     const manifests = of('gateway-once');
     const { once } = parse(only(manifests, 'ConfigMap').data?.['config.yaml'] ?? '') as { once: object };
     expect(once).toMatchObject({ passwordFile: '/etc/entrupy/once/password', store: 'redis://valkey.shop.svc:6380/0' });
@@ -197,7 +197,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(proxyOf(spec).volumeMounts).toContainEqual(mount);
   });
 
-  test('rules for egress get one for the port of the store', () => {
+  test('egress rules include the port of the store', () => {
     const rules = (name: string) => only(of(name), 'NetworkPolicy').spec?.egress;
     expect(rules('gateway-once')).toMatchObject([
       { ports: [{ port: 53, protocol: 'UDP' }] },
@@ -207,7 +207,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(rules('gateway-everything')).toBeUndefined();
   });
 
-  test('NOTES warn where several pods remember each for itself', async () => {
+  test('NOTES warn when several pods each have their own memory store', async () => {
     const warns = async (...values: string[]) => {
       return /^WARNING: Each of several pods remembers for itself/m.test(await notesOf(...values));
     };
@@ -222,7 +222,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(await warns(once, gateway, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
   });
 
-  test('helm test sends to the first route that enforces', async () => {
+  test('helm test sends to the first enforcing route', async () => {
     const pod = podSpec(only(of('sidecar-app'), 'Pod'));
     expect(pod.initContainers?.[0]?.args).toEqual(['probe', '--url', 'http://shop:80/notify', '--expect', '401']);
     expect(pod.containers[0]?.args).toEqual([
@@ -233,11 +233,11 @@ describe.skipIf(!ready)('the chart', () => {
     expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
   });
 
-  test('what Helm checks of config: is what the proxy checks', async () => {
+  test('Helm checks config: with the proxy’s own schema', async () => {
     await mustRun('node', ['scripts/generate-chart-schema.ts', '--check'], { env: { PATH: NODE_PATH } });
   });
 
-  test('values.yaml shows every value that the schema allows, and no other', async () => {
+  test('values.yaml shows exactly the values that the schema allows', async () => {
     const schema = JSON.parse(await mustRun('cat', [`${CHART}/values.schema.json`])) as Schema;
     const values = parse(await mustRun('cat', [`${CHART}/values.yaml`])) as Readonly<Record<string, unknown>>;
     const allowed = keyPaths(schema).filter((key) => key !== 'global');

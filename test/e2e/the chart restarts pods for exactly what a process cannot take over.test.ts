@@ -1,5 +1,5 @@
-// A running process reloads most of its configuration. For the rest the chart changes an annotation, so that the pods restart:
-// for too little, and a change would wait for a restart that nobody asked for; for too much, and each change would be a rollout.
+// A running process reloads most of its configuration. For the rest the chart changes an annotation, so the pods
+// restart. Too few restarts would leave a change without effect; too many would make every change a rollout.
 import { describe, expect, test } from 'vitest';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 import { set, template } from '../support/helm.ts';
@@ -48,13 +48,13 @@ function changeOf(key: string): string[] {
 describe.skipIf(!haveTools('helm'))('the pods restart', () => {
   const base = ['upstream.url=http://app:80', 'secret.existingSecret=keys'];
 
-  test.each(RESTART_ONLY.map(([key]) => key))('for another %s', async (key) => {
+  test.each(RESTART_ONLY.map(([key]) => key))('when %s changes', async (key) => {
     const changed = await restartMark(...base, ...changeOf(key));
     expect(changed).toMatch(/^[\da-f]{16}$/);
     expect(changed).not.toBe(await restartMark(...base));
   });
 
-  test.each(RELOADED)('not for %s, which a reload brings in', async (value) => {
+  test.each(RELOADED)('not for %s, which a reload applies', async (value) => {
     expect(await restartMark(...base, `config.${value}`)).toBe(await restartMark(...base));
   });
 });

@@ -1,5 +1,5 @@
-// Types what README.md, docs/docker.md and docs/kubernetes.md tell their readers to type. `docker` is podman here; there is
-// no cluster, so `helm install` and `kubectl create` run as dry runs and what they would install is checked.
+// Runs the commands that README.md, docs/docker.md and docs/kubernetes.md give their readers. `docker` is podman here.
+// There is no cluster, so `helm install` and `kubectl create` are dry runs and their output is checked.
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ const SECRET = 'a secret of the docs suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const PAGES = ['README.md', 'docs/docker.md', 'docs/kubernetes.md', 'docs/upgrading.md'];
 
-/** Each command of the page's shell blocks; lines that go on after a backslash or a pipe are joined. */
+/** Each command of the page's shell blocks; lines continued by a backslash or a pipe are joined. */
 async function commandsOf(page: string): Promise<string[]> {
   const text = await readFile(`${ROOT}${page}`, 'utf8');
   return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) =>
@@ -76,12 +76,12 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('the README: image, network, app and proxy, on a machine that has a clone alone', async () => {
+  test('the README: image, network, app and proxy, on a machine that has only a clone', async () => {
     const commands = (await commandsOf('README.md')).filter((line) => line.startsWith('docker '));
     expect(commands.map((line) => line.split(' ')[1])).toEqual(['build', 'network', 'run', 'run']);
     await run('podman', ['network', 'rm', '--force', 'hooks']);
     for (const command of commands) {
-      // As written but for the port, which may be taken here, and the bases, which no registry gives here.
+      // As written, except for the port, which may be in use, and the base images, since there is no registry.
       const here = command
         .replace('docker build', `cd ${ROOT} && docker build ${buildOptions().join(' ')}`)
         .replace('-p 8080:8080', '-p 127.0.0.1::8080')
@@ -94,13 +94,13 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
   });
 
-  test('the page for Docker: network, app, proxy, a secret that is added, and the commands inside', async () => {
+  test('the Docker page: network, app, proxy, an added secret, and the commands inside the container', async () => {
     await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
     await run('podman', ['network', 'rm', '--force', 'hooks']);
     await mustRun('podman', ['tag', IMAGE, 'localhost/legacy:1']);
     const commands = await commandsOf('docs/docker.md');
     const ask = async (command: string) => {
-      // As written but for the port, which may be taken here; an image without a command is the demo app.
+      // As written, except for the port, which may be in use; an image without a command is the demo app.
       const free = command
         .replace('-p 8080:8080', '-p 127.0.0.1::8080 --pull=never')
         .replace(/legacy:1$/, '--pull=never legacy:1 demo --upstream-only');
@@ -130,7 +130,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     for (const command of inside) await ask(command);
   });
 
-  test('every helm install installs sound, restricted manifests', async () => {
+  test('every helm install renders valid, restricted manifests', async () => {
     const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
     const installs = commands.filter((line) => /^helm (?:install|upgrade|template|dependency)/.test(line));
     expect(installs.length).toBeGreaterThan(5);
@@ -148,7 +148,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     }
   });
 
-  test('every kubectl create makes what the chart mounts', async () => {
+  test('every kubectl create makes the objects that the chart mounts', async () => {
     const commands = (await Promise.all(PAGES.map(commandsOf))).flat();
     const creates = commands.filter((line) => /(?:^|\| )kubectl (?:-n \S+ )?create (?:secret|configmap)/.test(line));
     expect(creates.length).toBeGreaterThan(0);
@@ -193,7 +193,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     }
   });
 
-  test('NOTES tell how to send a signed request, how to rotate and what is wrong', async () => {
+  test('NOTES say how to send a signed request, how to rotate and what is wrong', async () => {
     const { stdout } = await shell('helm install orders ./helm');
     const notes = stdout.slice(stdout.indexOf('NOTES:'));
     expect(notes).toMatch(
@@ -216,14 +216,14 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     expect(only(manifests, 'Service').spec?.ports).toMatchObject([{ targetPort: 'traffic' }]);
   });
 
-  test('the example for injection is sound', async () => {
+  test('the injection example is valid', async () => {
     const manifests = parseManifests(await readFile(`${ROOT}examples/inject/shop.yaml`, 'utf8'));
     expect(await typeProblems(manifests.map((manifest) => ({ from: 'shop.yaml', manifest })))).toEqual([]);
     expect(allContainers(podSpec(only(manifests, 'Deployment'))).length).toBe(1);
     expect(restrictedProblems(podSpec(only(manifests, 'Deployment')))).toEqual([]);
   });
 
-  test('compose.yaml runs the proxy as the docs say, and its files are there', async () => {
+  test('compose.yaml runs the proxy as the docs say, and its files exist', async () => {
     const compose = parse(await readFile(`${ROOT}compose.yaml`, 'utf8')) as Compose;
     expect(compose.services.proxy).toMatchObject({ read_only: true, cap_drop: ['ALL'], mem_limit: '128m' });
     for (const { volumes = [] } of Object.values(compose.services)) {

@@ -22,7 +22,7 @@ const ready = haveTools('podman', 'buildah', 'runc', 'nsenter', 'ss');
 const SECRET = 'a secret of the image suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };
-/** Of every attack of test/load at once. */
+/** The peaks under every attack of test/load at once. */
 const FLOOD_MS = 15_000;
 const report = (text: string) => console.info(`      ${text}`);
 
@@ -35,7 +35,7 @@ describe.skipIf(!ready)('the image', () => {
     started.push(container);
     return container;
   };
-  /** A legacy app that is not published, and the proxy in its network namespace, published. */
+  /** A legacy app without a published port, and the proxy in its network namespace, published. */
   const startPair = async (options: { env?: Record<string, string>; options?: string[]; args?: string[] } = {}) => {
     const demo = ['demo', '--upstream-only', '--port', '3000'];
     const app = await start({ args: demo, ports: [8080, 9464], options: ['--memory=512m'] });
@@ -60,7 +60,7 @@ describe.skipIf(!ready)('the image', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  test('has no shell, a numeric user, the labels, the licences and an SBOM', async () => {
+  test('has no shell, and has a numeric user, the labels, the licences and an SBOM', async () => {
     const [image] = JSON.parse(await mustRun('podman', ['image', 'inspect', IMAGE])) as readonly [ImageInspect];
     expect(image.Config).toMatchObject({ User: '65532:65532', StopSignal: 'SIGTERM' });
     expect(image.Config.Entrypoint).toEqual(['/nodejs/bin/node', '/app/dist/main.js']);
@@ -120,7 +120,7 @@ describe.skipIf(!ready)('the image', () => {
     expect(metrics).toContain('entrupy_proxy_requests_total{route="/notify",decision="accepted",reason="none"} 1');
   });
 
-  test('has no right that it does not need', async () => {
+  test('has no privilege that it does not need', async () => {
     const { proxy, isReady } = await startPair();
     await until('ready', isReady);
     const look = `
@@ -149,7 +149,7 @@ describe.skipIf(!ready)('the image', () => {
     const signed = ['--secret-env', 'WEBHOOK_ENDPOINT_SECRET_KEY', '--expect-not', '401'];
     expect(await command('probe', '--url', 'http://127.0.0.1:8080/', ...signed)).toMatchObject({ code: 0 });
     expect(await command('healthcheck')).toMatchObject({ code: 0 });
-    // The demo alone writes: the secrets that it rotates.
+    // Only the demo writes: the secrets that it rotates.
     const demo = await run('podman', ['run', '--rm', ...RESTRICTIONS, '--tmpfs', '/tmp', IMAGE, 'demo', '--once']);
     expect(demo).toMatchObject({ code: 0, stderr: '' });
     expect(demo.stdout).toContain('Every step went as expected.');
@@ -165,7 +165,7 @@ describe.skipIf(!ready)('the image', () => {
     expect((await without.exec(['entrupy-signature-proxy', 'healthcheck'])).stdout).toContain('not ready: 503');
   });
 
-  test('a secret that its user may not read is told, not hidden', async () => {
+  test('a secret that its user may not read is reported, not hidden', async () => {
     const secrets = join(directory, 'unreadable');
     await mkdir(secrets);
     await writeFile(join(secrets, 'current'), SECRET, { mode: 0o600 });
@@ -191,7 +191,7 @@ describe.skipIf(!ready)('the image', () => {
     const before = performance.now();
     const stopped = proxy.stop();
     await notReady;
-    // A load balancer has noticed now; what it sent until then must be answered.
+    // A load balancer has noticed by now; everything that it sent before must be answered.
     const count = load.count();
     await until('load after SIGTERM', async () => load.count() > count + 200);
     const sent = [...(await load.stop()), await slow];
@@ -201,7 +201,7 @@ describe.skipIf(!ready)('the image', () => {
     expect(await received(app)).toBe(sent.length);
   });
 
-  test('any uid with gid 0 will do, as OpenShift gives', async () => {
+  test('runs with any uid and gid 0, as on OpenShift', async () => {
     const secrets = join(directory, 'openshift');
     await mkdir(secrets);
     await writeFile(join(secrets, 'current'), `${SECRET}\n`, { mode: 0o640 });
@@ -217,10 +217,10 @@ describe.skipIf(!ready)('the image', () => {
     expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
   });
 
-  // E2E_FLOODS=1: not in CI as long as the program's own memory has no bound below the limit (57 to 128 MiB were seen, in half
-  // of the runs the kernel ended the proxy).
+  // E2E_FLOODS=1: not in CI until the program's own memory has a bound below the limit (57 to 128 MiB were seen, and in
+  // half of the runs the kernel killed the proxy).
   test.runIf(process.env.E2E_FLOODS === '1')(
-    "every attack at once at 128 MiB: its own memory and the kernel's, each told",
+    "every attack at once at 128 MiB: its own memory and the kernel's, both printed",
     async () => {
       const { proxy, url, adminUrl, isReady } = await startPair({
         env: { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET, VERIFY_PATHS: '/notify' },
@@ -261,13 +261,13 @@ describe.skipIf(!ready)('the image', () => {
     },
   );
 
-  test('a flood of bodies at 128 MiB ends in refusals, not in OOM', async () => {
+  test('a flood of bodies at 128 MiB ends in refusals, not an OOM kill', async () => {
     const { proxy, url, isReady } = await startPair();
     await until('ready', isReady);
     const body = randomBytes(1024 * 1024 - 1024);
     const flood = { url: `${url}/notify`, body, headers: { 'Entrupy-Signature': sign(SECRET, body) } };
     const loads = [startLoad({ ...flood, connections: 100 })];
-    // As many again that never end: they hold what they sent until the budget or the time is up.
+    // As many again that never end: they hold their bytes until the budget is full or their time is up.
     const held = Array.from({ length: 100 }, () =>
       post({ ...flood, holdUntil: new Promise((resolve) => setTimeout(resolve, 8000)) }),
     );
@@ -306,7 +306,7 @@ describe.skipIf(!ready)('the image', () => {
     const secrets = join(directory, 'secrets');
     await mkdir(secrets);
     let generation = 0;
-    // A new directory behind `..data`, swapped by rename: what the kubelet does.
+    // A new directory behind `..data`, swapped by rename, as the kubelet does.
     const write = async (values: Record<string, string>) => {
       const name = `..generation-${generation++}`;
       await mkdir(join(secrets, name));

@@ -1,4 +1,4 @@
-// Mode inject: what the rendered admission policies do to pods. An API server is not to be had here, so a CEL library
+// Mode inject: how the rendered admission policies change pods. No API server is available here, so a CEL library
 // evaluates the same expressions; the form of the policy was tried on Kubernetes 1.36.
 import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
@@ -13,7 +13,7 @@ const LABEL = { 'entrupy-signature-proxy/inject': 'true' };
 
 const VERSION = manifest.version;
 
-/** A container to be broken. */
+/** A container for a test to break. */
 type Loose = Record<string, unknown>;
 
 interface PodOptions {
@@ -47,7 +47,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     admission = await admissionOf(await template(['--set', 'mode=inject', '--kube-version', '1.36.0']));
   });
 
-  test('a labelled pod gets the proxy first, as a sound and restricted native sidecar', async () => {
+  test('a labelled pod gets the proxy first, as a valid, restricted native sidecar', async () => {
     const migrate = {
       name: 'migrate',
       image: 'legacy:1',
@@ -61,7 +61,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     expect(restrictedProblems(spec)).toEqual([]);
   });
 
-  test('the sidecar is the one that mode sidecar has, but for how it is told its ports', async () => {
+  test('the sidecar is that of mode sidecar, except for how it gets its ports', async () => {
     const injected = proxyOf(podSpec(admission.admit(podOf()).pod));
     const deployment = (await template([])).find(({ kind }) => kind === 'Deployment');
     if (deployment === undefined) throw new Error('no Deployment');
@@ -71,7 +71,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     expect(new Set(mounts)).toEqual(new Set(volumeMounts));
   });
 
-  test('without annotations it takes the first port and the names that the release has', () => {
+  test('without annotations it uses the first port and the names of the release', () => {
     const { pod } = admission.admit(podOf({ ports: [{ containerPort: 5000 }, { containerPort: 6000 }] }));
     expect(envOf(pod)).toMatchObject({
       UPSTREAM_URL: 'http://127.0.0.1:5000',
@@ -102,7 +102,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     ]);
   });
 
-  test('the password of the store of once comes where the release or the pod names its Secret', async () => {
+  test('the once store password is mounted if the release or the pod names its Secret', async () => {
     const once = { 'entrupy-signature-proxy/once-secret': 'shop-valkey' };
     const { pod } = admission.admit(podOf({ annotations: once }));
     expect(podSpec(pod).volumes).toContainEqual({
@@ -121,7 +121,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     });
   });
 
-  test('a pod without the label is left alone; one that has the proxy is not given another', () => {
+  test('a pod without the label is left alone; one that has the proxy gets no second one', () => {
     const plain = podOf({ labels: { app: 'shop' } });
     expect(admission.admit(plain)).toEqual({ pod: plain, refusals: [] });
     const once = admission.admit(podOf()).pod;
@@ -146,7 +146,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     expect(admission.admit(off)).toEqual({ pod: off, refusals: [] });
   });
 
-  test('a port that is none becomes the default, and the guard says which annotation is wrong', () => {
+  test('an invalid port becomes the default, and the guard names the wrong annotation', () => {
     for (const bad of ['0', '65536', '99999999999999999999', '3000x', ' 80', '', '-1', '8080\n']) {
       for (const name of ['listen', 'upstream']) {
         const { pod, refusals } = admission.admit(
@@ -169,7 +169,7 @@ describe.skipIf(!ready)('the injection policy', () => {
       return admission.admit(podOf({ initContainers: [container], ...(annotations && { annotations }) })).refusals;
     };
 
-    test('passes where it is as the policy makes it, also from a mirror and by digest', () => {
+    test('passes if it is as the policy makes it, also from a mirror and by digest', () => {
       expect(refusalsOf(() => {})).toEqual([]);
       for (const image of [
         'mirror.example.com:5000/cache/entrupy-signature-proxy:2',
@@ -190,14 +190,14 @@ describe.skipIf(!ready)('the injection policy', () => {
       ['has other args', (container) => Object.assign(container, { args: ['demo', '--upstream-only'] })],
       ['has no ports', (container) => delete container.ports],
       [
-        'names its port otherwise',
+        'gives its port another name',
         (container) => Object.assign(container, { ports: [{ name: 'http', containerPort: 8080 }] }),
       ],
-    ])('is refused where it %s', (_what, change) => {
+    ])('is refused if it %s', (_what, change) => {
       expect(refusalsOf(change)).toEqual([expect.stringMatching(/is not the policy's .*: take it out/)]);
     });
 
-    test('is refused where it leads elsewhere than to the app', () => {
+    test('is refused if it leads anywhere but to the app', () => {
       const url = (value: string) => (container: Loose) =>
         Object.assign(container, { env: [...(container.env as object[]), { name: 'UPSTREAM_URL', value }] });
       const only = (value: string) => (container: Loose) =>
@@ -212,7 +212,7 @@ describe.skipIf(!ready)('the injection policy', () => {
       expect(refusalsOf(only('http://127.0.0.1:5000'), named)).toEqual([]);
     });
 
-    test('is refused where its image has another name, unless a value lets it pass', async () => {
+    test('is refused if its image has another name, unless a value allows it', async () => {
       const other = (container: Loose) => Object.assign(container, { image: 'registry.example.com/busybox:1' });
       expect(refusalsOf(other)).toEqual([
         expect.stringMatching(/whose name is not entrupy-signature-proxy: .*checkImage=false/),
@@ -225,7 +225,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     });
   });
 
-  test('names, probes and the image come from the release, without a parameter of the policy', async () => {
+  test('names, probes and the image come from the release, without policy parameters', async () => {
     const values = `${CHART}/ci/inject-everything-values.yaml`;
     const manifests = await template(['-f', values, '--kube-version', '1.36.0']);
     expect(manifests.map(({ kind }) => kind).sort()).toEqual([
@@ -248,7 +248,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     ]);
   });
 
-  test('the guard sees every pod that has the label, the policy those that ask for the proxy', async () => {
+  test('the guard sees every labelled pod, the policy only those that ask for the proxy', async () => {
     const manifests = await template(['--set', 'mode=inject', '--kube-version', '1.36.0']);
     const selector = (kind: string) =>
       (only(manifests, kind).spec as { matchConstraints: { objectSelector: object } }).matchConstraints.objectSelector;
@@ -276,7 +276,7 @@ describe.skipIf(!ready)('the injection policy', () => {
     ).toEqual([false, false, false, false]);
   });
 
-  test('the guard refuses an app on a port of the proxy, and says what to do', () => {
+  test('the guard refuses an app on one of the proxy’s ports, and says what to do', () => {
     for (const containerPort of [8080, 9464]) {
       expect(admission.admit(podOf({ ports: [{ containerPort }] })).refusals.join()).toMatch(/listen-port/);
     }

@@ -1,5 +1,5 @@
-// `npm pack` of a clone without a build, installed from the tarball alone, run on the Nodes that it takes and on those that it
-// refuses. Nothing is downloaded here: scripts/ci-e2e-setup.sh has brought the Nodes.
+// `npm pack` of a clone without a build, installed from the tarball alone, run on the Node versions that it supports
+// and on those that it refuses. Nothing is downloaded here: scripts/ci-e2e-setup.sh has fetched the Nodes.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,7 +54,7 @@ describe.skipIf(!ready)('the npm package', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  test('holds the program, its licences, the example and the schema, and no source', async () => {
+  test('contains the program, its licences, the example and the schema, and no source', async () => {
     const files = (await mustRun('tar', ['-tzf', tarball]))
       .trim()
       .split('\n')
@@ -70,7 +70,7 @@ describe.skipIf(!ready)('the npm package', () => {
     }
   });
 
-  test('is as large, unpacked, as the docs say', async () => {
+  test('has the unpacked size that the docs give', async () => {
     const sizes = (await mustRun('tar', ['-tvzf', tarball]))
       .trim()
       .split('\n')
@@ -80,7 +80,7 @@ describe.skipIf(!ready)('the npm package', () => {
     expect(Math.abs(bytes / 1e6 - Number(told)), `${bytes} bytes`).toBeLessThan(0.3);
   });
 
-  test('is the whole of what npm installs', async () => {
+  test('is everything that npm installs', async () => {
     const tree = JSON.parse(
       await mustRun('npm', ['ls', '--global', '--all', '--json', '--prefix', join(directory, 'global')]),
     ) as { dependencies: Record<string, { dependencies?: object }> };
@@ -98,13 +98,13 @@ describe.skipIf(!ready)('the npm package', () => {
   });
 
   describe.each(Object.entries(TAKEN))('on Node %s', (_version, node) => {
-    test.each(COMMANDS)('%s has a help', async (command) => {
+    test.each(COMMANDS)('%s has help', async (command) => {
       const { code, stdout, stderr } = await on(node)(command, '--help');
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).toMatch(/^Usage: entrupy-signature-proxy /);
     });
 
-    test('every command does its work, outside of a clone', async () => {
+    test('every command works outside of a clone', async () => {
       const ask = on(node, { stdin: BODY });
       const signature = sign(SECRET, BODY);
       expect(await ask('sign')).toMatchObject({ code: 0, stdout: `${signature}\n`, stderr: '' });
@@ -116,7 +116,7 @@ describe.skipIf(!ready)('the npm package', () => {
       expect(demo.stdout).toContain('Every step went as expected.');
     });
 
-    test('serve serves, healthcheck and probe ask it, and SIGTERM ends it with 0', async () => {
+    test('serve serves, healthcheck and probe reach it, and SIGTERM ends it with 0', async () => {
       const [port, admin] = [await freePort(), await freePort()];
       const env = { LISTEN_PORT: String(port), ADMIN_PORT: String(admin), WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
       const PATH = `${dirname(node)}:/usr/bin:/bin`;
@@ -147,7 +147,7 @@ describe.skipIf(!ready)('the npm package', () => {
       },
     );
 
-    test('--help and --version answer', async () => {
+    test('--help and --version work', async () => {
       expect(await on(nodeOf(version))('--version')).toMatchObject({
         code: 0,
         stdout: `${manifest.version}\n`,
@@ -157,7 +157,7 @@ describe.skipIf(!ready)('the npm package', () => {
     });
   });
 
-  test('the version that it needs is the one that package.json names', async () => {
+  test('the required version is the one in package.json', async () => {
     expect(manifest.engines.node).toBe(
       `>=${/NEEDED = '([\d.]+)'/.exec(await readFile(`${ROOT}scripts/bin.js`, 'utf8'))?.[1]}`,
     );

@@ -1,5 +1,5 @@
-// examples/systemd, as far as a machine can try it that systemd has not booted: the unit by systemd-analyze, its flags against
-// the Dockerfile's, and its configuration behind a real nginx.
+// examples/systemd, as far as it can be tested on a machine that systemd has not booted: the unit with systemd-analyze,
+// its flags against the Dockerfile's, and its configuration behind a real nginx.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,19 +30,19 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
 
   const verified = async (text: string) => {
     const file = join(directory, 'entrupy-signature-proxy.service');
-    // The program of this clone stands where the unit expects an installed one.
+    // This clone's program takes the place of the installed one.
     const node = '/usr/local/bin/node';
     await writeFile(file, text.replaceAll(node, process.execPath));
     return run('systemd-analyze', ['verify', '--man=no', file]);
   };
 
-  test('passes systemd-analyze verify, which would find a mistake', async () => {
+  test('passes systemd-analyze verify, which does find a mistake', async () => {
     const unit = await read(UNIT);
     expect(await verified(unit)).toMatchObject({ code: 0, stdout: '', stderr: '' });
     expect((await verified(unit.replace('DynamicUser=', 'DynamicUsr='))).stderr).toContain("Unknown key 'DynamicUsr'");
   });
 
-  test('is exposed no more than 1.5 of 10, and lets V8 compile', async () => {
+  test('has an exposure of at most 1.5 of 10, and lets V8 compile', async () => {
     const { code, stdout } = await run('systemd-analyze', [
       'security',
       '--offline=yes',
@@ -58,7 +58,7 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
     expect(stdout).toContain(`: ${told} OK`);
   });
 
-  test("sets the image's environment and flags, and no other", async () => {
+  test("sets exactly the image's environment and flags", async () => {
     const [unit, dockerfile] = [await read(UNIT), (await read(`${ROOT}Dockerfile`)).replaceAll('\\\n', ' ')];
     const image = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
     const words = (text: string) =>
@@ -92,12 +92,12 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  test('install what the unit runs, with a secret that its group alone may read', async () => {
+  test('install what the unit runs, with a secret that only its group may read', async () => {
     const [install = '', , rotate = ''] = [
       ...(await read(`${ROOT}docs/systemd.md`)).matchAll(/^```sh\n([\s\S]*?)^```$/gm),
     ].map(([, block = '']) => block);
     const group = (await mustRun('id', ['-gn'])).trim();
-    // As written, but for the machine: below a directory, for a group that is there, and with the packages that are there.
+    // As written, except for what depends on the machine: the root directory, the group and the packages.
     const here = (text: string) =>
       text
         .replaceAll(/(?<=[ >])\/(etc|usr)\//g, `${directory}/$1/`)
@@ -153,14 +153,14 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'entrupy-nginx-'));
-    // nginx' workers are somebody else where root starts it.
+    // When root starts nginx, its workers run as another user.
     await chmod(directory, 0o755);
     await mkdir(join(directory, 'secrets'));
     await writeFile(join(directory, 'secrets/current'), SECRET);
     upstream = await startUpstream();
     const [front, port, admin] = [await freePort(), await freePort(), await freePort()];
     url = `http://127.0.0.1:${front}`;
-    // As it stands but for what this machine lacks: its ports and directories.
+    // As written, except for ports and directories that this machine lacks.
     const config = (await read(`${EXAMPLES}/config.yaml`))
       .replace('port: 8080', `port: ${port}`)
       .replace('port: 9464', `port: ${admin}`)
@@ -193,12 +193,12 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('its configuration is one that check-config takes', async () => {
+  test('check-config accepts its configuration', async () => {
     const { code, stdout } = await runCommand(['check-config', '--config', `${EXAMPLES}/config.yaml`, '--no-secrets']);
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('The configuration is valid') });
   });
 
-  test('a signed delivery reaches the app, an unsigned one gets 401, and what no route takes 404', async () => {
+  test('a signed delivery reaches the app, an unsigned one gets 401, and an unmatched one 404', async () => {
     const send = async (path: string, headers: Record<string, string> = {}) =>
       (await fetch(`${url}${path}`, { method: 'POST', body: BODY, headers })).status;
     const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
@@ -208,7 +208,7 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     expect(await send('/healthz')).toBe(200);
   });
 
-  test('a body as large as the proxy takes passes nginx, one that is larger is refused', async () => {
+  test('a body as large as the proxy allows passes nginx, a larger one is refused', async () => {
     const send = async (bytes: number) => {
       const body = Buffer.alloc(bytes, 'a');
       const headers = { 'Entrupy-Signature': sign(SECRET, body) };

@@ -1,6 +1,7 @@
-// Two thousand events, each sent three times through two proxies that share one Redis, to an upstream that fails a tenth of
-// them, while one proxy is killed in the very moment in which the upstream acknowledged an event to it. Senders send again what
-// got no 2xx. Nothing may be lost, and nothing acknowledged twice but what the dead proxy could not tell Redis any more.
+// Two thousand events, each sent three times through two proxies that share one Redis, to an upstream that fails a
+// tenth of them. One proxy is killed at the very moment in which the upstream acknowledges an event to it. Senders
+// retry whatever got no 2xx. No event may be lost. Only an event that the dead proxy could not record in Redis may be
+// acknowledged twice.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -15,12 +16,12 @@ import { sign } from '../support/signer.ts';
 const EVENTS = 2000;
 const COPIES = 3;
 const COPIES_PER_SECOND = 800;
-/** With a pause of a second at most between them: more than the lease of a dead proxy. */
+/** The pause between them is at most a second: together longer than the lease of a dead proxy. */
 const TRIES = 40;
-/** Acknowledgements to the first proxy, up to the one at which it is killed. */
+/** The number of acknowledgements to the first proxy up to the one at which it is killed. */
 const KILLED_AT = 250;
 const FAILING = 0.1;
-/** Sockets of each proxy to the upstream. */
+/** Upstream sockets of each proxy. */
 const SLOTS = 64;
 const SECRETS = { old: 'value-of-old-0123456789-0123456789', new: 'value-of-new-0123456789-0123456789' };
 
@@ -78,10 +79,10 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
   expect(sent.filter(({ ends }) => ends.at(-1) !== '200' && ends.at(-1) !== 'duplicate')).toEqual([]);
   expect(times.size).toBe(EVENTS);
   expect(twice.filter((id) => !untold.has(id))).toEqual([]);
-  // It was one moment: what it had not told is about what it could have under way.
+  // One moment only: its unrecorded events are at most about those that it could have in flight.
   expect(untold.size).toBeLessThanOrEqual(2 * SLOTS);
   expect(Math.max(...times.values())).toBeLessThanOrEqual(2);
-  // Each kind of trouble was there.
+  // Each kind of failure occurred.
   expect(upstream.attempts.filter(({ door }) => door === FIRST_AGAIN).length).toBeGreaterThan(0);
   for (const outcome of ['500', 'cut', 'cut late']) {
     expect(upstream.attempts.filter((attempt) => attempt.outcome === outcome).length).toBeGreaterThan(10);
@@ -106,11 +107,11 @@ function bodyOf(id: string): string {
 
 interface Copy {
   readonly id: string;
-  /** What became of each attempt: a status, `duplicate`, or an error's code. */
+  /** The result of each attempt: a status, `duplicate`, or an error code. */
   readonly ends: readonly string[];
 }
 
-/** The copies of every second event leave at one instant, the others each for itself; in random order. */
+/** The copies of every second event leave at the same moment, the others one by one; in random order. */
 async function sendAll(ports: readonly [number, number]): Promise<Copy[]> {
   const random = seeded(2000);
   const agent = new Agent({ pipelining: 1, keepAliveTimeout: 1000, headersTimeout: 45_000 });
@@ -137,7 +138,7 @@ async function sendAll(ports: readonly [number, number]): Promise<Copy[]> {
     }
     return { id, ends };
   };
-  // A rotation by a second subscription: the same body under another secret's signature.
+  // A rotation by a second subscription: the same body signed with another secret.
   const copies = [SECRETS.old, SECRETS.old, SECRETS.new];
   const volleys = Array.from({ length: EVENTS }, (_, nth) => String(nth)).flatMap((id, nth) => {
     const all = copies.map((secret) => () => send(id, secret));
@@ -154,9 +155,9 @@ async function sendAll(ports: readonly [number, number]): Promise<Copy[]> {
   return Promise.all(sent);
 }
 
-/** The events that Redis knows to be delivered once it has heard the last of the proxy that is gone. */
+/** The events that Redis has as delivered, once it has received everything from the dead proxy. */
 async function deliveredBy(redis: RedisServer): Promise<Set<string>> {
-  // Its connection is closed when all that it had sent is done: the second proxy's and this one are left.
+  // Redis closes its connection once everything sent on it is done: the second proxy's and this one remain.
   await vi.waitFor(async () => expect(String(await redis.ask('CLIENT', 'LIST')).match(/^id=/gm)?.length).toBe(2));
   const ids = Array.from({ length: EVENTS }, (_, nth) => String(nth));
   const keys = ids.map((id) => `entrupy-once:${eventKey('/notify', Buffer.from(bodyOf(id)))}`);
