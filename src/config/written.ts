@@ -8,7 +8,7 @@ import { configSchema, MAY_BE_EMPTY } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 /** One entry of a list. */
-export interface Entry<T> {
+interface Entry<T> {
   readonly path: KeyPath;
   readonly value: T;
   /** True where the user wrote the key, whatever its value. */
@@ -16,17 +16,10 @@ export interface Entry<T> {
   readonly sound: (key: keyof T & string) => boolean;
 }
 
-export interface Written {
-  readonly values: Values;
-  readonly secrets: readonly Entry<Values['secrets'][number]>[];
-  readonly routes: readonly Entry<Values['routes'][number]>[];
-  /** The mistakes that the schema found. */
-  readonly findings: readonly Finding[];
-  /** False where the value at the path or anything in it is bad, so that a default stands there. */
-  readonly isSound: (path: KeyPath) => boolean;
-}
+export type Written = ReturnType<typeof readWritten>;
 
-export function readWritten(data: Mapping): Written {
+/** Checks the data by the schema. `findings` has the mistakes that the schema sees. */
+export function readWritten(data: Mapping) {
   const input = withoutEmpty(data);
   const result = configSchema.safeParse(input, { reportInput: true });
   const findings = result.success ? [] : result.error.issues.flatMap(findingsOf);

@@ -22,7 +22,7 @@ interface Flaw extends Place {
 
 export type Mapping = Readonly<Record<string, unknown>>;
 
-export interface Source {
+interface Source {
   /** Null where the text is not valid YAML. No object has a prototype, so `__proto__` is a key like any other. */
   readonly data: Mapping | null;
   readonly flaws: readonly Flaw[];

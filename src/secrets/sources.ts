@@ -19,7 +19,7 @@ import {
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
 /** The content of one source when it was read. */
-export interface SourceReading {
+interface SourceReading {
   /** The reason why the whole source gives nothing (a directory that is missing, unreadable or empty), or null. */
   readonly problem: string | null;
   /** Empty where there is a `problem`. */
