@@ -1,0 +1,39 @@
+// The moment of a look: an event of the directory brings it forward, so that a change does not wait for the poll.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Inputs } from '../../../src/runtime/inputs.ts';
+import { Reloader } from '../../../src/runtime/reload.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'reload-'));
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(directory, { recursive: true });
+});
+
+test('an event of the directory makes the reloader look within 100 ms of the clock', async () => {
+  const file = join(directory, 'config.yaml');
+  writeFileSync(file, '');
+  const inputs = { file: null, loaded: { file }, readings: new Map(), tlsFiles: [] } as unknown as Inputs;
+  let looks = 0;
+  const read = async () => {
+    looks++;
+    return inputs;
+  };
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const reloader = new Reloader({ first: inputs, read, apply: () => ({ ok: true }), fail: () => ({ ok: false }) });
+  reloader.start();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(looks).toBe(0);
+  const own = watch(directory);
+  const event = once(own, 'change');
+  writeFileSync(file, 'x');
+  await event;
+  own.close();
+  // The reloader's watcher was there first, and so has had the event.
+  await vi.advanceTimersByTimeAsync(100);
+  expect(looks).toBe(1);
+  reloader.stop();
+});
