@@ -1,7 +1,7 @@
-// Evaluates the admission policies that the chart renders, in place of an API server: the CEL expressions by a CEL library,
-// with the typed literals of Kubernetes (Object.spec...{}, JSONPatch{}) read as maps, and the JSON Patch applied. What it is
-// not: there is no type check against the schema of pods, no cost limit, no reinvocation, no other plug-in and no namespace
-// selector. An API server that compiles these expressions was not to be had.
+// Evaluates the admission policies that the chart renders, in place of an API server. A CEL library evaluates the
+// expressions, typed literals of Kubernetes (Object.spec...{}, JSONPatch{}) are read as maps, and the JSON Patch is
+// applied. It has no type check against the schema of pods, no cost limit, no reinvocation, no other plug-in and no
+// namespace selector. No API server that compiles these expressions was available.
 import { pathToFileURL } from 'node:url';
 import { type Manifest, only } from './helm.ts';
 import { TOOLS } from './tools.ts';
@@ -34,9 +34,9 @@ interface Policy {
 }
 
 export interface Admission {
-  /** The pod after the mutating policy, then what the validating policy says against it; empty where it is admitted. */
+  /** The pod after the mutating policy, and the errors of the validating policy; no errors if it is admitted. */
   admit(pod: Manifest): { readonly pod: Manifest; readonly refusals: readonly string[] };
-  /** The validating policy alone: a pod that the mutating one did not reach. */
+  /** Only the validating policy, for a pod that the mutating one did not reach. */
   judge(pod: Manifest): readonly string[];
 }
 
@@ -77,7 +77,7 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
       );
     }, pod);
   };
-  // As the API server does: what the expression gives, or the message where that fails, is empty or has line breaks.
+  // Like the API server: the expression's result, or the message if it fails, is empty or has line breaks.
   const sentence = (message: string, expression: string | undefined, context: object): string => {
     if (expression === undefined) return message;
     const text: unknown = cel.evaluate(asMaps(expression), context);
@@ -99,7 +99,7 @@ export async function admissionOf(manifests: readonly Manifest[]): Promise<Admis
   };
 }
 
-/** As https://kubernetes.io/docs/concepts/overview/working-with-objects/labels says. */
+/** By the rules of https://kubernetes.io/docs/concepts/overview/working-with-objects/labels. */
 export function selects(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
   const { matchLabels = {}, matchExpressions = [] } = selector;
   const equal = Object.entries(matchLabels).every(([key, value]) => labels[key] === value);
@@ -124,8 +124,8 @@ export function selects(selector: Selector, labels: Readonly<Record<string, stri
 }
 
 /**
- * `Object.spec{name: "a"}` becomes `dyn({"name": "a"})`; maps are left as they are. `has(list[0].name)` becomes
- * `"name" in list[0]`: the library has no `has` of what an index gives.
+ * `Object.spec{name: "a"}` becomes `dyn({"name": "a"})`; maps stay unchanged. `has(list[0].name)` becomes `"name" in
+ * list[0]`, because the library's `has` does not accept an index.
  */
 function asMaps(expression: string): string {
   const closers: string[] = [];
@@ -169,7 +169,7 @@ interface Operation {
   readonly value: Json;
 }
 
-/** RFC 6902, the one operation that the policy uses. */
+/** RFC 6902, only the operation that the policy uses. */
 function applyPatch(document: Manifest, operations: readonly Operation[]): Manifest {
   const copy = structuredClone(document) as unknown as { [key: string]: Json };
   for (const { op, path, value } of operations) {

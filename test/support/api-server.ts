@@ -1,5 +1,5 @@
-// As much of a Kubernetes API server as Helm needs: discovery, a store of objects, and applying with one owner, where a field
-// that was applied before and is not any more goes away. It admits everything and runs nothing.
+// A minimal Kubernetes API server for Helm: discovery, a store of objects, and apply with a single owner, which removes
+// fields that are no longer applied. It admits everything and runs nothing.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -27,11 +27,11 @@ const RESOURCES = [
 type Tree = { [key: string]: unknown };
 
 export interface ApiServer {
-  /** For KUBECONFIG, as a file's text. */
+  /** The text of a KUBECONFIG file. */
   readonly kubeconfig: string;
-  /** A Deployment as it is now. */
+  /** The current state of a Deployment. */
   deployment(name: string): Manifest | undefined;
-  /** As `kubectl scale` or an autoscaler would. */
+  /** Scales, as `kubectl scale` or an autoscaler would. */
   scale(name: string, replicas: number): void;
   /** Every write, in order: `PATCH Deployment`. */
   readonly writes: string[];
@@ -100,7 +100,7 @@ const NOT_FOUND: Answer = [404, status(404, 'NotFound')];
 class Store {
   readonly writes: string[] = [];
   readonly #live = new Map<string, Tree>();
-  /** What was applied last, by object. */
+  /** The last applied configuration, by object. */
   readonly #applied = new Map<string, Tree>();
   #version = 0;
 
@@ -140,7 +140,7 @@ class Store {
     const before = this.#live.get(key) ?? {};
     if (how.method === 'POST' && this.#live.has(key)) return [409, status(409, 'AlreadyExists')];
     this.writes.push(`${how.method} ${at.kind}`);
-    // Helm 4 applies; Helm 3 sends what it found to differ.
+    // Helm 4 applies; Helm 3 sends the differences.
     const applies = how.type === 'application/apply-patch+yaml';
     const base = applies ? without(before, this.#applied.get(key) ?? {}, given) : before;
     const change = Array.isArray(given) ? removals(given as Removal[]) : given;
@@ -160,10 +160,10 @@ async function bytesOf(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Helm writes its records in protobuf, behind this mark. */
+/** Helm writes its records in protobuf, behind this prefix. */
 const PROTOBUF = Buffer.from('k8s\0');
 
-/** A Secret of k8s.io/api/core/v1/generated.proto, as far as Helm fills it in. */
+/** A Secret of k8s.io/api/core/v1/generated.proto, with only the fields that Helm sets. */
 function secretOf(body: Buffer): Tree {
   const [raw = Buffer.alloc(0)] = fieldsOf(body.subarray(4)).get(2) ?? [];
   const secret = fieldsOf(raw);
@@ -182,7 +182,7 @@ function secretOf(body: Buffer): Tree {
   };
 }
 
-/** The fields of a message that have a length: text, bytes and messages. */
+/** The length-delimited fields of a message: text, bytes and messages. */
 function fieldsOf(message: Buffer): ReadonlyMap<number, readonly Buffer[]> {
   const fields = new Map<number, Buffer[]>();
   let at = 0;
@@ -253,7 +253,7 @@ interface Removal {
   readonly path: string;
 }
 
-/** A JSON Patch of `remove`s alone, as a merge patch. */
+/** A JSON Patch with only `remove` operations, as a merge patch. */
 function removals(patch: readonly Removal[]): Tree {
   return patch.reduce<Tree>((tree, { op, path }) => {
     if (op !== 'remove') throw new Error(`this API server knows no ${op}`);
@@ -267,7 +267,7 @@ function removals(patch: readonly Removal[]): Tree {
 
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What was applied before and is not given now is taken out. */
+/** Removes fields that were applied before and are not given now. */
 function without(current: Tree, before: Tree, now: Tree): Tree {
   const entries = Object.entries(current).flatMap(([key, value]): [string, unknown][] => {
     if (!(key in before)) return [[key, value]];

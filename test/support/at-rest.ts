@@ -1,4 +1,4 @@
-// Whether a proxy has let go of everything: to be asked after each test that hurt it.
+// Checks that a proxy has released everything; called after each test that stressed it.
 import { expect } from 'vitest';
 import type { RunningProxy } from './proxy.ts';
 import { exchange } from './raw-client.ts';
@@ -6,7 +6,7 @@ import { exchange } from './raw-client.ts';
 const WITHIN_MS = 20_000;
 const ASK_EVERY_MS = 20;
 
-/** Looks at `/metrics` until `satisfied`; fails with the last values of `names` after 20 s. */
+/** Polls `/metrics` until `satisfied`; fails with the last values of `names` after 20 s. */
 export async function untilMetrics(
   proxy: RunningProxy,
   names: readonly string[],
@@ -23,14 +23,14 @@ export async function untilMetrics(
   }
 }
 
-/** Nothing in flight, no body held. */
+/** No request in flight, no body held. */
 export function untilAtRest(proxy: RunningProxy): Promise<void> {
   return untilMetrics(proxy, ['requests_in_flight', 'buffered_bytes'], (values) =>
     values.every((value) => value === 0),
   );
 }
 
-/** As many requests at once as there are slots, each answered at once: no slot is lost. */
+/** As many requests at once as there are slots, each answered at once: no slot has leaked. */
 export async function expectSlotsFree(
   proxy: RunningProxy,
   { slots, target }: { slots: number; target: string },

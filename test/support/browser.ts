@@ -1,5 +1,5 @@
-// A headless Chromium, driven over its DevTools protocol, for tests of what a person sees. It ends only the process that
-// it started and leaves no file behind.
+// A headless Chromium, driven over its DevTools protocol, for tests of what a person sees. It ends only the process
+// that it started and leaves no file behind.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 const START_MS = 30_000;
 const COMMAND_MS = 30_000;
 
-/** Whether this machine has one; where CI is set the tests run all the same, and fail without. */
+/** Whether this machine has one; with CI set the tests run in any case, and fail without it. */
 export const HAS_CHROMIUM = process.env.CI !== undefined || spawnSync('chromium', ['--version']).error === undefined;
 
 export interface View {
@@ -22,13 +22,13 @@ export interface Page {
   open(url: string, view: View): Promise<void>;
   /** The value of a JavaScript expression in the page. */
   evaluate<T>(expression: string): Promise<T>;
-  /** Resolves when the page has loaded once more by itself. */
+  /** Resolves when the page has reloaded by itself. */
   nextLoad(): Promise<void>;
-  /** Of the whole page, PNG. */
+  /** A PNG of the whole page. */
   screenshot(): Promise<Buffer>;
-  /** Each URL that it asked for. */
+  /** Each URL that the page requested. */
   readonly requests: readonly string[];
-  /** What the browser complained about: the CSP, the console. */
+  /** Complaints of the browser: CSP violations, the console. */
   readonly complaints: readonly string[];
 }
 
@@ -104,7 +104,7 @@ interface Wire {
   on(method: string, listen: (params: Parameters) => void): void;
 }
 
-/** One page: the first that the browser has. */
+/** One page: the browser's first. */
 async function attach(browserUrl: string): Promise<Page> {
   const { origin } = new URL(browserUrl.replace('ws:', 'http:'));
   const targets = (await (await fetch(`${origin}/json/list`)).json()) as {

@@ -1,4 +1,4 @@
-// Certificates made by openssl when a test runs: nothing secret is kept in the repository, and nothing in it runs out.
+// Certificates made by openssl when a test runs: the repository holds no private key and no certificate that expires.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ export interface Authority {
   ): Pair;
 }
 
-/** A certificate authority of its own in `<directory>/<name>`. */
+/** A new certificate authority in `<directory>/<name>`. */
 export function createAuthority(directory: string, name: string): Authority {
   const at = (file: string) => join(directory, name, file);
   const openssl = (...args: readonly string[]) => execFileSync('openssl', args, { cwd: at('.'), stdio: 'pipe' });
@@ -32,7 +32,7 @@ export function createAuthority(directory: string, name: string): Authority {
     issue(leaf, { names, expired, days = 30 }) {
       openssl('req', '-new', ...key, '-keyout', `${leaf}.key`, '-out', `${leaf}.csr`, '-subj', `/CN=${leaf}`);
       writeFileSync(at(`${leaf}.ext`), `subjectAltName=${names.join(',')}\n`);
-      // `openssl ca` can date a certificate in every version; `openssl req` only in new ones.
+      // Every version of `openssl ca` can set a certificate's dates; `openssl req` only newer ones.
       const dates = expired
         ? ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z']
         : ['-days', String(days)];

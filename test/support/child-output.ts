@@ -1,5 +1,4 @@
-// Follows what a child process prints, and waits for the log line that tells that something has happened: tests wait
-// for events, they never sleep.
+// Follows the output of a child process, and waits for a given log line: tests wait for events, they never sleep.
 import type { ChildProcessByStdio } from 'node:child_process';
 import type { Readable } from 'node:stream';
 
@@ -10,7 +9,7 @@ export interface ChildOutput {
   text(): string;
   /** Each line of stdout that is a JSON object. */
   lines(): LogLine[];
-  /** The first line, past or to come, that satisfies; rejects after `within` milliseconds. */
+  /** The first line, past or future, that satisfies; rejects after `within` milliseconds. */
   waitFor(satisfies: (line: LogLine) => boolean, wait: { what: string; within: number }): Promise<LogLine>;
 }
 

@@ -1,4 +1,4 @@
-// Runs one command of the program to its end and gives back all that it printed: as a user would, or in this process.
+// Runs one command of the program to its end and returns all of its output: as a user would, or in this process.
 import { spawn } from 'node:child_process';
 import { fakeIo } from './fake-io.ts';
 import { PROGRAM } from './program.ts';
@@ -12,13 +12,13 @@ export interface CommandResult {
 }
 
 export interface CommandOptions {
-  /** The whole environment beside PATH. */
+  /** The whole environment apart from PATH. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Buffer;
   readonly cwd?: string;
 }
 
-/** Resolves with the exit code, null where it had to be ended after 30 s. */
+/** Resolves with the exit code, or null if it was killed after 30 s. */
 export function runCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: { PATH: process.env.PATH ?? '', ...options.env },
@@ -34,7 +34,7 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  // A command that ends without reading its input is not in error here.
+  // A command may end without reading its input.
   child.stdin.on('error', () => {});
   child.stdin.end(options.stdin ?? '');
   return new Promise((resolve, reject) => {
@@ -51,7 +51,7 @@ const IN_PROCESS = {
   probe: () => import('../../src/commands/probe.ts'),
 };
 
-/** As `runCommand`, but in this process where the command allows it: a tenth of the time. */
+/** Like `runCommand`, but in this process if the command allows it: a tenth of the time. */
 export async function callCommand(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const [name = '', ...rest] = args;
   if (!Object.hasOwn(IN_PROCESS, name)) return runCommand(args, options);

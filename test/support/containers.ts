@@ -1,10 +1,10 @@
-// Builds the image from the Dockerfile and runs containers with every restriction, by podman. It ends only the containers
-// that it started.
+// Builds the image from the Dockerfile and runs containers with every restriction, with podman. It ends only the
+// containers that it started.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { mustRun, type Ran, run } from './tools.ts';
 
-/** `E2E_IMAGE` names one that is there already, such as a release: then nothing is built. */
+/** `E2E_IMAGE` names an existing image, such as a release; then nothing is built. */
 export const IMAGE = process.env.E2E_IMAGE ?? 'localhost/entrupy-signature-proxy:test';
 
 const BASES = {
@@ -12,13 +12,13 @@ const BASES = {
   RUNTIME_IMAGE: 'localhost/distroless/nodejs26-debian13:nonroot',
 } as const;
 
-/** For a build that reaches no registry: the stand-in bases, and npm's packages over the machine's network. */
+/** For a build that reaches no registry: the stand-in base images, and npm's packages over the machine's network. */
 export function buildOptions(): string[] {
   const bases = Object.entries(BASES).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
   return ['--format=docker', '--layers', '--pull=never', '--network=host', ...bases];
 }
 
-/** Builds it on the stand-in bases; layers that did not change are taken from before. */
+/** Builds the image on the stand-in base images; unchanged layers come from the cache. */
 export async function buildImage(): Promise<{ readonly seconds: number; readonly bytes: number }> {
   const before = performance.now();
   const labels = ['--build-arg', 'VERSION=test', '--build-arg', 'REVISION=abc123'];
@@ -29,39 +29,42 @@ export async function buildImage(): Promise<{ readonly seconds: number; readonly
   return { seconds, bytes: Number(await mustRun('podman', ['image', 'inspect', '--format', '{{.Size}}', IMAGE])) };
 }
 
-/** What the docs tell users to give it. */
+/** The restrictions that the docs recommend. */
 export const RESTRICTIONS = [
   ...['--read-only', '--read-only-tmpfs=false', '--user=65532:65532', '--cap-drop=all'],
   ...['--security-opt=no-new-privileges', '--memory=128m', '--pids-limit=64', '--pull=never'],
 ];
 
 export interface ContainerOptions {
-  /** Of podman, beside the restrictions: volumes, network. */
+  /** Arguments for podman besides the restrictions: volumes, network. */
   readonly options?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
-  /** Published on free loopback ports. */
+  /** Ports published on free loopback ports. */
   readonly ports?: readonly number[];
 }
 
 export interface RunningContainer {
   readonly name: string;
-  /** The host's address of a published port: 127.0.0.1:N. */
+  /** The host address of a published port: 127.0.0.1:N. */
   address(port: number): Promise<string>;
   /** Runs a command inside it. */
   exec(args: readonly string[], stdin?: string): Promise<Ran>;
   logs(): Promise<string>;
-  /** SIGTERM and, after 30 s, SIGKILL; gives the exit code. */
+  /** SIGTERM and, after 30 s, SIGKILL; returns the exit code. */
   stop(): Promise<number>;
   /** `running`, `exited`, or `out of memory`. */
   state(): Promise<string>;
   memory(): Promise<Memory>;
-  /** Bytes that the kernel holds for the TCP sockets of its network namespace: received and not read, sent and not acknowledged. */
+  /**
+   * Bytes that the kernel holds for the TCP sockets of its network namespace: received but not read, sent but not
+   * acknowledged.
+   */
   socketBuffers(): Promise<number>;
   remove(): Promise<void>;
 }
 
-/** Bytes, as the cgroup counts them: page cache included. `anonymous` is what cannot be given back. */
+/** Bytes as the cgroup counts them, page cache included. `anonymous` cannot be reclaimed. */
 export interface Memory {
   readonly now: number;
   readonly peak: number;
@@ -110,7 +113,7 @@ function handle(name: string): RunningContainer {
     },
     async socketBuffers() {
       const sockets = await mustRun('nsenter', ['--net', '--target', await inspect('{{.State.Pid}}'), 'ss', '-tanmH']);
-      // skmem:(r…,rb…,t…,tb…,f…,w…,o…,bl…,d…): allocated for receiving, in the write queue, and ahead of both.
+      // skmem:(r…,rb…,t…,tb…,f…,w…,o…,bl…,d…): allocated for receiving, queued for writing, and forward-allocated.
       const held = sockets.matchAll(/skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)/g);
       return [...held].reduce(
         (sum, [, received, ahead, written]) => sum + Number(received) + Number(ahead) + Number(written),
@@ -142,7 +145,7 @@ async function readMemory(pid: string): Promise<Memory> {
   };
 }
 
-/** Asks again every 20 ms until `check` gives something, at most `within` milliseconds. */
+/** Retries every 20 ms until `check` returns something, for at most `within` milliseconds. */
 export async function until<T>(what: string, check: () => Promise<T | undefined | false>, within = 15_000): Promise<T> {
   const deadline = performance.now() + within;
   for (;;) {

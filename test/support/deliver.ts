@@ -5,15 +5,15 @@ import { sign } from './signer.ts';
 
 const BODY = '{"event":1}';
 
-/** The status that a delivery signed with the value of that name meets. */
+/** The status of a delivery signed with the value of that name. */
 export async function deliver({ url }: { readonly url: string }, name: string, path = '/notify'): Promise<number> {
   const headers = { 'Entrupy-Signature': sign(value(name), BODY) };
   return (await post({ url: url + path, body: BODY, headers })).status;
 }
 
 /**
- * Asks again and again until 300 ms past the moment (epoch milliseconds); gives the different answers to what was over
- * before it, and to what began after it. What was under way at that moment may be either.
+ * Delivers repeatedly until 300 ms past the moment (epoch milliseconds). Returns the distinct responses to deliveries
+ * that ended before it, and to those that started after it. A delivery in flight at that moment may be either.
  */
 export async function across<T>(
   moment: number,

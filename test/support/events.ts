@@ -1,4 +1,4 @@
-// Events for tests of `once`: an upstream that does with each event what the test says, and senders that wait or leave.
+// Events for tests of `once`: an upstream that handles each event as the test says, and senders that wait or leave.
 import { createServer, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { eventually, value } from './proxied.ts';
@@ -11,11 +11,11 @@ export type Act = (response: ServerResponse) => void;
 
 export interface EventUpstream {
   readonly url: string;
-  /** What to do with the next requests with this event, in turn; then and otherwise 200 `{"status":"ok"}`. */
+  /** The behaviours for the next requests with this event, in turn; otherwise 200 `{"status":"ok"}`. */
   script(event: string, ...acts: readonly Act[]): void;
-  /** How often it was reached with this event. */
+  /** How often a request with this event arrived. */
   times(event: string): number;
-  /** Resolves when it was. */
+  /** Resolves when one has arrived. */
   reached(event: string, times?: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -53,7 +53,7 @@ export function give(status: number): Act {
   return (response) => void response.writeHead(status, { 'Content-Length': OK.length }).end(OK);
 }
 
-/** Holds the answer back until it is told to go on with one of these statuses. */
+/** Holds the response back until it is released with one of these statuses. */
 export function held(): { readonly act: Act; answer(status: number): void } {
   let response: ServerResponse | undefined;
   return {
@@ -73,7 +73,7 @@ export interface Delivery {
   /** The name of the secret; null for no signature. */
   readonly secret?: string | null;
   readonly body?: string;
-  /** False: it leaves the answer's body unread, so that only its end is noticed. */
+  /** False: it leaves the response body unread, so only its end is noticed. */
   readonly read?: boolean;
 }
 
@@ -83,7 +83,7 @@ export interface Given {
 }
 
 export interface Sender {
-  /** Status 0 where no whole answer came. */
+  /** Status 0 if no complete response came. */
   readonly given: Promise<Given>;
   leave(): void;
 }
@@ -92,7 +92,7 @@ type Proxy = { readonly url: string };
 
 export const bodyOf = (event: string) => JSON.stringify({ event });
 
-/** Sends it on a connection of its own. */
+/** Sends it on a new connection. */
 export function send(proxy: Proxy, event: string, delivery: Delivery = {}): Sender {
   const { path = `/events/${event}`, secret = 'a', body = bodyOf(event), read = true } = delivery;
   const headers = {

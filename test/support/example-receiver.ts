@@ -1,4 +1,4 @@
-// Runs Entrupy's own example receiver beside the tests, where its text and Python's Flask are at hand. The code is taken
+// Runs Entrupy's own example receiver beside the tests, if its text and Python's Flask are available. The code is read
 // from the page's text at run time, never kept here.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -13,7 +13,7 @@ const PAGE = fileURLToPath(new URL('../../../shared/entrupy-example-server.txt',
 const PYTHON = '/usr/bin/python3';
 const START_MS = 10_000;
 
-/** True where the page's text, Python and Flask are all there. */
+/** True if the page's text, Python and Flask are all available. */
 export function hasExampleReceiver(): boolean {
   return existsSync(PAGE) && haveTools('flask');
 }
@@ -53,8 +53,8 @@ function codeOf(page: string): string {
 }
 
 /**
- * The page's text lost its indentation. The code is simple enough to find it again: a line that ends in a colon opens a
- * block; what returns, raises or exits closes one; definitions and decorators begin at the margin.
+ * The page's text lost its indentation. The code is simple enough to restore it: a line that ends in a colon opens a
+ * block; a line that returns, raises or exits closes one; definitions and decorators start at the margin.
  */
 function indent(code: string): string {
   let depth = 0;
@@ -69,7 +69,7 @@ function indent(code: string): string {
   return lines.join('\n');
 }
 
-/** Flask's development server cannot tell the port that it chose: it is given one that was free a moment ago. */
+/** Flask's development server cannot report a port that it chose, so it gets one that was free a moment ago. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -79,7 +79,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Resolves once it says that it runs. */
+/** Resolves once it says that it is running. */
 function running(child: ChildProcess): Promise<void> {
   let printed = '';
   return new Promise((resolve, reject) => {

@@ -1,10 +1,10 @@
-// An upstream that fails some of what it is sent, by a seed and not by chance: it writes down what it did with each attempt. It
-// has several doors, so that one sees which proxy an attempt came through.
+// An upstream that fails some requests, chosen by a seed and not by chance, and records what it did with each attempt.
+// It has several doors (ports), so a test sees which proxy an attempt came through.
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** `cut late`: after the head of a 200 and a part of its body, which is not an acknowledgement. */
+/** `cut late`: after the head of a 200 and part of its body, which is not an acknowledgement. */
 export type Outcome = 'acknowledged' | '500' | 'cut' | 'cut late';
 
 export interface Attempt {
@@ -17,17 +17,17 @@ export interface Attempt {
 export interface FailingUpstream {
   /** One for each door. */
   readonly urls: readonly string[];
-  /** In the order of their ends. */
+  /** In the order in which they ended. */
   readonly attempts: readonly Attempt[];
 }
 
 export interface FailingOptions {
   readonly doors: number;
-  /** What becomes of an event's nth attempt, from 0. */
+  /** The fate of an event's nth attempt, counted from 0. */
   readonly outcome: (id: string, nth: number) => Outcome;
-  /** Milliseconds until its end. */
+  /** Milliseconds until it ends. */
   readonly delay: (id: string, nth: number) => number;
-  /** Called in the moment after the bytes were handed to the kernel. */
+  /** Called right after the bytes were handed to the kernel. */
   readonly onEnd: (attempt: Attempt) => void;
 }
 
@@ -67,7 +67,7 @@ export async function startFailingUpstream(options: FailingOptions): Promise<Fai
   return { urls, attempts };
 }
 
-/** What it did counts as done, even where nobody is there any more to hear of it. */
+/** An attempt counts as done even if no client is left to hear of it. */
 function end(response: ServerResponse, outcome: Outcome): void {
   switch (outcome) {
     case 'acknowledged':

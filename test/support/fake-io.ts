@@ -1,4 +1,4 @@
-// An Io without a process: what a command prints is kept, what it reads is given.
+// An Io without a process: it records a command's output and supplies its input.
 import type { Io } from '../../src/commands/command-line.ts';
 
 export interface FakeIo extends Io {

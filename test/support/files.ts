@@ -3,7 +3,7 @@ import { rename, writeFile } from 'node:fs/promises';
 
 let writes = 0;
 
-/** As tools that know what they do: a new file, moved over the old one. */
+/** The way of careful tools: a new file, moved over the old one. */
 export async function replaceFile(path: string, content: string): Promise<void> {
   const beside = `${path}.new-${writes++}`;
   await writeFile(beside, content);

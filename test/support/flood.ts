@@ -1,30 +1,30 @@
-// A flood: many connections that all do one bad thing, from a process of their own (test/load/flooders.ts), so that they take
-// nothing from the clock of the honest clients.
+// A flood: many connections that all do one bad thing, from a separate process (test/load/flooders.ts) so they do not
+// slow the honest clients down.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 export interface Flood {
   readonly port: number;
-  /** Connections at once. One that is ended comes back a second later. */
+  /** Concurrent connections. A closed one is reopened a second later. */
   readonly connections: number;
-  /** `hello`: a whole ClientHello and nothing after it. `finished`: a whole handshake. */
+  /** `hello`: a complete ClientHello and nothing after it. `finished`: a complete handshake. */
   readonly tls?: 'hello' | 'finished';
   /** Each connection sends this first; nothing unless given. */
   readonly first?: Buffer;
   /**
-   * What comes then. `pour`: the same again as fast as it is taken, and as the wire of all of them lets it (POUR_BYTES). `ask`:
-   * the same again after each answer. `drip`: a byte a second. Silence unless given.
+   * What follows. `pour`: the same bytes again as fast as they are accepted, up to the shared rate (POUR_BYTES). `ask`:
+   * the same bytes again after each response. `drip`: a byte a second. Silence unless given.
    */
   readonly next?: 'pour' | 'ask' | 'drip';
-  /** Never reads what it is sent. */
+  /** Never reads. */
   readonly deaf?: boolean;
 }
 
 export interface FloodReport {
   /** Connections that the kernel or the proxy accepted. */
   readonly opened: number;
-  /** Those that were ended by the proxy. */
+  /** Those that the proxy closed. */
   readonly ended: number;
   readonly bytesSent: number;
   /** How often each status came first on a connection. */
@@ -32,14 +32,14 @@ export interface FloodReport {
 }
 
 /**
- * Bytes a second that pour in, of all connections together: what 2 Gbit/s carry. More than a server can read as requests, and
- * less than would keep both cores busy with copying from one loopback socket to the other.
+ * Bytes a second that all connections together pour in: 2 Gbit/s. That is more than a server can parse as requests, and
+ * too little to keep both cores busy copying between loopback sockets.
  */
 export const POUR_BYTES = 250_000_000;
 
 const FLOODERS = fileURLToPath(new URL('../load/flooders.ts', import.meta.url));
 
-/** Resolves when the first of its connections are on their way. */
+/** Resolves when its first connections are being opened. */
 export async function startFlood(flood: Flood): Promise<{ stop(): Promise<FloodReport> }> {
   const child = fork(FLOODERS, {
     env: { PATH: process.env.PATH ?? '' },
@@ -62,7 +62,7 @@ export async function startFlood(flood: Flood): Promise<{ stop(): Promise<FloodR
   };
 }
 
-/** As many whole copies as fit into `bytes`. */
+/** As many complete copies as fit into `bytes`. */
 export function repeated(text: string, bytes: number): Buffer {
   return Buffer.from(text.repeat(Math.floor(bytes / text.length)), 'latin1');
 }

@@ -1,5 +1,5 @@
 // A proxy under a flood, as it ships: the build, with the image's flags and the byte budget and heap of a container of
-// 128 MiB. Honest clients and probes go on all the while; a test asks what became of them and of the memory.
+// 128 MiB. Honest clients and probes run throughout; a test checks how they and the memory fared.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,22 +17,22 @@ import { startStreamingUpstream } from './streams.ts';
 
 const SECRET = 'flooded-proxy-secret-0123456789abcdef';
 const MIB = 2 ** 20;
-/** Half of 128 MiB: what `--max-old-space-size-percentage` comes to in the chart's container. */
+/** Half of 128 MiB: the result of `--max-old-space-size-percentage` in the chart's container. */
 const HEAP_MIB = 64;
 const BUDGET = '32MiB';
-/** What is left of a container's 128 MiB is for the program's files and the kernel's buffers. */
+/** The rest of a container's 128 MiB is for the program's files and the kernel's buffers. */
 export const MOST_ANONYMOUS_MIB = 110;
 const FLOOD_MS = 9_000;
 const TIMEOUT_MS = 10_000;
 const BODY = JSON.stringify({ event: 'honest', filler: 'x'.repeat(1000) });
 
-/** A signature that is well formed and signs nothing that is sent. */
+/** A well-formed signature that matches no body. */
 export const WRONG_SIGNATURE = sign(SECRET, 'something else');
 
 export interface Outcome {
   readonly state: 'alive' | 'hangs' | 'ended';
   readonly memory: MemoryPeak;
-  /** Deliveries on connections that are kept, and on new ones. */
+  /** Deliveries on kept connections and on new ones. */
   readonly kept: Tally;
   readonly fresh: Tally;
   readonly probes: Tally;
@@ -62,14 +62,14 @@ export async function startFloodedProxy(
   return proxy;
 }
 
-/** A certificate for 127.0.0.1; its files end with the test. */
+/** A certificate for 127.0.0.1; its files are removed with the test. */
 export async function loopbackCertificate(): Promise<Pair> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-flood-test-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   return createAuthority(directory, 'authority').issue('loopback', { names: ['IP:127.0.0.1'] });
 }
 
-/** Floods it for nine seconds; prints what it saw. `tls`: how the honest clients come. */
+/** Floods it for nine seconds and prints the results. `tls`: how the honest clients connect. */
 export async function flooded(
   proxy: RunningProxy,
   flood: Flood,
@@ -92,7 +92,7 @@ export async function flooded(
   return outcome;
 }
 
-/** Asked once the flood is over: a process that died a moment ago does not answer. */
+/** Called once the flood is over: a process that died a moment ago does not respond. */
 async function stateOf({ adminUrl }: RunningProxy): Promise<Outcome['state']> {
   const asking = fetch(`${adminUrl}/livez`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   return asking.then(
@@ -120,8 +120,9 @@ function described({ times, failures }: Tally): string {
 }
 
 /**
- * Alive, every probe answered, and of the honest deliveries of either kind at least this share: all of them unless given.
- * Where newcomers never end, an idle connection can be ended in the moment in which its client sends: `kept` may be less.
+ * The proxy is alive, every probe was answered, and so was at least this share of the honest deliveries of each kind:
+ * all of them unless given. With an endless stream of new connections, an idle one can be closed at the moment in which
+ * its client sends: `kept` may be less.
  */
 export function expectUnhurt(outcome: Outcome, shares: { readonly kept?: number; readonly fresh?: number } = {}): void {
   expect.soft(outcome.state, 'the proxy').toBe('alive');
@@ -140,7 +141,7 @@ export function expectWithinMemory({ memory }: Outcome): void {
   expect.soft(memory.anonymous / MIB, 'MiB of anonymous memory').toBeLessThanOrEqual(MOST_ANONYMOUS_MIB);
 }
 
-/** The flood was there: each of its connections was opened. */
+/** The flood took place: each of its connections was opened. */
 export function expectFlooded({ attackers }: Outcome, { connections }: Flood): void {
   expect.soft(attackers.opened, 'connections of the flood').toBeGreaterThanOrEqual(connections);
 }

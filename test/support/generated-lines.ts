@@ -1,15 +1,18 @@
-// Header lines as no library would write them, by a seed, each with what has to arrive of it. The rule is written out here: a
-// name and its value in their bytes, one colon and one space between them, and no white space about them.
+// Seeded header lines that no library would write, each with its expected form. The rule is written out here: name and
+// value byte for byte, one colon and one space between them, and no whitespace around them.
 
 export interface Line {
   readonly sent: string;
-  /** As it has to arrive; null where it must not. */
+  /** The line as it must arrive; null if it must not. */
   readonly arrives: string | null;
 }
 
 type Random = () => number;
 
-/** Names that are safe in a request and in a response. Digits and `Object`'s own names are traps for those who keep a record. */
+/**
+ * Names that are safe in requests and responses. Digits and `Object`'s own names are traps for code that keeps headers
+ * in an object.
+ */
 const NAMES = [
   ...['X-Dup', 'x-dup', 'X-DUP', 'aCCept', 'Content-Type', 'content-type', 'Content-Encoding', 'Cookie', 'cookie'],
   ...[
@@ -37,7 +40,7 @@ const NAMES = [
   ],
 ] as const;
 
-/** Non-breaking spaces and the like are bytes of a value, whatever `trim` thinks. */
+/** Non-breaking spaces and the like are bytes of a value, although `trim` removes them. */
 const VALUES = [
   ...['', 'a', 'a  b\tc', 'caf\xe9', '\xff\x80', '\xa0nbsp\xa0', '\x85', '\xef\xbb\xbfbom', '\xf0\x9f\x91\x9c', ','],
   ...[
@@ -62,46 +65,46 @@ export function pick<T>(random: Random, items: readonly T[]): T {
   return item;
 }
 
-/** Any case of the letters. */
+/** Random case for every letter. */
 export const spelt = (random: Random, name: string) =>
   [...name].map((letter) => (random() < 0.5 ? letter.toLowerCase() : letter.toUpperCase())).join('');
 
-/** `name` and `value` with white space about the value; `arrives` as written by the rule, unless given. */
+/** `name` and `value` with whitespace around the value; `arrives` by the rule, unless given. */
 export function line(random: Random, name: string, value: string, arrives?: string | null): Line {
   const sent = `${name}:${pick(random, SPACES)}${value}${pick(random, SPACES)}`;
   return { sent, arrives: arrives === undefined ? `${name}: ${value}` : arrives };
 }
 
-/** undici's llhttp takes no tab behind a length either: the message is refused. */
+/** undici's llhttp refuses a tab after a length too, and with it the message. */
 export function lengthLine(random: Random, value: string, arrives?: string | null): Line {
   const name = spelt(random, 'Content-Length');
   const sent = `${name}:${pick(random, SPACES)}${value}${pick(random, ['', ' '])}`;
   return { sent, arrives: arrives === undefined ? `Content-Length: ${value}` : arrives };
 }
 
-/** llhttp takes no tab behind `chunked`: such a request is refused, and such a response has no chunks for it. */
+/** llhttp refuses a tab after `chunked`: such a request is refused, and such a response is not chunked. */
 export const chunkedLine = (random: Random, arrives: string): Line => ({
   sent: `${spelt(random, 'Transfer-Encoding')}:${pick(random, SPACES)}${spelt(random, 'chunked')}${pick(random, ['', ' '])}`,
   arrives,
 });
 
-/** One that only the two ends are concerned with. */
+/** An end-to-end line. */
 export function ordinaryLine(random: Random): Line {
   return line(random, pick(random, NAMES), random() < 0.7 ? pick(random, VALUES) : randomValue(random));
 }
 
-/** Up to `most` of `make`. */
+/** Up to `most` results of `make`. */
 export const some = (random: Random, most: number, make: () => Line): Line[] =>
   Array.from({ length: Math.floor(random() * (most + 1)) }, make);
 
-/** Every byte that a value may hold: visible ones, obs-text, and white space within. */
+/** Every byte that a value may hold: visible characters, obs-text, and whitespace inside. */
 function randomValue(random: Random): string {
   const visible = () => String.fromCharCode(random() < 0.3 ? 0x80 + random() * 0x80 : 0x21 + random() * 0x5e);
   const inner = () => (random() < 0.1 ? pick(random, [' ', '\t']) : visible());
   return visible() + Array.from({ length: random() * 40 }, inner).join('') + visible();
 }
 
-/** Lines that end at the proxy, `Connection` with a line that it names among them. */
+/** Hop-by-hop lines, among them `Connection` with a line that it names. */
 export function hopByHopLines(random: Random): Line[] {
   const named = `X-Named-${Math.floor(random() * 10)}`;
   const choices: (() => Line[])[] = [
@@ -119,7 +122,7 @@ export function hopByHopLines(random: Random): Line[] {
 export const gone = (random: Random, name: string, value: string): Line =>
   line(random, spelt(random, name), value, null);
 
-/** The bytes, cut into chunks of any size, some with an extension. */
+/** The bytes in chunks of any size, some with an extension. */
 export function inChunks(random: Random, body: string, trailers: readonly Line[]): string {
   let bytes = '';
   for (let at = 0; at < body.length; ) {
@@ -130,10 +133,10 @@ export function inChunks(random: Random, body: string, trailers: readonly Line[]
   return `${bytes}0\r\n${trailers.map(({ sent }) => `${sent}\r\n`).join('')}\r\n`;
 }
 
-/** What has to arrive of these, in their order. */
+/** The lines that must arrive, in order. */
 export const arriving = (lines: readonly Line[]): string[] =>
   lines.flatMap(({ arrives }) => (arrives === null ? [] : [arrives]));
 
-/** Trailers that nobody takes for anything but what they are. */
+/** Trailers that no server gives a meaning. */
 export const trailerLines = (random: Random): Line[] =>
   some(random, 3, () => line(random, pick(random, ['X-Checksum', 'x-checksum', 'X-Row-Count']), pick(random, VALUES)));

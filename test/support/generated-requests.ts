@@ -1,4 +1,4 @@
-// Requests by a seed, each with the bytes that have to arrive at the upstream, written out by the contract's rule.
+// Seeded requests, each with the bytes that must arrive at the upstream, written out by the contract's rule.
 import {
   arriving,
   chunkedLine,
@@ -20,7 +20,7 @@ import { sign } from './signer.ts';
 export interface GeneratedRequest {
   readonly method: string;
   readonly sent: string;
-  /** The head that has to arrive, its blank line included. */
+  /** The head that must arrive, with its blank line. */
   readonly head: string;
   readonly body: string;
   readonly trailers: readonly string[];
@@ -38,7 +38,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PR
 const TARGETS = ['?', '?b=2&&a=%7e&=', '?q={a|b}&p=100%&\'"<>`^\\', '?//../x;y'] as const;
 const BODIES = ['{"a":1}', '', 'a\0b\r\n\r\nPOST / HTTP/1.1\r\n', '\xff\x80caf\xe9', 'x'.repeat(300)] as const;
 
-/** `keepsSockets`: false where the proxy is told to use no upstream socket twice. */
+/** `keepsSockets`: false if the proxy is configured to reuse no upstream socket. */
 export function generateRequest(seed: number, options: { secret: string; keepsSockets: boolean }): GeneratedRequest {
   const random = seeded(seed);
   const shape = anyShape(random);
@@ -69,7 +69,7 @@ function anyShape(random: () => number): Shape {
   return { route, framing, version, isSigned, body: framing === 'none' ? '' : pick(random, BODIES) };
 }
 
-/** In any order: that of Host and of what frames is the client's choice, too. */
+/** In any order: the client also chooses where Host and the framing lines stand. */
 function headLines(random: () => number, shape: Shape, secret: string): Line[] {
   const staysChunked = shape.framing === 'chunked' && !shape.isSigned;
   const host = line(random, spelt(random, 'Host'), pick(random, ['h', 'Example.COM:80', '[::1]:8080']));
@@ -91,7 +91,7 @@ function headLines(random: () => number, shape: Shape, secret: string): Line[] {
   );
 }
 
-/** Written anew in their place: a verified body has a length, however it came. */
+/** Rewritten in place: a verified body has a length, however it came. */
 function framingLines(random: () => number, { framing, body, isSigned }: Shape): Line[] {
   if (framing === 'none') return [];
   const length = `Content-Length: ${body.length}`;

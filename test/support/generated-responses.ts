@@ -1,4 +1,4 @@
-// Responses by a seed, each with what the client has to get, written out by the contract's rule.
+// Seeded responses, each with the bytes that the client must get, written out by the contract's rule.
 import {
   arriving,
   chunkedLine,
@@ -16,14 +16,14 @@ import {
 import { seeded, shuffled } from './seeded.ts';
 
 export interface GeneratedResponse {
-  /** What the client has to ask with. */
+  /** The client's request. */
   readonly method: 'GET' | 'HEAD';
   readonly sent: string;
-  /** True where the upstream closes behind it. */
+  /** True if the upstream closes after it. */
   readonly closes: boolean;
-  /** The status line and the lines that have to arrive. */
+  /** The status line and the lines that must arrive. */
   readonly head: readonly string[];
-  /** The same of the interim responses before it. */
+  /** The same for the interim responses before it. */
   readonly interim: readonly (readonly string[])[];
   readonly body: string;
   readonly trailers: readonly string[];
@@ -66,7 +66,7 @@ export function generateResponse(seed: number): GeneratedResponse {
     method: shape === 'HEAD' ? 'HEAD' : 'GET',
     sent: sent.join('\r\n'),
     closes: shape === 'close',
-    // A body that lasts until the close is framed anew, for a client whose connection lasts longer.
+    // A body that lasts until the close gets new framing, since the client's connection stays open.
     head: [`HTTP/1.1 ${status}`, ...arriving(lines), ...(shape === 'close' ? ['Transfer-Encoding: chunked'] : [])],
     interim: interim.map((hints) => ['HTTP/1.1 103 Early Hints', ...arriving(hints)]),
     body,
@@ -100,7 +100,7 @@ function headLines(random: () => number, shape: Shape, body: string): Line[] {
 function framingLines(random: () => number, shape: Shape, body: string): Line[] {
   const length = (value: string) => lengthLine(random, value);
   if (shape === 'length') return [length(String(body.length))];
-  // An answer to HEAD says how long the other one would be, in digits that no number holds.
+  // A response to HEAD gives the length that a GET would have, in more digits than a number holds.
   if (shape === 'HEAD')
     return random() < 0.5 ? [] : [length(pick(random, ['12345', '9007199254740993', '18446744073709551615']))];
   if (shape !== 'chunked') return [];

@@ -1,4 +1,4 @@
-// Answers that break off, and some of which nobody can say what they are, row by row: none may be taken for whole.
+// Truncated and ambiguous responses, row by row: none may be taken for complete.
 import {
   broken,
   CHUNKED,
@@ -14,10 +14,10 @@ import {
   whole,
 } from './misbehaviour.ts';
 
-/** Halves: never to be taken for whole. */
+/** Truncated responses: never to be taken for complete. */
 export const HALVES: readonly Misbehaviour[] = [
   cut(
-    'half a length and the close',
+    'half a length and a close',
     saysAndEnds((id) => `${head(id, ['Content-Length: 99999'])}id=${id};`),
   ),
   cut(
@@ -25,15 +25,15 @@ export const HALVES: readonly Misbehaviour[] = [
     saysAndEnds((id) => head(id, [CHUNKED]) + chunks(id)),
   ),
   cut(
-    'half a chunk and the close',
+    'half a chunk and a close',
     saysAndEnds((id) => `${head(id, [CHUNKED])}ffff\r\nid=${id};`),
   ),
   cut(
-    'half a trailer and the close',
+    'half a trailer and a close',
     saysAndEnds((id) => `${head(id, [CHUNKED])}${chunks(id)}0\r\nX: y`),
   ),
   cut(
-    'a length that is only told',
+    'a length without a body',
     saysAndEnds((id) => head(id, ['Content-Length: 18446744073709551615'])),
   ),
   broken(
@@ -55,15 +55,15 @@ export const HALVES: readonly Misbehaviour[] = [
     ),
   ),
   broken(
-    'a chunk that is too long',
+    'an overlong chunk',
     says((id) => `${head(id, [CHUNKED])}3\r\nabcdef\r\n0\r\n\r\n`),
   ),
 ];
 
-/** Whatever comes of it must be the client's own. */
+/** Any outcome is allowed, but the response must be the client's own. */
 export const ANYTHING: readonly Misbehaviour[] = [
   odd(
-    'line ends before the answer',
+    'line endings before the response',
     says((id) => `\r\n\r\n${whole(id)}`),
   ),
   odd(
@@ -96,7 +96,7 @@ export const ANYTHING: readonly Misbehaviour[] = [
   ),
 ];
 
-/** Silence is dear: one in a hundred. */
+/** Silence costs time: one in a hundred. */
 export const SILENT: readonly Misbehaviour[] = [
   { name: 'silence', allowed: ['refused'], play: () => {} },
   { name: 'half a head and silence', allowed: ['refused'], play: says((id) => head(id).slice(0, -3)) },

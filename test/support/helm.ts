@@ -5,10 +5,10 @@ import { mustRun, type Ran, ROOT, run } from './tools.ts';
 
 export const CHART = `${ROOT}helm`;
 
-/** The Helms that the chart is for: 4, and the last 3 that package registries have. */
+/** The Helm versions that the chart supports: 4, and the last 3 that package registries have. */
 export const HELMS = ['helm', 'helm-3.17'] as const;
 
-/** A Kubernetes object, as loosely as a test needs it. */
+/** A Kubernetes object, typed as loosely as tests need. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -24,7 +24,7 @@ export interface Manifest {
 export interface ValuesFile {
   readonly name: string;
   readonly file: string;
-  /** What the file asks Helm for: `# kube-version: 1.36.0`. */
+  /** The file's options for Helm: `# kube-version: 1.36.0`. */
   readonly options: readonly string[];
   readonly text: string;
 }
@@ -39,7 +39,7 @@ export function valuesFiles(directory: string): readonly ValuesFile[] {
   });
 }
 
-/** `helm template shop`, with all that it prints, mistakes too. */
+/** `helm template shop`, with all of its output, errors included. */
 export function tryTemplate(
   options: readonly string[],
   { chart = CHART, helm = 'helm' }: Rendering = {},
@@ -62,7 +62,7 @@ export async function template(options: readonly string[], rendering: Rendering 
 /** Each value as a `--set`, for `template`. */
 export const set = (...values: readonly string[]): string[] => values.flatMap((value) => ['--set', value]);
 
-/** What `helm install` of these values says to its user. */
+/** The notes that `helm install` with these values prints. */
 export async function notesOf(...values: readonly string[]): Promise<string> {
   const options = ['--namespace', 'shop', '--dry-run=client', ...set(...values)];
   const text = await mustRun('helm', ['install', 'shop', CHART, ...options]);
@@ -77,7 +77,7 @@ export function parseManifests(text: string): Manifest[] {
   });
 }
 
-/** The one manifest of this kind. */
+/** The only manifest of this kind. */
 export function only(manifests: readonly Manifest[], kind: string): Manifest {
   const found = manifests.filter((manifest) => manifest.kind === kind);
   const [first] = found;
@@ -85,7 +85,7 @@ export function only(manifests: readonly Manifest[], kind: string): Manifest {
   return first;
 }
 
-/** A container or init container, as loosely as a test needs it. */
+/** A container or init container, typed as loosely as tests need. */
 export interface Container {
   readonly name: string;
   readonly image: string;
@@ -117,10 +117,10 @@ interface PodTemplate {
   readonly spec: PodSpec;
 }
 
-/** What a Deployment makes its pods of. */
+/** The pod template of a Deployment. */
 export const podTemplate = ({ spec }: Manifest): PodTemplate => spec?.template as PodTemplate;
 
-/** The spec of the pods that a Deployment makes, or of a Pod. */
+/** The spec of a Deployment's pods, or of a Pod. */
 export const podSpec = (manifest: Manifest): PodSpec =>
   manifest.kind === 'Pod' ? (manifest.spec as unknown as PodSpec) : podTemplate(manifest).spec;
 

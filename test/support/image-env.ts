@@ -1,5 +1,5 @@
-// What the image sets for the process, read from the Dockerfile: where memory is measured, it is measured as it ships. The
-// heap's share of the container's memory is left out, because outside of one it would be a share of the machine's.
+// The settings that the image gives the process, read from the Dockerfile, so memory is measured as it ships. The
+// heap's share of the container's memory is left out: outside of a container it would be a share of the machine's.
 import { readFileSync } from 'node:fs';
 
 const DOCKERFILE = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8').replaceAll(/\\\n/g, ' ');

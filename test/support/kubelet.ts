@@ -1,12 +1,12 @@
-// A directory of secrets or of configuration as the kubelet keeps it: files are links to `..data/<name>`, `..data` is a link
-// to a directory with a date for a name, and a change swaps that one link
+// A directory of secrets or of configuration as the kubelet keeps it: files are links to `..data/<name>`, `..data` is a
+// link to a directory named by date, and a change swaps that one link
 // (https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go).
 import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 let swaps = 0;
 
-/** Writes the directory, or swaps what it holds: names to contents, all at once. Files that are not named go. */
+/** Writes the directory, or swaps its whole content: names to contents, all at once. Unnamed files disappear. */
 export async function kubeletWrites(directory: string, files: Readonly<Record<string, string>>): Promise<void> {
   await mkdir(directory, { recursive: true });
   const data = join(directory, '..data');
@@ -20,7 +20,7 @@ export async function kubeletWrites(directory: string, files: Readonly<Record<st
     await symlink(join('..data', name), join(directory, name)).catch(ignoreExisting);
   }
   if (before === null) return;
-  // Links to what is gone dangle for a moment, as they do under the kubelet.
+  // Links to removed files dangle for a moment, as under the kubelet.
   for (const name of await readdir(join(directory, before))) {
     if (!(name in files)) await rm(join(directory, name), { force: true });
   }

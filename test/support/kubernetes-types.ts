@@ -1,12 +1,12 @@
-// Holds manifests against the types of Kubernetes, as strictly as a server would: the models' own validation finds wrong
-// types and values, the TypeScript compiler finds fields that do not exist.
+// Checks manifests against the types of Kubernetes, as strictly as a server would. The models' own validation finds
+// wrong types and values; the TypeScript compiler finds unknown fields.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import type { Manifest } from './helm.ts';
 import { ROOT, run, TOOLS } from './tools.ts';
 
 export interface NamedManifest {
-  /** Where it came from, for messages. */
+  /** The source, for messages. */
   readonly from: string;
   readonly manifest: Manifest;
 }
@@ -18,7 +18,7 @@ function moduleOf(apiVersion: string): string {
   return `kubernetes-models/${apiVersion}`;
 }
 
-/** Everything wrong, one line each; empty where all are sound. */
+/** All problems, one line each; empty if every manifest is valid. */
 export async function typeProblems(manifests: readonly NamedManifest[]): Promise<string[]> {
   const wrongValues = await Promise.all(manifests.map(invalidValues));
   return [...wrongValues.flat(), ...(await unknownFields(manifests))];
@@ -39,9 +39,9 @@ async function invalidValues({ from, manifest }: NamedManifest): Promise<string[
   }
 }
 
-/** An object literal is what TypeScript checks for excess properties, so the manifests are written as literals. */
+/** TypeScript checks only object literals for excess properties, so the manifests are written as literals. */
 async function unknownFields(manifests: readonly NamedManifest[]): Promise<string[]> {
-  // Below the tools, where the types are found.
+  // Below the tools, where the types resolve.
   const directory = await mkdtemp(`${TOOLS}/type-check-`);
   const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>
     [

@@ -1,6 +1,6 @@
-// An upstream that takes anything: bare LF, bad lengths, odd transfer codings, folded lines, pipelining. It stands
-// for the worst server behind the proxy and writes down, byte by byte, each request that it believes it got.
-// It must never be stricter than it has to be: what it cannot see, no test can catch.
+// An upstream that accepts anything: bare LF, bad lengths, odd transfer codings, folded lines, pipelining. It stands
+// for the worst server behind the proxy and records, byte by byte, each request that it parsed. It must never be
+// stricter than necessary: no test can catch what it does not see.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 export interface SeenRequest {
@@ -9,7 +9,7 @@ export interface SeenRequest {
   readonly requestLine: string;
   readonly method: string;
   readonly target: string;
-  /** Each header line as it came, in order, as latin1 text. */
+  /** Each header line as received, in order, as latin1 text. */
   readonly lines: readonly string[];
   /** The body without its framing. */
   readonly body: Buffer;
@@ -18,7 +18,7 @@ export interface SeenRequest {
   readonly connection: number;
 }
 
-/** What to answer: the response's bytes, `cut` to answer nothing and close, or a function that writes by itself. */
+/** The reply: the response's bytes, `cut` to close without a response, or a function that writes by itself. */
 export type Answer = string | Buffer | 'cut' | ((socket: Socket) => void);
 
 export interface LenientUpstream {
@@ -27,9 +27,9 @@ export interface LenientUpstream {
   readonly seen: SeenRequest[];
   /** `METHOD target body` of each request, the body as latin1. */
   list(): string[];
-  /** Sets the answers to come; unless set, 200 `ok`. */
+  /** Sets the next responses; unless set, 200 `ok`. */
   answer(give: (request: SeenRequest) => Answer): void;
-  /** Bytes that made no whole request, by connection; those of closed connections too. */
+  /** Bytes that made no complete request, by connection, closed connections included. */
   leftovers(): Buffer[];
   close(): Promise<void>;
 }
@@ -84,7 +84,7 @@ function respond(socket: Socket, answer: Answer): void {
   else socket.write(typeof answer === 'string' ? Buffer.from(answer, 'latin1') : answer);
 }
 
-/** The first whole request in `bytes`, as the laxest of servers would read it; null when it needs more. */
+/** The first complete request in `bytes`, as the laxest of servers would read it; null if it needs more. */
 function takeRequest(bytes: Buffer, connection: number): SeenRequest | null {
   const text = bytes.toString('latin1');
   const skipped = /^[\r\n]*/.exec(text)?.[0].length ?? 0;

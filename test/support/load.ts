@@ -1,8 +1,9 @@
-// Sends requests over a number of connections and writes down what became of each, for tests that ask whether one was lost.
+// Sends requests over a number of connections and records the result of each, for tests that check whether one was
+// lost.
 import { Agent, type ClientRequest, request } from 'node:http';
 
 export interface Sent {
-  /** 0 where no answer came. */
+  /** 0 if no response came. */
   readonly status: number;
   readonly trouble: string;
 }
@@ -12,7 +13,7 @@ export interface Post {
   readonly body: Buffer | string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly agent?: Agent | false;
-  /** Before the end of the body; the head and the body are on their way then. */
+  /** Before the end of the body; by then the head and the body are being sent. */
   readonly holdUntil?: Promise<unknown>;
 }
 
@@ -44,13 +45,13 @@ export function post({ url, body, headers = {}, agent = false, holdUntil }: Post
 }
 
 export interface Load {
-  /** Sends no more; resolves with what became of all, in flight included. */
+  /** Stops sending; resolves with all results, in flight included. */
   stop(): Promise<readonly Sent[]>;
   /** How many have been answered so far. */
   count(): number;
 }
 
-/** Sends the same request again and again over `connections` keep-alive connections. */
+/** Sends the same request repeatedly over `connections` keep-alive connections. */
 export function startLoad({
   url,
   body,

@@ -1,17 +1,17 @@
-// Samples the memory of a process while something happens to it. Linux alone.
+// Samples the memory of a process during a test. Linux only.
 import { readFileSync } from 'node:fs';
 
 const EVERY_MS = 50;
 const PAGE = 4096;
 
 export interface MemoryPeak {
-  /** Bytes of anonymous memory: what the process holds of its own, without its program's files. */
+  /** Bytes of anonymous memory: the process's own, without the program's files. */
   readonly anonymous: number;
-  /** Bytes that the kernel held in the TCP buffers of this network namespace, those of the clients included. */
+  /** Bytes that the kernel held in the TCP buffers of this network namespace, including those of the clients. */
   readonly socketBuffers: number;
 }
 
-/** Looks every 50 ms until it is stopped; gives the most that it saw. A process that has ended adds nothing. */
+/** Samples every 50 ms until it is stopped; returns the peak. A process that has ended adds nothing. */
 export function watchMemory(pid: number): { stop(): MemoryPeak } {
   const peak = { anonymous: 0, socketBuffers: 0 };
   const look = () => {

@@ -1,5 +1,5 @@
-// An upstream that reads requests by the book, and answers each as the misbehaviour says that its id is dealt by the seed: so that
-// the client knows what to expect. It must never be told by the proxy which request it is but by the request itself.
+// An upstream that reads requests by the RFC, and answers each with the misbehaviour that the seed assigns to its id,
+// so the client knows what to expect. It must learn a request's id from the request alone, never from the proxy.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pick } from './generated-lines.ts';
 import { SILENT } from './half-answers.ts';
@@ -9,12 +9,12 @@ import { seeded } from './seeded.ts';
 
 export interface MisbehavingUpstream {
   readonly url: string;
-  /** Requests whose body is another request's, or no whole one. */
+  /** Requests whose body belongs to another request or is incomplete. */
   readonly mixedUp: readonly string[];
   close(): Promise<void>;
 }
 
-/** Half of the requests are answered by the book. */
+/** Half of the requests are answered by the RFC. */
 export function dealt(seed: number, id: number): Misbehaviour {
   const random = seeded(seed * 1_000_003 + id);
   const chance = random();
@@ -24,7 +24,7 @@ export function dealt(seed: number, id: number): Misbehaviour {
 
 interface Waiting {
   bytes: Buffer;
-  /** The request whose misbehaviour has been played before its body came. */
+  /** The request whose misbehaviour was played before its body arrived. */
   played: number | null;
 }
 
@@ -71,7 +71,7 @@ export async function startMisbehavingUpstream(seed: number): Promise<Misbehavin
   };
 }
 
-/** The body that the head declares; null where it is not all there. */
+/** The body that the head declares; null if it is incomplete. */
 function takeBody(head: string, rest: string): { text: string; length: number } | null {
   const declared = /^content-length: (\d+)$/im.exec(head)?.[1];
   if (declared !== undefined) {

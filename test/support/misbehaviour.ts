@@ -1,26 +1,26 @@
-// What rows of misbehaving upstreams are made of. The answer to a request holds its id in a line and in its body; what must reach
-// nobody says POISON.
+// Building blocks for the rows of misbehaving upstreams. The response to a request holds its id in a header and in its
+// body. Bytes that must reach no client say POISON.
 import type { Socket } from 'node:net';
 
-/** `answer`: the request's own, whole. `refused`: 502 or 504. `cut`: a response that visibly breaks off. */
+/** `answer`: the request's own response, complete. `refused`: 502 or 504. `cut`: a response that visibly breaks off. */
 export type Outcome = 'answer' | 'refused' | 'cut';
 
 export interface Misbehaviour {
   readonly name: string;
   readonly allowed: readonly Outcome[];
   readonly play: (socket: Socket, id: number) => void;
-  /** True where it is played before the body has come. */
+  /** True if it is played before the body arrives. */
   readonly early?: boolean;
   readonly method?: 'HEAD';
-  /** Where something else than `OK` has to arrive. */
+  /** The expected reason phrase, if it is not `OK`. */
   readonly reason?: string;
-  /** True where the answer has no body. */
+  /** True if the response has no body. */
   readonly bodiless?: boolean;
 }
 
 export const POISON = 'HTTP/1.1 200 OK\r\nX-Id: POISON\r\nContent-Length: 6\r\n\r\nPOISON';
 
-/** The body of the answer; every seventh one is longer than a packet. */
+/** The response's body; every seventh one is longer than a packet. */
 export const textOf = (id: number) => `id=${id};${'x'.repeat(id % 7 === 0 ? 20_000 : id % 50)}`;
 
 export const head = (id: number, lines: readonly string[] = [], first = 'HTTP/1.1 200 OK') =>
@@ -42,12 +42,12 @@ export const saysAndEnds =
   (bytes: Bytes): Row['play'] =>
   (socket, id) =>
     void socket.end(latin1(bytes(id)));
-/** Resets in the turn after the bytes were handed to the kernel. */
+/** Resets in the next turn after the bytes were handed to the kernel. */
 export const saysAndResets =
   (bytes: Bytes): Row['play'] =>
   (socket, id) =>
     void socket.write(latin1(bytes(id)), () => setImmediate(() => socket.resetAndDestroy()));
-/** Closes with the rest of the request unread, which resets the connection behind the answer. */
+/** Closes with the rest of the request unread, which resets the connection after the response. */
 export const saysAndLeaves =
   (bytes: Bytes): Row['play'] =>
   (socket, id) => {

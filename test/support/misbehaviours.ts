@@ -1,4 +1,4 @@
-// What an upstream may do instead of answering by the book, row by row, and what the client may get of it.
+// The ways in which an upstream may respond, row by row, and what the client may get in each case.
 
 import { ANYTHING, HALVES } from './half-answers.ts';
 import {
@@ -16,7 +16,7 @@ import {
 } from './misbehaviour.ts';
 import { NO_ANSWERS } from './no-answers.ts';
 
-/** By the book. */
+/** By the RFC. */
 export const HONEST: readonly Misbehaviour[] = [
   answers('a length', says(whole)),
   answers(
@@ -51,10 +51,10 @@ export const HONEST: readonly Misbehaviour[] = [
   ),
 ];
 
-/** Odd, but the answer is there and has to arrive. */
+/** Odd, but complete: the response must arrive. */
 const ODD: readonly Misbehaviour[] = [
   answers(
-    'an unasked 100',
+    'an unsolicited 100',
     says((id) => `HTTP/1.1 100 Continue\r\n\r\n${whole(id)}`),
   ),
   answers(
@@ -70,15 +70,15 @@ const ODD: readonly Misbehaviour[] = [
     says((id) => 'HTTP/1.1 100 C\r\n\r\n'.repeat(100) + whole(id)),
   ),
   answers(
-    'bytes behind the answer',
+    'bytes behind the response',
     says((id) => `${whole(id)}POISON`),
   ),
   answers(
-    'an answer behind the answer',
+    'a response behind the response',
     says((id) => whole(id) + POISON),
   ),
   answers(
-    'an answer behind chunks',
+    'a response behind chunks',
     says((id) => `${head(id, [CHUNKED])}${chunks(id)}0\r\n\r\n${POISON}`),
   ),
   answers(
@@ -117,7 +117,7 @@ const ODD: readonly Misbehaviour[] = [
     { reason: '' },
   ),
   answers(
-    'a reason with a control',
+    'a reason with a control character',
     says((id) => whole(id, [], 'HTTP/1.1 200 a\x01b')),
     { reason: '' },
   ),

@@ -1,4 +1,4 @@
-// Tells in one line, after the summary, which programs are missing for tests that were skipped, and how to install them.
+// Prints one line after the summary: the programs that skipped tests lacked, and how to install them.
 import type { Reporter } from 'vitest/node';
 import { MISSING } from './tools.ts';
 

@@ -1,4 +1,4 @@
-// What an upstream may send that is no answer, row by row: the client has to be told so, and the request is not sent again.
+// Upstream output that is no valid response, row by row: the client must be told, and the request is not sent again.
 import {
   CHUNKED,
   chunks,
@@ -59,7 +59,7 @@ export const NO_ANSWERS: readonly Misbehaviour[] = [
   refused('chunks and length', (id) => `${head(id, [CHUNKED, 'Content-Length: 3'])}3\r\nabc\r\n0\r\n\r\n`),
   refused('101 interim responses', (id) => 'HTTP/1.1 103 E\r\nA: b\r\n\r\n'.repeat(101) + whole(id)),
   refused('101 times 100', (id) => 'HTTP/1.1 100 C\r\n\r\n'.repeat(101) + whole(id)),
-  refused('an unasked 101', (id) => head(id, ['Upgrade: x', 'Connection: Upgrade'], 'HTTP/1.1 101 S') + POISON),
+  refused('an unsolicited 101', (id) => head(id, ['Upgrade: x', 'Connection: Upgrade'], 'HTTP/1.1 101 S') + POISON),
   refused('a 101 to a websocket', (id) => head(id, ['Upgrade: websocket', 'Connection: Upgrade'], 'HTTP/1.1 101 S')),
   refused('a 101 to nothing', (id) => head(id, [], 'HTTP/1.1 101 S') + POISON),
   refused('a folded line', (id) => whole(id, ['X: a\r\n b'])),
@@ -69,10 +69,10 @@ export const NO_ANSWERS: readonly Misbehaviour[] = [
   refused('a head of 80 KiB', (id) => whole(id, Array(80).fill(`X: ${'b'.repeat(1020)}`))),
   { name: 'closes without a byte', allowed: ['refused'], play: (socket) => void socket.end() },
   { name: 'resets without a byte', allowed: ['refused'], play: (socket) => void socket.resetAndDestroy() },
-  { name: 'half a head and the close', allowed: ['refused'], play: saysAndEnds((id) => head(id).slice(0, -3)) },
+  { name: 'half a head and a close', allowed: ['refused'], play: saysAndEnds((id) => head(id).slice(0, -3)) },
   { name: 'half a head and a reset', allowed: ['refused'], play: saysAndResets((id) => head(id).slice(0, -3)) },
   {
-    name: 'an interim response and the close',
+    name: 'an interim response and a close',
     allowed: ['refused'],
     play: saysAndEnds(() => 'HTTP/1.1 103 E\r\n\r\n'),
   },

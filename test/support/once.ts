@@ -1,4 +1,5 @@
-// A `test` with an upstream of events, proxies that deliver them once and the servers that they share, ended with it.
+// A `test` with an upstream of events, proxies that deliver them once, and the servers that they share; all end with
+// it.
 import { readFile } from 'node:fs/promises';
 import { type EventUpstream, startEventUpstream } from './events.ts';
 import { replaceFile } from './files.ts';
@@ -57,7 +58,7 @@ export const test = base.extend<Fixtures>({
   },
 });
 
-/** Changes the config's text and has it reloaded. */
+/** Changes the config's text and reloads it. */
 export async function reload(proxy: RunningProxy, change: (config: string) => string): Promise<void> {
   await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
   const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });

@@ -1,5 +1,5 @@
-// Deliveries at a steady rate, each with an id of its own, over as many connections as it takes: it writes down what became
-// of every single one. It never sends anything twice, and waits for an answer as long as the test lets it.
+// Deliveries at a steady rate, each with its own id, over as many connections as needed. It records the result of every
+// one, sends nothing twice, and waits for a response as long as the test allows.
 import { Pool } from 'undici';
 
 export interface Delivery {
@@ -14,22 +14,22 @@ export interface Result {
   /** Epoch milliseconds. */
   readonly sent: number;
   readonly done: number;
-  /** 0 where no whole answer came. */
+  /** 0 if no complete response came. */
   readonly status: number;
-  /** Why no answer came: an error's code. */
+  /** The error code when no response came. */
   readonly trouble: string;
 }
 
 export interface PacedLoad {
   /** How many have been answered so far. */
   count(): number;
-  /** Sends no more; resolves when all are answered or lost. */
+  /** Stops sending; resolves when all are answered or lost. */
   stop(): Promise<readonly Result[]>;
 }
 
 export interface LoadOptions {
   readonly url: string;
-  /** A second. A machine that can't keep up sends fewer: nothing queues up behind. */
+  /** Deliveries a second. A slow machine sends fewer: nothing queues up. */
   readonly rate: number;
   readonly connections: number;
   readonly next: (nth: number) => Delivery;
@@ -39,7 +39,7 @@ export interface LoadOptions {
 const TICK_MS = 5;
 
 export function startPacedLoad({ url, rate, connections, next, onResult }: LoadOptions): PacedLoad {
-  // A second less than any server: what is lost here is never lost to a connection that was idle for too long.
+  // A second less than any server, so no delivery is lost to a connection that was idle for too long.
   const pool = new Pool(url, {
     connections,
     pipelining: 1,
@@ -93,7 +93,7 @@ export function startPacedLoad({ url, rate, connections, next, onResult }: LoadO
   };
 }
 
-/** How many ended each way, for a report: `200: 1000, ECONNREFUSED: 3`. */
+/** Counts by result, for a report: `200: 1000, ECONNREFUSED: 3`. */
 export function tally(results: readonly Result[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { status, trouble } of results) {

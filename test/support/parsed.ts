@@ -1,4 +1,4 @@
-// What src/wire's parser takes bytes for, message by message, as a connection would feed it. Every byte is one character.
+// How src/wire's parser reads bytes, message by message, as a connection would feed it. Every byte is one character.
 import { type Framing, MessageParser, type ParseFailure } from '../../src/wire/parser.ts';
 
 export interface ParsedMessage {
@@ -19,7 +19,7 @@ export interface ParsedMessage {
 
 export interface Parsed {
   readonly messages: readonly ParsedMessage[];
-  /** The message under way whose head is complete, without its trailers: half a line of them is not for use. */
+  /** The current message, once its head is complete, without its trailers, which may be half a line. */
   readonly partial: ParsedMessage | null;
   /** What the parser waits for or why it stopped. `over`: the last message said that none follows. */
   readonly state: 'head' | 'body' | 'over' | ParseFailure;
@@ -27,13 +27,13 @@ export interface Parsed {
 
 export interface ParseOptions {
   readonly head?: number;
-  /** Responses: the methods that they answer, one after the other; the last one counts for all that follow. */
+  /** For responses: the methods that they answer, in order; the last one applies to all that follow. */
   readonly answers?: readonly string[];
-  /** The sender closes behind the last piece. */
+  /** The sender closes after the last piece. */
   readonly closes?: boolean;
 }
 
-/** Cuts bytes at these places, each taken modulo the length. */
+/** Splits bytes at these offsets, each taken modulo the length. */
 export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const cuts = [...new Set(places.map((at) => at % (bytes.length + 1)))].sort((a, b) => a - b);
   const pieces = [0, ...cuts].map((from, index) => bytes.subarray(from, cuts[index] ?? bytes.length));
@@ -46,7 +46,7 @@ export function eachByte(bytes: Buffer): Buffer[] {
 
 const waits = ({ state }: MessageParser) => state === 'head' || state === 'body';
 
-/** Reads until the bytes or the message end, or at a fault; gives where it stopped. */
+/** Reads until the bytes or the message end, or until an error; returns where it stopped. */
 export function readOn(parser: MessageParser, bytes: Buffer, onPiece: (piece: Buffer) => void = () => {}): number {
   let at = 0;
   while (at < bytes.length && waits(parser)) {
@@ -86,7 +86,7 @@ class Feed {
   }
 
   push(piece: Buffer): void {
-    // A copy, since chunk framing is taken out in place.
+    // A copy, since chunk framing is removed in place.
     const bytes = Buffer.from(piece);
     for (let at = 0; at < bytes.length && !this.#over && this.#parser.state !== 'failed'; ) {
       at += readOn(this.#parser, bytes.subarray(at), (part) => {

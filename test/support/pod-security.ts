@@ -1,4 +1,4 @@
-// The rules of Kubernetes' Pod Security Standard "restricted" that concern what the chart writes.
+// The rules of Kubernetes' Pod Security Standard "restricted" that apply to the chart's output.
 // Source: kubernetes.io/docs/concepts/security/pod-security-standards.
 import { allContainers, type PodSpec } from './helm.ts';
 
@@ -22,7 +22,7 @@ const VOLUMES = [
   'secret',
 ];
 
-/** Each rule that the pod breaks; empty where it is admitted. */
+/** Each rule that the pod breaks; empty if it is admitted. */
 export function restrictedProblems(spec: PodSpec): string[] {
   const pod = (spec.securityContext ?? {}) as Security;
   const volumes = (spec.volumes ?? []).flatMap((volume) =>

@@ -1,36 +1,36 @@
-// A client's pool of kept connections, each used now and then, as a balancer's are. It uses a connection again unless it was
-// told to close it or saw it end, sends nothing twice, and writes down what happened to each request.
+// A client's pool of kept connections, each used now and then, like a load balancer's. It reuses a connection unless it
+// was told to close it or saw it end, sends nothing twice, and records what happened to each request.
 import { connect, type Socket } from 'node:net';
 import { parseResponse, values } from './response-parser.ts';
 
 export interface PooledLoad {
-  /** Connections that are open and wait for their next request. */
+  /** Open connections that wait for their next request. */
   idle(): number;
-  /** From now on connections that are open are used, and no new ones opened. */
+  /** From now on it uses its open connections and opens no new ones. */
   stopOpening(): void;
-  /** Sends no more; resolves when every request has its end. May be called twice. */
+  /** Stops sending; resolves when every request has ended. May be called twice. */
   stop(): Promise<PoolReport>;
 }
 
 export interface PoolReport {
-  /** How often each end was met: a status, or why no whole answer came though the request was sent. */
+  /** Counts by result: a status, or why no complete response came although the request was sent. */
   readonly ends: Readonly<Record<string, number>>;
-  /** Requests that were not sent, because the listener took no connection any more. */
+  /** Requests that were not sent, because the listener no longer accepted connections. */
   readonly refused: number;
-  /** Connections that the other side ended while they were idle. */
+  /** Connections that the other side closed while they were idle. */
   readonly endedIdle: number;
 }
 
 export interface PoolOptions {
   readonly port: number;
   readonly connections: number;
-  /** Requests a second, of all connections. */
+  /** Requests a second over all connections. */
   readonly rate: number;
   /** The bytes of a request. */
   readonly request: string;
 }
 
-/** Resolves when every connection has had its first answer. */
+/** Resolves when every connection has had its first response. */
 export async function startPooledLoad({ port, connections, rate, request }: PoolOptions): Promise<PooledLoad> {
   const ends: Record<string, number> = {};
   const places = Array.from({ length: connections }, () => new Place(port, request));
@@ -65,7 +65,7 @@ export async function startPooledLoad({ port, connections, rate, request }: Pool
   };
 }
 
-/** One connection of the pool, and the one that comes after it. */
+/** One connection of the pool, and its replacement. */
 class Place {
   readonly #port: number;
   readonly #request: string;
@@ -85,7 +85,7 @@ class Place {
     return this.#socket !== null && !this.isBusy;
   }
 
-  /** The status, or what came in its place; null where nothing was sent. */
+  /** The status, or what came instead; null if nothing was sent. */
   async ask(): Promise<string | null> {
     this.isBusy = true;
     try {

@@ -1,4 +1,5 @@
-// A real Prometheus, scraping each second, for tests. It ends only the process that it started and leaves no file behind.
+// A real Prometheus for tests that scrapes each second. It ends only the process that it started and leaves no file
+// behind.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +11,7 @@ import { stringify } from 'yaml';
 const START_MS = 20_000;
 const KILL_AFTER_MS = 10_000;
 
-/** Whether this machine has one; where CI is set the tests run all the same, and fail without. */
+/** Whether this machine has one; with CI set the tests run in any case, and fail without it. */
 export const HAS_PROMETHEUS =
   process.env.CI !== undefined || spawnSync('prometheus', ['--version']).error === undefined;
 
@@ -21,9 +22,9 @@ export interface ScrapeTarget {
 
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
-  /** An instant query's. */
+  /** The result of an instant query. */
   readonly value?: readonly [number, string];
-  /** A range query's. */
+  /** The result of a range query. */
   readonly values?: readonly (readonly [number, string])[];
 }
 
@@ -54,7 +55,7 @@ export interface Prometheus {
 export async function startPrometheus(options: {
   readonly job: string;
   readonly targets: readonly ScrapeTarget[];
-  /** A rules file's text. */
+  /** The text of a rules file. */
   readonly rules?: string;
 }): Promise<Prometheus> {
   const directory = await mkdtemp(join(tmpdir(), 'prometheus-test-'));
@@ -141,7 +142,7 @@ function api(url: string): Omit<Prometheus, 'url' | 'stop'> {
   };
 }
 
-/** Prometheus cannot tell which port it took when it was given 0. */
+/** Prometheus cannot report which port it took when it was given 0. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

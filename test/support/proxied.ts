@@ -1,4 +1,4 @@
-// A `test` with proxies and upstreams of its own, ended with it: so that tests may run side by side.
+// A `test` with its own proxies and upstreams, which end with it, so tests may run concurrently.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ export interface Fixtures {
   readonly directory: string;
 }
 
-/** The value of a secret in these tests, long enough for any rule. */
+/** The value of a secret in these tests, long enough for every rule. */
 export const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
 
 export const test = base.extend<Fixtures>({
@@ -42,7 +42,7 @@ export const test = base.extend<Fixtures>({
   },
 });
 
-/** Looks again and again until it is so; fails after 20 s with what it was. */
+/** Polls until the value is as wanted; fails after 20 s with the last value. */
 export async function eventually<T>(look: () => T | Promise<T>, wanted: Awaited<T>): Promise<void> {
   await vi.waitFor(async () => expect(await look()).toEqual(wanted), { timeout: 20_000, interval: 20 });
 }

@@ -1,4 +1,4 @@
-// Runs the program as its users do: a child process with a configuration file and secret files, spoken to by
+// Runs the program as its users do: a child process with a configuration file and secret files, addressed through
 // sockets and signals. It ends only the child that it started, and leaves no file behind.
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,18 +16,18 @@ type ConfigObject = Readonly<Record<string, unknown>>;
 
 export interface ProxyOptions {
   /**
-   * As in the YAML file. An object gets loopback addresses with free ports, no shutdown delay, a short grace and, with
-   * `secrets` below, their directory, wherever it does not say so itself. A string is the file as it is. A function is
-   * given the path of the secrets' directory.
+   * The configuration, as in the YAML file. An object gets defaults for keys that it does not set: loopback addresses
+   * with free ports, no shutdown delay, a short grace and, with `secrets` below, their directory. A string is the
+   * file's text. A function gets the path of the secrets' directory.
    */
   readonly config: ConfigObject | string | ((secretDirectory: string) => ConfigObject);
-  /** The whole environment beside PATH: nothing else is inherited. */
+  /** The whole environment apart from PATH: nothing else is inherited. */
   readonly env?: Readonly<Record<string, string>>;
   /** Node's flags, before the program's file. */
   readonly flags?: readonly string[];
   /** The program's file; `src/main.ts` unless given. */
   readonly program?: string;
-  /** `own`: its working directory is the one with its files, so that paths in the config may be relative. */
+  /** `own`: its working directory is the one with its files, so paths in the config may be relative. */
   readonly cwd?: 'own';
   /** Secret files, written to `<directory>/secrets` by id. */
   readonly secrets?: Readonly<Record<string, string | Buffer>>;
@@ -51,20 +51,20 @@ export interface RunningProxy {
   logs(): LogLine[];
   /** All of stdout and stderr, as text. */
   output(): string;
-  /** The first line, past or to come, that satisfies; rejects after 20 s. */
+  /** The first line, past or future, that satisfies; rejects after 20 s. */
   waitForLog(satisfies: (line: LogLine) => boolean, what?: string): Promise<LogLine>;
   /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
   metrics(): Promise<Map<string, number>>;
-  /** Bytes of memory that it holds now, and held at most. Linux alone. */
+  /** Bytes of memory that it holds now, and the peak. Linux only. */
   memory(): Promise<{ readonly rss: number; readonly peak: number }>;
   signal(name: NodeJS.Signals): void;
-  /** Resolves when it has ended by itself or by a signal. */
+  /** Resolves when it has exited by itself or by a signal. */
   readonly exited: Promise<Exit>;
   /** SIGTERM, then SIGKILL after 10 s; removes its files. May be called twice. */
   stop(): Promise<Exit>;
 }
 
-/** Starts it and waits until it listens. Rejects, with what it printed, when it ends before. */
+/** Starts it and waits until it listens. Rejects with its output if it exits first. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);

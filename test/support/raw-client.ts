@@ -1,27 +1,27 @@
-// A client on a bare socket, for tests: it sends exactly the bytes that it is told to send, and reads answers with
-// the strict parser. Every wait has a deadline and says what it waited for: it must never hang a test run.
+// A client on a raw socket for tests: it sends exactly the given bytes, and reads responses with the strict parser.
+// Every wait has a deadline and says what it waited for: it must never hang a test run.
 import { connect, type Socket } from 'node:net';
 import { parseResponse, type RawResponse } from './response-parser.ts';
 
 const DEADLINE_MS = 30_000;
 
 export interface ReadOptions {
-  /** True where the request was HEAD. */
+  /** True if the request was a HEAD. */
   readonly head?: boolean;
 }
 
 export interface RawClient {
-  /** Sends these bytes (a string is latin1: one byte a character); resolves when the kernel has taken them. */
+  /** Sends these bytes (a string is latin1: one byte a character); resolves when the kernel has accepted them. */
   send(bytes: string | Buffer): Promise<void>;
   /** The next final response, with the informational ones before it. Throws when the peer closes first. */
   response(options?: ReadOptions): Promise<RawResponse>;
-  /** The next final response, or null when the peer closed (or reset) without one more byte. */
+  /** The next final response, or null if the peer closed (or reset) without another byte. */
   responseOrClose(options?: ReadOptions): Promise<RawResponse | null>;
-  /** Resolves when at least `count` bytes that no response has taken are there. */
+  /** Resolves when at least `count` bytes have arrived that no response has consumed. */
   bytes(count: number): Promise<Buffer>;
   /** Everything not yet read, once the peer has closed or reset the connection. */
   rest(): Promise<Buffer>;
-  /** Half-close: no more bytes from here; answers can still come. */
+  /** Half-close: no more bytes from here; responses can still arrive. */
   end(): void;
   destroy(): void;
   readonly socket: Socket;
@@ -50,7 +50,7 @@ export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): 
   socket.on('error', (error: NodeJS.ErrnoException) => close(`failed with ${error.code ?? error.message}`));
   socket.on('close', () => close('closed'));
 
-  /** Tries again at each change until `attempt` gives something, or the deadline passes. */
+  /** Retries at each change until `attempt` returns something, or the deadline passes. */
   function until<T>(what: string, attempt: () => T | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -104,7 +104,7 @@ export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): 
           () => reject(new Error(`waited ${DEADLINE_MS} ms for the peer to take bytes`)),
           DEADLINE_MS,
         );
-        // A write that fails is no error here: the peer may have answered and closed, and the answer is the point.
+        // A failed write is not an error here: the peer may have responded and closed, and only the response matters.
         socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes, () => {
           clearTimeout(timer);
           resolve();
@@ -123,7 +123,7 @@ export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): 
   };
 }
 
-/** Sends the bytes on a connection of their own, reads one response and drops the connection. */
+/** Sends the bytes on a new connection, reads one response and drops the connection. */
 export async function exchange(port: number, bytes: string | Buffer, options: ReadOptions = {}): Promise<RawResponse> {
   const client = await openClient({ port });
   try {

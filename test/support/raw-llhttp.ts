@@ -1,4 +1,4 @@
-// undici's build of llhttp without src/wire around it: for tests that show what src/wire keeps away from.
+// undici's build of llhttp without src/wire around it, for tests of the traps that src/wire avoids.
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
 
 export const MODULE = new WebAssembly.Module(bytesOfModule);
@@ -34,11 +34,11 @@ export interface RawLlhttp {
   readonly exports: Exports;
   /** The callbacks that were called, in order. */
   readonly called: Callback[];
-  /** What `llhttp_execute` says of the text, and how many bytes it consumed. */
+  /** The result of `llhttp_execute` for the text, and how many bytes it consumed. */
   execute(parser: number, text: string): [result: number, consumed: number];
 }
 
-/** An instance of its own, whose callbacks return 0 unless `returns` says otherwise. */
+/** A new instance, whose callbacks return 0 unless `returns` says otherwise. */
 export function rawLlhttp(returns: Partial<Record<Callback, (parser: number) => number>> = {}): RawLlhttp {
   const called: Callback[] = [];
   const env = Object.fromEntries(

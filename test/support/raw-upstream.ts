@@ -1,20 +1,20 @@
-// An upstream on bare sockets that does exactly what a test tells it, at each point of a request: for servers that
-// misbehave. It writes down the head of each request that it was given, whatever became of it.
+// An upstream on raw sockets that does exactly what a test says, at each point of a request: for servers that
+// misbehave. It records the head of each request, whatever happens to it.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 
-/** What to do once a request's head is here. `body` are the bytes that came with it. */
+/** Called once a request's head has arrived. `body` holds the bytes that came with it. */
 export type Script = (socket: Socket, request: { readonly head: string; readonly body: Buffer }) => void;
 
 export interface RawUpstream {
   readonly port: number;
   readonly url: string;
-  /** The heads of the requests that came, in order. */
+  /** The heads of all requests, in order. */
   readonly heads: string[];
-  /** The sockets that are open now. */
+  /** The currently open sockets. */
   readonly sockets: ReadonlySet<Socket>;
-  /** What to do with the requests to come. */
+  /** Sets what to do with the next requests. */
   script(next: Script): void;
-  /** Stops listening and drops every connection, as a restart does; `listen` takes the same port again. */
+  /** Stops listening and drops every connection, as a restart does; `listen` reuses the port. */
   stop(): Promise<void>;
   listen(): Promise<void>;
   close(): Promise<void>;
@@ -22,7 +22,7 @@ export interface RawUpstream {
 
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-/** `path`: a unix socket in place of a free loopback port. */
+/** `path`: a unix socket instead of a free loopback port. */
 export async function startRawUpstream(path?: string): Promise<RawUpstream> {
   const heads: string[] = [];
   const sockets = new Set<Socket>();
@@ -35,7 +35,7 @@ export async function startRawUpstream(path?: string): Promise<RawUpstream> {
     socket.on('data', (piece: Buffer) => {
       waiting += piece.toString('latin1');
       const end = waiting.indexOf('\r\n\r\n');
-      // What follows a head is taken for its body up to the next read: enough for tests that do not pipeline.
+      // The bytes read with a head count as its body, which is enough for tests that do not pipeline.
       if (end === -1) return;
       const [head, body] = [waiting.slice(0, end + 4), waiting.slice(end + 4)];
       waiting = '';

@@ -1,6 +1,6 @@
-// An upstream in a process of its own, to be stopped or killed at any moment: it writes down the id of each delivery before
-// it answers, so that nothing it has processed is forgotten, however it ends. It runs as a program when started with
-// arguments: port, record file and delay. A delivery with `hang` in its id is never answered; WebSockets are echoed.
+// An upstream in its own process, to be stopped or killed at any moment. It records the id of each delivery before it
+// responds, so no processed delivery is forgotten, however it ends. Started with arguments (port, record file and
+// delay), it runs as a program. A delivery with `hang` in its id is never answered; WebSockets are echoed.
 import { spawn } from 'node:child_process';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,13 +10,16 @@ import { WebSocketServer } from 'ws';
 export interface RecordingUpstream {
   readonly url: string;
   start(): Promise<void>;
-  /** `SIGTERM` is the polite stop: answers what it has, takes no more. Resolves when it is gone. */
+  /**
+   * `SIGTERM` is the graceful stop: it answers the requests that it has and accepts no more. Resolves when it has
+   * exited.
+   */
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
-  /** How often each delivery was processed, by its id. */
+  /** How often each delivery was processed, by id. */
   deliveries(): Map<string, number>;
 }
 
-/** `delay`: milliseconds that each answer takes. */
+/** `delay`: milliseconds before each response. */
 export function recordingUpstream(options: { port: number; recordFile: string; delay: number }): RecordingUpstream {
   const { port, recordFile, delay } = options;
   writeFileSync(recordFile, '');

@@ -1,4 +1,5 @@
-// A real redis-server or valkey-server on a free loopback port, with nothing on disk. It ends only what it started.
+// A real redis-server or valkey-server on a free loopback port, with nothing on disk. It ends only the process that it
+// started.
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { createClient } from '@redis/client';
@@ -19,14 +20,14 @@ export interface RedisServer {
   readonly port: number;
   /** For `once.store`. */
   readonly url: string;
-  /** Asks it one thing, on a connection of its own. */
+  /** Sends one command on a new connection. */
   ask(...command: readonly string[]): Promise<unknown>;
-  /** It accepts connections, and answers nothing. */
+  /** From now on it accepts connections and never replies. */
   pause(): void;
   resume(): void;
-  /** At once; what it knew is gone. */
+  /** Kills it; its data is lost. */
   kill(): Promise<void>;
-  /** Again, on the same port. */
+  /** Starts it again on the same port. */
   start(): Promise<void>;
 }
 

@@ -1,36 +1,36 @@
-// A strict reader of HTTP/1.1 responses as bytes (RFC 9112), for tests. It never mends what it reads: whatever
-// is not exactly by the book is thrown, so that a sloppy proxy cannot hide behind a kind parser.
+// A strict reader of HTTP/1.1 responses as bytes (RFC 9112) for tests. It never repairs its input: anything that breaks
+// the RFC throws, so a sloppy proxy cannot hide behind a lenient parser.
 
 export interface RawResponse {
   readonly version: string;
   readonly status: number;
   /** As latin1 text: one character a byte. */
   readonly reason: string;
-  /** Each header line as it came, in order, as latin1 text. */
+  /** Each header line as received, in order, as latin1 text. */
   readonly lines: readonly string[];
   /** The body without its framing. */
   readonly body: Buffer;
   /** How the body was framed. */
   readonly framing: 'none' | 'length' | 'chunked' | 'close';
   readonly trailers: readonly string[];
-  /** The 1xx responses that came before this one. */
+  /** The 1xx responses before this one. */
   readonly informational: readonly RawResponse[];
 }
 
 export interface ParseOptions {
-  /** True for the answer to HEAD: the head alone. */
+  /** True for the response to a HEAD: only a head. */
   readonly head?: boolean;
-  /** True once the peer has sent its last byte: only then can a body that ends by close be whole. */
+  /** True once the peer has sent its last byte: only then can a body that ends by close be complete. */
   readonly ended?: boolean;
 }
 
 export interface Parsed {
   readonly response: RawResponse;
-  /** How many bytes it took. */
+  /** The number of bytes consumed. */
   readonly length: number;
 }
 
-/** Reads one final response from the start of `bytes`; null when more bytes are needed. Throws on anything malformed. */
+/** Reads one final response from the start of `bytes`; null if it needs more. Throws on anything malformed. */
 export function parseResponse(bytes: Buffer, options: ParseOptions = {}): Parsed | null {
   const informational: RawResponse[] = [];
   let at = 0;

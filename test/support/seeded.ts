@@ -1,4 +1,4 @@
-// Chance that is the same each time: a small generator with a seed, for tests that mix what comes together. Not for secrets.
+// Repeatable randomness: a small seeded generator for tests that mix inputs. Not for secrets.
 
 /** Numbers from 0 to 1, 1 not included. */
 export function seeded(seed: number): () => number {
@@ -6,7 +6,7 @@ export function seeded(seed: number): () => number {
   return () => next() / 2 ** 32;
 }
 
-/** Whole numbers of 32 bits, without a sign. Mulberry32. */
+/** Unsigned 32-bit integers. Mulberry32. */
 export function seededIntegers(seed: number): () => number {
   let state = seed | 0;
   return () => {

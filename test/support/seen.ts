@@ -1,4 +1,4 @@
-// What dashboard, rules and runbook say, read for the tests that hold them together.
+// Reads dashboard, rules and runbook for the tests that keep them consistent.
 import { METRICS, type MetricName, type MetricRow, PREFIX, PROCESS_METRICS } from '../../src/metrics/metric-table.ts';
 
 export interface DashboardPanel {
@@ -23,7 +23,7 @@ export function panelsOf(dashboard: Dashboard): readonly DashboardPanel[] {
   return dashboard.panels.filter(({ type }) => type !== 'row');
 }
 
-/** Of panels and annotations. */
+/** The queries of panels and annotations. */
 export function dashboardQueries(dashboard: Dashboard): readonly string[] {
   const shown = panelsOf(dashboard).flatMap(({ targets }) => targets.map(({ expr }) => expr));
   return [...shown, ...dashboard.annotations.list.map(({ expr }) => expr)];
@@ -39,7 +39,7 @@ export function anchorsOf(markdown: string): readonly string[] {
   );
 }
 
-/** Names of metrics in a text, without a histogram's suffix; recorded ones (`level:name:operation`) are not among them. */
+/** The metric names in a text, without a histogram's suffix; recorded names (`level:name:operation`) are excluded. */
 export function metricsIn(text: string): readonly string[] {
   const found = [...text.matchAll(/(?<![\w:])(?:entrupy_proxy|process|nodejs)_\w+(?![\w:])/g)].map(([name]) => name);
   return [...new Set(found.map(family))];

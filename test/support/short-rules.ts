@@ -1,8 +1,8 @@
-// The shipped rules with every window made short, mechanically, so that a test sees in seconds what takes days: the
-// durations alone differ, never an expression.
+// The shipped rules with every window shortened mechanically, so a test sees in seconds what takes days. Only the
+// durations differ, never an expression.
 import { parse, stringify } from 'yaml';
 
-/** Ascending as the originals are; all are several scrapes of a second long. */
+/** Ascending like the originals; each spans several scrapes of a second. */
 const SHORT: Readonly<Record<string, string>> = {
   '1m': '1s',
   '2m': '2s',

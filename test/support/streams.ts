@@ -1,4 +1,4 @@
-// An upstream that swallows and gives bodies of any size without holding them, and a client's side that counts.
+// An upstream that swallows and produces bodies of any size without holding them, and a client side that counts.
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
@@ -11,7 +11,7 @@ export interface StreamingUpstream {
   readonly swallowed: number;
   /** Bytes of response bodies that it has handed to its sockets. */
   readonly given: number;
-  /** How each request body ended: whole, or not. */
+  /** How each request body ended: complete or not. */
   readonly ends: readonly ('whole' | 'broken')[];
   readonly sockets: ReadonlySet<Socket>;
   close(): Promise<void>;
@@ -19,7 +19,7 @@ export interface StreamingUpstream {
 
 const PIECE = Buffer.alloc(64 * 1024, 'entrupy-');
 
-/** `bytes` of a repeating text, in pieces that are made when they are asked for. */
+/** `bytes` of a repeating text, in pieces made on demand. */
 export function bytesOf(bytes: number): Readable {
   let left = bytes;
   return new Readable({
@@ -33,9 +33,9 @@ export function bytesOf(bytes: number): Readable {
 }
 
 /**
- * `POST …` swallows the body and answers with its length; `GET …/<bytes>` answers with so many bytes, with a length, or
- * chunked where the target ends in `?chunked`. `…/deaf` never reads, `…/early` answers 413 before the body, `…/slow/<ms>`
- * answers with nothing after so many milliseconds.
+ * `POST …` swallows the body and responds with its length. `GET …/<bytes>` responds with that many bytes, with a
+ * length, or chunked if the target ends in `?chunked`. `…/deaf` never reads, `…/early` responds 413 before the body
+ * arrives, `…/slow/<ms>` responds with an empty body after that many milliseconds.
  */
 export async function startStreamingUpstream(): Promise<StreamingUpstream> {
   const counts = { swallowed: 0, given: 0 };
@@ -95,7 +95,7 @@ export async function startStreamingUpstream(): Promise<StreamingUpstream> {
   };
 }
 
-/** Sends `bytes` in chunks, or with their length; gives the answer's body. */
+/** Sends `bytes` in chunks or with a length; returns the response's body. */
 export async function upload(
   port: number,
   options: { path: string; bytes: number; chunked: boolean },
@@ -118,7 +118,7 @@ export async function upload(
   return answered;
 }
 
-/** Reads a response to its end; gives how many bytes its body had. Rejects where it breaks off. */
+/** Reads a response to its end; returns the size of its body. Rejects if it breaks off. */
 export function download(port: number, path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ port, path, agent: false }, (response) => {

@@ -1,4 +1,4 @@
-// Finds the programs that the e2e suites run: those in .cache/tools (scripts/ci-e2e-setup.sh brings them), else the machine's.
+// Finds the programs that the e2e suites run: in .cache/tools (filled by scripts/ci-e2e-setup.sh), else on the machine.
 // On CI a missing one is an error; elsewhere the suite is skipped and says so.
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -28,7 +28,7 @@ export interface RunOptions {
   readonly timeout?: number;
 }
 
-/** Runs a program to its end; never rejects over its exit code, which is -1 where it could not run or ran too long. */
+/** Runs a program to its end. Never rejects over its exit code, which is -1 if it could not run or timed out. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const { stdin = '', cwd = ROOT, env = {}, timeout = 120_000 } = options;
   return new Promise((resolve) => {
@@ -46,14 +46,14 @@ export function run(program: string, args: readonly string[], options: RunOption
   });
 }
 
-/** As `run`, but rejects with what was printed where the program fails. Gives standard output. */
+/** Like `run`, but rejects with the output if the program fails. Returns standard output. */
 export async function mustRun(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await run(program, args, options);
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} exited ${code}:\n${stdout}${stderr}`);
   return stdout;
 }
 
-/** Debian's package of a program, where it has one; scripts/ci-e2e-setup.sh brings the others. */
+/** A program's Debian package, if it has one; scripts/ci-e2e-setup.sh installs the others. */
 const PACKAGES: Readonly<Record<string, string>> = {
   'redis-server': 'redis-server',
   'valkey-server': 'valkey-server',
@@ -63,10 +63,13 @@ const PACKAGES: Readonly<Record<string, string>> = {
   flask: 'python3-flask',
 };
 
-/** How the line begins that tells of a missing program; test/support/missing-reporter.ts repeats it at the end of the run. */
+/**
+ * The start of the line that reports a missing program; test/support/missing-reporter.ts repeats it at the end of the
+ * run.
+ */
 export const MISSING = 'skipped for want of ';
 
-/** True where all are there. Each is a program's name, a path, or Python's `flask`. */
+/** True if all are available. Each is a program's name, a path, or Python's `flask`. */
 export function haveTools(...names: readonly string[]): boolean {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0) return true;

@@ -1,5 +1,5 @@
-// Senders, good and bad, for tests that watch the proxy over time: a steady rate in turn to each proxy, in a mix that the
-// test changes as it goes.
+// Senders, good and bad, for tests that watch the proxy over time: a steady rate, to each proxy in turn, in a mix that
+// the test changes as it goes.
 import { sign } from './signer.ts';
 
 export interface Mix {
@@ -7,7 +7,7 @@ export interface Mix {
   readonly secret: string | null;
   /** Forged deliveries for each good one. */
   readonly forged: number;
-  /** False where nobody calls /notify and /events. */
+  /** False while nobody calls /notify and /events. */
   readonly deliveries: boolean;
 }
 
@@ -25,7 +25,7 @@ interface Shot {
   readonly signature?: string;
 }
 
-/** Those that it calls, for the config of the proxies. */
+/** The routes that it calls, for the config of the proxies. */
 export const ROUTES = [
   { path: '/notify' },
   { path: '/events', once: '1h' },
@@ -36,7 +36,7 @@ export const ROUTES = [
 
 const TICK_MS = 50;
 
-/** One round of the mix each 50 ms, to the next of the proxies. */
+/** One round of the mix each 50 ms, to the next proxy. */
 export function startTraffic(urls: readonly string[], mix: Mix): Traffic {
   const answers = new Map<number, number>();
   const open = new Set<Promise<void>>();
@@ -72,7 +72,7 @@ export function startTraffic(urls: readonly string[], mix: Mix): Traffic {
   return traffic;
 }
 
-/** Of one round; what comes seldom comes each so many rounds. */
+/** The requests of one round; rare ones come every so many rounds. */
 function shots({ secret, forged, deliveries }: Mix, round: number): readonly Shot[] {
   const body = JSON.stringify({ event: round, note: 'x'.repeat(round % 700) });
   const signature = secret === null ? null : sign(secret, body);
@@ -85,7 +85,7 @@ function shots({ secret, forged, deliveries }: Mix, round: number): readonly Sho
   const every = (rounds: number, shot: Shot) => (round % rounds === 0 ? [shot] : []);
   const bad = Array.from({ length: forged }, (_, nth) => post('/notify', nth % 3 === 2 ? null : sign('forger', body)));
   return [
-    // /events also twice at one moment, as by two subscriptions.
+    // /events also twice at once, as with two subscriptions.
     ...(deliveries ? [post('/notify'), ...every(4, post('/events')), ...every(12, post('/events'))] : []),
     ...every(4, post('/webhooks/orders')),
     ...every(10, { method: 'POST', target: '/webhooks/orders', body }),

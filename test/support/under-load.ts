@@ -1,4 +1,4 @@
-// A proxy and an upstream in processes of their own, with a steady load of signed deliveries on them.
+// A proxy and an upstream in their own processes, under a steady load of signed deliveries.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export interface UnderLoad {
   readonly directory: string;
 }
 
-/** `config` may name files in its directory. `delay`: milliseconds that the upstream takes for each answer. */
+/** `config` may name files in its directory. `delay`: milliseconds before each upstream response. */
 export async function startUnderLoad(
   config: (directory: string) => object,
   { secrets, delay = 0 }: { secrets?: Readonly<Record<string, string>>; delay?: number } = {},
@@ -35,7 +35,7 @@ export async function startUnderLoad(
   return { proxy, upstream, directory };
 }
 
-/** As many a second as this machine is asked for. It may be slower: the counts are what tests look at. */
+/** The requested rate a second. A slow machine may not reach it: tests look at the counts. */
 export const RATE = Number(process.env.LOAD_RATE ?? 2000);
 
 /** A delivery of about 300 bytes, with its own number in its body. */
@@ -45,7 +45,7 @@ export function delivery(nth: number | string, secret: string, path = '/notify')
   return { id, path, body, headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) } };
 }
 
-/** Makes the change; gives the first log line that satisfies and was not there before it. */
+/** Makes the change; returns the first matching log line that was not there before. */
 export async function lineAfter(
   proxy: RunningProxy,
   satisfies: (line: LogLine) => boolean,
@@ -60,5 +60,5 @@ export async function lineAfter(
   });
 }
 
-/** Paces a test: how it spreads its changes over time, never how it waits for one. */
+/** Paces a test: for spreading changes over time, never for waiting for one. */
 export const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

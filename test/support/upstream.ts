@@ -1,11 +1,11 @@
-// An ordinary upstream by node:http that writes down what it got, for tests that care for meaning, not for bytes.
+// An ordinary node:http upstream that records what it received, for tests about meaning, not bytes.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface ReceivedRequest {
   readonly method: string;
   readonly target: string;
-  /** Names and values in turn, as they came. */
+  /** Names and values in turn, as received. */
   readonly rawHeaders: readonly string[];
   readonly headers: IncomingMessage['headers'];
   readonly body: Buffer;
@@ -21,7 +21,7 @@ export interface Upstream {
 
 export type Handler = (request: ReceivedRequest, response: ServerResponse) => void;
 
-/** Starts it on a free loopback port (or on `port`); `handle` answers, 200 `{"status":"ok"}` unless given. */
+/** Starts it on a free loopback port (or on `port`); `handle` responds, by default 200 `{"status":"ok"}`. */
 export async function startUpstream(options: { handle?: Handler; port?: number } = {}): Promise<Upstream> {
   const requests: ReceivedRequest[] = [];
   const handle = options.handle ?? ((_request, response) => response.end('{"status":"ok"}'));

@@ -1,10 +1,10 @@
-// WebSockets for tests: an upstream that echoes, a client by the `ws` package, and the handshake as bytes.
+// WebSockets for tests: an upstream that echoes, a client with the `ws` package, and the handshake as bytes.
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type ClientOptions, type RawData, WebSocket, WebSocketServer } from 'ws';
 
-/** A handshake's key and the answer to it (RFC 6455 1.3). */
+/** A handshake's key and the matching accept value (RFC 6455 1.3). */
 export const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 export const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
 
@@ -17,7 +17,7 @@ export function handshake(
   return [start, ...own, 'Sec-WebSocket-Version: 13', ...lines, '', ''].join('\r\n');
 }
 
-/** The upstream's agreement, as bytes. */
+/** The upstream's 101 response, as bytes. */
 export const AGREED = [
   'HTTP/1.1 101 Switching Protocols',
   'Upgrade: websocket',
@@ -29,7 +29,7 @@ export const AGREED = [
 
 export interface EchoUpstream {
   readonly url: string;
-  /** Sockets that are open now. */
+  /** The currently open sockets. */
   readonly sockets: ReadonlySet<Socket>;
   readonly webSockets: WebSocketServer;
   close(): Promise<void>;
@@ -68,12 +68,12 @@ export async function startEcho(server: Server, where: { url: string; path?: str
   };
 }
 
-/** The one that the client likes least, so that a test sees that the choice was the upstream's. */
+/** The client's least preferred subprotocol, so a test sees that the upstream made the choice. */
 function last(offered: Set<string>): string | false {
   return [...offered].at(-1) ?? false;
 }
 
-/** Opens one; rejects where the handshake is refused. */
+/** Opens one; rejects if the handshake is refused. */
 export async function openWebSocket(
   url: string,
   protocols: string[] = [],
@@ -85,7 +85,7 @@ export async function openWebSocket(
   return webSocket;
 }
 
-/** Sends one message and gives the one that comes back. */
+/** Sends one message and returns the one that comes back. */
 export async function echoed(webSocket: WebSocket, message: Buffer | string): Promise<Buffer> {
   const back = once(webSocket, 'message');
   webSocket.send(message);
