@@ -5,8 +5,8 @@
 //                 -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
 //   permit -> slot -> connect -> send -> read -> answer
 //
-// What fails before the permit is refused with an answer of ours, or goes on in report mode. What fails later is answered
-// too until the response has begun, and then cut. Only a failed connect is tried again.
+// What fails before the permit is refused with an answer of ours, or goes on in report mode. What fails later gets an
+// answer until the response has begun, and a cut then. Only a failed connect is tried again.
 
 import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
@@ -184,8 +184,8 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       },
     };
     if (permit.tunnel) tunnels++;
-    const Way = permit.tunnel ? WebSocketExchange : UpstreamExchange;
-    new Way(permit, exchange, upstream, options).start();
+    if (permit.tunnel) new WebSocketExchange(permit, exchange, upstream, options).start();
+    else new UpstreamExchange(permit, exchange, upstream, options).start();
   }
 
   /** The failure edge: an answer before the response has begun, a cut later. */

@@ -61,7 +61,7 @@ function nextTurn(): void {
 
 const EMPTY = Buffer.alloc(0);
 /** Bytes that a body may keep alive beside its own, such as its head: a copy would cost more. */
-const BESIDE = 4 * 1024;
+const MAX_BESIDE = 4 * 1024;
 /** Bytes. Memory of a smaller buffer is left to the garbage collector. */
 const WORTH_FREEING = 16 * 1024;
 
@@ -109,7 +109,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     if (last === null) return this.#finish('copied');
     if (!this.#accepts(last, pieces)) return 'copied';
     // The usual webhook is whole in the read that brought its head, and no byte of it is copied.
-    if (this.received === 0 && last.buffer.byteLength - last.length <= BESIDE) {
+    if (this.received === 0 && last.buffer.byteLength - last.length <= MAX_BESIDE) {
       if (!this.#take(last.buffer.byteLength)) return 'copied';
       this.#buffer = last;
       this.received = last.length;

@@ -27,9 +27,9 @@ const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
 const IDLE_END_EVERY_MS = 50;
 /** TLS handshakes under way at most, counted from the first byte: 1,024 half-done ones hold 78 MiB. */
-const MOST_HANDSHAKES = 128;
+const MAX_HANDSHAKES = 128;
 /** Closing connections at most: to read and drop what they still send is a courtesy. */
-const MOST_CLOSING = 256;
+const MAX_CLOSING = 256;
 
 export class Listener {
   limits: ListenerLimits;
@@ -133,7 +133,7 @@ export class Listener {
     this.#handshakes.set(name, connection);
     socket.once('close', () => this.#handshakes.delete(name));
     connection.shakeHands();
-    destroyOldest(this.#handshakes, MOST_HANDSHAKES);
+    destroyOldest(this.#handshakes, MAX_HANDSHAKES);
     if (!socket.destroyed) this.#tls?.emit('connection', socket);
   }
 
@@ -165,7 +165,7 @@ export class Listener {
 
   onClosing(connection: Connection): void {
     this.#closing.add(connection);
-    destroyOldest(this.#closing, MOST_CLOSING);
+    destroyOldest(this.#closing, MAX_CLOSING);
   }
 
   onClosed(connection: Connection): void {

@@ -69,7 +69,7 @@ export class Reply {
   /** An interim response (1xx). HTTP/1.0 clients know none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.#phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null, RELAYS_NOTHING)}\r\n`, 'plain');
+    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null, WITHOUT_TRAILERS)}\r\n`, 'plain');
     this.#writer.flush();
   }
 
@@ -79,13 +79,12 @@ export class Reply {
     const modern = this.#request.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
-    // Where only the close ends the body nothing can follow it. Nor may the rest of a request be taken for the next
-    // one.
+    // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
     const framed = chunked
-      ? headLines(lines, 'Transfer-Encoding: chunked', RELAYS_TRAILERS)
-      : headLines(lines, streams ? null : contentLength(lines), RELAYS_NOTHING);
+      ? headLines(lines, 'Transfer-Encoding: chunked', WITH_TRAILERS)
+      : headLines(lines, streams ? null : contentLength(lines), WITHOUT_TRAILERS);
     this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
@@ -104,7 +103,7 @@ export class Reply {
     return !this.#connection.stream.writableNeedDrain;
   }
 
-  /** The response came whole. */
+  /** The answer is whole. */
   end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.#phase !== 'begun') return;
     this.#phase = 'ended';
@@ -129,13 +128,13 @@ export class Reply {
   answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.#written || this.#phase === 'gone') return;
     this.#writer.drop(); // the upstream's response that failed in the turn in which it began
-    // A client that got no 100 may send its body or the next request.
+    // A client that waits for 100 may send its body next, or another request.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
     const { status, body, lines } = answer;
-    const framed = headLines(lines, `Content-Length: ${body.length}`, RELAYS_NOTHING);
+    const framed = headLines(lines, `Content-Length: ${body.length}`, WITHOUT_TRAILERS);
     const head = this.#begunHead(status, PHRASES[status] ?? '', framed);
-    // In one string with its head.
+    // One string with its head, so one write.
     this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
     this.end();
   }
@@ -151,8 +150,7 @@ export class Reply {
   cut(): void {
     if (this.#phase === 'gone') return;
     const { stream, encrypted } = this.#connection;
-    // In HTTP/1.0 the body may end with the connection, so only a reset shows the cut; over TLS the missing
-    // close_notify does.
+    // In HTTP/1.0 a close may be the end of the body, so only a reset shows a cut. TLS has its close_notify.
     if (this.#request.version === '1.0' && !encrypted) stream.resetAndDestroy();
     else stream.destroy();
   }
@@ -198,19 +196,19 @@ export class Reply {
   }
 }
 
-const RELAYS_NOTHING = { te: false, trailer: false } as const;
-const RELAYS_TRAILERS = { te: false, trailer: true } as const;
+const WITHOUT_TRAILERS = { te: false, trailer: false } as const;
+const WITH_TRAILERS = { te: false, trailer: true } as const;
 
 /** A reason phrase goes through in its bytes. One with controls could end the line, and goes out empty. */
 function statusLine(status: number, reason: string): string {
   return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
 }
 
-/** The line for a response with a length, without zeros in front; null where it has none. */
+/** The Content-Length line without leading zeros; null where there is none. */
 function contentLength(lines: readonly string[]): string | null {
   for (let index = 0; index < lines.length; index += 2) {
     if (!isLine(lines, index, 'content-length')) continue;
-    // Never by a number: 18446744073709551615 is another one there.
+    // As text: 18446744073709551615 would become another number.
     return `Content-Length: ${(lines[index + 1] ?? '').replace(/^0+(?=\d)/, '')}`;
   }
   return null;

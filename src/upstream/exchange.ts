@@ -12,7 +12,7 @@ import type { BodyFailure, BodyReceiver, Exchange, Taken } from '../downstream/e
 import { headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import type { PooledConnection } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitedInVain } from './upstream.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
 
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
@@ -33,13 +33,13 @@ export interface ForwardOptions {
 }
 
 /** Interim responses at most: nothing else stops an upstream that sends them for ever. */
-export const MOST_INTERIM = 100;
+export const MAX_INTERIM = 100;
 /** Bytes a millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
 /** Bytes. A body of this size, or one that is whole, is worth a slot where slots are scarce. */
 const ENOUGH = 16 * 1024;
 /** Bytes of an answer that may be left to send without a slot. */
-const MOST_UNSENT = 16 * 1024;
+const MAX_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures, so that a forward costs one object.
@@ -66,7 +66,6 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   /** Time for a body to become worth a slot while slots are scarce. Some clients send the rest after the answer. */
   #patience: NodeJS.Timeout | undefined;
   #clientPaused = false;
-  #sent = false;
   #sentAt = 0;
   // Progress: bytes that the kernel has taken, and when bytes last moved in either direction.
   #taken = 0;
@@ -92,14 +91,14 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     const { connection, reply } = this.#exchange;
     this.#exchange.onLeft(this.#onClientLeft);
     connection.stallTimeout = this.#options.idleTimeout;
-    if (!this.#streams) return this.#claim();
+    if (!this.#streams) return this.#takeSlot();
     this.#pace = new Pace(this.startedAt);
     this.#held = new HeldPieces(this.#options.budget, () => this.evict());
     this.#exchange.receiver = this;
-    if (!this.#upstream.limiter.scarce) return this.#claim();
-    // While slots are scarce a body must be here, or well on its way, before it gets one.
+    if (!this.#upstream.limiter.scarce) return this.#takeSlot();
+    // While slots are scarce, a body must be whole, or well on its way, before it gets one.
     reply.continue();
-    this.#patience = setTimeout(() => this.#claim(), this.#upstream.options.retryConnectFor / 2);
+    this.#patience = setTimeout(() => this.#takeSlot(), this.#upstream.options.retryConnectFor / 2);
   }
 
   // --- a slot
@@ -118,10 +117,10 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   expired(down: boolean): void {
-    this.giveUp(waitedInVain(this, down));
+    this.giveUp(waitFailure(this, down));
   }
 
-  dawdles(now: number): number {
+  stalledFor(now: number): number {
     if (this.#pausedAt !== null) return now - this.#pausedAt;
     const awaitsClient = this.#state === 'sending' && this.#streams && !this.#whole && !this.#clientPaused;
     return awaitsClient && (this.#pace?.rate(now) ?? 0) < SLOW_RATE ? now - this.#grantedAt : 0;
@@ -133,10 +132,10 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     else this.giveUp({ side: 'client', reason: 'overloaded' });
   }
 
-  #claim(): void {
+  #takeSlot(): void {
     clearTimeout(this.#patience);
     this.#patience = undefined;
-    this.#upstream.claim(this);
+    this.#upstream.takeSlot(this);
   }
 
   // --- the request
@@ -166,9 +165,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     let framing: string | null = null;
     if (body !== null && framed) framing = `Content-Length: ${body.length}`;
     else if (framed) framing = declared === null ? 'Transfer-Encoding: chunked' : `Content-Length: ${declared}`;
-    const relays = { te: head.version === '1.1', trailer: this.#streams && declared === null };
+    const support = { te: head.version === '1.1', trailer: this.#streams && declared === null };
     const last = this.#isLast ? 'Connection: close\r\n' : '';
-    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, relays)}${last}\r\n`;
+    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, support)}${last}\r\n`;
   }
 
   /**
@@ -180,10 +179,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   readonly #onSent = (): void => {
-    if (this.#state !== 'sending' && this.#state !== 'reading') return;
-    this.#sent = true;
+    if (this.#state !== 'sending') return;
+    this.#state = 'reading';
     this.#sentAt = this.#movedAt = performance.now();
-    if (this.#state === 'sending') this.#state = 'reading';
   };
 
   // --- a body that streams
@@ -222,7 +220,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       return 'kept';
     }
     if (last !== null) this.#hold(last);
-    if (this.#patience !== undefined) this.#claim();
+    if (this.#patience !== undefined) this.#takeSlot();
     return 'copied';
   }
 
@@ -242,7 +240,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (!this.#held.add(piece)) return this.evict();
     if (this.#held.held < ENOUGH) return;
     this.#holdClientBack();
-    if (this.#patience !== undefined) this.#claim();
+    if (this.#patience !== undefined) this.#takeSlot();
   }
 
   #holdClientBack(): void {
@@ -294,7 +292,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#letClientGoOn();
   }
 
-  /** False: it was an interim response, or none at all. */
+  /** False for an interim response, and for one that is refused. */
   #onHead({ parser }: PooledConnection): boolean {
     const { status, reason, lines, version, framing } = parser;
     const { reply } = this.#exchange;
@@ -303,7 +301,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       return false;
     }
     if (status < 200) {
-      if (++this.#interim > MOST_INTERIM) this.giveUp(failedUpstream('protocol'));
+      if (++this.#interim > MAX_INTERIM) this.giveUp(failedUpstream('protocol'));
       else {
         reply.inform(status, reason, lines);
         this.#options.onInformation();
@@ -332,12 +330,12 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#connection?.socket.resume();
   };
 
-  /** The response is whole. `clean`: nothing came behind it. */
+  /** The response is whole. `clean`: no byte came behind it. */
   #complete(connection: PooledConnection, clean: boolean): void {
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#streams && !this.#whole;
-    const sent = this.#sent || (!unread && connection.socket.writableLength === 0);
+    const sent = this.#state === 'reading' || (!unread && connection.socket.writableLength === 0);
     const reusable = parser.keepAlive && clean && sent && !unread && !this.#isLast;
     if (status < 300) this.#options.lease?.delivered();
     else this.#options.lease?.failed();
@@ -347,9 +345,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     else connection.socket.destroy();
     const { reply } = this.#exchange;
     reply.end(trailers);
-    // The rest of the answer lies in our memory until the client reads it. The slot stays taken, so that this has a
-    // bound.
-    if (reply.unsent > MOST_UNSENT) return this.#awaitReader(reusable ? connection : null);
+    // The rest of the answer fills our memory until the client reads it. The slot stays taken to bound that.
+    if (reply.unsent > MAX_UNSENT) return this.#awaitReader(reusable ? connection : null);
     this.#upstream.release(this, reusable ? connection : null);
   }
 
@@ -397,7 +394,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #abort(): void {
     const connection = this.#connection;
     this.#connecting?.destroy();
-    this.#finish(this.#sent);
+    this.#finish(this.#state === 'reading');
     this.#options.lease?.failed();
     if (connection !== null) {
       connection.user = null;

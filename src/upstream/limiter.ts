@@ -10,7 +10,7 @@ export interface Waiter extends Member {
   /** It has waited as long as it may. `down`: the upstream takes no connection. */
   expired(down: boolean): void;
   /** Milliseconds for which only a client that does not move has kept it in its slot; 0 otherwise. */
-  dawdles(now: number): number;
+  stalledFor(now: number): number;
   /** Ends it and gives its slot back: another request needs it. */
   evict(): void;
 }
@@ -134,11 +134,11 @@ export class UpstreamLimiter {
     if (most === 0) return;
     const now = performance.now();
     const patience = (PATIENCE_MS * this.#slots) / (this.#slots + most);
-    const dawdlers = [...this.#holders]
+    const stalled = [...this.#holders]
       .filter(mayGo)
-      .map((holder) => ({ holder, since: holder.dawdles(now) }))
+      .map((holder) => ({ holder, since: holder.stalledFor(now) }))
       .filter(({ since }) => since >= patience)
       .sort((a, b) => b.since - a.since);
-    for (const { holder } of dawdlers.slice(0, most)) holder.evict();
+    for (const { holder } of stalled.slice(0, most)) holder.evict();
   }
 }

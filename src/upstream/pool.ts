@@ -9,10 +9,10 @@ import type { Connector } from './connect.ts';
 import type { UpstreamExchange } from './exchange.ts';
 
 /** Bytes. A longer response head is a failure of the protocol. */
-const MOST_HEAD = 64 * 1024;
+const MAX_HEAD = 64 * 1024;
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
-const MOST_RETIRING = 128;
+const MAX_RETIRING = 128;
 /** How often a socket with a failed write is checked. Its end comes at once unless the client does not read. */
 const CHECK_MS = 1000;
 
@@ -22,7 +22,7 @@ export class PooledConnection {
   /** The connector that opened it. Once another one is in force, the connection is not used again. */
   readonly connector: Connector;
   readonly writer: MessageWriter;
-  readonly parser = new MessageParser('response', { head: MOST_HEAD });
+  readonly parser = new MessageParser('response', { head: MAX_HEAD });
   user: UpstreamExchange | null = null;
   /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
@@ -149,7 +149,7 @@ export class ConnectionPool {
     connection.unusedUntil = performance.now() + RETIRING_MS;
     if (socket.isPaused()) socket.resume();
     this.#retiring.add(socket);
-    destroyOldest(this.#retiring, MOST_RETIRING);
+    destroyOldest(this.#retiring, MAX_RETIRING);
   }
 
   /** Opens connections with this one from now on; requests in flight end on theirs. */

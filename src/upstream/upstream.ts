@@ -35,7 +35,7 @@ export interface UpstreamRequest extends Waiter {
 }
 
 /** The failure of a request whose wait is over. `down`: the upstream takes no connection. */
-export function waitedInVain({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
+export function waitFailure({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
   if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
   return failedUpstream('connect', connectError);
 }
@@ -100,7 +100,7 @@ export class Upstream {
   }
 
   /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
-  claim(request: UpstreamRequest): void {
+  takeSlot(request: UpstreamRequest): void {
     if (this.limiter.tryTake(request)) request.granted();
     else this.#wait(request);
   }

@@ -1,6 +1,5 @@
 // One permitted WebSocket: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3 writes
-// the handshake and pipes the tunnel; without a tunnel the reply answers, as for any request. No other file needs
-// node:http.
+// the handshake and pipes the tunnel; our reply answers where there is none. Only this file needs node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts';
@@ -10,8 +9,8 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { isLine } from '../wire/heads.ts';
 import { codeOf, ignore } from '../wire/sockets.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
-import { type ForwardOptions, MOST_INTERIM } from './exchange.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitedInVain } from './upstream.ts';
+import { type ForwardOptions, MAX_INTERIM } from './exchange.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
@@ -47,7 +46,7 @@ export class WebSocketExchange implements UpstreamRequest {
   start(): void {
     this.#exchange.onLeft(this.#onLeft);
     this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
-    this.#upstream.claim(this);
+    this.#upstream.takeSlot(this);
   }
 
   // --- a slot and a socket
@@ -61,11 +60,11 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   expired(down: boolean): void {
-    this.giveUp(waitedInVain(this, down));
+    this.giveUp(waitFailure(this, down));
   }
 
   /** It never waits for its client: the slot is given back with the upstream's answer. */
-  dawdles(): number {
+  stalledFor(): number {
     return 0;
   }
 
@@ -98,8 +97,7 @@ export class WebSocketExchange implements UpstreamRequest {
     proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
-    // The library alone would take every 101 for a tunnel, write refusals without backpressure and leave failures
-    // unanswered.
+    // Alone it would take every 101 for a tunnel, write refusals without backpressure and leave failures unanswered.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
     outgoing
       .removeAllListeners('upgrade')
@@ -134,7 +132,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
     if (this.#ended) return;
-    if (++this.#interim > MOST_INTERIM) return this.giveUp(failedUpstream('protocol'));
+    if (++this.#interim > MAX_INTERIM) return this.giveUp(failedUpstream('protocol'));
     this.#options.onInformation();
     if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
   };
@@ -146,17 +144,16 @@ export class WebSocketExchange implements UpstreamRequest {
     if (status < 200) return this.giveUp(failedUpstream('protocol')); // a 101 that upgrades nothing
     const { reply } = this.#exchange;
     this.#answered(status);
-    const bodiless = status === 204 || status === 304;
-    const framing = bodiless ? 'none' : headers['content-length'] === undefined ? 'chunked' : 'length';
+    const chunked = status !== 204 && status !== 304 && headers['content-length'] === undefined;
     // Bytes behind the handshake may be meant for the tunnel, so none may be taken for a request.
-    reply.begin({ status, reason, lines: endToEnd(lines), framing }, 'close');
+    reply.begin({ status, reason, lines: endToEnd(lines), framing: chunked ? 'chunked' : 'length' }, 'close');
     reply.onDrain(() => incoming.resume());
     incoming.on('data', (piece: Buffer) => {
       reply.data(piece);
       if (!reply.flush()) incoming.pause();
     });
     // Nothing moves on the upstream's socket either when the client stops reading.
-    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response stands still')));
+    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response has stalled')));
     incoming.once('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     incoming.once('end', () => {
       this.#end();

@@ -4,7 +4,7 @@
 import { HOP_BY_HOP, mayTrail, nominated } from '../core/headers.ts';
 
 /** Lines about trailers go through only where the next hop can keep their promise. */
-export interface Relays {
+export interface TrailerSupport {
   /** `TE: trailers`: the client can take trailers of the response. */
   readonly te: boolean;
   /** `Trailer`: the body goes on in chunks. */
@@ -25,7 +25,7 @@ export function isLine(lines: readonly string[], index: number, lowerCaseName: s
  * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing
  * line, such as `Content-Length: 5`: it takes the place of the first such line, or comes last. Null: there is none.
  */
-export function headLines(lines: readonly string[], framing: string | null, relays: Relays): string {
+export function headLines(lines: readonly string[], framing: string | null, support: TrailerSupport): string {
   let text = '';
   let due = framing;
   for (let index = 0; index < lines.length; index += 2) {
@@ -40,8 +40,8 @@ export function headLines(lines: readonly string[], framing: string | null, rela
       if (due !== null) text += `${due}\r\n`;
       due = null;
     } else if (lower === 'connection') {
-      if (mayName(value)) return headLines(withoutNamed(lines), framing, relays);
-    } else if (goesOn(lower, value, relays)) text += `${name}: ${value}\r\n`;
+      if (mayName(value)) return headLines(withoutNamed(lines), framing, support);
+    } else if (goesOn(lower, value, support)) text += `${name}: ${value}\r\n`;
   }
   return due === null ? text : `${text}${due}\r\n`;
 }
@@ -64,7 +64,7 @@ function withoutNamed(lines: readonly string[]): readonly string[] {
   });
 }
 
-function goesOn(lowerCaseName: string, value: string, { te, trailer }: Relays): boolean {
+function goesOn(lowerCaseName: string, value: string, { te, trailer }: TrailerSupport): boolean {
   if (lowerCaseName === 'te') return te && value.toLowerCase() === 'trailers';
   return lowerCaseName === 'trailer' ? trailer : !HOP_BY_HOP.has(lowerCaseName);
 }

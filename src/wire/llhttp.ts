@@ -55,26 +55,20 @@ export interface Notes {
   messageComplete(): void;
 }
 
-interface Run {
-  readonly notes: Notes;
-  /** Added to addresses in the module's memory, gives offsets in the caller's bytes. */
-  readonly shift: number;
-  /** True once the run has paused between a head and its body. */
-  bodyAwaits: boolean;
-}
+/** Of the parser that runs; null while none does. */
+let running: Notes | null = null;
+/** Added to addresses in the module's memory, gives offsets in the caller's bytes. */
+let shift = 0;
+/** True once the run has paused between a head and its body. */
+let bodyAwaits = false;
 
-let running: Run | null = null;
-
-function currentRun(): Run {
+function notes(): Notes {
   if (running === null) throw new Error('llhttp calls back for a parser that is not running');
   return running;
 }
 
 function onSpan(kind: SpanKind): (pointer: number, at: number, length: number) => number {
-  return (_pointer, at, length) => {
-    const { notes, shift } = currentRun();
-    return notes.span(kind, at + shift, at + shift + length) === 'stop' ? STOP : 0;
-  };
+  return (_pointer, at, length) => (notes().span(kind, at + shift, at + shift + length) === 'stop' ? STOP : 0);
 }
 
 const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
@@ -85,18 +79,14 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
     wasm_on_header_field: onSpan(NAME),
     wasm_on_header_value: onSpan(VALUE),
     wasm_on_headers_complete: (_pointer, _status, _upgrade, keepAlive) => {
-      const run = currentRun();
-      const next = run.notes.headComplete(keepAlive === 1);
+      const next = notes().headComplete(keepAlive === 1);
       if (next !== 'body') return next === 'none' ? 1 : STOP;
-      run.bodyAwaits = true;
+      bodyAwaits = true;
       return PAUSED;
     },
-    wasm_on_body: (_pointer, at, length) => {
-      const { notes, shift } = currentRun();
-      return notes.body(at + shift, at + shift + length) === 'stop' ? STOP : 0;
-    },
+    wasm_on_body: (_pointer, at, length) => (notes().body(at + shift, at + shift + length) === 'stop' ? STOP : 0),
     wasm_on_message_complete: () => {
-      currentRun().notes.messageComplete();
+      notes().messageComplete();
       return PAUSED;
     },
   },
@@ -113,7 +103,7 @@ function memoryNow(): Uint8Array {
 }
 
 function allocated(pointer: number): number {
-  if (pointer === 0) throw new Error('llhttp has no memory');
+  if (pointer === 0) throw new Error('llhttp is out of memory');
   return pointer;
 }
 
@@ -136,24 +126,25 @@ export class Llhttp {
   run(bytes: Buffer, from: number, to: number, notes: Notes): RunEnd {
     if (running !== null) throw new Error('llhttp is running already');
     memoryNow().set(bytes.subarray(from, to), scratch);
-    const run: Run = { notes, shift: from - scratch, bodyAwaits: false };
-    running = run;
+    const end = scratch + to - from;
+    running = notes;
+    shift = from - scratch;
+    bodyAwaits = false;
     try {
       let result = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
-      if (run.bodyAwaits) result = this.#goOnWithBody(run, scratch + to - from);
+      if (bodyAwaits) {
+        // This pause is the only way to learn where the head ended.
+        const at = llhttp.llhttp_get_error_pos(this.#pointer);
+        notes.bodyBegins(at + shift);
+        llhttp.llhttp_resume(this.#pointer);
+        result = llhttp.llhttp_execute(this.#pointer, at, end - at);
+      }
       this.consumed = result === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
-      return result === 0 ? 'more' : result === PAUSED ? 'complete' : 'malformed';
+      if (result === 0) return 'more';
+      return result === PAUSED ? 'complete' : 'malformed';
     } finally {
       running = null;
     }
-  }
-
-  /** A pause between head and body is the only way to learn where the head ended. */
-  #goOnWithBody({ notes, shift }: Run, end: number): number {
-    const at = llhttp.llhttp_get_error_pos(this.#pointer);
-    notes.bodyBegins(at + shift);
-    llhttp.llhttp_resume(this.#pointer);
-    return llhttp.llhttp_execute(this.#pointer, at, end - at);
   }
 
   /** To be called before the next message. */

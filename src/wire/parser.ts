@@ -11,9 +11,9 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close';
 export type ParseFailure = 'malformed' | 'too_large';
 
 /** Header lines of a head at most, and trailer lines behind a body. */
-export const MOST_LINES = 100;
+export const MAX_LINES = 100;
 /** Bytes of chunk framing between two bytes of a body at most, and of trailers. */
-const MOST_BETWEEN = 16 * 1024;
+const MAX_BETWEEN = 16 * 1024;
 
 const [HTAB, LF, CR, SP] = [0x09, 0x0a, 0x0d, 0x20];
 /** As long as every request line's end. */
@@ -194,7 +194,7 @@ export class MessageParser implements Notes {
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop' {
     this.#spans.push(kind, from, to);
     // A name that comes in two reads is two spans.
-    if (kind === NAME && this.#lastSpan !== NAME && ++this.#lineCount > MOST_LINES) {
+    if (kind === NAME && this.#lastSpan !== NAME && ++this.#lineCount > MAX_LINES) {
       this.#fail(this.state === 'head' ? 'too_large' : 'malformed');
       return 'stop';
     }
@@ -248,8 +248,7 @@ export class MessageParser implements Notes {
     this.#takeSpans();
     trimValues(this.trailers);
     this.#readTrailers();
-    // Trailers may end the connection, never keep it. llhttp reads no chunks behind CONNECT, so no request follows
-    // them.
+    // Trailers may end the connection, never keep it. llhttp reads no chunks behind CONNECT: no request follows them.
     const may = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
     this.keepAlive = may && this.#llhttp.keepAlive && !this.#closes;
   }
@@ -257,7 +256,7 @@ export class MessageParser implements Notes {
   /** Counts framing bytes since the last byte of the body; false where they are too many. */
   #countBetween(from: number, to: number): boolean {
     this.#between += Math.max(0, from - this.#betweenSince);
-    if (this.#between > MOST_BETWEEN) {
+    if (this.#between > MAX_BETWEEN) {
       this.#fail('malformed');
       return false;
     }

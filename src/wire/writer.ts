@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { trailerLines } from './heads.ts';
 
 /** Up to so many bytes are joined by copying; more are written part by part, corked. */
-const JOINED = 16 * 1024;
+const MAX_JOINED = 16 * 1024;
 
 export class MessageWriter {
   readonly #socket: Socket;
@@ -60,7 +60,7 @@ export class MessageWriter {
     this.drop();
     const [first = ''] = parts;
     if (parts.length === 1) this.#socket.write(first, 'latin1', sent);
-    else if (length <= JOINED) this.#socket.write(joined(parts, length), sent);
+    else if (length <= MAX_JOINED) this.#socket.write(joined(parts, length), sent);
     else {
       this.#socket.cork();
       parts.forEach((part, index) => {

@@ -1,7 +1,7 @@
 // Where our parser and node:http differ with good reason: one row a reason. The fuzzers fail on every other difference.
 import { refusedByGate } from '../../src/core/gate.ts';
 import { readHead } from '../../src/core/head.ts';
-import { MOST_LINES } from '../../src/wire/parser.ts';
+import { MAX_LINES } from '../../src/wire/parser.ts';
 import type { Parsed, ParsedMessage } from '../support/parsed.ts';
 
 /** What both have of a message. */
@@ -70,14 +70,14 @@ const REFUSALS: readonly Row<[ours: Parsed, theirs: Message, bytes: Buffer]>[] =
   },
   {
     name: 'too many lines',
-    reason: `a head has at most ${MOST_LINES} lines; node is given no limit here`,
-    applies: ({ state }, { lines }) => state === 'too_large' && lines.length > 2 * MOST_LINES,
+    reason: `a head has at most ${MAX_LINES} lines; node is given no limit here`,
+    applies: ({ state }, { lines }) => state === 'too_large' && lines.length > 2 * MAX_LINES,
   },
   {
     name: 'long trailers',
-    reason: `trailers have at most ${MOST_LINES} lines and 16 KiB with their line ends; node is given no limit here`,
+    reason: `trailers have at most ${MAX_LINES} lines and 16 KiB with their line ends; node is given no limit here`,
     applies: ({ state }, { trailers }) =>
-      state === 'malformed' && (trailers.length > 2 * MOST_LINES || trailers.join(': ').length > 15 * 1024),
+      state === 'malformed' && (trailers.length > 2 * MAX_LINES || trailers.join(': ').length > 15 * 1024),
   },
   {
     name: 'long chunk extensions',

@@ -24,7 +24,7 @@ class Fake implements Waiter {
     this.heard.push(down ? 'expired, down' : 'expired');
   }
 
-  dawdles(now: number): number {
+  stalledFor(now: number): number {
     return this.moves ? 0 : now - this.#since;
   }
 

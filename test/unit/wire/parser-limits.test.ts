@@ -1,6 +1,6 @@
 // What MessageParser takes at most: each limit to the byte or line, whole, in two reads and byte by byte.
 import { describe, expect, test } from 'vitest';
-import { MOST_LINES } from '../../../src/wire/parser.ts';
+import { MAX_LINES } from '../../../src/wire/parser.ts';
 import { cut, eachByte, type ParseOptions, parse } from '../../support/parsed.ts';
 
 const KIB = 1024;
@@ -46,12 +46,11 @@ describe('a head', () => {
     expect(outcome(`${CHUNKED}1388\r\n${'b'.repeat(5000)}\r\n0\r\n\r\n`, { head: CHUNKED.length })).toBe('taken');
   });
 
-  test(`of ${MOST_LINES} lines, and not one more`, () => {
+  test(`of ${MAX_LINES} lines, and not one more`, () => {
     const lines = (count: number) => `GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(count)}\r\n`;
-    expect(outcome(lines(MOST_LINES))).toBe('taken');
-    for (const count of [MOST_LINES + 1, MOST_LINES + 2, 2 * MOST_LINES])
-      expect(outcome(lines(count))).toBe('too_large');
-    expect(outcome(`GET / HTTP/1.1\r\n${'X:\r\n'.repeat(MOST_LINES + 1)}`)).toBe('too_large');
+    expect(outcome(lines(MAX_LINES))).toBe('taken');
+    for (const count of [MAX_LINES + 1, MAX_LINES + 2, 2 * MAX_LINES]) expect(outcome(lines(count))).toBe('too_large');
+    expect(outcome(`GET / HTTP/1.1\r\n${'X:\r\n'.repeat(MAX_LINES + 1)}`)).toBe('too_large');
   });
 });
 
@@ -95,14 +94,14 @@ describe('between two bytes of a body', () => {
 describe('trailers', () => {
   const trailers = (count: number) => `${CHUNKED}1\r\na\r\n0\r\n${'X: y\r\n'.repeat(count)}\r\n`;
 
-  test(`of ${MOST_LINES} lines, and not one more`, () => {
-    expect(outcome(trailers(MOST_LINES))).toBe('taken');
-    for (const count of [MOST_LINES + 1, MOST_LINES + 2, 2 * MOST_LINES])
+  test(`of ${MAX_LINES} lines, and not one more`, () => {
+    expect(outcome(trailers(MAX_LINES))).toBe('taken');
+    for (const count of [MAX_LINES + 1, MAX_LINES + 2, 2 * MAX_LINES])
       expect(outcome(trailers(count))).toBe('malformed');
   });
 
   test('are counted apart from the lines of the head', () => {
-    const head = `POST / HTTP/1.1\r\n${'X: y\r\n'.repeat(MOST_LINES - 1)}Transfer-Encoding: chunked\r\n\r\n`;
-    expect(outcome(`${head}0\r\n${'X: y\r\n'.repeat(MOST_LINES)}\r\n`)).toBe('taken');
+    const head = `POST / HTTP/1.1\r\n${'X: y\r\n'.repeat(MAX_LINES - 1)}Transfer-Encoding: chunked\r\n\r\n`;
+    expect(outcome(`${head}0\r\n${'X: y\r\n'.repeat(MAX_LINES)}\r\n`)).toBe('taken');
   });
 });
