@@ -195,7 +195,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   try {
     const configFile = join(directory, 'config.yaml');
     await writeFile(configFile, configFor(upstream.port));
-    app = await startApp({ configFile, env, write: () => {}, now: Date.now });
+    app = await startApp({ configFile, env, write: () => {} });
     io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);
     io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
     let wrong = 0;

@@ -55,7 +55,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   process.on('SIGHUP', onReload);
   try {
     const { startApp } = await import('../runtime/app.ts');
-    app = await startApp({ configFile, env: io.env, write: io.stdout, now: Date.now });
+    app = await startApp({ configFile, env: io.env, write: io.stdout });
     if (asked !== null) stop(app, 'skip'); // no balancer knows of it yet, so none has to notice
     const code = await stopped.promise;
     setTimeout(() => process.exit(code), LAST_MS).unref();

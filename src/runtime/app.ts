@@ -15,8 +15,6 @@ export interface Effects {
   readonly env: Env;
   /** Takes one log line, its `\n` included. */
   readonly write: (line: string) => void;
-  /** Epoch milliseconds. */
-  readonly now: () => number;
 }
 
 export interface App {
@@ -32,13 +30,13 @@ export interface App {
 const METRICS_AFTER_MS = 1000;
 
 /** Throws ConfigError or RulesetError where nothing can run, and the system's error where a port is taken. */
-export async function startApp({ configFile, env, write, now }: Effects): Promise<App> {
-  const startedAt = now();
+export async function startApp({ configFile, env, write }: Effects): Promise<App> {
+  const startedAt = Date.now();
   const inputs = await readInputs(configFile, env, null);
-  const running = new LiveRuleset(inputs, { podIp: env.POD_IP, write, now });
+  const running = new LiveRuleset(inputs, { podIp: env.POD_IP, write });
   const { log, metrics, server, upstream, exposure, requests } = running.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = running.ruleset.loaded.config;
-  const life = new Lifecycle(running.services, () => running.ruleset, now);
+  const life = new Lifecycle(running.services, () => running.ruleset);
   const reloader = new Reloader({
     first: inputs,
     read: (before) => readInputs(configFile, env, before),
@@ -55,7 +53,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
       version: VERSION,
       nodeVersion: process.version,
       startedAt,
-      now: now(),
+      now: Date.now(),
       ...(await life.readiness()),
       draining: life.draining,
       upstream: {
@@ -63,7 +61,7 @@ export async function startApp({ configFile, env, write, now }: Effects): Promis
         reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
         exposed: exposure.exposed,
       },
-      ...running.status(now()),
+      ...running.status(Date.now()),
       docs: DOCS,
     }),
     started: () => life.started,

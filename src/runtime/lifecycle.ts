@@ -19,7 +19,6 @@ type Parts = {
 export class Lifecycle {
   readonly #parts: Parts;
   readonly #ruleset: () => Ruleset;
-  readonly #now: () => number;
   #listening = false;
   #stopping = false;
   #wasReady = false;
@@ -27,11 +26,9 @@ export class Lifecycle {
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
 
-  /** `now` gives epoch milliseconds. */
-  constructor(parts: Parts, ruleset: () => Ruleset, now: () => number) {
+  constructor(parts: Parts, ruleset: () => Ruleset) {
     this.#parts = parts;
     this.#ruleset = ruleset;
-    this.#now = now;
   }
 
   get started(): boolean {
@@ -53,7 +50,7 @@ export class Lifecycle {
   async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
     const ruleset = this.#ruleset();
     const { config } = ruleset.loaded;
-    const now = this.#now();
+    const now = Date.now();
     const without = this.#wasReady ? [] : routesWithoutSecret(config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.#listening) causes.push('not listening yet');

@@ -17,7 +17,6 @@ const DAY_MS = 86_400_000;
 export class LiveRuleset {
   readonly services: Services;
   readonly #first: Ruleset;
-  readonly #now: () => number;
   /** The text logged last about each secret's validity; null for a live one. */
   readonly #told = new Map<string, string | null>();
   #nextEnd: NodeJS.Timeout | undefined;
@@ -26,8 +25,7 @@ export class LiveRuleset {
 
   /** Throws RulesetError where the inputs can't become a ruleset. */
   constructor(inputs: Inputs, options: Omit<ServicesOptions, 'policy'>) {
-    this.#now = options.now;
-    this.#first = buildRuleset(inputs, null, options.now()).ruleset;
+    this.#first = buildRuleset(inputs, null).ruleset;
     this.#ruleset = this.#first;
     this.services = createServices(this.#first, { ...options, policy: () => this.#ruleset.policy });
     this.#tellWarnings(null);
@@ -39,7 +37,7 @@ export class LiveRuleset {
 
   /** Logs each secret outside its validity once, now and at the moment when the next one ends. */
   #tellExpired(): void {
-    const now = this.#now();
+    const now = Date.now();
     const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isPrevious(secret));
     for (const { id, source, ...bounds } of mine) {
       const problem = outsideText(bounds, now);
@@ -64,7 +62,7 @@ export class LiveRuleset {
 
   /** A part that can't be used leaves its old one in force. The reload has failed then, even if other parts changed. */
   apply(inputs: Inputs): Outcome {
-    const { ruleset, failures } = buildRuleset(inputs, this.#ruleset, this.#now());
+    const { ruleset, failures } = buildRuleset(inputs, this.#ruleset);
     this.#adopt(ruleset);
     const { log } = this.services;
     if (this.#waiting.length > 0) log.warn('these changes need a restart', { keys: this.#waiting });
@@ -86,7 +84,7 @@ export class LiveRuleset {
 
   /** Ends every overlap; gives their number. */
   retirePrevious(): number {
-    const now = this.#now();
+    const now = Date.now();
     const { materials } = this.#ruleset;
     const ended = materials.filter((secret) => isPrevious(secret) && now < (secret.notAfter ?? 0));
     this.#adopt(withSecrets(this.#ruleset, retirePrevious(materials, now)));
@@ -122,7 +120,7 @@ export class LiveRuleset {
   }
 
   #tell(error: string | null): void {
-    this.#lastReload = { ok: error === null, at: this.#now(), error };
+    this.#lastReload = { ok: error === null, at: Date.now(), error };
     this.services.metrics.reloaded(error === null ? 'success' : 'failure');
   }
 

@@ -30,8 +30,8 @@ export class RulesetError extends Error {
 export function buildRuleset(
   { loaded, broken, readings, tlsFiles, fixed }: Inputs,
   running: Ruleset | null,
-  now: number,
 ): { readonly ruleset: Ruleset; readonly failures: readonly string[] } {
+  const now = Date.now();
   const { secrets: materials, failures } = rotate(running?.materials ?? [], readings, now);
   const tls = buildTls(loaded.config, tlsFiles, { running, now });
   if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));

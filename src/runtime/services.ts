@@ -28,18 +28,16 @@ export interface ServicesOptions {
   readonly podIp: string | undefined;
   /** Takes one log line. */
   readonly write: (line: string) => void;
-  /** Epoch milliseconds. */
-  readonly now: () => number;
 }
 
 export type Services = ReturnType<typeof createServices>;
 
-export function createServices(first: Ruleset, { policy, podIp, write, now }: ServicesOptions) {
+export function createServices(first: Ruleset, { policy, podIp, write }: ServicesOptions) {
   const { config } = first.loaded;
-  const log = createLog({ level: config.log.level, write, now });
+  const log = createLog({ level: config.log.level, write, now: Date.now });
   const requests = new RequestLog(log, config.log.requests);
-  const recent = new RecentRequests(now);
-  const metrics = new Metrics(seriesPlan(first), now);
+  const recent = new RecentRequests(Date.now);
+  const metrics = new Metrics(seriesPlan(first), Date.now);
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
   let deliveries: Deliveries | null = null;
@@ -54,7 +52,7 @@ export function createServices(first: Ruleset, { policy, podIp, write, now }: Se
     upstream,
     budget,
     deliveries: openedDeliveries,
-    now,
+    now: Date.now,
     onInformation: (route) => metrics.recordInformational(route),
   });
   const server = new Listener(listenerLimits(first), {

@@ -29,7 +29,6 @@ function alive() {
   const life = new Lifecycle(
     { server, log, upstream: { accepts: async () => true }, deliveries: () => null },
     () => RULESET,
-    Date.now,
   );
   life.listening();
   return { life, said };
