@@ -47,6 +47,7 @@ export class Connection {
   encrypted = false;
   /** The client's address; IPv4 without the prefix of dual-stack sockets. */
   readonly address: string;
+  state: State = 'silent';
   /** Milliseconds on the monotonic clock, all of them. */
   readonly openedAt = performance.now();
   since = this.openedAt;
@@ -54,7 +55,6 @@ export class Connection {
   /** Milliseconds that the client may leave the answer unread; 0 is off. Set for each request. */
   stallTimeout = STALL_MS;
   readonly #listener: Listener;
-  #state: State = 'silent';
   #parser: MessageParser | null = null;
   #exchange: Exchange | null = null;
   /** The kernel has the answer, while the rest of the request is still to come. */
@@ -75,10 +75,6 @@ export class Connection {
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
-  }
-
-  get state(): State {
-    return this.#state;
   }
 
   /** The first byte of a TLS handshake is here. */
@@ -124,16 +120,16 @@ export class Connection {
   }
 
   pauseReading(): void {
-    if (this.#state === 'request') this.stream.pause();
+    if (this.state === 'request') this.stream.pause();
   }
 
   resumeReading(): void {
-    if (this.#state === 'request') this.stream.resume();
+    if (this.state === 'request') this.stream.resume();
   }
 
   /** The kernel has the whole answer, or the connection is gone. `last`: no request follows. */
   replied(last: boolean): void {
-    if (this.#state !== 'request') return;
+    if (this.state !== 'request') return;
     this.#endExchange();
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
@@ -160,7 +156,7 @@ export class Connection {
   /** Enforces the deadlines of the connection, of the body, and of an answer that the client does not read. */
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
-    if (this.#state !== 'request' || this.#replied) return;
+    if (this.state !== 'request' || this.#replied) return;
     const receiver = this.#exchange?.receiver ?? null;
     const awaitsBody = receiver !== null && this.#parser?.state === 'body';
     if (awaitsBody && now >= receiver.deadline) receiver.fail('body_timeout');
@@ -169,15 +165,15 @@ export class Connection {
 
   /** The lowest makes room for a newcomer first. Null: its request moves, so it stays. */
   rank(now: number): number | null {
-    if (this.#state !== 'request') return RANKS[this.#state];
+    if (this.state !== 'request') return RANKS[this.state];
     if (this.#unreadFor(now) >= UNREAD_MS) return 3;
     return this.#replied || this.#bodyIsSlow(now) ? 4 : null;
   }
 
   /** The one way to end: the last bytes, half-close, drop what still comes within bounds, destroy (RFC 9112 9.6). */
   close(): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return;
-    const unsecured = this.#state === 'handshake';
+    if (this.state === 'closing' || this.state === 'closed') return;
+    const unsecured = this.state === 'handshake';
     this.#enter('closing', SILENCE_MS);
     this.#behind = null;
     if (unsecured) return this.destroy();
@@ -193,14 +189,14 @@ export class Connection {
   // --- states
 
   #enter(state: State, milliseconds: number): void {
-    this.#state = state;
+    this.state = state;
     this.since = performance.now();
     this.deadline = this.since + milliseconds;
   }
 
   #expire(): void {
-    if (this.#state === 'head') this.#refuseHead('header_timeout');
-    else if (this.#state === 'idle' || this.#state === 'request') this.close();
+    if (this.state === 'head') this.#refuseHead('header_timeout');
+    else if (this.state === 'idle' || this.state === 'request') this.close();
     else this.destroy();
   }
 
@@ -217,16 +213,16 @@ export class Connection {
       this.#scheduled = false;
       const behind = this.#behind ?? EMPTY;
       this.#behind = EMPTY;
-      if (this.#state === 'head') this.#read(behind);
+      if (this.state === 'head') this.#read(behind);
     });
   }
 
   // --- bytes
 
   readonly #onData = (bytes: Buffer): void => {
-    if (this.#state === 'silent' || this.#state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
+    if (this.state === 'silent' || this.state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
     let taken: Taken = 'copied';
-    if (this.#state === 'closing') this.#drop(bytes.length);
+    if (this.state === 'closing') this.#drop(bytes.length);
     else if (this.#scheduled || this.#parser?.state === 'ended') this.#keepBehind(bytes);
     else taken = this.#read(bytes);
     if (taken === 'copied') free(bytes, WORTH_FREEING);
@@ -243,14 +239,14 @@ export class Connection {
     const parser = this.#parser;
     let taken: Taken = 'copied';
     let at = 0;
-    while (at < bytes.length && wantsBytes(parser)) {
+    while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       at = parser.read(bytes, at);
       // Before the request is answered: the answer must say `close` where too much comes behind to keep.
       if (parser.left !== null && bytes.length - at - parser.left > this.#listener.limits.maxHeader)
         this.#behind = null;
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'kept') taken = 'kept';
-      if (this.#state !== 'request') return taken;
+      if (this.state !== 'request') return taken;
     }
     const { state } = parser;
     if (at < bytes.length && state === 'ended') this.#keepBehind(bytes.subarray(at));
@@ -327,14 +323,9 @@ export class Connection {
 
   readonly #onEnd = (): void => {
     this.#leftWriting = true;
-    switch (this.#state) {
-      case 'head':
-        return this.#scheduled ? this.close() : this.#refuseHead('bad_request');
-      case 'request':
-        return this.#onEndWithinRequest();
-      default:
-        return this.close();
-    }
+    if (this.state === 'request') this.#onEndWithinRequest();
+    else if (this.state === 'head' && !this.#scheduled) this.#refuseHead('bad_request');
+    else this.close();
   };
 
   /** A client that closes before its answer counts as gone, unless its request was refused: it may still read. */
@@ -345,7 +336,7 @@ export class Connection {
     if (exchange.reply.ended) return;
     if (cut && exchange.receiver !== null) exchange.receiver.fail('bad_request');
     else this.#leave();
-    if (!exchange.reply.ended && this.#state === 'request') this.destroy();
+    if (!exchange.reply.ended && this.state === 'request') this.destroy();
   }
 
   #leave(): void {
@@ -358,14 +349,14 @@ export class Connection {
 
   readonly #onClose = (): void => {
     this.#leave();
-    this.#state = 'closed';
+    this.state = 'closed';
     this.#parser?.free();
     this.#parser = null;
     this.#behind = null;
     this.#listener.onClosed(this);
   };
 
-  readonly #onDrain = (): void => this.#exchange?.reply.drained();
+  readonly #onDrain = (): void => this.#exchange?.reply.onDrain?.();
 
   #unreadFor(now: number): number {
     const { bytesWritten, writableLength } = this.stream;
@@ -389,10 +380,6 @@ const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, idle: 5, tunnel: n
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD: Head = readHead({ method: '', target: '', version: '1.1' }, []);
-
-function wantsBytes({ state }: MessageParser): boolean {
-  return state === 'head' || state === 'body';
-}
 
 /** `::ffff:10.0.0.1` is how a dual-stack listener spells 10.0.0.1. */
 function plainAddress(address: string): string {

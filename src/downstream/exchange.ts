@@ -64,7 +64,8 @@ export class Exchange implements RequestRecord {
   settled = false;
   /** True once the client has left before its answer was out. */
   left = false;
-  #onLeft: (() => void) | null = null;
+  /** The one listener that hears that the client has left. */
+  onLeft: (() => void) | null = null;
 
   constructor(head: Head, lines: readonly string[], connection: Connection) {
     this.head = head;
@@ -92,17 +93,11 @@ export class Exchange implements RequestRecord {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** The one listener that hears that the client has left. */
-  onLeft(listener: (() => void) | null): void {
-    this.#onLeft = listener;
-  }
-
   /** Only the connection calls it, once: the client has left before its answer was out. */
   clientLeft(): void {
     this.left = true;
-    const listener = this.#onLeft;
-    this.#onLeft = null;
-    listener?.();
+    this.onLeft?.();
+    this.onLeft = null;
     // Decisions made before stay: a refusal, or a failure of the upstream.
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
     if (!decided && !this.settled) this.reason = 'client_closed';

@@ -35,6 +35,8 @@ export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
   draining = false;
+  /** Requests that have begun and not ended. */
+  inFlight = 0;
   readonly #server: Server;
   readonly #tls: TlsServer | null;
   readonly #room = new RoomMaker();
@@ -43,7 +45,6 @@ export class Listener {
   readonly #handshakes = new Map<string, Connection>();
   readonly #closing = new Set<Connection>();
   #accepted = 0;
-  #inFlight = 0;
   #onIdle: (() => void) | null = null;
   #endingIdle: NodeJS.Timeout | null = null;
 
@@ -52,10 +53,6 @@ export class Listener {
     this.handler = handler;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     this.#tls = limits.tls === null ? null : this.#createTls(limits.tls);
-  }
-
-  get inFlight(): number {
-    return this.#inFlight;
   }
 
   /** From accept, before TLS. */
@@ -99,13 +96,13 @@ export class Listener {
     this.#server.close();
     await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
     this.#end(WITHOUT_REQUEST);
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     this.#end(WITHOUT_REQUEST);
   }
 
   /** Cuts every connection. Gives the number of requests in flight that this ended. */
   cutAll(): number {
-    const cut = this.#inFlight;
+    const cut = this.inFlight;
     this.#server.close();
     for (const connection of this.#all.list()) connection.destroy();
     return cut;
@@ -154,11 +151,11 @@ export class Listener {
   // --- for its connections
 
   onRequestBegin(): void {
-    this.#inFlight++;
+    this.inFlight++;
   }
 
   onRequestEnd(): void {
-    if (--this.#inFlight > 0) return;
+    if (--this.inFlight > 0) return;
     this.#onIdle?.();
     this.#onIdle = null;
   }

@@ -30,10 +30,11 @@ export class Reply {
   readonly #writer: MessageWriter;
   #phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
-  #written = false;
+  begun = false;
+  /** The one listener that hears that the client has caught up. */
+  onDrain: (() => void) | null = null;
   #last = false;
   #awaitsContinue: boolean;
-  #onDrain: (() => void) | null = null;
   #onSent: (() => void) | null = null;
   #sent = false;
 
@@ -42,11 +43,6 @@ export class Reply {
     this.#request = request;
     this.#writer = new MessageWriter(connection.stream);
     this.#awaitsContinue = request.expect !== null && request.version === '1.1' && hasBody(request);
-  }
-
-  /** True once it is too late for another answer. */
-  get begun(): boolean {
-    return this.#written;
   }
 
   /** True once the answer is complete, though perhaps not sent. */
@@ -98,7 +94,7 @@ export class Reply {
   /** Writes what this turn of the event loop has added. False: as with `data`. */
   flush(): boolean {
     if (this.#phase !== 'begun') return true;
-    this.#written = true;
+    this.begun = true;
     this.#writer.flush();
     return !this.#connection.stream.writableNeedDrain;
   }
@@ -107,7 +103,7 @@ export class Reply {
   end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.#phase !== 'begun') return;
     this.#phase = 'ended';
-    this.#written = true;
+    this.begun = true;
     this.#writer.end(trailers, () => {
       this.#sent = true;
       this.#onSent?.();
@@ -126,7 +122,7 @@ export class Reply {
 
   /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
   answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
-    if (this.#written || this.#phase === 'gone') return;
+    if (this.begun || this.#phase === 'gone') return;
     this.#writer.drop(); // the upstream's response that failed in the turn in which it began
     // A client that waits for 100 may send its body next, or another request.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
@@ -143,7 +139,7 @@ export class Reply {
   becomeTunnel(): void {
     this.status = 101;
     this.#phase = 'ended';
-    this.#written = true;
+    this.begun = true;
   }
 
   /** Ends the connection so that the client sees that the answer is not whole. */
@@ -158,14 +154,9 @@ export class Reply {
   /** Only the connection calls it: nothing more can be sent. */
   abandon(): void {
     this.#phase = 'gone';
-    this.#onDrain = null;
+    this.onDrain = null;
     if (!this.#sent) this.#onSent?.();
     this.#onSent = null;
-  }
-
-  /** The one listener that hears that the client has caught up. */
-  onDrain(listener: (() => void) | null): void {
-    this.#onDrain = listener;
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -177,11 +168,6 @@ export class Reply {
   onSent(listener: () => void): void {
     if (this.#phase === 'gone' || this.#sent) listener();
     else this.#onSent = listener;
-  }
-
-  /** Only the connection calls it. */
-  drained(): void {
-    this.#onDrain?.();
   }
 
   /**

@@ -17,16 +17,12 @@ export class Exposure {
   readonly #at: Address | null;
   readonly #tell: (exposed: boolean) => void;
   #timer: NodeJS.Timeout | null = null;
-  #exposed = false;
+  exposed = false;
 
   /** `tell` is called at each change. Without an address nothing is watched. */
   constructor(at: Address | null, tell: (exposed: boolean) => void) {
     this.#at = at;
     this.#tell = tell;
-  }
-
-  get exposed(): boolean {
-    return this.#exposed;
   }
 
   /** To be called at start and after each reload. */
@@ -51,8 +47,8 @@ export class Exposure {
   }
 
   #found(exposed: boolean): void {
-    if (exposed === this.#exposed) return;
-    this.#exposed = exposed;
+    if (exposed === this.exposed) return;
+    this.exposed = exposed;
     this.#tell(exposed);
   }
 }

@@ -44,7 +44,7 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   start(): void {
-    this.#exchange.onLeft(this.#onLeft);
+    this.#exchange.onLeft = this.#onLeft;
     this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
     this.#upstream.takeSlot(this);
   }
@@ -147,7 +147,7 @@ export class WebSocketExchange implements UpstreamRequest {
     const chunked = status !== 204 && status !== 304 && headers['content-length'] === undefined;
     // Bytes behind the handshake may be meant for the tunnel, so none may be taken for a request.
     reply.begin({ status, reason, lines: endToEnd(lines), framing: chunked ? 'chunked' : 'length' }, 'close');
-    reply.onDrain(() => incoming.resume());
+    reply.onDrain = () => incoming.resume();
     incoming.on('data', (piece: Buffer) => {
       reply.data(piece);
       if (!reply.flush()) incoming.pause();
@@ -220,7 +220,7 @@ export class WebSocketExchange implements UpstreamRequest {
   #end(): boolean {
     if (this.#ended) return false;
     this.#ended = true;
-    this.#exchange.onLeft(null);
+    this.#exchange.onLeft = null;
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
     this.#options.onEnd(true);
