@@ -1,4 +1,4 @@
-{{/* What the schema cannot say, because it takes two keys. All mistakes at once, each with what to do. */}}
+{{/* Rules over several keys, which the schema cannot express. Reports all mistakes at once, each with its fix. */}}
 
 {{- define "entrupy-signature-proxy.checks" -}}
 {{- $v := .Values -}}

@@ -1,4 +1,4 @@
-{{/* The proxy's configuration: what the user wrote over what the mode needs. */}}
+{{/* The proxy's configuration: the user's values over the mode's defaults. */}}
 
 {{- define "entrupy-signature-proxy.trafficPort" -}}
 {{- ((.Values.config).listen).port | default 8080 | int -}}
@@ -26,7 +26,7 @@
 {{- mergeOverwrite $needed (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
 
-{{/* The keys that a running proxy does not take over: their checksum restarts the pods. */}}
+{{/* The keys that a reload cannot change: their checksum restarts the pods. */}}
 {{- define "entrupy-signature-proxy.restartOnly" -}}
 {{- $config := include "entrupy-signature-proxy.config" . | fromYaml -}}
 {{- $listen := $config.listen | default dict -}}
@@ -35,7 +35,7 @@
 {{- list (pick $listen "host" "port") (hasKey $listen "tls") $admin $upstream $config.once | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 
-{{/* "true" where some route delivers once. */}}
+{{/* "true" if some route delivers once. */}}
 {{- define "entrupy-signature-proxy.deliversOnce" -}}
 {{- range (.Values.config).routes }}{{ if .once }}true{{ break }}{{ end }}{{ end -}}
 {{- end -}}
@@ -45,7 +45,7 @@
 {{- ((.Values.config).once).store | default "memory" -}}
 {{- end -}}
 
-{{/* The port of the Redis or Valkey; empty where there is none. */}}
+{{/* The port of the Redis or Valkey; empty for memory. */}}
 {{- define "entrupy-signature-proxy.storePort" -}}
 {{- $store := include "entrupy-signature-proxy.store" . -}}
 {{- if ne $store "memory" }}{{ (urlParse $store).host | regexFind ":[0-9]+$" | trimPrefix ":" | default "6379" }}{{ end -}}
@@ -59,12 +59,12 @@
 {{- if eq $unit "ms" }}{{ div (add $number 999) 1000 }}{{ else }}{{ mul $number (get (dict "s" 1 "m" 60 "h" 3600) $unit | default 0) }}{{ end -}}
 {{- end -}}
 
-{{/* How long a proxy that drains still serves: so long must its app. */}}
+{{/* Seconds for which a draining proxy still serves; its app must run as long. */}}
 {{- define "entrupy-signature-proxy.delay" -}}
 {{- include "entrupy-signature-proxy.seconds" (dig "shutdown" "delay" "5s" (.Values.config | default dict)) -}}
 {{- end -}}
 
-{{/* The path that helm test and NOTES send to: the first that refuses what is not signed; empty where there is none. */}}
+{{/* The path that helm test and NOTES send to: the first that refuses unsigned requests; empty if there is none. */}}
 {{- define "entrupy-signature-proxy.samplePath" -}}
 {{- $path := .Values.test.path -}}
 {{- range (.Values.config).routes -}}

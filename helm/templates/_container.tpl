@@ -4,7 +4,7 @@ For your own chart, with this one as a dependency in mode library:
   initContainers: {{- include "entrupy-signature-proxy.container" (index .Subcharts "entrupy-signature-proxy") | nindent 8 }}
   volumes:        {{- include "entrupy-signature-proxy.volumes"   (index .Subcharts "entrupy-signature-proxy") | nindent 8 }}
 
-The same two make the pods of modes sidecar and gateway. Both are lists.
+Modes sidecar and gateway use the same two. Both are lists.
 */}}
 
 {{- define "entrupy-signature-proxy.container" -}}
@@ -16,7 +16,7 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
   {{- end }}
   args: [serve, --config, /etc/entrupy-signature-proxy/config.yaml]
   env:
-    - name: POD_IP             # upstream.checkExposure asks there
+    - name: POD_IP             # the address that upstream.checkExposure probes
       valueFrom: {fieldRef: {fieldPath: status.podIP}}
     {{- with .Values.extraEnv }}
     {{- toYaml . | nindent 4 }}
@@ -24,13 +24,13 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
   ports:
     - {name: traffic, containerPort: {{ include "entrupy-signature-proxy.trafficPort" . }}, protocol: TCP}
     - {name: admin, containerPort: {{ include "entrupy-signature-proxy.adminPort" . }}, protocol: TCP}
-  # Start-up never looks at the upstream: a native sidecar's app starts only after it.
+  # /startz never checks the upstream: the app starts only after its native sidecar.
   {{- range $name, $path := dict "startupProbe" "/startz" "readinessProbe" "/readyz" "livenessProbe" "/livez" }}
   {{ $name }}:
     httpGet: {path: {{ $path }}, port: admin}
     {{- include "entrupy-signature-proxy.probe" (dict "root" $ "name" $name) | nindent 4 }}
   {{- end }}
-  # At deletion this runs at once, long before SIGTERM: not ready from now on, still serving.
+  # Runs at deletion, long before SIGTERM: the proxy is no longer ready, but still serves.
   lifecycle:
     preStop:
       httpGet: {path: /-/drain, port: admin}
@@ -38,7 +38,7 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
     {{- toYaml .Values.resources | nindent 4 }}
   securityContext:
     {{- toYaml .Values.securityContext | nindent 4 }}
-  # Whole directories: a subPath or a single file would stay at its first content.
+  # Whole directories: a subPath or single-file mount never sees a change.
   volumeMounts:
     - {name: entrupy-config, mountPath: /etc/entrupy-signature-proxy, readOnly: true}
     - {name: entrupy-secrets, mountPath: /etc/entrupy/secrets, readOnly: true}
@@ -50,7 +50,7 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
     {{- end }}
 {{- end -}}
 
-{{/* The numbers of one probe: the user's over the chart's. What it asks is not the user's to change. */}}
+{{/* Timing and thresholds of one probe: the user's over the chart's. The user cannot change what it checks. */}}
 {{- define "entrupy-signature-proxy.probe" -}}
 {{- $ours := dict
   "startupProbe" (dict "periodSeconds" 1 "failureThreshold" 60)
@@ -65,7 +65,7 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
 {{- define "entrupy-signature-proxy.volumes" -}}
 - name: entrupy-config
   configMap: {name: {{ include "entrupy-signature-proxy.configMapName" . }}}
-# Optional: without it the proxy starts, says what is missing and answers 503 until it is there.
+# Optional: without the Secret the proxy starts, reports it and answers 503 until it exists.
 - name: entrupy-secrets
   secret:
     secretName: {{ include "entrupy-signature-proxy.secretName" . }}
@@ -75,7 +75,7 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
       {{- toYaml . | nindent 6 }}
     {{- end }}
 {{- with .Values.once.existingSecret }}
-# Optional too: without it once.onStoreFailure decides.
+# Optional: without the Secret once.onStoreFailure decides.
 - name: entrupy-once
   secret:
     secretName: {{ . }}
@@ -136,13 +136,13 @@ The same two make the pods of modes sidecar and gateway. Both are lists.
   {{- end }}
 {{- end -}}
 
-{{/* How long the app sleeps before it stops: as long as the proxy before it still serves. */}}
+{{/* Seconds for which the app sleeps before it stops: as long as the proxy still serves. */}}
 {{- define "entrupy-signature-proxy.sleep" -}}
 {{- $given := .Values.app.preStopSleepSeconds -}}
 {{- if kindIs "invalid" $given }}{{ include "entrupy-signature-proxy.delay" . }}{{ else }}{{ int $given }}{{ end -}}
 {{- end -}}
 
-{{/* The app's own preStop wins over the sleep. Without either rollouts lose requests: load balancers know only later. */}}
+{{/* The app's own preStop replaces the sleep. Without either, rollouts lose requests: load balancers notice too late. */}}
 {{- define "entrupy-signature-proxy.appLifecycle" -}}
 {{- $lifecycle := deepCopy (.Values.app.lifecycle | default dict) -}}
 {{- $seconds := include "entrupy-signature-proxy.sleep" . | int -}}

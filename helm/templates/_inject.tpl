@@ -1,4 +1,4 @@
-{{/* What both admission policies read of a pod, as CEL variables: the second judges by what the first saw. */}}
+{{/* CEL variables of both admission policies: the guard must judge the same annotations that the policy used. */}}
 
 {{- define "entrupy-signature-proxy.injectVariables" -}}
 - name: annotations
@@ -11,13 +11,13 @@
 {{- end }}
 {{- end -}}
 
-{{/* A name that an annotation gives, else the release's. */}}
+{{/* A name from an annotation, else the release's. */}}
 {{- define "entrupy-signature-proxy.injectName" -}}
 - name: {{ .variable }}
   expression: {{ printf "'entrupy-signature-proxy/%s' in variables.annotations ? variables.annotations['entrupy-signature-proxy/%s'] : %s" .annotation .annotation (.value | toJson) | toJson }}
 {{- end -}}
 
-{{/* A probe of the sidecar, as CEL writes it: `startupProbe: Object...{httpGet: ..., periodSeconds: 1}`. */}}
+{{/* A probe of the sidecar in CEL: `startupProbe: Object...{httpGet: ..., periodSeconds: 1}`. */}}
 {{- define "entrupy-signature-proxy.injectProbe" -}}
 {{- $type := printf "Object.spec.initContainers.%s" .name -}}
 {{ .name }}: {{ $type }}{httpGet: {{ $type }}.httpGet{path: "{{ .path }}", port: "admin"}

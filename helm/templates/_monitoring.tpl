@@ -1,4 +1,4 @@
-{{/* What a PodMonitor and a ServiceMonitor say alike of how to scrape. */}}
+{{/* The scrape endpoint of a PodMonitor or a ServiceMonitor. */}}
 {{- define "entrupy-signature-proxy.endpoint" -}}
 - port: admin
   path: /metrics
@@ -15,7 +15,7 @@
   {{- end }}
 {{- end -}}
 
-{{/* The labels of the pods: in mode library your chart made them. */}}
+{{/* The labels of the pods; in mode library the user's chart sets them. */}}
 {{- define "entrupy-signature-proxy.podLabels" -}}
 {{- if eq .Values.mode "library" -}}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -24,7 +24,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
-{{/* "true" where the rules (or the dashboard) are made: asked for, or mode monitoring, which is for them. */}}
+{{/* "true" if the chart creates the rules (or the dashboard): when enabled, and by default in mode monitoring. */}}
 {{- define "entrupy-signature-proxy.makes" -}}
 {{- $enabled := (get .root.Values.metrics .name).enabled -}}
 {{- if kindIs "invalid" $enabled }}{{ $enabled = eq .root.Values.mode "monitoring" }}{{ end -}}

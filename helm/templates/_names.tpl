@@ -1,13 +1,13 @@
-{{/* Names and labels. Every object is named after the release, as its Deployment is the user's app. */}}
+{{/* Names and labels. Every object is named after the release, since its Deployment is the user's app. */}}
 
-{{/* A Service's name has no dots, a release's may. Modes without a Service keep the name that they had. */}}
+{{/* A release's name may have dots, a Service's may not. Modes without a Service keep the release's name. */}}
 {{- define "entrupy-signature-proxy.fullname" -}}
 {{- $name := .Values.fullnameOverride -}}
 {{- if not $name }}{{ $name = ternary (.Release.Name | replace "." "-") .Release.Name (eq (include "entrupy-signature-proxy.isWorkload" .) "true") }}{{ end -}}
 {{- $name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Of what stands beside an app that has the plain name: also safe within the user's own chart. */}}
+{{/* A name that cannot clash with the app's own objects, also within the user's chart. */}}
 {{- define "entrupy-signature-proxy.ownName" -}}
 {{- printf "%s-signature-proxy" (include "entrupy-signature-proxy.fullname" . | trunc 47 | trimSuffix "-") -}}
 {{- end -}}
@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* A registry goes before a repository that names none; the first segment is a host where it has a dot or a port. */}}
+{{/* The registry prefixes a repository that names none. A first segment with a dot or a port is a host. */}}
 {{- define "entrupy-signature-proxy.image" -}}
 {{- $image := .Values.image -}}
 {{- $registry := (.Values.global).imageRegistry | default $image.registry | default "" | trimSuffix "/" -}}
@@ -44,12 +44,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The image's name without registry, tag and digest: what a mirror leaves as it is. */}}
+{{/* The image's name without registry, tag and digest: a mirror keeps it. */}}
 {{- define "entrupy-signature-proxy.imageName" -}}
 {{- .Values.image.repository | splitList "/" | last -}}
 {{- end -}}
 
-{{/* A list, empty where there are none; names alone are taken too, as other charts take them. */}}
+{{/* A list, empty if there are none. Plain names are accepted too, as in other charts. */}}
 {{- define "entrupy-signature-proxy.pullSecrets" -}}
 {{- $secrets := list -}}
 {{- range concat ((.Values.global).imagePullSecrets | default list) (.Values.image.pullSecrets | default list) -}}
@@ -58,7 +58,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with $secrets | uniq }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* Empty where the namespace's default is used. */}}
+{{/* Empty for the namespace's default account. */}}
 {{- define "entrupy-signature-proxy.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "entrupy-signature-proxy.fullname" .) "" (.Values.serviceAccount.create | default false)) -}}
 {{- end -}}
@@ -71,14 +71,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.secret.existingSecret | default (include "entrupy-signature-proxy.ownName" .) -}}
 {{- end -}}
 
-{{/* "true" where the chart runs the demo upstream, which is the one case in which it makes up a secret. */}}
+{{/* "true" if the chart runs the demo upstream, the only case in which it generates a secret. */}}
 {{- define "entrupy-signature-proxy.isDemo" -}}
 {{- if and (eq .Values.mode "sidecar") (not .Values.app.image) (not .Values.upstream.url) }}true{{ end -}}
 {{- end -}}
 
 {{/*
-How many pods to ask for; empty where Kubernetes or an autoscaler knows better. A number that runs already stays, or an
-upgrade would take a scaled app back. `helm template` and Argo CD cannot look, so they ask for none (gateway: 2).
+The number of pods; empty leaves it to Kubernetes or an autoscaler. The current number is kept, or an upgrade would undo
+scaling. `helm template` and Argo CD cannot look it up, so they set none (gateway: 2).
 */}}
 {{- define "entrupy-signature-proxy.replicas" -}}
 {{- $live := (lookup "apps/v1" "Deployment" (include "entrupy-signature-proxy.namespace" .) (include "entrupy-signature-proxy.fullname" .)).spec | default dict -}}
@@ -87,17 +87,17 @@ upgrade would take a scaled app back. `helm template` and Argo CD cannot look, s
 {{- else if and (eq .Values.mode "gateway") (not .Values.autoscaling.enabled) }}2{{ end -}}
 {{- end -}}
 
-{{/* "true" where more than one pod runs, or may. */}}
+{{/* "true" if more than one pod runs, or may run. */}}
 {{- define "entrupy-signature-proxy.isSeveral" -}}
 {{- if or .Values.autoscaling.enabled (gt (include "entrupy-signature-proxy.replicas" . | default "1" | int) 1) }}true{{ end -}}
 {{- end -}}
 
-{{/* "true" where the chart has pods and a Service of its own. */}}
+{{/* "true" if the chart has its own pods and Service. */}}
 {{- define "entrupy-signature-proxy.isWorkload" -}}
 {{- if has .Values.mode (list "sidecar" "gateway") }}true{{ end -}}
 {{- end -}}
 
-{{/* "true" where `helm test` has something to run. */}}
+{{/* "true" if `helm test` has something to run. */}}
 {{- define "entrupy-signature-proxy.hasTest" -}}
 {{- $http := eq (include "entrupy-signature-proxy.scheme" .) "http" -}}
 {{- if and .Values.test.enabled $http (include "entrupy-signature-proxy.samplePath" .) (include "entrupy-signature-proxy.isWorkload" .) }}true{{ end -}}
