@@ -26,8 +26,8 @@ const gone = new RecentRequests(() => NOW);
 gone.record(accepted({ status: 502, upstreamFailure: 'connect' }));
 
 test.each<[string, Partial<StatusSnapshot>, RegExp]>([
-  ['nothing has come in', {}, /^calm: All is well, and nothing came in/],
-  ['all is served', { recent: { ...QUIET, accepted: 7 } }, /^calm: All is well: 7 requests served/],
+  ['no request has arrived', {}, /^calm: All is well, and nothing came in/],
+  ['every request was served', { recent: { ...QUIET, accepted: 7 } }, /^calm: All is well: 7 requests served/],
   [
     'a route has no live secret',
     { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
@@ -60,7 +60,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^bad: .*Name one under secrets/,
   ],
   [
-    'a reporting route has none',
+    'a reporting route has no live secret',
     { routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] },
     /^warn: No secret is live on \/notify, so nothing there is verified/,
   ],
@@ -70,7 +70,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^bad: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connection: start it/,
   ],
   [
-    'the upstream failed some',
+    'the upstream failed some requests',
     { recent: { ...QUIET, accepted: 9, upstreamFailures: 1 } },
     /^warn: The upstream failed 1 request in the last 5 minutes/,
   ],
@@ -102,7 +102,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^warn: 1 request was refused in the last 5 minutes/,
   ],
   [
-    'a scanner knocks',
+    'a scanner probes the port',
     { recent: { ...QUIET, accepted: 9, rejected: 40, noise: 40 } },
     /^calm: All is well: 9 requests served and no delivery refused in the last 5 minutes\. 40 others were refused, as on any public port\. Nothing to do\./,
   ],
@@ -112,12 +112,12 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify with allowHeaders/,
   ],
   [
-    'deliveries may be gone',
+    'deliveries may be lost',
     { undelivered: gone.view().undelivered },
     /^warn: 1 delivery of the last day may be gone for good, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
   ],
   [
-    'a rotation goes wrong',
+    'a rotation fails',
     { recent: { ...QUIET, accepted: 9, rejected: 1, topReason: 'signature_mismatch' } },
     /^warn: 1 request .*if a rotation is on/,
   ],
@@ -141,7 +141,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     { secrets: [{ ...CURRENT, state: 'unusable', problem: 'it is empty' }] },
     /^warn: Secret current cannot be used .*it is empty/,
   ],
-  ['a route reports', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warn: \/notify only reports/],
+  ['a route is in report mode', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warn: \/notify only reports/],
   [
     'the configuration has a warning',
     { config: { file: null, sha256: '', warnings: ['unmatched: forward'] } },
@@ -151,7 +151,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   expect(headline(changes)).toMatch(expected);
 });
 
-test('what fails deliveries comes before what is worth a look', () => {
+test('problems that fail deliveries come before mere warnings', () => {
   const advice = adviceFor(
     snapshot({
       routes: [
@@ -164,7 +164,7 @@ test('what fails deliveries comes before what is worth a look', () => {
   expect(advice.map(({ tone }) => tone)).toEqual(['bad', 'warn', 'warn']);
 });
 
-test('a report mode that has run out, and a replaced value that ends by design, are no reason to act', () => {
+test('an expired report mode and a replaced value that is due to expire need no action', () => {
   const calm = snapshot({
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
     secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
@@ -172,7 +172,7 @@ test('a report mode that has run out, and a replaced value that ends by design, 
   expect(new Set(adviceFor(calm).map(({ tone }) => tone))).toEqual(new Set(['calm']));
 });
 
-test('a rotation that goes as it should is told below the headline', () => {
+test('a healthy rotation is mentioned below the headline', () => {
   const previous = { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 7200 };
   const [first, second, ...more] = adviceFor(snapshot({ secrets: [CURRENT, previous] }));
   expect([first?.tone, second?.tone, more]).toEqual(['calm', 'calm', []]);
@@ -181,7 +181,7 @@ test('a rotation that goes as it should is told below the headline', () => {
   );
 });
 
-test('each secret has a verdict: whether it may go', () => {
+test('each secret has a verdict on whether it can be removed', () => {
   const hours = (count: number) => NOW / 1000 - count * 3600;
   const old = { ...CURRENT, id: 'old', lastMatch: hours(3) };
   const next = { ...CURRENT, id: 'next', lastMatch: hours(0.1) };

@@ -7,17 +7,17 @@ test.each([
   ['curl, kubelet', { host }, false],
   ['an address typed into a browser', { host, 'sec-fetch-site': 'none' }, false],
   [
-    'the own page',
+    'the status page itself',
     { host, origin: `http://${host}`, referer: `http://${host}/`, 'sec-fetch-site': 'same-origin' },
     false,
   ],
-  ['the own page by localhost', { host: 'localhost:9464', origin: 'http://localhost:9464' }, false],
-  ['the own page by IPv6', { host: '[::1]:9464', origin: 'http://[::1]:9464' }, false],
-  ['a page elsewhere', { host, origin: 'https://evil.example' }, true],
+  ['the status page by localhost', { host: 'localhost:9464', origin: 'http://localhost:9464' }, false],
+  ['the status page by IPv6', { host: '[::1]:9464', origin: 'http://[::1]:9464' }, false],
+  ['a page on another site', { host, origin: 'https://evil.example' }, true],
   ['a page on another port', { host, origin: 'http://127.0.0.1:3000', 'sec-fetch-site': 'same-site' }, true],
   ['a sandboxed frame', { host, origin: 'null' }, true],
-  ['an image elsewhere', { host, 'sec-fetch-site': 'cross-site' }, true],
-  ['an image elsewhere, by a browser without Sec-Fetch', { host, referer: 'http://evil.example/' }, true],
+  ['an image on another site', { host, 'sec-fetch-site': 'cross-site' }, true],
+  ['an image on another site, from a browser without Sec-Fetch', { host, referer: 'http://evil.example/' }, true],
   ['a rebound name', { host: 'evil.example:9464', origin: 'http://evil.example:9464' }, true],
   [
     'a rebound name that looks like an address',
@@ -29,10 +29,10 @@ test.each([
 });
 
 test.each([
-  ['anybody where nothing is configured', '203.0.113.9', [], true],
+  ['anybody if nothing is configured', '203.0.113.9', [], true],
   ['loopback, whatever is configured', '127.0.0.1', ['10.0.0.0/8'], true],
   ['loopback by IPv6', '::1', ['10.0.0.0/8'], true],
-  ['a network that is listed', '10.1.2.3', ['192.168.0.0/16', '10.0.0.0/8'], true],
+  ['a listed network', '10.1.2.3', ['192.168.0.0/16', '10.0.0.0/8'], true],
   ['another one', '11.0.0.1', ['10.0.0.0/8'], false],
   ['an IPv6 network', 'fd00::5', ['fd00::/8'], true],
   ['a link-local address that looks like loopback', 'fe80::1', ['fd00::/8'], false],

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { RecentRequests } from '../../../src/admin/recent.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
-test('refused, reported and upstream-failed requests are kept, newest first, the others not', () => {
+test('only refused, reported and upstream-failed requests are kept, newest first', () => {
   let now = NOW;
   const refusals = new RecentRequests(() => now++);
   refusals.record(refused({ reason: 'missing_signature' }));
@@ -16,7 +16,7 @@ test('refused, reported and upstream-failed requests are kept, newest first, the
   ]);
 });
 
-test('a flood of one reason stays within its places and does not push another out', () => {
+test('a flood of one reason fills only its own places and evicts no other reason', () => {
   let now = NOW;
   const refusals = new RecentRequests(() => now++);
   refusals.record(refused({ hint: 'the old secret' }));
@@ -27,7 +27,7 @@ test('a flood of one reason stays within its places and does not push another ou
   expect(list.at(-1)?.hint).toBe('the old secret');
 });
 
-test('what has reason, route and client in common is one group, with its count and its last request', () => {
+test('requests with the same reason, route and client form one group, with its count and its last request', () => {
   let now = NOW;
   const refusals = new RecentRequests(() => now++);
   for (let i = 0; i < 5; i++) refusals.record(refused({ path: `/notify/${i}` }));
@@ -42,7 +42,7 @@ test('what has reason, route and client in common is one group, with its count a
   expect(list[0]).toMatchObject({ count: 6, path: '/notify/last', at: NOW + 10 });
 });
 
-test('headers that broke a rule are groups of their own, within the places of the rule', () => {
+test('headers that broke a rule form their own groups, within the places of the rule', () => {
   const refusals = new RecentRequests(() => NOW);
   const gated = (header: string) => refusals.record(refused({ reason: 'bad_request', rule: 'route-headers', header }));
   for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
@@ -54,13 +54,13 @@ test('headers that broke a rule are groups of their own, within the places of th
   expect(refusals.view().refusals).toHaveLength(10);
 });
 
-test('a group keeps the last hint that it was given: diagnoses are rate-limited', () => {
+test('a group keeps its last hint, since diagnoses are rate-limited', () => {
   const refusals = new RecentRequests(() => NOW);
   for (const hint of ['the first', 'the second', null, null]) refusals.record(refused({ hint }));
   expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
 });
 
-test('deliveries that may be gone are kept apart: verified, and then our own 502, 503, 504 or a cut', () => {
+test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504 or a cut', () => {
   let now = NOW;
   const refusals = new RecentRequests(() => now++);
   const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' } as const;
@@ -87,7 +87,7 @@ test('deliveries that may be gone are kept apart: verified, and then our own 502
   expect(refusals.view().undelivered).toHaveLength(20);
 });
 
-test('what is kept is cut, and has no query', () => {
+test('kept texts are truncated and have no query', () => {
   const refusals = new RecentRequests(() => NOW);
   const long = 'x'.repeat(5000);
   refusals.record(refused({ path: `/a?MARKER${long}`, method: long, hint: long, client: long }));
@@ -95,7 +95,7 @@ test('what is kept is cut, and has no query', () => {
   expect(JSON.stringify(refusals.view().refusals).length).toBeLessThan(1300);
 });
 
-test('the counts reach back five minutes and no further', () => {
+test('the counts cover the last five minutes', () => {
   let now = NOW;
   const recent = new RecentRequests(() => now);
   recent.record(accepted());
@@ -122,7 +122,7 @@ test('the counts reach back five minutes and no further', () => {
   expect(recent.view().recent).toMatchObject({ reported: 0, topReason: null });
 });
 
-test('what any public port gets is counted apart and is never the top reason', () => {
+test('the background noise of a public port is counted apart and is never the top reason', () => {
   const recent = new RecentRequests(() => NOW);
   recent.record(refused({ reason: 'method_not_allowed', method: 'GET' }));
   recent.record(refused({ reason: 'route_rejected' }));
@@ -135,7 +135,7 @@ test('what any public port gets is counted apart and is never the top reason', (
   expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 5, topReason: 'missing_signature' });
 });
 
-test('the curves are the last hour by minute, and nothing older', () => {
+test('the curves show the last hour by minute, and nothing older', () => {
   let now = NOW;
   const recent = new RecentRequests(() => now);
   recent.record(accepted());

@@ -12,7 +12,7 @@ function page(changes: Partial<StatusSnapshot> = {}): string {
 
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
 
-test('whatever a client, a file or a name holds is escaped', () => {
+test('text from clients, files and names is escaped', () => {
   const refusals = new RecentRequests(() => NOW);
   refusals.record(refused({ path: `/${XSS}`, method: XSS, hint: XSS, client: XSS, route: XSS }));
   const text = page({
@@ -31,7 +31,7 @@ test('whatever a client, a file or a name holds is escaped', () => {
   expect(text.match(/&lt;script&gt;/g)?.length).toBeGreaterThanOrEqual(14);
 });
 
-test('refusals are groups with their count, and what may be gone has a section of its own only where there is some', () => {
+test('refusals are groups with their count; possibly lost deliveries have their own section, if there are any', () => {
   const refusals = new RecentRequests(() => NOW);
   for (let i = 0; i < 7; i++) refusals.record(refused());
   refusals.record(
@@ -45,7 +45,7 @@ test('refusals are groups with their count, and what may be gone has a section o
   expect(page({ refusals: refusals.view().refusals })).not.toContain('id="undelivered"');
 });
 
-test('each figure has the curve of its last hour, drawn without a script and told in words', () => {
+test('each figure has a curve of its last hour, drawn without a script and described in words', () => {
   const hour = { ...QUIET.hour, accepted: [...QUIET.hour.accepted.slice(1), 12] };
   const text = page({ recent: { ...QUIET, accepted: 12, hour } });
   expect(text.match(/<svg class="curve"/g)).toHaveLength(6);
@@ -54,19 +54,19 @@ test('each figure has the curve of its last hour, drawn without a script and tol
   expect(text).toMatch(/58,18\.0 59,2\.0"/);
 });
 
-test('the documentation is linked where its address is known, else its files are named', () => {
+test('the documentation is linked if its address is known, else its files are named', () => {
   const linked = page({ docs: 'https://git.example/docs' });
   expect(linked).toContain('<a href="https://git.example/docs/troubleshooting.md"');
   expect(page()).toContain('<code>docs/troubleshooting.md</code>');
 });
 
-test('controls and bidirectional marks are shown as what they are', () => {
+test('control characters and bidirectional marks are made visible', () => {
   const refusals = new RecentRequests(() => NOW);
   refusals.record(refused({ path: '/a\u0000\u001b\u202eb' }));
   expect(page({ refusals: refusals.view().refusals })).toContain('/a\\u0000\\u001b\\u202eb');
 });
 
-test('the style is the one that the CSP allows, and nothing else is needed', () => {
+test('the CSP allows the page’s only style, and the page needs nothing else', () => {
   const text = page();
   const style = /<style>([\s\S]*)<\/style>/.exec(text)?.[1] ?? '';
   expect(PAGE_CSP).toContain(`style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`);
@@ -81,7 +81,7 @@ test('it refreshes itself, and can be paused', () => {
   expect(paused).toContain('<a href="/">resume</a>');
 });
 
-test('each state is a word, and the title tells it', () => {
+test('each state is a word, and the title shows it', () => {
   expect(page()).toContain('<title>Ready · entrupy-signature-proxy</title>');
   expect(page({ ready: false })).toContain('<title>▲ Look at this · Not ready ·');
   expect(page({ draining: true, ready: false })).toContain('<title>▲ Look at this · Draining ·');
@@ -95,7 +95,7 @@ test('each state is a word, and the title tells it', () => {
   expect(text).toContain('in 3 days</time>');
 });
 
-test('it has landmarks, one h1, named sections, and tables with captions and scoped heads', () => {
+test('it has landmarks, one h1, named sections, and tables with captions and scoped headers', () => {
   const refusals = new RecentRequests(() => NOW);
   refusals.record(refused());
   const text = page({ refusals: refusals.view().refusals });
@@ -107,7 +107,7 @@ test('it has landmarks, one h1, named sections, and tables with captions and sco
   expect(text).not.toMatch(/<th>/);
 });
 
-test('a refusal shows its reason, what that means, and its hint; each reason does', () => {
+test('a refusal shows its reason, what that means, and its hint; each reason has an explanation', () => {
   const refusals = new RecentRequests(() => NOW - 90_000);
   for (const reason of REASON_NAMES)
     refusals.record(refused({ reason, status: REASONS[reason].status, hint: `hint ${reason}` }));

@@ -1,4 +1,4 @@
-// The plan: nothing is measured twice, and the goals find what they need in both kinds of run.
+// The plan: it measures nothing twice, and the goals find their data in both kinds of run.
 import { expect, it } from 'vitest';
 import { goalsOf } from '../../../bench/goals.ts';
 import { keyOf, Results } from '../../../bench/harness/measure.ts';
@@ -35,12 +35,12 @@ it.each([true, false])('judges every goal (quick: %s)', (quick) => {
   expect(unknown).toEqual([]);
 });
 
-it('takes only the subjects that were named', () => {
+it('takes only the named subjects', () => {
   const names = planOf({ quick: false, only: ['floor', 'haproxy'], against: null }).map(({ subject }) => subject.name);
   expect(new Set(names)).toEqual(new Set(['floor', 'haproxy']));
 });
 
-it('shows a table for each size and number of connections, and leaves out what was not measured', () => {
+it('shows a table for each size and number of connections, and leaves out unmeasured cells', () => {
   expect(
     reportOf({ results: resultsOf(false), hmac: HMAC, against: null }).match(/^### .*connections?$/gm)?.length,
   ).toBeGreaterThan(9);

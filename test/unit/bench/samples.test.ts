@@ -1,4 +1,4 @@
-// What several measurements come to.
+// How repeated measurements are summarised.
 import { describe, expect, it } from 'vitest';
 import { ratio, type Sample, spread } from '../../../bench/harness/samples.ts';
 
@@ -8,25 +8,25 @@ function samples(...cpu: number[]): Sample[] {
 }
 
 describe('spread', () => {
-  it('gives the middle, the smallest and the largest, in any order', () => {
+  it('gives the median, the minimum and the maximum, in any order', () => {
     expect(spread([9, 1, 2])).toEqual({ median: 2, min: 1, max: 9 });
   });
 
-  it('takes the mean of the two in the middle of an even number', () => {
+  it('takes the mean of the middle two of an even number', () => {
     expect(spread([4, 1, 2, 9]).median).toBe(3);
   });
 
-  it('is not a number where nothing was measured', () => {
+  it('is NaN if nothing was measured', () => {
     expect(spread([]).median).toBeNaN();
   });
 });
 
 describe('ratio', () => {
-  it('pairs by repetition, so that a slow moment of the machine cancels out', () => {
+  it('pairs by repetition, so a slow moment of the machine cancels out', () => {
     expect(ratio(samples(20, 60, 22), samples(10, 30, 10), 'cpuMicros')).toEqual({ median: 2, min: 2, max: 2.2 });
   });
 
-  it('is not a number where the other was not measured', () => {
+  it('is NaN if the other was not measured', () => {
     expect(ratio(samples(20), [], 'cpuMicros').median).toBeNaN();
   });
 });

@@ -1,4 +1,4 @@
-// `explain`: the gate, the route and the query as the pipeline takes them, without a request.
+// `explain`: the gate, the route and the query as the pipeline applies them, without a request.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ test('headers may be repeated, and one that the route allows passes', async () =
   expect((await explain('POST', '/notify', '--header=Host: a:8080')).stdout).toContain('=> verified by /notify');
 });
 
-test('the query comes after the route and before the method', async () => {
+test('the query is checked after the route and before the method', async () => {
   const { stdout } = await explain('PUT', '/notify?a=b');
   expect(stdout).toContain('/notify refuses it: rule query\n');
   expect(stdout).toMatch(/=> 400 bad_request\n$/);
@@ -49,7 +49,7 @@ test('the query comes after the route and before the method', async () => {
   expect((await explain('POST', '/gone?a')).stdout).toContain('=> 404 route_rejected');
 });
 
-test('a header that is none is a mistake, and is not repeated', async () => {
+test('an invalid header is an error, and is not repeated', async () => {
   for (const bad of ['Entrupy-Signature SHA256:PASTED', ': PASTED', 'a b: PASTED', 'a: PASTED\r\nb: c']) {
     const { code, stderr } = await explain('POST', '/notify', '--header', bad);
     expect([code, stderr]).toEqual([2, expect.stringContaining("a --header is written 'NAME: VALUE'")]);

@@ -44,7 +44,7 @@ function config(text: string): string {
 
 const READY = { code: 0, stdout: '', stderr: '' };
 
-describe('where it asks', () => {
+describe('where it connects', () => {
   test.each<[name: string, text: (port: number) => string, env: Record<string, string>]>([
     ['the file', (p) => `admin:\n  port: ${p}\n`, {}],
     ['the file, flow style', (p) => `admin: { host: "::", port: ${p} }\n`, {}],
@@ -59,11 +59,11 @@ describe('where it asks', () => {
     expect(asked).toEqual(['GET /readyz', 'GET /readyz']);
   });
 
-  test('ADMIN_PORT comes before the file', async () => {
+  test('ADMIN_PORT overrides the file', async () => {
     expect(await check(['--config', config('admin: { port: 1 }')], { ADMIN_PORT: String(port) })).toEqual(READY);
   });
 
-  test('a file that is gone is told, and the proxy asked all the same', async () => {
+  test('a missing file is reported, and the proxy is still asked', async () => {
     expect(await check(['--config', '/none'], { ADMIN_PORT: String(port) })).toEqual({
       ...READY,
       stderr: 'warning: cannot use /none: there is no such file\n',
@@ -91,7 +91,7 @@ describe('not ready', () => {
   });
 });
 
-test('no part of the proxy is loaded, nor node:http as a module: it runs in the memory limit of the proxy', () => {
+test('neither the proxy nor node:http is loaded as a module: it runs within the memory limit of the proxy', () => {
   const seen = new Set<string>();
   const visit = (name: string) => {
     if (seen.has(name)) return;

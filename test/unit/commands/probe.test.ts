@@ -1,4 +1,4 @@
-// `probe` against a real server on loopback: what it sends, what it prints, and how it ends.
+// `probe` against a real server on loopback: the request it sends, its output and its exit code.
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -44,7 +44,7 @@ describe('success and failure', () => {
     [200, ['--expect', '401'], 1, 'failed: expected 401, got 200'],
     [502, ['--expect-not', '401'], 0, 'ok: expected anything but 401, got 502'],
     [401, ['--expect-not', '401'], 1, 'failed: expected anything but 401, got 401'],
-  ])('an answer of %i with %j', async (status, args, code, line) => {
+  ])('a response of %i with %j', async (status, args, code, line) => {
     const url = await answering(status);
     expect(await probe('--url', url, ...args)).toEqual({
       code,
@@ -53,7 +53,7 @@ describe('success and failure', () => {
     });
   });
 
-  test('the beginning of the answer is shown, in one line', async () => {
+  test('the start of the response is shown, in one line', async () => {
     const url = await answering(401, `{"error":\n"unauthorized"}\x1b[31m${'x'.repeat(5000)}`);
     const { stdout } = await probe('--url', url, '--expect', '401');
     expect(stdout).toMatch(/^ok: expected 401, got 401 \{"error": "unauthorized"\} \[31mx+ \(unsigned POST [^\n]*\n$/);
@@ -61,7 +61,7 @@ describe('success and failure', () => {
   });
 });
 
-test('it is one POST of JSON, signed if a secret is given, and the secret is not printed', async () => {
+test('it sends one POST of JSON, signed if a secret is given, and does not print the secret', async () => {
   const seen: { headers: IncomingHttpHeaders; body: string; method: string | undefined }[] = [];
   const url = await serve(async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString();
@@ -78,8 +78,8 @@ test('it is one POST of JSON, signed if a secret is given, and the secret is not
   expect(seen.map(({ headers }) => headers['entrupy-signature'])).toEqual([sign(SECRET, BODY), undefined]);
 });
 
-describe('no answer is a failure, whatever was expected', () => {
-  test('nobody listens', async () => {
+describe('no response is a failure, whatever was expected', () => {
+  test('nothing listens', async () => {
     const url = await answering(200);
     for (const close of closers.splice(0)) close();
     expect(await probe('--url', url, '--expect-not', '401')).toEqual({
@@ -97,7 +97,7 @@ describe('no answer is a failure, whatever was expected', () => {
     });
   });
 
-  test('what answers does not speak HTTP', async () => {
+  test('the server does not speak HTTP', async () => {
     const server = createTcpServer((socket) => socket.on('error', () => {}).end('220 mail ready\r\n'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     closers.push(() => server.close());

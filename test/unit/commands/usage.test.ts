@@ -11,7 +11,7 @@ const COMMANDS = { sign, verify, probe, healthcheck };
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
 
 describe.each(Object.entries(COMMANDS))('%s', (name, { run }) => {
-  test('--help and -h print the help alone, whatever else is there', async () => {
+  test('--help and -h print only the help, whatever else is given', async () => {
     for (const argv of [['--help'], ['-h'], ['--nonsense', '--help']]) {
       const io = fakeIo();
       expect(await run(argv, io)).toBe(0);
@@ -78,7 +78,7 @@ test.each<[keyof typeof COMMANDS, string[], string]>([
   expect(io.printed).toEqual({ stdout: '', stderr: `entrupy-signature-proxy ${name}: ${message}\n` });
 });
 
-test('a value that begins with - can be given with =', async () => {
+test('a value that starts with - can be given with =', async () => {
   const shape = {
     name: 'x',
     help: '',

@@ -1,4 +1,4 @@
-// What `verify` prints, for each kind of outcome.
+// The output of `verify`, for each kind of outcome.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ describe('with one secret', () => {
   const good = sign(CURRENT, BODY);
   test.each([
     ['the bare value', good],
-    ['white space around it', ` ${good}\n`],
+    ['whitespace around it', ` ${good}\n`],
     ['the header line', `Entrupy-Signature: ${good}`],
     ['the header line as curl -v shows it', `> entrupy-signature:${good}`],
   ])('valid: %s', async (_, signature) => {
@@ -68,17 +68,17 @@ describe('with a configuration', () => {
       'invalid: expired_secret\nsecret: future\nhint: signed with secret "future", which is not valid yet\n',
     ],
     ['unknown', 'x', 1, 'invalid: signature_mismatch\nhint: no usual mistake explains it\n'],
-  ])('signed by the %s secret', async (_, secret, code, stdout) => {
+  ])('signed with the %s secret', async (_, secret, code, stdout) => {
     expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
   });
 
-  test('none of whose secrets can be used', async () => {
+  test('without a usable secret', async () => {
     const found = await verify(sign(CURRENT, BODY), { args: ['--config', file] });
     expect(found).toMatchObject({ code: 2, stdout: '' });
     expect(found.stderr).toContain(`${file} gives no secret that can be used\n`);
   });
 
-  test('that is wrong, or not there', async () => {
+  test('that is invalid, or missing', async () => {
     const wrong = join(dir, 'wrong.yaml');
     writeFileSync(wrong, 'secretz: []\nroutes: 3\n');
     for (const path of [wrong, join(dir, 'none.yaml')]) {

@@ -1,4 +1,4 @@
-// Hosts, networks and URLs: what is taken, in which form, and what is not.
+// Hosts, networks and URLs: which forms are accepted, and which are not.
 import { describe, expect, test } from 'vitest';
 import { isCidr, isHost, readStore, readUpstreamUrl, suggestCidr } from '../../../src/config/addresses.ts';
 
@@ -81,7 +81,7 @@ describe('hosts and networks', () => {
     'not %j',
     (text) => expect(isCidr(text)).toBe(false),
   );
-  test('one address is suggested as a network of one', () => {
+  test('a single address is suggested as a network of one', () => {
     expect([suggestCidr('10.0.0.1'), suggestCidr('::1'), suggestCidr('x')]).toEqual(['10.0.0.1/32', '::1/128', null]);
   });
 });

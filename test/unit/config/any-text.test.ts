@@ -1,4 +1,5 @@
-// Whatever the text and the environment: a configuration or a ConfigError, soon, and nothing pasted under `secrets` in it.
+// Any text and any environment give a configuration or a ConfigError, quickly, and the error repeats nothing pasted
+// under `secrets`.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -7,7 +8,7 @@ import { ConfigError, parseConfig } from '../../../src/config/load.ts';
 
 const BOUNDS = { numRuns: 400, interruptAfterTimeLimit: 1000 };
 
-/** The problems, or null where it was taken. Any other error fails the test. */
+/** The problems, or null if it was accepted. Any other error fails the test. */
 function outcome(text: string, env: Record<string, string> = {}): string | null {
   try {
     parseConfig(text, 'c.yaml', env);
@@ -127,10 +128,10 @@ test.each([
 ])('hostile text: %s', (_, text) => {
   const before = process.cpuUsage();
   expect(outcome(text)).not.toBeNull();
-  expect(process.cpuUsage(before).user).toBeLessThan(5_000_000); // microseconds of the processor
+  expect(process.cpuUsage(before).user).toBeLessThan(5_000_000); // microseconds of CPU time
 });
 
-test('more mistakes than a call takes arguments', () => {
+test('more mistakes than a function call takes arguments', () => {
   const routes = Array.from(
     { length: 150 },
     (_, index) => `  - { path: /${index}, allowHeaders: [${'":",'.repeat(999)}] }`,

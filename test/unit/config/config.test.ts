@@ -1,4 +1,4 @@
-// What a good file comes to: defaults, units, names in one case, frozen. And where the file is looked for.
+// The result of a valid file: defaults, units, names in one case, frozen. And where the file is found.
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ routes: [{ path: /a, mode: report, reportUntil: 2026-12-31T00:00:00+01:00, once:
   expect(config.routes[0]).toMatchObject({ reportUntil: Date.UTC(2026, 11, 30, 23), once: 3_600_000 });
 });
 
-test('routes get their defaults by action; GET brings HEAD; names are in one case', () => {
+test('routes get their defaults by action; GET implies HEAD; names are in one case', () => {
   const config = load(`
 limits: { maxBody: 2MiB }
 secrets: [{ directory: /s }]
@@ -76,7 +76,7 @@ routes:
   ]);
 });
 
-test('TLS names its files, null where there is none', () => {
+test('TLS names its files, null if there is none', () => {
   const config = load(`
 listen: { tls: { certFile: /c, keyFile: /k } }
 upstream: { url: https://app, tls: { caFile: /ca, serverName: app.internal } }
@@ -85,12 +85,12 @@ upstream: { url: https://app, tls: { caFile: /ca, serverName: app.internal } }
   expect(config.upstream.tls).toEqual({ caFile: '/ca', certFile: null, keyFile: null, serverName: 'app.internal' });
 });
 
-test('ports may be 0 on both sides, and one port on two addresses', () => {
+test('ports may be 0 on both sides, or equal on two addresses', () => {
   expect(load('listen: { port: 0 }\nadmin: { port: 0 }').admin.port).toBe(0);
   expect(load('listen: { host: 127.0.0.1, port: 9 }\nadmin: { host: 127.0.0.2, port: 9 }').admin.port).toBe(9);
 });
 
-test('it is frozen to the bottom', () => {
+test('it is deeply frozen', () => {
   const frozen = (value: unknown): boolean =>
     typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen));
   expect(frozen(load('routes: [{ path: /a, methods: [PUT] }]\nlisten: { trustedProxies: [10.0.0.0/8] }'))).toBe(true);
@@ -123,14 +123,14 @@ describe('the file', () => {
     expect(await loadConfig({ file: null, env: { ENTRUPY_PROXY_CONFIG: '' } })).toMatchObject({ file: null });
   });
 
-  test('is known by the hash of its bytes', async () => {
+  test('is identified by the hash of its bytes', async () => {
     const bytes = Buffer.from('\ufefflisten: { port: 1 }\r\n');
     const { sha256, config } = await loadConfig({ file: await put('bom.yaml', bytes), env: {} });
     expect(sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
     expect(config.listen.port).toBe(1);
   });
 
-  test('must be there, a file, UTF-8 and not huge', async () => {
+  test('must exist, be a file, be UTF-8 and not be huge', async () => {
     const missing = join(folder, 'missing.yaml');
     expect(await refusal({ file: missing, env: {} })).toEqual([`${missing}: cannot be read: there is no such file`]);
     expect(await refusal({ file: null, env: { ENTRUPY_PROXY_CONFIG: missing } })).toHaveLength(1);

@@ -27,7 +27,7 @@ describe('overrides', () => {
     expect([config.listen.port, config.admin.port, config.log.level]).toEqual([1, 2, 'debug']);
   });
 
-  test('an empty variable counts as one that is not set', () => {
+  test('an empty variable counts as unset', () => {
     const env = {
       UPSTREAM_URL: '',
       LISTEN_PORT: '',
@@ -52,7 +52,7 @@ describe('overrides', () => {
     ]);
   });
 
-  test('bad values are told by the name of the variable', () => {
+  test('bad values are reported by the variable’s name', () => {
     const env = { UPSTREAM_URL: 'http://u:PASTED@app', LISTEN_PORT: '0x50', ADMIN_PORT: '70000', LOG_LEVEL: 'warning' };
     const found = refusals({ ...env, ALLOW_SHORT_SECRET: 'yes' });
     expect(found).toEqual([
@@ -66,7 +66,7 @@ describe('overrides', () => {
     ]);
   });
 
-  test('a rule that a variable breaks is told by its name too', () => {
+  test('a rule broken by a variable is reported by its name too', () => {
     expect(refusals({ ADMIN_PORT: '8080' })).toEqual([
       'environment: ADMIN_PORT: found 8080, which is listen.port too; allowed is a port of its own',
     ]);
@@ -91,12 +91,12 @@ describe('secrets', () => {
     expect(config.secrets).toEqual([{ kind: 'env', id: 'env', env: KEY, ...validity, allowShort: true }]);
   });
 
-  test('an empty secret stays a secret, so that nothing passes without one; the others count as not set', () => {
+  test('an empty secret stays a secret, so nothing passes without one; other empty variables count as unset', () => {
     const { config } = load({ [KEY]: '', [`${KEY}_PREVIOUS`]: '', [`${KEY}_FILE`]: '' });
     expect(config.secrets.map((source) => source.kind !== 'directory' && source.id)).toEqual(['env']);
   });
 
-  test('without any, all is refused, and said', () => {
+  test('without any, every request is refused, and a warning says so', () => {
     const { config, warnings } = load({});
     expect(config).toMatchObject({ secrets: [], unmatched: { action: 'verify' } });
     expect(warnings).toEqual([
@@ -104,7 +104,7 @@ describe('secrets', () => {
     ]);
   });
 
-  test('beside secrets in the file they are ignored with a warning, but for those that an entry names', () => {
+  test('with secrets in the file they are ignored with a warning, unless an entry names them', () => {
     const text = `secrets:\n  - { id: old, env: ${KEY}_PREVIOUS }\n`;
     const { config, warnings } = load({ [KEY]: 'a', [`${KEY}_PREVIOUS`]: 'b', ALLOW_SHORT_SECRET: 'true' }, text);
     expect(config.secrets).toHaveLength(1);
@@ -114,7 +114,7 @@ describe('secrets', () => {
     ]);
   });
 
-  test('an emptied secrets section has none; an empty list is a decision', () => {
+  test('an emptied secrets section counts as absent; an empty list is a decision', () => {
     expect(load({ [KEY]: 'a' }, 'secrets:\n').config.secrets).toHaveLength(1);
     expect(load({ [KEY]: 'a' }, 'secrets: []\n').config.secrets).toHaveLength(0);
   });
@@ -163,7 +163,7 @@ describe('paths', () => {
   });
 });
 
-describe('names that are nearly ours', () => {
+describe('names similar to ours', () => {
   test.each([
     ['VERIFY_PATH', 'VERIFY_PATHS'],
     ['UPSTREAM_ULR', 'UPSTREAM_URL'],
@@ -179,7 +179,7 @@ describe('names that are nearly ours', () => {
     expect(warnings).toEqual([`environment: ${variable}: not read, nothing has this name; did you mean ${meant}?`]);
   });
 
-  test('what an entry of the file names, what is empty, and what is farther away, is nobody to warn about', () => {
+  test('names in the file, empty variables and less similar names bring no warning', () => {
     const named = `secrets: [{ id: a, env: ${KEY}_OLD }]\nunmatched: reject`;
     expect(load({ [`${KEY}_OLD`]: 'x', VERIFY_PATH: '' }, named).warnings).toEqual([]);
     const others = { PATH: '/bin', PORT: '1', UPSTREAM_PORT: '2', UPSTREAM_SERVICE_HOST: 'a', WEBHOOK_ENDPOINT: 'b' };

@@ -1,4 +1,4 @@
-// What ships beside the program agrees with the schema: the example, the JSON Schema, the page of docs.
+// The shipped files agree with the schema: the example, the JSON Schema, the page of docs.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ import { MAY_BE_EMPTY } from '../../../src/config/schema.ts';
 
 const root = new URL('../../../', import.meta.url);
 const example = readFileSync(new URL('config.example.yaml', root), 'utf8');
-/** As its second paragraph tells: the `#` of indented lines removed. */
+/** As its second paragraph says: the `#` of indented lines removed. */
 const uncommented = example
   .replace(/^( +)#/gm, '$1')
   .replace('url: http://127.0.0.1:3000', 'url: https://app.internal');
@@ -23,20 +23,20 @@ test('the example is the defaults', () => {
   expect(example).toMatch(/^# yaml-language-server: \$schema=\.\/config\.schema\.json\n/);
 });
 
-test('the example is still good with everything uncommented', () => {
+test('the example is still valid with everything uncommented', () => {
   const config = load(uncommented);
   expect(config.secrets.map(({ kind }) => kind)).toEqual(['directory', 'file', 'env']);
   expect(config.routes.map(({ path }) => path)).toEqual(['/notify', '/healthz']);
 });
 
-test('every key stands in the example', () => {
+test('every key is in the example', () => {
   for (const { path } of CONFIG_KEYS) {
     const name = path.split('.').at(-1)?.replace('[]', '');
     expect(uncommented, path).toMatch(new RegExp(`^ *(?:- )?${name}:`, 'm'));
   }
 });
 
-test('every default in the example is written out', () => {
+test('every default is written out in the example', () => {
   for (const { path, fallback } of CONFIG_KEYS) {
     if (path.includes('[]') || fallback === null || typeof fallback === 'object') continue;
     const value = String(fallback).replace(/^::$/, '"::"');
@@ -46,14 +46,14 @@ test('every default in the example is written out', () => {
   }
 });
 
-test('every key has a meaning and says what is allowed', () => {
+test('every key has a description and its allowed values', () => {
   for (const { path, meaning, allowed } of CONFIG_KEYS) {
     expect(meaning, path).toMatch(/^[^ ].*\.$/s);
     expect(allowed, path).not.toBe('');
   }
 });
 
-test('what may be left empty is every section and top-level list, and nothing else', () => {
+test('exactly the sections and top-level lists may be left empty', () => {
   const collections = CONFIG_KEYS.filter(
     ({ path, allowed }) => allowed === 'a mapping' || /^(secrets|routes)$/.test(path),
   );
@@ -65,7 +65,7 @@ test('config.schema.json and docs/configuration.md are up to date', async () => 
   await promisify(execFile)(process.execPath, [script, '--check']);
 });
 
-test('an editor that knows config.schema.json takes the example, and refuses what parsing refuses', () => {
+test('config.schema.json accepts the example in an editor, and refuses what parsing refuses', () => {
   const schema = z.fromJSONSchema(JSON.parse(readFileSync(new URL('config.schema.json', root), 'utf8')));
   const takes = (text: string) => schema.safeParse(parseYaml(text)).success;
   expect([example, uncommented, '{}', 'listen:\n'].map(takes)).toEqual([true, true, true, true]);

@@ -1,4 +1,5 @@
-// One file a rule in test/testdata/config: its last lines, which begin with `#! `, are what must be said of it, and no more.
+// One file for each rule in test/testdata/config. Its last lines, which start with `#! `, are exactly the expected
+// problems.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
@@ -34,14 +35,14 @@ describe('refused', () => {
   });
 });
 
-describe('taken with a warning', () => {
+describe('accepted with a warning', () => {
   test.each(cases('odd'))('$name', ({ name, text, expected }) => {
     const { warnings } = parseConfig(text, name, {});
     expect(warnings.map(formatProblem)).toEqual(expected);
   });
 });
 
-test('what was pasted where a secret could stand is never repeated', () => {
+test('text pasted in place of a secret is never repeated', () => {
   const holding = cases('bad').filter(({ text }) => text.includes('PASTED'));
   expect(holding.length).toBeGreaterThan(8);
   for (const { name, text } of holding) {
@@ -50,13 +51,13 @@ test('what was pasted where a secret could stand is never repeated', () => {
   }
 });
 
-test('too many routes are refused, and told quickly', () => {
+test('too many routes are refused quickly', () => {
   const routes = Array.from({ length: 1001 }, (_, index) => `  - path: /r${index}\n`).join('');
   expect(problemsOf(() => parseConfig(`routes:\n${routes}`, 'many.yaml', {})).map(formatProblem)).toEqual([
     'many.yaml:2:3: routes: more than 1000 entries',
   ]);
 });
 
-test('a problem without a place is told by its file alone', () => {
+test('a problem without a position names only its file', () => {
   expect(formatProblem({ file: 'a.yaml', line: null, column: null, key: '', message: 'm' })).toBe('a.yaml: m');
 });

@@ -1,4 +1,4 @@
-// Durations, sizes and dates: the exact spellings, and the right one for a wrong one.
+// Durations, sizes and dates: the exact forms, and the suggestion for a wrong one.
 import { describe, expect, test } from 'vitest';
 import { DURATION, guessDate, parseDate, SIZE } from '../../../src/config/units.ts';
 
@@ -29,17 +29,17 @@ describe('durations', () => {
     ['7d', '168h'],
     ['2 weeks', '336h'],
     ['0.1ms', '0'],
-  ])('%j was meant as %s', (input, meant) => {
+  ])('%j suggests %s', (input, meant) => {
     const guess = DURATION.guess(input);
     if (meant === '0') expect(guess).toBeNull();
     else expect(DURATION.format(guess ?? 0)).toBe(meant);
   });
 
-  test.each(['soon', '5 parsecs', '', '1..5s', 'sss', -1])('%j means nothing', (input) =>
+  test.each(['soon', '5 parsecs', '', '1..5s', 'sss', -1])('%j has no suggestion', (input) =>
     expect(DURATION.guess(input)).toBeNull(),
   );
 
-  test.each([0, 1, 250, 1000, 90_000, 7_200_000, 86_400_000])('%i is read back', (ms) =>
+  test.each([0, 1, 250, 1000, 90_000, 7_200_000, 86_400_000])('%i round-trips', (ms) =>
     expect(DURATION.parse(DURATION.format(ms))).toBe(ms),
   );
 });
@@ -66,11 +66,11 @@ describe('sizes', () => {
     ['1gb', '1GiB'],
     ['512 bytes', '512'],
     ['2048', '2KiB'],
-  ])('%s was meant as %s', (input, meant) => expect(SIZE.format(SIZE.guess(input) ?? 0)).toBe(meant));
+  ])('%s suggests %s', (input, meant) => expect(SIZE.format(SIZE.guess(input) ?? 0)).toBe(meant));
 
-  test.each(['much', '', '1TB'])('%j means nothing', (input) => expect(SIZE.guess(input)).toBeNull());
+  test.each(['much', '', '1TB'])('%j has no suggestion', (input) => expect(SIZE.guess(input)).toBeNull());
 
-  test.each([0, 1, 1000, 1024, 65_536, 1_048_576, 3 * 1024 ** 3])('%i is written and read back', (bytes) => {
+  test.each([0, 1, 1000, 1024, 65_536, 1_048_576, 3 * 1024 ** 3])('%i round-trips', (bytes) => {
     const text = SIZE.format(bytes);
     expect(SIZE.parse(/^[0-9]+$/.test(text) ? Number(text) : text)).toBe(bytes);
   });
@@ -100,7 +100,9 @@ describe('dates', () => {
     ['2026-11-01 12:30', '2026-11-01T12:30:00Z'],
     ['2026-11-01T12:30:15', '2026-11-01T12:30:15Z'],
     ['2026-11-01 12:30:15 +0200', '2026-11-01T12:30:15+02:00'],
-  ])('%s was meant as %s', (input, meant) => expect(guessDate(input)).toBe(meant));
+  ])('%s suggests %s', (input, meant) => expect(guessDate(input)).toBe(meant));
 
-  test.each(['2026-02-30', '01.11.2026', 20261101])('%j means nothing', (input) => expect(guessDate(input)).toBeNull());
+  test.each(['2026-02-30', '01.11.2026', 20261101])('%j has no suggestion', (input) =>
+    expect(guessDate(input)).toBeNull(),
+  );
 });

@@ -1,4 +1,4 @@
-// The table of reasons against the contract's (spec §4): a second copy on purpose, since dashboards are written by it.
+// The table of reasons against the contract's (spec §4). The second copy is on purpose: dashboards are built on it.
 import { describe, expect, test } from 'vitest';
 import { DECISIONS, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
@@ -28,7 +28,7 @@ test('the reasons and their statuses are the contract’s', () => {
   expect(DECISIONS).toEqual(['accepted', 'rejected', 'reported', 'forwarded', 'duplicate']);
 });
 
-test('report mode lets the six 401 reasons, no_live_secret and method_not_allowed by', () => {
+test('report mode lets through the six 401 reasons, no_live_secret and method_not_allowed', () => {
   const unauthorized = REASON_NAMES.filter((reason) => REASONS[reason].status === 401);
   expect(unauthorized).toHaveLength(6);
   expect(REASON_NAMES.filter((reason) => REASONS[reason].reportable).sort()).toEqual(
@@ -36,7 +36,7 @@ test('report mode lets the six 401 reasons, no_live_secret and method_not_allowe
   );
 });
 
-test('a 503 says that trying again helps, and nothing else does', () => {
+test('only a 503 says that a retry helps', () => {
   expect(REASON_NAMES.filter((reason) => REASONS[reason].retryable)).toEqual(['no_live_secret', 'overloaded']);
 });
 
@@ -51,10 +51,10 @@ test('each reason is explained in one sentence', () => {
   for (const reason of REASON_NAMES) expect(REASONS[reason].meaning).toMatch(/^[A-Z][^.]*(\.\w[^.]*)*\.$/);
 });
 
-describe('what a route can end in', () => {
+describe('the possible outcomes of a route', () => {
   const of = (changes: Partial<Route>) => possibleOutcomes(verify('/notify', changes)).map((pair) => pair.join('/'));
 
-  test('nothing twice', () => {
+  test('have no duplicates', () => {
     for (const action of ['verify', 'forward', 'reject'] as const) {
       for (const changes of [{}, { mode: 'report', once: 1000, path: UNMATCHED }] as const) {
         const outcomes = of({ action, ...changes });
@@ -63,14 +63,14 @@ describe('what a route can end in', () => {
     }
   });
 
-  test('a verify route accepts, or rejects for whatever comes after routing', () => {
+  test('a verify route accepts, or rejects for any reason after routing', () => {
     expect(of({})).toContain('accepted/none');
     expect(of({})).toContain('rejected/signature_mismatch');
     expect(of({})).not.toContain('rejected/header_timeout');
     expect(of({}).filter((outcome) => /^(?:reported|forwarded|duplicate)/.test(outcome))).toEqual([]);
   });
 
-  test('a report route has nine reported outcomes besides', () => {
+  test('a report route also has nine reported outcomes', () => {
     expect(of({ mode: 'report' }).filter((outcome) => outcome.startsWith('reported/'))).toHaveLength(9);
   });
 
@@ -84,7 +84,7 @@ describe('what a route can end in', () => {
     expect(of({ action: 'reject' })).toEqual(['rejected/route_rejected']);
   });
 
-  test('unmatched counts what is refused before routing', () => {
+  test('unmatched counts requests refused before routing', () => {
     for (const action of ['verify', 'forward', 'reject'] as const) {
       for (const reason of ['bad_request', 'header_too_large', 'header_timeout']) {
         expect(of({ action, path: UNMATCHED })).toContain(`rejected/${reason}`);
@@ -92,7 +92,7 @@ describe('what a route can end in', () => {
     }
   });
 
-  test('duplicates are where once is', () => {
+  test('only routes with once have duplicates', () => {
     expect(of({ once: 1000 })).toContain('duplicate/none');
   });
 });

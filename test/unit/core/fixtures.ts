@@ -37,7 +37,7 @@ export function reject(path: string): Route {
   return verify(path, { action: 'reject', methods: null });
 }
 
-/** A table; what no route takes is forwarded unless told. */
+/** A table; unmatched targets are forwarded unless given. */
 export function table(routes: readonly Route[], unmatched: Route['action'] = 'forward'): RouteTable {
   return new RouteTable(
     routes,
@@ -45,13 +45,13 @@ export function table(routes: readonly Route[], unmatched: Route['action'] = 'fo
   );
 }
 
-/** `action path` of what a path gets: all that most tests ask for. */
+/** The `action path` that a path gets, which is all that most tests ask for. */
 export function claimed(routes: readonly Route[], path: string, unmatched: Route['action'] = 'forward'): string {
   const { action, path: label } = table(routes, unmatched).routeFor(path, NOW);
   return `${action} ${label}`;
 }
 
-/** An honest head, but for what a test changes. `lines` are all of its lines, `Host` among them. */
+/** An honest head, apart from the test's changes. `lines` are all of its lines, including `Host`. */
 export function head(
   changes: { method?: string; target?: string; version?: string; lines?: readonly string[] } = {},
 ): Head {

@@ -1,4 +1,4 @@
-// Folding must never fold less than a server does, and must not take the square of a long path's length to do it.
+// Folding must never fold less than a server does, and must not take time quadratic in the path's length.
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { decodeFully, foldPath } from '../../../src/core/fold.ts';
 
 const decoded = (text: string) => decodeFully(Buffer.from(text, 'latin1')).toString('latin1');
 
-/** The other way: pass after pass until nothing changes. */
+/** The reference way: pass after pass until nothing changes. */
 function decodedByPasses(text: string): string {
   const next = text.replace(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   return next === text ? text : decodedByPasses(next);
@@ -30,7 +30,7 @@ describe('decoding', () => {
     expect(decoded(text)).toBe(wanted);
   });
 
-  test('in one pass gives what pass after pass would', () => {
+  test('in one pass gives the same as pass after pass', () => {
     const pieces = fc.constantFrom('%', '%', '2', '5', '25', '%25', '3', '6', 'e', 'E', 'g', '/', '\xff');
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 30 }), (parts) => {
@@ -60,7 +60,7 @@ describe('letters', () => {
     expect(text(path)).toEqual([wanted]);
   });
 
-  test('whatever comes after a Greek name, its last letter is the same', () => {
+  test('the last letter of a Greek name folds the same, whatever follows', () => {
     const [name] = text(`/${encodeURIComponent('ΟΔΟΣ')}`);
     for (const end of ['', ';x', '%23', '/x', '%3f']) {
       expect(text(`/${encodeURIComponent('ΟΔΟΣ')}${end}`)[0]).toBe(name);
@@ -69,7 +69,7 @@ describe('letters', () => {
     for (const end of ['.json', ':x']) expect(text(`/${encodeURIComponent('ΟΔΟΣ')}${end}`)[0]).toBe(name + end);
   });
 
-  test('each code point ends in the same text, whatever order of NFKC, lower and upper case a server takes', () => {
+  test('each code point folds to the same text in any order of NFKC, lower and upper case', () => {
     for (let point = 0x80; point <= 0x10ffff; point++) {
       const surrogate = point >= 0xd800 && point <= 0xdfff;
       if (!surrogate) for (const shape of shapesOf(point)) expectSameFold(shape, String.fromCodePoint(point));
@@ -77,7 +77,7 @@ describe('letters', () => {
   });
 });
 
-/** All that a server can make of a character, but for the character itself. */
+/** Everything that a server can turn a character into, except the character itself. */
 function shapesOf(point: number): string[] {
   const shapes = new Set([String.fromCodePoint(point)]);
   for (const shape of shapes) shapes.add(shape.normalize('NFKC')).add(shape.toLowerCase()).add(shape.toUpperCase());
@@ -103,17 +103,17 @@ describe('segments', () => {
     expect(foldPath(path)).toMatchObject({ text: wanted, bytes: wanted });
   });
 
-  test('bytes that are no UTF-8 are data, and stay apart in the view by bytes', () => {
+  test('bytes that are not UTF-8 are data, and stay distinct in the byte view', () => {
     expect(foldPath('/a%FFB')).toMatchObject({ text: ['a\ufffdb'], bytes: ['a\xffb'] });
     expect(foldPath('/%C0%AFa').bytes).toEqual(['\xc0\xafa']);
   });
 
-  test('upper case beyond ASCII is kept in the view by bytes', () => {
+  test('non-ASCII upper case is kept in the byte view', () => {
     expect(foldPath('/%C3%89').bytes).toEqual(['\xc3\x89']);
   });
 });
 
-describe('what a path may hide', () => {
+describe('a path may hide', () => {
   test('a climb', () => {
     const climbs = [
       '..',
@@ -152,9 +152,9 @@ describe('what a path may hide', () => {
   });
 });
 
-// A mebibyte, 64 times the longest head. A fold that went over the path again for each escape, dot or segment would take
-// some 10^11 steps and run into the time-out; nothing is measured.
-test('hostile paths do not take the square of their length', { timeout: 60_000 }, () => {
+// A mebibyte, 64 times the longest head. A fold that went over the path again for each escape, dot or segment would
+// take some 10^11 steps and time out; nothing is measured.
+test('hostile paths do not take quadratic time', { timeout: 60_000 }, () => {
   const long = (piece: string) => `/${piece.repeat(Math.floor(1_048_576 / piece.length))}`;
   for (const piece of [
     '%25',

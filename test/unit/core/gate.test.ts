@@ -1,4 +1,5 @@
-// Each rule of the gate: heads that it alone refuses, near misses that pass, and what would get by without it.
+// Each rule of the gate: heads that only this rule refuses, near misses that pass, and what would get through without
+// it.
 import { describe, expect, test } from 'vitest';
 import { GATE, refusedByGate, refusedForHeaders } from '../../../src/core/gate.ts';
 import { head, verify } from './fixtures.ts';
@@ -8,7 +9,7 @@ type Changes = Parameters<typeof head>[0];
 interface Example {
   readonly rule: string;
   readonly refused: readonly Changes[];
-  /** As near as a request may come. */
+  /** The nearest that a legitimate request may come. */
   readonly passes: readonly Changes[];
 }
 
@@ -146,18 +147,18 @@ describe.each(EXAMPLES)('$rule', ({ rule, refused, passes }) => {
     for (const changes of refused) expect([changes, refusedByGate(head(changes))?.rule]).toEqual([changes, rule]);
   });
 
-  test('is the one that refuses them: without it each would get by', () => {
+  test('is the only one that refuses them: without it each would get through', () => {
     const others = Object.entries(GATE).filter(([name]) => name !== rule);
     for (const changes of refused)
       expect([changes, others.filter(([, { refuses }]) => refuses(head(changes)))]).toEqual([changes, []]);
   });
 
-  test('lets its near misses by', () => {
+  test('lets its near misses through', () => {
     for (const changes of passes) expect([changes, refusedByGate(head(changes))?.rule]).toEqual([changes, undefined]);
   });
 });
 
-test('what two rules refuse is refused', () => {
+test('a head that breaks two rules is refused', () => {
   for (const target of ['/a b', '/\xe9', '/\x00', '/a\x7f']) expect(refusedByGate(head({ target }))).not.toBeNull();
   expect(refusedByGate(head({ lines: [] }))?.rule).toBe('one-host');
   expect(refusedByGate(head({ method: 'CONNECT', target: 'any:443' }))?.rule).toBe('connect');
@@ -204,7 +205,7 @@ describe('names that shadow or re-route', () => {
     expect(named(name)).toBeNull();
   });
 
-  test('a route lets them by under that very name alone', () => {
+  test('a route lets them through under exactly that name', () => {
     expect(named('X-Forwarded-Prefix', ['x-forwarded-prefix'])).toBeNull();
     expect(named('X.Forwarded.Prefix', ['x-forwarded-prefix'])).toBe('x.forwarded.prefix');
     expect(named('X_Forwarded_Prefix', ['x-forwarded-prefix'])).toBe('x_forwarded_prefix');

@@ -30,7 +30,7 @@ describe('a WebSocket handshake', () => {
     ['a body', {}, [...LINES, 'Content-Length', '1']],
     ['a chunked body', {}, [...LINES, 'Transfer-Encoding', 'chunked']],
     ['an expectation', {}, [...LINES, 'Expect', '100-continue']],
-  ])('is none with %s', (_what, start, lines) => {
+  ])('is invalid with %s', (_what, start, lines) => {
     expect(asks(start, lines)).toBe(false);
   });
 });
@@ -47,7 +47,7 @@ describe('its lines', () => {
     });
   });
 
-  test('a name that objects have a meaning for is a name', () => {
+  test('a name that is also an Object property is an ordinary name', () => {
     expect(Object.entries(handshakeHeaders(['__proto__', 'x'], 'websocket'))).toContainEqual(['__proto__', 'x']);
   });
 });

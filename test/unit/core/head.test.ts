@@ -1,4 +1,4 @@
-// What is known of a head, and which of its lines go on.
+// What is read from a head, and which of its lines are forwarded.
 import { describe, expect, test } from 'vitest';
 import { declaredLength, hasBody } from '../../../src/core/head.ts';
 import { endToEnd, nominated } from '../../../src/core/headers.ts';
@@ -28,7 +28,7 @@ describe('reading a head', () => {
     expect(withLines()).toMatchObject({ signatures: 0, signature: '', lookAlikes: 0, rerouting: null });
   });
 
-  test('lines that may come more than once are joined', () => {
+  test('lines that may repeat are joined', () => {
     const read = withLines(
       'Connection',
       'close',
@@ -47,7 +47,7 @@ describe('reading a head', () => {
     expect(withLines('X-Forwarded-For', '::1', 'x-forwarded-for', '::2').forwardedFor).toBe('::1, ::2');
   });
 
-  test('a name of an object is a name like another', () => {
+  test('a name that is also an Object property is an ordinary name', () => {
     expect(withLines('__proto__', 'x', 'constructor', 'y').rerouting).toEqual(['__proto__']);
   });
 
@@ -60,7 +60,7 @@ describe('reading a head', () => {
   });
 });
 
-describe('the lines that go on', () => {
+describe('the forwarded lines', () => {
   test('keep their spelling, order and duplicates', () => {
     const lines = [
       'Host',
@@ -81,7 +81,7 @@ describe('the lines that go on', () => {
     expect(endToEnd(lines)).toEqual(lines);
   });
 
-  test('are without those of one connection', () => {
+  test('exclude hop-by-hop lines', () => {
     const hop = [
       'Connection',
       'Keep-Alive',
@@ -95,12 +95,12 @@ describe('the lines that go on', () => {
     expect(endToEnd(['A', '1', ...hop.flatMap((name) => [name, 'x']), 'B', '2'])).toEqual(['A', '1', 'B', '2']);
   });
 
-  test('are without what Connection names, before it and after it, each time', () => {
+  test('exclude every line that Connection names, before it and after it', () => {
     const lines = ['X-A', '1', 'Connection', 'close, x-a', 'x-a', '2', 'X-B', '3', 'connection', ' X-B ,,', 'X-C', '4'];
     expect(endToEnd(lines)).toEqual(['X-C', '4']);
   });
 
-  test('a name counts whole', () => {
+  test('names match as a whole', () => {
     expect(nominated('keep-alive , X-A,\tx-b,')).toEqual(['keep-alive', 'x-a', 'x-b']);
     expect(endToEnd(['X-A', '1', 'Connection', 'x-a;y, x', 'X', '2'])).toEqual(['X-A', '1']);
   });

@@ -11,7 +11,7 @@ test('a secret is live from notBefore on, and before notAfter', () => {
   expect(state({ notBefore: NOW + 1, notAfter: NOW })).toBe('not_yet');
 });
 
-test('a list names ids, and what was under them before', () => {
+test('a list names ids, and their previous values', () => {
   expect(isListed('a', null)).toBe(true);
   expect(isListed('a', ['a', 'b'])).toBe(true);
   expect(isListed('a.previous', ['a'])).toBe(true);
@@ -30,13 +30,13 @@ describe('a keyring', () => {
   const keyring = new Keyring([old, current, next, secret('current.previous', '4')]);
   const ids = (list: readonly { id: string }[]) => list.map(({ id }) => id);
 
-  test('gives what is live, in its order', () => {
+  test('gives the live secrets, in order', () => {
     expect(ids(keyring.live(null, NOW))).toEqual(['current', 'current.previous']);
     expect(ids(keyring.live(null, NOW - 1))).toEqual(['old', 'current', 'current.previous']);
     expect(ids(keyring.live(null, NOW + 1))).toEqual(['current', 'next', 'current.previous']);
   });
 
-  test('gives what is listed, live or not', () => {
+  test('gives the listed secrets, live or not', () => {
     expect(ids(keyring.listed(null))).toEqual(['old', 'current', 'next', 'current.previous']);
     expect(ids(keyring.listed(['next', 'old']))).toEqual(['old', 'next']);
     expect(ids(keyring.listed(['current']))).toEqual(['current', 'current.previous']);
@@ -45,13 +45,13 @@ describe('a keyring', () => {
     expect(ids(keyring.live([], NOW))).toEqual([]);
   });
 
-  test('two lists that say the same are the same', () => {
+  test('two equal lists are the same', () => {
     expect(keyring.listed(['current'])).toEqual(keyring.listed(['current']));
     expect(new Keyring([]).live(null, NOW)).toEqual([]);
   });
 });
 
-test('a secret that is not live is told with its date, and nothing is told where it has none', () => {
+test('a secret that is not live is reported with its date, or not at all if it has none', () => {
   const at = Date.parse('2026-12-01T00:00:00Z');
   const ring = new Keyring([secret('a', 'x', { notAfter: at }), secret('b', 'y', { notBefore: at + 1000 })]);
   expect(ring.whyNoneLive(null, at)).toBe(

@@ -1,4 +1,4 @@
-// Who gets a permit, and who never does.
+// Which requests get a permit, and which never do.
 import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
@@ -35,14 +35,14 @@ function outcome(verdict: Verdict): string {
   return 'refused' in verdict ? verdict.refused : `${verdict.permit.decision} by ${verdict.permit.secret}`;
 }
 
-test('a body that a live secret signs is accepted, with the very bytes that were verified', () => {
+test('a body signed with a live secret is accepted, with exactly the bytes that were verified', () => {
   const verdict = judged('the second secret');
   expect(outcome(verdict)).toBe('accepted by second');
   expect('permit' in verdict && verdict.permit).toMatchObject({ decision: 'accepted', reason: 'none' });
   expect('permit' in verdict && verdict.permit.body).toBe(BODY);
 });
 
-test('of two ids with one value the first gets the match', () => {
+test('of two ids with the same value, the first gets the match', () => {
   expect(outcome(judged('the first secret'))).toBe('accepted by first');
 });
 
@@ -77,12 +77,12 @@ test('another body, another secret: a mismatch', () => {
   expect(outcome(judged('the first secret', { secrets: [] }))).toBe('signature_mismatch');
 });
 
-test('a secret outside its validity is told apart, and never accepted', () => {
+test('a secret outside its validity is recognised, and never accepted', () => {
   expect(outcome(judged('the old secret'))).toBe('expired_secret');
   expect(outcome(judged('the next secret'))).toBe('expired_secret');
 });
 
-test('a route uses its own secrets alone, live or not', () => {
+test('a route uses only its own secrets, live or not', () => {
   const route = verify('/notify', { secrets: ['second'] });
   expect(outcome(judged('the second secret', { route }))).toBe('accepted by second');
   expect(outcome(judged('the first secret', { route }))).toBe('signature_mismatch');
@@ -98,7 +98,7 @@ test('only verify routes have a verdict', () => {
   for (const route of [forward('/x'), reject('/x')]) expect(() => judged('the first secret', { route })).toThrow();
 });
 
-test('report mode lets the reportable reasons by, and nothing else', () => {
+test('report mode lets through the reportable reasons only', () => {
   for (const reason of REASON_NAMES) {
     const permit = permitReported(report('/notify'), NOW, { reason, body: null });
     expect([reason, isPermit(permit)]).toEqual([reason, REASONS[reason].reportable]);
@@ -106,7 +106,7 @@ test('report mode lets the reportable reasons by, and nothing else', () => {
   }
 });
 
-test('report mode is that of the route at this moment', () => {
+test('report mode is the route’s mode at this moment', () => {
   const refused = { reason: 'signature_mismatch', body: BODY } as const;
   expect(permitReported(report('/notify', { reportUntil: NOW + 1 }), NOW, refused)?.body).toBe(BODY);
   expect(permitReported(report('/notify', { reportUntil: NOW }), NOW, refused)).toBeNull();
@@ -115,7 +115,7 @@ test('report mode is that of the route at this moment', () => {
   expect(permitReported({ ...forward('/notify'), mode: 'report' }, NOW, refused)).toBeNull();
 });
 
-test('a forward route permits without a signature, no other does', () => {
+test('only a forward route permits without a signature', () => {
   expect(permitForward(forward('/x'))).toMatchObject({
     decision: 'forwarded',
     reason: 'none',
@@ -125,7 +125,7 @@ test('a forward route permits without a signature, no other does', () => {
   for (const route of [verify('/x'), report('/x'), reject('/x')]) expect(permitForward(route)).toBeNull();
 });
 
-test('a tunnel is permitted on a forward route that lists it, and nowhere else', () => {
+test('a tunnel is permitted only on a forward route that lists it', () => {
   const upgrade = ['websocket'] as const;
   expect(permitUpgrade(forward('/x', { upgrade }))).toMatchObject({
     decision: 'forwarded',
@@ -143,7 +143,7 @@ test('a tunnel is permitted on a forward route that lists it, and nowhere else',
   expect(permitForward(forward('/x', { upgrade }))?.tunnel).toBe(false);
 });
 
-test('what only looks like a permit is none', () => {
+test('an object that only looks like a permit is not one', () => {
   const real = permitForward(forward('/x'));
   expect(isPermit(real)).toBe(true);
   const forged = [

@@ -1,4 +1,4 @@
-// Why the gate refuses, in a rule of a closed set, a header's name and what would let the request pass.
+// Why the gate refuses: a rule of a closed set, a header's name, and what would let the request through.
 import { expect, test } from 'vitest';
 import {
   GATE,
@@ -20,7 +20,7 @@ test('every rule has one name and says what it stops', () => {
   for (const [, stops] of Object.entries(RULES)) expect(stops).toMatch(/\w/);
 });
 
-test('the gate names its row, and the header where one is the cause', () => {
+test('the gate names its rule, and the header if one is the cause', () => {
   expect(refusedByGate(head())).toBeNull();
   expect(refusedByGate(head({ target: '/%00' }))).toEqual({ rule: 'encoded-controls', header: null, hint: null });
   const lines = ['Host', 'a', 'Connection', 'cookie'];
@@ -28,7 +28,7 @@ test('the gate names its row, and the header where one is the cause', () => {
   expect(refusedByGate(head({ lines: [] }))).toMatchObject({ rule: 'one-host', header: 'host' });
 });
 
-test('the hint lists every name that allowHeaders would have to have', () => {
+test('the hint lists every name that allowHeaders would need', () => {
   const refused = refusedForHeaders(withHeaders('X-Forwarded-Prefix', 'X_Trace', 'x_trace'), verify('/notify'));
   expect(refused).toEqual({
     rule: 'route-headers',
@@ -45,7 +45,7 @@ test('the hint lists every name that allowHeaders would have to have', () => {
 });
 
 test.each(['SCRIPT_NAME', 'Path_Info', 'Script.Name', 'Entrupy_Signature', 'Content_Type'])(
-  '%s is told to be past help',
+  '%s has the hint that nothing can allow it',
   (name) => {
     const refused = refusedForHeaders(withHeaders('X_Trace', name), forward('/open'));
     expect(refused).toMatchObject({ header: name.toLowerCase() });
@@ -54,14 +54,14 @@ test.each(['SCRIPT_NAME', 'Path_Info', 'Script.Name', 'Entrupy_Signature', 'Cont
   },
 );
 
-test('a flood of names makes a short hint', () => {
+test('a flood of names gives a short hint', () => {
   const names = Array.from({ length: 500 }, (_, index) => `x_${index}_${'y'.repeat(100)}`);
   const hint = refusedForHeaders(withHeaders(...names), verify('/notify'))?.hint ?? '';
   expect(hint.length).toBeLessThan(800);
   expect(hint).toContain('and others');
 });
 
-test('a query is refused where the route says so, in report mode too', () => {
+test('a query is refused if the route says so, in report mode too', () => {
   const refused = { rule: 'query', header: null, hint: expect.stringContaining('query: forward') };
   const asked = head({ target: '/notify?token=VALUE-NOT-SHOWN' });
   expect(refusedForQuery(asked, verify('/notify', { query: 'refuse' }))).toEqual(refused);
@@ -70,7 +70,7 @@ test('a query is refused where the route says so, in report mode too', () => {
   expect(refusedForQuery(head(), verify('/notify', { query: 'refuse' }))).toBeNull();
 });
 
-test('no value is in any of it', () => {
+test('no output holds a header value', () => {
   const all = [
     refusedForHeaders(withHeaders('X_Trace'), verify('/a')),
     refusedByGate(head({ lines: ['Host', 'VALUE NOT SHOWN'] })),

@@ -23,7 +23,7 @@ describe('by its plain spelling', () => {
     expect(claimed([verify('/a/*'), forward('/a/b')], '/a/b')).toBe('forward /a/b');
   });
 
-  test('a longer path is not held to what a shorter exact one asks, unless the target bears a mark', () => {
+  test('a longer path is not bound by a shorter exact one, unless the target has a mark', () => {
     const routes = [
       verify('/hooks', { secrets: ['a'] }),
       verify('/hooks/entrupy', { secrets: ['b'] }),
@@ -36,7 +36,7 @@ describe('by its plain spelling', () => {
     expect(claimed(routes, '/admin//hook')).toBe('reject /admin');
   });
 
-  test('a tie is for the stricter one', () => {
+  test('a tie goes to the stricter one', () => {
     for (const other of [forward('/a/'), verify('/a/', { maxBody: 1 })]) {
       expect(claimed([reject('/a/*'), other], '/a/')).toBe('reject /a/*');
       expect(claimed([other, reject('/a/*')], '/a/')).toBe('reject /a/*');
@@ -46,7 +46,7 @@ describe('by its plain spelling', () => {
     expect(claimed([reject('/a/'), verify('/a/*')], '/a/')).toBe('reject /a/');
   });
 
-  test('a verify or reject wildcard takes its stem too, with and without a slash', () => {
+  test('a verify or reject wildcard matches its stem too, with and without a slash', () => {
     for (const path of ['/hooks', '/hooks/', '/hooks/x', '/hooks/x/y']) {
       expect(claimed([verify('/hooks/*')], path)).toBe('verify /hooks/*');
       expect(claimed([reject('/hooks/*')], path)).toBe('reject /hooks/*');
@@ -55,7 +55,7 @@ describe('by its plain spelling', () => {
     expect(claimed([verify('/*')], '/', 'reject')).toBe('verify /*');
   });
 
-  test('a forward wildcard takes what is below its stem alone', () => {
+  test('a forward wildcard matches only what is below its stem', () => {
     for (const path of ['/open', '/open/', '/openx', '/open/%20', '/open//', '/open/;x', '/open/%3fx/y', '/open/..']) {
       expect(claimed([forward('/open/*')], path, 'verify')).toBe('verify unmatched');
     }
@@ -65,23 +65,23 @@ describe('by its plain spelling', () => {
     }
   });
 
-  test('/* takes everything', () => {
+  test('/* matches everything', () => {
     for (const path of ['/', '/x', '//', '/x/../y']) expect(claimed([verify('/*')], path)).toBe('verify /*');
     expect(claimed([forward('/*')], '/x', 'reject')).toBe('forward /*');
     expect(claimed([forward('/*')], '/', 'reject')).toBe('reject unmatched');
   });
 
-  test('what no route takes is unmatched', () => {
+  test('a target that matches no route is unmatched', () => {
     for (const action of ['verify', 'forward', 'reject'] as const) {
       expect(claimed([verify('/notify')], '/other', action)).toBe(`${action} unmatched`);
     }
   });
 });
 
-describe('by a reading', () => {
+describe('by another reading', () => {
   const longer = forward('/notify/healthz');
 
-  test('a longer forward route wins from a verify route that is read without a mark', () => {
+  test('a longer forward route wins over a verify route that is read without a mark', () => {
     expect(claimed([verify('/notify'), longer], '/notify/healthz')).toBe('forward /notify/healthz');
     expect(claimed([verify('/notify/*'), longer], '/notify/healthz')).toBe('forward /notify/healthz');
     expect(claimed([reject('/notify'), longer], '/notify/healthz')).toBe('forward /notify/healthz');
@@ -95,7 +95,7 @@ describe('by a reading', () => {
     expect(claimed([verify('/open'), forward('/open/*')], '/open/%20')).toBe('verify /open');
   });
 
-  test('a mark takes it from every forward route, however long', () => {
+  test('a mark takes the target from every forward route, however long', () => {
     const routes = [verify('/notify'), forward('/notify/*'), forward('/a/very/long/way/*')];
     for (const path of [
       '/notify/a;b',
@@ -109,7 +109,7 @@ describe('by a reading', () => {
     expect(claimed(routes, '/a/very/long/way/notify')).toBe('forward /a/very/long/way/*');
   });
 
-  test('under a mark the segments count in order, not side by side', () => {
+  test('under a mark the segments match in order, not only side by side', () => {
     const routes = [verify('/a/b')];
     expect(claimed(routes, '/x/a/y/b;z')).toBe('verify /a/b');
     expect(claimed(routes, '/x/b/y/a;z')).toBe('forward unmatched');
@@ -117,14 +117,14 @@ describe('by a reading', () => {
     expect(claimed([verify('/notify')], '/x//notify%CC%81')).toBe('verify /notify');
   });
 
-  test('what a script is given as its path is read too', () => {
+  test('the path that a script would get is read too', () => {
     expect(claimed([verify('/notify')], '/index.php/notify')).toBe('verify /notify');
     expect(claimed([verify('/a/b')], '/x/app.cgi/a/b')).toBe('verify /a/b');
     expect(claimed([verify('/notify')], '/index/notify')).toBe('forward unmatched');
     expect(claimed([verify('/notify')], '/index./notify')).toBe('forward unmatched');
   });
 
-  test('/ is read from what folds to nothing, or climbs, alone', () => {
+  test('/ is read only from targets that fold to nothing or climb', () => {
     for (const path of ['/', '//', '/.', '/%20', '/;x', '/;x/y', '/%3fx', '/x/..', '/x/..%20', '/x/%2e%2e']) {
       expect(claimed([verify('/')], path)).toBe('verify /');
     }
@@ -133,7 +133,7 @@ describe('by a reading', () => {
     }
   });
 
-  test('a configured path beyond ASCII is read in either case and as bytes', () => {
+  test('a non-ASCII configured path is read in either case and as bytes', () => {
     const routes = [verify('/caf%C3%A9')];
     for (const path of ['/caf%C3%A9', '/CAF%C3%89', '/caf%c3%a9/', '/cafe%CC%81', '/caf%C3%A9.json']) {
       expect(claimed(routes, path)).toBe('verify /caf%C3%A9');
@@ -153,14 +153,14 @@ describe('a forward wildcard and ..', () => {
     '/open/.../y',
   ];
 
-  test('it does not take a target that climbs', () => {
+  test('it does not match a target that climbs', () => {
     for (const path of climbing) {
       expect(claimed([forward('/open/*')], path, 'verify')).toBe('verify unmatched');
       expect(claimed([forward('/open/*')], path, 'reject')).toBe('reject unmatched');
     }
   });
 
-  test('unless all else is open too', () => {
+  test('unless everything else is open too', () => {
     for (const path of climbing) expect(claimed([forward('/open/*')], path)).toBe('forward /open/*');
     expect(claimed([forward('/open/*'), verify('/y')], '/open/../y')).toBe('verify /y');
     expect(claimed([forward('/open/*'), verify('/y')], '/open/../z')).toBe('forward /open/*');
@@ -189,7 +189,7 @@ describe('the strictest of several', () => {
     expect(both).toMatchObject({ secrets: ['two'], methods: ['PUT'], maxBody: 10, allowHeaders: ['x-b'] });
   });
 
-  test('one that refuses a query decides for all of them', () => {
+  test('one that refuses a query decides for all', () => {
     const routes = [verify('/a'), report('/b', { query: 'refuse' })];
     expect(table(routes).routeFor('/a/../b', NOW)).toMatchObject({ path: '/a', query: 'refuse' });
     expect(table(routes).routeFor('/a', NOW)).toMatchObject({ query: 'forward' });
@@ -209,12 +209,12 @@ describe('the strictest of several', () => {
     expect(both).toMatchObject({ path: '/a', mode: 'enforce', secrets: [] });
   });
 
-  test('a route that lists nothing takes the list of the other', () => {
+  test('a route without a list gets the other’s list', () => {
     const both = table([verify('/a', { methods: null }), verify('/b', { secrets: ['two'] })]).routeFor('/a/../b', NOW);
     expect(both).toMatchObject({ secrets: ['two'], methods: ['POST'] });
   });
 
-  test('what is empty stays empty: nothing is let by', () => {
+  test('an empty intersection stays empty: nothing gets through', () => {
     const both = table([
       verify('/a', { secrets: ['one'], methods: ['POST'] }),
       verify('/b', { secrets: ['two'], methods: ['PUT'] }),
@@ -246,7 +246,7 @@ describe('report mode', () => {
   });
 });
 
-test('the candidates say what could be read, and how', () => {
+test('the candidates say which routes could be read, and how', () => {
   const { candidates } = table([verify('/notify'), forward('/x/*'), reject('/n')]).examine('/x//notify', NOW);
   expect(candidates.map(({ route, how }) => [route.path, how])).toEqual([
     ['/x/*', 'plain'],
@@ -255,7 +255,7 @@ test('the candidates say what could be read, and how', () => {
 });
 
 describe('the cache', () => {
-  // Of two verify routes in one a new object is made each time, so that it tells whether it was remembered.
+  // Two verify routes merge into a new object each time, so object identity shows whether the result was cached.
   const routes = () => table([verify('/a'), verify('/b')]);
 
   test('remembers a path', () => {
@@ -278,7 +278,7 @@ describe('the cache', () => {
   });
 });
 
-test('a thousand routes are told apart', () => {
+test('a thousand routes stay distinct', () => {
   const names = Array.from({ length: 1_000 }, (_, index) => `/tenants/t${index}/notify`);
   const routes = table(
     names.map((path) => verify(path)),

@@ -1,4 +1,4 @@
-// The header's form and the HMAC: against RFC 4231, Entrupy's rules and a signer written apart from src.
+// The header's form and the HMAC: against RFC 4231, Entrupy's rules and a signer written independently of src.
 import { Buffer } from 'node:buffer';
 import { createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { sign } from '../../support/signer.ts';
 const key = (bytes: string | Buffer) => createSecretKey(Buffer.from(bytes));
 const hex = (text: string) => Buffer.from(text, 'hex');
 
-// RFC 4231 4.2 to 4.8, but for 4.6, which truncates: key, data, HMAC-SHA-256.
+// RFC 4231 4.2 to 4.8, except 4.6, which truncates: key, data, HMAC-SHA-256.
 const RFC_4231: readonly (readonly [key: Buffer, data: Buffer, mac: string])[] = [
   [Buffer.alloc(20, 0x0b), Buffer.from('Hi There'), 'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7'],
   [
@@ -48,7 +48,7 @@ test('the body is bytes: no byte of it is lost or added', () => {
   }
 });
 
-test('a digest of another body, key or length is none', () => {
+test('a digest of another body, key or length does not match', () => {
   const digest = Buffer.from(signBody(key('a'), Buffer.from('x')));
   expect(signs(key('a'), Buffer.from('x'), digest)).toBe(true);
   expect(signs(key('a'), Buffer.from('y'), digest)).toBe(false);
@@ -111,7 +111,7 @@ describe('the form of the header', () => {
   });
 });
 
-test('a look-alike differs by _ and . alone', () => {
+test('a look-alike differs only by _ and .', () => {
   for (const name of ['entrupy-signature', 'entrupy_signature', 'entrupy.signature']) {
     expect([name, looksLikeSignature(name)]).toEqual([name, true]);
   }

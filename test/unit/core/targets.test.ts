@@ -1,4 +1,4 @@
-// Marks, matching and the checks on configured paths (spec §6.2). What routes make of them is in routes.test.ts.
+// Marks, matching and the checks on configured paths (spec §6.2). Their effect on routes is tested in routes.test.ts.
 import { describe, expect, test } from 'vitest';
 import {
   couldBeRead,
@@ -46,7 +46,7 @@ describe('marks', () => {
   });
 
   test.each(['/', '/a/', '/a.b/..c/.d/e..', '/a%20b', '/%C3%A9', '/%EF%BD%81', '/a%26b', '/a%3Ab', "/!$&'()*+,=:@~-_"])(
-    '%s has none',
+    '%s has no mark',
     (path) => {
       expect(examinePath(path).marks).toEqual([]);
     },
@@ -60,7 +60,7 @@ describe('a name', () => {
     return couldBeRead(target, notify, viewsOf(target, wordsOf([notify])));
   };
 
-  test('goes on with letters, digits, - and _, and ends at all else', () => {
+  test('continues with letters, digits, - and _, and ends at everything else', () => {
     for (let code = 0x21; code < 0x7f; code++) {
       const character = String.fromCharCode(code);
       if (/[#?\\]/.test(character)) continue;
@@ -72,7 +72,7 @@ describe('a name', () => {
     }
   });
 
-  test('is not found behind another character', () => {
+  test('is not found after another character', () => {
     for (const before of ['.', '~', '%20', '!', '@', '%C3%A9']) expect(reads(`/${before}notify`)).toBeNull();
   });
 });
@@ -122,14 +122,14 @@ describe('a configured path', () => {
     expect(pathProblem(path)).toContain(problem);
   });
 
-  test('that is plain is what the gate lets by', () => {
+  test('that is plain passes the gate', () => {
     for (const { target, treatment } of SPELLINGS) {
       if (treatment === 'refused') expect([target, pathProblem(target)]).not.toEqual([target, null]);
     }
   });
 });
 
-test('two configured paths fold alike where a server may take one for the other', () => {
+test('two configured paths fold alike if a server may read one as the other', () => {
   for (const [a, b] of [
     ['/notify', '/NOTIFY'],
     ['/notify', '/notify/'],

@@ -12,7 +12,7 @@ function kept<S extends Server>(server: S): S {
   return server;
 }
 
-/** A server on a machine without IPv6, which says so with `code`. */
+/** A server on a machine without IPv6, which reports that with `code`. */
 class NoIpv6 extends Server {
   readonly hosts: string[] = [];
   code = 'EAFNOSUPPORT';
@@ -26,13 +26,13 @@ class NoIpv6 extends Server {
   }
 }
 
-test('port 0 gives the port that the system chose', async () => {
+test('port 0 returns the port that the system chose', async () => {
   const server = kept(createServer());
   const port = await bind(server, '127.0.0.1', 0);
   expect(server.address()).toMatchObject({ address: '127.0.0.1', port });
 });
 
-test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('`::` is IPv4 alone where there is no IPv6 (%s)', async (code) => {
+test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('`::` is IPv4 only if there is no IPv6 (%s)', async (code) => {
   const server = kept(new NoIpv6());
   server.code = code;
   const port = await bind(server, '::', 0);
@@ -41,14 +41,14 @@ test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('`::` is IPv4 alone where there is 
   expect(server.listenerCount('error')).toBe(0);
 });
 
-test('a port that is taken is told, not worked around', async () => {
+test('a port in use is reported, not worked around', async () => {
   const port = await bind(kept(createServer()), '127.0.0.1', 0);
   const second = createServer();
   await expect(bind(second, '127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
   expect(second.listenerCount('listening')).toBe(0);
 });
 
-test('another error on `::` is told too', async () => {
+test('another error on `::` is reported too', async () => {
   const server = new NoIpv6();
   server.code = 'EACCES';
   await expect(bind(server, '::', 0)).rejects.toMatchObject({ code: 'EACCES' });

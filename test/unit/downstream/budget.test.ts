@@ -1,4 +1,4 @@
-// The byte budget by itself: what fits, who is ended when it does not, and that every byte comes back.
+// The byte budget by itself: what fits, which body is ended when it is full, and that every byte is returned.
 import { describe, expect, test } from 'vitest';
 import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/downstream/budget.ts';
 
@@ -41,7 +41,7 @@ class Body implements UnfinishedBody {
 }
 
 describe('a full budget', () => {
-  test('ends the slowest body, not the newcomer', () => {
+  test('ends the slowest body, not the newest', () => {
     const budget = new ByteBudget(8 * MIB);
     const bodies = [5, 1, 3].map((rate) => new Body(budget, rate));
     for (const body of bodies) expect(body.take(2 * MIB)).toBe(true);
@@ -51,7 +51,7 @@ describe('a full budget', () => {
     expect(newcomer.ended).toBe('');
   });
 
-  test('ends the newcomer where it is the slowest itself', () => {
+  test('ends the newest body if it is the slowest itself', () => {
     const budget = new ByteBudget(4 * MIB);
     const first = new Body(budget, 5);
     const second = new Body(budget, 1);
@@ -61,18 +61,18 @@ describe('a full budget', () => {
     expect([first.ended, second.ended]).toEqual(['', 'evicted']);
   });
 
-  test('turns a body away where nothing that is unfinished is left to end', () => {
+  test('refuses a body if no unfinished one is left to end', () => {
     const budget = new ByteBudget(4 * MIB);
     const whole = new Body(budget, 1);
     expect(whole.take(3 * MIB)).toBe(true);
-    budget.leave(whole); // it came whole, and is on its way to the upstream
+    budget.leave(whole); // it is complete, and being sent to the upstream
     const newcomer = new Body(budget, 5);
     expect(newcomer.take(2 * MIB)).toBe(false);
     expect([whole.ended, newcomer.ended]).toEqual(['', '']);
   });
 });
 
-test('an eighth is kept for bodies up to 64 KiB', () => {
+test('an eighth is reserved for bodies up to 64 KiB', () => {
   const budget = new ByteBudget(8 * MIB);
   const large = new Body(budget, 5);
   expect(large.take(7 * MIB)).toBe(true);

@@ -1,4 +1,5 @@
-// The body reader by itself, fed piece by piece: what comes out, what it counts while it grows, what it gives back.
+// The body reader by itself, fed piece by piece: its result, what it counts while it grows, and what it returns to the
+// budget.
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -27,7 +28,7 @@ function read(options: { maxBody: number; declared?: number; limit?: number }) {
   };
 }
 
-test('whatever the pieces, the body is their bytes, and every byte comes back to the budget', () => {
+test('for any pieces the body is their bytes, and every byte returns to the budget', () => {
   const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 3000 }), { maxLength: 60 });
   fc.assert(
     fc.property(pieces, fc.boolean(), (given, declares) => {
@@ -46,19 +47,19 @@ test('whatever the pieces, the body is their bytes, and every byte comes back to
   );
 });
 
-test('a buffer that grows counts as the old and the new one together', () => {
+test('a growing buffer counts as the old and the new one together', () => {
   const body = read({ maxBody: 1024 * KIB, limit: 420 * KIB });
-  body.give(new Uint8Array(60 * KIB), new Uint8Array(60 * KIB + 1)); // 120 KiB, and then 240 KiB beside them
+  body.give(new Uint8Array(60 * KIB), new Uint8Array(60 * KIB + 1)); // 120 KiB, then 240 KiB in addition
   expect(body.results).toEqual([]);
   expect(body.budget.used).toBe(2 * (120 * KIB + 1));
-  body.give(new Uint8Array(121 * KIB)); // 482 KiB beside 240 are too much
+  body.give(new Uint8Array(121 * KIB)); // 482 KiB in addition to 240 are too much
   expect(body.results).toEqual([{ failure: 'overloaded' }]);
   expect(body.budget.used).toBe(0);
 });
 
-describe('a body is refused, once, and gives back what it held', () => {
+describe('a body is refused once, and returns what it held', () => {
   test.each([
-    ['one byte more than maxBody', 'body_too_large', [new Uint8Array(10), new Uint8Array(7)]],
+    ['one byte over maxBody', 'body_too_large', [new Uint8Array(10), new Uint8Array(7)]],
     ['pieces of one byte', 'bad_request', Array(2000).fill(new Uint8Array(1))],
   ] as const)('%s', (_name, failure, pieces) => {
     const body = read({ maxBody: failure === 'body_too_large' ? 16 : 100 * KIB });
@@ -78,8 +79,8 @@ describe('a body is refused, once, and gives back what it held', () => {
   });
 });
 
-describe('a body that is whole in the read that brought its head', () => {
-  test('is not copied, and counts what it keeps alive', () => {
+describe('a body that arrives complete with its head', () => {
+  test('is not copied, and counts the memory that it keeps alive', () => {
     const own = Buffer.from(new ArrayBuffer(508), 500);
     const body = read({ maxBody: KIB });
     expect(body.body.end(own, [], 1)).toBe('kept');
@@ -87,7 +88,7 @@ describe('a body that is whole in the read that brought its head', () => {
     expect(body.budget.used).toBe(own.buffer.byteLength);
   });
 
-  test('is copied where it would keep much more than itself alive', () => {
+  test('is copied if it would keep much more memory alive than its own', () => {
     const slice = Buffer.from(new ArrayBuffer(64 * KIB), 0, 8);
     const body = read({ maxBody: KIB });
     expect(body.body.end(slice, [], 1)).toBe('copied');
@@ -95,7 +96,7 @@ describe('a body that is whole in the read that brought its head', () => {
   });
 });
 
-test('a body that is discarded is gone at once; one that may still be on its way out is not', () => {
+test('a discarded body is released at once; one that may still be being sent is not', () => {
   const grown = (): { body: BufferedBody; whole: Buffer } => {
     const { body, results, give, end } = read({ maxBody: 200 * KIB });
     give(new Uint8Array(20 * KIB), new Uint8Array(20 * KIB));

@@ -1,5 +1,4 @@
-// The usual mistakes, each made for real and found again; and what a diagnosis must never do: throw, tell a value, or
-// take long.
+// The usual mistakes, each really made and then found. A diagnosis must never throw, reveal a value or take long.
 import { createHash, createHmac, createSecretKey } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -36,7 +35,7 @@ const digest = (encoding: 'hex' | 'base64' | 'base64url') =>
 const asciiOnly = (text: string) =>
   text.replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-describe('a signature of the wrong form is told, and that it is right apart from that', () => {
+describe('a signature of the wrong form is described, with a note if it is otherwise right', () => {
   test.each([
     [`SHA256:${digest('hex')}`, 'the signature is hex, not base64'],
     [`SHA256:${digest('hex').toUpperCase()}`, 'the signature is hex, not base64'],
@@ -90,12 +89,12 @@ describe('a signature of the wrong form is told, and that it is right apart from
     [`SHA256:${digest('base64')},SHA256:${digest('base64')}`, 'the header holds a list; exactly one is allowed'],
     [`t=1,v1=${digest('hex')}`, 'the header holds a list; exactly one SHA256:<base64> is allowed'],
     ['A'.repeat(5000), 'the signature is far too long'],
-  ])('%j cannot be read further', (given, expected) => {
+  ])('%j cannot be decoded', (given, expected) => {
     expect(hint(given)).toBe(expected);
     expect(formHint(given)).toBe(expected);
   });
 
-  test('nothing is said of a good form, nor of a good signature', () => {
+  test('neither a good form nor a good signature has a hint', () => {
     expect(formHint(sign(SECRET, COMPACT))).toBeNull();
     expect(hint(sign(SECRET, COMPACT))).toBeNull();
   });
@@ -246,15 +245,15 @@ describe('the body', () => {
     expect(hint(sign(SECRET, COMPACT), COMPACT.replace('null', 'true'))).toBeNull();
   });
 
-  test('beyond maxBytes is tried only as it is', () => {
+  test('beyond maxBytes is tried only unchanged', () => {
     const long = Buffer.from(`"${'x'.repeat(70_000)}"`);
     expect(hint(sign(OTHER, long), long)).toBe('signed with secret "partner" of another route');
     expect(hint(sign(SECRET, `${long}\n`), long)).toBeNull();
   });
 });
 
-describe('whatever comes', () => {
-  // Each was, or could have been, slow in a first draft: nesting, unclosed strings, white space, decompression.
+describe('any input', () => {
+  // Each was slow in a first draft, or could have been: nesting, unclosed strings, whitespace, decompression.
   test.each<[name: string, body: Buffer]>([
     ['a depth bomb', Buffer.from('['.repeat(65_000))],
     ['a closed depth bomb', Buffer.from('['.repeat(32_000) + ']'.repeat(32_000))],
@@ -267,11 +266,11 @@ describe('whatever comes', () => {
   ])('%s costs no more than the bound', (_, body) => {
     const before = process.cpuUsage();
     expect(hint(`SHA256:${Buffer.alloc(32).toString('base64')}`, body)).toBeNull();
-    // Microseconds of the processor: some 15,000; what this guards against takes millions.
+    // Microseconds of CPU time: some 15,000; the failure that this guards against takes millions.
     expect(process.cpuUsage(before).user).toBeLessThan(500_000);
   });
 
-  test('no secret, digest or given text is in a hint, and nothing throws', () => {
+  test('no hint holds a secret, digest or input text, and nothing throws', () => {
     const header = fc.oneof(
       fc.string(),
       fc

@@ -14,7 +14,7 @@ function treatmentOf(target: string): SpellingTreatment {
   return POLICY.routeFor(pathOf(target), NOW).action === 'verify' ? 'verified' : 'open';
 }
 
-test('there are at least a hundred, and no two are the same', () => {
+test('there are at least a hundred, all different', () => {
   expect(new Set(SPELLINGS.map(({ target }) => target)).size).toBe(SPELLINGS.length);
   expect(SPELLINGS.length).toBeGreaterThan(100);
 });
@@ -30,12 +30,12 @@ describe.each(['verified', 'refused', 'open'] as const)('%s', (treatment) => {
   );
 });
 
-test('what is verified in an open proxy is rejected where the route rejects', () => {
+test('spellings that an open proxy verifies are rejected on a reject route', () => {
   for (const { target } of SPELLINGS.filter(({ treatment }) => treatment === 'verified')) {
     expect([target, REJECTING.routeFor(pathOf(target), NOW).action]).toEqual([target, 'reject']);
   }
 });
 
-test('where unmatched is verified nothing is open', () => {
+test('with unmatched: verify nothing is open', () => {
   for (const { target } of SPELLINGS) expect(STRICT.routeFor(pathOf(target), NOW).action).toBe('verify');
 });

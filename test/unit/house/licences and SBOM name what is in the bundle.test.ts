@@ -1,5 +1,5 @@
-// Licences and SBOM come from the bundler's own account of its inputs: every package that the program uses is a development
-// package, so nothing that looks at `dependencies` finds any.
+// Licences and SBOM come from the bundler's own list of inputs. Every package that the program uses is a development
+// dependency, so a tool that reads `dependencies` finds none.
 import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ describe('of a build', () => {
   let licences = '';
   let sbom: { bomFormat: string; specVersion: string; metadata: { component: Component }; components: Component[] };
 
-  // In a copy: another test may be building dist.
+  // In a copy, since another test may be building dist.
   beforeAll(async () => {
     clone = await mkdtemp(join(tmpdir(), 'entrupy-bundle-'));
     for (const part of ['package.json', 'package-lock.json', 'scripts', 'src'])
@@ -55,11 +55,11 @@ describe('of a build', () => {
     expect(sbom.components.map((component) => component.name)).not.toContain(name);
   });
 
-  test('llhttp, which undici has within it, has its licence told', () => {
+  test('the licence of llhttp, which undici bundles, is included', () => {
     expect(licences).toContain('Copyright Fedor Indutny');
   });
 
-  test('the SBOM is CycloneDX with name, version, purl, licence and hash of each', () => {
+  test('the SBOM is CycloneDX, with the name, version, purl, licence and hash of each package', () => {
     expect(sbom).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.5' });
     expect(sbom.metadata.component).toMatchObject({ name: manifest.name, version: manifest.version });
     for (const { name, group, version, purl, licenses, hashes } of sbom.components) {
@@ -72,7 +72,7 @@ describe('of a build', () => {
   });
 });
 
-test('a package is what a file belongs to, however deep it is installed', () => {
+test('a file maps to its package, however deep that is installed', () => {
   expect(packagePath('node_modules/undici/lib/llhttp/llhttp-wasm.js')).toBe('node_modules/undici');
   expect(packagePath('node_modules/@redis/client/dist/index.js')).toBe('node_modules/@redis/client');
   expect(packagePath('node_modules/a/node_modules/@b/c/d.js')).toBe('node_modules/a/node_modules/@b/c');
@@ -80,7 +80,7 @@ test('a package is what a file belongs to, however deep it is installed', () => 
   expect(packagePath('src/main.ts')).toBeUndefined();
 });
 
-test('an install of the package brings nothing beside it, and undici is pinned', () => {
+test('installing the package installs no other package, and undici is pinned', () => {
   expect(Object.keys(manifest).filter((key) => /dependencies$/i.test(key))).toEqual(['devDependencies']);
   expect(manifest.devDependencies.undici).toMatch(/^\d+\.\d+\.\d+$/);
 });

@@ -1,5 +1,6 @@
-// `import … from 'node:http'` reads every export of that module, and `WebSocket` is one: it loads the undici inside node, 35 ms
-// of start and 15 MiB. So no file imports a value from it (src/downstream/reply.ts), and nothing else may load it either.
+// `import … from 'node:http'` reads every export of that module. One of them is `WebSocket`, which loads the undici
+// inside node: 35 ms of start and 15 MiB. No file may import a value from it (src/downstream/reply.ts), and nothing
+// else may load it either.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ test('no file of src imports a value from node:http or node:https', () => {
   expect(importing).toEqual([]);
 });
 
-test('the whole program, and what a scrape loads, does without it', () => {
+test('neither the whole program nor a scrape loads it', () => {
   const parts = ['commands/serve.ts', 'runtime/app.ts', 'metrics/exposition.ts'].map((part) => join(SRC, part));
   const program = `for (const part of ${JSON.stringify(parts)}) await import(part);
     console.log(process.moduleLoadList.filter((name) => /deps\\/undici/.test(name)).join());`;

@@ -1,5 +1,4 @@
-// The pages for people: no link that leads nowhere, every rule and every field of the log named, no promise that Entrupy made
-// to nobody.
+// The docs: no broken link, every rule and every log field documented, no promise that Entrupy never made.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +18,7 @@ const pages = [
     .map((name) => `docs/${name}`),
 ];
 
-test.each(pages)('%s: each link to a page of ours finds it, and its section', (page) => {
+test.each(pages)('%s: each internal link leads to a page and a section that exist', (page) => {
   for (const [, target = ''] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
     if (/^https?:/.test(target)) continue;
     const [file = '', anchor] = target.split('#');
@@ -29,7 +28,7 @@ test.each(pages)('%s: each link to a page of ours finds it, and its section', (p
   }
 });
 
-test('the README is for a reader in a hurry: 120 lines, and no line of a block over 100 characters', () => {
+test('the README is short: at most 120 lines, and no code line over 100 characters', () => {
   const text = read('README.md');
   expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(120);
   const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
@@ -40,7 +39,7 @@ test('the README is for a reader in a hurry: 120 lines, and no line of a block o
     expect(text, page).toContain(page);
 });
 
-test('each picture is shown by a page, and all of them are small', () => {
+test('each picture is on a page, and together they are small', () => {
   const names = readdirSync(join(ROOT, 'docs/images'));
   const text = pages.map(read).join('\n');
   for (const name of names) expect(text, name).toContain(`images/${name}`);
@@ -74,7 +73,7 @@ describe('docs/logs.md', () => {
     for (const field of fields) expect(page).toMatch(new RegExp(`^\\| \`${field}\` \\| `, 'm'));
   });
 
-  test('names the events that the program writes', () => {
+  test('names the events that the program logs', () => {
     const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((f) =>
       f.endsWith('.ts'),
     );
@@ -83,13 +82,13 @@ describe('docs/logs.md', () => {
       .map(([, message = '']) => message);
     expect(events.length).toBeGreaterThan(15);
     const listed = [...page.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text.replace(/…$/, '').trim());
-    // Long messages and pairs are listed by their beginning, with an ellipsis.
+    // Long messages and pairs are listed by their start, with an ellipsis.
     const isListed = (event: string) => listed.some((text) => text.length > 5 && event.startsWith(text));
     expect(events.filter((event) => !isListed(event))).toEqual([]);
   });
 });
 
-test('no page promises that Entrupy tries again', () => {
+test('no page promises that Entrupy retries', () => {
   const OURS = 'alerts rotation ingress troubleshooting checklist migrate compare logs admin once'.split(' ');
   for (const name of ['README.md', ...OURS.map((page) => `docs/${page}.md`)]) {
     const text = read(name).replaceAll(/\s+/g, ' ');

@@ -9,7 +9,7 @@ const FILES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8'
   /\.ts$/.test(file),
 );
 
-/** Which rooms each room may import from, lowest floor first; each may import from itself. */
+/** The rooms that each room may import from, lowest floor first; each may also import from itself. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   core: [],
   wire: ['core'],
@@ -42,12 +42,12 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands', 'core'],
 };
 
-/** The room of a file: its folder, or the file itself right under src. */
+/** The room of a file: its folder, or the file itself if it is right under src. */
 function place(file: string): string {
   return file.split('/')[0] ?? '';
 }
 
-/** With or without the imports of types alone, which are gone at run time. */
+/** With or without type-only imports, which do not exist at run time. */
 function importsOf(file: string, types: 'with types' | 'values alone' = 'with types'): string[] {
   const text = readFileSync(join(ROOT, 'src', file), 'utf8');
   const code = types === 'with types' ? text : text.replace(/^import type [^;]*;/gm, '');
@@ -56,14 +56,14 @@ function importsOf(file: string, types: 'with types' | 'values alone' = 'with ty
 }
 
 describe('floors', () => {
-  test.each(FILES)('%s imports from its floor or below', (file) => {
+  test.each(FILES)('%s imports from its own floor or below', (file) => {
     const room = place(file);
     expect(MAY[room], `${room} has no floor`).toBeDefined();
     const allowed = [room, ...(MAY[room] ?? [])];
     for (const target of importsOf(file)) expect(allowed, `${file} imports ${target}`).toContain(place(target));
   });
 
-  test('no room imports from a floor above: the table has no circle', () => {
+  test('no room imports from a floor above: the table has no cycle', () => {
     const rooms = Object.keys(MAY);
     for (const [index, room] of rooms.entries()) {
       for (const below of MAY[room] ?? [])
@@ -80,14 +80,14 @@ describe('floors', () => {
     }
   });
 
-  test('no package is imported dynamically: it would come out of the build without its names', () => {
+  test('no package is imported dynamically: the build would drop its export names', () => {
     for (const file of FILES) {
       const text = readFileSync(join(ROOT, 'src', file), 'utf8');
       expect(text, file).not.toMatch(/(?<!typeof )import\('(?!\.)/);
     }
   });
 
-  test('no file imports itself by a detour', () => {
+  test('there is no import cycle', () => {
     const open = new Set<string>();
     const done = new Set<string>();
     const visit = (file: string, trail: readonly string[]) => {
@@ -106,7 +106,7 @@ describe('docs/architecture.md', () => {
   const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
   const named = [...page.matchAll(/`(src\/[^`]*)`/g)].map(([, path = '']) => path);
 
-  test('names only what exists', () => {
+  test('names only existing paths', () => {
     expect(named.length).toBeGreaterThan(20);
     for (const path of named) expect(existsSync(join(ROOT, path)), path).toBe(true);
   });

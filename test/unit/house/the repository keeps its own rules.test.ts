@@ -1,4 +1,4 @@
-// What a host of repositories reads: workflows without logic of their own, forms for issues, the rules for updates.
+// The files that a repository host reads: workflows without logic of their own, issue forms, update rules.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +22,7 @@ describe('.github/workflows/check.yaml', () => {
     expect(Object.keys(jobs)).toEqual(['check', 'test', 'e2e', 'chart']);
   });
 
-  test.each([...new Set(commands)])('%s is one npm script, or one script of ours', (command) => {
+  test.each([...new Set(commands)])('%s is one npm script or one script of this repository', (command) => {
     const [, script, file] =
       /^npm (?:run ([\w:]+)(?: -- --once)?|ci)$|^(scripts\/[\w-]+\.sh)(?: \$\{\{ matrix\.node \}\})?$/.exec(
         command,
@@ -31,9 +31,9 @@ describe('.github/workflows/check.yaml', () => {
     else if (script !== undefined) expect(Object.keys(manifest.scripts)).toContain(script);
   });
 
-  test('runs what .ci/run runs, but for the chart, whose tests are a part of those end to end', () => {
+  test('runs what .ci/run runs, except test:chart, which is part of the end-to-end tests', () => {
     const gate = read('.ci/run');
-    expect(gate).toContain('npm test'); // on the project's own Node, as scripts/ci-test.sh has it
+    expect(gate).toContain('npm test'); // on the project's own Node, like scripts/ci-test.sh
     for (const command of new Set(commands)) {
       if (command === 'npm run test:chart') continue;
       expect(gate).toContain(command.replace(/ \$\{\{.*$/, ''));
@@ -41,7 +41,7 @@ describe('.github/workflows/check.yaml', () => {
   });
 });
 
-test('test:chart finds the tests of the chart', () => {
+test('test:chart finds the chart’s tests', () => {
   const names = [...manifest.scripts['test:chart'].matchAll(/'([^']+)'/g)].map(([, name = '']) => name);
   const files = readdirSync(join(ROOT, 'test/e2e'));
   for (const name of names)
@@ -51,7 +51,7 @@ test('test:chart finds the tests of the chart', () => {
     ).not.toEqual([]);
 });
 
-test('no test expects to be done within a time: a busy machine would fail it', () => {
+test('no test asserts on elapsed time, since a busy machine would fail it', () => {
   const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     /^(?!servers).*\.test\.ts$/.test(file),
   );
@@ -61,12 +61,12 @@ test('no test expects to be done within a time: a busy machine would fail it', (
   expect(bounded).toEqual([]);
 });
 
-test('undici is updated by itself, to an exact version', () => {
+test('undici is updated separately, to an exact version', () => {
   const rules = renovate.packageRules.filter(({ matchPackageNames = [] }) => matchPackageNames.includes('undici'));
   expect(rules).toEqual([expect.objectContaining({ groupName: 'undici', rangeStrategy: 'pin' })]);
 });
 
-test('each form for an issue asks something, and those for faults point to SECURITY.md', () => {
+test('each issue form has a question, and the bug form points to SECURITY.md', () => {
   for (const name of readdirSync(join(ROOT, '.github/ISSUE_TEMPLATE')).filter((file) => file !== 'config.yml')) {
     const form = parse(read(`.github/ISSUE_TEMPLATE/${name}`)) as { name: string; body: { type: string }[] };
     expect(form.name).toMatch(/\w/);

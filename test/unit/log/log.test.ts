@@ -93,13 +93,13 @@ test('bytes are never written: they may be a body or a secret', () => {
   });
 });
 
-test('a field cannot take the place of time, level or msg', () => {
+test('a field cannot replace time, level or msg', () => {
   const { log, parsed } = logTo();
   log.info('real', { msg: 'forged', level: 'debug' });
   expect(parsed()[0]).toMatchObject({ msg: 'real', level: 'info', msg_: 'forged', level_: 'debug' });
 });
 
-test('line breaks, terminal controls and bidirectional marks are escaped in msg, names and values', () => {
+test('line breaks, terminal control characters and bidirectional marks are escaped in msg, names and values', () => {
   const { log, lines } = logTo();
   const hostile = 'a\n\u001b[31m\u009b31m\u2028\u202eb';
   log.info(hostile, { [hostile]: hostile });

@@ -21,7 +21,7 @@ test('a line has the fields of spec §11 and no others', () => {
   );
 });
 
-test('a refusal has its reason and hint at warn, and nothing of an upstream that was not asked', () => {
+test('a refusal has its reason and hint at warn, and no upstream fields', () => {
   const log = requestLog('all');
   log.record(refused({ hint: 'the secret has a trailing newline' }));
   expect(log.parsed()[0]).toMatchObject({
@@ -34,7 +34,7 @@ test('a refusal has its reason and hint at warn, and nothing of an upstream that
   expect(log.parsed()[0]).not.toHaveProperty('secret');
 });
 
-test("a refusal by the gate names the rule and the header, cut; our own failure has the system's code and the body's hash", () => {
+test("a refusal by the gate names the rule and the header, truncated; our own failure has the system's code and the body's hash", () => {
   const log = requestLog('all');
   log.record(refused({ reason: 'bad_request', rule: 'route-headers', header: `x_${'y'.repeat(300)}` }));
   log.record(
@@ -58,13 +58,13 @@ test("a refusal by the gate names the rule and the header, cut; our own failure 
 
 test.each([
   ['a served request', accepted(), false],
-  ['a forwarded one', accepted({ decision: 'forwarded', secret: null }), false],
-  ['a 502 that the upstream itself answered', accepted({ status: 502, upstreamStatus: 502 }), false],
-  ['a rejected one', refused(), true],
-  ['a reported one', refused({ status: 200, decision: 'reported', upstreamStatus: 200 }), true],
+  ['a forwarded request', accepted({ decision: 'forwarded', secret: null }), false],
+  ['a 502 from the upstream itself', accepted({ status: 502, upstreamStatus: 502 }), false],
+  ['a rejected request', refused(), true],
+  ['a reported request', refused({ status: 200, decision: 'reported', upstreamStatus: 200 }), true],
   ['our own 502', accepted({ status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect' }), true],
   ['our own 504', accepted({ status: 504, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'timeout' }), true],
-  ['our own 503 of an accepted one', accepted({ status: 503, upstreamStatus: 0, upstreamMs: -1 }), true],
+  ['our own 503 to an accepted request', accepted({ status: 503, upstreamStatus: 0, upstreamMs: -1 }), true],
   ['a response that was cut', accepted({ upstreamFailure: 'reset' }), true],
 ])('mode rejected and %s', (_, record, written) => {
   const log = requestLog('rejected');
@@ -85,7 +85,7 @@ test('mode none is silent, the mode can change, and the level of the log filters
   expect(errors.parsed().map((line) => line.status)).toEqual([502]);
 });
 
-test('the path is cut at 256, has no query, and cannot break the line', () => {
+test('the path is truncated at 256, has no query, and cannot break the line', () => {
   const log = requestLog('all');
   log.record(refused({ path: `/${'x'.repeat(300)}` }));
   log.record(refused({ path: '/notify?token=MARKER' }));
@@ -97,7 +97,7 @@ test('the path is cut at 256, has no query, and cannot break the line', () => {
   for (const line of log.lines) expect(line.slice(0, -1)).toMatch(/^[\x20-\x7e]+$/);
 });
 
-test('a second has 50 lines at most, then one line that counts the rest', () => {
+test('a second has at most 50 lines, then one line that counts the rest', () => {
   const log = requestLog('rejected');
   for (let i = 0; i < 1000; i++) log.record(refused());
   expect(log.lines).toHaveLength(50);
@@ -111,7 +111,7 @@ test('a second has 50 lines at most, then one line that counts the rest', () => 
   expect(log.lines).toHaveLength(52);
 });
 
-test('flush tells what was left out when nothing follows a flood, once', () => {
+test('flush reports the suppressed lines once when nothing follows a flood', () => {
   const log = requestLog('rejected');
   for (let i = 0; i < 60; i++) log.record(refused());
   log.flush();

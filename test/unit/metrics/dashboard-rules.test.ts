@@ -1,5 +1,5 @@
-// The alerting rules: those that somebody decided on and no others, each with its runbook section and with promtool cases
-// that fire and that are silent; test/e2e has promtool run them.
+// The alerting rules: exactly those that were decided on, each with its runbook section and with promtool cases in
+// which it fires and stays silent. test/e2e runs promtool on them.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -69,7 +69,7 @@ test('rules and runbook name metrics and labels that exist', () => {
 });
 
 describe.each(alerts)('$alert', ({ alert, labels, annotations = {} }) => {
-  test('has a severity, and a section of the runbook that says what it means, what to look at and what to do', () => {
+  test('has a severity, and a runbook section that says what it means, what to check and what to do', () => {
     expect(['critical', 'warning', 'info']).toContain(labels?.severity);
     expect(annotations.summary).toMatch(/\.$|\{\{ end \}\}$/);
     const [page, anchor = ''] = (annotations.runbook ?? annotations.runbook_url)?.split('#') ?? [];
@@ -103,14 +103,14 @@ function fires({ alert_rule_test = [], promql_expr_test = [] }: RuleTest, alert:
 }
 
 describe('the address of the runbook', () => {
-  test("is made of package.json's repository, in the forms that npm knows; without one there is none", () => {
+  test("comes from package.json's repository, in any form that npm accepts; without one there is none", () => {
     for (const url of ['https://git.example/a/b', 'git+https://git.example/a/b.git', 'https://git.example/a/b/'])
       expect(docsAddress(url)).toBe('https://git.example/a/b/blob/main/docs');
     for (const url of [undefined, '', 'github:a/b', 'git@git.example:a/b.git', 'http://git.example/a/b'])
       expect(docsAddress(url)).toBeNull();
   });
 
-  test('stands in the rules as a link, or as a file where there is no address', () => {
+  test('is a link in the rules, or a file name if there is no address', () => {
     const rules = read('helm/files/rules.yaml');
     const linked = withRunbook(rules, 'https://git.example/docs');
     expect(linked.match(/runbook_url: https:\/\/git\.example\/docs\/alerts\.md#/g)).toHaveLength(alerts.length);
@@ -118,7 +118,7 @@ describe('the address of the runbook', () => {
     expect(withRunbook(withRunbook(linked, null), DOCS)).toBe(rules);
   });
 
-  test('nowhere is an address that nobody owns', () => {
+  test('no file holds an address that nobody owns', () => {
     const owned = [
       'helm/files/rules.yaml',
       'helm/files/dashboard.json',

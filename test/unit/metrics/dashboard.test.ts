@@ -1,4 +1,4 @@
-// The dashboard is what its description says, and a person can import it: whole, linked, and on metrics that exist.
+// The dashboard matches its description, and can be imported: complete, linked, and on existing metrics.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { renderDashboard } from '../../../scripts/dashboard/dashboard.ts';
@@ -12,11 +12,11 @@ const dashboard = JSON.parse(text);
 const panels = panelsOf(dashboard);
 const queries = dashboardQueries(dashboard);
 
-test('dashboard.json is what scripts/dashboard says (node scripts/generate-dashboard.ts)', () => {
+test('dashboard.json is generated from scripts/dashboard (node scripts/generate-dashboard.ts)', () => {
   expect(text).toBe(renderDashboard());
 });
 
-test('each panel has a title of its own, a description, a query and a section of the runbook', () => {
+test('each panel has a unique title, a description, a query and a runbook section', () => {
   const anchors = anchorsOf(read('docs/alerts.md'));
   expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
   for (const { title, description, targets } of panels) {
@@ -39,7 +39,7 @@ test('panels do not overlap and fill the 24 columns', () => {
   }
 });
 
-test('queries name metrics and labels that exist, and choose by job, namespace and pod', () => {
+test('queries name existing metrics and labels, and select by job, namespace and pod', () => {
   expect(queries.length).toBeGreaterThan(50);
   for (const expr of queries) {
     expect(unknownMetrics(expr), expr).toEqual([]);
@@ -50,7 +50,7 @@ test('queries name metrics and labels that exist, and choose by job, namespace a
   }
 });
 
-test('windows follow the scrape interval or the range that is shown', () => {
+test('windows follow the scrape interval or the visible range', () => {
   for (const expr of queries) expect(expr.replaceAll(/\[\$__(rate_interval|range)\]/g, ''), expr).not.toContain('[');
 });
 
@@ -59,7 +59,7 @@ test('each metric of the table is shown', () => {
   expect(METRIC_NAMES.filter((name) => !shown.has(PREFIX + name))).toEqual([]);
 });
 
-test('each reason has a colour where refusals are drawn', () => {
+test('each reason has a colour in the refusal panels', () => {
   for (const title of ['Refused, by reason', 'Let through by report mode, by reason']) {
     const panel = panels.find((candidate) => candidate.title === title);
     const named = panel?.fieldConfig.overrides.map(({ matcher }) => matcher.options);
@@ -67,7 +67,7 @@ test('each reason has a colour where refusals are drawn', () => {
   }
 });
 
-test('it has the variables that a reader needs and nothing of the machine that made it', () => {
+test('it has the variables that a reader needs, and no trace of the machine that made it', () => {
   const variables = dashboard.templating.list as { name: string; hide?: number }[];
   expect(variables.filter(({ hide }) => hide === undefined).map(({ name }) => name)).toEqual([
     'datasource',

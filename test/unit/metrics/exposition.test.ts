@@ -35,7 +35,7 @@ test.each([
   expect(prefersOpenMetrics(accept)).toBe(expected);
 });
 
-test('HELP and TYPE of every name of the table are always there, once, of the right type', async () => {
+test('every name of the table has HELP and TYPE exactly once, with the right type', async () => {
   const { body, contentType } = await metricsOf({ routes: [UNMATCHED], secrets: [] }).expose(TEXT);
   expect(contentType).toBe(TEXT);
   const types = typesIn(body);
@@ -45,7 +45,7 @@ test('HELP and TYPE of every name of the table are always there, once, of the ri
   }
 });
 
-test('the table keeps to the conventions: units, _total for counters alone, ten buckets at most', () => {
+test('the table follows the conventions: units, _total only on counters, at most ten buckets', () => {
   for (const [name, { type, help, buckets = [], labels }] of Object.entries<MetricRow>(METRICS)) {
     expect(name.endsWith('_total'), name).toBe(type === 'counter');
     expect(help, name).toMatch(/^[^"\\\n]+\.$/);
@@ -55,7 +55,7 @@ test('the table keeps to the conventions: units, _total for counters alone, ten 
   }
 });
 
-test('a scrape in one format does not change the next in the other', async () => {
+test('a scrape in one format does not affect the next in the other', async () => {
   const metrics = everything();
   const [text, open] = [await metrics.expose(undefined), await metrics.expose(PROMETHEUS_ACCEPT)];
   const again = await metrics.expose(undefined);
@@ -67,13 +67,13 @@ test('a scrape in one format does not change the next in the other', async () =>
   expect([...typesIn(again.body).keys()]).toEqual([...typesIn(text.body).keys()]);
 });
 
-test.runIf(process.platform === 'linux')('process_* and nodejs_* are exactly those of the list', async () => {
+test.runIf(process.platform === 'linux')('process_* and nodejs_* are exactly the listed ones', async () => {
   const { body } = await everything().expose(undefined);
   const others = [...typesIn(body).keys()].filter((name) => !name.startsWith(PREFIX));
   expect(others).toEqual(PROCESS_METRICS);
 });
 
-test('an idle event loop has no lag, right after a scrape too', async () => {
+test('an idle event loop has no lag, even right after a scrape', async () => {
   const metrics = everything();
   await metrics.expose(undefined);
   const { body } = await metrics.expose(undefined);

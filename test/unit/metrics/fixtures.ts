@@ -1,4 +1,4 @@
-// Records, plans and snapshots that the observe tests start from; each test changes what it is about.
+// Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 import { createSecretKey } from 'node:crypto';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
@@ -45,7 +45,7 @@ export function refused(changes: Partial<RequestRecord> = {}): RequestRecord {
   });
 }
 
-/** A route that verifies. */
+/** A verify route. */
 export function route(path: string, changes: Partial<Route> = {}): Route {
   return {
     path,

@@ -6,7 +6,7 @@ import { METRIC_NAMES, METRICS, PREFIX, PROCESS_METRICS } from '../../../src/met
 
 const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
 
-test('docs/metrics.md is what the tables say (node scripts/generate-metrics-doc.ts)', () => {
+test('docs/metrics.md is generated from the tables (node scripts/generate-metrics-doc.ts)', () => {
   expect(doc).toBe(renderMetricsDoc());
 });
 

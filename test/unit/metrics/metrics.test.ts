@@ -6,7 +6,7 @@ import { VERSION } from '../../../src/core/version.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { accepted, metricsOf, NOW, plan, refused, route, secret, UNMATCHED } from './fixtures.ts';
 
-/** Each sample of our own by its series. */
+/** The program's own samples by series. */
 async function scrape(metrics: Metrics): Promise<Map<string, number>> {
   const { body } = await metrics.expose(undefined);
   const lines = body.split('\n').filter((line) => line.startsWith('entrupy_proxy_'));
@@ -22,7 +22,7 @@ function requests(decision: string, reason: string, label = '/notify'): string {
   return `requests_total{route="${label}",decision="${decision}",reason="${reason}"}`;
 }
 
-test('every series that the plan allows is there from the start, at 0', async () => {
+test('every series that the plan allows exists from the start, at 0', async () => {
   const samples = await scrape(metricsOf());
   for (const series of [
     requests('accepted', 'none'),
@@ -45,7 +45,7 @@ test('every series that the plan allows is there from the start, at 0', async ()
   expect(samples.has(requests('duplicate', 'none'))).toBe(false);
 });
 
-test('gauges are read at the scrape, and the start counts as a reload that succeeded', async () => {
+test('gauges are read at the scrape, and the start counts as a successful reload', async () => {
   const samples = await scrape(metricsOf());
   expect(Object.fromEntries(samples)).toMatchObject({
     requests_in_flight: 3,
@@ -86,7 +86,7 @@ test('an accepted request is counted once in each series that it touches', async
   expect(metrics.lastMatch('nobody')).toBe(0);
 });
 
-test('the change of a secret is stamped with its moment, 0 before; replaced values have no stamp', async () => {
+test('a secret’s change has a timestamp, 0 before; replaced values have none', async () => {
   const clock = { now: NOW };
   const secrets = [secret('current'), secret('current.previous')];
   const metrics = metricsOf({ secrets }, () => clock.now);
@@ -104,7 +104,7 @@ test('the change of a secret is stamped with its moment, 0 before; replaced valu
   expect(await stamps()).toEqual([]);
 });
 
-test('each TLS certificate has its end, and goes with it', async () => {
+test('each TLS certificate has a series with its expiry, which goes when it goes', async () => {
   const metrics = metricsOf({ certificates: [{ name: 'listen', notAfter: NOW + 1000 }] });
   const series = 'tls_certificate_not_after_timestamp_seconds{certificate="listen"}';
   expect((await scrape(metrics)).get(series)).toBe(NOW / 1000 + 1);
@@ -112,7 +112,7 @@ test('each TLS certificate has its end, and goes with it', async () => {
   expect((await scrape(metrics)).has(series)).toBe(false);
 });
 
-test('a request refused before its body touches neither body, verification nor upstream', async () => {
+test('a request refused before its body changes neither body, verification nor upstream series', async () => {
   const metrics = metricsOf();
   metrics.record(refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
   const samples = await scrape(metrics);
@@ -122,7 +122,7 @@ test('a request refused before its body touches neither body, verification nor u
   ]);
 });
 
-test('the upstream is counted apart: its failure, and its interim responses', async () => {
+test('the upstream is counted separately: its failures and its interim responses', async () => {
   const metrics = metricsOf();
   metrics.record(accepted({ status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect' }));
   metrics.recordInformational('/notify');
@@ -135,7 +135,7 @@ test('the upstream is counted apart: its failure, and its interim responses', as
   expect(samples.get('upstream_duration_seconds_count{route="/notify"}')).toBe(0);
 });
 
-test('once, checkExposure, notAfter and report mode have their series where they are on', async () => {
+test('once, checkExposure, notAfter and report mode have their series when they are on', async () => {
   const clock = { now: NOW };
   const reporter = route('/new', { mode: 'report', reportUntil: NOW + 500, once: 1000 });
   const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];
@@ -157,7 +157,7 @@ test('once, checkExposure, notAfter and report mode have their series where they
   expect((await scrape(metrics)).get('route_report_mode{route="/new"}')).toBe(0);
 });
 
-test('a reload adds new series at 0, goes on with those that stay, and removes those gone', async () => {
+test('a reload adds new series at 0, keeps existing ones, and removes those that are gone', async () => {
   const clock = { now: NOW };
   const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] }, () => clock.now);
   metrics.record(accepted());
@@ -189,7 +189,7 @@ test('a reload adds new series at 0, goes on with those that stay, and removes t
   expect(after.get('reloads_total{result="success"}')).toBe(1);
 });
 
-test('requests that began before a reload still count: under their former mode, or under unmatched', async () => {
+test('requests that started before a reload still count, under their former mode or under unmatched', async () => {
   const reporting = route('/notify', { mode: 'report' });
   const metrics = metricsOf({ routes: [reporting, route('/old'), UNMATCHED] });
   metrics.replan(plan());

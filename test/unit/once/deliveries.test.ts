@@ -1,4 +1,4 @@
-// Who delivers, who waits and who is told that it was delivered, whatever the store does; by a store that the test moves.
+// Which request delivers, which wait and which are duplicates, whatever the store does; the test controls the store.
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/core/record.ts';
@@ -42,7 +42,7 @@ const away = () => Promise.reject(new Error('the store is away'));
 const busy: Claim = { kind: 'busy' };
 
 describe('a lease', () => {
-  test('counts what it is told first', async () => {
+  test('counts the first outcome only', async () => {
     const { turn } = deliveries();
     const first = leaseOf(await turn());
     first.failed();
@@ -53,7 +53,7 @@ describe('a lease', () => {
     expect(await turn()).toEqual({ kind: 'duplicate' });
   });
 
-  test('one at a time, whoever asks and however they end', async () => {
+  test('one at a time, whichever request asks and however it ends', async () => {
     const { turn } = deliveries();
     let open = 0;
     let most = 0;
@@ -83,7 +83,7 @@ describe('a twin', () => {
     expect((await turn()).kind).toBe('deliver');
   });
 
-  test('leaves its place when its client leaves, before or while it waits', async () => {
+  test('gives up its place when its client leaves, before or during the wait', async () => {
     const { turn } = deliveries();
     const lease = leaseOf(await turn());
     const client = new AbortController();
@@ -96,7 +96,7 @@ describe('a twin', () => {
     for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
   });
 
-  test('is looked for elsewhere again and again, until it is through', async () => {
+  test('at another proxy is polled until it ends', async () => {
     const claims: Claim[] = [busy, busy, { kind: 'delivered' }];
     const { turn } = deliveries({ claim: async () => claims.shift() ?? busy });
     expect(await turn()).toEqual({ kind: 'duplicate' });
@@ -110,14 +110,14 @@ describe('a twin', () => {
 });
 
 describe('a burst of one event', () => {
-  test('waits for the store’s answer, however large it is, and shares it', async () => {
+  test('of any size waits for the store’s reply, and shares it', async () => {
     const { turn, told } = deliveries({ claim: async () => ({ kind: 'delivered' }) });
     const turns = await Promise.all(Array.from({ length: 100 }, () => turn()));
     expect(turns.every(({ kind }) => kind === 'duplicate')).toBe(true);
     expect(told.failures).toBe(0);
   });
 
-  test('waits for a delivery with sixteen bodies at most, whenever they came', async () => {
+  test('waits for a delivery with at most sixteen bodies, whenever they came', async () => {
     const { turn } = deliveries({ claim: async () => ({ kind: 'first', token: 't' }) });
     const early = Array.from({ length: 40 }, () => turn());
     const first = await early[0];
@@ -129,7 +129,7 @@ describe('a burst of one event', () => {
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
   });
 
-  test('and so it waits for one in another process', async () => {
+  test('also waits so for a delivery in another process', async () => {
     const { promise, resolve } = Promise.withResolvers<Claim>();
     const claims = [Promise.resolve(busy)];
     const { turn } = deliveries({ claim: () => claims.shift() ?? promise });
@@ -138,7 +138,7 @@ describe('a burst of one event', () => {
     expect(await turn()).toEqual({ kind: 'refuse' });
     resolve({ kind: 'delivered' });
     const kinds = (await Promise.all(turns)).map(({ kind }) => kind);
-    expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(17); // the one that looks, and sixteen behind it
+    expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(17); // the one that polls, and sixteen behind it
   });
 });
 
@@ -149,21 +149,21 @@ describe('a store that fails', () => {
     expect(first.kind).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
     expect(told.failures).toBe(1);
     if (first.kind === 'deliver') first.lease.delivered();
-    // Who waited for it knows that it was delivered, whatever the store knows.
+    // A request that waited knows that it was delivered, whatever the store knows.
     expect((await turn()).kind).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
     expect(told.failures).toBe(2);
     expect((await turn()).kind).toBe(first.kind);
     expect(troubles).toEqual(['the store is away']);
   });
 
-  test('or can’t be opened', async () => {
+  test('or cannot be opened', async () => {
     const { turn, all, told } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
     expect(await turn()).toEqual({ kind: 'refuse' });
     expect([all.entries, told.failures]).toEqual([0, 1]);
     await all.close();
   });
 
-  test('still lets an unclaimed event go one at a time, and hears of its delivery', async () => {
+  test('still lets requests for an event without a lease go one at a time, and learns of its delivery', async () => {
     const committed: (string | null)[] = [];
     const { turn } = deliveries({
       claim: away,
@@ -172,13 +172,13 @@ describe('a store that fails', () => {
     });
     const lease = leaseOf(await turn());
     const twin = turn();
-    lease.failed(); // nothing to give back: it was never claimed
+    lease.failed(); // nothing to release: it was never claimed
     leaseOf(await twin).delivered();
     await turnOfTheLoop();
     expect(committed).toEqual([null]);
   });
 
-  test('is told of when that changes, and what is wrong stays to be seen', () => {
+  test('is reported when its state changes, and the problem stays visible', () => {
     const { all, trouble, troubles } = deliveries();
     for (const text of [null, 'one', 'two', null, null]) trouble(text);
     expect(troubles).toEqual(['one', null]);
@@ -187,8 +187,8 @@ describe('a store that fails', () => {
   });
 });
 
-describe('the end', () => {
-  test('comes when nothing is under way and the store has heard of it', async () => {
+describe('closing', () => {
+  test('ends once nothing is in flight and the store has recorded everything', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { turn, all, told } = deliveries({ commit: () => promise });
     const lease = leaseOf(await turn());
@@ -204,7 +204,7 @@ describe('the end', () => {
     expect(told.closed).toBe(1);
   });
 
-  test('waits two seconds at most', async () => {
+  test('waits at most two seconds', async () => {
     const { turn, all, told } = deliveries();
     await turn();
     const before = performance.now();

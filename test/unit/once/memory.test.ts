@@ -1,4 +1,4 @@
-// The memory of `once`: bounded, and every event forgotten at its time.
+// The memory of `once`: bounded, and every event is forgotten on time.
 import { expect, test } from 'vitest';
 import { createMemoryStore, EventMemory } from '../../../src/once/memory.ts';
 
@@ -10,7 +10,7 @@ function memory(maxEntries: number) {
   return { clock, store, deliver, knows };
 }
 
-test('an event is known from its delivery to the end of its window, and not a moment longer', async () => {
+test('an event is known from its delivery to the end of its window, and no longer', async () => {
   const { clock, deliver, knows } = memory(10);
   expect(await knows('e')).toBe(false);
   await deliver('e');
@@ -20,17 +20,17 @@ test('an event is known from its delivery to the end of its window, and not a mo
   expect(await knows('e')).toBe(false);
 });
 
-test('a claim, and one that is given back, marks nothing', async () => {
+test('neither a claim nor a released one marks an event', async () => {
   const { store, knows } = memory(10);
   await store.claim('e');
   await store.release('e', '');
   expect([await knows('e'), store.entries()]).toEqual([false, 0]);
 });
 
-test('there are never more than maxEntries, and the oldest delivery goes first', async () => {
+test('there are never more than maxEntries, and the oldest delivery is evicted first', async () => {
   const { store, deliver, knows } = memory(3);
   for (const key of ['1', '2', '3']) await deliver(key);
-  await deliver('1'); // once more, so it is the youngest
+  await deliver('1'); // delivered again, so it is the youngest
   await deliver('4');
   expect(await Promise.all(['1', '2', '3', '4'].map(knows))).toEqual([true, false, true, true]);
   expect(store.entries()).toBe(3);
@@ -38,7 +38,7 @@ test('there are never more than maxEntries, and the oldest delivery goes first',
   expect(store.entries()).toBe(3);
 });
 
-test('what is over makes room before anything is pushed out, and is not counted', async () => {
+test('expired events make room before any other is evicted, and are not counted', async () => {
   const { clock, store, deliver, knows } = memory(2);
   await deliver('short', 10);
   await deliver('long', 1000);
@@ -48,7 +48,7 @@ test('what is over makes room before anything is pushed out, and is not counted'
   expect(await Promise.all(['short', 'long', 'next'].map(knows))).toEqual([false, true, true]);
 });
 
-test('one that is over behind one that is not is unknown all the same', async () => {
+test('an expired event behind a live one is still unknown', async () => {
   const { clock, deliver, knows } = memory(10);
   await deliver('long', 1000);
   await deliver('short', 10);

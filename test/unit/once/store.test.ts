@@ -1,4 +1,4 @@
-// What makes two events one: the path as sent and the body's bytes, and nothing of either can be read from the key.
+// Two deliveries are the same event if the path as sent and the body's bytes match; the key reveals neither.
 import { expect, test } from 'vitest';
 import { eventKey } from '../../../src/once/store.ts';
 

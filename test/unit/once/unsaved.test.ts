@@ -1,4 +1,5 @@
-// Events that the store could not be told of: known here meanwhile, told when it is back, never more than ten thousand.
+// Deliveries that the store could not record: known here meanwhile, recorded when it is back, never more than ten
+// thousand.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EventMemory } from '../../../src/once/memory.ts';
 
@@ -19,7 +20,7 @@ function unsaved() {
   return { told, state, events: new EventMemory(10_000, () => performance.now()), save };
 }
 
-test('what is left of the window is told once the store is back', async () => {
+test('the rest of the window is recorded once the store is back', async () => {
   const { told, events, save } = unsaved();
   events.add('e', 100);
   events.add('over', 30);
@@ -34,7 +35,7 @@ test('what is left of the window is told once the store is back', async () => {
   expect(told.size).toBe(0);
 });
 
-test('what could not be told either waits for the next time', async () => {
+test('a delivery that fails again waits for the next time', async () => {
   const { told, state, events, save } = unsaved();
   events.add('e', 100);
   state.works = false;
@@ -47,7 +48,7 @@ test('what could not be told either waits for the next time', async () => {
   expect([...told.keys()]).toEqual(['e']);
 });
 
-test('there are ten thousand at most, and the oldest goes first', () => {
+test('there are at most ten thousand, and the oldest is evicted first', () => {
   const { events } = unsaved();
   for (let nth = 0; nth <= 10_000; nth++) events.add(`${nth}`, 1000);
   expect([events.has('0'), events.has('1'), events.has('10000')]).toEqual([false, true, true]);

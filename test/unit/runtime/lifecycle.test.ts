@@ -1,4 +1,4 @@
-// Drains that end by themselves, with a clock that the test turns.
+// Drains that end by themselves, with a fake clock.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
 import type { Ruleset } from '../../../src/runtime/ruleset.ts';
@@ -52,7 +52,7 @@ test('a drain ends by itself after 10 minutes: ready again, connections persist 
   expect(said).toEqual(['closing', 'persisting']);
 });
 
-test('a drain that is asked for again lasts 10 minutes from then', () => {
+test('a repeated drain lasts 10 minutes from then', () => {
   const { life, said } = alive();
   life.drain();
   vi.advanceTimersByTime(9 * MINUTE);
@@ -64,7 +64,7 @@ test('a drain that is asked for again lasts 10 minutes from then', () => {
   expect(said).toEqual(['closing', 'closing', 'persisting']);
 });
 
-test('a stop during a drain: it never ends by itself any more', async () => {
+test('after a stop, a drain no longer ends by itself', async () => {
   const { life, said } = alive();
   life.drain();
   vi.advanceTimersByTime(2000);

@@ -1,4 +1,4 @@
-// The moment of a look: an event of the directory brings it forward, so that a change does not wait for the poll.
+// The time of the next check: a directory event brings it forward, so a change does not wait for the poll.
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test('an event of the directory makes the reloader look within 100 ms of the clock', async () => {
+test('a directory event makes the reloader check within 100 ms of the clock', async () => {
   const file = join(directory, 'config.yaml');
   writeFileSync(file, '');
   const inputs = { file: null, loaded: { file }, readings: new Map(), tlsFiles: [] } as unknown as Inputs;
@@ -32,7 +32,7 @@ test('an event of the directory makes the reloader look within 100 ms of the clo
   writeFileSync(file, 'x');
   await event;
   own.close();
-  // The reloader's watcher was there first, and so has had the event.
+  // The reloader's watcher came first, so it has had the event.
   await vi.advanceTimersByTimeAsync(100);
   expect(looks).toBe(1);
   reloader.stop();

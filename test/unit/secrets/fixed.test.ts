@@ -1,4 +1,4 @@
-// Which sources are said to be unable to change.
+// The sources that are reported as unable to change.
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,17 +23,17 @@ function mountInfo(text: string): string {
   return file;
 }
 
-test('a file that is a mount of its own is named; one in a mounted directory is not', async () => {
+test('a file that is its own mount is named; one in a mounted directory is not', async () => {
   const files = ['/run/secrets/entrupy', '/etc/entrupy/secrets/current'];
   const found = await fixedFiles(files, mountInfo(MOUNTINFO));
   expect(found).toEqual([expect.stringMatching(/^\/run\/secrets\/entrupy is mounted by itself \(subPath/)]);
 });
 
-test('octal escapes of a mount point are undone', async () => {
+test('octal escapes in a mount point are decoded', async () => {
   expect(await fixedFiles(['/run/with space\\and\ttab'], mountInfo(MOUNTINFO))).toHaveLength(1);
 });
 
-test('a link to the directory on the way does not hide it', async () => {
+test('a link to its directory does not hide it', async () => {
   mkdirSync(join(dir, 'run'));
   writeFileSync(join(dir, 'run/key'), 'x');
   symlinkSync(join(dir, 'run'), join(dir, 'var-run'));
@@ -41,7 +41,7 @@ test('a link to the directory on the way does not hide it', async () => {
   expect(await fixedFiles([join(dir, 'var-run/key')], mounts)).toHaveLength(1);
 });
 
-test('a system without the list of mounts has none', async () => {
+test('a system without a list of mounts has none', async () => {
   expect(await fixedFiles(['/'], join(dir, 'missing'))).toEqual([]);
 });
 
@@ -54,6 +54,6 @@ test('each variable is named', () => {
   expect(found).toEqual([expect.stringContaining('secret old: a variable (OLD_SECRET)')]);
 });
 
-test.runIf(process.platform === 'linux')('the mounts of this very process hold the root', async () => {
+test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {
   expect(await fixedFiles(['/'])).toHaveLength(1);
 });

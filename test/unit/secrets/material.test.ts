@@ -1,4 +1,4 @@
-// What may be a secret: spec §3, "A secret is an opaque UTF-8 string".
+// What counts as a secret: spec §3, "A secret is an opaque UTF-8 string".
 import { createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { keyFromFileContent, keyFromValue } from '../../../src/secrets/material.ts';
@@ -22,7 +22,7 @@ describe('a file', () => {
     ['trailing blanks stay', `${VALUE}  \n`, `${VALUE}  `],
     ['base64 text is not decoded', `${'QUJD'.repeat(9)}=\n`, `${'QUJD'.repeat(9)}=`],
     ['templates are not expanded', `${VALUE}$HOME={{x}}`, `${VALUE}$HOME={{x}}`],
-    ['text beyond ASCII', `gëheim-🔑-${VALUE}\n`, `gëheim-🔑-${VALUE}`],
+    ['non-ASCII text', `gëheim-🔑-${VALUE}\n`, `gëheim-🔑-${VALUE}`],
   ])('%s', (_, content, value) => {
     const { key } = keyFromFileContent(Buffer.from(content), RULES);
     expect(key?.equals(keyOf(value))).toBe(true);
@@ -32,14 +32,14 @@ describe('a file', () => {
     ['nothing', ''],
     ['LF', '\n'],
     ['CRLF', '\r\n'],
-  ])('with %s alone is empty, even where short ones are allowed', (_, content) => {
+  ])('with only %s is empty, even if short ones are allowed', (_, content) => {
     const reading = keyFromFileContent(Buffer.from(content), { allowShort: true });
     expect(reading).toEqual({ key: null, problem: 'it is empty', warnings: [] });
   });
 });
 
 describe('a value', () => {
-  test('of the environment keeps its line break, and that is warned about', () => {
+  test('from the environment keeps its line break, with a warning', () => {
     const { key, warnings } = keyFromValue(Buffer.from(`${VALUE}\n`), RULES);
     expect(key?.equals(keyOf(`${VALUE}\n`))).toBe(true);
     expect(warnings).toEqual(['it ends with white space or a line break, which is kept as part of the secret']);
@@ -62,7 +62,7 @@ describe('a value', () => {
     expect(keyFromValue(Buffer.from('🔑🔑🔑🔑'), RULES).problem).toBeNull();
   });
 
-  test('that is short is taken where allowed, with a warning', () => {
+  test('that is short is accepted if allowed, with a warning', () => {
     const { key, warnings } = keyFromValue(Buffer.from('x'), { allowShort: true });
     expect(key?.equals(keyOf('x'))).toBe(true);
     expect(warnings).toEqual(['it is shorter than 16 bytes, too easy to guess']);
@@ -84,7 +84,7 @@ describe('a value', () => {
     [`${VALUE}\n${VALUE}`, 'more than one line'],
     [`${VALUE}\0`, 'NUL'],
     [`${VALUE}\ufffd`, 'U+FFFD'],
-  ])('%j is taken as it is, and warned about', (value, warning) => {
+  ])('%j is used unchanged, with a warning', (value, warning) => {
     const { key, warnings } = keyFromValue(Buffer.from(value), RULES);
     expect(key?.equals(keyOf(value))).toBe(true);
     expect(warnings).toEqual([expect.stringContaining(warning)]);

@@ -1,4 +1,4 @@
-// TLS files that cannot be used, told in words; the words hold no part of a key.
+// TLS files that cannot be used are explained in words, and the words hold no part of a key.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const bytes = (text: string) => ({ name: 'key x', bytes: Buffer.from(text) });
 
-test('a pair that fits has no problem, also behind text and with a chain', () => {
+test('a matching pair has no problem, even after other text and with a chain', () => {
   expect(pairProblem(file('a.crt'), file('a.key'))).toBeNull();
   const chain = Buffer.concat([Buffer.from('subject: a\n'), file('a.crt').bytes, file('b.crt').bytes]);
   expect(pairProblem({ name: 'chain', bytes: chain }, file('a.key'))).toBeNull();
@@ -48,7 +48,11 @@ test.each([
     /^key a\.key: it holds a (EC )?PRIVATE KEY; needed/,
   ],
   ['an encrypted key', () => [file('a.crt'), file('encrypted.key')] as const, /encrypted.*openssl pkey/],
-  ['one in the old form', () => [file('a.crt'), file('encrypted-old.key')] as const, /encrypted.*openssl pkey/],
+  [
+    'an encrypted key in the old format',
+    () => [file('a.crt'), file('encrypted-old.key')] as const,
+    /encrypted.*openssl pkey/,
+  ],
   [
     'a damaged key',
     () => [file('a.crt'), bytes('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----')] as const,
@@ -70,7 +74,7 @@ test('an authority file is read to its last certificate', () => {
   expect(authoritiesProblem(bytes('x'))).toMatch(/no PEM file/);
 });
 
-test('a certificate outside its time is told with the date', () => {
+test('a certificate outside its validity is reported with the date', () => {
   const { validFromDate, validToDate } = readCertificate(file('a.crt').bytes) ?? expect.fail();
   expect(timeProblem(file('a.crt'), validFromDate.getTime())).toBeNull();
   expect(timeProblem(file('a.crt'), validToDate.getTime())).toContain(`has expired on ${validToDate.toISOString()}`);

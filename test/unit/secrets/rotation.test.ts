@@ -1,4 +1,4 @@
-// What a change of a source does to the secrets that are held (spec §8), step by step: each step is one reading.
+// How a change of a source affects the loaded secrets (spec §8), step by step: each step is one reading.
 import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
@@ -22,7 +22,9 @@ const plainDirectory: SecretSource = { ...directory, ...PLAIN };
 const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
 const keyOf = (name: string) => createSecretKey(Buffer.from(value(name)));
 
-/** What a source holds: a value's name by id, or `bad: …` for one that can't be used; a text: why the source gives nothing. */
+/**
+ * The content of a source: a value's name by id, or `bad: …` for an unusable one; a text: why the source gives nothing.
+ */
 type Content = Readonly<Record<string, string>> | string;
 
 function reading(source: SecretSource, content: Content): Readings[number] {
@@ -36,7 +38,7 @@ function reading(source: SecretSource, content: Content): Readings[number] {
   return [source, { problem: null, secrets }];
 }
 
-/** A proxy's secrets in the course of time. */
+/** A proxy's secrets over time. */
 function history() {
   let held: readonly SecretMaterial[] = [];
   let failures: readonly string[] = [];
@@ -48,7 +50,7 @@ function history() {
     retirePrevious: (at: number) => {
       held = retirePrevious(held, at);
     },
-    /** What a delivery signed with this value meets at that time, on a route that lists these ids. */
+    /** The outcome of a delivery signed with this value at that time, on a route that lists these ids. */
     verdict: (name: string, at: number, listed: readonly string[] | null = null) => verdict(held, { name, at, listed }),
     failures: () => failures,
     ids: () => held.map(({ id }) => id),
@@ -76,9 +78,9 @@ function verdict(
 
 const LATER = NOW + HOUR;
 
-describe('a value that vanishes or turns bad', () => {
+describe('a value that disappears or becomes unusable', () => {
   test.each(['bad: it does not exist (yet)', 'bad: it is empty'])(
-    '%s: the last good one is kept, and reported',
+    '%s: the last good one is kept, with a warning',
     (bad) => {
       const secrets = history();
       secrets.read(NOW, [current, { current: 'a' }]);
@@ -91,7 +93,7 @@ describe('a value that vanishes or turns bad', () => {
     },
   );
 
-  test('and comes back changes nothing; comes back changed begins the overlap then', () => {
+  test('and comes back changes nothing; one that comes back changed starts the overlap then', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
     secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
@@ -103,7 +105,7 @@ describe('a value that vanishes or turns bad', () => {
     expect(secrets.one('current.previous')?.notAfter).toBe(LATER + HOUR);
   });
 
-  test('while an older one overlaps: that one goes on to its own end', () => {
+  test('while an older one overlaps: that overlap runs to its own end', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
     secrets.read(NOW, [current, { current: 'b' }]);
@@ -112,14 +114,14 @@ describe('a value that vanishes or turns bad', () => {
     expect(secrets.verdict('a', NOW)).toBe('by current.previous');
   });
 
-  test('that never was good has no key, and is reported too', () => {
+  test('that was never good has no key, and is reported too', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
     expect(secrets.one('current')?.key).toBe(null);
     expect(secrets.failures()).toEqual(['secret current (file /run/current): it is empty']);
   });
 
-  test('in a file that the configuration has moved: the id keeps its value', () => {
+  test('in a file that the configuration moves: the id keeps its value', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
     secrets.read(NOW, [{ ...current, file: '/run/new' }, { current: 'bad: it does not exist (yet)' }]);
@@ -129,7 +131,7 @@ describe('a value that vanishes or turns bad', () => {
 });
 
 describe('a directory', () => {
-  test('a file gone from it is retired at once, without an overlap', () => {
+  test('a file removed from it is retired at once, without an overlap', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
     secrets.read(NOW, [directory, { b: 'b' }]);
@@ -138,7 +140,7 @@ describe('a directory', () => {
     expect(secrets.failures()).toEqual([]);
   });
 
-  test('a file gone from it takes its replaced value with it', () => {
+  test('a file removed from it takes its replaced value with it', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
     secrets.read(NOW, [directory, { a: 'a2', b: 'b' }]);
@@ -147,7 +149,7 @@ describe('a directory', () => {
     expect(secrets.ids()).toEqual(['b']);
   });
 
-  test('a file in it that turns bad keeps its last good value; one that is new and bad has none', () => {
+  test('a file in it that becomes unusable keeps its last good value; a new unusable one has none', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
     secrets.read(NOW, [directory, { a: 'bad: it is empty', b: 'b', c: 'bad: it is empty' }]);
@@ -157,7 +159,7 @@ describe('a directory', () => {
   });
 
   test.each(['it does not exist (yet)', 'it holds no secret: there is no regular file in it'])(
-    '%s: all that was good is kept, overlaps too, and it is reported',
+    '%s: every good value is kept, overlaps included, with a warning',
     (problem) => {
       const secrets = history();
       secrets.read(NOW, [directory, { a: 'a', b: 'b', c: 'bad: it is empty' }]);
@@ -186,14 +188,14 @@ describe('a directory', () => {
     expect(secrets.failures()).toEqual(['directory /etc/secrets: it does not exist (yet)']);
   });
 
-  test('that is unreadable takes on the validity that the configuration gives it now', () => {
+  test('that is unreadable gets the validity of the current configuration', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a' }]);
     secrets.read(NOW, [{ ...directory, notAfter: NOW + 5 }, 'it does not exist (yet)']);
     expect(secrets.verdict('a', NOW + 5)).toBe('expired_secret');
   });
 
-  test('two ids with one value: the warning is told once, however often the directory is unreadable', () => {
+  test('two ids with one value: the warning appears once, however often the directory is unreadable', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a', b: 'a' }]);
     for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist (yet)']);
@@ -202,7 +204,7 @@ describe('a directory', () => {
 });
 
 describe('overlap', () => {
-  test('begins at the change: the old value is valid that long as .previous, and not a millisecond longer', () => {
+  test('starts at the change: the old value is valid that long as .previous, and not a millisecond longer', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
     secrets.read(LATER, [current, { current: 'b' }]);
@@ -213,7 +215,7 @@ describe('overlap', () => {
     expect(secrets.verdict('a', LATER + HOUR)).toBe('expired_secret');
   });
 
-  test('reading the same again, or reading it after its end, does not begin it anew', () => {
+  test('reading the same value again, even after the overlap, does not restart it', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
     secrets.read(NOW, [current, { current: 'b' }]);
@@ -223,7 +225,7 @@ describe('overlap', () => {
     expect(secrets.verdict('a', NOW + 2 * HOUR)).toBe('expired_secret');
   });
 
-  test('is for one old value: a second change ends the older one at once', () => {
+  test('keeps one old value: a second change ends the older one at once', () => {
     const secrets = history();
     for (const name of ['a', 'b', 'c']) secrets.read(NOW, [current, { current: name }]);
     expect(secrets.verdict('c', NOW)).toBe('by current');
@@ -231,7 +233,7 @@ describe('overlap', () => {
     expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
   });
 
-  test('a rollback is a change: both values are valid, the other way round', () => {
+  test('a rollback is a change: both values are valid, with their roles swapped', () => {
     const secrets = history();
     for (const name of ['a', 'b', 'a']) secrets.read(NOW, [current, { current: name }]);
     expect(secrets.verdict('a', NOW)).toBe('by current');
@@ -254,7 +256,7 @@ describe('overlap', () => {
     expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
   });
 
-  test('a configuration that takes it away ends what overlaps; one that brings it holds from the next change on', () => {
+  test('removing it from the configuration ends current overlaps; adding it applies from the next change', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a' }]);
     secrets.read(NOW, [directory, { a: 'a2' }]);
@@ -275,13 +277,13 @@ describe('overlap', () => {
     expect(secrets.one('b.previous')?.notAfter).toBe(NOW + 5 + HOUR);
   });
 
-  test('is in memory alone: a new start knows nothing of the old value', () => {
+  test('is only in memory: a restart forgets the old value', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'b' }]);
     expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
   });
 
-  test('a route that lists the id means its .previous too; one that lists another does not', () => {
+  test('a route that lists the id includes its .previous; one that lists another does not', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { current: 'a', other: 'o' }]);
     secrets.read(NOW, [directory, { current: 'b', other: 'o' }]);
@@ -290,7 +292,7 @@ describe('overlap', () => {
     expect(secrets.verdict('a', NOW + HOUR, ['current'])).toBe('expired_secret');
   });
 
-  test('a file that is named x.previous is no secret, and does not stand in the way of one', () => {
+  test('a file named x.previous is not a secret, and does not block one', () => {
     const secrets = history();
     const files = { 'current.previous': 'x', zcurrent: 'y' };
     secrets.read(NOW, [plainDirectory, files], [current, { current: 'a' }]);
@@ -303,7 +305,7 @@ describe('overlap', () => {
 });
 
 describe('the end of a secret', () => {
-  test('a source gone from the configuration takes its secrets and their replaced values with it', () => {
+  test('a source removed from the configuration takes its secrets and their replaced values with it', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
     secrets.read(NOW, [current, { current: 'b' }], [directory, { d: 'd' }]);
@@ -312,7 +314,7 @@ describe('the end of a secret', () => {
     expect(secrets.failures()).toEqual([]);
   });
 
-  test('retire-previous ends every overlap at once, and tells later that the value has expired', () => {
+  test('retire-previous ends every overlap at once, and the value is later reported as expired', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
     secrets.read(NOW, [current, { current: 'b' }], [directory, { d: 'd2' }]);
@@ -324,7 +326,7 @@ describe('the end of a secret', () => {
     expect(secrets.verdict('a', NOW + 8)).toBe('expired_secret');
   });
 
-  test('retire-previous never lengthens what has already ended', () => {
+  test('retire-previous never extends an ended overlap', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
     secrets.read(NOW, [current, { current: 'b' }]);
@@ -332,7 +334,7 @@ describe('the end of a secret', () => {
     expect(secrets.one('current.previous')?.notAfter).toBe(NOW + HOUR);
   });
 
-  test('notBefore and notAfter of a source are those of its secrets', () => {
+  test('notBefore and notAfter of a source apply to its secrets', () => {
     const secrets = history();
     secrets.read(NOW, [{ ...current, notBefore: NOW, notAfter: NOW + 10 }, { current: 'a' }]);
     const states = [NOW - 1, NOW, NOW + 9, NOW + 10].map((at) => stateOf(secrets.one('current') ?? never(), at));
@@ -340,7 +342,7 @@ describe('the end of a secret', () => {
   });
 });
 
-test('no sentence holds a value', () => {
+test('no message holds a value', () => {
   const secrets = history();
   secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
   secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist (yet)']);
@@ -353,7 +355,7 @@ function never(): never {
   throw new Error('there is no such secret');
 }
 
-test('what changed: another value, a first value, never a replaced one or one that went', () => {
+test('a change is another value or a first value, never a replaced or removed one', () => {
   const held = (content: Content) => rotate([], [reading(plainDirectory, content)], NOW).secrets;
   const before = held({ same: 'a', other: 'b', gone: 'c', mended: 'bad: empty' });
   const after = held({ same: 'a', other: 'B', mended: 'd', added: 'e', broken: 'bad: empty' });

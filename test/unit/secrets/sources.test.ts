@@ -44,7 +44,7 @@ async function only(source: SecretSource, env = {}): Promise<SecretMaterial> {
 const ids = (secrets: readonly SecretMaterial[]) => secrets.map(({ id }) => id);
 
 describe('a file', () => {
-  test('gives its content, with what the configuration says of it', async () => {
+  test('gives its content, with its settings from the configuration', async () => {
     const path = write('key', `${value('a')}\n`);
     const secret = await only({ ...file('current', path), overlap: 5, notBefore: 1, notAfter: 2 });
     expect(holds(secret, value('a'))).toBe(true);
@@ -55,9 +55,9 @@ describe('a file', () => {
   test.each<[what: string, make: (path: string) => void, problem: string]>([
     ['missing', () => {}, 'it does not exist (yet)'],
     ['a directory', (path) => mkdirSync(path), 'it is a directory, not a file'],
-    ['a circle of links', (path) => symlinkSync(path, path), 'its links lead in a circle'],
+    ['a loop of links', (path) => symlinkSync(path, path), 'its links lead in a circle'],
     ['a pipe', (path) => execFileSync('mkfifo', [path]), 'it is not a regular file'],
-    ['a device without end', (path) => symlinkSync('/dev/zero', path), 'it is not a regular file'],
+    ['an endless device', (path) => symlinkSync('/dev/zero', path), 'it is not a regular file'],
     [
       'far too large',
       (path) => writeFileSync(path, 'x'.repeat(1e6)),
@@ -69,7 +69,7 @@ describe('a file', () => {
     expect(await only(file('current', path))).toMatchObject({ key: null, problem, warnings: [] });
   });
 
-  test.runIf(process.geteuid?.() === 0)('that may not be read says who is who', async () => {
+  test.runIf(process.geteuid?.() === 0)('that is unreadable names the user and the file’s owner', async () => {
     const path = write('key', value('a'));
     execFileSync('chmod', ['0600', path]);
     execFileSync('chmod', ['0755', dir]);
@@ -99,7 +99,7 @@ describe('a variable', () => {
 });
 
 describe('a directory', () => {
-  test('gives every regular file by its name, links followed, in the order of names', async () => {
+  test('gives every regular file by name, in name order, following links', async () => {
     write('new.2026_key-1', value('new'));
     write('old', value('old'));
     symlinkSync('old', join(dir, 'another'));
@@ -132,7 +132,7 @@ describe('a directory', () => {
     expect(await readSources([source], {})).toEqual([[source, { problem, secrets: [] }]]);
   });
 
-  test('keeps its good secrets beside bad ones', async () => {
+  test('keeps its good secrets despite bad ones', async () => {
     write('bad name~', value('x'));
     write('empty', '');
     write('good', value('good'));
@@ -148,7 +148,7 @@ describe('a directory', () => {
     ]);
   });
 
-  test('as kubelet mounts it is read anew after each `..data` swap', async () => {
+  test('mounted by the kubelet is read again after each `..data` swap', async () => {
     const swapTo = (generation: string, secrets: Record<string, string>) => {
       mkdirSync(join(dir, generation));
       for (const [name, text] of Object.entries(secrets)) write(`${generation}/${name}`, text);
@@ -165,7 +165,7 @@ describe('a directory', () => {
     }
   });
 
-  test('is never read half before and half after a swap', async () => {
+  test('is never read partly before and partly after a swap', async () => {
     const swap = async (generation: number) => {
       await mkdir(join(dir, `..${generation}`));
       for (const name of ['a', 'b', 'c'])
@@ -197,7 +197,7 @@ describe('several sources', () => {
     expect(holds(secrets[0], value('a'))).toBe(true);
   });
 
-  test('two broken directories are two entries with problems of their own', async () => {
+  test('two broken directories are two entries, each with its own problem', async () => {
     const gone = directory(join(dir, 'gone'));
     expect((await readSecrets([gone, gone], {})).map(({ problem }) => problem)).toEqual([
       'it does not exist (yet)',
@@ -215,7 +215,7 @@ describe('several sources', () => {
     };
     const secrets = await readSecrets(sources, env);
     expect(JSON.stringify(secrets.map(({ key: _, ...rest }) => rest))).not.toContain('SECRET');
-    // A key shows nothing of itself where an object is printed by mistake.
+    // A key reveals nothing when an object is printed by mistake.
     expect(JSON.stringify(secrets)).not.toContain('SECRET');
   });
 });

@@ -1,4 +1,5 @@
-// The slots by themselves: who gets one, who waits, who is put out. Whole requests are in test/integration.
+// The slots by themselves: which request gets one, which waits, which is put out. Whole requests are in
+// test/integration.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
 
@@ -55,7 +56,7 @@ function make(
   return { slots, them, at };
 }
 
-/** As a forward claims: at once, or in the queue. */
+/** Claims a slot as a forward does: at once, or in the queue. */
 function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean {
   if (!slots.tryTake(one)) return slots.wait(one, milliseconds);
   one.granted();
@@ -72,12 +73,12 @@ describe('the queue', () => {
     expect(them.map(({ heard }) => heard.length)).toEqual([1, 1, 1, 1, 0]);
   });
 
-  test('has an end: one more than it holds is turned away', () => {
+  test('is bounded: a request beyond its limit is refused', () => {
     const { slots, them } = make(6);
     expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, true, true, false]);
   });
 
-  test('is not passed by a newcomer, even when a slot is free', () => {
+  test('is not overtaken by a new request, even when a slot is free', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
     slots.setDown(true);
     claim(slots, at(0));
@@ -86,7 +87,7 @@ describe('the queue', () => {
     expect(slots.tryTake(at(1))).toBe(false);
   });
 
-  test('lets go of who has waited too long, and of who leaves', () => {
+  test('drops requests that have waited too long, and those that leave', () => {
     const { slots, them, at } = make(4);
     for (const one of them) claim(slots, one, 500);
     slots.leave(at(2));
@@ -95,7 +96,7 @@ describe('the queue', () => {
     expect(at(3).heard).toEqual(['expired']);
     expect(slots.waiting).toBe(0);
     slots.leave(at(0));
-    slots.leave(at(0)); // twice is once
+    slots.leave(at(0)); // the second call has no effect
     expect(slots.tryTake(at(2))).toBe(true);
     expect(slots.tryTake(at(3))).toBe(false);
   });
@@ -111,8 +112,8 @@ describe('the queue', () => {
   });
 });
 
-describe('who holds a slot for a client that does not move', () => {
-  test('keeps it while nobody else wants it', () => {
+describe('a request whose client is stuck', () => {
+  test('keeps its slot while no other request waits', () => {
     const { slots, at } = make(1, { slots: 1, queue: 5 });
     claim(slots, at(0));
     at(0).moves = false;
@@ -120,7 +121,7 @@ describe('who holds a slot for a client that does not move', () => {
     expect(at(0).heard).toEqual(['granted']);
   });
 
-  test('gives it up to who waits: the one that has stood still longest, and no more than are needed', () => {
+  test('gives its slot to a waiting one: longest stuck first, and no more than needed', () => {
     const { slots, at } = make(3);
     claim(slots, at(0));
     vi.advanceTimersByTime(5_000);
@@ -133,7 +134,7 @@ describe('who holds a slot for a client that does not move', () => {
     expect([at(0).heard, at(1).heard, at(2).heard]).toEqual([['granted', 'evicted'], ['granted'], ['granted']]);
   });
 
-  test('is given a moment first, and a shorter one the more wait', () => {
+  test('gets a grace period first, which is shorter the more requests wait', () => {
     const patienceWith = (waiters: number): number => {
       const { slots, them, at } = make(waiters + 1, { slots: 1, queue: 100 });
       for (const one of them) claim(slots, one, 60_000);
@@ -147,7 +148,7 @@ describe('who holds a slot for a client that does not move', () => {
     expect(many).toBeLessThanOrEqual(200);
   });
 
-  test('one whose upstream is slow is left alone', () => {
+  test('is left alone if its upstream is the slow side', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
     claim(slots, at(0));
     claim(slots, at(1), 20_000);
@@ -156,10 +157,10 @@ describe('who holds a slot for a client that does not move', () => {
   });
 });
 
-describe('what is not verified', () => {
+describe('an unverified request', () => {
   const open = (slots: UpstreamLimiter, count: number) => Array.from({ length: count }, () => new Fake(slots, false));
 
-  test('gets three quarters of the slots at most, however many are free', () => {
+  test('gets at most three quarters of the slots, however many are free', () => {
     const slots = new UpstreamLimiter({ slots: 8, queue: 10 });
     const them = open(slots, 8);
     for (const one of them) claim(slots, one);
@@ -174,7 +175,7 @@ describe('what is not verified', () => {
     expect(one !== undefined && slots.tryTake(one)).toBe(true);
   });
 
-  test('never goes before a delivery that waits, whoever came first', () => {
+  test('never goes before a waiting delivery, whichever came first', () => {
     const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
     const holder = new Fake(slots);
     claim(slots, holder);
@@ -186,14 +187,14 @@ describe('what is not verified', () => {
     expect([delivery.heard, one.heard]).toEqual([['granted'], []]);
   });
 
-  test('has a queue of its own: a full one turns no delivery away', () => {
+  test('has its own queue: when full, it blocks no delivery', () => {
     const slots = new UpstreamLimiter({ slots: 1, queue: 2 });
     claim(slots, new Fake(slots));
     expect(open(slots, 3).map((one) => claim(slots, one))).toEqual([true, true, false]);
     expect(claim(slots, new Fake(slots))).toBe(true);
   });
 
-  test('slots are scarce from half of its part on', () => {
+  test('finds slots scarce from half of its share on', () => {
     const slots = new UpstreamLimiter({ slots: 8, queue: 5 });
     const them = open(slots, 3);
     const scarce = them.map((one) => {
@@ -204,7 +205,7 @@ describe('what is not verified', () => {
   });
 });
 
-test('a reload changes how many may wait', () => {
+test('a reload changes how many requests may wait', () => {
   const { slots, them } = make(6);
   slots.queueLimit = 1;
   expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, false, false, false]);

@@ -1,4 +1,4 @@
-// No permit, no upstream: held at run time too, for what was cast past the compiler.
+// No permit, no upstream: enforced at run time too, for values cast past the compiler.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
 import { ByteBudget } from '../../../src/downstream/budget.ts';
@@ -24,22 +24,22 @@ afterEach(async () => {
 
 test.each([
   ['none', null],
-  ['one that is only shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
-  ['one to forward a request', permitForward(LIVE)],
-])('no socket for a tunnel with %s', async (_what, permit) => {
+  ['an object shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
+  ['a permit to forward a request', permitForward(LIVE)],
+])('a tunnel gets no socket with %s', async (_what, permit) => {
   expect(() => upstream.openTunnel(permit as Permit, () => {})).toThrow('no permit');
   expect(await upstream.accepts(1000)).toBe(true);
   expect(server.heads).toEqual([]);
 });
 
-test('a socket for a tunnel with a permit for one', async () => {
+test('a tunnel gets a socket with a tunnel permit', async () => {
   const connected = Promise.withResolvers<Error | null>();
   const socket = upstream.openTunnel(permitUpgrade(LIVE) as Permit, connected.resolve);
   expect(await connected.promise).toBe(null);
   expect(socket.readyState).toBe('open');
 });
 
-test('no request without a permit, not even one that is only shaped like it', () => {
+test('no request is sent without a permit, not even with an object shaped like one', () => {
   const budget = new ByteBudget(0);
   const options = {
     budget,

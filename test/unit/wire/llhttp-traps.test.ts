@@ -1,5 +1,5 @@
-// The rest of llhttp's traps: what it tells nobody, what it lets by, and its memory. `raw` shows a trap without src/wire around
-// it; the rest shows what src/wire makes of it.
+// The rest of llhttp's traps: bytes that no callback reports, malformed input that it accepts, and its memory. `raw`
+// shows a trap without src/wire around it; the others show how src/wire handles it.
 import { describe, expect, test } from 'vitest';
 import { Llhttp, type Notes } from '../../../src/wire/llhttp.ts';
 import { MessageParser } from '../../../src/wire/parser.ts';
@@ -12,7 +12,7 @@ const GET = 'GET /next HTTP/1.1\r\n\r\n';
 const read = (type: 'request' | 'response', text: string, limits = {}) =>
   parse(type, [Buffer.from(text, 'latin1')], limits);
 
-/** Takes no notes. */
+/** Records nothing. */
 const SILENT: Notes = {
   span: () => 'go on',
   headComplete: () => 'none',
@@ -21,17 +21,17 @@ const SILENT: Notes = {
   messageComplete: () => {},
 };
 
-describe('what no callback sees', () => {
+describe('bytes that no callback reports', () => {
   const CHUNKED = 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';
   const MANY = 40_000;
 
   test.each([
     ['chunk extensions', `${CHUNKED}1;${'x'.repeat(MANY)}`],
     ['leading zeros of a chunk size', `${CHUNKED}${'0'.repeat(MANY)}`],
-    ['line ends before a head', '\r\n'.repeat(MANY / 2)],
-    ['white space before a target', `GET${' '.repeat(MANY)}`],
-    ['white space behind a target', `GET /${' '.repeat(MANY)}`],
-    ['white space before a value', `GET / HTTP/1.1\r\nX:${' '.repeat(MANY)}`],
+    ['line endings before a head', '\r\n'.repeat(MANY / 2)],
+    ['whitespace before a target', `GET${' '.repeat(MANY)}`],
+    ['whitespace after a target', `GET /${' '.repeat(MANY)}`],
+    ['whitespace before a value', `GET / HTTP/1.1\r\nX:${' '.repeat(MANY)}`],
   ])('%s are counted', (_, text) => {
     const { exports, called, execute } = rawLlhttp();
     expect(execute(exports.llhttp_alloc(REQUEST), text)[0]).toBe(0);
@@ -40,14 +40,14 @@ describe('what no callback sees', () => {
   });
 });
 
-describe('what llhttp lets by', () => {
-  test('white space behind a value is taken off, and nothing else', () => {
+describe('what llhttp lets through', () => {
+  test('whitespace after a value is removed, and nothing else', () => {
     const [message] = read('request', 'GET / HTTP/1.1\r\nHost: a \t\r\nX:\xa0 b\xa0\x85 \r\nY: \t \r\n\r\n').messages;
     expect(message?.lines).toEqual(['Host', 'a', 'X', '\xa0 b\xa0\x85', 'Y', '']);
   });
 
   test.each(['GET / RTSP/1.0', 'DESCRIBE / RTSP/1.0', 'SOURCE / ICE/1.0', 'GET /'])(
-    '%s is HTTP to it, not to us',
+    '%s is HTTP to llhttp, not to us',
     (line) => {
       for (const cutAt of [0, 6, line.length - 3, line.length + 1]) {
         const bytes = Buffer.from(`${line}\r\nHost: HTTP/1.1\r\n\r\n`);
@@ -57,7 +57,7 @@ describe('what llhttp lets by', () => {
     },
   );
 
-  test('responses: HTTP/2.0, the code 099 and controls in the reason come through, for the upstream side to refuse', () => {
+  test('responses: HTTP/2.0, the code 099 and control characters in the reason come through, for the upstream side to refuse', () => {
     const [message] = read('response', 'HTTP/2.0 099 a\x01b\r\nContent-Length: 1\r\n\r\nx').messages;
     expect(message).toMatchObject({ version: '2.0', status: 99, reason: 'a\x01b', body: 'x' });
     expect(read('response', 'RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n').messages[0]?.version).toBe('unknown');
@@ -92,7 +92,7 @@ describe('what llhttp lets by', () => {
 describe('its memory', () => {
   const bytes = Buffer.from(GET);
 
-  test('no parser runs within the callback of another, whose bytes it would overwrite', () => {
+  test('no parser runs within another’s callback, whose bytes it would overwrite', () => {
     const [outer, inner] = [new Llhttp('request'), new Llhttp('request')];
     const nested: Notes = { ...SILENT, messageComplete: () => void inner.run(bytes, 0, bytes.length, SILENT) };
     expect(() => outer.run(bytes, 0, bytes.length, nested)).toThrow('llhttp is running already');
@@ -100,7 +100,7 @@ describe('its memory', () => {
     inner.free();
   });
 
-  test('a throw in a callback reaches the caller; a reset makes the parser whole, and others never notice', () => {
+  test('a throw in a callback reaches the caller; a reset repairs the parser, and others are unaffected', () => {
     const [broken, other] = [new Llhttp('request'), new Llhttp('request')];
     const throwing: Notes = {
       ...SILENT,
@@ -116,7 +116,7 @@ describe('its memory', () => {
     other.free();
   });
 
-  test('raw: `malloc` gives 0 where there is no memory, and `memory.buffer` is another one after it has grown', () => {
+  test('raw: `malloc` returns 0 when out of memory, and `memory.buffer` is a new object after it has grown', () => {
     const { exports } = rawLlhttp();
     expect(exports.malloc(2 ** 32 - 1)).toBe(0);
     const before = exports.memory.buffer;
@@ -124,18 +124,18 @@ describe('its memory', () => {
     expect([exports.memory.buffer === before, before.byteLength]).toEqual([false, 0]);
   });
 
-  test('a message goes on while the memory grows under it', () => {
+  test('a message continues while the memory grows', () => {
     const parser = new MessageParser('request', { head: 1024 });
     const [first, second] = [Buffer.from('REPORT /a HTTP/1.1\r\nHo'), Buffer.from('st: b\r\n\r\n')];
     parser.read(first, 0);
-    // Some 80 bytes each: more than the memory that it begins with.
+    // Some 80 bytes each: more than the initial memory.
     const others = Array.from({ length: 10_000 }, () => new Llhttp('request'));
     parser.read(second, 0);
     expect(parser).toMatchObject({ state: 'ended', method: 'REPORT', target: '/a', lines: ['Host', 'b'] });
     for (const one of [...others, parser]) one.free();
   });
 
-  test('raw: what is freed a second time is given to two connections', () => {
+  test('raw: a parser that is freed twice is given to two connections', () => {
     const { exports } = rawLlhttp();
     const one = exports.llhttp_alloc(REQUEST);
     exports.llhttp_free(one);

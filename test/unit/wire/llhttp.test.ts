@@ -1,5 +1,5 @@
-// undici's llhttp: that it has what src/wire/llhttp.ts needs, and a test for each of its traps. `raw` shows the trap without
-// src/wire around it; the rest shows what src/wire makes of it.
+// undici's llhttp: it has what src/wire/llhttp.ts needs, and each of its traps has a test. `raw` shows a trap without
+// src/wire around it; the others show how src/wire handles it.
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
 import { parse, readOn } from '../../support/parsed.ts';
@@ -15,7 +15,7 @@ const read = (type: 'request' | 'response', text: string, limits = {}) =>
 const targets = (text: string) => read('request', text).messages.map(({ target }) => target);
 
 describe('the module', () => {
-  test('calls what src/wire/llhttp.ts gives it, and nothing else', () => {
+  test('calls the functions of src/wire/llhttp.ts, and no others', () => {
     const callbacks = ['message_begin', 'url', 'status', 'header_field', 'header_value', 'headers_complete', 'body'];
     const expected = [...callbacks, 'message_complete'].map((name) => `env.wasm_on_${name}`);
     const imports = WebAssembly.Module.imports(MODULE).map(({ module, name }) => `${module}.${name}`);
@@ -35,7 +35,7 @@ describe('the module', () => {
 describe('a pause', () => {
   const CUT = 'POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab';
 
-  test('raw: `llhttp_finish` takes a cut body for whole while paused', () => {
+  test('raw: `llhttp_finish` takes a truncated body for complete while paused', () => {
     const { exports, execute } = rawLlhttp({ body: () => PAUSED });
     const parser = exports.llhttp_alloc(REQUEST);
     expect(execute(parser, CUT)[0]).toBe(PAUSED);
@@ -44,7 +44,7 @@ describe('a pause', () => {
     expect(exports.llhttp_finish(parser)).not.toBe(0);
   });
 
-  test('a cut body is no whole one: `finish` never asks llhttp', () => {
+  test('a truncated body is not complete: `finish` never asks llhttp', () => {
     const parser = new MessageParser('request', { head: 1024 });
     readOn(parser, Buffer.from(CUT));
     expect([parser.finish(), parser.state]).toEqual([false, 'body']);
@@ -55,7 +55,7 @@ describe('a pause', () => {
     ['an upgrade', REQUEST, 'GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n'],
     ['CONNECT', REQUEST, 'CONNECT a:1 HTTP/1.1\r\n\r\n'],
     ['a 101 without Upgrade', RESPONSE, 'HTTP/1.1 101 Odd\r\n\r\n'],
-  ])('raw: 21 behind %s is followed by 22', (_, type, head) => {
+  ])('raw: 21 after %s is followed by 22', (_, type, head) => {
     const { exports, execute } = rawLlhttp(pauseAtTheEnd);
     const parser = exports.llhttp_alloc(type);
     expect(execute(parser, head + GET)).toEqual([PAUSED, head.length]);
@@ -63,7 +63,7 @@ describe('a pause', () => {
     expect(execute(parser, GET)).toEqual([PAUSED_UPGRADE, 0]);
   });
 
-  test('a next message is read behind an upgrade that nobody takes, behind CONNECT and behind a 101', () => {
+  test('the next message is read after an upgrade that is not taken, after CONNECT and after a 101', () => {
     const upgrade = 'GET /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc';
     expect(targets(upgrade + GET)).toEqual(['/a', '/next']);
     expect(targets(`CONNECT a:1 HTTP/1.1\r\n\r\n${GET}`)).toEqual(['a:1', '/next']);
@@ -74,7 +74,7 @@ describe('a pause', () => {
     ]);
   });
 
-  test('PRI gives 23, which is no pause: it is malformed', () => {
+  test('PRI gives 23, which is not a pause: it is malformed', () => {
     const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
     const { exports, execute } = rawLlhttp(pauseAtTheEnd);
     expect(execute(exports.llhttp_alloc(REQUEST), preface)[0]).toBe(PAUSED_H2_UPGRADE);
@@ -85,7 +85,7 @@ describe('a pause', () => {
 describe('the end of a message', () => {
   const CLOSE = 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n';
 
-  test('raw: behind one that ends the connection come an error and a wrong answer about keep-alive', () => {
+  test('raw: after one that ends the connection come an error and a wrong keep-alive result', () => {
     let atTheEnd = -1;
     const raw = rawLlhttp({
       complete: (parser) => {
@@ -98,7 +98,7 @@ describe('the end of a message', () => {
     expect([atTheEnd, raw.exports.llhttp_should_keep_alive(parser)]).toEqual([0, 1]);
   });
 
-  test('keep-alive is asked there, trailers included, and again for each message', () => {
+  test('keep-alive is read there, trailers included, and again for each message', () => {
     const chunked = 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n';
     const keeps = (text: string) => read('request', text).messages.map(({ keepAlive }) => keepAlive);
     expect(keeps(GET + CLOSE + GET)).toEqual([true, false]);
@@ -123,7 +123,7 @@ describe('the end of a message', () => {
     expect(called.filter((name) => name === 'url')).toHaveLength(2);
   });
 
-  test('a body that is counted is no next request, whole or in pieces', () => {
+  test('a counted body is never the next request, whole or in pieces', () => {
     const text = `POST /a HTTP/1.1\r\nContent-Length: ${GET.length}\r\n\r\n${GET}`;
     const { messages } = read('request', text + GET);
     expect(messages.map(({ target, body }) => [target, body])).toEqual([

@@ -1,4 +1,4 @@
-// What MessageParser takes at most: each limit to the byte or line, whole, in two reads and byte by byte.
+// The limits of MessageParser: each to the exact byte or line, in one read, in two reads and byte by byte.
 import { describe, expect, test } from 'vitest';
 import { MAX_LINES } from '../../../src/wire/parser.ts';
 import { cut, eachByte, type ParseOptions, parse } from '../../support/parsed.ts';
@@ -6,7 +6,7 @@ import { cut, eachByte, type ParseOptions, parse } from '../../support/parsed.ts
 const KIB = 1024;
 const CHUNKED = 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';
 
-/** How a request ends, in every way of cutting it: one word where they agree. */
+/** How a request ends, for every way of splitting it: one word if they agree. */
 function outcome(text: string, options: ParseOptions = {}): string {
   const whole = Buffer.from(text, 'latin1');
   const ways = [[whole], cut(whole, [1, Math.floor(whole.length / 2), whole.length - 3]), eachByte(whole)];
@@ -28,19 +28,19 @@ describe('a head', () => {
     expect(outcome(headOf(head + 1), { head })).toBe('too_large');
   });
 
-  test('with the empty lines before it, which count as it', () => {
+  test('including the empty lines before it', () => {
     expect(outcome(`\r\n\r\n${headOf(96)}`, { head: 100 })).toBe('taken');
     expect(outcome(`\r\n\r\n${headOf(97)}`, { head: 100 })).toBe('too_large');
     expect(outcome('\r\n'.repeat(60), { head: 100 })).toBe('too_large');
   });
 
-  test('whose white space nobody sees, but counts', () => {
+  test('including whitespace that no callback reports', () => {
     expect(outcome(`GET / HTTP/1.1\r\nX:${' '.repeat(2 * KIB)}a\r\n\r\n`, { head: KIB })).toBe('too_large');
     expect(outcome(`GET${' '.repeat(2 * KIB)}/ HTTP/1.1\r\n\r\n`, { head: KIB })).toBe('too_large');
     expect(outcome(`GET /${' '.repeat(2 * KIB)}HTTP/1.1\r\n\r\n`, { head: KIB })).toBe('too_large');
   });
 
-  test('with a body behind it, which does not count as it', () => {
+  test('not including the body after it', () => {
     const head = 'POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\n';
     expect(outcome(head + 'b'.repeat(5000), { head: head.length })).toBe('taken');
     expect(outcome(`${CHUNKED}1388\r\n${'b'.repeat(5000)}\r\n0\r\n\r\n`, { head: CHUNKED.length })).toBe('taken');
@@ -56,7 +56,7 @@ describe('a head', () => {
 
 describe('between two bytes of a body', () => {
   const MOST = 16 * KIB;
-  /** The line of the next chunk's size, in so many bytes, by an extension or by zeros. */
+  /** The line with the next chunk's size, this many bytes long, padded by an extension or zeros. */
   const extension = (length: number) => `1;${'x'.repeat(length - 4)}\r\n`;
   const zeros = (length: number) => `${'0'.repeat(length - 3)}1\r\n`;
   const END = '\r\n0\r\n\r\n';
@@ -64,7 +64,7 @@ describe('between two bytes of a body', () => {
   test.each([
     ['extensions', extension],
     ['leading zeros', zeros],
-  ])('%s of 16 KiB behind the head, and not one byte more', (_, line) => {
+  ])('%s of 16 KiB after the head, and not one byte more', (_, line) => {
     expect(outcome(`${CHUNKED}${line(MOST)}a${END}`)).toBe('taken');
     expect(outcome(`${CHUNKED}${line(MOST + 1)}a${END}`)).toBe('malformed');
   });
@@ -72,7 +72,7 @@ describe('between two bytes of a body', () => {
   test.each([
     ['extensions', extension],
     ['leading zeros', zeros],
-  ])('%s of 16 KiB between chunks, the line end before them included', (_, line) => {
+  ])('%s of 16 KiB between chunks, including the line ending before them', (_, line) => {
     const before = `${CHUNKED}1\r\na\r\n`;
     expect(outcome(`${before}${line(MOST - 2)}a\r\n${line(MOST - 2)}b${END}`)).toBe('taken');
     expect(outcome(`${before}${line(MOST - 1)}a${END}`)).toBe('malformed');
@@ -86,7 +86,7 @@ describe('between two bytes of a body', () => {
     expect(outcome(`${CHUNKED}${last(MOST + 1)}`)).toBe('malformed');
   });
 
-  test('a body of any length in chunks of a byte', () => {
+  test('a body of any length in one-byte chunks', () => {
     expect(outcome(`${CHUNKED}${'1\r\na\r\n'.repeat(30 * KIB)}0\r\n\r\n`)).toBe('taken');
   });
 });
@@ -100,7 +100,7 @@ describe('trailers', () => {
       expect(outcome(trailers(count))).toBe('malformed');
   });
 
-  test('are counted apart from the lines of the head', () => {
+  test('are counted separately from the lines of the head', () => {
     const head = `POST / HTTP/1.1\r\n${'X: y\r\n'.repeat(MAX_LINES - 1)}Transfer-Encoding: chunked\r\n\r\n`;
     expect(outcome(`${head}0\r\n${'X: y\r\n'.repeat(MAX_LINES)}\r\n`)).toBe('taken');
   });

@@ -1,4 +1,4 @@
-// MessageParser: what it gives does not depend on how the bytes were cut, and it takes not a byte of the next message.
+// MessageParser: its result does not depend on how the bytes were split, and it takes not a byte of the next message.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
@@ -23,8 +23,8 @@ const RESPONSES: readonly string[] = [
   'HTTP/1.1 404 \r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\nX: 1 \r\n\r\n',
 ];
 
-describe('the pieces that bytes come in', () => {
-  test('make no difference to requests, and none to their ends', () => {
+describe('the way bytes are split', () => {
+  test('makes no difference to requests or to their ends', () => {
     const whole = bytes(REQUESTS.join(''));
     const expected = parse('request', [whole]);
     expect(expected.messages.map(({ end }) => end)).toEqual(ends(REQUESTS));
@@ -37,7 +37,7 @@ describe('the pieces that bytes come in', () => {
     );
   });
 
-  test('make no difference to responses', () => {
+  test('makes no difference to responses', () => {
     const whole = bytes(RESPONSES.join(''));
     const expected = parse('response', [whole]);
     expect(expected.messages.map(({ status }) => status)).toEqual([100, 103, 204, 200, 404]);
@@ -50,31 +50,31 @@ describe('the pieces that bytes come in', () => {
   });
 });
 
-describe('what it gives', () => {
-  test('a head: order, spelling and duplicates kept, one character a byte, no outer white space', () => {
+describe('its result', () => {
+  test('a head: order, spelling and duplicates kept, one character a byte, no outer whitespace', () => {
     const [, second] = parse('request', [bytes(REQUESTS.slice(0, 2).join(''))]).messages;
     expect(second).toMatchObject({ method: 'POST', target: '/notify?a=b', version: '1.1', framing: 'none' });
     expect(second?.lines).toEqual(['Host', 'a', 'X-A', 'b \xa0\xff', 'X-B', '', 'x-a', '']);
   });
 
-  test('a body without its chunks, and trailers apart from the lines', () => {
+  test('a body without chunk framing, and trailers separate from the lines', () => {
     const [message] = parse('request', [bytes(REQUESTS[2] ?? '')]).messages;
     expect(message).toMatchObject({ framing: 'chunked', body: 'abc0123456789', trailers: ['X-Sum', '1', 'X-B', ''] });
     expect(message?.lines).toEqual(['Host', 'a', 'Transfer-Encoding', 'chunked']);
   });
 
-  test('one piece a read, however many chunks it holds', () => {
+  test('one piece for each read, however many chunks it holds', () => {
     const parser = new MessageParser('request', { head: 1024 });
     const wire = bytes(chunked(`${'1\r\na\r\n'.repeat(500)}3\r\nbcd\r\n0\r\n\r\n`));
     const found: string[] = [];
     const at = readOn(parser, wire, (piece) => found.push(piece.toString()));
-    // Two reads: the first one ends where the head would have had to.
+    // Two reads: the first one ends at the limit of the head.
     expect([found.length, found.join(''), parser.pieces]).toEqual([2, `${'a'.repeat(500)}bcd`, 501]);
     expect(at).toBe(wire.length);
     parser.free();
   });
 
-  test('no byte behind the end of a message, nor anything of it changed', () => {
+  test('no byte after the end of a message is consumed or changed', () => {
     const parser = new MessageParser('request', { head: 1024 });
     for (const first of REQUESTS.slice(0, 5)) {
       const next = 'GET /next HTTP/1.1\r\nHost: b\r\n\r\n';
@@ -89,7 +89,7 @@ describe('what it gives', () => {
 });
 
 describe('its states', () => {
-  test('`next` leaves no trace of the last message, whether that was whole or refused', () => {
+  test('`next` leaves no trace of the last message, whether it was complete or refused', () => {
     for (const last of [
       REQUESTS[2] ?? '',
       post('X-A: b\r\n c\r\n'),
@@ -116,7 +116,7 @@ describe('its states', () => {
     }
   });
 
-  test('`hasHead` from the last byte of the head on', () => {
+  test('`hasHead` is true from the last byte of the head on', () => {
     const parser = new MessageParser('request', { head: 1024 });
     expect(parser.hasHead).toBe(false);
     for (const part of ['\r\n', 'POST / HTTP/1.1\r\nContent-Length: 2\r\n\r']) {
@@ -130,7 +130,7 @@ describe('its states', () => {
     parser.free();
   });
 
-  test('`hasHead` tells a fault of the head from one of the body', () => {
+  test('`hasHead` tells an error in the head from one in the body', () => {
     expect(parse('request', [bytes(post('X : y\r\n'))])).toMatchObject({ state: 'malformed', partial: null });
     expect(parse('request', [bytes(post('X: y\r\n'.repeat(100)))])).toMatchObject({
       state: 'too_large',
@@ -140,7 +140,7 @@ describe('its states', () => {
     expect([state, partial?.target, partial?.body]).toEqual(['malformed', '/notify?a=b', 'a']);
   });
 
-  test('chunks behind CONNECT are read by nobody, so no message follows them', () => {
+  test('chunks after CONNECT are not read, so no message follows them', () => {
     const connect = 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n';
     const hidden = '1\r\na\r\n0\r\n\r\n';
     const { messages, state } = parse('request', [bytes(`${connect}Transfer-Encoding: chunked\r\n\r\n${hidden}`)]);

@@ -1,4 +1,5 @@
-// How MessageParser knows the end of a response (RFC 9112 6.3): a row a case, and what it says where the sender closes.
+// How MessageParser finds the end of a response (RFC 9112 6.3): one row for each case, and the result when the sender
+// closes.
 import { describe, expect, test } from 'vitest';
 import { type Framing, MessageParser } from '../../../src/wire/parser.ts';
 import { cut, eachByte, type ParsedMessage, parse, readOn } from '../../support/parsed.ts';
@@ -8,7 +9,7 @@ interface Row {
   readonly status?: string;
   readonly lines?: readonly string[];
   readonly to?: string;
-  /** The bytes behind the head. */
+  /** The bytes after the head. */
   readonly rest?: string;
   readonly framing: Framing;
   /** Null: the response does not end with these bytes. */
@@ -24,7 +25,7 @@ const BODILESS = { framing: 'none', body: '' } as const;
 const ROWS: readonly Row[] = [
   { name: 'a length', lines: [LENGTH], rest: 'abc', framing: 'length', body: 'abc' },
   {
-    name: 'a length with zeros before it',
+    name: 'a length with leading zeros',
     lines: ['Content-Length: 003'],
     rest: 'abc',
     framing: 'length',
@@ -38,10 +39,10 @@ const ROWS: readonly Row[] = [
     body: 'abcdefghij',
   },
   { name: 'a length of 0', lines: ['Content-Length: 0'], ...BODILESS },
-  { name: 'a length that is not all there', lines: [LENGTH], rest: 'ab', framing: 'length', body: null },
+  { name: 'a length with a short body', lines: [LENGTH], rest: 'ab', framing: 'length', body: null },
   ...['9007199254740992', '18446744073709551615'].map(
     (length): Row => ({
-      name: `a length of ${length}, which nobody can send`,
+      name: `an impossible length of ${length}`,
       lines: [`Content-Length: ${length}`],
       rest: 'abc',
       framing: 'length',
@@ -51,7 +52,7 @@ const ROWS: readonly Row[] = [
   { name: 'chunks', lines: [CHUNKED], rest: CODED, framing: 'chunked', body: 'abc' },
   { name: 'chunks without the last one', lines: [CHUNKED], rest: '3\r\nabc\r\n', framing: 'chunked', body: null },
   {
-    name: 'chunks of HTTP/1.0',
+    name: 'chunks over HTTP/1.0',
     status: 'HTTP/1.0 200',
     lines: [CHUNKED, 'Connection: keep-alive'],
     rest: CODED,
@@ -74,7 +75,7 @@ const ROWS: readonly Row[] = [
   },
   { name: 'a coding without chunks', lines: ['Transfer-Encoding: gzip'], rest: CODED, framing: 'close', body: null },
   {
-    name: 'a coding behind chunks',
+    name: 'a coding after chunks',
     lines: ['Transfer-Encoding: chunked, gzip'],
     rest: CODED,
     framing: 'close',
@@ -118,7 +119,7 @@ const ROWS: readonly Row[] = [
     keepAlive: false,
   },
   {
-    name: 'a length of HTTP/1.0',
+    name: 'a length over HTTP/1.0',
     status: 'HTTP/1.0 200',
     lines: [LENGTH],
     rest: 'abc',
@@ -136,7 +137,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-/** Behind a response that has ended: it is none of its bytes. */
+/** Bytes after a response that has ended: not part of it. */
 const NEXT = 'HTTP/1.1 299 next\r\nContent-Length: 0\r\n\r\n';
 
 const headOf = ({ status = 'HTTP/1.1 200', lines = [] }: Row) => [`${status} reason`, ...lines, '', ''].join('\r\n');
@@ -161,7 +162,7 @@ test.each([
   ['chunks and a length', [CHUNKED, LENGTH]],
   ['two lengths', [LENGTH, LENGTH]],
   ['a length beyond 64 bits', ['Content-Length: 18446744073709551616']],
-  ['a length of nothing', ['Content-Length:']],
+  ['an empty length', ['Content-Length:']],
 ])('%s are malformed', (_, lines) => {
   const head = Buffer.from(['HTTP/1.1 200 OK', ...lines, '', 'abc'].join('\r\n'));
   expect(parse('response', [head])).toMatchObject({ state: 'malformed', messages: [] });
@@ -173,18 +174,18 @@ describe('the end of the connection', () => {
     ['no byte at all', '', false],
     ['half a head', 'HTTP/1.1 200 OK\r\nContent-', false],
     ['a head without its last byte', 'HTTP/1.1 200 OK\r\nX: y\r\n\r', false],
-    ['a length that is not all there', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab', false],
-    ['a length of which nothing is there', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', false],
-    ['a length that nobody can send', 'HTTP/1.1 200 OK\r\nContent-Length: 9007199254740992\r\n\r\nab', false],
+    ['a length with a short body', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab', false],
+    ['a length without a body', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', false],
+    ['an impossible length', 'HTTP/1.1 200 OK\r\nContent-Length: 9007199254740992\r\n\r\nab', false],
     ['a chunk cut short', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab', false],
     ['chunks without the last one', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n', false],
-    ['chunks without the last line end', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r', false],
+    ['chunks without the last line ending', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r', false],
     ['a malformed head', 'HTTP/1.1 OK\r\n\r\n', false],
     ['a body up to the close', 'HTTP/1.1 200 OK\r\n\r\nabc', true],
     ['an empty body up to the close', 'HTTP/1.1 200 OK\r\n\r\n', true],
     ['a coded body up to the close', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc', true],
     ['a response that had ended', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na', true],
-  ])('behind %s', (_, text, whole) => {
+  ])('after %s', (_, text, whole) => {
     const parser = new MessageParser('response', { head: 1024 });
     readOn(parser, Buffer.from(text));
     expect(parser.finish()).toBe(whole);
