@@ -1,4 +1,4 @@
-// The goals for one core, verified 1 KiB POSTs, 32 connections, metrics on; and whether a run met them.
+// The goals for one core (verified 1 KiB POSTs, 32 connections, metrics on), and whether a run met them.
 import type { Load } from './harness/load.ts';
 import type { Results } from './harness/measure.ts';
 import { type Figure, figure, ratio, type Spread, spread } from './harness/samples.ts';
@@ -18,7 +18,7 @@ import {
 export interface Goal {
   readonly what: string;
   readonly limit: string;
-  /** Not a number where the run lacks what it takes. */
+  /** NaN if the run lacks the data. */
   readonly found: Spread;
   readonly unit: '×' | 'MiB';
   readonly met: boolean;

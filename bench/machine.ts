@@ -1,4 +1,4 @@
-// The machine and the versions that a run was made with; and what is missing for one.
+// The machine and the versions of a run, and anything that a run lacks.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
@@ -18,7 +18,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   'redis-server': 'redis-server',
 };
 
-/** What to do before a run; empty when all is there. */
+/** Missing prerequisites of a run; empty if there are none. */
 export function missing(): string[] {
   const absent = Object.entries(NEEDED).filter(([needed]) =>
     needed.startsWith('/') ? !existsSync(needed) : spawnSync('sh', ['-c', `command -v ${needed}`]).status !== 0,
@@ -31,7 +31,7 @@ export function missing(): string[] {
   ];
 }
 
-/** Markdown lines: when, on what, and with which versions. */
+/** Markdown lines: the date, the machine and the versions. */
 export function machineLines(date: Date): string[] {
   const [cpu] = cpus();
   const distribution = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '';

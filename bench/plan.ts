@@ -1,4 +1,4 @@
-// What is measured: which subject under which load. A cell that several tables need is measured once.
+// The measurements: which subject under which load. A cell that several tables need is measured once.
 
 import type { Load } from './harness/load.ts';
 import { type Cell, keyOf } from './harness/measure.ts';
@@ -25,7 +25,7 @@ export const MIB = 1024 * KIB;
 
 export const SIZES = [KIB, 16 * KIB, MIB];
 export const CONNECTIONS = [1, 32, 256];
-/** Between the sizes that everybody is measured at, for how cost grows. */
+/** Sizes between those that every subject is measured at, to show how cost grows. */
 export const SIZES_OF_OURS = [KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, MIB];
 
 export function load(size: number, connections: number, more: Partial<Load> = {}): Load {
@@ -41,7 +41,7 @@ export const LARGE = load(MIB, 32);
 /** The first 2,000 requests of a fresh process, 100 a second. */
 export const FRESH = load(KIB, 4, { rate: 100, fresh: 'kept' });
 export const FRESH_NEW = load(KIB, 4, { rate: 100, fresh: 'new' });
-/** An unsigned body on a forward route: ours gives it a socket of its own. */
+/** An unsigned body on a forward route: our proxy gives it a new upstream socket. */
 export const FORWARDED = load(KIB, 32, { signed: false, path: '/open' });
 
 export const BY_ROUTES = [10, 100, 1000].map((routes) => ({
@@ -53,22 +53,22 @@ export const BY_SECRETS = [2, 3, 5].map((secrets) => ({
   subject: ours({ name: `ours-${secrets}-secrets`, secrets }),
 }));
 
-/** Each event is new: forwarded, and remembered where that is on. */
+/** Each event is new: forwarded, and remembered if `once` is on. */
 export const NEW_EVENTS = load(KIB, 32, { bodies: Number.POSITIVE_INFINITY });
-/** Events that were all delivered while it was warmed. */
+/** Events that were all delivered during the warm-up. */
 export const DUPLICATES = load(KIB, 32, { bodies: 1000 });
 export const ONCE = [ONCE_IN_MEMORY, ONCE_IN_REDIS];
 
-/** Those who may be flooded with requests that have no signature. */
+/** The subjects that may be flooded with unsigned requests. */
 export const FLOODED = [OURS, ...PEERS_OF_OURS.filter(({ verifies }) => verifies)];
 export const CALMED = [NO_PROXY, OURS, FLOOR, HAPROXY];
 
 export interface Choice {
-  /** Only what the goals need, all of it under the usual load where that says enough. */
+  /** Only the cells that the goals need, all under the usual load if that is enough. */
   readonly quick: boolean;
   /** Names of subjects; null for all. */
   readonly only: readonly string[] | null;
-  /** Another build of ours to be measured beside it. */
+  /** Another build of our proxy to be measured beside it. */
   readonly against: Subject | null;
 }
 

@@ -1,6 +1,7 @@
-// `node bench/profile.ts [--seconds N] [--size BYTES] [--unsigned] [--main FILE | --floor]`: where our proxy's time goes under
-// 32 connections, or the floor's: functions by self time, from V8's sampling profiler, as shares of the busy time. The start is
-// in it: run it longer to make that small. With --main src/main.ts the lines are those of the source.
+// `node bench/profile.ts [--seconds N] [--size BYTES] [--unsigned] [--main FILE | --floor]`: where our proxy, or the
+// floor, spends its time under 32 connections. Functions by self time, from V8's sampling profiler, as shares of the
+// busy time. The start is included, so a longer run makes it small. With --main src/main.ts the lines are those of the
+// source.
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -63,7 +64,7 @@ function print(profile: Profile): void {
   console.log(table('file', 20, shares(profile, fileOf)));
 }
 
-/** Self time by what `nameOf` calls each frame, largest first, as shares of the busy time. */
+/** Self time by the name that `nameOf` gives each frame, largest first, as shares of the busy time. */
 function shares({ nodes, samples, timeDeltas }: Profile, nameOf: (frame: Frame) => string): [string, number][] {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const self = new Map<string, number>();
@@ -81,7 +82,7 @@ function table(what: string, rows: number, all: [string, number][]): string {
   return ['', `| self time | ${what} |`, '|--:|---|', ...lines].join('\n');
 }
 
-/** The engine's own (`writev`, the collector) has no file. */
+/** The engine's own frames (`writev`, the collector) have no file. */
 function fileOf({ functionName, url }: Frame): string {
   if (url === '') return functionName;
   return url.startsWith('node:') ? url : basename(url);

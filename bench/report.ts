@@ -1,4 +1,4 @@
-// The tables, as Markdown. They show what was measured and judge nothing; a cell that was not measured is left out.
+// The tables, as Markdown. They show the measurements and judge nothing; an unmeasured cell is left out.
 
 import { type Goal, goalsOf } from './goals.ts';
 import type { Load } from './harness/load.ts';
@@ -244,7 +244,7 @@ function section(title: string, head: readonly string[], body: readonly (readonl
   return [`### ${title}`, '', line(head), rule, ...body.map(line)].join('\n');
 }
 
-/** Three digits that count, and a dash for what is not known. */
+/** Three significant digits, or a dash if unknown. */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return '–';
   const size = Math.abs(value);

@@ -1,5 +1,5 @@
-// `npm run bench`: our proxy beside its peers, before one upstream, on one core. The proxy has a core of its own; load, upstream
-// and this program share the other. How to read what it prints: docs/performance.md.
+// `npm run bench`: our proxy beside its peers, in front of one upstream, on one core. The proxy has its own core; load,
+// upstream and this program share the other. docs/performance.md explains the output.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -71,7 +71,7 @@ async function run(): Promise<void> {
   }
 }
 
-/** CPU microseconds of one HMAC, by bytes, measured in a process of its own on the proxy's core. */
+/** CPU microseconds of one HMAC, by bytes, measured in a separate process on the proxy's core. */
 function bareHmac(repetitions: number): Map<number, Spread> {
   const program = fileURLToPath(new URL('peers/hmac.js', import.meta.url));
   const once = (size: number) => {

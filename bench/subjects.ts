@@ -1,5 +1,5 @@
-// Who is measured: our proxy, its peers, the floor and the bare server, each as a program to start. Adding a peer is a row here
-// and its files in peers/.
+// The subjects: our proxy, its peers, the floor and the bare server, each as a program to start. A new peer is a row
+// here and its files in peers/.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,18 +9,18 @@ import type { Program } from './harness/launch.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PEERS = fileURLToPath(new URL('peers/', import.meta.url));
 
-/** What a subject is told of its place in the run. */
+/** A subject's place in the run. */
 export interface Site {
-  /** Its own, and empty. */
+  /** A directory of its own, initially empty. */
   readonly directory: string;
   readonly port: number;
   readonly upstreamPort: number;
-  /** All that are live; the last one signs. */
+  /** All live secrets; the last one signs. */
   readonly secrets: readonly string[];
-  /** Bytes of a body, and how many may be under way. */
+  /** Bytes of a body, and how many bodies may be in flight. */
   readonly size: number;
   readonly connections: number;
-  /** Where it remembers what it delivered: `memory` or a Redis that was started for it; absent where it does not. */
+  /** Where it remembers deliveries: `memory` or the URL of a Redis started for it; absent if it does not. */
   readonly store?: string;
 }
 
@@ -30,13 +30,13 @@ export interface Subject {
   readonly what: string;
   /** How many secrets are live. */
   readonly secrets: number;
-  /** Whether it must refuse what is not signed. */
+  /** Whether it must refuse unsigned requests. */
   readonly verifies: boolean;
-  /** Whether its answers are the upstream's. */
+  /** Whether its responses come from the upstream. */
   readonly forwards: boolean;
-  /** Delivers once: the same body a second time is answered by itself. */
+  /** Delivers once: the same body a second time is answered by the subject itself. */
   readonly once?: 'memory' | 'redis';
-  /** Null: the load goes to the upstream itself. */
+  /** Null: the load goes to the upstream directly. */
   program(site: Site): Program | null;
 }
 
@@ -50,7 +50,7 @@ export interface OursOptions {
   readonly once?: 'memory' | 'redis';
 }
 
-/** Our proxy with one verified route, or as many as asked for; the last one takes the load. */
+/** Our proxy with one verified route, or the given number; the last one takes the load. */
 export function ours(options: OursOptions = {}): Subject {
   const { name = 'ours', main = 'dist/main.js', routes = 1, secrets = 1, once } = options;
   return {
@@ -72,7 +72,7 @@ export function ours(options: OursOptions = {}): Subject {
   };
 }
 
-// JSON is YAML. Defaults but for the addresses, a stop at once, and the byte budget where the load holds more than its 64 MiB.
+// JSON is YAML. Defaults, except the addresses, an immediate stop, and the byte budget if the load needs more than 64 MiB.
 function configOf(site: Site, { keys, routes }: { keys: string; routes: number }): object {
   const others = Array.from({ length: routes - 1 }, (_, index) => ({ path: `/hooks/number-${index}/events` }));
   const held = 2 * site.size * site.connections;
@@ -120,7 +120,7 @@ function configured(
   };
 }
 
-/** Writes a template's copy with its `@NAMES@` filled in; gives its path. */
+/** Writes a copy of a template with its `@NAMES@` filled in; returns its path. */
 export function fill(template: string, site: Site): string {
   const [secret = ''] = site.secrets;
   const values: Record<string, string | number> = {
@@ -167,7 +167,7 @@ export const NGINX_NJS = configured('nginx-njs', 'nginx with njs, `js_content`',
   command: ['nginx', '-c'],
 });
 
-/** Those that stand beside ours at every size and number of connections. */
+/** The peers measured beside ours at every size and number of connections. */
 export const PEERS_OF_OURS: readonly Subject[] = [
   FLOOR,
   HAPROXY,

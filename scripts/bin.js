@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The first file to run, and the only one that an old Node understands: scripts/build.ts puts it before the program as
-// dist/main.js. It imports nothing before it has looked, since an old Node fails on what the others import, with a stack.
+// The first file to run, and the only one that an old Node understands: scripts/build.ts copies it to dist/main.js, in
+// front of the program. It imports nothing before it has checked the version, since the other imports fail on an old
+// Node with a stack trace.
 const NEEDED = '24.17';
 
 const [major, minor] = process.versions.node.split('.').map(Number);

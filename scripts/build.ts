@@ -1,6 +1,6 @@
-// Builds dist/: main.js, which looks at Node's version, program.js and the parts that it loads when it needs them, so that a
-// container needs no node_modules. In one file a healthcheck would read 1.2 MB, and serve would hold the text of all the other
-// commands and of the Redis client.
+// Builds dist/: main.js, which checks Node's version, program.js, and the chunks that it loads on demand, so a
+// container needs no node_modules. As one file, a healthcheck would read 1.2 MB, and serve would hold the text of all
+// the other commands and of the Redis client.
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
@@ -11,8 +11,8 @@ import { BUNDLED_FILES, packagePath } from './bundled-packages.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Parts of our parts that never run here, with the way in that is closed. Each is an empty module in the build: code that
- * came there all the same would find nothing and throw. They are 60 KiB.
+ * Modules of our dependencies that never run here, because nothing calls them. Each is an empty module in the build, so
+ * code that reached it would find nothing and throw. They are 60 KiB.
  */
 const LEFT_OUT: readonly { readonly from: string; readonly files: RegExp; readonly because: string }[] = [
   { from: 'prom-client', files: /\/(?:pushgateway|cluster|summary)$/, because: 'nothing here makes one' },
@@ -31,8 +31,8 @@ const leftOut: Plugin = {
 };
 
 /**
- * llhttp as bytes. As the CommonJS module that undici ships, esbuild would wrap its Buffer as a namespace: a getter for each of
- * 60,000 bytes, which cost a start 60 ms and the process 20 MiB.
+ * llhttp as bytes. undici ships it as a CommonJS module, whose Buffer esbuild would wrap as a namespace with a getter
+ * for each of 60,000 bytes. That cost 60 ms at start and 20 MiB.
  */
 const llhttpAsBytes: Plugin = {
   name: 'llhttp-as-bytes',
@@ -45,7 +45,10 @@ const llhttpAsBytes: Plugin = {
   },
 };
 
-/** `serve` stands alone: what it shared with the other commands would be in a dozen more files, 1 ms of start each. */
+/**
+ * `serve` is built separately: code shared with the other commands would be in a dozen more files, at 1 ms of start
+ * each.
+ */
 const serveElsewhere: Plugin = {
   name: 'serve-elsewhere',
   setup({ onResolve }) {
@@ -74,14 +77,14 @@ async function parts(
     write: false,
     logLevel: 'warning',
     plugins: [leftOut, llhttpAsBytes, ...plugins],
-    // CommonJS parts of the bundle (prom-client, yaml) ask for node's own modules by require.
+    // CommonJS parts of the bundle (prom-client, yaml) load node's own modules with require.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
     },
   });
 }
 
-/** A process that starts from dist/ meanwhile finds each file whole, the old one or the new one. */
+/** A process that starts from dist/ meanwhile finds each file complete, old or new. */
 async function replaceFile(name: string, contents: Uint8Array): Promise<void> {
   await writeFile(`${root}dist/${name}.new`, contents);
   await rename(`${root}dist/${name}.new`, `${root}dist/${name}`);
@@ -99,7 +102,7 @@ await chmod(`${root}dist/main.js`, 0o755);
 const left = (await readdir(`${root}dist`)).filter((name) => !built.has(name));
 await Promise.all(left.map((name) => rm(`${root}dist/${name}`, { recursive: true })));
 
-// For the licences and the SBOM. A file whose code was all shaken off is in no output, and in no list.
+// For the licences and the SBOM. A file whose code was all tree-shaken is in no output and in no list.
 const outputs = results.flatMap(({ metafile }) => Object.values(metafile.outputs));
 const files = new Set(outputs.flatMap(({ inputs }) => Object.keys(inputs)));
 await mkdir(dirname(BUNDLED_FILES), { recursive: true });

@@ -1,5 +1,5 @@
-// Writes what is in the bundle as CycloneDX JSON, which goes into the image: no scanner sees packages inside a bundle. The same
-// bundle gives the same bytes, so there is no time and no serial number in it.
+// Writes the contents of the bundle as CycloneDX JSON for the image, because no scanner sees packages inside a bundle.
+// The same bundle gives the same bytes, so there is no time and no serial number in it.
 import { writeFile } from 'node:fs/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { type BundledPackage, bundledPackages } from './bundled-packages.ts';
@@ -8,7 +8,7 @@ const target = process.argv[2] ?? 'dist/sbom.cdx.json';
 
 const purl = (name: string, version: string) => `pkg:npm/${name.replace('@', '%40')}@${version}`;
 
-/** An identifier and an expression have different places in CycloneDX. */
+/** CycloneDX has different fields for an identifier and an expression. */
 const licences = (license: string) =>
   /^[\w.+-]+$/.test(license) ? [{ license: { id: license } }] : [{ expression: license }];
 

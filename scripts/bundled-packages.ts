@@ -1,11 +1,11 @@
-// The packages that are in the bundle: those that a file of it came from, by esbuild's own account, which scripts/build.ts
-// leaves outside of dist. Versions and licences are package-lock.json's.
+// The packages in the bundle: those with a file in it, by esbuild's metadata, which scripts/build.ts writes outside of
+// dist. Versions and licences come from package-lock.json.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** The files of node_modules that the bundle holds, as paths below the root. Written by each build. */
+/** The files of node_modules in the bundle, as paths below the root. Written by each build. */
 export const BUNDLED_FILES = `${ROOT}.cache/bundled-files.json`;
 
 export interface BundledPackage {
@@ -13,15 +13,15 @@ export interface BundledPackage {
   readonly version: string;
   /** An SPDX identifier or expression. */
   readonly license: string;
-  /** As package-lock.json has it: `sha512-` and the hash of the tarball in base64. */
+  /** As in package-lock.json: `sha512-` and the hash of the tarball in base64. */
   readonly integrity: string;
-  /** Where it is installed. */
+  /** The path where it is installed. */
   readonly directory: string;
 }
 
 type Locked = Readonly<Partial<Record<'version' | 'license' | 'integrity', string>>>;
 
-/** Sorted by name. Throws where there was no build, where it holds no package, and where one is not told whole. */
+/** Sorted by name. Throws if there was no build, if it holds no package, or if a package's data is incomplete. */
 export async function bundledPackages(): Promise<BundledPackage[]> {
   const files = JSON.parse(
     await readFile(BUNDLED_FILES, 'utf8').catch(() => {
@@ -44,8 +44,8 @@ export async function bundledPackages(): Promise<BundledPackage[]> {
 }
 
 /**
- * `node_modules/a/node_modules/@b/c` for a file of that package, undefined for our own files. What precedes the first
- * node_modules is left out: where that is a link, esbuild names what it points at.
+ * `node_modules/a/node_modules/@b/c` for a file of that package, undefined for our own files. Anything before the first
+ * node_modules is dropped: if node_modules is a link, esbuild names its target.
  */
 export function packagePath(file: string): string | undefined {
   return /(?:^|\/)(node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];

@@ -1,5 +1,5 @@
-// Before scripts that need the development packages, in what any Node understands: one line that says what to run, where
-// their absence would end in a stack.
+// Runs before scripts that need the development packages, in syntax that any Node understands. Without the packages it
+// prints one line that says what to run, instead of a stack trace.
 import { existsSync } from 'node:fs';
 
 if (!existsSync(new URL('../node_modules/esbuild', import.meta.url))) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests need, as root or by sudo. What end-to-end tests need beyond them,
-# scripts/ci-e2e-setup.sh brings.
+# Installs the Debian packages that the tests need, as root or with sudo. scripts/ci-e2e-setup.sh installs what the
+# end-to-end tests need in addition.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 

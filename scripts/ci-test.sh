@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the fast tests on a major version of Node: on the build with the project's own (26), on the source with another, which
-# is installed beside it.
+# Runs the fast tests on a major version of Node: on the build with the project's own (26), on the source with another,
+# which is installed beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

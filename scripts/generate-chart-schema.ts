@@ -1,5 +1,5 @@
-// Puts config.schema.json into helm/values.schema.json, so that Helm refuses a mistake in `config:` before a pod does.
-// With --check it only tells whether that was done. Everything outside of $defs.config is written by hand.
+// Copies config.schema.json into helm/values.schema.json, so Helm refuses a mistake in `config:` before a pod does.
+// With --check it only reports whether the copy is current. Everything outside of $defs.config is written by hand.
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -7,7 +7,7 @@ type Json = null | boolean | number | string | readonly Json[] | { readonly [key
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = `${root}helm/values.schema.json`;
-/** Of no use to a check, or said once in docs/configuration.md. */
+/** Keys that no check uses, or that docs/configuration.md already explains. */
 const LEFT_OUT = new Set(['$schema', '$id', 'default', 'description']);
 
 function forHelm(value: Json): Json {
@@ -19,7 +19,7 @@ function forHelm(value: Json): Json {
   return Object.fromEntries(entries.map(([key, child]) => [key, forHelm(child)]));
 }
 
-/** Helm's regular expressions are Go's: no look-around, and no count above 1000. */
+/** Helm's regular expressions are Go's: no lookaround, and no count above 1000. */
 function isForGo(pattern: string): boolean {
   return (
     !/\(\?[=!<]/.test(pattern) && [...pattern.matchAll(/\{\d*,?(\d+)\}/g)].every(([, most]) => Number(most) <= 1000)

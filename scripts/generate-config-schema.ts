@@ -1,5 +1,5 @@
-// Writes config.schema.json and docs/configuration.md from the schema; with --check it exits 1 where they differ from it.
-// It must never say of a key what the schema does not: edit src/config/schema.ts instead.
+// Writes config.schema.json and docs/configuration.md from the schema; with --check it exits with 1 if they differ. It
+// must never add a fact about a key: edit src/config/schema.ts instead.
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { CONFIG_KEYS } from '../src/config/describe.ts';

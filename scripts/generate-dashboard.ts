@@ -1,5 +1,5 @@
 // Writes helm/files/dashboard.json from scripts/dashboard, and the runbook's address into helm/files/rules.yaml. With
-// --check it writes nothing and exits 1 where a file differs.
+// --check it writes nothing and exits with 1 if a file differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DOCS } from '../src/core/version.ts';
 import { withRunbook } from './addresses.ts';

@@ -1,5 +1,5 @@
-// Writes docs/metrics.md from the tables in src/metrics/metric-table.ts and src/core/decision.ts. With --check it writes
-// nothing and exits 1 where the file differs.
+// Writes docs/metrics.md from the tables in src/metrics/metric-table.ts and src/core/decision.ts. With --check it
+// writes nothing and exits with 1 if the file differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../src/core/decision.ts';
 import { UPSTREAM_FAILURES } from '../src/core/record.ts';
@@ -118,7 +118,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** A reason's meaning may hold `<…>`, which Markdown would take for an element. */
+/** A reason's meaning may hold `<…>`, which Markdown would read as an HTML element. */
 function escapeCell(cell: string): string {
   return cell.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 }

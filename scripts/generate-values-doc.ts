@@ -1,5 +1,5 @@
-// Writes the table of every value into helm/README.md, from helm/values.yaml: each value's default, and the comment on its
-// line. With --check it writes nothing and exits 1 where the table differs.
+// Writes the table of all values into helm/README.md from helm/values.yaml: each value's default, and the comment on
+// its line. With --check it writes nothing and exits with 1 if the table differs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, isScalar, type ParsedNode, parseDocument, stringify } from 'yaml';
 
@@ -16,7 +16,7 @@ interface Value {
   readonly meaning: string;
 }
 
-/** A value is what the schema has no further keys of; Kubernetes' own maps are values as a whole. */
+/** A value is a key without further keys in the schema; Kubernetes' own maps count as one value. */
 function valuesOf(node: ParsedNode | null, schema: Schema | undefined, { path, lines, at }: Place): Value[] {
   const known = schema?.properties;
   if (!isMap(node) || known === undefined || path === 'resources') {

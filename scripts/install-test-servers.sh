@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings the frameworks that the proxy is tried in front of, from their own lockfile, into test/servers/node_modules.
-# They are no dependencies of the project and must never become any.
+# Installs the frameworks that the proxy is tried in front of, from their own lockfile, into test/servers/node_modules.
+# They are not dependencies of the project and must never become any.
 set -euo pipefail
 cd "$(dirname "$0")/../test/servers"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds stand-ins for the Dockerfile's two base images out of Debian packages, for machines that reach no container
-# registry: localhost/node:26-trixie-slim (shell, node, npm) and localhost/distroless/nodejs26-debian13:nonroot (node and
-# its libraries, no shell). For tests alone: they must never be pushed or shipped.
+# Builds stand-ins for the Dockerfile's two base images from Debian packages, for machines without access to a container
+# registry: localhost/node:26-trixie-slim (shell, node, npm) and localhost/distroless/nodejs26-debian13:nonroot (node
+# and its libraries, no shell). Only for tests: they must never be pushed or shipped.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,19 +12,19 @@ trap 'rm -rf "$work"' EXIT
 [ -x "$node" ] || { echo "no node at $node: set NODE_BINARY" >&2; exit 1; }
 [ -d "$npm" ] || { echo "no npm at $npm: set NPM_DIRECTORY" >&2; exit 1; }
 
-# What distroless' nodejs image is made of; libatomic1 is what Node 26 needs beyond it.
+# The packages of distroless' nodejs image, and libatomic1, which Node 26 needs in addition.
 runtime=(base-files netbase tzdata ca-certificates media-types libc6 libgcc-s1 libstdc++6 libatomic1 gcc-14-base)
 shell=(dash coreutils sed libacl1 libattr1 libselinux1 libpcre2-8-0 libgmp10 libssl3t64 libcap2 zlib1g libzstd1)
 
 mkdir "$work/debs"
 (cd "$work/debs" && apt-get -o APT::Sandbox::User=root download "${runtime[@]}" "${shell[@]}" >/dev/null)
 
-# unpack ROOT PACKAGE...: the files of these packages, without what nobody reads in a container.
+# unpack ROOT PACKAGE...: the files of these packages, without those that a container does not need.
 unpack() {
   local target=$1 name
   shift
   mkdir -p "$target"
-  # Merged /usr comes first, or a package's /lib would become a directory of its own.
+  # Merged /usr comes first, or a package's /lib would become a separate directory.
   for name in bin sbin lib lib64; do
     mkdir -p "$target/usr/$name"
     ln -s "usr/$name" "$target/$name"
@@ -64,6 +64,6 @@ install -D "$node" "$work/build/usr/local/bin/node"
 mkdir -p "$work/build/usr/local/lib/node_modules"
 cp -a "$npm" "$work/build/usr/local/lib/node_modules/npm"
 ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/build/usr/local/bin/npm"
-# The registry may stand behind a private CA: node must trust what this machine trusts.
+# The registry may use a private CA: node must trust the CAs that this machine trusts.
 commit localhost/node:26-trixie-slim "$work/build" \
   --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt

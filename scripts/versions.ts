@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 interface Place {
   readonly file: string;
-  /** Before the version, in the file's text; what follows it is not looked at. */
+  /** The text before the version in the file; what follows the version is ignored. */
   readonly before: RegExp;
 }
 

@@ -1,5 +1,5 @@
-// Starts one subject on the proxy's core, waits for its first answer, and proves that it verifies. What was started is stopped,
-// whatever happens; a subject that takes a tampered body ends the run.
+// Starts one subject on the proxy's core, waits for its first response, and proves that it verifies. Everything started
+// is stopped in any case; a subject that accepts a tampered body ends the run.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** A POST as it goes over the wire, head and body. */
+/** A POST as sent on the wire, head and body. */
 export interface Post {
   readonly head: string;
   readonly body: Buffer;
@@ -32,7 +32,7 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** Starts it pinned; `core` null leaves it beside this program. Resolves when it has answered `first`. */
+/** Starts it pinned; with `core` null it runs beside this program. Resolves once it has answered `first`. */
 export async function launch(
   program: Program,
   { directory, port, first, core = PROXY_CORE }: { directory: string; port: number; first: Post; core?: number | null },
@@ -70,7 +70,7 @@ export async function launch(
   throw new Error(`${program.command} did not answer:\n${readFileSync(output, 'utf8')}`);
 }
 
-/** Sends one request on a connection of its own; gives the status and the head of the answer. */
+/** Sends one request on a new connection; returns the status and the head of the response. */
 export function post(port: number, { head, body }: Post): Promise<{ status: number; head: string }> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');

@@ -1,5 +1,5 @@
-// The load: wrk, one thread, one POST the same each time, or with a number in its body. Bodies are made here and signed by
-// the tests' own signer.
+// The load: wrk with one thread, sending the same POST each time or one with a number in its body. Bodies are made here
+// and signed by the tests' own signer.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, writeFileSync } from 'node:fs';
@@ -16,43 +16,43 @@ export interface Load {
   /** Bytes of a body. */
   readonly size: number;
   readonly connections: number;
-  /** Without one every request is to be refused. */
+  /** Without a signature every request is expected to be refused. */
   readonly signed: boolean;
-  /** Requests a second; null for as many as it takes. */
+  /** Requests a second; null for as many as possible. */
   readonly rate: number | null;
-  /** How many signed bodies take turns; Infinity: none comes twice. One unless given. */
+  /** How many signed bodies take turns; Infinity: none is repeated. One unless given. */
   readonly bodies?: number;
-  /** The first requests of a fresh process, not warmed: on connections that are kept, or a new one each. */
+  /** The first requests of a fresh process, not warmed up: on kept connections, or on a new one each. */
   readonly fresh?: 'kept' | 'new';
   /** To a forward route, where nothing is verified. */
   readonly path?: '/open';
 }
 
-/** Signed bodies that are made ready for a second in which none comes twice: more than any subject takes. */
+/** Signed bodies prepared for each second in which none is repeated: more than any subject handles. */
 const MOST_A_SECOND = 25_000;
 /** Digits of a body's number, just before its end. */
 const DIGITS = 8;
 const TAIL = '"}';
 
-/** What wrk counted. Times in microseconds. */
+/** The counts of wrk. Times in microseconds. */
 export interface Outcome {
   readonly requests: number;
   readonly micros: number;
   readonly p50: number;
   readonly p99: number;
-  /** Answers above 399. */
+  /** Responses above 399. */
   readonly notOk: number;
-  /** Connections that failed, and requests without an answer in time. */
+  /** Failed connections, and requests that timed out. */
   readonly broken: number;
 }
 
-/** Secrets of a run and the bodies that they sign. The last secret signs, so that none before it may end the search. */
+/** The secrets of a run and the bodies that they sign. The last secret signs, so no earlier one ends the search. */
 export class Traffic {
   readonly secrets = Array.from({ length: 5 }, () => randomBytes(33).toString('base64'));
   readonly #directory: string;
   /** The number of the next body. */
   #next = 0;
-  /** How many numbered bodies are signed already, by file. */
+  /** How many numbered bodies are already signed, by file. */
   readonly #signed = new Map<string, number>();
 
   constructor(directory: string) {
@@ -67,18 +67,18 @@ export class Traffic {
     );
   }
 
-  /** Numbered bodies begin again: a fresh process has seen none of them. */
+  /** Restarts the numbered bodies: a fresh process has seen none of them. */
   rewind(): void {
     this.#next = 0;
   }
 
-  /** A request by hand with the next of the numbered bodies. */
+  /** A hand-made request with the next numbered body. */
   next(size: number, secret: string): Post {
     const body = numbered(this.body(size), this.#next++);
     return { head: headOf(size, `Entrupy-Signature: ${sign(secret, body)}\r\n`), body };
   }
 
-  /** The signatures of all numbered bodies up to one of them, without gaps; post.lua takes them by their number. */
+  /** The signatures of all numbered bodies up to `until`, without separators; post.lua picks them by number. */
   #signatures(size: number, secret: string, until: number): string {
     const file = join(this.#directory, `signatures-${size}-${this.secrets.indexOf(secret)}`);
     const ready = this.#signed.get(file) ?? 0;
@@ -94,7 +94,7 @@ export class Traffic {
     return sign(secret, this.body(size));
   }
 
-  /** One request by hand: as it should be, with one byte changed, or without a signature. */
+  /** A hand-made request: valid, with one byte changed, or without a signature. */
   post(size: number, secret: string, kind: 'signed' | 'tampered' | 'unsigned'): Post {
     const body = this.body(size);
     const signature = kind === 'unsigned' ? '' : `Entrupy-Signature: ${sign(secret, body)}\r\n`;
@@ -121,7 +121,7 @@ export class Traffic {
     const line = /^\{.*\}$/m.exec(stdout);
     if (line === null) throw new Error(`wrk said:\n${stdout}`);
     const outcome = JSON.parse(line[0]) as Outcome;
-    // What was under way at the end has been seen too, and wrk makes one request to look at.
+    // The subject has also seen the requests in flight at the end, and wrk builds one extra request to inspect it.
     if (bodies === Number.POSITIVE_INFINITY) this.#next += outcome.requests + load.connections + 1;
     return outcome;
   }

@@ -1,5 +1,5 @@
-// Measures cells: each repetition of a cell is a fresh process, warmed, loaded and stopped. Repetitions go round all cells in
-// turn, every second one backwards, so that what the machine does meanwhile falls on all of them alike.
+// Measures cells: each repetition of a cell is a fresh process, warmed up, loaded and stopped. Repetitions go round all
+// cells in turn, every second time backwards, so disturbances of the machine affect all cells alike.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
@@ -42,14 +42,14 @@ export function keyOf(subject: Subject, load: Load): string {
 }
 
 export interface Pace {
-  /** At least; see `#warm`. */
+  /** The minimum; see `#warm`. */
   readonly warmSeconds: number;
   readonly seconds: number;
   readonly repetitions: number;
 }
 
 const SETTLE_MS = 500;
-/** V8 still compiles after ten thousand requests; the last of it comes at about forty thousand. */
+/** V8 still compiles after ten thousand requests; the last compilation comes at about forty thousand. */
 const WARM_REQUESTS = 30_000;
 const WARM_TURNS = 3;
 /** 2,000 requests at 100 a second. */
@@ -108,7 +108,7 @@ export class Bench {
   async #sampleWith(
     { subject, load }: Cell,
     { warmSeconds, seconds }: Pace,
-    // `used`: CPU microseconds of a store's own process so far.
+    // `used`: CPU microseconds of the store's own process so far.
     { directory, store, used: usedByStore }: { directory: string; store: string | undefined; used?: () => number },
   ): Promise<Sample> {
     this.#traffic.rewind();
@@ -129,7 +129,7 @@ export class Bench {
     const first = this.#traffic.post(1024, secret, 'signed');
     const running = program === null ? null : await launch(program, { directory, port, first });
     try {
-      // A process that is measured fresh must have seen no request but the one that it was waited for with.
+      // A process that is measured fresh must have seen only the request that waited for its start.
       if (subject.verifies && load.fresh === undefined) await this.#prove({ subject, load }, port, secret);
       await sleep(SETTLE_MS);
       const rssIdle = running === null ? 0 : residentMib(running.pid);
@@ -159,7 +159,10 @@ export class Bench {
     }
   }
 
-  /** At full speed until it has seen enough to be compiled: on a busy machine seconds alone say little. */
+  /**
+   * Runs at full speed until the process has had enough requests to be compiled: on a busy machine seconds alone say
+   * little.
+   */
   async #warm(load: Load, to: { port: number; secret: string; seconds: number }): Promise<void> {
     let requests = 0;
     for (let turn = 0; turn < WARM_TURNS && requests < WARM_REQUESTS; turn++) {
@@ -167,7 +170,9 @@ export class Bench {
     }
   }
 
-  /** A subject that takes what it should refuse, or answers by itself what it should forward, measures nothing. */
+  /**
+   * A subject that accepts what it should refuse, or answers itself what it should forward, gives a meaningless figure.
+   */
   async #prove({ subject, load: { size, bodies = 1 } }: Cell, port: number, secret: string): Promise<void> {
     const signed = bodies === 1 ? this.#traffic.post(size, secret, 'signed') : this.#traffic.next(size, secret);
     const good = await post(port, signed);
@@ -188,7 +193,7 @@ function isRefused({ subject, load }: Cell): boolean {
   return subject.verifies && !load.signed && load.path === undefined;
 }
 
-/** Large bodies are few: what is half done at the end would weigh too much in a short run. */
+/** Large bodies are few: unfinished ones at the end would weigh too much in a short run. */
 function secondsOf({ fresh, size }: Load, seconds: number): number {
   if (fresh !== undefined) return FRESH_SECONDS;
   return size >= 2 ** 20 ? 2 * seconds : seconds;
@@ -200,7 +205,7 @@ function line({ subject, load }: Cell, sample: Sample, turn: string): string {
   return `${turn} ${subject.name}, ${what}: ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s${broken}`;
 }
 
-/** Free now; the subject's start fails, and the run with it, should another take it meanwhile. */
+/** A port that is free now. If another process takes it first, the subject's start fails, and the run with it. */
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

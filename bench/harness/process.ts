@@ -1,19 +1,20 @@
-// What the kernel says of a process and its children: CPU time and memory; and which core who runs on. Linux alone.
+// The kernel's figures for a process and its children: CPU time and memory; and the core that each process runs on.
+// Linux only.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The core of the proxy, and the core of everybody else: load, upstream and this program. */
+/** The core of the proxy, and the core of everything else: load, upstream and this program. */
 export const PROXY_CORE = 0;
 export const LOAD_CORE = 1;
 
 const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-/** Moves this process, and what it starts from now on, to one core. */
+/** Moves this process, and every process that it starts later, to one core. */
 export function moveToLoadCore(): void {
   execFileSync('taskset', ['-acp', String(LOAD_CORE), String(process.pid)], { stdio: 'ignore' });
 }
 
-/** A process and all that it started. */
+/** A process and all of its descendants. */
 function family(pid: number): number[] {
   const threads = readdirSync(`/proc/${pid}/task`);
   const children = threads.flatMap((thread) =>
@@ -32,7 +33,7 @@ export function cpuMicros(pid: number): number {
   return (sum(ticks) / TICKS_PER_SECOND) * 1e6;
 }
 
-/** Resident memory of a process and its children, in MiB. Pages that they share are counted for each. */
+/** Resident memory of a process and its children, in MiB. Shared pages are counted for each. */
 export function residentMib(pid: number): number {
   const kib = family(pid).map((member) =>
     Number(/^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${member}/status`, 'utf8'))?.[1] ?? 0),

@@ -1,4 +1,4 @@
-// A Redis for one measurement, beside the load and not on the proxy's core; it keeps nothing on disk.
+// A Redis for one measurement, on the load's core and not on the proxy's; it keeps nothing on disk.
 import { once } from 'node:events';
 import { spawnRedis, untilListening } from '../../test/support/redis-process.ts';
 

@@ -1,11 +1,12 @@
-// One measurement and what several of them come to. Medians with their range: a mean would hide the machine's bad moments.
+// One measurement, and the summary of several. Medians with their range, since a mean would hide the machine's bad
+// moments.
 
-/** What one run of one load on one fresh process gave. Times as named; memory in MiB. */
+/** The result of one run of one load on one fresh process. Times as named; memory in MiB. */
 export interface Sample {
   readonly requestsPerSecond: number;
   readonly p50Millis: number;
   readonly p99Millis: number;
-  /** User and system time of the proxy's processes for one request; 0 where there is no proxy. */
+  /** User and system time of the proxy's processes for each request; 0 if there is no proxy. */
   readonly cpuMicros: number;
   readonly rssIdle: number;
   readonly rssAfter: number;
@@ -13,7 +14,7 @@ export interface Sample {
   readonly startMillis: number;
   /** Connections that failed or timed out under load. */
   readonly broken: number;
-  /** CPU time of the store of delivered events for one request, where there is one in a process of its own. */
+  /** CPU time of the store of delivered events for each request, if the store is a separate process. */
   readonly storeMicros?: number;
 }
 
@@ -37,7 +38,7 @@ export function figure(samples: readonly Sample[], name: Figure): Spread {
   return spread(samples.map((sample) => sample[name]));
 }
 
-/** The ratio of two figures, by repetition: what slowed both at the same time cancels out. */
+/** The ratio of two figures, by repetition: a disturbance that slows both at once cancels out. */
 export function ratio(ours: readonly Sample[], theirs: readonly Sample[], name: Figure): Spread {
   return spread(ours.map((sample, index) => sample[name] / (theirs[index]?.[name] ?? Number.NaN)));
 }

@@ -1,4 +1,5 @@
-// A bare node:http server that answers anything by itself: what a process of this Node holds and how fast it starts.
+// A bare node:http server that answers everything itself: the memory that a process of this Node holds, and how fast it
+// starts.
 import { createServer } from 'node:http';
 
 createServer((request, response) => {

@@ -1,11 +1,11 @@
-// The check that the Node peers are given: naive and short, one secret, whole bodies. The peers are plain JavaScript, so that
-// none of them pays for type stripping at its start. It must never import the product: it is what the product is measured by.
+// The check that the Node peers use: naive and short, one secret, whole bodies. The peers are plain JavaScript, so none
+// of them pays for type stripping at its start. It must never import the product, which is measured against it.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 const { SECRET = '', PORT = '0', UPSTREAM = '' } = process.env;
 
 export const port = Number(PORT);
-// A process that a signal ends writes no profile.
+// A process killed by a signal writes no profile.
 process.on('SIGTERM', () => process.exit());
 
 /** The upstream's origin. */

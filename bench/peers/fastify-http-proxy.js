@@ -1,5 +1,5 @@
 // @fastify/http-proxy as its users write it: a hook before the handler reads the body, checks it and puts it back as a
-// stream (a Buffer would be turned into JSON text on its way).
+// stream (a Buffer would be turned into JSON text).
 import { Readable } from 'node:stream';
 import httpProxy from '@fastify/http-proxy';
 import fastify from 'fastify';

@@ -1,4 +1,4 @@
-// The floor of our parts: bare node:http and undici's pool with the naive check between them, and nothing else: no limits, no
+// The floor of our building blocks: bare node:http and undici's pool with the naive check between them. No limits, no
 // gate, no metrics.
 import { createServer } from 'node:http';
 import { isSigned, port, readWhole, unauthorized } from './check.js';

@@ -1,9 +1,9 @@
-// Bare forwarding by undici's pool: no limits, no care for hop-by-hop lines, timeouts or clients that leave. Fit for a
-// measurement alone.
+// Bare forwarding with undici's pool: no limits, and no handling of hop-by-hop lines, timeouts or clients that leave.
+// Fit only for a measurement.
 import { createRequire } from 'node:module';
 import { upstream } from './check.js';
 
-// The product's undici: beside this file lies another version, a peer's.
+// The product's undici: the one beside this file is another version, used by a peer.
 const { Pool } = createRequire(new URL('../../package.json', import.meta.url))('undici');
 const pool = new Pool(upstream, { connections: 128 });
 

@@ -1,4 +1,4 @@
-// http-proxy-3 as its users write it: read the body, check it, hand it on as a stream.
+// http-proxy-3 as its users write it: read the body, check it, pass it on as a stream.
 import { Agent, createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import { createProxyServer } from 'http-proxy-3';

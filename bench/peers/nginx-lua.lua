@@ -1,4 +1,4 @@
--- The check for nginx's Lua, with OpenSSL's HMAC by Debian's lua-luaossl (lua-resty-openssl is not in Debian).
+-- The check for nginx's Lua, with OpenSSL's HMAC from Debian's lua-luaossl (lua-resty-openssl is not in Debian).
 -- Compared as text: not in constant time.
 local hmac = require('openssl.hmac')
 

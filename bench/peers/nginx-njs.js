@@ -1,4 +1,4 @@
-// The check for nginx's njs: over the body's bytes in memory. Compared as text: njs has no comparison in constant time.
+// The check for nginx's njs, over the body's bytes in memory. Compared as text: njs has no constant-time comparison.
 // biome-ignore lint/style/useNodejsImportProtocol: njs has modules of its own, and no `node:`
 import crypto from 'crypto';
 

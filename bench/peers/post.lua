@@ -1,6 +1,7 @@
--- wrk's script: one POST, the same each time. Arguments: body file, signature (or -), pause between requests in milliseconds.
--- With three more, a file of signatures without gaps, a number to begin at and one to begin again at, each request has its number
--- in its body, and the signature at that place.
+-- wrk's script: one POST, the same each time. Arguments: body file, signature (or -), pause between requests in
+-- milliseconds.
+-- With three more arguments (a file of signatures without separators, a first number, and a number to restart at) each
+-- request has its number in its body, and the signature at that index.
 -- Prints one line of JSON at the end; latencies in microseconds.
 local pause = 0
 

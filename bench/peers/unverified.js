@@ -1,5 +1,5 @@
-// Bare proxying: the floor without the check, in two ways. `whole` reads the body before it sends it, as everybody who
-// verifies must; `stream` sends it on as it comes.
+// Bare proxying: the floor without the check, in two ways. `whole` reads the body before it sends it, as every verifier
+// must; `stream` forwards it as it arrives.
 import { createServer } from 'node:http';
 import { port, readWhole } from './check.js';
 import { forward } from './forward.js';

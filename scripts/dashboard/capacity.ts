@@ -1,5 +1,5 @@
-// The dashboard's last row: in flight, bytes, memory, event loop, and one line a pod. Of many pods it draws the fullest and
-// the middle one, never a line each.
+// The dashboard's last row: in flight, bytes, memory, event loop, and one line for each pod. Of many pods it draws only
+// the fullest and the median.
 import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
 import { of, ofProcess, quantile, rate, totalBy } from './queries.ts';
 

@@ -1,5 +1,5 @@
-// The whole dashboard as Grafana's JSON: variables, annotations, links, and the rows laid out on 24 columns. For import by
-// hand, for provisioning, and for the ConfigMap of the chart.
+// The whole dashboard as Grafana's JSON: variables, annotations, links, and the rows laid out on 24 columns. For manual
+// import, for provisioning, and for the chart's ConfigMap.
 import { DOCS } from '../../src/core/version.ts';
 import { RUNBOOK } from '../addresses.ts';
 import { DATASOURCE, type Panel } from './panels.ts';
@@ -60,7 +60,7 @@ function variables() {
   const builds = (matchers: string) => `entrupy_proxy_build_info{${matchers}}`;
   return [
     { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', current: {} },
-    // No allValue here: `.*` would let the process_* metrics of every job in.
+    // No allValue here: `.*` would include the process_* metrics of every job.
     choice('job', 'Job', `label_values(entrupy_proxy_build_info, job)`),
     { ...choice('namespace', 'Namespace', `label_values(${builds('job=~"$job"')}, namespace)`), allValue: '.*' },
     { ...choice('pod', 'Pod', `label_values(${builds('job=~"$job",namespace=~"$namespace"')}, pod)`), allValue: '.*' },
@@ -91,7 +91,7 @@ function choice(name: string, label: string, query: string) {
   };
 }
 
-/** Left to right, then down: a panel that does not fit beside the last begins a new line. */
+/** Left to right, then down: a panel that does not fit beside the last starts a new line. */
 function layOut(rows: readonly Row[]) {
   const laid: object[] = [];
   let top = 0;

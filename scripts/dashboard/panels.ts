@@ -1,4 +1,4 @@
-// The shapes of Grafana's JSON that the dashboard uses, each made by one function. Nothing here knows a metric.
+// The shapes of Grafana's JSON that the dashboard uses, one function for each. Nothing here knows a metric.
 
 export type Unit = 'short' | 'reqps' | 'percentunit' | 's' | 'bytes' | 'dateTimeFromNow' | 'none';
 
@@ -8,14 +8,14 @@ export interface Query {
 }
 
 export interface Threshold {
-  /** From this value on; null is the lowest. */
+  /** Applies from this value on; null is the lowest. */
   readonly value: number | null;
   readonly color: string;
 }
 
 export interface Panel {
   readonly title: string;
-  /** What it shows, and what to make of it. */
+  /** What it shows, and how to read it. */
   readonly description: string;
   /** An anchor of docs/alerts.md. */
   readonly runbook: string;
@@ -39,14 +39,14 @@ export interface Target {
 
 export const DATASOURCE = { type: 'prometheus', uid: '$datasource' } as const;
 
-/** Of a panel that says nothing else. */
+/** The default size of a panel. */
 const WIDTH = 8;
 const HEIGHT = 8;
 
 export const GOOD = 'green';
 export const LOOK = 'orange';
 export const BAD = 'red';
-/** Where there is nothing to judge: by itself it would have the colour of the lowest threshold. */
+/** Nothing to judge. By default the value would have the colour of the lowest threshold. */
 const NEITHER = '#808080';
 
 type Frame = Omit<Panel, 'body' | 'width' | 'height'> & { readonly width?: number; readonly height?: number };
@@ -55,11 +55,11 @@ export interface StatOptions extends Frame {
   readonly query: string;
   readonly unit: Unit;
   readonly thresholds: readonly Threshold[];
-  /** Instead of nothing. */
+  /** Shown if there is no value. */
   readonly noValue?: string;
 }
 
-/** One number that says by its colour whether to worry. */
+/** One number whose colour says whether to worry. */
 export function stat(options: StatOptions): Panel {
   const { query, unit, thresholds, noValue = 'no data' } = options;
   return frame(options, {
@@ -89,7 +89,7 @@ export interface GraphOptions extends Frame {
   readonly queries: readonly Query[];
   readonly unit: Unit;
   readonly style?: 'lines' | 'stacked' | 'bars';
-  /** Of a series, by its legend. */
+  /** The colour of a series, by its legend. */
   readonly colors?: Readonly<Record<string, string>>;
   /** A line drawn across. */
   readonly line?: number;
@@ -114,7 +114,7 @@ export function graph(options: GraphOptions): Panel {
         thresholds: { mode: 'absolute', steps: [{ value: null, color: GOOD }, ...steps] },
         custom: {
           drawStyle: style === 'bars' ? 'bars' : 'line',
-          // None on a stack: the line of a series at 0 would run along the top of it, in that series' colour.
+          // None on a stack: the line of a series at 0 would run along the top of the stack, in that series' colour.
           lineWidth: style === 'stacked' ? 0 : 1,
           fillOpacity: style === 'lines' ? 8 : 80,
           showPoints: 'never',
@@ -135,7 +135,7 @@ export function graph(options: GraphOptions): Panel {
   });
 }
 
-/** Below a graph a third of its height is the legend's: of a table two rows, unless the panel is tall. */
+/** Below a graph the legend has a third of the height: two table rows, unless the panel is tall. */
 const LIST = { showLegend: true, displayMode: 'list', placement: 'bottom', calcs: [] };
 const TABLE = {
   showLegend: true,
@@ -150,7 +150,7 @@ export interface Timeline extends Frame {
   readonly states: readonly (Threshold & { readonly text: string })[];
 }
 
-/** What state each series was in, when. */
+/** The state of each series over time. */
 export function timeline(options: Timeline): Panel {
   const mapped = options.states.map(
     ({ value, color, text }, index) => [String(value), { color, text, index }] as const,
@@ -170,7 +170,7 @@ export function timeline(options: Timeline): Panel {
   });
 }
 
-/** Of a column, in pixels: with Grafana's 150 the last columns are out of sight. */
+/** The minimum width of a column in pixels: with Grafana's 150 the last columns are out of sight. */
 const NARROWEST = 80;
 
 export interface Column {
@@ -178,14 +178,14 @@ export interface Column {
   readonly expr: string;
   readonly unit: Unit;
   readonly thresholds?: readonly Threshold[];
-  /** Instead of nothing. */
+  /** Shown if there is no value. */
   readonly noValue?: string;
 }
 
 export interface TableOptions extends Frame {
   /** The labels that make a row. */
   readonly keys: readonly string[];
-  /** One of them. */
+  /** One of the keys. */
   readonly sortBy: string;
   readonly columns: readonly Column[];
 }

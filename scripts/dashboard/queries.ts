@@ -1,5 +1,5 @@
-// PromQL for the dashboard, written with the names of the metric table: a query must never name a metric or a label that
-// does not exist. Works for one pod and for fifty, and where namespace and pod are no labels at all (docker run).
+// PromQL for the dashboard, written with the names of the metric table: a query must never name a metric or a label
+// that does not exist. It works for one pod and for fifty, and without namespace and pod labels (docker run).
 import {
   METRICS,
   type MetricName,
@@ -10,13 +10,13 @@ import {
 
 const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 
-/** Requests that no port open to the world is spared, and clients that left: no sign of trouble. As in the alerts. */
+/** Requests that every public port gets, and clients that left: no sign of trouble. As in the alerts. */
 const NOISE = 'reason!~"route_rejected|method_not_allowed|client_closed"';
 export const REFUSED = `decision="rejected",${NOISE}`;
 export const JUDGED = `decision!="forwarded",${NOISE}`;
 export const SENT_ON = 'decision=~"accepted|forwarded|reported"';
 
-/** The series of the chosen targets, and of the chosen routes where the metric has them. */
+/** The series of the selected targets, and of the selected routes if the metric has them. */
 export function of(name: MetricName, matchers = ''): string {
   const { type, labels }: MetricRow = METRICS[name];
   const all = [
@@ -27,7 +27,7 @@ export function of(name: MetricName, matchers = ''): string {
   return `${PREFIX}${name}${type === 'histogram' ? '_bucket' : ''}{${all.join(',')}}`;
 }
 
-/** Of the proxies alone: other programs of the same job have metrics of this name, too. */
+/** Only of the proxies: other programs of the same job also have metrics with this name. */
 export function ofProcess(name: (typeof PROCESS_METRICS)[number]): string {
   return `(${name}{${TARGET}} and on (job, namespace, pod, instance) ${of('build_info')})`;
 }
@@ -45,7 +45,7 @@ export function totalBy(label: string, name: MetricName, matchers = ''): string 
   return `sum by (${label}) (${rate(of(name, matchers))})`;
 }
 
-/** No value, rather than NaN, where nothing came. */
+/** No value, rather than NaN, if there were no requests. */
 export function share(part: string, whole: string): string {
   return `${part} / (${whole} > 0)`;
 }
@@ -64,7 +64,7 @@ export const ROUTES_WITHOUT_SECRET = count(
     `(${of('secret_matches_total')} and on (job, namespace, pod, instance, secret) ${of('secret_live')} == 1))`,
 );
 
-/** Of the job with most. */
+/** The number of configs in use, in the job that has most. */
 export const CONFIGS = `max(count by (job, namespace) (group by (job, namespace, sha256) (${of('config_info')})))`;
 
 export const UPSTREAM_FAILING = share(
@@ -72,7 +72,7 @@ export const UPSTREAM_FAILING = share(
   total('requests_total', SENT_ON),
 );
 
-/** Of routes that verify, which alone have a series for report mode. */
+/** Of verify routes, which alone have a series for report mode. */
 const verified = (series: string) =>
   `(increase(${series}[$__range]) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
 

@@ -1,10 +1,13 @@
-// The dashboard's second row: who is refused, why and where. A new reason of core/decision.ts does not compile until it has
-// a colour here.
+// The dashboard's second row: which requests are refused, why and where. A new reason in core/decision.ts does not
+// compile until it has a colour here.
 import type { Reason } from '../../src/core/decision.ts';
 import { BAD, graph, LOOK, type Panel } from './panels.ts';
 import { JUDGED, REFUSED, share, totalBy } from './queries.ts';
 
-/** Warm where a sender's or a rotation's secret may be the cause, blue and grey for noise, purple for want of room. */
+/**
+ * Warm colours if a sender's secret or a rotation may be the cause, blue and grey for noise, purple for lack of
+ * capacity.
+ */
 const REASON_COLOR: Readonly<Record<Reason, string>> = {
   signature_mismatch: 'red',
   expired_secret: 'dark-orange',

@@ -1,4 +1,4 @@
-// The dashboard's third row: which secret verifies what, when each ends, and whether every pod has got what was changed.
+// The dashboard's third row: which secret verifies what, when each ends, and whether every pod has the latest change.
 import { BAD, GOOD, graph, LOOK, type Panel, table, timeline } from './panels.ts';
 import { of, totalBy } from './queries.ts';
 

@@ -1,4 +1,4 @@
-// What the dashboard shows, in the order in which someone on call asks.
+// The rows of the dashboard, in the order in which someone on call asks.
 import { capacityRow } from './capacity.ts';
 import type { Panel } from './panels.ts';
 import { refusalsRow } from './refusals.ts';

@@ -1,4 +1,4 @@
-// The dashboard's fourth row: what the app did with the requests sent on, and where the time went.
+// The dashboard's fourth row: how the app handled forwarded requests, and where the time went.
 import { BAD, GOOD, graph, LOOK, type Panel } from './panels.ts';
 import { quantile, SENT_ON, totalBy } from './queries.ts';
 

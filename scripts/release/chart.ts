@@ -1,9 +1,9 @@
-// Packs the chart for a release: a copy of helm/ that knows where its image, its sources and its docs are, which only the
+// Packs the chart for a release: a copy of helm/ with the addresses of its image, sources and docs, which only the
 // publisher knows. Prints the path of the archive.
 //
 //   node scripts/release/chart.ts --image REGISTRY/NAME --digest sha256:… --source URL --ref TAG --out DIRECTORY
 //
-// The digest is told in the annotations alone: as a value it would win over a tag that somebody has set.
+// The digest is only in the annotations: as a value it would override a tag that a user has set.
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ function fillIn(directory: string, { image, digest, source, ref }: Release): voi
     writeFileSync(path, after);
   };
   change('values.yaml', (text) => text.replace(/^ {2}repository: \S+/m, `  repository: ${image}`));
-  // Relative links lead nowhere from a registry's page.
+  // Relative links do not work on a registry's page.
   change('README.md', (text) =>
     text
       .replaceAll('](../', `](${source}/blob/${ref}/`)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pushes a packed chart and prints what it is from now on: push-chart.sh ARCHIVE REGISTRY/PATH -> REGISTRY/PATH/NAME@sha256:…
-# HELM_OPTIONS: of `helm push`, such as --plain-http for a registry on loopback.
+# Pushes a packed chart and prints its reference: push-chart.sh ARCHIVE REGISTRY/PATH -> REGISTRY/PATH/NAME@sha256:…
+# HELM_OPTIONS: options for `helm push`, such as --plain-http for a registry on loopback.
 set -euo pipefail
 archive=$1 path=$2
 read -r -a options <<<"${HELM_OPTIONS:-}"

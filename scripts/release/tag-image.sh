@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gives an image that is there, with all its platforms, more names: tag-image.sh REGISTRY/NAME@sha256:… REGISTRY/NAME:TAG...
-# SKOPEO_OPTIONS: of `skopeo copy`, such as --src-tls-verify=false.
+# Adds names to an existing image, with all its platforms: tag-image.sh REGISTRY/NAME@sha256:… REGISTRY/NAME:TAG...
+# SKOPEO_OPTIONS: options for `skopeo copy`, such as --src-tls-verify=false.
 set -euo pipefail
 [ $# -gt 1 ] || { echo 'Usage: tag-image.sh REGISTRY/NAME@sha256:… REGISTRY/NAME:TAG...' >&2; exit 2; }
 source=$1

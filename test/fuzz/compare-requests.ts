@@ -1,4 +1,4 @@
-// One question about one connection's bytes: do our parser and node:http's server take them for the same requests?
+// Compares parsers on one connection's bytes: do ours and node:http's server read the same requests?
 import { cut, type Parsed, parse } from '../support/parsed.ts';
 import { endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import type { ReferenceServer, TakenRequest, TakenRequests } from './reference-server.ts';
@@ -6,7 +6,7 @@ import type { ReferenceServer, TakenRequest, TakenRequests } from './reference-s
 const HEAD = ['method', 'target', 'version', 'lines'] as const;
 const WHOLE = [...HEAD, 'body', 'trailers', 'keepAlive'] as const;
 
-/** Null where they agree: ours may refuse more, for known reasons, and never take more or anything else. */
+/** Null if they agree. Ours may refuse more, for known reasons, and never accept more or anything else. */
 export async function disagreement(
   reference: ReferenceServer,
   bytes: Buffer,
@@ -60,7 +60,9 @@ function differing(
   return unknown.length === 0 ? null : `the request under way: ${unknown.join('; ')}`;
 }
 
-/** Whether the last request that ours took whole is whole for node with its last byte, and not without it. */
+/**
+ * Checks that the last request that ours read as complete is complete for node with its last byte, and not without it.
+ */
 export async function endDisagreement(reference: ReferenceServer, bytes: Buffer): Promise<string | null> {
   const { messages } = parse('request', [bytes]);
   const last = messages.at(-1);

@@ -1,5 +1,5 @@
-// One question about the bytes of one connection to an upstream: do our parser and node:http's client take them for the same
-// responses? Node's client reads one exchange a connection, so each begins where ours says that the last one ended.
+// Compares parsers on the bytes of one upstream connection: do ours and node:http's client read the same responses?
+// Node's client reads one exchange for each connection, so each starts where ours says that the last one ended.
 import { cut, type Parsed, type ParsedMessage, parse } from '../support/parsed.ts';
 import { isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import { receive, type Taken, type TakenAnswer } from './reference-client.ts';
@@ -10,14 +10,14 @@ const WHOLE = [...HEAD, 'body', 'trailers', 'keepAlive'] as const;
 export interface Wire {
   readonly bytes: Buffer;
   readonly cuts: readonly number[];
-  /** The methods that were asked, one an exchange; the last one counts for all that follow. */
+  /** The request methods, one for each exchange; the last one applies to all that follow. */
   readonly answers: readonly string[];
   readonly closes: boolean;
 }
 
 export const parsed = ({ bytes, answers, closes }: Wire): Parsed => parse('response', [bytes], { answers, closes });
 
-/** Null where they agree: ours may refuse more, for known reasons, and never take more or anything else. */
+/** Null if they agree. Ours may refuse more, for known reasons, and never accept more or anything else. */
 export async function disagreement(wire: Wire): Promise<string | null> {
   const ours = parsed(wire);
   let left = ours.messages;
@@ -34,7 +34,7 @@ export async function disagreement(wire: Wire): Promise<string | null> {
         : finalDisagreement(final, theirs, { count, behind: wire.bytes.toString('latin1', final.end) }));
     if (found !== null) return `exchange ${exchange}: ${found}`;
     if (final === undefined) return null;
-    // Behind a 101 comes another protocol.
+    // After a 101 comes another protocol.
     if (final.status === 101 || !final.keepAlive) return null;
     left = left.slice(count + 1);
     from = final.end;
@@ -67,7 +67,7 @@ function finalDisagreement(
   return behindUpgrade === null || behind.startsWith(behindUpgrade) ? null : 'other bytes behind the upgrade';
 }
 
-/** Where ours has no whole response more; `next` is what node has then. */
+/** Compares the end, where ours has no further complete response; `next` is what node has there. */
 function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken | null, bytes: Buffer): string | null {
   if (isKnownRefusal(ours, next, bytes)) return null;
   switch (ours.state) {
@@ -85,7 +85,7 @@ function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken |
   }
 }
 
-/** An interim response that says close, and keep-alive besides. */
+/** An interim response that says both close and keep-alive. */
 function endsByItself({ messages }: Parsed, interim: readonly Taken[]): boolean {
   const [last, their] = [messages.at(-1), interim[0]];
   return last !== undefined && their !== undefined && unknownDifferences(last, their, ['keepAlive']).length === 0;
@@ -97,7 +97,10 @@ function differing({ partial }: Parsed, theirs: Taken, fields: readonly (typeof 
   return unknown.length === 0 ? null : `the response under way: ${unknown.join('; ')}`;
 }
 
-/** Whether the last final response that ours took by length or chunks is whole for node with its last byte, not without. */
+/**
+ * Checks that the last final response that ours read by length or chunks is complete for node with its last byte, not
+ * without it.
+ */
 export async function endDisagreement(wire: Wire): Promise<string | null> {
   const { messages } = parsed(wire);
   const last = messages.at(-1);

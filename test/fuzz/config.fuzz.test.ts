@@ -1,5 +1,5 @@
-// The configuration by its text and its environment: what is taken can be run, what is refused is told with its place, and
-// what may be a secret's value is repeated nowhere. Texts are the shipped example, edited.
+// The configuration by its text and its environment. An accepted one can run, a refused one is reported with its
+// position, and a possible secret value is never repeated. Texts are the shipped example, edited.
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -35,7 +35,7 @@ const piece = fc.constantFrom(
   ...['secrets:', 'routes:', 'unmatched:', '__proto__:', 'constructor:', '\u{1f512}', PASTED],
 );
 
-/** Some lines of the example, some of them twice, and a few pieces put where they do not belong. */
+/** Lines of the example, some repeated, with a few pieces in wrong places. */
 const text = fc
   .tuple(
     fc.array(fc.nat(lines.length - 1), { maxLength: 40 }),
@@ -85,7 +85,7 @@ function load(given: string, variables: Record<string, string>): LoadedConfig | 
   }
 }
 
-test('what is taken can be run, as it is and every time', { timeout: TEST_TIMEOUT }, () => {
+test('an accepted configuration can run, unchanged and every time', { timeout: TEST_TIMEOUT }, () => {
   let taken = 0;
   fc.assert(
     fc.property(text, env, (given, variables) => {
@@ -97,7 +97,7 @@ test('what is taken can be run, as it is and every time', { timeout: TEST_TIMEOU
       for (const { path, action, methods, secrets } of config.routes) {
         expect(pathProblem(path)).toBeNull();
         expect(action === 'verify' || secrets === null).toBe(true);
-        // A verify route owns its plain path whatever stands beside it: no slip opens it.
+        // A verify route owns its plain path whatever else is configured: no mistake opens it.
         const plain = path.replace('/*', '') || '/';
         if (action === 'verify') expect(policy.routes.routeFor(plain, 0).action).not.toBe('forward');
         expect(methods?.length).not.toBe(0);
@@ -112,7 +112,7 @@ test('what is taken can be run, as it is and every time', { timeout: TEST_TIMEOU
   expect(taken).toBeGreaterThan(0);
 });
 
-test('what is refused is told with a place in the text, and what is sound in it can be read', {
+test('a refused configuration is reported with a position, and its valid parts can be read', {
   timeout: TEST_TIMEOUT,
 }, () => {
   fc.assert(
@@ -133,12 +133,12 @@ test('what is refused is told with a place in the text, and what is sound in it 
   );
 });
 
-/** Around a value, in flow and block style: what people leave there when they paste. */
+/** Text around a value, in flow and block style: what people leave there when they paste. */
 const around = fc.constantFrom(
   ...['', ' ', '"', "'", '!', '&a ', '- ', '? ', '| ', '>-\n      ', '[', '{', '#', ': ', ', '],
 );
 
-test('a value is repeated nowhere: not of a variable, not of what was pasted under secrets', {
+test('no value is repeated: neither from a variable nor from text pasted under secrets', {
   timeout: TEST_TIMEOUT,
 }, () => {
   const pasted = fc

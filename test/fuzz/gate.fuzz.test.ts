@@ -1,4 +1,4 @@
-// What no head may be once it is past the gate, said without the gate's rules; and that no head breaks the gate.
+// Guarantees about every head that passes the gate, stated without the gate's rules; and no head breaks the gate.
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -76,10 +76,10 @@ function expectOneFraming(list: readonly string[], version: string): void {
 function expectPlainTarget(target: string): void {
   expect(target).toMatch(/^\/[!-~]*$/);
   expect(target).not.toContain('#');
-  // The WHATWG parser strips, turns and cuts what it can. What is past the gate it may only climb in.
+  // The WHATWG parser strips, converts and cuts. In a target that passed the gate it may only resolve dot segments.
   const path = pathOf(target);
   if (!/\/(?:\.|%2e)/i.test(path)) expect(new URL(`http://a.example${target}`).pathname).toBe(path);
-  // decodeURI keeps reserved escapes and throws on bad ones and on bytes that are no UTF-8: those are made harmless first.
+  // decodeURI keeps reserved escapes, and throws on bad ones and on invalid UTF-8, which are made harmless first.
   const decoded = decodeURIComponent(path.replace(/%[89a-f][0-9a-f]/gi, 'x'));
   expect(decoded).not.toMatch(/[\x00-\x1f\x7f]/);
 }
@@ -101,7 +101,7 @@ test('past the gate a head has one Host, one framing and a plain target', { time
   );
 });
 
-test('past the gate every line goes on but those of this connection', { timeout: TEST_TIMEOUT }, () => {
+test('past the gate every line is forwarded except hop-by-hop lines', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
     fc.property(request, ({ lines, ...start }) => {
       fc.pre(refusedByGate(readHead(start, lines)) === null);

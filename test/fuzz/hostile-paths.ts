@@ -1,5 +1,5 @@
-// Makes paths that lead to a route, or almost: the route's own segments in their order, each in some disguise, among
-// others that a server may drop. Nothing here knows the rules; what the gate refuses is left out by the property.
+// Makes paths that lead to a route, or almost: the route's own segments in order, each disguised, among others that a
+// server may drop. Nothing here knows the rules; the property filters out paths that the gate refuses.
 import fc from 'fast-check';
 
 /** Each byte as an escape. */
@@ -7,7 +7,7 @@ function escaped(text: string): string {
   return [...text].map((c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`).join('');
 }
 
-/** Printable ASCII as it is, all else as escaped UTF-8. */
+/** Printable ASCII unchanged, everything else as escaped UTF-8. */
 function utf8(text: string): string {
   return [...text].map((c) => (/[!-~]/.test(c) ? c : encodeURIComponent(c))).join('');
 }
@@ -24,7 +24,7 @@ const LOOK_ALIKES: Readonly<Record<string, string>> = {
   '.': '\u2024',
 };
 
-/** One character of a name, as some server would still read it. */
+/** One character of a name, in a form that some server would still read as it. */
 const DISGUISES: readonly ((character: string) => string)[] = [
   (c) => c.toUpperCase(),
   escaped,
@@ -49,7 +49,7 @@ const UPS = words('.. .. %2e. %2E%2e .%252e ..; ..;x=1 ..%20 ..%2520 ... ..%23 .
 const FILLERS = words('index.php a.b . x %20 %3fx ;v=1');
 const ENDS = words('/ .json . :x ;v=1 %20 %3fx %23y/z %3b/q /. /x/.. /.. /more ~ %c3%a9 %cc%81 %e2%80%a6 %ff %2500');
 
-/** A name that keeps its meaning for a kind server. A name that holds escapes stays as it is. */
+/** A name that keeps its meaning for a lax server. A name that holds escapes stays unchanged. */
 function disguised(name: string): fc.Arbitrary<string> {
   if (name.includes('%')) return fc.constant(name);
   const letters = [...name].map((c) =>
@@ -61,7 +61,7 @@ function disguised(name: string): fc.Arbitrary<string> {
   );
 }
 
-/** A path made of `segments` in their order, of which a kind server finds just these, or nearly. */
+/** A path made of `segments` in order, in which a lax server finds exactly these, or nearly. */
 export function pathNear(segments: readonly string[], names: readonly string[]): fc.Arbitrary<string> {
   const name = fc.constantFrom(...names);
   const joint = fc.constantFrom(...JOINTS);

@@ -1,10 +1,11 @@
-// Where our parser and node:http differ with good reason: one row a reason. The fuzzers fail on every other difference.
+// The accepted differences between our parser and node:http, one row for each reason. The fuzzers fail on every other
+// difference.
 import { refusedByGate } from '../../src/core/gate.ts';
 import { readHead } from '../../src/core/head.ts';
 import { MAX_LINES } from '../../src/wire/parser.ts';
 import type { Parsed, ParsedMessage } from '../support/parsed.ts';
 
-/** What both have of a message. */
+/** The properties of a message that both parsers report. */
 export interface Message {
   readonly version: string;
   readonly lines: readonly string[];
@@ -19,7 +20,7 @@ interface Row<Fields extends unknown[]> {
   readonly applies: (...fields: Fields) => boolean;
 }
 
-/** A field of a message that both took whole. */
+/** A field of a message that both read as complete. */
 const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]>[] = [
   {
     name: 'another protocol',
@@ -60,7 +61,7 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
   },
 ];
 
-/** Bytes that ours refuses, and node takes at least the head of. */
+/** Bytes that ours refuses, and of which node accepts at least the head. */
 const REFUSALS: readonly Row<[ours: Parsed, theirs: Message, bytes: Buffer]>[] = [
   {
     name: 'a length and a tab',
@@ -92,9 +93,9 @@ const REFUSALS: readonly Row<[ours: Parsed, theirs: Message, bytes: Buffer]>[] =
 ];
 
 /**
- * Where node reads no more HTTP. Behind an upgrade, which nobody here takes, bytes are compared on a connection of their own.
- * CONNECT is a tunnel from its head on, and PRI of HTTP/0.9 a connection that node ends; the gate refuses both, so their
- * length and what follows are ours alone to say.
+ * Where node stops reading HTTP. After an upgrade, which is never accepted here, bytes are compared on a separate
+ * connection. CONNECT is a tunnel from its head on, and node ends the connection on PRI of HTTP/0.9. The gate refuses
+ * both, so there is nothing to compare for their length and what follows.
  */
 export function handsOver({ method, lines }: Pick<ParsedMessage, 'method' | 'lines'>): 'tunnel' | 'upgrade' | null {
   if (method === 'CONNECT' || method === 'PRI') return 'tunnel';
@@ -102,14 +103,14 @@ export function handsOver({ method, lines }: Pick<ParsedMessage, 'method' | 'lin
 }
 
 /**
- * True where ours ends a connection that node may keep: for a reason that FIELDS knows, or since trailers said keep-alive,
- * which node heeds, and ours does not.
+ * True if ours ends a connection that node may keep: for a reason in FIELDS, or because trailers said keep-alive, which
+ * node follows and ours does not.
  */
 export function endsEarlier(ours: ParsedMessage, theirs: Message): boolean {
   return !ours.keepAlive && (theirs.keepAlive || /connection/i.test(ours.trailers.join()));
 }
 
-/** The fields in which two messages differ for no known reason. */
+/** The fields in which two messages differ without a known reason. */
 export function unknownDifferences<Theirs extends Message>(
   ours: ParsedMessage,
   theirs: Theirs,
@@ -126,8 +127,8 @@ export function isKnownRefusal(ours: Parsed, theirs: Message | null | undefined,
 }
 
 /**
- * For comparing one cut of the bytes with another. A malformed name on line 101 is a line too many where half of it came
- * alone, and malformed where it came whole: refused in both.
+ * For comparing two ways of splitting the bytes. A malformed name on line 101 is one line too many if half of it came
+ * alone, and malformed if it came whole: both refuse it.
  */
 export function withoutReason(parsed: Parsed): Parsed {
   return parsed.state === 'too_large' ? { ...parsed, state: 'malformed' } : parsed;

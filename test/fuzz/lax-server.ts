@@ -1,6 +1,6 @@
-// A model of upstreams that are too kind to a path. Each operation is one that some server, framework or script does
-// between the wire and its handlers; `readings` does them in every order, again and again. It is written apart from
-// src/core on purpose and must never import from there: an error in both would hide.
+// A model of upstreams that are too lax with a path. Each operation is one that some server, framework or script does
+// between the wire and its handlers; `readings` applies them in every order, repeatedly. It is written independently of
+// src/core and must never import from there: an error in both would stay hidden.
 import { Buffer } from 'node:buffer';
 
 /** A path as bytes in a latin1 string, like everything on the wire. */
@@ -25,7 +25,7 @@ function decodeUntilStable(path: Path): Path {
   return next === path ? path : decodeUntilStable(next);
 }
 
-/** RFC 3986 5.2.4, on the segments: an empty segment is one that `..` can take away. */
+/** RFC 3986 5.2.4, on the segments: `..` can remove an empty segment too. */
 function removeDotSegments(path: Path): Path {
   const [, ...segments] = path.split('/');
   const kept: string[] = [];
@@ -38,12 +38,12 @@ function removeDotSegments(path: Path): Path {
   return `/${kept.join('/')}`;
 }
 
-/** `/index.php/notify`: the script keeps what comes after it as its PATH_INFO. */
+/** `/index.php/notify`: the script gets what follows it as PATH_INFO. */
 function dropScript(path: Path): Path {
   return /^\/(?:[^/]*\/)*?[^/]*[A-Za-z0-9_-]\.[A-Za-z0-9_-][^/]*(\/.*)$/s.exec(path)?.[1] ?? path;
 }
 
-/** `notify.json`, `notify:x`, `notify,v`: what follows a name, once the escapes in it are decoded. */
+/** `notify.json`, `notify:x`, `notify,v`: the suffix of a name, once its escapes are decoded. */
 function dropSuffix(segment: string): string {
   return segment.replace(/^([^%]*?[A-Za-z0-9_-])[\x00-$&-,.:-@[-^`{-\x7f].*$/s, '$1');
 }
@@ -55,7 +55,9 @@ function lastSegment(change: (segment: string) => string) {
   };
 }
 
-/** What moves or changes segments within the path, but cannot take the folder that a request is in from it by itself. */
+/**
+ * Operations that move or change segments within the path, but cannot by themselves take a request out of its folder.
+ */
 export const OPERATIONS: readonly Operation[] = [
   { name: 'decode once', apply: decodeOnce },
   { name: 'decode until nothing changes', apply: decodeUntilStable },
@@ -81,7 +83,7 @@ export const OPERATIONS: readonly Operation[] = [
   { name: 'drop every suffix', apply: eachSegment(dropSuffix) },
 ];
 
-/** Leaves the folder: a script that takes what follows it as a path of its own. */
+/** Leaves the folder: a script that takes what follows it as its own path. */
 export const SCRIPT: Operation = { name: 'drop the script', apply: dropScript };
 
 /** Every path that the operations make of `path`, in any order and number (until `limit` are known), and how. */
@@ -97,7 +99,7 @@ export function readings(path: Path, operations: readonly Operation[], limit: nu
   return known;
 }
 
-/** The segments that are left when every operation that is no cut of a suffix has been done once, in a usual order. */
+/** The segments left after every operation except the suffix cuts has been applied once, in a usual order. */
 export function canonical(path: Path): string[] {
   const text = asText((bytes) => bytes.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase());
   const flat = text(decodeUntilStable(path)).replaceAll('\\', '/');

@@ -1,17 +1,17 @@
-// The words of the routes are found for all routes at once (core/occurrences.ts). Here each rule is said once more as spec
-// §6.2 says it, for one route at a time, and both must agree.
+// core/occurrences.ts finds the words of all routes at once. Here each rule is restated for one route at a time, as in
+// spec §6.2, and both must agree.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { beginsWith, occursInOrder, segmentMatches, Words } from '../../src/core/occurrences.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
-// Few letters, so that words begin words and segments end in the middle of them.
+// Few letters, so words are prefixes of words and segments end inside them.
 const word = fc.stringMatching(/^[ab.é-]{1,3}$/);
 const words = fc.array(word, { maxLength: 4 });
 const segments = fc.array(fc.stringMatching(/^[ab.é:_-]{1,5}$/), { maxLength: 12 });
 const routes = fc.array(words, { minLength: 1, maxLength: 5 });
 
-/** Equal, or goes on with a character outside [A-Za-z0-9_-]. */
+/** Equal, or followed by a character outside [A-Za-z0-9_-]. */
 const matches = (segment: string, wanted: string) =>
   segment === wanted || (segment.startsWith(wanted) && /^[^A-Za-z0-9_-]/.test(segment.slice(wanted.length)));
 
@@ -27,7 +27,7 @@ function inOrder(segments: readonly string[], wanted: readonly string[]): boolea
   return at >= 0 && inOrder(segments.slice(at + 1), rest);
 }
 
-test('words are found where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
+test('words are found exactly where the rule for one route finds them', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
     fc.property(segments, routes, (segments, routes) => {
       const found = new Words(routes.flat()).findIn(segments);

@@ -1,5 +1,5 @@
-// The parser against node:http's server: whole and in random pieces, the same requests with the same ends. Ours may be
-// stricter, never looser; where they differ for a reason, the reason is a row of known-differences.ts.
+// The parser against node:http's server: complete and in random pieces, the same requests with the same ends. Ours may
+// be stricter, never looser; each justified difference is a row of known-differences.ts.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cut, eachByte, type Parsed, parse } from '../support/parsed.ts';
@@ -9,15 +9,15 @@ import { bytesOf, script } from './pipelined-requests.ts';
 import { ReferenceServer } from './reference-server.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
-/** `FUZZ_SEED` plays a run again. */
+/** `FUZZ_SEED` replays a run. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 
-/** Shorter inputs are cut behind every byte, too. */
+/** Shorter inputs are also split after every byte. */
 const SHORT = 2000;
 
 const reference = new ReferenceServer();
 
-test('our parser and node:http take the same requests', { timeout: TEST_TIMEOUT }, async () => {
+test('our parser and node:http read the same requests', { timeout: TEST_TIMEOUT }, async () => {
   const tried = { connections: 0, requests: 0, refused: 0 };
   await fc.assert(
     fc.asyncProperty(script, async (script) => {

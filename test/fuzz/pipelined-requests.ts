@@ -1,5 +1,5 @@
-// Requests one behind the other, spoilt as the wire fuzzer spoils them, and behind them one that shows where each parser
-// believes that they end.
+// Pipelined requests, mutated like those of the wire fuzzer, and a last one that shows where each parser sees their
+// end.
 import fc from 'fast-check';
 import { forged, get, request, signed } from '../conformance/wire-case.ts';
 import { fewMutations, type Mutation, mutate, mutationOf } from './wire-mutations.ts';
@@ -7,14 +7,14 @@ import { BASES } from './wire-requests.ts';
 
 export interface Script {
   readonly messages: readonly { readonly base: string; readonly spoil: readonly Mutation[] }[];
-  /** Where the bytes are cut, each modulo their length. */
+  /** The offsets at which the bytes are split, each modulo their length. */
   readonly cuts: readonly number[];
 }
 
 const CHUNKED = ['POST /notify HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'];
 const UPGRADE = ['Connection: Upgrade', 'Upgrade: h2c'];
 
-/** Beside the wire fuzzer's own: every production of the grammar once, and what node:http treats apart. */
+/** In addition to the wire fuzzer's: every production of the grammar once, and the special cases of node:http. */
 const MORE: readonly string[] = [
   get('/'),
   get("/a%20b;c=d/!$&'()*+,=:@~?x=/?&y=[]{}|^%", ['X-A:b', 'X-B: \t c d \t', 'X-C:', 'X-D: \xe4\xf6\xfc\xff']),
@@ -40,7 +40,7 @@ const MORE: readonly string[] = [
 ];
 const BASE_REQUESTS = [...BASES.open.map(({ send }) => send).filter((send) => send.length < 5000), ...MORE];
 
-/** Ends in nothing that the bytes before it could need: an unfinished body swallows it, and so both parsers must. */
+/** Ends in nothing that the bytes before it could need: an unfinished body swallows it, in both parsers. */
 const CANARY = get('/canary');
 
 export const script: fc.Arbitrary<Script> = fc.record({

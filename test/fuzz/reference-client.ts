@@ -1,4 +1,5 @@
-// What node:http's client takes bytes for: the answer to one request, fed piece by piece through a transport without a socket.
+// How node:http's client reads bytes: the response to one request, fed piece by piece through a transport without a
+// socket.
 import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -11,10 +12,10 @@ export interface Taken {
   readonly version: string;
   /** Flat: name, value, … */
   readonly lines: readonly string[];
-  /** As far as it came. */
+  /** The part that has arrived. */
   body: string;
   trailers: readonly string[];
-  /** True where node would use the connection again: as the head says, trailers aside. */
+  /** True if node would reuse the connection, by the head and without the trailers. */
   readonly keepAlive: boolean;
   complete: boolean;
 }
@@ -22,16 +23,16 @@ export interface Taken {
 export interface TakenAnswer {
   readonly interim: Taken[];
   final: Taken | null;
-  /** The bytes behind a 101 that node handed over, as far as they came with it. */
+  /** The bytes after a 101 that node handed over, as far as they arrived with it. */
   behindUpgrade: string | null;
-  /** llhttp's code for the bytes that are no HTTP; null where there are none. */
+  /** llhttp's code for bytes that are not HTTP; null if there are none. */
   refused: string | null;
 }
 
 export interface Exchange {
   readonly method: string;
   readonly pieces: readonly Buffer[];
-  /** True where the server closes behind the last piece. */
+  /** True if the server closes after the last piece. */
   readonly closes: boolean;
 }
 

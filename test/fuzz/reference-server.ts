@@ -1,5 +1,5 @@
-// What node:http's server takes bytes for: a server without a socket, fed piece by piece. Its limits are wider than those
-// that the parser under test is given, so that a limit never looks like a grammar.
+// How node:http's server reads bytes: a server without a socket, fed piece by piece. Its limits are wider than those of
+// the parser under test, so a limit is never mistaken for a grammar error.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -11,17 +11,17 @@ export interface TakenRequest {
   readonly version: string;
   /** Flat: name, value, … */
   readonly lines: readonly string[];
-  /** As far as it came. */
+  /** The part that has arrived. */
   body: string;
   trailers: readonly string[];
-  /** True where node would take another request on this connection: as its head says, its trailers aside. */
+  /** True if node would read another request on this connection, by the head and without the trailers. */
   readonly keepAlive: boolean;
   complete: boolean;
 }
 
 export interface TakenRequests {
   readonly requests: TakenRequest[];
-  /** llhttp's code for the bytes that are no HTTP; null where there are none. */
+  /** llhttp's code for bytes that are not HTTP; null if there are none. */
   refused: string | null;
 }
 
@@ -47,7 +47,7 @@ export class ReferenceServer {
       taken?.requests.push({ ...headOf(request), keepAlive: false, complete: true });
       socket.destroy();
     });
-    // Not ended at once: a request that was whole before the broken bytes has yet to be told of.
+    // Not ended at once: a request that was complete before the broken bytes is still to be reported.
     this.#server.on('clientError', (error: Error & { code?: string }, socket) => {
       const taken = this.#taken.get(socket);
       if (taken !== undefined && error.code?.startsWith('HPE_')) taken.refused ??= error.code;
@@ -97,7 +97,7 @@ function headOf(request: IncomingMessage) {
   };
 }
 
-/** All that follows from a piece happens before the next turn of the event loop: there is no socket and no thread in it. */
+/** All effects of a piece happen before the next turn of the event loop: there is no socket and no thread. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,16 +1,16 @@
-// Responses one behind the other, built by the grammar of RFC 9112 and spoilt, and behind them one that shows where each parser
-// believes that they end.
+// Consecutive responses, built by the grammar of RFC 9112 and mutated, and a last one that shows where each parser sees
+// their end.
 import fc from 'fast-check';
 import { fewMutations, type Mutation, mutate, mutationOf } from './wire-mutations.ts';
 
 export interface ResponseScript {
   readonly messages: readonly {
     readonly base: string;
-    /** The method that it answers. */
+    /** The request's method. */
     readonly to: string;
     readonly spoil: readonly Mutation[];
   }[];
-  /** Where the bytes are cut, each modulo their length. */
+  /** The offsets at which the bytes are split, each modulo their length. */
   readonly cuts: readonly number[];
   readonly closes: boolean;
 }

@@ -1,4 +1,5 @@
-// The signature header by its grammar, and the verdict by a signer of its own: nothing else is accepted, whatever is sent.
+// The signature header against its grammar, and the verdict against an independent signer: nothing else is ever
+// accepted.
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -12,7 +13,7 @@ import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
 const digest = fc.uint8Array({ minLength: 30, maxLength: 34 }).map((array) => Buffer.from(array).toString('base64'));
 
-/** Right headers, and what is one or two edits away from them. */
+/** Valid headers, and headers one or two edits away from them. */
 const header = fc
   .tuple(
     fc.constantFrom('SHA256:', 'SHA256:', 'SHA256:', 'sha256:', 'SHA256', ':', 'SHA512:', ''),
@@ -28,7 +29,10 @@ const header = fc
     ),
   );
 
-/** As the page of the example receiver tells it: two tokens about one colon, the first `SHA256`, the second such base64. */
+/**
+ * As the page of the example receiver describes it: two tokens around one colon, the first `SHA256`, the second such
+ * base64.
+ */
 function expected(value: string): string {
   const tokens = value.split(':');
   if (tokens.length !== 2) return 'malformed_signature';
@@ -38,7 +42,7 @@ function expected(value: string): string {
   return decoded.length === 32 && decoded.toString('base64') === text ? text : 'malformed_signature';
 }
 
-test('a header is read by its grammar alone', { timeout: TEST_TIMEOUT }, () => {
+test('a header is read exactly by its grammar', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
     fc.property(header, (value) => {
       const form = readSignature(value);
@@ -53,7 +57,7 @@ const values = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLengt
   maxLength: 6,
 });
 
-test('a body is accepted if a live secret signs it, and only then', { timeout: TEST_TIMEOUT }, () => {
+test('a body is accepted if and only if it is signed with a live secret', { timeout: TEST_TIMEOUT }, () => {
   const attempt = fc.record({ values, live: fc.nat(), by: fc.nat(), body: bytes, flip: fc.option(fc.nat()) });
   fc.assert(
     fc.property(attempt, ({ values, live, by, body, flip }) => {

@@ -12,10 +12,10 @@ import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00Z');
 const READINGS = 120;
-// The folder's own name may have what looks like a suffix.
+// The folder's own name may look as if it had a suffix.
 const WITHIN_FOLDERS = OPERATIONS.filter(({ name }) => name !== 'drop every suffix');
 
-// Few and alike, so that routes meet each other and the targets meet the routes.
+// Few and alike, so routes overlap with each other and with the targets.
 const NAMES = ['notify', 'hooks', 'api', 'ok', 'x', 'a', 'index.php', 'v1.0', 'caf%C3%A9', 'Kiss'];
 
 const routePath = fc
@@ -46,7 +46,7 @@ const unmatched = fc
     ([made, action]): Route => ({ ...made, path: UNMATCHED, action, mode: 'enforce', secrets: null, allowHeaders: [] }),
   );
 
-/** A policy, and a target near one of its routes or near nothing. */
+/** A policy, and a target near one of its routes or near none. */
 const attempt = fc
   .tuple(
     fc.uniqueArray(route, { minLength: 1, maxLength: 5, comparator: (a, b) => foldsAlike(a.path, b.path) }),
@@ -68,8 +68,8 @@ function passesTheGate(path: string): boolean {
 }
 
 /**
- * The plain rule, said once more: exact, or below the wildcard; verify and reject take the stem itself too. A server that
- * decodes, or does not know upper case, knows its own handlers so.
+ * The plain rule, restated: exact, or below the wildcard; verify and reject match the stem itself too. This is how a
+ * server that decodes or ignores case knows its own handlers.
  */
 function takes({ path, action }: Route, reading: string): boolean {
   return [path, decodeOnce(path), path.toLowerCase(), decodeOnce(path).toLowerCase()].some((path) => {
@@ -90,7 +90,7 @@ function rank(route: Route): number {
   return route.mode === 'report' && (route.reportUntil ?? Number.POSITIVE_INFINITY) > NOW ? 1 : 2;
 }
 
-/** Nothing may be let by for `got` that `wanted` would have refused. */
+/** `got` must let nothing through that `wanted` would have refused. */
 function isAsStrict(got: Route, wanted: Route): boolean {
   if (rank(got) === 3 || rank(wanted) === 0) return true;
   if (rank(got) < rank(wanted)) return false;
@@ -101,7 +101,7 @@ function isAsStrict(got: Route, wanted: Route): boolean {
   return lists.every((list) => within(got[list], wanted[list])) && got.maxBody <= wanted.maxBody && refusesQuery;
 }
 
-/** Nothing in it that servers disagree about, but for spaces, letters beyond ASCII, suffixes and what scripts do. */
+/** Nothing in it that servers disagree about, apart from spaces, non-ASCII letters, suffixes and script paths. */
 function isQuiet(path: string): boolean {
   const [, ...segments] = path.split('/');
   return segments.every((segment, at) => {
@@ -112,7 +112,10 @@ function isQuiet(path: string): boolean {
   });
 }
 
-/** The operator said so: a plain target is for the longest path, before a shorter one that takes it or is read from it. */
+/**
+ * The operator's explicit choice: a plain target belongs to the longest path, before a shorter one that matches it or
+ * can be read from it.
+ */
 function isMeant({ path, opened, wanted }: { path: string; opened: Route; wanted: Route }): boolean {
   if (opened.path.length <= wanted.path.length || !isQuiet(path)) return false;
   return opened.action === 'forward' || takes(wanted, path);
@@ -127,7 +130,7 @@ test('a target is treated as strictly as each of its readings', { timeout: TEST_
       for (const [reading, how] of readings(path, [...OPERATIONS, SCRIPT], READINGS)) {
         const wanted = owner(routes, reading);
         if (wanted === undefined || isAsStrict(got, wanted)) continue;
-        // What a script is called with no path of its own (`/index.php/`) is its own name, not `/`.
+        // The path of a script called without one (`/index.php/`) is its own name, not `/`.
         if (wanted.path === '/' && how.includes(SCRIPT.name)) continue;
         if (opened !== undefined && isMeant({ path, opened, wanted })) continue;
         expect.fail(`${path} is read as ${reading} (${how}): ${show(got)}, not ${show(wanted)}`);

@@ -1,5 +1,5 @@
-// How long properties are tried: `FUZZ_SECONDS` a file, 3 unless set. A failure prints its seed and path, which fc.assert
-// takes back as `{ seed, path }`.
+// How long properties are tried: `FUZZ_SECONDS` for each file, 3 unless set. A failure prints its seed and path, which
+// fc.assert accepts as `{ seed, path }`.
 import type { Parameters } from 'fast-check';
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 3);
@@ -13,5 +13,5 @@ export function timeBox(properties: number) {
   } as const satisfies Parameters<unknown>;
 }
 
-/** For the test itself: the box, and what a run in progress and the shrinking of a counterexample may add to it. */
+/** For the test itself: the box, plus the time for a run in progress and for shrinking a counterexample. */
 export const TEST_TIMEOUT = SECONDS * 1_000 + 60_000;

@@ -1,5 +1,5 @@
-// What must hold whatever was sent: each answer is one of ours or the upstream's own, each request that reached the upstream
-// is one that the routes permit. Nothing here asks the proxy's code what it thinks.
+// Invariants for any input: each response is one of ours or the upstream's own, and each request that reached the
+// upstream is one that the routes permit. No check asks the proxy's code.
 import { expect } from 'vitest';
 import { SECRET } from '../conformance/wire-case.ts';
 import type { SeenRequest } from '../support/lenient-upstream.ts';
@@ -9,7 +9,7 @@ import { sign } from '../support/signer.ts';
 import { canonical } from './lax-server.ts';
 import type { Configuration } from './wire-requests.ts';
 
-/** Reasons of the metrics, by the status of their answer. */
+/** Reasons of the metrics, by the status of their response. */
 const STATUSES: Readonly<Record<string, number>> = {
   bad_request: 400,
   missing_signature: 401,
@@ -27,7 +27,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   none: 200,
 };
 
-/** The whole body of each answer that may come. */
+/** The whole body of each possible response. */
 const BODIES: Readonly<Record<number, readonly string[]>> = {
   200: ['ok'],
   400: ['{"error":"bad_request"}'],
@@ -42,14 +42,14 @@ const BODIES: Readonly<Record<number, readonly string[]>> = {
 const LINES =
   /^(?:content-type: application\/json|content-length: \d+|connection: (?:close|keep-alive)|allow: POST|keep-alive: timeout=\d+)$/i;
 
-/** One of the answers that there are, to the letter: whatever the client sent, nothing of it comes back. */
+/** Exactly one of the possible responses: nothing that the client sent comes back. */
 export function checkAnswer({ status, lines, body, informational }: RawResponse): void {
   expect(BODIES[status], `status ${status}`).toContain(body.toString('latin1'));
   expect(lines.filter((line) => !LINES.test(line))).toEqual([]);
   for (const interim of informational) expect([interim.status, interim.lines]).toEqual([100, []]);
 }
 
-/** A request that reached the upstream: well-formed to the letter, and either signed or on an open route. */
+/** A request that reached the upstream: strictly well-formed, and either signed or on an open route. */
 export function checkSeen(configuration: Configuration, seen: SeenRequest): void {
   const head = seen.raw.toString('latin1').split('\r\n\r\n')[0] ?? '';
   expect(head).toMatch(/^[A-Z-]+ \/[\x21-\x7e]* HTTP\/1\.1(?:\r\n[!#$%&'*+.^`|~0-9A-Za-z-]+:[^\r\n\0]*)+$/);
@@ -68,7 +68,7 @@ export function checkSeen(configuration: Configuration, seen: SeenRequest): void
   if (folder !== 'ws') expect([path.slice(0, 6), folder, below === undefined]).toEqual(['/open/', 'open', false]);
 }
 
-/** How many requests were counted, by the status that their answer has: the difference of two readings of the metrics. */
+/** How many requests were counted, by the status of their response: the difference of two readings of the metrics. */
 export function countedByStatus(before: Map<string, number>, after: Map<string, number>): Map<number, number> {
   const counted = new Map<number, number>();
   for (const [series, value] of after) {
@@ -80,12 +80,14 @@ export function countedByStatus(before: Map<string, number>, after: Map<string, 
   return counted;
 }
 
-/** Of bytes that never became a request: behind one that is in flight they end the connection without an answer. */
+/**
+ * Statuses of bytes that never became a request: behind a request in flight they end the connection without a response.
+ */
 const RAW: ReadonlySet<number> = new Set([400, 408, 431, 499]);
 
 /**
- * Each answer was counted once: gives what was counted and got no answer. That is such bytes, a client that left, or an
- * answer that was lost.
+ * Checks that each response was counted once; returns what was counted and got no response. That is such bytes, a
+ * client that left, or a lost response.
  */
 export function unanswered(counted: Map<number, number>, answers: readonly RawResponse[]): string[] {
   const missing: string[] = [];

@@ -1,16 +1,19 @@
-// Plays one script of the wire fuzzer on a bare socket and gives back every byte that came. It waits for events, and for
-// silence only where nobody can know whether more is to come. It must never hang.
+// Plays one script of the wire fuzzer on a raw socket and returns every byte received. It waits for events, and for
+// silence only when more bytes may or may not come. It must never hang.
 import { connect } from 'node:net';
 import { parseResponse, type RawResponse, values } from '../support/response-parser.ts';
 
-/** How it ends once all is written: by half-closing after a silence, by waiting for the proxy to close, or by a reset. */
+/**
+ * How it ends once everything is written: by half-closing after a silence, by waiting for the proxy to close, or by a
+ * reset.
+ */
 export type Ending = 'half-close' | 'wait' | 'hang up';
 
 export interface Play {
-  /** What is written, in these pieces. */
+  /** The bytes, written in these pieces. */
   readonly pieces: readonly Buffer[];
   readonly ending: Ending;
-  /** Answers that must come: no silence counts before they have. */
+  /** The number of responses that must come: silence counts only after them. */
   readonly atLeast: number;
   /** Milliseconds without a byte after which nothing more is awaited. */
   readonly silence: number;
@@ -18,7 +21,7 @@ export interface Play {
 
 export interface Outcome {
   readonly received: Buffer;
-  /** True where the proxy closed by itself, or after a half-close; false where it had to be cut after the deadline. */
+  /** True if the proxy closed by itself, or after a half-close; false if it had to be cut after the deadline. */
   readonly closed: boolean;
 }
 
@@ -64,7 +67,7 @@ export function play(port: number, { pieces, ending, atLeast, silence }: Play): 
   });
 }
 
-/** How many whole answers are there; what is no answer is for `readAnswers` to complain of. */
+/** The number of complete responses; `readAnswers` reports anything else. */
 function countAnswers(bytes: Buffer): number {
   try {
     return takeAnswers(bytes).answers.length;
@@ -74,8 +77,8 @@ function countAnswers(bytes: Buffer): number {
 }
 
 /**
- * Every answer, by the strict parser. Throws on a byte that is part of none, and on bytes after a closing answer. Who
- * half-closes before an answer has left, and may have been told to go on before.
+ * Every response, read by the strict parser. Throws on a byte that belongs to none, and on bytes after a closing
+ * response. A client that half-closes before its response has left, and may have received a 100 Continue before.
  */
 export function readAnswers(bytes: Buffer): RawResponse[] {
   const { answers, rest } = takeAnswers(bytes);

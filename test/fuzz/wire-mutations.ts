@@ -1,9 +1,9 @@
-// How the wire fuzzer spoils a request: edits of bytes, of lines, of numbers and of chunks. An edit is plain data, so that
-// a failing one is printed, shrunk and played again.
+// How the wire fuzzer mutates a request: edits of bytes, lines, numbers and chunks. An edit is plain data, so a failing
+// one can be printed, shrunk and replayed.
 import fc from 'fast-check';
 import { signatureLine } from '../conformance/wire-case.ts';
 
-/** What is put in. Each is what a parser may stumble over, or half of an attack. */
+/** The inserted pieces. Each may trip a parser, or is half of an attack. */
 const TOKENS = [
   ...['\r\n', '\n', '\r', '\0', ' ', '\t', ':', ';', ',', '\xff', '\x7f', '0', '\r\n\r\n', '\r\n ', '=', '%', '#'],
   ...['0\r\n\r\n', '1\r\na\r\n', '5;x=y\r\n', 'ffffffffffffffff\r\n', '-1\r\n', '0x1\r\n', '00\r\n', '\r\n0\r\n\r\n'],
@@ -55,7 +55,7 @@ const NUMBERS = [
   '0a',
 ];
 
-/** Positions and lengths are natural numbers, taken modulo what there is. */
+/** Positions and lengths are natural numbers, taken modulo the actual length. */
 export type Mutation =
   | { readonly kind: 'flip'; readonly at: number; readonly bit: number }
   | { readonly kind: 'insert'; readonly at: number; readonly text: string }
@@ -68,7 +68,7 @@ export type Mutation =
 
 const at = fc.nat(1 << 18);
 
-/** Edits that put in what any request may stumble over, and `more`. */
+/** Edits that insert pieces that may trip any parser, and `more`. */
 export function mutationOf(more: readonly string[]): fc.Arbitrary<Mutation> {
   const token = fc.constantFrom(...TOKENS, ...more);
   return fc.oneof(
@@ -126,7 +126,7 @@ export function mutate(bytes: string, mutation: Mutation): string {
   }
 }
 
-/** Lines with their ends: those of the head, and of the body where it has any. */
+/** Lines with their endings: those of the head, and of the body if it has any. */
 const linesOf = (bytes: string) => bytes.split(/(?<=\r\n)/);
 
 function editLines(bytes: string, { at, to, how }: Mutation & { kind: 'line' }): string {
@@ -139,7 +139,7 @@ function editLines(bytes: string, { at, to, how }: Mutation & { kind: 'line' }):
   return lines.join('');
 }
 
-/** Between two lines, where a header belongs. */
+/** Between two lines, at a header's position. */
 function putLine(bytes: string, { at, text }: Mutation & { kind: 'put' }): string {
   const lines = linesOf(bytes);
   lines.splice(at % (lines.length + 1), 0, text);

@@ -1,19 +1,19 @@
-// What the wire fuzzer begins with: requests whose outcome is known as long as nobody touches them.
+// The starting points of the wire fuzzer: requests whose outcome is known as long as they are not mutated.
 import { forged, get, request, SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
 
 export interface BaseRequest {
   readonly name: string;
   /** The bytes, as latin1 text. */
   readonly send: string;
-  /** The answer, on the configuration with forward routes. */
+  /** The status of the response, on the configuration with forward routes. */
   readonly status: number;
-  /** What follows it on the same connection may not be taken any more. */
+  /** Requests after it on the same connection are no longer processed. */
   readonly last?: true;
-  /** It breaks the connection, and behind a request that is still in flight nobody answers to that. */
+  /** It breaks the connection; behind a request in flight it gets no response. */
   readonly breaks?: true;
 }
 
-/** `strict`: one verified route and nothing else. `open`: forward routes that stream, and upgrades. Both close soon. */
+/** `strict`: only one verified route. `open`: forward routes that stream, and upgrades. Both close connections soon. */
 export const CONFIGURATIONS = {
   strict: { routes: [{ path: '/notify' }], unmatched: 'reject' },
   open: {
@@ -30,7 +30,7 @@ export type Configuration = keyof typeof CONFIGURATIONS;
 /** `limits.maxHeader` in bytes. */
 export const MAX_HEADER = 4 * 1024;
 
-/** Short deadlines, so that a request that never ends is soon over. */
+/** Short deadlines, so a request that never ends is over soon. */
 export function proxyOptions(configuration: Configuration, upstreamUrl: string) {
   const config = {
     ...CONFIGURATIONS[configuration],
@@ -39,7 +39,7 @@ export function proxyOptions(configuration: Configuration, upstreamUrl: string) 
     limits: { maxHeader: MAX_HEADER, maxBody: '128KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
     log: { requests: 'none' },
   };
-  // The image's own flag: left to itself V8 lets a good deal of garbage lie before it looks.
+  // The image's own flag: by default V8 lets much garbage pile up before it collects.
   return { config, secrets: { current: SECRET }, env: { NODE_OPTIONS: '--max-semi-space-size=2' } };
 }
 
@@ -75,7 +75,7 @@ const VERIFIED: readonly BaseRequest[] = [
   { name: 'a large delivery', send: signed('x'.repeat(70_000)), status: 200 },
   { name: 'a delivery with a query', send: signed(EVENT, { target: '/notify?a=/b' }), status: 200 },
   {
-    name: 'a delivery by HTTP/1.0',
+    name: 'a delivery over HTTP/1.0',
     send: signed(EVENT).replace('HTTP/1.1', 'HTTP/1.0'),
     status: 200,
     last: true,

@@ -1,5 +1,6 @@
-// A raw-socket fuzzer: valid requests, spoilt in many ways, against a running proxy before an upstream that takes anything.
-// One verdict a request, nothing unsigned upstream, no answer that was not asked for, and a process that stays as it was.
+// A raw-socket fuzzer: valid requests, mutated in many ways, against a running proxy in front of an upstream that
+// accepts anything. Each request gets one verdict, nothing unsigned reaches the upstream, no response is unsolicited,
+// and the process stays healthy.
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
@@ -11,17 +12,20 @@ import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
 import { type Mutation, mutate, mutation } from './wire-mutations.ts';
 import { BASES, CONFIGURATIONS, type Configuration, MAX_HEADER, proxyOptions } from './wire-requests.ts';
 
-/** `FUZZ_SEED` plays a run again. */
+/** `FUZZ_SEED` replays a run. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
-/** What the process may hold at its highest, with bodies of 128 KiB and a few dozen connections. */
+/** The process's peak memory, with bodies of 128 KiB and a few dozen connections. */
 const MOST_MEMORY = 200 * 1024 * 1024;
-/** Milliseconds without a byte from the proxy after which a client half-closes, and where that was too soon. */
+/**
+ * Milliseconds without a byte from the proxy after which a client half-closes, and the longer value for when that was
+ * too soon.
+ */
 const SILENCE_MS = 25;
 const PATIENCE_MS = 1_000;
-/** Milliseconds after the last client is gone until nothing of it may be left: lingering takes two seconds. */
+/** Milliseconds after the last client has gone until nothing of it may be left: the closing state takes two seconds. */
 const SETTLE_MS = 6_000;
 
-/** One connection: requests by name, how each is spoilt, and the whole of them; where the writes are split. */
+/** One connection: requests by name, the mutations of each and of the whole, and where the writes are split. */
 interface Script {
   readonly requests: readonly { readonly base: string; readonly spoil: readonly Mutation[] }[];
   readonly spoil: readonly Mutation[];
@@ -54,7 +58,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
   let upstream: LenientUpstream;
   let proxy: RunningProxy;
   let counted: Map<string, number>;
-  /** Requests that the upstream saw, and those that were counted as let through or as left by their client. */
+  /** Requests that the upstream saw, and those counted as let through or as abandoned by their client. */
   let [arrived, passed] = [0, 0];
   beforeAll(async () => {
     upstream = await startLenientUpstream();
@@ -66,7 +70,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     await upstream?.close();
   });
 
-  /** Requests at the front of a script that nobody spoilt: their answers are known, and must come. */
+  /** Unmutated requests at the front of a script: their responses are known, and must come. */
   function knownStatuses({ requests, spoil }: Script): number[] {
     const statuses: number[] = [];
     if (spoil.length > 0) return statuses;
@@ -99,7 +103,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     expect(closed, 'the proxy ended the connection').toBe(true);
     const answers = readAnswers(received);
     answers.forEach(checkAnswer);
-    // More than maxHeader behind a request is dropped: its answer is the last, and says so unless it had begun before.
+    // More than maxHeader bytes behind a request are dropped: its response is the last, and says so unless it had started.
     const first = BASES[configuration].find(({ name }) => name === script.requests[0]?.base)?.send ?? '';
     const tooMuch = bytesOf(script).length - first.length > MAX_HEADER;
     const known = knownStatuses(script).slice(0, tooMuch ? Math.max(1, answers.length) : undefined);
@@ -107,7 +111,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     return answers;
   }
 
-  /** Resolves once nothing is in flight and nobody connected, and gives the metrics of that moment. */
+  /** Resolves once nothing is in flight and no client is connected; returns the metrics at that moment. */
   async function settled(): Promise<Map<string, number>> {
     const until = performance.now() + SETTLE_MS;
     for (;;) {
@@ -130,18 +134,18 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     for (const request of seen) checkSeen(configuration, request);
     const answers = scripts.flatMap((script, index) => answersOf(script, outcomes[index] as Outcome));
     expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(seen.length);
-    // Since the start: one whose client hung up is counted at once, and may arrive during the next script.
+    // Totals since the start: a request whose client hung up is counted at once, and may arrive during the next script.
     arrived += seen.length;
     passed += (delta.get(200) ?? 0) + (delta.get(499) ?? 0);
     expect(arrived, 'requests upstream').toBeLessThanOrEqual(passed);
     const lost = unanswered(delta, answers);
     if (lost.length === 0 || scripts.some(({ ending }) => ending === 'hang up')) return;
-    // On a busy machine an answer may come after the half-close, which is as good as leaving: once more, with patience.
+    // On a busy machine a response may come after the half-close, which counts as leaving: retry with more patience.
     if (silence < PATIENCE_MS) await check(scripts, PATIENCE_MS);
     else expect.fail(lost.join('; '));
   }
 
-  /** The exact bytes as a JavaScript expression, long runs of one letter in short. */
+  /** The exact bytes as a JavaScript expression, with long runs of one letter shortened. */
   const show = (script: Script) =>
     `${script.ending}: ${JSON.stringify(bytesOf(script)).replace(/([a-z])\1{99,}/g, (run, letter) => `" + "${letter}".repeat(${run.length}) + "`)}`;
 
@@ -161,7 +165,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     console.log(`${configuration}: ${tried} connections, seed ${SEED}`);
   });
 
-  test('the process lives, has said nothing odd, and stayed small', async () => {
+  test('the process is alive, logged nothing odd, and stayed small', async () => {
     if (configuration === 'strict') expect(upstream.leftovers()).toEqual([]);
     expect((await proxy.memory()).peak).toBeLessThan(MOST_MEMORY);
     expect(proxy.logs().filter(({ level }) => level === 'error')).toEqual([]);
