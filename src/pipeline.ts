@@ -12,8 +12,9 @@ import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decisio
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
 import { declaredLength, hasBody } from './core/head.ts';
 import { asksForWebSocket } from './core/headers.ts';
+import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
-import type { Policy, Secret } from './core/policy.ts';
+import type { Policy } from './core/policy.ts';
 import { bodyTag, type DeliveryLease } from './core/record.ts';
 import type { Route } from './core/routes.ts';
 import { signatureForm } from './core/signature.ts';

@@ -1,5 +1,6 @@
 // What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
 // the snapshot in, sentences out. It must never recommend weakening verification.
+import { currentOf, isPrevious } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import { spanText } from './html.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
@@ -19,7 +20,6 @@ const calm = (sentence: string): Advice => ({ tone: 'calm', sentence });
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 /** Ends the id of a replaced value. */
-const PREVIOUS = '.previous';
 
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
@@ -143,7 +143,7 @@ function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   }
   if (problem !== null) return warn(`Secret ${id} (${source}): ${problem}`);
   if (notAfter === null) return null;
-  if (id.endsWith(PREVIOUS)) return state === 'live' ? rotation(secret, notAfter, s.now) : null;
+  if (isPrevious(id)) return state === 'live' ? rotation(secret, notAfter, s.now) : null;
   if (state === 'expired') {
     const told = s.routes.some((route) => route.secretIds.includes(id) && noLiveSecret(route, s) !== null);
     return told ? null : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
@@ -154,7 +154,7 @@ function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
 
 /** A replaced value ends by design; only senders that still use it are a reason to act. */
 function rotation({ id, lastMatch }: SecretStatus, notAfter: number, now: number): Advice {
-  const current = id.slice(0, -PREVIOUS.length);
+  const current = currentOf(id);
   const since = now - lastMatch * 1000;
   const left = spanText(notAfter - now);
   if (lastMatch > 0 && since < HOUR) {
@@ -195,7 +195,7 @@ export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, notBefore, notAfter } = secret;
   if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';
   if (state === 'not_yet') return `waits for ${dateText(notBefore)}`;
-  if (state === 'expired') return id.endsWith(PREVIOUS) ? 'ended: it goes by itself' : 'ended: may go';
+  if (state === 'expired') return isPrevious(id) ? 'ended: it goes by itself' : 'ended: may go';
   const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
   if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
   const idle =
@@ -204,7 +204,7 @@ export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
       : `verified nothing since the start, ${spanText(silent)} ago`;
   const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
   if (alone.length > 0) return `${idle}; the only one of ${alone.map(({ path }) => path).join(', ')}: keep it`;
-  if (id.endsWith(PREVIOUS)) {
+  if (isPrevious(id)) {
     return `${idle}; ends by itself${notAfter === null ? '' : ` in ${spanText(notAfter - s.now)}`}`;
   }
   const others = s.secrets.some((other) => other.id !== id && other.lastMatch > lastMatch);

@@ -1,4 +1,4 @@
-// The admin port (spec §9): metrics, probes, status and a few actions, never on the traffic port. It reads no body and
+// The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body and
 // shows no secret, and its probes must answer whatever else is broken.
 import { Buffer } from 'node:buffer';
 import { REASONS } from '../core/decision.ts';

@@ -1,7 +1,7 @@
 // What the status page, /api/status and the advice know of the running proxy: a plain snapshot that runtime fills.
 // It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds.
 import type { Reason } from '../core/decision.ts';
-import type { Secret, SecretState } from '../core/policy.ts';
+import type { Secret, SecretState } from '../core/keyring.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
 

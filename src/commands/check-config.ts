@@ -3,7 +3,7 @@
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { DURATION, SIZE } from '../config/units.ts';
-import { outsideText } from '../core/policy.ts';
+import { outsideText } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import { buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';

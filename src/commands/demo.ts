@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Decision, Reason } from '../core/decision.ts';
-import { LOWER_CASE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
+import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { bind } from '../downstream/bind.ts';
 import { type App, startApp } from '../runtime/app.ts';
 import { command, type Io, mistake } from './command-line.ts';
@@ -71,7 +71,7 @@ async function startUpstream({ host, port }: { host: string; port: number }, onR
     const body = await beginning(request).catch(() => null);
     if (body === null) return response.destroy();
     const { method = '', url: target = '', headers } = request;
-    const signature = headers[LOWER_CASE_HEADER];
+    const signature = headers[LOWER_CASE_SIGNATURE_HEADER];
     onRequest({ method, target, body, signature: typeof signature === 'string' ? signature : null });
     response.writeHead(200, { 'Content-Type': 'application/json' });
     response.end(`${JSON.stringify({ status: 'ok', app: 'demo', method, target, bytes: body.length })}\n`);

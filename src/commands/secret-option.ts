@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
-import type { Secret } from '../core/policy.ts';
+import type { Secret } from '../core/keyring.ts';
 import { keyFromFileContent } from '../secrets/material.ts';
 import { readSecrets } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';

@@ -1,4 +1,4 @@
-// `serve`: the proxy as a process, with its signals and exit codes (spec §2).
+// `serve`: the proxy as a process, with its signals and exit codes.
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
 

@@ -1,7 +1,7 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
 import type { Reason } from '../core/decision.ts';
-import { type Secret, stateOf } from '../core/policy.ts';
+import { type Secret, stateOf } from '../core/keyring.ts';
 import { readSignature, SIGNATURE_HEADER, signs } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { readSecrets } from '../secrets/rotation.ts';

@@ -1,4 +1,4 @@
-// Environment variables as a part of the configuration (spec §3), beside a file or alone. The value of a secret's
+// Environment variables as a part of the configuration, beside a file or alone. The value of a secret's
 // variable is not read, only whether it is set.
 import { nearest, type Problem } from './problems.ts';
 import { isMapping, type Mapping } from './yaml.ts';

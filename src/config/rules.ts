@@ -1,12 +1,14 @@
 // Rules that concern several keys, or more than the form of one. Pure, without a clock.
 // A rule never judges a default that stands in for a bad value: it asks first whether the value is sound.
 import { whyNeverAllowed } from '../core/gate.ts';
+import { isPrevious } from '../core/keyring.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import { atKey, atValue, type Finding, listOf, nearest, show } from './problems.ts';
 import type { Written } from './written.ts';
 
 type SecretEntry = Written['secrets'][number];
 type RouteEntry = Written['routes'][number];
+type Action = RouteEntry['value']['action'];
 
 /** Every mistake that the schema cannot see. */
 export function crossErrors(written: Written): readonly Finding[] {
@@ -82,7 +84,7 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   if ((has('file') || has('env')) && !has('id')) {
     found.push(atValue(at('id'), 'missing; file and env need a name for metrics and logs'));
   }
-  if (id?.endsWith('.previous') === true) {
+  if (id !== null && isPrevious(id)) {
     const message = 'ends in ".previous", which names the old value of a rotated secret; allowed is any other ending';
     found.push(atValue(at('id'), message));
   }
@@ -100,11 +102,19 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   return found;
 }
 
-/** The keys that each action allows, besides path and action. */
-const KEYS: Readonly<Record<'verify' | 'forward' | 'reject', readonly (keyof RouteEntry['value'])[]>> = {
-  verify: ['methods', 'secrets', 'mode', 'reportUntil', 'maxBody', 'query', 'once', 'allowHeaders'],
-  forward: ['methods', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'],
-  reject: [],
+/** The actions that each option of a route is for. */
+const ACTIONS: Readonly<Record<Exclude<keyof RouteEntry['value'], 'path' | 'action'>, readonly Action[]>> = {
+  methods: ['verify', 'forward'],
+  secrets: ['verify'],
+  mode: ['verify'],
+  reportUntil: ['verify'],
+  maxBody: ['verify'],
+  query: ['verify'],
+  once: ['verify'],
+  allowHeaders: ['verify', 'forward'],
+  upgrade: ['forward'],
+  responseTimeout: ['forward'],
+  idleTimeout: ['forward'],
 };
 
 function pathErrors({ path, value, sound }: RouteEntry): readonly Finding[] {
@@ -115,12 +125,11 @@ function pathErrors({ path, value, sound }: RouteEntry): readonly Finding[] {
 
 function actionErrors({ path, value, has, sound }: RouteEntry): readonly Finding[] {
   const { action, mode } = value;
-  const keys = new Set([...KEYS.verify, ...KEYS.forward]).difference(new Set(KEYS[action]));
-  const misplaced = sound('action') ? [...keys].filter(has) : [];
-  const found = misplaced.map((key): Finding => {
-    const actions = (['verify', 'forward'] as const).filter((name) => KEYS[name].includes(key));
-    return atKey([...path, key], `found on a ${action} route, allowed only on ${listOf(actions, 'and')} routes`);
-  });
+  const options = Object.entries(ACTIONS) as readonly (readonly [keyof typeof ACTIONS, readonly Action[]])[];
+  const misplaced = sound('action') ? options.filter(([key, actions]) => has(key) && !actions.includes(action)) : [];
+  const found = misplaced.map(([key, actions]) =>
+    atKey([...path, key], `found on a ${action} route, allowed only on ${listOf(actions, 'and')} routes`),
+  );
   const enforced = sound('mode') && mode === 'enforce';
   if (has('reportUntil') && enforced && action === 'verify') {
     found.push(atKey([...path, 'reportUntil'], 'found with mode enforce, allowed only with mode: report'));
@@ -135,7 +144,7 @@ function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }
   const anyId = !isSound(['secrets']) || secrets.some(({ has }) => has('directory'));
   return (value.secrets ?? []).flatMap((id, index): Finding[] => {
     const found = (message: string) => [atValue([...path, 'secrets', index], message)];
-    if (id.endsWith('.previous')) {
+    if (isPrevious(id)) {
       return found('ends in ".previous"; allowed is the id alone, which means its previous value too');
     }
     if (anyId || known.includes(id)) return [];

@@ -1,5 +1,5 @@
-// The one table of decisions and reasons. Status, body, metric label, log field, docs and dashboard follow from it;
-// a new row here is the whole change, and the tests fail until each of those names it.
+// The one table of decisions and reasons. Status, body, metric label and log field follow from it; tests fail until docs
+// and dashboard name a new row. `possibleOutcomes` says which routes have it, `advice.ts` what to do about it.
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
@@ -81,14 +81,14 @@ export const UPSTREAM_FAULTS = {
   gateway_timeout: { status: 504, body: '{"error":"gateway_timeout"}', closes: true, retryable: false },
 } as const satisfies Record<string, Refusal>;
 
-/** The answer to an event that was delivered before (spec §12). */
+/** The answer to an event that was delivered before. */
 export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}', closes: false, retryable: false };
 
 type Outcome = readonly [Decision, Reason | 'none'];
 
 /**
- * Each outcome of requests on a route: the metric series that exist from the start with 0. `unmatched` also counts the
- * requests that are refused before routing.
+ * Each outcome of requests on a route: the metric series that exist from the start with 0. A request with an outcome that
+ * is missing here is not counted. `unmatched` also counts the requests that the gate refuses.
  */
 export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>): readonly Outcome[] {
   const outcomes = new Map<string, Outcome>();

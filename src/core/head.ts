@@ -1,5 +1,5 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
-import { LOWER_CASE_HEADER, looksLikeSignature } from './signature.ts';
+import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 
 export interface RequestLine {
   readonly method: string;
@@ -102,7 +102,7 @@ function readLine(head: Head, name: string, value: string): void {
     case 'connection':
       head.connection = head.connection === '' ? value : `${head.connection},${value}`;
       return;
-    case LOWER_CASE_HEADER:
+    case LOWER_CASE_SIGNATURE_HEADER:
       head.signatures++;
       head.signature = value;
       return;

@@ -3,7 +3,7 @@
 // time too.
 import { Buffer } from 'node:buffer';
 import { type Decision, REASONS, type Reason } from './decision.ts';
-import type { Keyring, Secret } from './policy.ts';
+import type { Keyring, Secret } from './keyring.ts';
 import { type Route, reports } from './routes.ts';
 import { signs } from './signature.ts';
 

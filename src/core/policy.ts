@@ -1,6 +1,6 @@
-// A policy: routes, secrets and the settings that requests go by, frozen, and swapped in one step by a reload. A
-// request keeps the policy that it began with. A secret's value lives in a KeyObject alone and is never printed.
-import type { KeyObject } from 'node:crypto';
+// A policy: routes, secrets and the settings that requests go by, frozen, and swapped in one step by a reload. A request
+// keeps the policy that it began with.
+import type { Keyring } from './keyring.ts';
 import type { RouteTable } from './routes.ts';
 
 export interface Policy {
@@ -18,71 +18,4 @@ export interface Policy {
   };
   /** True for an address whose X-Forwarded-For may name the client. */
   readonly trusts: (address: string) => boolean;
-}
-
-export interface Secret {
-  readonly id: string;
-  readonly key: KeyObject;
-  /** Epoch milliseconds; null where open. Valid from `notBefore` on and before `notAfter`. */
-  readonly notBefore: number | null;
-  readonly notAfter: number | null;
-}
-
-type Validity = Pick<Secret, 'notBefore' | 'notAfter'>;
-export type SecretState = 'live' | 'not_yet' | 'expired';
-
-export function stateOf({ notBefore, notAfter }: Validity, now: number): SecretState {
-  if (notBefore !== null && now < notBefore) return 'not_yet';
-  return notAfter !== null && now >= notAfter ? 'expired' : 'live';
-}
-
-/** The reason why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
-export function outsideText(secret: Validity, now: number): string | null {
-  const state = stateOf(secret, now);
-  if (state === 'live') return null;
-  return state === 'expired'
-    ? `expired at ${isoDate(secret.notAfter)}`
-    : `not valid before ${isoDate(secret.notBefore)}`;
-}
-
-const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');
-
-/** True where a route's list names the secret. `current` means its previous value too, while that overlaps. */
-export function isListed(id: string, listed: readonly string[] | null): boolean {
-  if (listed === null || listed.includes(id)) return true;
-  return id.endsWith('.previous') && listed.includes(id.slice(0, -'.previous'.length));
-}
-
-export class Keyring {
-  readonly secrets: readonly Secret[];
-  /** By identity: a route's list is one frozen array, so this costs one lookup a request. */
-  readonly #chosen = new WeakMap<readonly string[], readonly Secret[]>();
-
-  constructor(secrets: readonly Secret[]) {
-    this.secrets = secrets;
-  }
-
-  /** The secrets that a list of ids names, whatever their state; all of them for null. */
-  listed(ids: readonly string[] | null): readonly Secret[] {
-    if (ids === null) return this.secrets;
-    let chosen = this.#chosen.get(ids);
-    if (chosen === undefined) {
-      chosen = this.secrets.filter((secret) => isListed(secret.id, ids));
-      this.#chosen.set(ids, chosen);
-    }
-    return chosen;
-  }
-
-  /** The listed secrets that are not live at `now`, for people; null where there are none. */
-  whyNoneLive(ids: readonly string[] | null, now: number): string | null {
-    const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
-    return outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`).join('; ') || null;
-  }
-
-  /** The live ones of the listed at `now` (epoch milliseconds). Where all are live it is the very array of `listed`. */
-  live(ids: readonly string[] | null, now: number): readonly Secret[] {
-    const listed = this.listed(ids);
-    if (listed.every((secret) => stateOf(secret, now) === 'live')) return listed;
-    return listed.filter((secret) => stateOf(secret, now) === 'live');
-  }
 }

@@ -13,7 +13,7 @@ export interface RequestRecord {
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';
-  /** For the operator alone: the likely cause of a mismatch (spec §7), or how a request would pass the gate. */
+  /** For the operator alone: the likely cause of a mismatch, or how a request would pass the gate. */
   readonly hint: string | null;
   /** The rule that refused it with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
@@ -48,7 +48,7 @@ export function bodyTag(body: Uint8Array): string {
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
-/** The right to deliver an event of `once` (spec §12). Its holder calls one of the two; only the first call counts. */
+/** The right to deliver an event of `once`. Its holder calls one of the two; only the first call counts. */
 export interface DeliveryLease {
   /** The upstream's 2xx has arrived to its end. */
   delivered(): void;

@@ -1,4 +1,4 @@
-// The route of a target: the strictest treatment that any reading of it could get (spec §6.2).
+// The route of a target: the strictest treatment that any reading of it could get.
 import { Buffer } from 'node:buffer';
 import type { Words } from './occurrences.ts';
 import {
@@ -19,7 +19,7 @@ export interface Route {
   readonly action: 'verify' | 'forward' | 'reject';
   /** Upper case; null: every method. GET brings HEAD, which is listed then. */
   readonly methods: readonly string[] | null;
-  /** Ids of secrets; null: all. `current` means `current.previous` too. */
+  /** Ids of secrets; null: all. An id also means the value that it replaced, while that overlaps. */
   readonly secrets: readonly string[] | null;
   readonly mode: 'enforce' | 'report';
   /** Epoch milliseconds after which a report route enforces by itself. */
@@ -153,15 +153,20 @@ function strictest(routes: readonly Route[], now: number): Route {
     .reduce((a, b) => (labelLength(b) > labelLength(a) ? b : a));
   if (named.action !== 'verify') return named;
   const verify = routes.filter((route) => route.action === 'verify');
-  if (verify.length === 1) return named;
-  return Object.freeze({
-    ...named,
-    methods: intersection(verify.map((route) => route.methods)),
-    secrets: intersection(verify.map((route) => route.secrets)),
-    allowHeaders: intersection(verify.map((route) => route.allowHeaders)) ?? [],
-    maxBody: Math.min(...verify.map((route) => route.maxBody)),
-    query: verify.some((route) => route.query === 'refuse') ? 'refuse' : 'forward',
-  });
+  return verify.length === 1 ? named : Object.freeze(together(named, verify));
+}
+
+/** Verify routes that must all be satisfied. A new option of routes does not compile before it is merged here. */
+function together(named: Route, routes: readonly Route[]): Route {
+  const { path, action, mode, reportUntil, once, upgrade, responseTimeout, idleTimeout } = named;
+  return {
+    ...{ path, action, mode, reportUntil, once, upgrade, responseTimeout, idleTimeout },
+    methods: intersection(routes.map((route) => route.methods)),
+    secrets: intersection(routes.map((route) => route.secrets)),
+    allowHeaders: intersection(routes.map((route) => route.allowHeaders)) ?? [],
+    maxBody: Math.min(...routes.map((route) => route.maxBody)),
+    query: routes.some((route) => route.query === 'refuse') ? 'refuse' : 'forward',
+  };
 }
 
 const labelLength = (route: Route) => (route.path === UNMATCHED ? 0 : route.path.length);

@@ -7,15 +7,16 @@ import type { Reason } from './decision.ts';
 
 /** The header is named here alone: whatever reads, writes or refuses it asks this file. */
 export const SIGNATURE_HEADER = 'Entrupy-Signature';
-export const LOWER_CASE_HEADER = SIGNATURE_HEADER.toLowerCase();
-export const SIGNATURE_PREFIX = 'SHA256:';
+export const LOWER_CASE_SIGNATURE_HEADER = SIGNATURE_HEADER.toLowerCase();
+const ALGORITHM = 'SHA256';
+export const SIGNATURE_PREFIX = `${ALGORITHM}:`;
 
 /** The padded standard base64 of HMAC-SHA256(secret, body): the text after `SHA256:`. */
 export function signBody(key: KeyObject, body: Uint8Array): string {
   return createHmac('sha256', key).update(body).digest('base64');
 }
 
-/** The part of a signature's check that needs no body (spec §4). */
+/** The part of a signature's check that needs no body. */
 export interface SignatureForm {
   /** Null where the form is right. */
   readonly reason: Reason | null;
@@ -38,7 +39,7 @@ export function signatureForm(head: { signatures: number; lookAlikes: number; si
 export function readSignature(value: string): SignatureForm {
   const colon = value.indexOf(':');
   if (colon < 0 || value.indexOf(':', colon + 1) >= 0) return refusedFor('malformed_signature');
-  if (value.slice(0, colon) !== 'SHA256') return refusedFor('unsupported_algorithm');
+  if (value.slice(0, colon) !== ALGORITHM) return refusedFor('unsupported_algorithm');
   const digest = value.slice(colon + 1);
   return DIGEST.test(digest) ? { reason: null, digest } : refusedFor('malformed_signature');
 }
@@ -54,5 +55,8 @@ export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean
 
 /** True for the signature header's name, and for names that WSGI, CGI or PHP servers would read as it. */
 export function looksLikeSignature(lowerCaseName: string): boolean {
-  return lowerCaseName.length === LOWER_CASE_HEADER.length && lowerCaseName.replace(/[_.]/g, '-') === LOWER_CASE_HEADER;
+  return (
+    lowerCaseName.length === LOWER_CASE_SIGNATURE_HEADER.length &&
+    lowerCaseName.replace(/[_.]/g, '-') === LOWER_CASE_SIGNATURE_HEADER
+  );
 }

@@ -1,4 +1,4 @@
-// The paths that a target could be read as (spec §6.2). Premise: servers decode, fold, cut and drop path segments; they
+// The paths that a target could be read as. Premise: servers decode, fold, cut and drop path segments; they
 // do not invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes,
 // `couldBeRead` says so.
 import { type Folded, foldPath } from './fold.ts';

@@ -5,7 +5,7 @@ import type { Server as TlsServer } from 'node:tls';
 import { destroyOldest, ignore, type TlsContents } from '../wire/sockets.ts';
 import { bind } from './bind.ts';
 import { Connection, type Handler, type State } from './connection.ts';
-import { RoomMaker } from './room.ts';
+import { RoomMaker } from './room-maker.ts';
 
 /** Times in milliseconds, sizes in bytes. */
 export interface ListenerLimits {

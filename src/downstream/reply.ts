@@ -172,7 +172,7 @@ export class Reply {
 
   /**
    * The last response on a connection says `close`. Others say nothing in HTTP/1.1, where connections persist by
-   * default: a line that the upstream did not send is one too many (spec §5).
+   * default: a line that the upstream did not send is one too many.
    */
   #begunHead(status: number, reason: string, lines: string): string {
     this.#phase = 'begun';

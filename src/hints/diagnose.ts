@@ -1,9 +1,10 @@
-// Finds the likely cause of a refused signature (spec §7) among the usual mistakes of senders and operators.
+// Finds the likely cause of a refused signature among the usual mistakes of senders and operators.
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none turns a refusal into
 // a pass.
 import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { isListed, outsideText, type Policy, stateOf } from '../core/policy.ts';
+import { isListed, outsideText, stateOf } from '../core/keyring.ts';
+import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
 import { type BodySpelling, bodySpellings, keySpellings, LITERAL_SECRETS } from './variants.ts';

@@ -1,6 +1,7 @@
 // Reads a signature header as generously as a person would, to find the faults in its form. Used for hints only: the
 // verdict comes from readSignature. No fault repeats a part of the header.
 import { Buffer } from 'node:buffer';
+import { SIGNATURE_HEADER } from '../core/signature.ts';
 
 /** The signature that a badly written header probably means. */
 interface LooseSignature {
@@ -15,7 +16,7 @@ type Repair = readonly [fault: string, pattern: RegExp, by: (match: string, firs
 /** Removes characters that people paste around a value. */
 const WRAPPINGS: readonly Repair[] = [
   ['there is white space around the signature', /^\s+|\s+$/g, () => ''],
-  ["the header's name stands in its value", /^entrupy-signature\s*:\s*/i, () => ''],
+  ["the header's name stands in its value", new RegExp(`^${SIGNATURE_HEADER}\\s*:\\s*`, 'i'), () => ''],
   ['the signature is enclosed in quotes', /^(["'])(.*)\1$/, (_, _quote, inner) => inner],
 ];
 

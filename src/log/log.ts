@@ -1,4 +1,4 @@
-// The log: one JSON line an event (spec §11). It must never throw, whatever it is given, and never print bytes: a
+// The log: one JSON line an event. It must never throw, whatever it is given, and never print bytes: a
 // Buffer in a field may be a body or a secret. Text that a client chose is cut short, loses its query, and can't steer
 // a terminal.
 import { pathOf } from '../core/targets.ts';
@@ -93,7 +93,7 @@ function errorFields(error: Error): Fields {
 
 const SHOWN_PATH = 256;
 
-/** The path as log and status page show it (spec §11): cut at 256, and at `?` even where the caller forgot to. */
+/** The path as log and status page show it: cut at 256, and at `?` even where the caller forgot to. */
 export function shownPath(path: string): string {
   return pathOf(path.slice(0, SHOWN_PATH));
 }

@@ -1,11 +1,11 @@
-// The request log: one line a request (spec §11). It must never hold a query, a body, a signature, a secret or another
+// The request log: one line a request. It must never hold a query, a body, a signature, a secret or another
 // header's value, and a flood of requests must never become a flood of lines.
 import type { RequestRecord } from '../core/record.ts';
 import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
-/** The limit of each second (spec §3, `log.requests`). */
+/** The limit of each second (`log.requests`). */
 const MOST_LINES = 50;
 const SECOND_MS = 1000;
 

@@ -1,4 +1,4 @@
-// The one table of metrics (spec §10): exposition, docs/metrics.md and the tests follow from it. Labels come from the
+// The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the
 // config and from closed sets alone; no text from a client may ever become a label.
 
 export const PREFIX = 'entrupy_proxy_';

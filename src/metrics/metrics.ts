@@ -1,6 +1,6 @@
-// The metrics (spec §10): one verb for each thing that happens, one number added for each series it touches. The set of
+// The metrics: one verb for each thing that happens, one number added for each series it touches. The set of
 // series follows the plan alone; a client must never be able to add one.
-import { isListed, type Secret, stateOf } from '../core/policy.ts';
+import { isListed, isPrevious, previousOf, type Secret, stateOf } from '../core/keyring.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { VERSION } from '../core/version.ts';
@@ -115,7 +115,7 @@ export class Metrics {
       cells.adapt(route, route.action === 'verify' ? usable.map(({ id }) => id) : []);
     }
     const ids = plan.secrets.map(({ id }) => id);
-    const own = ids.filter((id) => !id.endsWith('.previous'));
+    const own = ids.filter((id) => !isPrevious(id));
     keepCells(this.#lastMatches, ids, (secret) => ({ secret }));
     keepCells(this.#changes, own, (secret) => ({ secret }));
   }
@@ -136,7 +136,7 @@ export class Metrics {
     if (change !== undefined) change.value = this.#now() / 1000;
     const last = this.#lastMatches.get(secretId);
     if (last === undefined) return;
-    const previous = this.#lastMatches.get(`${secretId}.previous`);
+    const previous = this.#lastMatches.get(previousOf(secretId));
     if (previous !== undefined) previous.value = last.value;
     last.value = 0;
   }

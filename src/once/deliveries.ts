@@ -1,4 +1,4 @@
-// Deliver once (spec §12): the first delivery of an event goes on, its twins wait for it, duplicates are answered.
+// Deliver once: the first delivery of an event goes on, its twins wait for it, duplicates are answered.
 // The store may fail at any time: then onStoreFailure decides, and no request hangs on it.
 import type { DeliveryLease } from '../core/record.ts';
 import { eventKey, type OnceStore, type OnTrouble } from './store.ts';

@@ -1,8 +1,8 @@
 // `once` in Redis or Valkey, shared by every replica. Claims and commits are atomic on the server. A claim is a lease:
 // an event whose proxy has died is free again.
 import { randomUUID } from 'node:crypto';
-import { Connection } from './connection.ts';
 import { EventMemory } from './memory.ts';
+import { RedisConnection } from './redis-connection.ts';
 import type { OnceStore, OnTrouble, StoreOptions } from './store.ts';
 
 const DELIVERED = 'delivered';
@@ -31,7 +31,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
   const unreleased = new Map<string, string>();
   /** Events delivered while the server could not be told: an outage must not make each later twin a second delivery. */
   const unsaved = new EventMemory(MOST_UNSAVED, () => performance.now());
-  const connection = new Connection(options, onTrouble, () => {
+  const connection = new RedisConnection(options, onTrouble, () => {
     unsaved.moveTo(commit);
     renew();
     const late = [...unreleased];

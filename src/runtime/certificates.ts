@@ -2,8 +2,8 @@
 // never replaces one that works.
 import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
-import { authoritiesProblem, type PemFile, pairProblem, timeProblem } from '../secrets/pem.ts';
 import type { TlsContents } from '../wire/sockets.ts';
+import { authoritiesProblem, type PemFile, pairProblem, timeProblem } from './pem.ts';
 
 type Side = keyof TlsParts;
 

@@ -1,5 +1,5 @@
-// Start, drain, stop (spec §8): what the probes say, and the order in which a running proxy ends.
-import { isListed } from '../core/policy.ts';
+// Start, drain, stop: what the probes say, and the order in which a running proxy ends.
+import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 import type { Services } from './services.ts';

@@ -1,11 +1,12 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log, metrics and status page report it.
 import type { OnceStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
-import { outsideText, type Policy, stateOf } from '../core/policy.ts';
+import { outsideText, stateOf } from '../core/keyring.ts';
+import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { isPrevious, retirePrevious } from '../secrets/rotation.ts';
+import { isReplaced, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import type { Outcome } from './reload.ts';
 import { buildRuleset, type Ruleset, restartNeeded, routesOf, withSecrets } from './ruleset.ts';
@@ -38,7 +39,7 @@ export class LiveRuleset {
   /** Logs each secret outside its validity once, now and at the moment when the next one ends. */
   #tellExpired(): void {
     const now = Date.now();
-    const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isPrevious(secret));
+    const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isReplaced(secret));
     for (const { id, source, ...bounds } of mine) {
       const problem = outsideText(bounds, now);
       if (problem !== null && this.#told.get(id) !== problem) {
@@ -86,7 +87,7 @@ export class LiveRuleset {
   retirePrevious(): number {
     const now = Date.now();
     const { materials } = this.#ruleset;
-    const ended = materials.filter((secret) => isPrevious(secret) && now < (secret.notAfter ?? 0));
+    const ended = materials.filter((secret) => isReplaced(secret) && now < (secret.notAfter ?? 0));
     this.#adopt(withSecrets(this.#ruleset, retirePrevious(materials, now)));
     this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id) });
     return ended.length;

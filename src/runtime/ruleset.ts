@@ -2,7 +2,8 @@
 // replaces one reference to it.
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { Keyring, type Policy, type Secret } from '../core/policy.ts';
+import { Keyring, type Secret } from '../core/keyring.ts';
+import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { SecretMaterial } from '../secrets/material.ts';

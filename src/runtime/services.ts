@@ -13,12 +13,12 @@ import { Deliveries } from '../once/deliveries.ts';
 import { openStore } from '../once/store.ts';
 import { createPipeline } from '../pipeline.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { readCertificate } from '../secrets/pem.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
-import { type Address, Exposure } from '../upstream/exposure.ts';
+import { type Address, Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import type { TlsContents } from '../wire/sockets.ts';
+import { readCertificate } from './pem.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
 export interface ServicesOptions {

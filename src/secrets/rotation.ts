@@ -1,8 +1,9 @@
-// Secrets over time, as their sources are read again (spec §8). A value that vanishes or turns bad stays in use. A
+// Secrets over time, as their sources are read again. A value that vanishes or turns bad stays in use. A
 // changed value leaves the old one valid for its overlap. A file that is gone from its directory is retired.
 // All but readSecrets is pure: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
+import { isPrevious, previousOf } from '../core/keyring.ts';
 import type { SecretMaterial } from './material.ts';
 import { type Readings, readSources, sourceName, unusableSource } from './sources.ts';
 
@@ -15,12 +16,11 @@ export interface Rotation {
 
 type Held = readonly SecretMaterial[];
 
-const PREVIOUS = '.previous';
 const STILL = 'the last good value is still used';
 
-/** True for a replaced value. No file or variable can have such an id. */
-export function isPrevious({ id, key }: SecretMaterial): boolean {
-  return key !== null && id.endsWith(PREVIOUS);
+/** True for the value that another replaced. */
+export function isReplaced({ id, key }: SecretMaterial): boolean {
+  return key !== null && isPrevious(id);
 }
 
 /** Reads every source once, as at start. Never throws: the problem of a secret that cannot be used says why. */
@@ -36,7 +36,7 @@ export function rotate(held: Held, readings: Readings, now: number): Rotation {
       : keepAll(held, source, reading.problem),
   );
   const secrets = judgeTogether(fresh).flatMap((secret) => {
-    const previous = previousOf(secret, held, now);
+    const previous = replacedBy(secret, held, now);
     return previous === null ? [secret] : [secret, previous];
   });
   return { secrets, failures: secrets.flatMap(failureOf) };
@@ -58,7 +58,7 @@ function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMater
     const refuse = (problem: string) => judged.push({ ...secret, key: null, problem, warnings: [] });
     const namesake = ids.get(secret.id);
     const twin = judged.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
-    if (secret.id.endsWith(PREVIOUS)) {
+    if (isPrevious(secret.id)) {
       refuse('ids that end in .previous are reserved for values that were replaced');
     } else if (namesake !== undefined && secret.key !== null) {
       refuse(`its id is already taken by the secret from ${namesake}`);
@@ -76,7 +76,7 @@ function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMater
 /** A directory that is empty or can't be read is a failed mount, not a decision to retire everything. */
 function keepAll(held: Held, source: SecretSource, problem: string): Held {
   const name = sourceName(source);
-  const good = held.filter((secret) => secret.source === name && secret.key !== null && !isPrevious(secret));
+  const good = held.filter((secret) => secret.source === name && secret.key !== null && !isReplaced(secret));
   if (good.length === 0) return [unusableSource(source, problem)];
   const { notBefore, notAfter, overlap } = source;
   const still = { problem: `the directory: ${problem}; ${STILL}`, warnings: [], notBefore, notAfter, overlap };
@@ -90,11 +90,11 @@ function keepGood(fresh: SecretMaterial, held: Held): SecretMaterial {
 }
 
 /** The one old value, of this change or an earlier one. After its end it still distinguishes expired from forged. */
-function previousOf(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
+function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
-  const id = secret.id + PREVIOUS;
+  const id = previousOf(secret.id);
   const old = keyOf(secret.id, held);
-  if (old === null || old.equals(secret.key)) return held.find((other) => other.id === id && isPrevious(other)) ?? null;
+  if (old === null || old.equals(secret.key)) return held.find((other) => other.id === id && isReplaced(other)) ?? null;
   return {
     ...secret,
     id,
@@ -114,14 +114,14 @@ function keyOf(id: string, held: Held): SecretMaterial['key'] {
 /** Ends every overlap at `now` (epoch milliseconds), as after a leak: signatures by old values count as expired. */
 export function retirePrevious(held: Held, now: number): Held {
   return held.map((secret) =>
-    isPrevious(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
+    isReplaced(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
   );
 }
 
 /** The ids whose value is new or has changed, without replaced values. */
 export function changedIds(before: Held, after: Held): readonly string[] {
   return after.flatMap((secret) => {
-    if (secret.key === null || isPrevious(secret)) return [];
+    if (secret.key === null || isReplaced(secret)) return [];
     const old = keyOf(secret.id, before);
     return old?.equals(secret.key) === true ? [] : [secret.id];
   });

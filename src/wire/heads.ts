@@ -1,5 +1,5 @@
 // Header lines are a flat list of name, value, name, value …, one character a byte, with order, spelling and duplicates
-// kept. They go on in their place, written as `name: value`, and our own framing line replaces the sender's (spec §5).
+// kept. They go on in their place, written as `name: value`, and our own framing line replaces the sender's.
 // So no white space or framing that servers read differently passes through.
 import { HOP_BY_HOP, mayTrail, nominated } from '../core/headers.ts';
 

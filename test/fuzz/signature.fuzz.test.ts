@@ -3,8 +3,8 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Keyring } from '../../src/core/keyring.ts';
 import { judge } from '../../src/core/permit.ts';
-import { Keyring } from '../../src/core/policy.ts';
 import { readSignature } from '../../src/core/signature.ts';
 import { sign } from '../support/signer.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';

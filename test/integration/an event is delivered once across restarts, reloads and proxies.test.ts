@@ -1,4 +1,4 @@
-// What `once` remembers and who shares it (spec §12): memory serves one process, Redis or Valkey every proxy. A stop, a
+// What `once` remembers and who shares it: memory serves one process, Redis or Valkey every proxy. A stop, a
 // reload or a dying proxy neither loses a delivery nor blocks an event for all proxies.
 import { describe, expect, vi } from 'vitest';
 import { DUPLICATE, deliver, type Given, held, OK, send } from '../support/events.ts';

@@ -1,4 +1,4 @@
-// Deliver once (spec §12) behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
+// Deliver once behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {

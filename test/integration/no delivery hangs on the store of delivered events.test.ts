@@ -1,4 +1,4 @@
-// Failures of the store of `once` (spec §12): unreachable, stuck, or refusing our password. onStoreFailure decides at
+// Failures of the store of `once`: unreachable, stuck, or refusing our password. onStoreFailure decides at
 // once, the log and the metrics say so, and no password is printed. Deliveries made during the failure are not repeated
 // once the store is back.
 

@@ -1,4 +1,4 @@
-// The environment beside a file, and alone (spec §3).
+// The environment beside a file, and alone.
 import { describe, expect, test } from 'vitest';
 import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
 

@@ -1,4 +1,4 @@
-// The table of reasons against the contract's (spec §4). The second copy is on purpose: dashboards are built on it.
+// The table of reasons against the contract's. The second copy is on purpose: dashboards are built on it.
 import { describe, expect, test } from 'vitest';
 import { DECISIONS, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';

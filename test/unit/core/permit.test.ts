@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
+import { Keyring, type Secret } from '../../../src/core/keyring.ts';
 import {
   isPermit,
   judge,
@@ -10,7 +11,6 @@ import {
   permitUpgrade,
   type Verdict,
 } from '../../../src/core/permit.ts';
-import { Keyring, type Secret } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { sign } from '../../support/signer.ts';
 import { forward, NOW, reject, report, secret, verify } from './fixtures.ts';

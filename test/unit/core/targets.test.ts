@@ -1,4 +1,4 @@
-// Marks, matching and the checks on configured paths (spec §6.2). Their effect on routes is tested in routes.test.ts.
+// Marks, matching and the checks on configured paths. Their effect on routes is tested in routes.test.ts.
 import { describe, expect, test } from 'vitest';
 import {
   couldBeRead,

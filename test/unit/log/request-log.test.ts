@@ -11,7 +11,7 @@ function requestLog(mode: RequestLogMode, level: LogLevel = 'info') {
   return Object.assign(new RequestLog(log, mode), { clock, lines, parsed });
 }
 
-test('a line has the fields of spec §11 and no others', () => {
+test('a line has the documented fields and no others', () => {
   const log = requestLog('all');
   log.record(accepted({ traceId: '0af7651916cd43dd8448eb211c80319c' }));
   expect(log.lines[0]).toBe(

@@ -1,4 +1,4 @@
-// What counts as a secret: spec §3, "A secret is an opaque UTF-8 string".
+// What counts as a secret: an opaque UTF-8 string.
 import { createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { keyFromFileContent, keyFromValue } from '../../../src/secrets/material.ts';

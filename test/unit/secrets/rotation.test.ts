@@ -1,12 +1,12 @@
-// How a change of a source affects the loaded secrets (spec §8), step by step: each step is one reading.
+// How a change of a source affects the loaded secrets, step by step: each step is one reading.
 import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
+import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
-import { Keyring, type Secret, stateOf } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
-import { changedIds, isPrevious, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { changedIds, isReplaced, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
 import { type Readings, sourceName } from '../../../src/secrets/sources.ts';
 
 const HOUR = 3_600_000;
@@ -347,7 +347,7 @@ test('no message holds a value', () => {
   secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
   secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist (yet)']);
   expect(JSON.stringify([secrets.failures(), secrets.one('d')])).not.toContain('value-of');
-  expect(isPrevious(secrets.one('current') ?? never())).toBe(false);
+  expect(isReplaced(secrets.one('current') ?? never())).toBe(false);
   expect(secrets.one('current')?.key).toBeInstanceOf(KeyObject);
 });
 

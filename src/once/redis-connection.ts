@@ -17,7 +17,7 @@ const SILENT_MS = 2 * PROBE_EVERY_MS;
 /** A write, as a claim is: a full or read-only server still answers PING. */
 const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
 
-export class Connection {
+export class RedisConnection {
   /** Resolves when it is known whether the server can be asked; after a second at the latest. */
   readonly known: Promise<void>;
   readonly #client;
