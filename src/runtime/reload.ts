@@ -7,7 +7,7 @@ import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 /** Between two looks at the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */
 const POLL_MS = 1000;
 /** Between two looks at the contents themselves: NFS may show old times for a minute. */
-const READ_MS = 30_000;
+const READ_MS = 10_000;
 /** From a file event to the look: an editor or the kubelet makes several at once. */
 const HASTE_MS = 100;
 const SETTLE_MS = 250;

@@ -1,5 +1,5 @@
 // core/occurrences.ts finds the words of all routes at once. Here each rule is restated for one route at a time, as in
-// spec §6.2, and both must agree.
+// its description, and both must agree.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { beginsWith, occursInOrder, segmentMatches, Words } from '../../src/core/occurrences.ts';
