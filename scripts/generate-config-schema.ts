@@ -10,31 +10,32 @@ const INTRODUCTION = `# Configuration
 
 <!-- Generated from src/config/schema.ts by scripts/generate-config-schema.ts: edit the schema, not this page. -->
 
-One YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else \`/etc/entrupy-signature-proxy/config.yaml\` if it
-exists, else the environment alone. [config.example.yaml](../config.example.yaml) shows every key;
-[config.schema.json](../config.schema.json) completes and checks in an editor. \`entrupy-signature-proxy check-config\`
-tells every mistake at once, with its line and column.
+The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
+\`/etc/entrupy-signature-proxy/config.yaml\` if it exists, else only the environment.
+[config.example.yaml](../config.example.yaml) shows every key; [config.schema.json](../config.schema.json) completes and
+checks keys in an editor. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line and column.
 
-- YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are errors.
-- A section or list with everything below it commented out counts as not written. An unknown key is an error.
-- Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where that is allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
-  \`2026-11-01T00:00:00Z\`. Relative paths of files count from the working directory.
-- A secret's value never stands in the file. What stands under \`secrets\` is not repeated in any message.
-- Paths are plain ASCII (percent escapes of non-ASCII characters alone), and no two may fold alike: servers could take
-  one for the other.
+- The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are errors.
+- A section or list whose content is commented out counts as absent. An unknown key is an error.
+- Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
+  \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
+- The file never contains a secret's value. No message repeats text from under \`secrets\`.
+- Paths are plain ASCII (percent escapes only for non-ASCII characters), and no two may fold alike: servers could confuse
+  them.
 - Servers decode, fold, cut and drop path segments; they do not invent them. An upstream that routes by query
   (\`?rest_route=\`, \`?url=\`) or rewrites paths needs \`unmatched: verify\`.
 `;
 
 const ENVIRONMENT = `## Environment
 
-Enough alone for \`docker run\` without a file. An empty variable counts as one that is not set, but for
+The environment is enough for \`docker run\` without a file. An empty variable counts as unset, except
 \`WEBHOOK_ENDPOINT_SECRET_KEY\`.
 
-- A \`*_PORT\` that begins with \`tcp://\` is Kubernetes' service link: ignored, with a warning.
-- A variable whose name is nearly one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`) warns at start and in \`check-config\`.
-- The \`WEBHOOK_*\` variables make secrets only where the file has no \`secrets\`; else they are ignored with a warning. An
-  \`env:\` entry may still name them.
+- A \`*_PORT\` that begins with \`tcp://\` is a Kubernetes service link: it is ignored, with a warning.
+- A variable with a name close to one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`) gives a warning at start and in
+  \`check-config\`.
+- The \`WEBHOOK_*\` variables define secrets only if the file has no \`secrets\`; otherwise they are ignored, with a warning.
+  An \`env:\` entry may still name them.
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and a file with \`routes\` or \`unmatched\`. With neither,
   everything is verified.
 `;
