@@ -34,7 +34,7 @@ const TRY_ELSEWHERE = { closes: true, retryable: true };
 /** Every reason for which a request may not be forwarded, or, in report mode, would not have been. */
 const ROWS = {
   bad_request: [400, 'The framing, target, Host or a header is one that servers read differently.', CLOSES],
-  header_too_large: [431, 'The request head is larger than limits.maxHeader.', CLOSES],
+  header_too_large: [431, 'The request head is larger than limits.maxHeader, or has more than 100 lines.', CLOSES],
   header_timeout: [408, 'The request head did not arrive within limits.headersTimeout.', CLOSES],
   route_rejected: [404, 'The route, or unmatched, says reject.'],
   method_not_allowed: [405, 'The route does not take this method.', REPORTABLE],
