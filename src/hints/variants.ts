@@ -84,10 +84,10 @@ function reencoded(how: string, body: Buffer): BodySpelling {
 }
 
 function* lineBreaks(text: string): Generator<BodySpelling> {
-  const lost = 'the body lost its trailing line break on the way (curl -d drops it, --data-binary keeps it)';
+  const lost = 'the signature covers a trailing line break that the body lacks (echo adds one, curl -d drops it)';
   yield [lost, Buffer.from(`${text}\n`)];
   yield [lost, Buffer.from(`${text}\r\n`)];
-  yield ['the body gained a trailing line break on the way', Buffer.from(text.replace(/\r?\n$/, ''))];
+  yield ['the body has a trailing line break that the signature does not cover', Buffer.from(text.replace(/\r?\n$/, ''))];
   const lf = text.replaceAll('\r\n', '\n');
   const crlf = lf.replaceAll('\n', '\r\n');
   yield ['line breaks were changed on the way (LF was signed, CRLF arrived)', Buffer.from(lf)];

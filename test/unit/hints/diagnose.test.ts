@@ -159,9 +159,9 @@ describe('the body', () => {
     [
       `${COMPACT}\n`,
       COMPACT,
-      'the body lost its trailing line break on the way (curl -d drops it, --data-binary keeps it)',
+      'the signature covers a trailing line break that the body lacks (echo adds one, curl -d drops it)',
     ],
-    [COMPACT, `${COMPACT}\n`, 'the body gained a trailing line break on the way'],
+    [COMPACT, `${COMPACT}\n`, 'the body has a trailing line break that the signature does not cover'],
     [COMPACT, ` ${COMPACT} `, 'the body was signed without the white space around it'],
     ['{\n"a":1\n}', '{\r\n"a":1\r\n}', 'line breaks were changed on the way (LF was signed, CRLF arrived)'],
     ['{\r\n"a":1\r\n}', '{\n"a":1\n}', 'line breaks were changed on the way (CRLF was signed, LF arrived)'],
