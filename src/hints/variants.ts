@@ -87,7 +87,10 @@ function* lineBreaks(text: string): Generator<BodySpelling> {
   const lost = 'the signature covers a trailing line break that the body lacks (echo adds one, curl -d drops it)';
   yield [lost, Buffer.from(`${text}\n`)];
   yield [lost, Buffer.from(`${text}\r\n`)];
-  yield ['the body has a trailing line break that the signature does not cover', Buffer.from(text.replace(/\r?\n$/, ''))];
+  yield [
+    'the body has a trailing line break that the signature does not cover',
+    Buffer.from(text.replace(/\r?\n$/, '')),
+  ];
   const lf = text.replaceAll('\r\n', '\n');
   const crlf = lf.replaceAll('\n', '\r\n');
   yield ['line breaks were changed on the way (LF was signed, CRLF arrived)', Buffer.from(lf)];
