@@ -9,7 +9,7 @@ import { METRICS, type MetricRow, PREFIX, PROCESS_METRICS, STATUS_CLASSES } from
 const FILE = new URL('../docs/metrics.md', import.meta.url);
 
 const DECISION_MEANING: Readonly<Record<Decision, string>> = {
-  accepted: 'A live secret verified the signature, even if the upstream then failed; those failures have their own counter.',
+  accepted: 'A live secret verified the signature, even if the upstream then failed, which is counted apart.',
   rejected: 'The proxy refused it; the upstream has not seen it.',
   reported: '`mode: report` forwarded a request that would have been refused.',
   forwarded: 'A forward route forwarded it without a verdict.',
