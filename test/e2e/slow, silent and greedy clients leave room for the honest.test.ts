@@ -27,7 +27,7 @@ describe('slow forwards', () => {
     expectUnhurt(outcome);
   });
 
-  test('again and again on 300 connections', async () => {
+  test('repeatedly on 300 connections', async () => {
     const proxy = await startFloodedProxy();
     // More than twice the upstream's 128 sockets: each would wait longer than the proxy allows.
     const first = Buffer.from(SLOW.replace('300', '3000'));

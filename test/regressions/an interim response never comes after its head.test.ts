@@ -1,7 +1,7 @@
 // Bug, found by the wire fuzzer: it pipelined two deliveries, the second with `Expect: 100-continue`, and once in 3,600
 // times read `HTTP/1.1 200 OK … HTTP/1.1 100 Continue … ok`. The body of the second response began with the interim
 // response. node keeps what is written on a queued response, and puts the head before it when the first piece of body
-// is a Buffer. A client would take `HT` for the body and the rest for the next response.
+// is a Buffer. A client would read `HT` as the body and the rest as the next response.
 // Requests are now answered one at a time, so no response is queued. This test shows that none is ever mixed up.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';

@@ -1,5 +1,5 @@
-# Flask under gunicorn as they come: three protected handlers, everything else open. gunicorn is started from here, so
-# that it can be asked for the port that it got.
+# Flask under gunicorn with their defaults: three protected handlers, everything else open. gunicorn is started from
+# here, so it can be asked for its port.
 from flask import Flask, request
 from gunicorn.app.base import BaseApplication
 
@@ -38,7 +38,7 @@ class Gunicorn(BaseApplication):
     def load_config(self):
         self.cfg.set("bind", "127.0.0.1:0")
         self.cfg.set("loglevel", "error")
-        # A client may keep silent after an odd request; the only worker must not wait half a minute for it.
+        # A client may stay silent after an odd request; the only worker must not wait half a minute for it.
         self.cfg.set("worker_class", "gthread")
         self.cfg.set("threads", 4)
         self.cfg.set("keepalive", 1)

@@ -1,12 +1,12 @@
-# What each test server prints, one JSON object a line: its port once it listens, and each request that reached one of
-# its three protected handlers. The test does the judging: a server must never look at the signature.
+# The output of each test server, one JSON object a line: its port once it listens, and each request that reached one of
+# its three protected handlers. Only the test judges: a server must never look at the signature.
 import json
 import re
 import sys
 
 
 def _print(line):
-    # One write a line, shorter than a pipe's buffer: lines of several processes never mix.
+    # One write for each line, shorter than a pipe's buffer, so lines of several processes never mix.
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
@@ -25,7 +25,7 @@ def reached(handler, environ, body):
 
 
 def with_target(app, target_of):
-    """The raw target goes back in a header, where a header may hold it: so that a test sees what arrived."""
+    """Returns the raw target in a header, if a header may hold it, so a test sees what arrived."""
     def wrapped(environ, start_response):
         target = target_of(environ)
 

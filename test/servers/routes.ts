@@ -90,7 +90,7 @@ export const TABLES: readonly Table[] = [
   },
   {
     ...NOTHING_ELSE,
-    name: 'a forward wildcard beside',
+    name: 'a forward wildcard beside an exact route',
     routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }, { path: '/health', action: 'forward' }],
     shots: [
       ...PLAIN,

@@ -1,5 +1,5 @@
-# Flask by its own server, or under gunicorn by the worker class that the argument names. The application reads the body of
-# /notify alone.
+# Flask with its own server, or under gunicorn with the worker class that the argument names. The application reads only
+# the body of /notify.
 import logging
 import sys
 import time

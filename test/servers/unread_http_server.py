@@ -1,5 +1,5 @@
-# Python's own http.server with kept connections. Its handler reads the body of /notify alone: what it leaves unread of other
-# bodies is the next request on the connection, unless the connection ends.
+# Python's own http.server with kept connections. Its handler reads only the body of /notify. Unread bytes of other
+# bodies become the next request on the connection, unless the connection ends.
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -1,5 +1,5 @@
-# Python's own WSGI server, and a well-known snippet in front of the application: an `X-Script-Name` header names the
-# prefix that a proxy has put before the path, and it is taken off. Three protected handlers, everything else open.
+# Python's own WSGI server, with a well-known snippet in front of the application: an `X-Script-Name` header names the
+# prefix that a proxy has added to the path, and the snippet removes it. Three protected handlers, everything else open.
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 

@@ -35,7 +35,7 @@ describe('the module', () => {
 describe('a pause', () => {
   const CUT = 'POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab';
 
-  test('raw: `llhttp_finish` takes a truncated body for complete while paused', () => {
+  test('raw: `llhttp_finish` accepts a truncated body as complete while paused', () => {
     const { exports, execute } = rawLlhttp({ body: () => PAUSED });
     const parser = exports.llhttp_alloc(REQUEST);
     expect(execute(parser, CUT)[0]).toBe(PAUSED);

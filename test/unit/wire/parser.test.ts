@@ -1,4 +1,4 @@
-// MessageParser: its result does not depend on how the bytes were split, and it takes not a byte of the next message.
+// MessageParser: its result does not depend on how the bytes were split, and it never consumes a byte of the next message.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
