@@ -25,7 +25,8 @@ export class ByteBudget {
   limit: number;
   #used = 0;
   #usedByLarge = 0;
-  readonly #unfinished = new IndexedSet<UnfinishedBody>();
+  /** Bodies that may be ended for others. */
+  readonly unfinished = new IndexedSet<UnfinishedBody>();
 
   constructor(limit: number) {
     this.limit = limit;
@@ -33,14 +34,6 @@ export class ByteBudget {
 
   get used(): number {
     return this.#used;
-  }
-
-  enter(body: UnfinishedBody): void {
-    this.#unfinished.add(body);
-  }
-
-  leave(body: UnfinishedBody): void {
-    this.#unfinished.delete(body);
   }
 
   /** Takes `bytes` for one buffer of a body; false where there is no room even after evictions. */
@@ -72,7 +65,7 @@ export class ByteBudget {
     const now = performance.now();
     let slowest: UnfinishedBody | null = null;
     let rate = Number.POSITIVE_INFINITY;
-    for (const body of this.#unfinished) {
+    for (const body of this.unfinished) {
       if (body.held === 0 || (large && body.held <= SMALL_BODY && this.#used < this.limit)) continue;
       const its = body.rate(now);
       if (its < rate) [slowest, rate] = [body, its];

@@ -92,7 +92,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#options = options;
     this.#done = done;
     this.#pace = new Pace(options.startedAt);
-    budget.enter(this);
+    budget.unfinished.add(this);
   }
 
   rate(now: number): number {
@@ -189,7 +189,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #leave(): void {
     this.#ended = true;
-    this.#budget.leave(this);
+    this.#budget.unfinished.delete(this);
   }
 }
 
@@ -204,7 +204,7 @@ export class HeldPieces implements UnfinishedBody {
   constructor(budget: ByteBudget, onEvicted: () => void) {
     this.#budget = budget;
     this.#onEvicted = onEvicted;
-    budget.enter(this);
+    budget.unfinished.add(this);
   }
 
   /** Waits for the upstream, not for the client, so it is the first of all unfinished bodies to go. */
@@ -230,7 +230,7 @@ export class HeldPieces implements UnfinishedBody {
   /** Gives all pieces in order, and holds and counts none of them any more. */
   take(): Buffer[] {
     const pieces = this.#pieces;
-    this.#budget.leave(this);
+    this.#budget.unfinished.delete(this);
     for (const { length } of pieces) this.#budget.release(length);
     this.#pieces = [];
     this.held = 0;

@@ -63,7 +63,12 @@ export class Listener {
   /** After a reload. New TLS contents hold for handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
-    if (limits.tls !== null && this.#tls !== null) setTls(this.#tls, limits.tls);
+    if (limits.tls !== null && this.#tls !== null) {
+      const options = tlsOptions(limits.tls);
+      // setSecureContext does not change whether certificates are asked for.
+      Object.assign(this.#tls, { requestCert: options.requestCert });
+      this.#tls.setSecureContext(options);
+    }
     while (this.#all.size > limits.connections && this.#room.make(performance.now()));
   }
 
@@ -78,7 +83,18 @@ export class Listener {
   startDraining(delay: number): void {
     this.draining = true;
     if (this.#endingIdle !== null || delay === 0) return;
-    this.#endIdleSlowly(performance.now(), delay);
+    const began = performance.now();
+    const from = delay * IDLE_END_FROM;
+    const to = delay * IDLE_END_TO;
+    let most = 0;
+    const step = () => {
+      const elapsed = performance.now() - began;
+      most ||= this.#all.size;
+      // Silent connections stay: their first request is on its way.
+      this.#end(['idle'], Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
+      this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
+    };
+    this.#endingIdle = setTimeout(step, from).unref();
   }
 
   /** Undoes `startDraining`: connections may persist again. */
@@ -188,32 +204,11 @@ export class Listener {
     ending.sort((a, b) => a.since - b.since);
     for (const connection of ending.slice(0, Math.max(0, ending.length - kept))) connection.close();
   }
-
-  #endIdleSlowly(began: number, delay: number): void {
-    const from = delay * IDLE_END_FROM;
-    const to = delay * IDLE_END_TO;
-    let most = 0;
-    const step = () => {
-      const elapsed = performance.now() - began;
-      most ||= this.#all.size;
-      // Silent connections stay: their first request is on its way.
-      this.#end(['idle'], Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
-      this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
-    };
-    this.#endingIdle = setTimeout(step, from).unref();
-  }
 }
 
 /** Client certificates are asked for, and must be good, where a CA for them is given. */
 function tlsOptions(tls: TlsContents) {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
-}
-
-function setTls(server: TlsServer, contents: TlsContents): void {
-  const options = tlsOptions(contents);
-  // setSecureContext does not change whether certificates are asked for.
-  Object.assign(server, { requestCert: options.requestCert });
-  server.setSecureContext(options);
 }
 
 function nameOf({ remoteAddress, remotePort }: Socket): string {

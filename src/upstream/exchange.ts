@@ -8,7 +8,7 @@ import { isPermit, type Permit } from '../core/permit.ts';
 import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
-import type { BodyFailure, BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
+import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import type { PooledConnection } from './pool.ts';
@@ -154,7 +154,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     for (const piece of this.#held?.take() ?? []) writer.data(piece);
     if (!this.#streams || this.#whole) return writer.end(this.#trailers, this.#onSent);
     writer.flush();
-    this.#letClientGoOn();
+    this.letClientGoOn();
   }
 
   #headText(): string {
@@ -224,9 +224,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     return 'copied';
   }
 
-  fail(failure: BodyFailure): void {
-    if (failure === 'client_closed') this.#onClientLeft();
-    else this.giveUp({ side: 'client', reason: failure });
+  fail(reason: 'bad_request' | 'body_timeout'): void {
+    this.giveUp({ side: 'client', reason });
   }
 
   #took(piece: Buffer): void {
@@ -249,7 +248,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#exchange.connection.pauseReading();
   }
 
-  #letClientGoOn(): void {
+  letClientGoOn(): void {
     if (!this.#clientPaused || this.#connection?.socket.writableNeedDrain === true) return;
     this.#clientPaused = false;
     this.#lastPieceAt = performance.now();
@@ -286,10 +285,6 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   onClose(error: Error | null): void {
     this.#connection = null;
     this.giveUp(failedUpstream('reset', error));
-  }
-
-  onDrain(): void {
-    this.#letClientGoOn();
   }
 
   /** False for an interim response, and for one that is refused. */
@@ -413,7 +408,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#exchange.onLeft = null;
     this.#exchange.reply.onDrain = null;
     if (this.#exchange.receiver === this) this.#exchange.receiver = null;
-    this.#letClientGoOn();
+    this.letClientGoOn();
     this.#options.onEnd(sent);
   }
 }

@@ -39,7 +39,7 @@ export class PooledConnection {
       if (this.user === null) socket.destroy();
       else this.user.onEnd();
     });
-    socket.on('drain', () => this.user?.onDrain());
+    socket.on('drain', () => this.user?.letClientGoOn());
     socket.on('error', (error) => {
       this.#error = error;
     });

@@ -30,7 +30,6 @@ interface Exports {
 const PAUSED = 21;
 /** Any number but 0, 1, 2 and 21 ends the parse with an error. */
 const STOP = -1;
-const TYPES = { request: 1, response: 2 } as const;
 
 /** Kinds of parts of a head or of trailers. */
 export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
@@ -119,7 +118,7 @@ export class Llhttp {
   consumed = 0;
 
   constructor(type: 'request' | 'response') {
-    this.#pointer = allocated(llhttp.llhttp_alloc(TYPES[type]));
+    this.#pointer = allocated(llhttp.llhttp_alloc(type === 'request' ? 1 : 2));
   }
 
   /** Parses `bytes` from `from` up to `to`, at most SLICE bytes. */

@@ -117,14 +117,9 @@ export class MessageParser implements Notes {
    */
   read(bytes: Buffer, from: number): number {
     this.piece = null;
-    switch (this.state) {
-      case 'head':
-        return this.#readHead(bytes, from);
-      case 'body':
-        return this.framing === 'chunked' ? this.#run(bytes, from, SLICE) : this.#count(bytes, from);
-      default:
-        return from;
-    }
+    if (this.state === 'head') return this.#readHead(bytes, from);
+    if (this.state !== 'body') return from;
+    return this.framing === 'chunked' ? this.#run(bytes, from, SLICE) : this.#count(bytes, from);
   }
 
   /** The connection has ended. True: the message ends with it; false: the message is cut. */

@@ -53,13 +53,9 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
   }
 }
 
-interface Destroyable {
-  destroy(): unknown;
-}
-
 /** Where there are more than `most` members, destroys the one that came first. */
 export function destroyOldest<K>(
-  members: { readonly size: number; entries(): Iterable<[K, Destroyable]>; delete(key: K): boolean },
+  members: { readonly size: number; entries(): Iterable<[K, { destroy(): unknown }]>; delete(key: K): boolean },
   most: number,
 ): void {
   if (members.size <= most) return;

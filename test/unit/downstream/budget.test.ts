@@ -14,7 +14,7 @@ class Body implements UnfinishedBody {
   constructor(budget: ByteBudget, rate: number) {
     this.#budget = budget;
     this.#rate = rate;
-    budget.enter(this);
+    budget.unfinished.add(this);
   }
 
   take(bytes: number): boolean {
@@ -34,7 +34,7 @@ class Body implements UnfinishedBody {
 
   #end(how: string): void {
     this.ended = how;
-    this.#budget.leave(this);
+    this.#budget.unfinished.delete(this);
     for (const bytes of this.#taken.splice(0)) this.#budget.release(bytes);
     this.held = 0;
   }
@@ -65,7 +65,7 @@ describe('a full budget', () => {
     const budget = new ByteBudget(4 * MIB);
     const whole = new Body(budget, 1);
     expect(whole.take(3 * MIB)).toBe(true);
-    budget.leave(whole); // it is complete, and being sent to the upstream
+    budget.unfinished.delete(whole); // it is complete, and being sent to the upstream
     const newcomer = new Body(budget, 5);
     expect(newcomer.take(2 * MIB)).toBe(false);
     expect([whole.ended, newcomer.ended]).toEqual(['', '']);
@@ -76,7 +76,7 @@ test('an eighth is reserved for bodies up to 64 KiB', () => {
   const budget = new ByteBudget(8 * MIB);
   const large = new Body(budget, 5);
   expect(large.take(7 * MIB)).toBe(true);
-  budget.leave(large);
+  budget.unfinished.delete(large);
   expect(new Body(budget, 5).take(SMALL_BODY + 1)).toBe(false);
   for (let count = 0; count < 16; count++) expect(new Body(budget, 5).take(SMALL_BODY)).toBe(true);
   expect(budget.used).toBe(8 * MIB);
