@@ -1,5 +1,4 @@
-// The connections of a port, and which of them make room for a newcomer. A connection whose request moves
-// never goes.
+// The connections of a port, and which of them make room for a newcomer. One whose request moves never goes.
 import { TickedSet } from '../wire/sockets.ts';
 import type { Connection } from './connection.ts';
 
