@@ -1,9 +1,10 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
+
 import { createSecretKey } from 'node:crypto';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
-import type { Route } from '../../../src/core/routes.ts';
 import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
+import { verify } from '../core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
@@ -45,27 +46,8 @@ export function refused(changes: Partial<RequestRecord> = {}): RequestRecord {
   });
 }
 
-/** A verify route. */
-export function route(path: string, changes: Partial<Route> = {}): Route {
-  return {
-    path,
-    action: 'verify',
-    methods: ['POST'],
-    secrets: null,
-    mode: 'enforce',
-    reportUntil: null,
-    maxBody: 1 << 20,
-    query: 'forward',
-    once: null,
-    upgrade: [],
-    allowHeaders: [],
-    responseTimeout: null,
-    idleTimeout: null,
-    ...changes,
-  };
-}
-
-export const UNMATCHED = route('unmatched');
+export { verify as route };
+export const UNMATCHED = verify('unmatched');
 
 type PlannedSecret = SeriesPlan['secrets'][number];
 
@@ -88,7 +70,7 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): M
 
 export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return {
-    routes: [route('/notify'), UNMATCHED],
+    routes: [verify('/notify'), UNMATCHED],
     secrets: [secret('current')],
     certificates: [],
     configSha256: 'c0ffee',
