@@ -1,5 +1,5 @@
-// The dashboard's last row: in flight, bytes, memory, event loop, and one line for each pod. Of many pods it draws only
-// the fullest and the median.
+// The dashboard's last row: requests in flight, bytes, memory, event loop, and a table of pods. The graphs show only
+// the highest pod and the median.
 import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
 import { of, ofProcess, quantile, rate, totalBy } from './queries.ts';
 
@@ -10,7 +10,7 @@ export function capacityRow(): Panel[] {
   return [
     graph({
       title: 'In flight and connections',
-      description: 'In flight on one pod reaches upstream.connections: requests wait, then get 503.',
+      description: 'When a pod has upstream.connections requests in flight, further requests wait, then get 503.',
       runbook: OVERLOADED,
       queries: [
         { expr: `sum(${of('requests_in_flight')})`, legend: 'in flight, all pods' },
@@ -21,8 +21,8 @@ export function capacityRow(): Panel[] {
       unit: 'short',
     }),
     graph({
-      title: 'Buffered bytes against the limit',
-      description: 'Verified bodies held at once. At the limit the slowest unfinished body gets 503.',
+      title: 'Buffered bytes and their limit',
+      description: 'Verified bodies held in memory. At the limit the slowest unfinished body gets 503.',
       runbook: OVERLOADED,
       queries: [
         { expr: `max(${of('buffered_bytes')})`, legend: 'fullest pod' },
@@ -34,7 +34,7 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Size of bodies',
-      description: 'Received. The largest near maxBody: expect body_too_large.',
+      description: 'Sizes of received bodies. If the largest are close to maxBody, expect body_too_large.',
       runbook: OVERLOADED,
       queries: [0.5, 0.99].map((q) => ({ expr: quantile(q, 'request_body_bytes'), legend: `p${q * 100}` })),
       unit: 'bytes',
@@ -42,14 +42,14 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Memory',
-      description: 'Resident. The container is killed at its limit.',
+      description: 'Resident memory. The container is killed at its limit.',
       runbook: OVERLOADED,
       queries: spread(ofProcess('process_resident_memory_bytes')),
       unit: 'bytes',
     }),
     graph({
       title: 'Event-loop lag, p99',
-      description: 'How late the loop is, since the last scrape. Above 200 ms everything waits.',
+      description: 'The delay of the event loop since the last scrape. Above 200 ms every request is slow.',
       runbook: 'where-the-time-goes',
       queries: spread(ofProcess('nodejs_eventloop_lag_p99_seconds')),
       unit: 's',
@@ -57,7 +57,7 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'CPU',
-      description: 'Cores. One process uses little more than one.',
+      description: 'CPU cores in use. One process uses little more than one core.',
       runbook: OVERLOADED,
       queries: spread(
         `rate(${'process_cpu_seconds_total'}{job=~"$job",namespace=~"$namespace",pod=~"$pod"}[$__rate_interval]) and on (${POD}) ${of('build_info')}`,
@@ -67,7 +67,7 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Delivered once',
-      description: 'Events answered as duplicates, by route, and times the store failed. Only where a route has once.',
+      description: 'Events answered as duplicates, by route, and failures of the store. Only if a route has once.',
       runbook: 'deliver-once',
       width: 12,
       queries: [
@@ -80,7 +80,8 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Events remembered',
-      description: 'In memory: at once.maxEntries the oldest go first. With Redis or Valkey: those on their way now.',
+      description:
+        'Memory store: delivered events; at once.maxEntries the oldest are removed. Redis or Valkey: leases of deliveries in progress.',
       runbook: 'deliver-once',
       width: 12,
       queries: [{ expr: `max(${of('once_entries')})`, legend: 'fullest pod' }],
@@ -89,7 +90,7 @@ export function capacityRow(): Panel[] {
     }),
     table({
       title: 'Pods',
-      description: 'One line each: the odd one out.',
+      description: 'One row per pod, to find the one that differs.',
       runbook: 'entrupyproxyconfigdrift',
       width: 24,
       keys: ['job', 'namespace', 'pod', 'instance', 'version', 'node_version'],

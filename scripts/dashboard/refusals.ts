@@ -34,7 +34,7 @@ export function refusalsRow(): Panel[] {
     graph({
       title: 'Refused, by reason',
       description:
-        'signature_mismatch: a wrong secret or a forger. missing_signature: not a sender of Entrupy, or something on the way drops the header. The log line of a mismatch has a hint.',
+        'signature_mismatch: a wrong secret or a forgery. missing_signature: the sender is not Entrupy, or something in front of the proxy drops the header. The log line of a mismatch has a hint.',
       runbook,
       width: 12,
       height: 10,
@@ -46,7 +46,7 @@ export function refusalsRow(): Panel[] {
     graph({
       title: 'Share refused, by route',
       description:
-        'The ten worst. One route alone: its secret. All of them: an attack, or whatever is in front of the proxy.',
+        'The ten worst routes. If one route stands out, check its secret. If all do, it is an attack, or something in front of the proxy changes requests.',
       runbook,
       width: 12,
       height: 10,
@@ -63,7 +63,7 @@ export function refusalsRow(): Panel[] {
     }),
     graph({
       title: 'Requests, by decision',
-      description: 'Everything that came.',
+      description: 'All requests.',
       runbook: 'entrupyproxynodeliveries',
       queries: [{ expr: totalBy('decision', 'requests_total'), legend: '{{decision}}' }],
       unit: 'reqps',
@@ -72,7 +72,7 @@ export function refusalsRow(): Panel[] {
     }),
     graph({
       title: 'Refused, by route',
-      description: 'The ten routes with most.',
+      description: 'The ten routes with the most refused requests.',
       runbook,
       queries: [
         { expr: `topk(10, ${totalBy('route', 'requests_total', 'decision="rejected"')})`, legend: '{{route}}' },
@@ -80,8 +80,8 @@ export function refusalsRow(): Panel[] {
       unit: 'reqps',
     }),
     graph({
-      title: 'Let through by report mode, by reason',
-      description: 'Would have been refused. At 0 for long enough, the route can enforce.',
+      title: 'Forwarded in report mode, by reason',
+      description: 'Requests that enforce mode would refuse. Once this stays at 0, the route can enforce.',
       runbook: 'entrupyproxyreportmodetoolong',
       queries: [{ expr: totalBy('reason', 'requests_total', 'decision="reported"'), legend: '{{reason}}' }],
       unit: 'reqps',

@@ -1,4 +1,4 @@
-// The dashboard's third row: which secret verifies what, when each ends, and whether every pod has the latest change.
+// The dashboard's third row: which secrets verify requests, when they expire, and whether every pod has the latest change.
 import { BAD, GOOD, graph, LOOK, type Panel, table, timeline } from './panels.ts';
 import { of, totalBy } from './queries.ts';
 
@@ -10,7 +10,7 @@ export function rotationRow(): Panel[] {
     graph({
       title: 'Accepted, by secret',
       description:
-        'In a rotation the matches move from the old secret to the new one. When the old one stays at 0, remove it.',
+        'During a rotation the matches move from the old secret to the new one. Remove the old one once it stays at 0.',
       runbook: 'entrupyproxyoldsecretunused',
       width: 12,
       queries: [{ expr: totalBy('secret', 'secret_matches_total'), legend: '{{secret}}' }],
@@ -19,7 +19,7 @@ export function rotationRow(): Panel[] {
     }),
     graph({
       title: 'Reloads',
-      description: 'Of config, secrets and TLS files. After a failure what was good stays in use.',
+      description: 'Reloads of config, secrets and TLS files. After a failure the previous ones stay in use.',
       runbook: 'entrupyproxyreloadfailed',
       width: 12,
       queries: [{ expr: `sum by (result) (increase(${of('reloads_total')}[$__rate_interval]))`, legend: '{{result}}' }],
@@ -30,7 +30,7 @@ export function rotationRow(): Panel[] {
     table({
       title: 'Secrets',
       description:
-        'Live on fewer pods than there are: that pod refuses what the others accept. The last match is empty until one came in this process.',
+        'If a secret is live on fewer pods than "of" says, the other pods refuse its signatures. The last match is empty if there was none since the start.',
       runbook: 'entrupyproxyoldsecretstillused',
       width: 24,
       height: 6,
@@ -48,7 +48,7 @@ export function rotationRow(): Panel[] {
         },
         { name: 'of', expr: `count by (${by}) (${of('secret_live')})`, unit: 'none' },
         {
-          name: 'ends in',
+          name: 'expires in',
           expr: `min by (${by}) (${of('secret_not_after_timestamp_seconds')}) - time()`,
           unit: 's',
           thresholds: [
@@ -56,7 +56,7 @@ export function rotationRow(): Panel[] {
             { value: DAY, color: LOOK },
             { value: 7 * DAY, color: 'transparent' },
           ],
-          noValue: 'no end',
+          noValue: 'never',
         },
         {
           name: 'changed first',
@@ -84,7 +84,7 @@ export function rotationRow(): Panel[] {
     }),
     graph({
       title: 'Pods, by config',
-      description: 'Two colours side by side for longer than a rollout: pods that did not get the new file.',
+      description: 'Two colours for longer than a rollout: some pods did not get the new file.',
       runbook: 'entrupyproxyconfigdrift',
       width: 12,
       queries: [
@@ -98,7 +98,7 @@ export function rotationRow(): Panel[] {
     }),
     timeline({
       title: 'Report mode, by route',
-      description: 'Which routes enforce, and since when.',
+      description: 'Which routes enforce and which only report.',
       runbook: 'entrupyproxyreportmodetoolong',
       width: 12,
       query: { expr: `max by (route) (${of('route_report_mode')})`, legend: '{{route}}' },

@@ -15,7 +15,7 @@ export function upstreamRow(): Panel[] {
     graph({
       title: 'Upstream failures, by cause',
       description:
-        'connect: the app does not listen. timeout: it does not answer in time. reset: it broke off. protocol: what it said is not HTTP.',
+        'connect: the app does not listen. timeout: it does not answer in time. reset: it closed the connection early. protocol: its answer is not valid HTTP.',
       runbook: 'entrupyproxyupstreamfailing',
       width: 12,
       queries: [{ expr: totalBy('cause', 'upstream_failures_total'), legend: '{{cause}}' }],
@@ -25,7 +25,7 @@ export function upstreamRow(): Panel[] {
     }),
     graph({
       title: 'Upstream responses, by status',
-      description: 'What the app itself answered.',
+      description: 'Responses of the app itself.',
       runbook: 'entrupyproxyupstreamfailing',
       width: 12,
       queries: [{ expr: totalBy('code', 'upstream_responses_total'), legend: '{{code}}' }],
@@ -34,9 +34,9 @@ export function upstreamRow(): Panel[] {
       colors: CODE_COLOR,
     }),
     graph({
-      title: 'Time in all',
+      title: 'Total time',
       description:
-        'From the head of the request to its end, of requests sent on. Less upstream and verification: the client and its network.',
+        'From the head of the request to its end, for forwarded requests. What remains after upstream and verification is the client and its network.',
       runbook: 'where-the-time-goes',
       queries: percentiles('request_duration_seconds', SENT_ON),
       unit: 's',
@@ -45,7 +45,8 @@ export function upstreamRow(): Panel[] {
     }),
     graph({
       title: 'Time to verify',
-      description: 'The HMAC and compare alone; grows with the size of bodies and the number of live secrets.',
+      description:
+        'The HMAC and the comparison alone. It grows with the size of bodies and the number of live secrets.',
       runbook: 'where-the-time-goes',
       queries: percentiles('verification_duration_seconds'),
       unit: 's',
@@ -53,8 +54,8 @@ export function upstreamRow(): Panel[] {
       noValue: 'no requests',
     }),
     graph({
-      title: 'Time of the upstream',
-      description: 'From the dispatch to the head of the response.',
+      title: 'Upstream time',
+      description: 'From sending the request to the head of the response.',
       runbook: 'where-the-time-goes',
       queries: percentiles('upstream_duration_seconds'),
       unit: 's',

@@ -1,4 +1,4 @@
-// The dashboard's first row: numbers whose colour says whether to worry, and about what.
+// The dashboard's first row: numbers whose colour says what needs attention.
 import { BAD, GOOD, LOOK, type Panel, stat } from './panels.ts';
 import {
   ALERTS_FIRING,
@@ -33,7 +33,7 @@ export function verdictRow(): Panel[] {
       ...small,
       title: 'Refused',
       description:
-        'Share of the requests to verified routes that are refused. Other paths and methods are not counted.',
+        'Share of the requests to verified routes that are refused. Requests for other paths or with other methods do not count.',
       runbook: 'entrupyproxyrejectionratiohigh',
       query: share(total('requests_total', REFUSED), total('requests_total', JUDGED)),
       unit: 'percentunit',
@@ -51,8 +51,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Upstream fails',
-      description: 'Share of the requests sent on that the app answered with 5xx, or did not answer whole.',
+      title: 'Upstream failures',
+      description: 'Share of the forwarded requests that the app answered with 5xx or did not answer completely.',
       runbook: 'entrupyproxyupstreamfailing',
       query: UPSTREAM_FAILING,
       unit: 'percentunit',
@@ -61,8 +61,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Alerts that fire',
-      description: 'Of the rules that come with this dashboard; 0 also where they are not loaded.',
+      title: 'Firing alerts',
+      description: 'Only the rules that come with this dashboard. Also 0 if they are not loaded.',
       runbook: 'alerts',
       query: count(ALERTS_FIRING),
       unit: 'none',
@@ -71,7 +71,7 @@ export function verdictRow(): Panel[] {
     stat({
       ...small,
       title: 'Requests',
-      description: 'All that have ended, forwarded ones too.',
+      description: 'All requests, including those of forward routes.',
       runbook: 'entrupyproxynodeliveries',
       query: total('requests_total'),
       unit: 'reqps',
@@ -80,7 +80,7 @@ export function verdictRow(): Panel[] {
     stat({
       ...small,
       title: 'Pods up',
-      description: 'Proxies that Prometheus scrapes.',
+      description: 'Proxies that Prometheus scrapes successfully.',
       runbook: 'entrupyproxynodeliveries',
       query: count(of('build_info')),
       unit: 'none',
@@ -91,8 +91,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Next secret ends in',
-      description: 'The nearest end of any secret; of a replaced value too, which ends by design.',
+      title: 'Next secret expires in',
+      description: 'The next secret to expire. Includes replaced values, which expire by design.',
       runbook: 'entrupyproxysecretexpiressoon',
       query: `min(${of('secret_not_after_timestamp_seconds')} > time()) - time()`,
       unit: 's',
@@ -101,12 +101,12 @@ export function verdictRow(): Panel[] {
         { value: DAY, color: LOOK },
         { value: 7 * DAY, color: GOOD },
       ],
-      noValue: 'no end',
+      noValue: 'never',
     }),
     stat({
       ...small,
       title: 'In report mode',
-      description: 'Routes that forward what they would have refused.',
+      description: 'Routes that forward requests that they would otherwise refuse.',
       runbook: 'entrupyproxyreportmodetoolong',
       query: `sum(max by (job, namespace, route) (${of('route_report_mode')}))`,
       unit: 'none',
@@ -115,7 +115,7 @@ export function verdictRow(): Panel[] {
     stat({
       ...small,
       title: 'Reload failed',
-      description: 'Pods. What was good before is still in use there.',
+      description: 'Pods whose last reload failed. They still use the previous configuration and secrets.',
       runbook: 'entrupyproxyreloadfailed',
       query: count(`${of('last_reload_successful')} == 0`),
       unit: 'none',
@@ -124,7 +124,8 @@ export function verdictRow(): Panel[] {
     stat({
       ...small,
       title: 'Configs in use',
-      description: 'By the pods of one job. More than one for longer than a rollout is drift.',
+      description:
+        'Different configurations among the pods of one job. More than one for longer than a rollout is drift.',
       runbook: 'entrupyproxyconfigdrift',
       query: CONFIGS,
       unit: 'none',
@@ -133,7 +134,7 @@ export function verdictRow(): Panel[] {
     stat({
       ...small,
       title: 'No room (503)',
-      description: 'Requests that found the byte budget, the upstream slots or the queue used up.',
+      description: 'Requests refused because the byte budget, the upstream connections or the queue were full.',
       runbook: 'entrupyproxyoverloaded',
       query: total('requests_total', 'reason="overloaded"'),
       unit: 'reqps',
@@ -142,7 +143,7 @@ export function verdictRow(): Panel[] {
     stat({
       ...small,
       title: 'Upstream exposed',
-      description: 'Pods whose upstream also answers past the proxy, unverified (upstream.checkExposure).',
+      description: 'Pods where clients can bypass the proxy and reach the upstream (upstream.checkExposure).',
       runbook: 'upstream-exposed',
       query: `sum(${of('upstream_exposed')})`,
       unit: 'none',
@@ -151,9 +152,9 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...wide,
-      title: 'Deliveries that may be gone',
+      title: 'Deliveries that may be lost',
       description:
-        'Requests to verified routes that ended in our 502, 503 or 504 within the range. Entrupy documents no retry.',
+        'Requests to verified routes that the proxy answered with 502, 503 or 504 in this time range. Entrupy documents no retry.',
       runbook: 'entrupyproxydeliveryfailed',
       query: FAILED_DELIVERIES,
       unit: 'short',
@@ -161,8 +162,8 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...wide,
-      title: 'Next TLS certificate ends in',
-      description: 'Of the listener, or of the client towards the upstream.',
+      title: 'Next TLS certificate expires in',
+      description: 'The certificate of the listener, or the client certificate for the upstream.',
       runbook: 'entrupyproxycertificateexpiressoon',
       query: `min(${of('tls_certificate_not_after_timestamp_seconds')}) - time()`,
       unit: 's',
@@ -175,9 +176,9 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...wide,
-      title: 'A secret changed on some pod',
+      title: 'Last change of a secret',
       description:
-        'How long ago a running pod last took a new value. Whether every pod did: the table of secrets below.',
+        'Time since a running pod last loaded a new value. The table of secrets below shows whether every pod did.',
       runbook: 'entrupyproxysecretstale',
       query: `time() - max(${of('secret_changed_timestamp_seconds')} > 0)`,
       unit: 's',

@@ -1,5 +1,5 @@
-// What to do about the state that the status page shows: one sentence for each thing that is wrong, worst first. Pure:
-// the snapshot in, sentences out. It must never recommend weakening verification.
+// Advice on the state that the status page shows: one item for each problem, worst first. A pure function of the
+// snapshot. It must never recommend weakening verification.
 import { currentOf, isPrevious } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import { spanText } from './html.ts';
@@ -19,8 +19,6 @@ const calm = (sentence: string): Advice => ({ tone: 'calm', sentence });
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** Ends the id of a replaced value. */
-
 /** At least one; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const found = [
@@ -43,11 +41,11 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
 }
 
 const DRAINING = warn(
-  'Draining: still serving, but not ready, so that load balancers send elsewhere. It ends by itself after 10 minutes without a SIGTERM.',
+  'Draining: the proxy still serves but is not ready, so load balancers send requests elsewhere. The drain ends after 10 minutes without a SIGTERM.',
 );
 
 const EXPOSED = warn(
-  'The upstream also answers past the proxy, unverified: bind it to 127.0.0.1 or close its port with a network policy.',
+  'Clients can bypass the proxy and reach the upstream unverified: bind the upstream to 127.0.0.1 or close its port with a network policy.',
 );
 
 function noLiveSecret(route: RouteStatus, s: StatusSnapshot): Advice | null {
@@ -65,32 +63,32 @@ function outsideRemedy({ id, state, notBefore, notAfter }: SecretStatus): string
 }
 
 function valueRemedy({ secretIds }: RouteStatus): string {
-  if (secretIds.length === 0) return 'Name one under secrets in the configuration.';
-  return `Put a value where ${secretIds.join(', ')} is read from; it is picked up without a restart.`;
+  if (secretIds.length === 0) return 'Add one under secrets in the configuration.';
+  return `Store a value where ${secretIds.join(', ')} is read from; the proxy loads it without a restart.`;
 }
 
 function upstreamFailing(s: StatusSnapshot): Advice | null {
   const { url, reachable } = s.upstream;
   if (reachable === false) {
-    return bad(`The upstream ${url} accepts no connection: start it, or correct upstream.url.`);
+    return bad(`The upstream ${url} accepts no connections: start it, or correct upstream.url.`);
   }
   if (s.recent.upstreamFailures === 0) return null;
   const failed = count(s.recent.upstreamFailures, 'request');
-  return warn(`The upstream failed ${failed} ${lately(s)}: look at its own log; verification is not the cause.`);
+  return warn(`The upstream failed ${failed} ${lately(s)}: check its own log; verification is not the cause.`);
 }
 
 function onceStore({ once }: StatusSnapshot): Advice | null {
   if (once === null || once.trouble === null) return null;
   const refuses = once.onStoreFailure === 'refuse';
   const effect = refuses ? 'Routes with once answer 503' : 'Events may be delivered twice';
-  const sentence = `The store of delivered events (${once.store}) fails: ${once.trouble}. ${effect} until it is back: look at the store, and at once.passwordFile.`;
+  const sentence = `The store of delivered events (${once.store}) fails: ${once.trouble}. ${effect} until it works again: check the store and once.passwordFile.`;
   return refuses ? bad(sentence) : warn(sentence);
 }
 
 function reload({ lastReload }: StatusSnapshot): Advice | null {
   if (lastReload === null || lastReload.ok) return null;
   const why = lastReload.error === null ? '' : `: ${lastReload.error}`;
-  return warn(`The last reload failed and the former state is still in use${why}`);
+  return warn(`The last reload failed, so the previous configuration and secrets are still in use${why}`);
 }
 
 function notReady(s: StatusSnapshot): Advice | null {
@@ -104,9 +102,9 @@ function undelivered(s: StatusSnapshot): Advice | null {
   if (last === undefined) return null;
   const many = recent.length >= 20 ? 'At least 20 deliveries' : count(recent.length, 'delivery', 'deliveries');
   const bridge =
-    last.cause === 'connect' ? ' Where the app was restarting, a longer upstream.retryConnectFor bridges it.' : '';
+    last.cause === 'connect' ? ' If the app was restarting, a longer upstream.retryConnectFor covers that.' : '';
   return warn(
-    `${many} of the last day may be gone for good, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below; docs/alerts.md (Find an event again) says how to find them again.${bridge}`,
+    `${many} of the last day may be lost, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below; docs/alerts.md (Find an event again) explains how to recover them.${bridge}`,
   );
 }
 
@@ -132,8 +130,9 @@ function refusals(s: StatusSnapshot): Advice | null {
       `${requests}: if they are yours, something in front of the proxy changes them (${broken}). To let them pass: ${hint}.`,
     );
   }
-  if (signature) return warn(`${requests}: if a rotation is on, a sender may use a secret that is not here.${cause}`);
-  return warn(`${requests}: nothing to do if you do not know the clients below.${cause}`);
+  if (signature)
+    return warn(`${requests}: during a rotation, a sender may use a secret that is not configured here.${cause}`);
+  return warn(`${requests}: ignore them if you do not know the clients below.${cause}`);
 }
 
 function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
@@ -149,28 +148,30 @@ function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
     return told ? null : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
   }
   if (state !== 'live' || notAfter - s.now > 7 * DAY) return null;
-  return warn(`Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before.`);
+  return warn(
+    `Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before then.`,
+  );
 }
 
-/** A replaced value ends by design; only senders that still use it are a reason to act. */
+/** A replaced value expires by design; only senders that still use it need attention. */
 function rotation({ id, lastMatch }: SecretStatus, notAfter: number, now: number): Advice {
   const current = currentOf(id);
   const since = now - lastMatch * 1000;
   const left = spanText(notAfter - now);
   if (lastMatch > 0 && since < HOUR) {
     return warn(
-      `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${left}: give them the new one.`,
+      `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${left}: switch them to the new one.`,
     );
   }
   return calm(
-    `Rotation: nobody has signed with the old value of ${current} within the last hour; it ends by itself in ${left}.`,
+    `Rotation: nobody has signed with the old value of ${current} within the last hour; it expires by itself in ${left}.`,
   );
 }
 
 function reportMode(route: RouteStatus, now: number): Advice | null {
   if (!reports(route, now)) return null;
   return warn(
-    `${route.path} only reports: it forwards what it would have refused. Set mode: enforce once nothing is reported any more.`,
+    `${route.path} only reports: it forwards requests that it would otherwise refuse. Set mode: enforce once no request is reported any more.`,
   );
 }
 
@@ -190,12 +191,12 @@ function allIsWell(s: StatusSnapshot): Advice {
   );
 }
 
-/** Whether a secret may go: only one that verified nothing while another one did. */
+/** Whether a secret can be removed: only one that verified nothing while another one did. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, notBefore, notAfter } = secret;
   if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';
-  if (state === 'not_yet') return `waits for ${dateText(notBefore)}`;
-  if (state === 'expired') return isPrevious(id) ? 'ended: it goes by itself' : 'ended: may go';
+  if (state === 'not_yet') return `not valid before ${dateText(notBefore)}`;
+  if (state === 'expired') return isPrevious(id) ? 'expired: it is removed automatically' : 'expired: can be removed';
   const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
   if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
   const idle =
@@ -203,13 +204,13 @@ export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
       ? `verified nothing for ${spanText(silent)}`
       : `verified nothing since the start, ${spanText(silent)} ago`;
   const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
-  if (alone.length > 0) return `${idle}; the only one of ${alone.map(({ path }) => path).join(', ')}: keep it`;
+  if (alone.length > 0) return `${idle}; the only live secret of ${alone.map(({ path }) => path).join(', ')}: keep it`;
   if (isPrevious(id)) {
-    return `${idle}; ends by itself${notAfter === null ? '' : ` in ${spanText(notAfter - s.now)}`}`;
+    return `${idle}; expires by itself${notAfter === null ? '' : ` in ${spanText(notAfter - s.now)}`}`;
   }
   const others = s.secrets.some((other) => other.id !== id && other.lastMatch > lastMatch);
-  if (!others) return `${idle}, and no other did: nothing to tell yet`;
-  return `${idle}; may go when that is longer than your sender retries`;
+  if (!others) return `${idle}, and neither did any other: too early to tell`;
+  return `${idle}; can be removed once that is longer than your sender retries`;
 }
 
 function lately(s: StatusSnapshot): string {

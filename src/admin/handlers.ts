@@ -70,12 +70,12 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     })),
     // GET too: a preStop httpGet can send nothing else.
     '/-/drain': action(['GET', 'POST'], ({ client }) => {
-      log.info('drain asked for on the admin port', { client });
+      log.info('drain requested on the admin port', { client });
       sources.drain();
       return json(200, { status: 'draining' });
     }),
     '/-/reload': action(['POST'], async ({ client }) => {
-      log.info('reload asked for on the admin port', { client });
+      log.info('reload requested on the admin port', { client });
       const { ok, error } = await sources.reload();
       return ok ? OK : json(500, { status: 'failed', error });
     }),

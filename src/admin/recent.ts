@@ -1,5 +1,5 @@
 // Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, refusals in groups, and
-// deliveries that may be gone for good. Memory is constant under a flood. Each reason has its own few places, so that a
+// deliveries that may be lost. Memory is constant under a flood. Each reason has its own few places, so that a
 // flood of one never pushes out the one line of another that explains a broken rotation.
 import { REASON_NAMES, type Reason } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';

@@ -1,5 +1,5 @@
-// The status page: one look for operators without Grafana. Plain HTML and CSS made here, no script, nothing from
-// outside; html.ts escapes what a client or a file chose.
+// The status page, for operators without Grafana. Plain HTML and CSS, no script, nothing from other hosts; html.ts
+// escapes text that comes from a client or a file.
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type Tone } from './advice.ts';
 import { Html, html, when } from './html.ts';
@@ -8,7 +8,7 @@ import { pill, tables } from './status-tables.ts';
 
 const REFRESH_SECONDS = 5;
 
-/** `refresh: false` gives a page that holds still. */
+/** `refresh: false` gives a page that does not reload itself. */
 export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean }): string {
   const refresh = options.refresh ? html`<meta http-equiv="refresh" content="${REFRESH_SECONDS}">` : null;
   const [tone, state] = stateOf(s);
@@ -34,7 +34,7 @@ function stateOf(s: StatusSnapshot): readonly [Tone, string] {
 
 const TONE_WORD: Readonly<Record<Tone, string>> = { calm: '● OK', warn: '▲ Look at this', bad: '✕ Act now' };
 
-/** Ready does not mean well: the browser's tab shows the tone of the headline. */
+/** A ready proxy may still have problems, so the browser's tab shows the tone of the headline. */
 function titleOf([headline]: readonly Advice[], state: string): string {
   return headline === undefined || headline.tone === 'calm' ? state : `${TONE_WORD[headline.tone]} · ${state}`;
 }
@@ -47,7 +47,7 @@ function adviceList(advice: readonly Advice[]): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
-/** Counts, each over its curve of the last hour: inline SVG, as the CSP allows no script and no style attribute. */
+/** Counts, each above a curve of the last hour. The curves are inline SVG, as the CSP allows no script and no style attribute. */
 function figures({ recent }: StatusSnapshot): Html {
   const minutes = Math.round(recent.windowSeconds / 60);
   const boxes = CURVES.map((curve) => {
@@ -55,7 +55,7 @@ function figures({ recent }: StatusSnapshot): Html {
     return html`<div><dt>${name}</dt><dd>${recent[curve]}</dd><dd>${curveOf(name, recent.hour[curve])}</dd></div>`;
   });
   return html`<dl class="figures" aria-label="Requests in the last ${minutes} minutes">${boxes}</dl>
-<p class="soft note">Requests in the last ${minutes} minutes; the curves are the last hour, by minute, each to its own scale.</p>`;
+<p class="soft note">Requests in the last ${minutes} minutes; the curves show the last hour by minute, each on its own scale.</p>`;
 }
 
 const HEIGHT = 18;
@@ -78,8 +78,8 @@ function about({ config: { file, sha256 }, upstream, lastReload, nodeVersion, no
 }
 
 function reachability({ reachable }: StatusSnapshot['upstream']): Html {
-  if (reachable === null) return html`<span class="soft">not tried of late</span>`;
-  return reachable ? pill('calm', 'accepts connections') : pill('bad', 'accepts no connection');
+  if (reachable === null) return html`<span class="soft">not tried recently</span>`;
+  return reachable ? pill('calm', 'accepts connections') : pill('bad', 'accepts no connections');
 }
 
 function reload({ ok, at, error }: NonNullable<StatusSnapshot['lastReload']>, now: number): Html {
@@ -88,13 +88,13 @@ function reload({ ok, at, error }: NonNullable<StatusSnapshot['lastReload']>, no
 }
 
 const PAGES: readonly (readonly [string, string])[] = [
-  ['troubleshooting.md', 'what to do about it'],
+  ['troubleshooting.md', 'troubleshooting'],
   ['rotation.md', 'rotating a secret'],
   ['alerts.md', 'alerts'],
   ['logs.md', 'the log'],
 ];
 
-/** Links where the address is known, else the files' names: a link that leads nowhere helps nobody. */
+/** Links if the address of docs/ is known, else the files' names. */
 function docsLinks({ docs }: StatusSnapshot): Html {
   const links = PAGES.map(([file, topic]) =>
     docs === null
@@ -106,8 +106,8 @@ function docsLinks({ docs }: StatusSnapshot): Html {
 
 function refreshNote(refresh: boolean): Html {
   return refresh
-    ? html`Refreshes itself each ${REFRESH_SECONDS} s (<a href="/?refresh=off">pause</a>).`
-    : html`Does not refresh itself (<a href="/">resume</a>).`;
+    ? html`Reloads every ${REFRESH_SECONDS} s (<a href="/?refresh=off">pause</a>).`
+    : html`Does not reload (<a href="/">resume</a>).`;
 }
 
 const STYLE = `
@@ -175,5 +175,5 @@ footer { padding-top: 1.1rem; padding-bottom: 2rem; font-size: .88rem; }
 
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 
-/** Allows the style of the page and nothing else: no script, image, font, form or frame. */
+/** Allows the style of the page only: no script, image, font, form or frame. */
 export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;

@@ -10,9 +10,9 @@ interface Table<Row> {
   readonly id: string;
   readonly title: string;
   readonly caption: string;
-  /** Shown instead of an empty table; null: then there is no section at all. */
+  /** Shown instead of an empty table; null omits the section. */
   readonly none: string | null;
-  /** Its first column, where that names the row. */
+  /** The first column, if it names the row. */
   readonly name?: readonly [head: string, of: (row: Row) => string];
   readonly columns: Readonly<Record<string, (row: Row, s: StatusSnapshot) => Html | string | number>>;
 }
@@ -51,7 +51,7 @@ export function pill(tone: Tone, text: string): Html {
 const ROUTES: Table<RouteStatus> = {
   id: 'routes',
   title: 'Routes',
-  caption: 'The longest path wins; unmatched is what no route takes.',
+  caption: 'The longest path wins; unmatched is for paths that no route matches.',
   none: null,
   name: ['Path', ({ path }) => path],
   columns: {
@@ -79,7 +79,7 @@ function limitsOf({ maxBody, query, once }: RouteStatus): string {
   const limits = [
     ...(maxBody === null ? [] : [`body ${SIZE.format(maxBody)}`]),
     ...(query === 'refuse' ? ['no query'] : []),
-    ...(once === null ? [] : [`once in ${spanText(once)}`]),
+    ...(once === null ? [] : [`once per ${spanText(once)}`]),
   ];
   return limits.join(', ') || '–';
 }
@@ -117,12 +117,12 @@ function validity({ notBefore, notAfter }: SecretStatus, { now }: StatusSnapshot
   return from === null && until === null ? 'no end' : html`${from}${until}`;
 }
 
-/** An empty table of losses would worry people. */
+/** Omitted when empty: an empty table of losses would worry people. */
 const UNDELIVERED: Table<Undelivered> = {
   id: 'undelivered',
-  title: 'Deliveries that may be gone',
+  title: 'Deliveries that may be lost',
   caption:
-    'Verified, and then not delivered: Entrupy documents no retry. Body is the beginning of its SHA-256, to find the event again (docs/alerts.md).',
+    'Verified but not delivered: Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).',
   none: null,
   columns: {
     When: ({ at }, { now }) => when(at, now),
@@ -138,7 +138,7 @@ const REFUSALS: Table<Refusal> = {
   id: 'refusals',
   title: 'Recent refusals',
   caption:
-    'By reason, route and client, each with its last request, newest first. Queries, header values and bodies are never kept.',
+    'Grouped by reason, route and client, newest first; each group shows its last request. Queries, header values and bodies are never kept.',
   none: 'None since the start.',
   columns: {
     Last: ({ at }, { now }) => when(at, now),
@@ -151,7 +151,7 @@ const REFUSALS: Table<Refusal> = {
 };
 
 function outcomeOf({ decision, upstreamFailure }: Refusal): Html {
-  if (decision === 'reported') return pill('warn', 'let through');
+  if (decision === 'reported') return pill('warn', 'forwarded');
   return pill('bad', upstreamFailure === null ? 'refused' : 'upstream failed');
 }
 
@@ -161,7 +161,7 @@ function whyOf({ reason, hint, rule, header, upstreamFailure, upstreamError }: R
   const broken = rule === null ? null : html`<p>Rule <code>${rule}</code>${name}.</p>`;
   const code = upstreamError === null ? '' : ` (${upstreamError})`;
   const upstream =
-    upstreamFailure === null ? null : html`<p>The upstream gave no whole response: ${upstreamFailure}${code}.</p>`;
+    upstreamFailure === null ? null : html`<p>The upstream gave no complete response: ${upstreamFailure}${code}.</p>`;
   const label = rule === null ? 'Likely cause:' : 'To let it pass:';
   const likely = hint === null ? null : html`<p><strong>${label}</strong> ${hint}</p>`;
   return html`${meaning}${broken}${upstream}${likely}`;

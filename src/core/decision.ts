@@ -3,23 +3,23 @@
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
-/** The answer to a request that is not forwarded, or that the upstream gives no response to. */
+/** The answer to a request that is not forwarded, or to which the upstream gives no response. */
 export interface Refusal {
-  /** 499 is for the log alone: the client has left. */
+  /** 499 is only logged: the client has left. */
   readonly status: number;
   /** Constant JSON. */
   readonly body: string;
   /**
-   * True where the connection ends with the answer: nobody knows where the next request begins, or a balancer's next
-   * try should reach another pod.
+   * True if the answer closes the connection: the start of the next request is unknown, or a balancer's next try
+   * should reach another pod.
    */
   readonly closes: boolean;
-  /** True where the sender should try again: the answer carries `Retry-After`. */
+  /** True if the sender should retry: the answer has `Retry-After`. */
   readonly retryable: boolean;
 }
 
 interface ReasonRow extends Refusal {
-  /** True where `mode: report` forwards instead of refusing. */
+  /** True if `mode: report` forwards instead of refusing. */
   readonly reportable: boolean;
   /** One sentence for people: status page, docs, dashboard. */
   readonly meaning: string;
@@ -31,31 +31,31 @@ const REPORTABLE = { reportable: true };
 const CLOSES = { closes: true };
 const TRY_ELSEWHERE = { closes: true, retryable: true };
 
-/** Every reason for which a request may not be forwarded, or, in report mode, would not have been. */
+/** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
 const ROWS = {
-  bad_request: [400, 'The framing, target, Host or a header is one that servers read differently.', CLOSES],
+  bad_request: [400, 'Servers disagree on how to read its framing, target, Host or another header.', CLOSES],
   header_too_large: [431, 'The request head is larger than limits.maxHeader, or has more than 100 lines.', CLOSES],
   header_timeout: [408, 'The request head did not arrive within limits.headersTimeout.', CLOSES],
-  route_rejected: [404, 'The route, or unmatched, says reject.'],
-  method_not_allowed: [405, 'The route does not take this method.', REPORTABLE],
+  route_rejected: [404, 'The action of the route, or unmatched, is reject.'],
+  method_not_allowed: [405, 'The route does not allow this method.', REPORTABLE],
   no_live_secret: [
     503,
-    'The route has no live secret to verify with: the fault of the operator.',
+    'The route has no live secret to verify with: the operator must add one.',
     { ...TRY_ELSEWHERE, reportable: true },
   ],
   missing_signature: [401, `There is no ${SIGNATURE_HEADER} header.`, REPORTABLE],
   multiple_signatures: [401, 'There is more than one signature header, or a look-alike of it.', REPORTABLE],
   malformed_signature: [401, 'The signature header is not SHA256:<base64 of 32 bytes>.', REPORTABLE],
-  unsupported_algorithm: [401, 'The signature names another algorithm than SHA256.', REPORTABLE],
+  unsupported_algorithm: [401, 'The signature names an algorithm other than SHA256.', REPORTABLE],
   body_too_large: [413, 'The body is larger than maxBody.'],
-  overloaded: [503, 'The byte budget, the upstream slots or the waiting queue are used up.', TRY_ELSEWHERE],
+  overloaded: [503, 'The byte budget, the upstream connections or the queue are full.', TRY_ELSEWHERE],
   body_timeout: [
     408,
-    'The body did not arrive within limits.bodyTimeout, or, on a forward route, stopped for idleTimeout.',
+    'The body did not arrive within limits.bodyTimeout, or, on a forward route, paused for idleTimeout.',
     CLOSES,
   ],
   signature_mismatch: [401, 'No live secret of the route produces this signature.', REPORTABLE],
-  expired_secret: [401, 'Only a secret outside its validity produces this signature.', REPORTABLE],
+  expired_secret: [401, 'Only a secret that has expired or is not valid yet produces this signature.', REPORTABLE],
   client_closed: [499, 'The client left before the answer.', CLOSES],
 } as const satisfies Record<string, Row>;
 
@@ -75,20 +75,20 @@ export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
-/** The answers where the upstream failed before its response began. */
+/** The answers if the upstream fails before its response begins. */
 export const UPSTREAM_FAULTS = {
   bad_gateway: { status: 502, body: '{"error":"bad_gateway"}', closes: true, retryable: false },
   gateway_timeout: { status: 504, body: '{"error":"gateway_timeout"}', closes: true, retryable: false },
 } as const satisfies Record<string, Refusal>;
 
-/** The answer to an event that was delivered before. */
+/** The answer to an event that was already delivered. */
 export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}', closes: false, retryable: false };
 
 type Outcome = readonly [Decision, Reason | 'none'];
 
 /**
- * Each outcome of requests on a route: the metric series that exist from the start with 0. A request with an outcome that
- * is missing here is not counted. `unmatched` also counts the requests that the gate refuses.
+ * Every possible outcome of a request on a route: the metric series that exist from the start with 0. An outcome that is
+ * missing here is not counted. `unmatched` also counts the requests that the gate refuses.
  */
 export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>): readonly Outcome[] {
   const outcomes = new Map<string, Outcome>();

@@ -1,6 +1,6 @@
-// The gate: rules for every request. One row a rule, with the attack that it stops; the first row that refuses answers
-// 400. Rows are never reordered into an `else`: each must hold alone. A refusal names the rule and the header that
-// broke it, never a value. The client chooses the name, so the log and the status page cut it.
+// The gate: rules for every request. Each row is one rule with the attack that it stops; the first row that refuses
+// answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
+// never a value. The client chooses the header's name, so the log and the status page cut it.
 import { CGI_PATHS, type Head } from './head.ts';
 import { HOP_BY_HOP, nominated } from './headers.ts';
 import { type Route, UNMATCHED } from './routes.ts';
@@ -8,9 +8,9 @@ import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';
 
 interface GateRule {
-  /** The attack by a request that breaks it. */
+  /** The attack that the rule stops. */
   readonly stops: string;
-  /** The header that breaks it, in lower case; absent where the request line does. */
+  /** The header that breaks it, in lower case; absent if the request line does. */
   readonly header?: string;
   readonly refuses: (head: Head) => boolean;
 }
@@ -19,56 +19,56 @@ const CONNECTION_MAY_NOT_NAME = /^(?:host|content-.*|authorization|cookie|x-forw
 
 export const GATE = {
   version: {
-    stops: 'HTTP/0.9 and `HTTP/2.0` as text, for which the parser asks for no Host and servers frame as they like',
+    stops: 'HTTP/0.9 and `HTTP/2.0` as text: the parser requires no Host for them, and servers differ in their framing',
     refuses: ({ version }) => version !== '1.1' && version !== '1.0',
   },
   connect: {
-    stops: 'a tunnel through the proxy, in which nothing is verified',
+    stops: 'a tunnel through the proxy, which carries unverified requests',
     refuses: ({ method }) => method === 'CONNECT',
   },
   'origin-form': {
-    stops: 'absolute-form and `OPTIONS *`: servers take the authority or the path out of them in their own ways',
+    stops: 'absolute-form and `OPTIONS *`: servers extract different hosts and paths from them',
     refuses: ({ target }) => target.charCodeAt(0) !== 0x2f,
   },
   'one-host': {
-    stops: 'two Hosts, of which the upstream may choose the other',
+    stops: 'two Hosts: the upstream may use the other one',
     header: 'host',
     refuses: ({ hosts }) => hosts !== 1,
   },
   'plain-host': {
-    stops: '`Host: a/b@c?d`, from which frameworks build URLs',
+    stops: '`Host: a/b@c?d`: frameworks build URLs from it',
     header: 'host',
     refuses: ({ host }) => !/^[A-Za-z0-9._:[\]-]+$/.test(host),
   },
   'one-content-length': {
-    stops: 'two lengths: two servers, two ends of the body',
+    stops: 'two lengths: two servers see two ends of the body',
     header: 'content-length',
     refuses: ({ contentLengths }) => contentLengths > 1,
   },
   'plain-content-length': {
-    stops: '`010`, which some servers read as eight; lengths that no number holds exactly',
+    stops: '`010`, which some servers read as eight; lengths too large for an exact number',
     header: 'content-length',
     refuses: ({ contentLengths, contentLength }) =>
       contentLengths === 1 && !/^(?:0|[1-9]\d{0,14})$/.test(contentLength),
   },
   'plain-transfer-encoding': {
-    stops: '`gzip, chunked`, `,chunked` or two lines: a server that does not know them reads another body',
+    stops: '`gzip, chunked`, `,chunked` or two lines: a server that does not support them reads another body',
     header: 'transfer-encoding',
     refuses: ({ transferEncodings, transferEncoding }) =>
       transferEncodings > 1 || (transferEncodings === 1 && transferEncoding.toLowerCase() !== 'chunked'),
   },
   'one-framing': {
-    stops: 'Content-Length beside Transfer-Encoding: the oldest smuggling of all (RFC 9112 6.3)',
+    stops: 'Content-Length with Transfer-Encoding: classic request smuggling (RFC 9112 6.3)',
     header: 'transfer-encoding',
     refuses: ({ transferEncodings, contentLengths }) => transferEncodings > 0 && contentLengths > 0,
   },
   'chunked-needs-1.1': {
-    stops: 'Transfer-Encoding on HTTP/1.0, which servers of that time ignore',
+    stops: 'Transfer-Encoding in HTTP/1.0, which HTTP/1.0 servers ignore',
     header: 'transfer-encoding',
     refuses: ({ version, transferEncodings }) => version === '1.0' && transferEncodings > 0,
   },
   'connection-names': {
-    stops: 'a Connection that has us drop Host, framing, credentials or the signature before the upstream sees them',
+    stops: 'a Connection header that makes the proxy drop Host, framing, credentials or the signature',
     header: 'connection',
     refuses: ({ connection }) =>
       connection !== '' &&
@@ -77,24 +77,24 @@ export const GATE = {
       nominated(connection).some((name) => CONNECTION_MAY_NOT_NAME.test(name) || looksLikeSignature(name)),
   },
   expectation: {
-    stops: 'an Expect that is not 100-continue, which nobody here can meet (RFC 9110 10.1.1)',
+    stops: 'an Expect other than 100-continue, which the proxy cannot meet (RFC 9110 10.1.1)',
     header: 'expect',
     refuses: ({ expect }) => expect !== null && expect.toLowerCase() !== '100-continue',
   },
   'no-fragment': {
-    stops: '`/notify#x`: most servers cut it and serve `/notify`',
+    stops: '`/notify#x`: most servers drop the fragment and serve `/notify`',
     refuses: ({ target }) => target.includes('#'),
   },
   'path-characters': {
-    stops: 'controls, spaces, raw non-ASCII, `\\` and others that servers turn into a slash, strip or cut at',
+    stops: 'control characters, spaces, raw non-ASCII, `\\` and others that servers turn into a slash, strip or cut at',
     refuses: ({ target }) => /[^\x21-\x7e]|["<>\\^`{|}]/.test(pathOf(target)),
   },
   'query-characters': {
-    stops: 'controls, spaces, DEL and raw non-ASCII in the query, which cut or split it further on',
+    stops: 'control characters, spaces, DEL and raw non-ASCII in the query, at which servers cut or split it',
     refuses: ({ target }) => /[^\x21-\x7e]/.test(target),
   },
   'percent-escapes': {
-    stops: '`%zz` and `%u006e`, which servers decode, drop or keep, each as it likes',
+    stops: '`%zz` and `%u006e`, which some servers decode, others drop or keep',
     refuses: ({ target }) => target.includes('%') && /%(?![0-9a-fA-F]{2})/.test(pathOf(target)),
   },
   'encoded-controls': {
@@ -103,12 +103,12 @@ export const GATE = {
   },
 } as const satisfies Record<string, GateRule>;
 
-/** Rules that are checked elsewhere, with the attack that each stops. */
+/** Rules that other files check, with the attack that each stops. */
 const OTHER_RULES = {
-  'route-headers': 'a header that servers take for a variable or another target, and that the route does not let pass',
-  query: 'a query, which no signature covers, on a route with `query: refuse`',
-  parser: 'bytes that are no HTTP/1.1 request, before anything was read from them',
-  'head-size': 'a head over `limits.maxHeader`, or with more lines than are taken',
+  'route-headers': 'a header that servers read as another header or another target, and that the route does not allow',
+  query: 'a query, which the signature does not cover, on a route with `query: refuse`',
+  parser: 'bytes that are not an HTTP/1.1 request',
+  'head-size': 'a head larger than `limits.maxHeader`, or with more than 100 lines',
 } as const;
 
 export type RuleName = keyof typeof GATE | keyof typeof OTHER_RULES;
@@ -121,9 +121,9 @@ export const RULES = {
 
 export interface GateRefusal {
   readonly rule: RuleName;
-  /** Lower case; null where no header is the cause. */
+  /** Lower case; null if no header is the cause. */
   readonly header: string | null;
-  /** The change that would let it pass, or why none would. */
+  /** The change that would allow the request, or why nothing would. */
   readonly hint: string | null;
 }
 
@@ -131,13 +131,13 @@ const ROWS = Object.entries<GateRule>(GATE).map(([name, { header = null, refuses
   return { rule: name as RuleName, header, refuses };
 });
 
-/** The first rule that the head breaks. Asked before routing. */
+/** The first rule that the head breaks. Checked before routing. */
 export function refusedByGate(head: Head): GateRefusal | null {
   for (const { rule, header, refuses } of ROWS) if (refuses(head)) return { rule, header, hint: null };
   return null;
 }
 
-/** Names with `_` and re-routing headers, on a route that does not let all of them pass by name. */
+/** Refuses names with `_` and re-routing headers, unless the route allows each of them by name. */
 export function refusedForHeaders(head: Head, route: Route): GateRefusal | null {
   if (head.rerouting === null) return null;
   const unlisted = head.rerouting.filter((name) => !route.allowHeaders.includes(name));
@@ -145,7 +145,7 @@ export function refusedForHeaders(head: Head, route: Route): GateRefusal | null 
   if (header === undefined) return null;
   const never = unlisted.find((name) => whyNeverAllowed(name) !== null);
   if (never === undefined) return { rule: 'route-headers', header, hint: allowHint([...new Set(unlisted)], route) };
-  const hint = `no allowHeaders lets ${shown(never)} pass: ${whyNeverAllowed(never)}; have the proxy in front drop it`;
+  const hint = `allowHeaders cannot allow ${shown(never)}: ${whyNeverAllowed(never)}; remove it in the proxy in front`;
   return { rule: 'route-headers', header: never, hint };
 }
 
@@ -155,23 +155,23 @@ const shown = (name: string) => (name.length > 64 ? `${name.slice(0, 64)}…` : 
 function allowHint(names: readonly string[], { path }: Route): string {
   const listed = names.slice(0, SHOWN_NAMES).map(shown).join(', ');
   const more = names.length > SHOWN_NAMES ? ' and others' : '';
-  const where = path === UNMATCHED ? 'a route of its own with' : `route ${path} with`;
-  return `${where} allowHeaders: [${listed}]${more} lets it pass, where the proxy in front sets it itself (docs/ingress.md)`;
+  const where = path === UNMATCHED ? 'the path needs a route with' : `route ${path} needs`;
+  return `${where} allowHeaders: [${listed}]${more}, but only if the proxy in front sets it itself (docs/ingress.md)`;
 }
 
-/** After the route and before the method, whatever the mode. An empty query (`/notify?`) is one too. */
+/** Checked after routing and before the method, in either mode. An empty query (`/notify?`) counts. */
 export function refusedForQuery(head: Head, route: Route): GateRefusal | null {
   if (route.action !== 'verify' || route.query !== 'refuse' || !head.target.includes('?')) return null;
-  return { rule: 'query', header: null, hint: `query: forward on route ${route.path} lets it pass, unsigned as it is` };
+  return { rule: 'query', header: null, hint: `route ${route.path} needs query: forward; the query stays unsigned` };
 }
 
 const READ_BY_GATE: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type']);
 
-/** Why no `allowHeaders` may name a header, in whatever spelling servers read as it; null where one may. */
+/** Why `allowHeaders` may not name a header, in any spelling that servers read as that header; null if it may. */
 export function whyNeverAllowed(name: string): string | null {
   const dashed = name.toLowerCase().replace(/[_.]/g, '-');
   if (CGI_PATHS.has(dashed)) return 'servers take their path from it';
   if (looksLikeSignature(dashed)) return 'servers read it as the signature';
-  if (READ_BY_GATE.has(dashed)) return 'the gate reads it by itself';
+  if (READ_BY_GATE.has(dashed)) return 'the gate itself depends on it';
   return HOP_BY_HOP.has(dashed) ? 'it is hop-by-hop' : null;
 }

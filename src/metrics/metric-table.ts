@@ -1,5 +1,5 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the
-// config and from closed sets alone; no text from a client may ever become a label.
+// config and from closed sets alone: text from a client must never become a label.
 
 export const PREFIX = 'entrupy_proxy_';
 
@@ -12,7 +12,7 @@ export interface MetricRow {
   readonly help: string;
   /** Upper bounds of a histogram, ascending, without +Inf: nine at most. */
   readonly buckets?: readonly number[];
-  /** The routes or secrets that have a series; all by default. HELP and TYPE are always there. */
+  /** Which routes or secrets have a series; all by default. HELP and TYPE are always exposed. */
   readonly when?: string;
 }
 
@@ -27,7 +27,7 @@ export const METRICS = {
   requests_total: {
     type: 'counter',
     labels: ['route', 'decision', 'reason'],
-    help: 'Requests that have ended, by what was decided and why.',
+    help: 'Requests that have ended, by decision and reason.',
   },
   request_duration_seconds: {
     type: 'histogram',
@@ -38,37 +38,37 @@ export const METRICS = {
   verification_duration_seconds: {
     type: 'histogram',
     labels: ['route'],
-    help: 'Time of the HMAC and compare alone.',
+    help: 'Time of the HMAC and the comparison alone.',
     buckets: HMAC_SECONDS,
     when: VERIFY,
   },
   request_body_bytes: {
     type: 'histogram',
     labels: ['route'],
-    help: 'Bytes of request body received; requests refused before their body are not counted.',
+    help: 'Bytes of the request body; requests that are refused before their body is read are not counted.',
     buckets: BYTES,
     when: FORWARDING,
   },
-  requests_in_flight: { type: 'gauge', labels: [], help: 'Requests that have begun and not ended.' },
+  requests_in_flight: { type: 'gauge', labels: [], help: 'Requests in progress.' },
   connections: { type: 'gauge', labels: [], help: 'Open connections from clients.' },
-  buffered_bytes: { type: 'gauge', labels: [], help: 'Bytes of verified bodies held at this moment.' },
+  buffered_bytes: { type: 'gauge', labels: [], help: 'Bytes of verified bodies now held in memory.' },
   buffered_bytes_limit: { type: 'gauge', labels: [], help: 'Bytes of verified bodies that may be held at once.' },
   upstream_responses_total: {
     type: 'counter',
     labels: ['route', 'code'],
-    help: 'Responses of the upstream, by class of status; an interim response counts as 1xx.',
+    help: 'Responses of the upstream, by status class; an interim response counts as 1xx.',
     when: FORWARDING,
   },
   upstream_failures_total: {
     type: 'counter',
     labels: ['route', 'cause'],
-    help: 'Requests for which the upstream gave no whole response.',
+    help: 'Requests to which the upstream gave no complete response.',
     when: FORWARDING,
   },
   upstream_duration_seconds: {
     type: 'histogram',
     labels: ['route'],
-    help: 'Time from the dispatch to the head of the response of the upstream.',
+    help: 'Time from sending the request to the head of the upstream response.',
     buckets: SECONDS,
     when: FORWARDING,
   },
@@ -81,9 +81,9 @@ export const METRICS = {
   secret_last_match_timestamp_seconds: {
     type: 'gauge',
     labels: ['secret'],
-    help: 'When this secret last verified a signature; 0 until it did in this process.',
+    help: 'When this secret last verified a signature in this process; 0 if it has not.',
   },
-  secret_live: { type: 'gauge', labels: ['secret'], help: '1 where the secret can verify now, else 0.' },
+  secret_live: { type: 'gauge', labels: ['secret'], help: '1 if the secret can verify now, else 0.' },
   secret_not_after_timestamp_seconds: {
     type: 'gauge',
     labels: ['secret'],
@@ -93,8 +93,8 @@ export const METRICS = {
   secret_changed_timestamp_seconds: {
     type: 'gauge',
     labels: ['secret'],
-    help: 'When this process last took a new value of the secret while it ran; 0 until it did.',
-    when: 'every secret but replaced values',
+    help: 'When this process last loaded a new value of the secret after its start; 0 if it has not.',
+    when: 'every secret except replaced values',
   },
   tls_certificate_not_after_timestamp_seconds: {
     type: 'gauge',
@@ -105,39 +105,39 @@ export const METRICS = {
   route_report_mode: {
     type: 'gauge',
     labels: ['route'],
-    help: '1 where the route forwards what it would have refused, else 0.',
+    help: '1 if the route forwards requests that it would otherwise refuse, else 0.',
     when: VERIFY,
   },
   upstream_exposed: {
     type: 'gauge',
     labels: [],
-    help: '1 where the port of the upstream also answers past the proxy, else 0.',
+    help: '1 if clients can bypass the proxy and reach the port of the upstream, else 0.',
     when: 'with upstream.checkExposure',
   },
   once_entries: {
     type: 'gauge',
     labels: [],
-    help: 'Delivered events that the memory store remembers; with Redis, the claims that this process holds at the moment.',
+    help: 'Delivered events in the memory store; with Redis, the leases that this process holds now.',
     when: 'where a route has once',
   },
   once_store_failures_total: {
     type: 'counter',
     labels: [],
-    help: 'Times the store of delivered events did not answer.',
+    help: 'Failures of the store of delivered events.',
     when: 'where a route has once',
   },
   reloads_total: { type: 'counter', labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },
   last_reload_successful: {
     type: 'gauge',
     labels: [],
-    help: '1 where the last reload, or the start, succeeded, else 0.',
+    help: '1 if the last reload, or the start, succeeded, else 0.',
   },
   last_reload_success_timestamp_seconds: {
     type: 'gauge',
     labels: [],
-    help: 'When the last reload, or the start, succeeded.',
+    help: 'When a reload, or the start, last succeeded.',
   },
-  config_info: { type: 'gauge', labels: ['sha256'], help: 'Always 1; sha256 is that of the config file.' },
+  config_info: { type: 'gauge', labels: ['sha256'], help: 'Always 1; sha256 is the hash of the config file.' },
   build_info: { type: 'gauge', labels: ['version', 'node_version'], help: 'Always 1.' },
 } as const satisfies Record<string, MetricRow>;
 
@@ -148,9 +148,9 @@ export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
 /**
- * The metrics of prom-client that are exposed, in its order: the first of each group reads the values of all of it. A
- * closed list: an update of prom-client must not add one that docs/metrics.md does not name. Left out are three gauges
- * named `_total`, which promtool flags.
+ * The metrics of prom-client that are exposed, in its order: the first of a group reads the values of the whole group.
+ * The list is closed, so that an update of prom-client cannot add one that docs/metrics.md does not name. It omits three
+ * gauges named `_total`, which promtool rejects.
  */
 export const PROCESS_METRICS = [
   'process_cpu_user_seconds_total',

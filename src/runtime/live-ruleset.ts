@@ -79,7 +79,7 @@ export class LiveRuleset {
 
   fail(error: string): Outcome {
     this.#tell(error);
-    this.services.log.error('reload failed: what was good stays', { problems: error.split('\n') });
+    this.services.log.error('reload failed: the previous state stays in use', { problems: error.split('\n') });
     return { ok: false, error };
   }
 

@@ -132,7 +132,7 @@ function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Del
     onStoreFailure: once.onStoreFailure,
     onFailure: () => metrics.onceStoreFailure(),
     onTrouble: (problem) => {
-      if (problem === null) log.info('the store of delivered events answers again');
+      if (problem === null) log.info('the store of delivered events works again');
       else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });
     },
   });
@@ -140,8 +140,8 @@ function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Del
 
 function createExposure(at: Address | null, log: Log): Exposure {
   return new Exposure(at, (exposed) => {
-    if (exposed) log.warn('the upstream also answers past the proxy', { ...at });
-    else log.info('the upstream does not answer past the proxy any more', { ...at });
+    if (exposed) log.warn('clients can bypass the proxy and reach the upstream', { ...at });
+    else log.info('clients can no longer bypass the proxy', { ...at });
   });
 }
 

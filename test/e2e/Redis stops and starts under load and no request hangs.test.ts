@@ -105,7 +105,7 @@ async function runThrough(mode: 'forward' | 'refuse', program: (typeof SERVERS)[
   const told = proxy
     .logs()
     .flatMap(({ msg }) => (String(msg).startsWith('the store of delivered events') ? [msg] : []));
-  const [fails, answers] = ['the store of delivered events fails', 'the store of delivered events answers again'];
+  const [fails, answers] = ['the store of delivered events fails', 'the store of delivered events works again'];
   expect(told).toEqual(OUTAGES.flatMap(() => [fails, answers]));
   expect((await proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(0);
   return { results: results satisfies readonly Result[], spans, proxy, deliveries };

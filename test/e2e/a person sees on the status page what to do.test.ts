@@ -155,13 +155,15 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     const { title, advice, rows, text } = await look('broken');
     expect(title).toBe('✕ Act now · Ready · entrupy-signature-proxy');
     expect(advice[0]).toMatch(
-      /^✕ Act now\. The upstream .* accepts no connection: start it, or correct upstream\.url\./,
+      /^✕ Act now\. The upstream .* accepts no connections: start it, or correct upstream\.url\./,
     );
-    expect(advice.join('\n')).toContain('The last reload failed and the former state is still in use');
+    expect(advice.join('\n')).toContain(
+      'The last reload failed, so the previous configuration and secrets are still in use',
+    );
     expect(advice.join('\n')).toContain('upstreem');
-    expect(text).toMatch(/The upstream gave no whole response: connect(?: \(ECONNREFUSED\))?\./);
-    expect(text).toMatch(/Deliveries that may be gone/);
-    expect(advice.join('\n')).toMatch(/2 deliveries of the last day may be gone for good.*Entrupy documents no retry/);
+    expect(text).toMatch(/The upstream gave no complete response: connect(?: \(ECONNREFUSED\))?\./);
+    expect(text).toMatch(/Deliveries that may be lost/);
+    expect(advice.join('\n')).toMatch(/2 deliveries of the last day may be lost.*Entrupy documents no retry/);
     expect(rows.filter((cells) => cells[1]?.includes('route /notify') && cells[2] === '502')).toHaveLength(2);
   });
 

@@ -124,7 +124,7 @@ describe.concurrent('an incomplete file never becomes policy', () => {
       const proxy = await start({}, { env: { UPSTREAM_URL: upstream.url } });
       const good = await readFile(proxy.configFile, 'utf8');
       await nextReload(proxy, () => writeFile(proxy.configFile, content));
-      expect(reloads(proxy)).toEqual(['reload failed: what was good stays']);
+      expect(reloads(proxy)).toEqual(['reload failed: the previous state stays in use']);
       expect(await deliver(proxy, 'a')).toBe(200);
       await nextReload(proxy, () => writeFile(proxy.configFile, good.replace('listen:', 'unmatched: verify\nlisten:')));
       expect(reloads(proxy).at(-1)).toBe('reloaded');

@@ -21,7 +21,7 @@ const REFUSED = { status: 503, text: '{"error":"overloaded"}' };
 const MANY = 40;
 const PASSWORD = 'a-password-that-nobody-may-print';
 const FAILS = 'the store of delivered events fails';
-const BACK = 'the store of delivered events answers again';
+const BACK = 'the store of delivered events works again';
 
 const failures = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_once_store_failures_total');
 const inFlight = (proxy: RunningProxy, count: number) =>

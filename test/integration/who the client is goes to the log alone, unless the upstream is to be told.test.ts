@@ -159,7 +159,7 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     const address = server.address();
     const port = typeof address === 'object' ? address?.port : 0;
     const proxy = await start({ upstream: { url: `http://127.0.0.1:${port}`, checkExposure: true } }, { env });
-    const line = await proxy.waitForLog(({ msg }) => msg === 'the upstream also answers past the proxy');
+    const line = await proxy.waitForLog(({ msg }) => msg === 'clients can bypass the proxy and reach the upstream');
     expect([line.level, line.host, line.port]).toEqual(['warn', '127.0.0.2', port]);
     expect(await exposed(proxy)).toBe(1);
     expect(await (await fetch(`${proxy.adminUrl}/api/status`)).json()).toMatchObject({ upstream: { exposed: true } });
@@ -175,7 +175,7 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     const unaware = await start(config);
     expect(await exposed(unaware)).toBe(0);
     await proxy.waitForLog(({ msg }) => msg === 'listening');
-    expect(proxy.logs().some(({ msg }) => msg === 'the upstream also answers past the proxy')).toBe(false);
+    expect(proxy.logs().some(({ msg }) => msg === 'clients can bypass the proxy and reach the upstream')).toBe(false);
   });
 
   test('without the key there is no gauge', async ({ start }) => {

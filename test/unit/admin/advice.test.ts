@@ -18,7 +18,7 @@ gated.record(
     reason: 'bad_request',
     rule: 'route-headers',
     header: 'x-forwarded-prefix',
-    hint: 'route /notify with allowHeaders: [x-forwarded-prefix] lets it pass',
+    hint: 'route /notify needs allowHeaders: [x-forwarded-prefix]',
   }),
 );
 
@@ -31,7 +31,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   [
     'a route has no live secret',
     { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
-    /^bad: No secret is live on \/notify: senders get 503\. Put a value where current/,
+    /^bad: No secret is live on \/notify: senders get 503\. Store a value where current/,
   ],
   [
     'its only secret has expired',
@@ -57,7 +57,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   [
     'a route names no secret',
     { routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] },
-    /^bad: .*Name one under secrets/,
+    /^bad: .*Add one under secrets/,
   ],
   [
     'a reporting route has no live secret',
@@ -67,7 +67,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   [
     'the upstream is down',
     { upstream: { url: 'http://127.0.0.1:3000', reachable: false, exposed: false } },
-    /^bad: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connection: start it/,
+    /^bad: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connections: start it/,
   ],
   [
     'the upstream failed some requests',
@@ -77,12 +77,12 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   [
     'the upstream is exposed',
     { upstream: { url: 'http://127.0.0.1:3000', reachable: true, exposed: true } },
-    /^warn: The upstream also answers past the proxy/,
+    /^warn: Clients can bypass the proxy and reach the upstream/,
   ],
   [
     'a reload failed',
     { lastReload: { ok: false, at: NOW, error: 'config.yaml:3: unknown key' } },
-    /^warn: The last reload failed .*config\.yaml:3: unknown key/,
+    /^warn: The last reload failed.*config\.yaml:3: unknown key/,
   ],
   ['draining', { draining: true, ready: false, causes: ['draining'] }, /^warn: Draining/],
   ['not ready', { ready: false, causes: ['the upstream accepts no connection'] }, /^warn: Not ready: the upstream/],
@@ -92,9 +92,9 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^bad: No signature was accepted .*\(4 refused, mostly signature_mismatch\): compare the secret.* Likely cause: the secret at the sender ends in a line break\./,
   ],
   [
-    'somebody knocks',
+    'requests have no signature',
     { recent: { ...QUIET, accepted: 9, rejected: 40, topReason: 'missing_signature' } },
-    /^warn: 40 requests were refused .*mostly missing_signature: nothing to do if you do not know/,
+    /^warn: 40 requests were refused .*mostly missing_signature: ignore them if you do not know/,
   ],
   [
     'one request was refused',
@@ -109,17 +109,17 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   [
     'something in front adds a header',
     { recent: { ...QUIET, accepted: 0, rejected: 4, topReason: 'bad_request' }, refusals: gated.view().refusals },
-    /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify with allowHeaders/,
+    /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify needs allowHeaders/,
   ],
   [
     'deliveries may be lost',
     { undelivered: gone.view().undelivered },
-    /^warn: 1 delivery of the last day may be gone for good, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
+    /^warn: 1 delivery of the last day may be lost, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
   ],
   [
     'a rotation fails',
     { recent: { ...QUIET, accepted: 9, rejected: 1, topReason: 'signature_mismatch' } },
-    /^warn: 1 request .*if a rotation is on/,
+    /^warn: 1 request .*during a rotation/,
   ],
   [
     'a secret expires',
@@ -134,7 +134,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
         { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 9 },
       ],
     },
-    /^warn: Rotation: senders still sign with the old value of current \(9 s ago\), which ends in 5 h: give them/,
+    /^warn: Rotation: senders still sign with the old value of current \(9 s ago\), which ends in 5 h: switch them/,
   ],
   [
     'a secret is unusable',
@@ -177,7 +177,7 @@ test('a healthy rotation is mentioned below the headline', () => {
   const [first, second, ...more] = adviceFor(snapshot({ secrets: [CURRENT, previous] }));
   expect([first?.tone, second?.tone, more]).toEqual(['calm', 'calm', []]);
   expect(second?.sentence).toMatch(
-    /^Rotation: nobody has signed with the old value of current .* ends by itself in 5 h\.$/,
+    /^Rotation: nobody has signed with the old value of current .* expires by itself in 5 h\.$/,
   );
 });
 
@@ -188,16 +188,18 @@ test('each secret has a verdict on whether it can be removed', () => {
   const both = { ...NOTIFY, secretIds: ['old', 'next'], liveSecrets: 2 };
   const verdict = (secret: typeof CURRENT, changes: Partial<StatusSnapshot> = {}) =>
     secretVerdict(secret, snapshot({ routes: [both], secrets: [old, next], ...changes }));
-  expect(verdict(old)).toBe('verified nothing for 3 h; may go when that is longer than your sender retries');
+  expect(verdict(old)).toBe('verified nothing for 3 h; can be removed once that is longer than your sender retries');
   expect(verdict(next)).toBe('in use: keep it');
-  expect(verdict({ ...old, lastMatch: 0 })).toMatch(/^verified nothing since the start, \d+ min ago; may go when/);
-  expect(verdict(old, { routes: [both, { ...NOTIFY, path: '/other', secretIds: ['old'], liveSecrets: 1 }] })).toBe(
-    'verified nothing for 3 h; the only one of /other: keep it',
+  expect(verdict({ ...old, lastMatch: 0 })).toMatch(
+    /^verified nothing since the start, \d+ min ago; can be removed once/,
   );
-  expect(verdict(old, { secrets: [old, { ...next, lastMatch: 0 }] })).toMatch(/nothing to tell yet$/);
+  expect(verdict(old, { routes: [both, { ...NOTIFY, path: '/other', secretIds: ['old'], liveSecrets: 1 }] })).toBe(
+    'verified nothing for 3 h; the only live secret of /other: keep it',
+  );
+  expect(verdict(old, { secrets: [old, { ...next, lastMatch: 0 }] })).toMatch(/too early to tell$/);
   const previous = { ...old, id: 'next.previous', notAfter: NOW + 5 * 3_600_000 };
-  expect(verdict(previous)).toBe('verified nothing for 3 h; ends by itself in 5 h');
-  expect(verdict({ ...old, state: 'expired' })).toBe('ended: may go');
+  expect(verdict(previous)).toBe('verified nothing for 3 h; expires by itself in 5 h');
+  expect(verdict({ ...old, state: 'expired' })).toBe('expired: can be removed');
   expect(verdict({ ...old, state: 'unusable' })).toMatch(/^cannot be used/);
-  expect(verdict({ ...old, state: 'not_yet', notBefore: NOW })).toBe('waits for 2026-11-24 12:00 UTC');
+  expect(verdict({ ...old, state: 'not_yet', notBefore: NOW })).toBe('not valid before 2026-11-24 12:00 UTC');
 });

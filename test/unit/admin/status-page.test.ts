@@ -39,7 +39,7 @@ test('refusals are groups with their count; possibly lost deliveries have their 
   );
   const text = page({ refusals: refusals.view().refusals, undelivered: refusals.view().undelivered });
   expect(text).toContain('data-label="Count">7</td>');
-  expect(text).toContain('<h2 id="undelivered">Deliveries that may be gone</h2>');
+  expect(text).toContain('<h2 id="undelivered">Deliveries that may be lost</h2>');
   expect(text).toContain('connect (ENOTFOUND)');
   expect(text).toContain('<code>ab12</code>');
   expect(page({ refusals: refusals.view().refusals })).not.toContain('id="undelivered"');

@@ -60,7 +60,7 @@ test('each metric of the table is shown', () => {
 });
 
 test('each reason has a colour in the refusal panels', () => {
-  for (const title of ['Refused, by reason', 'Let through by report mode, by reason']) {
+  for (const title of ['Refused, by reason', 'Forwarded in report mode, by reason']) {
     const panel = panels.find((candidate) => candidate.title === title);
     const named = panel?.fieldConfig.overrides.map(({ matcher }) => matcher.options);
     expect(named?.toSorted()).toEqual(REASON_NAMES.toSorted());
