@@ -1,0 +1,75 @@
+// A refusal that comes before the body has been read must arrive all the same: the connection is closed only after the client
+// has had its time to read.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { untilAtRest } from '../support/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+import { type StreamingUpstream, startStreamingUpstream } from '../support/streams.ts';
+
+const SECRET = 'early-refusal-secret-0123456789abcdef';
+
+let upstream: StreamingUpstream;
+let proxy: RunningProxy;
+beforeAll(async () => {
+  upstream = await startStreamingUpstream();
+  proxy = await startProxy({
+    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] },
+    secrets: { current: SECRET },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await upstream?.close();
+});
+
+const signed = (framing: string) =>
+  `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, '')}\r\n${framing}\r\n\r\n`;
+
+describe('an early refusal reaches a client that is still writing 20 MB', () => {
+  const unsigned = (framing: string) => `POST /notify HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`;
+  const BIG = 20_000_000;
+  test.each([
+    ['401, with a length', unsigned(`Content-Length: ${BIG}`), 401, ''],
+    ['401, in chunks', unsigned('Transfer-Encoding: chunked'), 401, `${BIG.toString(16)}\r\n`],
+    ['413, declared', signed(`Content-Length: ${BIG}`), 413, ''],
+    ['413, counted', signed('Transfer-Encoding: chunked'), 413, `${BIG.toString(16)}\r\n`],
+    ['400, the gate', unsigned(`Content-Length: ${BIG}\r\nX_Y: 1`), 400, ''],
+    ['400, the parser, in the head', `POST /notify HTTP/1.1\r\nHost: h\r\nX Y: 1\r\n\r\n`, 400, ''],
+    ['400, the parser, in the body', signed('Transfer-Encoding: chunked'), 400, 'zz\r\n'],
+    [
+      '400, the parser, in a streamed body',
+      'POST /open/x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n',
+      400,
+      'zz\r\n',
+    ],
+    ['431', `POST /notify HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20 * 1024)}\r\n\r\n`, 431, ''],
+    ['405', unsigned(`Content-Length: ${BIG}`).replace('POST', 'PUT'), 405, ''],
+  ])('%s', async (_name, head, status, before) => {
+    const client = await openClient({ port: proxy.port });
+    const failed: unknown[] = [];
+    client.socket.on('error', (error) => failed.push(error));
+    // Most client libraries write the whole body before they read the response.
+    client.socket.pause();
+    await client.send(head + before);
+    const piece = Buffer.alloc(1_000_000, 'x');
+    for (let sent = 0; sent < BIG; sent += piece.length) await client.send(piece);
+    expect(failed).toEqual([]);
+    client.socket.resume();
+    const response = await client.response();
+    expect(response.status).toBe(status);
+    client.end();
+    await client.rest();
+    expect(failed).toEqual([]);
+    await untilAtRest(proxy);
+  });
+
+  test('a client that keeps writing is cut in the end', async () => {
+    const client = await openClient({ port: proxy.port });
+    await client.send(unsigned('Transfer-Encoding: chunked'));
+    expect((await client.response()).status).toBe(401);
+    const drip = setInterval(() => client.socket.write('1\r\nx\r\n'), 50);
+    await client.rest().finally(() => clearInterval(drip));
+    await untilAtRest(proxy);
+  });
+});
