@@ -1,4 +1,4 @@
-// The rows of the dashboard, in the order in which someone on call asks.
+// The rows of the dashboard, in the order of an on-call engineer's questions.
 import { capacityRow } from './capacity.ts';
 import type { Panel } from './panels.ts';
 import { refusalsRow } from './refusals.ts';
@@ -13,8 +13,8 @@ export interface Row {
 
 export const ROWS: readonly Row[] = [
   { title: 'Verdict', panels: verdictRow() },
-  { title: 'Is somebody knocking with bad signatures?', panels: refusalsRow() },
-  { title: 'Did a rotation go wrong?', panels: rotationRow() },
+  { title: 'Which requests are refused?', panels: refusalsRow() },
+  { title: 'Is a rotation failing?', panels: rotationRow() },
   { title: 'Is the app down?', panels: upstreamRow() },
-  { title: 'Is there room?', panels: capacityRow() },
+  { title: 'Is there enough capacity?', panels: capacityRow() },
 ];

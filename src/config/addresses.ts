@@ -36,7 +36,7 @@ export function readUpstreamUrl(text: string): Reading {
   if (scheme === '') return { problem: schemeHint(text) };
   if (/[\s\x00-\x1f\x7f\\]/.test(text)) return { problem: 'it holds white space, a backslash or a control character' };
   if (scheme === 'unix') return readSocketUrl(rest);
-  if (scheme !== 'http' && scheme !== 'https') return { problem: 'its scheme is another' };
+  if (scheme !== 'http' && scheme !== 'https') return { problem: 'it has another scheme' };
   if (rest.includes('@')) return { problem: 'it names a user or password' };
   if (/[?#]/.test(rest)) return { problem: 'it has a query or fragment' };
   if (/\/./.test(rest)) return { problem: 'it has a path' };
@@ -46,7 +46,7 @@ export function readUpstreamUrl(text: string): Reading {
   const isSound = host.startsWith('[') ? isIP(bare) === 6 : isHost(bare);
   if (!isSound) return { problem: 'its host is not a name, an IPv4 address or an IPv6 address in []' };
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
-    return { problem: 'its port is not 1 to 65535' };
+    return { problem: 'its port is not between 1 and 65535' };
   }
   const origin = URL.parse(`${scheme}://${authority}`)?.origin;
   return origin === undefined ? { problem: 'it is not a URL' } : { value: origin };
@@ -74,9 +74,9 @@ export function readStore(text: string): Reading {
   const url = /[\s\x00-\x1f\x7f\\]/.test(text) ? null : URL.parse(text);
   if (url === null || url.hostname === '') return { problem: 'it is not a URL with a host' };
   if (url.password !== '' || /:[^@/]*@/.test(text.slice(text.indexOf('//')))) {
-    return { problem: 'it holds a password: put that into once.passwordFile' };
+    return { problem: 'it holds a password: put it into once.passwordFile' };
   }
   if (url.search !== '' || url.hash !== '') return { problem: 'it has a query or fragment' };
-  if (!/^\/?$|^\/[0-9]{1,4}$/.test(url.pathname)) return { problem: 'its path is not the number of a database' };
+  if (!/^\/?$|^\/[0-9]{1,4}$/.test(url.pathname)) return { problem: 'its path is not a database number' };
   return { value: text };
 }

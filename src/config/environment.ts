@@ -1,11 +1,11 @@
-// Environment variables as a part of the configuration, beside a file or alone. The value of a secret's
-// variable is not read, only whether it is set.
+// Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
+// read, only whether it is set.
 import { nearest, type Problem } from './problems.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** Variables that stand for one key. */
+/** Variables that override one key each. */
 const OVERRIDES = [
   ['UPSTREAM_URL', 'upstream', 'url'],
   ['LISTEN_PORT', 'listen', 'port'],
@@ -15,20 +15,20 @@ const OVERRIDES = [
 
 /** Each variable that the configuration reads, for the docs. */
 export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
-  ['ENTRUPY_PROXY_CONFIG', 'The configuration file, where `--config` is not given.'],
+  ['ENTRUPY_PROXY_CONFIG', 'The configuration file, if `--config` is not given.'],
   ...OVERRIDES.map(([name, section, key]) => [name, `Overrides \`${section}.${key}\`.`] as const),
   [
     'WEBHOOK_ENDPOINT_SECRET_KEY',
-    'Holds a secret; its id is `env`. Set but empty, it is a secret that cannot be used.',
+    'Holds a secret with the id `env`. If it is set but empty, the secret cannot be used.',
   ],
-  ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIOUS', 'Holds a secret; its id is `env-previous`.'],
-  ['WEBHOOK_ENDPOINT_SECRET_KEY_FILE', 'Names a file that holds a secret; its id is `file`.'],
-  ['ALLOW_SHORT_SECRET', '`true` lets these three have fewer than 16 bytes.'],
+  ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIOUS', 'Holds a secret with the id `env-previous`.'],
+  ['WEBHOOK_ENDPOINT_SECRET_KEY_FILE', 'Names a file that holds a secret with the id `file`.'],
+  ['ALLOW_SHORT_SECRET', '`true` allows these three to have fewer than 16 bytes.'],
   [
     'VERIFY_PATHS',
-    'Paths with a comma between, such as `/notify,/webhooks/*`: these are verified, everything else is forwarded.',
+    'Comma-separated paths, such as `/notify,/webhooks/*`: these are verified, everything else is forwarded.',
   ],
-  ['FORWARD_PATHS', 'Paths with a comma between: these are forwarded, everything else is verified.'],
+  ['FORWARD_PATHS', 'Comma-separated paths: these are forwarded, everything else is verified.'],
 ];
 
 const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
@@ -66,7 +66,7 @@ function override(
   if (value === undefined || value === '') return;
   if (variable.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value)) {
     const link = `${JSON.stringify(value.slice(0, 60))} is Kubernetes' service link`;
-    warnings.push(variableProblem(variable, `ignored: ${link}; enableServiceLinks: false keeps it away`));
+    warnings.push(variableProblem(variable, `ignored: ${link}; enableServiceLinks: false removes it`));
     return;
   }
   const before = data[section] ?? {};
@@ -96,9 +96,9 @@ function addRoutes({ data, errors, origins }: Overlay, env: Env): void {
 }
 
 function pathsProblem(paths: readonly string[], { data, both }: { data: Mapping; both: boolean }): string | null {
-  if (both) return 'set beside FORWARD_PATHS; allowed is one of them';
+  if (both) return 'set together with FORWARD_PATHS; allowed is one of them';
   if (isWritten(data.routes) || isWritten(data.unmatched)) {
-    return 'set beside a file with routes or unmatched; allowed is one or the other';
+    return 'set although the file has routes or unmatched; allowed is one or the other';
   }
   // Otherwise "VERIFY_PATHS=," would verify nothing.
   return paths.includes('') ? 'names an empty path; allowed is a list such as /notify,/webhooks/*' : null;
@@ -134,7 +134,7 @@ function namedVariables(secrets: unknown): ReadonlySet<unknown> {
   return new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
 }
 
-/** Typing errors in one name; a name with three more likely belongs to something else. */
+/** The most typing errors in one name: a name with three probably belongs to another program. */
 const MOST_EDITS = 2;
 const SECRET_FAMILY = /^webhook_endpoint_secret/i;
 
@@ -145,7 +145,7 @@ function nearNames(env: Env, named: ReadonlySet<unknown>): readonly Problem[] {
     if (names.includes(variable) || named.has(variable) || !env[variable]) return [];
     const near = nearestName(variable, names);
     if (near === null) return [];
-    return [variableProblem(variable, `not read, nothing has this name; did you mean ${near}?`)];
+    return [variableProblem(variable, `ignored: no variable has this name; did you mean ${near}?`)];
   });
 }
 
@@ -153,6 +153,6 @@ function nearestName(variable: string, names: readonly string[]): string | null 
   const alike = names.filter((name) => Math.abs(name.length - variable.length) <= MOST_EDITS);
   const near = nearest(variable, alike, MOST_EDITS);
   if (near !== null || !SECRET_FAMILY.test(variable)) return near;
-  // A missing or extra word is no typing error, but without its secret the proxy answers every request with 503.
+  // A missing or extra word is not a typing error, but without its secret the proxy answers every request with 503.
   return SECRET;
 }

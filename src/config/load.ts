@@ -73,7 +73,7 @@ export function parseConfig(text: string | null, file: string | null, env: Env):
   };
   const written = readWritten(data);
   const findings = [...written.findings, ...crossErrors(written)];
-  // A value that a flaw left empty is not reported as missing too.
+  // A value that a flaw left empty must not be reported as missing too.
   const flawed = new Set(flaws.map(({ key }) => key));
   errors.push(...flaws, ...findings.map(toProblem).filter(({ key }) => !flawed.has(key)));
   if (errors.length > 0) {

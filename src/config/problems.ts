@@ -19,7 +19,7 @@ export interface Problem {
 /** One mistake or warning, before its place in the text is known. */
 export interface Finding {
   readonly path: KeyPath;
-  /** The target of the position: the key itself, or its value. */
+  /** Whether the position is that of the key or of its value. */
   readonly at: 'key' | 'value';
   readonly message: string;
 }

@@ -1,5 +1,5 @@
-// Rules that concern several keys, or more than the form of one. Pure, without a clock.
-// A rule never judges a default that stands in for a bad value: it asks first whether the value is sound.
+// Rules that concern several keys, or more than the syntax of one. Pure, without a clock.
+// A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
 import { whyNeverAllowed } from '../core/gate.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
@@ -38,7 +38,7 @@ function addressErrors({ values: { listen, admin, upstream }, isSound }: Written
   const listening = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
   const samePort = listening.length === 2 && listen.port === admin.port && listen.port !== 0;
   if (samePort && hostsCollide(listen.host, admin.host)) {
-    const message = `found ${admin.port}, which is listen.port too; allowed is a port of its own`;
+    const message = `found ${admin.port}, which is also listen.port; allowed is any other port`;
     found.push(atKey(['admin', 'port'], message));
   }
   const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
@@ -47,7 +47,7 @@ function addressErrors({ values: { listen, admin, upstream }, isSound }: Written
   for (const name of isLoopback ? listening : []) {
     const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(own[name].host);
     if (String(own[name].port) !== port || !isReached) continue;
-    const message = `the proxy itself listens there (${name}.port); allowed is the address of the app`;
+    const message = `the proxy itself listens on this address (${name}.port); allowed is the address of the app`;
     found.push(atValue(['upstream', 'url'], message));
   }
   return found;
@@ -59,7 +59,7 @@ function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly
   const path = ['upstream', 'tls'];
   const found: Finding[] = [];
   if (isSound(['upstream', 'url']) && !url.startsWith('https://')) {
-    found.push(atKey(path, 'found beside a URL without TLS; allowed only with an https:// upstream.url'));
+    found.push(atKey(path, 'found with a URL without TLS; allowed only with an https:// upstream.url'));
   }
   for (const [given, other] of [['certFile', 'keyFile'] as const, ['keyFile', 'certFile'] as const]) {
     if (tls[given] === null || tls[other] !== null) continue;
@@ -78,18 +78,19 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   }
   const at = (key: string) => [...path, key];
   if (has('directory') && has('id')) {
-    const message = 'found beside directory, whose files name the ids; allowed only with file or env';
+    const message = 'found with directory, where file names are the ids; allowed only with file or env';
     found.push(atKey(at('id'), message));
   }
   if ((has('file') || has('env')) && !has('id')) {
-    found.push(atValue(at('id'), 'missing; file and env need a name for metrics and logs'));
+    found.push(atValue(at('id'), 'missing; file and env need an id for metrics and logs'));
   }
   if (id !== null && isPrevious(id)) {
-    const message = 'ends in ".previous", which names the old value of a rotated secret; allowed is any other ending';
+    const message =
+      'ends in ".previous", which is reserved for the old value of a rotated secret; allowed is any other ending';
     found.push(atValue(at('id'), message));
   }
   if (has('overlap') && has('env')) {
-    const message = 'found beside env, which cannot change; allowed only with file or directory';
+    const message = 'found with env, which cannot change; allowed only with file or directory';
     found.push(atKey(at('overlap'), message));
   }
   if (notBefore !== null && notAfter !== null && notBefore >= notAfter) {
@@ -97,7 +98,7 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   }
   const first = secrets.findIndex((other) => other.value.id === id);
   if (id !== null && first !== path[1]) {
-    found.push(atValue(at('id'), `the same id as secrets[${first}]; allowed is one of its own`));
+    found.push(atValue(at('id'), `the same id as secrets[${first}]; allowed is any other id`));
   }
   return found;
 }
@@ -140,19 +141,19 @@ function actionErrors({ path, value, has, sound }: RouteEntry): readonly Finding
 function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): readonly Finding[] {
   if (sound('action') && value.action !== 'verify') return [];
   const known = secrets.flatMap(({ value: { id } }) => id ?? []);
-  // The ids of a directory are known only when it is read.
+  // The ids of a directory are unknown until it is read.
   const anyId = !isSound(['secrets']) || secrets.some(({ has }) => has('directory'));
   return (value.secrets ?? []).flatMap((id, index): Finding[] => {
     const found = (message: string) => [atValue([...path, 'secrets', index], message)];
     if (isPrevious(id)) {
-      return found('ends in ".previous"; allowed is the id alone, which means its previous value too');
+      return found('ends in ".previous"; allowed is the id alone, which includes its previous value');
     }
     if (anyId || known.includes(id)) return [];
-    const allowed = known.length === 0 ? 'an id under secrets, where there is none' : listOf(known, 'or');
+    const allowed = known.length === 0 ? 'an id under secrets, but there are none' : listOf(known, 'or');
     const near = nearest(id, known);
     if (near !== null) return found(`found "${id}", allowed is ${allowed}; did you mean "${near}"?`);
-    // Text that is near no id may be a value that was pasted here.
-    const hidden = 'not shown, it may be a value; secrets are named by their id';
+    // Text that resembles no id may be a secret's value that was pasted here.
+    const hidden = 'not shown, as it may be a value; give the id of a secret';
     return found(`names no secret of this configuration (${hidden}); allowed is ${allowed}`);
   });
 }
@@ -175,8 +176,8 @@ function pathPairErrors(routes: readonly RouteEntry[]): readonly Finding[] {
     const [here, there] = [JSON.stringify(route.value.path), JSON.stringify(twin.value.path)];
     const message =
       here === there
-        ? `found ${here} again, as in ${place}`
-        : `found ${here}, which servers read as ${there} (${place}) too`;
-    return [atValue([...route.path, 'path'], `${message}; allowed is one route for both`)];
+        ? `found ${here}, the same path as ${place}`
+        : `found ${here}, which servers can also read as ${there} (${place})`;
+    return [atValue([...route.path, 'path'], `${message}; allowed is one route for the two`)];
   });
 }

@@ -142,7 +142,7 @@ export function host() {
 }
 
 export function hostName() {
-  const allowed = 'a host name, no IP address (TLS has no server name for one, RFC 6066 3)';
+  const allowed = 'a host name, not an IP address (TLS does not allow one as server name, RFC 6066 3)';
   const isAllowed = (text: string) => HOST_NAME.test(text) && !isIPv4(text);
   return z.string().check(z.refine(isAllowed)).register(ALLOWED, { allowed });
 }

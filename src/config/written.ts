@@ -1,5 +1,5 @@
-// The data of file and environment, checked against the schema. A default stands in for a bad value, so that other
-// mistakes are found too. Rules ask whether a value is sound before they judge it.
+// The data of file and environment, checked against the schema. A default replaces a bad value, so that other mistakes
+// are found too. Rules ask whether a value is sound before they judge it.
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
 import { allowedAt, CONFIG_KEYS, keysAt } from './describe.ts';
@@ -60,7 +60,7 @@ function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
   return Object.fromEntries(
     good(input, []).map(([name, value]) => {
       if (Array.isArray(value)) {
-        // A path stands in for a bad one, so that the rest of the route can be read.
+        // A placeholder replaces a bad path, so that the rest of the route can be checked.
         const needed = name === 'routes' ? { path: '/' } : {};
         return [name, value.map((entry, index) => ({ ...needed, ...Object.fromEntries(good(entry, [name, index])) }))];
       }
@@ -74,7 +74,7 @@ function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name));
   const { input: found, code } = issue;
   const { allowed = '', advice } = allowedAt(path) ?? {};
-  if (found === undefined) return [atValue(path, `missing; needed is ${allowed}`)];
+  if (found === undefined) return [atValue(path, `missing; required is ${allowed}`)];
   const bound = Array.isArray(found) && code === 'too_big' ? `, ${issue.maximum} at most` : '';
   const hint = typeof found === 'string' || typeof found === 'number' ? advice?.(found) : null;
   const quotes = path.includes('secrets') && typeof found === 'number' ? 'a number needs quotes' : null;
@@ -90,7 +90,7 @@ function unknownKey(above: KeyPath, name: string): Finding {
   const near = nearest(name, known);
   if (near !== null) return unknown('', `; did you mean "${near}"?`);
   if (above[0] !== 'secrets') return unknown('', elsewhere(name));
-  const advice = "; a secret's value never stands in the configuration, only its file, env or directory";
+  const advice = "; the configuration never holds a secret's value, only its file, env or directory";
   return unknown(' (not shown)', advice);
 }
 

@@ -1,5 +1,5 @@
-// Reads YAML into plain data, with the place of each key. Takes only what a configuration needs: one document of
-// mappings, lists and scalars. No alias is expanded, and no tag is run. No error quotes the text: it may hold a secret.
+// Reads YAML into plain data, with the position of each key. Accepts only what a configuration needs: one document of
+// mappings, lists and scalars, without aliases and tags. Errors never quote the text, which may hold a secret.
 import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { KeyPath } from './problems.ts';
 
@@ -14,7 +14,7 @@ interface Place {
   readonly column: number;
 }
 
-/** Something that YAML's grammar or this file forbids. */
+/** A violation of YAML's grammar or of the rules of this file. */
 interface Flaw extends Place {
   readonly path: KeyPath;
   readonly message: string;
@@ -31,18 +31,18 @@ interface Source {
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {
-  BAD_INDENT: 'the indentation does not fit what is above',
+  BAD_INDENT: 'the indentation does not match the lines above',
   BAD_SCALAR_START: 'a value that begins with this character needs quotes',
-  BLOCK_AS_IMPLICIT_KEY: 'a second "key:" on the line; a value that holds ": " needs quotes',
-  BLOCK_IN_FLOW: 'inside [ ] or { } only the [ ] and { } style is possible',
+  BLOCK_AS_IMPLICIT_KEY: 'a second "key:" on the line; a value that contains ": " needs quotes',
+  BLOCK_IN_FLOW: 'inside [ ] or { } only the [ ] and { } style is allowed',
   MISSING_CHAR: 'a closing bracket, quote, comma or colon is missing',
   MULTILINE_IMPLICIT_KEY: 'a ":" is missing after this key',
-  MULTIPLE_DOCS: 'a second document begins here; the configuration is one',
+  MULTIPLE_DOCS: 'a second document begins here; only one is allowed',
   NON_STRING_KEY: 'a key must be plain text',
-  TAB_AS_INDENT: 'a tab indents here; YAML allows spaces alone',
-  UNEXPECTED_TOKEN: 'this does not fit what is above: is the indentation right, or a ":" missing?',
+  TAB_AS_INDENT: 'a tab is used for indentation; YAML allows only spaces',
+  UNEXPECTED_TOKEN: 'this does not match the lines above: is the indentation wrong, or a ":" missing?',
   BAD_DQ_ESCAPE: "an unknown escape in double quotes; single quotes keep a '\\' as it is",
-  RESOURCE_EXHAUSTION: 'it is nested too deeply',
+  RESOURCE_EXHAUSTION: 'the file is nested too deeply',
   BAD_DIRECTIVE: 'an unknown %directive',
 };
 
@@ -60,7 +60,7 @@ export function readYaml(text: string): Source {
   };
   const document = parse(text, lines);
   if (document === null) {
-    refuse([], 0, 'it is not YAML that can be read');
+    refuse([], 0, 'the file is not readable YAML');
     return { data: null, flaws, locate: () => place(0) };
   }
   const { contents, errors, warnings, directives } = document;
@@ -74,7 +74,7 @@ export function readYaml(text: string): Source {
   if (flaws.length > 0) return { data: null, flaws, locate };
   const data = contents === null ? {} : plain(contents, [], { refuse, entries: 0 });
   if (!isMapping(data) && data !== null) {
-    refuse([], startOf(contents) ?? 0, 'the file is not a mapping; it has keys such as "upstream:"');
+    refuse([], startOf(contents) ?? 0, 'the file is not a mapping; it needs keys such as "upstream:"');
   }
   return { data: isMapping(data) ? data : {}, flaws, locate };
 }
@@ -96,7 +96,7 @@ function parse(text: string, lineCounter: LineCounter): ReturnType<typeof parseD
   }
 }
 
-/** One value of a text that may be broken elsewhere; for `healthcheck`, which decides nothing by it. */
+/** One value of a text that may be invalid elsewhere. Only for `healthcheck`, which decides nothing by it. */
 export function looseValue(text: string, path: KeyPath): unknown {
   return parseDocument(text, { logLevel: 'silent' }).getIn(path);
 }
@@ -105,7 +105,7 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Notes a flaw; null stands in for the value. */
+/** Records a flaw; null replaces the value. */
 type Refuse = (path: KeyPath, offset: number, message: string) => null;
 
 interface Walk {
@@ -118,7 +118,7 @@ function plain(node: unknown, path: KeyPath, walk: Walk): unknown {
   const refused = (message: string) => walk.refuse(path, startOf(node) ?? 0, message);
   if (path.length > MAX_DEPTH) return refused('nested too deeply');
   if (isAlias(node)) return refused('aliases (*name) are not supported: write the value out');
-  if (node.tag !== undefined) return refused('tags (!name) are not supported: remove it');
+  if (node.tag !== undefined) return refused('tags (!name) are not supported: remove the tag');
   if (isScalar(node)) return scalar(node.value, node.source);
   if (!isMap(node) && !isSeq(node)) return null;
   if (node.items.length > MAX_WIDTH) return refused(`more than ${MAX_WIDTH} entries`);
@@ -129,13 +129,13 @@ function plain(node: unknown, path: KeyPath, walk: Walk): unknown {
   for (const pair of node.items) {
     const name = keyName(pair);
     const below = [...path, name];
-    if (Object.hasOwn(mapping, name)) walk.refuse(below, startOf(pair.key) ?? 0, 'this key stands here twice');
+    if (Object.hasOwn(mapping, name)) walk.refuse(below, startOf(pair.key) ?? 0, 'this key appears twice');
     mapping[name] = plain(pair.value, below, walk);
   }
   return mapping;
 }
 
-/** Only plain integers become numbers. `0x1F`, `1e3`, `010` and `1.5` stay text, which no key takes. */
+/** Only plain integers become numbers. `0x1F`, `1e3`, `010` and `1.5` stay text, which no key accepts. */
 function scalar(value: unknown, source: string | undefined): unknown {
   if (typeof value !== 'number') return value;
   return /^-?(?:0|[1-9][0-9]*)$/.test(source ?? '') && Number.isSafeInteger(value) ? value : (source ?? '');

@@ -87,7 +87,7 @@ test('a good configuration is shown as it runs, with secrets by id and never by 
     /^ {2}current +\S.*\/secrets +live$/m,
     /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z$/m,
     /^ {2}connections +1024, 128 to unix:\/\/\/run\/app\.sock$/m,
-    /:10:12: unmatched: forward lets everything/,
+    /:10:12: unmatched: forward sends every request/,
     /^ {2}route \/notify: there is no secret absent now$/m,
     /^The configuration is valid\.$/m,
   ]) {
@@ -198,7 +198,7 @@ test('the environment alone is enough', async () => {
   expect(code).toBe(0);
   expect(stdout).toContain('the environment alone');
   expect(stdout).toMatch(/^ {2}env +env WEBHOOK_ENDPOINT_SECRET_KEY +live$/m);
-  expect(stdout).toMatch(/^ {2}environment: VERIFY_PATHS: forward lets everything/m);
+  expect(stdout).toMatch(/^ {2}environment: VERIFY_PATHS: forward sends every request/m);
   expect(stdout).not.toContain(SECRET);
 });
 

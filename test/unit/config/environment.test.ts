@@ -68,7 +68,7 @@ describe('overrides', () => {
 
   test('a rule broken by a variable is reported by its name too', () => {
     expect(refusals({ ADMIN_PORT: '8080' })).toEqual([
-      'environment: ADMIN_PORT: found 8080, which is listen.port too; allowed is a port of its own',
+      'environment: ADMIN_PORT: found 8080, which is also listen.port; allowed is any other port',
     ]);
   });
 });
@@ -100,7 +100,7 @@ describe('secrets', () => {
     const { config, warnings } = load({});
     expect(config).toMatchObject({ secrets: [], unmatched: { action: 'verify' } });
     expect(warnings).toEqual([
-      'environment: secrets: there are no secrets: every request to verify is answered with 503',
+      'environment: secrets: there are no secrets: every request on a verify route is answered with 503',
     ]);
   });
 
@@ -144,14 +144,14 @@ describe('paths', () => {
   });
 
   test.each([
-    [{ VERIFY_PATHS: '/a', FORWARD_PATHS: '/b' }, null, 'VERIFY_PATHS: set beside FORWARD_PATHS'],
-    [{ VERIFY_PATHS: '/a' }, 'routes: []', 'VERIFY_PATHS: set beside a file with routes or unmatched'],
-    [{ FORWARD_PATHS: '/a' }, 'unmatched: reject', 'FORWARD_PATHS: set beside a file with routes or unmatched'],
+    [{ VERIFY_PATHS: '/a', FORWARD_PATHS: '/b' }, null, 'VERIFY_PATHS: set together with FORWARD_PATHS'],
+    [{ VERIFY_PATHS: '/a' }, 'routes: []', 'VERIFY_PATHS: set although the file has routes or unmatched'],
+    [{ FORWARD_PATHS: '/a' }, 'unmatched: reject', 'FORWARD_PATHS: set although the file has routes or unmatched'],
     [{ VERIFY_PATHS: ',' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: ' ' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,' }, null, 'VERIFY_PATHS: names an empty path'],
     [{ VERIFY_PATHS: '/a,b' }, null, 'VERIFY_PATHS: found "b", allowed is a path'],
-    [{ VERIFY_PATHS: '/a,/A' }, null, 'VERIFY_PATHS: found "/A", which servers read as "/a"'],
+    [{ VERIFY_PATHS: '/a,/A' }, null, 'VERIFY_PATHS: found "/A", which servers can also read as "/a"'],
   ])('%j beside %j is refused', (env, text, message) => {
     expect(refusals({ [KEY]: 'a', ...env }, text)).toEqual([expect.stringContaining(`environment: ${message}`)]);
   });
@@ -176,7 +176,7 @@ describe('names similar to ours', () => {
     ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIUOS', `${KEY}_PREVIOUS`],
   ])('%s', (variable, meant) => {
     const { warnings } = load({ [variable]: 'a-value-that-nobody-shows' }, 'unmatched: reject');
-    expect(warnings).toEqual([`environment: ${variable}: not read, nothing has this name; did you mean ${meant}?`]);
+    expect(warnings).toEqual([`environment: ${variable}: ignored: no variable has this name; did you mean ${meant}?`]);
   });
 
   test('names in the file, empty variables and less similar names bring no warning', () => {
