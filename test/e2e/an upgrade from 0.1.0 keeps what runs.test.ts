@@ -86,7 +86,7 @@ describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
     await install(OLD, ...APP);
     expect(replicas()).toBe(1);
     api.scale('shop', 3);
-    expect(await upgrade(...APP)).toMatch(/^Pods: +3; an upgrade keeps the number that runs/m);
+    expect(await upgrade(...APP)).toMatch(/^Pods: +3; an upgrade keeps the current number/m);
     expect(replicas()).toBe(3);
     api.scale('shop', 5);
     await upgrade(...APP);
