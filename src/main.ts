@@ -1,16 +1,17 @@
 #!/usr/bin/env node
-// The edge of the process: command line to command, outcome to exit code. A command is loaded only when it runs.
+// The entry point: it maps the command line to a command and the result to an exit code. A command is loaded only when
+// it runs.
 import { processIo, type Run } from './commands/command-line.ts';
 
 const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<{ run: Run }> }>> = {
   serve: { does: 'run the proxy (the default)', load: () => import('./commands/serve.ts') },
   'check-config': { does: 'check a configuration and its secrets', load: () => import('./commands/check-config.ts') },
   sign: { does: 'sign a body as Entrupy does', load: () => import('./commands/sign.ts') },
-  verify: { does: 'verify a signature, and say why it fails', load: () => import('./commands/verify.ts') },
-  explain: { does: 'say what happens to a method and target, and why', load: () => import('./commands/explain.ts') },
+  verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./commands/verify.ts') },
+  explain: { does: 'explain what happens to a request, and why', load: () => import('./commands/explain.ts') },
   probe: { does: 'send one POST, signed or not', load: () => import('./commands/probe.ts') },
-  healthcheck: { does: 'ask a running proxy whether it is ready', load: () => import('./commands/healthcheck.ts') },
-  demo: { does: 'show the whole product on loopback', load: () => import('./commands/demo.ts') },
+  healthcheck: { does: 'check whether a running proxy is ready', load: () => import('./commands/healthcheck.ts') },
+  demo: { does: 'try everything on loopback', load: () => import('./commands/demo.ts') },
 };
 
 function usage(): string {
@@ -46,7 +47,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return (await command.load()).run(named ? argv.slice(1) : argv, io);
 }
 
-// Setting the exit code lets stdout drain into a slow pipe; process.exit would cut the last lines.
+// Setting the exit code lets stdout drain into a slow pipe; process.exit would lose the last lines.
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

@@ -32,7 +32,7 @@ export async function ask({ url, method, headers, body, timeout }: Question): Pr
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     return { kind: 'answered', status: response.statusCode ?? 0, text: await beginning(response) };
   } catch (error) {
-    return { kind: 'none', trouble: signal.aborted ? `nothing came within ${timeout / 1000} s` : trouble(error) };
+    return { kind: 'none', trouble: signal.aborted ? `no answer within ${timeout / 1000} s` : trouble(error) };
   }
 }
 
@@ -49,7 +49,7 @@ async function beginning(response: IncomingMessage): Promise<string> {
 }
 
 function trouble(error: unknown): string {
-  if (!(error instanceof Error)) return 'it failed';
+  if (!(error instanceof Error)) return 'the request failed';
   const code = 'code' in error ? String(error.code) : '';
   switch (code) {
     case 'ECONNREFUSED':

@@ -1,5 +1,5 @@
-// `check-config`: every mistake at once, or what `serve` would run with. It must never print a secret's value, nor
-// change anything: secrets and TLS files are read as serve reads them, and dropped.
+// `check-config`: prints every mistake at once, or the configuration that `serve` would run with. It must never print a
+// secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { DURATION, SIZE } from '../config/units.ts';
@@ -15,17 +15,17 @@ import { command, type Io } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]
 
-Loads the configuration, and the secrets and TLS files as serve would, and prints
-the effective routes, the secrets by id (never a value), limits and warnings.
-Every mistake is told at once, with its place; secrets and TLS files are checked
-even where the configuration has other mistakes.
+Loads the configuration, secrets and TLS files as serve does, and prints the
+effective routes, the secrets by id (never a value), limits and warnings.
+Reports every mistake at once, with its position. Secrets and TLS files are
+checked even if the configuration has other mistakes.
 
   --config FILE   the configuration, as for serve
-  --no-secrets    do not read secrets or TLS files, so do not judge them
+  --no-secrets    do not read or check secrets and TLS files
   --help          this text
 
-Exit code: 0 when serve could start and be ready, and its certificates are within
-their time; else 2.
+Exit code: 0 if serve could start and be ready, and its certificates are valid
+now; else 2.
 `;
 
 const options = { config: { type: 'string' }, 'no-secrets': { type: 'boolean' } } as const;
@@ -45,7 +45,7 @@ export const run = command({ name: 'check-config', help, options, positionals: [
   }
 });
 
-/** What the secret sources and TLS files of a configuration hold. */
+/** The contents of the secret sources and TLS files of a configuration. */
 interface Files {
   readonly secrets: readonly SecretMaterial[];
   /** Why serve could not use them, or would use them for clients that do not check certificates. */
@@ -59,7 +59,7 @@ async function readFiles(config: Salvaged, { env }: Io): Promise<Files> {
   return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failures] };
 }
 
-/** Prints the configuration and gives the exit code. `files` is null where they were not to be read. */
+/** Prints the configuration and gives the exit code. `files` is null with `--no-secrets`. */
 async function report({ config, file, sha256, warnings }: LoadedConfig, files: Files | null, io: Io): Promise<number> {
   const now = Date.now();
   const notes = files === null ? [] : await fileNotes(config, files);
@@ -82,12 +82,12 @@ async function report({ config, file, sha256, warnings }: LoadedConfig, files: F
     io.stderr(`${troubles.join('\n')}\n`);
     return 2;
   }
-  const unread = files === null ? '; secrets were not read, nor TLS files' : '';
+  const unread = files === null ? '; secrets and TLS files were not read' : '';
   io.stdout(`The configuration is valid${unread}.\n`);
   return 0;
 }
 
-/** A date that has passed changes a route although nobody changed the configuration. */
+/** A passed date changes a route although nobody changed the configuration. */
 function endedReports({ routes }: Config, now: number): readonly string[] {
   return routes.flatMap(({ path, reportUntil }) => {
     if (reportUntil === null || reportUntil > now) return [];
@@ -96,7 +96,7 @@ function endedReports({ routes }: Config, now: number): readonly string[] {
   });
 }
 
-/** What is odd about the files, but stops nothing. */
+/** Warnings about the files. None stops serve. */
 async function fileNotes(config: Config, { secrets }: Files): Promise<readonly string[]> {
   const oddities = secrets.flatMap(({ id, warnings }) => warnings.map((warning) => `secret ${id}: ${warning}`));
   // Only a directory's ids are unknown when the configuration is loaded.

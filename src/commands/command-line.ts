@@ -1,5 +1,5 @@
-// The frame of every command: its command line, its exit code for mistakes, and its access to the outside. Tests run a
-// command with an Io of their own, without a process. No mistake on the command line may end in a stack trace.
+// Shared by every command: parsing of the command line, the exit code for mistakes, and I/O. Tests run a command with
+// their own Io, without a process. A mistake on the command line must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
@@ -11,12 +11,12 @@ export interface Io {
   readonly stdin: () => Promise<Buffer>;
 }
 
-/** The user's request cannot be done as asked: one line on stderr, exit code 2. */
+/** The command cannot do what the user asked: one line on stderr, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** A mistake on the command line itself, where `--help` is the cure. */
+/** A mistake on the command line itself; the message points to `--help`. */
 export function mistake(text: string): UsageError {
   return new UsageError(`${text}; see --help`);
 }
@@ -34,7 +34,7 @@ interface CommandShape<O extends Options> {
 
 type Given<O extends Options> = Pick<ReturnType<typeof parseArgs<Strict<O>>>, 'values' | 'positionals'>;
 
-/** Gives the exit code; rejects with what is neither the user's mistake nor the command's own outcome. */
+/** Gives the exit code; rejects only on an unexpected error. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
 export function command<const O extends Options>(
@@ -70,7 +70,7 @@ function parse<O extends Options>({ options, positionals: names }: CommandShape<
   }
   // The argument itself stays out of the message: people paste secrets and signatures here.
   if (positionals.length > names.length) {
-    throw mistake(`too many arguments: it takes ${names.join(' and ') || 'none'}`);
+    throw mistake(`too many arguments: expected ${names.join(' and ') || 'none'}`);
   }
   return { values, positionals };
 }
@@ -80,7 +80,7 @@ function parseStrictly<O extends Options>(options: O, argv: readonly string[]) {
     return parseArgs<Strict<O>>({ args: [...argv], options, strict: true, allowPositionals: true, tokens: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Node names the option, never its value. Its advice on unknown options is about positional arguments: left out.
+    // Node names the option, never its value. Its advice on unknown options, about positional arguments, is cut off.
     throw mistake(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
   }
 }
@@ -90,7 +90,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 /** The process's own streams and environment. */
 export function processIo(process: NodeJS.Process): Io {
-  // `… | head -1` closes our output early; without a listener that is a stack trace.
+  // `… | head -1` closes our output early; without a listener that prints a stack trace.
   process.stdout.on('error', passOverClosedPipe);
   process.stderr.on('error', passOverClosedPipe);
   return {
@@ -98,7 +98,7 @@ export function processIo(process: NodeJS.Process): Io {
     stderr: (text) => process.stderr.write(text),
     env: process.env,
     stdin: () => {
-      if (process.stdin.isTTY) process.stderr.write('reading the body from the terminal; Ctrl-D ends it\n');
+      if (process.stdin.isTTY) process.stderr.write('reading the body from the terminal; end it with Ctrl-D\n');
       return collect(process.stdin, 'the body from standard input');
     },
   };

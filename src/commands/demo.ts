@@ -14,8 +14,8 @@ import { command, type Io, mistake } from './command-line.ts';
 const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
 
 Starts a demo upstream and the proxy in front of it on free loopback ports, sends
-deliveries of each kind, and says what happened to each. Then it stays up and
-prints curl commands to try.
+deliveries of each kind, and reports what happened to each. Then it keeps running
+and prints curl commands to try.
 
   --once            exit after the commentary; 1 if a step did not go as expected
   --upstream-only   run the demo upstream alone
@@ -33,17 +33,17 @@ const options = {
 
 export const run = command({ name: 'demo', help, options, positionals: [] }, async ({ values }, io) => {
   if (values['upstream-only']) {
-    if (values.once) throw mistake('--once and --upstream-only exclude each other');
+    if (values.once) throw mistake('give --once or --upstream-only, not both');
     return upstreamOnly({ host: values.host ?? '::', port: portOf(values.port) }, io);
   }
   if (values.port !== undefined || values.host !== undefined) {
-    throw mistake('--port and --host go with --upstream-only');
+    throw mistake('--port and --host need --upstream-only');
   }
   return demo(values.once ? 'once' : 'stay', io);
 });
 
 function portOf(text = '3000'): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw mistake(`--port ${JSON.stringify(text)} is no port`);
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw mistake(`--port ${JSON.stringify(text)} is not a port`);
   return Number(text);
 }
 
@@ -65,7 +65,7 @@ interface Received {
   readonly signature: string | null;
 }
 
-/** Starts an app that answers everything, knows nothing of signatures and tells `onRequest` of each request. */
+/** Starts an app that answers every request, checks no signature and reports each request to `onRequest`. */
 async function startUpstream({ host, port }: { host: string; port: number }, onRequest: (received: Received) => void) {
   const server = process.getBuiltinModule('node:http').createServer(async (request, response) => {
     const body = await beginning(request).catch(() => null);
@@ -97,7 +97,7 @@ async function beginning(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Secrets made up for one run: the config names them, the proxy's environment holds them. */
+/** Secrets generated for one run: the config names them, the proxy's environment holds them. */
 function makeSecrets() {
   const make = () => randomBytes(24).toString('base64url');
   return { current: make(), previous: make(), retired: make() };
@@ -129,7 +129,7 @@ shutdown: { delay: 0s, grace: 5s }
 const DELIVERY =
   '{"item":{"entrupy_id":"1SALEFYH","properties":{"brand":{"id":"louis_vuitton"}},"status":{"result":{"final":true,"id":"authentic"}}}}';
 
-/** One delivery and its outcome: what is rejected gets 401, everything else reaches the upstream unchanged. */
+/** One delivery and its outcome: a rejected one gets 401, every other reaches the upstream unchanged. */
 interface Step {
   readonly tells: string;
   readonly path?: string;
@@ -143,12 +143,12 @@ function story(secrets: DemoSecrets): readonly Step[] {
   const valid = signature(secrets.current, DELIVERY);
   return [
     {
-      tells: 'A valid delivery: signed with the secret `current`: it goes through, byte for byte',
+      tells: 'A valid delivery, signed with the secret `current`: it is forwarded byte for byte',
       signature: valid,
       outcome: ['accepted', 'none'],
     },
     {
-      tells: 'A tampered delivery: the signature is right for another body: `authentic` became `counterfeit`',
+      tells: 'A tampered delivery: `authentic` became `counterfeit`, so the signature belongs to another body',
       body: DELIVERY.replace('authentic', 'counterfeit'),
       signature: valid,
       outcome: ['rejected', 'signature_mismatch'],
@@ -159,23 +159,24 @@ function story(secrets: DemoSecrets): readonly Step[] {
       outcome: ['rejected', 'missing_signature'],
     },
     {
-      tells: 'A malformed signature: hex where base64 belongs: the most common mistake of home-made signers',
+      tells: 'A malformed signature: hex instead of base64, the most common mistake in hand-written signing code',
       signature: `SHA256:${Buffer.from(valid.slice(SIGNATURE_PREFIX.length), 'base64').toString('hex')}`,
       outcome: ['rejected', 'malformed_signature'],
     },
     {
-      tells: 'An expired secret: signed with `retired`, whose notAfter is past: refused, but told apart from a forgery',
+      tells:
+        'An expired secret: signed with `retired`, whose notAfter has passed: refused, but distinguished from a forgery',
       signature: signature(secrets.retired, DELIVERY),
       outcome: ['rejected', 'expired_secret'],
     },
     {
       tells:
-        'A rotated secret: signed with `previous`, which is live beside `current`: nothing is lost while senders change over',
+        'A rotated secret: signed with `previous`, which is live together with `current`: no delivery is lost while senders switch',
       signature: signature(secrets.previous, DELIVERY),
       outcome: ['accepted', 'none'],
     },
     {
-      tells: 'A report-only route: /trial only reports: what would have been refused is forwarded, and counted',
+      tells: 'A route in report mode: /trial forwards and counts the requests that it would otherwise refuse',
       path: '/trial',
       signature: null,
       outcome: ['reported', 'missing_signature'],
@@ -220,12 +221,12 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
 
 interface Stage {
   readonly app: App;
-  /** Requests that have reached the upstream since the step began. */
+  /** Requests that reached the upstream since the step began. */
   readonly arrived: Received[];
   readonly io: Io;
 }
 
-/** Sends one delivery; gives what did not go as expected. */
+/** Sends one delivery; gives what was not as expected. */
 async function play(step: Step, { app, arrived, io }: Stage): Promise<readonly string[]> {
   const { path = '/notify', body = DELIVERY, signature, outcome } = step;
   const [decision, reason] = outcome;
@@ -264,7 +265,7 @@ function tryIt(app: App, secrets: DemoSecrets): string {
   const proxy = `http://127.0.0.1:${app.port}`;
   const body = '{"hello":"entrupy"}';
   return `
-Still up; Ctrl-C ends it. Try, in another terminal:
+The demo keeps running; stop it with Ctrl-C. In another terminal, try:
 
   # signed: 200
   curl -i ${proxy}/notify -H 'Content-Type: application/json' -H '${SIGNATURE_HEADER}: ${signature(secrets.current, body)}' -d '${body}'
@@ -276,10 +277,10 @@ Still up; Ctrl-C ends it. Try, in another terminal:
   BODY='{"made":"by hand"}'; SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${secrets.current}' -binary | base64)
   curl -i ${proxy}/notify -H 'Content-Type: application/json' -H "${SIGNATURE_HEADER}: SHA256:$SIGNATURE" -d "$BODY"
 
-  # a spelling that some servers take for /notify: 401, not a way around
+  # a path that some servers read as /notify: 401, so it does not bypass the proxy
   curl -i --path-as-is -X POST '${proxy}/x/..;/notify'
 
-  # what it counts, and the status page
+  # the metrics, and the status page
   curl -s http://127.0.0.1:${app.adminPort}/metrics | grep requests_total
   curl -s http://127.0.0.1:${app.adminPort}/api/status      # or / in a browser
 `;

@@ -1,5 +1,5 @@
-// `explain METHOD TARGET`: tells what would happen to a request, and why, without sending it. It decides nothing by
-// itself: gate and route table are the proxy's own.
+// `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it. It decides nothing
+// itself: it uses the proxy's gate and route table.
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
 import { readHead } from '../core/head.ts';
@@ -19,7 +19,7 @@ TARGET is the path and query as sent, quoted for the shell:
   entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
 
   --config FILE            the configuration, as for serve
-  --header 'NAME: VALUE'   a header that the request has, for the gate; may be repeated
+  --header 'NAME: VALUE'   a header of the request, for the gate; may be repeated
   --help                   this text
 `;
 
@@ -27,9 +27,9 @@ const options = { config: { type: 'string' }, header: { type: 'string', multiple
 
 export const run = command({ name: 'explain', help, options, positionals: ['METHOD', 'TARGET'] }, async (given, io) => {
   const [method, target] = given.positionals;
-  if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both needed');
+  if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both required');
   if (!/^[A-Z-]+$/.test(method)) {
-    throw mistake(`${JSON.stringify(method)} is no method: they are upper case, as GET or POST`);
+    throw mistake(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
   const headers = (given.values.header ?? []).flatMap(readHeader);
   try {
@@ -46,7 +46,7 @@ export const run = command({ name: 'explain', help, options, positionals: ['METH
 /** Name and value, as two items of a head's flat list. The argument stays out of the message: it may be a signature. */
 function readHeader(text: string): readonly string[] {
   const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
-  if (name === undefined || value === undefined) throw mistake("a --header is written 'NAME: VALUE'");
+  if (name === undefined || value === undefined) throw mistake("--header needs the form 'NAME: VALUE'");
   return [name, Buffer.from(value, 'utf8').toString('latin1')];
 }
 
@@ -64,7 +64,7 @@ function explain({ method, target, headers }: Asked, policy: Policy): string[] {
   const host = hasHost ? [] : ['Host', 'example.test'];
   const head = readHead({ method, target: bytes, version: '1.1' }, [...host, ...headers]);
   const gate = refusedByGate(head);
-  if (gate !== null) return [...lines, ...refusalLines(gate, 'The gate refuses it, whatever its route')];
+  if (gate !== null) return [...lines, ...refusalLines(gate, 'The gate refuses it on every route')];
   const now = Date.now();
   const examination = policy.routes.examine(pathOf(bytes), now);
   const { treatment } = examination;
@@ -91,14 +91,14 @@ function readings({ target, candidates, treatment }: Examination): string[] {
   const lines = [
     `Path             ${target.path}`,
     `Folds to         /${folded.text.join('/')}`,
-    `Marks            ${marks.length === 0 ? 'none: it is what it says' : `${marks.join(', ')}: servers may read it in several ways`}`,
-    'Routes that a server could take it for:',
+    `Marks            ${marks.length === 0 ? 'none: it has only one reading' : `${marks.join(', ')}: servers may read it differently`}`,
+    'Routes that a server could match:',
   ];
   for (const { route, how } of candidates) {
     const why = {
-      plain: route.path === UNMATCHED ? 'no route takes its plain spelling' : 'takes it by its plain spelling',
-      prefix: 'its path begins so once folded',
-      'in order': 'its segments occur in this order, and the target bears a mark',
+      plain: route.path === UNMATCHED ? 'no route matches the path as sent' : 'matches the path as sent',
+      prefix: 'matches the start of the folded path',
+      'in order': 'its segments occur in this order in a target with marks',
     }[how];
     lines.push(`  ${route.path.padEnd(20)} ${describe(route).padEnd(16)} ${why}`);
   }
@@ -116,15 +116,17 @@ function outcome(route: Route, method: string, now: number): string[] {
   const methods = route.methods === null ? 'every method' : route.methods.join(', ') || 'no method at all';
   if (route.methods !== null && !route.methods.includes(method)) {
     const status = reports(route, now) ? 'forwarded, reported as' : '405';
-    return verdict(`${status} method_not_allowed: ${route.path} takes ${methods}`);
+    return verdict(`${status} method_not_allowed: ${route.path} allows ${methods}`);
   }
   if (route.action === 'forward') return verdict(`forwarded unverified by ${route.path}`);
   const secrets =
-    route.secrets === null ? 'any live secret' : `one of: ${route.secrets.join(', ') || 'none, so nothing can pass'}`;
+    route.secrets === null
+      ? 'any live secret'
+      : `one of: ${route.secrets.join(', ') || 'none, so every request is refused'}`;
   return [
     `=> verified by ${route.path}: signed with ${secrets}; body up to ${route.maxBody} bytes`,
     reports(route, now)
-      ? '   report mode: what fails is forwarded all the same, and counted as reported'
+      ? '   report mode: an invalid request is forwarded too, and counted as reported'
       : '   a valid request is forwarded unchanged, any other gets 401',
   ];
 }

@@ -8,13 +8,13 @@ import { command, fileTrouble, type Io } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy healthcheck [--config FILE]
 
-Asks the proxy that runs beside it, on the admin port, whether it is ready. Waits at most 2 s.
-The port is that of $ADMIN_PORT, else of the configuration, else 9464.
+Asks the proxy on this host or in this container, through its admin port, whether it is ready. Waits at
+most 2 s. The port is $ADMIN_PORT, else that of the configuration, else 9464.
 
   --config FILE   default: $ENTRUPY_PROXY_CONFIG, else /etc/entrupy-signature-proxy/config.yaml if it exists
   --help          prints this
 
-Exit code: 0 ready, 1 not ready or no answer, 2 where the command line cannot be used.
+Exit code: 0 ready, 1 not ready or no answer, 2 if the command line cannot be used.
 `;
 
 const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
@@ -33,7 +33,7 @@ export const run = command(SHAPE, async ({ values }, io) => {
   return 1;
 });
 
-/** The address of the admin port, looked for in the same order as by `serve`: the variable, the file, the default. */
+/** The address of the admin port, from the same places as for `serve`: the variable, the file, the default. */
 async function readyUrl(file: string | undefined, io: Io): Promise<URL> {
   const { host, port } = await adminOf(file ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
   const url = new URL(`http://${LOOPBACK}/readyz`);
@@ -62,7 +62,7 @@ function reachable(host: unknown): string {
   return host;
 }
 
-/** Null for what is no port, such as Kubernetes' service link `tcp://…`. */
+/** Null if it is not a port, such as Kubernetes' service link `tcp://…`. */
 function portNumber(value: unknown): number | null {
   const text = String(value);
   return /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536 ? Number(text) : null;

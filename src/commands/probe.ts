@@ -6,17 +6,17 @@ import { chosenSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 
 const help = `Usage: entrupy-signature-proxy probe --url URL [OPTIONS]
 
-Sends one POST with a small JSON body, signed if a secret is given, and tells what came back within 10 s.
+Sends one POST with a small JSON body, signed if a secret is given, and prints the answer. Waits at most 10 s.
 
   --url URL            http:// or https://
   --secret-file FILE   signs with the content of FILE, without one trailing line break
   --secret-env NAME    signs with the value of this variable
-  --expect CODE        succeeds on this status alone
-  --expect-not CODE    succeeds on every other status
+  --expect CODE        succeeds only on this status
+  --expect-not CODE    succeeds on every status but this
   --help               prints this
 
 Without --expect and --expect-not, a 2xx is a success.
-Exit code: 0 success, 1 another answer or none, 2 where the command line or the secret cannot be used.
+Exit code: 0 success, 1 another answer or none, 2 if the command line or the secret cannot be used.
 `;
 
 const BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
@@ -50,7 +50,7 @@ export const run = command({ name: 'probe', help, options, positionals: [] }, as
 });
 
 function readUrl(text: string | undefined): URL {
-  if (text === undefined) throw mistake('--url is needed');
+  if (text === undefined) throw mistake('--url is required');
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw mistake(`--url must be an http:// or https:// URL, not '${text}'`);

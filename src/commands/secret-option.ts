@@ -31,7 +31,7 @@ export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> 
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
   const name = sourceName(source);
   if (read === undefined || read.key === null) {
-    throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it is not there'}`);
+    throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
   }
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };

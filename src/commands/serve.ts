@@ -11,13 +11,13 @@ Runs the proxy. The configuration is FILE, else $ENTRUPY_PROXY_CONFIG, else
   --help          this text
 
 Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
-the delay, a second one of them ends it at once, SIGHUP reloads.
+the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads.
 
-Exit codes: 0 a stop that was asked for, 1 it broke or a port is taken, 2 bad
+Exit codes: 0 stopped by a signal, 1 failed or a port is in use, 2 bad
 configuration, 130 or 143 on a second signal.
 `;
 
-/** After the stop the process ends by force: a pipe that nobody reads would keep it alive. */
+/** After the stop, exit is forced: a pipe that nobody reads would keep the process alive. */
 const LAST_MS = 1000;
 
 const SHAPE = { name: 'serve', help, options: { config: { type: 'string' } }, positionals: [] } as const;
@@ -42,7 +42,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     running.stop({ delay }).then(() => stopped.resolve(0), stopped.reject);
   };
   const onSignal = (signal: NodeJS.Signals) => {
-    // A second signal means now: nothing is flushed or waited for.
+    // A second signal exits at once, without flushing or waiting.
     if (asked !== null) process.exit(signal === 'SIGINT' ? 130 : 143);
     asked = signal;
     if (app !== null) stop(app, signal === 'SIGINT' ? 'skip' : 'keep');
@@ -56,7 +56,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   try {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout });
-    if (asked !== null) stop(app, 'skip'); // no balancer knows of it yet, so none has to notice
+    if (asked !== null) stop(app, 'skip'); // no balancer knows this proxy yet, so there is none to notify
     const code = await stopped.promise;
     setTimeout(() => process.exit(code), LAST_MS).unref();
     return code;
@@ -67,7 +67,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   }
 }
 
-/** The message and exit code where the start failed for a reason outside the program; null for a bug of ours. */
+/** The message and exit code if the start failed for an external reason; null for a bug of ours. */
 async function startFailure(error: unknown): Promise<{ readonly text: string; readonly code: number } | null> {
   const { ConfigError } = await import('../config/load.ts');
   if (error instanceof ConfigError) return { text: error.message, code: 2 };
@@ -84,7 +84,7 @@ async function startFailure(error: unknown): Promise<{ readonly text: string; re
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE:
-    'the port is taken, by another program or another copy of this one; choose another with listen.port (LISTEN_PORT) for clients, with admin.port (ADMIN_PORT) for the admin port',
-  EACCES: 'this user may not listen there; choose a port from 1024 on with listen.port or admin.port',
+    'the port is in use by another program or another instance of this one; set listen.port (LISTEN_PORT) for clients or admin.port (ADMIN_PORT) for the admin port to another',
+  EACCES: 'this user may not listen on that port; set listen.port or admin.port to 1024 or higher',
   EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.host or admin.host',
 };

@@ -16,7 +16,7 @@ BODY is a file, or - for standard input, which is also the default.
 Example:
   curl -X POST --data-binary @event.json -H "$(entrupy-signature-proxy sign --header event.json)" http://localhost:8080/notify
 
-Exit code: 0, or 2 where the command line, the secret or the body cannot be used.
+Exit code: 0, or 2 if the command line, the secret or the body cannot be used.
 `;
 
 const options = { ...SECRET_OPTIONS, header: { type: 'boolean' } } as const;

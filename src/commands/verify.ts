@@ -10,8 +10,8 @@ import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secr
 
 const help = `Usage: entrupy-signature-proxy verify --signature VALUE [OPTIONS] [BODY]
 
-Tells whether a captured body has a valid signature and which secret made it; if not, the likely cause.
-BODY is a file, or - for standard input, which is also the default. It must be the very bytes that were sent.
+Checks the signature of a captured body and prints the secret that made it, or the likely cause of a mismatch.
+BODY is a file, or - for standard input, which is also the default. It must be exactly the bytes that were sent.
 
   --signature VALUE    the value of the ${SIGNATURE_HEADER} header, or the whole header line
   --config FILE        tries all secrets of this configuration
@@ -19,7 +19,7 @@ BODY is a file, or - for standard input, which is also the default. It must be t
   --secret-env NAME    the secret is the value of this variable (default: WEBHOOK_ENDPOINT_SECRET_KEY)
   --help               prints this
 
-Exit code: 0 valid, 1 invalid, 2 where the command line, the secret or the body cannot be used.
+Exit code: 0 valid, 1 invalid, 2 if the command line, the secret or the body cannot be used.
 `;
 
 /** Bytes; a longer body is tried only as it is. Higher than the proxy's limit, as no other request waits here. */
@@ -29,7 +29,7 @@ const options = { ...SECRET_OPTIONS, signature: { type: 'string' }, config: { ty
 
 export const run = command({ name: 'verify', help, options, positionals: ['BODY'] }, async (given, io) => {
   const { signature, config } = given.values;
-  if (signature === undefined) throw mistake('--signature is needed');
+  if (signature === undefined) throw mistake('--signature is required');
   const source = chosenSource(given.values);
   if (config !== undefined && source !== null) throw mistake('give --config or a secret, not both');
   const secrets = config === undefined ? [await readSecret(source ?? DEFAULT_SOURCE, io)] : await secretsOf(config, io);
@@ -47,14 +47,14 @@ function headerValue(pasted: string): string {
 }
 
 async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
-  // Loaded only here: the other ways to name a secret need no configuration, nor the libraries that read one.
+  // Loaded only here: without --config no configuration is read, and its libraries are not needed.
   const { ConfigError, loadConfig } = await import('../config/load.ts');
   try {
     const { config } = await loadConfig({ file, env: io.env });
     const read = await readSecrets(config.secrets, io.env);
     for (const { id, problem } of read) if (problem !== null) io.stderr(`warning: secret ${id}: ${problem}\n`);
     const secrets = read.flatMap((secret) => (secret.key === null ? [] : [{ ...secret, key: secret.key }]));
-    if (secrets.length === 0) throw new UsageError(`${file} gives no secret that can be used`);
+    if (secrets.length === 0) throw new UsageError(`${file} has no usable secret`);
     return secrets;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -83,5 +83,5 @@ function judge(given: string, body: Buffer, secrets: readonly Secret[]): Verdict
   if (signer?.use === 'route') return { outcome: 'valid', secret: signer.id, hint: null };
   if (signer !== undefined) return { outcome: 'invalid: expired_secret', secret: signer.id, hint: likelyCause() };
   const reason = keys.some(({ use }) => use === 'route') ? 'signature_mismatch' : 'no_live_secret';
-  return { outcome: `invalid: ${reason}`, secret: null, hint: likelyCause() ?? 'no usual mistake explains it' };
+  return { outcome: `invalid: ${reason}`, secret: null, hint: likelyCause() ?? 'no known mistake explains it' };
 }

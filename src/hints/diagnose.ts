@@ -51,9 +51,9 @@ export function createDiagnosis(now: () => number) {
 export interface DiagnosisKey {
   readonly id: string;
   readonly key: KeyObject;
-  /** The relation of the secret to the request's route. */
+  /** How the secret relates to the request's route. */
   readonly use: 'route' | 'other_route' | 'expired' | 'not_yet';
-  /** `expired at 2026-12-01T00:00:00Z`, for those outside their validity. */
+  /** `expired at 2026-12-01T00:00:00Z`; null for a live secret. */
   readonly outside?: string | null;
 }
 
@@ -69,15 +69,15 @@ interface DiagnosisInput {
 /**
  * The likely cause of a mismatch, in one line, or null where none was found. Never throws.
  *
- * Runs on the event loop. Measured without a hit, two keys, `maxBytes` 64 KiB: 0.6 ms for a delivery of 600 bytes, 6 ms
- * for 15 KiB, 15 ms for the worst 64 KiB found. So callers limit its rate, and call it after the answer has gone
- * out: its duration depends on secrets.
+ * Runs on the event loop. Measured with two keys, no match and `maxBytes` 64 KiB: 0.6 ms for a delivery of 600 bytes,
+ * 6 ms for 15 KiB, 15 ms for the worst 64 KiB found. Callers must limit its rate, and must call it after the answer was
+ * sent: its duration depends on secrets.
  */
 export function diagnose(input: DiagnosisInput): string | null {
   const { digest, faults } = readLoosely(input.given);
   if (digest === null) return sentence(faults);
   const cause = new Search(input, digest).cause();
-  if (cause?.length === 0 && faults.length > 0) return sentence([...faults, 'apart from that it is right']);
+  if (cause?.length === 0 && faults.length > 0) return sentence([...faults, 'otherwise it is correct']);
   return sentence([...faults, ...(cause ?? [])]);
 }
 
@@ -106,7 +106,7 @@ class Search {
     this.#left = maxBytes * BUDGET;
   }
 
-  /** The parts of the hint; an empty list where a secret of the route signs this very body; null for no cause. */
+  /** The parts of the hint; an empty list if a secret of the route signs exactly this body; null for no cause. */
   cause(): readonly string[] | null {
     // The route's own secrets come first, so that the budget runs out on the least likely.
     const keys = [...this.#own, ...this.#foreign];

@@ -1,5 +1,5 @@
-// The same JSON as different libraries write it: a body may have had any of these forms before something parsed it and
-// wrote it again. Numbers and the order of keys stay as written. Used by the diagnosis only, never for a verdict.
+// The same JSON as different libraries write it: a body may have had any of these forms before something parsed and
+// rewrote it. Numbers and the order of keys stay as written. Used by the diagnosis only, never for a verdict.
 
 interface Style {
   /** Completes "JSON …", for people. */
@@ -83,10 +83,10 @@ export function parseJson(text: string): unknown {
 const NAME_MARK = '\ue000';
 const NUMBER_MARK = '\ue001';
 
-// A quote always matches, closed or not: a body of unclosed strings must not make this scan to its end again and again.
+// A quote always matches, closed or not: otherwise a body of unclosed strings would be scanned to its end repeatedly.
 const LEXEME = /[{}[\],]|"[^"\\]*(?:\\.[^"\\]*)*"?(\s*:)?|-?[0-9][0-9.eE+-]*/gs;
 
-/** Marks names, and turns numbers into marked strings; empty where too deep. `levels` is the sum of all depths. */
+/** Marks names, and turns numbers into marked strings; empty if too deep. `levels` is the sum of all depths. */
 function mark(json: string): { readonly marked: string; readonly levels: number } {
   let depth = 0;
   let deepest = 0;

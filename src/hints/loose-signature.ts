@@ -1,13 +1,13 @@
-// Reads a signature header as generously as a person would, to find the faults in its form. Used for hints only: the
-// verdict comes from readSignature. No fault repeats a part of the header.
+// Reads a signature header leniently, to find the faults in its format. Used for hints only: the verdict comes from
+// readSignature. No fault repeats a part of the header.
 import { Buffer } from 'node:buffer';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 
 /** The signature that a badly written header probably means. */
 interface LooseSignature {
-  /** The 32 bytes of the HMAC; null where none could be made out. */
+  /** The 32 bytes of the HMAC; null if they could not be found. */
   readonly digest: Buffer | null;
-  /** The faults in the form, in the order of reading. */
+  /** The faults in the format, in the order of reading. */
   readonly faults: readonly string[];
 }
 
@@ -16,7 +16,7 @@ type Repair = readonly [fault: string, pattern: RegExp, by: (match: string, firs
 /** Removes characters that people paste around a value. */
 const WRAPPINGS: readonly Repair[] = [
   ['there is white space around the signature', /^\s+|\s+$/g, () => ''],
-  ["the header's name stands in its value", new RegExp(`^${SIGNATURE_HEADER}\\s*:\\s*`, 'i'), () => ''],
+  ["the value repeats the header's name", new RegExp(`^${SIGNATURE_HEADER}\\s*:\\s*`, 'i'), () => ''],
   ['the signature is enclosed in quotes', /^(["'])(.*)\1$/, (_, _quote, inner) => inner],
 ];
 
@@ -48,13 +48,13 @@ function repair(text: string, repairs: readonly Repair[], faults: string[]): str
   }, text);
 }
 
-/** The text after the algorithm; null where reading on is useless. */
+/** The text after the algorithm; null if the rest cannot be read. */
 function readPrefix(text: string, faults: string[]): string | null {
   const prefix = /^(hmac-?)?(sha-?256)\s*([:=])\s*/i.exec(text);
   if (prefix !== null) {
     if (prefix[3] === '=') faults.push("the algorithm is followed by '=', not ':'");
     if (prefix[1] !== undefined || prefix[2] !== 'SHA256') faults.push('the algorithm must be written SHA256');
-    if (/\s/.test(prefix[0])) faults.push("there is white space about the ':'");
+    if (/\s/.test(prefix[0])) faults.push("there is white space around the ':'");
     return text.slice(prefix[0].length);
   }
   const why = unreadable(text);
@@ -64,7 +64,7 @@ function readPrefix(text: string, faults: string[]): string | null {
 
 function unreadable(text: string): string | null {
   if (text === '') return 'the signature is empty';
-  if (/^[A-Za-z][A-Za-z0-9_-]{0,31}:/.test(text)) return 'the signature names another algorithm than SHA256';
+  if (/^[A-Za-z][A-Za-z0-9_-]{0,31}:/.test(text)) return 'the signature names an algorithm other than SHA256';
   return /[,;]/.test(text) ? 'the header holds a list; exactly one SHA256:<base64> is allowed' : null;
 }
 
@@ -83,7 +83,7 @@ function readDigest(text: string, faults: string[]): Buffer | null {
 
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;
 
-/** A digest of the wrong length: of another hash, of the hex text, or cut. */
+/** A digest of the wrong length: of another hash, of the hex text, or truncated. */
 function readOtherLength(text: string, faults: string[]): Buffer | null {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) {
     const isList = /[,;]/.test(text);
@@ -93,7 +93,7 @@ function readOtherLength(text: string, faults: string[]): Buffer | null {
   const decoded = Buffer.from(text, 'base64');
   const inner = decoded.toString('latin1');
   if (HEX_DIGEST.test(inner)) {
-    faults.push('the signature is the base64 of a hex text, not of the 32 bytes');
+    faults.push('the signature is the base64 of the hex text, not of the 32 bytes');
     return Buffer.from(inner, 'hex');
   }
   const bytes = /^(?:[0-9a-f]{2})+$/i.test(text) ? text.length / 2 : decoded.length;

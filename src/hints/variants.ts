@@ -1,5 +1,5 @@
 // Variants of body and secret that the sender may have used: line breaks, encodings, compression, rewritten JSON. Only
-// the diagnosis uses them: the verdict never sees another body than the one that arrived, nor another secret.
+// the diagnosis uses them: the verdict only sees the body that arrived and the configured secrets.
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
@@ -7,14 +7,14 @@ import { jsonSpellings, parseJson } from './json-variants.ts';
 
 const PLACEHOLDER = "signed with the placeholder of Entrupy's example instead of a secret";
 
-/** Keys of senders that have no secret. */
+/** Keys of senders without a configured secret. */
 export const LITERAL_SECRETS: readonly (readonly [hint: string, key: KeyObject])[] = [
   ['signed with an empty secret', createSecretKey(Buffer.alloc(0))],
   [PLACEHOLDER, createSecretKey(Buffer.from('your-secret-key-here'))],
   [PLACEHOLDER, createSecretKey(Buffer.from('yourkeyhere'))],
 ];
 
-/** Variants of a secret that arise between two people, the most usual first. The buffers are overwritten at the end. */
+/** Variants of a secret that copying produces, the most common first. The buffers are overwritten at the end. */
 export function* keySpellings(key: KeyObject): Generator<readonly [hint: string, value: Buffer]> {
   const value = key.export();
   const text = value.toString('utf8');
@@ -40,7 +40,7 @@ export function* keySpellings(key: KeyObject): Generator<readonly [hint: string,
   try {
     for (const spelling of spellings) if (!spelling[1].equals(value)) yield spelling;
   } finally {
-    // Runs also where the reader stops at a match.
+    // Also runs if the caller stops at a match.
     for (const buffer of [value, ...spellings.map(([, spelt]) => spelt)]) buffer.fill(0);
   }
 }
@@ -102,10 +102,11 @@ function* wrappings(body: Buffer, limit: number): Generator<BodySpelling> {
   const plain = unzipped(body, limit);
   if (plain !== null) yield ['the body was signed before it was compressed', plain];
   const inner = body[0] === 0x22 ? parseJson(body.toString('utf8')) : null;
-  if (typeof inner === 'string') yield ['the body was put into a JSON string after it was signed', Buffer.from(inner)];
+  if (typeof inner === 'string')
+    yield ['the body was wrapped in a JSON string after it was signed', Buffer.from(inner)];
   const text = body.toString('latin1');
   if (/^[A-Za-z0-9+/=\s]+$/.test(text)) {
-    yield ['the body was put into base64 after it was signed', Buffer.from(text, 'base64')];
+    yield ['the body was base64-encoded after it was signed', Buffer.from(text, 'base64')];
   }
   yield ['the base64 of the body was signed', Buffer.from(body.toString('base64'))];
   const hex = createHash('sha256').update(body).digest('hex');

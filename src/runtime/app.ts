@@ -8,7 +8,7 @@ import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { type Outcome, Reloader } from './reload.ts';
 
-/** The program's access to the outside. */
+/** What the app needs from the process. */
 export interface Effects {
   /** From the command line; null for the usual places. */
   readonly configFile: string | null;
@@ -42,7 +42,7 @@ export async function startApp({ configFile, env, write }: Effects): Promise<App
     read: (before) => readInputs(configFile, env, before),
     apply: (changed) => {
       const outcome = running.apply(changed);
-      // A proxy that was ready once stays so, even if no probe asked at that moment.
+      // A proxy that was ready once stays ready, even if no probe asked at that moment.
       void life.readiness();
       return outcome;
     },

@@ -1,5 +1,5 @@
-// The TLS part of a ruleset: files' contents, checked before they count. A pair that does not fit, or that has expired,
-// never replaces one that works.
+// The TLS part of a ruleset: contents of files, checked before use. A certificate that does not match its key, or has
+// expired, never replaces one that works.
 import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
 import type { TlsContents } from '../wire/sockets.ts';
@@ -25,9 +25,9 @@ export interface Tls {
 }
 
 export interface BuiltTls extends Tls {
-  /** Contents that can't be used: at start nothing replaces them, later the old ones stay in force. */
+  /** Unusable contents: the start fails; at a reload the old ones stay in use. */
   readonly failures: readonly string[];
-  /** Certificates outside their validity, which are served because there is no better one. */
+  /** Certificates outside their validity that are served because there is no better one. */
   readonly warnings: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export function buildTls(
     if (old != null && isDeepStrictEqual(old, tls)) return old;
     const cert = problems.length > 0 ? undefined : pemOf(mine, 'cert');
     const expired = cert === undefined ? null : timeProblem(cert, now);
-    // At start an expired certificate still serves clients that do not check; a reload has a better one to keep.
+    // At start an expired certificate still serves clients that do not check it; at a reload the old one is better.
     if (expired !== null && old == null) warnings.push(expired);
     else if (expired !== null) problems.push(expired);
     failures.push(...problems);
@@ -90,7 +90,7 @@ function pemOf(files: readonly TlsFile[], role: TlsFile['role']): PemFile | unde
 
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; mount it, or correct the path',
-  EACCES: `permission denied; user ${process.geteuid?.() ?? '?'} needs the right to read it`,
+  EACCES: `permission denied; user ${process.geteuid?.() ?? '?'} must be able to read it`,
   ENOTDIR: 'a part of its path is not a directory',
 };
 

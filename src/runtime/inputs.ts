@@ -57,7 +57,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     file = await readConfigFile({ file: named, env });
     if (before !== null && isDeepStrictEqual(file, before.file)) return before;
     if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
-      return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty, or gone`] };
+      return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty or missing`] };
     }
     return { file, loaded: parseConfigFile(file, env), broken: null };
   } catch (error) {

@@ -1,4 +1,4 @@
-// Start, drain, stop: what the probes say, and the order in which a running proxy ends.
+// Start, drain, stop: the answers of the probes, and the order of shutdown.
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
@@ -44,8 +44,8 @@ export class Lifecycle {
   }
 
   /**
-   * Ready when it listens and, until it was so once, every enforcing route has a live secret. Afterwards a secret that
-   * ends is a 503, a metric and an alert: taking out the pod would take out every pod at once.
+   * Ready when it listens and every enforcing route has a live secret. Once ready, an expired secret no longer matters
+   * here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
    */
   async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
     const ruleset = this.#ruleset();
@@ -56,13 +56,13 @@ export class Lifecycle {
     if (!this.#listening) causes.push('not listening yet');
     if (this.draining) causes.push('draining');
     if (config.admin.readyNeedsUpstream && !(await this.#parts.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
-      causes.push('the upstream takes no connection');
+      causes.push('the upstream accepts no connections');
     }
     if (causes.length === 0) this.#wasReady = true;
     return { ready: causes.length === 0, causes };
   }
 
-  /** Not ready from now on, every response closes its connection, and everything is still served. */
+  /** From now on the proxy is not ready and every response closes its connection, but requests are still served. */
   drain(): void {
     if (this.#stopping) return;
     this.#drainingSince ??= performance.now();
@@ -89,7 +89,7 @@ export class Lifecycle {
     server.startDraining(wait);
     log.info('stopping', { in_flight: server.inFlight });
     if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
-    // A delivery whose client has left is not over: the upstream's 2xx still counts.
+    // A delivery whose client has left may still be in flight: the upstream's 2xx still counts.
     const idle = server.stopAccepting().then(() => deliveries()?.settled());
     const deadline = Promise.withResolvers<void>();
     const timer = setTimeout(deadline.resolve, shutdown.grace);

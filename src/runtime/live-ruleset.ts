@@ -18,7 +18,7 @@ const DAY_MS = 86_400_000;
 export class LiveRuleset {
   readonly services: Services;
   readonly #first: Ruleset;
-  /** The text logged last about each secret's validity; null for a live one. */
+  /** The last logged text about each secret's validity; null for a live secret. */
   readonly #told = new Map<string, string | null>();
   #nextEnd: NodeJS.Timeout | undefined;
   #ruleset: Ruleset;
@@ -56,12 +56,12 @@ export class LiveRuleset {
     return this.#ruleset;
   }
 
-  /** Keys that were changed and wait for a restart. */
+  /** Changed keys that need a restart. */
   get #waiting(): readonly string[] {
     return restartNeeded(this.#first.loaded.config, this.#ruleset.loaded.config);
   }
 
-  /** A part that can't be used leaves its old one in force. The reload has failed then, even if other parts changed. */
+  /** An unusable part keeps its old version. The reload then counts as failed, even if other parts changed. */
   apply(inputs: Inputs): Outcome {
     const { ruleset, failures } = buildRuleset(inputs, this.#ruleset);
     this.#adopt(ruleset);
@@ -98,7 +98,7 @@ export class LiveRuleset {
     const { loaded, policy, materials, warnings } = this.#ruleset;
     const { metrics, recent, deliveries } = this.services;
     const waiting = this.#waiting.join(', ');
-    const restart = waiting === '' ? [] : [`changed, but only a restart brings it in: ${waiting}`];
+    const restart = waiting === '' ? [] : [`changed, but takes effect only after a restart: ${waiting}`];
     return {
       routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
       secrets: materials.map((material) => secretStatus(material, at, metrics.lastMatch(material.id))),

@@ -1,4 +1,4 @@
-// Checks TLS files before they are used. Where OpenSSL gives a code, these messages name the file and the remedy.
+// Checks TLS files before they are used. OpenSSL only gives a code; these messages name the file and the fix.
 // No message holds a part of a key.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 
@@ -15,10 +15,10 @@ export function pairProblem(cert: PemFile, key: PemFile): string | null {
   const privateKey = readPrivateKey(key.bytes);
   if (typeof privateKey === 'string') return `${key.name}: ${privateKey}`;
   if (certificate.checkPrivateKey(privateKey)) return null;
-  return `${key.name}: it is not the key of the certificate in ${cert.name}; give both files of one pair`;
+  return `${key.name}: it is not the key of the certificate in ${cert.name}; give a certificate and its own key`;
 }
 
-/** OpenSSL knows three names for them. */
+/** The PEM labels that OpenSSL accepts for a certificate. */
 const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
 /** The reason why the file gives no certificate authority; null where each of its certificates can be read. */
@@ -46,15 +46,15 @@ export function timeProblem({ name, bytes }: PemFile, now: number): string | nul
   if (certificate === null) return null;
   const { validFromDate, validToDate } = certificate;
   if (now >= validToDate.getTime()) {
-    return `${name}: the certificate has expired on ${validToDate.toISOString()}; put its successor there, it is taken without a restart`;
+    return `${name}: the certificate expired on ${validToDate.toISOString()}; replace the file, no restart is needed`;
   }
   if (now >= validFromDate.getTime()) return null;
-  return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check the clock of this machine`;
+  return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check this machine's clock`;
 }
 
 function readPrivateKey(bytes: Buffer): KeyObject | string {
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(bytes.toString('latin1'))) {
-    return 'the key is encrypted, and the proxy has no passphrase for it; openssl pkey -in FILE writes it without one';
+    return 'the key is encrypted, and the proxy has no passphrase for it; openssl pkey -in FILE writes it unencrypted';
   }
   try {
     return createPrivateKey(bytes);
@@ -65,10 +65,10 @@ function readPrivateKey(bytes: Buffer): KeyObject | string {
 
 /** Describes the file's contents where the wanted PEM block is missing. */
 function noPem(bytes: Buffer, wanted: 'CERTIFICATE' | 'PRIVATE KEY'): string {
-  const needed = `needed is PEM text with -----BEGIN ${wanted}-----`;
+  const needed = `required is PEM text with -----BEGIN ${wanted}-----`;
   if (bytes.length === 0) return `it is empty; ${needed}`;
   const found = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1];
-  if (found === undefined) return `it is no PEM file; ${needed}`;
+  if (found === undefined) return `it is not a PEM file; ${needed}`;
   if (found.endsWith(wanted)) return 'its PEM text is damaged; export it again';
   return `it holds a ${found}; ${needed}`;
 }

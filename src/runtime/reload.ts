@@ -1,17 +1,17 @@
-// When inputs become a ruleset. All files are read when one changes, and every half minute. A change must read the same
-// twice before it counts, so that a half-written file never does. One look at a time.
+// Watches the inputs and decides when they become a ruleset. All files are read when one changes, and every ten seconds.
+// A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
-/** Between two looks at the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */
+/** Between two checks of the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */
 const POLL_MS = 1000;
-/** Between two looks at the contents themselves: NFS may show old times for a minute. */
+/** Between two checks of the contents: NFS may show old times for a minute. */
 const READ_MS = 10_000;
-/** From a file event to the look: an editor or the kubelet makes several at once. */
+/** From a file event to the check: an editor or the kubelet causes several events at once. */
 const HASTE_MS = 100;
 const SETTLE_MS = 250;
-/** After these, a file that keeps changing waits for the next look. */
+/** After these, a file that keeps changing waits for the next check. */
 const MOST_TRIES = 8;
 
 export interface Outcome {
@@ -32,7 +32,7 @@ export interface ReloaderOptions {
 export class Reloader {
   readonly #options: ReloaderOptions;
   #seen: Inputs;
-  /** All calls of `force` before a look begins share it. */
+  /** All calls of `force` before a check begins share it. */
   #asked: PromiseWithResolvers<Outcome> | null = null;
   #timer: NodeJS.Timeout | undefined;
   #wake = () => {};
@@ -64,7 +64,7 @@ export class Reloader {
   }
 
   async #run(): Promise<void> {
-    // The first look is soon: a change between the reading of the inputs and the start of the watch causes no event.
+    // The first check is soon: a change between reading the inputs and starting the watch causes no event.
     let pause = POLL_MS;
     while (!this.#stopped) {
       if (this.#asked === null) await this.#sleep(this.#hastened ? HASTE_MS : pause);
@@ -90,7 +90,7 @@ export class Reloader {
     this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
   }
 
-  /** Acts once per look: in a busy directory, such as /tmp, each event would delay the look again. */
+  /** Acts once per check: in a busy directory, such as /tmp, each event would delay the check again. */
   readonly #hasten = (): void => {
     if (this.#hastened || this.#stopped) return;
     this.#hastened = true;
@@ -107,7 +107,7 @@ export class Reloader {
         if (sameInputs(again, inputs)) return this.#apply(again);
         inputs = again;
       }
-      return this.#options.fail('the files keep changing while they are read');
+      return this.#options.fail('the files keep changing while they are being read');
     } catch (error) {
       return this.#options.fail(error instanceof Error ? error.message : String(error));
     }
@@ -139,7 +139,7 @@ export class Reloader {
       watcher.on('error', () => watcher.close());
       this.#unwatch.push(() => watcher.close());
     } catch {
-      // No such directory yet, or no watches left: the poll finds the change.
+      // The directory does not exist yet, or no watches are left: the poll finds the change.
     }
   }
 }

@@ -70,7 +70,7 @@ export function deliversOnce({ routes }: Config): boolean {
   return routes.some(({ once }) => once !== null);
 }
 
-/** Enforcing routes that have no live secret: each keeps a starting proxy from being ready, and answers 503. */
+/** Enforcing routes without a live secret: they answer 503, and a starting proxy is not ready while there is one. */
 export function routesWithoutSecret(config: Config, policy: Policy, at: number): readonly Route[] {
   return routesOf(config)
     .filter((route) => route.action === 'verify' && !reports(route, at))
@@ -78,8 +78,8 @@ export function routesWithoutSecret(config: Config, policy: Policy, at: number):
 }
 
 /**
- * Keys of sockets that a running process holds, and of what was made with them. The chart restarts its pods for exactly
- * these (helm/templates/_config.tpl; a test compares the lists).
+ * Keys that a running process cannot change: its sockets, and what depends on them. The chart restarts its pods for
+ * exactly these (helm/templates/_config.tpl; a test compares the lists).
  */
 export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Config) => unknown])[] = [
   ['listen.host', ({ listen }) => listen.host],

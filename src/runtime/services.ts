@@ -1,5 +1,5 @@
-// The parts that live as long as the process: made once from the first ruleset, and told of each later one.
-// They ask for the current policy; none of them keeps one.
+// The parts that live as long as the process: created from the first ruleset and updated with each later one.
+// They always ask for the current policy and never keep one.
 
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
@@ -45,7 +45,7 @@ export function createServices(first: Ruleset, { policy, podIp, write }: Service
     deliveries ??= createDeliveries(config.once, log, metrics);
     return deliveries;
   };
-  // Early: connecting takes time, and its trouble is logged before the first event.
+  // Connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
   const pipeline = createPipeline({
     policy,
@@ -96,7 +96,7 @@ export function createServices(first: Ruleset, { policy, podIp, write }: Service
     upstream,
     server,
     exposure,
-    /** Null where no route has had `once` yet. */
+    /** Null until a route has `once`. */
     deliveries: () => deliveries,
     adopt,
   };

@@ -7,7 +7,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 export interface KeyReading {
   readonly key: KeyObject | null;
   readonly problem: string | null;
-  /** Oddities of the value. */
+  /** Suspicious properties of the value. */
   readonly warnings: readonly string[];
 }
 
@@ -19,7 +19,7 @@ export interface SecretMaterial extends KeyReading {
   /** Epoch milliseconds; null means no bound. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
-  /** Milliseconds for which a replaced value stays valid; null means not at all. */
+  /** How long a replaced value stays valid, in milliseconds; null means not at all. */
   readonly overlap: number | null;
 }
 
@@ -53,7 +53,7 @@ export function keyFromValue(value: Buffer, { allowShort }: ValueRules): KeyRead
   if (value.length > MAX_SECRET_BYTES) return refused('it is larger than 64 KiB: is this the right file?');
   if (!isUtf8(value)) return refused('it is not valid UTF-8: a secret is text, used as it is and never decoded');
   if (value.length < SHORTEST_BYTES && !allowShort) {
-    return refused('it is shorter than 16 bytes, too easy to guess (allowShort accepts it)');
+    return refused('it is shorter than 16 bytes and too easy to guess (allowShort accepts it)');
   }
   return { key: createSecretKey(value), problem: null, warnings: oddities(value) };
 }
@@ -73,8 +73,8 @@ function oddities(value: Buffer): readonly string[] {
   const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
   const found: readonly (readonly [holds: boolean, oddity: string])[] = [
-    [isShort, 'it is shorter than 16 bytes, too easy to guess'],
-    [!isShort && value.length < COMFORTABLE_BYTES, 'it is shorter than 32 bytes: longer ones are safer'],
+    [isShort, 'it is shorter than 16 bytes and too easy to guess'],
+    [!isShort && value.length < COMFORTABLE_BYTES, 'it is shorter than 32 bytes: longer secrets are safer'],
     [startsWithSpace, `it begins with white space, ${KEPT}`],
     [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
     [isMarked, `it begins with a byte order mark, ${KEPT}`],
@@ -82,11 +82,11 @@ function oddities(value: Buffer): readonly string[] {
       isQuoted,
       "it is enclosed in quotes, which are kept as part of the secret (docker's --env-file does not remove them)",
     ],
-    [value.subarray(0, -1).includes(LF), 'it has more than one line: all of them are one secret'],
+    [value.subarray(0, -1).includes(LF), 'it has several lines, which together are one secret'],
     [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
     [
       value.includes(REPLACEMENT_CHARACTER),
-      'it holds U+FFFD, the mark of text that was not UTF-8: the sender is unlikely to have the same',
+      'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value',
     ],
   ];
   return found.flatMap(([holds, oddity]) => (holds ? oddity : []));

@@ -1,6 +1,6 @@
-// Secrets over time, as their sources are read again. A value that vanishes or turns bad stays in use. A
-// changed value leaves the old one valid for its overlap. A file that is gone from its directory is retired.
-// All but readSecrets is pure: readings and time in, secrets out.
+// How secrets change when their sources are read again. A value that disappears or becomes invalid stays in use. After a
+// change the old value stays valid for its overlap. A file that is removed from its directory is retired.
+// Everything but readSecrets is pure: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { isPrevious, previousOf } from '../core/keyring.ts';
@@ -16,9 +16,9 @@ export interface Rotation {
 
 type Held = readonly SecretMaterial[];
 
-const STILL = 'the last good value is still used';
+const STILL = 'the last good value is still in use';
 
-/** True for the value that another replaced. */
+/** True for a replaced value. */
 export function isReplaced({ id, key }: SecretMaterial): boolean {
   return key !== null && isPrevious(id);
 }
@@ -59,11 +59,11 @@ function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMater
     const namesake = ids.get(secret.id);
     const twin = judged.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
     if (isPrevious(secret.id)) {
-      refuse('ids that end in .previous are reserved for values that were replaced');
+      refuse('ids that end in .previous are reserved for replaced values');
     } else if (namesake !== undefined && secret.key !== null) {
       refuse(`its id is already taken by the secret from ${namesake}`);
     } else if (twin !== undefined) {
-      const warning = `it has the same value as ${twin.id}, which gets the matches`;
+      const warning = `it has the same value as ${twin.id}, under which its matches are counted`;
       judged.push({ ...secret, warnings: [...secret.warnings, warning] });
     } else {
       judged.push(secret);
@@ -89,7 +89,7 @@ function keepGood(fresh: SecretMaterial, held: Held): SecretMaterial {
   return old === null ? fresh : { ...fresh, key: old, problem: `${fresh.problem}; ${STILL}` };
 }
 
-/** The one old value, of this change or an earlier one. After its end it still distinguishes expired from forged. */
+/** The one old value, of this change or an earlier one. It is kept after its end, to tell expired from forged. */
 function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
   const id = previousOf(secret.id);

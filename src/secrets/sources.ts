@@ -1,6 +1,6 @@
-// Reads secrets from files, directories and environment variables, as kubelet, Docker and people lay them out. A
-// missing or bad source is a problem to report; nothing is thrown. No read blocks on a pipe or device, and no copy of
-// a value is kept beside the KeyObject.
+// Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A missing
+// or bad source is reported as a problem, never thrown. No read blocks on a pipe or device, and no copy of a value is
+// kept besides the KeyObject.
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
 /** The content of one source when it was read. */
 interface SourceReading {
-  /** The reason why the whole source gives nothing (a directory that is missing, unreadable or empty), or null. */
+  /** Why the whole source gives nothing (a directory that is missing, unreadable or empty), or null. */
   readonly problem: string | null;
   /** Empty where there is a `problem`. */
   readonly secrets: readonly SecretMaterial[];
@@ -34,9 +34,9 @@ const MAX_DIRECTORY_FILES = 256;
 const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
-const BAD_NAME = 'its name has other characters than A-Z a-z 0-9 . _ -';
+const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
 const OTHERS_MAY_WRITE =
-  'any user of the machine may write its file, and so choose the secret; chmod o-w takes that away';
+  'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it';
 
 /** Reads every source once, each independently: rotation.ts compares them. Never throws. */
 export async function readSources(sources: readonly SecretSource[], env: Env): Promise<Readings> {
@@ -56,7 +56,7 @@ export function sourceName(source: SecretSource): string {
   return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
 }
 
-/** Stands for a source that gives nothing at all; its id, `directory <path>`, is no secret's. */
+/** Represents a source that gives nothing at all; its id, `directory <path>`, cannot be a secret's. */
 export function unusableSource(source: SecretSource, problem: string): SecretMaterial {
   return material(source, sourceName(source), refused(problem));
 }
@@ -107,7 +107,7 @@ async function readKeyDirectory(source: DirectorySource): Promise<SourceReading>
     const reading = await readOnce(source);
     if ((await generation(source.directory)) === before) return reading;
   }
-  return nothing('it keeps changing while it is read');
+  return nothing('it keeps changing while it is being read');
 }
 
 async function readOnce(source: DirectorySource): Promise<SourceReading> {
@@ -125,14 +125,14 @@ async function readOnce(source: DirectorySource): Promise<SourceReading> {
   for (const name of names) {
     const file = join(directory, name);
     const stats = await stat(file).catch(() => null);
-    // readKeyFile reports a dangling link. Anything else but a regular file is not meant as a secret.
+    // readKeyFile reports a dangling link. Anything else that is not a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
     const reading = await readKeyFile(file, source);
     if (ID.test(name)) secrets.push(material(source, name, reading));
     else secrets.push(material(source, `file ${JSON.stringify(name)}`, refused(BAD_NAME)));
   }
   return secrets.length === 0
-    ? nothing('it holds no secret: there is no regular file in it')
+    ? nothing('it holds no secrets: there is no regular file in it')
     : { problem: null, secrets };
 }
 
@@ -158,7 +158,7 @@ async function fill(handle: FileHandle, buffer: Buffer): Promise<number> {
 const TROUBLES: Readonly<Record<string, string>> = {
   ENOENT: 'it does not exist (yet)',
   ENOTDIR: 'a part of the path is not a directory',
-  ELOOP: 'its links lead in a circle',
+  ELOOP: 'its links form a loop',
 };
 
 /** A system error in words. */
@@ -175,16 +175,16 @@ function permissionTrouble(stats: Stats | null): string {
   return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;
 }
 
-/** A warning for each variable: it can't be rotated without a restart. */
+/** A warning for each variable: rotating it needs a restart. */
 export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
   return sources.flatMap((source) =>
     source.kind === 'env'
-      ? [`secret ${source.id}: a variable (${source.env}) can't change while this runs; a file or a directory can`]
+      ? [`secret ${source.id}: a variable (${source.env}) can't change while the proxy runs; a file or a directory can`]
       : [],
   );
 }
 
-/** A warning for each file that is a mount of its own: its replacement is never seen. */
+/** A warning for each file that is mounted by itself: the process never sees its replacement. */
 export async function fixedFiles(
   files: readonly string[],
   mountInfo = '/proc/self/mountinfo',
@@ -199,5 +199,5 @@ export async function fixedFiles(
   const means = 'mounted by itself (subPath, or one file by docker -v)';
   return files
     .filter((_, index) => mounts.includes(real[index]))
-    .map((file) => `${file} is ${means}: a file that replaces it is never seen; mount its directory`);
+    .map((file) => `${file} is ${means}: the proxy cannot see its replacement; mount its directory`);
 }

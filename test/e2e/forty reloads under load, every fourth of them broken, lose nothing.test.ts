@@ -14,7 +14,7 @@ const SECRET = 'value-of-current-0123456789-0123456789';
 const BROKEN: readonly (readonly [edit: (good: string) => string, told: RegExp])[] = [
   [(good) => `${good}nonsense: 1\n`, /config\.yaml:\d+:1: .*nonsense/],
   [(good) => good.slice(0, good.indexOf('url:') + 8), /config\.yaml:\d+:\d+/],
-  [() => '', /it is empty, or gone/],
+  [() => '', /it is empty or missing/],
   [(good) => good.replace('maxBody: ', 'maxBody: minus '), /config\.yaml:\d+:\d+: limits\.maxBody/],
 ];
 

@@ -136,7 +136,7 @@ describe.concurrent('the listener', () => {
         () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
         'it is not the key of the certificate in listen.tls.certFile',
       ],
-      ['expired', () => put(pairs.expired), 'the certificate has expired on 2020-02-01'],
+      ['expired', () => put(pairs.expired), 'the certificate expired on 2020-02-01'],
       ['empty', () => writeFile(files.certFile, ''), `listen.tls.certFile ${files.certFile}: it is empty`],
       ['gone', () => rm(files.certFile), 'cannot be read (ENOENT)'],
     ] as const) {
@@ -163,7 +163,9 @@ describe.concurrent('the listener', () => {
     expect([code, stderr]).toEqual([2, expect.stringContaining(told)]);
     const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
     expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
-    await proxy.waitForLog(({ level, problem }) => level === 'warn' && String(problem).includes('has expired'));
+    await proxy.waitForLog(
+      ({ level, problem }) => level === 'warn' && String(problem).includes('the certificate expired'),
+    );
   });
 
   test('with a client CA, only clients that it signed get in', async ({ start, directory: own }) => {

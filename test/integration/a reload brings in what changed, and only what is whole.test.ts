@@ -168,7 +168,7 @@ describe.concurrent('an incomplete file never becomes policy', () => {
       lastReload: { ok: boolean };
     };
     expect(secrets).toMatchObject([
-      { id: 'current', state: 'live', problem: 'it is empty; the last good value is still used' },
+      { id: 'current', state: 'live', problem: 'it is empty; the last good value is still in use' },
     ]);
     expect(lastReload.ok).toBe(false);
     await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), value('b')));

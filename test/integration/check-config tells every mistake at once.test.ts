@@ -152,16 +152,16 @@ test('TLS files that serve could not use are reported by key, file and remedy', 
   expect(await told(files(first.certFile, first.keyFile))).toEqual([0, '']);
   expect(await told(files(first.certFile, second.keyFile))).toEqual([
     2,
-    `listen.tls.keyFile ${second.keyFile}: it is not the key of the certificate in listen.tls.certFile ${first.certFile}; give both files of one pair`,
+    `listen.tls.keyFile ${second.keyFile}: it is not the key of the certificate in listen.tls.certFile ${first.certFile}; give a certificate and its own key`,
   ]);
   expect(await told(files(expired.certFile, expired.keyFile))).toEqual([
     2,
-    expect.stringMatching(/^listen\.tls\.certFile \S*expired\.pem: the certificate has expired on 2020-02-01/),
+    expect.stringMatching(/^listen\.tls\.certFile \S*expired\.pem: the certificate expired on 2020-02-01/),
   ]);
   const ca = await put('ca.pem', 'not a certificate');
   expect(await told(`${files(first.certFile, first.keyFile)}, clientCaFile: ${ca}`)).toEqual([
     2,
-    `listen.tls.clientCaFile ${ca}: it is no PEM file; needed is PEM text with -----BEGIN CERTIFICATE-----`,
+    `listen.tls.clientCaFile ${ca}: it is not a PEM file; required is PEM text with -----BEGIN CERTIFICATE-----`,
   ]);
 });
 
@@ -172,7 +172,7 @@ test('an ended report and a world-writable secret file are warnings', async () =
   const config = await put('config.yaml', `secrets: [{ id: a, file: ${secret} }]\n${ended}\n`);
   const open = await check(['--config', config]);
   expect([open.code, open.stderr]).toEqual([0, '']);
-  expect(open.stdout).toMatch(/^ {2}secret a: any user of the machine may write its file.*chmod o-w/m);
+  expect(open.stdout).toMatch(/^ {2}secret a: its file is writable by every user of the machine.*chmod o-w/m);
   expect(open.stdout).toMatch(/^ {2}route \/a: reportUntil \(2021-01-01T00:00:00\.000Z\) has passed/m);
   await chmod(secret, 0o644);
   expect((await check(['--config', config])).stdout).not.toContain('may write');

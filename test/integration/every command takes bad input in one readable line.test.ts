@@ -52,8 +52,8 @@ const BAD: readonly (readonly [command: string, code: number, says: RegExp])[] =
   ['probe --url http://127.0.0.1:1/', 1, /127\.0\.0\.1/],
   ['healthcheck --nonsense', 2, /nonsense/],
   ['demo --port 1', 2, /--upstream-only/],
-  ['demo --upstream-only --port 99999', 2, /is no port/],
-  ['demo --upstream-only --once', 2, /exclude each other/],
+  ['demo --upstream-only --port 99999', 2, /is not a port/],
+  ['demo --upstream-only --once', 2, /not both/],
 ];
 
 test.each(BAD)('%s', async (command, code, says) => {
@@ -75,7 +75,7 @@ test('a port in use gives one line and exit code 1', async () => {
   const { code, stderr } = await callCommand(['serve', '--config', config], {});
   taken.close();
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^cannot listen on 127\.0\.0\.1 port \d+: EADDRINUSE: the port is taken, [^\n]*\n$/);
+  expect(stderr).toMatch(/^cannot listen on 127\.0\.0\.1 port \d+: EADDRINUSE: the port is in use [^\n]*\n$/);
 });
 
 test.each(['serve', 'check-config', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'])(

@@ -211,7 +211,7 @@ describe.concurrent('a start', () => {
     const traffic = await runCommand(['serve', '--config', other]);
     const says = (port: number) => [
       1,
-      expect.stringMatching(`^cannot listen on 127.0.0.1 port ${port}: EADDRINUSE: the port is taken, .*LISTEN_PORT`),
+      expect.stringMatching(`^cannot listen on 127.0.0.1 port ${port}: EADDRINUSE: the port is in use .*LISTEN_PORT`),
     ];
     expect([traffic.code, traffic.stderr]).toEqual(says(proxy.port));
     const adminAt = config.lastIndexOf('port: 0');

@@ -220,7 +220,7 @@ describe.concurrent('missing secrets', () => {
     await upstream.close();
     expect(await readyz(proxy)).toMatchObject({
       status: 503,
-      text: expect.stringContaining('the upstream takes no connection'),
+      text: expect.stringContaining('the upstream accepts no connections'),
     });
     expect((await fetch(`${proxy.adminUrl}/startz`)).status).toBe(200);
     expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);

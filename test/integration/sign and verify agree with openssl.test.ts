@@ -73,7 +73,7 @@ describe('sign', () => {
     expect({ code, stderr }).toEqual({
       code: 0,
       stderr:
-        'warning: the secret from env S: it is shorter than 16 bytes, too easy to guess\nwarning: the body is empty\n',
+        'warning: the secret from env S: it is shorter than 16 bytes and too easy to guess\nwarning: the body is empty\n',
     });
     expect(stdout).toMatch(/^SHA256:[A-Za-z0-9+/]{43}=\n$/);
   });

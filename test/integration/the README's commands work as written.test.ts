@@ -97,7 +97,7 @@ async function output(
 test('npm run demo tells its story, and the curl commands that it prints work when pasted', async () => {
   const demo = shell(block('npm ci && npm run demo').replace('npm ci && ', ''));
   try {
-    const [, commands = ''] = await demo.waitFor(/Still up; .*\n\n([\s\S]*\/api\/status[^\n]*\n)/);
+    const [, commands = ''] = await demo.waitFor(/The demo keeps running; .*\n\n([\s\S]*\/api\/status[^\n]*\n)/);
     expect(demo.output()).toContain('Every step went as expected.');
     const { text } = await output(commands, {});
     const statuses = [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status);

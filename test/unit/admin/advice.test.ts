@@ -85,7 +85,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
     /^warn: The last reload failed.*config\.yaml:3: unknown key/,
   ],
   ['draining', { draining: true, ready: false, causes: ['draining'] }, /^warn: Draining/],
-  ['not ready', { ready: false, causes: ['the upstream accepts no connection'] }, /^warn: Not ready: the upstream/],
+  ['not ready', { ready: false, causes: ['the upstream accepts no connections'] }, /^warn: Not ready: the upstream/],
   [
     'every signed request is refused',
     { recent: { ...QUIET, rejected: 4, topReason: 'signature_mismatch' }, refusals: hinted.view().refusals },

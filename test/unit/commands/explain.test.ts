@@ -37,7 +37,7 @@ test('headers may be repeated, and one that the route allows passes', async () =
   const two = ['--header', 'X-Forwarded-Prefix: /a', '--header', 'Accept: */*'];
   expect((await explain('POST', '/prefixed', ...two)).stdout).toContain('=> verified by /prefixed');
   const hosts = await explain('POST', '/notify', '--header', 'Host: a', '--header', 'Host: b');
-  expect(hosts.stdout).toContain('The gate refuses it, whatever its route: rule one-host, header host\n');
+  expect(hosts.stdout).toContain('The gate refuses it on every route: rule one-host, header host\n');
   expect((await explain('POST', '/notify', '--header=Host: a:8080')).stdout).toContain('=> verified by /notify');
 });
 
@@ -52,7 +52,7 @@ test('the query is checked after the route and before the method', async () => {
 test('an invalid header is an error, and is not repeated', async () => {
   for (const bad of ['Entrupy-Signature SHA256:PASTED', ': PASTED', 'a b: PASTED', 'a: PASTED\r\nb: c']) {
     const { code, stderr } = await explain('POST', '/notify', '--header', bad);
-    expect([code, stderr]).toEqual([2, expect.stringContaining("a --header is written 'NAME: VALUE'")]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("--header needs the form 'NAME: VALUE'")]);
     expect(stderr).not.toContain('PASTED');
   }
 });

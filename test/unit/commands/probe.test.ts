@@ -112,7 +112,7 @@ describe('no response is a failure, whatever was expected', () => {
     const url = new URL(await start());
     expect(await ask({ url, method: 'GET', timeout: 50 })).toEqual({
       kind: 'none',
-      trouble: 'nothing came within 0.05 s',
+      trouble: 'no answer within 0.05 s',
     });
   });
 });

@@ -35,11 +35,11 @@ describe('with one secret', () => {
   });
 
   test.each([
-    [sign(OLD, BODY), 'invalid: signature_mismatch\nhint: no usual mistake explains it\n'],
+    [sign(OLD, BODY), 'invalid: signature_mismatch\nhint: no known mistake explains it\n'],
     [sign(`${CURRENT}\n`, BODY), 'invalid: signature_mismatch\nhint: the secret was used with a trailing newline\n'],
-    [good.slice(7), 'invalid: malformed_signature\nhint: the prefix SHA256: is missing; apart from that it is right\n'],
+    [good.slice(7), 'invalid: malformed_signature\nhint: the prefix SHA256: is missing; otherwise it is correct\n'],
     [good.toLowerCase(), 'invalid: unsupported_algorithm\nhint: the algorithm must be written SHA256\n'],
-    ['MD5:x', 'invalid: unsupported_algorithm\nhint: the signature names another algorithm than SHA256\n'],
+    ['MD5:x', 'invalid: unsupported_algorithm\nhint: the signature names an algorithm other than SHA256\n'],
   ])('%s', async (signature, stdout) => {
     expect(await verify(signature)).toEqual({ code: 1, stdout, stderr: '' });
   });
@@ -67,7 +67,7 @@ describe('with a configuration', () => {
       1,
       'invalid: expired_secret\nsecret: future\nhint: signed with secret "future", which is not valid yet\n',
     ],
-    ['unknown', 'x', 1, 'invalid: signature_mismatch\nhint: no usual mistake explains it\n'],
+    ['unknown', 'x', 1, 'invalid: signature_mismatch\nhint: no known mistake explains it\n'],
   ])('signed with the %s secret', async (_, secret, code, stdout) => {
     expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
   });
@@ -75,7 +75,7 @@ describe('with a configuration', () => {
   test('without a usable secret', async () => {
     const found = await verify(sign(CURRENT, BODY), { args: ['--config', file] });
     expect(found).toMatchObject({ code: 2, stdout: '' });
-    expect(found.stderr).toContain(`${file} gives no secret that can be used\n`);
+    expect(found.stderr).toContain(`${file} has no usable secret\n`);
   });
 
   test('that is invalid, or missing', async () => {

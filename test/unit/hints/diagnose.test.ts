@@ -49,17 +49,17 @@ describe('a signature of the wrong form is described, with a note if it is other
     [`sha256:${digest('base64')}`, 'the algorithm must be written SHA256'],
     [`SHA-256:${digest('base64')}`, 'the algorithm must be written SHA256'],
     [`HMAC-SHA256:${digest('base64')}`, 'the algorithm must be written SHA256'],
-    [`SHA256: ${digest('base64')}`, "there is white space about the ':'"],
+    [`SHA256: ${digest('base64')}`, "there is white space around the ':'"],
     [` SHA256:${digest('base64')}`, 'there is white space around the signature'],
     [`"SHA256:${digest('base64')}"`, 'the signature is enclosed in quotes'],
-    [`Entrupy-Signature: SHA256:${digest('base64')}`, "the header's name stands in its value"],
+    [`Entrupy-Signature: SHA256:${digest('base64')}`, "the value repeats the header's name"],
     [`SHA256:${encodeURIComponent(digest('base64'))}`, 'the signature is percent-encoded'],
     [
       `SHA256:${Buffer.from(digest('hex')).toString('base64')}`,
-      'the signature is the base64 of a hex text, not of the 32 bytes',
+      'the signature is the base64 of the hex text, not of the 32 bytes',
     ],
   ])('%s', (given, expected) => {
-    expect(hint(given)).toBe(`${expected}; apart from that it is right`);
+    expect(hint(given)).toBe(`${expected}; otherwise it is correct`);
     expect(formHint(given)).toBe(expected);
   });
 
@@ -69,15 +69,15 @@ describe('a signature of the wrong form is described, with a note if it is other
     while (!sign(SECRET, body).slice(7).includes('+')) body += 'x';
     const standard = sign(SECRET, body);
     expect(hint(standard.replaceAll('+', '-').replaceAll('/', '_'), body)).toMatch(
-      /^the signature is url-safe base64, not standard base64; apart/,
+      /^the signature is url-safe base64, not standard base64; otherwise/,
     );
     expect(hint(standard.replaceAll('+', ' '), body)).toMatch(/^the signature has spaces where \+ should be/);
   });
 
   test.each([
     ['', 'the signature is empty'],
-    ['SHA512:abc', 'the signature names another algorithm than SHA256'],
-    ['MD5:abc', 'the signature names another algorithm than SHA256'],
+    ['SHA512:abc', 'the signature names an algorithm other than SHA256'],
+    ['MD5:abc', 'the signature names an algorithm other than SHA256'],
     [
       `SHA256:${Buffer.alloc(20).toString('base64')}`,
       'the signature is not the base64 of 32 bytes: it is as long as a SHA-1',
@@ -229,8 +229,8 @@ describe('the body', () => {
       'the body was re-serialised on the way (JSON compact matches)',
     ],
     [COMPACT, gzipSync(COMPACT), 'the body was signed before it was compressed'],
-    [COMPACT, JSON.stringify(COMPACT), 'the body was put into a JSON string after it was signed'],
-    [COMPACT, Buffer.from(COMPACT).toString('base64'), 'the body was put into base64 after it was signed'],
+    [COMPACT, JSON.stringify(COMPACT), 'the body was wrapped in a JSON string after it was signed'],
+    [COMPACT, Buffer.from(COMPACT).toString('base64'), 'the body was base64-encoded after it was signed'],
     [Buffer.from(COMPACT).toString('base64'), COMPACT, 'the base64 of the body was signed'],
     [
       createHash('sha256').update(COMPACT).digest('hex'),

@@ -39,13 +39,13 @@ test.each([
   [
     'an empty file',
     () => [bytes(''), file('a.key')] as const,
-    /^key x: it is empty; needed is PEM .*BEGIN CERTIFICATE/,
+    /^key x: it is empty; required is PEM .*BEGIN CERTIFICATE/,
   ],
-  ['no PEM', () => [file('a.der'), file('a.key')] as const, /^key a\.der: it is no PEM file/],
+  ['no PEM', () => [file('a.der'), file('a.key')] as const, /^key a\.der: it is not a PEM file/],
   [
     'the files swapped',
     () => [file('a.key'), file('a.crt')] as const,
-    /^key a\.key: it holds a (EC )?PRIVATE KEY; needed/,
+    /^key a\.key: it holds a (EC )?PRIVATE KEY; required/,
   ],
   ['an encrypted key', () => [file('a.crt'), file('encrypted.key')] as const, /encrypted.*openssl pkey/],
   [
@@ -71,13 +71,15 @@ test('an authority file is read to its last certificate', () => {
   const bad = Buffer.concat([file('a.crt').bytes, Buffer.from(broken)]);
   expect(authoritiesProblem({ name: 'ca', bytes: bad })).toBe('ca: certificate 2 of 2 cannot be read; export it again');
   expect(authoritiesProblem(file('a.key'))).toMatch(/holds a (EC )?PRIVATE KEY/);
-  expect(authoritiesProblem(bytes('x'))).toMatch(/no PEM file/);
+  expect(authoritiesProblem(bytes('x'))).toMatch(/not a PEM file/);
 });
 
 test('a certificate outside its validity is reported with the date', () => {
   const { validFromDate, validToDate } = readCertificate(file('a.crt').bytes) ?? expect.fail();
   expect(timeProblem(file('a.crt'), validFromDate.getTime())).toBeNull();
-  expect(timeProblem(file('a.crt'), validToDate.getTime())).toContain(`has expired on ${validToDate.toISOString()}`);
+  expect(timeProblem(file('a.crt'), validToDate.getTime())).toContain(
+    `the certificate expired on ${validToDate.toISOString()}`,
+  );
   expect(timeProblem(file('a.crt'), validFromDate.getTime() - 1)).toContain('not valid before');
   expect(timeProblem(file('a.key'), 0)).toBeNull();
 });

@@ -65,7 +65,7 @@ describe('a value', () => {
   test('that is short is accepted if allowed, with a warning', () => {
     const { key, warnings } = keyFromValue(Buffer.from('x'), { allowShort: true });
     expect(key?.equals(keyOf('x'))).toBe(true);
-    expect(warnings).toEqual(['it is shorter than 16 bytes, too easy to guess']);
+    expect(warnings).toEqual(['it is shorter than 16 bytes and too easy to guess']);
   });
 
   test('that is not UTF-8 is refused', () => {
@@ -81,7 +81,7 @@ describe('a value', () => {
     [`\ufeff${VALUE}`, 'byte order mark'],
     [`"${VALUE}"`, 'enclosed in quotes'],
     [`'${VALUE}'`, 'enclosed in quotes'],
-    [`${VALUE}\n${VALUE}`, 'more than one line'],
+    [`${VALUE}\n${VALUE}`, 'several lines'],
     [`${VALUE}\0`, 'NUL'],
     [`${VALUE}\ufffd`, 'U+FFFD'],
   ])('%j is used unchanged, with a warning', (value, warning) => {

@@ -87,9 +87,9 @@ describe('a value that disappears or becomes unusable', () => {
       secrets.read(LATER, [current, { current: bad }]);
       expect(secrets.verdict('a', LATER)).toBe('by current');
       expect(secrets.failures()).toEqual([
-        `secret current (file /run/current): ${bad.slice(5)}; the last good value is still used`,
+        `secret current (file /run/current): ${bad.slice(5)}; the last good value is still in use`,
       ]);
-      expect(secrets.one('current')?.problem).toMatch(/the last good value is still used$/);
+      expect(secrets.one('current')?.problem).toMatch(/the last good value is still in use$/);
     },
   );
 
@@ -158,7 +158,7 @@ describe('a directory', () => {
     expect(secrets.failures().length).toBe(2);
   });
 
-  test.each(['it does not exist (yet)', 'it holds no secret: there is no regular file in it'])(
+  test.each(['it does not exist (yet)', 'it holds no secrets: there is no regular file in it'])(
     '%s: every good value is kept, overlaps included, with a warning',
     (problem) => {
       const secrets = history();
@@ -172,8 +172,8 @@ describe('a directory', () => {
         'by b',
       ]);
       expect(secrets.failures()).toEqual([
-        `secret a (directory /etc/secrets): the directory: ${problem}; the last good value is still used`,
-        `secret b (directory /etc/secrets): the directory: ${problem}; the last good value is still used`,
+        `secret a (directory /etc/secrets): the directory: ${problem}; the last good value is still in use`,
+        `secret b (directory /etc/secrets): the directory: ${problem}; the last good value is still in use`,
       ]);
       secrets.read(LATER - 1, [directory, { a: 'a2', b: 'b' }]);
       expect(secrets.failures()).toEqual([]);
@@ -199,7 +199,7 @@ describe('a directory', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a', b: 'a' }]);
     for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist (yet)']);
-    expect(secrets.one('b')?.warnings).toEqual(['it has the same value as a, which gets the matches']);
+    expect(secrets.one('b')?.warnings).toEqual(['it has the same value as a, under which its matches are counted']);
   });
 });
 

@@ -55,7 +55,7 @@ describe('a file', () => {
   test.each<[what: string, make: (path: string) => void, problem: string]>([
     ['missing', () => {}, 'it does not exist (yet)'],
     ['a directory', (path) => mkdirSync(path), 'it is a directory, not a file'],
-    ['a loop of links', (path) => symlinkSync(path, path), 'its links lead in a circle'],
+    ['a loop of links', (path) => symlinkSync(path, path), 'its links form a loop'],
     ['a pipe', (path) => execFileSync('mkfifo', [path]), 'it is not a regular file'],
     ['an endless device', (path) => symlinkSync('/dev/zero', path), 'it is not a regular file'],
     [
@@ -110,15 +110,15 @@ describe('a directory', () => {
     expect(holds(secrets[1], value('new'))).toBe(true);
     expect(secrets[2]).toMatchObject({
       source: `directory ${dir}`,
-      warnings: ['it has the same value as another, which gets the matches'],
+      warnings: ['it has the same value as another, under which its matches are counted'],
     });
   });
 
   test.each([
     ['missing', 'nowhere', 'it does not exist (yet)'],
     ['a file', 'file', 'a part of the path is not a directory'],
-    ['empty', 'empty', 'it holds no secret: there is no regular file in it'],
-    ['full of directories', 'nested', 'it holds no secret: there is no regular file in it'],
+    ['empty', 'empty', 'it holds no secrets: there is no regular file in it'],
+    ['full of directories', 'nested', 'it holds no secrets: there is no regular file in it'],
     ['full of other things', 'crowded', 'it holds more than 256 files: is this the right directory?'],
   ])('that is %s is one entry with a problem', async (_, name, problem) => {
     write('file', 'x');
@@ -140,10 +140,10 @@ describe('a directory', () => {
     symlinkSync('nowhere', join(dir, 'link'));
     const secrets = await readSecrets([directory(dir)], {});
     expect(secrets.map(({ id, problem }) => [id, problem])).toEqual([
-      ['file "bad name~"', 'its name has other characters than A-Z a-z 0-9 . _ -'],
+      ['file "bad name~"', 'its name has characters other than A-Z a-z 0-9 . _ -'],
       ['empty', 'it is empty'],
       ['good', null],
-      ['good.previous', 'ids that end in .previous are reserved for values that were replaced'],
+      ['good.previous', 'ids that end in .previous are reserved for replaced values'],
       ['link', 'it does not exist (yet)'],
     ]);
   });
