@@ -1,13 +1,13 @@
-// `unit` and `fast` are `npm test`, which ends in 90 seconds on two cores; `e2e` takes what needs longer or a real part.
+// `npm test` runs `unit` and `fast`, in 90 seconds on two cores; `e2e` has the tests that need longer or real components.
 import { defineConfig } from 'vitest/config';
 import { MISSING } from './test/support/tools.ts';
 
-/** Where nothing is wrong, no test takes a tenth of it: a busy machine fails none. */
+/** More than ten times what any test needs, so that a busy machine fails none. */
 const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
 
 export default defineConfig({
   test: {
-    // More than cores: most tests wait for a socket or a process.
+    // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 5,
     reporters: ['default', './test/support/missing-reporter.ts'],
     onConsoleLog: (text) => !text.startsWith(MISSING),

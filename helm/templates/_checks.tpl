@@ -10,72 +10,72 @@
 {{- $workload := include "entrupy-signature-proxy.isWorkload" . -}}
 {{- $problems := list -}}
 {{- if not (kindIs "string" $v.image.tag) -}}
-  {{- $problems = append $problems (printf "image.tag is the number %v, and a number loses its zeros (1.10 is 1.1): give it by --set-string image.tag=..., or in quotes in a values file" $v.image.tag) -}}
+  {{- $problems = append $problems (printf "image.tag is the number %v, and numbers lose trailing zeros (1.10 becomes 1.1): use --set-string image.tag=..., or quotes in a values file" $v.image.tag) -}}
 {{- end -}}
 {{- if $workload -}}
   {{- $name := include "entrupy-signature-proxy.fullname" . -}}
   {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
-    {{- $problems = append $problems (printf "a Service cannot be called %s (small letters, digits and -, a letter first): give another fullnameOverride" $name) -}}
+    {{- $problems = append $problems (printf "a Service cannot have the name %s (lower-case letters, digits and -, starting with a letter): set another fullnameOverride" $name) -}}
   {{- end -}}
 {{- end -}}
 {{- $probed := has $v.mode (list "sidecar" "gateway" "library") -}}
-{{- range $section, $who := dict "listen" "the Service" "admin" "the kubelet, which asks the probes," -}}
+{{- range $section, $who := dict "listen" "the Service" "admin" "the kubelet, which runs the probes," -}}
   {{- $host := (get ($v.config | default dict) $section | default dict).host | default "" -}}
   {{- if and $probed (or (hasPrefix "127." $host) (has $host (list "::1" "localhost"))) -}}
-    {{- $problems = append $problems (printf "config.%s.host %s: %s comes from outside of the pod, so no pod would ever be ready: leave it out" $section $host $who) -}}
+    {{- $problems = append $problems (printf "config.%s.host %s: %s connects from outside the pod, so no pod would ever be ready: remove it" $section $host $who) -}}
   {{- end -}}
 {{- end -}}
 {{- $sleep := include "entrupy-signature-proxy.sleep" . | int -}}
 {{- $delay := include "entrupy-signature-proxy.delay" . | int -}}
 {{- if and (eq $v.mode "sidecar") (lt $sleep $delay) (not ($v.app.lifecycle).preStop) -}}
-  {{- $problems = append $problems (printf "app.preStopSleepSeconds %d is less than config.shutdown.delay, %d s: the app would be gone while the proxy still serves; leave it out, and it is as long" $sleep $delay) -}}
+  {{- $problems = append $problems (printf "app.preStopSleepSeconds %d is less than config.shutdown.delay, %d s: the app would stop while the proxy still serves; remove it to use the same time" $sleep $delay) -}}
 {{- end -}}
 {{- $needsSecret := or (has $v.mode (list "gateway" "library")) (and (eq $v.mode "sidecar") $v.app.image) -}}
 {{- if and $needsSecret (not $hasSecret) -}}
-  {{- $problems = append $problems "secret.existingSecret is needed: the name of a Secret whose every key is a secret (kubectl create secret generic hook-keys --from-file=current=./current.key)" -}}
+  {{- $problems = append $problems "secret.existingSecret is required: the name of a Secret in which every key is a secret (kubectl create secret generic hook-keys --from-file=current=./current.key)" -}}
 {{- end -}}
 {{- if and $v.secret.existingSecret $v.secret.values -}}
   {{- $problems = append $problems "secret.existingSecret and secret.values exclude each other" -}}
 {{- end -}}
 {{- $store := include "entrupy-signature-proxy.store" . -}}
 {{- if not (or (eq $store "memory") (hasPrefix "redis://" $store) (hasPrefix "rediss://" $store)) -}}
-  {{- $problems = append $problems "config.once.store is memory, or redis://host:6379/0 (rediss:// for TLS)" -}}
+  {{- $problems = append $problems "config.once.store must be memory, or redis://host:6379/0 (rediss:// for TLS)" -}}
 {{- else if regexMatch "//[^/]*:[^/]*@" $store -}}
-  {{- $problems = append $problems "config.once.store holds a password: put it into a Secret and give once.existingSecret" -}}
+  {{- $problems = append $problems "config.once.store holds a password: put it into a Secret and set once.existingSecret" -}}
 {{- end -}}
 {{- if $v.once.existingSecret -}}
   {{- if eq $v.mode "inject" -}}
-    {{- $problems = append $problems "once.existingSecret is not for mode inject: give inject.onceSecret, a Secret in the pods' own namespace" -}}
+    {{- $problems = append $problems "once.existingSecret is not for mode inject: set inject.onceSecret, a Secret in the pods' own namespace" -}}
   {{- else if and (eq $store "memory") (not $v.existingConfigMap) -}}
-    {{- $problems = append $problems "once.existingSecret is the password of a Redis or Valkey: give config.once.store, such as redis://valkey:6379/0" -}}
+    {{- $problems = append $problems "once.existingSecret is the password of a Redis or Valkey store: set config.once.store, such as redis://valkey:6379/0" -}}
   {{- end -}}
   {{- if (($v.config).once).passwordFile -}}
-    {{- $problems = append $problems "config.once.passwordFile and once.existingSecret exclude each other: with the Secret the chart writes the path" -}}
+    {{- $problems = append $problems "config.once.passwordFile and once.existingSecret exclude each other: with the Secret, the chart sets the path" -}}
   {{- end -}}
 {{- end -}}
 {{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
-  {{- $problems = append $problems "upstream.url is needed in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
+  {{- $problems = append $problems "upstream.url is required in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
 {{- end -}}
 {{- if and (ne $v.mode "sidecar") ($v.app.lifecycle) -}}
-  {{- $problems = append $problems (printf "app.lifecycle is for mode sidecar alone, not %s" $v.mode) -}}
+  {{- $problems = append $problems (printf "app.lifecycle is only for mode sidecar, not %s" $v.mode) -}}
 {{- end -}}
 {{- if and (ne $v.mode "sidecar") $v.app.image -}}
-  {{- $problems = append $problems (printf "app.image is for mode sidecar alone, not %s" $v.mode) -}}
+  {{- $problems = append $problems (printf "app.image is only for mode sidecar, not %s" $v.mode) -}}
 {{- end -}}
 {{- if ($v.config.upstream).url -}}
-  {{- $problems = append $problems "config.upstream.url is the chart's to write: give upstream.url or app.port" -}}
+  {{- $problems = append $problems "the chart sets config.upstream.url: use upstream.url or app.port" -}}
 {{- end -}}
 {{- if and $v.existingConfigMap $moreConfig -}}
-  {{- $problems = append $problems (printf "existingConfigMap replaces config, so these would be lost: %s" (keys $moreConfig | sortAlpha | join ", ")) -}}
+  {{- $problems = append $problems (printf "existingConfigMap replaces config, so these would be ignored: %s" (keys $moreConfig | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- if eq $traffic $admin -}}
   {{- $problems = append $problems (printf "config.listen.port and config.admin.port are both %d" $traffic) -}}
 {{- end -}}
 {{- if and $beside (has (int $v.app.port) (list $traffic $admin)) -}}
-  {{- $problems = append $problems (printf "app.port %d is a port of the proxy, and they share the pod's network: move the proxy by config.listen.port or config.admin.port" (int $v.app.port)) -}}
+  {{- $problems = append $problems (printf "app.port %d is also a port of the proxy, and both share the pod's network: change config.listen.port or config.admin.port" (int $v.app.port)) -}}
 {{- end -}}
 {{- if and $v.autoscaling.enabled (ne $v.mode "gateway") -}}
-  {{- $problems = append $problems "autoscaling is for mode gateway: in mode sidecar let your own autoscaler look at the app container" -}}
+  {{- $problems = append $problems "autoscaling is for mode gateway: in mode sidecar use your own autoscaler, by the metrics of the app container" -}}
 {{- end -}}
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
   {{- $problems = append $problems "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
@@ -85,22 +85,22 @@
 {{- end -}}
 {{- $service := $v.service -}}
 {{- if and (eq $service.type "ClusterIP") $service.nodePort -}}
-  {{- $problems = append $problems "service.nodePort is for types NodePort and LoadBalancer: give service.type" -}}
+  {{- $problems = append $problems "service.nodePort is for types NodePort and LoadBalancer: set service.type" -}}
 {{- end -}}
 {{- if and (eq $service.type "ClusterIP") $service.externalTrafficPolicy -}}
-  {{- $problems = append $problems "service.externalTrafficPolicy is for types NodePort and LoadBalancer: give service.type" -}}
+  {{- $problems = append $problems "service.externalTrafficPolicy is for types NodePort and LoadBalancer: set service.type" -}}
 {{- end -}}
 {{- if and (ne $service.type "LoadBalancer") $service.loadBalancerSourceRanges -}}
-  {{- $problems = append $problems "service.loadBalancerSourceRanges is for type LoadBalancer: give service.type, or use networkPolicy.from" -}}
+  {{- $problems = append $problems "service.loadBalancerSourceRanges is for type LoadBalancer: set service.type, or use networkPolicy.from" -}}
 {{- end -}}
 {{- if and (gt (len ($service.ipFamilies | default list)) 1) (has ($service.ipFamilyPolicy | default "") (list "" "SingleStack")) -}}
-  {{- $problems = append $problems "service.ipFamilies names two families: give service.ipFamilyPolicy PreferDualStack or RequireDualStack" -}}
+  {{- $problems = append $problems "service.ipFamilies names two families: set service.ipFamilyPolicy to PreferDualStack or RequireDualStack" -}}
 {{- end -}}
 {{- if and $v.serviceAccount.create (not $workload) -}}
   {{- $problems = append $problems (printf "serviceAccount.create is for modes sidecar and gateway, not %s" $v.mode) -}}
 {{- end -}}
 {{- if and $v.serviceAccount.annotations (not $v.serviceAccount.create) -}}
-  {{- $problems = append $problems "serviceAccount.annotations are of an account that the chart makes: give serviceAccount.create=true, or annotate the one that is there" -}}
+  {{- $problems = append $problems "serviceAccount.annotations are for an account that the chart creates: set serviceAccount.create=true, or annotate the existing account" -}}
 {{- end -}}
 {{- $serviceMonitor := $v.metrics.serviceMonitor | default dict -}}
 {{- if and $v.metrics.podMonitor.enabled $serviceMonitor.enabled -}}
@@ -112,7 +112,7 @@
 {{- range $name := list "podMonitor" "serviceMonitor" -}}
   {{- $monitor := get $v.metrics $name | default dict -}}
   {{- if and $monitor.enabled (eq $v.mode "monitoring") -}}
-    {{- $problems = append $problems (printf "metrics.%s goes with the pods: enable it in their release, not in mode monitoring" $name) -}}
+    {{- $problems = append $problems (printf "metrics.%s belongs to the pods: enable it in their release, not in mode monitoring" $name) -}}
   {{- end -}}
   {{- if and $monitor.interval $monitor.scrapeTimeout -}}
     {{- if gt (include "entrupy-signature-proxy.seconds" $monitor.scrapeTimeout | int) (include "entrupy-signature-proxy.seconds" $monitor.interval | int) -}}
@@ -122,10 +122,10 @@
 {{- end -}}
 {{- if eq $v.mode "monitoring" -}}
   {{- if not (or (include "entrupy-signature-proxy.makes" (dict "root" . "name" "rules")) (include "entrupy-signature-proxy.makes" (dict "root" . "name" "dashboard"))) -}}
-    {{- $problems = append $problems "mode monitoring has nothing to make: leave metrics.rules.enabled or metrics.dashboard.enabled out" -}}
+    {{- $problems = append $problems "mode monitoring has nothing to create: remove metrics.rules.enabled or metrics.dashboard.enabled" -}}
   {{- end -}}
   {{- if $v.config -}}
-    {{- $problems = append $problems (printf "mode monitoring has no proxy, so these would be lost: config.%s" (keys $v.config | sortAlpha | join ", config.")) -}}
+    {{- $problems = append $problems (printf "mode monitoring has no proxy, so these would be ignored: config.%s" (keys $v.config | sortAlpha | join ", config.")) -}}
   {{- end -}}
 {{- end -}}
 {{- if not $workload -}}
@@ -137,24 +137,24 @@
 {{- end -}}
 {{- $ingress := $v.ingress -}}
 {{- if and $ingress.enabled (not $ingress.host) (not $ingress.hosts) -}}
-  {{- $problems = append $problems "ingress.host is needed: the host name that senders use; or ingress.hosts, for several" -}}
+  {{- $problems = append $problems "ingress.host is required: the host name that senders use; or ingress.hosts for several" -}}
 {{- end -}}
 {{- if and $ingress.host $ingress.hosts -}}
   {{- $problems = append $problems "ingress.host and ingress.hosts exclude each other: one host, or a list" -}}
 {{- else if and $ingress.host $ingress.tls -}}
-  {{- $problems = append $problems "ingress.host goes with ingress.tlsSecret, not with ingress.tls: give one of them, or ingress.hosts" -}}
+  {{- $problems = append $problems "ingress.host needs ingress.tlsSecret, not ingress.tls: set that, or use ingress.hosts" -}}
 {{- else if and $ingress.hosts $ingress.tlsSecret -}}
-  {{- $problems = append $problems "ingress.hosts go with ingress.tls, not with ingress.tlsSecret" -}}
+  {{- $problems = append $problems "ingress.hosts needs ingress.tls, not ingress.tlsSecret" -}}
 {{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
-  {{- $problems = append $problems "httpRoute.parentRefs is needed: the Gateway to attach to, such as [{name: public}]" -}}
+  {{- $problems = append $problems "httpRoute.parentRefs is required: the Gateway to attach to, such as [{name: public}]" -}}
 {{- end -}}
 {{- $stop := add (include "entrupy-signature-proxy.seconds" (dig "shutdown" "delay" "5s" $v.config)) (include "entrupy-signature-proxy.seconds" (dig "shutdown" "grace" "20s" $v.config)) -}}
 {{- if and $workload (lt (int $v.terminationGracePeriodSeconds) (int $stop)) -}}
   {{- $problems = append $problems (printf "terminationGracePeriodSeconds %d is less than config.shutdown's delay and grace together, %d s: requests in flight would be cut" (int $v.terminationGracePeriodSeconds) $stop) -}}
 {{- end -}}
 {{- if and (eq $v.mode "inject") $moreConfig -}}
-  {{- $problems = append $problems (printf "in mode inject each namespace has a ConfigMap of its own (inject.configMap), so these would be lost: config.%s" (keys $moreConfig | sortAlpha | join ", config.")) -}}
+  {{- $problems = append $problems (printf "in mode inject each namespace has its own ConfigMap (inject.configMap), so these would be ignored: config.%s" (keys $moreConfig | sortAlpha | join ", config.")) -}}
 {{- end -}}
 {{- if and (eq $v.mode "inject") (not (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")) (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) -}}
   {{- $problems = append $problems (printf "mode inject needs Kubernetes 1.36 (MutatingAdmissionPolicy v1), this is %s: use mode sidecar or library" .Capabilities.KubeVersion.Version) -}}

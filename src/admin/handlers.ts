@@ -1,5 +1,5 @@
-// The answers of the admin port, by path. Each probe has one meaning: livez, the event loop turns; startz, the proxy
-// has started; readyz, it may be sent traffic.
+// The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
+// receive traffic.
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { StatusSnapshot } from './status.ts';
@@ -12,9 +12,9 @@ export interface AdminSources {
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
   reload(): Promise<{ readonly ok: boolean; readonly error?: string }>;
-  /** Ends every overlap; gives how many values that were. */
+  /** Ends every overlap; gives the number of values. */
   retirePrevious(): number;
-  /** `admin.actionsFrom` at this moment. */
+  /** The current `admin.actionsFrom`. */
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly log: Log;
@@ -36,7 +36,7 @@ interface Asked {
 
 interface AdminHandler {
   readonly methods: readonly string[];
-  /** True where it changes something: then clients outside `actionsFrom` and browsers sent by another site get 403. */
+  /** True if it changes something: clients outside `actionsFrom` and requests from other web sites get 403. */
   readonly acts: boolean;
   readonly run: (asked: Asked) => AdminReply | Promise<AdminReply>;
 }

@@ -1,5 +1,5 @@
-// HTML as a tagged template: whatever is put in is escaped, unless it is itself a piece of HTML made here. There must
-// be no way to mark a string as safe.
+// HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. There must be no
+// way to mark a string as safe.
 
 export class Html {
   readonly text: string;
@@ -11,7 +11,7 @@ export class Html {
 
 type HtmlValue = string | number | Html | readonly Html[] | null | undefined;
 
-/** Text and attribute values (always quoted) may be put in; names of elements and attributes may not. */
+/** Only text and attribute values (always quoted) may be inserted, never names of elements or attributes. */
 export function html(parts: TemplateStringsArray, ...values: HtmlValue[]): Html {
   return new Html(parts, values);
 }
@@ -54,7 +54,7 @@ const UNITS = [
   ['min', 60_000],
 ] as const;
 
-/** Milliseconds, in the largest unit of which there are at least two (a single day reads better as `30 h`). */
+/** Milliseconds in the largest unit that gives at least two (`30 h`, not `1 d`). */
 export function spanText(ms: number): string {
   const [unit, size] = UNITS.find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
   return `${Math.floor(ms / size)} ${unit}`;

@@ -1,6 +1,6 @@
 // Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, refusals in groups, and
-// deliveries that may be lost. Memory is constant under a flood. Each reason has its own few places, so that a
-// flood of one never pushes out the one line of another that explains a broken rotation.
+// deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
+// one reason never displaces the entry of another that explains a broken rotation.
 import { REASON_NAMES, type Reason } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
@@ -78,7 +78,7 @@ export class RecentRequests {
     const group = [refusal.decision, refusal.route, refusal.client, refusal.header].join(' ');
     const before = groups.get(group);
     groups.delete(group);
-    // Diagnoses are rate-limited: the last request of a flood has none, and an earlier one's explains it as well.
+    // Diagnoses are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
     groups.set(group, { ...refusal, hint: refusal.hint ?? before?.hint ?? null, count: (before?.count ?? 0) + 1 });
     const [oldest] = groups.keys();
     if (groups.size > GROUPS_PER_REASON && oldest !== undefined) groups.delete(oldest);
@@ -122,21 +122,21 @@ const zeros = <K extends string>(names: readonly K[]) => byName(names, () => 0);
 const emptySlot = (tick: number): Slot => ({ tick, curves: zeros(CURVES), reasons: zeros(REASON_NAMES), noise: 0 });
 
 function topReason(reasons: Readonly<Record<Reason, number>>): Reason | null {
-  // A client that leaves is no reason to look into: it is never the top.
+  // A client that leaves needs no attention, so it is never the top reason.
   const names = REASON_NAMES.filter((name) => name !== 'client_closed' && reasons[name] > 0);
   return names.length === 0 ? null : names.reduce((top, name) => (reasons[name] > reasons[top] ? name : top));
 }
 
 /**
- * True for what any public port gets (other paths, other methods, GETs without a signature) and for clients that left:
- * no sign of trouble, as the alerts have it (helm/files/rules.yaml).
+ * True for requests that every public port gets (other paths, other methods, GETs without a signature) and for clients
+ * that left. The alerts ignore the same requests (helm/files/rules.yaml).
  */
 function isNoise({ reason, method }: RequestRecord): boolean {
   if (reason === 'route_rejected' || reason === 'method_not_allowed' || reason === 'client_closed') return true;
   return reason === 'missing_signature' && (method === 'GET' || method === 'HEAD');
 }
 
-/** Verified, and then our own 502, 503 or 504, or an answer that was cut: Entrupy documents no retry. */
+/** Verified, but answered with our own 502, 503 or 504, or with a truncated response: Entrupy documents no retry. */
 function isUndelivered({ secret, upstreamFailure, reason }: RequestRecord): boolean {
   return secret !== null && (upstreamFailure !== null || reason === 'overloaded');
 }

@@ -1,5 +1,5 @@
-// The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body and
-// shows no secret, and its probes must answer whatever else is broken.
+// The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body and shows no
+// secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
 import { REASONS } from '../core/decision.ts';
 import { refusedByGate } from '../core/gate.ts';
@@ -9,7 +9,7 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers } from './handlers.ts';
 
-/** Bytes of what `curl -d ''` and the like may send; it is thrown away. */
+/** Bytes of a body that is read and discarded, such as that of `curl -d ''`. */
 const LARGEST_BODY = 1024;
 
 const LIMITS: ListenerLimits = {
@@ -39,7 +39,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
   const declared = declaredLength(head);
   if (declared === null || declared > LARGEST_BODY) return reply(exchange, failure(413, 'body_too_large'), 'close');
-  // An own property alone: `/constructor` is not a page.
+  // Own properties only: `/constructor` is not a page.
   const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
   if (handler === undefined) return reply(exchange, failure(404, 'not_found'));
   const { methods, acts, run } = handler;
@@ -60,9 +60,9 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 }
 
 /**
- * True for a request with the headers of a browser that another site has sent; tools send none of them. The port has
- * no login, so a page elsewhere that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this
- * address (DNS rebinding), must change nothing.
+ * True for a browser's request that another web site caused; tools do not send these headers. The port has no login, so
+ * a foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
+ * rebinding), must change nothing.
  */
 export function isForeign(headers: ReadonlyMap<string, string>): boolean {
   const site = headers.get('sec-fetch-site');
@@ -73,7 +73,7 @@ export function isForeign(headers: ReadonlyMap<string, string>): boolean {
   return false;
 }
 
-/** A rebound name is same-origin with itself: only an address or localhost cannot belong to somebody else. */
+/** A rebound name is same-origin with itself: only an address or localhost cannot be an attacker's. */
 function isOwnAddress(source: string, host: string | undefined): boolean {
   const url = URL.parse(source);
   if (url === null || url.host === '' || url.host !== host?.toLowerCase()) return false;
@@ -83,8 +83,8 @@ function isOwnAddress(source: string, host: string | undefined): boolean {
 const LOOPBACK = ['127.0.0.0/8', '::1/128'];
 
 /**
- * True where the client may use the actions: loopback always, everybody where no network is configured. Without
- * networks, any pod of a cluster can drain this one.
+ * True if the client may use the actions: loopback always, everyone if no network is configured. Then any pod of a
+ * cluster can drain this one.
  */
 export function mayAct(client: string, networks: readonly string[]): boolean {
   return networks.length === 0 || inRanges([...LOOPBACK, ...networks])(client);
@@ -94,7 +94,7 @@ function failure(status: number, error: string): AdminReply {
   return { status, body: JSON.stringify({ error }) };
 }
 
-/** By lower-case name; of several lines with one name the last. */
+/** By lower-case name; the last of several lines with one name wins. */
 function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
   const headers = new Map<string, string>();
   for (let index = 0; index < lines.length; index += 2) {

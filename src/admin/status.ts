@@ -1,4 +1,4 @@
-// What the status page, /api/status and the advice know of the running proxy: a plain snapshot that runtime fills.
+// The state of the running proxy for the status page, /api/status and the advice: a plain snapshot that runtime fills.
 // It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds.
 import type { Reason } from '../core/decision.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
@@ -19,7 +19,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `replaced value of current`. */
   readonly source: string;
   readonly state: SecretState | 'unusable';
-  /** What is wrong with it, or worth a warning (a failed reading, a short value); null where nothing is. */
+  /** A problem or warning, such as a failed read or a short value; null if there is none. */
   readonly problem: string | null;
   /** Epoch seconds, as `Metrics.lastMatch` gives it; 0 where it has not matched in this process. */
   readonly lastMatch: number;
@@ -37,7 +37,7 @@ export interface Refusal
     OfRequest | 'method' | 'decision' | 'reason' | 'upstreamFailure' | 'hint' | 'rule' | 'header'
   > {
   readonly at: number;
-  /** Requests since the group began; a group that has seen none for long makes room for others. */
+  /** Requests since the group began. A group that gets none for long is removed first. */
   readonly count: number;
 }
 
@@ -54,7 +54,7 @@ export type Curve = (typeof CURVES)[number];
 export interface RecentCounts extends Readonly<Record<Curve, number>> {
   /** How far back the counts reach. */
   readonly windowSeconds: number;
-  /** Rejected and reported requests that are no sign of trouble: what any public port gets, and clients that left. */
+  /** Rejected and reported requests that need no attention: those that every public port gets, and clients that left. */
   readonly noise: number;
   /** The reason of most of the other rejected or reported requests in the window; null where there were none. */
   readonly topReason: Reason | null;
@@ -79,15 +79,15 @@ export interface StatusSnapshot {
   /** When this snapshot was taken. */
   readonly now: number;
   readonly ready: boolean;
-  /** Why it is not ready, as /readyz tells. */
+  /** Why it is not ready, as in /readyz. */
   readonly causes: readonly string[];
   readonly draining: boolean;
-  /** `reachable` is null where no connection was tried of late. */
+  /** `reachable` is null if no connection was tried recently. */
   readonly upstream: { readonly url: string; readonly reachable: boolean | null; readonly exposed: boolean };
   readonly routes: readonly RouteStatus[];
   readonly secrets: readonly SecretStatus[];
   readonly config: {
-    /** Null where the environment alone decided. */
+    /** Null if there is no file, only the environment. */
     readonly file: string | null;
     readonly sha256: string;
     readonly warnings: readonly string[];

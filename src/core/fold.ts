@@ -1,5 +1,5 @@
-// Folding: every spelling that some server could take for a path becomes one list of segments.
-// It must never fold less than a server does: a spelling that is missed here leads around a verified route.
+// Folding: every spelling that some server could read as the same path becomes one list of segments.
+// It must never fold less than a server does: a spelling that is missed here bypasses verification.
 import { Buffer } from 'node:buffer';
 
 const PERCENT = 0x25;

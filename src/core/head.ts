@@ -29,7 +29,7 @@ export class Head implements RequestLine {
   upgrade: string | null = null;
   traceparent: string | null = null;
   forwardedFor: string | null = null;
-  /** Lower-case names that servers take for a variable or for another target; null where there are none. */
+  /** Lower-case names that servers read as another header or another target; null if there are none. */
   rerouting: string[] | null = null;
 
   constructor({ method, target, version }: RequestLine) {
@@ -40,8 +40,8 @@ export class Head implements RequestLine {
 }
 
 /**
- * Headers by which frameworks replace the target, the method or the prefix that the verdict was given for. Not among
- * them are Envoy's `X-Envoy-Original-Path` and Traefik's `X-Replaced-Path`: they only report a rewrite, and honest
+ * Headers by which frameworks replace the target, the method or the prefix that was verified. Envoy's
+ * `X-Envoy-Original-Path` and Traefik's `X-Replaced-Path` are not included: they only report a rewrite, and honest
  * ingresses add them.
  */
 const REROUTING: ReadonlySet<string> = new Set([
@@ -65,7 +65,7 @@ const REROUTING: ReadonlySet<string> = new Set([
   'x-script-name',
 ]);
 
-/** CGI's names for the path. Every name with `_` is refused; with dots these are. */
+/** CGI's names for the path. Names with `_` are always refused; these are refused with dots too. */
 export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
 
 /** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, also spelt with dots. */

@@ -1,6 +1,6 @@
-// Header lines as they go through: which are end-to-end, which belong to one connection alone (RFC 9110 7.6.1), which
-// trailers pass, and how a WebSocket's handshake is recognised and written. Spelling, order and duplicates are never
-// touched.
+// Header lines on their way through the proxy: which are end-to-end, which belong to one connection (RFC 9110 7.6.1),
+// which trailers are forwarded, and how a WebSocket handshake is recognised and written. Spelling, order and duplicates
+// never change.
 import { createHash } from 'node:crypto';
 import { type Head, hasBody, isRerouting } from './head.ts';
 import { looksLikeSignature } from './signature.ts';
@@ -40,8 +40,8 @@ const DECIDES =
   /^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|forwarded|x-forwarded-.*|x-real-ip|origin|referer)$/;
 
 /**
- * True for a trailer that may go on. Servers that merge trailers into the headers would take a target, a signature or a
- * login from it, so whatever is trusted or decides something in a head is dropped behind a body (RFC 9110 6.5.1).
+ * True for a trailer that may be forwarded. Servers that merge trailers into the headers would accept a target, a
+ * signature or a login from one, so fields that matter in a head are dropped from trailers (RFC 9110 6.5.1).
  */
 export function mayTrail(lowerCaseName: string): boolean {
   return (
@@ -85,10 +85,10 @@ export function handshakeHeaders(lines: readonly string[], upgrade: string): Rec
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** True where a 101 with these lines accepts the handshake with this key, so that a tunnel begins (RFC 6455 4.2.2). */
+/** True if a 101 with these lines accepts the handshake with this key, which begins a tunnel (RFC 6455 4.2.2). */
 export function acceptsHandshake(lines: readonly string[], key: string): boolean {
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
-  // Of two lines with one name the joined text has a comma, and is neither.
+  // Two lines with the same name are joined with a comma, and then do not match.
   const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';
   return isWebSocket && valuesOf(lines, 'sec-websocket-accept').join() === accept;
 }

@@ -1,5 +1,4 @@
-// The secrets of a policy, and which of them are valid when. A secret's value lives in a KeyObject alone and is never
-// printed.
+// The secrets of a policy, and when each is valid. A secret's value exists only in a KeyObject and is never printed.
 import type { KeyObject } from 'node:crypto';
 
 export interface Secret {
@@ -18,7 +17,7 @@ export function stateOf({ notBefore, notAfter }: Validity, now: number): SecretS
   return notAfter !== null && now >= notAfter ? 'expired' : 'live';
 }
 
-/** The reason why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
+/** Why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
 export function outsideText(secret: Validity, now: number): string | null {
   const state = stateOf(secret, now);
   if (state === 'live') return null;
@@ -31,15 +30,15 @@ const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('
 
 const PREVIOUS = '.previous';
 
-/** The id of the value that a secret's present one replaced. No file or variable can have it. */
+/** The id of a secret's replaced value. No file or variable can have it. */
 export const previousOf = (id: string) => id + PREVIOUS;
 
 export const isPrevious = (id: string) => id.endsWith(PREVIOUS);
 
-/** The id that a secret is listed by: its own, and for a replaced value that of its successor. */
+/** The id by which routes list a secret: its own, or for a replaced value that of its successor. */
 export const currentOf = (id: string) => (isPrevious(id) ? id.slice(0, -PREVIOUS.length) : id);
 
-/** True where a route's list names the secret. An id also means the value that it replaced, while that overlaps. */
+/** True if a route's list names the secret. An id includes its replaced value during the overlap. */
 export function isListed(id: string, listed: readonly string[] | null): boolean {
   return listed === null || listed.includes(id) || listed.includes(currentOf(id));
 }
@@ -70,7 +69,7 @@ export class Keyring {
     return outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`).join('; ') || null;
   }
 
-  /** The live ones of the listed at `now` (epoch milliseconds). Where all are live it is the very array of `listed`. */
+  /** The listed secrets that are live at `now` (epoch milliseconds). If all are live, it is the array of `listed` itself. */
   live(ids: readonly string[] | null, now: number): readonly Secret[] {
     const listed = this.listed(ids);
     if (listed.every((secret) => stateOf(secret, now) === 'live')) return listed;

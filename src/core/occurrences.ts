@@ -7,7 +7,7 @@ export interface Occurrences {
   readonly places: ReadonlyMap<string, readonly number[]>;
 }
 
-/** True where `segment` is the word, or goes on with a character that ends a name (`notify.json`, `notify:x`). */
+/** True if `segment` is the word, or continues with a character that ends a name (`notify.json`, `notify:x`). */
 export function segmentMatches(segment: string, word: string): boolean {
   return segment.startsWith(word) && endsAt(segment, word.length);
 }
@@ -45,9 +45,9 @@ export class Words {
 }
 
 /**
- * True where segments that match the words stand side by side, at the start or behind a script: `/index.php/notify` is
- * read as `/notify`. It tries the places of the rarest word alone: a target may repeat the most frequent one at each of
- * its places.
+ * True if consecutive segments match the words, at the start or after a script: `/index.php/notify` is read as
+ * `/notify`. It tries only the places of the rarest word, because a hostile target may repeat the most frequent one in
+ * every segment.
  */
 export function beginsWith(words: readonly string[], { segments, places }: Occurrences): boolean {
   if (words.length === 0) return true;
@@ -65,7 +65,7 @@ export function beginsWith(words: readonly string[], { segments, places }: Occur
   });
 }
 
-/** True where segments that match the words stand in their order, each further on than the one before. */
+/** True if segments that match the words occur in the order of the words, with or without others between. */
 export function occursInOrder(words: readonly string[], { places }: Occurrences): boolean {
   let last = -1;
   for (const word of words) {

@@ -11,11 +11,11 @@ class Permit {
   readonly #minted = true; // its presence is the proof: no code outside the class can add it
   readonly decision: Exclude<Decision, 'rejected' | 'duplicate'>;
   readonly reason: Reason | 'none';
-  /** The id of the secret that matched; null where none was asked for or none did. */
+  /** The id of the secret that matched; null if none did, or none was needed. */
   readonly secret: string | null;
-  /** The very bytes that were verified; null where the body streams as it comes. */
+  /** Exactly the bytes that were verified; null if the body is streamed unverified. */
   readonly body: Buffer | null;
-  /** True where it opens a tunnel, in which nothing more is verified. */
+  /** True if it opens a tunnel, in which nothing more is verified. */
   readonly tunnel: boolean;
 
   constructor(fields: { readonly [Field in keyof Permit]: Permit[Field] }) {
@@ -72,7 +72,7 @@ function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): s
   return match;
 }
 
-/** Report mode forwards and counts what enforce mode would refuse. `at`: the mode's moment, in epoch milliseconds. */
+/** Report mode forwards and counts what enforce mode would refuse. `at`, in epoch milliseconds, decides the mode. */
 export function permitReported(
   route: Route,
   at: number,

@@ -1,5 +1,5 @@
-// A policy: routes, secrets and the settings that requests go by, frozen, and swapped in one step by a reload. A request
-// keeps the policy that it began with.
+// A policy: the routes, secrets and settings that apply to requests. It is frozen, and a reload swaps it in one step. A
+// request keeps the policy that it began with.
 import type { Keyring } from './keyring.ts';
 import type { RouteTable } from './routes.ts';
 

@@ -13,7 +13,7 @@ export interface RequestRecord {
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';
-  /** For the operator alone: the likely cause of a mismatch, or how a request would pass the gate. */
+  /** For the operator only: the likely cause of a mismatch, or what would allow the request. */
   readonly hint: string | null;
   /** The rule that refused it with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
@@ -30,7 +30,7 @@ export interface RequestRecord {
   readonly upstreamMs: number;
   /** The upstream's status; 0 where there was none. */
   readonly upstreamStatus: number;
-  /** The cause where the upstream gave no whole response; else null. */
+  /** The cause if the upstream gave no complete response; else null. */
   readonly upstreamFailure: UpstreamFailure | null;
   /** The system's code for that failure, such as `ECONNREFUSED`; null where there is none. */
   readonly upstreamError: string | null;
@@ -50,7 +50,7 @@ export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
 /** The right to deliver an event of `once`. Its holder calls one of the two; only the first call counts. */
 export interface DeliveryLease {
-  /** The upstream's 2xx has arrived to its end. */
+  /** The upstream's 2xx has arrived completely. */
   delivered(): void;
   /** In any other case, so that a retry goes through. */
   failed(): void;

@@ -17,21 +17,21 @@ export interface Route {
   /** As configured: exact, or ending in `/*`; or `unmatched`. It is the metric label too. */
   readonly path: string;
   readonly action: 'verify' | 'forward' | 'reject';
-  /** Upper case; null: every method. GET brings HEAD, which is listed then. */
+  /** Upper case; null means every method. With GET the list also has HEAD. */
   readonly methods: readonly string[] | null;
-  /** Ids of secrets; null: all. An id also means the value that it replaced, while that overlaps. */
+  /** Ids of secrets; null means all. An id includes its replaced value during the overlap. */
   readonly secrets: readonly string[] | null;
   readonly mode: 'enforce' | 'report';
-  /** Epoch milliseconds after which a report route enforces by itself. */
+  /** Epoch milliseconds from which a report route enforces. */
   readonly reportUntil: number | null;
   readonly maxBody: number;
-  /** `refuse`: a request with a query, which no signature covers, is answered with 400. */
+  /** `refuse`: a request with a query, which the signature does not cover, gets 400. */
   readonly query: 'forward' | 'refuse';
   readonly once: number | null;
   readonly upgrade: readonly 'websocket'[];
   /** Lower case. */
   readonly allowHeaders: readonly string[];
-  /** Milliseconds; null: the upstream's. */
+  /** Milliseconds; null means the upstream's. */
   readonly responseTimeout: number | null;
   readonly idleTimeout: number | null;
 }
@@ -42,7 +42,7 @@ export interface Examination {
   readonly target: Target;
   /** Each route that a target could reach, and how it was found. */
   readonly candidates: readonly { readonly route: Route; readonly how: 'plain' | ReadingKind }[];
-  /** The outcome: a configured route, or several verify routes that must all be satisfied, in one. */
+  /** The outcome: a configured route, or several verify routes combined into one that satisfies all of them. */
   readonly treatment: Route;
 }
 
@@ -51,11 +51,11 @@ interface Entry {
   readonly pattern: PathPattern;
 }
 
-// Honest traffic has few paths; hostile traffic has many and long ones, and must not grow this.
+// Honest traffic has few paths; hostile traffic has many long ones and must not grow the cache.
 const CACHED_PATHS = 1024;
 const CACHED_PATH_LENGTH = 256;
 
-/** The routes of one policy. Immutable but for a bounded cache; `now` is epoch milliseconds. */
+/** The routes of one policy. Immutable except for a bounded cache; `now` is epoch milliseconds. */
 export class RouteTable {
   readonly #longestFirst: readonly Entry[];
   readonly #protecting: readonly Entry[];
@@ -83,13 +83,13 @@ export class RouteTable {
     const { treatment } = this.examine(path, now);
     if (path.length <= CACHED_PATH_LENGTH) {
       if (this.#cache.size >= CACHED_PATHS) this.#cache.clear();
-      // The path may be a slice of a head, which must not live as long as the cache.
+      // The path may be a slice of a head, which the cache must not keep in memory.
       this.#cache.set(Buffer.from(path, 'latin1').toString('latin1'), treatment);
     }
     return treatment;
   }
 
-  /** All that matters about a path: its readings, the candidates among the routes, and the treatment. */
+  /** The full examination of a path: its readings, the candidate routes, and the treatment. */
   examine(path: string, now: number): Examination {
     const target = examinePath(path);
     const views = viewsOf(target, this.#words);
@@ -109,11 +109,11 @@ export class RouteTable {
     return { target, candidates, treatment: strictest(routes, now) };
   }
 
-  /** True where the route takes the target by its plain spelling. */
+  /** True if the route matches the target as sent. */
   #takes({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
     if (!takesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
     if (route.action !== 'forward' || !pattern.wildcard) return true;
-    // Where nothing is protected, a climb or a fold to the stem itself leads only to what is open anyway.
+    // If unmatched forwards and no verify or reject route could be meant, `..` or a fold to the stem reaches only open paths.
     if (this.#unmatched.action === 'forward' && !someRead) return true;
     return !target.folded.climbs && target.folded.kept > pattern.folded.text.length;
   }
@@ -124,18 +124,18 @@ export class RouteTable {
   }
 }
 
-/** The `*` counts as nothing: `/a/b` is longer than `/a/*`. A tie is never for forward. */
+/** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. In a tie, a forward route comes last. */
 function byLength(a: Entry, b: Entry): number {
   const length = ({ pattern }: Entry) => (pattern.wildcard ? pattern.path.length - 1 : pattern.path.length);
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** A plain target has one reading: a shorter route does not get it beside the longest that takes it. */
+/** A plain target has one reading, so only the longest route that matches it applies. */
 function yields(entry: Entry, taker: Entry | undefined, target: Target): boolean {
   return taker !== undefined && target.marks.length === 0 && byLength(taker, entry) < 0;
 }
 
-/** True where the route only reports at `now`. */
+/** True if the route only reports at `now`. */
 export function reports(route: Pick<Route, 'mode' | 'reportUntil'>, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);
 }
@@ -171,7 +171,7 @@ function together(named: Route, routes: readonly Route[]): Route {
 
 const labelLength = (route: Route) => (route.path === UNMATCHED ? 0 : route.path.length);
 
-/** Null, which means all, where every list is null. */
+/** Null, which means all, if every list is null. */
 function intersection(lists: readonly (readonly string[] | null)[]): readonly string[] | null {
   const [first = null, ...others] = lists.filter((list) => list !== null);
   return first?.filter((item) => others.every((list) => list.includes(item))) ?? null;

@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Reason } from './decision.ts';
 
-/** The header is named here alone: whatever reads, writes or refuses it asks this file. */
+/** The header's only definition: all code that reads, writes or refuses it uses this file. */
 export const SIGNATURE_HEADER = 'Entrupy-Signature';
 export const LOWER_CASE_SIGNATURE_HEADER = SIGNATURE_HEADER.toLowerCase();
 const ALGORITHM = 'SHA256';
@@ -18,9 +18,9 @@ export function signBody(key: KeyObject, body: Uint8Array): string {
 
 /** The part of a signature's check that needs no body. */
 export interface SignatureForm {
-  /** Null where the form is right. */
+  /** Null if the format is right. */
   readonly reason: Reason | null;
-  /** The base64 of the HMAC; empty where there is a reason. */
+  /** The base64 of the HMAC; empty if there is a reason. */
   readonly digest: string;
 }
 
@@ -29,7 +29,7 @@ const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
 const refusedFor = (reason: Reason): SignatureForm => ({ reason, digest: '' });
 
-/** Of a head's lines exactly one must be a signature, and none a look-alike. */
+/** Exactly one line of a head must be a signature, and none a look-alike. */
 export function signatureForm(head: { signatures: number; lookAlikes: number; signature: string }): SignatureForm {
   if (head.signatures > 1 || head.lookAlikes > 0) return refusedFor('multiple_signatures');
   return head.signatures === 0 ? refusedFor('missing_signature') : readSignature(head.signature);

@@ -1,6 +1,5 @@
-// The paths that a target could be read as. Premise: servers decode, fold, cut and drop path segments; they
-// do not invent them. Theorem: if any such reading of a target is a path that a verify or reject route takes,
-// `couldBeRead` says so.
+// The paths that a server could read a target as. Premise: servers decode, fold, cut and drop path segments, but never
+// invent them. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
 import { type Folded, foldPath } from './fold.ts';
 import { beginsWith, type Occurrences, occursInOrder, Words } from './occurrences.ts';
 
@@ -31,13 +30,13 @@ export interface Target {
 export function examinePath(path: string): Target {
   const folded = foldPath(path);
   const marks = MARKS.filter(([pattern]) => pattern.test(path)).map(([, name]) => name);
-  // `..%20` is one too for a server that trims: without this mark the segments behind it would not be looked at.
+  // A server that trims reads `..%20` as `..`: without this mark the segments after it would not be checked.
   if (folded.climbs && !marks.includes(DOT_SEGMENT)) marks.push(DOT_SEGMENT);
   if (folded.disguised) marks.push('a character that folds to one that splits or cuts');
   return { path, folded, marks };
 }
 
-/** A configured path: exact, or with all below it where it ended in `/*`. */
+/** A configured path: exact, or with everything below it if it ends in `/*`. */
 export interface PathPattern {
   readonly path: string;
   readonly wildcard: boolean;
@@ -52,12 +51,12 @@ export function parsePattern(path: string): PathPattern {
   return { path, wildcard, stem, folded: foldPath(stem) };
 }
 
-/** The words of some routes, to be found in each target once for all of them. */
+/** The words of all given routes, so that one search of a target serves all of them. */
 export function wordsOf(patterns: readonly PathPattern[]): Words {
   return new Words(patterns.flatMap(({ folded: { text, bytes } }) => [...text, ...bytes]));
 }
 
-/** As text and as bytes; one and the same where there is nothing but ASCII. */
+/** As text and as bytes; the same object if there is only ASCII. */
 type Views = readonly [text: Occurrences, bytes: Occurrences];
 
 export function viewsOf({ folded: { text, bytes } }: Target, words: Words): Views {
@@ -68,8 +67,8 @@ export function viewsOf({ folded: { text, bytes } }: Target, words: Words): View
 export type ReadingKind = 'prefix' | 'in order';
 
 /**
- * How a verify or reject route could be read from a target; null where no server could. `views`: of the target, by
- * words among which the route's are.
+ * How a server could read a target as the path of a verify or reject route; null if none could. `views` are those of the
+ * target, for a set of words that includes the route's.
  */
 export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]: Views): ReadingKind | null {
   const { folded } = target;
@@ -85,7 +84,7 @@ export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]:
   return bytes !== text && occursInOrder(wanted.bytes, bytes) ? 'in order' : null;
 }
 
-/** True where the pattern takes the path by its plain spelling. `owns`: verify and reject also take the stem itself. */
+/** True if the pattern matches the path as sent. `owns`: verify and reject routes also match the stem itself. */
 export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
   if (!pattern.wildcard) return path === pattern.path;
   const { stem } = pattern;
@@ -94,7 +93,7 @@ export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 
   return owns === 'stem' || path.length > stem.length + 1;
 }
 
-/** The reason why a configured path is not plain, for the operator; null where it is. */
+/** Why a configured path is not plain, for the operator; null if it is. */
 export function pathProblem(path: string): string | null {
   if (!path.startsWith('/')) return 'must begin with /';
   const { stem, wildcard } = parsePattern(path);
@@ -111,8 +110,8 @@ export function pathProblem(path: string): string | null {
 }
 
 /**
- * True where two configured paths fold alike, so that a server may take one for the other. A forward wildcard takes
- * only what is below its stem, so `/a/*` beside `/a` is told apart; the caller says where that holds.
+ * True if two configured paths fold alike, so that a server may take one for the other. `/a/*` and `/a` do not: a
+ * forward wildcard matches only what is below its stem.
  */
 export function foldsAlike(a: string, b: string): boolean {
   const [left, right] = [parsePattern(a), parsePattern(b)];

@@ -1,6 +1,5 @@
-// The log: one JSON line an event. It must never throw, whatever it is given, and never print bytes: a
-// Buffer in a field may be a body or a secret. Text that a client chose is cut short, loses its query, and can't steer
-// a terminal.
+// The log: one JSON line per event. It must never throw, whatever it is given, and never print bytes: a Buffer in a
+// field may be a body or a secret. Text from a client is cut, without its query, and cannot control a terminal.
 import { pathOf } from '../core/targets.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -18,7 +17,7 @@ export interface Log extends LevelMethods {
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** Takes one line, its `\n` included. */
+  /** Receives one line, including its `\n`. */
   readonly write: (line: string) => void;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -103,11 +102,11 @@ export function shortened(text: string, limit: number): string {
   return text.length > limit ? `${text.slice(0, limit)}…` : text;
 }
 
-// JSON.stringify escapes below U+0020 alone. A C1 control is an escape sequence to a terminal, U+2028 a line break to
-// some log shippers, a bidirectional mark shows a path in another order than it is written in.
+// JSON.stringify only escapes characters below U+0020. Terminals read a C1 control as an escape sequence, some log
+// shippers read U+2028 as a line break, and a bidirectional mark displays a path in another order.
 const UNSAFE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-/** A JSON string, quotes included, that is printable on any terminal. */
+/** A JSON string, quotes included, that is safe to print on any terminal. */
 export function jsonString(text: string): string {
   return escapeUnsafe(JSON.stringify(text));
 }

@@ -1,15 +1,15 @@
-// The request log: one line a request. It must never hold a query, a body, a signature, a secret or another
+// The request log: one line per request. It must never hold a query, a body, a signature, a secret or another
 // header's value, and a flood of requests must never become a flood of lines.
 import type { RequestRecord } from '../core/record.ts';
 import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
-/** The limit of each second (`log.requests`). */
+/** The most lines per second (`log.requests`). */
 const MOST_LINES = 50;
 const SECOND_MS = 1000;
 
-/** The level of the log filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
+/** `log.level` filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
 export class RequestLog {
   mode: RequestLogMode;
   readonly #log: Log;
@@ -30,7 +30,7 @@ export class RequestLog {
     if (this.#log.enabled(level) && this.#mayWrite()) this.#log.line(level, 'request', requestTail(record));
   }
 
-  /** Writes the count of lines left out so far, if any; called at the end of the process. */
+  /** Writes the number of lines left out so far, if any. Also called when the process ends. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -49,7 +49,7 @@ export class RequestLog {
     }
     if (this.#written++ < MOST_LINES) return true;
     this.#leftOut++;
-    // A flood may be the last thing that happens: without this its count would wait for the next request.
+    // Without the timer, the count would wait for the next request, which may never come after a flood.
     this.#timer ??= setTimeout(() => this.flush(), SECOND_MS).unref();
     return false;
   }

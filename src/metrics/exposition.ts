@@ -1,4 +1,4 @@
-// The metrics in the two formats that scrapers ask for, rendered by registries of prom-client, never by its global one.
+// The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own.
 import { collectDefaultMetrics, type Metric, type OpenMetricsContentType, Registry } from 'prom-client';
 import type { Sample } from './cells.ts';
 import { METRIC_NAMES, METRICS, type MetricType, PREFIX, PROCESS_METRICS } from './metric-table.ts';
@@ -12,7 +12,7 @@ interface Family {
   readonly collect: () => Promise<readonly Sample[]>;
 }
 
-/** Gives what renders our own metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers. */
+/** Gives a function that renders our metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers. */
 export async function createExposition(collectors: Collectors) {
   const own = METRIC_NAMES.map((short): Family => {
     const name = PREFIX + short;
@@ -63,7 +63,7 @@ function qualityOf(parameters: readonly string[]): number {
 }
 
 // Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
-// 250 ms 0.2. A stall that is shorter may fall between two samples.
+// 250 ms 0.2. A shorter stall may fall between two samples.
 const LAG_RESOLUTION_MS = 250;
 
 /** Starts to watch the event loop and the garbage collector; neither keeps the process alive. */
@@ -83,8 +83,8 @@ async function processFamilies(): Promise<readonly Family[]> {
 const LAG = /^nodejs_eventloop_lag_(min|max|mean|stddev|p\d+)_seconds$/;
 
 /**
- * Node measures from one tick of its timer to the next, so that an idle loop reads as 250 ms late, and one without a
- * tick since the last scrape as 292 years or NaN.
+ * Node measures from one tick of its timer to the next, so an idle loop reads as 250 ms late, and a loop without a tick
+ * since the last scrape as 292 years or NaN.
  */
 function corrected(name: string, sample: Sample): Sample {
   const statistic = LAG.exec(name)?.[1];

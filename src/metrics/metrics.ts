@@ -1,5 +1,5 @@
-// The metrics: one verb for each thing that happens, one number added for each series it touches. The set of
-// series follows the plan alone; a client must never be able to add one.
+// The metrics: one method for each event, which adds to plain numbers. The set of series follows only from the plan; a
+// client must never be able to add one.
 import { isListed, isPrevious, previousOf, type Secret, stateOf } from '../core/keyring.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
@@ -9,11 +9,11 @@ import type { createExposition } from './exposition.ts';
 import type { MetricName } from './metric-table.ts';
 import { keepCells, RouteCells } from './route-cells.ts';
 
-/** The series that there are. A label comes from the config, never from a request. */
+/** Which series exist. Labels come from the config, never from a request. */
 export interface SeriesPlan {
-  /** `unmatched` is one of them. */
+  /** Includes `unmatched`. */
   readonly routes: readonly Route[];
-  /** One per id; `key` is null where the secret can't be used. */
+  /** One per id; `key` is null if the secret can't be used. */
   readonly secrets: readonly (Omit<Secret, 'key'> & { readonly key: Secret['key'] | null })[];
   readonly certificates: readonly CertificatePlan[];
   /** Of the config file; never of a secret. */
@@ -27,7 +27,7 @@ export interface CertificatePlan {
   readonly notAfter: number;
 }
 
-/** The gauges that other parts hold, read at each scrape. */
+/** Gauges whose values other parts hold, read at each scrape. */
 export type Gauges = Readonly<
   Record<
     | 'requests_in_flight'
@@ -72,14 +72,14 @@ export class Metrics {
   }
 
   /**
-   * Once for each request, when it has ended: 0.1 µs for an accepted one, where prom-client's labelled calls take 2. A
-   * route that a reload has removed meanwhile counts as `unmatched`.
+   * Called once for each request, when it has ended. It takes 0.1 µs for an accepted one; prom-client's labelled calls
+   * take 2. If a reload has removed the route meanwhile, the request counts as `unmatched`.
    */
   record(r: RequestRecord): void {
     const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);
     const decision = route?.decisions.get(r.decision);
     const requests = decision?.requests.get(r.reason);
-    // Not planned: a lost count is better than a new series.
+    // Not in the plan: losing a count is better than adding a series.
     if (route === undefined || decision === undefined || requests === undefined) return;
     requests.value++;
     decision.duration.observe(r.durationMs / 1000);
@@ -103,7 +103,7 @@ export class Metrics {
     countResponse(this.#routes.get(route) ?? this.#routes.get(UNMATCHED), 100);
   }
 
-  /** After a reload: new series begin at 0, those that stay go on counting, those no longer in the plan are removed. */
+  /** After a reload: new series begin at 0, others keep counting, and series that are no longer in the plan are removed. */
   replan(plan: SeriesPlan): void {
     this.#plan = plan;
     const paths = new Set(plan.routes.map(({ path }) => path));
@@ -130,7 +130,7 @@ export class Metrics {
     this.#onceStoreFailures.value++;
   }
 
-  /** The secret has a new value, or its first. Its last match moves to `<id>.previous`, if there is one. */
+  /** The secret has a new or first value. Its last match moves to `<id>.previous`, if that exists. */
   replaced(secretId: string): void {
     const change = this.#changes.get(secretId);
     if (change !== undefined) change.value = this.#now() / 1000;
@@ -146,7 +146,7 @@ export class Metrics {
     return this.#lastMatches.get(secretId)?.value ?? 0;
   }
 
-  /** Loads prom-client, and begins to watch event loop and garbage collector; `expose` does so by itself. */
+  /** Loads prom-client and starts to watch the event loop and the garbage collector; `expose` calls it if needed. */
   prepare() {
     this.#exposition ??= import('./exposition.ts').then(({ createExposition }) =>
       createExposition({ ...this.#requestCollectors(), ...this.#stateCollectors() }),

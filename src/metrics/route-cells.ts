@@ -25,13 +25,13 @@ export class RouteCells {
   verification: HistogramCell | null = null;
   /** Null where the route never reads a body. */
   body: HistogramCell | null = null;
-  /** Null where the route never asks the upstream. */
+  /** Null if the route never uses the upstream. */
   upstream: UpstreamCells | null = null;
   readonly secrets = new Map<string, Cell>();
 
   /**
-   * Adds the cells that the route and its secrets need, and removes those of secrets that are gone. Outcomes of the
-   * former route stay: requests that began under it still end, and a counter that vanishes loses its last increments.
+   * Adds the cells that the route and its secrets need, and removes those of removed secrets. Outcomes of the old route
+   * stay: requests that began under it still end, and a counter that disappears loses its last increments.
    */
   adapt(adapted: Route, secrets: readonly string[]): void {
     const { path: route, action } = adapted;
@@ -63,7 +63,7 @@ function upstreamCells(route: string): UpstreamCells {
   };
 }
 
-/** One cell per id: those that stay go on counting, new ones begin at 0, those gone are removed. */
+/** One cell per id: existing ones keep counting, new ones begin at 0, others are removed. */
 export function keepCells(
   cells: Map<string, Cell>,
   ids: readonly string[],
