@@ -1,4 +1,4 @@
-// The dashboard's third row: which secrets verify requests, when they expire, and whether every pod has the latest change.
+// The dashboard's third row: which secrets verify requests, when they expire, and whether all pods have the last change.
 import { BAD, GOOD, graph, LOOK, type Panel, table, timeline } from './panels.ts';
 import { of, totalBy } from './queries.ts';
 

@@ -69,7 +69,7 @@ export class Keyring {
     return outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`).join('; ') || null;
   }
 
-  /** The listed secrets that are live at `now` (epoch milliseconds). If all are live, it is the array of `listed` itself. */
+  /** The listed secrets that are live at `now` (epoch milliseconds): the array of `listed` itself if all are. */
   live(ids: readonly string[] | null, now: number): readonly Secret[] {
     const listed = this.listed(ids);
     if (listed.every((secret) => stateOf(secret, now) === 'live')) return listed;

@@ -113,7 +113,7 @@ export class RouteTable {
   #takes({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
     if (!takesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
     if (route.action !== 'forward' || !pattern.wildcard) return true;
-    // If unmatched forwards and no verify or reject route could be meant, `..` or a fold to the stem reaches only open paths.
+    // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
     if (this.#unmatched.action === 'forward' && !someRead) return true;
     return !target.folded.climbs && target.folded.kept > pattern.folded.text.length;
   }
@@ -124,7 +124,7 @@ export class RouteTable {
   }
 }
 
-/** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. In a tie, a forward route comes last. */
+/** Sorts the longest path first. `*` has no length: `/a/b` is longer than `/a/*`. In a tie, forward comes last. */
 function byLength(a: Entry, b: Entry): number {
   const length = ({ pattern }: Entry) => (pattern.wildcard ? pattern.path.length - 1 : pattern.path.length);
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');

@@ -103,7 +103,7 @@ export class Metrics {
     countResponse(this.#routes.get(route) ?? this.#routes.get(UNMATCHED), 100);
   }
 
-  /** After a reload: new series begin at 0, others keep counting, and series that are no longer in the plan are removed. */
+  /** After a reload: new series begin at 0, others keep counting, and those no longer in the plan are removed. */
   replan(plan: SeriesPlan): void {
     this.#plan = plan;
     const paths = new Set(plan.routes.map(({ path }) => path));
