@@ -194,7 +194,7 @@ describe.skipIf(!ready)('the injection policy', () => {
         (container) => Object.assign(container, { ports: [{ name: 'http', containerPort: 8080 }] }),
       ],
     ])('is refused if it %s', (_what, change) => {
-      expect(refusalsOf(change)).toEqual([expect.stringMatching(/is not the policy's .*: take it out/)]);
+      expect(refusalsOf(change)).toEqual([expect.stringMatching(/is not the policy's .*: remove it/)]);
     });
 
     test('is refused if it leads anywhere but to the app', () => {
