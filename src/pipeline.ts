@@ -5,8 +5,8 @@
 //                 -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
 //   permit -> slot -> connect -> send -> read -> answer
 //
-// What fails before the permit is refused with an answer of ours, or goes on in report mode. What fails later gets an
-// answer until the response has begun, and a cut then. Only a failed connect is tried again.
+// A failure before the permit is refused with our own answer, or forwarded in report mode. A later failure gets an
+// answer if the response has not begun, else the response is cut. Only a failed connect is retried.
 
 import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
@@ -29,11 +29,11 @@ import type { ForwardFailure, Upstream } from './upstream/upstream.ts';
 import { WebSocketExchange } from './upstream/websocket.ts';
 
 export interface PipelineParts {
-  /** The policy that is in force; called once for each request. */
+  /** The current policy; called once for each request. */
   readonly policy: () => Policy;
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
-  /** Called on routes with `once` alone. */
+  /** Called only on routes with `once`. */
   readonly deliveries: () => Deliveries;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -41,18 +41,18 @@ export interface PipelineParts {
   readonly onInformation: (route: string) => void;
 }
 
-/** A request, its route, and the policy that holds for it to its end. */
+/** A request, its route, and the policy that applies to it until its end. */
 interface RoutedRequest {
   readonly exchange: Exchange;
   readonly policy: Policy;
   readonly route: Route;
-  /** Epoch milliseconds at the head's arrival: modes and validities are judged by this moment. */
+  /** Epoch milliseconds of the head's arrival, which decide modes and validity. */
   readonly at: number;
   /** Null where no body is read. */
   body: BufferedBody | null;
 }
 
-/** Gives the function that takes each request when its head is here. */
+/** Gives the function that handles each request once its head is complete. */
 export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
   const { upstream, budget, now } = parts;
   const diagnose = createDiagnosis(now);
@@ -89,7 +89,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (permit !== null) forward(request, permit);
   }
 
-  /** Refuses before a byte of the body is read where that is possible. */
+  /** Refuses before reading the body if possible. */
   function verify(request: RoutedRequest): void {
     const { exchange, policy, route, at } = request;
     const query = refusedForQuery(exchange.head, route);
@@ -129,7 +129,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       return;
     }
     refuseOrReport(request, verdict.refused, body);
-    // After the answer: the time that it takes depends on the secrets, and must not show outside.
+    // After the answer, because its duration depends on the secrets and must not be observable.
     exchange.hint = diagnose.mismatch({ route, policy, body, given: exchange.head.signature, at });
     if (exchange.decision === 'rejected') request.body?.discard();
   }
@@ -141,7 +141,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     else refuse(exchange, reason, route.methods);
   }
 
-  /** Only for verified requests: otherwise anybody could mark an event as delivered. */
+  /** Only for verified requests: otherwise anyone could mark an event as delivered. */
   async function deliverOnce(request: RoutedRequest, permit: Permit, event: { body: Buffer; window: number }) {
     const { exchange, route, policy } = request;
     const client = new AbortController();
@@ -191,7 +191,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
 
   /** The failure edge: an answer before the response has begun, a cut later. */
   function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
-    // The sender may never try again. With the tag the operator can find the delivery.
+    // The sender may never retry. The hash lets the operator find the event.
     if (permit.secret !== null && permit.body !== null) exchange.bodySha256 = bodyTag(permit.body);
     if (failure.side === 'upstream') {
       exchange.upstreamFailure = failure.cause;

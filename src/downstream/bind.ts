@@ -1,15 +1,15 @@
-// Binds a server to its address. It must never fall back for any reason but a machine without IPv6: a port that is
-// taken is the operator's to know.
+// Binds a server to its address. It falls back to IPv4 only on a machine without IPv6: a port that is in use must be
+// reported to the operator.
 import { once } from 'node:events';
 import type { AddressInfo, Server } from 'node:net';
 import { codeOf } from '../wire/sockets.ts';
 
-/** The default of 511 drops SYNs under a flood, and each of them costs its client a second. */
+/** The default of 511 drops SYNs under a flood, and each dropped SYN costs its client a second. */
 const BACKLOG = 4096;
 
 /**
- * Listens and gives the port, which matters where 0 was asked for. `::` is dual-stack, and IPv4 alone where there is no
- * IPv6. Rejects with the system's error, `EADDRINUSE` for one.
+ * Listens and gives the port, which is needed if 0 was requested. `::` is dual-stack; IPv4 alone if there is no IPv6.
+ * Rejects with the system's error, such as `EADDRINUSE`.
  */
 export async function bind(server: Server, host: string, port: number): Promise<number> {
   server.listen({ host, port, backlog: BACKLOG });

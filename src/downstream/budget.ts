@@ -6,11 +6,11 @@ import { IndexedSet, type Member } from '../core/indexed-set.ts';
 export const SMALL_BODY = 64 * 1024;
 
 const WINDOW_MS = 1000;
-/** Shorter times say nothing about a body, or a window, that has just begun. */
+/** Shorter times are not enough to judge a body, or a window, that has just begun. */
 const FIRST_MS = 10;
 const LATER_MS = 250;
 
-/** A body that has not come whole yet. */
+/** A body that is not complete yet. */
 export interface UnfinishedBody extends Member {
   /** Bytes of memory that it holds. */
   readonly held: number;
@@ -25,7 +25,7 @@ export class ByteBudget {
   limit: number;
   #used = 0;
   #usedByLarge = 0;
-  /** Bodies that may be ended for others. */
+  /** Bodies that may be ended to make room for others. */
   readonly unfinished = new IndexedSet<UnfinishedBody>();
 
   constructor(limit: number) {
@@ -74,11 +74,11 @@ export class ByteBudget {
   }
 }
 
-/** The recent rate of a body. An early burst must not count for ever: when room runs out, slow clients go first. */
+/** The recent rate of a body. An early burst must not count forever: when room runs out, slow clients end first. */
 export class Pace {
   #windowStart: number;
   #windowBytes = 0;
-  /** Null within the first window: a newcomer must not look slow for being new. */
+  /** Null within the first window: a newcomer must not count as slow. */
   #lastRate: number | null = null;
 
   /** `now` here and below: milliseconds on the monotonic clock. */

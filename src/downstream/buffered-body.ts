@@ -66,8 +66,8 @@ const MAX_BESIDE = 4 * 1024;
 const WORTH_FREEING = 16 * 1024;
 
 /**
- * A body that is to be verified, read whole into one growing buffer. An array of chunks would be open to attack: a
- * million one-byte chunks would take 247 MB of heap instead of 6 MB.
+ * A body to verify, read whole into one growing buffer. An array of chunks would be open to attack: a million one-byte
+ * chunks would take 247 MB of heap instead of 6 MB.
  */
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
   place = -1;
@@ -81,7 +81,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   readonly #done: (result: BodyResult) => void;
   readonly #pace: Pace;
   #buffer: Buffer = EMPTY;
-  /** False for a view into the read that brought it: the connection frees that. */
+  /** False for a view into a read of the connection, which frees it. */
   #ours = false;
   #ended = false;
 
@@ -108,7 +108,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     if (this.#ended) return 'copied';
     if (last === null) return this.#finish('copied');
     if (!this.#accepts(last, pieces)) return 'copied';
-    // The usual webhook is whole in the read that brought its head, and no byte of it is copied.
+    // A typical webhook arrives in the same read as its head; none of its bytes are copied.
     if (this.received === 0 && last.buffer.byteLength - last.length <= MAX_BESIDE) {
       if (!this.#take(last.buffer.byteLength)) return 'copied';
       this.#buffer = last;
@@ -147,7 +147,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const total = this.received + piece.length;
     this.#pace.count(piece.length, performance.now());
     if (total > this.#options.maxBody) this.fail('body_too_large');
-    // Chunks far smaller than any network sends cost a microsecond each: nobody honest sends a body so.
+    // Each chunk costs a microsecond, and no honest client sends a body in such tiny chunks.
     else if (pieces > 1024 + total / 16) this.fail('bad_request');
     return !this.#ended;
   }
@@ -207,7 +207,7 @@ export class HeldPieces implements UnfinishedBody {
     budget.unfinished.add(this);
   }
 
-  /** Waits for the upstream, not for the client, so it is the first of all unfinished bodies to go. */
+  /** It waits for the upstream, not for the client, so it is the first of all unfinished bodies to end. */
   rate(): number {
     return 0;
   }

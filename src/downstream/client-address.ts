@@ -1,9 +1,9 @@
-// The client's address: for the log alone, and for the upstream where the operator asked for it. No decision is ever
-// taken on what X-Forwarded-For says: the client writes it.
+// The client's address: for the log, and for the upstream if the operator asked for it. No decision may ever depend on
+// X-Forwarded-For: the client writes it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 
-/** The right-most address of X-Forwarded-For that is no trusted proxy's; the peer's own where that is not trusted. */
+/** The right-most address of X-Forwarded-For that is not a trusted proxy; the peer's own if the peer is not trusted. */
 export function clientOf(peer: string, forwardedFor: string | null, trusts: (address: string) => boolean): string {
   if (forwardedFor === null || !trusts(peer)) return peer;
   let client = peer;
@@ -16,7 +16,7 @@ export function clientOf(peer: string, forwardedFor: string | null, trusts: (add
   return client;
 }
 
-/** True for addresses in one of the ranges (CIDRs, or single addresses); false for what is no address. */
+/** True for addresses in one of the ranges (CIDRs, or single addresses); false for anything that is not an address. */
 export function inRanges(ranges: readonly string[]): (address: string) => boolean {
   if (ranges.length === 0) return () => false;
   const list = new BlockList();
@@ -31,7 +31,7 @@ export function inRanges(ranges: readonly string[]): (address: string) => boolea
 
 const OVERWRITTEN = /^x-forwarded-(?:for|proto|host)$/i;
 
-/** `forwardedHeaders: overwrite`: X-Forwarded-For, -Proto and -Host say what we saw, whatever the client sent. */
+/** `forwardedHeaders: overwrite`: sets X-Forwarded-For, -Proto and -Host to what we saw, whatever the client sent. */
 export function withForwarded({ lines, head, connection }: Exchange): string[] {
   const kept: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {

@@ -19,7 +19,7 @@ export type State = 'silent' | 'handshake' | 'head' | 'request' | 'idle' | 'tunn
 
 /** Takes the requests of a port. */
 export interface Handler {
-  /** A request's head is here. Its body goes to the receiver that this sets, or is dropped. */
+  /** A request's head is complete. Its body goes to the receiver that this sets, or is dropped. */
   onRequest(exchange: Exchange): void;
   /** A request has ended, however it did: the one place where requests are recorded. */
   onEnd(exchange: Exchange): void;
@@ -99,7 +99,7 @@ export class Connection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** True where no request may follow on the connection, whatever the answer says. */
+  /** True if no request may follow on the connection, whatever the answer says. */
   mustClose(): boolean {
     const { draining, limits } = this.#listener;
     return (
@@ -111,7 +111,7 @@ export class Connection {
     );
   }
 
-  /** How much of the request's body has not come yet. `short`: it is read and dropped, so the connection may stay. */
+  /** How much of the request's body is missing. `short`: it is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
@@ -163,7 +163,7 @@ export class Connection {
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
-  /** The lowest makes room for a newcomer first. Null: its request moves, so it stays. */
+  /** The connection with the lowest rank makes room for a newcomer. Null: its request makes progress, so it stays. */
   rank(now: number): number | null {
     if (this.state !== 'request') return RANKS[this.state];
     if (this.#unreadFor(now) >= UNREAD_MS) return 3;
@@ -241,7 +241,7 @@ export class Connection {
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       at = parser.read(bytes, at);
-      // Before the request is answered: the answer must say `close` where too much comes behind to keep.
+      // Before the request is answered: the answer must say `close` if too many bytes follow the request.
       if (parser.left !== null && bytes.length - at - parser.left > this.#listener.limits.maxHeader)
         this.#behind = null;
       if (!this.#hasBegun(parser)) continue;
@@ -328,7 +328,7 @@ export class Connection {
     else this.close();
   };
 
-  /** A client that closes before its answer counts as gone, unless its request was refused: it may still read. */
+  /** A client that half-closes before its answer counts as gone, unless its request was refused: it may still read. */
   #onEndWithinRequest(): void {
     const exchange = this.#exchange;
     if (exchange === null) return this.close();
@@ -376,7 +376,7 @@ export class Connection {
 }
 
 const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, idle: 5, tunnel: null, closed: null } as const;
-/** The rule that bytes broke which never became a request; a slow head breaks none. */
+/** The gate rule for bytes that never became a request; a slow head breaks none. */
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD: Head = readHead({ method: '', target: '', version: '1.1' }, []);

@@ -14,8 +14,8 @@ import { Reply } from './reply.ts';
 export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
 
 /**
- * Whether the receiver needs a piece after the call. If not, its memory is freed at once: left to the garbage
- * collector, the bodies of 200 refused clients are more than the container has.
+ * Whether the receiver needs a piece after the call. If not, its memory is freed at once: the garbage collector would be
+ * too late, and the bodies of 200 refused clients would exceed the container's memory.
  */
 export type Taken = 'copied' | 'kept';
 
@@ -62,9 +62,9 @@ export class Exchange implements RequestRecord {
   client: string;
   /** True once the client may leave without that being a failure: the ordinary end of a tunnel. */
   settled = false;
-  /** True once the client has left before its answer was out. */
+  /** True once the client has left before its answer was sent. */
   left = false;
-  /** The one listener that hears that the client has left. */
+  /** The one listener for a client that leaves. */
   onLeft: (() => void) | null = null;
 
   constructor(head: Head, lines: readonly string[], connection: Connection) {
@@ -93,7 +93,7 @@ export class Exchange implements RequestRecord {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** Only the connection calls it, once: the client has left before its answer was out. */
+  /** Only the connection calls it, once: the client has left before its answer was sent. */
   clientLeft(): void {
     this.left = true;
     this.onLeft?.();

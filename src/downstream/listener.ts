@@ -26,9 +26,9 @@ const LAST_BYTES_MS = 100;
 const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
 const IDLE_END_EVERY_MS = 50;
-/** TLS handshakes under way at most, counted from the first byte: 1,024 half-done ones hold 78 MiB. */
+/** The most TLS handshakes in progress, counted from the first byte: 1,024 unfinished ones hold 78 MiB. */
 const MAX_HANDSHAKES = 128;
-/** Closing connections at most: to read and drop what they still send is a courtesy. */
+/** The most closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
 
 export class Listener {
@@ -65,14 +65,14 @@ export class Listener {
     this.limits = limits;
     if (limits.tls !== null && this.#tls !== null) {
       const options = tlsOptions(limits.tls);
-      // setSecureContext does not change whether certificates are asked for.
+      // setSecureContext does not change whether client certificates are requested.
       Object.assign(this.#tls, { requestCert: options.requestCert });
       this.#tls.setSecureContext(options);
     }
     while (this.#all.size > limits.connections && this.#room.make(performance.now()));
   }
 
-  /** Gives the port. Rejects with the system's error where it is taken. */
+  /** Gives the port. Rejects with the system's error if it is in use. */
   async listen(host: string, port: number): Promise<number> {
     const bound = await bind(this.#server, host, port);
     this.#server.on('error', ignore); // accept() fails while the process has no descriptor left, and goes on later
@@ -206,7 +206,7 @@ export class Listener {
   }
 }
 
-/** Client certificates are asked for, and must be good, where a CA for them is given. */
+/** Client certificates are requested, and must be valid, if a CA for them is configured. */
 function tlsOptions(tls: TlsContents) {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
 }

@@ -1,5 +1,5 @@
-// The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An answer that
-// is not whole is cut, never ended as if it were.
+// The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An incomplete
+// answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
 import type { Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
@@ -31,7 +31,7 @@ export class Reply {
   #phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   begun = false;
-  /** The one listener that hears that the client has caught up. */
+  /** The one listener for a client that has caught up. */
   onDrain: (() => void) | null = null;
   #last = false;
   #awaitsContinue: boolean;
@@ -55,7 +55,7 @@ export class Reply {
     return this.#phase === 'gone';
   }
 
-  /** Sends 100 to a client that waits for it. To be called only where the body will be read. */
+  /** Sends 100 to a client that waits for it. Call it only if the body will be read. */
   continue(): void {
     if (!this.#awaitsContinue || this.#phase !== 'waiting') return;
     this.#awaitsContinue = false;
@@ -142,7 +142,7 @@ export class Reply {
     this.begun = true;
   }
 
-  /** Ends the connection so that the client sees that the answer is not whole. */
+  /** Ends the connection so that the client sees that the answer is incomplete. */
   cut(): void {
     if (this.#phase === 'gone') return;
     const { stream, encrypted } = this.#connection;
@@ -172,7 +172,7 @@ export class Reply {
 
   /**
    * The last response on a connection says `close`. Others say nothing in HTTP/1.1, where connections persist by
-   * default: a line that the upstream did not send is one too many.
+   * default, and we add no line that the upstream did not send.
    */
   #begunHead(status: number, reason: string, lines: string): string {
     this.#phase = 'begun';
@@ -185,7 +185,7 @@ export class Reply {
 const WITHOUT_TRAILERS = { te: false, trailer: false } as const;
 const WITH_TRAILERS = { te: false, trailer: true } as const;
 
-/** A reason phrase goes through in its bytes. One with controls could end the line, and goes out empty. */
+/** Forwards a reason phrase byte for byte. One with control characters could end the line, so it becomes empty. */
 function statusLine(status: number, reason: string): string {
   return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
 }

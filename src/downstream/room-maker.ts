@@ -1,4 +1,4 @@
-// The connections of a port, and which of them make room for a newcomer. One whose request moves never goes.
+// The connections of a port, and which of them make room for a newcomer. One whose request makes progress never does.
 import { TickedSet } from '../wire/sockets.ts';
 import type { Connection } from './connection.ts';
 
@@ -21,7 +21,7 @@ export class RoomMaker {
   #found: Found[] = [];
   #foundAt = Number.NEGATIVE_INFINITY;
 
-  /** Ends one connection. False: each has a request in flight that moves. */
+  /** Ends one connection. False: each has a request that makes progress. */
   make(now: number): boolean {
     for (let looks = 0; looks < 2; looks++) {
       if (now - this.#foundAt > FOUND_FOR_MS || this.#found.length === 0) this.#look(now);
@@ -36,7 +36,7 @@ export class RoomMaker {
     return false;
   }
 
-  /** The first to go stands last. */
+  /** The first to end is last. */
   #look(now: number): void {
     const ranked: Found[] = [];
     for (const connection of this.all.list()) {

@@ -1,49 +1,49 @@
-// Deliver once: the first delivery of an event goes on, its twins wait for it, duplicates are answered.
-// The store may fail at any time: then onStoreFailure decides, and no request hangs on it.
+// Deliver once: the first delivery of an event proceeds, its twins wait for it, and duplicates are answered.
+// The store may fail at any time: then onStoreFailure decides, and no request hangs.
 import type { DeliveryLease } from '../core/record.ts';
 import { eventKey, type OnceStore, type OnTrouble } from './store.ts';
 
 export type Turn =
   | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
   | { readonly kind: 'duplicate' }
-  /** The store failed and the config says refuse; or its twin is still on its way, or too many of them wait. */
+  /** The store failed and the config says refuse, or its twin is still in flight, or too many twins wait. */
   | { readonly kind: 'refuse' }
   | { readonly kind: 'left' };
 
 export interface DeliveriesOptions {
-  /** Opens the store, which tells of its troubles at any time. */
+  /** Opens the store, which may report problems at any time. */
   readonly open: (onTrouble: OnTrouble) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
-  /** Called each time that the store could not be asked. */
+  /** Called for each failure of the store. */
   readonly onFailure: () => void;
-  /** Called when trouble begins and when it ends. */
+  /** Called when the store starts to fail and when it works again. */
   readonly onTrouble: OnTrouble;
 }
 
 export interface DeliveryRequest {
   readonly path: string;
   readonly body: Uint8Array;
-  /** Milliseconds for which a delivered event is remembered. */
+  /** How long a delivered event is remembered, in milliseconds. */
   readonly window: number;
-  /** The most milliseconds that it may wait for a twin. */
+  /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
   /** Aborted when the client has left. */
   readonly client: AbortSignal;
 }
 
-/** Called when an event's fate is known, or with null where the waiting twin must look again. */
+/** Called when the outcome of an event is known, or with null if the waiting twin must try again. */
 type Wake = (turn: Turn | null) => void;
 
-/** An event that this process delivers, or asks the store about. */
+/** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
   readonly twins: Set<Wake>;
-  /** True once it is being delivered, here or in another process; the store tells within about a second. */
+  /** True once it is being delivered, here or in another process. The store answers within about a second. */
   delivers: boolean;
 }
 
-/** Each waiting twin holds its body: replays of one event must not fill the budget with it. */
+/** Each waiting twin holds its body: replays of one event must not fill the byte budget. */
 const MOST_TWINS = 16;
-/** The pause between two looks at an event that another process delivers. */
+/** The pause between two checks of an event that another process is delivering. */
 const LOOK_EVERY_MS = 100;
 /** The store has its own limit of about a second. */
 const CLOSE_MS = 2000;
@@ -67,7 +67,7 @@ export class Deliveries {
       (store) => {
         this.#entries = () => store.entries();
       },
-      () => {}, // each claim finds out
+      () => {}, // each claim reports the failure
     );
   }
 
@@ -75,7 +75,7 @@ export class Deliveries {
     return this.#entries();
   }
 
-  /** The trouble with the store; null where none is known. */
+  /** The current problem with the store; null if none is known. */
   get trouble(): string | null {
     return this.#trouble;
   }
@@ -98,7 +98,7 @@ export class Deliveries {
     return turn;
   }
 
-  /** Resolves when no delivery is under way and everything is told to the store. */
+  /** Resolves when no delivery is in flight and the store has all outcomes. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
       this.#onSettled = resolve;
@@ -106,7 +106,7 @@ export class Deliveries {
     });
   }
 
-  /** Gives the store a moment to learn of the last ends. */
+  /** Gives the store a moment to receive the last outcomes. */
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, CLOSE_MS);
@@ -133,7 +133,7 @@ export class Deliveries {
     } catch (error) {
       this.#failed(error);
       if (this.#options.onStoreFailure === 'refuse') return REFUSE;
-      // Unclaimed, but remembered all the same if the store is back by the time of its delivery.
+      // Not claimed, but still recorded if the store is back when the delivery ends.
       return { kind: 'deliver', lease: this.#lease(key, null, window) };
     }
   }
@@ -166,7 +166,7 @@ export class Deliveries {
     if (changed) this.#options.onTrouble(trouble);
   }
 
-  /** `fate`: the turn of its twins; null where one of them may be the next to deliver. */
+  /** `fate`: the turn of its twins; null if one of them may deliver next. */
   #end(key: string, fate: Turn | null): void {
     const twins = [...(this.#underWay.get(key)?.twins ?? [])];
     this.#underWay.delete(key);
@@ -175,13 +175,13 @@ export class Deliveries {
   }
 }
 
-/** A delivery may take as long as the upstream does, so from now on few twins may wait. */
+/** A delivery may take as long as the upstream allows, so from now on only a few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
   for (const wake of [...event.twins].slice(MOST_TWINS)) wake(REFUSE);
 }
 
-/** Gives the turn that it is woken with; `refuse` when it is too late, `left` when the client has left. */
+/** Gives the turn that it is woken with; `refuse` on timeout, `left` if the client has left. */
 function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Turn | null> {
   if (client.aborted) return Promise.resolve(LEFT);
   return new Promise((resolve) => {

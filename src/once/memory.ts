@@ -1,7 +1,7 @@
-// `once` in this process's own memory: bounded, the oldest out first, gone with a restart.
+// The store of `once` in this process's memory: bounded, the oldest event removed first, lost at a restart.
 import type { Claim, OnceStore } from './store.ts';
 
-/** Delivered events, each until the end of its window. An event that a full memory forgets may be delivered again. */
+/** Delivered events, each until the end of its window. An event that a full memory removes may be delivered again. */
 export class EventMemory {
   readonly #most: number;
   readonly #now: () => number;
@@ -20,7 +20,7 @@ export class EventMemory {
 
   /** `window`: milliseconds from now on. */
   add(key: string, window: number): void {
-    this.#ends.delete(key); // and in again at the end: age counts from the delivery
+    this.#ends.delete(key); // re-inserted last, since age counts from the delivery
     this.#forgetExpired();
     const [oldest] = this.#ends.keys();
     if (this.#ends.size >= this.#most && oldest !== undefined) this.#ends.delete(oldest);
@@ -32,7 +32,7 @@ export class EventMemory {
     return this.#ends.size;
   }
 
-  /** Saves each event elsewhere, with the rest of its window. An event that can't be saved stays for the next time. */
+  /** Saves each event elsewhere, with the rest of its window. An event that can't be saved stays for the next call. */
   moveTo(save: (key: string, window: number) => Promise<void>): void {
     for (const [key, end] of this.#ends) {
       const rest = end - this.#now();
@@ -46,7 +46,7 @@ export class EventMemory {
     }
   }
 
-  /** Windows differ: an event that has expired behind one that has not waits until it is the oldest. */
+  /** Removes expired events from the oldest to the first valid one. Windows differ, so a later one may wait. */
   #forgetExpired(): void {
     for (const [key, end] of this.#ends) {
       if (end > this.#now()) return;

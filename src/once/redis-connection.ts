@@ -1,5 +1,5 @@
-// The connection to Redis or Valkey, which comes back by itself. Commands while it is away, stuck or refused fail at
-// once: no request may wait in a queue of the client's.
+// The connection to Redis or Valkey, which reconnects by itself. While it is down, stuck or refused, commands fail at
+// once: no request may wait in the client library's queue.
 import { isIP } from 'node:net';
 import { createClient, ErrorReply } from '@redis/client';
 import type { OnTrouble, StoreOptions } from './store.ts';
@@ -11,26 +11,26 @@ const PREFIX = 'entrupy-once:';
 /** The longest wait for an answer, and the pause between two attempts. */
 const PATIENCE_MS = 1000;
 const PROBE_EVERY_MS = 5000;
-/** A connection that is silent for this long leads nowhere, whatever the kernel says. Probes come more often. */
+/** A connection without a byte for this long is dead, whatever the kernel says. Probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
-/** A write, as a claim is: a full or read-only server still answers PING. */
+/** A write, like a claim: a full or read-only server would still answer PING. */
 const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
 
 export class RedisConnection {
-  /** Resolves when it is known whether the server can be asked; after a second at the latest. */
+  /** Resolves once it is known whether the server is available; after a second at the latest. */
   readonly known: Promise<void>;
   readonly #client;
   readonly #onTrouble: OnTrouble;
   readonly #onUsable: () => void;
   readonly #probes: NodeJS.Timeout;
   #trouble = 'not connected yet';
-  /** True once a probe was answered: for a stuck server the system still accepts connections. */
+  /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
   #answers = false;
   #closed = false;
   #nextProbe: NodeJS.Timeout | undefined;
 
-  /** `onUsable` is called each time that the server can be asked again. */
+  /** `onUsable` is called each time the server becomes available. */
   constructor(options: StoreOptions, onTrouble: OnTrouble, onUsable: () => void) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.known = promise;
@@ -50,7 +50,7 @@ export class RedisConnection {
     this.#probes = setInterval(() => {
       if (this.usable) this.run(PROBE).catch(() => {});
     }, PROBE_EVERY_MS).unref();
-    this.#client.connect().catch(() => {}); // the client goes on trying, and tells by 'error'
+    this.#client.connect().catch(() => {}); // the client keeps trying, and emits 'error'
   }
 
   get usable(): boolean {
@@ -58,8 +58,8 @@ export class RedisConnection {
   }
 
   /**
-   * `unheard`: the server may have done it, but its answer came too late or not at all. After the first command that
-   * waited in vain no other waits: a server that accepts and never answers must not hold up deliveries.
+   * `unheard`: the server may have run the command, but its answer came too late or never. After the first command that
+   * timed out no other waits: a server that accepts and never answers must not delay deliveries.
    */
   async run(command: Command, unheard = () => {}): Promise<unknown> {
     if (!this.usable) throw new Error(this.#trouble);
@@ -97,7 +97,7 @@ export class RedisConnection {
     this.#onTrouble(this.#trouble);
   }
 
-  /** The server can't be asked until it has answered this. */
+  /** The server counts as unavailable until it answers this. */
   #probe(): void {
     this.#answers = false;
     clearTimeout(this.#nextProbe);

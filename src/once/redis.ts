@@ -1,12 +1,12 @@
-// `once` in Redis or Valkey, shared by every replica. Claims and commits are atomic on the server. A claim is a lease:
-// an event whose proxy has died is free again.
+// The store of `once` in Redis or Valkey, shared by all replicas. Claims and commits are atomic on the server. A claim
+// is a lease: if its proxy dies, the event becomes free again.
 import { randomUUID } from 'node:crypto';
 import { EventMemory } from './memory.ts';
 import { RedisConnection } from './redis-connection.ts';
 import type { OnceStore, OnTrouble, StoreOptions } from './store.ts';
 
 const DELIVERED = 'delivered';
-/** In milliseconds. A claim that is not renewed for this long is free: its proxy has died. */
+/** In milliseconds. A claim that is not renewed for this long expires: its proxy has died. */
 const LEASE_MS = 15_000;
 const RENEW_MS = LEASE_MS / 3;
 const MOST_UNSAVED = 10_000;
@@ -18,18 +18,18 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS})
 return 'first'`;
 const COMMIT = `redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1]) return 1`;
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1`;
-/** Takes a lost lease again: the server has restarted or was stuck for too long, and the delivery goes on. */
+/** Also restores a lost lease: the server may have restarted or hung while the delivery continued. */
 const RENEW = `local v = redis.call('GET', KEYS[1])
 if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end
 return 1`;
 
-/** Resolves when it is known whether the server can be asked, so that the first event is asked about too. */
+/** Resolves once it is known whether the server is available, so that the first event is checked too. */
 export async function createRedisStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const held = new Map<string, string>();
-  /** Leases to give back once the server can be asked: no more than were asked for when it failed. */
+  /** Leases to release once the server is available: at most those that were requested when it failed. */
   const unreleased = new Map<string, string>();
-  /** Events delivered while the server could not be told: an outage must not make each later twin a second delivery. */
+  /** Events delivered while the server was unavailable: without them, each later twin would be delivered again. */
   const unsaved = new EventMemory(MOST_UNSAVED, () => performance.now());
   const connection = new RedisConnection(options, onTrouble, () => {
     unsaved.moveTo(commit);
@@ -45,7 +45,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
     await connection.run([COMMIT, key, String(Math.ceil(window))]);
   };
   const release = async (key: string, token: string) => {
-    // Before the attempt, not after it: the server may be back by then, and nobody would look again.
+    // Recorded before the attempt: if the server came back before the attempt failed, nothing would release it later.
     if (!connection.usable) unreleased.set(key, token);
     await connection.run([RELEASE, key, token], () => unreleased.set(key, token));
   };
@@ -56,7 +56,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
     async claim(key) {
       if (unsaved.has(key)) return { kind: 'delivered' };
       const token = randomUUID();
-      // A claim whose answer nobody heard would keep the event from everybody until the lease is over.
+      // A claim whose answer was lost would block the event until the lease expires.
       const answer = await connection.run([CLAIM, key, token], () => void release(key, token).catch(() => {}));
       if (answer !== 'first') return { kind: answer === DELIVERED ? 'delivered' : 'busy' };
       held.set(key, token);

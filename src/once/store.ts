@@ -1,5 +1,5 @@
 // The memory of `once` for delivered events: an interface, with one file for each implementation.
-// Only verified requests may come here: otherwise anybody could mark events as delivered.
+// Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 import { hash } from 'node:crypto';
 import { createMemoryStore, EventMemory } from './memory.ts';
 
@@ -8,21 +8,21 @@ export type Claim =
   | { readonly kind: 'first'; readonly token: string }
   /** It was delivered within its window. */
   | { readonly kind: 'delivered' }
-  /** Another process delivers it at this moment. */
+  /** Another process is delivering it. */
   | { readonly kind: 'busy' };
 
 /**
- * Within this process claims of one event come one after the other (deliveries.ts); a store decides between processes.
- * Every method rejects when the store can't be asked; none takes longer than about a second to do so.
+ * deliveries.ts serializes the claims of one event within this process; a store decides between processes. Every method
+ * rejects when the store is unavailable, within about a second.
  */
 export interface OnceStore {
-  /** Atomic: of any number of claims at one instant, one is `first`. */
+  /** Atomic: exactly one of several simultaneous claims is `first`. */
   claim(key: string): Promise<Claim>;
-  /** The event was delivered, whoever has claimed it by now. Claims within `window` milliseconds get `delivered`. */
+  /** The event was delivered, whoever claims it now. Claims within `window` milliseconds get `delivered`. */
   commit(key: string, token: string | null, window: number): Promise<void>;
   /** The event was not delivered: the next claim is `first`. */
   release(key: string, token: string): Promise<void>;
-  /** Events that this process remembers, or holds a claim on where the memory is elsewhere. */
+  /** The number of events in the memory store, or of the claims that this process holds in a shared store. */
   entries(): number;
   close(): void;
 }
@@ -37,7 +37,7 @@ export interface StoreOptions {
   readonly readPassword: (file: string) => Promise<string>;
 }
 
-/** Tells the trouble with a store (never a password), and with null that there is none any more. */
+/** Reports a problem with the store (never a password), and null once it works again. */
 export type OnTrouble = (trouble: string | null) => void;
 
 /** The client for Redis is loaded only where the configuration asks for it. */

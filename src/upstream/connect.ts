@@ -19,10 +19,10 @@ export function addressOf(url: string): Address {
 
 /** Milliseconds after which TCP probes a silent peer. */
 export const PROBE_AFTER_MS = 60_000;
-/** The code of the error where a connect takes too long. */
+/** The error code of a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 
-/** Node would allocate 64 KiB for each read and cut it down: 1.1 us of a request with a short response. */
+/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, 1.1 us of a request with a short response. */
 const READ = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** Opens sockets with one set of TLS files. */
@@ -41,7 +41,7 @@ export class Connector {
 
   /**
    * `done` is called once: with null when the socket is connected, TLS included, or with the reason why it is not.
-   * `onRead` replaces 'data' events; its bytes lie in a buffer that the next read of any socket overwrites.
+   * `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket overwrites.
    */
   open(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
     const callback = (length: number) => {
@@ -96,7 +96,7 @@ export function takesConnection(to: NetConnectOpts, milliseconds: number): Promi
   });
 }
 
-/** False for a certificate that does not fit: it will not fit in a second either. */
+/** False for an untrusted certificate: a retry would not help. */
 export function isWorthRetrying(error: Error): boolean {
   return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
 }

@@ -1,6 +1,6 @@
-// One permitted request at the upstream, and its response on the way back: waiting, connecting, sending, reading, done.
-// Bytes go through as they came, with backpressure from socket to socket, and each failure ends in an answer or a cut.
-// A failed connect is tried again; a request that may have been processed never is (RFC 9110 9.2.2).
+// One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. Bytes are
+// forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
+// A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { declaredLength, hasBody } from '../core/head.ts';
@@ -20,7 +20,7 @@ export interface ForwardOptions {
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** With a lease the upstream's 2xx counts even if the client leaves, so that aborts nothing. */
+  /** With a lease the upstream's 2xx counts even if the client leaves, so a leaving client aborts nothing. */
   readonly lease: DeliveryLease | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
@@ -32,11 +32,11 @@ export interface ForwardOptions {
   readonly onEnd: (sent: boolean) => void;
 }
 
-/** Interim responses at most: nothing else stops an upstream that sends them for ever. */
+/** The most interim responses: nothing else stops an upstream that sends them forever. */
 export const MAX_INTERIM = 100;
 /** Bytes a millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
-/** Bytes. A body of this size, or one that is whole, is worth a slot where slots are scarce. */
+/** Bytes. While slots are scarce, a body needs this size, or must be complete, to get one. */
 const ENOUGH = 16 * 1024;
 /** Bytes of an answer that may be left to send without a slot. */
 const MAX_UNSENT = 16 * 1024;
@@ -63,7 +63,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #trailers: readonly string[] = NO_TRAILERS;
   #pace: Pace | null = null;
   #lastPieceAt = this.startedAt;
-  /** Time for a body to become worth a slot while slots are scarce. Some clients send the rest after the answer. */
+  /** Gives even a small body a slot after a while: some clients send the rest only after the answer. */
   #patience: NodeJS.Timeout | undefined;
   #clientPaused = false;
   #sentAt = 0;

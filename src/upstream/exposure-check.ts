@@ -1,4 +1,4 @@
-// Watches whether the upstream's port also answers at the pod's own address, where clients reach it past the proxy.
+// Checks whether the upstream's port also answers at the pod's own address, where clients can bypass the proxy.
 import { takesConnection } from './connect.ts';
 
 const EVERY_MS = 60_000;

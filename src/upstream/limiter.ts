@@ -1,5 +1,5 @@
-// Limits the requests at the upstream to a number of slots, with bounded queues in front. Requests that are not
-// verified get at most three quarters of the slots, so no flood of them keeps a verified delivery waiting.
+// Limits the requests to the upstream to a number of slots, with bounded queues in front. Unverified requests get at
+// most three quarters of the slots, so a flood of them never blocks a verified delivery.
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
@@ -7,15 +7,15 @@ export interface Waiter extends Member {
   readonly verified: boolean;
   /** It holds a slot now. */
   granted(): void;
-  /** It has waited as long as it may. `down`: the upstream takes no connection. */
+  /** Its wait has timed out. `down`: the upstream accepts no connections. */
   expired(down: boolean): void;
-  /** Milliseconds for which only a client that does not move has kept it in its slot; 0 otherwise. */
+  /** How long, in milliseconds, it has kept its slot only because its client makes no progress; 0 otherwise. */
   stalledFor(now: number): number;
   /** Ends it and gives its slot back: another request needs it. */
   evict(): void;
 }
 
-/** How long a holder may wait for its client while others wait for a slot; less, the more of them wait. */
+/** How long a slot holder may wait for its client while others wait for a slot. The more wait, the shorter. */
 const PATIENCE_MS = 1000;
 const SWEEP_MS = 100;
 
@@ -83,7 +83,7 @@ export class UpstreamLimiter {
     if (this.waiting > 0) this.#grant();
   }
 
-  /** While the upstream takes no connection every request waits. */
+  /** While the upstream accepts no connections, every request waits. */
   setDown(down: boolean): void {
     this.#down = down;
     if (!down) this.#grant();
@@ -118,7 +118,7 @@ export class UpstreamLimiter {
     }
   }
 
-  /** Without it, as many silent clients as there are slots would shut everybody else out. */
+  /** Without it, as many silent clients as there are slots would block everyone else. */
   #sweep(): void {
     if (this.waiting === 0 && this.#sweeping !== null) {
       clearInterval(this.#sweeping);

@@ -1,5 +1,5 @@
-// The sockets to the upstream: one request at a time on each, the last one freed is the next one used, and idle ones
-// end. A stray byte ends its socket: it would be taken for the answer to the next request.
+// The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
+// closed. An unexpected byte ends its socket: it would be read as the answer to the next request.
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
@@ -100,7 +100,7 @@ export class ConnectionPool {
     this.#keepAlive = keepAlive;
   }
 
-  /** An idle connection, which is the caller's now; null where there is none. */
+  /** An idle connection, which then belongs to the caller; null if there is none. */
   take(): PooledConnection | null {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       const { socket, unusedUntil } = connection;
@@ -137,7 +137,7 @@ export class ConnectionPool {
     this.#idle.push(connection);
   }
 
-  /** Takes back a connection whose request was the last; it ends once the upstream has closed. */
+  /** Takes back a connection after its last request; it ends once the upstream has closed. */
   retire(connection: PooledConnection): void {
     connection.user = null;
     const { socket } = connection;
@@ -158,7 +158,7 @@ export class ConnectionPool {
     for (const { socket } of this.#idle.splice(0)) socket.destroy();
   }
 
-  /** Ends all; what is in flight fails. */
+  /** Ends all connections; requests in flight fail. */
   destroy(): void {
     for (const { socket } of this.#all.list()) socket.destroy();
   }

@@ -1,4 +1,4 @@
-// The upstream as a whole: its slots, its sockets, and whether it takes connections.
+// The upstream as a whole: its slots, its sockets, and whether it accepts connections.
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
@@ -34,7 +34,7 @@ export interface UpstreamRequest extends Waiter {
   giveUp(failure: ForwardFailure): void;
 }
 
-/** The failure of a request whose wait is over. `down`: the upstream takes no connection. */
+/** The failure of a request whose wait has timed out. `down`: the upstream accepts no connections. */
 export function waitFailure({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
   if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
   return failedUpstream('connect', connectError);
@@ -52,7 +52,7 @@ export interface UpstreamOptions {
   readonly tls: TlsContents | null;
 }
 
-/** Milliseconds between two probes of an upstream that takes no connection. */
+/** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
 
 export class Upstream {
@@ -73,8 +73,8 @@ export class Upstream {
   }
 
   /**
-   * Takes back the slot of a request that has ended and, where it can be used again, its connection. The next request
-   * gets that in a later turn of the event loop: stray bytes behind the response show themselves by then.
+   * Takes back the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
+   * connection in a later turn of the event loop, so unexpected bytes after the response are noticed first.
    */
   release(waiter: Waiter, connection: PooledConnection | null): void {
     if (connection === null) return this.limiter.leave(waiter);
@@ -105,7 +105,7 @@ export class Upstream {
     else this.#wait(request);
   }
 
-  /** No byte was sent, so another try is safe whatever the method. All requests wait for one shared probe. */
+  /** No byte was sent, so a retry is safe for every method. All requests wait for one shared probe. */
   connectFailed(request: UpstreamRequest, error: Error): void {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     request.connectError = error;
@@ -125,7 +125,7 @@ export class Upstream {
     return 'port' in this.#address ? this.#address.port : null;
   }
 
-  /** Ends every socket; what is in flight fails. */
+  /** Ends every socket; requests in flight fail. */
   close(): void {
     this.limiter.setDown(false);
     for (const socket of this.#tunnels) socket.destroy();
@@ -153,7 +153,7 @@ export class Upstream {
   #probeSoon(): void {
     this.#probing = true;
     setTimeout(async () => {
-      // Where nobody waits, the next request finds out by itself.
+      // If no request waits, the next one finds out by itself.
       const up = this.limiter.waiting === 0 || (await this.accepts(this.options.connectTimeout));
       if (!up) return this.#probeSoon();
       this.#probing = false;

@@ -1,3 +1,3 @@
-// The part of http-proxy-3 that we use, for the first WebSocket to load. It needs a file of its own: a package that is
-// itself imported dynamically comes out of the build without its names.
+// The part of http-proxy-3 that we use, loaded with the first WebSocket. It needs its own file: the build loses the
+// export names of a package that is imported dynamically.
 export { createProxyServer } from 'http-proxy-3';

@@ -52,7 +52,7 @@ export class WebSocketExchange implements UpstreamRequest {
   // --- a slot and a socket
 
   granted(): void {
-    // Loaded with the first WebSocket: most proxies never see one.
+    // Loaded with the first WebSocket, which most proxies never see.
     import('./websocket-library.ts').then(
       (library) => this.#connect(library),
       () => this.giveUp(failedUpstream('reset')),
@@ -97,7 +97,7 @@ export class WebSocketExchange implements UpstreamRequest {
     proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
-    // Alone it would take every 101 for a tunnel, write refusals without backpressure and leave failures unanswered.
+    // Alone the library would treat every 101 as a tunnel, write refusals without backpressure and ignore failures.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
     outgoing
       .removeAllListeners('upgrade')
@@ -137,7 +137,7 @@ export class WebSocketExchange implements UpstreamRequest {
     if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
   };
 
-  /** Passes on an answer that is no 101. Its bytes never become a tunnel. */
+  /** Forwards an answer other than 101. Its bytes never become a tunnel. */
   readonly #onRefused = (incoming: IncomingMessage): void => {
     if (this.#ended) return;
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
@@ -145,7 +145,7 @@ export class WebSocketExchange implements UpstreamRequest {
     const { reply } = this.#exchange;
     this.#answered(status);
     const chunked = status !== 204 && status !== 304 && headers['content-length'] === undefined;
-    // Bytes behind the handshake may be meant for the tunnel, so none may be taken for a request.
+    // Bytes after the handshake may be meant for the tunnel, so none may be read as a request.
     reply.begin({ status, reason, lines: endToEnd(lines), framing: chunked ? 'chunked' : 'length' }, 'close');
     reply.onDrain = () => incoming.resume();
     incoming.on('data', (piece: Buffer) => {
@@ -188,7 +188,7 @@ export class WebSocketExchange implements UpstreamRequest {
     upstream.once('close', this.#onHalfClosed);
   };
 
-  /** A side that never answers the other's close must not hold both sockets for ever. */
+  /** A side that never answers the other's close must not hold both sockets forever. */
   readonly #onHalfClosed = (): void => {
     const milliseconds = this.#options.idleTimeout || HALF_CLOSED_MS;
     for (const socket of [this.#client, this.#socket]) socket?.setTimeout(milliseconds, () => socket.destroy());
@@ -200,7 +200,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   // --- ends
 
-  /** The upstream's head is here. Idle tunnels must not use up the slots, and have a limit of their own. */
+  /** The upstream's head has arrived. Idle tunnels must not use up the slots; they have their own limit. */
   #answered(status: number): void {
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
@@ -216,7 +216,7 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#end();
   }
 
-  /** False: it had ended before. */
+  /** False if it had already ended. */
   #end(): boolean {
     if (this.#ended) return false;
     this.#ended = true;

@@ -1,18 +1,18 @@
 // Header lines are a flat list of name, value, name, value …, one character a byte, with order, spelling and duplicates
-// kept. They go on in their place, written as `name: value`, and our own framing line replaces the sender's.
-// So no white space or framing that servers read differently passes through.
+// kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the sender's,
+// so no white space or framing that servers read differently gets through.
 import { HOP_BY_HOP, mayTrail, nominated } from '../core/headers.ts';
 
-/** Lines about trailers go through only where the next hop can keep their promise. */
+/** Lines about trailers are forwarded only if the next hop can support trailers. */
 export interface TrailerSupport {
-  /** `TE: trailers`: the client can take trailers of the response. */
+  /** `TE: trailers`: the client accepts trailers of the response. */
   readonly te: boolean;
-  /** `Trailer`: the body goes on in chunks. */
+  /** `Trailer`: the body is forwarded in chunks. */
   readonly trailer: boolean;
 }
 
 const CONTENT_LENGTH = 'content-length';
-/** No name of another length is worth lower-casing: that saves 0.3 us of a request's two heads. */
+/** Only names of these lengths are lower-cased: that saves 0.3 us of a request's two heads. */
 const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP, CONTENT_LENGTH].map((name) => name.length));
 
 /** True where the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
@@ -51,7 +51,7 @@ function mayName(connection: string): boolean {
   return connection !== 'keep-alive' && connection !== 'Keep-Alive' && connection !== 'close';
 }
 
-/** The lines without `Connection` and those that it names; it names no framing, nor what is hop-by-hop anyway. */
+/** The lines without `Connection` and those that it names. The caller handles hop-by-hop and framing lines. */
 function withoutNamed(lines: readonly string[]): readonly string[] {
   const named: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {
@@ -69,7 +69,7 @@ function goesOn(lowerCaseName: string, value: string, { te, trailer }: TrailerSu
   return lowerCaseName === 'trailer' ? trailer : !HOP_BY_HOP.has(lowerCaseName);
 }
 
-/** The trailers that go through, as text with the empty line. */
+/** The forwarded trailers, as text with the empty line. */
 export function trailerLines(trailers: readonly string[]): string {
   let text = '';
   for (let index = 0; index < trailers.length; index += 2) {

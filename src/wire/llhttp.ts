@@ -2,7 +2,7 @@
 // undici or the ABI; test/unit/wire/llhttp.test.ts names the exports that are needed here, and fails when an update
 // moves them.
 //
-// Callbacks only take notes. A run of another parser within a callback would overwrite the bytes that both read, and an
+// Callbacks only record. Running another parser within a callback would overwrite the bytes that both read, and an
 // exception there would leave llhttp in an undefined state.
 import { Buffer } from 'node:buffer';
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
@@ -41,7 +41,7 @@ export const VALUE = 3;
 /** Bytes that one run reads at most: the size of the scratch area in the module's memory. */
 export const SLICE = 64 * 1024;
 
-/** Takes notes of one run. Offsets are into the bytes that `run` was given. */
+/** Records one run. Offsets are into the bytes that `run` was given. */
 export interface Notes {
   /** A part of a name, value, target or reason phrase. Successive parts of a kind belong together. */
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';

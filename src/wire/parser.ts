@@ -4,15 +4,15 @@ import type { Buffer } from 'node:buffer';
 import { isLine } from './heads.ts';
 import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
-/** Tells the end of a body. `close`: the end of the connection, which only a response may use. */
+/** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
 /** `too_large`: the head has too many bytes or lines. */
 export type ParseFailure = 'malformed' | 'too_large';
 
-/** Header lines of a head at most, and trailer lines behind a body. */
+/** The most header lines of a head, and trailer lines after a body. */
 export const MAX_LINES = 100;
-/** Bytes of chunk framing between two bytes of a body at most, and of trailers. */
+/** The most bytes of chunk framing between two bytes of a body, and of trailers. */
 const MAX_BETWEEN = 16 * 1024;
 
 const [HTAB, LF, CR, SP] = [0x09, 0x0a, 0x0d, 0x20];
@@ -184,7 +184,7 @@ export class MessageParser implements Notes {
     this.failure ??= failure;
   }
 
-  // --- what llhttp notes
+  // --- callbacks from llhttp
 
   span(kind: SpanKind, from: number, to: number): 'go on' | 'stop' {
     this.#spans.push(kind, from, to);
@@ -217,7 +217,7 @@ export class MessageParser implements Notes {
     return this.#type === 'request' || this.#startLine.indexOf('\r') === this.#startLine.length - 2;
   }
 
-  /** llhttp does not tell: it takes `RTSP/1.0` and `ICE/1.0` for HTTP, and a line without a protocol for HTTP/0.9. */
+  /** llhttp does not report it: it reads `RTSP/1.0` and `ICE/1.0` as HTTP, and a line without a protocol as HTTP/0.9. */
   #isHttp(): boolean {
     const line = this.#startLine;
     return this.#type === 'response'
@@ -260,7 +260,7 @@ export class MessageParser implements Notes {
     return true;
   }
 
-  /** Null where the head can't be relied on. */
+  /** Null if the head is not reliable. */
   #framingOf(): Framing | null {
     const endless = this.#llhttp.endsWithConnection;
     let coded = false;
@@ -279,7 +279,7 @@ export class MessageParser implements Notes {
     }
     if (coded) return 'chunked';
     if (length === '') return 'none';
-    // A length that no number holds exactly never ends: nobody can send so much, and the close is then a cut.
+    // A length too large for an exact number never ends: nobody can send so much, and the close is then a cut.
     this.#left = Number(length);
     if (!Number.isSafeInteger(this.#left)) this.#left = Number.POSITIVE_INFINITY;
     return this.#left === 0 ? 'none' : 'length';
@@ -321,8 +321,8 @@ export class MessageParser implements Notes {
 }
 
 /**
- * Takes SP and HTAB off the ends of values, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also takes
- * U+00A0 and other bytes that belong to a value.
+ * Removes SP and HTAB from the ends of values, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also
+ * removes U+00A0 and other bytes that belong to a value.
  */
 function trimValues(lines: string[]): void {
   for (let index = 1; index < lines.length; index += 2) {
@@ -337,7 +337,7 @@ function isOuterSpace(code: number): boolean {
   return code === SP || code === HTAB;
 }
 
-/** True for a Connection line with the option `close`. llhttp 9.3 does not know it with a tab behind it. */
+/** True for a Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */
 function saysClose(lines: readonly string[], index: number): boolean {
   if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
   return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');

@@ -1,8 +1,8 @@
-// What the sockets of both sides share.
+// Shared by the sockets of both sides.
 import type { Buffer } from 'node:buffer';
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
-/** Contents of TLS files, already checked. They are replaced whole when the files change. */
+/** Contents of TLS files, already checked. A change of the files replaces all of them together. */
 export interface TlsContents {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -42,7 +42,7 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
     this.#timer = null;
   }
 
-  /** A copy, since members leave while a loop goes over them. */
+  /** A copy, since members may leave during a loop over them. */
   list(): T[] {
     return [...this.#members];
   }
@@ -65,7 +65,7 @@ export function destroyOldest<K>(
   oldest[1].destroy();
 }
 
-/** Frees memory at once, unless it is more than these bytes or less than `worth`. Nobody may keep a view of it. */
+/** Frees memory at once, unless it is more than these bytes or less than `worth`. No view of it may be used again. */
 export function free(bytes: Buffer, worth: number): void {
   const { buffer } = bytes;
   if (bytes.length < worth || bytes.length !== buffer.byteLength) return;

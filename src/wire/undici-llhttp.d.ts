@@ -1,4 +1,4 @@
-// undici ships no types for the WebAssembly build of llhttp, and node's types know no WebAssembly.
+// undici ships no types for the WebAssembly build of llhttp, and node's types have none for WebAssembly.
 declare module 'undici/lib/llhttp/llhttp-wasm.js' {
   const bytes: Uint8Array<ArrayBuffer>;
   export default bytes;
