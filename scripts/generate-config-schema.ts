@@ -36,8 +36,8 @@ The environment is enough for \`docker run\` without a file. An empty variable c
   \`check-config\`.
 - The \`WEBHOOK_*\` variables define secrets only if the file has no \`secrets\`; otherwise they are ignored, with a warning.
   An \`env:\` entry may still name them.
-- \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and a file with \`routes\` or \`unmatched\`. With neither,
-  everything is verified.
+- \`VERIFY_PATHS\` and \`FORWARD_PATHS\` are mutually exclusive, and neither may be set if the file has \`routes\` or
+  \`unmatched\`. With neither and no routes, everything is verified.
 `;
 
 function cell(text: string): string {

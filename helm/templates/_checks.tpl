@@ -35,7 +35,7 @@
   {{- $problems = append $problems "secret.existingSecret is required: the name of a Secret in which every key is a secret (kubectl create secret generic hook-keys --from-file=current=./current.key)" -}}
 {{- end -}}
 {{- if and $v.secret.existingSecret $v.secret.values -}}
-  {{- $problems = append $problems "secret.existingSecret and secret.values exclude each other" -}}
+  {{- $problems = append $problems "secret.existingSecret and secret.values are mutually exclusive" -}}
 {{- end -}}
 {{- $store := include "entrupy-signature-proxy.store" . -}}
 {{- if not (or (eq $store "memory") (hasPrefix "redis://" $store) (hasPrefix "rediss://" $store)) -}}
@@ -50,7 +50,7 @@
     {{- $problems = append $problems "once.existingSecret is the password of a Redis or Valkey store: set config.once.store, such as redis://valkey:6379/0" -}}
   {{- end -}}
   {{- if (($v.config).once).passwordFile -}}
-    {{- $problems = append $problems "config.once.passwordFile and once.existingSecret exclude each other: with the Secret, the chart sets the path" -}}
+    {{- $problems = append $problems "config.once.passwordFile and once.existingSecret are mutually exclusive: with the Secret, the chart sets the path" -}}
   {{- end -}}
 {{- end -}}
 {{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
@@ -81,7 +81,7 @@
   {{- $problems = append $problems "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
 {{- end -}}
 {{- if and (not (kindIs "invalid" $v.pdb.minAvailable)) (not (kindIs "invalid" $v.pdb.maxUnavailable)) -}}
-  {{- $problems = append $problems "pdb.minAvailable and pdb.maxUnavailable exclude each other" -}}
+  {{- $problems = append $problems "pdb.minAvailable and pdb.maxUnavailable are mutually exclusive" -}}
 {{- end -}}
 {{- $service := $v.service -}}
 {{- if and (eq $service.type "ClusterIP") $service.nodePort -}}
@@ -104,7 +104,7 @@
 {{- end -}}
 {{- $serviceMonitor := $v.metrics.serviceMonitor | default dict -}}
 {{- if and $v.metrics.podMonitor.enabled $serviceMonitor.enabled -}}
-  {{- $problems = append $problems "metrics.podMonitor and metrics.serviceMonitor exclude each other: every pod would be scraped twice" -}}
+  {{- $problems = append $problems "metrics.podMonitor and metrics.serviceMonitor are mutually exclusive: every pod would be scraped twice" -}}
 {{- end -}}
 {{- if and $serviceMonitor.enabled (eq $v.mode "inject") -}}
   {{- $problems = append $problems "metrics.serviceMonitor is not for mode inject, whose pods are in other namespaces: use metrics.podMonitor" -}}
@@ -140,7 +140,7 @@
   {{- $problems = append $problems "ingress.host is required: the host name that senders use; or ingress.hosts for several" -}}
 {{- end -}}
 {{- if and $ingress.host $ingress.hosts -}}
-  {{- $problems = append $problems "ingress.host and ingress.hosts exclude each other: one host, or a list" -}}
+  {{- $problems = append $problems "ingress.host and ingress.hosts are mutually exclusive: one host, or a list" -}}
 {{- else if and $ingress.host $ingress.tls -}}
   {{- $problems = append $problems "ingress.host needs ingress.tlsSecret, not ingress.tls: set that, or use ingress.hosts" -}}
 {{- else if and $ingress.hosts $ingress.tlsSecret -}}

@@ -72,7 +72,7 @@ export const UPSTREAM_FAILING = share(
   total('requests_total', SENT_ON),
 );
 
-/** Of verify routes, which alone have a series for report mode. */
+/** Only of verify routes: no others have a series for report mode. */
 const verified = (series: string) =>
   `(increase(${series}[$__range]) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
 

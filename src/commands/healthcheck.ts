@@ -1,6 +1,6 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
-// container's memory with the proxy, so it must never load a part of it: node:http alone, and the reader of YAML only
-// where a configuration file mentions `admin`.
+// container's memory with the proxy, so it must never load a part of it: only node:http, and the YAML reader if a
+// configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { ask } from './ask.ts';

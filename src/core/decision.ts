@@ -62,7 +62,7 @@ const ROWS = {
 export type Reason = keyof typeof ROWS;
 
 function expanded(name: string, [status, meaning, flags]: Row): ReasonRow {
-  // A 401 never tells which check failed (Entrupy's example receiver does the same).
+  // A 401 never reveals which check failed (Entrupy's example receiver does the same).
   const body = `{"error":"${status === 401 ? 'unauthorized' : name}"}`;
   return { status, body, meaning, reportable: false, retryable: false, closes: false, ...flags };
 }

@@ -66,7 +66,7 @@ function foldSegments(text: string): string[] {
   return segments;
 }
 
-// Not a regular expression: /[…]+$/ takes the square of a run's length, and the attacker chooses the run.
+// Not a regular expression: /[…]+$/ takes quadratic time in the length of a run, which the attacker chooses.
 function trimEnd(segment: string): string {
   let end = segment.length;
   while (end > 0) {
@@ -90,7 +90,7 @@ export interface Folded {
   readonly disguised: boolean;
 }
 
-// `..` with spaces or controls around its dots, and no part of a name behind it: `..;x`, `..%20`, `...`.
+// `..` with spaces or control characters around its dots, and no name after it: `..;x`, `..%20`, `...`.
 const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/;
 
 function specials(text: string): string {

@@ -40,7 +40,7 @@ export interface RequestRecord {
   readonly traceId: string | null;
 }
 
-/** `bodySha256` of a body: enough to find an event again, too little to be taken for a signature. */
+/** `bodySha256` of a body: enough to find an event again, too short to be mistaken for a signature. */
 export function bodyTag(body: Uint8Array): string {
   return hash('sha256', body, 'hex').slice(0, 16);
 }

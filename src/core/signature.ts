@@ -1,4 +1,4 @@
-// The signature header and the HMAC behind it, as Entrupy's example receiver checks them
+// The signature header and its HMAC, as Entrupy's example receiver checks them
 // (https://developer.entrupy.com/docs/api/webhooks/example). The client's base64 is never decoded, only compared as
 // text.
 import { Buffer } from 'node:buffer';

@@ -115,6 +115,6 @@ export function pathProblem(path: string): string | null {
  */
 export function foldsAlike(a: string, b: string): boolean {
   const [left, right] = [parsePattern(a), parsePattern(b)];
-  // The text alone: paths that are equal as bytes are equal as text.
+  // Text is enough: paths that are equal as bytes are equal as text.
   return left.wildcard === right.wildcard && left.folded.text.join('/') === right.folded.text.join('/');
 }

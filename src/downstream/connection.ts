@@ -4,7 +4,7 @@
 //                                     `-> tunnel -> closed
 //
 // The next head waits until the kernel has the answer to the last one, so a client that pipelines costs one request's
-// memory and `maxHeader` bytes behind it.
+// memory and `maxHeader` bytes more.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason } from '../core/decision.ts';
@@ -59,7 +59,7 @@ export class Connection {
   #exchange: Exchange | null = null;
   /** The kernel has the answer, while the rest of the request is still to come. */
   #replied = false;
-  /** Bytes behind a request that is not answered yet; null once they were too many, or the answer is the last. */
+  /** Bytes after a request that is not answered yet; null once they were too many, or the answer is the last. */
   #behind: Buffer | null = EMPTY;
   #scheduled = false;
   #leftWriting = false;
@@ -134,13 +134,13 @@ export class Connection {
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
     else {
-      // A short rest of the body is still to come, and the next request is behind it.
+      // A short rest of the body is still missing, and the next request follows it.
       this.#replied = true;
       this.deadline = performance.now() + DROPPING_MS;
     }
   }
 
-  /** Gives the stream to a tunnel, with what the client sent behind its request, and reads it no more. */
+  /** Gives the stream to a tunnel, with the bytes after its request, and stops reading it. */
   giveAway(): { readonly stream: Socket; readonly early: Buffer } {
     const early = this.#behind ?? EMPTY;
     this.#behind = EMPTY;
@@ -287,7 +287,7 @@ export class Connection {
     return taken;
   }
 
-  /** Keeps bytes behind a request that is not answered yet: up to `maxHeader`, copied to their own size. */
+  /** Keeps bytes after a request that is not answered yet: up to `maxHeader`, copied to their own size. */
   #keepBehind(bytes: Buffer): void {
     if (this.#behind === null) return;
     const length = this.#behind.length + bytes.length;

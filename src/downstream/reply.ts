@@ -111,7 +111,7 @@ export class Reply {
     });
   }
 
-  /** An answer of ours, unless one has begun. `allow`: the methods that the route takes, for 405. */
+  /** An answer of ours, unless one has begun. `allow`: the methods that the route allows, for 405. */
   refuse(refusal: Refusal, allow: readonly string[] | null = null): void {
     const { status, body, closes, retryable } = refusal;
     const lines = ['Content-Type', 'application/json'];

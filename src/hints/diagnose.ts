@@ -33,7 +33,7 @@ export function createDiagnosis(now: () => number) {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** Judges the header alone. */
+    /** Diagnoses only the header. */
     form: (given: string) => (mayRun() ? sentence(readLoosely(given).faults) : null),
     mismatch({ route, policy, body, given, at }: Mismatch): string | null {
       if (!mayRun()) return null;

@@ -4,7 +4,7 @@ import type { Sample } from './cells.ts';
 import { METRIC_NAMES, METRICS, type MetricType, PREFIX, PROCESS_METRICS } from './metric-table.ts';
 import type { Collectors } from './metrics.ts';
 
-/** One metric and how to read all its series at this moment. */
+/** One metric and how to read the current values of its series. */
 interface Family {
   readonly name: string;
   readonly help: string;

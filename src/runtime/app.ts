@@ -29,7 +29,7 @@ export interface App {
 /** prom-client loads this long after the start, or at the first scrape: its 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
 
-/** Throws ConfigError or RulesetError where nothing can run, and the system's error where a port is taken. */
+/** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
 export async function startApp({ configFile, env, write }: Effects): Promise<App> {
   const startedAt = Date.now();
   const inputs = await readInputs(configFile, env, null);

@@ -74,7 +74,7 @@ async function canBeRead(path: string): Promise<boolean> {
   );
 }
 
-/** True for comments alone, too: they may be the first lines of a file that is being written. */
+/** Also true if there are only comments: they may be the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {
   const lines = bytes?.toString('latin1').split('\n') ?? [];
   return lines.every((line) => /^\s*(?:#|---\s*$|$)/.test(line));

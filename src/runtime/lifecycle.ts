@@ -4,7 +4,7 @@ import type { Route } from '../core/routes.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 import type { Services } from './services.ts';
 
-/** `/-/drain` ends by itself after this long without a SIGTERM. */
+/** `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;
 /** The longest wait for a connection to the upstream. */
 export const UPSTREAM_PATIENCE_MS = 1000;

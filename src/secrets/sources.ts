@@ -81,7 +81,7 @@ export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyR
   const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
   let handle: FileHandle | undefined;
   try {
-    // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool for ever.
+    // O_NONBLOCK: opening a pipe without a writer would block a thread of the pool forever.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = await handle.stat();
     if (stats.isDirectory()) return refused('it is a directory, not a file');

@@ -171,8 +171,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   /**
-   * True where no request follows on the socket. A server that leaves bodies unread takes them for its next request, so
-   * a body that was not verified could smuggle one in.
+   * True if no request may follow on the socket. A server that leaves a body unread reads it as its next request, so an
+   * unverified body could smuggle one in.
    */
   get #isLast(): boolean {
     return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#exchange.head));
@@ -325,7 +325,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#connection?.socket.resume();
   };
 
-  /** The response is whole. `clean`: no byte came behind it. */
+  /** The response is complete. `clean`: no byte followed it. */
   #complete(connection: PooledConnection, clean: boolean): void {
     const { parser } = connection;
     const { status, trailers } = parser;
