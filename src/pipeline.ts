@@ -147,7 +147,8 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const client = new AbortController();
     note(exchange, permit);
     exchange.onLeft = () => client.abort();
-    const { retryConnectFor, responseTimeout, idleTimeout } = policy.settings;
+    const { responseTimeout, idleTimeout } = policy.settings;
+    const { retryConnectFor } = upstream.options;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
     const delivery = { ...event, path: exchange.path, patience, client: client.signal };
     const turn = await parts.deliveries().turn(delivery);

@@ -11,7 +11,6 @@ export interface Policy {
     readonly bodyTimeout: number;
     /** The most connections; half of them may be tunnels. */
     readonly connections: number;
-    readonly retryConnectFor: number;
     readonly responseTimeout: number;
     readonly idleTimeout: number;
     readonly forwardedHeaders: 'none' | 'overwrite';
