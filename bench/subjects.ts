@@ -74,7 +74,9 @@ export function ours(options: OursOptions = {}): Subject {
 
 // JSON is YAML. Defaults, except the addresses, an immediate stop, and the byte budget if the load needs more than 64 MiB.
 function configOf(site: Site, { keys, routes }: { keys: string; routes: number }): object {
-  const others = Array.from({ length: routes - 1 }, (_, index) => ({ path: `/hooks/number-${index}/events` }));
+  const others = Array.from({ length: Math.max(0, routes - 2) }, (_, index) => ({
+    path: `/hooks/number-${index}/events`,
+  }));
   const held = 2 * site.size * site.connections;
   return {
     listen: { host: '127.0.0.1', port: site.port },
