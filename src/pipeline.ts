@@ -146,13 +146,13 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const { exchange, route, policy } = request;
     const client = new AbortController();
     note(exchange, permit);
-    exchange.onLeft = () => client.abort();
+    exchange.onLeft(() => client.abort());
     const { responseTimeout, idleTimeout } = policy.settings;
     const { retryConnectFor } = upstream.options;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
     const delivery = { ...event, path: exchange.path, patience, client: client.signal };
     const turn = await parts.deliveries().turn(delivery);
-    exchange.onLeft = null;
+    exchange.onLeft(null);
     if (turn.kind === 'deliver' && !client.signal.aborted) return forward(request, permit, turn.lease);
     if (turn.kind === 'deliver') turn.lease.failed();
     else if (turn.kind === 'refuse') {

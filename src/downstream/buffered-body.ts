@@ -27,7 +27,7 @@ export function readWhole(
 ): BufferedBody {
   const { startedAt } = exchange;
   const body = new BufferedBody(budget, { maxBody, declared, startedAt, deadline }, (result) => {
-    exchange.onLeft = null;
+    exchange.onLeft(null);
     exchange.receiver = null;
     exchange.bodyBytes = body.received;
     if ('failure' in result || body.received <= SMALL_BODY) return done(result);
@@ -37,7 +37,7 @@ export function readWhole(
     });
   });
   exchange.receiver = body;
-  exchange.onLeft = () => body.fail('client_closed');
+  exchange.onLeft(() => body.fail('client_closed'));
   exchange.reply.continue();
   return body;
 }

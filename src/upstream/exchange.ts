@@ -89,7 +89,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
 
   start(): void {
     const { connection, reply } = this.#exchange;
-    this.#exchange.onLeft = this.#onClientLeft;
+    this.#exchange.onLeft(this.#onClientLeft);
     connection.stallTimeout = this.#options.idleTimeout;
     if (!this.#streams) return this.#takeSlot();
     this.#pace = new Pace(this.startedAt);
@@ -405,7 +405,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#connecting = null;
     this.#held?.take();
     this.#held = null;
-    this.#exchange.onLeft = null;
+    this.#exchange.onLeft(null);
     this.#exchange.reply.onDrain = null;
     if (this.#exchange.receiver === this) this.#exchange.receiver = null;
     this.letClientGoOn();

@@ -44,7 +44,7 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   start(): void {
-    this.#exchange.onLeft = this.#onLeft;
+    this.#exchange.onLeft(this.#onLeft);
     this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
     this.#upstream.takeSlot(this);
   }
@@ -220,7 +220,7 @@ export class WebSocketExchange implements UpstreamRequest {
   #end(): boolean {
     if (this.#ended) return false;
     this.#ended = true;
-    this.#exchange.onLeft = null;
+    this.#exchange.onLeft(null);
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
     this.#options.onEnd(true);
