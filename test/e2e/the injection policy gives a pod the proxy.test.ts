@@ -155,7 +155,7 @@ describe.skipIf(!ready)('the injection policy', () => {
         expect(envOf(pod)).toMatchObject({ UPSTREAM_URL: 'http://127.0.0.1:3000', LISTEN_PORT: '8080' });
         const found = bad.includes('\n') ? 'not a port' : `"${bad}"`;
         expect(refusals).toEqual([
-          `the annotation entrupy-signature-proxy/${name}-port is ${found}: give a number from 1 to 65535`,
+          `the annotation entrupy-signature-proxy/${name}-port is ${found}: use a number from 1 to 65535`,
         ]);
       }
     }
