@@ -1,7 +1,7 @@
 // Compares parsers on one connection's bytes: do ours and node:http's server read the same requests?
 import { cut, type Parsed, parse } from '../support/parsed.ts';
 import { endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
-import type { ReferenceServer, TakenRequest, TakenRequests } from './reference-server.ts';
+import type { ReferenceServer, TakenRequest } from './reference-server.ts';
 
 const HEAD = ['method', 'target', 'version', 'lines'] as const;
 const WHOLE = [...HEAD, 'body', 'trailers', 'keepAlive'] as const;
@@ -18,16 +18,16 @@ export async function disagreement(
     const their = theirs.requests[index];
     const other = handsOver(message);
     if (their === undefined || (!their.complete && other !== 'tunnel')) return `node has no whole request ${index}`;
-    const unknown = unknownDifferences(message, their, other === 'tunnel' ? HEAD : WHOLE);
+    const unknown = unknownDifferences(bytes, message, their, other === 'tunnel' ? HEAD : WHOLE);
     if (unknown.length > 0) return `request ${index}: ${unknown.join('; ')}`;
     if (other === 'upgrade' && message.keepAlive) return disagreement(reference, bytes.subarray(message.end), cuts);
     if (other !== null || endsEarlier(message, their)) return null;
   }
-  const found = atTheEnd(ours, theirs, theirs.requests.slice(ours.messages.length));
+  const found = atTheEnd(bytes, ours, theirs.refused, theirs.requests.slice(ours.messages.length));
   return found !== null && isKnownRefusal(ours, theirs.requests[ours.messages.length], bytes) ? null : found;
 }
 
-function atTheEnd(ours: Parsed, { refused }: TakenRequests, more: readonly TakenRequest[]): string | null {
+function atTheEnd(bytes: Buffer, ours: Parsed, refused: string | null, more: readonly TakenRequest[]): string | null {
   const [next] = more;
   switch (ours.state) {
     case 'over':
@@ -35,28 +35,29 @@ function atTheEnd(ours: Parsed, { refused }: TakenRequests, more: readonly Taken
     case 'head':
       return next === undefined && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
     case 'body':
-      if (next !== undefined && handsOver(next) === 'tunnel') return differing(ours, next, HEAD);
+      if (next !== undefined && handsOver(next) === 'tunnel') return differing(bytes, ours, next, HEAD);
       if (more.length !== 1 || next === undefined || next.complete || refused !== null)
         return `ours waits for a body, node does not: ${refused}`;
-      return differing(ours, next, [...HEAD, 'body']);
+      return differing(bytes, ours, next, [...HEAD, 'body']);
     default:
-      return atRefusal(ours, next, refused);
+      return atRefusal(bytes, ours, next, refused);
   }
 }
 
-function atRefusal(ours: Parsed, next: TakenRequest | undefined, refused: string | null): string | null {
+function atRefusal(bytes: Buffer, ours: Parsed, next: TakenRequest | undefined, refused: string | null): string | null {
   if (next === undefined) return ours.partial === null ? null : 'ours has a head, node has none';
   if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
-  return ours.partial === null ? 'ours refuses a head that node takes' : differing(ours, next, HEAD);
+  return ours.partial === null ? 'ours refuses a head that node takes' : differing(bytes, ours, next, HEAD);
 }
 
 function differing(
+  bytes: Buffer,
   { partial }: Parsed,
   theirs: TakenRequest,
   fields: readonly (typeof WHOLE)[number][],
 ): string | null {
   if (partial === null) return 'node has a head, ours has none';
-  const unknown = unknownDifferences(partial, theirs, fields);
+  const unknown = unknownDifferences(bytes, partial, theirs, fields);
   return unknown.length === 0 ? null : `the request under way: ${unknown.join('; ')}`;
 }
 

@@ -28,10 +28,10 @@ export async function disagreement(wire: Wire): Promise<string | null> {
     const count = interim < 0 ? left.length : interim;
     const [final] = left.slice(count);
     const found =
-      interimDisagreement(left.slice(0, count), theirs) ??
+      interimDisagreement(wire.bytes, left.slice(0, count), theirs) ??
       (final === undefined
         ? atTheEnd(ours, theirs, theirs.interim[count] ?? theirs.final, wire.bytes)
-        : finalDisagreement(final, theirs, { count, behind: wire.bytes.toString('latin1', final.end) }));
+        : finalDisagreement(wire.bytes, final, theirs, count));
     if (found !== null) return `exchange ${exchange}: ${found}`;
     if (final === undefined) return null;
     // After a 101 comes another protocol.
@@ -45,26 +45,29 @@ const methodOf = ({ answers }: Wire, exchange: number) => answers[Math.min(excha
 
 const isInterim = ({ status }: ParsedMessage) => status >= 100 && status < 200 && status !== 101;
 
-function interimDisagreement(ours: readonly ParsedMessage[], { interim }: TakenAnswer): string | null {
+function interimDisagreement(bytes: Buffer, ours: readonly ParsedMessage[], { interim }: TakenAnswer): string | null {
   for (const [index, message] of ours.entries()) {
     const their = interim[index];
     if (their === undefined) return `node has no interim response ${index}`;
-    const unknown = unknownDifferences(message, their, [...HEAD, 'body']);
+    const unknown = unknownDifferences(bytes, message, their, [...HEAD, 'body']);
     if (unknown.length > 0) return `interim response ${index}: ${unknown.join('; ')}`;
   }
   return null;
 }
 
 function finalDisagreement(
+  bytes: Buffer,
   ours: ParsedMessage,
   { interim, final, behindUpgrade }: TakenAnswer,
-  { count, behind }: { readonly count: number; readonly behind: string },
+  count: number,
 ): string | null {
   if (interim.length > count) return 'node has more interim responses';
   if (!final?.complete) return 'node has no whole response';
-  const unknown = unknownDifferences(ours, final, behindUpgrade === null ? WHOLE : HEAD);
+  const unknown = unknownDifferences(bytes, ours, final, behindUpgrade === null ? WHOLE : HEAD);
   if (unknown.length > 0) return unknown.join('; ');
-  return behindUpgrade === null || behind.startsWith(behindUpgrade) ? null : 'other bytes behind the upgrade';
+  return behindUpgrade === null || bytes.toString('latin1', ours.end).startsWith(behindUpgrade)
+    ? null
+    : 'other bytes behind the upgrade';
 }
 
 /** Compares the end, where ours has no further complete response; `next` is what node has there. */
@@ -72,28 +75,37 @@ function atTheEnd(ours: Parsed, { interim, refused }: TakenAnswer, next: Taken |
   if (isKnownRefusal(ours, next, bytes)) return null;
   switch (ours.state) {
     case 'over':
-      return next === null || endsByItself(ours, interim) ? null : 'node has a response behind the last one of ours';
+      return next === null || endsByItself(bytes, ours, interim)
+        ? null
+        : 'node has a response behind the last one of ours';
     case 'head':
       return next === null && refused === null ? null : `ours waits for a head, node has one or said ${refused}`;
     case 'body':
       if (next === null || next.complete || refused !== null) return `ours waits for a body, node does not: ${refused}`;
-      return differing(ours, next, [...HEAD, 'body']);
+      return differing(bytes, ours, next, [...HEAD, 'body']);
     default:
       if (next === null) return ours.partial === null ? null : 'ours has a head, node has none';
       if (refused === null || next.complete) return `ours refuses what node takes: ${ours.state}`;
-      return differing(ours, next, HEAD);
+      return differing(bytes, ours, next, HEAD);
   }
 }
 
 /** An interim response that says both close and keep-alive. */
-function endsByItself({ messages }: Parsed, interim: readonly Taken[]): boolean {
+function endsByItself(bytes: Buffer, { messages }: Parsed, interim: readonly Taken[]): boolean {
   const [last, their] = [messages.at(-1), interim[0]];
-  return last !== undefined && their !== undefined && unknownDifferences(last, their, ['keepAlive']).length === 0;
+  return (
+    last !== undefined && their !== undefined && unknownDifferences(bytes, last, their, ['keepAlive']).length === 0
+  );
 }
 
-function differing({ partial }: Parsed, theirs: Taken, fields: readonly (typeof WHOLE)[number][]): string | null {
+function differing(
+  bytes: Buffer,
+  { partial }: Parsed,
+  theirs: Taken,
+  fields: readonly (typeof WHOLE)[number][],
+): string | null {
   if (partial === null) return 'node has a head, ours has none';
-  const unknown = unknownDifferences(partial, theirs, fields);
+  const unknown = unknownDifferences(bytes, partial, theirs, fields);
   return unknown.length === 0 ? null : `the response under way: ${unknown.join('; ')}`;
 }
 

@@ -20,8 +20,8 @@ interface Row<Fields extends unknown[]> {
   readonly applies: (...fields: Fields) => boolean;
 }
 
-/** A field of a message that both read as complete. */
-const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]>[] = [
+/** A field of a message that both read as complete; `sent` is all that was sent. */
+const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message, sent: Buffer]>[] = [
   {
     name: 'another protocol',
     reason:
@@ -36,7 +36,8 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message]
     name: 'keep-alive and a tab',
     reason:
       "undici's older llhttp does not know `Connection: keep-alive` with a tab behind it: an HTTP/1.0 connection ends",
-    applies: (field, ours) => field === 'keepAlive' && !ours.keepAlive && /keep-alive *\t/i.test(ours.lines.join('\n')),
+    applies: (field, ours, theirs, sent) =>
+      field === 'keepAlive' && !ours.keepAlive && theirs.keepAlive && /keep-alive *\t/i.test(sent.toString('latin1')),
   },
   {
     name: 'close and keep-alive',
@@ -110,15 +111,16 @@ export function endsEarlier(ours: ParsedMessage, theirs: Message): boolean {
   return !ours.keepAlive && (theirs.keepAlive || /connection/i.test(ours.trailers.join()));
 }
 
-/** The fields in which two messages differ without a known reason. */
+/** The fields in which two messages differ without a known reason; `sent` is all that was sent. */
 export function unknownDifferences<Theirs extends Message>(
+  sent: Buffer,
   ours: ParsedMessage,
   theirs: Theirs,
   fields: readonly (keyof Theirs & keyof ParsedMessage & string)[],
 ): string[] {
   const differing = fields.filter((field) => JSON.stringify(ours[field]) !== JSON.stringify(theirs[field]));
   return differing
-    .filter((field) => !FIELDS.some(({ applies }) => applies(field, ours, theirs)))
+    .filter((field) => !FIELDS.some(({ applies }) => applies(field, ours, theirs, sent)))
     .map((field) => `${field}: ours ${JSON.stringify(ours[field])}, node ${JSON.stringify(theirs[field])}`);
 }
 
