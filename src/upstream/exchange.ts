@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { declaredLength, hasBody } from '../core/head.ts';
+import { acceptsHandshake, UPGRADE_LINES } from '../core/headers.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
@@ -13,6 +14,7 @@ import { headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
+import { openTunnel } from './websocket.ts';
 
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
@@ -106,7 +108,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   granted(): void {
     this.#grantedAt = performance.now();
     this.#state = 'connecting';
-    const idle = this.#upstream.pool.take();
+    const idle = this.#permit.tunnel ? null : this.#upstream.pool.take();
     if (idle !== null) return this.#send(idle);
     this.#connecting = this.#upstream.pool.open((opened) => {
       this.#connecting = null;
@@ -165,9 +167,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     let framing: string | null = null;
     if (body !== null && framed) framing = `Content-Length: ${body.length}`;
     else if (framed) framing = declared === null ? 'Transfer-Encoding: chunked' : `Content-Length: ${declared}`;
-    const support = { te: head.version === '1.1', trailer: this.#streams && declared === null };
-    const last = this.#isLast ? 'Connection: close\r\n' : '';
-    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, support)}${last}\r\n`;
+    const te = head.version === '1.1' && !this.#permit.tunnel;
+    const lines = headLines(this.#options.lines, framing, { te, trailer: this.#streams && declared === null });
+    return `${head.method} ${head.target} HTTP/1.1\r\n${lines}${this.#connectionLines}\r\n`;
   }
 
   /**
@@ -175,7 +177,13 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
    * unverified body could smuggle one in.
    */
   get #isLast(): boolean {
-    return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#exchange.head));
+    const unverified = !this.verified && hasBody(this.#exchange.head);
+    return this.#upstream.options.keepAlive === 0 || unverified || this.#permit.tunnel;
+  }
+
+  get #connectionLines(): string {
+    if (this.#permit.tunnel) return UPGRADE_LINES;
+    return this.#isLast ? 'Connection: close\r\n' : '';
   }
 
   readonly #onSent = (): void => {
@@ -272,6 +280,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
     }
+    if (connection.user !== this && at < bytes.length) connection.read(bytes.subarray(at)); // the tunnel's first bytes
     if (this.#begun && this.#state !== 'done' && !this.#exchange.reply.flush()) this.#holdUpstreamBack(connection);
   }
 
@@ -287,12 +296,19 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.giveUp(failedUpstream('reset', error));
   }
 
-  /** False for an interim response, and for one that is refused. */
-  #onHead({ parser }: PooledConnection): boolean {
+  /** False where nothing follows: for an interim response, one that is refused, and a 101 that opens the tunnel. */
+  #onHead(connection: PooledConnection): boolean {
+    const { parser } = connection;
     const { status, reason, lines, version, framing } = parser;
     const { reply } = this.#exchange;
-    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
+    const upgrades = status === 101 && this.#permit.tunnel && acceptsHandshake(this.#exchange.lines, lines);
+    const known = status >= 100 && status <= 599 && (status !== 101 || upgrades);
+    if (!known || (version !== '1.1' && version !== '1.0') || isCoded(parser)) {
       this.giveUp(failedUpstream('protocol'));
+      return false;
+    }
+    if (upgrades) {
+      this.#openTunnel(connection);
       return false;
     }
     if (status < 200) {
@@ -304,11 +320,28 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       }
       return false;
     }
+    this.#onFinalHead(status);
+    // The client's next bytes may be meant for the tunnel that was refused, so none may be read as a request.
+    reply.begin({ status, reason, lines, framing }, this.#permit.tunnel ? 'close' : 'persist');
+    return true;
+  }
+
+  #onFinalHead(status: number): void {
     this.#begun = true;
     this.#exchange.upstreamMs = performance.now() - this.startedAt;
     this.#exchange.upstreamStatus = status;
-    reply.begin({ status, reason, lines, framing });
-    return true;
+  }
+
+  /** Idle tunnels must not use up the slots; they have their own limit. */
+  #openTunnel(connection: PooledConnection): void {
+    const { reason, lines } = connection.parser;
+    this.#onFinalHead(101);
+    this.#state = 'done';
+    this.#connection = null;
+    this.#upstream.limiter.leave(this);
+    this.#exchange.settled = true;
+    this.#exchange.reply.becomeTunnel(reason, lines);
+    connection.user = openTunnel(this.#exchange, connection.socket, this.#options);
   }
 
   #holdUpstreamBack({ socket }: PooledConnection): void {

@@ -16,6 +16,9 @@ const MAX_RETIRING = 128;
 /** How often a socket with a failed write is checked. Its end comes at once unless the client does not read. */
 const CHECK_MS = 1000;
 
+/** What a connection carries: a request and its response, or a tunnel. */
+export type ConnectionUser = Pick<UpstreamExchange, 'onData' | 'onEnd' | 'onClose' | 'letClientGoOn' | 'tick'>;
+
 export class PooledConnection {
   place = -1;
   readonly socket: Socket;
@@ -23,7 +26,7 @@ export class PooledConnection {
   readonly connector: Connector;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', { head: MAX_HEAD });
-  user: UpstreamExchange | null = null;
+  user: ConnectionUser | null = null;
   /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
   /** True once its last request has ended: bytes that still come are dropped. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { readHead } from '../../../src/core/head.ts';
-import { asksForWebSocket, handshakeHeaders } from '../../../src/core/headers.ts';
+import { acceptsHandshake, asksForWebSocket, UPGRADE_LINES } from '../../../src/core/headers.ts';
+import { headLines } from '../../../src/wire/heads.ts';
+import { ACCEPT, KEY } from '../../support/web-socket.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
 
@@ -35,19 +37,30 @@ describe('a WebSocket handshake', () => {
   });
 });
 
-describe('its lines', () => {
-  test('keep spellings and duplicates, and get Connection and Upgrade back', () => {
-    const lines = ['HOST', 'h', 'X-A', '1', 'Cookie', 'c', 'x-a', '2', 'X-A', '3'];
-    expect(handshakeHeaders(lines, 'websocket')).toEqual({
-      HOST: 'h',
-      'X-A': ['1', '2', '3'],
-      Cookie: 'c',
-      connection: 'Upgrade',
-      upgrade: 'websocket',
-    });
+test('its lines keep spellings, places and duplicates, and get Connection and Upgrade back', () => {
+  const lines = ['HOST', 'h', 'X-A', '1', 'Cookie', 'c', 'Upgrade', 'WebSocket', 'x-a', '2', '__proto__', 'x'];
+  const written = headLines(lines, null, { te: false, trailer: false }) + UPGRADE_LINES;
+  expect(written.split('\r\n')).toEqual([
+    ...['HOST: h', 'X-A: 1', 'Cookie: c', 'x-a: 2', '__proto__: x', 'connection: Upgrade', 'upgrade: websocket', ''],
+  ]);
+});
+
+describe('a 101', () => {
+  const asked = [...LINES, 'Sec-WebSocket-Key', KEY];
+  const agreed = ['Upgrade', 'WebSocket', 'Connection', 'Upgrade', 'Sec-WebSocket-Accept', ACCEPT];
+
+  test('accepts a handshake with its key', () => {
+    expect(acceptsHandshake(asked, agreed)).toBe(true);
   });
 
-  test('a name that is also an Object property is an ordinary name', () => {
-    expect(Object.entries(handshakeHeaders(['__proto__', 'x'], 'websocket'))).toContainEqual(['__proto__', 'x']);
+  test.each([
+    ['no Upgrade', agreed.slice(2)],
+    ['another protocol', agreed.with(1, 'h2c')],
+    ['two Upgrades', [...agreed, 'Upgrade', 'websocket']],
+    ['no accept', agreed.slice(0, -2)],
+    ['the accept of another key', agreed.with(-1, `${ACCEPT.slice(0, -2)}8=`)],
+    ['two accepts', [...agreed, 'Sec-WebSocket-Accept', ACCEPT]],
+  ])('does not with %s', (_what, lines) => {
+    expect(acceptsHandshake(asked, lines)).toBe(false);
   });
 });
