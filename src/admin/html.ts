@@ -1,5 +1,6 @@
 // HTML as a tagged template: inserted values are escaped, unless they are HTML made by this template. There must be no
 // way to mark a string as safe.
+import { printable } from '../log/log.ts';
 
 export class Html {
   readonly text: string;
@@ -24,21 +25,8 @@ function render(value: HtmlValue): string {
   return value.map((piece) => piece.text).join('');
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-// Controls and bidirectional marks become escapes: they could reorder a line of the page, or its copy in a terminal.
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-
 function escapeHtml(text: string): string {
-  return text
-    .replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .replace(/[&<>"']/g, (char) => ENTITIES[char] ?? '');
+  return printable(text).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
 /** Epoch milliseconds as `3 min ago` or `in 2 days`, with the exact time as its title. */

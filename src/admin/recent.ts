@@ -1,17 +1,9 @@
 // Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, refusals in groups, and
 // deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
 // one reason never displaces the entry of another that explains a broken rotation.
-import { REASON_NAMES, type Reason } from '../core/decision.ts';
+import { DECISIONS, REASON_NAMES } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
-import {
-  CURVES,
-  type Curve,
-  type RecentCounts,
-  type Refusal,
-  type StatusSnapshot,
-  type Undelivered,
-} from './status.ts';
 
 const SLOT_MS = 10_000;
 const SLOTS_PER_MINUTE = 6;
@@ -21,72 +13,67 @@ const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
-/** Counts of ten seconds. */
-interface Slot {
-  /** Epoch time in slots. */
-  readonly tick: number;
-  readonly curves: Record<Curve, number>;
-  readonly reasons: Record<Reason, number>;
-  noise: number;
-}
+/** The counts with a curve: decisions, and requests that the upstream failed, whatever their decision. */
+export const CURVES = [...DECISIONS, 'upstreamFailures'] as const;
+/** `noise`: rejected and reported requests that need no attention; the reasons count all others. */
+const COUNTED = [...CURVES, ...REASON_NAMES, 'noise'] as const;
+type Counted = (typeof COUNTED)[number];
+
+/**
+ * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
+ * upstream. The fields are the last request's: texts that a client chose are cut, and `path` has no query. `count` is
+ * of the requests since the group began; a group that gets none for long is removed first.
+ */
+export type Refusal = ReturnType<typeof refusalOf>;
+/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
+export type Undelivered = ReturnType<typeof undeliveredOf>;
 
 export class RecentRequests {
-  readonly #now: () => number;
-  /** A ring by tick; slots of an earlier hour stay in it until they are overwritten. */
-  readonly #slots: (Slot | undefined)[] = Array.from({ length: SLOTS_KEPT });
+  /** Counts of ten seconds, by epoch time in slots; the oldest first. */
+  readonly #slots = new Map<number, Record<Counted, number>>();
   /** By a closed set: reasons, the gate's rules, and causes of upstream failures. In each the oldest group is first. */
-  readonly #groups = new Map<string, Map<string, Refusal>>();
+  readonly #groups: Record<string, Map<string, Refusal>> = {};
   #undelivered: readonly Undelivered[] = [];
 
-  /** `now` gives epoch milliseconds. */
-  constructor(now: () => number) {
-    this.#now = now;
-  }
-
   record(record: RequestRecord): void {
-    const at = this.#now();
-    const slot = this.#slotAt(at);
-    slot.curves[record.decision]++;
-    if (record.upstreamFailure !== null) slot.curves.upstreamFailures++;
+    const at = Date.now();
+    const counts = this.#countsAt(at);
+    counts[record.decision]++;
+    if (record.upstreamFailure !== null) counts.upstreamFailures++;
     const refused = record.decision === 'rejected' || record.decision === 'reported';
-    if (refused && isNoise(record)) slot.noise++;
-    else if (record.reason !== 'none') slot.reasons[record.reason]++;
+    if (refused && isNoise(record)) counts.noise++;
+    else if (record.reason !== 'none') counts[record.reason]++;
     if (isUndelivered(record)) {
       this.#undelivered = [undeliveredOf(record, at), ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     }
     if (refused || record.upstreamFailure !== null) this.#keep(refusalOf(record, at));
   }
 
-  #slotAt(at: number): Slot {
-    const tick = Math.floor(at / SLOT_MS);
-    const place = tick % SLOTS_KEPT;
-    let slot = this.#slots[place];
-    if (slot?.tick !== tick) {
-      slot = emptySlot(tick);
-      this.#slots[place] = slot;
-    }
-    return slot;
+  #countsAt(at: number): Record<Counted, number> {
+    const slot = Math.floor(at / SLOT_MS);
+    const known = this.#slots.get(slot);
+    if (known !== undefined) return known;
+    const counts = byName(COUNTED, () => 0);
+    this.#slots.set(slot, counts);
+    dropOldest(this.#slots, SLOTS_KEPT);
+    return counts;
   }
 
   #keep(refusal: Refusal): void {
     const reason = refusal.upstreamFailure ?? refusal.rule ?? refusal.reason;
-    let groups = this.#groups.get(reason);
-    if (groups === undefined) {
-      groups = new Map();
-      this.#groups.set(reason, groups);
-    }
+    this.#groups[reason] ??= new Map();
+    const groups = this.#groups[reason];
     const group = [refusal.decision, refusal.route, refusal.client, refusal.header].join(' ');
     const before = groups.get(group);
     groups.delete(group);
     // Diagnoses are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
     groups.set(group, { ...refusal, hint: refusal.hint ?? before?.hint ?? null, count: (before?.count ?? 0) + 1 });
-    const [oldest] = groups.keys();
-    if (groups.size > GROUPS_PER_REASON && oldest !== undefined) groups.delete(oldest);
+    dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  /** The parts of a status snapshot that come from requests. */
-  view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'undelivered'> {
-    const refusals = [...this.#groups.values()].flatMap((groups) => [...groups.values()]);
+  /** The parts of a status snapshot that come from requests; refusals and deliveries are the newest first. */
+  view() {
+    const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     return {
       recent: this.#counts(),
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
@@ -94,37 +81,40 @@ export class RecentRequests {
     };
   }
 
-  #counts(): RecentCounts {
-    const newest = Math.floor(this.#now() / SLOT_MS);
-    const sum = emptySlot(newest);
-    const hour = byName(CURVES, () => new Array<number>(60).fill(0));
-    for (const slot of this.#slots) {
-      if (slot === undefined || slot.tick > newest) continue; // a later slot: the clock was set back
-      const age = newest - slot.tick;
-      if (age >= SLOTS_KEPT) continue;
-      const minute = 59 - Math.floor(age / SLOTS_PER_MINUTE);
-      for (const curve of CURVES) hour[curve][minute] = (hour[curve][minute] ?? 0) + slot.curves[curve];
-      if (age >= SLOTS_COUNTED) continue;
-      for (const curve of CURVES) sum.curves[curve] += slot.curves[curve];
-      for (const reason of REASON_NAMES) sum.reasons[reason] += slot.reasons[reason];
-      sum.noise += slot.noise;
-    }
-    const windowSeconds = (SLOTS_COUNTED * SLOT_MS) / 1000;
-    return { windowSeconds, ...sum.curves, noise: sum.noise, topReason: topReason(sum.reasons), hour };
+  #counts() {
+    const newest = Math.floor(Date.now() / SLOT_MS);
+    const minute = (name: Counted, at: number) =>
+      this.#sum(name, newest - (59 - at) * SLOTS_PER_MINUTE, SLOTS_PER_MINUTE);
+    const lately = byName(COUNTED, (name) => this.#sum(name, newest, SLOTS_COUNTED));
+    // A client that leaves needs no attention, so it is never the top reason.
+    const reasons = REASON_NAMES.filter((name) => name !== 'client_closed' && lately[name] > 0);
+    return {
+      /** How far back the counts reach. */
+      windowSeconds: (SLOTS_COUNTED * SLOT_MS) / 1000,
+      ...byName(CURVES, (name) => lately[name]),
+      noise: lately.noise,
+      /** The reason of most requests that were rejected or reported and are not noise; null where there were none. */
+      topReason: reasons.toSorted((a, b) => lately[b] - lately[a])[0] ?? null,
+      /** By minute, the oldest first. */
+      hour: byName(CURVES, (name): readonly number[] => Array.from({ length: 60 }, (_, at) => minute(name, at))),
+    };
+  }
+
+  /** Of the slots up to `newest`, as many as `slots`. */
+  #sum(name: Counted, newest: number, slots: number): number {
+    let sum = 0;
+    for (let slot = newest; slot > newest - slots; slot--) sum += this.#slots.get(slot)?.[name] ?? 0;
+    return sum;
   }
 }
 
 const byName = <K extends string, V>(names: readonly K[], value: (name: K) => V) =>
   Object.fromEntries(names.map((name) => [name, value(name)])) as Record<K, V>;
 
-const zeros = <K extends string>(names: readonly K[]) => byName(names, () => 0);
-
-const emptySlot = (tick: number): Slot => ({ tick, curves: zeros(CURVES), reasons: zeros(REASON_NAMES), noise: 0 });
-
-function topReason(reasons: Readonly<Record<Reason, number>>): Reason | null {
-  // A client that leaves needs no attention, so it is never the top reason.
-  const names = REASON_NAMES.filter((name) => name !== 'client_closed' && reasons[name] > 0);
-  return names.length === 0 ? null : names.reduce((top, name) => (reasons[name] > reasons[top] ? name : top));
+/** A map iterates in the order of insertion. */
+function dropOldest<K>(map: Map<K, unknown>, most: number): void {
+  const [oldest] = map.keys();
+  if (map.size > most && oldest !== undefined) map.delete(oldest);
 }
 
 /**
@@ -141,12 +131,12 @@ function isUndelivered({ secret, upstreamFailure, reason }: RequestRecord): bool
   return secret !== null && (upstreamFailure !== null || reason === 'overloaded');
 }
 
-function undeliveredOf(record: RequestRecord, at: number): Undelivered {
+function undeliveredOf(record: RequestRecord, at: number) {
   const { upstreamFailure, bodySha256 } = record;
-  return { ...shownOf(record, at), cause: upstreamFailure ?? 'overloaded', bodySha256 };
+  return { ...shownOf(record, at), cause: upstreamFailure ?? ('overloaded' as const), bodySha256 };
 }
 
-function refusalOf(record: RequestRecord, at: number): Refusal {
+function refusalOf(record: RequestRecord, at: number) {
   const { method, decision, reason, upstreamFailure, hint, rule, header } = record;
   return {
     ...shownOf(record, at),

@@ -4,7 +4,8 @@ import { REASONS } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
 import { secretVerdict, type Tone } from './advice.ts';
 import { type Html, html, spanText, when } from './html.ts';
-import type { Refusal, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status.ts';
+import type { Refusal, Undelivered } from './recent.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
 
 interface Table<Row> {
   readonly id: string;

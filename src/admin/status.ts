@@ -1,9 +1,8 @@
 // The state of the running proxy for the status page, /api/status and the advice: a plain snapshot that runtime fills.
 // It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds.
-import type { Reason } from '../core/decision.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
-import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
+import type { RecentRequests } from './recent.ts';
 
 export interface RouteStatus
   extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once'> {
@@ -25,54 +24,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly lastMatch: number;
 }
 
-type OfRequest = 'route' | 'path' | 'status' | 'upstreamError' | 'client';
-
-/**
- * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
- * upstream. The fields are the last request's: texts that a client chose are cut, and `path` has no query.
- */
-export interface Refusal
-  extends Pick<
-    RequestRecord,
-    OfRequest | 'method' | 'decision' | 'reason' | 'upstreamFailure' | 'hint' | 'rule' | 'header'
-  > {
-  readonly at: number;
-  /** Requests since the group began. A group that gets none for long is removed first. */
-  readonly count: number;
-}
-
-/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
-export interface Undelivered extends Pick<RequestRecord, OfRequest | 'bodySha256'> {
-  readonly at: number;
-  readonly cause: UpstreamFailure | 'overloaded';
-}
-
-/** The counts with a curve: decisions, and requests that the upstream failed, whatever their decision. */
-export const CURVES = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'upstreamFailures'] as const;
-export type Curve = (typeof CURVES)[number];
-
-export interface RecentCounts extends Readonly<Record<Curve, number>> {
-  /** How far back the counts reach. */
-  readonly windowSeconds: number;
-  /** Rejected and reported requests that need no attention: those that every public port gets, and clients that left. */
-  readonly noise: number;
-  /** The reason of most of the other rejected or reported requests in the window; null where there were none. */
-  readonly topReason: Reason | null;
-  /** By minute, the oldest first. */
-  readonly hour: Readonly<Record<Curve, readonly number[]>>;
-}
-
-/** Where delivered events are remembered. */
-export interface OnceStatus {
-  /** `memory`, or a host. */
-  readonly store: string;
-  readonly entries: number;
-  /** Why the store fails; null while it answers. */
-  readonly trouble: string | null;
-  readonly onStoreFailure: 'forward' | 'refuse';
-}
-
-export interface StatusSnapshot {
+export interface StatusSnapshot extends ReturnType<RecentRequests['view']> {
   readonly version: string;
   readonly nodeVersion: string;
   readonly startedAt: number;
@@ -94,13 +46,15 @@ export interface StatusSnapshot {
   };
   /** Null before the first reload. */
   readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
-  /** Null where no route has `once`. */
-  readonly once: OnceStatus | null;
-  readonly recent: RecentCounts;
-  /** Newest first. */
-  readonly refusals: readonly Refusal[];
-  /** The last ones, newest first. */
-  readonly undelivered: readonly Undelivered[];
+  /** Where delivered events are remembered; null where no route has `once`. */
+  readonly once: {
+    /** `memory`, or a host. */
+    readonly store: string;
+    readonly entries: number;
+    /** Why the store fails; null while it answers. */
+    readonly trouble: string | null;
+    readonly onStoreFailure: 'forward' | 'refuse';
+  } | null;
   /** The address of docs/; null until it is filled in. */
   readonly docs: string | null;
 }

@@ -7,16 +7,14 @@ export type RequestLogMode = 'all' | 'rejected' | 'none';
 
 /** The most lines per second (`log.requests`). */
 const MOST_LINES = 50;
-const SECOND_MS = 1000;
 
 /** `log.level` filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
 export class RequestLog {
   mode: RequestLogMode;
   readonly #log: Log;
-  #windowStart = 0;
-  #written = 0;
-  #leftOut = 0;
-  #timer: NodeJS.Timeout | undefined;
+  /** Lines of this second, those left out included. */
+  #lines = 0;
+  #second: NodeJS.Timeout | undefined;
 
   constructor(log: Log, mode: RequestLogMode) {
     this.#log = log;
@@ -26,32 +24,20 @@ export class RequestLog {
   record(record: RequestRecord): void {
     if (this.mode === 'none') return;
     const level = levelOf(record);
-    if (this.mode === 'rejected' && level === 'info') return;
-    if (this.#log.enabled(level) && this.#mayWrite()) this.#log.line(level, 'request', requestTail(record));
+    if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
+    // A timer, not the clock: no second ends late because the clock is set back, or because a flood ends.
+    this.#second ??= setTimeout(() => this.flush(), 1000).unref();
+    if (++this.#lines <= MOST_LINES) this.#log.line(level, 'request', requestTail(record));
   }
 
-  /** Writes the number of lines left out so far, if any. Also called when the process ends. */
+  /** Ends the second, and writes the number of lines left out in it, if any. Also called when the process ends. */
   flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#leftOut === 0) return;
-    this.#log.line('warn', 'request lines left out', `,"left_out":${this.#leftOut},"lines_a_second":${MOST_LINES}`);
-    this.#leftOut = 0;
-  }
-
-  #mayWrite(): boolean {
-    const now = this.#log.now();
-    // A clock that is set back must not silence the log until it catches up.
-    if (now >= this.#windowStart + SECOND_MS || now < this.#windowStart) {
-      this.flush();
-      this.#windowStart = now;
-      this.#written = 0;
-    }
-    if (this.#written++ < MOST_LINES) return true;
-    this.#leftOut++;
-    // Without the timer, the count would wait for the next request, which may never come after a flood.
-    this.#timer ??= setTimeout(() => this.flush(), SECOND_MS).unref();
-    return false;
+    clearTimeout(this.#second);
+    this.#second = undefined;
+    const leftOut = this.#lines - MOST_LINES;
+    this.#lines = 0;
+    if (leftOut <= 0) return;
+    this.#log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${MOST_LINES}`);
   }
 }
 

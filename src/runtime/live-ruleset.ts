@@ -1,5 +1,5 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log, metrics and status page report it.
-import type { OnceStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
@@ -175,7 +175,7 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
 }
 
 /** Null where no route has `once`. A store's URL may hold a user, so only its host is shown. */
-function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): OnceStatus | null {
+function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
   if (deliveries === null) return null;
   const { entries, trouble } = deliveries;
   return { store: store === 'memory' ? store : new URL(store).host, entries, trouble, onStoreFailure };

@@ -34,9 +34,9 @@ export type Services = ReturnType<typeof createServices>;
 
 export function createServices(first: Ruleset, { policy, podIp, write }: ServicesOptions) {
   const { config } = first.loaded;
-  const log = createLog({ level: config.log.level, write, now: Date.now });
+  const log = createLog(config.log.level, write);
   const requests = new RequestLog(log, config.log.requests);
-  const recent = new RecentRequests(Date.now);
+  const recent = new RecentRequests();
   const metrics = new Metrics(seriesPlan(first), Date.now);
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });

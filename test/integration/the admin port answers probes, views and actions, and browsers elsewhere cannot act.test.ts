@@ -7,7 +7,7 @@ import { RecentRequests } from '../../src/admin/recent.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
-import { metricsOf, NOW, refused, snapshot } from '../unit/metrics/fixtures.ts';
+import { metricsOf, refused, snapshot } from '../unit/metrics/fixtures.ts';
 
 const open: Listener[] = [];
 afterEach(() => {
@@ -30,7 +30,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
     },
     retirePrevious: () => acts.push('retire') + 1,
     actionsFrom: () => [],
-    log: createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW }),
+    log: createLog('debug', (line) => lines.push(line)),
     ...changes,
   });
   open.push(server);
@@ -67,13 +67,13 @@ test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
 });
 
 test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
-  const refusals = new RecentRequests(() => NOW);
+  const refusals = new RecentRequests();
   refusals.record(refused({ path: '/<b>?sig=MARKER', hint: '<i>hint</i>' }));
   const { ask } = await admin({ status: async () => snapshot({ refusals: refusals.view().refusals }) });
   const page = await ask('/');
   expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
   expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);
-  expect(page.text).toContain('&lt;i&gt;hint&lt;/i&gt;');
+  expect(page.text).toContain('&#60;i&#62;hint&#60;/i&#62;');
   expect(page.text).toContain('http-equiv="refresh"');
   expect((await ask('/?refresh=off')).text).not.toContain('http-equiv="refresh"');
   const json = await ask('/api/status');

@@ -1,18 +1,20 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { adviceFor, secretVerdict } from '../../../src/admin/advice.ts';
 import { RecentRequests } from '../../../src/admin/recent.ts';
 import type { StatusSnapshot } from '../../../src/admin/status.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
+
+vi.useFakeTimers({ now: NOW });
 
 function headline(changes: Partial<StatusSnapshot>): string {
   const [first] = adviceFor(snapshot(changes));
   return `${first?.tone}: ${first?.sentence}`;
 }
 
-const hinted = new RecentRequests(() => NOW);
+const hinted = new RecentRequests();
 hinted.record(refused({ hint: 'the secret at the sender ends in a line break' }));
 
-const gated = new RecentRequests(() => NOW);
+const gated = new RecentRequests();
 gated.record(
   refused({
     reason: 'bad_request',
@@ -22,7 +24,7 @@ gated.record(
   }),
 );
 
-const gone = new RecentRequests(() => NOW);
+const gone = new RecentRequests();
 gone.record(accepted({ status: 502, upstreamFailure: 'connect' }));
 
 test.each<[string, Partial<StatusSnapshot>, RegExp]>([

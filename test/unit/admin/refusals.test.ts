@@ -1,10 +1,20 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { RecentRequests } from '../../../src/admin/recent.ts';
+import type { RequestRecord } from '../../../src/core/record.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
+beforeEach(() => void vi.useFakeTimers({ now: NOW }));
+
+/** A millisecond passes after each request. */
+class TickingRequests extends RecentRequests {
+  override record(record: RequestRecord): void {
+    super.record(record);
+    vi.advanceTimersByTime(1);
+  }
+}
+
 test('only refused, reported and upstream-failed requests are kept, newest first', () => {
-  let now = NOW;
-  const refusals = new RecentRequests(() => now++);
+  const refusals = new TickingRequests();
   refusals.record(refused({ reason: 'missing_signature' }));
   refusals.record(accepted());
   refusals.record(refused({ decision: 'reported', status: 200, upstreamStatus: 200 }));
@@ -17,8 +27,7 @@ test('only refused, reported and upstream-failed requests are kept, newest first
 });
 
 test('a flood of one reason fills only its own places and evicts no other reason', () => {
-  let now = NOW;
-  const refusals = new RecentRequests(() => now++);
+  const refusals = new TickingRequests();
   refusals.record(refused({ hint: 'the old secret' }));
   for (let i = 0; i < 10_000; i++)
     refusals.record(refused({ reason: 'bad_request', status: 400, path: `/${i}`, client: `192.0.2.${i % 1000}` }));
@@ -28,8 +37,7 @@ test('a flood of one reason fills only its own places and evicts no other reason
 });
 
 test('requests with the same reason, route and client form one group, with its count and its last request', () => {
-  let now = NOW;
-  const refusals = new RecentRequests(() => now++);
+  const refusals = new TickingRequests();
   for (let i = 0; i < 5; i++) refusals.record(refused({ path: `/notify/${i}` }));
   refusals.record(refused({ client: '192.0.2.8' }));
   refusals.record(refused({ route: '/other' }));
@@ -43,7 +51,7 @@ test('requests with the same reason, route and client form one group, with its c
 });
 
 test('headers that broke a rule form their own groups, within the places of the rule', () => {
-  const refusals = new RecentRequests(() => NOW);
+  const refusals = new RecentRequests();
   const gated = (header: string) => refusals.record(refused({ reason: 'bad_request', rule: 'route-headers', header }));
   for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
   expect(refusals.view().refusals.map(({ header, count }) => [header, count])).toEqual([
@@ -55,14 +63,13 @@ test('headers that broke a rule form their own groups, within the places of the 
 });
 
 test('a group keeps its last hint, since diagnoses are rate-limited', () => {
-  const refusals = new RecentRequests(() => NOW);
+  const refusals = new RecentRequests();
   for (const hint of ['the first', 'the second', null, null]) refusals.record(refused({ hint }));
   expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
 });
 
 test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504 or a cut', () => {
-  let now = NOW;
-  const refusals = new RecentRequests(() => now++);
+  const refusals = new TickingRequests();
   const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' } as const;
   refusals.record(accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }));
   refusals.record(refused({ reason: 'overloaded', status: 503, secret: 'current' }));
@@ -88,7 +95,7 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
 });
 
 test('kept texts are truncated and have no query', () => {
-  const refusals = new RecentRequests(() => NOW);
+  const refusals = new RecentRequests();
   const long = 'x'.repeat(5000);
   refusals.record(refused({ path: `/a?MARKER${long}`, method: long, hint: long, client: long }));
   expect(JSON.stringify(refusals.view().refusals)).not.toContain('MARKER');
@@ -96,8 +103,7 @@ test('kept texts are truncated and have no query', () => {
 });
 
 test('the counts cover the last five minutes', () => {
-  let now = NOW;
-  const recent = new RecentRequests(() => now);
+  const recent = new RecentRequests();
   recent.record(accepted());
   recent.record(refused());
   recent.record(refused());
@@ -113,17 +119,17 @@ test('the counts cover the last five minutes', () => {
     upstreamFailures: 1,
     topReason: 'signature_mismatch',
   });
-  now += 200_000;
+  vi.advanceTimersByTime(200_000);
   recent.record(refused({ decision: 'reported' }));
   expect(recent.view().recent).toMatchObject({ rejected: 3, reported: 1 });
-  now += 150_000;
+  vi.advanceTimersByTime(150_000);
   expect(recent.view().recent).toMatchObject({ accepted: 0, rejected: 0, reported: 1 });
-  now += 3_600_000;
+  vi.advanceTimersByTime(3_600_000);
   expect(recent.view().recent).toMatchObject({ reported: 0, topReason: null });
 });
 
 test('the background noise of a public port is counted apart and is never the top reason', () => {
-  const recent = new RecentRequests(() => NOW);
+  const recent = new RecentRequests();
   recent.record(refused({ reason: 'method_not_allowed', method: 'GET' }));
   recent.record(refused({ reason: 'route_rejected' }));
   recent.record(refused({ reason: 'client_closed' }));
@@ -136,17 +142,16 @@ test('the background noise of a public port is counted apart and is never the to
 });
 
 test('the curves show the last hour by minute, and nothing older', () => {
-  let now = NOW;
-  const recent = new RecentRequests(() => now);
+  const recent = new RecentRequests();
   recent.record(accepted());
-  now += 60_000;
+  vi.advanceTimersByTime(60_000);
   for (let i = 0; i < 3; i++) recent.record(accepted({ upstreamFailure: 'reset' }));
   const { hour } = recent.view().recent;
   expect(hour.accepted).toHaveLength(60);
   expect(hour.accepted.slice(-2)).toEqual([1, 3]);
   expect(hour.upstreamFailures.slice(-2)).toEqual([0, 3]);
-  now += 58 * 60_000;
+  vi.advanceTimersByTime(58 * 60_000);
   expect(recent.view().recent.hour.accepted.slice(0, 3)).toEqual([1, 3, 0]);
-  now += 5 * 60_000;
+  vi.advanceTimersByTime(5 * 60_000);
   expect(recent.view().recent.hour.accepted.every((count) => count === 0)).toBe(true);
 });

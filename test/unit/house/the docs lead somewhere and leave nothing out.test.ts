@@ -7,7 +7,7 @@ import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { anchorsOf } from '../../support/seen.ts';
-import { accepted, NOW, refused } from '../metrics/fixtures.ts';
+import { accepted, refused } from '../metrics/fixtures.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -56,7 +56,7 @@ describe('docs/logs.md', () => {
 
   test('has a row for every field of a request', () => {
     const lines: string[] = [];
-    const log = createLog({ level: 'debug', write: (line) => lines.push(line), now: () => NOW });
+    const log = createLog('debug', (line) => lines.push(line));
     const requests = new RequestLog(log, 'all');
     requests.record(
       accepted({

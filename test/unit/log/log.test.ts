@@ -1,10 +1,12 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createLog, type LogLevel } from '../../../src/log/log.ts';
 import { NOW } from '../metrics/fixtures.ts';
 
+vi.useFakeTimers({ now: NOW });
+
 function logTo(level: LogLevel = 'debug') {
   const lines: string[] = [];
-  const log = createLog({ level, write: (line) => lines.push(line), now: () => NOW });
+  const log = createLog(level, (line) => lines.push(line));
   return { log, lines, parsed: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
 }
 
