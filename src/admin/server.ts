@@ -7,7 +7,7 @@ import { declaredLength } from '../core/head.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
-import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers } from './handlers.ts';
+import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
 
 /** Bytes of a body that is read and discarded, such as that of `curl -d ''`. */
 const LARGEST_BODY = 1024;
@@ -27,7 +27,7 @@ export function createAdminServer(sources: AdminSources): Listener {
     onRequest(exchange) {
       answer(exchange, handlers, sources).catch((error: unknown) => {
         sources.log.error('the admin port failed to answer', { error });
-        reply(exchange, failure(500, 'internal'));
+        reply(exchange, json(500, { error: 'internal' }));
       });
     },
     onEnd() {},
@@ -38,25 +38,26 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   const { head, path, client } = exchange;
   if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
   const declared = declaredLength(head);
-  if (declared === null || declared > LARGEST_BODY) return reply(exchange, failure(413, 'body_too_large'), 'close');
+  if (declared === null || declared > LARGEST_BODY)
+    return reply(exchange, json(413, { error: 'body_too_large' }), 'close');
   // Own properties only: `/constructor` is not a page.
   const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
-  if (handler === undefined) return reply(exchange, failure(404, 'not_found'));
-  const { methods, acts, run } = handler;
+  if (handler === undefined) return reply(exchange, json(404, { error: 'not_found' }));
+  const { methods, run } = handler;
+  const acts = methods.includes('POST');
   if (!methods.includes(head.method)) {
-    return reply(exchange, { ...failure(405, 'method_not_allowed'), headers: { Allow: methods.join(', ') } });
+    return reply(exchange, { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods.join(', ') } });
   }
   const headers = headersOf(exchange.lines);
-  if (acts && isForeign(headers)) return reply(exchange, failure(403, 'cross_site'));
+  if (acts && isForeign(headers)) return reply(exchange, json(403, { error: 'cross_site' }));
   if (acts && !mayAct(client, sources.actionsFrom())) {
     sources.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
       path,
       client,
     });
-    return reply(exchange, failure(403, 'forbidden'));
+    return reply(exchange, json(403, { error: 'forbidden' }));
   }
-  const query = new URLSearchParams(head.target.slice(path.length));
-  reply(exchange, await run({ query, accept: headers.get('accept'), client }));
+  reply(exchange, await run(exchange, headers.get('accept')));
 }
 
 /**
@@ -90,10 +91,6 @@ export function mayAct(client: string, networks: readonly string[]): boolean {
   return networks.length === 0 || inRanges([...LOOPBACK, ...networks])(client);
 }
 
-function failure(status: number, error: string): AdminReply {
-  return { status, body: JSON.stringify({ error }) };
-}
-
 /** By lower-case name; the last of several lines with one name wins. */
 function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
   const headers = new Map<string, string>();
@@ -105,7 +102,7 @@ function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
 
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
   const lines = {
-    'Content-Type': answer.contentType ?? 'application/json',
+    'Content-Type': 'application/json',
     'Cache-Control': 'no-store',
     'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
     'Cross-Origin-Resource-Policy': 'same-origin',
