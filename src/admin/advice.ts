@@ -69,9 +69,7 @@ function valueRemedy({ secretIds }: RouteStatus): string {
 
 function upstreamFailing(s: StatusSnapshot): Advice | null {
   const { url, reachable } = s.upstream;
-  if (reachable === false) {
-    return bad(`The upstream ${url} accepts no connections: start it, or correct upstream.url.`);
-  }
+  if (reachable === false) return bad(`The upstream ${url} accepts no connections: start it, or correct upstream.url.`);
   if (s.recent.upstreamFailures === 0) return null;
   const failed = count(s.recent.upstreamFailures, 'request');
   return warn(`The upstream failed ${failed} ${lately(s)}: check its own log; verification is not the cause.`);
@@ -86,9 +84,9 @@ function onceStore({ once }: StatusSnapshot): Advice | null {
 }
 
 function reload({ lastReload }: StatusSnapshot): Advice | null {
-  if (lastReload === null || lastReload.ok) return null;
-  const why = lastReload.error === null ? '' : `: ${lastReload.error}`;
-  return warn(`The last reload failed, so the previous configuration and secrets are still in use${why}`);
+  const error = lastReload?.error ?? null;
+  if (error === null) return null;
+  return warn(`The last reload failed, so the previous configuration and secrets are still in use: ${error}`);
 }
 
 function notReady(s: StatusSnapshot): Advice | null {
@@ -137,10 +135,8 @@ function refusals(s: StatusSnapshot): Advice | null {
 
 function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   const { id, state, source, problem, notAfter } = secret;
-  if (state === 'unusable') {
-    return warn(`Secret ${id} cannot be used (${source})${problem === null ? '' : `: ${problem}`}`);
-  }
-  if (problem !== null) return warn(`Secret ${id} (${source}): ${problem}`);
+  const unusable = state === 'unusable' ? ' cannot be used' : '';
+  if (problem !== null) return warn(`Secret ${id}${unusable} (${source}): ${problem}`);
   if (notAfter === null) return null;
   if (isPrevious(id)) return state === 'live' ? rotation(secret, notAfter, s.now) : null;
   if (state === 'expired') {
@@ -148,9 +144,7 @@ function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
     return told ? null : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
   }
   if (state !== 'live' || notAfter - s.now > 7 * DAY) return null;
-  return warn(
-    `Secret ${id} expires on ${new Date(notAfter).toISOString().slice(0, 10)}: add its successor before then.`,
-  );
+  return warn(`Secret ${id} expires on ${dateText(notAfter).slice(0, 10)}: add its successor before then.`);
 }
 
 /** A replaced value expires by design; only senders that still use it need attention. */
@@ -179,16 +173,12 @@ function allIsWell(s: StatusSnapshot): Advice {
   const { accepted, forwarded, duplicate, noise } = s.recent;
   const served = accepted + forwarded + duplicate;
   const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
-  if (served > 0) {
-    const none = noise > 0 ? 'no delivery' : 'none';
-    return calm(
-      `All is well: ${count(served, 'request')} served and ${none} refused ${lately(s)}.${scanned} Nothing to do.`,
-    );
-  }
-  const nothing = noise > 0 ? 'no delivery' : 'nothing';
-  return calm(
-    `All is well, and ${nothing} came in ${lately(s)}.${scanned} To try it, send a signed request: entrupy-signature-proxy probe.`,
-  );
+  const none = (word: string) => (noise > 0 ? 'no delivery' : word);
+  const [what, next] =
+    served > 0
+      ? [`: ${count(served, 'request')} served and ${none('none')} refused`, 'Nothing to do.']
+      : [`, and ${none('nothing')} came in`, 'To try it, send a signed request: entrupy-signature-proxy probe.'];
+  return calm(`All is well${what} ${lately(s)}.${scanned} ${next}`);
 }
 
 /** Whether a secret can be removed: only one that verified nothing while another one did. */
@@ -199,10 +189,8 @@ export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   if (state === 'expired') return isPrevious(id) ? 'expired: it is removed automatically' : 'expired: can be removed';
   const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
   if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
-  const idle =
-    lastMatch > 0
-      ? `verified nothing for ${spanText(silent)}`
-      : `verified nothing since the start, ${spanText(silent)} ago`;
+  const span = spanText(silent);
+  const idle = lastMatch > 0 ? `verified nothing for ${span}` : `verified nothing since the start, ${span} ago`;
   const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
   if (alone.length > 0) return `${idle}; the only live secret of ${alone.map(({ path }) => path).join(', ')}: keep it`;
   if (isPrevious(id)) {

@@ -18,15 +18,9 @@ export function html(parts: TemplateStringsArray, ...values: HtmlValue[]): Html 
 }
 
 function render(value: HtmlValue): string {
-  if (value === null || value === undefined) return '';
   if (value instanceof Html) return value.text;
-  if (typeof value === 'string') return escapeHtml(value);
-  if (typeof value === 'number') return String(value);
-  return value.map((piece) => piece.text).join('');
-}
-
-function escapeHtml(text: string): string {
-  return printable(text).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+  if (Array.isArray(value)) return value.map(render).join('');
+  return printable(String(value ?? '')).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
 /** Epoch milliseconds as `3 min ago` or `in 2 days`, with the exact time as its title. */
@@ -36,14 +30,10 @@ export function when(at: number, now: number): Html {
   return html`<time datetime="${iso}" title="${iso}">${at <= now ? `${span} ago` : `in ${span}`}</time>`;
 }
 
-const UNITS = [
-  ['days', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-] as const;
+const UNITS = { days: 86_400_000, h: 3_600_000, min: 60_000 };
 
 /** Milliseconds in the largest unit that gives at least two (`30 h`, not `1 d`). */
 export function spanText(ms: number): string {
-  const [unit, size] = UNITS.find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
+  const [unit, size] = Object.entries(UNITS).find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
   return `${Math.floor(ms / size)} ${unit}`;
 }

@@ -68,10 +68,8 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 export function isForeign(headers: ReadonlyMap<string, string>): boolean {
   const site = headers.get('sec-fetch-site');
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
-  for (const source of [headers.get('origin'), headers.get('referer')]) {
-    if (source !== undefined && !isOwnAddress(source, headers.get('host'))) return true;
-  }
-  return false;
+  const sources = [headers.get('origin'), headers.get('referer')].filter((source) => source !== undefined);
+  return sources.some((source) => !isOwnAddress(source, headers.get('host')));
 }
 
 /** A rebound name is same-origin with itself: only an address or localhost cannot be an attacker's. */
@@ -81,14 +79,12 @@ function isOwnAddress(source: string, host: string | undefined): boolean {
   return url.hostname === 'localhost' || url.hostname.startsWith('[') || /^\d+\.\d+\.\d+\.\d+$/.test(url.hostname);
 }
 
-const LOOPBACK = ['127.0.0.0/8', '::1/128'];
-
 /**
  * True if the client may use the actions: loopback always, everyone if no network is configured. Then any pod of a
  * cluster can drain this one.
  */
 export function mayAct(client: string, networks: readonly string[]): boolean {
-  return networks.length === 0 || inRanges([...LOOPBACK, ...networks])(client);
+  return networks.length === 0 || inRanges(['127.0.0.0/8', '::1/128', ...networks])(client);
 }
 
 /** By lower-case name; the last of several lines with one name wins. */

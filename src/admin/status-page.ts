@@ -14,10 +14,13 @@ export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean 
   const refresh = options.refresh ? html`<meta http-equiv="refresh" content="${REFRESH_SECONDS}">` : null;
   const [tone, state] = stateOf(s);
   const advice = adviceFor(s);
+  // A ready proxy may still have problems, so the browser's tab shows the tone of the headline.
+  const headline = advice[0]?.tone ?? 'calm';
+  const title = headline === 'calm' ? state : `${TONE_WORD[headline]} · ${state}`;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">${refresh}
-<title>${titleOf(advice, state)} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
+<title>${title} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
 <body><header><h1>entrupy-signature-proxy</h1>${pill(tone, state)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
 <main>${adviceList(advice)}${figures(s)}${tables(s)}${about(s)}</main>
 <footer class="soft"><p>${refreshNote(options.refresh)}
@@ -34,11 +37,6 @@ function stateOf(s: StatusSnapshot): readonly [Tone, string] {
 }
 
 const TONE_WORD: Readonly<Record<Tone, string>> = { calm: '● OK', warn: '▲ Look at this', bad: '✕ Act now' };
-
-/** A ready proxy may still have problems, so the browser's tab shows the tone of the headline. */
-function titleOf([headline]: readonly Advice[], state: string): string {
-  return headline === undefined || headline.tone === 'calm' ? state : `${TONE_WORD[headline.tone]} · ${state}`;
-}
 
 function adviceList(advice: readonly Advice[]): Html {
   const items = advice.map(

@@ -11,10 +11,10 @@ interface Table<Row> {
   readonly id: string;
   readonly title: string;
   readonly caption: string;
-  /** Shown instead of an empty table; null omits the section. */
-  readonly none: string | null;
-  /** The first column, if it names the row. */
-  readonly name?: readonly [head: string, of: (row: Row) => string];
+  /** Shown instead of an empty table; without it the section is omitted. */
+  readonly none?: string;
+  /** The column that names the row. */
+  readonly name?: string;
   readonly columns: Readonly<Record<string, (row: Row, s: StatusSnapshot) => Html | string | number>>;
 }
 
@@ -27,19 +27,16 @@ ${section(REFUSALS, s.refusals, s)}`;
 
 function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot): Html | null {
   const { id, title, caption, none, name } = table;
-  if (rows.length === 0 && none === null) return null;
+  if (rows.length === 0 && none === undefined) return null;
   const columns = Object.entries(table.columns);
-  const heads = [...(name === undefined ? [] : [name[0]]), ...columns.map(([head]) => head)];
-  const lines = rows.map((row) => {
-    const header = name === undefined ? null : html`<th scope="row"><code>${name[1](row)}</code></th>`;
-    const cells = columns.map(([head, content]) => html`<td data-label="${head}">${content(row, s)}</td>`);
-    return html`<tr>${header}${cells}</tr>`;
-  });
+  const cell = (head: string, value: Html | string | number) =>
+    head === name ? html`<th scope="row"><code>${value}</code></th>` : html`<td data-label="${head}">${value}</td>`;
+  const lines = rows.map((row) => html`<tr>${columns.map(([head, of]) => cell(head, of(row, s)))}</tr>`);
   const content =
     rows.length === 0
       ? html`<p>${none}</p>`
       : html`<table><caption>${caption}</caption>
-<thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+<thead><tr>${columns.map(([head]) => html`<th scope="col">${head}</th>`)}</tr></thead>
 <tbody>${lines}</tbody></table>`;
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
@@ -53,9 +50,9 @@ const ROUTES: Table<RouteStatus> = {
   id: 'routes',
   title: 'Routes',
   caption: 'The longest path wins; unmatched is for paths that no route matches.',
-  none: null,
-  name: ['Path', ({ path }) => path],
+  name: 'Path',
   columns: {
+    Path: ({ path }) => path,
     Action: ({ action }) => action,
     Mode: (route, { now }) => (route.action === 'verify' ? modeOf(route, now) : '–'),
     Methods: ({ methods }) => methods?.join(', ') ?? 'all',
@@ -90,8 +87,9 @@ const SECRETS: Table<SecretStatus> = {
   title: 'Secrets',
   caption: 'All live secrets are tried. In a rotation, watch the last match move from the old one to the new one.',
   none: 'No secret is configured.',
-  name: ['Id', ({ id }) => id],
+  name: 'Id',
   columns: {
+    Id: ({ id }) => id,
     State: stateOf,
     'Last match': ({ lastMatch }, { now }) => (lastMatch > 0 ? when(lastMatch * 1000, now) : 'not since the start'),
     Valid: validity,
@@ -100,16 +98,10 @@ const SECRETS: Table<SecretStatus> = {
   },
 };
 
-const STATES: Readonly<Record<SecretStatus['state'], readonly [Tone, string]>> = {
-  live: ['calm', 'live'],
-  not_yet: ['warn', 'not yet'],
-  expired: ['warn', 'expired'],
-  unusable: ['bad', 'unusable'],
-};
+const STATE_TONES = { live: 'calm', not_yet: 'warn', expired: 'warn', unusable: 'bad' } as const;
 
 function stateOf({ state, problem }: SecretStatus): Html {
-  const [tone, word] = STATES[state];
-  return html`${pill(tone, word)}${problem === null ? null : html`<p>${problem}</p>`}`;
+  return html`${pill(STATE_TONES[state], state.replace('_', ' '))}${problem === null ? null : html`<p>${problem}</p>`}`;
 }
 
 function validity({ notBefore, notAfter }: SecretStatus, { now }: StatusSnapshot): Html | string {
@@ -124,7 +116,6 @@ const UNDELIVERED: Table<Undelivered> = {
   title: 'Deliveries that may be lost',
   caption:
     'Verified but not delivered: Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).',
-  none: null,
   columns: {
     When: ({ at }, { now }) => when(at, now),
     Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,

@@ -18,7 +18,7 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `replaced value of current`. */
   readonly source: string;
   readonly state: SecretState | 'unusable';
-  /** A problem or warning, such as a failed read or a short value; null if there is none. */
+  /** A problem or warning, such as a failed read or a short value; null if there is none. An unusable one has one. */
   readonly problem: string | null;
   /** Epoch seconds, as `Metrics.lastMatch` gives it; 0 where it has not matched in this process. */
   readonly lastMatch: number;
