@@ -7,21 +7,14 @@ import { isListed, outsideText, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
-import { type BodySpelling, bodySpellings, keySpellings, LITERAL_SECRETS } from './variants.ts';
+import { bodySpellings, keySpellings, LITERAL_SECRETS } from './variants.ts';
 
 /** Without a limit, a flood of bad signatures would cost a hundred HMACs each. */
 const DIAGNOSES_PER_SECOND = 3;
 /** For a longer body, the proxy tries no variants. */
 const MAX_BYTES = 16 * 1024;
 
-interface Mismatch {
-  readonly route: Route;
-  readonly policy: Policy;
-  readonly body: Buffer;
-  readonly given: string;
-  /** Epoch milliseconds. */
-  readonly at: number;
-}
+type Mismatch = Pick<DiagnosisInput, 'body' | 'given'> & { route: Route; policy: Policy; at: number };
 
 /** The proxy's diagnosis, rate-limited. `now` gives epoch milliseconds. */
 export function createDiagnosis(now: () => number) {
@@ -35,7 +28,8 @@ export function createDiagnosis(now: () => number) {
   return {
     /** Diagnoses only the header. */
     form: (given: string) => (mayRun() ? sentence(readLoosely(given).faults) : null),
-    mismatch({ route, policy, body, given, at }: Mismatch): string | null {
+    /** `at` is epoch milliseconds. */
+    mismatch({ route, policy, at, ...signed }: Mismatch): string | null {
       if (!mayRun()) return null;
       const keys = policy.keyring.secrets.map((secret): DiagnosisKey => {
         const state = stateOf(secret, at);
@@ -43,7 +37,7 @@ export function createDiagnosis(now: () => number) {
         const use = state === 'live' ? live : state;
         return { id: secret.id, key: secret.key, use, outside: outsideText(secret, at) };
       });
-      return diagnose({ body, given, keys, maxBytes: MAX_BYTES });
+      return diagnose({ ...signed, keys, maxBytes: MAX_BYTES });
     },
   };
 }
@@ -73,10 +67,9 @@ interface DiagnosisInput {
  * 6 ms for 15 KiB, 15 ms for the worst 64 KiB found. Callers must limit its rate, and must call it after the answer was
  * sent: its duration depends on secrets.
  */
-export function diagnose(input: DiagnosisInput): string | null {
-  const { digest, faults } = readLoosely(input.given);
-  if (digest === null) return sentence(faults);
-  const cause = new Search(input, digest).cause();
+export function diagnose({ given, ...signed }: DiagnosisInput): string | null {
+  const { digest, faults } = readLoosely(given);
+  const cause = digest === null ? null : causeOf(signed, digest);
   if (cause?.length === 0 && faults.length > 0) return sentence([...faults, 'otherwise it is correct']);
   return sentence([...faults, ...(cause ?? [])]);
 }
@@ -89,79 +82,60 @@ function sentence(parts: readonly string[]): string | null {
 const HMAC_COST = 4096;
 const BUDGET = 64;
 
-class Search {
-  readonly #body: Buffer;
-  readonly #maxBytes: number;
-  readonly #digest: Buffer;
-  readonly #own: readonly DiagnosisKey[];
-  readonly #foreign: readonly DiagnosisKey[];
-  #left: number;
+type Signed = Omit<DiagnosisInput, 'given'>;
 
-  constructor({ body, keys, maxBytes }: DiagnosisInput, digest: Buffer) {
-    this.#body = body;
-    this.#maxBytes = maxBytes;
-    this.#digest = digest;
-    this.#own = keys.filter(({ use }) => use === 'route');
-    this.#foreign = keys.filter(({ use }) => use !== 'route');
-    this.#left = maxBytes * BUDGET;
+/** The parts of the hint; an empty list if a secret of the route signs exactly this body; null for no cause. */
+function causeOf(signed: Signed, digest: Buffer): readonly string[] | null {
+  let left = signed.maxBytes * BUDGET;
+  for (const { cause, key, body } of attempts(signed)) {
+    left -= body.length + HMAC_COST;
+    if (left < 0) return null;
+    const hash = (key === null ? createHash('sha256') : createHmac('sha256', key)).update(body).digest();
+    if (hash.length === digest.length && timingSafeEqual(hash, digest)) return cause;
   }
+  return null;
+}
 
-  /** The parts of the hint; an empty list if a secret of the route signs exactly this body; null for no cause. */
-  cause(): readonly string[] | null {
-    // The route's own secrets come first, so that the budget runs out on the least likely.
-    const keys = [...this.#own, ...this.#foreign];
-    const asItIs = keys.find(({ key }) => this.#signs(key, this.#body));
-    if (asItIs !== undefined) return whose(asItIs);
-    if (this.#body.length > this.#maxBytes) return null;
-    return this.#otherKeys(keys) ?? this.#withoutKey(keys) ?? this.#otherBodies();
-  }
+/** One way in which the signature may have been made. */
+interface Attempt {
+  readonly cause: readonly string[];
+  /** Null for a plain hash. */
+  readonly key: KeyObject | null;
+  readonly body: Buffer;
+}
 
-  #otherKeys(keys: readonly DiagnosisKey[]): readonly string[] | null {
-    for (const entry of keys) {
-      for (const [hint, value] of keySpellings(entry.key)) {
-        if (this.#signs(createSecretKey(value), this.#body)) return [hint, ...whose(entry)];
-      }
+/** The likely ones first: the route's own secrets, so that the budget runs out on the others. */
+function* attempts({ body, keys, maxBytes }: Signed): Generator<Attempt> {
+  const { own = [], foreign = [] } = Object.groupBy(keys, ({ use }) => (use === 'route' ? 'own' : 'foreign'));
+  const ordered = [...own, ...foreign];
+  for (const owner of ordered) yield { cause: whose(owner), key: owner.key, body };
+  if (body.length > maxBytes) return;
+  yield { cause: ['the signature is a plain SHA-256 of the body, made without a secret'], key: null, body };
+  for (const owner of ordered) {
+    for (const [hint, value] of keySpellings(owner.key)) {
+      yield { cause: [hint, ...whose(owner)], key: createSecretKey(value), body };
     }
-    const literal = LITERAL_SECRETS.find(([, key]) => this.#signs(key, this.#body));
-    return literal === undefined ? null : [literal[0]];
   }
+  for (const [hint, key] of LITERAL_SECRETS) yield { cause: [hint], key, body };
+  if (body.length > 0) yield* swaps(ordered, body);
+  const spellings = bodySpellings(body, maxBytes);
+  for (const owners of [own, foreign]) {
+    for (const [hint, spelt] of spellings) {
+      for (const owner of owners) yield { cause: [hint, ...whose(owner)], key: owner.key, body: spelt };
+    }
+  }
+}
 
-  /** HMAC with its arguments swapped, and a hash without any key. */
-  #withoutKey(keys: readonly DiagnosisKey[]): readonly string[] | null {
-    const bodyAsKey = createSecretKey(this.#body);
-    for (const entry of this.#body.length === 0 ? [] : keys) {
-      const value = entry.key.export();
-      const matches = this.#signs(bodyAsKey, value);
+/** HMAC with its arguments swapped. */
+function* swaps(owners: readonly DiagnosisKey[], body: Buffer): Generator<Attempt> {
+  const key = createSecretKey(body);
+  for (const owner of owners) {
+    const value = owner.key.export();
+    try {
+      yield { cause: ['the secret and the body were swapped when signing', ...whose(owner)], key, body: value };
+    } finally {
       value.fill(0);
-      if (matches) return ['the secret and the body were swapped when signing', ...whose(entry)];
     }
-    const hash = createHash('sha256').update(this.#body).digest();
-    return this.#equals(hash) ? ['the signature is a plain SHA-256 of the body, made without a secret'] : null;
-  }
-
-  /** Tries the route's own secrets first, then the others as far as the budget goes. */
-  #otherBodies(): readonly string[] | null {
-    const tried: BodySpelling[] = [];
-    for (const spelling of bodySpellings(this.#body, this.#maxBytes)) {
-      tried.push(spelling);
-      const [hint, body] = spelling;
-      if (this.#own.some(({ key }) => this.#signs(key, body))) return [hint];
-    }
-    for (const [hint, body] of tried) {
-      const entry = this.#foreign.find(({ key }) => this.#signs(key, body));
-      if (entry !== undefined) return [hint, ...whose(entry)];
-    }
-    return null;
-  }
-
-  #signs(key: KeyObject, body: Buffer): boolean {
-    this.#left -= body.length + HMAC_COST;
-    if (this.#left < 0) return false;
-    return this.#equals(createHmac('sha256', key).update(body).digest());
-  }
-
-  #equals(hash: Buffer): boolean {
-    return hash.length === this.#digest.length && timingSafeEqual(hash, this.#digest);
   }
 }
 

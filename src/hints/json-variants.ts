@@ -5,11 +5,8 @@ interface Style {
   /** Completes "JSON …", for people. */
   readonly name: string;
   /** Spaces per level, each element on a line of its own. */
-  readonly indent?: 2 | 4;
-  /** A space after each comma and colon. */
-  readonly spaced?: true;
+  readonly indent?: 1 | 2 | 4;
   readonly sorted?: true;
-  readonly end?: '\n';
   readonly respell?: (json: string) => string;
 }
 
@@ -24,22 +21,26 @@ const go = escapes(/[<>&\u2028\u2029]/g);
 const gson = escapes(/[<>&='\u2028\u2029]/g);
 const slashes = (json: string): string => json.replaceAll('/', '\\/');
 const php = (json: string): string => slashes(ascii(json));
+const ended = (json: string): string => `${json}\n`;
+// A space after each comma and colon. Line breaks occur only between elements: in strings they are escaped.
+const oneLine = (json: string): string => json.replace(/,\n */g, ', ').replace(/\n */g, '');
+const python = (json: string): string => ascii(oneLine(json));
 
 /** The likely ones first. */
 const STYLES: readonly Style[] = [
   { name: 'compact' },
-  { name: 'spaced and escaped as by json.dumps', spaced: true, respell: ascii },
-  { name: 'spaced as by json.dumps', spaced: true },
+  { name: 'spaced and escaped as by json.dumps', indent: 1, respell: python },
+  { name: 'spaced as by json.dumps', indent: 1, respell: oneLine },
   { name: 'compact with \\u escapes', respell: ascii },
   { name: 'compact with escaped slashes and \\u escapes, as by PHP', respell: php },
   { name: 'compact with escaped slashes', respell: slashes },
   { name: 'compact with <, > and & escaped, as by Go', respell: go },
   { name: "compact with <, >, &, = and ' escaped, as by Gson", respell: gson },
   { name: 'compact with sorted keys', sorted: true },
-  { name: 'spaced with sorted keys', spaced: true, sorted: true, respell: ascii },
-  { name: 'compact with a final line break', end: '\n' },
+  { name: 'spaced with sorted keys', indent: 1, sorted: true, respell: python },
+  { name: 'compact with a final line break', respell: ended },
   { name: 'indented by 2', indent: 2 },
-  { name: 'indented by 2, with a final line break', indent: 2, end: '\n' },
+  { name: 'indented by 2, with a final line break', indent: 2, respell: ended },
   { name: 'indented by 2, with \\u escapes', indent: 2, respell: ascii },
   { name: 'indented by 4', indent: 4 },
   { name: 'indented by 4, with \\u escapes', indent: 4, respell: ascii },
@@ -57,7 +58,7 @@ export function* jsonSpellings(text: string, limit: number): Generator<readonly 
   const seen = new Set([text]);
   let left = limit;
   for (const style of STYLES) {
-    if (left < text.length + levels * (style.indent ?? 0)) break;
+    if (left < text.length + levels * (style.indent ?? 0)) continue;
     const spelt = write(value, style);
     left -= spelt.length;
     if (seen.has(spelt)) continue;
@@ -107,11 +108,8 @@ function unmark(json: string): string {
   return json.replaceAll(`"${NAME_MARK}`, '"').replace(/"\ue001([^"]*)"/g, '$1');
 }
 
-function write(value: unknown, { indent, spaced, sorted, end, respell }: Style): string {
-  const lines = JSON.stringify(value, sorted === true ? sortKeys : undefined, spaced === true ? 1 : indent);
-  // Line breaks occur only between elements: in strings they are escaped.
-  const json = unmark(spaced === true ? lines.replace(/,\n */g, ', ').replace(/\n */g, '') : lines);
-  return (respell?.(json) ?? json) + (end ?? '');
+function write(value: unknown, { indent, sorted, respell = (json) => json }: Style): string {
+  return respell(unmark(JSON.stringify(value, sorted === true ? sortKeys : undefined, indent)));
 }
 
 function sortKeys(_name: string, value: unknown): unknown {

@@ -3,14 +3,6 @@
 import { Buffer } from 'node:buffer';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 
-/** The signature that a badly written header probably means. */
-interface LooseSignature {
-  /** The 32 bytes of the HMAC; null if they could not be found. */
-  readonly digest: Buffer | null;
-  /** The faults in the format, in the order of reading. */
-  readonly faults: readonly string[];
-}
-
 type Repair = readonly [fault: string, pattern: RegExp, by: (match: string, first: string, second: string) => string];
 
 /** Removes characters that people paste around a value. */
@@ -31,8 +23,11 @@ const ENCODINGS: readonly Repair[] = [
 
 const LONGEST = 1024;
 
-/** Never throws, whatever is given; reads at most 1024 characters. */
-export function readLoosely(given: string): LooseSignature {
+/**
+ * The signature that a badly written header probably means: the 32 bytes of the HMAC, null if they could not be found,
+ * and the faults in the format, in the order of reading. Never throws, whatever is given; reads at most 1024 characters.
+ */
+export function readLoosely(given: string): { readonly digest: Buffer | null; readonly faults: readonly string[] } {
   if (given.length > LONGEST) return { digest: null, faults: ['the signature is far too long'] };
   const faults: string[] = [];
   const rest = readPrefix(repair(given, WRAPPINGS, faults), faults);
@@ -68,6 +63,9 @@ function unreadable(text: string): string | null {
   return /[,;]/.test(text) ? 'the header holds a list; exactly one SHA256:<base64> is allowed' : null;
 }
 
+const HEX_DIGEST = /^[0-9a-f]{64}$/i;
+const OTHER_HASHES: Readonly<Record<number, string>> = { 20: 'SHA-1', 48: 'SHA-384', 64: 'SHA-512' };
+
 function readDigest(text: string, faults: string[]): Buffer | null {
   if (HEX_DIGEST.test(text)) {
     faults.push('the signature is hex, not base64');
@@ -78,13 +76,7 @@ function readDigest(text: string, faults: string[]): Buffer | null {
     if (!text.endsWith('=')) faults.push('the signature lacks its base64 padding');
     return Buffer.from(text, 'base64');
   }
-  return readOtherLength(text, faults);
-}
-
-const HEX_DIGEST = /^[0-9a-f]{64}$/i;
-
-/** A digest of the wrong length: of another hash, of the hex text, or truncated. */
-function readOtherLength(text: string, faults: string[]): Buffer | null {
+  // A digest of the wrong length: of another hash, of the hex text, or truncated.
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) {
     const isList = /[,;]/.test(text);
     faults.push(isList ? 'the header holds a list; exactly one is allowed' : 'the signature is not base64');
@@ -97,11 +89,7 @@ function readOtherLength(text: string, faults: string[]): Buffer | null {
     return Buffer.from(inner, 'hex');
   }
   const bytes = /^(?:[0-9a-f]{2})+$/i.test(text) ? text.length / 2 : decoded.length;
-  const hash = new Map([
-    [20, 'SHA-1'],
-    [48, 'SHA-384'],
-    [64, 'SHA-512'],
-  ]).get(bytes);
+  const hash = OTHER_HASHES[bytes];
   faults.push(`the signature is not the base64 of 32 bytes${hash === undefined ? '' : `: it is as long as a ${hash}`}`);
   return null;
 }

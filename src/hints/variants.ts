@@ -46,44 +46,39 @@ export function* keySpellings(key: KeyObject): Generator<readonly [hint: string,
 }
 
 /** A body that may have been signed. `hint` says what happened to it on the way. */
-export type BodySpelling = readonly [hint: string, body: Buffer];
+type BodySpelling = readonly [hint: string, body: Buffer];
+
+const REENCODED = 'the body was re-encoded on the way';
 
 /** Variants of a body, the most likely first, none longer than twice `limit` bytes. Never throws. */
-export function* bodySpellings(body: Buffer, limit: number): Generator<BodySpelling> {
-  for (const spelling of allSpellings(body, limit)) {
-    const [, spelt] = spelling;
-    if (spelt.length <= 2 * limit && !spelt.equals(body)) yield spelling;
-  }
+export function bodySpellings(body: Buffer, limit: number): readonly BodySpelling[] {
+  return allSpellings(body, limit)
+    .filter(([, spelt]) => spelt.length <= 2 * limit && !spelt.equals(body))
+    .toArray();
 }
 
 function* allSpellings(body: Buffer, limit: number): Generator<BodySpelling> {
   yield ['an empty body was signed', Buffer.alloc(0)];
   if (isUtf8(body)) {
     const text = body.toString('utf8');
-    yield* encodings(text);
-    yield* lineBreaks(text);
+    yield* otherTexts(text);
     for (const [name, spelt] of jsonSpellings(text.trim(), 6 * limit)) {
       yield [`the body was re-serialised on the way (JSON ${name} matches)`, Buffer.from(spelt)];
     }
   } else {
-    yield reencoded('UTF-8 was signed, Latin-1 arrived', Buffer.from(body.toString('latin1')));
+    yield [`${REENCODED} (UTF-8 was signed, Latin-1 arrived)`, Buffer.from(body.toString('latin1'))];
   }
   yield* wrappings(body, limit);
 }
 
-function* encodings(text: string): Generator<BodySpelling> {
+/** Other encodings and line breaks. */
+function* otherTexts(text: string): Generator<BodySpelling> {
   const bare = text.replace(/^\ufeff/, '');
   yield ['a byte order mark was added to the body on the way', Buffer.from(bare)];
   yield ['the byte order mark of the body was removed on the way', Buffer.from(`\ufeff${bare}`)];
-  if (/^[\0-\xff]*$/.test(text)) yield reencoded('Latin-1 was signed, UTF-8 arrived', Buffer.from(text, 'latin1'));
-  yield reencoded('UTF-16 was signed, UTF-8 arrived', Buffer.from(text, 'utf16le'));
-}
-
-function reencoded(how: string, body: Buffer): BodySpelling {
-  return [`the body was re-encoded on the way (${how})`, body];
-}
-
-function* lineBreaks(text: string): Generator<BodySpelling> {
+  if (/^[\0-\xff]*$/.test(text))
+    yield [`${REENCODED} (Latin-1 was signed, UTF-8 arrived)`, Buffer.from(text, 'latin1')];
+  yield [`${REENCODED} (UTF-16 was signed, UTF-8 arrived)`, Buffer.from(text, 'utf16le')];
   const lost = 'the signature covers a trailing line break that the body lacks (echo adds one, curl -d drops it)';
   yield [lost, Buffer.from(`${text}\n`)];
   yield [lost, Buffer.from(`${text}\r\n`)];
