@@ -1,7 +1,7 @@
 // `demo`: an upstream that checks nothing, the real proxy in front of it, and a running commentary. All on loopback.
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,41 +48,29 @@ function portOf(text = '3000'): number {
 }
 
 async function upstreamOnly(at: { readonly host: string; readonly port: number }, io: Io): Promise<number> {
-  const upstream = await startUpstream(at, ({ method, target, body }) =>
-    io.stdout(`${method} ${JSON.stringify(target)} ${body.length} bytes\n`),
+  await using upstream = await startUpstream(at, ({ method, url }, body) =>
+    io.stdout(`${method} ${JSON.stringify(url)} ${body.length} bytes\n`),
   );
   io.stdout(`demo upstream on port ${upstream.port}\n`);
   await stopSignal();
-  await upstream.close();
   return 0;
 }
 
-interface Received {
-  readonly method: string;
-  readonly target: string;
-  /** Its first MiB. */
-  readonly body: Buffer;
-  readonly signature: string | null;
-}
-
-/** Starts an app that answers every request, checks no signature and reports each request to `onRequest`. */
-async function startUpstream({ host, port }: { host: string; port: number }, onRequest: (received: Received) => void) {
+/** Starts an app that answers every request, checks no signature, and reports each with its body's first MiB. */
+async function startUpstream(
+  { host, port }: { host: string; port: number },
+  onRequest: (request: IncomingMessage, body: Buffer) => void,
+) {
   const server = process.getBuiltinModule('node:http').createServer(async (request, response) => {
     const body = await beginning(request).catch(() => null);
     if (body === null) return response.destroy();
-    const { method = '', url: target = '', headers } = request;
-    const signature = headers[LOWER_CASE_SIGNATURE_HEADER];
-    onRequest({ method, target, body, signature: typeof signature === 'string' ? signature : null });
+    onRequest(request, body);
+    const { method, url: target } = request;
     response.writeHead(200, { 'Content-Type': 'application/json' });
     response.end(`${JSON.stringify({ status: 'ok', app: 'demo', method, target, bytes: body.length })}\n`);
   });
   server.keepAliveTimeout = 5000;
-  const close = () =>
-    new Promise((resolve) => {
-      server.close(resolve);
-      server.closeIdleConnections();
-    });
-  return { port: await bind(server, host, port), close };
+  return { port: await bind(server, host, port), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
 const KEPT_BYTES = 1024 * 1024;
@@ -97,22 +85,17 @@ async function beginning(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** Secrets generated for one run: the config names them, the proxy's environment holds them. */
-function makeSecrets() {
-  const make = () => randomBytes(24).toString('base64url');
-  return { current: make(), previous: make(), retired: make() };
-}
+const newSecret = () => randomBytes(24).toString('base64url');
 
-type DemoSecrets = ReturnType<typeof makeSecrets>;
+/** Secrets generated for one run: the config names them, the proxy's environment holds them. */
+const SECRETS = { DEMO_CURRENT: newSecret(), DEMO_PREVIOUS: newSecret(), DEMO_RETIRED: newSecret() };
 
 function signature(secret: string, body: string): string {
   return SIGNATURE_PREFIX + signBody(createSecretKey(Buffer.from(secret)), Buffer.from(body));
 }
 
-function configFor(upstreamPort: number): string {
-  return `listen: { host: 127.0.0.1, port: 0 }
+const CONFIG = `listen: { host: 127.0.0.1, port: 0 }
 admin: { host: 127.0.0.1, port: 0 }
-upstream: { url: "http://127.0.0.1:${upstreamPort}" }
 secrets:
   - { id: current, env: DEMO_CURRENT }
   - { id: previous, env: DEMO_PREVIOUS }      # both are live: that is a rotation
@@ -123,84 +106,81 @@ routes:
   - { path: /healthz, action: forward }
 shutdown: { delay: 0s, grace: 5s }
 `;
-}
 
 /** An authentication as Entrupy's v1 API shows it (https://developer.entrupy.com/docs/api/). */
 const DELIVERY =
   '{"item":{"entrupy_id":"1SALEFYH","properties":{"brand":{"id":"louis_vuitton"}},"status":{"result":{"final":true,"id":"authentic"}}}}';
 
-/** One delivery and its outcome: a rejected one gets 401, every other reaches the upstream unchanged. */
+/** A delivery and its outcome, by default `accepted`: a rejected one gets 401, others reach the upstream unchanged. */
 interface Step {
   readonly tells: string;
   readonly path?: string;
   readonly body?: string;
-  /** The signature header's value; null sends none. */
-  readonly signature: string | null;
-  readonly outcome: readonly [Decision, Reason | 'none'];
+  /** The signature header's value; it is left out without one. */
+  readonly signature?: string;
+  readonly outcome?: readonly [Decision, Reason];
 }
 
-function story(secrets: DemoSecrets): readonly Step[] {
-  const valid = signature(secrets.current, DELIVERY);
-  return [
-    {
-      tells: 'A valid delivery, signed with the secret `current`: it is forwarded byte for byte',
-      signature: valid,
-      outcome: ['accepted', 'none'],
-    },
-    {
-      tells: 'A tampered delivery: `authentic` became `counterfeit`, so the signature belongs to another body',
-      body: DELIVERY.replace('authentic', 'counterfeit'),
-      signature: valid,
-      outcome: ['rejected', 'signature_mismatch'],
-    },
-    {
-      tells: 'A missing signature: anybody can POST to a public URL',
-      signature: null,
-      outcome: ['rejected', 'missing_signature'],
-    },
-    {
-      tells: 'A malformed signature: hex instead of base64, the most common mistake in hand-written signing code',
-      signature: `SHA256:${Buffer.from(valid.slice(SIGNATURE_PREFIX.length), 'base64').toString('hex')}`,
-      outcome: ['rejected', 'malformed_signature'],
-    },
-    {
-      tells:
-        'An expired secret: signed with `retired`, whose notAfter has passed: refused, but distinguished from a forgery',
-      signature: signature(secrets.retired, DELIVERY),
-      outcome: ['rejected', 'expired_secret'],
-    },
-    {
-      tells:
-        'A rotated secret: signed with `previous`, which is live together with `current`: no delivery is lost while senders switch',
-      signature: signature(secrets.previous, DELIVERY),
-      outcome: ['accepted', 'none'],
-    },
-    {
-      tells: 'A route in report mode: /trial forwards and counts the requests that it would otherwise refuse',
-      path: '/trial',
-      signature: null,
-      outcome: ['reported', 'missing_signature'],
-    },
-  ];
+const VALID = signature(SECRETS.DEMO_CURRENT, DELIVERY);
+
+const STORY: readonly Step[] = [
+  {
+    tells: 'A valid delivery, signed with the secret `current`: it is forwarded byte for byte',
+    signature: VALID,
+  },
+  {
+    tells: 'A tampered delivery: `authentic` became `counterfeit`, so the signature belongs to another body',
+    body: DELIVERY.replace('authentic', 'counterfeit'),
+    signature: VALID,
+    outcome: ['rejected', 'signature_mismatch'],
+  },
+  {
+    tells: 'A missing signature: anybody can POST to a public URL',
+    outcome: ['rejected', 'missing_signature'],
+  },
+  {
+    tells: 'A malformed signature: hex instead of base64, the most common mistake in hand-written signing code',
+    signature: `SHA256:${Buffer.from(VALID.slice(SIGNATURE_PREFIX.length), 'base64').toString('hex')}`,
+    outcome: ['rejected', 'malformed_signature'],
+  },
+  {
+    tells:
+      'An expired secret: signed with `retired`, whose notAfter has passed: refused, but distinguished from a forgery',
+    signature: signature(SECRETS.DEMO_RETIRED, DELIVERY),
+    outcome: ['rejected', 'expired_secret'],
+  },
+  {
+    tells:
+      'A rotated secret: signed with `previous`, which is live together with `current`: no delivery is lost while senders switch',
+    signature: signature(SECRETS.DEMO_PREVIOUS, DELIVERY),
+  },
+  {
+    tells: 'A route in report mode: /trial forwards and counts the requests that it would otherwise refuse',
+    path: '/trial',
+    outcome: ['reported', 'missing_signature'],
+  },
+];
+
+interface Received {
+  readonly body: Buffer;
+  readonly signature: unknown;
 }
 
 async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
-  const secrets = makeSecrets();
-  const env = { DEMO_CURRENT: secrets.current, DEMO_PREVIOUS: secrets.previous, DEMO_RETIRED: secrets.retired };
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-demo-'));
   const arrived: Received[] = [];
-  const upstream = await startUpstream({ host: '127.0.0.1', port: 0 }, (received) => {
-    if (arrived.length < 10) arrived.push(received);
+  await using upstream = await startUpstream({ host: '127.0.0.1', port: 0 }, ({ headers }, body) => {
+    if (arrived.length < 10) arrived.push({ body, signature: headers[LOWER_CASE_SIGNATURE_HEADER] });
   });
-  let app: App | null = null;
+  const upstreamUrl = `http://127.0.0.1:${upstream.port}`;
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-demo-'));
+  const configFile = join(directory.path, 'config.yaml');
+  await writeFile(configFile, CONFIG);
+  const app = await startApp({ configFile, env: { ...SECRETS, UPSTREAM_URL: upstreamUrl }, write: () => {} });
   try {
-    const configFile = join(directory, 'config.yaml');
-    await writeFile(configFile, configFor(upstream.port));
-    app = await startApp({ configFile, env, write: () => {} });
-    io.stdout(`demo upstream  http://127.0.0.1:${upstream.port}   (an app that checks nothing)\n`);
+    io.stdout(`demo upstream  ${upstreamUrl}   (an app that checks nothing)\n`);
     io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);
     let wrong = 0;
-    for (const [index, step] of story(secrets).entries()) {
+    for (const [index, step] of STORY.entries()) {
       io.stdout(`\n${index + 1}. ${step.tells}\n`);
       const mistakes = await play(step, { app, arrived, io });
       wrong += mistakes.length;
@@ -209,34 +189,24 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
     if (wrong > 0) return 1;
     io.stdout('\nEvery step went as expected.\n');
     if (mode === 'once') return 0;
-    io.stdout(tryIt(app, secrets));
+    io.stdout(tryIt(app));
     await stopSignal();
     return 0;
   } finally {
-    await app?.stop({ delay: 'skip' });
-    await upstream.close();
-    await rm(directory, { recursive: true, force: true });
+    await app.stop({ delay: 'skip' });
   }
 }
 
-interface Stage {
-  readonly app: App;
-  /** Requests that reached the upstream since the step began. */
-  readonly arrived: Received[];
-  readonly io: Io;
-}
-
-/** Sends one delivery; gives what was not as expected. */
-async function play(step: Step, { app, arrived, io }: Stage): Promise<readonly string[]> {
-  const { path = '/notify', body = DELIVERY, signature, outcome } = step;
-  const [decision, reason] = outcome;
+/** Sends one delivery; gives what was not as expected. `arrived` holds what reached the upstream since the step began. */
+async function play(step: Step, { app, arrived, io }: { app: App; arrived: Received[]; io: Io }) {
+  const { path = '/notify', body = DELIVERY, signature, outcome: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;
   const before = await metric(app, series);
   arrived.length = 0;
   const response = await fetch(`http://127.0.0.1:${app.port}${path}`, {
     method: 'POST',
     body,
-    headers: { 'Content-Type': 'application/json', ...(signature !== null && { [SIGNATURE_HEADER]: signature }) },
+    headers: { 'Content-Type': 'application/json', ...(signature !== undefined && { [SIGNATURE_HEADER]: signature }) },
   });
   const text = (await response.text()).trim();
   const after = await metric(app, series);
@@ -257,24 +227,23 @@ async function play(step: Step, { app, arrived, io }: Stage): Promise<readonly s
 
 async function metric(app: App, series: string): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${app.adminPort}/metrics`)).text();
-  const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
-  return line === undefined ? Number.NaN : Number(line.slice(series.length + 1));
+  return Number(text.split(`\n${series} `)[1]?.split('\n', 1)[0]);
 }
 
-function tryIt(app: App, secrets: DemoSecrets): string {
+function tryIt(app: App): string {
   const proxy = `http://127.0.0.1:${app.port}`;
   const body = '{"hello":"entrupy"}';
   return `
 The demo keeps running; stop it with Ctrl-C. In another terminal, try:
 
   # signed: 200
-  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H '${SIGNATURE_HEADER}: ${signature(secrets.current, body)}' -d '${body}'
+  curl -i ${proxy}/notify -H 'Content-Type: application/json' -H '${SIGNATURE_HEADER}: ${signature(SECRETS.DEMO_CURRENT, body)}' -d '${body}'
 
   # not signed: 401
   curl -i ${proxy}/notify -H 'Content-Type: application/json' -d '${body}'
 
   # sign a body of your own
-  BODY='{"made":"by hand"}'; SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${secrets.current}' -binary | base64)
+  BODY='{"made":"by hand"}'; SIGNATURE=$(printf %s "$BODY" | openssl dgst -sha256 -hmac '${SECRETS.DEMO_CURRENT}' -binary | base64)
   curl -i ${proxy}/notify -H 'Content-Type: application/json' -H "${SIGNATURE_HEADER}: SHA256:$SIGNATURE" -d "$BODY"
 
   # a path that some servers read as /notify: 401, so it does not bypass the proxy
