@@ -26,10 +26,9 @@ const SHAPE = { name: 'healthcheck', help, options: { config: { type: 'string' }
 
 export const run = command(SHAPE, async ({ values }, io) => {
   const url = await readyUrl(values.config, io);
-  const answer = await ask({ url, method: 'GET', timeout: TIMEOUT });
-  if (answer.kind === 'answered' && answer.status === 200) return 0;
-  if (answer.kind === 'none') io.stdout(`no answer from ${url.href}: ${answer.trouble}\n`);
-  else io.stdout(`not ready: ${answer.status} ${answer.text}\n`);
+  const { status, text } = await ask({ url, timeout: TIMEOUT });
+  if (status === 200) return 0;
+  io.stdout(status === null ? `no answer from ${url.href}: ${text}\n` : `not ready: ${status} ${text}\n`);
   return 1;
 });
 
@@ -57,9 +56,8 @@ async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unkn
 
 /** The listener's own address where it has one; all interfaces include the loopback. */
 function reachable(host: unknown): string {
-  if (typeof host !== 'string' || host === '' || host === '0.0.0.0') return LOOPBACK;
-  if (isIP(host) === 6) return /^[0:]+$/.test(host) ? LOOPBACK : `[${host}]`;
-  return host;
+  if (typeof host !== 'string' || /^(?:|0\.0\.0\.0|[0:]+)$/.test(host)) return LOOPBACK;
+  return isIP(host) === 6 ? `[${host}]` : host;
 }
 
 /** Null if it is not a port, such as Kubernetes' service link `tcp://…`. */

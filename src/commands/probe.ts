@@ -31,7 +31,7 @@ const options = {
 
 export const run = command({ name: 'probe', help, options, positionals: [] }, async ({ values }, io) => {
   const url = readUrl(values.url);
-  const expected = readExpectation(values.expect, values['expect-not']);
+  const expected = readExpectation(values);
   const source = chosenSource(values);
   const headers: Record<string, string | number> = {
     'Content-Type': 'application/json',
@@ -41,9 +41,9 @@ export const run = command({ name: 'probe', help, options, positionals: [] }, as
     const { key } = await readSecret(source, io);
     headers[SIGNATURE_HEADER] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;
   }
-  const answer = await ask({ url, method: 'POST', headers, body: BODY, timeout: TIMEOUT });
-  const met = answer.kind === 'answered' && expected.meets(answer.status);
-  const got = answer.kind === 'none' ? `no answer: ${answer.trouble}` : `${answer.status} ${answer.text}`.trim();
+  const { status, text } = await ask({ url, headers, body: BODY, timeout: TIMEOUT });
+  const met = status !== null && expected.meets(status);
+  const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
   const how = source === null ? 'unsigned' : 'signed';
   io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href})\n`);
   return met ? 0 : 1;
@@ -59,25 +59,16 @@ function readUrl(text: string | undefined): URL {
   return url;
 }
 
-interface Expectation {
-  readonly meaning: string;
-  readonly meets: (status: number) => boolean;
-}
-
-function readExpectation(expect: string | undefined, expectNot: string | undefined): Expectation {
+function readExpectation(given: { readonly expect?: string; readonly 'expect-not'?: string }) {
+  const { expect, 'expect-not': expectNot } = given;
   if (expect !== undefined && expectNot !== undefined) throw mistake('give --expect or --expect-not, not both');
-  if (expect !== undefined) {
-    const code = readCode('--expect', expect);
-    return { meaning: `expected ${code}`, meets: (status) => status === code };
+  const text = expect ?? expectNot;
+  if (text === undefined) {
+    return { meaning: 'expected 2xx', meets: (status: number) => status >= 200 && status < 300 };
   }
-  if (expectNot !== undefined) {
-    const code = readCode('--expect-not', expectNot);
-    return { meaning: `expected anything but ${code}`, meets: (status) => status !== code };
-  }
-  return { meaning: 'expected 2xx', meets: (status) => status >= 200 && status < 300 };
-}
-
-function readCode(option: string, text: string): number {
-  if (!/^[1-5][0-9][0-9]$/.test(text)) throw mistake(`${option} takes a status from 100 to 599, not '${text}'`);
-  return Number(text);
+  const not = expectNot === undefined ? '' : '-not';
+  if (!/^[1-5][0-9][0-9]$/.test(text)) throw mistake(`--expect${not} takes a status from 100 to 599, not '${text}'`);
+  return not === ''
+    ? { meaning: `expected ${text}`, meets: (status: number) => status === Number(text) }
+    : { meaning: `expected anything but ${text}`, meets: (status: number) => status !== Number(text) };
 }
