@@ -1,7 +1,7 @@
 // `check-config`: prints every mistake at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import type { Config, Salvaged } from '../config/config.ts';
-import { ConfigError, formatProblem, type LoadedConfig, loadConfig } from '../config/load.ts';
+import type { Config, Salvaged, SecretSource } from '../config/config.ts';
+import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
 import { DURATION, SIZE } from '../config/units.ts';
 import { outsideText } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
@@ -33,8 +33,21 @@ const options = { config: { type: 'string' }, 'no-secrets': { type: 'boolean' } 
 export const run = command({ name: 'check-config', help, options, positionals: [] }, async ({ values }, io) => {
   const reads = values['no-secrets'] !== true;
   try {
-    const loaded = await loadConfig({ file: values.config ?? null, env: io.env });
-    return report(loaded, reads ? await readFiles(loaded.config, io) : null, io);
+    const { config, file, sha256, warnings } = await loadConfig({ file: values.config ?? null, env: io.env });
+    const { secrets, notes, troubles } = reads ? await inspect(config, io) : unread(config);
+    const sections = [
+      ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
+      ['Routes', routeLines(config)],
+      ['Secrets', secrets.length === 0 ? ['none'] : table([['id', 'source', 'state'], ...secrets])],
+      ['Limits', limitLines(config)],
+      ['Warnings', [...warnings.map(formatProblem), ...endedReports(config), ...notes]],
+    ] as const;
+    for (const [title, lines] of sections) {
+      if (lines.length > 0) io.stdout(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
+    }
+    if (troubles.length > 0) io.stderr(`${troubles.join('\n')}\n`);
+    else io.stdout(`The configuration is valid${reads ? '' : '; secrets and TLS files were not read'}.\n`);
+    return troubles.length > 0 ? 2 : 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
@@ -45,70 +58,54 @@ export const run = command({ name: 'check-config', help, options, positionals: [
   }
 });
 
-/** The contents of the secret sources and TLS files of a configuration. */
-interface Files {
-  readonly secrets: readonly SecretMaterial[];
-  /** Why serve could not use them, or would use them for clients that do not check certificates. */
-  readonly troubles: readonly string[];
-}
-
-async function readFiles(config: Salvaged, { env }: Io): Promise<Files> {
+/** Reads secret sources and TLS files. `troubles` are failures, and certificates that some clients would refuse. */
+async function readFiles(config: Salvaged, { env }: Io) {
   const now = Date.now();
   const tls = buildTls(config, await readTlsFiles(config), { running: null, now });
   const { secrets, failures } = rotate([], await readSources(config.secrets, env), now);
   return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failures] };
 }
 
-/** Prints the configuration and gives the exit code. `files` is null with `--no-secrets`. */
-async function report({ config, file, sha256, warnings }: LoadedConfig, files: Files | null, io: Io): Promise<number> {
+/** A row for each secret, warnings that do not stop serve, and `troubles`: why it could not start or not be ready. */
+async function inspect(config: Config, io: Io) {
+  const { secrets, troubles } = await readFiles(config, io);
   const now = Date.now();
-  const notes = files === null ? [] : await fileNotes(config, files);
-  const sections = [
-    ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
-    ['Routes', routeLines(config)],
-    ['Secrets', secretLines(config, files, now)],
-    ['Limits', limitLines(config)],
-    ['Warnings', [...warnings.map(formatProblem), ...endedReports(config, now), ...notes]],
-  ] as const;
-  for (const [title, lines] of sections) {
-    if (lines.length > 0) io.stdout(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
+  const rows = secrets.map((secret) => {
+    const { id, source, problem } = secret;
+    return [id, source, problem === null ? (outsideText(secret, now) ?? 'live') : `cannot be used: ${problem}`];
+  });
+  for (const { path } of routesWithoutSecret(config, buildPolicy(config, secrets), now)) {
+    troubles.push(`route ${path}: no live secret, so its requests are answered with 503`);
   }
-  const unready = files === null ? [] : routesWithoutSecret(config, buildPolicy(config, files.secrets), now);
-  const troubles = [
-    ...(files?.troubles ?? []),
-    ...unready.map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`),
-  ];
-  if (troubles.length > 0) {
-    io.stderr(`${troubles.join('\n')}\n`);
-    return 2;
-  }
-  const unread = files === null ? '; secrets and TLS files were not read' : '';
-  io.stdout(`The configuration is valid${unread}.\n`);
-  return 0;
+  return { secrets: rows, notes: await notesOn(config, secrets), troubles };
+}
+
+function unread({ secrets }: Config) {
+  const idOf = (source: SecretSource) => (source.kind === 'directory' ? '*' : source.id);
+  return { secrets: secrets.map((source) => [idOf(source), sourceName(source), 'not read']), notes: [], troubles: [] };
 }
 
 /** A passed date changes a route although nobody changed the configuration. */
-function endedReports({ routes }: Config, now: number): readonly string[] {
+function endedReports({ routes }: Config): readonly string[] {
   return routes.flatMap(({ path, reportUntil }) => {
-    if (reportUntil === null || reportUntil > now) return [];
+    if (reportUntil === null || reportUntil > Date.now()) return [];
     const date = new Date(reportUntil).toISOString();
     return [`route ${path}: reportUntil (${date}) has passed, so the route enforces; remove mode and reportUntil`];
   });
 }
 
-/** Warnings about the files. None stops serve. */
-async function fileNotes(config: Config, { secrets }: Files): Promise<readonly string[]> {
-  const oddities = secrets.flatMap(({ id, warnings }) => warnings.map((warning) => `secret ${id}: ${warning}`));
+async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Promise<readonly string[]> {
+  const notes = secrets.flatMap(({ id, warnings }) => warnings.map((warning) => `secret ${id}: ${warning}`));
   // Only a directory's ids are unknown when the configuration is loaded.
-  const known = new Set(secrets.map(({ id }) => id));
-  const unknown = config.routes.flatMap(({ path, secrets: ids }) =>
-    (ids ?? []).filter((id) => !known.has(id)).map((id) => `route ${path}: there is no secret ${id} now`),
-  );
+  for (const { path, secrets: ids } of config.routes) {
+    const unknown = ids?.filter((id) => !secrets.some((secret) => secret.id === id)) ?? [];
+    notes.push(...unknown.map((id) => `route ${path}: there is no secret ${id} now`));
+  }
   const { store, passwordFile } = config.once;
-  if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return [...oddities, ...unknown];
+  if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return notes;
   // No error: serve starts without the password, and `onStoreFailure` decides.
   const { problem } = await readKeyFile(passwordFile, { allowShort: true });
-  return [...oddities, ...unknown, ...(problem === null ? [] : [`once.passwordFile ${passwordFile}: ${problem}`])];
+  return problem === null ? notes : [...notes, `once.passwordFile ${passwordFile}: ${problem}`];
 }
 
 function routeLines(config: Config): readonly string[] {
@@ -127,48 +124,34 @@ function verifyCells({ secrets, mode, reportUntil, maxBody }: Route): readonly s
   return [secrets?.join(',') ?? 'all', `${mode}${until}`, SIZE.format(maxBody)];
 }
 
-function optionCell({ query, once, upgrade, allowHeaders, responseTimeout, idleTimeout }: Route): string {
-  const options = [
-    query === 'forward' ? '' : 'query refuse',
-    once === null ? '' : `once ${DURATION.format(once)}`,
-    upgrade.length === 0 ? '' : `upgrade ${upgrade.join(',')}`,
-    allowHeaders.length === 0 ? '' : `allowHeaders ${allowHeaders.join(',')}`,
-    responseTimeout === null ? '' : `responseTimeout ${DURATION.format(responseTimeout)}`,
-    idleTimeout === null ? '' : `idleTimeout ${DURATION.format(idleTimeout)}`,
-  ];
-  return options.filter((option) => option !== '').join(', ') || '-';
-}
+const OPTIONS = ['query', 'once', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'] as const;
 
-function secretLines({ secrets: sources }: Config, files: Files | null, now: number): readonly string[] {
-  const rows =
-    files === null
-      ? sources.map((source) => [source.kind === 'directory' ? '*' : source.id, sourceName(source), 'not read'])
-      : files.secrets.map((secret) => [secret.id, secret.source, stateOf(secret, now)]);
-  return rows.length === 0 ? ['none'] : table([['id', 'source', 'state'], ...rows]);
-}
-
-function stateOf(secret: SecretMaterial, now: number): string {
-  return secret.problem === null ? (outsideText(secret, now) ?? 'live') : `cannot be used: ${secret.problem}`;
+/** The options that differ from their defaults. */
+function optionCell(route: Route): string {
+  const options = OPTIONS.flatMap((key) => {
+    const value = route[key];
+    const text = typeof value === 'number' ? DURATION.format(value) : String(value ?? '');
+    return text === '' || text === 'forward' ? [] : [`${key} ${text}`];
+  });
+  return options.join(', ') || '-';
 }
 
 function limitLines(config: Config): readonly string[] {
   const { limits, upstream, shutdown, once } = config;
-  const { maxBody, bufferedBytes, maxHeader, headersTimeout, bodyTimeout, connections, connectionAge } = limits;
+  const { maxEntries, onStoreFailure } = once;
+  const store =
+    once.store === 'memory' ? `memory, ${maxEntries} events` : `${once.store}, when it fails ${onStoreFailure}`;
   return table([
-    ['maxBody', SIZE.format(maxBody)],
-    ['bufferedBytes', bufferedBytes === 'auto' ? 'auto' : SIZE.format(bufferedBytes)],
-    ['maxHeader', SIZE.format(maxHeader)],
-    ['headersTimeout', DURATION.format(headersTimeout)],
-    ['bodyTimeout', DURATION.format(bodyTimeout)],
-    ['connections', `${connections}, ${upstream.connections} to ${upstream.url}`],
-    ['connectionAge', DURATION.format(connectionAge)],
+    ['maxBody', SIZE.format(limits.maxBody)],
+    ['bufferedBytes', limits.bufferedBytes === 'auto' ? 'auto' : SIZE.format(limits.bufferedBytes)],
+    ['maxHeader', SIZE.format(limits.maxHeader)],
+    ['headersTimeout', DURATION.format(limits.headersTimeout)],
+    ['bodyTimeout', DURATION.format(limits.bodyTimeout)],
+    ['connections', `${limits.connections}, ${upstream.connections} to ${upstream.url}`],
+    ['connectionAge', DURATION.format(limits.connectionAge)],
     ['shutdown', `delay ${DURATION.format(shutdown.delay)}, grace ${DURATION.format(shutdown.grace)}`],
-    ...(deliversOnce(config) ? [['once', storeCell(once)]] : []),
+    ...(deliversOnce(config) ? [['once', store]] : []),
   ]);
-}
-
-function storeCell({ store, maxEntries, onStoreFailure }: Config['once']): string {
-  return store === 'memory' ? `memory, ${maxEntries} events` : `${store}, when it fails ${onStoreFailure}`;
 }
 
 function table(rows: readonly (readonly string[])[]): readonly string[] {
