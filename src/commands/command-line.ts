@@ -32,14 +32,12 @@ interface CommandShape<O extends Options> {
   readonly positionals: readonly string[];
 }
 
-type Given<O extends Options> = Pick<ReturnType<typeof parseArgs<Strict<O>>>, 'values' | 'positionals'>;
-
-/** Gives the exit code; rejects only on an unexpected error. */
+/** Gives the exit code; rejects only on an unexpected error. Unusable input, such as a configuration, is exit code 2. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
 export function command<const O extends Options>(
   shape: CommandShape<O>,
-  body: (given: Given<O>, io: Io) => Promise<number>,
+  body: (given: ReturnType<typeof parse<O>>, io: Io) => Promise<number>,
 ): Run {
   return async (argv, io) => {
     const end = argv.indexOf('--');
@@ -50,36 +48,41 @@ export function command<const O extends Options>(
     try {
       return await body(parse(shape, argv), io);
     } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      io.stderr(`entrupy-signature-proxy ${shape.name}: ${error.message}\n`);
+      // By name: `healthcheck` must never load these classes, which are parts of the proxy.
+      const isInput = error instanceof Error && ['ConfigError', 'RulesetError'].includes(error.name);
+      if (!isInput && !(error instanceof UsageError)) throw error;
+      const prefix = isInput ? '' : `entrupy-signature-proxy ${shape.name}: `;
+      io.stderr(`${prefix}${error.message}\n`);
       return 2;
     }
   };
 }
 
-function parse<O extends Options>({ options, positionals: names }: CommandShape<O>, argv: readonly string[]): Given<O> {
-  const { values, positionals, tokens } = parseStrictly(options, argv);
-  const seen = new Set<string>();
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue;
-    if (token.value === '') throw mistake(`option ${token.rawName} has an empty value`);
-    if (seen.has(token.name) && options[token.name]?.multiple !== true) {
-      throw mistake(`option ${token.rawName} is given twice`);
-    }
-    seen.add(token.name);
-  }
-  // The argument itself stays out of the message: people paste secrets and signatures here.
-  if (positionals.length > names.length) {
-    throw mistake(`too many arguments: expected ${names.join(' and ') || 'none'}`);
-  }
-  return { values, positionals };
-}
-
-function parseStrictly<O extends Options>(options: O, argv: readonly string[]) {
+function parse<O extends Options>({ options, positionals: names }: CommandShape<O>, argv: readonly string[]) {
   try {
-    return parseArgs<Strict<O>>({ args: [...argv], options, strict: true, allowPositionals: true, tokens: true });
+    const given = parseArgs<Strict<O>>({
+      args: [...argv],
+      options,
+      strict: true,
+      allowPositionals: true,
+      tokens: true,
+    });
+    const seen = new Set<string>();
+    for (const token of given.tokens) {
+      if (token.kind !== 'option') continue;
+      if (token.value === '') throw mistake(`option ${token.rawName} has an empty value`);
+      if (seen.has(token.name) && options[token.name]?.multiple !== true) {
+        throw mistake(`option ${token.rawName} is given twice`);
+      }
+      seen.add(token.name);
+    }
+    // The argument itself stays out of the message: people paste secrets and signatures here.
+    if (given.positionals.length > names.length) {
+      throw mistake(`too many arguments: expected ${names.join(' and ') || 'none'}`);
+    }
+    return given;
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof Error) || error instanceof UsageError) throw error;
     // Node names the option, never its value. Its advice on unknown options, about positional arguments, is cut off.
     throw mistake(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
   }
@@ -91,8 +94,11 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** The process's own streams and environment. */
 export function processIo(process: NodeJS.Process): Io {
   // `… | head -1` closes our output early; without a listener that prints a stack trace.
-  process.stdout.on('error', passOverClosedPipe);
-  process.stderr.on('error', passOverClosedPipe);
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
   return {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
@@ -102,10 +108,6 @@ export function processIo(process: NodeJS.Process): Io {
       return collect(process.stdin, 'the body from standard input');
     },
   };
-}
-
-function passOverClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
 }
 
 /** Reads a whole body: a file, or standard input for `-` and for no argument. Throws UsageError. */
@@ -119,31 +121,27 @@ export async function readBody(file: string | undefined, io: Io): Promise<Buffer
   }
 }
 
+const FILE_TROUBLES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory, not a file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+};
+
 /** A system error about a file, in words. */
 export function fileTrouble(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  switch (code) {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EISDIR':
-      return 'it is a directory, not a file';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied';
-    default:
-      return code === '' ? 'it could not be read' : `it could not be read (${code})`;
-  }
+  const { code } = error as NodeJS.ErrnoException;
+  return FILE_TROUBLES[code ?? ''] ?? `it could not be read${code === undefined ? '' : ` (${code})`}`;
 }
 
 /** Reads a stream to its end; throws UsageError past MAX_BODY_BYTES. */
-export async function collect(stream: AsyncIterable<unknown>, name: string): Promise<Buffer> {
+export async function collect(stream: AsyncIterable<Buffer>, name: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of stream) {
-    const piece = Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
-    bytes += piece.length;
+    bytes += chunk.length;
     if (bytes > MAX_BODY_BYTES) throw new UsageError(`${name} is larger than 64 MiB`);
-    chunks.push(piece);
+    chunks.push(chunk);
   }
   return Buffer.concat(chunks, bytes);
 }

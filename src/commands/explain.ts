@@ -1,8 +1,8 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it. It decides nothing
 // itself: it uses the proxy's gate and route table.
-import { ConfigError, loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
 import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
-import { readHead } from '../core/head.ts';
+import { type Head, readHead } from '../core/head.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
@@ -32,15 +32,12 @@ export const run = command({ name: 'explain', help, options, positionals: ['METH
     throw mistake(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
   const headers = (given.values.header ?? []).flatMap(readHeader);
-  try {
-    const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
-    io.stdout(`${explain({ method, target, headers }, buildPolicy(config, [])).join('\n')}\n`);
-    return 0;
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    io.stderr(`${error.message}\n`);
-    return 2;
-  }
+  const hasHost = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+  const request = { method, target: Buffer.from(target, 'utf8').toString('latin1'), version: '1.1' };
+  const head = readHead(request, [...(hasHost ? [] : ['Host', 'example.test']), ...headers]);
+  const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
+  io.stdout(`${[`${method} ${target}`, '', ...explain(head, buildPolicy(config, []))].join('\n')}\n`);
+  return 0;
 });
 
 /** Name and value, as two items of a head's flat list. The argument stays out of the message: it may be a signature. */
@@ -50,30 +47,18 @@ function readHeader(text: string): readonly string[] {
   return [name, Buffer.from(value, 'utf8').toString('latin1')];
 }
 
-interface Asked {
-  readonly method: string;
-  readonly target: string;
-  /** Name, value, name, value … */
-  readonly headers: readonly string[];
-}
-
-function explain({ method, target, headers }: Asked, policy: Policy): string[] {
-  const lines = [`${method} ${target}`, ''];
-  const bytes = Buffer.from(target, 'utf8').toString('latin1');
-  const hasHost = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
-  const host = hasHost ? [] : ['Host', 'example.test'];
-  const head = readHead({ method, target: bytes, version: '1.1' }, [...host, ...headers]);
+function explain(head: Head, { routes }: Policy): readonly string[] {
   const gate = refusedByGate(head);
-  if (gate !== null) return [...lines, ...refusalLines(gate, 'The gate refuses it on every route')];
+  if (gate !== null) return refusalLines(gate, 'The gate refuses it on every route');
   const now = Date.now();
-  const examination = policy.routes.examine(pathOf(bytes), now);
+  const examination = routes.examine(pathOf(head.target), now);
   const { treatment } = examination;
-  lines.push(...readings(examination), '');
+  const lines = [...readings(examination), ''];
   const named = refusedForHeaders(head, treatment);
   if (named !== null) return [...lines, ...refusalLines(named, `The gate refuses it for ${treatment.path}`)];
   const query = refusedForQuery(head, treatment);
   if (query !== null) return [...lines, ...refusalLines(query, `${treatment.path} refuses it`)];
-  return [...lines, ...outcome(treatment, method, now)];
+  return [...lines, outcome(treatment, head.method, now)];
 }
 
 function refusalLines({ rule, header, hint }: GateRefusal, who: string): readonly string[] {
@@ -110,23 +95,17 @@ function describe(route: Route): string {
   return route.action === 'verify' ? `verify, ${route.mode}` : route.action;
 }
 
-function outcome(route: Route, method: string, now: number): string[] {
-  const verdict = (text: string) => [`=> ${text}`];
-  if (route.action === 'reject') return verdict('404 route_rejected');
-  const methods = route.methods === null ? 'every method' : route.methods.join(', ') || 'no method at all';
+function outcome(route: Route, method: string, now: number): string {
+  if (route.action === 'reject') return '=> 404 route_rejected';
   if (route.methods !== null && !route.methods.includes(method)) {
     const status = reports(route, now) ? 'forwarded, reported as' : '405';
-    return verdict(`${status} method_not_allowed: ${route.path} allows ${methods}`);
+    return `=> ${status} method_not_allowed: ${route.path} allows ${route.methods.join(', ') || 'no method at all'}`;
   }
-  if (route.action === 'forward') return verdict(`forwarded unverified by ${route.path}`);
-  const secrets =
-    route.secrets === null
-      ? 'any live secret'
-      : `one of: ${route.secrets.join(', ') || 'none, so every request is refused'}`;
-  return [
-    `=> verified by ${route.path}: signed with ${secrets}; body up to ${route.maxBody} bytes`,
-    reports(route, now)
-      ? '   report mode: an invalid request is forwarded too, and counted as reported'
-      : '   a valid request is forwarded unchanged, any other gets 401',
-  ];
+  if (route.action === 'forward') return `=> forwarded unverified by ${route.path}`;
+  const ids = route.secrets?.join(', ') || 'none, so every request is refused';
+  const secrets = route.secrets === null ? 'any live secret' : `one of: ${ids}`;
+  const others = reports(route, now)
+    ? 'report mode: an invalid request is forwarded too, and counted as reported'
+    : 'a valid request is forwarded unchanged, any other gets 401';
+  return `=> verified by ${route.path}: signed with ${secrets}; body up to ${route.maxBody} bytes\n   ${others}`;
 }

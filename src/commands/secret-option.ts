@@ -39,9 +39,7 @@ export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> 
 
 /** `--secret-file <(pass show hook)` is a pipe. The proxy refuses those; here it is the best way to give a secret. */
 async function readPipe(source: ChosenSource) {
-  if (source.kind !== 'file') return undefined;
-  const stats = await stat(source.file).catch(() => null);
-  if (stats === null || !stats.isFIFO()) return undefined;
+  if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
   const content = await collect(createReadStream(source.file), sourceName(source));
   const reading = keyFromFileContent(content, source);
   content.fill(0);

@@ -22,17 +22,26 @@ const LAST_MS = 1000;
 
 const SHAPE = { name: 'serve', help, options: { config: { type: 'string' } }, positionals: [] } as const;
 
+const LISTEN_FAILURES: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'the port is in use by another program or another instance of this one; set listen.port (LISTEN_PORT) for clients or admin.port (ADMIN_PORT) for the admin port to another',
+  EACCES: 'this user may not listen on that port; set listen.port or admin.port to 1024 or higher',
+  EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.host or admin.host',
+};
+
 /** Resolves when the proxy has stopped. */
 export const run = command(SHAPE, async ({ values }, io) => {
   try {
     return await serve(values.config ?? null, io);
   } catch (error) {
-    const failure = await startFailure(error);
-    if (failure === null) throw error;
-    io.stderr(`${failure.text}\n`);
-    return failure.code;
+    const { syscall, address = '', port = '?', code = '', message } = error as ListenError;
+    if (syscall !== 'listen') throw error;
+    io.stderr(`cannot listen on ${address} port ${port}: ${code}: ${LISTEN_FAILURES[code] ?? message}\n`);
+    return 1;
   }
 });
+
+type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly port?: number };
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   const stopped = Promise.withResolvers<number>();
@@ -66,25 +75,3 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     process.off('SIGHUP', onReload);
   }
 }
-
-/** The message and exit code if the start failed for an external reason; null for a bug of ours. */
-async function startFailure(error: unknown): Promise<{ readonly text: string; readonly code: number } | null> {
-  const { ConfigError } = await import('../config/load.ts');
-  if (error instanceof ConfigError) return { text: error.message, code: 2 };
-  const { RulesetError } = await import('../runtime/ruleset.ts');
-  if (error instanceof RulesetError) return { text: error.message, code: 2 };
-  const { syscall, address, port, code, message } = error as NodeJS.ErrnoException & {
-    readonly address?: string;
-    readonly port?: number;
-  };
-  if (syscall !== 'listen') return null;
-  const why = LISTEN_FAILURES[code ?? ''] ?? message;
-  return { text: `cannot listen on ${address ?? ''} port ${port ?? '?'}: ${code ?? ''}: ${why}`, code: 1 };
-}
-
-const LISTEN_FAILURES: Readonly<Record<string, string>> = {
-  EADDRINUSE:
-    'the port is in use by another program or another instance of this one; set listen.port (LISTEN_PORT) for clients or admin.port (ADMIN_PORT) for the admin port to another',
-  EACCES: 'this user may not listen on that port; set listen.port or admin.port to 1024 or higher',
-  EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.host or admin.host',
-};

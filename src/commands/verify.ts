@@ -1,6 +1,5 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
-import type { Reason } from '../core/decision.ts';
 import { type Secret, stateOf } from '../core/keyring.ts';
 import { readSignature, SIGNATURE_HEADER, signs } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
@@ -34,11 +33,9 @@ export const run = command({ name: 'verify', help, options, positionals: ['BODY'
   if (config !== undefined && source !== null) throw mistake('give --config or a secret, not both');
   const secrets = config === undefined ? [await readSecret(source ?? DEFAULT_SOURCE, io)] : await secretsOf(config, io);
   const body = await readBody(given.positionals[0], io);
-  const { outcome, secret, hint } = judge(headerValue(signature), body, secrets);
-  io.stdout(`${outcome}\n`);
-  if (secret !== null) io.stdout(`secret: ${secret}\n`);
-  if (hint !== null) io.stdout(`hint: ${hint}\n`);
-  return outcome === 'valid' ? 0 : 1;
+  const lines = judge(headerValue(signature), body, secrets);
+  io.stdout(`${lines.join('\n')}\n`);
+  return lines[0] === VALID ? 0 : 1;
 });
 
 /** Accepts the whole header line as logs and `curl -v` show it, and the white space that HTTP allows around a value. */
@@ -49,39 +46,34 @@ function headerValue(pasted: string): string {
 async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
   // Loaded only here: without --config no configuration is read, and its libraries are not needed.
   const { ConfigError, loadConfig } = await import('../config/load.ts');
-  try {
-    const { config } = await loadConfig({ file, env: io.env });
-    const read = await readSecrets(config.secrets, io.env);
-    for (const { id, problem } of read) if (problem !== null) io.stderr(`warning: secret ${id}: ${problem}\n`);
-    const secrets = read.flatMap((secret) => (secret.key === null ? [] : [{ ...secret, key: secret.key }]));
-    if (secrets.length === 0) throw new UsageError(`${file} has no usable secret`);
-    return secrets;
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    throw new UsageError(`the configuration cannot be used\n${error.message}`);
-  }
+  const { config } = await loadConfig({ file, env: io.env }).catch((error: unknown) => {
+    throw error instanceof ConfigError ? new UsageError(`the configuration cannot be used\n${error.message}`) : error;
+  });
+  const read = await readSecrets(config.secrets, io.env);
+  for (const { id, problem } of read) if (problem !== null) io.stderr(`warning: secret ${id}: ${problem}\n`);
+  const secrets = read.flatMap((secret) => (secret.key === null ? [] : [{ ...secret, key: secret.key }]));
+  if (secrets.length === 0) throw new UsageError(`${file} has no usable secret`);
+  return secrets;
 }
 
-interface Verdict {
-  readonly outcome: 'valid' | `invalid: ${Reason}`;
-  readonly secret: string | null;
-  readonly hint: string | null;
-}
+const VALID = 'valid';
 
-function judge(given: string, body: Buffer, secrets: readonly Secret[]): Verdict {
+/** The verdict, the secret that made the signature, and the likely cause of a mismatch, a line each. */
+function judge(given: string, body: Buffer, secrets: readonly Secret[]): readonly string[] {
   const now = Date.now();
   const keys = secrets.map((secret): DiagnosisKey => {
     const state = stateOf(secret, now);
     return { id: secret.id, key: secret.key, use: state === 'live' ? 'route' : state };
   });
-  const likelyCause = () => diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES });
+  const cause = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES });
+  const hints = cause === null ? [] : [`hint: ${cause}`];
   const form = readSignature(given);
-  if (form.reason !== null) return { outcome: `invalid: ${form.reason}`, secret: null, hint: likelyCause() };
+  if (form.reason !== null) return [`invalid: ${form.reason}`, ...hints];
   const digest = Buffer.from(form.digest, 'latin1');
   const signers = keys.filter(({ key }) => signs(key, body, digest));
   const signer = signers.find(({ use }) => use === 'route') ?? signers[0];
-  if (signer?.use === 'route') return { outcome: 'valid', secret: signer.id, hint: null };
-  if (signer !== undefined) return { outcome: 'invalid: expired_secret', secret: signer.id, hint: likelyCause() };
+  if (signer?.use === 'route') return [VALID, `secret: ${signer.id}`];
+  if (signer !== undefined) return ['invalid: expired_secret', `secret: ${signer.id}`, ...hints];
   const reason = keys.some(({ use }) => use === 'route') ? 'signature_mismatch' : 'no_live_secret';
-  return { outcome: `invalid: ${reason}`, secret: null, hint: likelyCause() ?? 'no known mistake explains it' };
+  return [`invalid: ${reason}`, `hint: ${cause ?? 'no known mistake explains it'}`];
 }
