@@ -6,7 +6,7 @@ export class Html {
   readonly text: string;
 
   constructor(parts: readonly string[], values: readonly HtmlValue[]) {
-    this.text = parts.map((part, at) => part + (at < values.length ? render(values[at]) : '')).join('');
+    this.text = String.raw({ raw: parts }, ...values.map(render));
   }
 }
 

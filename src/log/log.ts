@@ -38,23 +38,17 @@ export function createLog(lowest: LogLevel, write: (line: string) => void) {
 }
 
 function fieldsTail(fields: Fields): string {
-  let tail = '';
-  for (const name of Object.keys(fields)) {
-    const json = fieldJson(fields, name);
-    if (json === undefined) continue;
+  const members = Object.keys(fields).map((field) => {
     // A second `msg` in one object would hide the first from most readers.
-    tail += `,${jsonString(OWN_FIELDS.has(name) ? `${name}_` : name)}:${json}`;
-  }
-  return tail;
-}
-
-function fieldJson(fields: Fields, name: string): string | undefined {
-  try {
-    const json = JSON.stringify(fields[name], plain);
-    return json === undefined ? undefined : printable(json);
-  } catch {
-    return '"[not serializable]"'; // cyclic, a getter or toJSON that throws
-  }
+    const name = JSON.stringify(OWN_FIELDS.has(field) ? `${field}_` : field);
+    try {
+      const json = JSON.stringify(fields[field], plain);
+      return json === undefined ? '' : `,${name}:${json}`;
+    } catch {
+      return `,${name}:"[not serializable]"`; // cyclic, a getter or toJSON that throws
+    }
+  });
+  return printable(members.join(''));
 }
 
 /** The JSON.stringify replacer. `this` is the holder: it still has the value as it was before any toJSON. */
