@@ -12,7 +12,8 @@ export interface AdminSources {
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
-  reload(): Promise<{ readonly ok: boolean; readonly error?: string }>;
+  /** Gives why it failed; null where it did not. */
+  reload(): Promise<string | null>;
   /** Ends every overlap; gives the number of values. */
   retirePrevious(): number;
   /** The current `admin.actionsFrom`. */
@@ -69,8 +70,8 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     }),
     '/-/reload': on(['POST'], async ({ client }) => {
       log.info('reload requested on the admin port', { client });
-      const { ok, error } = await sources.reload();
-      return ok ? OK : json(500, { status: 'failed', error });
+      const error = await sources.reload();
+      return error === null ? OK : json(500, { status: 'failed', error });
     }),
     '/-/retire-previous': on(['POST'], ({ client }) => {
       const retired = sources.retirePrevious();

@@ -9,8 +9,8 @@ import { buildTls } from '../runtime/certificates.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
 import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { rotate } from '../secrets/rotation.ts';
-import { readKeyFile, readSources, sourceName } from '../secrets/sources.ts';
+import { failuresOf, readSecrets } from '../secrets/rotation.ts';
+import { readKeyFile, sourceName } from '../secrets/sources.ts';
 import { command, type Io } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]
@@ -60,10 +60,9 @@ export const run = command({ name: 'check-config', help, options, positionals: [
 
 /** Reads secret sources and TLS files. `troubles` are failures, and certificates that some clients would refuse. */
 async function readFiles(config: Salvaged, { env }: Io) {
-  const now = Date.now();
-  const tls = buildTls(config, await readTlsFiles(config), { running: null, now });
-  const { secrets, failures } = rotate([], await readSources(config.secrets, env), now);
-  return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failures] };
+  const tls = buildTls(config, await readTlsFiles(config), null);
+  const secrets = await readSecrets(config.secrets, env);
+  return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)] };
 }
 
 /** A row for each secret, warnings that do not stop serve, and `troubles`: why it could not start or not be ready. */

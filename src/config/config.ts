@@ -26,9 +26,6 @@ export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'>
   readonly unmatched: Route;
 }
 
-export type ListenTls = NonNullable<Config['listen']['tls']>;
-export type UpstreamTls = NonNullable<Config['upstream']['tls']>;
-
 /** The parts of a configuration that name TLS files. */
 export interface TlsParts {
   readonly listen: Pick<Config['listen'], 'tls'>;

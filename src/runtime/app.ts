@@ -1,44 +1,28 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
 
 import { createAdminServer } from '../admin/server.ts';
-import type { Env } from '../config/environment.ts';
 import { DOCS, VERSION } from '../core/version.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
-import { type Outcome, Reloader } from './reload.ts';
+import { Reloader } from './reload.ts';
+import type { Effects } from './services.ts';
 
-/** What the app needs from the process. */
-export interface Effects {
-  /** From the command line; null for the usual places. */
-  readonly configFile: string | null;
-  readonly env: Env;
-  /** Takes one log line, its `\n` included. */
-  readonly write: (line: string) => void;
-}
-
-export interface App {
-  readonly port: number;
-  readonly adminPort: number;
-  /** Reads config, secrets and TLS files now, as SIGHUP does. */
-  reload(): Promise<Outcome>;
-  /** Gives how many requests were cut at the end of `grace`. */
-  stop(options: { readonly delay: 'keep' | 'skip' }): Promise<number>;
-}
+export type App = Awaited<ReturnType<typeof startApp>>;
 
 /** prom-client loads this long after the start, or at the first scrape: its 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
-export async function startApp({ configFile, env, write }: Effects): Promise<App> {
+export async function startApp(effects: Effects) {
   const startedAt = Date.now();
+  const { configFile, env } = effects;
   const inputs = await readInputs(configFile, env, null);
-  const running = new LiveRuleset(inputs, { podIp: env.POD_IP, write });
+  const running = new LiveRuleset(inputs, effects);
   const { log, metrics, server, upstream, exposure, requests } = running.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = running.ruleset.loaded.config;
-  const life = new Lifecycle(running.services, () => running.ruleset);
-  const reloader = new Reloader({
-    first: inputs,
+  const life = new Lifecycle(running);
+  const reloader = new Reloader(inputs, {
     read: (before) => readInputs(configFile, env, before),
     apply: (changed) => {
       const outcome = running.apply(changed);
@@ -46,7 +30,7 @@ export async function startApp({ configFile, env, write }: Effects): Promise<App
       void life.readiness();
       return outcome;
     },
-    fail: (error) => running.fail(error),
+    fail: (error) => running.endReload(error),
   });
   const admin = createAdminServer({
     status: async () => ({
@@ -55,7 +39,7 @@ export async function startApp({ configFile, env, write }: Effects): Promise<App
       startedAt,
       now: Date.now(),
       ...(await life.readiness()),
-      draining: life.draining,
+      draining: server.draining,
       upstream: {
         url: upstreamAt.url,
         reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
@@ -79,24 +63,25 @@ export async function startApp({ configFile, env, write }: Effects): Promise<App
     admin.cutAll();
     throw error;
   });
-  life.listening();
+  life.started = true;
   log.info('listening', { host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort, version: VERSION });
   const { ready, causes } = await life.readiness();
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
   exposure.watch(upstreamAt.checkExposure);
   // Each scrape reports the failure.
-  const preparing = setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
+  setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
   return {
     port,
     adminPort,
+    /** Reads config, secrets and TLS files now, as SIGHUP does. */
     reload: () => reloader.force(),
-    async stop(options) {
+    /** Gives how many requests were cut at the end of `grace`. */
+    async stop(options: { readonly delay: 'keep' | 'skip' }) {
       const cut = await life.stop(options);
       reloader.stop();
       exposure.stop();
-      clearTimeout(preparing);
       upstream.close();
       await running.services.deliveries()?.close();
       admin.cutAll();

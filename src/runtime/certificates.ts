@@ -1,100 +1,148 @@
 // The TLS part of a ruleset: contents of files, checked before use. A certificate that does not match its key, or has
-// expired, never replaces one that works.
+// expired, never replaces one that works. OpenSSL only gives a code; these messages name the file and the fix.
+// No message holds a part of a key.
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
 import type { TlsContents } from '../wire/sockets.ts';
-import { authoritiesProblem, type PemFile, pairProblem, timeProblem } from './pem.ts';
-
-type Side = keyof TlsParts;
 
 /** A file that the config names, with its contents. */
 export interface TlsFile {
-  readonly side: Side;
+  readonly side: keyof TlsParts;
   readonly role: 'ca' | 'cert' | 'key';
   readonly path: string;
   /** The key and the path, for people: `listen.tls.certFile /etc/tls/tls.crt`. */
   readonly name: string;
-  /** A text is the system's code, or says why the file can't be read. */
-  readonly bytes: Buffer | string;
+  /** Empty where the file can't be read. */
+  readonly bytes: Buffer;
+  /** Why the file can't be read; null where it can. */
+  readonly problem: string | null;
 }
 
-export interface Tls {
+/** One side's files. */
+type Files = Partial<Record<TlsFile['role'], TlsFile>>;
+type PemFile = Pick<TlsFile, 'name' | 'bytes'>;
+
+export interface BuiltTls {
   /** Null where the config has none. */
   readonly listenTls: TlsContents | null;
   readonly upstreamTls: TlsContents | null;
-}
-
-export interface BuiltTls extends Tls {
   /** Unusable contents: the start fails; at a reload the old ones stay in use. */
   readonly failures: readonly string[];
   /** Certificates outside their validity that are served because there is no better one. */
   readonly warnings: readonly string[];
 }
 
-/** `running` is null at start. `now` is epoch milliseconds. */
+/** `running` is null at start. */
 export function buildTls(
   { listen, upstream }: TlsParts,
   files: readonly TlsFile[],
-  { running, now }: { readonly running: Tls | null; readonly now: number },
+  running: Pick<BuiltTls, 'listenTls' | 'upstreamTls'> | null,
 ): BuiltTls {
   const failures: string[] = [];
   const warnings: string[] = [];
-  const build = (side: Side, old: TlsContents | null | undefined, servername: string | null) => {
-    const mine = files.filter((file) => file.side === side);
-    const { tls, problems } = contentsOf(mine, servername);
-    if (old != null && isDeepStrictEqual(old, tls)) return old;
-    const cert = problems.length > 0 ? undefined : pemOf(mine, 'cert');
-    const expired = cert === undefined ? null : timeProblem(cert, now);
+  const build = (side: TlsFile['side'], old: TlsContents | null, servername?: string | null) => {
+    const mine: Files = Object.fromEntries(files.filter((file) => file.side === side).map((file) => [file.role, file]));
+    const { ca, cert, key } = mine;
+    const tls = { ca: ca?.bytes, cert: cert?.bytes, key: key?.bytes, servername: servername ?? undefined };
+    if (old !== null && isDeepStrictEqual(old, tls)) return old;
+    const problems = problemsOf(mine, tls);
+    const expired = problems.length > 0 || cert === undefined ? null : timeProblem(cert, Date.now());
     // At start an expired certificate still serves clients that do not check it; at a reload the old one is better.
-    if (expired !== null && old == null) warnings.push(expired);
-    else if (expired !== null) problems.push(expired);
+    if (expired !== null) (old === null ? warnings : problems).push(expired);
     failures.push(...problems);
-    return problems.length > 0 ? (old ?? null) : tls;
+    return problems.length > 0 ? old : tls;
   };
   return {
-    listenTls: listen.tls && build('listen', running?.listenTls, null),
-    upstreamTls: upstream.tls && build('upstream', running?.upstreamTls, upstream.tls.serverName),
+    listenTls: listen.tls && build('listen', running?.listenTls ?? null),
+    upstreamTls: upstream.tls && build('upstream', running?.upstreamTls ?? null, upstream.tls.serverName),
     failures,
     warnings,
   };
 }
 
-/** One side's contents, and why they can't be used at all. */
-function contentsOf(files: readonly TlsFile[], servername: string | null): { tls: TlsContents; problems: string[] } {
-  const unreadable = files.flatMap(({ name, bytes }) => (typeof bytes === 'string' ? [unreadText(name, bytes)] : []));
-  if (unreadable.length > 0) return { tls: {}, problems: unreadable };
-  const [ca, cert, key] = [pemOf(files, 'ca'), pemOf(files, 'cert'), pemOf(files, 'key')];
-  const tls = {
-    ...(ca && { ca: ca.bytes }),
-    ...(cert && { cert: cert.bytes }),
-    ...(key && { key: key.bytes }),
-    ...(servername !== null && { servername }),
-  };
+/** Why one side's contents can't be used at all. */
+function problemsOf(files: Files, tls: TlsContents): string[] {
+  const unreadable = Object.values(files).flatMap(({ problem }) => problem ?? []);
+  if (unreadable.length > 0) return unreadable;
+  const { ca, cert, key } = files;
   const pair = cert && key ? pairProblem(cert, key) : null;
   const authorities = ca ? authoritiesProblem(ca) : null;
   const problems = [pair, authorities].filter((problem) => problem !== null);
-  if (problems.length > 0) return { tls, problems };
+  if (problems.length > 0) return problems;
   try {
     // OpenSSL decides: it refuses, for example, a key that is too short for its security level.
     process.getBuiltinModule('node:tls').createSecureContext(tls);
   } catch (error) {
-    const names = files.map(({ name }) => name).join(', ');
+    const names = Object.values(files)
+      .map(({ name }) => name)
+      .join(', ');
     problems.push(`${names}: OpenSSL refuses them: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return { tls, problems };
+  return problems;
 }
 
-function pemOf(files: readonly TlsFile[], role: TlsFile['role']): PemFile | undefined {
-  return files.find((file): file is TlsFile & PemFile => file.role === role && typeof file.bytes !== 'string');
+/** The reason why certificate and key do not work together; null where they do. */
+export function pairProblem(cert: PemFile, key: PemFile): string | null {
+  const certificate = readCertificate(cert.bytes);
+  if (certificate === null) return `${cert.name}: ${noPem(cert.bytes, 'CERTIFICATE')}`;
+  const privateKey = readPrivateKey(key.bytes);
+  if (typeof privateKey === 'string') return `${key.name}: ${privateKey}`;
+  if (certificate.checkPrivateKey(privateKey)) return null;
+  return `${key.name}: it is not the key of the certificate in ${cert.name}; give a certificate and its own key`;
 }
 
-const REMEDIES: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file; mount it, or correct the path',
-  EACCES: `permission denied; user ${process.geteuid?.() ?? '?'} must be able to read it`,
-  ENOTDIR: 'a part of its path is not a directory',
-};
+/** The PEM labels that OpenSSL accepts for a certificate. */
+const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
-function unreadText(name: string, code: string): string {
-  const remedy = REMEDIES[code];
-  return `${name} cannot be read (${code})${remedy === undefined ? '' : `: ${remedy}`}`;
+/** The reason why the file gives no certificate authority; null where each of its certificates can be read. */
+export function authoritiesProblem({ name, bytes }: PemFile): string | null {
+  const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
+  if (blocks.length === 0) return `${name}: ${noPem(bytes, 'CERTIFICATE')}`;
+  // OpenSSL skips certificates that it cannot read, and then refuses every client of that authority.
+  const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);
+  return broken < 0 ? null : `${name}: certificate ${broken + 1} of ${blocks.length} cannot be read; export it again`;
+}
+
+/** The first certificate of a PEM file, which the other side sees; null where there is none. */
+export function readCertificate(bytes: Buffer): X509Certificate | null {
+  if (!bytes.includes('-----BEGIN ')) return null;
+  try {
+    return new X509Certificate(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** Says that the certificate is not valid at `now` (epoch milliseconds); null where it is. */
+export function timeProblem({ name, bytes }: PemFile, now: number): string | null {
+  const certificate = readCertificate(bytes);
+  if (certificate === null) return null;
+  const { validFromDate, validToDate } = certificate;
+  if (now >= validToDate.getTime()) {
+    return `${name}: the certificate expired on ${validToDate.toISOString()}; replace the file, no restart is needed`;
+  }
+  if (now >= validFromDate.getTime()) return null;
+  return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check this machine's clock`;
+}
+
+function readPrivateKey(bytes: Buffer): KeyObject | string {
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(bytes.toString('latin1'))) {
+    return 'the key is encrypted, and the proxy has no passphrase for it; openssl pkey -in FILE writes it unencrypted';
+  }
+  try {
+    return createPrivateKey(bytes);
+  } catch {
+    return noPem(bytes, 'PRIVATE KEY');
+  }
+}
+
+/** Describes the file's contents where the wanted PEM block is missing. */
+function noPem(bytes: Buffer, wanted: 'CERTIFICATE' | 'PRIVATE KEY'): string {
+  const needed = `required is PEM text with -----BEGIN ${wanted}-----`;
+  if (bytes.length === 0) return `it is empty; ${needed}`;
+  const found = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1];
+  if (found === undefined) return `it is not a PEM file; ${needed}`;
+  if (found.endsWith(wanted)) return 'its PEM text is damaged; export it again';
+  return `it holds a ${found}; ${needed}`;
 }

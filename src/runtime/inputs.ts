@@ -1,9 +1,8 @@
 // The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
 // Contents decide whether two readings differ, never file times or events.
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { ListenTls, TlsParts, UpstreamTls } from '../config/config.ts';
+import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import {
   ConfigError,
@@ -14,7 +13,9 @@ import {
   parseConfigFile,
   readConfigFile,
 } from '../config/load.ts';
-import { fixedFiles, fixedVariables, type Readings, readSources } from '../secrets/sources.ts';
+import type { SecretMaterial } from '../secrets/material.ts';
+import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
+import { codeOf } from '../wire/sockets.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {
@@ -22,9 +23,9 @@ export interface Inputs {
   readonly file: ConfigFile | null;
   /** The last good config; an older one if `broken` is set, and its sources are still read. */
   readonly loaded: LoadedConfig;
-  /** The problems of the config file, one a line; null where there are none. */
-  readonly broken: readonly string[] | null;
-  readonly readings: Readings;
+  /** The problems of the config file, one a line. */
+  readonly broken: readonly string[];
+  readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
   /** Sources that can't change while the process runs, a sentence each. */
   readonly fixed: readonly string[];
@@ -32,24 +33,15 @@ export interface Inputs {
 
 /** Throws ConfigError only where there is no older config to keep. */
 export async function readInputs(named: string | null, env: Env, before: Inputs | null): Promise<Inputs> {
-  const { file, loaded, broken } = await readConfig(named, env, before);
-  const { config } = loaded;
-  const [readings, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
-  const inputs = { file, loaded, broken, readings, tlsFiles, fixed: before?.fixed ?? [] };
-  return before?.loaded === loaded ? inputs : { ...inputs, fixed: await fixedIn(inputs) };
+  const part = await readConfig(named, env, before);
+  const { config } = part.loaded;
+  const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
+  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [] };
+  if (before?.loaded === part.loaded) return inputs;
+  return { ...inputs, fixed: [...fixedVariables(config.secrets), ...(await fixedFiles(namedFiles(inputs)))] };
 }
 
-async function fixedIn({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): Promise<readonly string[]> {
-  const { secrets } = loaded.config;
-  const files = secrets.flatMap((source) => (source.kind === 'file' ? [source.file] : []));
-  if (loaded.file !== null) files.push(loaded.file);
-  files.push(...tlsFiles.map(({ path }) => path));
-  return [...fixedVariables(secrets), ...(await fixedFiles(files))];
-}
-
-type ConfigPart = Pick<Inputs, 'file' | 'loaded' | 'broken'>;
-
-async function readConfig(named: string | null, env: Env, before: Inputs | null): Promise<ConfigPart> {
+async function readConfig(named: string | null, env: Env, before: Inputs | null) {
   let file: ConfigFile | null = null;
   try {
     // A pipe (`--config <(…)`) can be read only once.
@@ -59,7 +51,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
       return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty or missing`] };
     }
-    return { file, loaded: parseConfigFile(file, env), broken: null };
+    return { file, loaded: parseConfigFile(file, env), broken: [] };
   } catch (error) {
     if (!(error instanceof ConfigError) || before === null) throw error;
     return { file, loaded: before.loaded, broken: error.problems.map(formatProblem) };
@@ -80,45 +72,56 @@ function isBlank(bytes: Buffer | null): boolean {
   return lines.every((line) => /^\s*(?:#|---\s*$|$)/.test(line));
 }
 
-/** Reads every TLS file that the config names. */
-export async function readTlsFiles({ listen, upstream }: TlsParts): Promise<readonly TlsFile[]> {
-  const named = [...filesOf('listen', listen.tls), ...filesOf('upstream', upstream.tls)];
-  return Promise.all(named.map(async (file) => ({ ...file, bytes: await readTlsFile(file.path) })));
-}
-
 const ROLES = { certFile: 'cert', keyFile: 'key', caFile: 'ca', clientCaFile: 'ca' } as const;
 
-function filesOf(side: TlsFile['side'], tls: ListenTls | UpstreamTls | null): readonly Omit<TlsFile, 'bytes'>[] {
-  const paths: Readonly<Record<string, string | null>> = { ...tls };
-  return Object.entries(ROLES).flatMap(([key, role]) => {
-    const path = paths[key] ?? null;
-    return path === null ? [] : [{ side, role, path, name: `${side}.tls.${key} ${path}` }];
+/** Reads every TLS file that the config names. */
+export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]> {
+  const named = (['listen', 'upstream'] as const).flatMap((side) => {
+    const paths: Readonly<Record<string, string | null>> = { ...parts[side].tls };
+    return Object.entries(ROLES).flatMap(([key, role]) => {
+      const path = paths[key] ?? null;
+      return path === null ? [] : [{ side, role, path, name: `${side}.tls.${key} ${path}` }];
+    });
   });
+  return Promise.all(named.map(readTlsFile));
 }
 
-async function readTlsFile(path: string): Promise<Buffer | string> {
+async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
+  let code = 'it is not a regular file';
   try {
-    return (await canBeRead(path)) ? await readFile(path) : 'it is not a regular file';
+    if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
   } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : 'it could not be read';
+    code = codeOf(error) || 'it could not be read';
   }
+  const remedy = REMEDIES[code] === undefined ? '' : `: ${REMEDIES[code]}`;
+  return { ...file, bytes: Buffer.alloc(0), problem: `${file.name} cannot be read (${code})${remedy}` };
 }
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; mount it, or correct the path',
+  EACCES: `permission denied; user ${process.geteuid?.() ?? '?'} must be able to read it`,
+  ENOTDIR: 'a part of its path is not a directory',
+};
 
 /** True where both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
 export function sameInputs(a: Inputs, b: Inputs): boolean {
-  const contents = ({ file, readings, tlsFiles }: Inputs) => ({ file, readings, tlsFiles });
+  const contents = ({ file, secrets, tlsFiles }: Inputs) => ({ file, secrets, tlsFiles });
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
-/** The files that the inputs came from, and the directories of secrets. */
-export function placesOf({ loaded, readings, tlsFiles }: Inputs): { files: string[]; directories: string[] } {
-  const files = [loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path)];
-  const directories: string[] = [];
-  for (const [source, { secrets }] of readings) {
-    if (source.kind === 'file') files.push(source.file);
-    if (source.kind !== 'directory') continue;
-    directories.push(source.directory);
-    files.push(...secrets.map(({ id }) => join(source.directory, id)));
-  }
-  return { files, directories };
+/** The files that the configuration names, and its own. */
+function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
+  const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
+  return [loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path), ...secrets];
+}
+
+/** The files that the inputs came from. A directory of secrets ends in `/.`, so that its `dirname` is itself. */
+export function placesOf(inputs: Inputs): readonly string[] {
+  const listed = inputs.loaded.config.secrets.flatMap((source) => {
+    if (source.kind !== 'directory') return [];
+    const name = sourceName(source);
+    const mine = inputs.secrets.filter((secret) => secret.source === name && secret.id !== name);
+    return ['.', ...mine.map(({ id }) => id)].map((file) => `${source.directory}/${file}`);
+  });
+  return [...namedFiles(inputs), ...listed];
 }

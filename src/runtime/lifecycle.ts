@@ -1,46 +1,26 @@
 // Start, drain, stop: the answers of the probes, and the order of shutdown.
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
+import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
-import type { Services } from './services.ts';
 
 /** `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;
 /** The longest wait for a connection to the upstream. */
 export const UPSTREAM_PATIENCE_MS = 1000;
 
-type Parts = {
-  readonly server: Pick<Services['server'], 'inFlight' | 'startDraining' | 'stopDraining' | 'stopAccepting' | 'cutAll'>;
-  readonly upstream: Pick<Services['upstream'], 'accepts'>;
-  readonly deliveries: () => { settled(): Promise<void> } | null;
-  readonly log: Pick<Services['log'], 'info' | 'warn'>;
-};
-
 export class Lifecycle {
-  readonly #parts: Parts;
-  readonly #ruleset: () => Ruleset;
-  #listening = false;
+  readonly #running: Pick<LiveRuleset, 'ruleset' | 'services'>;
+  /** It listens. */
+  started = false;
   #stopping = false;
   #wasReady = false;
-  /** Milliseconds on the monotonic clock; null unless it drains. */
+  /** Milliseconds on the monotonic clock; null unless `drain` was called. */
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
 
-  constructor(parts: Parts, ruleset: () => Ruleset) {
-    this.#parts = parts;
-    this.#ruleset = ruleset;
-  }
-
-  get started(): boolean {
-    return this.#listening;
-  }
-
-  get draining(): boolean {
-    return this.#stopping || this.#drainingSince !== null;
-  }
-
-  listening(): void {
-    this.#listening = true;
+  constructor(running: Pick<LiveRuleset, 'ruleset' | 'services'>) {
+    this.#running = running;
   }
 
   /**
@@ -48,14 +28,14 @@ export class Lifecycle {
    * here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
    */
   async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
-    const ruleset = this.#ruleset();
+    const { ruleset, services } = this.#running;
     const { config } = ruleset.loaded;
     const now = Date.now();
     const without = this.#wasReady ? [] : routesWithoutSecret(config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
-    if (!this.#listening) causes.push('not listening yet');
-    if (this.draining) causes.push('draining');
-    if (config.admin.readyNeedsUpstream && !(await this.#parts.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
+    if (!this.started) causes.push('not listening yet');
+    if (services.server.draining) causes.push('draining');
+    if (config.admin.readyNeedsUpstream && !(await services.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
       causes.push('the upstream accepts no connections');
     }
     if (causes.length === 0) this.#wasReady = true;
@@ -65,23 +45,22 @@ export class Lifecycle {
   /** From now on the proxy is not ready and every response closes its connection, but requests are still served. */
   drain(): void {
     if (this.#stopping) return;
+    const { ruleset, services } = this.#running;
     this.#drainingSince ??= performance.now();
     clearTimeout(this.#drainEnd);
-    this.#drainEnd = setTimeout(() => this.#endDrain(), DRAIN_MS).unref();
-    this.#parts.server.startDraining(this.#ruleset().loaded.config.shutdown.delay);
-    this.#parts.log.info('draining');
-  }
-
-  #endDrain(): void {
-    this.#drainingSince = null;
-    this.#parts.server.stopDraining();
-    this.#parts.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
+    this.#drainEnd = setTimeout(() => {
+      this.#drainingSince = null;
+      services.server.stopDraining();
+      services.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
+    }, DRAIN_MS).unref();
+    services.server.startDraining(ruleset.loaded.config.shutdown.delay);
+    services.log.info('draining');
   }
 
   /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Gives how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { server, log, deliveries } = this.#parts;
-    const { shutdown } = this.#ruleset().loaded.config;
+    const { server, log, deliveries } = this.#running.services;
+    const { shutdown } = this.#running.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
     this.#stopping = true;
@@ -91,10 +70,7 @@ export class Lifecycle {
     if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
     // A delivery whose client has left may still be in flight: the upstream's 2xx still counts.
     const idle = server.stopAccepting().then(() => deliveries()?.settled());
-    const deadline = Promise.withResolvers<void>();
-    const timer = setTimeout(deadline.resolve, shutdown.grace);
-    await Promise.race([idle, deadline.promise]);
-    clearTimeout(timer);
+    await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
     const cut = server.cutAll();
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;

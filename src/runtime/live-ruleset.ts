@@ -9,95 +9,69 @@ import type { SecretMaterial } from '../secrets/material.ts';
 import { isReplaced, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import type { Outcome } from './reload.ts';
-import { buildRuleset, type Ruleset, restartNeeded, routesOf, withSecrets } from './ruleset.ts';
-import { createServices, type Services, type ServicesOptions } from './services.ts';
+import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset, routesOf } from './ruleset.ts';
+import { createServices, type Effects, type Services } from './services.ts';
 
 /** Timers take 24 days at most. */
 const DAY_MS = 86_400_000;
 
 export class LiveRuleset {
+  /** The one in force; only this class replaces it. */
+  ruleset: Ruleset;
   readonly services: Services;
-  readonly #first: Ruleset;
-  /** The last logged text about each secret's validity; null for a live secret. */
-  readonly #told = new Map<string, string | null>();
-  #nextEnd: NodeJS.Timeout | undefined;
-  #ruleset: Ruleset;
+  readonly #atStart: Config;
+  /** The last look's warnings, as JSON: each is logged once for as long as it holds. */
+  #told: ReadonlySet<string> = new Set();
+  #nextLook: NodeJS.Timeout | undefined;
   #lastReload: StatusSnapshot['lastReload'] = null;
 
   /** Throws RulesetError where the inputs can't become a ruleset. */
-  constructor(inputs: Inputs, options: Omit<ServicesOptions, 'policy'>) {
-    this.#first = buildRuleset(inputs, null).ruleset;
-    this.#ruleset = this.#first;
-    this.services = createServices(this.#first, { ...options, policy: () => this.#ruleset.policy });
-    this.#tellWarnings(null);
-    for (const { id, source, problem } of this.#ruleset.materials) {
+  constructor(inputs: Inputs, effects: Effects) {
+    this.ruleset = buildRuleset(inputs, null);
+    this.#atStart = this.ruleset.loaded.config;
+    this.services = createServices(this.ruleset, () => this.ruleset.policy, effects);
+    this.#tellWarnings();
+    for (const { id, source, problem } of this.ruleset.materials) {
       if (problem !== null) this.services.log.error('a secret cannot be used', { secret: id, source, problem });
     }
-    this.#tellExpired();
-  }
-
-  /** Logs each secret outside its validity once, now and at the moment when the next one ends. */
-  #tellExpired(): void {
-    const now = Date.now();
-    const mine = this.#ruleset.materials.filter((secret) => secret.key !== null && !isReplaced(secret));
-    for (const { id, source, ...bounds } of mine) {
-      const problem = outsideText(bounds, now);
-      if (problem !== null && this.#told.get(id) !== problem) {
-        this.services.log.warn('a secret is outside its validity', { secret: id, source, problem });
-      }
-      this.#told.set(id, problem);
-    }
-    const ends = mine.flatMap(({ notAfter }) => (notAfter === null || notAfter <= now ? [] : [notAfter - now]));
-    clearTimeout(this.#nextEnd);
-    if (ends.length > 0) this.#nextEnd = setTimeout(() => this.#tellExpired(), Math.min(DAY_MS, ...ends)).unref();
-  }
-
-  get ruleset(): Ruleset {
-    return this.#ruleset;
-  }
-
-  /** Changed keys that need a restart. */
-  get #waiting(): readonly string[] {
-    return restartNeeded(this.#first.loaded.config, this.#ruleset.loaded.config);
   }
 
   /** An unusable part keeps its old version. The reload then counts as failed, even if other parts changed. */
   apply(inputs: Inputs): Outcome {
-    const { ruleset, failures } = buildRuleset(inputs, this.#ruleset);
-    this.#adopt(ruleset);
-    const { log } = this.services;
-    if (this.#waiting.length > 0) log.warn('these changes need a restart', { keys: this.#waiting });
-    if (failures.length > 0) return this.fail(failures.join('\n'));
-    this.#tell(null);
-    this.#tellExpired();
-    log.info('reloaded', {
-      config_sha256: ruleset.loaded.sha256,
-      secrets: ruleset.policy.keyring.secrets.map(({ id }) => id),
-    });
-    return { ok: true };
+    this.#adopt(buildRuleset(inputs, this.ruleset));
+    const keys = this.#waiting();
+    if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
+    return this.endReload(this.ruleset.failures.join('\n') || null);
   }
 
-  fail(error: string): Outcome {
-    this.#tell(error);
-    this.services.log.error('reload failed: the previous state stays in use', { problems: error.split('\n') });
-    return { ok: false, error };
+  /** Reports that a reload has worked, or why not; gives the same. */
+  endReload(error: Outcome): Outcome {
+    const { log, metrics } = this.services;
+    const { loaded, policy } = this.ruleset;
+    this.#lastReload = { ok: error === null, at: Date.now(), error };
+    metrics.reloaded(error === null ? 'success' : 'failure');
+    const secrets = policy.keyring.secrets.map(({ id }) => id);
+    if (error === null) log.info('reloaded', { config_sha256: loaded.sha256, secrets });
+    else log.error('reload failed: the previous state stays in use', { problems: error.split('\n') });
+    return error;
   }
 
   /** Ends every overlap; gives their number. */
   retirePrevious(): number {
     const now = Date.now();
-    const { materials } = this.#ruleset;
-    const ended = materials.filter((secret) => isReplaced(secret) && now < (secret.notAfter ?? 0));
-    this.#adopt(withSecrets(this.#ruleset, retirePrevious(materials, now)));
+    const ended = this.ruleset.materials.filter((secret) => isReplaced(secret) && now < (secret.notAfter ?? 0));
+    const materials = retirePrevious(this.ruleset.materials, now);
+    const policy = buildPolicy(this.ruleset.loaded.config, materials);
+    this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
     this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id) });
     return ended.length;
   }
 
   /** The status page's view of the ruleset and its requests. `at` is epoch milliseconds. */
   status(at: number) {
-    const { loaded, policy, materials, warnings } = this.#ruleset;
+    const { loaded, policy, materials, warnings } = this.ruleset;
     const { metrics, recent, deliveries } = this.services;
-    const waiting = this.#waiting.join(', ');
+    const waiting = this.#waiting().join(', ');
     const restart = waiting === '' ? [] : [`changed, but takes effect only after a restart: ${waiting}`];
     return {
       routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
@@ -114,32 +88,44 @@ export class LiveRuleset {
   }
 
   #adopt(next: Ruleset): void {
-    const before = this.#ruleset;
-    this.#ruleset = next;
+    const before = this.ruleset;
+    this.ruleset = next;
     this.services.adopt(next, before);
-    this.#tellWarnings(before);
+    this.#tellWarnings();
   }
 
-  #tell(error: string | null): void {
-    this.#lastReload = { ok: error === null, at: Date.now(), error };
-    this.services.metrics.reloaded(error === null ? 'success' : 'failure');
+  /** Changed keys that need a restart. */
+  #waiting(): readonly string[] {
+    const { config } = this.ruleset.loaded;
+    return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
   }
 
-  /** Logs the warnings that `before` did not have. */
-  #tellWarnings(before: Ruleset | null): void {
-    const told = new Set(before === null ? [] : warningsOf(before).map((fields) => JSON.stringify(fields)));
-    for (const fields of warningsOf(this.#ruleset)) {
-      if (!told.has(JSON.stringify(fields))) this.services.log.warn('configuration warning', fields);
-    }
+  /** Logs the warnings that are new, now and at the moment when the next secret ends. */
+  #tellWarnings(): void {
+    const now = Date.now();
+    const found = new Map(warningsOf(this.ruleset, now).map((warning) => [JSON.stringify(warning), warning]));
+    for (const [text, { msg, ...fields }] of found) if (!this.#told.has(text)) this.services.log.warn(msg, fields);
+    this.#told = new Set(found.keys());
+    const ends = this.ruleset.materials.map(({ notAfter }) => (notAfter ?? 0) - now).filter((wait) => wait > 0);
+    clearTimeout(this.#nextLook);
+    this.#nextLook = setTimeout(() => this.#tellWarnings(), Math.min(DAY_MS, ...ends)).unref();
   }
 }
 
-/** Log fields of the warnings about the config, its sources, certificates and secrets. */
-function warningsOf({ loaded, warnings, materials }: Ruleset): readonly Readonly<Record<string, string>>[] {
-  return [
+/** Log lines about the config, its sources, certificates and secrets. `now` is epoch milliseconds. */
+function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
+  const flaws = [
     ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
     ...warnings.map((problem) => ({ problem })),
     ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
+  ];
+  const outside = materials.flatMap((secret) => {
+    const problem = secret.key === null || isReplaced(secret) ? null : outsideText(secret, now);
+    return problem === null ? [] : [{ secret: secret.id, source: secret.source, problem }];
+  });
+  return [
+    ...flaws.map((fields) => ({ msg: 'configuration warning', ...fields })),
+    ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),
   ];
 }
 

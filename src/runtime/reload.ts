@@ -14,14 +14,10 @@ const SETTLE_MS = 250;
 /** After these, a file that keeps changing waits for the next check. */
 const MOST_TRIES = 8;
 
-export interface Outcome {
-  readonly ok: boolean;
-  readonly error?: string;
-}
+/** Why nothing, or not everything, was applied; null where all was. */
+export type Outcome = string | null;
 
 export interface ReloaderOptions {
-  /** The inputs of the ruleset that runs now. */
-  readonly first: Inputs;
   readonly read: (before: Inputs) => Promise<Inputs>;
   /** Builds a ruleset from them and swaps it in, or says why not. */
   readonly apply: (inputs: Inputs) => Outcome;
@@ -35,19 +31,21 @@ export class Reloader {
   /** All calls of `force` before a check begins share it. */
   #asked: PromiseWithResolvers<Outcome> | null = null;
   #timer: NodeJS.Timeout | undefined;
-  #wake = () => {};
-  #hastened = false;
-  #unwatch: (() => void)[] = [];
+  /** Milliseconds to the next check. The first is soon: a change between the first reading and `start` has no event. */
+  #pause = POLL_MS;
+  #checking = false;
+  readonly #unwatch: (() => void)[] = [];
   #stopped = false;
 
-  constructor(options: ReloaderOptions) {
+  /** `first`: the inputs of the ruleset that runs now. */
+  constructor(first: Inputs, options: ReloaderOptions) {
+    this.#seen = first;
     this.#options = options;
-    this.#seen = options.first;
   }
 
   start(): void {
     this.#watch();
-    void this.#run();
+    this.#checkIn(POLL_MS);
   }
 
   stop(): void {
@@ -59,48 +57,39 @@ export class Reloader {
   /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
   force(): Promise<Outcome> {
     this.#asked ??= Promise.withResolvers();
-    this.#wake();
+    this.#checkIn(0);
     return this.#asked.promise;
-  }
-
-  async #run(): Promise<void> {
-    // The first check is soon: a change between reading the inputs and starting the watch causes no event.
-    let pause = POLL_MS;
-    while (!this.#stopped) {
-      if (this.#asked === null) await this.#sleep(this.#hastened ? HASTE_MS : pause);
-      const asked = this.#asked;
-      this.#asked = null;
-      this.#hastened = false;
-      const before = this.#seen;
-      const outcome = await this.#look(asked === null ? 'if changed' : 'always');
-      asked?.resolve(outcome);
-      pause = this.#seen === before ? READ_MS : POLL_MS;
-    }
-  }
-
-  #sleep(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      this.#wakeIn(milliseconds);
-    });
-  }
-
-  #wakeIn(milliseconds: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
   }
 
   /** Acts once per check: in a busy directory, such as /tmp, each event would delay the check again. */
   readonly #hasten = (): void => {
-    if (this.#hastened || this.#stopped) return;
-    this.#hastened = true;
-    this.#wakeIn(HASTE_MS);
+    if (this.#pause > HASTE_MS) this.#checkIn(HASTE_MS);
   };
+
+  /** Brings the next check forward, never back. A check that is under way starts the timer when it ends. */
+  #checkIn(milliseconds: number): void {
+    this.#pause = Math.min(this.#pause, milliseconds);
+    if (this.#checking || this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#check(), this.#pause).unref();
+  }
+
+  async #check(): Promise<void> {
+    const asked = this.#asked;
+    const before = this.#seen;
+    this.#asked = null;
+    this.#pause = READ_MS;
+    this.#checking = true;
+    const outcome = await this.#look(asked === null ? 'if changed' : 'always');
+    this.#checking = false;
+    asked?.resolve(outcome);
+    this.#checkIn(this.#seen === before ? READ_MS : POLL_MS);
+  }
 
   async #look(when: 'always' | 'if changed'): Promise<Outcome> {
     try {
       let inputs = await this.#options.read(this.#seen);
-      if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : { ok: true };
+      if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : null;
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
         const again = await this.#options.read(inputs);
@@ -121,25 +110,22 @@ export class Reloader {
   }
 
   #watch(): void {
-    for (const end of this.#unwatch) end();
-    this.#unwatch = [];
+    for (const end of this.#unwatch.splice(0)) end();
     if (this.#stopped) return;
-    const { files, directories } = placesOf(this.#seen);
-    for (const path of new Set([...files, ...directories])) {
+    const places = placesOf(this.#seen);
+    for (const path of new Set(places)) {
       watchFile(path, { persistent: false, interval: POLL_MS }, this.#hasten);
       this.#unwatch.push(() => unwatchFile(path, this.#hasten));
     }
-    for (const path of new Set([...files.map((file) => dirname(file)), ...directories])) this.#watchDirectory(path);
-  }
-
-  /** Only for directories: a file's watcher would stay on the old inode when a rename replaces the file. */
-  #watchDirectory(path: string): void {
-    try {
-      const watcher = watch(path, { persistent: false }, this.#hasten);
-      watcher.on('error', () => watcher.close());
-      this.#unwatch.push(() => watcher.close());
-    } catch {
-      // The directory does not exist yet, or no watches are left: the poll finds the change.
+    // Only directories: a file's watcher would stay on the old inode when a rename replaces the file.
+    for (const path of new Set(places.map((place) => dirname(place)))) {
+      try {
+        const watcher = watch(path, { persistent: false }, this.#hasten);
+        watcher.on('error', () => watcher.close());
+        this.#unwatch.push(() => watcher.close());
+      } catch {
+        // The directory does not exist yet, or no watches are left: the poll finds the change.
+      }
     }
   }
 }

@@ -7,16 +7,18 @@ import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { rotate } from '../secrets/rotation.ts';
-import { buildTls, type Tls } from './certificates.ts';
+import { failuresOf, rotate } from '../secrets/rotation.ts';
+import { type BuiltTls, buildTls } from './certificates.ts';
 import type { Inputs } from './inputs.ts';
 
-export interface Ruleset extends Tls {
+export interface Ruleset extends BuiltTls {
   readonly loaded: LoadedConfig;
   readonly materials: readonly SecretMaterial[];
   readonly policy: Policy;
   /** Other warnings than the config's own and the secrets'. */
   readonly warnings: readonly string[];
+  /** Why a part of the inputs is not in use, and its old version still is. */
+  readonly failures: readonly string[];
 }
 
 /** The inputs can't become a ruleset; the message says why. */
@@ -28,26 +30,19 @@ export class RulesetError extends Error {
  * `running` is null at start. A broken config or TLS file keeps its old part and is a failure, while secrets go on
  * rotating. Throws RulesetError only at start, where there is no old part.
  */
-export function buildRuleset(
-  { loaded, broken, readings, tlsFiles, fixed }: Inputs,
-  running: Ruleset | null,
-): { readonly ruleset: Ruleset; readonly failures: readonly string[] } {
-  const now = Date.now();
-  const { secrets: materials, failures } = rotate(running?.materials ?? [], readings, now);
-  const tls = buildTls(loaded.config, tlsFiles, { running, now });
+export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
+  const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
+  const materials = rotate(running?.materials ?? [], secrets, Date.now());
+  const tls = buildTls(loaded.config, tlsFiles, running);
   if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
-  const { listenTls, upstreamTls } = tls;
-  const warnings = [...fixed, ...tls.warnings];
-  const policy = buildPolicy(loaded.config, materials);
-  return {
-    ruleset: Object.freeze({ loaded, materials, policy, listenTls, upstreamTls, warnings }),
-    failures: [...(broken ?? []), ...failures, ...tls.failures],
-  };
-}
-
-/** The same ruleset with other secrets, as after `retire-previous`. */
-export function withSecrets(ruleset: Ruleset, materials: readonly SecretMaterial[]): Ruleset {
-  return Object.freeze({ ...ruleset, materials, policy: buildPolicy(ruleset.loaded.config, materials) });
+  return Object.freeze({
+    ...tls,
+    loaded,
+    materials,
+    policy: buildPolicy(loaded.config, materials),
+    warnings: [...fixed, ...tls.warnings],
+    failures: [...broken, ...failuresOf(materials), ...tls.failures],
+  });
 }
 
 export function buildPolicy(config: Config, materials: readonly SecretMaterial[]): Policy {
@@ -94,8 +89,3 @@ export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Confi
   ['upstream.keepAlive', ({ upstream }) => upstream.keepAlive],
   ['once', ({ once }) => JSON.stringify(once)],
 ];
-
-/** Changed keys that need a restart. The rest of a reload takes effect without one. */
-export function restartNeeded(running: Config, next: Config): readonly string[] {
-  return RESTART_ONLY.filter(([, read]) => read(running) !== read(next)).map(([key]) => key);
-}

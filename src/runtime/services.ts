@@ -3,6 +3,7 @@
 
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
+import type { Env } from '../config/environment.ts';
 import type { Policy } from '../core/policy.ts';
 import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
@@ -18,21 +19,22 @@ import { readKeyFile } from '../secrets/sources.ts';
 import { type Address, Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import type { TlsContents } from '../wire/sockets.ts';
-import { readCertificate } from './pem.ts';
+import { readCertificate } from './certificates.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 
-export interface ServicesOptions {
-  /** Gives the current policy. */
-  readonly policy: () => Policy;
-  /** The pod's own address, for `checkExposure`. */
-  readonly podIp: string | undefined;
-  /** Takes one log line. */
+/** What the app needs from the process. */
+export interface Effects {
+  /** From the command line; null for the usual places. */
+  readonly configFile: string | null;
+  readonly env: Env;
+  /** Takes one log line, its `\n` included. */
   readonly write: (line: string) => void;
 }
 
 export type Services = ReturnType<typeof createServices>;
 
-export function createServices(first: Ruleset, { policy, podIp, write }: ServicesOptions) {
+/** `policy` gives the current one. */
+export function createServices(first: Ruleset, policy: () => Policy, { env, write }: Effects) {
   const { config } = first.loaded;
   const log = createLog(config.log.level, write);
   const requests = new RequestLog(log, config.log.requests);
@@ -63,7 +65,11 @@ export function createServices(first: Ruleset, { policy, podIp, write }: Service
       recent.record(record);
     },
   });
-  const exposure = createExposure(podAddress(podIp, upstream, config), log);
+  const open = openAddress(env.POD_IP, upstream, config);
+  const exposure = new Exposure(open, (exposed) => {
+    if (exposed) log.warn('clients can bypass the proxy and reach the upstream', { ...open });
+    else log.info('clients can no longer bypass the proxy', { ...open });
+  });
   metrics.watch({
     requests_in_flight: () => server.inFlight,
     connections: () => server.connections,
@@ -119,11 +125,9 @@ function certificateOf(name: CertificatePlan['name'], tls: TlsContents | null): 
 
 /** One secret per id, the usable one of two. An unusable directory, whose id has a space, is left out. */
 function named(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  const byId = new Map<string, SecretMaterial>();
-  for (const material of materials) {
-    if (!material.id.includes(' ') && (byId.get(material.id)?.key ?? null) === null) byId.set(material.id, material);
-  }
-  return [...byId.values()];
+  const byId = Map.groupBy(materials, ({ id }) => id);
+  for (const id of byId.keys()) if (id.includes(' ')) byId.delete(id);
+  return [...byId.values()].flatMap((same) => same.find(({ key }) => key !== null) ?? same.slice(0, 1));
 }
 
 function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Deliveries {
@@ -135,13 +139,6 @@ function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Del
       if (problem === null) log.info('the store of delivered events works again');
       else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });
     },
-  });
-}
-
-function createExposure(at: Address | null, log: Log): Exposure {
-  return new Exposure(at, (exposed) => {
-    if (exposed) log.warn('clients can bypass the proxy and reach the upstream', { ...at });
-    else log.info('clients can no longer bypass the proxy', { ...at });
   });
 }
 
@@ -157,7 +154,7 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
 }
 
 /** The address where clients could bypass the proxy; null where it is unknown, or the proxy's own. */
-function podAddress(podIp: string | undefined, upstream: Upstream, { listen }: Config): Address | null {
+function openAddress(podIp: string | undefined, upstream: Upstream, { listen }: Config): Address | null {
   const { port } = upstream;
   if (podIp === undefined || podIp === '' || port === null || port === listen.port) return null;
   return { host: podIp, port };

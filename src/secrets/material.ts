@@ -35,7 +35,7 @@ const COMFORTABLE_BYTES = 32;
 const LF = 0x0a;
 const CR = 0x0d;
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
-const NO_BREAK_SPACE = Buffer.from('\u00a0');
+const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0', (character) => Buffer.from(character));
 const REPLACEMENT_CHARACTER = Buffer.from('\ufffd');
 
 export function refused(problem: string): KeyReading {
@@ -44,7 +44,9 @@ export function refused(problem: string): KeyReading {
 
 /** Takes a file's content: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
 export function keyFromFileContent(content: Buffer, rules: ValueRules): KeyReading {
-  return keyFromValue(content.subarray(0, content.length - trailingNewline(content)), rules);
+  const lf = content.at(-1) === LF ? 1 : 0;
+  const cr = lf === 1 && content.at(-2) === CR ? 1 : 0;
+  return keyFromValue(content.subarray(0, content.length - lf - cr), rules);
 }
 
 /** Takes every byte as the value. The caller may overwrite the bytes afterwards: the key has its own copy. */
@@ -58,18 +60,13 @@ export function keyFromValue(value: Buffer, { allowShort }: ValueRules): KeyRead
   return { key: createSecretKey(value), problem: null, warnings: oddities(value) };
 }
 
-function trailingNewline(content: Buffer): 0 | 1 | 2 {
-  if (content.at(-1) !== LF) return 0;
-  return content.at(-2) === CR ? 2 : 1;
-}
-
 const KEPT = 'which is kept as part of the secret';
 
 function oddities(value: Buffer): readonly string[] {
   const [first, last] = [value.at(0), value.at(-1)];
   const isShort = value.length < SHORTEST_BYTES;
-  const startsWithSpace = isSpace(first) || value.subarray(0, 2).equals(NO_BREAK_SPACE);
-  const endsWithSpace = isSpace(last) || value.subarray(-2).equals(NO_BREAK_SPACE);
+  const startsWithSpace = WHITE_SPACE.some((space) => value.subarray(0, space.length).equals(space));
+  const endsWithSpace = WHITE_SPACE.some((space) => value.subarray(-space.length).equals(space));
   const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
   const found: readonly (readonly [holds: boolean, oddity: string])[] = [
@@ -90,8 +87,4 @@ function oddities(value: Buffer): readonly string[] {
     ],
   ];
   return found.flatMap(([holds, oddity]) => (holds ? oddity : []));
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 }

@@ -5,18 +5,10 @@ import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { isPrevious, previousOf } from '../core/keyring.ts';
 import type { SecretMaterial } from './material.ts';
-import { type Readings, readSources, sourceName, unusableSource } from './sources.ts';
+import { readSources } from './sources.ts';
 
-export interface Rotation {
-  /** Every secret, each replaced value right after its successor. */
-  readonly secrets: readonly SecretMaterial[];
-  /** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
-  readonly failures: readonly string[];
-}
-
+/** Every secret, each replaced value right after its successor. */
 type Held = readonly SecretMaterial[];
-
-const STILL = 'the last good value is still in use';
 
 /** True for a replaced value. */
 export function isReplaced({ id, key }: SecretMaterial): boolean {
@@ -25,26 +17,37 @@ export function isReplaced({ id, key }: SecretMaterial): boolean {
 
 /** Reads every source once, as at start. Never throws: the problem of a secret that cannot be used says why. */
 export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Held> {
-  return rotate([], await readSources(sources, env), 0).secrets;
+  return rotate([], await readSources(sources, env), 0);
 }
 
 /** `held` is empty at start. `now` is epoch milliseconds: the overlap of a value that changed begins there. */
-export function rotate(held: Held, readings: Readings, now: number): Rotation {
-  const fresh = readings.flatMap(([source, reading]) =>
-    reading.problem === null
-      ? reading.secrets.map((secret) => keepGood(secret, held))
-      : keepAll(held, source, reading.problem),
-  );
-  const secrets = judgeTogether(fresh).flatMap((secret) => {
+export function rotate(held: Held, readings: readonly SecretMaterial[], now: number): Held {
+  const fresh = readings.flatMap((secret) => keepGood(secret, held));
+  return judgeTogether(fresh).flatMap((secret) => {
     const previous = replacedBy(secret, held, now);
     return previous === null ? [secret] : [secret, previous];
   });
-  return { secrets, failures: secrets.flatMap(failureOf) };
 }
 
-function failureOf({ id, source, problem }: SecretMaterial): string[] {
-  if (problem === null) return [];
-  return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
+/** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
+export function failuresOf(secrets: Held): readonly string[] {
+  return secrets.flatMap(({ id, source, problem }) => {
+    if (problem === null) return [];
+    return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
+  });
+}
+
+/** Good values stay in use. A directory that is empty or can't be read is a failed mount: all its values stay. */
+function keepGood(fresh: SecretMaterial, held: Held): Held {
+  if (fresh.key !== null) return [fresh];
+  // The one entry of a directory that gives nothing has the directory's name as its id.
+  const whole = fresh.id === fresh.source;
+  const good = held.filter(
+    ({ id, source, key }) => key !== null && (whole ? source === fresh.source : id === fresh.id),
+  );
+  if (good.length === 0) return [fresh];
+  const problem = `${whole ? 'the directory: ' : ''}${fresh.problem}; the last good value is still in use`;
+  return good.map(({ id, key }) => ({ ...fresh, id, key, problem }));
 }
 
 /**
@@ -52,41 +55,23 @@ function failureOf({ id, source, problem }: SecretMaterial): string[] {
  * secret with the value of an earlier one gets a warning.
  */
 function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  const ids = new Map<string, string>();
   const judged: SecretMaterial[] = [];
   for (const secret of secrets) {
     const refuse = (problem: string) => judged.push({ ...secret, key: null, problem, warnings: [] });
-    const namesake = ids.get(secret.id);
+    const namesake = judged.find(({ id }) => id === secret.id);
     const twin = judged.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
     if (isPrevious(secret.id)) {
       refuse('ids that end in .previous are reserved for replaced values');
     } else if (namesake !== undefined && secret.key !== null) {
-      refuse(`its id is already taken by the secret from ${namesake}`);
+      refuse(`its id is already taken by the secret from ${namesake.source}`);
     } else if (twin !== undefined) {
       const warning = `it has the same value as ${twin.id}, under which its matches are counted`;
       judged.push({ ...secret, warnings: [...secret.warnings, warning] });
     } else {
       judged.push(secret);
     }
-    if (namesake === undefined) ids.set(secret.id, secret.source);
   }
   return judged;
-}
-
-/** A directory that is empty or can't be read is a failed mount, not a decision to retire everything. */
-function keepAll(held: Held, source: SecretSource, problem: string): Held {
-  const name = sourceName(source);
-  const good = held.filter((secret) => secret.source === name && secret.key !== null && !isReplaced(secret));
-  if (good.length === 0) return [unusableSource(source, problem)];
-  const { notBefore, notAfter, overlap } = source;
-  const still = { problem: `the directory: ${problem}; ${STILL}`, warnings: [], notBefore, notAfter, overlap };
-  return good.map((secret) => ({ ...secret, ...still }));
-}
-
-function keepGood(fresh: SecretMaterial, held: Held): SecretMaterial {
-  if (fresh.key !== null) return fresh;
-  const old = keyOf(fresh.id, held);
-  return old === null ? fresh : { ...fresh, key: old, problem: `${fresh.problem}; ${STILL}` };
 }
 
 /** The one old value, of this change or an earlier one. It is kept after its end, to tell expired from forged. */

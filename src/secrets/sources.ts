@@ -1,7 +1,7 @@
 // Reads secrets from files, directories and environment variables, as kubelet, Docker and people create them. A missing
 // or bad source is reported as a problem, never thrown. No read blocks on a pipe or device, and no copy of a value is
 // kept besides the KeyObject.
-import { constants, type Stats } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecretSource } from '../config/config.ts';
@@ -18,16 +18,6 @@ import {
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** The content of one source when it was read. */
-interface SourceReading {
-  /** Why the whole source gives nothing (a directory that is missing, unreadable or empty), or null. */
-  readonly problem: string | null;
-  /** Empty where there is a `problem`. */
-  readonly secrets: readonly SecretMaterial[];
-}
-
-export type Readings = readonly (readonly [SecretSource, SourceReading])[];
-
 /** More files than this in a directory mean that the path is wrong. */
 const MAX_DIRECTORY_FILES = 256;
 /** Attempts to read a directory that kubelet swaps meanwhile. */
@@ -39,26 +29,21 @@ const OTHERS_MAY_WRITE =
   'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it';
 
 /** Reads every source once, each independently: rotation.ts compares them. Never throws. */
-export async function readSources(sources: readonly SecretSource[], env: Env): Promise<Readings> {
-  return Promise.all(sources.map(async (source) => [source, await readSource(source, env)] as const));
+export async function readSources(sources: readonly SecretSource[], env: Env): Promise<readonly SecretMaterial[]> {
+  return (await Promise.all(sources.map((source) => readSource(source, env)))).flat();
 }
 
-async function readSource(source: SecretSource, env: Env): Promise<SourceReading> {
+async function readSource(source: SecretSource, env: Env): Promise<readonly SecretMaterial[]> {
   if (source.kind === 'directory') return readKeyDirectory(source);
   const reading =
     source.kind === 'env' ? readVariable(env[source.env], source) : await readKeyFile(source.file, source);
-  return { problem: null, secrets: [material(source, source.id, reading)] };
+  return [material(source, source.id, reading)];
 }
 
 /** The name of a source in messages. */
 export function sourceName(source: SecretSource): string {
   if (source.kind === 'env') return `env ${source.env}`;
   return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
-}
-
-/** Represents a source that gives nothing at all; its id, `directory <path>`, cannot be a secret's. */
-export function unusableSource(source: SecretSource, problem: string): SecretMaterial {
-  return material(source, sourceName(source), refused(problem));
 }
 
 function material(source: SecretSource, id: string, { key, problem, warnings }: KeyReading): SecretMaterial {
@@ -101,25 +86,25 @@ export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyR
  * Reads every regular file of a directory and follows links. Names that begin with `.` belong to kubelet and editors.
  * All files are of one `..data` generation: a swap meanwhile starts the pass again.
  */
-async function readKeyDirectory(source: DirectorySource): Promise<SourceReading> {
+async function readKeyDirectory(source: DirectorySource): Promise<readonly SecretMaterial[]> {
   for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
     const before = await generation(source.directory);
-    const reading = await readOnce(source);
-    if ((await generation(source.directory)) === before) return reading;
+    const secrets = await readOnce(source);
+    if ((await generation(source.directory)) === before) return secrets;
   }
-  return nothing('it keeps changing while it is being read');
+  return nothing(source, 'it keeps changing while it is being read');
 }
 
-async function readOnce(source: DirectorySource): Promise<SourceReading> {
+async function readOnce(source: DirectorySource): Promise<readonly SecretMaterial[]> {
   const { directory } = source;
   let names: string[];
   try {
     names = (await readdir(directory)).filter((name) => !name.startsWith('.')).sort();
   } catch (error) {
-    return nothing(await trouble(directory, error));
+    return nothing(source, await trouble(directory, error));
   }
   if (names.length > MAX_DIRECTORY_FILES) {
-    return nothing(`it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
+    return nothing(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
   }
   const secrets: SecretMaterial[] = [];
   for (const name of names) {
@@ -127,17 +112,15 @@ async function readOnce(source: DirectorySource): Promise<SourceReading> {
     const stats = await stat(file).catch(() => null);
     // readKeyFile reports a dangling link. Anything else that is not a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
-    const reading = await readKeyFile(file, source);
-    if (ID.test(name)) secrets.push(material(source, name, reading));
+    if (ID.test(name)) secrets.push(material(source, name, await readKeyFile(file, source)));
     else secrets.push(material(source, `file ${JSON.stringify(name)}`, refused(BAD_NAME)));
   }
-  return secrets.length === 0
-    ? nothing('it holds no secrets: there is no regular file in it')
-    : { problem: null, secrets };
+  return secrets.length > 0 ? secrets : nothing(source, 'it holds no secrets: there is no regular file in it');
 }
 
-function nothing(problem: string): SourceReading {
-  return { problem, secrets: [] };
+/** The one entry of a directory that is missing, unreadable or empty. Its id cannot be a secret's: it has a space. */
+function nothing(source: DirectorySource, problem: string): readonly SecretMaterial[] {
+  return [material(source, sourceName(source), refused(problem))];
 }
 
 /** The target of `..data`, the link that kubelet replaces to change all files at once; null where there is none. */
@@ -164,12 +147,9 @@ const TROUBLES: Readonly<Record<string, string>> = {
 /** A system error in words. */
 async function trouble(path: string, error: unknown): Promise<string> {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-  if (code === 'EACCES' || code === 'EPERM') return permissionTrouble(await stat(path).catch(() => null));
-  return TROUBLES[code] ?? `it cannot be read (${code})`;
-}
-
-function permissionTrouble(stats: Stats | null): string {
+  if (code !== 'EACCES' && code !== 'EPERM') return TROUBLES[code] ?? `it cannot be read (${code})`;
   const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
+  const stats = await stat(path).catch(() => null);
   if (stats === null) return `permission denied on a directory of its path: ${who}`;
   const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
   return `permission denied: it belongs to user ${stats.uid}, group ${stats.gid}, with mode ${mode}, and ${who}`;

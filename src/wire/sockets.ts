@@ -4,11 +4,11 @@ import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** Contents of TLS files, already checked. A change of the files replaces all of them together. */
 export interface TlsContents {
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
+  readonly ca?: Buffer | undefined;
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
   /** Towards the upstream: the name for SNI and for the certificate, where it is not the URL's host. */
-  readonly servername?: string;
+  readonly servername?: string | undefined;
 }
 
 /** An error's code; empty where it has none. */

@@ -17,7 +17,7 @@ afterEach(() => {
 async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
   const acts: string[] = [];
   const lines: string[] = [];
-  const state = { ready: true, started: true, reload: { ok: true } as { ok: boolean; error?: string } };
+  const state = { ready: true, started: true, reload: null as string | null };
   const server = createAdminServer({
     status: () => snapshot(),
     metrics: metricsOf(),
@@ -97,7 +97,7 @@ test('drain by GET or POST, reload and retire-previous by POST', async () => {
   expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
   expect(await ask('/-/reload', { method: 'POST', body: '' })).toMatchObject({ status: 200, text: '{"status":"ok"}' });
   expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({ text: '{"status":"ok","retired":5}' });
-  state.reload = { ok: false, error: 'config.yaml:3: unknown key' };
+  state.reload = 'config.yaml:3: unknown key';
   expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
     status: 500,
     text: '{"status":"failed","error":"config.yaml:3: unknown key"}',

@@ -16,14 +16,14 @@ afterEach(() => {
 test('a directory event makes the reloader check within 100 ms of the clock', async () => {
   const file = join(directory, 'config.yaml');
   writeFileSync(file, '');
-  const inputs = { file: null, loaded: { file }, readings: new Map(), tlsFiles: [] } as unknown as Inputs;
+  const inputs = { file: null, loaded: { file, config: { secrets: [] } }, tlsFiles: [] } as unknown as Inputs;
   let looks = 0;
   const read = async () => {
     looks++;
     return inputs;
   };
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const reloader = new Reloader({ first: inputs, read, apply: () => ({ ok: true }), fail: () => ({ ok: false }) });
+  const reloader = new Reloader(inputs, { read, apply: () => null, fail: (error) => error });
   reloader.start();
   await vi.advanceTimersByTimeAsync(100);
   expect(looks).toBe(0);

@@ -6,8 +6,8 @@ import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
-import { changedIds, isReplaced, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
-import { type Readings, sourceName } from '../../../src/secrets/sources.ts';
+import { changedIds, failuresOf, isReplaced, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { sourceName } from '../../../src/secrets/sources.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 10, 1);
@@ -27,32 +27,30 @@ const keyOf = (name: string) => createSecretKey(Buffer.from(value(name)));
  */
 type Content = Readonly<Record<string, string>> | string;
 
-function reading(source: SecretSource, content: Content): Readings[number] {
-  if (typeof content === 'string') return [source, { problem: content, secrets: [] }];
+function reading(source: SecretSource, content: Content): readonly SecretMaterial[] {
   const { overlap, notBefore, notAfter } = source;
-  const secrets = Object.entries(content).map(([id, name]): SecretMaterial => {
+  const given = typeof content === 'string' ? { [sourceName(source)]: `bad: ${content}` } : content;
+  return Object.entries(given).map(([id, name]): SecretMaterial => {
     const bad = name.startsWith('bad: ') ? name.slice(5) : null;
     const key = bad === null ? keyOf(name) : null;
     return { id, source: sourceName(source), key, problem: bad, warnings: [], overlap, notBefore, notAfter };
   });
-  return [source, { problem: null, secrets }];
 }
 
 /** A proxy's secrets over time. */
 function history() {
   let held: readonly SecretMaterial[] = [];
-  let failures: readonly string[] = [];
   return {
     read(at: number, ...sources: readonly (readonly [SecretSource, Content])[]) {
-      const readings = sources.map(([source, content]) => reading(source, content));
-      ({ secrets: held, failures } = rotate(held, readings, at));
+      const readings = sources.flatMap(([source, content]) => reading(source, content));
+      held = rotate(held, readings, at);
     },
     retirePrevious: (at: number) => {
       held = retirePrevious(held, at);
     },
     /** The outcome of a delivery signed with this value at that time, on a route that lists these ids. */
     verdict: (name: string, at: number, listed: readonly string[] | null = null) => verdict(held, { name, at, listed }),
-    failures: () => failures,
+    failures: () => failuresOf(held),
     ids: () => held.map(({ id }) => id),
     one: (id: string) => {
       const found = held.filter((secret) => secret.id === id);
@@ -356,13 +354,13 @@ function never(): never {
 }
 
 test('a change is another value or a first value, never a replaced or removed one', () => {
-  const held = (content: Content) => rotate([], [reading(plainDirectory, content)], NOW).secrets;
+  const held = (content: Content) => rotate([], reading(plainDirectory, content), NOW);
   const before = held({ same: 'a', other: 'b', gone: 'c', mended: 'bad: empty' });
   const after = held({ same: 'a', other: 'B', mended: 'd', added: 'e', broken: 'bad: empty' });
   expect(changedIds(before, after)).toEqual(['other', 'mended', 'added']);
   expect(changedIds(after, after)).toEqual([]);
-  const first = rotate([], [reading(current, { current: 'a' })], NOW).secrets;
-  const second = rotate(first, [reading(current, { current: 'b' })], NOW).secrets;
+  const first = rotate([], reading(current, { current: 'a' }), NOW);
+  const second = rotate(first, reading(current, { current: 'b' }), NOW);
   expect(second.map(({ id }) => id)).toEqual(['current', 'current.previous']);
   expect(changedIds(first, second)).toEqual(['current']);
 });

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/runtime/pem.ts';
+import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/runtime/certificates.ts';
 
 let folder = '';
 const file = (name: string) => ({ name: `key ${name}`, bytes: readFileSync(join(folder, name)) });
