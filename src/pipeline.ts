@@ -152,12 +152,12 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const delivery = { ...event, path: exchange.path, patience, client: client.signal };
     const turn = await parts.deliveries().turn(delivery);
     exchange.onLeft(null);
-    if (turn.kind === 'deliver' && !client.signal.aborted) return forward(request, permit, turn.lease);
-    if (turn.kind === 'deliver') turn.lease.failed();
-    else if (turn.kind === 'refuse') {
+    if (typeof turn === 'object' && !client.signal.aborted) return forward(request, permit, turn);
+    if (typeof turn === 'object') turn.failed();
+    else if (turn === 'refuse') {
       exchange.bodySha256 = bodyTag(event.body);
       refuse(exchange, 'overloaded');
-    } else if (turn.kind === 'duplicate') {
+    } else if (turn === 'duplicate') {
       exchange.decision = 'duplicate';
       exchange.reply.refuse(DUPLICATE);
     }

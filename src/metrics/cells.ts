@@ -1,7 +1,9 @@
-// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request
-// must not allocate, hash or look at a label.
-
-export type Labels = Readonly<Record<string, string>>;
+// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request must not
+// allocate, hash or look at a label. The route and its secrets fix the set of series: recording must never add one.
+import { type Decision, possibleOutcomes, type Reason } from '../core/decision.ts';
+import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
+import type { Route } from '../core/routes.ts';
+import { METRICS, STATUS_CLASSES } from './metric-table.ts';
 
 /** One line of the exposition, in the shape that prom-client's registry renders. */
 export interface Sample {
@@ -9,16 +11,14 @@ export interface Sample {
   readonly metricName?: string;
   readonly labels?: Readonly<Record<string, string | number>>;
   /** prom-client renders such an object once and caches the text: keep one object per series. */
-  readonly sharedLabels?: Labels;
+  readonly sharedLabels?: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
 /** One series of a counter or gauge. It is its own sample. */
-export interface Cell extends Sample {
-  value: number;
-}
+export type Cell = ReturnType<typeof cell>;
 
-export function cell(sharedLabels: Labels, value = 0): Cell {
+export function cell(sharedLabels: Readonly<Record<string, string>>, value = 0) {
   return { sharedLabels, value };
 }
 
@@ -26,11 +26,11 @@ export function cell(sharedLabels: Labels, value = 0): Cell {
 export class HistogramCell {
   readonly #bounds: readonly number[];
   readonly #counts: number[];
-  readonly #labels: Labels;
+  readonly #labels: Readonly<Record<string, string>>;
   #sum = 0;
 
   /** `bounds` ascending, without +Inf. */
-  constructor(labels: Labels, bounds: readonly number[]) {
+  constructor(labels: Readonly<Record<string, string>>, bounds: readonly number[]) {
     this.#bounds = bounds;
     this.#counts = new Array<number>(bounds.length + 1).fill(0);
     this.#labels = labels;
@@ -59,5 +59,46 @@ export class HistogramCell {
       { metricName: `${name}_sum`, sharedLabels, value: this.#sum },
       { metricName: `${name}_count`, sharedLabels, value: total },
     ];
+  }
+}
+
+/** The cells of one route, looked up once per request. */
+export class RouteCells {
+  // Two levels of constant strings: a map of joined strings would build and hash a string for each request.
+  readonly decisions = new Map<Decision, { requests: Map<Reason | 'none', Cell>; duration: HistogramCell }>();
+  /** Null where the route does not verify. */
+  verification: HistogramCell | null = null;
+  /** Null, as `upstream` is, where the route never uses the upstream: it never reads a body either. */
+  body: HistogramCell | null = null;
+  upstream: HistogramCell | null = null;
+  /** By class: `1xx` first. */
+  responses: readonly Cell[] = [];
+  readonly failures = new Map<UpstreamFailure, Cell>();
+  secrets = new Map<string, Cell>();
+
+  /**
+   * Adds the cells that the route and its secrets need, and removes those of removed secrets. Outcomes of the old route
+   * stay: requests that began under it still end, and a counter that disappears loses its last increments.
+   */
+  adapt(adapted: Route, secrets: readonly string[]): void {
+    const { path: route, action } = adapted;
+    for (const [decision, reason] of possibleOutcomes(adapted)) {
+      const cells = this.decisions.get(decision) ?? {
+        requests: new Map(),
+        duration: new HistogramCell({ route, decision }, METRICS.request_duration_seconds.buckets),
+      };
+      this.decisions.set(decision, cells);
+      if (!cells.requests.has(reason)) cells.requests.set(reason, cell({ route, decision, reason }));
+    }
+    if (action === 'verify') {
+      this.verification ??= new HistogramCell({ route }, METRICS.verification_duration_seconds.buckets);
+    }
+    if (action !== 'reject' && this.body === null) {
+      this.body = new HistogramCell({ route }, METRICS.request_body_bytes.buckets);
+      this.upstream = new HistogramCell({ route }, METRICS.upstream_duration_seconds.buckets);
+      this.responses = STATUS_CLASSES.map((code) => cell({ route, code }));
+      for (const cause of UPSTREAM_FAILURES) this.failures.set(cause, cell({ route, cause }));
+    }
+    this.secrets = new Map(secrets.map((secret) => [secret, this.secrets.get(secret) ?? cell({ route, secret })]));
   }
 }

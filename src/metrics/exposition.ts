@@ -1,46 +1,59 @@
 // The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own.
-import { collectDefaultMetrics, type Metric, type OpenMetricsContentType, Registry } from 'prom-client';
-import type { Sample } from './cells.ts';
-import { METRIC_NAMES, METRICS, type MetricType, PREFIX, PROCESS_METRICS } from './metric-table.ts';
+import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
+import { METRIC_NAMES, METRICS, PREFIX, PROCESS_METRICS } from './metric-table.ts';
 import type { Collectors } from './metrics.ts';
 
-/** One metric and how to read the current values of its series. */
-interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: MetricType;
-  readonly collect: () => Promise<readonly Sample[]>;
-}
+// Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
+// 250 ms 0.2. A shorter stall may fall between two samples.
+const LAG_RESOLUTION_MS = 250;
 
-/** Gives a function that renders our metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers. */
-export async function createExposition(collectors: Collectors) {
-  const own = METRIC_NAMES.map((short): Family => {
-    const name = PREFIX + short;
-    const { help, type } = METRICS[short];
-    return { name, help, type, collect: async () => collectors[short](name) };
-  });
-  const text = new Registry();
-  const openMetrics = new Registry<OpenMetricsContentType>();
-  openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
-  for (const family of [...own, ...(await processFamilies())]) {
-    text.registerMetric(renderable(family));
-    // OpenMetrics names a counter without `_total` and its samples with it: the registry puts that back.
-    const name = family.type === 'counter' ? family.name.replace(/_total$/, '') : family.name;
-    openMetrics.registerMetric(renderable({ ...family, name }));
-  }
+/**
+ * Starts to watch the event loop and the garbage collector; neither keeps the process alive. Gives a function that
+ * renders our metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers.
+ */
+export function createExposition(collectors: Collectors) {
+  const ofProcess = new Registry();
+  collectDefaultMetrics({ register: ofProcess, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
   return async (accept: string | undefined) => {
-    const registry = prefersOpenMetrics(accept) ? openMetrics : text;
+    const openMetrics = prefersOpenMetrics(accept);
+    const registry = new Registry<RegistryContentType>();
+    if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+    for (const family of [...ownFamilies(collectors), ...(await processFamilies(ofProcess))]) {
+      // OpenMetrics names a counter without `_total` and its samples with it: the registry puts that back.
+      const named = openMetrics && String(family.type) === 'counter';
+      const name = named ? family.name.replace(/_total$/, '') : family.name;
+      registry.registerMetric({ name, get: async () => ({ ...family, name }) } as unknown as Metric);
+    }
     return { contentType: registry.contentType, body: await registry.metrics() };
   };
 }
 
+function ownFamilies(collectors: Collectors) {
+  return METRIC_NAMES.map((short) => {
+    const { help, type } = METRICS[short];
+    const read = collectors[short](PREFIX + short);
+    return { name: PREFIX + short, help, type, values: typeof read === 'number' ? [{ value: read }] : read };
+  });
+}
+
+async function processFamilies(registry: Registry) {
+  const families = await registry.getMetricsAsJSON();
+  const listed = new Set<string>(PROCESS_METRICS);
+  return families
+    .filter(({ name }) => listed.has(name))
+    .map((family) => ({ ...family, values: family.values.map((sample) => corrected(family.name, sample)) }));
+}
+
+const LAG = /^nodejs_eventloop_lag_(min|max|mean|stddev|p\d+)_seconds$/;
+
 /**
- * The part of a metric that a registry needs. Each registry gets its own: an OpenMetrics registry renames the counters
- * that it is given, which would rename them in the text format too.
+ * Node measures from one tick of its timer to the next, so an idle loop reads as 250 ms late, and a loop without a tick
+ * since the last scrape as 292 years or NaN.
  */
-function renderable({ name, help, type, collect }: Family): Metric<string> {
-  const get = async () => ({ name, help, type, values: await collect() });
-  return { name, help, type, get } as unknown as Metric<string>;
+function corrected<S extends { readonly value: number }>(name: string, sample: S): S {
+  const statistic = LAG.exec(name)?.[1];
+  if (statistic === undefined || (statistic === 'stddev' && sample.value < 1e6)) return sample;
+  return { ...sample, value: sample.value < 1e6 ? Math.max(0, sample.value - LAG_RESOLUTION_MS / 1000) : 0 };
 }
 
 /** True where the Accept header names OpenMetrics and does not prefer plain text (RFC 9110 §12.5.1). */
@@ -60,35 +73,4 @@ function qualityOf(parameters: readonly string[]): number {
   const q = parameters.find((parameter) => parameter.startsWith('q='));
   const quality = q === undefined ? 1 : Number(q.slice(2));
   return quality >= 0 && quality <= 1 ? quality : 0;
-}
-
-// Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
-// 250 ms 0.2. A shorter stall may fall between two samples.
-const LAG_RESOLUTION_MS = 250;
-
-/** Starts to watch the event loop and the garbage collector; neither keeps the process alive. */
-async function processFamilies(): Promise<readonly Family[]> {
-  const register = new Registry();
-  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
-  const families = PROCESS_METRICS.map(async (name): Promise<readonly Family[]> => {
-    const metric = register.getSingleMetric(name);
-    if (metric === undefined) return []; // some exist only on Linux
-    const { help, type } = await metric.get();
-    const collect = async () => (await metric.get()).values.map((value) => corrected(name, value as Sample));
-    return [{ name, help, type: type as unknown as MetricType, collect }];
-  });
-  return (await Promise.all(families)).flat();
-}
-
-const LAG = /^nodejs_eventloop_lag_(min|max|mean|stddev|p\d+)_seconds$/;
-
-/**
- * Node measures from one tick of its timer to the next, so an idle loop reads as 250 ms late, and a loop without a tick
- * since the last scrape as 292 years or NaN.
- */
-function corrected(name: string, sample: Sample): Sample {
-  const statistic = LAG.exec(name)?.[1];
-  if (statistic === undefined || (statistic === 'stddev' && sample.value < 1e6)) return sample;
-  const lag = sample.value < 1e6 ? Math.max(0, sample.value - LAG_RESOLUTION_MS / 1000) : 0;
-  return { ...sample, value: lag };
 }

@@ -3,10 +3,8 @@
 
 export const PREFIX = 'entrupy_proxy_';
 
-export type MetricType = 'counter' | 'gauge' | 'histogram';
-
 export interface MetricRow {
-  readonly type: MetricType;
+  readonly type: 'counter' | 'gauge' | 'histogram';
   readonly labels: readonly string[];
   /** One sentence, without quotes. */
   readonly help: string;
@@ -148,9 +146,8 @@ export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
 /**
- * The metrics of prom-client that are exposed, in its order: the first of a group reads the values of the whole group.
- * The list is closed, so that an update of prom-client cannot add one that docs/metrics.md does not name. It omits three
- * gauges named `_total`, which promtool rejects.
+ * The metrics of prom-client that are exposed, in its order. The list is closed, so that an update of prom-client cannot
+ * add one that docs/metrics.md does not name. It omits three gauges named `_total`, which promtool rejects.
  */
 export const PROCESS_METRICS = [
   'process_cpu_user_seconds_total',

@@ -4,10 +4,9 @@ import { isListed, isPrevious, previousOf, type Secret, stateOf } from '../core/
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { VERSION } from '../core/version.ts';
-import { type Cell, cell, type HistogramCell, type Sample } from './cells.ts';
+import { type Cell, cell, type HistogramCell, RouteCells, type Sample } from './cells.ts';
 import type { createExposition } from './exposition.ts';
 import type { MetricName } from './metric-table.ts';
-import { keepCells, RouteCells } from './route-cells.ts';
 
 /** Which series exist. Labels come from the config, never from a request. */
 export interface SeriesPlan {
@@ -15,19 +14,14 @@ export interface SeriesPlan {
   readonly routes: readonly Route[];
   /** One per id; `key` is null if the secret can't be used. */
   readonly secrets: readonly (Omit<Secret, 'key'> & { readonly key: Secret['key'] | null })[];
-  readonly certificates: readonly CertificatePlan[];
+  /** When each expires, in epoch milliseconds; null where none is configured. */
+  readonly certificates: Readonly<Record<'listen' | 'upstream_client', number | null>>;
   /** Of the config file; never of a secret. */
   readonly configSha256: string;
   readonly checkExposure: boolean;
 }
 
-export interface CertificatePlan {
-  readonly name: 'listen' | 'upstream_client';
-  /** Epoch milliseconds. */
-  readonly notAfter: number;
-}
-
-/** Gauges whose values other parts hold, read at each scrape. */
+/** Numbers that other parts hold, read at each scrape. */
 export type Gauges = Readonly<
   Record<
     | 'requests_in_flight'
@@ -35,34 +29,36 @@ export type Gauges = Readonly<
     | 'buffered_bytes'
     | 'buffered_bytes_limit'
     | 'upstream_exposed'
-    | 'once_entries',
+    | 'once_entries'
+    | 'once_store_failures_total',
     () => number
   >
 >;
 
-/** How to read the samples of each metric; `name` is the family's. A metric without an entry does not compile. */
-export type Collectors = Readonly<Record<MetricName, (name: string) => readonly Sample[]>>;
+/**
+ * How to read the samples of each metric, or its value if it has no labels; `name` is the family's. A metric without an
+ * entry does not compile.
+ */
+export type Collectors = Readonly<Record<MetricName, (name: string) => number | readonly Sample[]>>;
 
 export class Metrics {
   readonly #now: () => number;
   #plan: SeriesPlan;
   #gauges: Gauges | null = null;
-  #exposition: ReturnType<typeof createExposition> | null = null;
-  readonly #routes = new Map<string, RouteCells>();
-  /** By secret; the value is epoch seconds. */
-  readonly #lastMatches = new Map<string, Cell>();
-  /** By secret, replaced values left out; the value is epoch seconds. */
-  readonly #changes = new Map<string, Cell>();
+  #exposition: Promise<ReturnType<typeof createExposition>> | null = null;
+  #routes = new Map<string, RouteCells>();
+  /** By id. Epoch seconds, 0 where it has not happened: the last match, and the last new value after the start. */
+  #secrets = new Map<string, { matched: number; changed: number }>();
   readonly #reloads = { success: cell({ result: 'success' }), failure: cell({ result: 'failure' }) };
-  readonly #lastReloadOk = cell({}, 1);
-  readonly #lastReloadSuccess = cell({});
-  readonly #onceStoreFailures = cell({});
+  #lastReloadOk = true;
+  /** Epoch seconds. */
+  #lastReloadSuccess: number;
 
   /** `now` gives epoch milliseconds. */
   constructor(plan: SeriesPlan, now: () => number) {
     this.#now = now;
     this.#plan = plan;
-    this.#lastReloadSuccess.value = now() / 1000;
+    this.#lastReloadSuccess = now() / 1000;
     this.replan(plan);
   }
 
@@ -85,65 +81,50 @@ export class Metrics {
     decision.duration.observe(r.durationMs / 1000);
     if (r.verifyMs >= 0) route.verification?.observe(r.verifyMs / 1000);
     if (r.bodyBytes > 0 || r.verifyMs >= 0 || r.decision !== 'rejected') route.body?.observe(r.bodyBytes);
-    if (r.upstreamStatus > 0) countResponse(route, r.upstreamStatus);
-    if (r.upstreamMs >= 0) route.upstream?.duration.observe(r.upstreamMs / 1000);
-    if (r.upstreamFailure !== null && route.upstream !== null) route.upstream.failures[r.upstreamFailure].value++;
-    if (r.secret !== null) this.#countMatch(route, r.secret);
-  }
-
-  #countMatch(route: RouteCells, secret: string): void {
-    const matches = route.secrets.get(secret);
-    if (matches !== undefined) matches.value++;
-    const last = this.#lastMatches.get(secret);
-    if (last !== undefined) last.value = this.#now() / 1000;
+    if (r.upstreamStatus > 0) increment(route.responses[Math.floor(r.upstreamStatus / 100) - 1]);
+    if (r.upstreamMs >= 0) route.upstream?.observe(r.upstreamMs / 1000);
+    if (r.upstreamFailure !== null) increment(route.failures.get(r.upstreamFailure));
+    if (r.secret === null) return;
+    increment(route.secrets.get(r.secret));
+    const secret = this.#secrets.get(r.secret);
+    if (secret !== undefined) secret.matched = this.#now() / 1000;
   }
 
   /** An interim response of the upstream (103 for one) on its way to the client. */
   recordInformational(route: string): void {
-    countResponse(this.#routes.get(route) ?? this.#routes.get(UNMATCHED), 100);
+    increment((this.#routes.get(route) ?? this.#routes.get(UNMATCHED))?.responses[0]);
   }
 
   /** After a reload: new series begin at 0, others keep counting, and those no longer in the plan are removed. */
   replan(plan: SeriesPlan): void {
     this.#plan = plan;
-    const paths = new Set(plan.routes.map(({ path }) => path));
-    for (const path of this.#routes.keys()) if (!paths.has(path)) this.#routes.delete(path);
+    this.#routes = new Map(plan.routes.map(({ path }) => [path, this.#routes.get(path) ?? new RouteCells()]));
     for (const route of plan.routes) {
-      const cells = this.#routes.get(route.path) ?? new RouteCells();
-      this.#routes.set(route.path, cells);
       const usable = plan.secrets.filter(({ id, key }) => key !== null && isListed(id, route.secrets));
-      cells.adapt(route, route.action === 'verify' ? usable.map(({ id }) => id) : []);
+      this.#routes.get(route.path)?.adapt(route, route.action === 'verify' ? usable.map(({ id }) => id) : []);
     }
-    const ids = plan.secrets.map(({ id }) => id);
-    const own = ids.filter((id) => !isPrevious(id));
-    keepCells(this.#lastMatches, ids, (secret) => ({ secret }));
-    keepCells(this.#changes, own, (secret) => ({ secret }));
+    this.#secrets = new Map(plan.secrets.map(({ id }) => [id, this.#secrets.get(id) ?? { matched: 0, changed: 0 }]));
   }
 
   reloaded(result: 'success' | 'failure'): void {
     this.#reloads[result].value++;
-    this.#lastReloadOk.value = result === 'success' ? 1 : 0;
-    if (result === 'success') this.#lastReloadSuccess.value = this.#now() / 1000;
-  }
-
-  onceStoreFailure(): void {
-    this.#onceStoreFailures.value++;
+    this.#lastReloadOk = result === 'success';
+    if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
   }
 
   /** The secret has a new or first value. Its last match moves to `<id>.previous`, if that exists. */
   replaced(secretId: string): void {
-    const change = this.#changes.get(secretId);
-    if (change !== undefined) change.value = this.#now() / 1000;
-    const last = this.#lastMatches.get(secretId);
-    if (last === undefined) return;
-    const previous = this.#lastMatches.get(previousOf(secretId));
-    if (previous !== undefined) previous.value = last.value;
-    last.value = 0;
+    const secret = this.#secrets.get(secretId);
+    if (secret === undefined) return;
+    const previous = this.#secrets.get(previousOf(secretId));
+    if (previous !== undefined) previous.matched = secret.matched;
+    secret.matched = 0;
+    secret.changed = this.#now() / 1000;
   }
 
   /** Epoch seconds; 0 where the secret has not matched in this process. */
   lastMatch(secretId: string): number {
-    return this.#lastMatches.get(secretId)?.value ?? 0;
+    return this.#secrets.get(secretId)?.matched ?? 0;
   }
 
   /** Loads prom-client and starts to watch the event loop and the garbage collector; `expose` calls it if needed. */
@@ -169,17 +150,17 @@ export class Metrics {
       request_duration_seconds: histograms(({ decisions }) => decisions.values().map(({ duration }) => duration)),
       verification_duration_seconds: histograms((route) => [route.verification]),
       request_body_bytes: histograms((route) => [route.body]),
-      upstream_responses_total: cells((route) => route.upstream?.responses ?? []),
-      upstream_failures_total: cells((route) => Object.values(route.upstream?.failures ?? {})),
-      upstream_duration_seconds: histograms((route) => [route.upstream?.duration]),
+      upstream_responses_total: cells((route) => route.responses),
+      upstream_failures_total: cells((route) => route.failures.values()),
+      upstream_duration_seconds: histograms((route) => [route.upstream]),
       secret_matches_total: cells((route) => route.secrets.values()),
     };
   }
 
   #stateCollectors() {
-    const gauge = (name: keyof Gauges) => () => (this.#gauges === null ? [] : [cell({}, this.#gauges[name]())]);
-    const verifying = () => this.#plan.routes.filter(({ action }) => action === 'verify');
+    const gauge = (name: keyof Gauges) => () => this.#gauges?.[name]() ?? [];
     const once = () => this.#plan.routes.some((route) => route.once !== null);
+    const verifying = () => this.#plan.routes.filter(({ action }) => action === 'verify');
     const isLive = (secret: SeriesPlan['secrets'][number]) =>
       secret.key !== null && stateOf(secret, this.#now()) === 'live';
     return {
@@ -187,8 +168,10 @@ export class Metrics {
       connections: gauge('connections'),
       buffered_bytes: gauge('buffered_bytes'),
       buffered_bytes_limit: gauge('buffered_bytes_limit'),
-      secret_last_match_timestamp_seconds: () => [...this.#lastMatches.values()],
-      secret_changed_timestamp_seconds: () => [...this.#changes.values()],
+      secret_last_match_timestamp_seconds: () =>
+        [...this.#secrets].map(([secret, { matched }]) => cell({ secret }, matched)),
+      secret_changed_timestamp_seconds: () =>
+        [...this.#secrets].flatMap(([secret, { changed }]) => (isPrevious(secret) ? [] : [cell({ secret }, changed)])),
       secret_live: () => this.#plan.secrets.map((secret) => cell({ secret: secret.id }, isLive(secret) ? 1 : 0)),
       secret_not_after_timestamp_seconds: () =>
         this.#plan.secrets.flatMap(({ id, notAfter }) =>
@@ -198,19 +181,20 @@ export class Metrics {
         verifying().map((route) => cell({ route: route.path }, reports(route, this.#now()) ? 1 : 0)),
       upstream_exposed: () => (this.#plan.checkExposure ? gauge('upstream_exposed')() : []),
       once_entries: () => (once() ? gauge('once_entries')() : []),
-      once_store_failures_total: () => (once() ? [this.#onceStoreFailures] : []),
+      once_store_failures_total: () => (once() ? gauge('once_store_failures_total')() : []),
       tls_certificate_not_after_timestamp_seconds: () =>
-        this.#plan.certificates.map(({ name, notAfter }) => cell({ certificate: name }, notAfter / 1000)),
+        Object.entries(this.#plan.certificates).flatMap(([certificate, notAfter]) =>
+          notAfter === null ? [] : [cell({ certificate }, notAfter / 1000)],
+        ),
       reloads_total: () => [this.#reloads.success, this.#reloads.failure],
-      last_reload_successful: () => [this.#lastReloadOk],
-      last_reload_success_timestamp_seconds: () => [this.#lastReloadSuccess],
+      last_reload_successful: () => Number(this.#lastReloadOk),
+      last_reload_success_timestamp_seconds: () => this.#lastReloadSuccess,
       config_info: () => [cell({ sha256: this.#plan.configSha256 }, 1)],
       build_info: () => [cell({ version: VERSION, node_version: process.version }, 1)],
     };
   }
 }
 
-function countResponse(route: RouteCells | undefined, status: number): void {
-  const found = route?.upstream?.responses[Math.floor(status / 100) - 1];
+function increment(found: Cell | undefined): void {
   if (found !== undefined) found.value++;
 }

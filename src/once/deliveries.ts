@@ -3,19 +3,13 @@
 import type { DeliveryLease } from '../core/record.ts';
 import { eventKey, type OnceStore, type OnTrouble } from './store.ts';
 
-export type Turn =
-  | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
-  | { readonly kind: 'duplicate' }
-  /** The store failed and the config says refuse, or its twin is still in flight, or too many twins wait. */
-  | { readonly kind: 'refuse' }
-  | { readonly kind: 'left' };
+/** `refuse`: the store failed and the config says so, or its twin is still in flight, or too many twins wait. */
+export type Turn = DeliveryLease | 'duplicate' | 'refuse' | 'left';
 
 export interface DeliveriesOptions {
   /** Opens the store, which may report problems at any time. */
   readonly open: (onTrouble: OnTrouble) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
-  /** Called for each failure of the store. */
-  readonly onFailure: () => void;
   /** Called when the store starts to fail and when it works again. */
   readonly onTrouble: OnTrouble;
 }
@@ -48,36 +42,27 @@ const LOOK_EVERY_MS = 100;
 /** The store has its own limit of about a second. */
 const CLOSE_MS = 2000;
 
-const DUPLICATE: Turn = { kind: 'duplicate' };
-const REFUSE: Turn = { kind: 'refuse' };
-const LEFT: Turn = { kind: 'left' };
-
 export class Deliveries {
   readonly #options: DeliveriesOptions;
   readonly #store: Promise<OnceStore>;
   readonly #underWay = new Map<string, UnderWay>();
-  #entries: () => number = () => 0;
-  #trouble: string | null = null;
   #onSettled: (() => void) | null = null;
+  /** As the store counts them. */
+  entries = () => 0;
+  /** Failures of the store since the start. */
+  failures = 0;
+  /** The current problem with the store; null if none is known. */
+  trouble: string | null = null;
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
     this.#store = options.open((trouble) => this.#setTrouble(trouble));
     this.#store.then(
-      (store) => {
-        this.#entries = () => store.entries();
+      ({ entries }) => {
+        this.entries = entries;
       },
       () => {}, // each claim reports the failure
     );
-  }
-
-  get entries(): number {
-    return this.#entries();
-  }
-
-  /** The current problem with the store; null if none is known. */
-  get trouble(): string | null {
-    return this.#trouble;
   }
 
   /** Waits for its turn, as long as `patience`; never rejects. */
@@ -85,7 +70,7 @@ export class Deliveries {
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
-      if (first.delivers && first.twins.size >= MOST_TWINS) return REFUSE;
+      if (first.delivers && first.twins.size >= MOST_TWINS) return 'refuse';
       const turn = await woken(first.twins, until, request.client);
       if (turn !== null) return turn;
     }
@@ -93,8 +78,7 @@ export class Deliveries {
     const own: UnderWay = { twins: new Set(), delivers: false };
     this.#underWay.set(key, own);
     const turn = await this.#claim(key, own, { ...request, until });
-    if (turn.kind !== 'deliver') this.#end(key, turn.kind === 'duplicate' ? turn : null);
-    else delivers(own);
+    if (typeof turn === 'string') this.#end(key, turn === 'duplicate' ? turn : null);
     return turn;
   }
 
@@ -108,9 +92,8 @@ export class Deliveries {
 
   /** Gives the store a moment to receive the last outcomes. */
   async close(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CLOSE_MS);
-    await Promise.race([this.settled(), promise]);
+    const timer = setTimeout(() => this.#onSettled?.(), CLOSE_MS);
+    await this.settled();
     clearTimeout(timer);
     await this.#store.then(
       (store) => store.close(),
@@ -122,47 +105,46 @@ export class Deliveries {
     const { window, client, until } = request;
     try {
       const store = await this.#store;
-      for (;;) {
-        const claim = await store.claim(key);
-        if (claim.kind === 'delivered') return DUPLICATE;
-        if (claim.kind === 'first') return { kind: 'deliver', lease: this.#lease(key, claim.token, window) };
+      for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
+        if (claim === 'delivered') return 'duplicate';
         delivers(own);
         const pause = await woken(new Set(), performance.now() + LOOK_EVERY_MS, client);
-        if (pause === LEFT || performance.now() >= until) return pause ?? REFUSE;
+        if (pause === 'left' || performance.now() >= until) return pause ?? 'refuse';
       }
     } catch (error) {
       this.#failed(error);
-      if (this.#options.onStoreFailure === 'refuse') return REFUSE;
-      // Not claimed, but still recorded if the store is back when the delivery ends.
-      return { kind: 'deliver', lease: this.#lease(key, null, window) };
+      // Else it is not claimed, but still recorded if the store is back when the delivery ends.
+      if (this.#options.onStoreFailure === 'refuse') return 'refuse';
     }
+    delivers(own);
+    return this.#lease(key, window);
   }
 
-  #lease(key: string, token: string | null, window: number): DeliveryLease {
+  #lease(key: string, window: number): DeliveryLease {
     let open = true;
-    const end = async (fate: Turn | null) => {
+    const end = async (fate: 'duplicate' | null) => {
       if (!open) return;
       open = false;
       try {
         const store = await this.#store;
-        if (fate === DUPLICATE) await store.commit(key, token, window);
-        else if (token !== null) await store.release(key, token);
+        if (fate === null) await store.release(key);
+        else await store.commit(key, window);
       } catch (error) {
         this.#failed(error);
       }
       this.#end(key, fate);
     };
-    return { delivered: () => void end(DUPLICATE), failed: () => void end(null) };
+    return { delivered: () => void end('duplicate'), failed: () => void end(null) };
   }
 
   #failed(error: unknown): void {
-    this.#options.onFailure();
+    this.failures++;
     this.#setTrouble(error instanceof Error ? error.message : String(error));
   }
 
   #setTrouble(trouble: string | null): void {
-    const changed = (trouble === null) !== (this.#trouble === null);
-    this.#trouble = trouble;
+    const changed = (trouble === null) !== (this.trouble === null);
+    this.trouble = trouble;
     if (changed) this.#options.onTrouble(trouble);
   }
 
@@ -178,12 +160,12 @@ export class Deliveries {
 /** A delivery may take as long as the upstream allows, so from now on only a few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
-  for (const wake of [...event.twins].slice(MOST_TWINS)) wake(REFUSE);
+  for (const wake of [...event.twins].slice(MOST_TWINS)) wake('refuse');
 }
 
 /** Gives the turn that it is woken with; `refuse` on timeout, `left` if the client has left. */
 function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Turn | null> {
-  if (client.aborted) return Promise.resolve(LEFT);
+  if (client.aborted) return Promise.resolve('left');
   return new Promise((resolve) => {
     const wake: Wake = (turn) => {
       clearTimeout(timer);
@@ -191,8 +173,8 @@ function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise
       sleepers.delete(wake);
       resolve(turn);
     };
-    const leave = () => wake(LEFT);
-    const timer = setTimeout(() => wake(REFUSE), until - performance.now());
+    const leave = () => wake('left');
+    const timer = setTimeout(() => wake('refuse'), until - performance.now());
     client.addEventListener('abort', leave);
     sleepers.add(wake);
   });

@@ -9,47 +9,29 @@ export type Command = readonly [script: string, key: string, argument: string];
 
 const PREFIX = 'entrupy-once:';
 /** The longest wait for an answer, and the pause between two attempts. */
-const PATIENCE_MS = 1000;
-const PROBE_EVERY_MS = 5000;
+export const PATIENCE_MS = 1000;
+export const PROBE_EVERY_MS = 5000;
 /** A connection without a byte for this long is dead, whatever the kernel says. Probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
 /** A write, like a claim: a full or read-only server would still answer PING. */
-const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
+export const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
 
 export class RedisConnection {
-  /** Resolves once it is known whether the server is available; after a second at the latest. */
-  readonly known: Promise<void>;
   readonly #client;
   readonly #onTrouble: OnTrouble;
-  readonly #onUsable: () => void;
-  readonly #probes: NodeJS.Timeout;
   #trouble = 'not connected yet';
   /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
   #answers = false;
   #closed = false;
   #nextProbe: NodeJS.Timeout | undefined;
 
-  /** `onUsable` is called each time the server becomes available. */
-  constructor(options: StoreOptions, onTrouble: OnTrouble, onUsable: () => void) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.known = promise;
-    const waited = setTimeout(resolve, PATIENCE_MS).unref();
+  /** `onTrouble` gets null each time the server becomes available. */
+  constructor(options: StoreOptions, onTrouble: OnTrouble) {
     this.#onTrouble = onTrouble;
-    this.#onUsable = () => {
-      clearTimeout(waited);
-      resolve();
-      onUsable();
-    };
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
-    this.#client.on('error', (error: Error) => {
-      this.#tell(error);
-      resolve();
-    });
-    this.#probes = setInterval(() => {
-      if (this.usable) this.run(PROBE).catch(() => {});
-    }, PROBE_EVERY_MS).unref();
+    this.#client.on('error', (error: Error) => this.#tell(error));
     this.#client.connect().catch(() => {}); // the client keeps trying, and emits 'error'
   }
 
@@ -82,7 +64,6 @@ export class RedisConnection {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#probes);
     clearTimeout(this.#nextProbe);
     this.#client.destroy();
   }
@@ -105,7 +86,6 @@ export class RedisConnection {
       () => {
         this.#answers = true;
         this.#onTrouble(null);
-        this.#onUsable();
       },
       (error: Error) => {
         if (!this.#client.isReady) return; // the next 'ready' probes again

@@ -2,13 +2,12 @@
 // is a lease: if its proxy dies, the event becomes free again.
 import { randomUUID } from 'node:crypto';
 import { EventMemory } from './memory.ts';
-import { RedisConnection } from './redis-connection.ts';
-import type { OnceStore, OnTrouble, StoreOptions } from './store.ts';
+import { type Command, PATIENCE_MS, PROBE, PROBE_EVERY_MS, RedisConnection } from './redis-connection.ts';
+import type { Claim, OnceStore, OnTrouble, StoreOptions } from './store.ts';
 
 const DELIVERED = 'delivered';
 /** In milliseconds. A claim that is not renewed for this long expires: its proxy has died. */
-const LEASE_MS = 15_000;
-const RENEW_MS = LEASE_MS / 3;
+const LEASE_MS = 3 * PROBE_EVERY_MS;
 const MOST_UNSAVED = 10_000;
 
 const CLAIM = `local v = redis.call('GET', KEYS[1])
@@ -30,16 +29,23 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
   /** Leases to release once the server is available: at most those that were requested when it failed. */
   const unreleased = new Map<string, string>();
   /** Events delivered while the server was unavailable: without them, each later twin would be delivered again. */
-  const unsaved = new EventMemory(MOST_UNSAVED, () => performance.now());
-  const connection = new RedisConnection(options, onTrouble, () => {
+  const unsaved = new EventMemory(MOST_UNSAVED);
+  const known = Promise.withResolvers<void>();
+  setTimeout(known.resolve, PATIENCE_MS).unref();
+  const connection = new RedisConnection(options, (trouble) => {
+    known.resolve();
+    onTrouble(trouble);
+    if (trouble !== null) return;
     unsaved.moveTo(commit);
     renew();
     const late = [...unreleased];
     unreleased.clear();
     for (const [key, token] of late) release(key, token).catch(() => {});
   });
+  /** The probe finds a stuck server even where no event comes. */
   const renew = () => {
-    for (const [key, token] of held) connection.run([RENEW, key, token]).catch(() => {});
+    const renewals = [...held].map(([key, token]): Command => [RENEW, key, token]);
+    for (const command of [PROBE, ...renewals]) connection.run(command).catch(() => {});
   };
   const commit = async (key: string, window: number) => {
     await connection.run([COMMIT, key, String(Math.ceil(window))]);
@@ -49,29 +55,29 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
     if (!connection.usable) unreleased.set(key, token);
     await connection.run([RELEASE, key, token], () => unreleased.set(key, token));
   };
-  const renewal = setInterval(renew, RENEW_MS).unref();
+  const renewal = setInterval(renew, PROBE_EVERY_MS).unref();
 
-  await connection.known;
+  await known.promise;
   return {
     async claim(key) {
-      if (unsaved.has(key)) return { kind: 'delivered' };
+      if (unsaved.has(key)) return 'delivered';
       const token = randomUUID();
       // A claim whose answer was lost would block the event until the lease expires.
       const answer = await connection.run([CLAIM, key, token], () => void release(key, token).catch(() => {}));
-      if (answer !== 'first') return { kind: answer === DELIVERED ? 'delivered' : 'busy' };
-      held.set(key, token);
-      return { kind: 'first', token };
+      if (answer === 'first') held.set(key, token);
+      return answer as Claim;
     },
-    async commit(key, token, window) {
-      if (held.get(key) === token) held.delete(key);
+    async commit(key, window) {
+      held.delete(key);
       await commit(key, window).catch((error: unknown) => {
         unsaved.add(key, window);
         throw error;
       });
     },
-    async release(key, token) {
-      if (held.get(key) === token) held.delete(key);
-      await release(key, token);
+    async release(key) {
+      const token = held.get(key);
+      held.delete(key);
+      if (token !== undefined) await release(key, token);
     },
     entries: () => held.size,
     close() {

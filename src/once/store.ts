@@ -1,15 +1,10 @@
 // The memory of `once` for delivered events: an interface, with one file for each implementation.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 import { hash } from 'node:crypto';
-import { createMemoryStore, EventMemory } from './memory.ts';
+import { EventMemory } from './memory.ts';
 
-export type Claim =
-  /** The caller delivers it, and reports the outcome with this token. */
-  | { readonly kind: 'first'; readonly token: string }
-  /** It was delivered within its window. */
-  | { readonly kind: 'delivered' }
-  /** Another process is delivering it. */
-  | { readonly kind: 'busy' };
+/** `first`: the caller delivers it, and reports the outcome. `busy`: another process is delivering it. */
+export type Claim = 'first' | 'delivered' | 'busy';
 
 /**
  * deliveries.ts serializes the claims of one event within this process; a store decides between processes. Every method
@@ -19,11 +14,11 @@ export interface OnceStore {
   /** Atomic: exactly one of several simultaneous claims is `first`. */
   claim(key: string): Promise<Claim>;
   /** The event was delivered, whoever claims it now. Claims within `window` milliseconds get `delivered`. */
-  commit(key: string, token: string | null, window: number): Promise<void>;
-  /** The event was not delivered: the next claim is `first`. */
-  release(key: string, token: string): Promise<void>;
+  commit(key: string, window: number): Promise<void>;
+  /** The event was not delivered: the next claim is `first`. Without a claim of this process there is nothing to do. */
+  release(key: string): Promise<void>;
   /** The number of events in the memory store, or of the claims that this process holds in a shared store. */
-  entries(): number;
+  readonly entries: () => number;
   close(): void;
 }
 
@@ -42,11 +37,20 @@ export type OnTrouble = (trouble: string | null) => void;
 
 /** The client for Redis is loaded only where the configuration asks for it. */
 export async function openStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
-  if (options.store === 'memory') {
-    return createMemoryStore(new EventMemory(options.maxEntries, () => performance.now()));
-  }
+  if (options.store === 'memory') return createMemoryStore(options.maxEntries);
   const { createRedisStore } = await import('./redis.ts');
   return createRedisStore(options, onTrouble);
+}
+
+export function createMemoryStore(maxEntries: number): OnceStore {
+  const events = new EventMemory(maxEntries);
+  return {
+    claim: async (key) => (events.has(key) ? 'delivered' : 'first'),
+    commit: async (key, window) => events.add(key, window),
+    release: async () => {},
+    entries: () => events.size,
+    close() {},
+  };
 }
 
 /** An event's key: its path as sent, without the query, and the SHA-256 of its body. */

@@ -163,6 +163,6 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
 /** Null where no route has `once`. A store's URL may hold a user, so only its host is shown. */
 function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
   if (deliveries === null) return null;
-  const { entries, trouble } = deliveries;
-  return { store: store === 'memory' ? store : new URL(store).host, entries, trouble, onStoreFailure };
+  const host = store === 'memory' ? store : new URL(store).host;
+  return { store: host, entries: deliveries.entries(), trouble: deliveries.trouble, onStoreFailure };
 }

@@ -9,7 +9,7 @@ import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { RequestLog } from '../log/request-log.ts';
-import { type CertificatePlan, Metrics, type SeriesPlan } from '../metrics/metrics.ts';
+import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { Deliveries } from '../once/deliveries.ts';
 import { openStore } from '../once/store.ts';
 import { createPipeline } from '../pipeline.ts';
@@ -44,7 +44,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
   let deliveries: Deliveries | null = null;
   const openedDeliveries = () => {
-    deliveries ??= createDeliveries(config.once, log, metrics);
+    deliveries ??= createDeliveries(config.once, log);
     return deliveries;
   };
   // Connects early, so that problems are logged before the first event.
@@ -76,7 +76,8 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
     buffered_bytes: () => budget.used,
     buffered_bytes_limit: () => budget.limit,
     upstream_exposed: () => (exposure.exposed ? 1 : 0),
-    once_entries: () => deliveries?.entries ?? 0,
+    once_entries: () => deliveries?.entries() ?? 0,
+    once_store_failures_total: () => deliveries?.failures ?? 0,
   });
 
   /** Takes over a new ruleset. */
@@ -112,15 +113,15 @@ function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): Ser
   return {
     routes: routesOf(loaded.config),
     secrets: named(materials),
-    certificates: [...certificateOf('listen', listenTls), ...certificateOf('upstream_client', upstreamTls)],
+    certificates: { listen: expiryOf(listenTls), upstream_client: expiryOf(upstreamTls) },
     configSha256: loaded.sha256,
     checkExposure: loaded.config.upstream.checkExposure,
   };
 }
 
-function certificateOf(name: CertificatePlan['name'], tls: TlsContents | null): readonly CertificatePlan[] {
-  const certificate = tls?.cert === undefined ? null : readCertificate(tls.cert);
-  return certificate === null ? [] : [{ name, notAfter: certificate.validToDate.getTime() }];
+/** Epoch milliseconds; null where there is no certificate. */
+function expiryOf(tls: TlsContents | null): number | null {
+  return tls?.cert === undefined ? null : (readCertificate(tls.cert)?.validToDate.getTime() ?? null);
 }
 
 /** One secret per id, the usable one of two. An unusable directory, whose id has a space, is left out. */
@@ -130,11 +131,10 @@ function named(materials: readonly SecretMaterial[]): readonly SecretMaterial[] 
   return [...byId.values()].flatMap((same) => same.find(({ key }) => key !== null) ?? same.slice(0, 1));
 }
 
-function createDeliveries(once: Config['once'], log: Log, metrics: Metrics): Deliveries {
+function createDeliveries(once: Config['once'], log: Log): Deliveries {
   return new Deliveries({
     open: (onTrouble) => openStore({ ...once, readPassword }, onTrouble),
     onStoreFailure: once.onStoreFailure,
-    onFailure: () => metrics.onceStoreFailure(),
     onTrouble: (problem) => {
       if (problem === null) log.info('the store of delivered events works again');
       else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });

@@ -202,6 +202,9 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     expect(await deliver(refusing, 'other')).toEqual(REFUSED);
     expect(await failures(refusing)).toBe(1);
     expect(await failures(going)).toBe(4);
+    events.script('failed', give(500));
+    expect(await deliver(going, 'failed')).toEqual({ status: 500, text: OK });
+    expect(await failures(going)).toBe(5); // never claimed, so there is nothing to release
     await server.start();
     await Promise.all([isBack(going), isBack(refusing)]);
     await eventually(() => remembered(server), 2);

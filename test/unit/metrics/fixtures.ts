@@ -64,6 +64,7 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): M
     buffered_bytes_limit: () => 6,
     upstream_exposed: () => 1,
     once_entries: () => 7,
+    once_store_failures_total: () => 8,
   });
   return metrics;
 }
@@ -72,7 +73,7 @@ export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return {
     routes: [verify('/notify'), UNMATCHED],
     secrets: [secret('current')],
-    certificates: [],
+    certificates: { listen: null, upstream_client: null },
     configSha256: 'c0ffee',
     checkExposure: false,
     ...changes,

@@ -59,6 +59,7 @@ test('gauges are read at the scrape, and the start counts as a successful reload
     [`build_info{version="${VERSION}",node_version="${process.version}"}`]: 1,
   });
   expect(samples.has('once_entries')).toBe(false);
+  expect(samples.has('once_store_failures_total')).toBe(false);
   expect(samples.has('upstream_exposed')).toBe(false);
 });
 
@@ -105,7 +106,7 @@ test('a secret’s change has a timestamp, 0 before; replaced values have none',
 });
 
 test('each TLS certificate has a series with its expiry, which goes when it goes', async () => {
-  const metrics = metricsOf({ certificates: [{ name: 'listen', notAfter: NOW + 1000 }] });
+  const metrics = metricsOf({ certificates: { listen: NOW + 1000, upstream_client: null } });
   const series = 'tls_certificate_not_after_timestamp_seconds{certificate="listen"}';
   expect((await scrape(metrics)).get(series)).toBe(NOW / 1000 + 1);
   metrics.replan(plan());
@@ -140,12 +141,11 @@ test('once, checkExposure, notAfter and report mode have their series when they 
   const reporter = route('/new', { mode: 'report', reportUntil: NOW + 500, once: 1000 });
   const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];
   const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets, checkExposure: true }, () => clock.now);
-  metrics.onceStoreFailure();
   metrics.record(refused({ route: '/new', decision: 'reported' }));
   metrics.record(accepted({ route: '/new', decision: 'duplicate', upstreamStatus: 0, upstreamMs: -1 }));
   expect(Object.fromEntries(await scrape(metrics))).toMatchObject({
     once_entries: 7,
-    once_store_failures_total: 1,
+    once_store_failures_total: 8,
     upstream_exposed: 1,
     'secret_live{secret="old"}': 0,
     'secret_not_after_timestamp_seconds{secret="old"}': NOW / 1000 + 1,

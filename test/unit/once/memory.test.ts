@@ -1,29 +1,35 @@
 // The memory of `once`: bounded, and every event is forgotten on time.
-import { expect, test } from 'vitest';
-import { createMemoryStore, EventMemory } from '../../../src/once/memory.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createMemoryStore } from '../../../src/once/store.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 function memory(maxEntries: number) {
-  const clock = { now: 1000 };
-  const store = createMemoryStore(new EventMemory(maxEntries, () => clock.now));
-  const deliver = (key: string, window = 100) => store.commit(key, '', window);
-  const knows = async (key: string) => (await store.claim(key)).kind === 'delivered';
-  return { clock, store, deliver, knows };
+  const store = createMemoryStore(maxEntries);
+  const deliver = (key: string, window = 100) => store.commit(key, window);
+  const knows = async (key: string) => (await store.claim(key)) === 'delivered';
+  return { store, deliver, knows };
 }
 
 test('an event is known from its delivery to the end of its window, and no longer', async () => {
-  const { clock, deliver, knows } = memory(10);
+  const { deliver, knows } = memory(10);
   expect(await knows('e')).toBe(false);
   await deliver('e');
-  clock.now += 99;
+  vi.advanceTimersByTime(99);
   expect(await knows('e')).toBe(true);
-  clock.now += 1;
+  vi.advanceTimersByTime(1);
   expect(await knows('e')).toBe(false);
 });
 
 test('neither a claim nor a released one marks an event', async () => {
   const { store, knows } = memory(10);
   await store.claim('e');
-  await store.release('e', '');
+  await store.release('e');
   expect([await knows('e'), store.entries()]).toEqual([false, 0]);
 });
 
@@ -39,19 +45,19 @@ test('there are never more than maxEntries, and the oldest delivery is evicted f
 });
 
 test('expired events make room before any other is evicted, and are not counted', async () => {
-  const { clock, store, deliver, knows } = memory(2);
+  const { store, deliver, knows } = memory(2);
   await deliver('short', 10);
   await deliver('long', 1000);
-  clock.now += 10;
+  vi.advanceTimersByTime(10);
   expect(store.entries()).toBe(1);
   await deliver('next', 1000);
   expect(await Promise.all(['short', 'long', 'next'].map(knows))).toEqual([false, true, true]);
 });
 
 test('an expired event behind a live one is still unknown', async () => {
-  const { clock, deliver, knows } = memory(10);
+  const { deliver, knows } = memory(10);
   await deliver('long', 1000);
   await deliver('short', 10);
-  clock.now += 10;
+  vi.advanceTimersByTime(10);
   expect([await knows('long'), await knows('short')]).toEqual([true, false]);
 });

@@ -17,7 +17,7 @@ function unsaved() {
     if (!state.works) throw new Error('away');
     told.set(key, window);
   };
-  return { told, state, events: new EventMemory(10_000, () => performance.now()), save };
+  return { told, state, events: new EventMemory(10_000), save };
 }
 
 test('the rest of the window is recorded once the store is back', async () => {
