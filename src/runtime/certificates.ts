@@ -37,7 +37,7 @@ export interface BuiltTls {
 export function buildTls(
   { listen, upstream }: TlsParts,
   files: readonly TlsFile[],
-  running: Pick<BuiltTls, 'listenTls' | 'upstreamTls'> | null,
+  running: BuiltTls | null,
 ): BuiltTls {
   const failures: string[] = [];
   const warnings: string[] = [];
@@ -63,7 +63,8 @@ export function buildTls(
 
 /** Why one side's contents can't be used at all. */
 function problemsOf(files: Files, tls: TlsContents): string[] {
-  const unreadable = Object.values(files).flatMap(({ problem }) => problem ?? []);
+  const all = Object.values(files);
+  const unreadable = all.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
   const { ca, cert, key } = files;
   const pair = cert && key ? pairProblem(cert, key) : null;
@@ -74,9 +75,7 @@ function problemsOf(files: Files, tls: TlsContents): string[] {
     // OpenSSL decides: it refuses, for example, a key that is too short for its security level.
     process.getBuiltinModule('node:tls').createSecureContext(tls);
   } catch (error) {
-    const names = Object.values(files)
-      .map(({ name }) => name)
-      .join(', ');
+    const names = all.map(({ name }) => name).join(', ');
     problems.push(`${names}: OpenSSL refuses them: ${error instanceof Error ? error.message : String(error)}`);
   }
   return problems;

@@ -4,15 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import {
-  ConfigError,
-  type ConfigFile,
-  DEFAULT_FILE,
-  formatProblem,
-  type LoadedConfig,
-  parseConfigFile,
-  readConfigFile,
-} from '../config/load.ts';
+import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfigFile, readConfigFile } from '../config/load.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
 import { codeOf } from '../wire/sockets.ts';
@@ -20,10 +12,10 @@ import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {
   /** Null where the file can't be read. */
-  readonly file: ConfigFile | null;
-  /** The last good config; an older one if `broken` is set, and its sources are still read. */
+  readonly file: Awaited<ReturnType<typeof readConfigFile>> | null;
+  /** The last good config; an older one if the file is `broken`, and its sources are still read. */
   readonly loaded: LoadedConfig;
-  /** The problems of the config file, one a line. */
+  /** The problems of the config file: none, or one text with a line for each. */
   readonly broken: readonly string[];
   readonly secrets: readonly SecretMaterial[];
   readonly tlsFiles: readonly TlsFile[];
@@ -42,7 +34,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
 }
 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {
-  let file: ConfigFile | null = null;
+  let file: Inputs['file'] = null;
   try {
     // A pipe (`--config <(…)`) can be read only once.
     if (before?.file?.file != null && !(await canBeRead(before.file.file))) return before;
@@ -54,7 +46,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     return { file, loaded: parseConfigFile(file, env), broken: [] };
   } catch (error) {
     if (!(error instanceof ConfigError) || before === null) throw error;
-    return { file, loaded: before.loaded, broken: error.problems.map(formatProblem) };
+    return { file, loaded: before.loaded, broken: [error.message] };
   }
 }
 

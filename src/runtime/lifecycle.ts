@@ -78,9 +78,7 @@ export class Lifecycle {
 }
 
 function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
-  const broken = materials.filter(
-    ({ id, key, problem }) => key === null && problem !== null && (id.includes(' ') || isListed(id, route.secrets)),
-  );
+  const broken = materials.filter(({ id, key }) => key === null && (id.includes(' ') || isListed(id, route.secrets)));
   const outside = policy.keyring.whyNoneLive(route.secrets, at);
   const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
   if (causes.length > 0) return ` (${causes.join('; ')})`;

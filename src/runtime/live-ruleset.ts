@@ -119,10 +119,9 @@ function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
     ...warnings.map((problem) => ({ problem })),
     ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
   ];
-  const outside = materials.flatMap((secret) => {
-    const problem = secret.key === null || isReplaced(secret) ? null : outsideText(secret, now);
-    return problem === null ? [] : [{ secret: secret.id, source: secret.source, problem }];
-  });
+  const outside = materials
+    .filter((secret) => secret.key !== null && !isReplaced(secret) && stateOf(secret, now) !== 'live')
+    .map((secret) => ({ secret: secret.id, source: secret.source, problem: outsideText(secret, now) }));
   return [
     ...flaws.map((fields) => ({ msg: 'configuration warning', ...fields })),
     ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),

@@ -160,12 +160,9 @@ function openAddress(podIp: string | undefined, upstream: Upstream, { listen }: 
   return { host: podIp, port };
 }
 
-const MIB = 1024 * 1024;
-
 /** Bytes. `auto`: the smaller of 64 MiB and a quarter of the container's memory. */
 function budgetOf({ limits }: Config): number {
   if (limits.bufferedBytes !== 'auto') return limits.bufferedBytes;
-  const container = process.constrainedMemory();
-  const known = container > 0 && container < Number.MAX_SAFE_INTEGER;
-  return known ? Math.min(64 * MIB, Math.floor(container / 4)) : 64 * MIB;
+  const container = process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown; huge: no limit
+  return Math.min(64 * 1024 * 1024, Math.floor(container / 4));
 }

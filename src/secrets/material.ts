@@ -2,6 +2,7 @@
 // No message holds a value, a part of one, its length or a hash of it.
 import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
+import type { SecretSource } from '../config/config.ts';
 
 /** The outcome of reading one value: a key, or a problem. It has both where an older key is still used. */
 export interface KeyReading {
@@ -11,20 +12,12 @@ export interface KeyReading {
   readonly warnings: readonly string[];
 }
 
-export interface SecretMaterial extends KeyReading {
+/** Its times are its source's: epoch milliseconds, or null for no bound; `overlap` in milliseconds, or null for none. */
+export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'> {
   /** The id; for a directory that cannot be used, `directory <path>`. */
   readonly id: string;
-  /** `file <path>`, `env <name>` or `directory <path>`. */
+  /** `file <path>`, `env <name>`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
-  /** Epoch milliseconds; null means no bound. */
-  readonly notBefore: number | null;
-  readonly notAfter: number | null;
-  /** How long a replaced value stays valid, in milliseconds; null means not at all. */
-  readonly overlap: number | null;
-}
-
-export interface ValueRules {
-  readonly allowShort: boolean;
 }
 
 /** The largest secret that is read, in bytes. A larger file is surely the wrong one. */
@@ -43,14 +36,14 @@ export function refused(problem: string): KeyReading {
 }
 
 /** Takes a file's content: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
-export function keyFromFileContent(content: Buffer, rules: ValueRules): KeyReading {
+export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
   const lf = content.at(-1) === LF ? 1 : 0;
   const cr = lf === 1 && content.at(-2) === CR ? 1 : 0;
   return keyFromValue(content.subarray(0, content.length - lf - cr), rules);
 }
 
 /** Takes every byte as the value. The caller may overwrite the bytes afterwards: the key has its own copy. */
-export function keyFromValue(value: Buffer, { allowShort }: ValueRules): KeyReading {
+export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, 'allowShort'>): KeyReading {
   if (value.length === 0) return refused('it is empty');
   if (value.length > MAX_SECRET_BYTES) return refused('it is larger than 64 KiB: is this the right file?');
   if (!isUtf8(value)) return refused('it is not valid UTF-8: a secret is text, used as it is and never decoded');

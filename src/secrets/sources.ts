@@ -6,15 +6,8 @@ import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } fr
 import { join } from 'node:path';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import {
-  type KeyReading,
-  keyFromFileContent,
-  keyFromValue,
-  MAX_SECRET_BYTES,
-  refused,
-  type SecretMaterial,
-  type ValueRules,
-} from './material.ts';
+import type { KeyReading, SecretMaterial } from './material.ts';
+import { keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './material.ts';
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
@@ -51,7 +44,7 @@ function material(source: SecretSource, id: string, { key, problem, warnings }: 
   return { id, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap };
 }
 
-function readVariable(value: string | undefined, rules: ValueRules): KeyReading {
+function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
   if (value === undefined) return refused('the variable is not set');
   const bytes = Buffer.from(value);
   try {
@@ -62,7 +55,7 @@ function readVariable(value: string | undefined, rules: ValueRules): KeyReading 
 }
 
 /** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
-export async function readKeyFile(path: string, rules: ValueRules): Promise<KeyReading> {
+export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
   const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
   let handle: FileHandle | undefined;
   try {
