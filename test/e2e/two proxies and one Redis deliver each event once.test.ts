@@ -158,7 +158,8 @@ async function sendAll(ports: readonly [number, number]): Promise<Copy[]> {
 /** The events that Redis has as delivered, once it has received everything from the dead proxy. */
 async function deliveredBy(redis: RedisServer): Promise<Set<string>> {
   // Redis closes its connection once everything sent on it is done: the second proxy's and this one remain.
-  await vi.waitFor(async () => expect(String(await redis.ask('CLIENT', 'LIST')).match(/^id=/gm)?.length).toBe(2));
+  const clients = async () => String(await redis.ask('CLIENT', 'LIST')).match(/^id=/gm)?.length;
+  await vi.waitFor(async () => expect(await clients()).toBe(2), 30_000);
   const ids = Array.from({ length: EVENTS }, (_, nth) => String(nth));
   const keys = ids.map((id) => `entrupy-once:${eventKey('/notify', Buffer.from(bodyOf(id)))}`);
   const values = (await redis.ask('MGET', ...keys)) as readonly (string | null)[];
