@@ -2,8 +2,8 @@
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none turns a refusal into
 // a pass.
 import type { Buffer } from 'node:buffer';
-import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { isListed, outsideText, stateOf } from '../core/keyring.ts';
+import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { isListed, outsideText, type Secret, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
@@ -42,9 +42,7 @@ export function createDiagnosis(now: () => number) {
   };
 }
 
-export interface DiagnosisKey {
-  readonly id: string;
-  readonly key: KeyObject;
+export interface DiagnosisKey extends Pick<Secret, 'id' | 'key'> {
   /** How the secret relates to the request's route. */
   readonly use: 'route' | 'other_route' | 'expired' | 'not_yet';
   /** `expired at 2026-12-01T00:00:00Z`; null for a live secret. */
@@ -70,13 +68,11 @@ interface DiagnosisInput {
 export function diagnose({ given, ...signed }: DiagnosisInput): string | null {
   const { digest, faults } = readLoosely(given);
   const cause = digest === null ? null : causeOf(signed, digest);
-  if (cause?.length === 0 && faults.length > 0) return sentence([...faults, 'otherwise it is correct']);
-  return sentence([...faults, ...(cause ?? [])]);
+  const rest = cause?.length === 0 && faults.length > 0 ? ['otherwise it is correct'] : (cause ?? []);
+  return sentence([...faults, ...rest]);
 }
 
-function sentence(parts: readonly string[]): string | null {
-  return parts.length === 0 ? null : parts.join('; ');
-}
+const sentence = (parts: readonly string[]) => parts.join('; ') || null;
 
 /** The fixed cost of one HMAC, in bytes of the budget. */
 const HMAC_COST = 4096;
@@ -87,7 +83,7 @@ type Signed = Omit<DiagnosisInput, 'given'>;
 /** The parts of the hint; an empty list if a secret of the route signs exactly this body; null for no cause. */
 function causeOf(signed: Signed, digest: Buffer): readonly string[] | null {
   let left = signed.maxBytes * BUDGET;
-  for (const { cause, key, body } of attempts(signed)) {
+  for (const [cause, key, body] of attempts(signed)) {
     left -= body.length + HMAC_COST;
     if (left < 0) return null;
     const hash = (key === null ? createHash('sha256') : createHmac('sha256', key)).update(body).digest();
@@ -96,45 +92,24 @@ function causeOf(signed: Signed, digest: Buffer): readonly string[] | null {
   return null;
 }
 
-/** One way in which the signature may have been made. */
-interface Attempt {
-  readonly cause: readonly string[];
-  /** Null for a plain hash. */
-  readonly key: KeyObject | null;
-  readonly body: Buffer;
-}
+/** One way in which the signature may have been made; a plain hash has no key. */
+type Attempt = readonly [cause: readonly string[], key: KeyObject | null, body: Buffer];
 
 /** The likely ones first: the route's own secrets, so that the budget runs out on the others. */
 function* attempts({ body, keys, maxBytes }: Signed): Generator<Attempt> {
   const { own = [], foreign = [] } = Object.groupBy(keys, ({ use }) => (use === 'route' ? 'own' : 'foreign'));
   const ordered = [...own, ...foreign];
-  for (const owner of ordered) yield { cause: whose(owner), key: owner.key, body };
+  for (const owner of ordered) yield [whose(owner), owner.key, body];
   if (body.length > maxBytes) return;
-  yield { cause: ['the signature is a plain SHA-256 of the body, made without a secret'], key: null, body };
+  yield [['the signature is a plain SHA-256 of the body, made without a secret'], null, body];
   for (const owner of ordered) {
-    for (const [hint, value] of keySpellings(owner.key)) {
-      yield { cause: [hint, ...whose(owner)], key: createSecretKey(value), body };
-    }
+    for (const [hint, key, text] of keySpellings(owner.key, body)) yield [[hint, ...whose(owner)], key, text];
   }
-  for (const [hint, key] of LITERAL_SECRETS) yield { cause: [hint], key, body };
-  if (body.length > 0) yield* swaps(ordered, body);
+  for (const [hint, key] of LITERAL_SECRETS) yield [[hint], key, body];
   const spellings = bodySpellings(body, maxBytes);
   for (const owners of [own, foreign]) {
     for (const [hint, spelt] of spellings) {
-      for (const owner of owners) yield { cause: [hint, ...whose(owner)], key: owner.key, body: spelt };
-    }
-  }
-}
-
-/** HMAC with its arguments swapped. */
-function* swaps(owners: readonly DiagnosisKey[], body: Buffer): Generator<Attempt> {
-  const key = createSecretKey(body);
-  for (const owner of owners) {
-    const value = owner.key.export();
-    try {
-      yield { cause: ['the secret and the body were swapped when signing', ...whose(owner)], key, body: value };
-    } finally {
-      value.fill(0);
+      for (const owner of owners) yield [[hint, ...whose(owner)], owner.key, spelt];
     }
   }
 }

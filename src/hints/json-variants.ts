@@ -20,6 +20,8 @@ const ascii = escapes(/[\u007f-\uffff]/g);
 const go = escapes(/[<>&\u2028\u2029]/g);
 const gson = escapes(/[<>&='\u2028\u2029]/g);
 const slashes = (json: string): string => json.replaceAll('/', '\\/');
+// The marked text also takes numbers that JSON forbids, such as `01`: then there is nothing to parse.
+const reparsed = (json: string): string => JSON.stringify(parseJson(json)) ?? json;
 const php = (json: string): string => slashes(ascii(json));
 const ended = (json: string): string => `${json}\n`;
 // A space after each comma and colon. Line breaks occur only between elements: in strings they are escaped.
@@ -45,6 +47,7 @@ const STYLES: readonly Style[] = [
   { name: 'indented by 4', indent: 4 },
   { name: 'indented by 4, with \\u escapes', indent: 4, respell: ascii },
   { name: 'indented by 4, as by PHP', indent: 4, respell: php },
+  { name: 'as JSON.parse and JSON.stringify make it', respell: reparsed },
 ];
 
 /**
@@ -65,10 +68,6 @@ export function* jsonSpellings(text: string, limit: number): Generator<readonly 
     seen.add(spelt);
     yield [style.name, spelt];
   }
-  // The marked text also takes numbers that JSON forbids, such as `01`.
-  const parsed = left < text.length ? undefined : parseJson(text);
-  const plain = parsed === undefined ? text : JSON.stringify(parsed);
-  if (!seen.has(plain)) yield ['as JSON.parse and JSON.stringify make it', plain];
 }
 
 /** Undefined where it is not JSON. */

@@ -14,8 +14,11 @@ export const LITERAL_SECRETS: readonly (readonly [hint: string, key: KeyObject])
   [PLACEHOLDER, createSecretKey(Buffer.from('yourkeyhere'))],
 ];
 
-/** Variants of a secret that copying produces, the most common first. The buffers are overwritten at the end. */
-export function* keySpellings(key: KeyObject): Generator<readonly [hint: string, value: Buffer]> {
+/**
+ * Variants of a secret that copying produces, the most common first: a hint, the key, and the text that it signs. In the
+ * last one, secret and body are swapped. The buffers are overwritten at the end.
+ */
+export function* keySpellings(key: KeyObject, body: Buffer): Generator<readonly [string, KeyObject, Buffer]> {
   const value = key.export();
   const text = value.toString('utf8');
   const spellings: [hint: string, value: Buffer][] = [
@@ -38,7 +41,8 @@ export function* keySpellings(key: KeyObject): Generator<readonly [hint: string,
     spellings.push(['the secret was hex-decoded by the sender', Buffer.from(text, 'hex')]);
   }
   try {
-    for (const spelling of spellings) if (!spelling[1].equals(value)) yield spelling;
+    for (const [hint, spelt] of spellings) if (!spelt.equals(value)) yield [hint, createSecretKey(spelt), body];
+    if (body.length > 0) yield ['the secret and the body were swapped when signing', createSecretKey(body), value];
   } finally {
     // Also runs if the caller stops at a match.
     for (const buffer of [value, ...spellings.map(([, spelt]) => spelt)]) buffer.fill(0);
