@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 
 interface Question {
   readonly url: URL;
-  readonly headers?: Readonly<Record<string, string | number>>;
+  readonly headers?: Readonly<Record<string, string>>;
   /** With a body it is a POST, else a GET. */
   readonly body?: Buffer;
   /** Milliseconds for everything, from the connection to the end of what is read. */
@@ -37,22 +37,16 @@ export async function ask({ url, headers, body, timeout }: Question): Promise<{ 
     request.on('error', () => {}); // `once` hears it before the response, the reader of the body after
     request.end(body);
     const [response] = (await once(request, 'response')) as [IncomingMessage];
-    return { status: response.statusCode ?? 0, text: await beginning(response) };
+    let text = '';
+    for await (const chunk of response.setEncoding('latin1')) {
+      text += chunk;
+      if (text.length >= SHOWN_BYTES) break;
+    }
+    text = text.slice(0, SHOWN_BYTES).replace(/[^\x20-\x7e]+/g, ' ');
+    return { status: response.statusCode ?? 0, text: text.trim() };
   } catch (error) {
     if (signal.aborted) return { status: null, text: `no answer within ${timeout / 1000} s` };
     const { code = '', message } = error as NodeJS.ErrnoException;
     return { status: null, text: TROUBLES[code] ?? (code || message) };
   }
-}
-
-async function beginning(response: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of response.setEncoding('latin1')) {
-    text += chunk;
-    if (text.length >= SHOWN_BYTES) break;
-  }
-  return text
-    .slice(0, SHOWN_BYTES)
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .trim();
 }

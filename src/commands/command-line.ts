@@ -22,7 +22,6 @@ export function mistake(text: string): UsageError {
 }
 
 type Options = NonNullable<ParseArgsConfig['options']>;
-type Strict<O extends Options> = { args: string[]; options: O; strict: true; allowPositionals: true; tokens: true };
 
 interface CommandShape<O extends Options> {
   readonly name: string;
@@ -60,13 +59,7 @@ export function command<const O extends Options>(
 
 function parse<O extends Options>({ options, positionals: names }: CommandShape<O>, argv: readonly string[]) {
   try {
-    const given = parseArgs<Strict<O>>({
-      args: [...argv],
-      options,
-      strict: true,
-      allowPositionals: true,
-      tokens: true,
-    });
+    const given = parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
     const seen = new Set<string>();
     for (const token of given.tokens) {
       if (token.kind !== 'option') continue;

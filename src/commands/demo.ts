@@ -34,7 +34,13 @@ const options = {
 export const run = command({ name: 'demo', help, options, positionals: [] }, async ({ values }, io) => {
   if (values['upstream-only']) {
     if (values.once) throw mistake('give --once or --upstream-only, not both');
-    return upstreamOnly({ host: values.host ?? '::', port: portOf(values.port) }, io);
+    const at = { host: values.host ?? '::', port: portOf(values.port) };
+    await using upstream = await startUpstream(at, ({ method, url }, body) =>
+      io.stdout(`${method} ${JSON.stringify(url)} ${body.length} bytes\n`),
+    );
+    io.stdout(`demo upstream on port ${upstream.port}\n`);
+    await stopSignal();
+    return 0;
   }
   if (values.port !== undefined || values.host !== undefined) {
     throw mistake('--port and --host need --upstream-only');
@@ -45,15 +51,6 @@ export const run = command({ name: 'demo', help, options, positionals: [] }, asy
 function portOf(text = '3000'): number {
   if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw mistake(`--port ${JSON.stringify(text)} is not a port`);
   return Number(text);
-}
-
-async function upstreamOnly(at: { readonly host: string; readonly port: number }, io: Io): Promise<number> {
-  await using upstream = await startUpstream(at, ({ method, url }, body) =>
-    io.stdout(`${method} ${JSON.stringify(url)} ${body.length} bytes\n`),
-  );
-  io.stdout(`demo upstream on port ${upstream.port}\n`);
-  await stopSignal();
-  return 0;
 }
 
 /** Starts an app that answers every request, checks no signature, and reports each with its body's first MiB. */

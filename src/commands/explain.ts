@@ -85,14 +85,11 @@ function readings({ target, candidates, treatment }: Examination): string[] {
       prefix: 'matches the start of the folded path',
       'in order': 'its segments occur in this order in a target with marks',
     }[how];
-    lines.push(`  ${route.path.padEnd(20)} ${describe(route).padEnd(16)} ${why}`);
+    const does = route.action === 'verify' ? `verify, ${route.mode}` : route.action;
+    lines.push(`  ${route.path.padEnd(20)} ${does.padEnd(16)} ${why}`);
   }
   if (candidates.length > 1) lines.push(`The strictest wins: ${treatment.path}`);
   return lines;
-}
-
-function describe(route: Route): string {
-  return route.action === 'verify' ? `verify, ${route.mode}` : route.action;
 }
 
 function outcome(route: Route, method: string, now: number): string {

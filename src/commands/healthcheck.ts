@@ -25,23 +25,17 @@ const TIMEOUT = 2_000;
 const SHAPE = { name: 'healthcheck', help, options: { config: { type: 'string' } }, positionals: [] } as const;
 
 export const run = command(SHAPE, async ({ values }, io) => {
-  const url = await readyUrl(values.config, io);
+  const { host, port } = await adminOf(values.config ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
+  const url = new URL(`http://${LOOPBACK}/readyz`);
+  url.hostname = reachable(host);
+  url.port = String(portNumber(io.env.ADMIN_PORT) ?? portNumber(port) ?? DEFAULT_PORT);
   const { status, text } = await ask({ url, timeout: TIMEOUT });
   if (status === 200) return 0;
   io.stdout(status === null ? `no answer from ${url.href}: ${text}\n` : `not ready: ${status} ${text}\n`);
   return 1;
 });
 
-/** The address of the admin port, from the same places as for `serve`: the variable, the file, the default. */
-async function readyUrl(file: string | undefined, io: Io): Promise<URL> {
-  const { host, port } = await adminOf(file ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
-  const url = new URL(`http://${LOOPBACK}/readyz`);
-  url.hostname = reachable(host);
-  url.port = String(portNumber(io.env.ADMIN_PORT) ?? portNumber(port) ?? DEFAULT_PORT);
-  return url;
-}
-
-/** A running proxy stays healthy when its file is broken or gone, so whatever can be read counts. */
+/** The address in the file. A running proxy stays healthy when its file is broken or gone, so whatever can be read counts. */
 async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unknown; port?: unknown }> {
   try {
     const text = await readFile(named ?? DEFAULT_FILE, 'utf8');

@@ -33,10 +33,7 @@ export const run = command({ name: 'probe', help, options, positionals: [] }, as
   const url = readUrl(values.url);
   const expected = readExpectation(values);
   const source = chosenSource(values);
-  const headers: Record<string, string | number> = {
-    'Content-Type': 'application/json',
-    'Content-Length': BODY.length,
-  };
+  const headers: Record<string, string> = { 'Content-Type': 'application/json' };
   if (source !== null) {
     const { key } = await readSecret(source, io);
     headers[SIGNATURE_HEADER] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;

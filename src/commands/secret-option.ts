@@ -30,9 +30,7 @@ export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: st
 export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> {
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
   const name = sourceName(source);
-  if (read === undefined || read.key === null) {
-    throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
-  }
+  if (!read?.key) throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }
