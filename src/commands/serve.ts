@@ -44,17 +44,14 @@ export const run = command(SHAPE, async ({ values }, io) => {
 type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly port?: number };
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
-  const stopped = Promise.withResolvers<number>();
+  const asked = Promise.withResolvers<'keep' | 'skip'>();
+  let signals = 0;
   let app: App | null = null;
-  let asked: NodeJS.Signals | null = null;
-  const stop = (running: App, delay: 'keep' | 'skip') => {
-    running.stop({ delay }).then(() => stopped.resolve(0), stopped.reject);
-  };
   const onSignal = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
-    if (asked !== null) process.exit(signal === 'SIGINT' ? 130 : 143);
-    asked = signal;
-    if (app !== null) stop(app, signal === 'SIGINT' ? 'skip' : 'keep');
+    if (signals++ > 0) process.exit(signal === 'SIGINT' ? 130 : 143);
+    // No balancer knows a proxy that is still starting, so there is none to notify.
+    asked.resolve(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
   const onReload = () => void app?.reload();
   // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM, and is killed at the end
@@ -65,10 +62,9 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   try {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout });
-    if (asked !== null) stop(app, 'skip'); // no balancer knows this proxy yet, so there is none to notify
-    const code = await stopped.promise;
-    setTimeout(() => process.exit(code), LAST_MS).unref();
-    return code;
+    await app.stop({ delay: await asked.promise });
+    setTimeout(() => process.exit(0), LAST_MS).unref();
+    return 0;
   } finally {
     process.off('SIGTERM', onSignal);
     process.off('SIGINT', onSignal);
