@@ -4,7 +4,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../src/core/decision.ts';
 import { UPSTREAM_FAILURES } from '../src/core/record.ts';
 import { UNMATCHED } from '../src/core/routes.ts';
-import { METRICS, type MetricRow, PREFIX, PROCESS_METRICS, STATUS_CLASSES } from '../src/metrics/metric-table.ts';
+import {
+  METRIC_NAMES,
+  METRICS,
+  type MetricRow,
+  PREFIX,
+  PROCESS_METRICS,
+  STATUS_CLASSES,
+  typeOf,
+} from '../src/metrics/metric-table.ts';
 
 const FILE = new URL('../docs/metrics.md', import.meta.url);
 
@@ -80,8 +88,9 @@ ${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}
 }
 
 function metricRows(): string[][] {
-  return Object.entries<MetricRow>(METRICS).map(([name, { type, labels, help, when }]) => {
-    return [code([PREFIX + name]), type, code(labels), help, when ?? everySeries(labels)];
+  return METRIC_NAMES.map((name) => {
+    const { labels = [], help, when }: MetricRow = METRICS[name];
+    return [code([PREFIX + name]), typeOf(name), code(labels), help, when ?? everySeries(labels)];
   });
 }
 

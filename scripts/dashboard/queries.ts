@@ -6,6 +6,7 @@ import {
   type MetricRow,
   PREFIX,
   type PROCESS_METRICS,
+  typeOf,
 } from '../../src/metrics/metric-table.ts';
 
 const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
@@ -18,13 +19,13 @@ export const SENT_ON = 'decision=~"accepted|forwarded|reported"';
 
 /** The series of the selected targets, and of the selected routes if the metric has them. */
 export function of(name: MetricName, matchers = ''): string {
-  const { type, labels }: MetricRow = METRICS[name];
+  const { labels = [] }: MetricRow = METRICS[name];
   const all = [
     TARGET,
     ...(labels.includes('route') ? ['route=~"$route"'] : []),
     ...(matchers === '' ? [] : [matchers]),
   ];
-  return `${PREFIX}${name}${type === 'histogram' ? '_bucket' : ''}{${all.join(',')}}`;
+  return `${PREFIX}${name}${typeOf(name) === 'histogram' ? '_bucket' : ''}{${all.join(',')}}`;
 }
 
 /** Only of the proxies: other programs of the same job also have metrics with this name. */

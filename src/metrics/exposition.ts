@@ -1,6 +1,6 @@
 // The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own.
 import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
-import { METRIC_NAMES, METRICS, PREFIX, PROCESS_METRICS } from './metric-table.ts';
+import { METRIC_NAMES, METRICS, PREFIX, PROCESS_METRICS, typeOf } from './metric-table.ts';
 import type { Collectors } from './metrics.ts';
 
 // Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
@@ -30,9 +30,10 @@ export function createExposition(collectors: Collectors) {
 
 function ownFamilies(collectors: Collectors) {
   return METRIC_NAMES.map((short) => {
-    const { help, type } = METRICS[short];
-    const read = collectors[short](PREFIX + short);
-    return { name: PREFIX + short, help, type, values: typeof read === 'number' ? [{ value: read }] : read };
+    const name = PREFIX + short;
+    const read = collectors[short](name);
+    const values = typeof read === 'number' ? [{ value: read }] : read;
+    return { name, help: METRICS[short].help, type: typeOf(short), values };
   });
 }
 
@@ -60,17 +61,12 @@ function corrected<S extends { readonly value: number }>(name: string, sample: S
 export function prefersOpenMetrics(accept: string | undefined): boolean {
   let openMetrics = 0;
   let text = 0;
-  for (const range of (accept ?? '').slice(0, 2048).split(',')) {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
-    const quality = qualityOf(parameters);
+  for (const range of (accept ?? '').slice(0, 2048).toLowerCase().split(',')) {
+    const type = range.split(';')[0]?.trim();
+    const q = Number(/;\s*q=([^;]*)/.exec(range)?.[1] ?? 1);
+    const quality = q >= 0 && q <= 1 ? q : 0;
     if (type === 'application/openmetrics-text') openMetrics = Math.max(openMetrics, quality);
     if (type === 'text/plain' || type === 'text/*') text = Math.max(text, quality);
   }
   return openMetrics > 0 && openMetrics >= text;
-}
-
-function qualityOf(parameters: readonly string[]): number {
-  const q = parameters.find((parameter) => parameter.startsWith('q='));
-  const quality = q === undefined ? 1 : Number(q.slice(2));
-  return quality >= 0 && quality <= 1 ? quality : 0;
 }

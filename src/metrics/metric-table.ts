@@ -4,8 +4,7 @@
 export const PREFIX = 'entrupy_proxy_';
 
 export interface MetricRow {
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly labels: readonly string[];
+  readonly labels?: readonly string[];
   /** One sentence, without quotes. */
   readonly help: string;
   /** Upper bounds of a histogram, ascending, without +Inf: nine at most. */
@@ -23,124 +22,96 @@ const FORWARDING = 'routes that verify or forward';
 
 export const METRICS = {
   requests_total: {
-    type: 'counter',
     labels: ['route', 'decision', 'reason'],
     help: 'Requests that have ended, by decision and reason.',
   },
   request_duration_seconds: {
-    type: 'histogram',
     labels: ['route', 'decision'],
     help: 'Time from the head of the request to its end.',
     buckets: SECONDS,
   },
   verification_duration_seconds: {
-    type: 'histogram',
     labels: ['route'],
     help: 'Time of the HMAC and the comparison alone.',
     buckets: HMAC_SECONDS,
     when: VERIFY,
   },
   request_body_bytes: {
-    type: 'histogram',
     labels: ['route'],
     help: 'Bytes of the request body; requests that are refused before their body is read are not counted.',
     buckets: BYTES,
     when: FORWARDING,
   },
-  requests_in_flight: { type: 'gauge', labels: [], help: 'Requests in progress.' },
-  connections: { type: 'gauge', labels: [], help: 'Open connections from clients.' },
-  buffered_bytes: { type: 'gauge', labels: [], help: 'Bytes of verified bodies now held in memory.' },
-  buffered_bytes_limit: { type: 'gauge', labels: [], help: 'Bytes of verified bodies that may be held at once.' },
+  requests_in_flight: { help: 'Requests in progress.' },
+  connections: { help: 'Open connections from clients.' },
+  buffered_bytes: { help: 'Bytes of verified bodies now held in memory.' },
+  buffered_bytes_limit: { help: 'Bytes of verified bodies that may be held at once.' },
   upstream_responses_total: {
-    type: 'counter',
     labels: ['route', 'code'],
     help: 'Responses of the upstream, by status class; an interim response counts as 1xx.',
     when: FORWARDING,
   },
   upstream_failures_total: {
-    type: 'counter',
     labels: ['route', 'cause'],
     help: 'Requests to which the upstream gave no complete response.',
     when: FORWARDING,
   },
   upstream_duration_seconds: {
-    type: 'histogram',
     labels: ['route'],
     help: 'Time from sending the request to the head of the upstream response.',
     buckets: SECONDS,
     when: FORWARDING,
   },
-  secret_matches_total: {
-    type: 'counter',
-    labels: ['route', 'secret'],
-    help: 'Signatures that this secret verified.',
-    when: VERIFY,
-  },
+  secret_matches_total: { labels: ['route', 'secret'], help: 'Signatures that this secret verified.', when: VERIFY },
   secret_last_match_timestamp_seconds: {
-    type: 'gauge',
     labels: ['secret'],
     help: 'When this secret last verified a signature in this process; 0 if it has not.',
   },
-  secret_live: { type: 'gauge', labels: ['secret'], help: '1 if the secret can verify now, else 0.' },
+  secret_live: { labels: ['secret'], help: '1 if the secret can verify now, else 0.' },
   secret_not_after_timestamp_seconds: {
-    type: 'gauge',
     labels: ['secret'],
     help: 'When the secret stops verifying.',
     when: 'secrets that have a notAfter or an overlap',
   },
   secret_changed_timestamp_seconds: {
-    type: 'gauge',
     labels: ['secret'],
     help: 'When this process last loaded a new value of the secret after its start; 0 if it has not.',
     when: 'every secret except replaced values',
   },
   tls_certificate_not_after_timestamp_seconds: {
-    type: 'gauge',
     labels: ['certificate'],
     help: 'When the TLS certificate in use expires.',
     when: 'certificates that are configured',
   },
   route_report_mode: {
-    type: 'gauge',
     labels: ['route'],
     help: '1 if the route forwards requests that it would otherwise refuse, else 0.',
     when: VERIFY,
   },
   upstream_exposed: {
-    type: 'gauge',
-    labels: [],
     help: '1 if clients can bypass the proxy and reach the port of the upstream, else 0.',
     when: 'with upstream.checkExposure',
   },
   once_entries: {
-    type: 'gauge',
-    labels: [],
     help: 'Delivered events in the memory store; with Redis, the leases that this process holds now.',
     when: 'where a route has once',
   },
-  once_store_failures_total: {
-    type: 'counter',
-    labels: [],
-    help: 'Failures of the store of delivered events.',
-    when: 'where a route has once',
-  },
-  reloads_total: { type: 'counter', labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },
-  last_reload_successful: {
-    type: 'gauge',
-    labels: [],
-    help: '1 if the last reload, or the start, succeeded, else 0.',
-  },
-  last_reload_success_timestamp_seconds: {
-    type: 'gauge',
-    labels: [],
-    help: 'When a reload, or the start, last succeeded.',
-  },
-  config_info: { type: 'gauge', labels: ['sha256'], help: 'Always 1; sha256 is the hash of the config file.' },
-  build_info: { type: 'gauge', labels: ['version', 'node_version'], help: 'Always 1.' },
+  once_store_failures_total: { help: 'Failures of the store of delivered events.', when: 'where a route has once' },
+  reloads_total: { labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },
+  last_reload_successful: { help: '1 if the last reload, or the start, succeeded, else 0.' },
+  last_reload_success_timestamp_seconds: { help: 'When a reload, or the start, last succeeded.' },
+  config_info: { labels: ['sha256'], help: 'Always 1; sha256 is the hash of the config file.' },
+  build_info: { labels: ['version', 'node_version'], help: 'Always 1.' },
 } as const satisfies Record<string, MetricRow>;
 
 export type MetricName = keyof typeof METRICS;
 export const METRIC_NAMES = Object.keys(METRICS) as readonly MetricName[];
+
+/** The names of counters, and no others, end in `_total`. */
+export function typeOf(name: MetricName): 'counter' | 'gauge' | 'histogram' {
+  if (name.endsWith('_total')) return 'counter';
+  return 'buckets' in METRICS[name] ? 'histogram' : 'gauge';
+}
 
 /** The closed set of `code` in `upstream_responses_total`. */
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;

@@ -23,7 +23,6 @@ export class RedisConnection {
   #trouble = 'not connected yet';
   /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
   #answers = false;
-  #closed = false;
   #nextProbe: NodeJS.Timeout | undefined;
 
   /** `onTrouble` gets null each time the server becomes available. */
@@ -63,7 +62,6 @@ export class RedisConnection {
   }
 
   close(): void {
-    this.#closed = true;
     clearTimeout(this.#nextProbe);
     this.#client.destroy();
   }
@@ -73,7 +71,7 @@ export class RedisConnection {
   }
 
   #tell(error: Error): void {
-    if (this.#closed) return;
+    if (!this.#client.isOpen) return; // closed by us
     this.#trouble = error.message || String((error as NodeJS.ErrnoException).code ?? error);
     this.#onTrouble(this.#trouble);
   }

@@ -63,7 +63,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
       if (unsaved.has(key)) return 'delivered';
       const token = randomUUID();
       // A claim whose answer was lost would block the event until the lease expires.
-      const answer = await connection.run([CLAIM, key, token], () => void release(key, token).catch(() => {}));
+      const answer = await connection.run([CLAIM, key, token], () => unreleased.set(key, token));
       if (answer === 'first') held.set(key, token);
       return answer as Claim;
     },

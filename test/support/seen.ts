@@ -1,5 +1,13 @@
 // Reads dashboard, rules and runbook for the tests that keep them consistent.
-import { METRICS, type MetricName, type MetricRow, PREFIX, PROCESS_METRICS } from '../../src/metrics/metric-table.ts';
+import {
+  METRIC_NAMES,
+  METRICS,
+  type MetricName,
+  type MetricRow,
+  PREFIX,
+  PROCESS_METRICS,
+  typeOf,
+} from '../../src/metrics/metric-table.ts';
 
 export interface DashboardPanel {
   readonly id: number;
@@ -45,8 +53,8 @@ export function metricsIn(text: string): readonly string[] {
   return [...new Set(found.map(family))];
 }
 
-const FAMILIES = new Map<string, MetricRow['type'] | 'process'>([
-  ...Object.entries(METRICS).map(([name, { type }]) => [PREFIX + name, type] as const),
+const FAMILIES = new Map<string, ReturnType<typeof typeOf> | 'process'>([
+  ...METRIC_NAMES.map((name) => [PREFIX + name, typeOf(name)] as const),
   ...PROCESS_METRICS.map((name) => [name, 'process'] as const),
 ]);
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { renderMetricsDoc } from '../../../scripts/generate-metrics-doc.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
-import { METRIC_NAMES, METRICS, PREFIX, PROCESS_METRICS } from '../../../src/metrics/metric-table.ts';
+import { METRIC_NAMES, METRICS, type MetricRow, PREFIX, PROCESS_METRICS } from '../../../src/metrics/metric-table.ts';
 
 const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
 
@@ -11,7 +11,7 @@ test('docs/metrics.md is generated from the tables (node scripts/generate-metric
 });
 
 test('each metric, label, decision and reason has a row', () => {
-  const labels = METRIC_NAMES.flatMap((name) => METRICS[name].labels);
+  const labels = Object.values<MetricRow>(METRICS).flatMap(({ labels = [] }) => labels);
   const rows = [...METRIC_NAMES.map((name) => PREFIX + name), ...labels, ...DECISIONS, ...REASON_NAMES];
   for (const row of rows) expect(doc).toContain(`\n| \`${row}\` |`);
   for (const name of PROCESS_METRICS) expect(doc).toContain(`\n- \`${name}\``);
