@@ -1,4 +1,4 @@
-// The memory of `once` for delivered events: an interface, with one file for each implementation.
+// The memory of `once` for delivered events: the interface of a store, and the choice of one.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 import { hash } from 'node:crypto';
 import { EventMemory } from './memory.ts';
