@@ -104,7 +104,7 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 /** The files that the configuration names, and its own. */
 function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
-  return [loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path), ...secrets];
+  return [...secrets, loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path)];
 }
 
 /** The files that the inputs came from. A directory of secrets ends in `/.`, so that its `dirname` is itself. */
