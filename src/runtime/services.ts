@@ -1,6 +1,6 @@
 // The parts that live as long as the process: created from the first ruleset and updated with each later one.
 // They always ask for the current policy and never keep one.
-
+import type { TcpNetConnectOpts } from 'node:net';
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -16,7 +16,7 @@ import { createPipeline } from '../pipeline.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
-import { type Address, Exposure } from '../upstream/exposure-check.ts';
+import { Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import type { TlsContents } from '../wire/sockets.ts';
 import { readCertificate } from './certificates.ts';
@@ -92,7 +92,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
     server.adopt(listenerLimits(next));
     upstream.limiter.queueLimit = config.limits.connections;
     exposure.watch(config.upstream.checkExposure);
-    if (next.upstreamTls !== before.upstreamTls) upstream.replaceTls(next.upstreamTls);
+    if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
   }
 
   return {
@@ -154,10 +154,10 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
 }
 
 /** The address where clients could bypass the proxy; null where it is unknown, or the proxy's own. */
-function openAddress(podIp: string | undefined, upstream: Upstream, { listen }: Config): Address | null {
-  const { port } = upstream;
-  if (podIp === undefined || podIp === '' || port === null || port === listen.port) return null;
-  return { host: podIp, port };
+function openAddress(podIp: string | undefined, { pool }: Upstream, { listen }: Config): TcpNetConnectOpts | null {
+  if (podIp === undefined || podIp === '' || !('port' in pool.address) || pool.address.port === listen.port)
+    return null;
+  return { host: podIp, port: pool.address.port };
 }
 
 /** Bytes. `auto`: the smaller of 64 MiB and a quarter of the container's memory. */

@@ -12,8 +12,9 @@ import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
+import type { Waiter } from './limiter.ts';
 import type { PooledConnection } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
+import { type ForwardFailure, failedUpstream, type Upstream } from './upstream.ts';
 import { openTunnel } from './websocket.ts';
 
 export interface ForwardOptions {
@@ -45,7 +46,7 @@ const MAX_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures, so that a forward costs one object.
-export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
+export class UpstreamExchange implements Waiter, BodyReceiver {
   place = -1;
   readonly verified: boolean;
   readonly #permit: Permit;
@@ -53,10 +54,11 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly startedAt = performance.now();
-  connectError: Error | null = null;
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
   #connection: PooledConnection | null = null;
   #connecting: Socket | null = null;
+  /** Of the last connect; null where none has failed. */
+  #connectError: Error | null = null;
   #grantedAt = 0;
   // The request's body, where it streams.
   readonly #streams: boolean;
@@ -113,13 +115,15 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#connecting = this.#upstream.pool.open((opened) => {
       this.#connecting = null;
       if (this.#state !== 'connecting') return; // the socket was destroyed with the end
-      if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
-      else this.#send(opened);
+      if (!(opened instanceof Error)) return this.#send(opened);
+      this.#connectError = opened;
+      this.#upstream.connectFailed(this, opened);
     });
   }
 
   expired(down: boolean): void {
-    this.giveUp(waitFailure(this, down));
+    if (this.#connectError === null && !down) this.giveUp({ side: 'client', reason: 'overloaded' });
+    else this.giveUp(failedUpstream('connect', this.#connectError));
   }
 
   stalledFor(now: number): number {

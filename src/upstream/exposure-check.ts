@@ -1,4 +1,5 @@
 // Checks whether the upstream's port also answers at the pod's own address, where clients can bypass the proxy.
+import type { TcpNetConnectOpts } from 'node:net';
 import { takesConnection } from './connect.ts';
 
 const EVERY_MS = 60_000;
@@ -8,19 +9,14 @@ const SOON_MS = 5_000;
 /** An address that does not answer within this time is not exposed. */
 const PATIENCE_MS = 1000;
 
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 export class Exposure {
-  readonly #at: Address | null;
+  readonly #at: TcpNetConnectOpts | null;
   readonly #tell: (exposed: boolean) => void;
   #timer: NodeJS.Timeout | null = null;
   exposed = false;
 
   /** `tell` is called at each change. Without an address nothing is watched. */
-  constructor(at: Address | null, tell: (exposed: boolean) => void) {
+  constructor(at: TcpNetConnectOpts | null, tell: (exposed: boolean) => void) {
     this.#at = at;
     this.#tell = tell;
   }
@@ -33,7 +29,7 @@ export class Exposure {
     this.#found(false);
   }
 
-  #look(at: Address, soonUntil: number): void {
+  #look(at: TcpNetConnectOpts, soonUntil: number): void {
     void takesConnection(at, PATIENCE_MS).then((open) => {
       if (this.#timer !== null) this.#found(open);
     });

@@ -31,7 +31,8 @@ export class UpstreamLimiter {
   readonly #unverified: Queue = new Map();
   readonly #holders = new IndexedSet<Waiter>();
   #unverifiedHolders = 0;
-  #down = false;
+  /** While the upstream accepts no connections, every request waits. */
+  down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
   /** `slots`: requests at the upstream at most. */
@@ -52,7 +53,7 @@ export class UpstreamLimiter {
 
   /** False where the request must wait. */
   tryTake(waiter: Waiter): boolean {
-    if (this.#down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
+    if (this.down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
     if (!this.#fits(waiter)) return false;
     this.#enter(waiter);
     return true;
@@ -64,7 +65,7 @@ export class UpstreamLimiter {
     if (queue.size >= this.queueLimit) return false;
     const timer = setTimeout(() => {
       queue.delete(waiter);
-      waiter.expired(this.#down);
+      waiter.expired(this.down);
     }, milliseconds);
     queue.set(waiter, timer);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
@@ -83,9 +84,8 @@ export class UpstreamLimiter {
     if (this.waiting > 0) this.#grant();
   }
 
-  /** While the upstream accepts no connections, every request waits. */
   setDown(down: boolean): void {
-    this.#down = down;
+    this.down = down;
     if (!down) this.#grant();
   }
 
@@ -109,7 +109,7 @@ export class UpstreamLimiter {
   #grant(): void {
     for (const queue of [this.#verified, this.#unverified]) {
       for (const [waiter, timer] of queue) {
-        if (this.#down || !this.#fits(waiter)) break;
+        if (this.down || !this.#fits(waiter)) break;
         clearTimeout(timer);
         queue.delete(waiter);
         this.#enter(waiter);
@@ -124,7 +124,7 @@ export class UpstreamLimiter {
       clearInterval(this.#sweeping);
       this.#sweeping = null;
     }
-    if (this.#down) return;
+    if (this.down) return;
     if (this.#full()) this.#evict(this.#verified.size, () => true);
     if (this.#full() || this.#unverifiedHolders >= this.#open)
       this.#evict(this.#unverified.size, ({ verified }) => !verified);

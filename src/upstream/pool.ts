@@ -1,12 +1,13 @@
 // The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
 // closed. An unexpected byte ends its socket: it would be read as the answer to the next request.
-import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
+import { Buffer } from 'node:buffer';
+import { connect, isIP, type Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
-import { destroyOldest, TickedSet } from '../wire/sockets.ts';
+import { destroyOldest, TickedSet, type TlsContents } from '../wire/sockets.ts';
 import { MessageWriter } from '../wire/writer.ts';
-import type { Connector } from './connect.ts';
+import { type Address, addressOf, CONNECT_TIMEOUT, PROBE_AFTER_MS } from './connect.ts';
 import type { UpstreamExchange } from './exchange.ts';
+import type { UpstreamOptions } from './upstream.ts';
 
 /** Bytes. A longer response head is a failure of the protocol. */
 const MAX_HEAD = 64 * 1024;
@@ -15,6 +16,8 @@ const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
 /** How often a socket with a failed write is checked. Its end comes at once unless the client does not read. */
 const CHECK_MS = 1000;
+/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, 1.1 us of a request with a short response. */
+const READ = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** What a connection carries: a request and its response, or a tunnel. */
 export type ConnectionUser = Pick<UpstreamExchange, 'onData' | 'onEnd' | 'onClose' | 'letClientGoOn' | 'tick'>;
@@ -22,8 +25,8 @@ export type ConnectionUser = Pick<UpstreamExchange, 'onData' | 'onEnd' | 'onClos
 export class PooledConnection {
   place = -1;
   readonly socket: Socket;
-  /** The connector that opened it. Once another one is in force, the connection is not used again. */
-  readonly connector: Connector;
+  /** The TLS files that opened it. Once others are in force, the connection is not used again. */
+  readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', { head: MAX_HEAD });
   user: ConnectionUser | null = null;
@@ -33,9 +36,9 @@ export class PooledConnection {
   retiring = false;
   #error: Error | null = null;
 
-  constructor(socket: Socket, connector: Connector, onClosed: (connection: PooledConnection) => void) {
+  constructor(socket: Socket, tls: TlsContents | null, onClosed: (connection: PooledConnection) => void) {
     this.socket = socket;
-    this.connector = connector;
+    this.tls = tls;
     this.writer = new MessageWriter(socket);
     readBeforeFailedWriteEnds(socket);
     socket.on('end', () => {
@@ -90,17 +93,19 @@ function readBeforeFailedWriteEnds(socket: Socket): void {
 }
 
 export class ConnectionPool {
-  /** Milliseconds; 0: no socket is used twice. */
-  readonly #keepAlive: number;
-  /** Opens sockets with the TLS files that are in force. */
-  connector: Connector;
+  readonly address: Address;
+  readonly #options: Pick<UpstreamOptions, 'connectTimeout' | 'keepAlive'>;
+  /** The TLS files that are in force. */
+  #tls: TlsContents | null;
+  #session: Buffer | undefined;
   readonly #all = new TickedSet<PooledConnection>();
   readonly #idle: PooledConnection[] = [];
   readonly #retiring = new Set<Socket>();
 
-  constructor(connector: Connector, keepAlive: number) {
-    this.connector = connector;
-    this.#keepAlive = keepAlive;
+  constructor(options: UpstreamOptions) {
+    this.address = addressOf(options.url);
+    this.#options = options;
+    this.#tls = options.tls;
   }
 
   /** An idle connection, which then belongs to the caller; null if there is none. */
@@ -116,27 +121,61 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Opens a connection. Gives the socket at once, so that the caller can give up. */
+  /** Opens a connection within `connectTimeout`, TLS included. Gives the socket at once, so that the caller can give up. */
   open(done: (opened: PooledConnection | Error) => void): Socket {
-    const { connector } = this;
+    const tls = this.#tls;
     let connection: PooledConnection | null = null;
-    const connected = (error: Error | null) => {
-      if (error !== null) return done(error);
-      connection = new PooledConnection(socket, connector, (closed) => this.#closed(closed));
+    const socket = this.#connect((bytes) => connection?.read(bytes));
+    const timer = setTimeout(() => {
+      socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }));
+    }, this.#options.connectTimeout);
+    socket.once('close', () => clearTimeout(timer));
+    socket.once('error', done);
+    socket.once(this.address.serverName === null ? 'connect' : 'secureConnect', () => {
+      clearTimeout(timer);
+      socket.off('error', done);
+      connection = new PooledConnection(socket, tls, (closed) => this.#closed(closed));
       this.#all.add(connection);
       done(connection);
-    };
-    const socket = connector.open(connected, (bytes) => connection?.read(bytes));
+    });
     return socket;
+  }
+
+  /** `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket overwrites. */
+  #connect(onRead: (bytes: Buffer) => void): Socket {
+    const { serverName, ...address } = this.address;
+    const callback = (length: number) => {
+      onRead(READ.subarray(0, length));
+      return true;
+    };
+    const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
+    const options = { ...address, ...keeping, onread: { buffer: READ, callback } };
+    if (serverName === null) return connect(options);
+    const tls = this.#tls;
+    // The URL's host or the configured name, never a name that a client chose.
+    const name = tls?.servername ?? serverName;
+    // Loaded only where it is needed: TLS costs 2 MB of idle memory.
+    const socket = process.getBuiltinModule('node:tls').connect({
+      ...tls,
+      ...options,
+      // TLS has no server name for an address (RFC 6066 3): the certificate must then name the address itself.
+      ...(isIP(name) === 0 && { servername: name }),
+      ...(this.#session !== undefined && { session: this.#session }),
+      ALPNProtocols: ['http/1.1'],
+    });
+    return socket.on('session', (session) => {
+      // A session of other TLS files would skip the check of the certificate.
+      if (tls === this.#tls) this.#session = session;
+    });
   }
 
   /** Takes back a connection after a clean end of its response. */
   giveBack(connection: PooledConnection): void {
-    if (connection.connector !== this.connector) {
+    if (connection.tls !== this.#tls) {
       connection.socket.destroy();
       return;
     }
-    connection.unusedUntil = performance.now() + this.#keepAlive;
+    connection.unusedUntil = performance.now() + this.#options.keepAlive;
     this.#idle.push(connection);
   }
 
@@ -155,9 +194,10 @@ export class ConnectionPool {
     destroyOldest(this.#retiring, MAX_RETIRING);
   }
 
-  /** Opens connections with this one from now on; requests in flight end on theirs. */
-  renew(connector: Connector): void {
-    this.connector = connector;
+  /** New connections use these TLS files; requests in flight end on the old ones. */
+  replaceTls(tls: TlsContents | null): void {
+    this.#tls = tls;
+    this.#session = undefined;
     for (const { socket } of this.#idle.splice(0)) socket.destroy();
   }
 

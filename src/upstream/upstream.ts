@@ -2,7 +2,8 @@
 import type { UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure } from '../downstream/exchange.ts';
 import { codeOf, type TlsContents } from '../wire/sockets.ts';
-import { type Address, addressOf, CONNECT_TIMEOUT, Connector, isWorthRetrying, takesConnection } from './connect.ts';
+import { CONNECT_TIMEOUT, isWorthRetrying, takesConnection } from './connect.ts';
+import type { UpstreamExchange } from './exchange.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { ConnectionPool, type PooledConnection } from './pool.ts';
 
@@ -21,21 +22,6 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
   const code = codeOf(error);
   const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
   return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
-}
-
-/** A request that wants a slot and a socket. */
-export interface UpstreamRequest extends Waiter {
-  /** Milliseconds on the monotonic clock. */
-  readonly startedAt: number;
-  /** Of its last connect; null where none has failed. */
-  connectError: Error | null;
-  giveUp(failure: ForwardFailure): void;
-}
-
-/** The failure of a request whose wait has timed out. `down`: the upstream accepts no connections. */
-export function waitFailure({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
-  if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
-  return failedUpstream('connect', connectError);
 }
 
 /** Where and how to connect. Times in milliseconds. */
@@ -57,15 +43,12 @@ export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
-  readonly #address: Address;
   #released: (readonly [Waiter, PooledConnection])[] = [];
-  #probing = false;
 
   constructor(options: UpstreamOptions) {
     this.options = options;
-    this.#address = addressOf(options.url);
     this.limiter = new UpstreamLimiter({ slots: options.connections, queue: options.queue });
-    this.pool = new ConnectionPool(this.#connectorFor(options.tls), options.keepAlive);
+    this.pool = new ConnectionPool(options);
   }
 
   /**
@@ -79,35 +62,24 @@ export class Upstream {
     this.#released.push([waiter, connection]);
   }
 
-  /** New connections use these TLS files; requests in flight end on the old ones. */
-  replaceTls(tls: TlsContents | null): void {
-    this.pool.renew(this.#connectorFor(tls));
-  }
-
   /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
-  takeSlot(request: UpstreamRequest): void {
+  takeSlot(request: UpstreamExchange): void {
     if (this.limiter.tryTake(request)) request.granted();
     else this.#wait(request);
   }
 
   /** No byte was sent, so a retry is safe for every method. All requests wait for one shared probe. */
-  connectFailed(request: UpstreamRequest, error: Error): void {
+  connectFailed(request: UpstreamExchange, error: Error): void {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
-    request.connectError = error;
+    if (!this.limiter.down) this.#probeSoon();
     this.limiter.setDown(true);
-    if (!this.#probing) this.#probeSoon();
     this.limiter.leave(request);
     this.#wait(request);
   }
 
   /** True where a connect succeeds within `milliseconds`. */
   accepts(milliseconds: number): Promise<boolean> {
-    return takesConnection(this.#address, milliseconds);
-  }
-
-  /** Null for a Unix socket. */
-  get port(): number | null {
-    return 'port' in this.#address ? this.#address.port : null;
+    return takesConnection(this.pool.address, milliseconds);
   }
 
   /** Ends every socket; requests in flight fail. */
@@ -116,11 +88,7 @@ export class Upstream {
     this.pool.destroy();
   }
 
-  #connectorFor(tls: TlsContents | null): Connector {
-    return new Connector(this.#address, tls, this.options.connectTimeout);
-  }
-
-  #wait(request: UpstreamRequest): void {
+  #wait(request: UpstreamExchange): void {
     const timeLeft = request.startedAt + this.options.retryConnectFor - performance.now();
     if (!this.limiter.wait(request, Math.max(timeLeft, 0))) request.giveUp({ side: 'client', reason: 'overloaded' });
   }
@@ -135,12 +103,10 @@ export class Upstream {
   };
 
   #probeSoon(): void {
-    this.#probing = true;
     setTimeout(async () => {
       // If no request waits, the next one finds out by itself.
       const up = this.limiter.waiting === 0 || (await this.accepts(this.options.connectTimeout));
       if (!up) return this.#probeSoon();
-      this.#probing = false;
       this.limiter.setDown(false);
     }, PROBE_EVERY_MS);
   }
