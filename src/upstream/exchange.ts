@@ -209,49 +209,42 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
   }
 
   piece(piece: Buffer): Taken {
-    this.#took(piece);
     const connection = this.#connection;
-    if (connection === null) {
-      this.#hold(piece);
-      return 'copied';
-    }
-    connection.writer.data(piece);
+    const taken = this.#add(piece);
+    if (connection === null) return taken;
     connection.writer.flush();
     if (connection.socket.writableNeedDrain) this.#holdClientBack();
-    return 'kept';
+    return taken;
   }
 
   end(last: Buffer | null, trailers: readonly string[]): Taken {
     this.#whole = true;
     this.#trailers = trailers;
-    if (last !== null) this.#took(last);
     const connection = this.#connection;
-    if (connection !== null) {
-      if (last !== null) connection.writer.data(last);
-      connection.writer.end(trailers, this.#onSent);
-      return 'kept';
-    }
-    if (last !== null) this.#hold(last);
-    if (this.#patience !== undefined) this.#takeSlot();
-    return 'copied';
+    const taken = last === null ? 'copied' : this.#add(last);
+    if (connection !== null) connection.writer.end(trailers, this.#onSent);
+    else if (this.#patience !== undefined) this.#takeSlot();
+    return taken;
   }
 
   fail(reason: 'bad_request' | 'body_timeout'): void {
     this.giveUp({ side: 'client', reason });
   }
 
-  #took(piece: Buffer): void {
+  #add(piece: Buffer): Taken {
     this.#exchange.bodyBytes += piece.length;
     this.#lastPieceAt = performance.now();
     this.#pace?.count(piece.length, this.#lastPieceAt);
-  }
-
-  #hold(piece: Buffer): void {
-    if (this.#held === null) return;
-    if (!this.#held.add(piece)) return this.evict();
-    if (this.#held.held < ENOUGH) return;
-    this.#holdClientBack();
-    if (this.#patience !== undefined) this.#takeSlot();
+    if (this.#connection !== null) {
+      this.#connection.writer.data(piece);
+      return 'kept';
+    }
+    if (this.#held?.add(piece) === false) this.giveUp({ side: 'client', reason: 'overloaded' });
+    else if (this.#held !== null && this.#held.held >= ENOUGH) {
+      this.#holdClientBack();
+      if (this.#patience !== undefined) this.#takeSlot();
+    }
+    return 'copied';
   }
 
   #holdClientBack(): void {
@@ -438,6 +431,7 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
   #finish(sent: boolean): void {
     this.#state = 'done';
     clearTimeout(this.#patience);
+    this.#patience = undefined;
     this.#connection = null;
     this.#connecting = null;
     this.#held?.take();
