@@ -1,11 +1,10 @@
 // The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
 // closed. An unexpected byte ends its socket: it would be read as the answer to the next request.
 import { Buffer } from 'node:buffer';
-import { connect, isIP, type Socket } from 'node:net';
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
 import { destroyOldest, TickedSet, type TlsContents } from '../wire/sockets.ts';
 import { MessageWriter } from '../wire/writer.ts';
-import { type Address, addressOf, CONNECT_TIMEOUT, PROBE_AFTER_MS } from './connect.ts';
 import type { UpstreamExchange } from './exchange.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
@@ -16,8 +15,26 @@ const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
 /** How often a socket with a failed write is checked. Its end comes at once unless the client does not read. */
 const CHECK_MS = 1000;
+/** Milliseconds after which TCP probes a silent peer. */
+export const PROBE_AFTER_MS = 60_000;
+/** The error code of a connect that takes too long. */
+export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 /** Shared by all reads: Node would allocate 64 KiB for each and shrink it, 1.1 us of a request with a short response. */
 const READ = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** `serverName`: the URL's host where the upstream speaks TLS; null where it is plain. */
+export type Address =
+  | { readonly path: string; readonly serverName: null }
+  | { readonly host: string; readonly port: number; readonly serverName: string | null };
+
+/** `http://…`, `https://…` or `unix:///path`. */
+export function addressOf(url: string): Address {
+  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length), serverName: null };
+  const { protocol, hostname, port } = new URL(url);
+  const secure = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
+}
 
 /** What a connection carries: a request and its response, or a tunnel. */
 export type ConnectionUser = Pick<UpstreamExchange, 'onData' | 'onEnd' | 'onClose' | 'letClientGoOn' | 'tick'>;
@@ -212,4 +229,16 @@ export class ConnectionPool {
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
   }
+}
+
+/** True where a connect succeeds within `milliseconds`. */
+export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+  });
 }

@@ -2,10 +2,9 @@
 import type { UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure } from '../downstream/exchange.ts';
 import { codeOf, type TlsContents } from '../wire/sockets.ts';
-import { CONNECT_TIMEOUT, isWorthRetrying, takesConnection } from './connect.ts';
 import type { UpstreamExchange } from './exchange.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { ConnectionPool, type PooledConnection } from './pool.ts';
+import { CONNECT_TIMEOUT, ConnectionPool, type PooledConnection, takesConnection } from './pool.ts';
 
 /** Why a request was not forwarded, or its response is not whole. */
 export type ForwardFailure =
@@ -22,6 +21,11 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
   const code = codeOf(error);
   const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
   return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+}
+
+/** False for an untrusted certificate: a retry would not help. */
+function isWorthRetrying(error: Error): boolean {
+  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
 }
 
 /** Where and how to connect. Times in milliseconds. */

@@ -3,9 +3,8 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Exchange } from '../downstream/exchange.ts';
 import { ignore } from '../wire/sockets.ts';
-import { PROBE_AFTER_MS } from './connect.ts';
 import type { ForwardOptions } from './exchange.ts';
-import type { ConnectionUser } from './pool.ts';
+import { type ConnectionUser, PROBE_AFTER_MS } from './pool.ts';
 
 /** Milliseconds of silence that end a tunnel after one side has closed, where `idleTimeout` is off. */
 const HALF_CLOSED_MS = 30_000;
