@@ -34,10 +34,6 @@ export interface PipelineParts {
   readonly budget: ByteBudget;
   /** Called only on routes with `once`. */
   readonly deliveries: () => Deliveries;
-  /** Epoch milliseconds. */
-  readonly now: () => number;
-  /** Called for each interim response on a route. */
-  readonly onInformation: (route: string) => void;
 }
 
 /** A request, its route, and the policy that applies to it until its end. */
@@ -53,14 +49,14 @@ interface RoutedRequest {
 
 /** Gives the function that handles each request once its head is complete. */
 export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
-  const { upstream, budget, now } = parts;
-  const diagnose = createDiagnosis(now);
+  const { upstream, budget } = parts;
+  const diagnose = createDiagnosis(Date.now);
   let tunnels = 0;
 
   function begin(exchange: Exchange): void {
     const { head } = exchange;
     const policy = parts.policy();
-    const at = now();
+    const at = Date.now();
     exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
     const atGate = refusedByGate(head);
     if (atGate !== null) return refuseByRule(exchange, atGate);
@@ -175,7 +171,6 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
       budget,
-      onInformation: () => parts.onInformation(route.path),
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;

@@ -30,6 +30,8 @@ export interface RequestRecord {
   readonly upstreamMs: number;
   /** The upstream's status; 0 where there was none. */
   readonly upstreamStatus: number;
+  /** Interim responses (1xx) of the upstream. */
+  readonly interims: number;
   /** The cause if the upstream gave no complete response; else null. */
   readonly upstreamFailure: UpstreamFailure | null;
   /** The system's code for that failure, such as `ECONNREFUSED`; null where there is none. */

@@ -56,6 +56,7 @@ export class Exchange implements RequestRecord {
   verifyMs = -1;
   upstreamMs = -1;
   upstreamStatus = 0;
+  interims = 0;
   upstreamFailure: UpstreamFailure | null = null;
   upstreamError: string | null = null;
   bodySha256: string | null = null;

@@ -82,17 +82,13 @@ export class Metrics {
     if (r.verifyMs >= 0) route.verification?.observe(r.verifyMs / 1000);
     if (r.bodyBytes > 0 || r.verifyMs >= 0 || r.decision !== 'rejected') route.body?.observe(r.bodyBytes);
     if (r.upstreamStatus > 0) increment(route.responses[Math.floor(r.upstreamStatus / 100) - 1]);
+    if (r.interims > 0) increment(route.responses[0], r.interims);
     if (r.upstreamMs >= 0) route.upstream?.observe(r.upstreamMs / 1000);
     if (r.upstreamFailure !== null) increment(route.failures.get(r.upstreamFailure));
     if (r.secret === null) return;
     increment(route.secrets.get(r.secret));
     const secret = this.#secrets.get(r.secret);
     if (secret !== undefined) secret.matched = this.#now() / 1000;
-  }
-
-  /** An interim response of the upstream (103 for one) on its way to the client. */
-  recordInformational(route: string): void {
-    increment((this.#routes.get(route) ?? this.#routes.get(UNMATCHED))?.responses[0]);
   }
 
   /** After a reload: new series begin at 0, others keep counting, and those no longer in the plan are removed. */
@@ -195,6 +191,6 @@ export class Metrics {
   }
 }
 
-function increment(found: Cell | undefined): void {
-  if (found !== undefined) found.value++;
+function increment(found: Cell | undefined, by = 1): void {
+  if (found !== undefined) found.value += by;
 }

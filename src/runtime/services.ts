@@ -54,8 +54,6 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
     upstream,
     budget,
     deliveries: openedDeliveries,
-    now: Date.now,
-    onInformation: (route) => metrics.recordInformational(route),
   });
   const server = new Listener(listenerLimits(first), {
     onRequest: pipeline,

@@ -27,8 +27,6 @@ export interface ForwardOptions {
   readonly lease: DeliveryLease | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
-  /** Called for each interim response. */
-  readonly onInformation: () => void;
   /** No response can be given, or it broke off. Called at most once, before `onEnd`. */
   readonly onFailure: (failure: ForwardFailure) => void;
   /** The upstream needs nothing more of the request. `sent`: no byte of the body is still to be written. */
@@ -36,7 +34,7 @@ export interface ForwardOptions {
 }
 
 /** The most interim responses: nothing else stops an upstream that sends them forever. */
-export const MAX_INTERIM = 100;
+const MAX_INTERIMS = 100;
 /** Bytes a millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
 /** Bytes. While slots are scarce, a body needs this size, or must be complete, to get one. */
@@ -75,7 +73,6 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
   #taken = 0;
   #movedAt = this.startedAt;
   // The response.
-  #interim = 0;
   #begun = false;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
@@ -309,10 +306,10 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
       return false;
     }
     if (status < 200) {
-      if (++this.#interim > MAX_INTERIM) this.giveUp(failedUpstream('protocol'));
+      if (this.#exchange.interims === MAX_INTERIMS) this.giveUp(failedUpstream('protocol'));
       else {
+        this.#exchange.interims++;
         reply.inform(status, reason, lines);
-        this.#options.onInformation();
         parser.next();
       }
       return false;
@@ -370,15 +367,11 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
     else connection.socket.destroy();
     const { reply } = this.#exchange;
     reply.end(trailers);
+    if (reply.unsent <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
     // The rest of the answer fills our memory until the client reads it. The slot stays taken to bound that.
-    if (reply.unsent > MAX_UNSENT) return this.#awaitReader(reusable ? connection : null);
-    this.#upstream.release(this, reusable ? connection : null);
-  }
-
-  #awaitReader(reusable: PooledConnection | null): void {
     this.#pausedAt = performance.now();
-    if (reusable !== null) this.#upstream.pool.retire(reusable);
-    this.#exchange.reply.onSent(() => this.#upstream.release(this, null));
+    if (reusable) this.#upstream.pool.retire(connection);
+    reply.onSent(() => this.#upstream.release(this, null));
   }
 
   // --- deadlines

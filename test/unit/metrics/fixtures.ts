@@ -25,6 +25,7 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     verifyMs: 0.02,
     upstreamMs: 10,
     upstreamStatus: 200,
+    interims: 0,
     upstreamFailure: null,
     upstreamError: null,
     bodySha256: null,

@@ -125,9 +125,9 @@ test('a request refused before its body changes neither body, verification nor u
 
 test('the upstream is counted separately: its failures and its interim responses', async () => {
   const metrics = metricsOf();
-  metrics.record(accepted({ status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect' }));
-  metrics.recordInformational('/notify');
-  metrics.recordInformational('/nowhere');
+  const failed = { status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect', interims: 1 } as const;
+  metrics.record(accepted(failed));
+  metrics.record(accepted({ ...failed, route: '/nowhere' }));
   const samples = await scrape(metrics);
   expect(samples.get(requests('accepted', 'none'))).toBe(1);
   expect(samples.get('upstream_failures_total{route="/notify",cause="connect"}')).toBe(1);
@@ -219,6 +219,7 @@ test('whatever is recorded, the set of series does not grow and no label comes f
     verifyMs: fc.double(),
     upstreamMs: fc.double(),
     upstreamStatus: fc.integer({ min: -1, max: 1000 }),
+    interims: fc.integer({ min: 0, max: 100 }),
     upstreamFailure: fc.option(fc.constantFrom(...UPSTREAM_FAILURES)),
     upstreamError: fc.option(fc.string()),
     bodySha256: fc.option(fc.string()),

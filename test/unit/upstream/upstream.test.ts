@@ -32,7 +32,6 @@ test.each([
     budget,
     onFailure() {},
     onEnd() {},
-    onInformation() {},
     lease: null,
     lines: [],
     responseTimeout: 0,
