@@ -2,7 +2,7 @@
 // itself: it uses the proxy's gate and route table.
 import { loadConfig } from '../config/load.ts';
 import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
-import { type Head, readHead } from '../core/head.ts';
+import { Head } from '../core/head.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
@@ -34,7 +34,7 @@ export const run = command({ name: 'explain', help, options, positionals: ['METH
   const headers = (given.values.header ?? []).flatMap(readHeader);
   const hasHost = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
   const request = { method, target: Buffer.from(target, 'utf8').toString('latin1'), version: '1.1' };
-  const head = readHead(request, [...(hasHost ? [] : ['Host', 'example.test']), ...headers]);
+  const head = new Head(request, [...(hasHost ? [] : ['Host', 'example.test']), ...headers]);
   const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
   io.stdout(`${[`${method} ${target}`, '', ...explain(head, buildPolicy(config, []))].join('\n')}\n`);
   return 0;

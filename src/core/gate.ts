@@ -103,20 +103,15 @@ export const GATE = {
   },
 } as const satisfies Record<string, GateRule>;
 
-/** Rules that other files check, with the attack that each stops. */
-const OTHER_RULES = {
-  'route-headers': 'a header that servers read as another header or another target, and that the route does not allow',
-  query: 'a query, which the signature does not cover, on a route with `query: refuse`',
-  parser: 'bytes that are not an HTTP/1.1 request',
-  'head-size': 'a head larger than `limits.maxHeader`, or with more than 100 lines',
-} as const;
-
-export type RuleName = keyof typeof GATE | keyof typeof OTHER_RULES;
+export type RuleName = keyof typeof GATE | 'route-headers' | 'query' | 'parser' | 'head-size';
 
 /** Every rule with the attack that it stops: the names that the log, the status page and `explain` can show. */
 export const RULES = {
   ...Object.fromEntries(Object.entries(GATE).map(([name, { stops }]) => [name, stops])),
-  ...OTHER_RULES,
+  'route-headers': 'a header that servers read as another header or another target, and that the route does not allow',
+  query: 'a query, which the signature does not cover, on a route with `query: refuse`',
+  parser: 'bytes that are not an HTTP/1.1 request',
+  'head-size': 'a head larger than `limits.maxHeader`, or with more than 100 lines',
 } as Readonly<Record<RuleName, string>>;
 
 export interface GateRefusal {

@@ -1,17 +1,11 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 
-export interface RequestLine {
+export class Head {
   readonly method: string;
   /** As sent. */
   readonly target: string;
   /** `1.1`, `1.0`, or whatever else the parser accepts. */
-  readonly version: string;
-}
-
-export class Head implements RequestLine {
-  readonly method: string;
-  readonly target: string;
   readonly version: string;
   hosts = 0;
   host = '';
@@ -32,10 +26,14 @@ export class Head implements RequestLine {
   /** Lower-case names that servers read as another header or another target; null if there are none. */
   rerouting: string[] | null = null;
 
-  constructor({ method, target, version }: RequestLine) {
+  /** `lines`: the parser's flat list (name, value, …). Values are latin1 text without outer white space. */
+  constructor({ method, target, version }: Pick<Head, 'method' | 'target' | 'version'>, lines: readonly string[]) {
     this.method = method;
     this.target = target;
     this.version = version;
+    for (let index = 0; index < lines.length; index += 2) {
+      readLine(this, (lines[index] ?? '').toLowerCase(), lines[index + 1] ?? '');
+    }
   }
 }
 
@@ -74,15 +72,6 @@ export function isRerouting(lowerCaseName: string): boolean {
   if (!lowerCaseName.includes('.')) return false;
   const dashed = lowerCaseName.replaceAll('.', '-');
   return REROUTING.has(dashed) || CGI_PATHS.has(dashed);
-}
-
-/** Reads the parser's flat list of lines (name, value, …). Values are latin1 text without outer white space. */
-export function readHead(request: RequestLine, lines: readonly string[]): Head {
-  const head = new Head(request);
-  for (let index = 0; index < lines.length; index += 2) {
-    readLine(head, (lines[index] ?? '').toLowerCase(), lines[index + 1] ?? '');
-  }
-  return head;
 }
 
 function readLine(head: Head, name: string, value: string): void {

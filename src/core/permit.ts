@@ -26,17 +26,14 @@ class Permit {
     this.tunnel = fields.tunnel;
   }
 
-  static minted(value: object): value is Permit {
-    return #minted in value;
+  /** True for a permit that this file minted; false for a look-alike that was cast past the compiler. */
+  static is(value: unknown): value is Permit {
+    return typeof value === 'object' && value !== null && #minted in value;
   }
 }
 
 export type { Permit };
-
-/** True for a permit that this file minted; false for a look-alike that was cast past the compiler. */
-export function isPermit(value: unknown): value is Permit {
-  return typeof value === 'object' && value !== null && Permit.minted(value);
-}
+export const isPermit = Permit.is;
 
 export type Verdict = { readonly permit: Permit } | { readonly refused: 'signature_mismatch' | 'expired_secret' };
 

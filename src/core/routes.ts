@@ -1,6 +1,6 @@
 // The route of a target: the strictest treatment that any reading of it could get.
 import { Buffer } from 'node:buffer';
-import type { Words } from './occurrences.ts';
+import { Words } from './occurrences.ts';
 import {
   couldBeRead,
   examinePath,
@@ -10,7 +10,6 @@ import {
   type Target,
   takesPlainly,
   viewsOf,
-  wordsOf,
 } from './targets.ts';
 
 export interface Route {
@@ -68,7 +67,7 @@ export class RouteTable {
     const entries = routes.map((route) => ({ route, pattern: parsePattern(route.path) }));
     this.#longestFirst = entries.toSorted(byLength);
     this.#protecting = entries.filter(({ route }) => route.action !== 'forward');
-    this.#words = wordsOf(this.#protecting.map(({ pattern }) => pattern));
+    this.#words = new Words(this.#protecting.flatMap(({ pattern: { folded } }) => [...folded.text, ...folded.bytes]));
     this.#unmatched = unmatched;
   }
 

@@ -1,7 +1,7 @@
 // The paths that a server could read a target as. Premise: servers decode, fold, cut and drop path segments, but never
 // invent them. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
 import { type Folded, foldPath } from './fold.ts';
-import { beginsWith, type Occurrences, occursInOrder, Words } from './occurrences.ts';
+import { beginsWith, type Occurrences, occursInOrder, type Words } from './occurrences.ts';
 
 /** The path of a target, without its query. The gate has refused `#` before. */
 export function pathOf(target: string): string {
@@ -49,11 +49,6 @@ export function parsePattern(path: string): PathPattern {
   const wildcard = path.endsWith('/*');
   const stem = wildcard ? path.slice(0, -2) : path;
   return { path, wildcard, stem, folded: foldPath(stem) };
-}
-
-/** The words of all given routes, so that one search of a target serves all of them. */
-export function wordsOf(patterns: readonly PathPattern[]): Words {
-  return new Words(patterns.flatMap(({ folded: { text, bytes } }) => [...text, ...bytes]));
 }
 
 /** As text and as bytes; the same object if there is only ASCII. */

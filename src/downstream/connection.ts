@@ -9,7 +9,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { REASONS, type Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
-import { declaredLength, type Head, readHead } from '../core/head.ts';
+import { declaredLength, Head } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
 import { Exchange, type Taken } from './exchange.ts';
@@ -260,7 +260,7 @@ export class Connection {
   /** Begins the request once its head is whole; false while it is not. */
   #hasBegun(parser: MessageParser): boolean {
     if (this.#exchange !== null || this.#replied) return true;
-    if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(readHead(parser, parser.lines), parser.lines));
+    if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
     else if (parser.state === 'failed')
       this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
     return parser.hasHead;
@@ -379,7 +379,7 @@ const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, idle: 5, tunnel: n
 /** The gate rule for bytes that never became a request; a slow head breaks none. */
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
-const NO_HEAD: Head = readHead({ method: '', target: '', version: '1.1' }, []);
+const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);
 
 /** `::ffff:10.0.0.1` is how a dual-stack listener spells 10.0.0.1. */
 function plainAddress(address: string): string {

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
-import { declaredLength, hasBody, readHead } from '../../src/core/head.ts';
+import { declaredLength, Head, hasBody } from '../../src/core/head.ts';
 import { examinePath, pathOf } from '../../src/core/targets.ts';
 import { endToEnd } from '../support/forwarded-lines.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
@@ -87,7 +87,7 @@ function expectPlainTarget(target: string): void {
 test('past the gate a head has one Host, one framing and a plain target', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
     fc.property(request, ({ lines, ...start }) => {
-      const head = readHead(start, lines);
+      const head = new Head(start, lines);
       fc.pre(refusedByGate(head) === null);
       expect(['1.0', '1.1']).toContain(start.version);
       expect(start.method).not.toBe('CONNECT');
@@ -104,7 +104,7 @@ test('past the gate a head has one Host, one framing and a plain target', { time
 test('past the gate every line is forwarded except hop-by-hop lines', { timeout: TEST_TIMEOUT }, () => {
   fc.assert(
     fc.property(request, ({ lines, ...start }) => {
-      fc.pre(refusedByGate(readHead(start, lines)) === null);
+      fc.pre(refusedByGate(new Head(start, lines)) === null);
       const kept = endToEnd(lines);
       for (const name of ['host', 'content-length', 'entrupy-signature']) {
         expect([name, valuesOf(kept, name)]).toEqual([name, valuesOf(lines, name)]);
@@ -127,7 +127,7 @@ test('no head, however odd, breaks the gate or the rules behind it', { timeout: 
   });
   fc.assert(
     fc.property(odd, ({ lines, ...start }) => {
-      const head = readHead(start, lines);
+      const head = new Head(start, lines);
       refusedByGate(head);
       hasBody(head);
       declaredLength(head);

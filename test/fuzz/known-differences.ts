@@ -1,7 +1,7 @@
 // The accepted differences between our parser and node:http, one row for each reason. The fuzzers fail on every other
 // difference.
 import { refusedByGate } from '../../src/core/gate.ts';
-import { readHead } from '../../src/core/head.ts';
+import { Head } from '../../src/core/head.ts';
 import { MAX_LINES } from '../../src/wire/parser.ts';
 import type { Parsed, ParsedMessage } from '../support/parsed.ts';
 
@@ -30,7 +30,7 @@ const FIELDS: readonly Row<[field: string, ours: ParsedMessage, theirs: Message,
       field === 'version' &&
       ours.version === 'unknown' &&
       /^\d\.\d$/.test(version) &&
-      (ours.method === '' || refusedByGate(readHead(ours, ours.lines))?.rule === 'version'),
+      (ours.method === '' || refusedByGate(new Head(ours, ours.lines))?.rule === 'version'),
   },
   {
     name: 'keep-alive and a tab',

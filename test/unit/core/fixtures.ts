@@ -1,6 +1,6 @@
 // Routes and heads that the core tests start from; each test says what it changes.
 import { createSecretKey } from 'node:crypto';
-import { type Head, readHead } from '../../../src/core/head.ts';
+import { Head } from '../../../src/core/head.ts';
 import type { Secret } from '../../../src/core/keyring.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../../src/core/routes.ts';
 
@@ -61,7 +61,7 @@ export function head(
     version = '1.1',
     lines = ['Host', 'hooks.example', 'Content-Length', '3'],
   } = changes;
-  return readHead({ method, target, version }, lines);
+  return new Head({ method, target, version }, lines);
 }
 
 export function secret(id: string, value: string, validity: { notBefore?: number; notAfter?: number } = {}): Secret {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readHead } from '../../../src/core/head.ts';
+import { Head } from '../../../src/core/head.ts';
 import { acceptsHandshake, asksForWebSocket, UPGRADE_LINES } from '../../../src/core/headers.ts';
 import { headLines } from '../../../src/wire/heads.ts';
 import { ACCEPT, KEY } from '../../support/web-socket.ts';
@@ -7,7 +7,7 @@ import { ACCEPT, KEY } from '../../support/web-socket.ts';
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
 
 function asks(start: { method?: string; version?: string } = {}, lines: readonly string[] = LINES): boolean {
-  return asksForWebSocket(readHead({ method: 'GET', target: '/live', version: '1.1', ...start }, lines));
+  return asksForWebSocket(new Head({ method: 'GET', target: '/live', version: '1.1', ...start }, lines));
 }
 
 describe('a WebSocket handshake', () => {

@@ -1,5 +1,6 @@
 // Marks, matching and the checks on configured paths. Their effect on routes is tested in routes.test.ts.
 import { describe, expect, test } from 'vitest';
+import { Words } from '../../../src/core/occurrences.ts';
 import {
   couldBeRead,
   examinePath,
@@ -8,7 +9,6 @@ import {
   pathOf,
   pathProblem,
   viewsOf,
-  wordsOf,
 } from '../../../src/core/targets.ts';
 import { SPELLINGS } from '../../testdata/spellings.ts';
 
@@ -57,7 +57,7 @@ describe('a name', () => {
   const notify = parsePattern('/notify');
   const reads = (path: string) => {
     const target = examinePath(path);
-    return couldBeRead(target, notify, viewsOf(target, wordsOf([notify])));
+    return couldBeRead(target, notify, viewsOf(target, new Words([...notify.folded.text, ...notify.folded.bytes])));
   };
 
   test('continues with letters, digits, - and _, and ends at everything else', () => {
