@@ -21,11 +21,9 @@ import {
   upstreamUrl,
 } from './values.ts';
 
-const { METHODS } = process.getBuiltinModule('node:http');
-
-const bodySize = () => size({ min: '1', max: '64MiB' });
-const responseTimeout = () => duration({ min: '10ms', max: '1h' });
-const idleTimeout = () => duration({ min: '10ms', max: '24h', also: 0 });
+const bodySize = () => size('1', '64MiB');
+const responseTimeout = () => duration('10ms', '1h');
+const idleTimeout = () => duration('10ms', '24h', 0);
 const port = () => integer(0, 65_535);
 
 const listen = section({
@@ -36,21 +34,19 @@ const listen = section({
   port: key('The port that clients connect to. 0 takes any free port.', z.prefault(port(), 8080)),
   keepAlive: key(
     "How long an idle client connection stays open. Make it longer than the load balancer's idle timeout, or the balancer reuses connections that are being closed.",
-    z.prefault(duration({ min: '1s', max: '1h' }), '75s'),
+    z.prefault(duration('1s', '1h'), '75s'),
   ),
   trustedProxies: key(
     'Networks whose X-Forwarded-For is trusted to name the client, in the log only.',
     z.prefault(list(cidr(), 'a list of networks'), []),
   ),
-  tls: key(
+  tls: optional(
     'TLS for clients. The files are reloaded when they change.',
-    optional(
-      section({
-        certFile: key('The certificate chain, PEM.', filePath()),
-        keyFile: key('Its private key, PEM.', filePath()),
-        clientCaFile: key('If set, clients need a certificate signed by one of these CAs.', optional(filePath())),
-      }),
-    ),
+    section({
+      certFile: key('The certificate chain, PEM.', filePath()),
+      keyFile: key('Its private key, PEM.', filePath()),
+      clientCaFile: optional('If set, clients need a certificate signed by one of these CAs.', filePath()),
+    }),
   ),
 });
 
@@ -76,10 +72,10 @@ const upstream = section({
     'The maximum number of sockets, and so of requests in flight. Further requests wait, at most retryConnectFor.',
     z.prefault(integer(1, 10_000), 128),
   ),
-  connectTimeout: key('The limit of one attempt to connect.', z.prefault(duration({ min: '10ms', max: '1m' }), '2s')),
+  connectTimeout: key('The limit of one attempt to connect.', z.prefault(duration('10ms', '1m'), '2s')),
   retryConnectFor: key(
     'How long to retry a connection that is refused or times out. This is safe: no byte was sent yet. 0 tries once.',
-    z.prefault(duration({ min: '10ms', max: '5m', also: 0 }), '5s'),
+    z.prefault(duration('10ms', '5m', 0), '5s'),
   ),
   responseTimeout: key("How long to wait for the response's head.", z.prefault(responseTimeout(), '30s')),
   idleTimeout: key(
@@ -88,7 +84,7 @@ const upstream = section({
   ),
   keepAlive: key(
     "How long an idle upstream socket is kept. Keep it below the app's own keep-alive timeout. 0 is one request per socket.",
-    z.prefault(duration({ min: '1ms', max: '10m', also: 0 }), '1s'),
+    z.prefault(duration('1ms', '10m', 0), '1s'),
   ),
   forwardedHeaders: key(
     'none leaves X-Forwarded-* as they are; overwrite sets X-Forwarded-For, -Proto and -Host to what the proxy saw.',
@@ -98,19 +94,17 @@ const upstream = section({
     "With $POD_IP set: warn, and set a gauge, when the upstream's port also answers on that address, which bypasses the proxy.",
     z.prefault(flag(), false),
   ),
-  tls: key(
+  tls: optional(
     'TLS for an https:// upstream.',
-    optional(
-      section({
-        caFile: key("The CAs to trust instead of the system's, PEM.", optional(filePath())),
-        certFile: key('A client certificate, PEM.', optional(filePath())),
-        keyFile: key('Its private key, PEM.', optional(filePath())),
-        serverName: key(
-          "The server name to send and verify. The default is the URL's host, never the client's Host.",
-          optional(hostName()),
-        ),
-      }),
-    ),
+    section({
+      caFile: optional("The CAs to trust instead of the system's, PEM.", filePath()),
+      certFile: optional('A client certificate, PEM.', filePath()),
+      keyFile: optional('Its private key, PEM.', filePath()),
+      serverName: optional(
+        "The server name to send and verify. The default is the URL's host, never the client's Host.",
+        hostName(),
+      ),
+    }),
   ),
 });
 
@@ -121,16 +115,13 @@ const limits = section({
   ),
   bufferedBytes: key(
     "The limit of all verified bodies held at once. auto is the smaller of 64MiB and a quarter of the container's memory.",
-    z.prefault(size({ min: '1KiB', max: '16GiB', also: 'auto' }), 'auto'),
+    z.prefault(size('1KiB', '16GiB', 'auto'), 'auto'),
   ),
-  maxHeader: key('The largest request head.', z.prefault(size({ min: '1KiB', max: '256KiB' }), '16KiB')),
-  headersTimeout: key(
-    'How long the whole head of a request may take.',
-    z.prefault(duration({ min: '10ms', max: '5m' }), '10s'),
-  ),
+  maxHeader: key('The largest request head.', z.prefault(size('1KiB', '256KiB'), '16KiB')),
+  headersTimeout: key('How long the whole head of a request may take.', z.prefault(duration('10ms', '5m'), '10s')),
   bodyTimeout: key(
     "How long a whole verified body may take. A forward route's body has the idle timeout instead.",
-    z.prefault(duration({ min: '10ms', max: '1h' }), '30s'),
+    z.prefault(duration('10ms', '1h'), '30s'),
   ),
   connections: key(
     'The maximum number of client connections, and of requests that wait for the upstream.',
@@ -138,24 +129,21 @@ const limits = section({
   ),
   connectionAge: key(
     'How long a client connection is reused. It is closed between two requests.',
-    z.prefault(duration({ min: '1s', max: '168h' }), '1h'),
+    z.prefault(duration('1s', '168h'), '1h'),
   ),
 });
 
 const shutdown = section({
   delay: key(
     'How long to serve after SIGTERM while not ready, so that load balancers notice. Skipped on SIGINT, and after a drain that lasted as long.',
-    z.prefault(duration({ min: '1ms', max: '10m', also: 0 }), '5s'),
+    z.prefault(duration('1ms', '10m', 0), '5s'),
   ),
-  grace: key(
-    'How long in-flight requests may take after that.',
-    z.prefault(duration({ min: '1ms', max: '1h', also: 0 }), '20s'),
-  ),
+  grace: key('How long in-flight requests may take after that.', z.prefault(duration('1ms', '1h', 0), '20s')),
 });
 
 const once = section({
   store: key('The store of delivered events. Only used if a route has once.', z.prefault(storeUrl(), 'memory')),
-  passwordFile: key('A file that holds the password of the Redis or Valkey store.', optional(filePath())),
+  passwordFile: optional('A file that holds the password of the Redis or Valkey store.', filePath()),
   onStoreFailure: key(
     'What to do when the store fails: forward, at the risk of a duplicate, or refuse with 503.',
     z.prefault(oneOf(['forward', 'refuse']), 'forward'),
@@ -175,32 +163,32 @@ const log = section({
 });
 
 /** The longest window of `once` and `overlap`: thirty days. */
-const window = () => duration({ min: '1ms', max: '720h' });
+const window = () => duration('1ms', '720h');
 
 const secretId = () => matching('a name of letters, digits, ".", "_" and "-"', /^[A-Za-z0-9._-]{1,253}$/);
 
 const secret = section({
-  id: key('The name of the secret in metrics and logs. Required with file and env.', optional(secretId())),
-  file: key('A file that holds the value; one trailing line break is stripped.', optional(filePath())),
-  env: key(
+  id: optional('The name of the secret in metrics and logs. Required with file and env.', secretId()),
+  file: optional('A file that holds the value; one trailing line break is stripped.', filePath()),
+  env: optional(
     'An environment variable that holds the value.',
-    optional(matching("a variable's name, never a value", /^[A-Za-z_][A-Za-z0-9_]{0,253}$/)),
+    matching("a variable's name, never a value", /^[A-Za-z_][A-Za-z0-9_]{0,253}$/),
   ),
-  directory: key(
+  directory: optional(
     'A directory in which every regular file is a secret and its name the id. Names that begin with a dot are ignored.',
-    optional(filePath("a directory's path")),
+    filePath("a directory's path"),
   ),
-  overlap: key(
+  overlap: optional(
     'How long the old value stays valid after the content changes, as <id>.previous. It is kept in memory, so a restart ends it. With file and directory only.',
-    optional(window()),
+    window(),
   ),
-  notBefore: key('The secret is not valid before this time.', optional(date())),
-  notAfter: key('The secret is not valid from this time on.', optional(date())),
+  notBefore: optional('The secret is not valid before this time.', date()),
+  notAfter: optional('The secret is not valid from this time on.', date()),
   allowShort: key('Accepts fewer than 16 bytes.', z.prefault(flag(), false)),
 });
 
 const ACTIONS = ['verify', 'forward', 'reject'] as const;
-const methodNames = METHODS.filter((method) => method !== 'CONNECT');
+const methodNames = process.getBuiltinModule('node:http').METHODS.filter((method) => method !== 'CONNECT');
 
 export const routeSchema = section({
   path: key(
@@ -208,27 +196,27 @@ export const routeSchema = section({
     matching('a path such as /notify or /webhooks/*', /^\//),
   ),
   action: key('What happens to a request.', z.prefault(oneOf(ACTIONS), 'verify')),
-  methods: key(
+  methods: optional(
     'The allowed methods; others get 405. The default is POST for verify and every method for forward. GET includes HEAD.',
-    optional(list(oneOf(methodNames, 'an HTTP method such as GET or POST'), 'a list of methods, one at least', 1)),
+    list(oneOf(methodNames, 'an HTTP method such as GET or POST'), 'a list of methods, one at least', 1),
   ),
-  secrets: key(
+  secrets: optional(
     'The ids of the secrets to verify with, all by default. An id includes its previous value. verify only.',
-    optional(list(secretId(), 'a list of ids, one at least', 1)),
+    list(secretId(), 'a list of ids, one at least', 1),
   ),
   mode: key(
     'report forwards requests that enforce would refuse, and counts them. verify only.',
     z.prefault(oneOf(['enforce', 'report']), 'enforce'),
   ),
-  reportUntil: key('From this time on the route enforces. With mode report only.', optional(date())),
-  maxBody: key('The largest body. The default is limits.maxBody. verify only.', optional(bodySize())),
+  reportUntil: optional('From this time on the route enforces. With mode report only.', date()),
+  maxBody: optional('The largest body. The default is limits.maxBody. verify only.', bodySize()),
   query: key(
     'The signature does not cover the query. refuse answers a request that has a query with 400. verify only.',
     z.prefault(oneOf(['forward', 'refuse']), 'forward'),
   ),
-  once: key(
+  once: optional(
     'An event that was delivered within this time is answered, not forwarded again. Two events with equal bodies count as one. verify only.',
-    optional(window()),
+    window(),
   ),
   upgrade: key(
     'Allows WebSocket upgrades. forward only.',
@@ -241,8 +229,8 @@ export const routeSchema = section({
       [],
     ),
   ),
-  responseTimeout: key('The default is upstream.responseTimeout. forward only.', optional(responseTimeout())),
-  idleTimeout: key('The default is upstream.idleTimeout. forward only.', optional(idleTimeout())),
+  responseTimeout: optional('The default is upstream.responseTimeout. forward only.', responseTimeout()),
+  idleTimeout: optional('The default is upstream.idleTimeout. forward only.', idleTimeout()),
 });
 
 /** The whole file. Sections and lists may be empty, as they are when a user comments out everything below them. */

@@ -19,11 +19,9 @@ export function key<S extends z.ZodMiniType>(description: string, schema: S): S 
 }
 
 /** A key that may be left out. It is null then. */
-export function optional<S extends z.ZodMiniType>(schema: S) {
-  return z.pipe(
-    z.optional(schema),
-    z.transform((value: z.output<S> | undefined) => value ?? null),
-  );
+export function optional<S extends z.ZodMiniType>(description: string, schema: S) {
+  const orNull = z.transform((value: z.output<S> | undefined) => value ?? null);
+  return key(description, z.pipe(z.optional(schema), orNull));
 }
 
 const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
@@ -90,14 +88,10 @@ export function section<S extends z.core.$ZodShape>(shape: S) {
   return z.strictObject(shape).register(ALLOWED, { allowed: 'a mapping' });
 }
 
-interface Bounds<A> {
-  readonly min: string;
-  readonly max: string;
-  /** One more value, outside the bounds. */
-  readonly also?: A;
-}
+type Bounds<A> = readonly [min: string, max: string, also?: A];
 
-function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<number>, { min, max, also }: Bounds<A>) {
+/** `also` is one more value, outside the bounds. */
+function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<number>, [min, max, also]: Bounds<A>) {
   const least = kind.parse(min) ?? Number(min);
   const most = kind.parse(max) ?? Number(max);
   const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
@@ -116,13 +110,13 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   ).register(ALLOWED, { allowed, advice });
 }
 
-/** Milliseconds. `also: 0` allows 0, whatever the minimum. */
-export function duration(bounds: Bounds<0>) {
+/** Milliseconds. `also` allows 0, whatever the minimum. */
+export function duration(...bounds: Bounds<0>) {
   return quantity(DURATION, z.literal(0), bounds);
 }
 
-/** Bytes. `also: 'auto'` allows that word. */
-export function size<A extends 'auto' = never>(bounds: Bounds<A>) {
+/** Bytes. `also` allows that word. */
+export function size<A extends 'auto' = never>(...bounds: Bounds<A>) {
   return quantity(SIZE, z.int(), bounds);
 }
 
