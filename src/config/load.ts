@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type Config, resolveConfig, salvage } from './config.ts';
-import { keysAt } from './describe.ts';
+import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
 import { ConfigError, type Finding, formatPath, inOrder, type KeyPath, type Problem } from './problems.ts';
 import { crossErrors } from './rules.ts';
@@ -86,11 +86,10 @@ export function parseConfig(text: string | null, file: string | null, env: Env):
 
 /** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */
 function safeKey(path: KeyPath): string {
-  const unknown =
-    path[0] !== 'secrets'
-      ? -1
-      : path.findIndex((step, depth) => typeof step === 'string' && !keysAt(path.slice(0, depth)).includes(step));
-  return formatPath(unknown < 0 ? path : path.slice(0, unknown));
+  const isUnknown = (step: string | number, depth: number) =>
+    typeof step === 'string' && allowedAt(path.slice(0, depth + 1)) === null;
+  const end = path[0] === 'secrets' ? path.findIndex(isUnknown) : -1;
+  return formatPath(end < 0 ? path : path.slice(0, end));
 }
 
 async function readBytes(file: string, { needed }: { needed: boolean }): Promise<Buffer | null> {

@@ -2,19 +2,10 @@
 // are found too. Rules ask whether a value is sound before they judge it.
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
-import { allowedAt, CONFIG_KEYS, keysAt } from './describe.ts';
+import { allowedAt, CONFIG_KEYS } from './describe.ts';
 import { atKey, atValue, type Finding, type KeyPath, listOf, nearest, show } from './problems.ts';
 import { configSchema, MAY_BE_EMPTY } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
-
-/** One entry of a list. */
-interface Entry<T> {
-  readonly path: KeyPath;
-  readonly value: T;
-  /** True where the user wrote the key, whatever its value. */
-  readonly has: (key: keyof T & string) => boolean;
-  readonly sound: (key: keyof T & string) => boolean;
-}
 
 export type Written = ReturnType<typeof readWritten>;
 
@@ -26,11 +17,12 @@ export function readWritten(data: Mapping) {
   const values: Values = result.success ? result.data : configSchema.parse(withoutBad(input, findings));
   const isSound = soundness(findings);
   const entries = <T>(name: 'secrets' | 'routes', list: readonly T[]) =>
-    list.map((value, index): Entry<T> => {
-      const path = [name, index];
+    list.map((value, index) => {
+      const path: KeyPath = [name, index];
       const source: unknown = Array.isArray(input[name]) ? input[name][index] : null;
-      const has = (key: string) => isMapping(source) && Object.hasOwn(source, key);
-      return { path, value, has, sound: (key) => isSound([...path, key]) };
+      /** True where the user wrote the key, whatever its value. */
+      const has = (key: keyof T & string) => isMapping(source) && Object.hasOwn(source, key);
+      return { path, value, has, sound: (key: keyof T & string) => isSound([...path, key]) };
     });
   const { secrets, routes } = values;
   return { values, findings, isSound, secrets: entries('secrets', secrets), routes: entries('routes', routes) };
@@ -71,9 +63,9 @@ function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
 
 function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name));
+  const { allowed = '', advice, keys = [] } = allowedAt(path) ?? {};
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name, keys));
   const { input: found, code } = issue;
-  const { allowed = '', advice } = allowedAt(path) ?? {};
   if (found === undefined) return [atValue(path, `missing; required is ${allowed}`)];
   const bound = Array.isArray(found) && code === 'too_big' ? `, ${issue.maximum} at most` : '';
   const hint = typeof found === 'string' || typeof found === 'number' ? advice?.(found) : null;
@@ -82,20 +74,23 @@ function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
   return [atValue(path, parts.filter((part) => part != null).join('; '))];
 }
 
-/** `name` is not known in the mapping at `above`. */
-function unknownKey(above: KeyPath, name: string): Finding {
-  const known = keysAt(above);
+/** `name` is not among the `known` keys of the mapping at `above`. */
+function unknownKey(above: KeyPath, name: string, known: readonly string[]): Finding {
   const unknown = (hidden: string, advice: string) =>
     atKey([...above, name], `unknown key${hidden}, allowed are ${listOf(known, 'and')}${advice}`);
   const near = nearest(name, known);
-  if (near !== null) return unknown('', `; did you mean "${near}"?`);
-  if (above[0] !== 'secrets') return unknown('', elsewhere(name));
-  const advice = "; the configuration never holds a secret's value, only its file, env or directory";
-  return unknown(' (not shown)', advice);
-}
-
-/** Suggests the places of a key that is unknown here but known elsewhere. */
-function elsewhere(name: string): string {
-  const places = CONFIG_KEYS.filter(({ path }) => path.endsWith(`.${name}`)).map(({ path }) => `"${path}"`);
-  return places.length === 0 || places.length > 3 ? '' : `; did you mean ${listOf(places, 'or')}?`;
+  if (near === null && above[0] === 'secrets') {
+    const advice = "; the configuration never holds a secret's value, only its file, env or directory";
+    return unknown(' (not shown)', advice);
+  }
+  const places =
+    near === null ? CONFIG_KEYS.map(({ path }) => path).filter((path) => path.endsWith(`.${name}`)) : [near];
+  if (places.length === 0 || places.length > 3) return unknown('', '');
+  return unknown(
+    '',
+    `; did you mean ${listOf(
+      places.map((place) => `"${place}"`),
+      'or',
+    )}?`,
+  );
 }
