@@ -31,7 +31,7 @@ export interface LoadedConfig {
  * alone. Throws ConfigError with every problem.
  */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
-  return parseConfigFile(await readConfigFile(options), options.env);
+  return parseConfig(await readConfigFile(options), options.env);
 }
 
 /** A configuration file's bytes; both null where the environment is the only source. */
@@ -43,62 +43,13 @@ export interface ConfigFile {
 /** Finds and reads the file that `loadConfig` would load. Throws ConfigError where it can't be read. */
 export async function readConfigFile({ file, env }: { file: string | null; env: Env }): Promise<ConfigFile> {
   const named = file ?? (env.ENTRUPY_PROXY_CONFIG || null);
-  const bytes = await readBytes(named ?? DEFAULT_FILE, { needed: named !== null });
-  return { file: bytes === null ? null : (named ?? DEFAULT_FILE), bytes };
-}
-
-/** Throws ConfigError with every problem. */
-export function parseConfigFile({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
-  return { ...parseConfig(decode(bytes, file), file, env), sha256: sha256(bytes ?? '') };
-}
-
-const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
-
-/** Parses a file's text; both are null where there is no file. Pure. Throws only ConfigError, with every problem. */
-export function parseConfig(text: string | null, file: string | null, env: Env): LoadedConfig {
-  const source = readYaml(text ?? '');
-  const flaws = source.flaws.map(({ path, ...place }) => ({
-    ...place,
-    file: file ?? 'environment',
-    key: safeKey(path),
-  }));
-  if (source.data === null) throw new ConfigError(inOrder(flaws));
-  const { data, errors, warnings, origins } = applyEnvironment(source.data, env);
-  const toProblem = ({ path, at, message }: Finding): Problem => {
-    const [section, key] = path;
-    const variable = origins.get(`${section}.${key}`) ?? origins.get(`${section}`);
-    if (variable !== undefined) return variableProblem(variable, message);
-    if (file === null) return variableProblem(safeKey(path), message);
-    return { file, ...source.locate(path, at), key: safeKey(path), message };
-  };
-  const written = readWritten(data);
-  const findings = [...written.findings, ...crossErrors(written)];
-  // A value that a flaw left empty must not be reported as missing too.
-  const flawed = new Set(flaws.map(({ key }) => key));
-  errors.push(...flaws, ...findings.map(toProblem).filter(({ key }) => !flawed.has(key)));
-  if (errors.length > 0) {
-    const unsound = [...findings, ...source.flaws];
-    throw new ConfigError(inOrder(errors), salvage(written.values, soundness(unsound)));
-  }
-  warnings.push(...crossWarnings(written.values).map(toProblem));
-  return { config: resolveConfig(written.values), file, sha256: sha256(text ?? ''), warnings: inOrder(warnings) };
-}
-
-/** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */
-function safeKey(path: KeyPath): string {
-  const isUnknown = (step: string | number, depth: number) =>
-    typeof step === 'string' && allowedAt(path.slice(0, depth + 1)) === null;
-  const end = path[0] === 'secrets' ? path.findIndex(isUnknown) : -1;
-  return formatPath(end < 0 ? path : path.slice(0, end));
-}
-
-async function readBytes(file: string, { needed }: { needed: boolean }): Promise<Buffer | null> {
+  const path = named ?? DEFAULT_FILE;
   try {
-    return await readFile(file);
+    return { file: path, bytes: await readFile(path) };
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'ENOENT' && !needed) return null;
-    throw new ConfigError([fileProblem(file, `cannot be read: ${READ_ERRORS[code] ?? (code || 'unknown error')}`)]);
+    if (code === 'ENOENT' && named === null) return { file: null, bytes: null };
+    throw fileError(path, `cannot be read: ${READ_ERRORS[code] ?? (code || 'unknown error')}`);
   }
 }
 
@@ -109,16 +60,52 @@ const READ_ERRORS: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is not a directory',
 };
 
-function fileProblem(file: string, message: string): Problem {
-  return { file, line: null, column: null, key: '', message };
+function fileError(file: string | null, message: string): ConfigError {
+  return new ConfigError([{ file: file ?? '', line: null, column: null, key: '', message }]);
 }
 
-function decode(bytes: Buffer | null, file: string | null): string | null {
-  if (bytes === null) return null;
-  if (bytes.length > MAX_FILE_BYTES) throw new ConfigError([fileProblem(file ?? '', 'the file is larger than 1 MiB')]);
+function decode({ file, bytes }: ConfigFile): string {
+  if (bytes !== null && bytes.length > MAX_FILE_BYTES) throw fileError(file, 'the file is larger than 1 MiB');
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes ?? undefined);
   } catch {
-    throw new ConfigError([fileProblem(file ?? '', 'the file is not UTF-8 text')]);
+    throw fileError(file, 'the file is not UTF-8 text');
   }
+}
+
+/** Pure. Throws only ConfigError, with every problem. */
+export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
+  const source = readYaml(decode({ file, bytes }));
+  const { data, errors, warnings, origins } = applyEnvironment(source.data ?? {}, env);
+  const toProblem = (finding: Finding): Problem => {
+    const { path, at, message } = finding;
+    const [section, key] = path;
+    const variable = origins.get(`${section}.${key}`) ?? origins.get(`${section}`);
+    if (variable !== undefined && typeof at !== 'number') return variableProblem(variable, message);
+    if (file === null) return variableProblem(safeKey(path), message);
+    return { file, ...source.locate(finding), key: safeKey(path), message };
+  };
+  const flaws = source.flaws.map(toProblem);
+  if (source.data === null) throw new ConfigError(inOrder(flaws));
+  const written = readWritten(data);
+  const findings = [...written.findings, ...crossErrors(written)];
+  // A value that a flaw left empty must not be reported as missing too.
+  const flawed = new Set(flaws.map(({ key }) => key));
+  errors.push(...flaws, ...findings.map(toProblem).filter(({ key }) => !flawed.has(key)));
+  if (errors.length > 0) {
+    throw new ConfigError(inOrder(errors), salvage(written.values, soundness([...findings, ...source.flaws])));
+  }
+  warnings.push(...crossWarnings(written.values).map(toProblem));
+  const sha256 = createHash('sha256')
+    .update(bytes ?? '')
+    .digest('hex');
+  return { config: resolveConfig(written.values), file, sha256, warnings: inOrder(warnings) };
+}
+
+/** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */
+function safeKey(path: KeyPath): string {
+  const isUnknown = (step: string | number, depth: number) =>
+    typeof step === 'string' && allowedAt(path.slice(0, depth + 1)) === null;
+  const end = path[0] === 'secrets' ? path.findIndex(isUnknown) : -1;
+  return formatPath(end < 0 ? path : path.slice(0, end));
 }

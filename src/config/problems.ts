@@ -19,8 +19,8 @@ export interface Problem {
 /** One mistake or warning, before its place in the text is known. */
 export interface Finding {
   readonly path: KeyPath;
-  /** Whether the position is that of the key or of its value. */
-  readonly at: 'key' | 'value';
+  /** Whether the position is that of the key or of its value; or an offset in the text. */
+  readonly at: 'key' | 'value' | number;
   readonly message: string;
 }
 

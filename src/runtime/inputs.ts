@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfigFile, readConfigFile } from '../config/load.ts';
+import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
 import { codeOf } from '../wire/sockets.ts';
@@ -43,7 +43,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
       return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty or missing`] };
     }
-    return { file, loaded: parseConfigFile(file, env), broken: [] };
+    return { file, loaded: parseConfig(file, env), broken: [] };
   } catch (error) {
     if (!(error instanceof ConfigError) || before === null) throw error;
     return { file, loaded: before.loaded, broken: [error.message] };

@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config/environment.ts';
 import type { LoadedConfig } from '../../src/config/load.ts';
-import { ConfigError, parseConfig } from '../../src/config/load.ts';
+import { ConfigError } from '../../src/config/load.ts';
 import { pathProblem } from '../../src/core/targets.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
+import { parseText } from '../support/config-text.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
@@ -78,7 +79,7 @@ const env = fc
 
 function load(given: string, variables: Record<string, string>): LoadedConfig | ConfigError {
   try {
-    return parseConfig(given, 'c.yaml', variables);
+    return parseText(given, 'c.yaml', variables);
   } catch (error) {
     if (error instanceof ConfigError) return error;
     throw error;

@@ -4,14 +4,15 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { CONFIG_KEYS } from '../../../src/config/describe.ts';
-import { ConfigError, parseConfig } from '../../../src/config/load.ts';
+import { ConfigError } from '../../../src/config/load.ts';
+import { parseText } from '../../support/config-text.ts';
 
 const BOUNDS = { numRuns: 400, interruptAfterTimeLimit: 1000 };
 
 /** The problems, or null if it was accepted. Any other error fails the test. */
 function outcome(text: string, env: Record<string, string> = {}): string | null {
   try {
-    parseConfig(text, 'c.yaml', env);
+    parseText(text, 'c.yaml', env);
     return null;
   } catch (error) {
     if (error instanceof ConfigError) return error.message;

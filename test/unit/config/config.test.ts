@@ -4,9 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConfigError, formatProblem, loadConfig, parseConfig } from '../../../src/config/load.ts';
+import { ConfigError, formatProblem, loadConfig } from '../../../src/config/load.ts';
+import { parseText } from '../../support/config-text.ts';
 
-const load = (text: string) => parseConfig(text, 'c.yaml', {}).config;
+const load = (text: string) => parseText(text, 'c.yaml', {}).config;
 
 test('an empty file, an empty mapping and emptied sections are the defaults', () => {
   const defaults = load('');

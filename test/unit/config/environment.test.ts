@@ -1,11 +1,12 @@
 // The environment beside a file, and alone.
 import { describe, expect, test } from 'vitest';
-import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
+import { ConfigError, formatProblem } from '../../../src/config/load.ts';
+import { parseText } from '../../support/config-text.ts';
 
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 
 function load(env: Record<string, string>, text: string | null = null) {
-  const { config, warnings } = parseConfig(text, text === null ? null : 'c.yaml', env);
+  const { config, warnings } = parseText(text, text === null ? null : 'c.yaml', env);
   return { config, warnings: warnings.map(formatProblem) };
 }
 

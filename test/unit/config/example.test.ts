@@ -7,8 +7,8 @@ import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import * as z from 'zod';
 import { CONFIG_KEYS } from '../../../src/config/describe.ts';
-import { parseConfig } from '../../../src/config/load.ts';
 import { MAY_BE_EMPTY } from '../../../src/config/schema.ts';
+import { parseText } from '../../support/config-text.ts';
 
 const root = new URL('../../../', import.meta.url);
 const example = readFileSync(new URL('config.example.yaml', root), 'utf8');
@@ -16,7 +16,7 @@ const example = readFileSync(new URL('config.example.yaml', root), 'utf8');
 const uncommented = example
   .replace(/^( +)#/gm, '$1')
   .replace('url: http://127.0.0.1:3000', 'url: https://app.internal');
-const load = (text: string) => parseConfig(text, 'config.example.yaml', {}).config;
+const load = (text: string) => parseText(text, 'config.example.yaml', {}).config;
 
 test('the example is the defaults', () => {
   expect(load(example)).toEqual(load(''));

@@ -2,8 +2,9 @@
 // problems.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, formatProblem, parseConfig } from '../../../src/config/load.ts';
+import { ConfigError, formatProblem } from '../../../src/config/load.ts';
 import type { Problem } from '../../../src/config/problems.ts';
+import { parseText } from '../../support/config-text.ts';
 
 const TESTDATA = new URL('../../testdata/config/', import.meta.url);
 
@@ -29,7 +30,7 @@ function problemsOf(run: () => unknown): readonly Problem[] {
 
 describe('refused', () => {
   test.each(cases('bad'))('$name', ({ name, text, expected }) => {
-    const problems = problemsOf(() => parseConfig(text, name, {})).map(formatProblem);
+    const problems = problemsOf(() => parseText(text, name, {})).map(formatProblem);
     expect(problems).toEqual(expected);
     expect(expected.length).toBeGreaterThan(0);
   });
@@ -37,7 +38,7 @@ describe('refused', () => {
 
 describe('accepted with a warning', () => {
   test.each(cases('odd'))('$name', ({ name, text, expected }) => {
-    const { warnings } = parseConfig(text, name, {});
+    const { warnings } = parseText(text, name, {});
     expect(warnings.map(formatProblem)).toEqual(expected);
   });
 });
@@ -46,14 +47,14 @@ test('text pasted in place of a secret is never repeated', () => {
   const holding = cases('bad').filter(({ text }) => text.includes('PASTED'));
   expect(holding.length).toBeGreaterThan(8);
   for (const { name, text } of holding) {
-    const problems = problemsOf(() => parseConfig(text, name, {}));
+    const problems = problemsOf(() => parseText(text, name, {}));
     expect(JSON.stringify(problems)).not.toContain('PASTED');
   }
 });
 
 test('too many routes are refused quickly', () => {
   const routes = Array.from({ length: 1001 }, (_, index) => `  - path: /r${index}\n`).join('');
-  expect(problemsOf(() => parseConfig(`routes:\n${routes}`, 'many.yaml', {})).map(formatProblem)).toEqual([
+  expect(problemsOf(() => parseText(`routes:\n${routes}`, 'many.yaml', {})).map(formatProblem)).toEqual([
     'many.yaml:2:3: routes: more than 1000 entries',
   ]);
 });
