@@ -27,15 +27,10 @@ export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'>
 }
 
 /** The parts of a configuration that name TLS files. */
-export interface TlsParts {
-  readonly listen: Pick<Config['listen'], 'tls'>;
-  readonly upstream: Pick<Config['upstream'], 'tls'>;
-}
+export type TlsParts = Pick<Config, 'listen' | 'upstream'>;
 
 /** Secrets and TLS files whose own entries are sound. Only `check-config` reads them; nothing runs on them. */
-export interface Salvaged extends TlsParts {
-  readonly secrets: readonly SecretSource[];
-}
+export type Salvaged = Pick<Config, 'secrets' | keyof TlsParts>;
 
 /** Fills in the defaults that depend on other keys. `values` must have passed every rule. */
 export function resolveConfig(values: Values): Config {
@@ -53,8 +48,8 @@ export function resolveConfig(values: Values): Config {
 export function salvage({ secrets, listen, upstream }: Values, isSound: (path: KeyPath) => boolean): Salvaged {
   return {
     secrets: secrets.filter((_, index) => isSound(['secrets', index])).map(resolveSecret),
-    listen: { tls: isSound(['listen', 'tls']) ? listen.tls : null },
-    upstream: { tls: isSound(['upstream', 'tls']) ? upstream.tls : null },
+    listen: { ...listen, tls: isSound(['listen', 'tls']) ? listen.tls : null },
+    upstream: { ...upstream, tls: isSound(['upstream', 'tls']) ? upstream.tls : null },
   };
 }
 
@@ -67,11 +62,11 @@ function resolveSecret({ id, file, env, directory, ...validity }: SecretEntry): 
 
 function resolveRoute(route: Values['routes'][number], maxBody: number): Route {
   const methods = route.methods ?? (route.action === 'verify' ? ['POST'] : null);
-  const withHead = methods?.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : name));
+  const withHead = methods?.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : name)) ?? null;
   return {
     ...route,
-    methods: withHead === undefined ? null : unique(withHead),
-    secrets: route.secrets === null ? null : unique(route.secrets),
+    methods: withHead && unique(withHead),
+    secrets: route.secrets && unique(route.secrets),
     maxBody: route.maxBody ?? maxBody,
     upgrade: unique(route.upgrade),
     allowHeaders: unique(route.allowHeaders.map((name) => name.toLowerCase())),

@@ -80,6 +80,7 @@ export function nearest(found: string, allowed: readonly string[], mostEdits = 3
   if (found.length > 64) return null;
   const most = Math.min(mostEdits, Math.floor(found.length / 2));
   const near = allowed
+    .filter((word) => Math.abs(word.length - found.length) <= most)
     .map((word) => ({ word, distance: edits(found.toLowerCase(), word.toLowerCase()) }))
     .filter(({ distance }) => distance <= most)
     .sort((a, b) => a.distance - b.distance);
@@ -88,24 +89,19 @@ export function nearest(found: string, allowed: readonly string[], mostEdits = 3
 
 /** Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment). */
 function edits(a: string, b: string): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
+  const cost = (row: number, column: number) => rows[row]?.[column] ?? 0;
   for (let row = 1; row <= a.length; row++) {
     const current = [row];
+    rows.push(current);
     for (let column = 1; column <= b.length; column++) {
-      const same = a[row - 1] === b[column - 1];
-      let cost = Math.min(
-        (last[column] ?? 0) + 1,
-        (current[column - 1] ?? 0) + 1,
-        (last[column - 1] ?? 0) + (same ? 0 : 1),
-      );
-      const swapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
-      if (swapped) cost = Math.min(cost, (beforeLast[column - 2] ?? 0) + 1);
-      current.push(cost);
+      const kept = cost(row - 1, column - 1) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      const isSwap = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      const swapped = isSwap ? cost(row - 2, column - 2) + 1 : kept;
+      current.push(Math.min(cost(row - 1, column) + 1, cost(row, column - 1) + 1, kept, swapped));
     }
-    [beforeLast, last] = [last, current];
   }
-  return last[b.length] ?? 0;
+  return cost(a.length, b.length);
 }
 
 /** `a, b and c`, for sentences. */
