@@ -46,10 +46,12 @@ interface Overlay {
 export function applyEnvironment(written: Mapping, env: Env): Overlay {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
   const overlay: Overlay = { data, errors: [], warnings: [], origins: new Map() };
+  const entries: readonly unknown[] = Array.isArray(written.secrets) ? written.secrets : [];
+  const named = new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
   for (const target of OVERRIDES) override(overlay, env, target);
   addRoutes(overlay, env);
-  addSecrets(overlay, env);
-  overlay.warnings.push(...nearNames(env, namedVariables(written.secrets)));
+  addSecrets(overlay, env, named);
+  overlay.warnings.push(...nearNames(env, named));
   return overlay;
 }
 
@@ -84,27 +86,23 @@ function addRoutes({ data, errors, origins }: Overlay, env: Env): void {
     : ['FORWARD_PATHS', 'forward', 'verify'];
   const value = env[variable] ?? '';
   if (value === '') return;
-  const paths = value.split(',').map((path) => path.trim());
-  const problem = pathsProblem(paths, { data, both: Boolean(env.VERIFY_PATHS && env.FORWARD_PATHS) });
-  if (problem !== null) {
-    errors.push(variableProblem(variable, problem));
-    return;
+  const refuse = (message: string) => void errors.push(variableProblem(variable, message));
+  if (variable === 'VERIFY_PATHS' && env.FORWARD_PATHS) {
+    return refuse('set together with FORWARD_PATHS; allowed is one of them');
   }
+  if (isWritten(data.routes) || isWritten(data.unmatched)) {
+    return refuse('set although the file has routes or unmatched; allowed is one or the other');
+  }
+  const paths = value.split(',').map((path) => path.trim());
+  // Otherwise "VERIFY_PATHS=," would verify nothing.
+  if (paths.includes('')) return refuse('names an empty path; allowed is a list such as /notify,/webhooks/*');
   data.routes = paths.map((path) => ({ path, action }));
   data.unmatched = unmatched;
   origins.set('routes', variable).set('unmatched', variable);
 }
 
-function pathsProblem(paths: readonly string[], { data, both }: { data: Mapping; both: boolean }): string | null {
-  if (both) return 'set together with FORWARD_PATHS; allowed is one of them';
-  if (isWritten(data.routes) || isWritten(data.unmatched)) {
-    return 'set although the file has routes or unmatched; allowed is one or the other';
-  }
-  // Otherwise "VERIFY_PATHS=," would verify nothing.
-  return paths.includes('') ? 'names an empty path; allowed is a list such as /notify,/webhooks/*' : null;
-}
-
-function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env): void {
+/** `named` has the variables that `env:` entries of the file name. */
+function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env, named: ReadonlySet<unknown>): void {
   const isSet = (name: string) => env[name] !== undefined && (name === SECRET || env[name] !== '');
   const given = [SECRET, `${SECRET}_PREVIOUS`, `${SECRET}_FILE`].filter(isSet);
   const short = env.ALLOW_SHORT_SECRET ?? '';
@@ -114,7 +112,6 @@ function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env): voi
     errors.push(variableProblem('ALLOW_SHORT_SECRET', `found ${found}, allowed is true or false`));
   }
   if (isWritten(data.secrets)) {
-    const named = namedVariables(data.secrets);
     const ignored = [...given.filter((name) => !named.has(name)), ...(allowShort ? ['ALLOW_SHORT_SECRET'] : [])];
     warnings.push(...ignored.map((name) => variableProblem(name, 'ignored: the file has secrets')));
     return;
@@ -128,12 +125,6 @@ function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env): voi
   origins.set('secrets', first);
 }
 
-/** The variables that `env:` entries of the file name. */
-function namedVariables(secrets: unknown): ReadonlySet<unknown> {
-  const entries: readonly unknown[] = Array.isArray(secrets) ? secrets : [];
-  return new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
-}
-
 /** The most typing errors in one name: a name with three probably belongs to another program. */
 const MOST_EDITS = 2;
 const SECRET_FAMILY = /^webhook_endpoint_secret/i;
@@ -143,16 +134,10 @@ function nearNames(env: Env, named: ReadonlySet<unknown>): readonly Problem[] {
   const names = VARIABLES.map(([name]) => name);
   return Object.keys(env).flatMap((variable) => {
     if (names.includes(variable) || named.has(variable) || !env[variable]) return [];
-    const near = nearestName(variable, names);
+    // A missing or extra word is not a typing error, but without its secret the proxy answers every request with 503.
+    const family = SECRET_FAMILY.test(variable) ? SECRET : null;
+    const near = nearest(variable, names, MOST_EDITS) ?? family;
     if (near === null) return [];
     return [variableProblem(variable, `ignored: no variable has this name; did you mean ${near}?`)];
   });
-}
-
-function nearestName(variable: string, names: readonly string[]): string | null {
-  const alike = names.filter((name) => Math.abs(name.length - variable.length) <= MOST_EDITS);
-  const near = nearest(variable, alike, MOST_EDITS);
-  if (near !== null || !SECRET_FAMILY.test(variable)) return near;
-  // A missing or extra word is not a typing error, but without its secret the proxy answers every request with 503.
-  return SECRET;
 }
