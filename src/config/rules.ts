@@ -16,37 +16,26 @@ export function crossErrors(written: Written): readonly Finding[] {
     ...addressErrors(written),
     ...upstreamTlsErrors(written),
     ...written.secrets.flatMap((secret) => secretErrors(secret, written)),
-    ...written.routes.flatMap((route) => [
-      ...pathErrors(route),
-      ...actionErrors(route),
-      ...secretIdErrors(route, written),
-      ...headerErrors(route),
-    ]),
+    ...written.routes.flatMap((route) => [...routeErrors(route), ...secretIdErrors(route, written)]),
     ...pathPairErrors(written.routes),
   ];
 }
 
-const WILDCARDS = ['::', '0.0.0.0'];
-
-/** True where one socket cannot listen on `a` and another on `b` with the same port. */
-function hostsCollide(a: string, b: string): boolean {
-  return a === b || WILDCARDS.includes(a) || WILDCARDS.includes(b);
-}
-
 function addressErrors({ values: { listen, admin, upstream }, isSound }: Written): readonly Finding[] {
   const found: Finding[] = [];
-  const listening = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
-  const samePort = listening.length === 2 && listen.port === admin.port && listen.port !== 0;
-  if (samePort && hostsCollide(listen.host, admin.host)) {
-    const message = `found ${admin.port}, which is also listen.port; allowed is any other port`;
-    found.push(atKey(['admin', 'port'], message));
+  const listeners = { listen, admin };
+  const known = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
+  const hosts = new Set([listen.host, admin.host]);
+  // All interfaces include every other host.
+  const collide = hosts.size === 1 || hosts.has('::') || hosts.has('0.0.0.0');
+  if (known.length === 2 && listen.port === admin.port && listen.port !== 0 && collide) {
+    found.push(atKey(['admin', 'port'], `found ${admin.port}, which is also listen.port; allowed is any other port`));
   }
   const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
   const isLoopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
-  const own = { listen, admin };
-  for (const name of isLoopback ? listening : []) {
-    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(own[name].host);
-    if (String(own[name].port) !== port || !isReached) continue;
+  for (const name of isLoopback ? known : []) {
+    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(listeners[name].host);
+    if (String(listeners[name].port) !== port || !isReached) continue;
     const message = `the proxy itself listens on this address (${name}.port); allowed is the address of the app`;
     found.push(atValue(['upstream', 'url'], message));
   }
@@ -71,34 +60,32 @@ function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly
 function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): readonly Finding[] {
   const { id, notBefore, notAfter } = value;
   const found: Finding[] = [];
+  const refuse = (at: 'key' | 'value', key: keyof SecretEntry['value'], message: string) =>
+    found.push({ path: [...path, key], at, message });
   const sources = (['file', 'env', 'directory'] as const).filter(has);
   if (sources.length > 1 || (sources.length === 0 && isSound(path))) {
     const what = sources.length === 0 ? 'no source' : sources.join(' and ');
     found.push(atValue(path, `found ${what}, allowed is one of file, env and directory`));
   }
-  const at = (key: string) => [...path, key];
   if (has('directory') && has('id')) {
-    const message = 'found with directory, where file names are the ids; allowed only with file or env';
-    found.push(atKey(at('id'), message));
+    refuse('key', 'id', 'found with directory, where file names are the ids; allowed only with file or env');
   }
   if ((has('file') || has('env')) && !has('id')) {
-    found.push(atValue(at('id'), 'missing; file and env need an id for metrics and logs'));
+    refuse('value', 'id', 'missing; file and env need an id for metrics and logs');
   }
   if (id !== null && isPrevious(id)) {
-    const message =
-      'ends in ".previous", which is reserved for the old value of a rotated secret; allowed is any other ending';
-    found.push(atValue(at('id'), message));
+    const reserved = 'ends in ".previous", which is reserved for the old value of a rotated secret';
+    refuse('value', 'id', `${reserved}; allowed is any other ending`);
   }
   if (has('overlap') && has('env')) {
-    const message = 'found with env, which cannot change; allowed only with file or directory';
-    found.push(atKey(at('overlap'), message));
+    refuse('key', 'overlap', 'found with env, which cannot change; allowed only with file or directory');
   }
   if (notBefore !== null && notAfter !== null && notBefore >= notAfter) {
-    found.push(atValue(at('notAfter'), 'not later than notBefore: the secret would never be valid'));
+    refuse('value', 'notAfter', 'not later than notBefore: the secret would never be valid');
   }
   const first = secrets.findIndex((other) => other.value.id === id);
   if (id !== null && first !== path[1]) {
-    found.push(atValue(at('id'), `the same id as secrets[${first}]; allowed is any other id`));
+    refuse('value', 'id', `the same id as secrets[${first}]; allowed is any other id`);
   }
   return found;
 }
@@ -118,22 +105,25 @@ const ACTIONS: Readonly<Record<Exclude<keyof RouteEntry['value'], 'path' | 'acti
   idleTimeout: ['forward'],
 };
 
-function pathErrors({ path, value, sound }: RouteEntry): readonly Finding[] {
-  const problem = sound('path') ? pathProblem(value.path) : null;
-  if (problem === null) return [];
-  return [atValue([...path, 'path'], `found ${show(value.path, path)}, which ${problem}`)];
-}
-
-function actionErrors({ path, value, has, sound }: RouteEntry): readonly Finding[] {
+function routeErrors({ path, value, has, sound }: RouteEntry): readonly Finding[] {
   const { action, mode } = value;
-  const options = Object.entries(ACTIONS) as readonly (readonly [keyof typeof ACTIONS, readonly Action[]])[];
-  const misplaced = sound('action') ? options.filter(([key, actions]) => has(key) && !actions.includes(action)) : [];
-  const found = misplaced.map(([key, actions]) =>
-    atKey([...path, key], `found on a ${action} route, allowed only on ${listOf(actions, 'and')} routes`),
-  );
-  const enforced = sound('mode') && mode === 'enforce';
-  if (has('reportUntil') && enforced && action === 'verify') {
+  const found: Finding[] = [];
+  const problem = sound('path') ? pathProblem(value.path) : null;
+  if (problem !== null) found.push(atValue([...path, 'path'], `found ${show(value.path, path)}, which ${problem}`));
+  const options = Object.keys(ACTIONS) as (keyof typeof ACTIONS)[];
+  for (const key of sound('action') ? options : []) {
+    if (!has(key) || ACTIONS[key].includes(action)) continue;
+    const message = `found on a ${action} route, allowed only on ${listOf(ACTIONS[key], 'and')} routes`;
+    found.push(atKey([...path, key], message));
+  }
+  if (has('reportUntil') && sound('mode') && mode === 'enforce' && action === 'verify') {
     found.push(atKey([...path, 'reportUntil'], 'found with mode enforce, allowed only with mode: report'));
+  }
+  for (const [index, name] of value.allowHeaders.entries()) {
+    const why = whyNeverAllowed(name);
+    if (why === null) continue;
+    const message = `found ${JSON.stringify(name)}, which is never allowed: ${why}`;
+    found.push(atValue([...path, 'allowHeaders', index], message));
   }
   return found;
 }
@@ -155,15 +145,6 @@ function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }
     // Text that resembles no id may be a secret's value that was pasted here.
     const hidden = 'not shown, as it may be a value; give the id of a secret';
     return found(`names no secret of this configuration (${hidden}); allowed is ${allowed}`);
-  });
-}
-
-function headerErrors({ path, value }: RouteEntry): readonly Finding[] {
-  return value.allowHeaders.flatMap((name, index): Finding[] => {
-    const why = whyNeverAllowed(name);
-    if (why === null) return [];
-    const message = `found ${JSON.stringify(name)}, which is never allowed: ${why}`;
-    return [atValue([...path, 'allowHeaders', index], message)];
   });
 }
 
