@@ -33,7 +33,10 @@ const MAX_SOCKET_PATH = 107;
 /** Takes `http://host:port`, `https://host:port` (a default port is left out) or `unix:///path`. */
 export function readUpstreamUrl(text: string): Reading {
   const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text) ?? [];
-  if (scheme === '') return { problem: schemeHint(text) };
+  if (scheme === '') {
+    const isBare = /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$/.test(text);
+    return { problem: isBare ? `it has no scheme; did you mean "http://${text}"?` : 'it has no scheme' };
+  }
   if (/[\s\x00-\x1f\x7f\\]/.test(text)) return { problem: 'it holds white space, a backslash or a control character' };
   if (scheme === 'unix') return readSocketUrl(rest);
   if (scheme !== 'http' && scheme !== 'https') return { problem: 'it has another scheme' };
@@ -50,12 +53,6 @@ export function readUpstreamUrl(text: string): Reading {
   }
   const origin = URL.parse(`${scheme}://${authority}`)?.origin;
   return origin === undefined ? { problem: 'it is not a URL' } : { value: origin };
-}
-
-function schemeHint(text: string): string {
-  return /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$/.test(text)
-    ? `it has no scheme; did you mean "http://${text}"?`
-    : 'it has no scheme';
 }
 
 function readSocketUrl(path: string): Reading {

@@ -59,11 +59,8 @@ export function variableProblem(variable: string, message: string): Problem {
   return { file: 'environment', line: null, column: null, key: variable, message };
 }
 
-function override(
-  { data, warnings, origins }: Overlay,
-  env: Env,
-  [variable, section, key]: (typeof OVERRIDES)[number],
-) {
+function override({ data, warnings, origins }: Overlay, env: Env, target: (typeof OVERRIDES)[number]): void {
+  const [variable, section, key] = target;
   const value = env[variable];
   if (value === undefined || value === '') return;
   if (variable.endsWith('_PORT') && /^(?:tcp|udp|sctp):\/\//.test(value)) {

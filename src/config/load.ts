@@ -17,10 +17,14 @@ export { ConfigError, formatProblem } from './problems.ts';
 const MAX_FILE_BYTES = 1024 * 1024;
 export const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 
-export interface LoadedConfig {
-  readonly config: Config;
-  /** The file it came from; null where the environment is the only source. */
+/** A configuration file's bytes; both null where the environment is the only source. */
+export interface ConfigFile {
   readonly file: string | null;
+  readonly bytes: Buffer | null;
+}
+
+export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
+  readonly config: Config;
   /** Lower-case hex SHA-256 of the file's bytes; of nothing where there is no file. */
   readonly sha256: string;
   readonly warnings: readonly Problem[];
@@ -32,12 +36,6 @@ export interface LoadedConfig {
  */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
   return parseConfig(await readConfigFile(options), options.env);
-}
-
-/** A configuration file's bytes; both null where the environment is the only source. */
-export interface ConfigFile {
-  readonly file: string | null;
-  readonly bytes: Buffer | null;
 }
 
 /** Finds and reads the file that `loadConfig` would load. Throws ConfigError where it can't be read. */

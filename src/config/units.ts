@@ -75,9 +75,9 @@ function guessDuration(input: string | number): number | null {
 
 /** `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
 function guessSize(input: string | number): number | null {
-  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/.exec(withoutSpace(input));
-  if (match === null) return null;
-  const bytes = Number(match[1]) * ({ k: 1024, m: 1024 ** 2, g: 1024 ** 3 }[match[2] ?? ''] ?? 1);
+  const pattern = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/;
+  const [, amount, prefix = ''] = pattern.exec(withoutSpace(input)) ?? [];
+  const bytes = Number(amount) * (BYTES[`${prefix.toUpperCase()}iB`] ?? 1);
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
@@ -91,12 +91,11 @@ const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]
 
 /** Epoch milliseconds of an RFC 3339 date and time with its zone; null for anything else, also 30 February. */
 export function parseDate(text: string): number | null {
-  const day = DATE.exec(text)?.[1];
-  const midnight = Date.parse(`${day}T00:00:00Z`);
+  const [, day = ''] = DATE.exec(text) ?? [];
   const time = Date.parse(text);
-  if (day === undefined || Number.isNaN(time) || Number.isNaN(midnight)) return null;
-  // Date.parse reads 30 February as 2 March, so the day must survive the round trip.
-  return new Date(midnight).toISOString().startsWith(day) ? time : null;
+  // Date.parse reads 30 February as 2 March, so the day must survive the round trip. An invalid date's JSON is null.
+  const isDay = new Date(`${day}T00:00:00Z`).toJSON()?.startsWith(day) ?? false;
+  return isDay && !Number.isNaN(time) ? time : null;
 }
 
 const LOOSE_DATE =

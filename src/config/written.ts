@@ -47,18 +47,17 @@ function withoutEmpty(data: Mapping, prefix = ''): Mapping {
 /** Drops each key of a section or entry that has a bad value anywhere below it. */
 function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
   const bad = new Set(findings.map(({ path }) => JSON.stringify(path.slice(0, typeof path[1] === 'number' ? 3 : 2))));
-  const good = (value: unknown, above: KeyPath) =>
-    Object.entries(isMapping(value) ? value : {}).filter(([key]) => !bad.has(JSON.stringify([...above, key])));
-  return Object.fromEntries(
-    good(input, []).map(([name, value]) => {
-      if (Array.isArray(value)) {
-        // A placeholder replaces a bad path, so that the rest of the route can be checked.
-        const needed = name === 'routes' ? { path: '/' } : {};
-        return [name, value.map((entry, index) => ({ ...needed, ...Object.fromEntries(good(entry, [name, index])) }))];
-      }
-      return [name, isMapping(value) ? Object.fromEntries(good(value, [name])) : value];
-    }),
-  );
+  const good = (value: unknown, above: KeyPath): Mapping => {
+    const entries = Object.entries(isMapping(value) ? value : {});
+    return Object.fromEntries(entries.filter(([key]) => !bad.has(JSON.stringify([...above, key]))));
+  };
+  const sections = Object.entries(good(input, [])).map(([name, value]) => {
+    // A placeholder replaces a bad path, so that the rest of the route can be checked.
+    const needed = name === 'routes' ? { path: '/' } : {};
+    if (!Array.isArray(value)) return [name, isMapping(value) ? good(value, [name]) : value];
+    return [name, value.map((entry, index) => ({ ...needed, ...good(entry, [name, index]) }))];
+  });
+  return Object.fromEntries(sections);
 }
 
 function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {

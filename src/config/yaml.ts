@@ -43,7 +43,8 @@ interface Walk {
  */
 export function readYaml(text: string) {
   const lines = new LineCounter();
-  const walk: Walk = { flaws: [], places: new Map(), entries: 0 };
+  const { contents, flaws } = parse(text, lines);
+  const walk: Walk = { flaws, places: new Map(), entries: 0 };
   /** The place of the key or its value, or of the nearest key above where it was not written. */
   const locate = ({ path, at }: Finding) => {
     const written = path.findLastIndex((_, depth) => walk.places.has(JSON.stringify(path.slice(0, depth + 1)))) + 1;
@@ -52,37 +53,28 @@ export function readYaml(text: string) {
     const { line, col } = lines.linePos(offset ?? 0);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const document = parse(text, lines);
-  walk.flaws.push(...grammarFlaws(document));
-  if (document === null || walk.flaws.length > 0) return { data: null, flaws: walk.flaws, locate };
-  const data = plain(document.contents, { path: [], key: 0 }, walk) ?? {};
-  if (isMapping(data)) return { data, flaws: walk.flaws, locate };
+  if (flaws.length > 0) return { data: null, flaws, locate };
+  const data = plain(contents, { path: [], key: 0 }, walk) ?? {};
+  if (isMapping(data)) return { data, flaws, locate };
   const message = 'the file is not a mapping; it needs keys such as "upstream:"';
-  return { data: {}, flaws: [...walk.flaws, { path: [], at: document.contents?.range[0] ?? 0, message }], locate };
+  return { data: {}, flaws: [...flaws, { path: [], at: contents?.range[0] ?? 0, message }], locate };
 }
 
-function grammarFlaws(document: ReturnType<typeof parse>): readonly Finding[] {
-  if (document === null) return [{ path: [], at: 0, message: 'the file is not readable YAML' }];
-  const { errors, warnings, directives } = document;
-  const found = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')].map(({ code, pos }) => {
-    return { path: [], at: pos[0], message: SENTENCES[code] ?? 'this is not valid YAML' };
-  });
-  if (!directives.yaml.explicit || directives.yaml.version === '1.2') return found;
-  return [...found, { path: [], at: 0, message: 'the configuration is YAML 1.2; remove the %YAML line' }];
-}
-
-function parse(text: string, lineCounter: LineCounter) {
+/** The document's content, and where it violates YAML's grammar. */
+function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode | null; flaws: Finding[] } {
+  const flaw = (at: number, message: string): Finding => ({ path: [], at, message });
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
-    return parseDocument(text, {
-      schema: 'core',
-      stringKeys: true,
-      uniqueKeys: false,
-      prettyErrors: false,
-      lineCounter,
-    });
+    const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
+    const { contents, errors, warnings, directives } = parseDocument(text, options);
+    const mistakes = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
+    const flaws = mistakes.map(({ code, pos }) => flaw(pos[0], SENTENCES[code] ?? 'this is not valid YAML'));
+    if (directives.yaml.explicit && directives.yaml.version !== '1.2') {
+      flaws.push(flaw(0, 'the configuration is YAML 1.2; remove the %YAML line'));
+    }
+    return { contents, flaws };
   } catch {
-    return null;
+    return { contents: null, flaws: [flaw(0, 'the file is not readable YAML')] };
   }
 }
 
