@@ -1,6 +1,6 @@
 // Hosts, networks and URLs in the configuration: each reader gives the normal form or a problem.
 // No problem repeats a URL, which may hold a password.
-import { isIP, isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 
 /** The normal form of a text, or the reason why it is refused. */
 export type Reading =
@@ -20,11 +20,6 @@ export function isCidr(text: string): boolean {
   const match = /^([^/]+)\/([0-9]{1,3})$/.exec(text);
   const version = isIP(match?.[1] ?? '');
   return version !== 0 && Number(match?.[2]) <= (version === 4 ? 32 : 128);
-}
-
-/** The network of one bare address, for suggestions. */
-export function suggestCidr(input: string): string | null {
-  return isIP(input) === 0 ? null : `${input}/${isIPv4(input) ? 32 : 128}`;
 }
 
 /** The longest path that a Unix socket's address holds on Linux (sockaddr_un has 108 bytes, one ends it). */

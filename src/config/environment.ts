@@ -13,16 +13,15 @@ const OVERRIDES = [
   ['LOG_LEVEL', 'log', 'level'],
 ] as const;
 
+const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
+
 /** Each variable that the configuration reads, for the docs. */
 export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = [
   ['ENTRUPY_PROXY_CONFIG', 'The configuration file, if `--config` is not given.'],
   ...OVERRIDES.map(([name, section, key]) => [name, `Overrides \`${section}.${key}\`.`] as const),
-  [
-    'WEBHOOK_ENDPOINT_SECRET_KEY',
-    'Holds a secret with the id `env`. If it is set but empty, the secret cannot be used.',
-  ],
-  ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIOUS', 'Holds a secret with the id `env-previous`.'],
-  ['WEBHOOK_ENDPOINT_SECRET_KEY_FILE', 'Names a file that holds a secret with the id `file`.'],
+  [SECRET, 'Holds a secret with the id `env`. If it is set but empty, the secret cannot be used.'],
+  [`${SECRET}_PREVIOUS`, 'Holds a secret with the id `env-previous`.'],
+  [`${SECRET}_FILE`, 'Names a file that holds a secret with the id `file`.'],
   ['ALLOW_SHORT_SECRET', '`true` allows these three to have fewer than 16 bytes.'],
   [
     'VERIFY_PATHS',
@@ -31,27 +30,22 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['FORWARD_PATHS', 'Comma-separated paths: these are forwarded, everything else is verified.'],
 ];
 
-const SECRET = 'WEBHOOK_ENDPOINT_SECRET_KEY';
-
-/** The file's data after environment variables have overridden it. */
-interface Overlay {
-  readonly data: Record<string, unknown>;
-  readonly errors: Problem[];
-  readonly warnings: Problem[];
-  /** The variable that gave a section or key (`listen.port`). No entry for those from the file or a default. */
-  readonly origins: Map<string, string>;
-}
+type Overlay = ReturnType<typeof applyEnvironment>;
 
 /** Applies the environment to the file's data. An empty variable counts as not set, except for the first secret. */
-export function applyEnvironment(written: Mapping, env: Env): Overlay {
+export function applyEnvironment(written: Mapping, env: Env) {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
-  const overlay: Overlay = { data, errors: [], warnings: [], origins: new Map() };
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
+  /** The variable that gave a section or key (`listen.port`). No entry for those from the file or a default. */
+  const origins = new Map<string, string>();
+  const overlay = { data, errors, warnings, origins };
   const entries: readonly unknown[] = Array.isArray(written.secrets) ? written.secrets : [];
   const named = new Set(entries.map((entry) => (isMapping(entry) ? entry.env : undefined)));
   for (const target of OVERRIDES) override(overlay, env, target);
   addRoutes(overlay, env);
   addSecrets(overlay, env, named);
-  overlay.warnings.push(...nearNames(env, named));
+  warnings.push(...nearNames(env, named));
   return overlay;
 }
 

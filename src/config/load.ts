@@ -6,8 +6,7 @@ import { type Config, resolveConfig, salvage } from './config.ts';
 import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
 import { ConfigError, type Finding, formatPath, inOrder, type KeyPath, type Problem } from './problems.ts';
-import { crossErrors } from './rules.ts';
-import { crossWarnings } from './warnings.ts';
+import { crossErrors, crossWarnings } from './rules.ts';
 import { readWritten, soundness } from './written.ts';
 import { readYaml } from './yaml.ts';
 

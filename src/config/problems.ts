@@ -49,10 +49,8 @@ export function formatProblem({ file, line, column, key, message }: Problem): st
 
 /** `routes[0].path`. */
 export function formatPath(path: KeyPath): string {
-  return path
-    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
-    .join('')
-    .replace(/^\./, '');
+  const steps = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`));
+  return steps.join('').replace(/^\./, '');
 }
 
 /** A found value in a few words: scalars as written, long ones cut. Collections and all under `secrets` by kind. */

@@ -1,33 +1,26 @@
 // Durations, sizes and dates as people write them: parsed, formatted, and guessed where the spelling is wrong.
 // Only errors use guesses: every spelling but the documented one is refused.
 
-export interface Quantity {
-  readonly name: string;
-  readonly examples: string;
-  /** A number with its unit. */
-  readonly pattern: RegExp;
-  /** Null for every spelling but the documented one. */
-  readonly parse: (input: string | number) => number | null;
-  /** The shortest exact spelling. */
-  readonly format: (value: number) => string;
-  /** The value that was probably meant. */
-  readonly guess: (input: string | number) => number | null;
-}
-
 type Units = Readonly<Record<string, number>>;
 
 const MILLISECONDS: Units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const BYTES: Units = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
 /** Milliseconds: `250ms`, `5s`, `2m`, `24h` or a bare `0`. */
-export const DURATION: Quantity = {
+export const DURATION = {
   name: 'a duration',
   examples: '250ms, 5s, 2m or 24h',
+  /** A number with its unit. */
   pattern: /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/,
-  parse: (input) => (input === 0 || input === '0' ? 0 : product(DURATION.pattern.exec(String(input)), MILLISECONDS)),
-  format: (ms) => inLargestUnit(ms, MILLISECONDS),
+  /** Null for every spelling but the documented one. */
+  parse(input: string | number): number | null {
+    return input === 0 || input === '0' ? 0 : product(DURATION.pattern.exec(String(input)), MILLISECONDS);
+  },
+  format: (ms: number) => inLargestUnit(ms, MILLISECONDS),
   guess: guessDuration,
 };
+
+export type Quantity = typeof DURATION;
 
 /** Bytes: `512`, `64KiB`, `1MiB`, `2GiB`. */
 export const SIZE: Quantity = {
@@ -46,7 +39,7 @@ function product(match: RegExpExecArray | null, units: Units): number | null {
   return match === null ? null : Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN);
 }
 
-/** 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes are `64KiB`, 1000 bytes are `1000`. */
+/** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes are `64KiB`, 1000 bytes are `1000`. */
 function inLargestUnit(value: number, units: Units): string {
   const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
   return `${value / factor}${unit}`;
@@ -61,7 +54,7 @@ const LOOSE_UNITS: readonly (readonly [RegExp, number])[] = [
   [/^(?:w|weeks?)$/, 604_800_000],
 ];
 
-/** `1.5s`, `1m30s`, `7d`, and `5` for 5 seconds. */
+/** The duration that was probably meant: `1.5s`, `1m30s`, `7d`, and `5` for 5 seconds. */
 function guessDuration(input: string | number): number | null {
   const text = withoutSpace(input);
   if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000;
@@ -73,7 +66,7 @@ function guessDuration(input: string | number): number | null {
   return total > 0 ? total : null;
 }
 
-/** `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
+/** The size that was probably meant: `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
 function guessSize(input: string | number): number | null {
   const pattern = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/;
   const [, amount, prefix = ''] = pattern.exec(withoutSpace(input)) ?? [];
@@ -82,9 +75,8 @@ function guessSize(input: string | number): number | null {
 }
 
 function withoutSpace(input: string | number): string {
-  return String(input)
-    .toLowerCase()
-    .replace(/[\s_]+/g, '');
+  const text = String(input).toLowerCase();
+  return text.replace(/[\s_]+/g, '');
 }
 
 const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?(?:Z|[+-][0-9]{2}:[0-9]{2})$/;

@@ -1,8 +1,8 @@
 // The kinds of value that a key can have, as zod schemas. One phrase says what is allowed, in errors and docs alike.
 // No phrase repeats the value that was found: it may hold a password.
-import { isIPv4 } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
-import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl, suggestCidr } from './addresses.ts';
+import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl } from './addresses.ts';
 import { listOf, nearest } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
@@ -96,9 +96,8 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   const most = kind.parse(max) ?? Number(max);
   const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
   const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
-  const inRange = (value: number | null): number | null => {
-    return value !== null && (value === also || (value >= least && value <= most)) ? value : null;
-  };
+  const inRange = (value: number | null) =>
+    value !== null && (value === also || (value >= least && value <= most)) ? value : null;
   const advice = meant((input) => {
     const guess = inRange(kind.guess(input));
     return guess === null ? null : kind.format(guess);
@@ -143,7 +142,10 @@ export function hostName() {
 
 export function cidr() {
   const allowed = 'a network such as 10.0.0.0/8 or fd00::/8';
-  const advice = meant((input) => quoted(suggestCidr(String(input))));
+  const advice = meant((input) => {
+    const bits = isIPv4(String(input)) ? 32 : 128;
+    return isIP(String(input)) === 0 ? null : `"${input}/${bits}"`;
+  });
   return z.string().check(z.refine(isCidr)).register(ALLOWED, { allowed, advice });
 }
 

@@ -87,6 +87,7 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** `key` is where the node's key begins. */
 function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: number }, walk: Walk): unknown {
   walk.places.set(JSON.stringify(path), { key, value: node?.range[0] ?? key });
   if (node === null) return null;
@@ -97,7 +98,11 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
   if (path.length > MAX_DEPTH) return refused('nested too deeply');
   if (isAlias(node)) return refused('aliases (*name) are not supported: write the value out');
   if (node.tag !== undefined) return refused('tags (!name) are not supported: remove the tag');
-  if (isScalar(node)) return scalar(node.value, node.source);
+  if (isScalar(node)) {
+    // Only plain integers become numbers. `0x1F`, `1e3`, `010` and `1.5` stay text, which no key accepts.
+    const isInteger = /^-?(?:0|[1-9][0-9]*)$/.test(node.source) && Number.isSafeInteger(node.value);
+    return typeof node.value === 'number' && !isInteger ? node.source : node.value;
+  }
   if (node.items.length > MAX_WIDTH) return refused(`more than ${MAX_WIDTH} entries`);
   walk.entries += node.items.length;
   if (walk.entries > MAX_ENTRIES) return refused(`more than ${MAX_ENTRIES} entries in the whole file`);
@@ -113,10 +118,4 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
     mapping[name] = plain(pair.value, below, walk);
   }
   return mapping;
-}
-
-/** Only plain integers become numbers. `0x1F`, `1e3`, `010` and `1.5` stay text, which no key accepts. */
-function scalar(value: unknown, source: string): unknown {
-  if (typeof value !== 'number') return value;
-  return /^-?(?:0|[1-9][0-9]*)$/.test(source) && Number.isSafeInteger(value) ? value : source;
 }

@@ -1,6 +1,7 @@
 // Hosts, networks and URLs: which forms are accepted, and which are not.
 import { describe, expect, test } from 'vitest';
-import { isCidr, isHost, readStore, readUpstreamUrl, suggestCidr } from '../../../src/config/addresses.ts';
+import { isCidr, isHost, readStore, readUpstreamUrl } from '../../../src/config/addresses.ts';
+import { parseText } from '../../support/config-text.ts';
 
 describe('upstream.url', () => {
   test.each([
@@ -82,6 +83,9 @@ describe('hosts and networks', () => {
     (text) => expect(isCidr(text)).toBe(false),
   );
   test('a single address is suggested as a network of one', () => {
-    expect([suggestCidr('10.0.0.1'), suggestCidr('::1'), suggestCidr('x')]).toEqual(['10.0.0.1/32', '::1/128', null]);
+    const load = () => parseText('listen: { trustedProxies: [10.0.0.1, "::1", x] }', 'c.yaml', {});
+    expect(load).toThrow(/"10\.0\.0\.1", .*; did you mean "10\.0\.0\.1\/32"\?\n/);
+    expect(load).toThrow(/"::1", .*; did you mean "::1\/128"\?\n/);
+    expect(load).toThrow(/"x", allowed is a network such as 10\.0\.0\.0\/8 or fd00::\/8$/);
   });
 });
