@@ -26,6 +26,7 @@ import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
 import type { ForwardFailure, Upstream } from './upstream/upstream.ts';
+import { WebSocketExchange } from './upstream/websocket.ts';
 
 export interface PipelineParts {
   /** The current policy; called once for each request. */
@@ -180,7 +181,8 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       },
     };
     if (permit.tunnel) tunnels++;
-    new UpstreamExchange(permit, exchange, upstream, options).start();
+    if (permit.tunnel) new WebSocketExchange(permit, exchange, upstream, options).start();
+    else new UpstreamExchange(permit, exchange, upstream, options).start();
   }
 
   /** The failure edge: an answer before the response has begun, a cut later. */

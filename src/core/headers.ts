@@ -1,5 +1,6 @@
 // Header lines on their way through the proxy: which are end-to-end, which belong to one connection (RFC 9110 7.6.1),
-// which trailers are forwarded, and how a WebSocket handshake is recognised.
+// which trailers are forwarded, and how a WebSocket handshake is recognised and written. Spelling, order and duplicates
+// never change.
 import { createHash } from 'node:crypto';
 import { type Head, hasBody, isRerouting } from './head.ts';
 import { looksLikeSignature } from './signature.ts';
@@ -26,6 +27,12 @@ export function nominated(connection: string): string[] {
 /** The values of one header in a flat list of lines (name, value, name, value …). */
 function valuesOf(lines: readonly string[], lowerCaseName: string): string[] {
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCaseName);
+}
+
+/** The end-to-end lines of a flat list. */
+export function endToEnd(lines: readonly string[]): string[] {
+  const dropped = new Set([...HOP_BY_HOP, ...valuesOf(lines, 'connection').flatMap(nominated)]);
+  return lines.filter((_, at) => !dropped.has((lines[at - (at % 2)] ?? '').toLowerCase()));
 }
 
 /** Fields for framing, routing, request modifiers, authentication and content. */
@@ -62,8 +69,19 @@ export function asksForWebSocket(head: Head): boolean {
   );
 }
 
-/** The two hop-by-hop lines of a handshake, and of the 101 that accepts it. */
-export const UPGRADE_LINES = 'connection: Upgrade\r\nupgrade: websocket\r\n';
+/** A handshake's lines as node takes them: the end-to-end lines by name, and its two hop-by-hop lines. */
+export function handshakeHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
+  const lines = endToEnd(all);
+  const byName = new Map<string, [spelling: string, value: string | string[]]>();
+  for (let index = 0; index < lines.length; index += 2) {
+    const name = lines[index] ?? '';
+    const value = lines[index + 1] ?? '';
+    const known = byName.get(name.toLowerCase());
+    if (known === undefined) byName.set(name.toLowerCase(), [name, value]);
+    else known[1] = [known[1], value].flat();
+  }
+  return Object.fromEntries([...byName.values(), ['connection', 'Upgrade'], ['upgrade', upgrade]]);
+}
 
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';

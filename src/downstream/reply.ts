@@ -3,7 +3,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
-import { UPGRADE_LINES } from '../core/headers.ts';
 import { headLines, isLine } from '../wire/heads.ts';
 import type { Framing } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
@@ -136,14 +135,11 @@ export class Reply {
     this.end();
   }
 
-  /** The connection becomes a tunnel: writes the upstream's 101, after which nothing here may write. */
-  becomeTunnel(reason: string, lines: readonly string[]): void {
+  /** The connection becomes a tunnel; http-proxy-3 writes the 101. */
+  becomeTunnel(): void {
     this.status = 101;
     this.#phase = 'ended';
     this.begun = true;
-    const framed = headLines(lines, null, WITHOUT_TRAILERS);
-    this.#writer.head(`${statusLine(101, reason)}${framed}${UPGRADE_LINES}\r\n`, 'plain');
-    this.#writer.flush();
   }
 
   /** Ends the connection so that the client sees that the answer is incomplete. */

@@ -4,7 +4,6 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { declaredLength, hasBody } from '../core/head.ts';
-import { acceptsHandshake, UPGRADE_LINES } from '../core/headers.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
@@ -12,10 +11,8 @@ import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
-import type { Waiter } from './limiter.ts';
 import type { PooledConnection } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream } from './upstream.ts';
-import { openTunnel } from './websocket.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
 
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
@@ -34,7 +31,7 @@ export interface ForwardOptions {
 }
 
 /** The most interim responses: nothing else stops an upstream that sends them forever. */
-const MAX_INTERIMS = 100;
+export const MAX_INTERIMS = 100;
 /** Bytes a millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
 /** Bytes. While slots are scarce, a body needs this size, or must be complete, to get one. */
@@ -44,7 +41,7 @@ const MAX_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures, so that a forward costs one object.
-export class UpstreamExchange implements Waiter, BodyReceiver {
+export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   place = -1;
   readonly verified: boolean;
   readonly #permit: Permit;
@@ -52,11 +49,10 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly startedAt = performance.now();
+  connectError: Error | null = null;
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
   #connection: PooledConnection | null = null;
   #connecting: Socket | null = null;
-  /** Of the last connect; null where none has failed. */
-  #connectError: Error | null = null;
   #grantedAt = 0;
   // The request's body, where it streams.
   readonly #streams: boolean;
@@ -107,20 +103,18 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
   granted(): void {
     this.#grantedAt = performance.now();
     this.#state = 'connecting';
-    const idle = this.#permit.tunnel ? null : this.#upstream.pool.take();
+    const idle = this.#upstream.pool.take();
     if (idle !== null) return this.#send(idle);
     this.#connecting = this.#upstream.pool.open((opened) => {
       this.#connecting = null;
       if (this.#state !== 'connecting') return; // the socket was destroyed with the end
-      if (!(opened instanceof Error)) return this.#send(opened);
-      this.#connectError = opened;
-      this.#upstream.connectFailed(this, opened);
+      if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
+      else this.#send(opened);
     });
   }
 
   expired(down: boolean): void {
-    if (this.#connectError === null && !down) this.giveUp({ side: 'client', reason: 'overloaded' });
-    else this.giveUp(failedUpstream('connect', this.#connectError));
+    this.giveUp(waitFailure(this, down));
   }
 
   stalledFor(now: number): number {
@@ -168,9 +162,9 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
     let framing: string | null = null;
     if (body !== null && framed) framing = `Content-Length: ${body.length}`;
     else if (framed) framing = declared === null ? 'Transfer-Encoding: chunked' : `Content-Length: ${declared}`;
-    const te = head.version === '1.1' && !this.#permit.tunnel;
-    const lines = headLines(this.#options.lines, framing, { te, trailer: this.#streams && declared === null });
-    return `${head.method} ${head.target} HTTP/1.1\r\n${lines}${this.#connectionLines}\r\n`;
+    const support = { te: head.version === '1.1', trailer: this.#streams && declared === null };
+    const last = this.#isLast ? 'Connection: close\r\n' : '';
+    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, support)}${last}\r\n`;
   }
 
   /**
@@ -178,13 +172,7 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
    * unverified body could smuggle one in.
    */
   get #isLast(): boolean {
-    const unverified = !this.verified && hasBody(this.#exchange.head);
-    return this.#upstream.options.keepAlive === 0 || unverified || this.#permit.tunnel;
-  }
-
-  get #connectionLines(): string {
-    if (this.#permit.tunnel) return UPGRADE_LINES;
-    return this.#isLast ? 'Connection: close\r\n' : '';
+    return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#exchange.head));
   }
 
   readonly #onSent = (): void => {
@@ -274,7 +262,6 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
     }
-    if (connection.user !== this && at < bytes.length) connection.read(bytes.subarray(at)); // the tunnel's first bytes
     if (this.#begun && this.#state !== 'done' && !this.#exchange.reply.flush()) this.#holdUpstreamBack(connection);
   }
 
@@ -290,19 +277,12 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
     this.giveUp(failedUpstream('reset', error));
   }
 
-  /** False where nothing follows: for an interim response, one that is refused, and a 101 that opens the tunnel. */
-  #onHead(connection: PooledConnection): boolean {
-    const { parser } = connection;
+  /** False for an interim response, and for one that is refused. */
+  #onHead({ parser }: PooledConnection): boolean {
     const { status, reason, lines, version, framing } = parser;
     const { reply } = this.#exchange;
-    const upgrades = status === 101 && this.#permit.tunnel && acceptsHandshake(this.#exchange.lines, lines);
-    const known = status >= 100 && status <= 599 && (status !== 101 || upgrades);
-    if (!known || (version !== '1.1' && version !== '1.0') || isCoded(parser)) {
+    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
       this.giveUp(failedUpstream('protocol'));
-      return false;
-    }
-    if (upgrades) {
-      this.#openTunnel(connection);
       return false;
     }
     if (status < 200) {
@@ -314,28 +294,11 @@ export class UpstreamExchange implements Waiter, BodyReceiver {
       }
       return false;
     }
-    this.#onFinalHead(status);
-    // The client's next bytes may be meant for the tunnel that was refused, so none may be read as a request.
-    reply.begin({ status, reason, lines, framing }, this.#permit.tunnel ? 'close' : 'persist');
-    return true;
-  }
-
-  #onFinalHead(status: number): void {
     this.#begun = true;
     this.#exchange.upstreamMs = performance.now() - this.startedAt;
     this.#exchange.upstreamStatus = status;
-  }
-
-  /** Idle tunnels must not use up the slots; they have their own limit. */
-  #openTunnel(connection: PooledConnection): void {
-    const { reason, lines } = connection.parser;
-    this.#onFinalHead(101);
-    this.#state = 'done';
-    this.#connection = null;
-    this.#upstream.limiter.leave(this);
-    this.#exchange.settled = true;
-    this.#exchange.reply.becomeTunnel(reason, lines);
-    connection.user = openTunnel(this.#exchange, connection.socket, this.#options);
+    reply.begin({ status, reason, lines, framing });
+    return true;
   }
 
   #holdUpstreamBack({ socket }: PooledConnection): void {

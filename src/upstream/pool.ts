@@ -36,9 +36,6 @@ export function addressOf(url: string): Address {
   return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
 }
 
-/** What a connection carries: a request and its response, or a tunnel. */
-export type ConnectionUser = Pick<UpstreamExchange, 'onData' | 'onEnd' | 'onClose' | 'letClientGoOn' | 'tick'>;
-
 export class PooledConnection {
   place = -1;
   readonly socket: Socket;
@@ -46,7 +43,7 @@ export class PooledConnection {
   readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', { head: MAX_HEAD });
-  user: ConnectionUser | null = null;
+  user: UpstreamExchange | null = null;
   /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
   unusedUntil = Number.POSITIVE_INFINITY;
   /** True once its last request has ended: bytes that still come are dropped. */
@@ -138,11 +135,27 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Opens a connection within `connectTimeout`, TLS included. Gives the socket at once, so that the caller can give up. */
+  /** Opens a connection. Gives the socket at once, so that the caller can give up. */
   open(done: (opened: PooledConnection | Error) => void): Socket {
     const tls = this.#tls;
     let connection: PooledConnection | null = null;
-    const socket = this.#connect((bytes) => connection?.read(bytes));
+    const connected = (error: Error | null) => {
+      if (error !== null) return done(error);
+      connection = new PooledConnection(socket, tls, (closed) => this.#closed(closed));
+      this.#all.add(connection);
+      done(connection);
+    };
+    const socket = this.openSocket(connected, (bytes) => connection?.read(bytes));
+    return socket;
+  }
+
+  /**
+   * Opens a socket within `connectTimeout`, TLS included. `done` is called once: with null when it is connected, or with
+   * the reason why it is not. `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket
+   * overwrites.
+   */
+  openSocket(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
+    const socket = this.#connect(onRead);
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }));
     }, this.#options.connectTimeout);
@@ -151,22 +164,19 @@ export class ConnectionPool {
     socket.once(this.address.serverName === null ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer);
       socket.off('error', done);
-      connection = new PooledConnection(socket, tls, (closed) => this.#closed(closed));
-      this.#all.add(connection);
-      done(connection);
+      done(null);
     });
     return socket;
   }
 
-  /** `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket overwrites. */
-  #connect(onRead: (bytes: Buffer) => void): Socket {
+  #connect(onRead?: (bytes: Buffer) => void): Socket {
     const { serverName, ...address } = this.address;
     const callback = (length: number) => {
-      onRead(READ.subarray(0, length));
+      onRead?.(READ.subarray(0, length));
       return true;
     };
     const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
-    const options = { ...address, ...keeping, onread: { buffer: READ, callback } };
+    const options = { ...address, ...keeping, ...(onRead && { onread: { buffer: READ, callback } }) };
     if (serverName === null) return connect(options);
     const tls = this.#tls;
     // The URL's host or the configured name, never a name that a client chose.

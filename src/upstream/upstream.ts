@@ -1,8 +1,9 @@
 // The upstream as a whole: its slots, its sockets, and whether it accepts connections.
+import type { Socket } from 'node:net';
+import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure } from '../downstream/exchange.ts';
 import { codeOf, type TlsContents } from '../wire/sockets.ts';
-import type { UpstreamExchange } from './exchange.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { CONNECT_TIMEOUT, ConnectionPool, type PooledConnection, takesConnection } from './pool.ts';
 
@@ -21,6 +22,21 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
   const code = codeOf(error);
   const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
   return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+}
+
+/** A request that wants a slot and a socket. */
+export interface UpstreamRequest extends Waiter {
+  /** Milliseconds on the monotonic clock. */
+  readonly startedAt: number;
+  /** Of its last connect; null where none has failed. */
+  connectError: Error | null;
+  giveUp(failure: ForwardFailure): void;
+}
+
+/** The failure of a request whose wait has timed out. `down`: the upstream accepts no connections. */
+export function waitFailure({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
+  if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
+  return failedUpstream('connect', connectError);
 }
 
 /** False for an untrusted certificate: a retry would not help. */
@@ -47,6 +63,8 @@ export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
+  /** Sockets of tunnels and of their handshakes. */
+  readonly #tunnels = new Set<Socket>();
   #released: (readonly [Waiter, PooledConnection])[] = [];
 
   constructor(options: UpstreamOptions) {
@@ -66,15 +84,27 @@ export class Upstream {
     this.#released.push([waiter, connection]);
   }
 
+  /**
+   * Opens a socket for one WebSocket; the caller ends it. Throws without a permit for a tunnel. `done` is called once:
+   * with null when the socket is connected, TLS included, or with the reason why it is not.
+   */
+  openTunnel(permit: Permit, done: (error: Error | null) => void): Socket {
+    if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
+    const socket = this.pool.openSocket(done);
+    this.#tunnels.add(socket);
+    return socket.once('close', () => this.#tunnels.delete(socket));
+  }
+
   /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
-  takeSlot(request: UpstreamExchange): void {
+  takeSlot(request: UpstreamRequest): void {
     if (this.limiter.tryTake(request)) request.granted();
     else this.#wait(request);
   }
 
   /** No byte was sent, so a retry is safe for every method. All requests wait for one shared probe. */
-  connectFailed(request: UpstreamExchange, error: Error): void {
+  connectFailed(request: UpstreamRequest, error: Error): void {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    request.connectError = error;
     if (!this.limiter.down) this.#probeSoon();
     this.limiter.setDown(true);
     this.limiter.leave(request);
@@ -89,10 +119,11 @@ export class Upstream {
   /** Ends every socket; requests in flight fail. */
   close(): void {
     this.limiter.setDown(false);
+    for (const socket of this.#tunnels) socket.destroy();
     this.pool.destroy();
   }
 
-  #wait(request: UpstreamExchange): void {
+  #wait(request: UpstreamRequest): void {
     const timeLeft = request.startedAt + this.options.retryConnectFor - performance.now();
     if (!this.limiter.wait(request, Math.max(timeLeft, 0))) request.giveUp({ side: 'client', reason: 'overloaded' });
   }

@@ -1,51 +1,254 @@
-// An open WebSocket: bytes both ways until both sides have ended. Nothing in it is verified.
-import { Buffer } from 'node:buffer';
+// One permitted WebSocket: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3 writes
+// the handshake and pipes the tunnel; our reply answers where there is none. Only this file needs node:http.
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts';
+import type { Permit } from '../core/permit.ts';
+import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
-import { ignore } from '../wire/sockets.ts';
-import type { ForwardOptions } from './exchange.ts';
-import { type ConnectionUser, PROBE_AFTER_MS } from './pool.ts';
+import { codeOf, ignore } from '../wire/sockets.ts';
+import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
+import { PROBE_AFTER_MS } from './pool.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
+
+type Library = typeof import('./websocket-library.ts');
+type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
 
 /** Milliseconds of silence that end a tunnel after one side has closed, where `idleTimeout` is off. */
 const HALF_CLOSED_MS = 30_000;
 
-/** Takes the client's socket from its connection, which has got the 101, and joins it to the upstream's. */
-export function openTunnel(
-  exchange: Exchange,
-  upstream: Socket,
-  { idleTimeout, onEnd }: Pick<ForwardOptions, 'idleTimeout' | 'onEnd'>,
-): ConnectionUser {
-  const { stream: client, early } = exchange.connection.giveAway();
+export class WebSocketExchange implements UpstreamRequest {
+  place = -1;
+  readonly verified = false;
+  readonly #permit: Permit;
+  readonly #exchange: Exchange;
+  readonly #upstream: Upstream;
+  readonly #options: ForwardOptions;
+  readonly startedAt = performance.now();
+  connectError: Error | null = null;
+  #ended = false;
+  /** The client's socket, once it carries a tunnel. */
+  #client: Socket | null = null;
+  /** The upstream's socket, from the connect on. */
+  #socket: Socket | null = null;
+  #request: ClientRequest | null = null;
+  #deadline: NodeJS.Timeout | null = null;
+
+  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
+    this.#permit = permit;
+    this.#exchange = exchange;
+    this.#upstream = upstream;
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#exchange.onLeft(this.#onLeft);
+    this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
+    this.#upstream.takeSlot(this);
+  }
+
+  // --- a slot and a socket
+
+  granted(): void {
+    // Loaded with the first WebSocket, which most proxies never see.
+    import('./websocket-library.ts').then(
+      (library) => this.#connect(library),
+      () => this.giveUp(failedUpstream('reset')),
+    );
+  }
+
+  expired(down: boolean): void {
+    this.giveUp(waitFailure(this, down));
+  }
+
+  /** It never waits for its client: the slot is given back with the upstream's answer. */
+  stalledFor(): number {
+    return 0;
+  }
+
+  evict(): void {
+    this.giveUp({ side: 'client', reason: 'overloaded' });
+  }
+
+  #connect(library: Library): void {
+    if (this.#ended) return;
+    const socket = this.#upstream.openTunnel(this.#permit, (error) => {
+      if (this.#ended) socket.destroy();
+      else if (error === null) this.#shakeHands(library, socket);
+      else this.#upstream.connectFailed(this, error);
+    });
+    this.#socket = socket;
+  }
+
+  // --- the handshake
+
+  #shakeHands({ createProxyServer }: Library, socket: Socket): void {
+    const { head, connection } = this.#exchange;
+    // The library's own path handling resolves dot segments, which gets past the routes; it must stay off.
+    const proxy = createProxyServer({ target: TARGET, toProxy: true, prependPath: false, agent: agentOf(socket) });
+    proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
+    proxy.once('proxyReqWs', (outgoing) => {
+      this.#request = outgoing;
+      outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
+    });
+    proxy.once('open', this.#onOpen);
+    proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
+    const outgoing = this.#request;
+    if (outgoing === null) return this.giveUp(failedUpstream('reset'));
+    // Alone the library would treat every 101 as a tunnel, write refusals without backpressure and ignore failures.
+    const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
+    outgoing
+      .removeAllListeners('upgrade')
+      .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
+        if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
+        else this.giveUp(failedUpstream('protocol'));
+      });
+    outgoing.removeAllListeners('response').once('response', this.#onRefused);
+    outgoing.removeAllListeners('error').on('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
+    outgoing.on('information', this.#onInformation);
+    const { responseTimeout } = this.#options;
+    if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
+  }
+
+  /** The client's request as node's object, which http-proxy-3 wants. */
+  #handshake(client: Socket): IncomingMessage {
+    const { IncomingMessage } = process.getBuiltinModule('node:http');
+    const { head } = this.#exchange;
+    const headers = handshakeHeaders(this.#options.lines, head.upgrade ?? '') as IncomingHttpHeaders;
+    return Object.assign(new IncomingMessage(client), {
+      method: head.method,
+      url: head.target,
+      headers,
+      httpVersion: '1.1',
+    });
+  }
+
+  readonly #onDeadline = (): void => {
+    const error = Object.assign(new Error('no answer to the handshake'), { code: 'HANDSHAKE_TIMEOUT' });
+    this.giveUp(failedUpstream('timeout', error));
+  };
+
+  readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
+    if (this.#ended) return;
+    const { reply } = this.#exchange;
+    if (++this.#exchange.interims > MAX_INTERIMS) return this.giveUp(failedUpstream('protocol'));
+    if (info.statusCode > 101) reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
+  };
+
+  /** Forwards an answer other than 101. Its bytes never become a tunnel. */
+  readonly #onRefused = (incoming: IncomingMessage): void => {
+    if (this.#ended) return;
+    const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
+    if (status < 200) return this.giveUp(failedUpstream('protocol')); // a 101 that upgrades nothing
+    const { reply } = this.#exchange;
+    this.#answered(status);
+    const chunked = status !== 204 && status !== 304 && headers['content-length'] === undefined;
+    // Bytes after the handshake may be meant for the tunnel, so none may be read as a request.
+    reply.begin({ status, reason, lines: endToEnd(lines), framing: chunked ? 'chunked' : 'length' }, 'close');
+    reply.onDrain = () => incoming.resume();
+    incoming.on('data', (piece: Buffer) => {
+      reply.data(piece);
+      if (!reply.flush()) incoming.pause();
+    });
+    // Nothing moves on the upstream's socket either when the client stops reading.
+    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response has stalled')));
+    incoming.once('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
+    incoming.once('end', () => {
+      this.#end();
+      reply.end(incoming.rawTrailers);
+    });
+    reply.flush();
+  };
+
+  // --- the tunnel
+
+  /** True where the response accepts the handshake; the library then writes the 101. */
+  #accepts(response: IncomingMessage): boolean {
+    if (this.#ended || response.statusCode !== 101) return false;
+    if (!acceptsHandshake(this.#exchange.lines, response.rawHeaders)) return false;
+    this.#answered(101);
+    this.#exchange.settled = true;
+    this.#exchange.reply.becomeTunnel();
+    const { upgrade = '' } = response.headers;
+    response.headers = handshakeHeaders(response.rawHeaders, upgrade) as IncomingHttpHeaders;
+    const { stream, early } = this.#exchange.connection.giveAway();
+    this.#client = stream;
+    stream.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
+    if (early.length > 0) stream.unshift(early);
+    return true;
+  }
+
+  readonly #onOpen = (upstream: Socket): void => {
+    for (const socket of [this.#client, upstream]) {
+      socket?.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent for ever
+      socket?.once('end', this.#onHalfClosed);
+    }
+    upstream.once('close', this.#onHalfClosed);
+  };
+
   /** A side that never answers the other's close must not hold both sockets forever. */
-  const halfClosed = () => {
-    for (const socket of [client, upstream]) socket.setTimeout(idleTimeout || HALF_CLOSED_MS, () => socket.destroy());
+  readonly #onHalfClosed = (): void => {
+    const milliseconds = this.#options.idleTimeout || HALF_CLOSED_MS;
+    for (const socket of [this.#client, this.#socket]) socket?.setTimeout(milliseconds, () => socket.destroy());
   };
-  exchange.onLeft(() => {
-    halfClosed();
-    upstream.destroySoon(); // the client's last bytes still go out
-    onEnd(true);
-  });
-  client.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent for ever
-  client.on('drain', () => upstream.resume());
-  client.once('end', halfClosed);
-  upstream.write(early);
-  client.pipe(upstream);
-  return {
-    onData: (bytes) => {
-      // A copy, since the next read overwrites the bytes.
-      if (!client.write(Buffer.from(bytes))) upstream.pause();
-    },
-    onEnd: () => {
-      client.end();
-      halfClosed();
-    },
-    onClose: (error) => {
-      if (error !== null && !client.destroyed && !upstream.readableEnded) exchange.upstreamFailure = 'reset';
-      if (error === null) client.end();
-      else client.destroySoon();
-      halfClosed();
-    },
-    letClientGoOn: ignore,
-    tick: ignore,
+
+  readonly #onTunnelError = (error: Error): void => {
+    if (!this.#ended && this.#socket?.readableEnded === false) this.#exchange.upstreamFailure = causeOf(error);
   };
+
+  // --- ends
+
+  /** The upstream's head has arrived. Idle tunnels must not use up the slots; they have their own limit. */
+  #answered(status: number): void {
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#upstream.limiter.leave(this);
+    this.#exchange.upstreamMs = performance.now() - this.startedAt;
+    this.#exchange.upstreamStatus = status;
+  }
+
+  giveUp(failure: ForwardFailure): void {
+    if (this.#ended) return;
+    this.#request?.destroy();
+    this.#socket?.destroy();
+    this.#options.onFailure(failure);
+    this.#end();
+  }
+
+  /** False if it had already ended. */
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#exchange.onLeft(null);
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#upstream.limiter.leave(this);
+    this.#options.onEnd(true);
+    return true;
+  }
+
+  /** The client's socket is closed, whoever closed it. */
+  readonly #onLeft = (): void => {
+    if (!this.#end()) return;
+    if (!this.#exchange.settled) {
+      this.#request?.destroy();
+      this.#socket?.destroy();
+      return;
+    }
+    this.#onHalfClosed();
+    this.#socket?.destroySoon(); // the client's last bytes still go out
+  };
+}
+
+function causeOf(error: Error): UpstreamFailure {
+  return codeOf(error).startsWith('HPE_') ? 'protocol' : 'reset';
+}
+
+const NOTHING = Buffer.alloc(0);
+/** Never connected to: the agent has a connected socket already. */
+const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
+
+function agentOf(socket: Socket): Agent {
+  const { Agent } = process.getBuiltinModule('node:http');
+  const agent = new Agent({ keepAlive: false });
+  agent.createConnection = () => socket;
+  return agent;
 }

@@ -80,7 +80,7 @@ describe.skipIf(!ready)('the image', () => {
     expect(files).toContain('main.js');
     expect(files.filter((file) => !file.endsWith('.js'))).toEqual(['THIRD-PARTY-LICENSES.txt', 'sbom.cdx.json']);
     expect(licences).toBeGreaterThan(5000);
-    for (const name of ['undici', 'yaml', 'zod', 'prom-client', '@redis/client']) {
+    for (const name of ['undici', 'http-proxy-3', 'yaml', 'zod', 'prom-client', '@redis/client']) {
       expect(components).toContainEqual(expect.stringMatching(new RegExp(`^pkg:npm/${name}@\\d`)));
     }
     expect(components.join()).not.toContain('vitest');

@@ -65,7 +65,7 @@ describe.skipIf(!ready)('the npm package', () => {
     expect(files).toEqual(expect.arrayContaining(['dist/main.js', 'dist/program.js', 'dist/serve.js']));
     expect(files.filter((file) => /\.(?:ts|map)$/.test(file))).toEqual([]);
     const licences = await mustRun('tar', ['-xzOf', tarball, 'package/dist/THIRD-PARTY-LICENSES.txt']);
-    for (const name of ['undici', 'yaml', 'zod', 'prom-client', '@redis/client']) {
+    for (const name of ['undici', 'http-proxy-3', 'yaml', 'zod', 'prom-client', '@redis/client']) {
       expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(`, 'm'));
     }
   });

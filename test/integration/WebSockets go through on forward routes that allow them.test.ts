@@ -300,7 +300,7 @@ test('a reload can allow and forbid them; open ones stay', async () => {
   webSocket.terminate();
 });
 
-test('FORCE_FETCH_PATH, which switches http-proxy-3 to another code path where it is used, changes nothing', async () => {
+test('FORCE_FETCH_PATH, which switches http-proxy-3 to another code path, changes nothing', async () => {
   await startEchoing();
   await start(echo.url, {}, { env: { FORCE_FETCH_PATH: 'true' } });
   const webSocket = await openWebSocket(url());

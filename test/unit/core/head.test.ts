@@ -1,8 +1,7 @@
 // What is read from a head, and which of its lines are forwarded.
 import { describe, expect, test } from 'vitest';
 import { declaredLength, hasBody } from '../../../src/core/head.ts';
-import { nominated } from '../../../src/core/headers.ts';
-import { endToEnd } from '../../support/forwarded-lines.ts';
+import { endToEnd, nominated } from '../../../src/core/headers.ts';
 import { head } from './fixtures.ts';
 
 const withLines = (...lines: string[]) => head({ lines: ['Host', 'a', ...lines] });

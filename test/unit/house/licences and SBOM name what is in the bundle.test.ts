@@ -11,8 +11,8 @@ import manifest from '../../../package.json' with { type: 'json' };
 import { packagePath } from '../../../scripts/bundled-packages.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const USED = ['@redis/client', 'prom-client', 'undici', 'yaml', 'zod'];
-const ONLY_FOR_DEVELOPMENT = ['vitest', 'esbuild', 'typescript', 'fast-check', 'ws', 'http-proxy-3'];
+const USED = ['@redis/client', 'http-proxy-3', 'prom-client', 'undici', 'yaml', 'zod'];
+const ONLY_FOR_DEVELOPMENT = ['vitest', 'esbuild', 'typescript', 'fast-check', 'ws'];
 
 interface Component {
   readonly name: string;

@@ -24,9 +24,22 @@ afterEach(async () => {
 
 test.each([
   ['none', null],
-  ['an object shaped like a permit', { ...permitForward(LIVE), decision: 'accepted' }],
-  ['an object shaped like a permit for a tunnel', { ...permitUpgrade(LIVE), tunnel: true }],
-])('no request is sent and no tunnel opened with %s', async (_what, permit) => {
+  ['an object shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
+  ['a permit to forward a request', permitForward(LIVE)],
+])('a tunnel gets no socket with %s', async (_what, permit) => {
+  expect(() => upstream.openTunnel(permit as Permit, () => {})).toThrow('no permit');
+  expect(await upstream.accepts(1000)).toBe(true);
+  expect(server.heads).toEqual([]);
+});
+
+test('a tunnel gets a socket with a tunnel permit', async () => {
+  const connected = Promise.withResolvers<Error | null>();
+  const socket = upstream.openTunnel(permitUpgrade(LIVE) as Permit, connected.resolve);
+  expect(await connected.promise).toBe(null);
+  expect(socket.readyState).toBe('open');
+});
+
+test('no request is sent without a permit, not even with an object shaped like one', () => {
   const budget = new ByteBudget(0);
   const options = {
     budget,
@@ -37,7 +50,8 @@ test.each([
     responseTimeout: 0,
     idleTimeout: 0,
   };
-  expect(() => new UpstreamExchange(permit as Permit, {} as Exchange, upstream, options)).toThrow('no permit');
-  expect(await upstream.accepts(1000)).toBe(true);
-  expect(server.heads).toEqual([]);
+  const exchange = {} as Exchange;
+  for (const permit of [null, { ...permitForward(LIVE), decision: 'accepted' }]) {
+    expect(() => new UpstreamExchange(permit as Permit, exchange, upstream, options)).toThrow('no permit');
+  }
 });
