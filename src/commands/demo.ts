@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Decision, Reason } from '../core/decision.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
-import { bind } from '../downstream/bind.ts';
+import { bind } from '../downstream/listener.ts';
 import { type App, startApp } from '../runtime/app.ts';
 import { command, type Io, mistake } from './command-line.ts';
 

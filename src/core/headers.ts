@@ -25,7 +25,7 @@ export function nominated(connection: string): string[] {
 }
 
 /** The values of one header in a flat list of lines (name, value, name, value …). */
-function valuesOf(lines: readonly string[], lowerCaseName: string): string[] {
+export function valuesOf(lines: readonly string[], lowerCaseName: string): string[] {
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCaseName);
 }
 

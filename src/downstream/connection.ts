@@ -1,6 +1,6 @@
 // One client connection from accept to close, as a state machine: one request at a time, one deadline, one way to end.
 //
-//   silent -> handshake -> head -> request -> idle -> head ...          any state -> closing -> closed
+//   silent -> handshake -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
 //                                     `-> tunnel -> closed
 //
 // The next head waits until the kernel has the answer to the last one, so a client that pipelines costs one request's
@@ -12,10 +12,11 @@ import type { RuleName } from '../core/gate.ts';
 import { declaredLength, Head } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
-import { Exchange, type Taken } from './exchange.ts';
+import { type BodyReceiver, Exchange, type Taken } from './exchange.ts';
 import type { Listener } from './listener.ts';
 
-export type State = 'silent' | 'handshake' | 'head' | 'request' | 'idle' | 'tunnel' | 'closing' | 'closed';
+/** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
+export type State = 'silent' | 'handshake' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
 /** Takes the requests of a port. */
 export interface Handler {
@@ -42,10 +43,10 @@ const UNREAD_MS = 1000;
 
 export class Connection {
   place = -1;
-  /** Only the reply writes to it, except in a tunnel. */
+  /** Only the reply writes to it, except in a tunnel. The receiver of a body may pause and resume it. */
   stream: Socket;
   encrypted = false;
-  /** The client's address; IPv4 without the prefix of dual-stack sockets. */
+  /** The client's address: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
   readonly address: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, all of them. */
@@ -54,15 +55,12 @@ export class Connection {
   deadline: number;
   /** Milliseconds that the client may leave the answer unread; 0 is off. Set for each request. */
   stallTimeout = STALL_MS;
+  /** The request in progress. Written only here. */
+  exchange: Exchange | null = null;
   readonly #listener: Listener;
   #parser: MessageParser | null = null;
-  #exchange: Exchange | null = null;
-  /** The kernel has the answer, while the rest of the request is still to come. */
-  #replied = false;
   /** Bytes after a request that is not answered yet; null once they were too many, or the answer is the last. */
   #behind: Buffer | null = EMPTY;
-  #scheduled = false;
-  #leftWriting = false;
   #dropped = 0;
   /** Bytes of the answer that the kernel has taken, and when that last changed. */
   #taken = 0;
@@ -71,7 +69,7 @@ export class Connection {
   constructor(socket: Socket, listener: Listener) {
     this.stream = socket;
     this.#listener = listener;
-    this.address = plainAddress(socket.remoteAddress ?? '');
+    this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
@@ -105,7 +103,7 @@ export class Connection {
     return (
       this.#parser?.keepAlive !== true ||
       this.#behind === null ||
-      this.#leftWriting ||
+      this.stream.readableEnded ||
       draining ||
       performance.now() - this.openedAt >= limits.connectionAge
     );
@@ -115,40 +113,28 @@ export class Connection {
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
-    const declared = this.#exchange === null ? null : declaredLength(this.#exchange.head);
+    const declared = this.exchange === null ? null : declaredLength(this.exchange.head);
     return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
-  }
-
-  pauseReading(): void {
-    if (this.state === 'request') this.stream.pause();
-  }
-
-  resumeReading(): void {
-    if (this.state === 'request') this.stream.resume();
   }
 
   /** The kernel has the whole answer, or the connection is gone. `last`: no request follows. */
   replied(last: boolean): void {
     if (this.state !== 'request') return;
-    this.#endExchange();
+    this.#endExchange('answered');
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
-    else {
-      // A short rest of the body is still missing, and the next request follows it.
-      this.#replied = true;
-      this.deadline = performance.now() + DROPPING_MS;
-    }
+    else this.#enter('rest', DROPPING_MS);
   }
 
-  /** Gives the stream to a tunnel, with the bytes after its request, and stops reading it. */
-  giveAway(): { readonly stream: Socket; readonly early: Buffer } {
+  /** Leaves the stream to a tunnel, and gives the bytes after its request. */
+  giveAway(): Buffer {
     const early = this.#behind ?? EMPTY;
     this.#behind = EMPTY;
     this.#enter('tunnel', Number.POSITIVE_INFINITY);
     this.stream.off('data', this.#onData);
     this.stream.off('end', this.#onEnd);
     this.stream.off('drain', this.#onDrain);
-    return { stream: this.stream, early };
+    return early;
   }
 
   // --- for the listener
@@ -156,10 +142,9 @@ export class Connection {
   /** Enforces the deadlines of the connection, of the body, and of an answer that the client does not read. */
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
-    if (this.state !== 'request' || this.#replied) return;
-    const receiver = this.#exchange?.receiver ?? null;
-    const awaitsBody = receiver !== null && this.#parser?.state === 'body';
-    if (awaitsBody && now >= receiver.deadline) receiver.fail('body_timeout');
+    if (this.state !== 'request') return;
+    const receiver = this.#awaiting;
+    if (receiver !== null && now >= receiver.deadline) receiver.fail('body_timeout');
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
@@ -167,7 +152,8 @@ export class Connection {
   rank(now: number): number | null {
     if (this.state !== 'request') return RANKS[this.state];
     if (this.#unreadFor(now) >= UNREAD_MS) return 3;
-    return this.#replied || this.#bodyIsSlow(now) ? 4 : null;
+    const receiver = this.#awaiting;
+    return receiver !== null && receiver.rate(now) < SLOW_RATE ? RANKS.rest : null;
   }
 
   /** The one way to end: the last bytes, half-close, drop what still comes within bounds, destroy (RFC 9112 9.6). */
@@ -196,24 +182,24 @@ export class Connection {
 
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
-    else if (this.state === 'idle' || this.state === 'request') this.close();
+    else if (this.state === 'idle' || this.state === 'rest') this.close();
     else this.destroy();
   }
 
   #next(): void {
-    this.#parser?.next();
-    this.#replied = false;
     this.stallTimeout = STALL_MS;
-    const waiting = this.#behind !== null && this.#behind.length > 0;
-    if (!waiting) return this.#enter('idle', this.#listener.limits.keepAlive);
+    if (this.#behind === null || this.#behind.length === 0) {
+      this.#parser?.next();
+      return this.#enter('idle', this.#listener.limits.keepAlive);
+    }
     this.#enter('head', this.#listener.limits.headersTimeout);
-    this.#scheduled = true;
     // In its own turn of the event loop: a client that pipelines must not keep the others waiting.
     setImmediate(() => {
-      this.#scheduled = false;
+      if (this.state !== 'head') return;
       const behind = this.#behind ?? EMPTY;
       this.#behind = EMPTY;
-      if (this.state === 'head') this.#read(behind);
+      this.#parser?.next();
+      this.#read(behind);
     });
   }
 
@@ -223,7 +209,7 @@ export class Connection {
     if (this.state === 'silent' || this.state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
     let taken: Taken = 'copied';
     if (this.state === 'closing') this.#drop(bytes.length);
-    else if (this.#scheduled || this.#parser?.state === 'ended') this.#keepBehind(bytes);
+    else if (this.#parser?.state === 'ended') this.#keepBehind(bytes);
     else taken = this.#read(bytes);
     if (taken === 'copied') free(bytes, WORTH_FREEING);
   };
@@ -242,15 +228,14 @@ export class Connection {
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       at = parser.read(bytes, at);
       // Before the request is answered: the answer must say `close` if too many bytes follow the request.
-      if (parser.left !== null && bytes.length - at - parser.left > this.#listener.limits.maxHeader)
-        this.#behind = null;
+      if (bytes.length - at - parser.left > this.#listener.limits.maxHeader) this.#behind = null;
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'kept') taken = 'kept';
-      if (this.state !== 'request') return taken;
+      if (this.state !== 'request' && this.state !== 'rest') return taken;
     }
     const { state } = parser;
     if (at < bytes.length && state === 'ended') this.#keepBehind(bytes.subarray(at));
-    if (this.#replied) {
+    if (this.state === 'rest') {
       if (state === 'ended') this.#next();
       else if (state === 'failed') this.close();
     }
@@ -259,7 +244,7 @@ export class Connection {
 
   /** Begins the request once its head is whole; false while it is not. */
   #hasBegun(parser: MessageParser): boolean {
-    if (this.#exchange !== null || this.#replied) return true;
+    if (this.state !== 'head') return true;
     if (parser.hasHead) this.#listener.handler.onRequest(this.#begin(new Head(parser, parser.lines), parser.lines));
     else if (parser.state === 'failed')
       this.#refuseHead(parser.failure === 'too_large' ? 'header_too_large' : 'bad_request');
@@ -269,16 +254,15 @@ export class Connection {
   #begin(head: Head, lines: readonly string[]): Exchange {
     this.#enter('request', Number.POSITIVE_INFINITY);
     const exchange = new Exchange(head, lines, this);
-    this.#exchange = exchange;
+    this.exchange = exchange;
     this.#taken = this.stream.bytesWritten - this.stream.writableLength;
     this.#takenAt = this.since;
-    this.#listener.onRequestBegin();
     return exchange;
   }
 
   /** Hands over the part of the body that the last read brought. */
   #giveBody(parser: MessageParser): Taken {
-    const receiver = this.#exchange?.receiver ?? null;
+    const receiver = this.exchange?.receiver ?? null;
     if (receiver === null) return 'copied';
     const { piece, state, pieces } = parser;
     if (state === 'ended') return receiver.end(piece, parser.trailers, pieces);
@@ -312,43 +296,31 @@ export class Connection {
 
   // --- ends
 
-  #endExchange(): void {
-    const exchange = this.#exchange;
+  #endExchange(how: 'answered' | 'left'): void {
+    const { exchange } = this;
     if (exchange === null) return;
-    this.#exchange = null;
+    if (how === 'left') exchange.clientLeft();
+    this.exchange = null;
     exchange.durationMs = performance.now() - exchange.startedAt;
-    this.#listener.onRequestEnd();
     this.#listener.handler.onEnd(exchange);
   }
 
   readonly #onEnd = (): void => {
-    this.#leftWriting = true;
-    if (this.state === 'request') this.#onEndWithinRequest();
-    else if (this.state === 'head' && !this.#scheduled) this.#refuseHead('bad_request');
+    if (this.state === 'request' && this.exchange !== null) this.#onEndWithinRequest(this.exchange);
+    else if (this.state === 'head' && this.#parser?.state !== 'ended') this.#refuseHead('bad_request');
     else this.close();
   };
 
   /** A client that half-closes before its answer counts as gone, unless its request was refused: it may still read. */
-  #onEndWithinRequest(): void {
-    const exchange = this.#exchange;
-    if (exchange === null) return this.close();
-    const cut = this.#parser !== null && this.#parser.state !== 'ended';
-    if (exchange.reply.ended) return;
-    if (cut && exchange.receiver !== null) exchange.receiver.fail('bad_request');
-    else this.#leave();
-    if (!exchange.reply.ended && this.state === 'request') this.destroy();
-  }
-
-  #leave(): void {
-    const exchange = this.#exchange;
-    if (exchange === null) return;
-    exchange.reply.abandon();
-    exchange.clientLeft();
-    this.#endExchange();
+  #onEndWithinRequest({ reply, receiver }: Exchange): void {
+    if (reply.phase === 'ended') return;
+    if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
+    else this.#endExchange('left');
+    if (this.exchange?.reply.phase !== 'ended' && this.state === 'request') this.destroy();
   }
 
   readonly #onClose = (): void => {
-    this.#leave();
+    this.#endExchange('left');
     this.state = 'closed';
     this.#parser?.free();
     this.#parser = null;
@@ -356,7 +328,7 @@ export class Connection {
     this.#listener.onClosed(this);
   };
 
-  readonly #onDrain = (): void => this.#exchange?.reply.onDrain?.();
+  readonly #onDrain = (): void => this.exchange?.reply.onDrain?.();
 
   #unreadFor(now: number): number {
     const { bytesWritten, writableLength } = this.stream;
@@ -369,19 +341,14 @@ export class Connection {
     return now - this.#takenAt;
   }
 
-  #bodyIsSlow(now: number): boolean {
-    const receiver = this.#exchange?.receiver ?? null;
-    return receiver !== null && this.#parser?.state === 'body' && receiver.rate(now) < SLOW_RATE;
+  /** The receiver of a body that is still to come. */
+  get #awaiting(): BodyReceiver | null {
+    return this.#parser?.state === 'body' ? (this.exchange?.receiver ?? null) : null;
   }
 }
 
-const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, idle: 5, tunnel: null, closed: null } as const;
+const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, rest: 4, idle: 5, tunnel: null, closed: null } as const;
 /** The gate rule for bytes that never became a request; a slow head breaks none. */
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);
-
-/** `::ffff:10.0.0.1` is how a dual-stack listener spells 10.0.0.1. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
-}

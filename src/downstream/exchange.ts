@@ -37,6 +37,8 @@ export class Exchange implements RequestRecord {
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
   readonly lines: readonly string[];
+  readonly method: string;
+  readonly path: string;
   readonly connection: Connection;
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
@@ -70,22 +72,18 @@ export class Exchange implements RequestRecord {
   constructor(head: Head, lines: readonly string[], connection: Connection) {
     this.head = head;
     this.lines = lines;
+    this.method = head.method;
+    this.path = pathOf(head.target);
     this.connection = connection;
     this.reply = new Reply(connection, head);
     this.startedAt = performance.now();
     this.client = connection.address;
   }
 
-  get method(): string {
-    return this.head.method;
-  }
-
-  get path(): string {
-    return pathOf(this.head.target);
-  }
-
+  /** The trace id of a valid W3C `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header); else null. */
   get traceId(): string | null {
-    return traceIdOf(this.head.traceparent ?? '');
+    const valid = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
+    return valid.exec(this.head.traceparent ?? '')?.[1] ?? null;
   }
 
   /** The status that the client was given; 499 where it left before. */
@@ -100,6 +98,7 @@ export class Exchange implements RequestRecord {
 
   /** Only the connection calls it, once: the client has left before its answer was sent. */
   clientLeft(): void {
+    this.reply.abandon();
     this.left = true;
     const listener = this.#onLeft;
     this.#onLeft = null;
@@ -108,10 +107,4 @@ export class Exchange implements RequestRecord {
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
     if (!decided && !this.settled) this.reason = 'client_closed';
   }
-}
-
-/** The trace id of a valid W3C `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header); else null. */
-function traceIdOf(traceparent: string): string | null {
-  const match = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/.exec(traceparent);
-  return match?.[1] ?? null;
 }

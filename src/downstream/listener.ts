@@ -1,11 +1,11 @@
 // A port: accepts connections, plain or TLS, makes room when there are too many, and ends them when the process stops.
 // Both ports are listeners.
-import { createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
-import { destroyOldest, ignore, type TlsContents } from '../wire/sockets.ts';
-import { bind } from './bind.ts';
+import { codeOf, destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
 import { Connection, type Handler, type State } from './connection.ts';
-import { RoomMaker } from './room-maker.ts';
 
 /** Times in milliseconds, sizes in bytes. */
 export interface ListenerLimits {
@@ -20,33 +20,42 @@ export interface ListenerLimits {
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'handshake'];
 
+/** The default of 511 drops SYNs under a flood, and each dropped SYN costs its client a second. */
+const BACKLOG = 4096;
 /** Time for bytes that are on their way when the listener closes. */
 const LAST_BYTES_MS = 100;
 /** Idle connections end in this part of the delay before a stop: balancers have noticed, and the app still serves. */
 const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
-const IDLE_END_EVERY_MS = 50;
 /** The most TLS handshakes in progress, counted from the first byte: 1,024 unfinished ones hold 78 MiB. */
 const MAX_HANDSHAKES = 128;
 /** The most closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
+/** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next one. */
+const YOUNG_MS = 500;
+const YOUNG_RANK = 6;
+/** One pass over all connections costs 0.1 ms, so it finds room for several newcomers. */
+const FOUND_AT_ONCE = 32;
+const FOUND_FOR_MS = 20;
+
+/** A connection that can make room. Once it is in another state than it was `since` then, it stays. */
+type Candidate = { readonly connection: Connection; readonly since: number; readonly rank: number };
 
 export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
   draining = false;
-  /** Requests that have begun and not ended. */
-  inFlight = 0;
   readonly #server: Server;
   readonly #tls: TlsServer | null;
-  readonly #room = new RoomMaker();
-  readonly #all = this.#room.all;
+  readonly #all = new TickedSet<Connection>();
+  /** The first to end is last. */
+  #mayEnd: Candidate[] = [];
+  #foundAt = Number.NEGATIVE_INFINITY;
   /** TLS handshakes under way, by the client's address and port. */
   readonly #handshakes = new Map<string, Connection>();
   readonly #closing = new Set<Connection>();
   #accepted = 0;
-  #onIdle: (() => void) | null = null;
-  #endingIdle: NodeJS.Timeout | null = null;
+  #endingIdle: NodeJS.Timeout | undefined;
 
   constructor(limits: ListenerLimits, handler: Handler) {
     this.limits = limits;
@@ -60,6 +69,11 @@ export class Listener {
     return this.#all.size;
   }
 
+  /** Requests that have begun and not ended. */
+  get inFlight(): number {
+    return this.#all.list().filter(({ exchange }) => exchange !== null).length;
+  }
+
   /** After a reload. New TLS contents hold for handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
@@ -69,7 +83,7 @@ export class Listener {
       Object.assign(this.#tls, { requestCert: options.requestCert });
       this.#tls.setSecureContext(options);
     }
-    while (this.#all.size > limits.connections && this.#room.make(performance.now()));
+    while (this.#all.size > limits.connections && this.#makeRoom(performance.now()));
   }
 
   /** Gives the port. Rejects with the system's error if it is in use. */
@@ -82,26 +96,24 @@ export class Listener {
   /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
   startDraining(delay: number): void {
     this.draining = true;
-    if (this.#endingIdle !== null || delay === 0) return;
-    const began = performance.now();
-    const from = delay * IDLE_END_FROM;
-    const to = delay * IDLE_END_TO;
-    let most = 0;
-    const step = () => {
-      const elapsed = performance.now() - began;
-      most ||= this.#all.size;
+    if (delay === 0) return;
+    this.#endingIdle ??= setTimeout(() => {
       // Silent connections stay: their first request is on its way.
-      this.#end(['idle'], Math.floor(most * Math.max(0, (to - elapsed) / (to - from))));
-      this.#endingIdle = elapsed < to ? setTimeout(step, IDLE_END_EVERY_MS).unref() : null;
-    };
-    this.#endingIdle = setTimeout(step, from).unref();
+      const idle = this.#all.list().filter(({ state }) => state === 'idle');
+      const each = (delay * (IDLE_END_TO - IDLE_END_FROM)) / idle.length;
+      idle.sort((a, b) => a.since - b.since);
+      idle.forEach((connection, index) => {
+        const end = () => (connection.state === 'idle' ? connection.close() : undefined);
+        setTimeout(end, each * (index + 1)).unref();
+      });
+    }, delay * IDLE_END_FROM).unref();
   }
 
   /** Undoes `startDraining`: connections may persist again. */
   stopDraining(): void {
     this.draining = false;
-    if (this.#endingIdle !== null) clearTimeout(this.#endingIdle);
-    this.#endingIdle = null;
+    clearTimeout(this.#endingIdle);
+    this.#endingIdle = undefined;
   }
 
   /** Stops accepting. Resolves when no request is in flight; none is cut. */
@@ -110,10 +122,10 @@ export class Listener {
     this.draining = true;
     await this.#acceptWaiting();
     this.#server.close();
-    await new Promise((resolve) => setTimeout(resolve, LAST_BYTES_MS));
-    this.#end(WITHOUT_REQUEST);
-    if (this.inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    this.#end(WITHOUT_REQUEST);
+    do {
+      await sleep(LAST_BYTES_MS);
+      for (const connection of this.#all.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
+    } while (this.inFlight > 0);
   }
 
   /** Cuts every connection. Gives the number of requests in flight that this ended. */
@@ -130,7 +142,7 @@ export class Listener {
     this.#accepted++;
     const connection = new Connection(socket, this);
     while (this.#all.size >= this.limits.connections) {
-      if (this.#room.make(connection.openedAt)) continue;
+      if (this.#makeRoom(connection.openedAt)) continue;
       socket.destroy();
       return;
     }
@@ -164,17 +176,33 @@ export class Listener {
     return server;
   }
 
+  /** Ends one connection. False: each has a request that makes progress. */
+  #makeRoom(now: number): boolean {
+    const isFresh = this.#mayEnd.length > 0 && now - this.#foundAt <= FOUND_FOR_MS;
+    if (!isFresh) this.#findRoom(now);
+    for (let found = this.#mayEnd.pop(); found !== undefined; found = this.#mayEnd.pop()) {
+      const { connection, since } = found;
+      if (connection.place < 0 || connection.since !== since || connection.rank(now) === null) continue;
+      this.#all.delete(connection);
+      connection.destroy();
+      return true;
+    }
+    return isFresh && this.#makeRoom(now);
+  }
+
+  #findRoom(now: number): void {
+    const ranked: Candidate[] = [];
+    for (const connection of this.#all.list()) {
+      const { since, openedAt } = connection;
+      const rank = connection.rank(now);
+      if (rank !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? YOUNG_RANK : rank });
+    }
+    ranked.sort((a, b) => b.rank - a.rank || b.since - a.since);
+    this.#mayEnd = ranked.slice(-FOUND_AT_ONCE);
+    this.#foundAt = now;
+  }
+
   // --- for its connections
-
-  onRequestBegin(): void {
-    this.inFlight++;
-  }
-
-  onRequestEnd(): void {
-    if (--this.inFlight > 0) return;
-    this.#onIdle?.();
-    this.#onIdle = null;
-  }
 
   onClosing(connection: Connection): void {
     this.#closing.add(connection);
@@ -197,13 +225,22 @@ export class Listener {
       await new Promise((resolve) => setImmediate(resolve));
     } while (this.#accepted > before && performance.now() < until);
   }
+}
 
-  /** Ends the connections in these states, except the `kept` ones that entered them last. */
-  #end(states: readonly State[], kept = 0): void {
-    const ending = this.#all.list().filter(({ state }) => states.includes(state));
-    ending.sort((a, b) => a.since - b.since);
-    for (const connection of ending.slice(0, Math.max(0, ending.length - kept))) connection.close();
+/**
+ * Listens and gives the port, which is needed if 0 was requested. `::` is dual-stack; IPv4 alone only on a machine
+ * without IPv6. Rejects with the system's error, such as `EADDRINUSE`: the operator must learn of a port in use.
+ */
+export async function bind(server: Server, host: string, port: number): Promise<number> {
+  server.listen({ host, port, backlog: BACKLOG });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const noIpv6 = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(codeOf(error));
+    if (host !== '::' || !noIpv6) throw error;
+    return bind(server, '0.0.0.0', port);
   }
+  return (server.address() as AddressInfo).port;
 }
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */

@@ -3,19 +3,13 @@
 import type { Buffer } from 'node:buffer';
 import type { Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
-import { headLines, isLine } from '../wire/heads.ts';
-import type { Framing } from '../wire/parser.ts';
+import { CHUNKED, headLines } from '../wire/heads.ts';
+import type { MessageParser } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';
 
-/** The upstream's response. */
-export interface ResponseHead {
-  readonly status: number;
-  /** One character a byte. */
-  readonly reason: string;
-  readonly lines: readonly string[];
-  readonly framing: Framing;
-}
+/** The upstream's response: its head, with the value of Content-Length. */
+export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | 'framing' | 'length'>;
 
 /** Seconds. */
 const RETRY_AFTER_SECONDS = '1';
@@ -28,15 +22,14 @@ export class Reply {
   readonly #connection: Connection;
   readonly #request: Head;
   readonly #writer: MessageWriter;
-  #phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
+  /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
+  phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   begun = false;
   /** The one listener for a client that has caught up. */
   onDrain: (() => void) | null = null;
   #last = false;
   #awaitsContinue: boolean;
-  #onSent: (() => void) | null = null;
-  #sent = false;
 
   constructor(connection: Connection, request: Head) {
     this.#connection = connection;
@@ -45,55 +38,45 @@ export class Reply {
     this.#awaitsContinue = request.expect !== null && request.version === '1.1' && hasBody(request);
   }
 
-  /** True once the answer is complete, though perhaps not sent. */
-  get ended(): boolean {
-    return this.#phase === 'ended';
-  }
-
-  /** True once nothing more can reach the client. */
-  get gone(): boolean {
-    return this.#phase === 'gone';
-  }
-
   /** Sends 100 to a client that waits for it. Call it only if the body will be read. */
   continue(): void {
-    if (!this.#awaitsContinue || this.#phase !== 'waiting') return;
+    if (!this.#awaitsContinue || this.phase !== 'waiting') return;
     this.#awaitsContinue = false;
     this.#connection.stream.write(CONTINUE, 'latin1');
   }
 
   /** An interim response (1xx). HTTP/1.0 clients know none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
-    if (this.#phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null, WITHOUT_TRAILERS)}\r\n`, 'plain');
+    if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
+    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
     this.#writer.flush();
   }
 
   /** Begins the upstream's response. */
-  begin({ status, reason, lines, framing }: ResponseHead, wish: 'close' | 'persist' = 'persist'): void {
-    if (this.#phase !== 'waiting') return;
+  begin({ status, reason, lines, framing, length }: ResponseHead, wish: 'close' | 'persist' = 'persist'): void {
+    if (this.phase !== 'waiting') return;
     const modern = this.#request.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    const framed = chunked
-      ? headLines(lines, 'Transfer-Encoding: chunked', WITH_TRAILERS)
-      : headLines(lines, streams ? null : contentLength(lines), WITHOUT_TRAILERS);
+    // Without leading zeros, but as text: 18446744073709551615 would become another number.
+    const own = streams || length === '' ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`;
+    const framed = headLines(lines, chunked ? CHUNKED : own);
     this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
   /** False: the client is behind, and `onDrain` tells when to go on. Nobody may change `piece` until it is sent. */
   data(piece: Buffer): boolean {
-    if (this.#phase !== 'begun') return true;
+    if (this.phase !== 'begun') return true;
     this.#writer.data(piece);
     return !this.#connection.stream.writableNeedDrain;
   }
 
   /** Writes what this turn of the event loop has added. False: as with `data`. */
   flush(): boolean {
-    if (this.#phase !== 'begun') return true;
+    if (this.phase !== 'begun') return true;
     this.begun = true;
     this.#writer.flush();
     return !this.#connection.stream.writableNeedDrain;
@@ -101,14 +84,10 @@ export class Reply {
 
   /** The answer is whole. */
   end(trailers: readonly string[] = NO_TRAILERS): void {
-    if (this.#phase !== 'begun') return;
-    this.#phase = 'ended';
+    if (this.phase !== 'begun') return;
+    this.phase = 'ended';
     this.begun = true;
-    this.#writer.end(trailers, () => {
-      this.#sent = true;
-      this.#onSent?.();
-      this.#connection.replied(this.#last);
-    });
+    this.#writer.end(trailers, () => this.#connection.replied(this.#last));
   }
 
   /** An answer of ours, unless one has begun. `allow`: the methods that the route allows, for 405. */
@@ -122,13 +101,13 @@ export class Reply {
 
   /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
   answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
-    if (this.begun || this.#phase === 'gone') return;
+    if (this.begun || this.phase === 'gone') return;
     this.#writer.drop(); // the upstream's response that failed in the turn in which it began
     // A client that waits for 100 may send its body next, or another request.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
     const { status, body, lines } = answer;
-    const framed = headLines(lines, `Content-Length: ${body.length}`, WITHOUT_TRAILERS);
+    const framed = headLines(lines, `Content-Length: ${body.length}`);
     const head = this.#begunHead(status, PHRASES[status] ?? '', framed);
     // One string with its head, so one write.
     this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
@@ -138,13 +117,13 @@ export class Reply {
   /** The connection becomes a tunnel; http-proxy-3 writes the 101. */
   becomeTunnel(): void {
     this.status = 101;
-    this.#phase = 'ended';
+    this.phase = 'ended';
     this.begun = true;
   }
 
   /** Ends the connection so that the client sees that the answer is incomplete. */
   cut(): void {
-    if (this.#phase === 'gone') return;
+    if (this.phase === 'gone') return;
     const { stream, encrypted } = this.#connection;
     // In HTTP/1.0 a close may be the end of the body, so only a reset shows a cut. TLS has its close_notify.
     if (this.#request.version === '1.0' && !encrypted) stream.resetAndDestroy();
@@ -153,10 +132,8 @@ export class Reply {
 
   /** Only the connection calls it: nothing more can be sent. */
   abandon(): void {
-    this.#phase = 'gone';
+    this.phase = 'gone';
     this.onDrain = null;
-    if (!this.#sent) this.#onSent?.();
-    this.#onSent = null;
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -164,10 +141,9 @@ export class Reply {
     return this.#connection.stream.writableLength;
   }
 
-  /** Calls back once the kernel has all of an ended answer, or the client is gone; at once where it is so already. */
+  /** Calls back once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
-    if (this.#phase === 'gone' || this.#sent) listener();
-    else this.#onSent = listener;
+    this.#connection.stream.write('', listener);
   }
 
   /**
@@ -175,29 +151,16 @@ export class Reply {
    * default, and we add no line that the upstream did not send.
    */
   #begunHead(status: number, reason: string, lines: string): string {
-    this.#phase = 'begun';
+    this.phase = 'begun';
     this.status = status;
     const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
     return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
   }
 }
 
-const WITHOUT_TRAILERS = { te: false, trailer: false } as const;
-const WITH_TRAILERS = { te: false, trailer: true } as const;
-
 /** Forwards a reason phrase byte for byte. One with control characters could end the line, so it becomes empty. */
 function statusLine(status: number, reason: string): string {
   return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
-}
-
-/** The Content-Length line without leading zeros; null where there is none. */
-function contentLength(lines: readonly string[]): string | null {
-  for (let index = 0; index < lines.length; index += 2) {
-    if (!isLine(lines, index, 'content-length')) continue;
-    // As text: 18446744073709551615 would become another number.
-    return `Content-Length: ${(lines[index + 1] ?? '').replace(/^0+(?=\d)/, '')}`;
-  }
-  return null;
 }
 
 /** For our own answers (RFC 9110 15). node's table belongs to node:http, which takes 35 ms and 15 MiB to load. */

@@ -9,7 +9,7 @@ import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
-import { headLines, isLine } from '../wire/heads.ts';
+import { CHUNKED, headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
@@ -141,7 +141,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#state = 'sending';
     this.#connection = connection;
     connection.user = this;
-    connection.parser.answers(this.#exchange.head.method);
+    connection.parser.answers = this.#exchange.head.method;
     this.#movedAt = this.#lastPieceAt = performance.now();
     this.#taken = connection.socket.bytesWritten;
     this.#exchange.reply.continue();
@@ -161,10 +161,10 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     const framed = head.contentLengths > 0 || head.transferEncodings > 0;
     let framing: string | null = null;
     if (body !== null && framed) framing = `Content-Length: ${body.length}`;
-    else if (framed) framing = declared === null ? 'Transfer-Encoding: chunked' : `Content-Length: ${declared}`;
-    const support = { te: head.version === '1.1', trailer: this.#streams && declared === null };
+    else if (framed) framing = declared === null ? CHUNKED : `Content-Length: ${declared}`;
+    const te = head.version === '1.1' ? 'trailers' : null;
     const last = this.#isLast ? 'Connection: close\r\n' : '';
-    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, support)}${last}\r\n`;
+    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, te)}${last}\r\n`;
   }
 
   /**
@@ -235,14 +235,14 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #holdClientBack(): void {
     if (this.#whole || this.#clientPaused) return;
     this.#clientPaused = true;
-    this.#exchange.connection.pauseReading();
+    this.#exchange.connection.stream.pause();
   }
 
   letClientGoOn(): void {
     if (!this.#clientPaused || this.#connection?.socket.writableNeedDrain === true) return;
     this.#clientPaused = false;
     this.#lastPieceAt = performance.now();
-    this.#exchange.connection.resumeReading();
+    this.#exchange.connection.stream.resume();
   }
 
   // --- the response
@@ -279,7 +279,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
 
   /** False for an interim response, and for one that is refused. */
   #onHead({ parser }: PooledConnection): boolean {
-    const { status, reason, lines, version, framing } = parser;
+    const { status, reason, lines, version } = parser;
     const { reply } = this.#exchange;
     if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
       this.giveUp(failedUpstream('protocol'));
@@ -297,12 +297,12 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#begun = true;
     this.#exchange.upstreamMs = performance.now() - this.startedAt;
     this.#exchange.upstreamStatus = status;
-    reply.begin({ status, reason, lines, framing });
+    reply.begin(parser);
     return true;
   }
 
   #holdUpstreamBack({ socket }: PooledConnection): void {
-    if (this.#pausedAt !== null || this.#exchange.reply.gone) return;
+    if (this.#pausedAt !== null || this.#exchange.reply.phase === 'gone') return;
     this.#pausedAt = performance.now();
     socket.pause();
     this.#exchange.reply.onDrain = this.#onClientReads;

@@ -142,9 +142,10 @@ export class WebSocketExchange implements UpstreamRequest {
     if (status < 200) return this.giveUp(failedUpstream('protocol')); // a 101 that upgrades nothing
     const { reply } = this.#exchange;
     this.#answered(status);
-    const chunked = status !== 204 && status !== 304 && headers['content-length'] === undefined;
+    const length = headers['content-length'] ?? '';
+    const framing = status !== 204 && status !== 304 && length === '' ? 'chunked' : 'length';
     // Bytes after the handshake may be meant for the tunnel, so none may be read as a request.
-    reply.begin({ status, reason, lines: endToEnd(lines), framing: chunked ? 'chunked' : 'length' }, 'close');
+    reply.begin({ status, reason, lines: endToEnd(lines), framing, length }, 'close');
     reply.onDrain = () => incoming.resume();
     incoming.on('data', (piece: Buffer) => {
       reply.data(piece);
@@ -171,7 +172,8 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#exchange.reply.becomeTunnel();
     const { upgrade = '' } = response.headers;
     response.headers = handshakeHeaders(response.rawHeaders, upgrade) as IncomingHttpHeaders;
-    const { stream, early } = this.#exchange.connection.giveAway();
+    const { stream } = this.#exchange.connection;
+    const early = this.#exchange.connection.giveAway();
     this.#client = stream;
     stream.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
     if (early.length > 0) stream.unshift(early);

@@ -1,19 +1,16 @@
 // Header lines are a flat list of name, value, name, value …, one character a byte, with order, spelling and duplicates
 // kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the sender's,
 // so no white space or framing that servers read differently gets through.
-import { HOP_BY_HOP, mayTrail, nominated } from '../core/headers.ts';
+import { HOP_BY_HOP, mayTrail, nominated, valuesOf } from '../core/headers.ts';
 
-/** Lines about trailers are forwarded only if the next hop can support trailers. */
-export interface TrailerSupport {
-  /** `TE: trailers`: the client accepts trailers of the response. */
-  readonly te: boolean;
-  /** `Trailer`: the body is forwarded in chunks. */
-  readonly trailer: boolean;
-}
-
+/** The framing line of a body in chunks. Only with it the message may have trailers, so only with it `Trailer` passes. */
+export const CHUNKED = 'Transfer-Encoding: chunked';
 const CONTENT_LENGTH = 'content-length';
+const EXAMINED: ReadonlySet<string> = new Set([...HOP_BY_HOP, CONTENT_LENGTH]);
 /** Only names of these lengths are lower-cased: that saves 0.3 us of a request's two heads. */
-const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP, CONTENT_LENGTH].map((name) => name.length));
+const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...EXAMINED].map((name) => name.length));
+/** Values of `Connection` that name no other line. */
+const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
 
 /** True where the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
 export function isLine(lines: readonly string[], index: number, lowerCaseName: string): boolean {
@@ -24,49 +21,34 @@ export function isLine(lines: readonly string[], index: number, lowerCaseName: s
 /**
  * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing
  * line, such as `Content-Length: 5`: it takes the place of the first such line, or comes last. Null: there is none.
+ * `te`: the value with which `TE` passes; null: it is dropped.
  */
-export function headLines(lines: readonly string[], framing: string | null, support: TrailerSupport): string {
+export function headLines(lines: readonly string[], framing: string | null, te: 'trailers' | null = null): string {
   let text = '';
   let due = framing;
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
-    if (!EXAMINED_LENGTHS.has(name.length)) {
-      text += `${name}: ${value}\r\n`;
-      continue;
-    }
-    const lower = name.toLowerCase();
+    const lower = EXAMINED_LENGTHS.has(name.length) ? name.toLowerCase() : '';
     if (lower === CONTENT_LENGTH || lower === 'transfer-encoding') {
       if (due !== null) text += `${due}\r\n`;
       due = null;
-    } else if (lower === 'connection') {
-      if (mayName(value)) return headLines(withoutNamed(lines), framing, support);
-    } else if (goesOn(lower, value, support)) text += `${name}: ${value}\r\n`;
+    } else if (lower === 'connection' && !NAMES_NONE.has(value)) return headLines(withoutNamed(lines), framing, te);
+    else if (
+      lower === '' ||
+      !HOP_BY_HOP.has(lower) ||
+      (lower === 'trailer' && framing === CHUNKED) ||
+      (lower === 'te' && value.toLowerCase() === te)
+    )
+      text += `${name}: ${value}\r\n`;
   }
   return due === null ? text : `${text}${due}\r\n`;
 }
 
-/** True where `Connection` may name other lines. */
-function mayName(connection: string): boolean {
-  return connection !== 'keep-alive' && connection !== 'Keep-Alive' && connection !== 'close';
-}
-
 /** The lines without `Connection` and those that it names. The caller handles hop-by-hop and framing lines. */
 function withoutNamed(lines: readonly string[]): readonly string[] {
-  const named: string[] = [];
-  for (let index = 0; index < lines.length; index += 2) {
-    if (isLine(lines, index, 'connection')) named.push('connection', ...nominated(lines[index + 1] ?? ''));
-  }
-  return lines.filter((_, at) => {
-    const lower = (lines[at - (at % 2)] ?? '').toLowerCase();
-    const ours = lower === CONTENT_LENGTH || (HOP_BY_HOP.has(lower) && lower !== 'connection');
-    return ours || !named.includes(lower);
-  });
-}
-
-function goesOn(lowerCaseName: string, value: string, { te, trailer }: TrailerSupport): boolean {
-  if (lowerCaseName === 'te') return te && value.toLowerCase() === 'trailers';
-  return lowerCaseName === 'trailer' ? trailer : !HOP_BY_HOP.has(lowerCaseName);
+  const named = new Set(valuesOf(lines, 'connection').flatMap(nominated)).difference(EXAMINED).add('connection');
+  return lines.filter((_, at) => !named.has((lines[at - (at % 2)] ?? '').toLowerCase()));
 }
 
 /** The forwarded trailers, as text with the empty line. */

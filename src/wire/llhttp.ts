@@ -20,7 +20,6 @@ interface Exports {
   llhttp_get_method(parser: number): number;
   llhttp_get_http_major(parser: number): number;
   llhttp_get_http_minor(parser: number): number;
-  llhttp_get_status_code(parser: number): number;
   llhttp_method_name(method: number): number;
   llhttp_message_needs_eof(parser: number): number;
   llhttp_should_keep_alive(parser: number): number;
@@ -35,7 +34,7 @@ const STOP = -1;
 export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
 export const TARGET = 0;
 export const REASON = 1;
-export const NAME = 2;
+const NAME = 2;
 export const VALUE = 3;
 
 /** Bytes that one run reads at most: the size of the scratch area in the module's memory. */
@@ -44,9 +43,9 @@ export const SLICE = 64 * 1024;
 /** Records one run. Offsets are into the bytes that `run` was given. */
 export interface Notes {
   /** A part of a name, value, target or reason phrase. Successive parts of a kind belong together. */
-  span(kind: SpanKind, from: number, to: number): 'go on' | 'stop';
+  span(kind: SpanKind, from: number, to: number): void;
   /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
-  headComplete(keepAlive: boolean): 'body' | 'none' | 'stop';
+  headComplete(status: number, keepAlive: boolean): 'body' | 'none' | 'stop';
   /** Called before a body; the head ended at `at`. */
   bodyBegins(at: number): void;
   body(from: number, to: number): 'go on' | 'stop';
@@ -54,20 +53,18 @@ export interface Notes {
   messageComplete(): void;
 }
 
-/** Of the parser that runs; null while none does. */
+/** Of the parser that runs; null while none does. A callback without it would stop its parser. */
 let running: Notes | null = null;
 /** Added to addresses in the module's memory, gives offsets in the caller's bytes. */
 let shift = 0;
 /** True once the run has paused between a head and its body. */
 let bodyAwaits = false;
 
-function notes(): Notes {
-  if (running === null) throw new Error('llhttp calls back for a parser that is not running');
-  return running;
-}
-
 function onSpan(kind: SpanKind): (pointer: number, at: number, length: number) => number {
-  return (_pointer, at, length) => (notes().span(kind, at + shift, at + shift + length) === 'stop' ? STOP : 0);
+  return (_pointer, at, length) => {
+    running?.span(kind, at + shift, at + shift + length);
+    return 0;
+  };
 }
 
 const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
@@ -77,15 +74,15 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
     wasm_on_status: onSpan(REASON),
     wasm_on_header_field: onSpan(NAME),
     wasm_on_header_value: onSpan(VALUE),
-    wasm_on_headers_complete: (_pointer, _status, _upgrade, keepAlive) => {
-      const next = notes().headComplete(keepAlive === 1);
+    wasm_on_headers_complete: (_pointer, status, _upgrade, keepAlive) => {
+      const next = running?.headComplete(status, keepAlive === 1);
       if (next !== 'body') return next === 'none' ? 1 : STOP;
       bodyAwaits = true;
       return PAUSED;
     },
-    wasm_on_body: (_pointer, at, length) => (notes().body(at + shift, at + shift + length) === 'stop' ? STOP : 0),
+    wasm_on_body: (_pointer, at, length) => (running?.body(at + shift, at + shift + length) === 'go on' ? 0 : STOP),
     wasm_on_message_complete: () => {
-      notes().messageComplete();
+      running?.messageComplete();
       return PAUSED;
     },
   },
@@ -94,10 +91,10 @@ llhttp._initialize();
 
 const scratch = allocated(llhttp.malloc(SLICE));
 /** A view of the module's memory, which is detached when the memory grows. */
-let memory = new Uint8Array(llhttp.memory.buffer);
+let memory = Buffer.from(llhttp.memory.buffer);
 
-function memoryNow(): Uint8Array {
-  if (memory.buffer !== llhttp.memory.buffer) memory = new Uint8Array(llhttp.memory.buffer);
+function memoryNow(): Buffer {
+  if (memory.buffer !== llhttp.memory.buffer) memory = Buffer.from(llhttp.memory.buffer);
   return memory;
 }
 
@@ -157,8 +154,11 @@ export class Llhttp {
 
   get method(): string {
     const number = llhttp.llhttp_get_method(this.#pointer);
-    methodNames[number] ??= textAt(llhttp.llhttp_method_name(number));
-    return methodNames[number] ?? '';
+    if (methodNames[number] === undefined) {
+      const at = llhttp.llhttp_method_name(number);
+      methodNames[number] = memoryNow().toString('latin1', at, memoryNow().indexOf(0, at));
+    }
+    return methodNames[number];
   }
 
   /** Such as `1.1`, without the protocol's name: RTSP and ICE count as HTTP. */
@@ -166,10 +166,6 @@ export class Llhttp {
     const major = llhttp.llhttp_get_http_major(this.#pointer);
     const minor = llhttp.llhttp_get_http_minor(this.#pointer);
     return major === 1 && minor === 1 ? '1.1' : `${major}.${minor}`;
-  }
-
-  get status(): number {
-    return llhttp.llhttp_get_status_code(this.#pointer);
   }
 
   /** True where only the end of the connection ends the body. Valid within `headComplete`. */
@@ -181,9 +177,4 @@ export class Llhttp {
   get keepAlive(): boolean {
     return llhttp.llhttp_should_keep_alive(this.#pointer) !== 0;
   }
-}
-
-function textAt(pointer: number): string {
-  const bytes = memoryNow();
-  return Buffer.from(bytes.subarray(pointer, bytes.indexOf(0, pointer))).toString('latin1');
 }

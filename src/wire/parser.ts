@@ -1,14 +1,11 @@
 // Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
 // reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { isLine } from './heads.ts';
-import { Llhttp, NAME, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
+import { Llhttp, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
-
-/** `too_large`: the head has too many bytes or lines. */
-export type ParseFailure = 'malformed' | 'too_large';
 
 /** The most header lines of a head, and trailer lines after a body. */
 export const MAX_LINES = 100;
@@ -22,6 +19,7 @@ const CODING = 'transfer-encoding';
 /** llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it, and so does this parser. */
 const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
+const NO_BYTES = Buffer.alloc(0);
 
 export class MessageParser implements Notes {
   readonly #type: 'request' | 'response';
@@ -45,25 +43,27 @@ export class MessageParser implements Notes {
   /** True where the connection may carry another message after this one. */
   keepAlive = false;
   state: 'head' | 'body' | 'ended' | 'failed' = 'head';
-  failure: ParseFailure | null = null;
+  /** `too_large`: the head has too many bytes or lines. */
+  failure: 'malformed' | 'too_large' | null = null;
   /** The part of the body in the last `read`: a view into its bytes, without chunk framing. */
   piece: Buffer | null = null;
   /** Chunks, or parts of them, so far. */
   pieces = 0;
+  /** Bytes of the body that are still to come; Infinity where that is not known. */
+  left = Number.POSITIVE_INFINITY;
+  /** The value of Content-Length as sent; empty where there is none. */
+  length = '';
+  /** Responses only: the method of the request that the next one answers. */
+  answers = '';
 
   #headBytes = 0;
   /** The request or status line so far, with its line end; the last characters of a request line that is not whole. */
   #startLine = '';
-  #requestMethod = '';
-  #left = 0;
   #between = 0;
-  /** Lines of the head, then of the trailers. */
-  #lineCount = 0;
-  #lastSpan: SpanKind = TARGET;
   /** A line or trailer says that the connection ends. */
   #closes = false;
   // Of the run under way.
-  #bytes: Buffer | null = null;
+  #bytes: Buffer = NO_BYTES;
   readonly #spans: number[] = [];
   #betweenSince = 0;
   #pieceFrom = 0;
@@ -78,32 +78,21 @@ export class MessageParser implements Notes {
 
   /** True once the head is whole. Later failures are failures of the body. */
   get hasHead(): boolean {
-    return this.version !== '' && this.failure !== 'too_large';
-  }
-
-  /** Bytes of the body that are still to come; null where that is not known. */
-  get left(): number | null {
-    if (this.state === 'ended') return 0;
-    return this.state === 'body' && this.framing === 'length' ? this.#left : null;
+    return this.version !== '';
   }
 
   /** To be called between two messages, never after one that ends its connection. */
   next(): void {
     this.#llhttp.reset();
-    this.method = this.target = this.reason = this.version = this.#startLine = '';
-    this.status = this.#headBytes = this.#left = this.#between = this.#lineCount = this.pieces = 0;
+    this.method = this.target = this.reason = this.version = this.length = this.#startLine = '';
+    this.status = this.#headBytes = this.#between = this.pieces = 0;
+    this.left = Number.POSITIVE_INFINITY;
     this.lines = [];
     this.trailers = NO_LINES;
     this.framing = 'none';
     this.keepAlive = this.#closes = false;
-    this.#lastSpan = TARGET;
     this.state = 'head';
     this.failure = this.piece = null;
-  }
-
-  /** To be called before a response: it answers a request with this method. */
-  answers(method: string): void {
-    this.#requestMethod = method;
   }
 
   /** To be called exactly once, at the end. */
@@ -157,72 +146,58 @@ export class MessageParser implements Notes {
     // Offsets must not outlive these bytes.
     this.#takeSpans();
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
-    this.#bytes = null;
+    this.#bytes = NO_BYTES;
     if (end === 'malformed') this.#fail('malformed');
     else if (this.state === 'body' && (this.framing !== 'chunked' || this.#countBetween(at, at))) {
       // For llhttp a message without chunks has ended with its head.
-      if (end === 'complete' && this.framing !== 'length' && this.framing !== 'close') this.state = 'ended';
+      if (end === 'complete' && this.framing !== 'length' && this.framing !== 'close') {
+        this.state = 'ended';
+        this.left = 0;
+      }
     }
     return at;
   }
 
   /** Reads a body with a length, or up to the close. */
   #count(bytes: Buffer, from: number): number {
-    const to = Math.min(bytes.length, from + this.#left);
+    const to = Math.min(bytes.length, from + this.left);
     if (to > from) {
       this.piece = bytes.subarray(from, to);
       this.pieces++;
     }
-    this.#left -= to - from;
-    if (this.#left === 0) this.state = 'ended';
+    this.left -= to - from;
+    if (this.left === 0) this.state = 'ended';
     return to;
   }
 
   /** The first failure counts. */
-  #fail(failure: ParseFailure): void {
+  #fail(failure: 'malformed' | 'too_large'): void {
     this.state = 'failed';
     this.failure ??= failure;
   }
 
   // --- callbacks from llhttp
 
-  span(kind: SpanKind, from: number, to: number): 'go on' | 'stop' {
+  span(kind: SpanKind, from: number, to: number): void {
     this.#spans.push(kind, from, to);
-    // A name that comes in two reads is two spans.
-    if (kind === NAME && this.#lastSpan !== NAME && ++this.#lineCount > MAX_LINES) {
-      this.#fail(this.state === 'head' ? 'too_large' : 'malformed');
-      return 'stop';
-    }
-    this.#lastSpan = kind;
-    return 'go on';
   }
 
-  headComplete(keepAlive: boolean): 'body' | 'none' | 'stop' {
+  headComplete(status: number, keepAlive: boolean): 'body' | 'none' | 'stop' {
     this.#takeSpans();
-    trimValues(this.lines);
-    this.#lineCount = 0;
-    if (this.#type === 'request') this.method = this.#llhttp.method;
-    else this.status = this.#llhttp.status;
-    const framing = this.#framingOf();
-    if (framing === null || !this.#endsStartLine()) return 'stop';
-    this.version = this.#isHttp() ? this.#llhttp.version : 'unknown';
-    this.framing = framing;
+    const isRequest = this.#type === 'request';
+    if (isRequest) this.method = this.#llhttp.method;
+    else this.status = status;
+    this.framing = this.#framingOf(this.#examine(this.lines));
+    const line = this.#startLine;
+    // llhttp 9.3 takes CR CR for the end of a status line.
+    const isCut = !isRequest && line.indexOf('\r') !== line.length - 2;
+    if (isCut || this.failure !== null) return 'stop';
+    // llhttp reads `RTSP/1.0` and `ICE/1.0` as HTTP, and a line without a protocol as HTTP/0.9.
+    const isHttp = isRequest ? line.startsWith(' HTTP/', line.length - ENDING.length) : line.startsWith('HTTP/');
+    this.version = isHttp ? this.#llhttp.version : 'unknown';
     this.keepAlive = keepAlive && !this.#closes;
     this.state = 'body';
     return this.framing === 'chunked' ? 'body' : 'none';
-  }
-
-  /** llhttp 9.3 takes CR CR for the end of a status line. */
-  #endsStartLine(): boolean {
-    return this.#type === 'request' || this.#startLine.indexOf('\r') === this.#startLine.length - 2;
-  }
-
-  /** llhttp does not report it: it reads `RTSP/1.0` and `ICE/1.0` as HTTP, and a line without a protocol as HTTP/0.9. */
-  #isHttp(): boolean {
-    const line = this.#startLine;
-    return this.#type === 'response'
-      ? line.startsWith('HTTP/')
-      : line.startsWith(' HTTP/', line.length - ENDING.length);
   }
 
   bodyBegins(at: number): void {
@@ -234,15 +209,14 @@ export class MessageParser implements Notes {
     this.pieces++;
     if (this.#pieceTo === this.#pieceFrom) this.#pieceFrom = this.#pieceTo = from;
     // Joins chunks in place: a million one-byte chunks become one piece for each read.
-    if (this.#pieceTo !== from) this.#bytes?.copyWithin(this.#pieceTo, from, to);
+    if (this.#pieceTo !== from) this.#bytes.copyWithin(this.#pieceTo, from, to);
     this.#pieceTo += to - from;
     return 'go on';
   }
 
   messageComplete(): void {
     this.#takeSpans();
-    trimValues(this.trailers);
-    this.#readTrailers();
+    this.#examine(this.trailers);
     // Trailers may end the connection, never keep it. llhttp reads no chunks behind CONNECT: no request follows them.
     const may = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
     this.keepAlive = may && this.#llhttp.keepAlive && !this.#closes;
@@ -260,55 +234,44 @@ export class MessageParser implements Notes {
     return true;
   }
 
-  /** Null if the head is not reliable. */
-  #framingOf(): Framing | null {
-    const endless = this.#llhttp.endsWithConnection;
+  /** Trims the values and notes what they say of the connection and the body. True if there is a transfer coding. */
+  #examine(lines: string[]): boolean {
     let coded = false;
-    let length = '';
-    for (let index = 0; index < this.lines.length; index += 2) {
-      if (isLine(this.lines, index, 'content-length')) length = this.lines[index + 1] ?? '';
-      else if (isLine(this.lines, index, CODING)) {
-        if (this.lines[index + 1] === EMPTY_CODING) return null;
+    for (let index = 0; index < lines.length; index += 2) {
+      const value = trimmed(lines[index + 1] ?? '');
+      lines[index + 1] = value;
+      if (isLine(lines, index, CODING)) {
         coded = true;
-      } else if (saysClose(this.lines, index)) this.#closes = true;
+        if (value === EMPTY_CODING) this.#fail('malformed');
+      } else if (this.state === 'head' && isLine(lines, index, 'content-length')) this.length = value;
+      else if (saysClose(lines, index)) this.#closes = true;
     }
-    if (this.#type === 'response' && this.#isBodiless()) return 'none';
-    if (endless) {
-      this.#left = Number.POSITIVE_INFINITY;
-      return 'close';
-    }
-    if (coded) return 'chunked';
-    if (length === '') return 'none';
-    // A length too large for an exact number never ends: nobody can send so much, and the close is then a cut.
-    this.#left = Number(length);
-    if (!Number.isSafeInteger(this.#left)) this.#left = Number.POSITIVE_INFINITY;
-    return this.#left === 0 ? 'none' : 'length';
+    return coded;
   }
 
-  /** A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3). */
-  #isBodiless(): boolean {
+  #framingOf(coded: boolean): Framing {
     const { status } = this;
-    return this.#requestMethod === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304;
-  }
-
-  #readTrailers(): void {
-    for (let index = 0; index < this.trailers.length; index += 2) {
-      if (saysClose(this.trailers, index)) this.#closes = true;
-      if (isLine(this.trailers, index, CODING) && this.trailers[index + 1] === EMPTY_CODING) this.#fail('malformed');
-    }
+    // A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3).
+    if (this.answers === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304) return 'none';
+    if (this.#llhttp.endsWithConnection) return 'close';
+    if (coded) return 'chunked';
+    const length = Number(this.length);
+    // A length too large for an exact number never ends: nobody can send so much, and the close is then a cut.
+    if (Number.isSafeInteger(length)) this.left = length;
+    return length === 0 ? 'none' : 'length';
   }
 
   /** Makes texts of the offsets. All texts of a run are slices of one: one call instead of forty. */
   #takeSpans(): void {
     const spans = this.#spans;
-    const bytes = this.#bytes;
-    if (bytes === null || spans.length === 0) return;
+    if (spans.length === 0) return;
     const inHead = this.state === 'head';
     const base = spans[1] ?? 0;
-    const text = bytes.toString('latin1', base, spans[spans.length - 1] ?? base);
+    const text = this.#bytes.toString('latin1', base, spans[spans.length - 1] ?? base);
     if (!inHead && this.trailers === NO_LINES) this.trailers = [];
     const lines = inHead ? this.lines : this.trailers;
-    for (let index = 0; index < spans.length; index += 3) {
+    const most = 2 * MAX_LINES;
+    for (let index = 0; index < spans.length && lines.length <= most; index += 3) {
       const part = text.slice((spans[index + 1] ?? 0) - base, (spans[index + 2] ?? 0) - base);
       const kind = spans[index] as SpanKind;
       if (kind === TARGET) this.target += part;
@@ -317,24 +280,18 @@ export class MessageParser implements Notes {
       else lines[lines.length - 1] += part;
     }
     spans.length = 0;
+    if (lines.length > most) this.#fail(inHead ? 'too_large' : 'malformed');
   }
 }
 
 /**
- * Removes SP and HTAB from the ends of values, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also
- * removes U+00A0 and other bytes that belong to a value.
+ * Without SP and HTAB at its end, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes U+00A0 and
+ * other bytes that belong to a value.
  */
-function trimValues(lines: string[]): void {
-  for (let index = 1; index < lines.length; index += 2) {
-    const value = lines[index] ?? '';
-    let end = value.length;
-    while (end > 0 && isOuterSpace(value.charCodeAt(end - 1))) end--;
-    if (end < value.length) lines[index] = value.slice(0, end);
-  }
-}
-
-function isOuterSpace(code: number): boolean {
-  return code === SP || code === HTAB;
+function trimmed(value: string): string {
+  let end = value.length;
+  while (end > 0 && (value.charCodeAt(end - 1) === SP || value.charCodeAt(end - 1) === HTAB)) end--;
+  return end < value.length ? value.slice(0, end) : value;
 }
 
 /** True for a Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */

@@ -32,7 +32,10 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
 
   add(member: T): void {
     this.#members.add(member);
-    this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#timer ??= setInterval(() => {
+      const now = performance.now();
+      for (const ticked of this.list()) ticked.tick(now);
+    }, TICK_MS).unref();
   }
 
   delete(member: T): void {
@@ -45,11 +48,6 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
   /** A copy, since members may leave during a loop over them. */
   list(): T[] {
     return [...this.#members];
-  }
-
-  #tick(): void {
-    const now = performance.now();
-    for (const member of this.list()) member.tick(now);
   }
 }
 

@@ -10,7 +10,6 @@ const MAX_JOINED = 16 * 1024;
 export class MessageWriter {
   readonly #socket: Socket;
   #parts: (string | Buffer)[] = [];
-  #length = 0;
   #coding: 'plain' | 'chunked' = 'plain';
 
   constructor(socket: Socket) {
@@ -20,21 +19,21 @@ export class MessageWriter {
   /** `text`: one character a byte, with the empty line. `coding`: of the body that follows. */
   head(text: string, coding: 'plain' | 'chunked'): void {
     this.#coding = coding;
-    this.#add(text);
+    this.#parts.push(text);
   }
 
   /** Nobody may change `piece` until it is sent. */
   data(piece: Buffer): void {
     if (piece.length === 0) return;
-    if (this.#coding === 'chunked') this.#add(`${piece.length.toString(16)}\r\n`);
-    this.#add(piece);
-    if (this.#coding === 'chunked') this.#add('\r\n');
+    if (this.#coding === 'chunked') this.#parts.push(`${piece.length.toString(16)}\r\n`);
+    this.#parts.push(piece);
+    if (this.#coding === 'chunked') this.#parts.push('\r\n');
   }
 
   /** Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed. */
   end(trailers: readonly string[], sent: () => void): void {
-    if (this.#coding === 'chunked') this.#add(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
-    if (this.#parts.length === 0) this.#add('');
+    if (this.#coding === 'chunked') this.#parts.push(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
+    if (this.#parts.length === 0) this.#parts.push('');
     this.#write(sent);
   }
 
@@ -46,18 +45,13 @@ export class MessageWriter {
   /** Forgets the parts of this turn. */
   drop(): void {
     this.#parts = [];
-    this.#length = 0;
-  }
-
-  #add(part: string | Buffer): void {
-    this.#parts.push(part);
-    this.#length += part.length;
   }
 
   #write(sent: (() => void) | undefined): void {
     const parts = this.#parts;
-    const length = this.#length;
     this.drop();
+    let length = 0;
+    for (const part of parts) length += part.length;
     const [first = ''] = parts;
     if (parts.length === 1) this.#socket.write(first, 'latin1', sent);
     else if (length <= MAX_JOINED) this.#socket.write(joined(parts, length), sent);

@@ -1,5 +1,5 @@
 // How src/wire's parser reads bytes, message by message, as a connection would feed it. Every byte is one character.
-import { type Framing, MessageParser, type ParseFailure } from '../../src/wire/parser.ts';
+import { type Framing, MessageParser } from '../../src/wire/parser.ts';
 
 export interface ParsedMessage {
   readonly method: string;
@@ -22,7 +22,7 @@ export interface Parsed {
   /** The current message, once its head is complete, without its trailers, which may be half a line. */
   readonly partial: ParsedMessage | null;
   /** What the parser waits for or why it stopped. `over`: the last message said that none follows. */
-  readonly state: 'head' | 'body' | 'over' | ParseFailure;
+  readonly state: 'head' | 'body' | 'over' | NonNullable<MessageParser['failure']>;
 }
 
 export interface ParseOptions {
@@ -122,7 +122,7 @@ class Feed {
 
   #awaitAnswer(): void {
     const finals = this.#messages.filter(({ status }) => status < 100 || status >= 200).length;
-    this.#parser.answers(this.#answers[Math.min(finals, this.#answers.length - 1)] ?? 'GET');
+    this.#parser.answers = this.#answers[Math.min(finals, this.#answers.length - 1)] ?? 'GET';
   }
 
   #seen(end: number): ParsedMessage {

@@ -1,6 +1,6 @@
 import { createServer, Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { bind } from '../../../src/downstream/bind.ts';
+import { bind } from '../../../src/downstream/listener.ts';
 
 const open: Server[] = [];
 afterEach(async () => {

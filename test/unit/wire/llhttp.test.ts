@@ -25,7 +25,7 @@ describe('the module', () => {
   test.each([
     ...['memory', '_initialize', 'malloc', 'llhttp_alloc', 'llhttp_free', 'llhttp_reset', 'llhttp_execute'],
     ...['llhttp_resume', 'llhttp_get_error_pos', 'llhttp_get_method', 'llhttp_method_name'],
-    ...['llhttp_get_http_major', 'llhttp_get_http_minor', 'llhttp_get_status_code'],
+    ...['llhttp_get_http_major', 'llhttp_get_http_minor'],
     ...['llhttp_message_needs_eof', 'llhttp_should_keep_alive'],
   ])('exports %s', (name) => {
     expect(WebAssembly.Module.exports(MODULE).map((entry) => entry.name)).toContain(name);
