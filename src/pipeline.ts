@@ -106,8 +106,9 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (declared !== null && declared > route.maxBody) return refuse(exchange, 'body_too_large');
     const { digest } = form;
     if (!hasBody(exchange.head)) return decide(request, { live, digest, body: EMPTY });
-    const deadline = exchange.startedAt + policy.settings.bodyTimeout;
-    request.body = readWhole(exchange, { budget, maxBody: route.maxBody, declared, deadline }, (result) => {
+    const { startedAt } = exchange;
+    const deadline = startedAt + policy.settings.bodyTimeout;
+    request.body = readWhole(exchange, { budget, maxBody: route.maxBody, declared, startedAt, deadline }, (result) => {
       if ('failure' in result) refuse(exchange, result.failure);
       else decide(request, { live, digest, body: result.body });
     });

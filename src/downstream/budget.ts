@@ -17,13 +17,13 @@ export interface UnfinishedBody extends Member {
   /** Bytes a millisecond over the last second or so. */
   rate(now: number): number;
   /** Ends it with 503; it gives back what it holds before it returns. */
-  evict(): void;
+  fail(reason: 'overloaded'): void;
 }
 
 export class ByteBudget {
   /** Bytes. A reload may change it; bodies that are held stay. */
   limit: number;
-  #used = 0;
+  used = 0;
   #usedByLarge = 0;
   /** Bodies that may be ended to make room for others. */
   readonly unfinished = new IndexedSet<UnfinishedBody>();
@@ -32,32 +32,28 @@ export class ByteBudget {
     this.limit = limit;
   }
 
-  get used(): number {
-    return this.#used;
-  }
-
   /** Takes `bytes` for one buffer of a body; false where there is no room even after evictions. */
   take(bytes: number, body: UnfinishedBody): boolean {
     const large = bytes > SMALL_BODY;
     while (!this.#fits(bytes, large)) {
       const slowest = this.#slowest(large);
       if (slowest === null) return false;
-      slowest.evict();
+      slowest.fail('overloaded');
       if (slowest === body) return false;
     }
-    this.#used += bytes;
+    this.used += bytes;
     if (large) this.#usedByLarge += bytes;
     return true;
   }
 
   /** Gives back one buffer: `bytes` as they were taken. */
   release(bytes: number): void {
-    this.#used -= bytes;
+    this.used -= bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
   }
 
   #fits(bytes: number, large: boolean): boolean {
-    if (this.#used + bytes > this.limit) return false;
+    if (this.used + bytes > this.limit) return false;
     return !large || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
   }
 
@@ -66,7 +62,7 @@ export class ByteBudget {
     let slowest: UnfinishedBody | null = null;
     let rate = Number.POSITIVE_INFINITY;
     for (const body of this.unfinished) {
-      if (body.held === 0 || (large && body.held <= SMALL_BODY && this.#used < this.limit)) continue;
+      if (body.held === 0 || (large && body.held <= SMALL_BODY && this.used < this.limit)) continue;
       const its = body.rate(now);
       if (its < rate) [slowest, rate] = [body, its];
     }
@@ -87,7 +83,12 @@ export class Pace {
   }
 
   count(bytes: number, now: number): void {
-    this.#turn(now);
+    const elapsed = now - this.#windowStart;
+    if (elapsed >= WINDOW_MS) {
+      this.#lastRate = this.#windowBytes / elapsed;
+      this.#windowStart = now;
+      this.#windowBytes = 0;
+    }
     this.#windowBytes += bytes;
   }
 
@@ -96,13 +97,5 @@ export class Pace {
     const elapsed = now - this.#windowStart;
     if (this.#lastRate === null) return this.#windowBytes / Math.max(elapsed, FIRST_MS);
     return elapsed < LATER_MS ? Math.max(this.#lastRate, this.#windowBytes / LATER_MS) : this.#windowBytes / elapsed;
-  }
-
-  #turn(now: number): void {
-    const elapsed = now - this.#windowStart;
-    if (elapsed < WINDOW_MS) return;
-    this.#lastRate = this.#windowBytes / elapsed;
-    this.#windowStart = now;
-    this.#windowBytes = 0;
   }
 }

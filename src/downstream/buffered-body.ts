@@ -1,5 +1,6 @@
 // Request bodies in memory. The byte budget counts exactly the bytes that they hold.
 import { Buffer } from 'node:buffer';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { free } from '../wire/sockets.ts';
 import { type ByteBudget, Pace, SMALL_BODY, type UnfinishedBody } from './budget.ts';
 import type { BodyFailure, BodyReceiver, Exchange, Taken } from './exchange.ts';
@@ -7,6 +8,7 @@ import type { BodyFailure, BodyReceiver, Exchange, Taken } from './exchange.ts';
 export type BodyResult = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
 export interface BufferedBodyOptions {
+  readonly budget: ByteBudget;
   /** Bytes. */
   readonly maxBody: number;
   /** The declared length in bytes; null for chunked. */
@@ -17,21 +19,26 @@ export interface BufferedBodyOptions {
 }
 
 /**
+ * Resolves after the last large body that waits. Each has its own turn of the event loop, in which node accepts only one
+ * connection: with the HMACs of 200 bodies of 1 MiB in one turn, a newcomer waited 6 s to be accepted.
+ */
+let lastTurn: Promise<void> = Promise.resolve();
+
+/**
  * Reads the body of an exchange and calls `done` at its end. A large body costs a long HMAC, so its end waits for a
  * turn of its own, and is dropped if the client leaves meanwhile.
  */
 export function readWhole(
   exchange: Exchange,
-  { budget, maxBody, declared, deadline }: Omit<BufferedBodyOptions, 'startedAt'> & { readonly budget: ByteBudget },
+  options: BufferedBodyOptions,
   done: (result: BodyResult) => void,
 ): BufferedBody {
-  const { startedAt } = exchange;
-  const body = new BufferedBody(budget, { maxBody, declared, startedAt, deadline }, (result) => {
+  const body = new BufferedBody(options, (result) => {
     exchange.onLeft(null);
     exchange.receiver = null;
     exchange.bodyBytes = body.received;
     if ('failure' in result || body.received <= SMALL_BODY) return done(result);
-    inTurn(() => {
+    lastTurn = lastTurn.then(nextTurn).then(() => {
       if (exchange.left) body.discard();
       else done(result);
     });
@@ -40,23 +47,6 @@ export function readWhole(
   exchange.onLeft(() => body.fail('client_closed'));
   exchange.reply.continue();
   return body;
-}
-
-const waiting: (() => void)[] = [];
-
-/**
- * Runs one piece of work in each turn of the event loop. node accepts one connection a turn: with the HMACs of 200
- * bodies of 1 MiB in one turn, a newcomer waited 6 s to be accepted.
- */
-function inTurn(work: () => void): void {
-  waiting.push(work);
-  if (waiting.length === 1) setImmediate(nextTurn);
-}
-
-function nextTurn(): void {
-  const work = waiting.shift();
-  if (waiting.length > 0) setImmediate(nextTurn);
-  work?.();
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -76,7 +66,6 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   received = 0;
   /** Bytes of memory that it holds, or keeps alive by a view. */
   held = 0;
-  readonly #budget: ByteBudget;
   readonly #options: BufferedBodyOptions;
   readonly #done: (result: BodyResult) => void;
   readonly #pace: Pace;
@@ -86,13 +75,12 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   #ended = false;
 
   /** `done` is called exactly once, maybe at once. */
-  constructor(budget: ByteBudget, options: BufferedBodyOptions, done: (result: BodyResult) => void) {
+  constructor(options: BufferedBodyOptions, done: (result: BodyResult) => void) {
     this.deadline = options.deadline;
-    this.#budget = budget;
     this.#options = options;
     this.#done = done;
     this.#pace = new Pace(options.startedAt);
-    budget.unfinished.add(this);
+    options.budget.unfinished.add(this);
   }
 
   rate(now: number): number {
@@ -125,10 +113,6 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#done({ failure });
   }
 
-  evict(): void {
-    this.fail('overloaded');
-  }
-
   /** Frees the memory; does nothing the second time. To be called when nobody needs the body. */
   discard(): void {
     if (this.#ours) free(this.#buffer, WORTH_FREEING);
@@ -137,7 +121,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   /** As `discard`, but leaves the memory alone: a socket may still be writing from it. */
   forget(): void {
-    this.#budget.release(this.held);
+    this.#options.budget.release(this.held);
     this.held = 0;
     this.#buffer = EMPTY;
   }
@@ -167,7 +151,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     if (!this.#take(capacity)) return false; // old and new together, while both exist
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
-    this.#budget.release(before);
+    this.#options.budget.release(before);
     if (this.#ours) free(this.#buffer, WORTH_FREEING);
     this.#buffer = next;
     this.#ours = true;
@@ -176,7 +160,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   /** False: there is no room for it, and it has failed. */
   #take(bytes: number): boolean {
-    if (this.#budget.take(bytes, this)) this.held = bytes;
+    if (this.#options.budget.take(bytes, this)) this.held = bytes;
     else this.fail('overloaded');
     return !this.#ended;
   }
@@ -189,7 +173,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   #leave(): void {
     this.#ended = true;
-    this.#budget.unfinished.delete(this);
+    this.#options.budget.unfinished.delete(this);
   }
 }
 
@@ -212,7 +196,7 @@ export class HeldPieces implements UnfinishedBody {
     return 0;
   }
 
-  evict(): void {
+  fail(): void {
     this.take();
     this.#onEvicted();
   }

@@ -87,10 +87,9 @@ export class Listener {
   }
 
   /** Gives the port. Rejects with the system's error if it is in use. */
-  async listen(host: string, port: number): Promise<number> {
-    const bound = await bind(this.#server, host, port);
+  listen(host: string, port: number): Promise<number> {
     this.#server.on('error', ignore); // accept() fails while the process has no descriptor left, and goes on later
-    return bound;
+    return bind(this.#server, host, port);
   }
 
   /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
@@ -102,10 +101,14 @@ export class Listener {
       const idle = this.#all.list().filter(({ state }) => state === 'idle');
       const each = (delay * (IDLE_END_TO - IDLE_END_FROM)) / idle.length;
       idle.sort((a, b) => a.since - b.since);
-      idle.forEach((connection, index) => {
-        const end = () => (connection.state === 'idle' ? connection.close() : undefined);
-        setTimeout(end, each * (index + 1)).unref();
-      });
+      for (const [index, connection] of idle.entries()) {
+        setTimeout(
+          () => {
+            if (connection.state === 'idle') connection.close();
+          },
+          each * (index + 1),
+        ).unref();
+      }
     }, delay * IDLE_END_FROM).unref();
   }
 

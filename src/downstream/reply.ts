@@ -136,11 +136,6 @@ export class Reply {
     this.onDrain = null;
   }
 
-  /** Bytes that the kernel has not taken yet. */
-  get unsent(): number {
-    return this.#connection.stream.writableLength;
-  }
-
   /** Calls back once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);

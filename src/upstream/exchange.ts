@@ -328,9 +328,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (reusable) parser.next();
     else if (sent && clean && !unread) this.#upstream.pool.retire(connection);
     else connection.socket.destroy();
-    const { reply } = this.#exchange;
+    const { reply, connection: client } = this.#exchange;
     reply.end(trailers);
-    if (reply.unsent <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
+    if (client.stream.writableLength <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
     // The rest of the answer fills our memory until the client reads it. The slot stays taken to bound that.
     this.#pausedAt = performance.now();
     if (reusable) this.#upstream.pool.retire(connection);

@@ -7,8 +7,6 @@ declare module 'undici/lib/llhttp/llhttp-wasm.js' {
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>);
-    static imports(module: Module): readonly { readonly module: string; readonly name: string }[];
-    static exports(module: Module): readonly { readonly name: string }[];
   }
   class Instance {
     constructor(

@@ -1,6 +1,14 @@
 // undici's build of llhttp without src/wire around it, for tests of the traps that src/wire avoids.
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
 
+/** Added to the declarations that src/wire needs. */
+declare global {
+  namespace WebAssembly.Module {
+    function imports(module: Module): readonly { readonly module: string; readonly name: string }[];
+    function exports(module: Module): readonly { readonly name: string }[];
+  }
+}
+
 export const MODULE = new WebAssembly.Module(bytesOfModule);
 
 export type Callback = 'begin' | 'url' | 'status' | 'name' | 'value' | 'head' | 'body' | 'complete';

@@ -28,7 +28,7 @@ class Body implements UnfinishedBody {
     return this.#rate;
   }
 
-  evict(): void {
+  fail(): void {
     this.#end('evicted');
   }
 

@@ -12,8 +12,7 @@ function read(options: { maxBody: number; declared?: number; limit?: number }) {
   const budget = new ByteBudget(options.limit ?? 64 * KIB * KIB);
   const results: BodyResult[] = [];
   const body = new BufferedBody(
-    budget,
-    { maxBody: options.maxBody, declared: options.declared ?? null, startedAt: 0, deadline: 1e9 },
+    { budget, maxBody: options.maxBody, declared: options.declared ?? null, startedAt: 0, deadline: 1e9 },
     (result) => results.push(result),
   );
   let pieces = 0;
