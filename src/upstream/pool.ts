@@ -113,6 +113,8 @@ export class ConnectionPool {
   #tls: TlsContents | null;
   #session: Buffer | undefined;
   readonly #all = new TickedSet<PooledConnection>();
+  /** Every socket, those of tunnels too, from its connect to its close. */
+  readonly #sockets = new Set<Socket>();
   readonly #idle: PooledConnection[] = [];
   readonly #retiring = new Set<Socket>();
 
@@ -156,10 +158,14 @@ export class ConnectionPool {
    */
   openSocket(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
     const socket = this.#connect(onRead);
+    this.#sockets.add(socket);
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }));
     }, this.#options.connectTimeout);
-    socket.once('close', () => clearTimeout(timer));
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#sockets.delete(socket);
+    });
     socket.once('error', done);
     socket.once(this.address.serverName === null ? 'connect' : 'secureConnect', () => {
       clearTimeout(timer);
@@ -228,9 +234,9 @@ export class ConnectionPool {
     for (const { socket } of this.#idle.splice(0)) socket.destroy();
   }
 
-  /** Ends all connections; requests in flight fail. */
+  /** Ends every socket; requests in flight fail. */
   destroy(): void {
-    for (const { socket } of this.#all.list()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #closed(connection: PooledConnection): void {

@@ -1,6 +1,4 @@
 // The upstream as a whole: its slots, its sockets, and whether it accepts connections.
-import type { Socket } from 'node:net';
-import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure } from '../downstream/exchange.ts';
 import { codeOf, type TlsContents } from '../wire/sockets.ts';
@@ -63,8 +61,6 @@ export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
-  /** Sockets of tunnels and of their handshakes. */
-  readonly #tunnels = new Set<Socket>();
   #released: (readonly [Waiter, PooledConnection])[] = [];
 
   constructor(options: UpstreamOptions) {
@@ -82,17 +78,6 @@ export class Upstream {
     connection.user = null;
     if (this.#released.length === 0) setImmediate(this.#giveBack);
     this.#released.push([waiter, connection]);
-  }
-
-  /**
-   * Opens a socket for one WebSocket; the caller ends it. Throws without a permit for a tunnel. `done` is called once:
-   * with null when the socket is connected, TLS included, or with the reason why it is not.
-   */
-  openTunnel(permit: Permit, done: (error: Error | null) => void): Socket {
-    if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
-    const socket = this.pool.openSocket(done);
-    this.#tunnels.add(socket);
-    return socket.once('close', () => this.#tunnels.delete(socket));
   }
 
   /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
@@ -119,7 +104,6 @@ export class Upstream {
   /** Ends every socket; requests in flight fail. */
   close(): void {
     this.limiter.setDown(false);
-    for (const socket of this.#tunnels) socket.destroy();
     this.pool.destroy();
   }
 

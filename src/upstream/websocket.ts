@@ -3,7 +3,7 @@
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts';
-import type { Permit } from '../core/permit.ts';
+import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import { codeOf, ignore } from '../wire/sockets.ts';
@@ -20,7 +20,6 @@ const HALF_CLOSED_MS = 30_000;
 export class WebSocketExchange implements UpstreamRequest {
   place = -1;
   readonly verified = false;
-  readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
@@ -34,8 +33,9 @@ export class WebSocketExchange implements UpstreamRequest {
   #request: ClientRequest | null = null;
   #deadline: NodeJS.Timeout | null = null;
 
+  /** The permit is the caller's proof that the rules let a tunnel through; anything else throws. */
   constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
-    this.#permit = permit;
+    if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
     this.#exchange = exchange;
     this.#upstream = upstream;
     this.#options = options;
@@ -72,7 +72,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   #connect(library: Library): void {
     if (this.#ended) return;
-    const socket = this.#upstream.openTunnel(this.#permit, (error) => {
+    const socket = this.#upstream.pool.openSocket((error) => {
       if (this.#ended) socket.destroy();
       else if (error === null) this.#shakeHands(library, socket);
       else this.#upstream.connectFailed(this, error);

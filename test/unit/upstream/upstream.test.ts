@@ -5,6 +5,7 @@ import { ByteBudget } from '../../../src/downstream/budget.ts';
 import type { Exchange } from '../../../src/downstream/exchange.ts';
 import { UpstreamExchange } from '../../../src/upstream/exchange.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
+import { WebSocketExchange } from '../../../src/upstream/websocket.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/raw-upstream.ts';
 import { forward } from '../core/fixtures.ts';
 
@@ -22,36 +23,31 @@ afterEach(async () => {
   await server.close();
 });
 
+const OPTIONS = {
+  budget: new ByteBudget(0),
+  onFailure() {},
+  onEnd() {},
+  lease: null,
+  lines: [],
+  responseTimeout: 0,
+  idleTimeout: 0,
+};
+
 test.each([
   ['none', null],
-  ['an object shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
-  ['a permit to forward a request', permitForward(LIVE)],
-])('a tunnel gets no socket with %s', async (_what, permit) => {
-  expect(() => upstream.openTunnel(permit as Permit, () => {})).toThrow('no permit');
+  ['an object shaped like a permit', { ...permitForward(LIVE), decision: 'accepted' }],
+])('no request is sent with %s', async (_what, permit) => {
+  expect(() => new UpstreamExchange(permit as Permit, {} as Exchange, upstream, OPTIONS)).toThrow('no permit');
   expect(await upstream.accepts(1000)).toBe(true);
   expect(server.heads).toEqual([]);
 });
 
-test('a tunnel gets a socket with a tunnel permit', async () => {
-  const connected = Promise.withResolvers<Error | null>();
-  const socket = upstream.openTunnel(permitUpgrade(LIVE) as Permit, connected.resolve);
-  expect(await connected.promise).toBe(null);
-  expect(socket.readyState).toBe('open');
-});
-
-test('no request is sent without a permit, not even with an object shaped like one', () => {
-  const budget = new ByteBudget(0);
-  const options = {
-    budget,
-    onFailure() {},
-    onEnd() {},
-    lease: null,
-    lines: [],
-    responseTimeout: 0,
-    idleTimeout: 0,
-  };
-  const exchange = {} as Exchange;
-  for (const permit of [null, { ...permitForward(LIVE), decision: 'accepted' }]) {
-    expect(() => new UpstreamExchange(permit as Permit, exchange, upstream, options)).toThrow('no permit');
-  }
+test.each([
+  ['none', null],
+  ['an object shaped like a permit', { ...permitUpgrade(LIVE), tunnel: true }],
+  ['a permit to forward a request', permitForward(LIVE)],
+])('no tunnel is opened with %s', async (_what, permit) => {
+  expect(() => new WebSocketExchange(permit as Permit, {} as Exchange, upstream, OPTIONS)).toThrow('no permit');
+  expect(await upstream.accepts(1000)).toBe(true);
+  expect(server.heads).toEqual([]);
 });
