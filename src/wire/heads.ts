@@ -25,16 +25,17 @@ export function isLine(lines: readonly string[], index: number, lowerCaseName: s
  */
 export function headLines(lines: readonly string[], framing: string | null, te: 'trailers' | null = null): string {
   let text = '';
-  let due = framing;
+  let due = framing === null ? '' : `${framing}\r\n`;
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
     const lower = EXAMINED_LENGTHS.has(name.length) ? name.toLowerCase() : '';
     if (lower === CONTENT_LENGTH || lower === 'transfer-encoding') {
-      if (due !== null) text += `${due}\r\n`;
-      due = null;
-    } else if (lower === 'connection' && !NAMES_NONE.has(value)) return headLines(withoutNamed(lines), framing, te);
-    else if (
+      text += due;
+      due = '';
+    } else if (lower === 'connection') {
+      if (!NAMES_NONE.has(value)) return headLines(withoutNamed(lines), framing, te);
+    } else if (
       lower === '' ||
       !HOP_BY_HOP.has(lower) ||
       (lower === 'trailer' && framing === CHUNKED) ||
@@ -42,7 +43,7 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
     )
       text += `${name}: ${value}\r\n`;
   }
-  return due === null ? text : `${text}${due}\r\n`;
+  return text + due;
 }
 
 /** The lines without `Connection` and those that it names. The caller handles hop-by-hop and framing lines. */

@@ -238,8 +238,9 @@ export class MessageParser implements Notes {
   #examine(lines: string[]): boolean {
     let coded = false;
     for (let index = 0; index < lines.length; index += 2) {
-      const value = trimmed(lines[index + 1] ?? '');
-      lines[index + 1] = value;
+      const sent = lines[index + 1] ?? '';
+      const value = trimmed(sent);
+      if (value !== sent) lines[index + 1] = value;
       if (isLine(lines, index, CODING)) {
         coded = true;
         if (value === EMPTY_CODING) this.#fail('malformed');
