@@ -32,7 +32,7 @@ export interface AdminReply {
 interface AdminHandler {
   /** With POST it changes something: clients outside `actionsFrom` and requests from other web sites get 403. */
   readonly methods: readonly string[];
-  readonly run: (exchange: Exchange, accept: string | undefined) => AdminReply | Promise<AdminReply>;
+  readonly run: (exchange: Exchange, accept: string) => AdminReply | Promise<AdminReply>;
 }
 
 export type AdminHandlers = Readonly<Record<string, AdminHandler>>;

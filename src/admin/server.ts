@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 import { REASONS } from '../core/decision.ts';
 import { refusedByGate } from '../core/gate.ts';
 import { declaredLength } from '../core/head.ts';
+import { valuesOf } from '../core/headers.ts';
 import { inRanges } from '../downstream/client-address.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
@@ -48,8 +49,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   if (!methods.includes(head.method)) {
     return reply(exchange, { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods.join(', ') } });
   }
-  const headers = headersOf(exchange.lines);
-  if (acts && isForeign(headers)) return reply(exchange, json(403, { error: 'cross_site' }));
+  if (acts && isForeign(exchange.lines)) return reply(exchange, json(403, { error: 'cross_site' }));
   if (acts && !mayAct(client, sources.actionsFrom())) {
     sources.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
       path,
@@ -57,7 +57,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
     });
     return reply(exchange, json(403, { error: 'forbidden' }));
   }
-  reply(exchange, await run(exchange, headers.get('accept')));
+  reply(exchange, await run(exchange, valuesOf(exchange.lines, 'accept').join()));
 }
 
 /**
@@ -65,11 +65,11 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
  * a foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
  * rebinding), must change nothing.
  */
-export function isForeign(headers: ReadonlyMap<string, string>): boolean {
-  const site = headers.get('sec-fetch-site');
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
-  const sources = [headers.get('origin'), headers.get('referer')].filter((source) => source !== undefined);
-  return sources.some((source) => !isOwnAddress(source, headers.get('host')));
+export function isForeign(lines: readonly string[]): boolean {
+  const sites = valuesOf(lines, 'sec-fetch-site');
+  if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return true;
+  const [host] = valuesOf(lines, 'host');
+  return [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')].some((source) => !isOwnAddress(source, host));
 }
 
 /** A rebound name is same-origin with itself: only an address or localhost cannot be an attacker's. */
@@ -85,15 +85,6 @@ function isOwnAddress(source: string, host: string | undefined): boolean {
  */
 export function mayAct(client: string, networks: readonly string[]): boolean {
   return networks.length === 0 || inRanges(['127.0.0.0/8', '::1/128', ...networks])(client);
-}
-
-/** By lower-case name; the last of several lines with one name wins. */
-function headersOf(lines: readonly string[]): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>();
-  for (let index = 0; index < lines.length; index += 2) {
-    headers.set((lines[index] ?? '').toLowerCase(), lines[index + 1] ?? '');
-  }
-  return headers;
 }
 
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {

@@ -12,7 +12,7 @@ import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { CHUNKED, headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import type { PooledConnection } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest } from './upstream.ts';
 
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
@@ -111,10 +111,6 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
       else this.#send(opened);
     });
-  }
-
-  expired(down: boolean): void {
-    this.giveUp(waitFailure(this, down));
   }
 
   stalledFor(now: number): number {

@@ -7,8 +7,6 @@ export interface Waiter extends Member {
   readonly verified: boolean;
   /** It holds a slot now. */
   granted(): void;
-  /** Its wait has timed out. `down`: the upstream accepts no connections. */
-  expired(down: boolean): void;
   /** How long, in milliseconds, it has kept its slot only because its client makes no progress; 0 otherwise. */
   stalledFor(now: number): number;
   /** Ends it and gives its slot back: another request needs it. */
@@ -59,13 +57,13 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Waits for a slot, at most `milliseconds`. False: the queue is full. */
-  wait(waiter: Waiter, milliseconds: number): boolean {
+  /** Waits for a slot, at most `milliseconds`; `expired` is called then. False: the queue is full. */
+  wait(waiter: Waiter, milliseconds: number, expired: () => void): boolean {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
     const timer = setTimeout(() => {
       queue.delete(waiter);
-      waiter.expired(this.down);
+      expired();
     }, milliseconds);
     queue.set(waiter, timer);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();

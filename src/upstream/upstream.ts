@@ -31,11 +31,7 @@ export interface UpstreamRequest extends Waiter {
   giveUp(failure: ForwardFailure): void;
 }
 
-/** The failure of a request whose wait has timed out. `down`: the upstream accepts no connections. */
-export function waitFailure({ connectError }: UpstreamRequest, down: boolean): ForwardFailure {
-  if (connectError === null && !down) return { side: 'client', reason: 'overloaded' };
-  return failedUpstream('connect', connectError);
-}
+const OVERLOADED: ForwardFailure = { side: 'client', reason: 'overloaded' };
 
 /** False for an untrusted certificate: a retry would not help. */
 function isWorthRetrying(error: Error): boolean {
@@ -109,7 +105,12 @@ export class Upstream {
 
   #wait(request: UpstreamRequest): void {
     const timeLeft = request.startedAt + this.options.retryConnectFor - performance.now();
-    if (!this.limiter.wait(request, Math.max(timeLeft, 0))) request.giveUp({ side: 'client', reason: 'overloaded' });
+    const waits = this.limiter.wait(request, Math.max(timeLeft, 0), () => {
+      const { connectError } = request;
+      const up = connectError === null && !this.limiter.down;
+      request.giveUp(up ? OVERLOADED : failedUpstream('connect', connectError));
+    });
+    if (!waits) request.giveUp(OVERLOADED);
   }
 
   readonly #giveBack = (): void => {

@@ -9,7 +9,7 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { codeOf, ignore } from '../wire/sockets.ts';
 import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest, waitFailure } from './upstream.ts';
+import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
@@ -55,10 +55,6 @@ export class WebSocketExchange implements UpstreamRequest {
       (library) => this.#connect(library),
       () => this.giveUp(failedUpstream('reset')),
     );
-  }
-
-  expired(down: boolean): void {
-    this.giveUp(waitFailure(this, down));
   }
 
   /** It never waits for its client: the slot is given back with the upstream's answer. */
@@ -250,7 +246,5 @@ const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
 
 function agentOf(socket: Socket): Agent {
   const { Agent } = process.getBuiltinModule('node:http');
-  const agent = new Agent({ keepAlive: false });
-  agent.createConnection = () => socket;
-  return agent;
+  return Object.assign(new Agent({ keepAlive: false }), { createConnection: () => socket });
 }

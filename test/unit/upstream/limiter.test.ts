@@ -21,8 +21,8 @@ class Fake implements Waiter {
     this.#since = performance.now();
   }
 
-  expired(down: boolean): void {
-    this.heard.push(down ? 'expired, down' : 'expired');
+  expired(): void {
+    this.heard.push(this.#slots.down ? 'expired, down' : 'expired');
   }
 
   stalledFor(now: number): number {
@@ -58,7 +58,7 @@ function make(
 
 /** Claims a slot as a forward does: at once, or in the queue. */
 function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean {
-  if (!slots.tryTake(one)) return slots.wait(one, milliseconds);
+  if (!slots.tryTake(one)) return slots.wait(one, milliseconds, () => one.expired());
   one.granted();
   return true;
 }
