@@ -69,6 +69,8 @@ async function parts(
     splitting: true,
     platform: 'node',
     target: 'node24',
+    // esbuild does not know that Node 24 has it; its helpers would make all parts that both builds share twins.
+    supported: { using: true },
     format: 'esm',
     minifySyntax: true,
     minifyWhitespace: true,
