@@ -23,7 +23,13 @@ const PASSWORD = 'a-password-that-nobody-may-print';
 const FAILS = 'the store of delivered events fails';
 const BACK = 'the store of delivered events works again';
 
-const failures = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_once_store_failures_total');
+const failures = async (proxy: RunningProxy) =>
+  (await proxy.metrics()).get('entrupy_proxy_once_store_failures_total') ?? Number.NaN;
+/** Counts from now on: on a busy machine the first event after a start may find the store not connected yet. */
+const failuresSince = async (proxy: RunningProxy) => {
+  const before = await failures(proxy);
+  return async () => (await failures(proxy)) - before;
+};
 const inFlight = (proxy: RunningProxy, count: number) =>
   eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), count);
 const fails = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === FAILS, FAILS);
@@ -128,7 +134,9 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     await writeFile(passwordFile, `${PASSWORD}\n`);
     const right = await deliverer({ once: { store, passwordFile } });
     expect([await deliver(right, 'e'), await deliver(right, 'e')]).toEqual([DELIVERED, DUPLICATE]);
-    expect(await failures(right)).toBe(0);
+    const sinceStart = await failuresSince(right);
+    expect([await deliver(right, 'next'), await deliver(right, 'next')]).toEqual([DELIVERED, DUPLICATE]);
+    expect(await sinceStart()).toBe(0);
 
     await writeFile(passwordFile, `not-${PASSWORD}`);
     const wrong = await deliverer({ once: { store, passwordFile } });
@@ -191,6 +199,7 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     events.script('under-way', act);
     const underWay = send(going, 'under-way');
     await events.reached('under-way');
+    const [ofGoing, ofRefusing] = await Promise.all([failuresSince(going), failuresSince(refusing)]);
     await server.kill();
     expect(await Promise.all([fails(going), fails(refusing)])).toEqual([
       expect.objectContaining({ on_failure: 'forward' }),
@@ -200,11 +209,10 @@ describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
     const twins = await Promise.all([deliver(going, 'twins'), deliver(going, 'twins')]);
     expect(twins.map(({ text }) => text).sort()).toEqual([DUPLICATE.text, OK]);
     expect(await deliver(refusing, 'other')).toEqual(REFUSED);
-    expect(await failures(refusing)).toBe(1);
-    expect(await failures(going)).toBe(4);
+    expect([await ofRefusing(), await ofGoing()]).toEqual([1, 4]);
     events.script('failed', give(500));
     expect(await deliver(going, 'failed')).toEqual({ status: 500, text: OK });
-    expect(await failures(going)).toBe(5); // never claimed, so there is nothing to release
+    expect(await ofGoing()).toBe(5); // never claimed, so there is nothing to release
     await server.start();
     await Promise.all([isBack(going), isBack(refusing)]);
     await eventually(() => remembered(server), 2);
