@@ -2,7 +2,7 @@
 // must identify the body and the cause, and never show the body itself.
 import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
-import { freePort } from '../support/free-port.ts';
+import { NOBODY } from '../support/free-port.ts';
 import { test, value } from '../support/proxied.ts';
 import type { RunningProxy } from '../support/proxy.ts';
 import { exchange } from '../support/raw-client.ts';
@@ -20,7 +20,7 @@ function deliver(proxy: RunningProxy, signature = sign(value('a'), BODY)) {
 const logged = (proxy: RunningProxy) => proxy.waitForLog(({ msg }) => msg === 'request', 'the request');
 
 test('no upstream: 502, with the system error code', async ({ start }) => {
-  const upstream = { url: `http://127.0.0.1:${await freePort()}`, retryConnectFor: '200ms' };
+  const upstream = { url: NOBODY, retryConnectFor: '200ms' };
   const proxy = await start({ upstream });
   expect((await deliver(proxy)).status).toBe(502);
   expect(await logged(proxy)).toMatchObject({
@@ -63,7 +63,7 @@ test('no slot within the wait: 503', async ({ start, onTestFinished }) => {
 });
 
 test('an unverified request leaves no trace of its body', async ({ start }) => {
-  const proxy = await start({ upstream: { url: `http://127.0.0.1:${await freePort()}`, retryConnectFor: '200ms' } });
+  const proxy = await start({ upstream: { url: NOBODY, retryConnectFor: '200ms' } });
   expect((await deliver(proxy, sign('another-secret-0123456789', BODY))).status).toBe(401);
   expect(await logged(proxy)).not.toHaveProperty('body_sha256');
 });

@@ -1,6 +1,7 @@
 // After a 502, 503 or 504 of ours, a client that keeps its connection retries on the same pod. A closed connection lets
 // it reach another pod.
 import { describe, expect } from 'vitest';
+import { NOBODY } from '../support/free-port.ts';
 import { eventually, test, value } from '../support/proxied.ts';
 import type { RunningProxy } from '../support/proxy.ts';
 import { openClient, type RawClient } from '../support/raw-client.ts';
@@ -26,9 +27,8 @@ describe.concurrent('the connection ends with', () => {
     expect((await client.rest()).length).toBe(0);
   }
 
-  test('502: nothing listens at the upstream address', async ({ start, upstream }) => {
-    await upstream.close();
-    const proxy = await start({ upstream: { url: upstream.url, retryConnectFor: '100ms' }, routes });
+  test('502: nothing listens at the upstream address', async ({ start }) => {
+    const proxy = await start({ upstream: { url: NOBODY, retryConnectFor: '100ms' }, routes });
     await expectClosed(await sent(proxy, DELIVERY), 502);
     await expectClosed(await sent(proxy, get('/open/x')), 502);
   });

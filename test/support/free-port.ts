@@ -1,5 +1,9 @@
-// A port that was free a moment ago, for servers that must come back on the same one.
+// Ports without a server: one that was free a moment ago, for servers that must come back on the same one, and one that
+// nobody gets. A test beside this one may be given any other.
 import { createServer } from 'node:net';
+
+/** An address where nothing listens: the kernel gives no program a port below 1024 that did not ask for it. */
+export const NOBODY = 'http://127.0.0.1:1';
 
 export async function freePort(): Promise<number> {
   const server = createServer();
