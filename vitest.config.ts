@@ -16,6 +16,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
+          setupFiles: './test/support/real-timers.ts',
           ...PATIENCE,
           isolate: false,
         },
