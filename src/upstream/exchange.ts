@@ -12,7 +12,7 @@ import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { CHUNKED, headLines, isLine } from '../wire/heads.ts';
 import type { MessageParser } from '../wire/parser.ts';
 import type { PooledConnection } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest } from './upstream.ts';
+import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
@@ -122,7 +122,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   evict(): void {
     // The upstream has answered, and with a lease its 2xx counts although this client is slow.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#exchange.reply.cut();
-    else this.giveUp({ side: 'client', reason: 'overloaded' });
+    else this.giveUp(OVERLOADED);
   }
 
   #takeSlot(): void {
@@ -220,7 +220,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       this.#connection.writer.data(piece);
       return 'kept';
     }
-    if (this.#held?.add(piece) === false) this.giveUp({ side: 'client', reason: 'overloaded' });
+    if (this.#held?.add(piece) === false) this.giveUp(OVERLOADED);
     else if (this.#held !== null && this.#held.held >= ENOUGH) {
       this.#holdClientBack();
       if (this.#patience !== undefined) this.#takeSlot();

@@ -31,7 +31,7 @@ export interface UpstreamRequest extends Waiter {
   giveUp(failure: ForwardFailure): void;
 }
 
-const OVERLOADED: ForwardFailure = { side: 'client', reason: 'overloaded' };
+export const OVERLOADED: ForwardFailure = { side: 'client', reason: 'overloaded' };
 
 /** False for an untrusted certificate: a retry would not help. */
 function isWorthRetrying(error: Error): boolean {

@@ -9,7 +9,7 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { codeOf, ignore } from '../wire/sockets.ts';
 import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
-import { type ForwardFailure, failedUpstream, type Upstream, type UpstreamRequest } from './upstream.ts';
+import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
@@ -63,7 +63,7 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   evict(): void {
-    this.giveUp({ side: 'client', reason: 'overloaded' });
+    this.giveUp(OVERLOADED);
   }
 
   #connect(library: Library): void {
@@ -126,9 +126,9 @@ export class WebSocketExchange implements UpstreamRequest {
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
     if (this.#ended) return;
-    const { reply } = this.#exchange;
-    if (++this.#exchange.interims > MAX_INTERIMS) return this.giveUp(failedUpstream('protocol'));
-    if (info.statusCode > 101) reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
+    if (this.#exchange.interims === MAX_INTERIMS) return this.giveUp(failedUpstream('protocol'));
+    this.#exchange.interims++;
+    if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
   };
 
   /** Forwards an answer other than 101. Its bytes never become a tunnel. */
