@@ -85,11 +85,6 @@ function unknownKey(above: KeyPath, name: string, known: readonly string[]): Fin
   const places =
     near === null ? CONFIG_KEYS.map(({ path }) => path).filter((path) => path.endsWith(`.${name}`)) : [near];
   if (places.length === 0 || places.length > 3) return unknown('', '');
-  return unknown(
-    '',
-    `; did you mean ${listOf(
-      places.map((place) => `"${place}"`),
-      'or',
-    )}?`,
-  );
+  const quoted = places.map((place) => `"${place}"`);
+  return unknown('', `; did you mean ${listOf(quoted, 'or')}?`);
 }

@@ -64,7 +64,7 @@ export class HistogramCell {
 
 /** The cells of one route, looked up once per request. */
 export class RouteCells {
-  // Two levels of constant strings: a map of joined strings would build and hash a string for each request.
+  // One map by joined strings would build and hash a string for each request.
   readonly decisions = new Map<Decision, { requests: Map<Reason | 'none', Cell>; duration: HistogramCell }>();
   /** Null where the route does not verify. */
   verification: HistogramCell | null = null;

@@ -49,12 +49,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
   };
   // Connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
-  const pipeline = createPipeline({
-    policy,
-    upstream,
-    budget,
-    deliveries: openedDeliveries,
-  });
+  const pipeline = createPipeline({ policy, upstream, budget, deliveries: openedDeliveries });
   const server = new Listener(listenerLimits(first), {
     onRequest: pipeline,
     onEnd: (record) => {
