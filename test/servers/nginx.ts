@@ -3,9 +3,10 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, connect, createServer as createNetServer } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../support/free-port.ts';
 import { createHitLog, end, type Handler, type HitLog, type RealServer } from './real-server.ts';
 
 const ATTEMPTS = 5;
@@ -18,6 +19,7 @@ export async function startNginx(kind: 'exact' | 'prefix'): Promise<RealServer> 
   const application = await startApplication(log);
   const { port: applicationPort } = application.address() as AddressInfo;
   for (let attempt = 1; ; attempt++) {
+    // nginx cannot report which port it got.
     const port = await freePort();
     await writeFile(join(directory, 'nginx.conf'), configuration({ kind, port, applicationPort, directory }));
     const child = spawn('nginx', ['-c', join(directory, 'nginx.conf'), '-e', 'stderr'], {
@@ -90,15 +92,6 @@ http {
     location / { add_header X-Target $request_uri always; add_header X-Echo $http_x_case always; default_type text/plain; return 200 open; }
   }
 }`;
-}
-
-/** A port that was free a moment ago: nginx cannot report which port it got. */
-async function freePort(): Promise<number> {
-  const server = createNetServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Resolves once a connection is accepted; false if that takes too long. */

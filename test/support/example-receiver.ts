@@ -3,10 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './free-port.ts';
 import { haveTools } from './tools.ts';
 
 const PAGE = fileURLToPath(new URL('../../../shared/entrupy-example-server.txt', import.meta.url));
@@ -27,6 +27,7 @@ export async function startExampleReceiver(secret: string): Promise<ExampleRecei
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-example-'));
   const script = join(directory, 'webhook_server.py');
   await writeFile(script, indent(codeOf(await readFile(PAGE, 'utf8'))));
+  // Flask's development server cannot report a port that it chose.
   const port = await freePort();
   const child = spawn(PYTHON, [script, '127.0.0.1', String(port)], {
     env: { PATH: process.env.PATH ?? '', WEBHOOK_ENDPOINT_SECRET_KEY: secret, PYTHONUTF8: '1', PYTHONUNBUFFERED: '1' },
@@ -67,16 +68,6 @@ function indent(code: string): string {
     return indented;
   });
   return lines.join('\n');
-}
-
-/** Flask's development server cannot report a port that it chose, so it gets one that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
 
 /** Resolves once it says that it is running. */

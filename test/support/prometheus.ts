@@ -2,11 +2,10 @@
 // behind.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { freePort } from './free-port.ts';
 
 const START_MS = 20_000;
 const KILL_AFTER_MS = 10_000;
@@ -59,6 +58,7 @@ export async function startPrometheus(options: {
   readonly rules?: string;
 }): Promise<Prometheus> {
   const directory = await mkdtemp(join(tmpdir(), 'prometheus-test-'));
+  // It cannot report which port it took when it was given 0.
   const port = await freePort();
   await writeFile(join(directory, 'rules.yaml'), options.rules ?? 'groups: []\n');
   await writeFile(
@@ -140,16 +140,4 @@ function api(url: string): Omit<Prometheus, 'url' | 'stop'> {
     },
     metricNames: () => get('label/__name__/values'),
   };
-}
-
-/** Prometheus cannot report which port it took when it was given 0. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
