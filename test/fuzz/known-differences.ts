@@ -130,8 +130,11 @@ export function isKnownRefusal(ours: Parsed, theirs: Message | null | undefined,
 
 /**
  * For comparing two ways of splitting the bytes. A malformed name on line 101 is one line too many if half of it came
- * alone, and malformed if it came whole: both refuse it.
+ * alone, and malformed if it came whole: both refuse it. Trailer 101 may say close, and is read only if it came with the
+ * end: both end the connection.
  */
 export function withoutReason(parsed: Parsed): Parsed {
-  return parsed.state === 'too_large' ? { ...parsed, state: 'malformed' } : parsed;
+  const { state, partial } = parsed;
+  if (state !== 'too_large' && state !== 'malformed') return parsed;
+  return { ...parsed, state: 'malformed', partial: partial && { ...partial, keepAlive: false } };
 }

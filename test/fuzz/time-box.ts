@@ -1,12 +1,16 @@
-// How long properties are tried: `FUZZ_SECONDS` for each file, 3 unless set. A failure prints its seed and path, which
-// fc.assert accepts as `{ seed, path }`.
+// How long properties are tried and from which seed. `FUZZ_SECONDS` for each file, 3 unless set. `FUZZ_SEED` is 1 unless
+// set, so that a failing test tells of the change and not of chance; `random` looks for what nobody thought of, as
+// `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
 import type { Parameters } from 'fast-check';
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 3);
+const { FUZZ_SEED = '1' } = process.env;
+export const SEED = FUZZ_SEED === 'random' ? Date.now() % 2 ** 31 : Number(FUZZ_SEED);
 
 /** An equal share of the file's time for each of its `properties`. */
 export function timeBox(properties: number) {
   return {
+    seed: SEED,
     numRuns: Number.MAX_SAFE_INTEGER,
     interruptAfterTimeLimit: (SECONDS * 1_000) / properties,
     markInterruptAsFailure: false,

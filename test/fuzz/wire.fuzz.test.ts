@@ -6,14 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { RawResponse } from '../support/response-parser.ts';
-import { TEST_TIMEOUT, timeBox } from './time-box.ts';
+import { SEED, TEST_TIMEOUT, timeBox } from './time-box.ts';
 import { checkAnswer, checkSeen, countedByStatus, unanswered } from './wire-checks.ts';
 import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
 import { type Mutation, mutate, mutation } from './wire-mutations.ts';
 import { BASES, CONFIGURATIONS, type Configuration, MAX_HEADER, proxyOptions } from './wire-requests.ts';
 
-/** `FUZZ_SEED` replays a run. */
-const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 /** The process's peak memory, with bodies of 128 KiB and a few dozen connections. */
 const MOST_MEMORY = 200 * 1024 * 1024;
 /**
@@ -160,7 +158,7 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
           throw error;
         });
       }),
-      { ...timeBox(2), seed: SEED },
+      timeBox(2),
     );
     console.log(`${configuration}: ${tried} connections, seed ${SEED}`);
   });
