@@ -13,6 +13,12 @@ export async function disagreement(
   cuts: readonly number[],
 ): Promise<string | null> {
   const ours = parse('request', [bytes]);
+  // Node destroys a connection at PRI, before it reports the requests in front of it as whole.
+  const beforePri = ours.messages[ours.messages.findIndex(({ method }) => method === 'PRI') - 1]?.end;
+  if (beforePri !== undefined) {
+    const inFront = await disagreement(reference, bytes.subarray(0, beforePri), cuts);
+    return inFront ?? disagreement(reference, bytes.subarray(beforePri), cuts);
+  }
   const theirs = await reference.take(cut(bytes, cuts));
   for (const [index, message] of ours.messages.entries()) {
     const their = theirs.requests[index];
