@@ -126,6 +126,11 @@ export class Connection {
     else this.#enter('rest', DROPPING_MS);
   }
 
+  /** True if too many bytes came after the request in progress to keep them. */
+  get hasDroppedBytes(): boolean {
+    return this.#behind === null;
+  }
+
   /** Leaves the stream to a tunnel, and gives the bytes after its request. */
   giveAway(): Buffer {
     const early = this.#behind ?? EMPTY;

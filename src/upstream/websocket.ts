@@ -96,7 +96,9 @@ export class WebSocketExchange implements UpstreamRequest {
     outgoing
       .removeAllListeners('upgrade')
       .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
-        if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
+        // A tunnel with missing bytes would be worse than none.
+        if (connection.hasDroppedBytes) connection.destroy();
+        else if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
         else this.giveUp(failedUpstream('protocol'));
       });
     outgoing.removeAllListeners('response').once('response', this.#onRefused);

@@ -188,6 +188,19 @@ describe('as raw bytes', () => {
     client.destroy();
   });
 
+  test('a client that sends more than maxHeader before the 101 gets no tunnel: bytes would be missing in it', async () => {
+    const closed = Promise.withResolvers<void>();
+    lenient.answer(() => (socket) => {
+      socket.once('close', () => closed.resolve());
+      socket.write(AGREED);
+    });
+    const client = await openClient({ port: proxy.port });
+    // In one write, so that the proxy has read too much before it asks the upstream.
+    await client.send(`${handshake('/live')}${'x'.repeat(32 * 1024)}`);
+    await closed.promise;
+    expect(await client.rest()).toEqual(Buffer.alloc(0));
+  });
+
   test('a connection that has carried other requests can upgrade', async () => {
     lenient.answer(({ lines }) =>
       lines.some((line) => /^upgrade/i.test(line)) ? AGREED : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
