@@ -25,7 +25,10 @@ const DECISION_MEANING: Readonly<Record<Decision, string>> = {
 };
 
 const LABELS: readonly (readonly [string, string])[] = [
-  ['route', "the route's path as configured, or `unmatched` if no route matches or routing was not reached"],
+  [
+    'route',
+    "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head",
+  ],
   ['decision', code(DECISIONS)],
   ['reason', 'a reason of the table below, or `none`'],
   ['secret', "a secret's id; `ID.previous` is the replaced value during its overlap"],

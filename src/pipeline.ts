@@ -1,17 +1,18 @@
 // THE LIFE OF A REQUEST, read this first. It is recorded once, at its end, and reaches the upstream only by a permit.
 //
-//   gate -> route -> reject: 404
-//                 -> forward: method ---------------------------------------------> permit
-//                 -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
+//   gate -> route, its headers -> reject: 404
+//                              -> forward: method ---------------------------------------------> permit
+//                              -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
 //   permit -> slot -> connect -> send -> read -> answer
 //
-// A failure before the permit is refused with our own answer, or forwarded in report mode. A later failure gets an
-// answer if the response has not begun, else the response is cut. Only a failed connect is retried.
+// A failure before the permit is refused with our own answer; in report mode some are forwarded (`reportable` in
+// core/decision.ts). `once` answers a duplicate with 200. A later failure gets an answer if the response has not begun,
+// else the response is cut. Only a failed connect is retried. Bytes that never become a head: downstream/connection.ts.
 
-import { DUPLICATE, REASONS, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
+import { DUPLICATE, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
+import { asksForWebSocket } from './core/handshake.ts';
 import { declaredLength, hasBody } from './core/head.ts';
-import { asksForWebSocket } from './core/headers.ts';
 import type { Secret } from './core/keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
@@ -68,7 +69,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const request: RoutedRequest = { exchange, policy, route, at, body: null };
     switch (route.action) {
       case 'reject':
-        return refuse(exchange, 'route_rejected');
+        return exchange.refuse('route_rejected');
       case 'forward':
         return forwardUnread(request);
       case 'verify':
@@ -80,7 +81,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
 
   function forwardUnread(request: RoutedRequest): void {
     const { exchange, route } = request;
-    if (!allows(route, exchange.method)) return refuse(exchange, 'method_not_allowed', route.methods);
+    if (!allows(route, exchange.method)) return exchange.refuse('method_not_allowed', route.methods);
     const permit = (asksForWebSocket(exchange.head) ? permitUpgrade(route) : null) ?? permitForward(route);
     if (permit !== null) forward(request, permit);
   }
@@ -92,9 +93,10 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (query !== null) return refuseByRule(exchange, query);
     const live = policy.keyring.live(route.secrets, at);
     const form = signatureForm(exchange.head);
-    let early: Reason | null = form.reason;
-    if (live.length === 0) early = 'no_live_secret';
+    let early: Reason | null;
     if (!allows(route, exchange.method)) early = 'method_not_allowed';
+    else if (live.length === 0) early = 'no_live_secret';
+    else early = form.reason;
     if (early !== null) {
       refuseOrReport(request, early, null);
       if (early === 'no_live_secret') exchange.hint = policy.keyring.whyNoneLive(route.secrets, at);
@@ -103,13 +105,13 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       return;
     }
     const declared = declaredLength(exchange.head);
-    if (declared !== null && declared > route.maxBody) return refuse(exchange, 'body_too_large');
+    if (declared !== null && declared > route.maxBody) return exchange.refuse('body_too_large');
     const { digest } = form;
     if (!hasBody(exchange.head)) return decide(request, { live, digest, body: EMPTY });
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
     request.body = readWhole(exchange, { budget, maxBody: route.maxBody, declared, startedAt, deadline }, (result) => {
-      if ('failure' in result) refuse(exchange, result.failure);
+      if ('failure' in result) exchange.refuse(result.failure);
       else decide(request, { live, digest, body: result.body });
     });
   }
@@ -135,7 +137,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const { route, exchange } = request;
     const permit = permitReported(route, request.at, { reason, body });
     if (permit !== null) forward(request, permit);
-    else refuse(exchange, reason, route.methods);
+    else exchange.refuse(reason, route.methods);
   }
 
   /** Only for verified requests: otherwise anyone could mark an event as delivered. */
@@ -154,9 +156,9 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (typeof turn === 'object') turn.failed();
     else if (turn === 'refuse') {
       exchange.bodySha256 = bodyTag(event.body);
-      refuse(exchange, 'overloaded');
+      exchange.refuse('overloaded');
     } else if (turn === 'duplicate') {
-      exchange.decision = 'duplicate';
+      exchange.decide('duplicate', 'none');
       exchange.reply.refuse(DUPLICATE);
     }
     request.body?.discard();
@@ -165,7 +167,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
   function forward(request: RoutedRequest, permit: Permit, lease: DeliveryLease | null = null): void {
     const { exchange, route, policy } = request;
     const { settings } = policy;
-    if (permit.tunnel && tunnels >= settings.connections / 2) return refuse(exchange, 'overloaded');
+    if (permit.tunnel && tunnels >= settings.connections / 2) return exchange.refuse('overloaded');
     note(exchange, permit);
     const options: ForwardOptions = {
       lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange),
@@ -194,23 +196,16 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       exchange.upstreamFailure = failure.cause;
       exchange.upstreamError = failure.code;
     }
-    if (exchange.reply.begun) exchange.reply.cut();
-    else if (failure.side === 'client') refuse(exchange, failure.reason);
+    if (exchange.reply.committed) exchange.reply.cut();
+    else if (failure.side === 'client') exchange.refuse(failure.reason);
     else exchange.reply.refuse(UPSTREAM_FAULTS[failure.fault]);
-  }
-
-  function refuse(exchange: Exchange, reason: Reason, allow: readonly string[] | null = null): void {
-    exchange.decision = 'rejected';
-    exchange.reason = reason;
-    if (reason !== 'client_closed')
-      exchange.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
   function refuseByRule(exchange: Exchange, { rule, header, hint }: GateRefusal): void {
     exchange.rule = rule;
     exchange.header = header;
     exchange.hint = hint;
-    refuse(exchange, 'bad_request');
+    exchange.refuse('bad_request');
   }
 
   return begin;
@@ -219,8 +214,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
 const EMPTY = Buffer.alloc(0);
 
 function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
-  exchange.decision = decision;
-  exchange.reason = reason;
+  exchange.decide(decision, reason);
   exchange.secret = secret;
 }
 

@@ -33,7 +33,7 @@ export const run = command({ name: 'verify', help, options, positionals: ['BODY'
   if (config !== undefined && source !== null) throw mistake('give --config or a secret, not both');
   const secrets = config === undefined ? [await readSecret(source ?? DEFAULT_SOURCE, io)] : await secretsOf(config, io);
   const body = await readBody(given.positionals[0], io);
-  const lines = judge(headerValue(signature), body, secrets);
+  const lines = verdictOn(headerValue(signature), body, secrets);
   io.stdout(`${lines.join('\n')}\n`);
   return lines[0] === VALID ? 0 : 1;
 });
@@ -58,8 +58,8 @@ async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
 
 const VALID = 'valid';
 
-/** The verdict, the secret that made the signature, and the likely cause of a mismatch, a line each. */
-function judge(given: string, body: Buffer, secrets: readonly Secret[]): readonly string[] {
+/** The verdict in the proxy's order, the secret that made the signature, and the likely cause of a mismatch. */
+function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): readonly string[] {
   const now = Date.now();
   const keys = secrets.map((secret): DiagnosisKey => {
     const state = stateOf(secret, now);
@@ -67,6 +67,8 @@ function judge(given: string, body: Buffer, secrets: readonly Secret[]): readonl
   });
   const cause = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES });
   const hints = cause === null ? [] : [`hint: ${cause}`];
+  const explained = `hint: ${cause ?? 'no known mistake explains it'}`;
+  if (keys.every(({ use }) => use !== 'route')) return ['invalid: no_live_secret', explained];
   const form = readSignature(given);
   if (form.reason !== null) return [`invalid: ${form.reason}`, ...hints];
   const digest = Buffer.from(form.digest, 'latin1');
@@ -74,6 +76,5 @@ function judge(given: string, body: Buffer, secrets: readonly Secret[]): readonl
   const signer = signers.find(({ use }) => use === 'route') ?? signers[0];
   if (signer?.use === 'route') return [VALID, `secret: ${signer.id}`];
   if (signer !== undefined) return ['invalid: expired_secret', `secret: ${signer.id}`, ...hints];
-  const reason = keys.some(({ use }) => use === 'route') ? 'signature_mismatch' : 'no_live_secret';
-  return [`invalid: ${reason}`, `hint: ${cause ?? 'no known mistake explains it'}`];
+  return ['invalid: signature_mismatch', explained];
 }

@@ -88,7 +88,7 @@ type Outcome = readonly [Decision, Reason | 'none'];
 
 /**
  * Every possible outcome of a request on a route: the metric series that exist from the start with 0. An outcome that is
- * missing here is not counted. `unmatched` also counts the requests that the gate refuses.
+ * missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
  */
 export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>): readonly Outcome[] {
   const outcomes = new Map<string, Outcome>();

@@ -63,7 +63,7 @@ const REROUTING: ReadonlySet<string> = new Set([
   'x-script-name',
 ]);
 
-/** CGI's names for the path. Names with `_` are always refused; these are refused with dots too. */
+/** CGI's names for the path, here for their spellings with dots: with `_`, any name is caught. */
 export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
 
 /** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, also spelt with dots. */
@@ -91,10 +91,6 @@ function readLine(head: Head, name: string, value: string): void {
     case 'connection':
       head.connection = head.connection === '' ? value : `${head.connection},${value}`;
       return;
-    case LOWER_CASE_SIGNATURE_HEADER:
-      head.signatures++;
-      head.signature = value;
-      return;
     case 'expect':
       head.expect = head.expect === null ? value : `${head.expect}, ${value}`;
       return;
@@ -108,11 +104,19 @@ function readLine(head: Head, name: string, value: string): void {
       head.forwardedFor = head.forwardedFor === null ? value : `${head.forwardedFor}, ${value}`;
       return;
     default:
-      if (looksLikeSignature(name)) head.lookAlikes++;
+      if (looksLikeSignature(name)) readSignatureLine(head, name, value);
       if (isRerouting(name)) {
         head.rerouting ??= [];
         head.rerouting.push(name);
       }
+  }
+}
+
+function readSignatureLine(head: Head, name: string, value: string): void {
+  if (name !== LOWER_CASE_SIGNATURE_HEADER) head.lookAlikes++;
+  else {
+    head.signatures++;
+    head.signature = value;
   }
 }
 

@@ -1,8 +1,5 @@
-// Header lines on their way through the proxy: which are end-to-end, which belong to one connection (RFC 9110 7.6.1),
-// which trailers are forwarded, and how a WebSocket handshake is recognised and written. Spelling, order and duplicates
-// never change.
-import { createHash } from 'node:crypto';
-import { type Head, hasBody, isRerouting } from './head.ts';
+// Which header lines belong to one connection (RFC 9110 7.6.1), and which trailers are forwarded.
+import { isRerouting } from './head.ts';
 import { looksLikeSignature } from './signature.ts';
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -29,12 +26,6 @@ export function valuesOf(lines: readonly string[], lowerCaseName: string): strin
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCaseName);
 }
 
-/** The end-to-end lines of a flat list. */
-export function endToEnd(lines: readonly string[]): string[] {
-  const dropped = new Set([...HOP_BY_HOP, ...valuesOf(lines, 'connection').flatMap(nominated)]);
-  return lines.filter((_, at) => !dropped.has((lines[at - (at % 2)] ?? '').toLowerCase()));
-}
-
 /** Fields for framing, routing, request modifiers, authentication and content. */
 const DECIDES =
   /^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|forwarded|x-forwarded-.*|x-real-ip|origin|referer)$/;
@@ -50,47 +41,4 @@ export function mayTrail(lowerCaseName: string): boolean {
     !isRerouting(lowerCaseName) &&
     !looksLikeSignature(lowerCaseName)
   );
-}
-
-/**
- * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing
- * line and no Expect. No other upgrade may pass (h2c above all): nothing in a tunnel is verified. A body would be
- * smuggling: servers differ in whether they read it or take it for the tunnel's first bytes.
- */
-export function asksForWebSocket(head: Head): boolean {
-  return (
-    head.method === 'GET' &&
-    head.version === '1.1' &&
-    head.upgrade?.toLowerCase() === 'websocket' &&
-    nominated(head.connection).includes('upgrade') &&
-    head.contentLengths === 0 &&
-    !hasBody(head) &&
-    head.expect === null
-  );
-}
-
-/** A handshake's lines as node takes them: the end-to-end lines by name, and its two hop-by-hop lines. */
-export function handshakeHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
-  const lines = endToEnd(all);
-  const byName = new Map<string, [spelling: string, value: string | string[]]>();
-  for (let index = 0; index < lines.length; index += 2) {
-    const name = lines[index] ?? '';
-    const value = lines[index + 1] ?? '';
-    const known = byName.get(name.toLowerCase());
-    if (known === undefined) byName.set(name.toLowerCase(), [name, value]);
-    else known[1] = [known[1], value].flat();
-  }
-  return Object.fromEntries([...byName.values(), ['connection', 'Upgrade'], ['upgrade', upgrade]]);
-}
-
-/** The text that every server appends to a handshake's key (RFC 6455 1.3). */
-const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
-
-/** True if a 101 with `lines` accepts the handshake with the lines `asked`, which begins a tunnel (RFC 6455 4.2.2). */
-export function acceptsHandshake(asked: readonly string[], lines: readonly string[]): boolean {
-  const [key = ''] = valuesOf(asked, 'sec-websocket-key');
-  const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
-  // Two lines with the same name are joined with a comma, and then do not match.
-  const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';
-  return isWebSocket && valuesOf(lines, 'sec-websocket-accept').join() === accept;
 }

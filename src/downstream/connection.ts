@@ -7,7 +7,7 @@
 // memory and `maxHeader` bytes more.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { REASONS, type Reason } from '../core/decision.ts';
+import type { Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
 import { declaredLength, Head } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
@@ -28,6 +28,8 @@ export interface Handler {
 
 /** Bytes. The connection survives a refused body up to this, which is read and dropped; a longer one ends it. */
 const DROPPED_BODY = 64 * 1024;
+/** Milliseconds for the rest of such a body. */
+const REST_MS = 2000;
 /** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
 const DROPPED_BYTES = 32 * 1024 * 1024;
 const DROPPING_MS = 2000;
@@ -63,8 +65,8 @@ export class Connection {
   #behind: Buffer | null = EMPTY;
   #dropped = 0;
   /** Bytes of the answer that the kernel has taken, and when that last changed. */
-  #taken = 0;
-  #takenAt = 0;
+  #flushed = 0;
+  #flushedAt = 0;
 
   constructor(socket: Socket, listener: Listener) {
     this.stream = socket;
@@ -123,7 +125,7 @@ export class Connection {
     this.#endExchange('answered');
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
-    else this.#enter('rest', DROPPING_MS);
+    else this.#enter('rest', REST_MS);
   }
 
   /** True if too many bytes came after the request in progress to keep them. */
@@ -156,9 +158,9 @@ export class Connection {
   /** The connection with the lowest rank makes room for a newcomer. Null: its request makes progress, so it stays. */
   rank(now: number): number | null {
     if (this.state !== 'request') return RANKS[this.state];
-    if (this.#unreadFor(now) >= UNREAD_MS) return 3;
+    if (this.#unreadFor(now) >= UNREAD_MS) return RANKS.unread;
     const receiver = this.#awaiting;
-    return receiver !== null && receiver.rate(now) < SLOW_RATE ? RANKS.rest : null;
+    return receiver !== null && receiver.rate(now) < SLOW_RATE ? RANKS.slow : null;
   }
 
   /** The one way to end: the last bytes, half-close, drop what still comes within bounds, destroy (RFC 9112 9.6). */
@@ -260,8 +262,8 @@ export class Connection {
     this.#enter('request', Number.POSITIVE_INFINITY);
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
-    this.#taken = this.stream.bytesWritten - this.stream.writableLength;
-    this.#takenAt = this.since;
+    this.#flushed = this.stream.bytesWritten - this.stream.writableLength;
+    this.#flushedAt = this.since;
     return exchange;
   }
 
@@ -293,10 +295,9 @@ export class Connection {
   /** Bytes that never became a request are still answered and counted as one. */
   #refuseHead(reason: Reason): void {
     const exchange = this.#begin(NO_HEAD, []);
-    exchange.reason = reason;
     exchange.rule = RULES[reason] ?? null;
     this.#behind = null;
-    exchange.reply.refuse(REASONS[reason]);
+    exchange.refuse(reason);
   }
 
   // --- ends
@@ -337,13 +338,13 @@ export class Connection {
 
   #unreadFor(now: number): number {
     const { bytesWritten, writableLength } = this.stream;
-    const taken = bytesWritten - writableLength;
-    if (writableLength === 0 || taken !== this.#taken) {
-      this.#taken = taken;
-      this.#takenAt = now;
+    const flushed = bytesWritten - writableLength;
+    if (writableLength === 0 || flushed !== this.#flushed) {
+      this.#flushed = flushed;
+      this.#flushedAt = now;
       return 0;
     }
-    return now - this.#takenAt;
+    return now - this.#flushedAt;
   }
 
   /** The receiver of a body that is still to come. */
@@ -352,7 +353,11 @@ export class Connection {
   }
 }
 
-const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, rest: 4, idle: 5, tunnel: null, closed: null } as const;
+/** The order in which connections make room, by their state or by what their client does. Null: never. */
+export const RANKS = {
+  ...{ closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 },
+  ...{ tunnel: null, closed: null },
+} as const;
 /** The gate rule for bytes that never became a request; a slow head breaks none. */
 const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);

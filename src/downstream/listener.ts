@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
 import { codeOf, destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
-import { Connection, type Handler, type State } from './connection.ts';
+import { Connection, type Handler, RANKS, type State } from './connection.ts';
 
 /** Times in milliseconds, sizes in bytes. */
 export interface ListenerLimits {
@@ -33,7 +33,6 @@ const MAX_HANDSHAKES = 128;
 const MAX_CLOSING = 256;
 /** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next one. */
 const YOUNG_MS = 500;
-const YOUNG_RANK = 6;
 /** One pass over all connections costs 0.1 ms, so it finds room for several newcomers. */
 const FOUND_AT_ONCE = 32;
 const FOUND_FOR_MS = 20;
@@ -198,7 +197,7 @@ export class Listener {
     for (const connection of this.#all.list()) {
       const { since, openedAt } = connection;
       const rank = connection.rank(now);
-      if (rank !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? YOUNG_RANK : rank });
+      if (rank !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? RANKS.young : rank });
     }
     ranked.sort((a, b) => b.rank - a.rank || b.since - a.since);
     this.#mayEnd = ranked.slice(-FOUND_AT_ONCE);

@@ -25,7 +25,7 @@ export class Reply {
   /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
-  begun = false;
+  committed = false;
   /** The one listener for a client that has caught up. */
   onDrain: (() => void) | null = null;
   #last = false;
@@ -77,7 +77,7 @@ export class Reply {
   /** Writes what this turn of the event loop has added. False: as with `data`. */
   flush(): boolean {
     if (this.phase !== 'begun') return true;
-    this.begun = true;
+    this.committed = true;
     this.#writer.flush();
     return !this.#connection.stream.writableNeedDrain;
   }
@@ -86,7 +86,7 @@ export class Reply {
   end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.phase !== 'begun') return;
     this.phase = 'ended';
-    this.begun = true;
+    this.committed = true;
     this.#writer.end(trailers, () => this.#connection.replied(this.#last));
   }
 
@@ -101,7 +101,7 @@ export class Reply {
 
   /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
   answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
-    if (this.begun || this.phase === 'gone') return;
+    if (this.committed || this.phase === 'gone') return;
     this.#writer.drop(); // the upstream's response that failed in the turn in which it began
     // A client that waits for 100 may send its body next, or another request.
     const unclear = this.#awaitsContinue || this.#connection.unread() === 'long';
@@ -118,7 +118,7 @@ export class Reply {
   becomeTunnel(): void {
     this.status = 101;
     this.phase = 'ended';
-    this.begun = true;
+    this.committed = true;
   }
 
   /** Ends the connection so that the client sees that the answer is incomplete. */

@@ -66,7 +66,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #clientPaused = false;
   #sentAt = 0;
   // Progress: bytes that the kernel has taken, and when bytes last moved in either direction.
-  #taken = 0;
+  #flushed = 0;
   #movedAt = this.startedAt;
   // The response.
   #begun = false;
@@ -139,7 +139,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     connection.user = this;
     connection.parser.answers = this.#exchange.head.method;
     this.#movedAt = this.#lastPieceAt = performance.now();
-    this.#taken = connection.socket.bytesWritten;
+    this.#flushed = connection.socket.bytesWritten;
     this.#exchange.reply.continue();
     const { writer } = connection;
     writer.head(this.#headText(), this.#streams && declaredLength(this.#exchange.head) === null ? 'chunked' : 'plain');
@@ -340,9 +340,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (connection === null) return;
     const { idleTimeout, responseTimeout } = this.#options;
     const { bytesWritten, writableLength } = connection.socket;
-    const taken = bytesWritten - writableLength;
-    if (taken !== this.#taken) {
-      this.#taken = taken;
+    const flushed = bytesWritten - writableLength;
+    if (flushed !== this.#flushed) {
+      this.#flushed = flushed;
       this.#movedAt = now;
     }
     let overdue = idleTimeout > 0 && now - this.#movedAt >= idleTimeout;

@@ -2,7 +2,7 @@
 // the handshake and pipes the tunnel; our reply answers where there is none. Only this file needs node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/headers.ts';
+import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/handshake.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';

@@ -72,6 +72,16 @@ describe('with a configuration', () => {
     expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
   });
 
+  test('with an expired secret alone, which the proxy answers with 503 before it looks at the signature', async () => {
+    const expired = join(dir, 'expired.yaml');
+    writeFileSync(expired, 'secrets: [{ id: old, env: OLD, notAfter: 2020-01-01T00:00:00Z }]\n');
+    const stdout = 'invalid: no_live_secret\nhint: signed with secret "old", which has expired\n';
+    const found = await verify(sign(OLD, BODY), { args: ['--config', expired], env });
+    expect(found).toEqual({ code: 1, stdout, stderr: '' });
+    const odd = await verify('MD5:x', { args: ['--config', expired], env });
+    expect(odd.stdout).toMatch(/^invalid: no_live_secret\n/);
+  });
+
   test('without a usable secret', async () => {
     const found = await verify(sign(CURRENT, BODY), { args: ['--config', file] });
     expect(found).toMatchObject({ code: 2, stdout: '' });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { acceptsHandshake, asksForWebSocket, endToEnd, handshakeHeaders } from '../../../src/core/handshake.ts';
 import { Head } from '../../../src/core/head.ts';
-import { acceptsHandshake, asksForWebSocket, handshakeHeaders } from '../../../src/core/headers.ts';
+import { nominated } from '../../../src/core/headers.ts';
 import { ACCEPT, KEY } from '../../support/web-socket.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
@@ -70,5 +71,51 @@ describe('a 101', () => {
     ['two accepts', [...agreed, 'Sec-WebSocket-Accept', ACCEPT]],
   ])('does not with %s', (_what, lines) => {
     expect(acceptsHandshake(asked, lines)).toBe(false);
+  });
+});
+
+describe('the lines of a handshake that are forwarded', () => {
+  test('keep their spelling, order and duplicates', () => {
+    const lines = [
+      'Host',
+      'a',
+      'X-b',
+      '1',
+      'x-B',
+      '2',
+      'Cookie',
+      'c',
+      'X-b',
+      '1',
+      'Entrupy-Signature',
+      's',
+      'Date',
+      '',
+    ];
+    expect(endToEnd(lines)).toEqual(lines);
+  });
+
+  test('exclude hop-by-hop lines', () => {
+    const hop = [
+      'Connection',
+      'Keep-Alive',
+      'PROXY-connection',
+      'te',
+      'Trailer',
+      'Transfer-Encoding',
+      'upgrade',
+      'Expect',
+    ];
+    expect(endToEnd(['A', '1', ...hop.flatMap((name) => [name, 'x']), 'B', '2'])).toEqual(['A', '1', 'B', '2']);
+  });
+
+  test('exclude every line that Connection names, before it and after it', () => {
+    const lines = ['X-A', '1', 'Connection', 'close, x-a', 'x-a', '2', 'X-B', '3', 'connection', ' X-B ,,', 'X-C', '4'];
+    expect(endToEnd(lines)).toEqual(['X-C', '4']);
+  });
+
+  test('names match as a whole', () => {
+    expect(nominated('keep-alive , X-A,\tx-b,')).toEqual(['keep-alive', 'x-a', 'x-b']);
+    expect(endToEnd(['X-A', '1', 'Connection', 'x-a;y, x', 'X', '2'])).toEqual(['X-A', '1']);
   });
 });

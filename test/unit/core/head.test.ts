@@ -1,7 +1,6 @@
-// What is read from a head, and which of its lines are forwarded.
+// What is read from a head.
 import { describe, expect, test } from 'vitest';
 import { declaredLength, hasBody } from '../../../src/core/head.ts';
-import { endToEnd, nominated } from '../../../src/core/headers.ts';
 import { head } from './fixtures.ts';
 
 const withLines = (...lines: string[]) => head({ lines: ['Host', 'a', ...lines] });
@@ -57,51 +56,5 @@ describe('reading a head', () => {
     expect(of('Content-Length', '0')).toEqual([false, 0]);
     expect(of('Content-Length', '12')).toEqual([true, 12]);
     expect(of('Transfer-Encoding', 'chunked')).toEqual([true, null]);
-  });
-});
-
-describe('the forwarded lines', () => {
-  test('keep their spelling, order and duplicates', () => {
-    const lines = [
-      'Host',
-      'a',
-      'X-b',
-      '1',
-      'x-B',
-      '2',
-      'Cookie',
-      'c',
-      'X-b',
-      '1',
-      'Entrupy-Signature',
-      's',
-      'Date',
-      '',
-    ];
-    expect(endToEnd(lines)).toEqual(lines);
-  });
-
-  test('exclude hop-by-hop lines', () => {
-    const hop = [
-      'Connection',
-      'Keep-Alive',
-      'PROXY-connection',
-      'te',
-      'Trailer',
-      'Transfer-Encoding',
-      'upgrade',
-      'Expect',
-    ];
-    expect(endToEnd(['A', '1', ...hop.flatMap((name) => [name, 'x']), 'B', '2'])).toEqual(['A', '1', 'B', '2']);
-  });
-
-  test('exclude every line that Connection names, before it and after it', () => {
-    const lines = ['X-A', '1', 'Connection', 'close, x-a', 'x-a', '2', 'X-B', '3', 'connection', ' X-B ,,', 'X-C', '4'];
-    expect(endToEnd(lines)).toEqual(['X-C', '4']);
-  });
-
-  test('names match as a whole', () => {
-    expect(nominated('keep-alive , X-A,\tx-b,')).toEqual(['keep-alive', 'x-a', 'x-b']);
-    expect(endToEnd(['X-A', '1', 'Connection', 'x-a;y, x', 'X', '2'])).toEqual(['X-A', '1']);
   });
 });
