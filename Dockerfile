@@ -1,10 +1,10 @@
 # A bundle of a few files on distroless Node: no shell, no package manager, uid 65532, no writes.
-# Both base images are pinned by digest (an index of all platforms). A machine without a registry passes its own as build
-# arguments.
+# Both base images are pinned by digest (an index of all platforms). A machine without access to these registries passes
+# other images as build arguments.
 ARG BUILD_IMAGE=docker.io/library/node:26.10.0-trixie-slim@sha256:930557a230abacbc3f4fd9b8648abf8f4bee1e17cb72195dcdfb2f709bc85b33
 ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs26-debian13:nonroot@sha256:2ee7b2c54a3e37dfc248af81c9f6bcdcaa50abe4af44aa47a3388431031b9283
 
-# The bundle is the same for every platform, so it is built once, on the builder's own.
+# The bundle is the same for every platform, so it is built once, on the builder's own platform.
 FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
 WORKDIR /app
 ENV NPM_CONFIG_UPDATE_NOTIFIER=false
@@ -13,7 +13,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY package.json LICENSE /image/app/
 COPY scripts scripts
 COPY src src
-# No package's install script runs: esbuild's binary is its own package. Licences and SBOM list what esbuild put into the
+# No install script of a package runs: esbuild's binary is a package of its own. Licences and SBOM list what esbuild put into the
 # bundle. The shebang names distroless' node, for `docker exec`.
 RUN node scripts/build.ts \
  && node scripts/bundle-licences.ts dist/THIRD-PARTY-LICENSES.txt \
@@ -23,7 +23,7 @@ RUN node scripts/build.ts \
  && sed -i '1s|^#!.*|#!/nodejs/bin/node|' /image/app/dist/main.js \
  && ln -s /app/dist/main.js /image/usr/local/bin/entrupy-signature-proxy
 
-# Only COPY from here on: nothing of the target platform runs.
+# From here on only COPY: nothing of the target platform runs.
 FROM ${RUNTIME_IMAGE}
 ARG VERSION=dev
 ARG REVISION=unknown
@@ -39,8 +39,10 @@ LABEL org.opencontainers.image.title="entrupy-signature-proxy" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
 COPY --from=build /image/ /
-# A small young generation halves the peak under 16 KiB bodies, and the heap limit must stay below the container's memory.
-# The MALLOC_* variables make glibc return a freed large body to the system: a flood of 1 MiB bodies peaks at 107 MB, not 128.
+# A small young generation halves the peak of memory under 16 KiB bodies. The heap limit must stay below the container's
+# memory.
+# The MALLOC_* variables make glibc return freed large bodies to the system: a flood of 1 MiB bodies peaks at 107 MB, not
+# 128.
 ENV NODE_ENV=production \
     NODE_OPTIONS="--max-old-space-size-percentage=50 --max-semi-space-size=2" \
     MALLOC_ARENA_MAX=1 \

@@ -9,7 +9,7 @@ const [neededMajor, neededMinor] = NEEDED.split('.').map(Number);
 const tooOld = major < neededMajor || (major === neededMajor && minor < neededMinor);
 if (tooOld && !['--help', '-h', 'help', '--version'].includes(process.argv[2])) {
   process.stderr.write(
-    `entrupy-signature-proxy needs Node ${NEEDED} or later, and this is ${process.versions.node}: run it by a newer one.\n`,
+    `entrupy-signature-proxy needs Node ${NEEDED} or later, and this is ${process.versions.node}: use a newer one.\n`,
   );
   process.exitCode = 1;
 } else {

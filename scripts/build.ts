@@ -11,8 +11,8 @@ import { BUNDLED_FILES, packagePath } from './bundled-packages.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Modules of our dependencies that never run here, because nothing calls them. Each is an empty module in the build, so
- * code that reached it would find nothing and throw. They are 60 KiB.
+ * Modules of our dependencies, 60 KiB, that never run here, because nothing calls them. Each is an empty module in the
+ * build, so code that reached one would find nothing and throw.
  */
 const LEFT_OUT: readonly { readonly from: string; readonly files: RegExp; readonly because: string }[] = [
   { from: 'prom-client', files: /\/(?:pushgateway|cluster|summary)$/, because: 'nothing here makes one' },
@@ -69,7 +69,7 @@ async function parts(
     splitting: true,
     platform: 'node',
     target: 'node24',
-    // esbuild does not know that Node 24 has it; its helpers would make all parts that both builds share twins.
+    // esbuild does not know that Node 24 has it; its helpers would duplicate all parts that both builds share.
     supported: { using: true },
     format: 'esm',
     minifySyntax: true,
@@ -86,7 +86,7 @@ async function parts(
   });
 }
 
-/** A process that starts from dist/ meanwhile finds each file complete, old or new. */
+/** A process that starts from dist/ during a build finds each file complete, old or new. */
 async function replaceFile(name: string, contents: Uint8Array): Promise<void> {
   await writeFile(`${root}dist/${name}.new`, contents);
   await rename(`${root}dist/${name}.new`, `${root}dist/${name}`);
@@ -104,7 +104,7 @@ await chmod(`${root}dist/main.js`, 0o755);
 const left = (await readdir(`${root}dist`)).filter((name) => !built.has(name));
 await Promise.all(left.map((name) => rm(`${root}dist/${name}`, { recursive: true })));
 
-// For the licences and the SBOM. A file whose code was all tree-shaken is in no output and in no list.
+// For the licences and the SBOM. A file of which no code is left after tree-shaking is in no output and in no list.
 const outputs = results.flatMap(({ metafile }) => Object.values(metafile.outputs));
 const files = new Set(outputs.flatMap(({ inputs }) => Object.keys(inputs)));
 await mkdir(dirname(BUNDLED_FILES), { recursive: true });

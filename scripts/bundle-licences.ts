@@ -1,5 +1,5 @@
-// Writes the licence texts of every package in the bundle to one file, for the image and the npm package. It must never
-// skip a package without a text. scripts/licences holds texts that packages do not ship: the repository's, or that of
+// Writes the licence texts of every package in the bundle to one file, for the image and the npm package. It must
+// never silently skip a package without a text. scripts/licences holds texts that packages do not ship: the repository's, or that of
 // code inside a package. Files there are named after the package, with - for / and without @.
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

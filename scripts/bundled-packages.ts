@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** The files of node_modules in the bundle, as paths below the root. Written by each build. */
+/** The list of node_modules' files in the bundle, as paths below the root. Each build writes it. */
 export const BUNDLED_FILES = `${ROOT}.cache/bundled-files.json`;
 
 export interface BundledPackage {

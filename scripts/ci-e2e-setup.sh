@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what `npm run test:e2e` needs: podman and its parts, promtool, Helm, the Kubernetes types, systemd-analyze, a
 # registry with cosign and skopeo, old Nodes, and stand-in base images.
-# For CI and Debian machines, as root. Everything that is not from Debian goes to .cache/tools; it must never touch
-# package.json.
+# For CI and Debian machines, as root. Everything that is not from Debian goes to .cache/tools; this script must never
+# touch package.json.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -32,7 +32,7 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "${packages[*]}" ]; then
   printf '%s' "${packages[*]}" >"$tools/installed"
 fi
 
-# Old Nodes, which the package must refuse with one sentence, and the oldest supported one: only the binaries.
+# Old Nodes, which the package must refuse with one sentence, and the oldest supported Node: only the binaries.
 nodes=(18.20.8 20.20.2 22.23.3 24.16.0 24.17.0)
 case "$(uname -m)" in x86_64) platform=linux-x64 ;; aarch64) platform=linux-arm64 ;; *) platform= ;; esac
 for version in ${platform:+"${nodes[@]}"}; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the fast tests on a major version of Node: on the build with the project's own (26), on the source with another,
-# which is installed beside it.
+# Runs the unit and integration tests on a major version of Node. With the project's own version (26) they run on the
+# build; any other version is installed beside it and runs the source.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

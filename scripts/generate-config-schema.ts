@@ -1,5 +1,5 @@
-// Writes config.schema.json and docs/configuration.md from the schema; with --check it exits with 1 if they differ. It
-// must never add a fact about a key: edit src/config/schema.ts instead.
+// Writes config.schema.json and docs/configuration.md from the schema; with --check it exits with 1 if they differ. This
+// script must never add a fact about a key: edit src/config/schema.ts instead.
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { CONFIG_KEYS } from '../src/config/describe.ts';
@@ -12,16 +12,16 @@ const INTRODUCTION = `# Configuration
 
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`/etc/entrupy-signature-proxy/config.yaml\` if it exists, else only the environment.
-[config.example.yaml](../config.example.yaml) shows every key; [config.schema.json](../config.schema.json) completes and
-checks keys in an editor. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line and column.
+[config.example.yaml](../config.example.yaml) shows every key. With [config.schema.json](../config.schema.json) an editor
+completes and checks keys. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line and column.
 
 - The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are errors.
-- A section or list whose content is commented out counts as absent. An unknown key is an error.
+- A section or list in which everything is commented out counts as absent. An unknown key is an error.
 - Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
   \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
-- The file never contains a secret's value. No message repeats text from under \`secrets\`.
-- Paths are plain ASCII (percent escapes only for non-ASCII characters), and no two may fold alike: servers could confuse
-  them.
+- The file never contains a secret's value, and no message repeats text from under \`secrets\`.
+- Paths are plain ASCII (percent escapes only for non-ASCII characters). Two paths that a server could take for each
+  other, such as \`/notify\` and \`/NOTIFY\`, are an error.
 - Servers decode, fold, cut and drop path segments; they do not invent them. An upstream that routes by query
   (\`?rest_route=\`, \`?url=\`) or rewrites paths needs \`unmatched: verify\`.
 `;
@@ -31,13 +31,13 @@ const ENVIRONMENT = `## Environment
 The environment is enough for \`docker run\` without a file. An empty variable counts as unset, except
 \`WEBHOOK_ENDPOINT_SECRET_KEY\`.
 
-- A \`*_PORT\` that begins with \`tcp://\` is a Kubernetes service link: it is ignored, with a warning.
+- A \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` is a Kubernetes service link: it is ignored, with a warning.
 - A variable with a name close to one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`) gives a warning at start and in
   \`check-config\`.
 - The \`WEBHOOK_*\` variables define secrets only if the file has no \`secrets\`; otherwise they are ignored, with a warning.
   An \`env:\` entry may still name them.
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` are mutually exclusive, and neither may be set if the file has \`routes\` or
-  \`unmatched\`. With neither and no routes, everything is verified.
+  \`unmatched\`. Without them, and without these keys, everything is verified.
 `;
 
 function cell(text: string): string {
@@ -47,7 +47,7 @@ function cell(text: string): string {
 function configurationPage(): string {
   const rows = CONFIG_KEYS.map(({ path, allowed, fallback, needed, meaning }) => {
     const section = allowed === 'a mapping' || (Array.isArray(fallback) && MAY_BE_EMPTY.has(path));
-    const standard = section || fallback === null ? (needed ? 'needed' : '') : `\`${plainText(fallback)}\``;
+    const standard = section || fallback === null ? (needed ? 'required' : '') : `\`${plainText(fallback)}\``;
     const range = allowed.replace(/(, such as).*$/, '');
     return `| \`${path}\` | ${cell(range)} | ${standard} | ${cell(meaning)} |`;
   });

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the frameworks that the proxy is tried in front of, from their own lockfile, into test/servers/node_modules.
-# They are not dependencies of the project and must never become any.
+# Installs the frameworks that the tests run behind the proxy, from their own lockfile, into test/servers/node_modules.
+# They are not dependencies of the project and must never become dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/../test/servers"
 

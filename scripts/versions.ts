@@ -1,8 +1,8 @@
-// One version for the package, the chart and the image, in the files that must agree on it:
+// Keeps one version in the files of the package, the chart and the image:
 //
-//   node scripts/versions.ts --check             they agree, and CHANGELOG.md has a section for it
-//   node scripts/versions.ts --release v0.2.0    as well, and the tag names it
-//   node scripts/versions.ts 0.3.0               writes it into each
+//   node scripts/versions.ts --check             checks that they agree, and that CHANGELOG.md has a section for it
+//   node scripts/versions.ts --release v0.2.0    checks the same, and that the tag names the version
+//   node scripts/versions.ts 0.3.0               writes the version into each file
 import { readFileSync, writeFileSync } from 'node:fs';
 
 interface Place {

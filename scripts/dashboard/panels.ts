@@ -46,7 +46,7 @@ const HEIGHT = 8;
 export const GOOD = 'green';
 export const LOOK = 'orange';
 export const BAD = 'red';
-/** Nothing to judge. By default the value would have the colour of the lowest threshold. */
+/** For a value that is neither good nor bad. By default it would have the colour of the lowest threshold. */
 const NEITHER = '#808080';
 
 type Frame = Omit<Panel, 'body' | 'width' | 'height'> & { readonly width?: number; readonly height?: number };
@@ -114,7 +114,7 @@ export function graph(options: GraphOptions): Panel {
         thresholds: { mode: 'absolute', steps: [{ value: null, color: GOOD }, ...steps] },
         custom: {
           drawStyle: style === 'bars' ? 'bars' : 'line',
-          // None on a stack: the line of a series at 0 would run along the top of the stack, in that series' colour.
+          // No lines on a stack: the line of a series at 0 would run along the top of the stack, in that series' colour.
           lineWidth: style === 'stacked' ? 0 : 1,
           fillOpacity: style === 'lines' ? 8 : 80,
           showPoints: 'never',

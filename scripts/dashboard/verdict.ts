@@ -33,7 +33,7 @@ export function verdictRow(): Panel[] {
       ...small,
       title: 'Refused',
       description:
-        'Share of the requests to verified routes that are refused. Requests for other paths or with other methods do not count.',
+        'Share of the requests that are refused. Requests that a forward route forwarded, rejected paths and wrong methods do not count.',
       runbook: 'entrupyproxyrejectionratiohigh',
       query: share(total('requests_total', REFUSED), total('requests_total', JUDGED)),
       unit: 'percentunit',
@@ -154,7 +154,7 @@ export function verdictRow(): Panel[] {
       ...wide,
       title: 'Deliveries that may be lost',
       description:
-        'Requests to verified routes that the proxy answered with 502, 503 or 504 in this time range. Entrupy documents no retry.',
+        'Requests to verified routes in this time range that the proxy answered with 502, 503 or 504, or whose response was cut. Entrupy documents no retry.',
       runbook: 'entrupyproxydeliveryfailed',
       query: FAILED_DELIVERIES,
       unit: 'short',

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Signs images and charts in a registry, each named by its digest: sign.sh REGISTRY/NAME@sha256:…
-# Keyless by default, with the identity of the workflow that runs it. COSIGN_KEY: a key instead, which leaves no entry
-# in the public log (COSIGN_PASSWORD opens it). COSIGN_OPTIONS: more options for `cosign sign`, such as
+# Keyless by default, with the identity of the workflow that runs it. COSIGN_KEY: a key to sign with instead, which leaves
+# no entry in the public log (COSIGN_PASSWORD decrypts the key). COSIGN_OPTIONS: more options for `cosign sign`, such as
 # --allow-insecure-registry.
 set -euo pipefail
 [ $# -gt 0 ] || { echo 'Usage: sign.sh REGISTRY/NAME@sha256:…' >&2; exit 2; }

@@ -61,7 +61,7 @@ const admin = section({
     z.prefault(flag(), false),
   ),
   actionsFrom: key(
-    'Networks that may use /-/drain, /-/reload and /-/retire-previous. If empty, anyone who reaches the port. Loopback always may.',
+    'Networks that may use /-/drain, /-/reload and /-/retire-previous. If empty, anyone who reaches the port may. Loopback always may.',
     z.prefault(list(cidr(), 'a list of networks'), []),
   ),
 });
@@ -205,7 +205,7 @@ export const routeSchema = section({
     list(secretId(), 'a list of ids, one at least', 1),
   ),
   mode: key(
-    'report forwards requests that enforce would refuse, and counts them. verify only.',
+    'report forwards requests that enforce would refuse for their signature, their method or a missing secret, and counts them. verify only.',
     z.prefault(oneOf(['enforce', 'report']), 'enforce'),
   ),
   reportUntil: optional('From this time on the route enforces. With mode report only.', date()),
@@ -223,7 +223,7 @@ export const routeSchema = section({
     z.prefault(list(oneOf(['websocket']), '[websocket] or []'), []),
   ),
   allowHeaders: key(
-    'Headers that the gate would refuse and this route allows. Never SCRIPT_NAME, PATH_INFO, a look-alike of the signature header or a hop-by-hop header.',
+    'Headers that the gate would refuse and this route allows. Never SCRIPT_NAME, PATH_INFO, a hop-by-hop header, or a look-alike of the signature header, Host, Content-Length or Content-Type.',
     z.prefault(
       list(matching("a header's name", /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/), "a list of headers' names"),
       [],

@@ -209,7 +209,7 @@ describe.skipIf(!ready)('the chart', () => {
 
   test('NOTES warn when several pods each have their own memory store', async () => {
     const warns = async (...values: string[]) => {
-      return /^WARNING: Each of several pods remembers for itself/m.test(await notesOf(...values));
+      return /^WARNING: Each pod remembers only its own deliveries/m.test(await notesOf(...values));
     };
     const once = 'config.routes[0].path=/notify,config.routes[0].once=1h';
     expect(await warns(once)).toBe(false);

@@ -142,7 +142,7 @@ describe.skipIf(!ready)('the npm package', () => {
         expect({ code, stdout, stderr }).toEqual({
           code: 1,
           stdout: '',
-          stderr: `entrupy-signature-proxy needs Node 24.17 or later, and this is ${version}: run it by a newer one.\n`,
+          stderr: `entrupy-signature-proxy needs Node 24.17 or later, and this is ${version}: use a newer one.\n`,
         });
       },
     );
