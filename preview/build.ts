@@ -1,4 +1,5 @@
-// How the page is built: from page/ into dist/, where serve.ts takes it. It reads the committed dashboard, outside this folder.
+// Builds the page from page/ into dist/, from which serve.ts serves it. The page includes the committed dashboard, which is
+// outside this folder.
 import { fileURLToPath } from 'node:url';
 import type { InlineConfig } from 'vite';
 

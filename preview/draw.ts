@@ -1,5 +1,6 @@
-// Draws the dashboard for the README: builds the page, plays the story before a real Prometheus, takes the pictures. With
-// --all DIRECTORY it writes every panel there instead, for somebody who changes the dashboard. Reaches loopback alone.
+// Draws the dashboard for the README: builds the page, plays the story while a real Prometheus scrapes, and takes the
+// pictures. With --all DIRECTORY it writes every panel to that directory instead, for whoever changes the dashboard. It
+// connects only to loopback.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
@@ -64,7 +65,7 @@ function addressOf(url: string, { from, to }: Told, { scheme, only }: Picture): 
   return `${url}?${new URLSearchParams(asked)}`;
 }
 
-/** Twice: tables draw no row that is out of sight, so the window has to be as high as the page. */
+/** Loads the page twice: tables draw no row that is out of sight, so the window must be as high as the page. */
 async function draw(page: Page, address: string, { scheme }: Picture): Promise<Buffer> {
   let height = 900;
   for (let nth = 0; nth < 2; nth++) {
@@ -75,7 +76,7 @@ async function draw(page: Page, address: string, { scheme }: Picture): Promise<B
   return page.screenshot();
 }
 
-/** Throws what the page says where it cannot draw. */
+/** Throws the page's own error if it cannot draw. */
 async function untilDrawn(page: Page): Promise<void> {
   for (const end = Date.now() + DRAWN_MS; Date.now() < end; ) {
     const drawn = await page.evaluate<string | null>('document.body?.dataset.drawn ?? null');

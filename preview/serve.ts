@@ -1,5 +1,5 @@
-// The built page on a free loopback port, with Prometheus' query API behind it. Gives away no file outside dist/ and the two
-// folders of pictures and letters that the components ask for.
+// Serves the built page on a free loopback port, and passes queries on to Prometheus. It serves no file outside dist/ and
+// the two folders of icons and fonts that the components load.
 import { readFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -37,7 +37,7 @@ async function relay(url: string, response: ServerResponse): Promise<void> {
   response.writeHead(answer.status, { 'Content-Type': 'application/json' }).end(await answer.text());
 }
 
-/** URL has taken dot segments out by now. */
+/** `URL` has already removed dot segments. */
 function fileOf(pathname: string): URL {
   if (pathname.startsWith('/public/fonts/inter/')) return INTER;
   if (pathname.startsWith(ICONS_AT)) return new URL(pathname.slice(ICONS_AT.length), ICONS);

@@ -1,5 +1,6 @@
-// Two and a half minutes before a real Prometheus: deliveries, a rotation from one secret to the next, an upstream that is
-// away for a moment, and an attack that still goes on when the picture is taken. It ends only what it started.
+// The story of the picture, two and a half minutes that a real Prometheus scrapes: deliveries, a rotation from one secret to
+// the next, an upstream that is down for a moment, and an attack that still goes on when the picture is taken. It stops only
+// the processes that it started.
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,7 @@ import { startUpstream } from '../test/support/upstream.ts';
 const RULES = new URL('../helm/files/rules.yaml', import.meta.url);
 const OLD = { id: '2026-11', value: 'the secret of November, 32 bytes or more' };
 const NEW = { id: '2026-12', value: 'the secret of December, 32 bytes or more' };
-/** Before the first drawn second there is a rate already. */
+/** Traffic starts earlier than the picture, so that rates exist from its first second on. */
 const WARM_UP_MS = 20_000;
 const MONTH_MS = 30 * 86_400_000;
 
@@ -24,7 +25,7 @@ export interface Told {
   readonly to: number;
 }
 
-/** Plays it, then calls `look` while all of it still runs. `say` gets a sentence at each turn. */
+/** Plays the story, then calls `look` while everything still runs. `say` gets a sentence at each step. */
 export async function tellStory(say: (sentence: string) => void, look: (told: Told) => Promise<void>): Promise<void> {
   const secrets = await mkdtemp(join(tmpdir(), 'preview-'));
   await using cleanup = new AsyncDisposableStack();
@@ -79,7 +80,10 @@ export async function tellStory(say: (sentence: string) => void, look: (told: To
   await look({ prometheusUrl: prometheus.url, from, to: Date.now() / 1000 - 1 });
 }
 
-/** Of each half minute, so that the time axis, which has a label there, does not end at one. */
+/**
+ * Milliseconds until the drawn time starts at `second` of a half minute. The time axis has a label at each half minute,
+ * and must not end at one.
+ */
 function untilSecond(second: number): number {
   const half = 30_000;
   return (second * 1000 + half - ((Date.now() + WARM_UP_MS) % half)) % half;
@@ -96,7 +100,7 @@ function configOf(upstreamUrl: string, secrets: string): Record<string, unknown>
   };
 }
 
-/** 5 to 15 ms for most requests, 60 for some. */
+/** 5 to 15 ms for most requests, 60 ms for some. */
 function answerInTime(request: { readonly body: Buffer }, response: { end(text: string): void }): void {
   const slow = request.body.length % 20 === 0;
   setTimeout(() => response.end('{"status":"ok"}'), slow ? 60 : 5 + (request.body.length % 10));

@@ -1,4 +1,4 @@
-// The committed dashboard, read as it is: nothing about a panel is said here a second time.
+// Reads the committed dashboard. Nothing about a panel may be repeated here.
 import type { DataTransformerConfig, FieldConfigSource } from '@grafana/data';
 import dashboard from '../../helm/files/dashboard.json';
 
@@ -31,15 +31,15 @@ export interface Panel {
 
 export const TITLE = dashboard.title;
 
-/** With the rows' headings among them, from the top. */
+/** All panels from the top, with the rows' headings among them. */
 const PANELS = dashboard.panels as unknown as readonly Panel[];
 
-/** Those of the variables that are chosen by a query; each is All here. */
+/** The variables whose values come from a query; each is All here. */
 const CHOICES = dashboard.templating.list.filter(({ type }) => type === 'query').map(({ name }) => name);
 
 /**
- * The panels of these titles, or in a row of that title, with the headings of their rows, moved up to where they leave no
- * gap; all where none is named.
+ * The panels with one of these titles, or in a row with one of them, and the headings of their rows, moved up so that no
+ * gap is left. Without titles, all panels.
  */
 export function chosen(titles: readonly string[]): readonly Panel[] {
   const known = PANELS.map(({ title }) => title);
@@ -55,7 +55,7 @@ export function chosen(titles: readonly string[]): readonly Panel[] {
   return shown.map((panel) => ({ ...panel, gridPos: { ...panel.gridPos, y: above(panel.gridPos.y) } }));
 }
 
-/** Each with its heading first. */
+/** The rows, each with its heading first. */
 function rows(): readonly (readonly [Panel, ...Panel[]])[] {
   const all: [Panel, ...Panel[]][] = [];
   for (const panel of PANELS) {
@@ -65,7 +65,7 @@ function rows(): readonly (readonly [Panel, ...Panel[]])[] {
   return all;
 }
 
-/** The query as Grafana would send it. Windows in seconds. */
+/** The query as Grafana would send it. Windows are in seconds. */
 export function filledIn(expr: string, windows: { readonly rate: number; readonly range: number }): string {
   return expr
     .replaceAll('$__rate_interval', `${windows.rate}s`)

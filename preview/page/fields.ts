@@ -1,4 +1,4 @@
-// A panel's field options put onto its data, as Grafana does it before a panel draws.
+// Applies a panel's field options to its data, as Grafana does before a panel draws.
 import {
   applyFieldOverrides,
   cacheFieldDisplayNames,
@@ -14,7 +14,7 @@ import {
 } from '@grafana/data';
 import type { Panel } from './dashboard.ts';
 
-/** What Grafana's own time series panel fills in where a dashboard says nothing: that panel is in no package. */
+/** The defaults that Grafana's own time series panel adds, which is in no package. */
 const UNSAID = {
   drawStyle: 'line',
   lineInterpolation: 'linear',

@@ -1,5 +1,6 @@
-// The page: the chosen panels where the dashboard puts them, under a line that says what it is. Its address names the span
-// (`from`, `to`: epoch seconds), the `theme` and what to show (`only`: titles, JSON). `data-drawn` on the body: all is there.
+// The page: the chosen panels where the dashboard puts them, below a line that says what the picture is. The page's address
+// gives the time range (`from`, `to`: epoch seconds), the `theme` and what to show (`only`: titles, as JSON). `data-drawn` on
+// the body means that everything is drawn.
 import { createTheme, type GrafanaTheme2 } from '@grafana/data';
 import { initPluginTranslations } from '@grafana/i18n';
 import { GlobalStyles, PanelChrome, ThemeContext } from '@grafana/ui';
@@ -11,9 +12,9 @@ import { type Drawn, Visual } from './panels.tsx';
 import { framesOf, type Span } from './prometheus.ts';
 
 const MARGIN = 8;
-/** Of Grafana's grid: one row of it, and the space under each panel. */
+/** Grafana's grid: the height of one row, and the space below each panel. */
 const LINE = 30;
-/** Legends and tables take their sizes after the first drawing. */
+/** Legends and tables get their sizes only after the first drawing. */
 const SETTLE_MS = 1500;
 const LABEL = 'Drawn from a real Prometheus by Grafana’s own components (@grafana/ui); not a screenshot of Grafana';
 
@@ -93,7 +94,7 @@ async function main(): Promise<void> {
         {page}
       </ThemeContext.Provider>,
     );
-  // Charts measure their texts when they are made: the letters that the styles name have to be there by then.
+  // Charts measure their texts when they are made: the fonts must be loaded by then.
   show(null);
   await new Promise(requestAnimationFrame);
   await Promise.all(['12px Inter', '500 12px Inter'].map((font) => document.fonts.load(font)));

@@ -1,4 +1,4 @@
-// One component of @grafana/ui for each type of panel. A type that has none is said to have none, never drawn by hand.
+// One component of @grafana/ui for each type of panel. A type without a component shows a note and is never drawn by hand.
 import { type DataFrame, dateTime, type GrafanaTheme2, getFieldDisplayValues, type TimeRange } from '@grafana/data';
 import { BigValue, TimeSeries } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';

@@ -1,10 +1,10 @@
-// From Prometheus' answers to the data frames that Grafana's own data source makes of them.
+// Turns Prometheus' responses into data frames, as Grafana's own data source does.
 import { type DataFrame, FieldType, type Labels, toDataFrame } from '@grafana/data';
 import { filledIn, type Target } from './dashboard.ts';
 
 /** Seconds. */
 const STEP = 1;
-/** For `$__rate_interval`. Grafana would give four scrape intervals, 4 s here: too rough a line for a picture. */
+/** The value of `$__rate_interval`. Grafana would use four scrape intervals, 4 s here, which makes the lines too rough. */
 const RATE = 8;
 
 /** Epoch seconds. */
@@ -19,7 +19,7 @@ interface Series {
   readonly values?: readonly (readonly [number, string])[];
 }
 
-/** Throws where Prometheus refuses the query. */
+/** Throws if Prometheus refuses the query. */
 export async function framesOf(target: Target, span: Span): Promise<DataFrame[]> {
   const query = filledIn(target.expr, { rate: RATE, range: Math.round(span.to - span.from) });
   const parameters = target.instant
