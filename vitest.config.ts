@@ -36,7 +36,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 600_000,
           fileParallelism: false,
-          // On a shared machine a flood may also starve the honest clients of the test: vitest names each test that needed it.
+          // On a shared machine a flood may also starve the test's honest clients. vitest names each test that needed a retry.
           retry: process.env.CI === undefined ? 0 : 1,
         },
       },

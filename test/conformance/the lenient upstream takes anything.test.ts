@@ -1,5 +1,5 @@
-// The conformance tables are only as good as their witness. Without the proxy, the lenient upstream must fall for every
-// kind of smuggling, and the client's parser must refuse everything that breaks the RFC.
+// The conformance tables are only as good as the upstream and the client that observe them. Without the proxy, the lenient
+// upstream must fall for every kind of smuggling, and the client's parser must refuse everything that breaks the RFC.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { openClient } from '../support/raw-client.ts';

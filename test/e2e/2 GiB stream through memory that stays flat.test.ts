@@ -1,4 +1,4 @@
-// The size that the fast suite has no time for: 2 GiB up and 2 GiB down through one proxy.
+// A size for which the integration tests have no time: 2 GiB up and 2 GiB down through one proxy.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';

@@ -1,5 +1,5 @@
-// Three times as many unique signed events as `once.maxEntries`, as fast as possible. The store stays at its limit, the
-// oldest entry is evicted first, and the process needs little more memory than in the same flood without `once`.
+// Sends three times as many unique signed events as `once.maxEntries`, as fast as possible. The store stays at its limit,
+// the oldest entry is evicted first, and the process needs little more memory than in the same flood without `once`.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -102,7 +102,7 @@ describe.skipIf(!ready)('a rendered pod', () => {
     ).toMatchObject({ code: 0 });
   });
 
-  test('a default install brings no warning: its demo app listens on loopback only', async () => {
+  test('a default install causes no warning: its demo app listens on loopback only', async () => {
     const { url, adminUrl, name } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
     await until('ready', isReady(adminUrl));
     const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };

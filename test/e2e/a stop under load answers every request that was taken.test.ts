@@ -1,5 +1,5 @@
 // SIGTERM while deliveries keep arriving: each request that the proxy has accepted is answered, and the process exits
-// in time. The kernel refuses whatever arrives after the listener has closed; that was never accepted.
+// in time. The kernel refuses connections that arrive after the listener has closed; those were never accepted.
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Result, startPacedLoad, tally } from '../support/paced-load.ts';

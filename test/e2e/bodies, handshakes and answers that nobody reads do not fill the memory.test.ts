@@ -1,4 +1,4 @@
-// Memory that one connection can make the proxy hold: a body up to its length, a handshake, bytes behind a request in
+// What one connection can make the proxy hold in memory: a body up to its length, a handshake, bytes behind a request in
 // flight, an unread response. Each flood fills every available connection with one of them, for nine seconds.
 import { expect, test } from 'vitest';
 import { type Flood, repeated } from '../support/flood.ts';

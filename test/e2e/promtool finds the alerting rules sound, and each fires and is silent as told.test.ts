@@ -1,4 +1,4 @@
-// promtool checks the alerting rules and runs their cases: weeks of evaluations, 10 s of one core.
+// promtool checks the alerting rules and runs the cases of test/rules: weeks of evaluations, which take 10 s of one core.
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

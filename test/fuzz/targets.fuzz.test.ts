@@ -1,5 +1,6 @@
-// Spec §6.2 as a property. Premise: servers decode, fold, cut and drop path segments; they do not invent them. Theorem:
-// a target gets the strictest treatment that any reading of it could get. The servers are those of lax-server.ts.
+// The rule for readings as a property (docs/security.md). Premise: servers decode, fold, cut and drop path segments; they do
+// not invent them. Property: a target gets the strictest treatment that any reading of it could get. The servers are those
+// of lax-server.ts.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
@@ -15,7 +16,7 @@ const READINGS = 120;
 // The folder's own name may look as if it had a suffix.
 const WITHIN_FOLDERS = OPERATIONS.filter(({ name }) => name !== 'drop every suffix');
 
-// Few and alike, so routes overlap with each other and with the targets.
+// Few words that are similar, so routes overlap with each other and with the targets.
 const NAMES = ['notify', 'hooks', 'api', 'ok', 'x', 'a', 'index.php', 'v1.0', 'caf%C3%A9', 'Kiss'];
 
 const routePath = fc

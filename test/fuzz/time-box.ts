@@ -1,5 +1,5 @@
-// How long properties are tried and from which seed. `FUZZ_SECONDS` for each file, 3 unless set. `FUZZ_SEED` is 1 unless
-// set, so that a failing test tells of the change and not of chance; `random` looks for what nobody thought of, as
+// How long the fuzzers run, and from which seed. `FUZZ_SECONDS` is the time of each file, 3 unless set. `FUZZ_SEED` is 1
+// unless set, so that a failure points to the change and not to chance; `random` takes a new seed each time, as
 // `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
 import type { Parameters } from 'fast-check';
 

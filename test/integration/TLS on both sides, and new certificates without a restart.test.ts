@@ -1,4 +1,4 @@
-// TLS with clients and with the upstream; the certificates are made when the test runs.
+// TLS with clients and with the upstream. The certificates are made when the tests run.
 import { X509Certificate } from 'node:crypto';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

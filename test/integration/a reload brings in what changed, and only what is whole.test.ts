@@ -289,7 +289,7 @@ describe.concurrent('what a reload changes', () => {
   });
 });
 
-describe.concurrent('a source that can never change brings a warning', () => {
+describe.concurrent('a source that can never change causes a warning', () => {
   const warnings = (proxy: RunningProxy) =>
     proxy.logs().flatMap(({ level, problem }) => (level === 'warn' && typeof problem === 'string' ? [problem] : []));
 

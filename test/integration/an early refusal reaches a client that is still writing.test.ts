@@ -1,5 +1,5 @@
-// A refusal that comes before the body has been read must arrive all the same: the connection is closed only after the client
-// has had its time to read.
+// A refusal before the body has been read must reach the client all the same: the proxy closes the connection only after
+// the client has had time to read.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';

@@ -1,5 +1,5 @@
-// What `once` remembers and who shares it: memory serves one process, Redis or Valkey every proxy. A stop, a
-// reload or a dying proxy neither loses a delivery nor blocks an event for all proxies.
+// What `once` remembers, and for whom: memory serves one process, Redis or Valkey serves every proxy. A stop, a reload or a
+// dying proxy neither loses a delivery nor blocks an event for all proxies.
 import { describe, expect, vi } from 'vitest';
 import { DUPLICATE, deliver, type Given, held, OK, send } from '../support/events.ts';
 import { reload, test } from '../support/once.ts';

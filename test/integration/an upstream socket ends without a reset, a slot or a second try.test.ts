@@ -1,4 +1,4 @@
-// How upstream sockets end. A socket that waits for the upstream to close holds no slot. A socket that the upstream has
+// How upstream sockets end. A socket that waits for the upstream to close it holds no slot. A socket that the upstream has
 // closed is not reset. A request sent on a socket that failed is never sent again.
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';

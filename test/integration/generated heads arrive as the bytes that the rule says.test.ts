@@ -1,5 +1,5 @@
 // Two hundred seeded requests and responses, in every order and spelling that the parser accepts. The bytes that arrive
-// are compared with the bytes that the contract gives. `SEED` selects another run.
+// are compared with the bytes that the rule gives (docs/security.md). `SEED` selects another run.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { generateRequest } from '../support/generated-requests.ts';
 import { generateResponse } from '../support/generated-responses.ts';

@@ -1,6 +1,6 @@
-// Failures of the store of `once`: unreachable, stuck, or refusing our password. onStoreFailure decides at
-// once, the log and the metrics say so, and no password is printed. Deliveries made during the failure are not repeated
-// once the store is back.
+// Failures of the store of `once`: it is unreachable, hangs, or refuses our password. onStoreFailure decides immediately,
+// the log and the metrics report the failure, and no password is printed. Deliveries made during the failure are not
+// repeated when the store is back.
 
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';

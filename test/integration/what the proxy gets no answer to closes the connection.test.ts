@@ -1,5 +1,5 @@
-// After a 502, 503 or 504 of ours, a client that keeps its connection retries on the same pod. A closed connection lets
-// it reach another pod.
+// If a client kept its connection after our own 502, 503 or 504, its retry would reach the same pod. A closed connection
+// lets the retry reach another pod.
 import { describe, expect } from 'vitest';
 import { NOBODY } from '../support/free-port.ts';
 import { eventually, test, value } from '../support/proxied.ts';

@@ -149,7 +149,7 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
   const exposed = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_upstream_exposed');
   const env = { POD_IP: '127.0.0.2' };
 
-  test('an upstream that also listens on the pod’s address brings a warning, a gauge and a note on the status page', async ({
+  test('an upstream that also listens on the pod’s address causes a warning, a gauge and a note on the status page', async ({
     start,
     onTestFinished,
   }) => {

@@ -1,7 +1,7 @@
 // The hostile load: a proxy with its default limits under every attack of attacks.ts at once, while 50 honest clients
 // deliver. Prints the results and exits with 1 when one honest request fails or memory exceeds its bound.
-// Seconds of the hostile run: HOSTILE_SECONDS, 20 unless given. HOSTILE_ONLY=text: only the attacks with this text in
-// their names.
+// HOSTILE_SECONDS is the length of the hostile run, 20 unless given. HOSTILE_ONLY=text runs only the attacks with this
+// text in their names.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// Checks that a proxy has released everything; called after each test that stressed it.
+// Checks that a proxy has released everything. Called after each test that stresses a proxy.
 import { expect } from 'vitest';
 import type { RunningProxy } from './proxy.ts';
 import { exchange } from './raw-client.ts';

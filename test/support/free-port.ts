@@ -1,5 +1,5 @@
-// Ports without a server: one that was free a moment ago, for servers that must come back on the same one, and one that
-// nobody gets. A test beside this one may be given any other.
+// Ports without a server: one that was free a moment ago, for servers that must come back on the same port, and one that
+// the system never hands out. The system may give any other port to a concurrent test.
 import { createServer } from 'node:net';
 
 /** An address where nothing listens: the kernel gives no program a port below 1024 that did not ask for it. */

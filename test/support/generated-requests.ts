@@ -1,4 +1,4 @@
-// Seeded requests, each with the bytes that must arrive at the upstream, written out by the contract's rule.
+// Seeded requests, each with the bytes that must arrive at the upstream, written out by the rule of docs/security.md.
 import {
   arriving,
   chunkedLine,

@@ -1,4 +1,4 @@
-// Seeded responses, each with the bytes that the client must get, written out by the contract's rule.
+// Seeded responses, each with the bytes that the client must get, written out by the rule of docs/security.md.
 import {
   arriving,
   chunkedLine,

@@ -1,4 +1,4 @@
-// Prints one line after the summary: the programs that skipped tests lacked, and how to install them.
+// Prints one line after the summary: the programs that were missing for skipped tests, and how to install them.
 import type { Reporter } from 'vitest/node';
 import { MISSING } from './tools.ts';
 

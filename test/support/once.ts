@@ -1,5 +1,5 @@
-// A `test` with an upstream of events, proxies that deliver them once, and the servers that they share; all end with
-// it.
+// A `test` with an upstream of events, proxies that deliver them once, and the stores that they share. All of them end with
+// the test.
 import { readFile } from 'node:fs/promises';
 import { type EventUpstream, startEventUpstream } from './events.ts';
 import { replaceFile } from './files.ts';

@@ -1,4 +1,4 @@
-// A `test` with its own proxies and upstreams, which end with it, so tests may run concurrently.
+// A `test` with proxies and upstreams of its own, which end with it, so tests may run concurrently.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

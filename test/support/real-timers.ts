@@ -1,4 +1,5 @@
-// Files of a worker share their globals: fake timers of one file would stop the clock of the next.
+// Restores real timers. The files of a worker share their globals, so fake timers of one file would stop the clock of the
+// next.
 import { afterAll, vi } from 'vitest';
 
 afterAll(() => {

@@ -1,6 +1,7 @@
 // Spellings of `/notify`, and of paths that only look like it. Plain data: the rules are tried on it, and so are real
 // servers behind the proxy. The proxy it speaks of verifies `/notify` alone and forwards everything else.
-// A row is never changed to agree with the code: each says who reads it so, or who would lose what.
+// A row must never be changed to agree with the code. Each says which server reads it this way, or which honest use a
+// refusal would break.
 
 /** `refused`: 400 by the gate. `verified`: as `/notify`, a signature is asked for. `open`: forwarded. */
 export type SpellingTreatment = 'refused' | 'verified' | 'open';

@@ -1,5 +1,5 @@
-// One delivery a row, with what we answer and what Entrupy's example receiver answers to the same bytes. Where the two
-// differ the row says why; a row must never be changed to agree with a measurement that nobody understands.
+// One delivery a row, with our answer and that of Entrupy's example receiver to the same bytes. If the two differ, the row
+// says why. A row must never be changed to agree with a measurement that nobody understands.
 import { sign } from '../support/signer.ts';
 
 /** An opaque UTF-8 string, beyond ASCII on purpose: it is never decoded as hex or base64. */

@@ -1,4 +1,4 @@
-// The plan: it measures nothing twice, and the goals find their data in both kinds of run.
+// The benchmark's plan: it measures nothing twice, and the goals find their data in both kinds of run.
 import { expect, it } from 'vitest';
 import { goalsOf } from '../../../bench/goals.ts';
 import { keyOf, Results } from '../../../bench/harness/measure.ts';

@@ -180,7 +180,7 @@ describe('names similar to ours', () => {
     expect(warnings).toEqual([`environment: ${variable}: ignored: no variable has this name; did you mean ${meant}?`]);
   });
 
-  test('names in the file, empty variables and less similar names bring no warning', () => {
+  test('names in the file, empty variables and less similar names cause no warning', () => {
     const named = `secrets: [{ id: a, env: ${KEY}_OLD }]\nunmatched: reject`;
     expect(load({ [`${KEY}_OLD`]: 'x', VERIFY_PATH: '' }, named).warnings).toEqual([]);
     const others = { PATH: '/bin', PORT: '1', UPSTREAM_PORT: '2', UPSTREAM_SERVICE_HOST: 'a', WEBHOOK_ENDPOINT: 'b' };

@@ -1,4 +1,4 @@
-// The table of reasons against the contract's. The second copy is on purpose: dashboards are built on it.
+// The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
 import { describe, expect, test } from 'vitest';
 import { DECISIONS, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
@@ -23,7 +23,7 @@ const CONTRACT: Readonly<Record<string, number>> = {
   client_closed: 499,
 };
 
-test('the reasons and their statuses are the contract’s', () => {
+test('the reasons and their statuses are those that users depend on', () => {
   expect(Object.fromEntries(REASON_NAMES.map((reason) => [reason, REASONS[reason].status]))).toEqual(CONTRACT);
   expect(DECISIONS).toEqual(['accepted', 'rejected', 'reported', 'forwarded', 'duplicate']);
 });

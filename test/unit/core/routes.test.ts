@@ -1,4 +1,4 @@
-// Spec §6.2, clause by clause: which route a target gets.
+// Which route a target gets, rule by rule (docs/security.md has the premise).
 import { describe, expect, test } from 'vitest';
 import { refusedForQuery } from '../../../src/core/gate.ts';
 import { claimed, forward, head, NOW, reject, report, table, verify } from './fixtures.ts';
@@ -95,7 +95,7 @@ describe('by another reading', () => {
     expect(claimed([verify('/open'), forward('/open/*')], '/open/%20')).toBe('verify /open');
   });
 
-  test('a mark takes the target from every forward route, however long', () => {
+  test('under a mark the verify route wins over every forward route, however long', () => {
     const routes = [verify('/notify'), forward('/notify/*'), forward('/a/very/long/way/*')];
     for (const path of [
       '/notify/a;b',

@@ -1,4 +1,4 @@
-// The docs: no broken link, every rule and every log field documented, no promise that Entrupy never made.
+// The docs have no broken link, document every rule and every log field, and promise nothing in Entrupy's name.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -9,7 +9,7 @@ const FILES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8'
   /\.ts$/.test(file),
 );
 
-/** The rooms that each room may import from, lowest floor first; each may also import from itself. */
+/** The folders that each folder may import from, lowest floor first. Each may also import from itself. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   core: [],
   wire: ['core'],
@@ -42,7 +42,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['commands', 'core'],
 };
 
-/** The room of a file: its folder, or the file itself if it is right under src. */
+/** The folder of a file, or the file itself if it is right under src. */
 function place(file: string): string {
   return file.split('/')[0] ?? '';
 }
@@ -57,21 +57,21 @@ function importsOf(file: string, types: 'with types' | 'values alone' = 'with ty
 
 describe('floors', () => {
   test.each(FILES)('%s imports from its own floor or below', (file) => {
-    const room = place(file);
-    expect(MAY[room], `${room} has no floor`).toBeDefined();
-    const allowed = [room, ...(MAY[room] ?? [])];
+    const folder = place(file);
+    expect(MAY[folder], `${folder} has no floor`).toBeDefined();
+    const allowed = [folder, ...(MAY[folder] ?? [])];
     for (const target of importsOf(file)) expect(allowed, `${file} imports ${target}`).toContain(place(target));
   });
 
-  test('no room imports from a floor above: the table has no cycle', () => {
-    const rooms = Object.keys(MAY);
-    for (const [index, room] of rooms.entries()) {
-      for (const below of MAY[room] ?? [])
-        expect(rooms.indexOf(below), `${room} stands on ${below}`).toBeLessThan(index);
+  test('no folder may import from a floor above: the table has no cycle', () => {
+    const folders = Object.keys(MAY);
+    for (const [index, folder] of folders.entries()) {
+      for (const below of MAY[folder] ?? [])
+        expect(folders.indexOf(below), `${folder} stands on ${below}`).toBeLessThan(index);
     }
   });
 
-  test('the core touches nothing outside: no file, network, process, clock or log', () => {
+  test('the core uses no file, network, process, clock or log', () => {
     for (const file of FILES.filter((name) => place(name) === 'core')) {
       const text = readFileSync(join(ROOT, 'src', file), 'utf8');
       expect(text, file).not.toMatch(

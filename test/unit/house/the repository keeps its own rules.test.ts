@@ -1,4 +1,5 @@
-// The files that a repository host reads: workflows without logic of their own, issue forms, update rules.
+// Rules about the repository's own files: workflows have no logic, no test measures time, undici is pinned, issue forms ask
+// something.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,5 @@
-// Which request delivers, which wait and which are duplicates, whatever the store does; the test controls the store.
+// Which request delivers, which ones wait and which ones are duplicates, whatever the store does. The tests control the
+// store.
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/core/record.ts';
@@ -82,7 +83,7 @@ describe('a twin', () => {
     expect(kindOf(await turn())).toBe('deliver');
   });
 
-  test('gives up its place when its client leaves, before or during the wait', async () => {
+  test('gives up its place if its client leaves, before or during the wait', async () => {
     const { turn } = deliveries();
     const lease = leaseOf(await turn());
     const client = new AbortController();
@@ -128,7 +129,7 @@ describe('a burst of one event', () => {
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
   });
 
-  test('also waits so for a delivery in another process', async () => {
+  test('waits in the same way for a delivery in another process', async () => {
     const { promise, resolve } = Promise.withResolvers<Claim>();
     const claims: Promise<Claim>[] = [Promise.resolve('busy')];
     const { turn } = deliveries({ claim: () => claims.shift() ?? promise });

@@ -1,4 +1,4 @@
-// The sources that are reported as unable to change.
+// The secret sources that can never change while the process runs.
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The slots by themselves: which request gets one, which waits, which is put out. Whole requests are in
+// The slots by themselves: which request gets one, which waits, which loses its slot. Whole requests are in
 // test/integration.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
@@ -101,7 +101,7 @@ describe('the queue', () => {
     expect(slots.tryTake(at(3))).toBe(false);
   });
 
-  test('waits as a whole while the upstream is down', () => {
+  test('stands still while the upstream is down', () => {
     const { slots, them, at } = make(3);
     slots.setDown(true);
     for (const one of them) claim(slots, one, 500);
@@ -194,7 +194,7 @@ describe('an unverified request', () => {
     expect(claim(slots, new Fake(slots))).toBe(true);
   });
 
-  test('finds slots scarce from half of its share on', () => {
+  test('finds slots scarce once half of its share is taken', () => {
     const slots = new UpstreamLimiter({ slots: 8, queue: 5 });
     const them = open(slots, 3);
     const scarce = them.map((one) => {
