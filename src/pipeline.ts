@@ -1,13 +1,14 @@
-// THE LIFE OF A REQUEST, read this first. It is recorded once, at its end, and reaches the upstream only by a permit.
+// THE LIFE OF A REQUEST, read this first. A request is recorded once, at its end, and needs a permit for the upstream.
 //
 //   gate -> route, its headers -> reject: 404
 //                              -> forward: method ---------------------------------------------> permit
 //                              -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
 //   permit -> slot -> connect -> send -> read -> answer
 //
-// A failure before the permit is refused with our own answer; in report mode some are forwarded (`reportable` in
-// core/decision.ts). `once` answers a duplicate with 200. A later failure gets an answer if the response has not begun,
-// else the response is cut. Only a failed connect is retried. Bytes that never become a head: downstream/connection.ts.
+// A request that fails before the permit is refused with our own answer; in report mode some are forwarded
+// (`reportable` in core/decision.ts). `once` answers a duplicate with 200. One that fails later gets our answer if the
+// response has not begun; else the response is cut. Only a failed connect is retried. Bytes that never become a head:
+// downstream/connection.ts.
 
 import { DUPLICATE, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
 import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
@@ -43,13 +44,13 @@ interface RoutedRequest {
   readonly exchange: Exchange;
   readonly policy: Policy;
   readonly route: Route;
-  /** Epoch milliseconds of the head's arrival, which decide modes and validity. */
+  /** When the head arrived, in epoch milliseconds. It decides the route's mode and which secrets are live. */
   readonly at: number;
-  /** Null where no body is read. */
+  /** Null if no body is read. */
   body: BufferedBody | null;
 }
 
-/** Gives the function that handles each request once its head is complete. */
+/** Returns the function that handles a request once its head is complete. */
 export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
   const { upstream, budget } = parts;
   const diagnose = createDiagnosis(Date.now);
@@ -140,7 +141,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     else exchange.refuse(reason, route.methods);
   }
 
-  /** Only for verified requests: otherwise anyone could mark an event as delivered. */
+  /** Takes only verified requests: otherwise anyone could mark an event as delivered. */
   async function deliverOnce(request: RoutedRequest, permit: Permit, event: { body: Buffer; window: number }) {
     const { exchange, route, policy } = request;
     const client = new AbortController();
@@ -150,14 +151,14 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const { retryConnectFor } = upstream.options;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
     const delivery = { ...event, path: exchange.path, patience, client: client.signal };
-    const turn = await parts.deliveries().turn(delivery);
+    const admission = await parts.deliveries().admit(delivery);
     exchange.onLeft(null);
-    if (typeof turn === 'object' && !client.signal.aborted) return forward(request, permit, turn);
-    if (typeof turn === 'object') turn.failed();
-    else if (turn === 'refuse') {
+    if (typeof admission === 'object' && !client.signal.aborted) return forward(request, permit, admission);
+    if (typeof admission === 'object') admission.failed();
+    else if (admission === 'refuse') {
       exchange.bodySha256 = bodyTag(event.body);
       exchange.refuse('overloaded');
-    } else if (turn === 'duplicate') {
+    } else if (admission === 'duplicate') {
       exchange.decide('duplicate', 'none');
       exchange.reply.refuse(DUPLICATE);
     }
@@ -178,7 +179,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
         if (permit.tunnel) tunnels--;
-        // A socket may still be writing from the body's memory.
+        // Unless all was sent, a socket may still be writing from the body's memory.
         if (sent) request.body?.discard();
         else request.body?.forget();
       },

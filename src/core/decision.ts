@@ -1,5 +1,5 @@
-// The one table of decisions and reasons. Status, body, metric label and log field follow from it; tests fail until docs
-// and dashboard name a new row. `possibleOutcomes` says which routes have it, `advice.ts` what to do about it.
+// The one table of decisions and reasons. Status, body, metric label and log field follow from it; tests fail until
+// docs and dashboard name a new row. `possibleOutcomes` says which routes have it, `advice.ts` what to do about it.
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
@@ -10,8 +10,8 @@ export interface Refusal {
   /** Constant JSON. */
   readonly body: string;
   /**
-   * True if the answer closes the connection: the start of the next request is unknown, or a balancer's next try
-   * should reach another pod.
+   * True if the answer closes the connection: the start of the next request is unknown, or a balancer's retry should
+   * reach another pod.
    */
   readonly closes: boolean;
   /** True if the sender should retry: the answer has `Retry-After`. */
@@ -33,7 +33,7 @@ const TRY_ELSEWHERE = { closes: true, retryable: true };
 
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
 const ROWS = {
-  bad_request: [400, 'Servers disagree on how to read its framing, target, Host or another header.', CLOSES],
+  bad_request: [400, 'Servers disagree on how to read the request: framing, target, Host or another header.', CLOSES],
   header_too_large: [431, 'The request head is larger than limits.maxHeader, or has more than 100 lines.', CLOSES],
   header_timeout: [408, 'The request head did not arrive within limits.headersTimeout.', CLOSES],
   route_rejected: [404, 'The action of the route, or unmatched, is reject.'],
@@ -87,8 +87,8 @@ export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}',
 type Outcome = readonly [Decision, Reason | 'none'];
 
 /**
- * Every possible outcome of a request on a route: the metric series that exist from the start with 0. An outcome that is
- * missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
+ * Every possible outcome of a request on a route: the metric series that exist from the start with 0. An outcome that
+ * is missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
  */
 export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>): readonly Outcome[] {
   const outcomes = new Map<string, Outcome>();

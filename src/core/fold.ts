@@ -12,8 +12,8 @@ function hexValue(byte: number | undefined): number {
 }
 
 /**
- * Decodes percent escapes until nothing changes. One pass over a growing result, since an escape that is itself made of
- * escapes (`%25252e`, `%2%35`) completes at its last digit: pass after pass would cost the square of the length.
+ * Decodes percent escapes until nothing changes. One pass is enough, since a nested escape (`%25252e`, `%2%35`) is
+ * complete at its last digit. Repeated passes would take quadratic time.
  */
 export function decodeFully(bytes: Uint8Array): Buffer {
   const out = Buffer.allocUnsafe(bytes.length);
@@ -32,17 +32,17 @@ export function decodeFully(bytes: Uint8Array): Buffer {
 }
 
 /**
- * Folds letters: compatibility forms, both cases, and those that only the upper case brings together (`ı` and `i`, `ß`
- * and `ss`). The result is the same for every order of NFKC, lower and upper case; a test tries each code point.
+ * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
+ * The result is the same for every order of NFKC, lower and upper case; a test tries each code point.
  */
 function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
 }
 
-/** The decoded path as UTF-8 text with its letters folded, again and again until nothing changes. */
+/** The decoded path as UTF-8 text with its letters folded, repeated until nothing changes. */
 function foldText(decoded: Buffer): string {
   let text = foldLetters(decoded.toString('utf8'));
-  // A full-width percent sign becomes an escape only now. Each round needs nine times the characters: 16 KiB end soon.
+  // Folding turns a full-width percent sign into a new escape. Each round takes nine characters for one, so few follow.
   for (let round = 0; round < 16 && text.includes('%'); round++) {
     const next = foldLetters(decodeFully(Buffer.from(text, 'utf8')).toString('utf8'));
     if (next === text) break;
@@ -79,14 +79,14 @@ function trimEnd(segment: string): string {
 
 /** A folded path, as text and as bytes. Servers compare either way, so either match counts. */
 export interface Folded {
-  /** The same array as `bytes` where there is nothing but ASCII. */
+  /** The same array as `bytes` if there is only ASCII. */
   readonly text: readonly string[];
   readonly bytes: readonly string[];
-  /** The fewest segments that are left where a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
+  /** The fewest segments left if a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
   readonly kept: number;
-  /** True where a decoded segment could be read as `..`: such a path can leave the folder that it seems to be in. */
+  /** True if a decoded segment could be read as `..`: the path can leave the folder that it seems to be in. */
   readonly climbs: boolean;
-  /** True where compatibility forms (a full-width slash, say) brought in a character that splits or cuts. */
+  /** True if a compatibility form, such as a full-width slash, folds to a character that splits or cuts. */
   readonly disguised: boolean;
 }
 

@@ -118,7 +118,7 @@ export interface GateRefusal {
   readonly rule: RuleName;
   /** Lower case; null if no header is the cause. */
   readonly header: string | null;
-  /** The change that would allow the request, or why nothing would. */
+  /** The change that would allow the request, or the reason why none would. */
   readonly hint: string | null;
 }
 
@@ -126,7 +126,7 @@ const ROWS = Object.entries<GateRule>(GATE).map(([name, { header = null, refuses
   return { rule: name as RuleName, header, refuses };
 });
 
-/** The first rule that the head breaks. Checked before routing. */
+/** The first rule that the head breaks, or null. Checked before routing. */
 export function refusedByGate(head: Head): GateRefusal | null {
   for (const { rule, header, refuses } of ROWS) if (refuses(head)) return { rule, header, hint: null };
   return null;

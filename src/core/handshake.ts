@@ -1,4 +1,4 @@
-// How a WebSocket handshake is recognised, checked and written. Other requests are written by wire/heads.ts.
+// How a WebSocket handshake is recognised, checked and written. wire/heads.ts writes all other requests.
 import { createHash } from 'node:crypto';
 import { type Head, hasBody } from './head.ts';
 import { HOP_BY_HOP, nominated, valuesOf } from './headers.ts';
@@ -20,7 +20,7 @@ export function asksForWebSocket(head: Head): boolean {
   );
 }
 
-/** A handshake's lines as node takes them: the end-to-end lines by name, and its two hop-by-hop lines. */
+/** A handshake's headers in node's form: the end-to-end lines by name, and the two hop-by-hop lines of the upgrade. */
 export function handshakeHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
   const lines = endToEnd(all);
   const byName = new Map<string, [spelling: string, value: string | string[]]>();

@@ -38,9 +38,8 @@ export class Head {
 }
 
 /**
- * Headers by which frameworks replace the target, the method or the prefix that was verified. Envoy's
- * `X-Envoy-Original-Path` and Traefik's `X-Replaced-Path` are not included: they only report a rewrite, and honest
- * ingresses add them.
+ * Headers with which frameworks replace the verified target, method or prefix. Envoy's `X-Envoy-Original-Path` and
+ * Traefik's `X-Replaced-Path` are not included: they only report a rewrite, and honest ingresses add them.
  */
 const REROUTING: ReadonlySet<string> = new Set([
   'x-original-url',
@@ -63,10 +62,10 @@ const REROUTING: ReadonlySet<string> = new Set([
   'x-script-name',
 ]);
 
-/** CGI's names for the path, here for their spellings with dots: with `_`, any name is caught. */
+/** CGI's names for the path, for their spellings with dots: any name with `_` is re-routing anyway. */
 export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
 
-/** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, also spelt with dots. */
+/** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, even spelt with dots. */
 export function isRerouting(lowerCaseName: string): boolean {
   if (lowerCaseName.includes('_') || REROUTING.has(lowerCaseName)) return true;
   if (!lowerCaseName.includes('.')) return false;
@@ -120,7 +119,7 @@ function readSignatureLine(head: Head, name: string, value: string): void {
   }
 }
 
-/** True where the framing lines announce a body. */
+/** True if the framing lines announce a body. */
 export function hasBody(head: Head): boolean {
   return head.transferEncodings > 0 || (head.contentLengths > 0 && head.contentLength !== '0');
 }

@@ -27,7 +27,7 @@ export function valuesOf(lines: readonly string[], lowerCaseName: string): strin
 }
 
 /** Fields for framing, routing, request modifiers, authentication and content. */
-const DECIDES =
+const NEVER_IN_TRAILERS =
   /^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|forwarded|x-forwarded-.*|x-real-ip|origin|referer)$/;
 
 /**
@@ -37,7 +37,7 @@ const DECIDES =
 export function mayTrail(lowerCaseName: string): boolean {
   return (
     !HOP_BY_HOP.has(lowerCaseName) &&
-    !DECIDES.test(lowerCaseName) &&
+    !NEVER_IN_TRAILERS.test(lowerCaseName) &&
     !isRerouting(lowerCaseName) &&
     !looksLikeSignature(lowerCaseName)
   );

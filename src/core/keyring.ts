@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 export interface Secret {
   readonly id: string;
   readonly key: KeyObject;
-  /** Epoch milliseconds; null where open. Valid from `notBefore` on and before `notAfter`. */
+  /** Epoch milliseconds; null for no bound. Valid from `notBefore` on and before `notAfter`. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
 }
@@ -45,7 +45,7 @@ export function isListed(id: string, listed: readonly string[] | null): boolean 
 
 export class Keyring {
   readonly secrets: readonly Secret[];
-  /** By identity: a route's list is one frozen array, so this costs one lookup a request. */
+  /** Keyed by identity: a route's list is one frozen array, so a request costs one lookup. */
   readonly #chosen = new WeakMap<readonly string[], readonly Secret[]>();
 
   constructor(secrets: readonly Secret[]) {
@@ -63,7 +63,7 @@ export class Keyring {
     return chosen;
   }
 
-  /** The listed secrets that are not live at `now`, for people; null where there are none. */
+  /** The listed secrets that are not live at `now`, and why, for people; null if there are none. */
   whyNoneLive(ids: readonly string[] | null, now: number): string | null {
     const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
     return outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`).join('; ') || null;

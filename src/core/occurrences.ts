@@ -1,5 +1,5 @@
-// The places in a target where the words of the routes occur. One search serves all routes: a search for each took 144
-// ms for 16 KiB of dotted segments and 1,000 routes; this one takes 4.
+// The places in a target where the words of the routes occur. One search serves all routes: for 16 KiB of dotted
+// segments and 1,000 routes it takes 4 ms, where a search for each route took 144.
 
 export interface Occurrences {
   readonly segments: readonly string[];
@@ -16,7 +16,7 @@ function endsAt(segment: string, length: number): boolean {
   return segment.length === length || !/[A-Za-z0-9_-]/.test(segment.charAt(length));
 }
 
-/** The folded segments of some routes. */
+/** The folded segments of a set of routes. */
 export class Words {
   readonly #words: ReadonlySet<string>;
   /** Each length once, ascending. */

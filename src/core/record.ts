@@ -9,13 +9,13 @@ export interface RequestRecord {
   readonly method: string;
   /** The target's path as sent, never its query; not yet cut. */
   readonly path: string;
-  /** The status of the answer; 499 where the client left before it. */
+  /** The status of the answer; 499 if the client left before it. */
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';
   /** For the operator only: the likely cause of a mismatch, or what would allow the request. */
   readonly hint: string | null;
-  /** The rule that refused its head with 400 or 431; null for every other reason. */
+  /** The rule that refused the head with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
   /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
   readonly header: string | null;
@@ -24,17 +24,17 @@ export interface RequestRecord {
   readonly bodyBytes: number;
   /** Milliseconds from the request's head to its end. */
   readonly durationMs: number;
-  /** Milliseconds of HMAC and compare; -1 where none ran. */
+  /** Milliseconds of the HMAC and the comparison; -1 if none ran. */
   readonly verifyMs: number;
-  /** Milliseconds from the dispatch to the response's head; -1 where there was none. */
+  /** Milliseconds from the start of forwarding to the response's head; -1 if there was none. */
   readonly upstreamMs: number;
-  /** The upstream's status; 0 where there was none. */
+  /** The upstream's status; 0 if there was none. */
   readonly upstreamStatus: number;
   /** Interim responses (1xx) of the upstream. */
   readonly interims: number;
-  /** The cause if the upstream gave no complete response; else null. */
+  /** The cause if the upstream sent no complete response; else null. */
   readonly upstreamFailure: UpstreamFailure | null;
-  /** The system's code for that failure, such as `ECONNREFUSED`; null where there is none. */
+  /** The system's code for that failure, such as `ECONNREFUSED`; null if there is none. */
   readonly upstreamError: string | null;
   /** 16 hex digits of the SHA-256 of a verified body that we then failed to deliver; null for every other request. */
   readonly bodySha256: string | null;
@@ -50,10 +50,10 @@ export function bodyTag(body: Uint8Array): string {
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
-/** The right to deliver an event of `once`. Its holder calls one of the two; only the first call counts. */
+/** The right to deliver an event of `once`. Its holder calls one of the two methods; only the first call counts. */
 export interface DeliveryLease {
   /** The upstream's 2xx has arrived completely. */
   delivered(): void;
-  /** In any other case, so that a retry goes through. */
+  /** The event was not delivered, so a retry may go through. */
   failed(): void;
 }

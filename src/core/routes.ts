@@ -71,7 +71,7 @@ export class RouteTable {
     this.#unmatched = unmatched;
   }
 
-  /** The treatment of a path. Cached: 0.1 µs, where the examination takes 2 µs and grows with the number of routes. */
+  /** The treatment of a path. A cached one takes 0.1 µs; an examination takes 2 µs, and more with many routes. */
   routeFor(path: string, now: number): Route {
     if (now >= this.#modesChangeAt) {
       this.#cache.clear();
@@ -102,7 +102,7 @@ export class RouteTable {
       { route: taker?.route ?? this.#unmatched, how: 'plain' },
     ];
     for (const { entry, how } of read) {
-      if (entry !== taker && !yields(entry, taker, target)) candidates.push({ route: entry.route, how });
+      if (entry !== taker && !isOutranked(entry, taker, target)) candidates.push({ route: entry.route, how });
     }
     const routes = candidates.map(({ route }) => route);
     return { target, candidates, treatment: strictest(routes, now) };
@@ -129,8 +129,8 @@ function byLength(a: Entry, b: Entry): number {
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** A plain target has one reading, so only the longest route that matches it applies. */
-function yields(entry: Entry, taker: Entry | undefined, target: Target): boolean {
+/** True if the taker is the longer one: a plain target has one reading, so only its longest match applies. */
+function isOutranked(entry: Entry, taker: Entry | undefined, target: Target): boolean {
   return taker !== undefined && target.marks.length === 0 && byLength(taker, entry) < 0;
 }
 
@@ -152,11 +152,11 @@ function strictest(routes: readonly Route[], now: number): Route {
     .reduce((a, b) => (labelLength(b) > labelLength(a) ? b : a));
   if (named.action !== 'verify') return named;
   const verify = routes.filter((route) => route.action === 'verify');
-  return verify.length === 1 ? named : Object.freeze(together(named, verify));
+  return verify.length === 1 ? named : Object.freeze(combined(named, verify));
 }
 
-/** Verify routes that must all be satisfied. A new option of routes does not compile before it is merged here. */
-function together(named: Route, routes: readonly Route[]): Route {
+/** One route that demands what all of `routes` demand. A new route option does not compile until it is merged here. */
+function combined(named: Route, routes: readonly Route[]): Route {
   const { path, action, mode, reportUntil, once, upgrade, responseTimeout, idleTimeout } = named;
   return {
     ...{ path, action, mode, reportUntil, once, upgrade, responseTimeout, idleTimeout },
@@ -170,7 +170,7 @@ function together(named: Route, routes: readonly Route[]): Route {
 
 const labelLength = (route: Route) => (route.path === UNMATCHED ? 0 : route.path.length);
 
-/** Null, which means all, if every list is null. */
+/** The items that every list has. Null stands for all. */
 function intersection(lists: readonly (readonly string[] | null)[]): readonly string[] | null {
   const [first = null, ...others] = lists.filter((list) => list !== null);
   return first?.filter((item) => others.every((list) => list.includes(item))) ?? null;

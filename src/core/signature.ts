@@ -45,8 +45,8 @@ export function readSignature(value: string): SignatureForm {
 }
 
 /**
- * True where `key` signs `body` as `digest`. Both texts are 44 ASCII characters (`readSignature` checks the client's),
- * so the comparison takes the same time whatever they hold.
+ * True if `key` signs `body` as `digest`. Both texts are 44 ASCII characters (`readSignature` checks the client's),
+ * so the comparison takes the same time whatever they contain.
  */
 export function signs(key: KeyObject, body: Uint8Array, digest: Buffer): boolean {
   const expected = Buffer.from(signBody(key, body), 'latin1');

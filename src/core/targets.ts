@@ -3,7 +3,7 @@
 import { type Folded, foldPath } from './fold.ts';
 import { beginsWith, type Occurrences, occursInOrder, type Words } from './occurrences.ts';
 
-/** The path of a target, without its query. The gate has refused `#` before. */
+/** The path of a target, without its query. The gate has already refused `#`. */
 export function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);
@@ -62,13 +62,13 @@ export function viewsOf({ folded: { text, bytes } }: Target, words: Words): View
 export type ReadingKind = 'prefix' | 'in order';
 
 /**
- * How a server could read a target as the path of a verify or reject route; null if none could. `views` are those of the
- * target, for a set of words that includes the route's.
+ * How a server could read a target as the path of a verify or reject route; null if none could. The views are the
+ * target's, for a set of words that includes the route's.
  */
 export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]: Views): ReadingKind | null {
   const { folded } = target;
   if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
-    // `/` has no segments: a target is read as it if it folds or is cut to nothing (`/;x/y`), or climbs (`/x/..`).
+    // `/` has no segments. A target can be read as `/` if it folds or is cut to nothing (`/;x/y`) or climbs (`/x/..`).
     if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
@@ -79,7 +79,7 @@ export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]:
   return bytes !== text && occursInOrder(wanted.bytes, bytes) ? 'in order' : null;
 }
 
-/** True if the pattern matches the path as sent. `owns`: verify and reject routes also match the stem itself. */
+/** True if the pattern matches the path as sent. `owns`: `stem` for verify and reject routes, which match it too. */
 export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
   if (!pattern.wildcard) return path === pattern.path;
   const { stem } = pattern;
@@ -97,7 +97,7 @@ export function pathProblem(path: string): string | null {
   if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII: write ${encodeURI(stem.replace(/[\x00-\x20\x7f]/g, ''))}`;
   if (/[?#\\"<>^`{|}]/.test(stem)) return 'must not hold any of ? # \\ " < > ^ ` { | }';
   if (/%(?![0-9a-f]{2})/i.test(stem)) return 'has a % that is not followed by two hex digits';
-  if (/%[0-7]/.test(stem)) return 'may hold escapes of non-ASCII characters alone';
+  if (/%[0-7]/.test(stem)) return 'may escape only non-ASCII characters';
   const mark = examinePath(stem).marks[0];
   if (mark !== undefined) return `must be plain: it holds ${mark}`;
   if (wildcard && stem.endsWith('/')) return 'must be plain: it holds an empty segment';

@@ -58,7 +58,7 @@ export const METRICS = {
   },
   upstream_duration_seconds: {
     labels: ['route'],
-    help: 'Time from sending the request to the head of the upstream response.',
+    help: 'Time from the decision to forward to the head of the upstream response, waits for a connection included.',
     buckets: SECONDS,
     when: FORWARDING,
   },
@@ -117,8 +117,8 @@ export function typeOf(name: MetricName): 'counter' | 'gauge' | 'histogram' {
 export const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
 /**
- * The metrics of prom-client that are exposed, in its order. The list is closed, so that an update of prom-client cannot
- * add one that docs/metrics.md does not name. It omits three gauges named `_total`, which promtool rejects.
+ * The metrics of prom-client that are exposed, in its order. The list is closed, so that an update of prom-client
+ * cannot add one that docs/metrics.md does not name. It omits three gauges named `_total`, which promtool rejects.
  */
 export const PROCESS_METRICS = [
   'process_cpu_user_seconds_total',

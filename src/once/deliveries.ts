@@ -1,10 +1,10 @@
-// Deliver once: the first delivery of an event proceeds, its twins wait for it, and duplicates are answered.
+// Deliver once: the first request for an event proceeds, its twins wait for it, and duplicates are answered.
 // The store may fail at any time: then onStoreFailure decides, and no request hangs.
 import type { DeliveryLease } from '../core/record.ts';
 import { eventKey, type OnceStore, type OnTrouble } from './store.ts';
 
-/** `refuse`: the store failed and the config says so, or its twin is still in flight, or too many twins wait. */
-export type Turn = DeliveryLease | 'duplicate' | 'refuse' | 'left';
+/** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait. */
+export type Admission = DeliveryLease | 'duplicate' | 'refuse' | 'left';
 
 export interface DeliveriesOptions {
   /** Opens the store, which may report problems at any time. */
@@ -26,19 +26,19 @@ export interface DeliveryRequest {
 }
 
 /** Called when the outcome of an event is known, or with null if the waiting twin must try again. */
-type Wake = (turn: Turn | null) => void;
+type Wake = (admission: Admission | null) => void;
 
 /** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
   readonly twins: Set<Wake>;
-  /** True once it is being delivered, here or in another process. The store answers within about a second. */
+  /** True once it is being delivered, here or elsewhere. Before, twins wait for the store: about a second at most. */
   delivers: boolean;
 }
 
 /** Each waiting twin holds its body: replays of one event must not fill the byte budget. */
-const MOST_TWINS = 16;
+const MAX_TWINS = 16;
 /** The pause between two checks of an event that another process is delivering. */
-const LOOK_EVERY_MS = 100;
+const CHECK_EVERY_MS = 100;
 /** The store has its own limit of about a second. */
 const CLOSE_MS = 2000;
 
@@ -47,9 +47,8 @@ export class Deliveries {
   readonly #store: Promise<OnceStore>;
   readonly #underWay = new Map<string, UnderWay>();
   #onSettled: (() => void) | null = null;
-  /** As the store counts them. */
+  /** The store's own count. */
   entries = () => 0;
-  /** Failures of the store since the start. */
   failures = 0;
   /** The current problem with the store; null if none is known. */
   trouble: string | null = null;
@@ -65,21 +64,21 @@ export class Deliveries {
     );
   }
 
-  /** Waits for its turn, as long as `patience`; never rejects. */
-  async turn(request: DeliveryRequest): Promise<Turn> {
+  /** Waits for twins of the request, as long as `patience`, and says what to do with it; never rejects. */
+  async admit(request: DeliveryRequest): Promise<Admission> {
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
-      if (first.delivers && first.twins.size >= MOST_TWINS) return 'refuse';
-      const turn = await woken(first.twins, until, request.client);
-      if (turn !== null) return turn;
+      if (first.delivers && first.twins.size >= MAX_TWINS) return 'refuse';
+      const admission = await woken(first.twins, until, request.client);
+      if (admission !== null) return admission;
     }
     // No `await` since the lookup, so exactly one twin proceeds.
     const own: UnderWay = { twins: new Set(), delivers: false };
     this.#underWay.set(key, own);
-    const turn = await this.#claim(key, own, { ...request, until });
-    if (typeof turn === 'string') this.#end(key, turn === 'duplicate' ? turn : null);
-    return turn;
+    const admission = await this.#claim(key, own, { ...request, until });
+    if (typeof admission === 'string') this.#end(key, admission === 'duplicate' ? admission : null);
+    return admission;
   }
 
   /** Resolves when no delivery is in flight and the store has all outcomes. */
@@ -101,19 +100,19 @@ export class Deliveries {
     );
   }
 
-  async #claim(key: string, own: UnderWay, request: DeliveryRequest & { until: number }): Promise<Turn> {
+  async #claim(key: string, own: UnderWay, request: DeliveryRequest & { until: number }): Promise<Admission> {
     const { window, client, until } = request;
     try {
       const store = await this.#store;
       for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
         if (claim === 'delivered') return 'duplicate';
         delivers(own);
-        const pause = await woken(new Set(), performance.now() + LOOK_EVERY_MS, client);
+        const pause = await woken(new Set(), performance.now() + CHECK_EVERY_MS, client);
         if (pause === 'left' || performance.now() >= until) return pause ?? 'refuse';
       }
     } catch (error) {
       this.#failed(error);
-      // Else it is not claimed, but still recorded if the store is back when the delivery ends.
+      // Otherwise it is delivered without a claim, and still recorded if the store works again at the end.
       if (this.#options.onStoreFailure === 'refuse') return 'refuse';
     }
     delivers(own);
@@ -148,8 +147,8 @@ export class Deliveries {
     if (changed) this.#options.onTrouble(trouble);
   }
 
-  /** `fate`: the turn of its twins; null if one of them may deliver next. */
-  #end(key: string, fate: Turn | null): void {
+  /** `fate`: the admission of its twins; null if one of them may deliver next. */
+  #end(key: string, fate: Admission | null): void {
     const twins = [...(this.#underWay.get(key)?.twins ?? [])];
     this.#underWay.delete(key);
     for (const wake of twins) wake(fate);
@@ -157,21 +156,21 @@ export class Deliveries {
   }
 }
 
-/** A delivery may take as long as the upstream allows, so from now on only a few twins may wait. */
+/** Marks the event as being delivered. The upstream may take long, so from now on only a few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
-  for (const wake of [...event.twins].slice(MOST_TWINS)) wake('refuse');
+  for (const wake of [...event.twins].slice(MAX_TWINS)) wake('refuse');
 }
 
-/** Gives the turn that it is woken with; `refuse` on timeout, `left` if the client has left. */
-function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Turn | null> {
+/** Waits to be woken, and returns the admission given then; `refuse` on timeout, `left` if the client has left. */
+function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Admission | null> {
   if (client.aborted) return Promise.resolve('left');
   return new Promise((resolve) => {
-    const wake: Wake = (turn) => {
+    const wake: Wake = (admission) => {
       clearTimeout(timer);
       client.removeEventListener('abort', leave);
       sleepers.delete(wake);
-      resolve(turn);
+      resolve(admission);
     };
     const leave = () => wake('left');
     const timer = setTimeout(() => wake('refuse'), until - performance.now());

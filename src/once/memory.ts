@@ -1,13 +1,13 @@
 // Delivered events in this process's memory: bounded, the oldest event removed first, lost at a restart.
 
-/** Delivered events, each until the end of its window. An event that a full memory removes may be delivered again. */
+/** Delivered events, each until the end of its window. One that a full memory drops may be delivered again. */
 export class EventMemory {
-  readonly #most: number;
-  /** In the order of their deliveries; milliseconds on the monotonic clock. */
+  readonly #maxEntries: number;
+  /** The end of each event's window, in milliseconds on the monotonic clock; in the order of delivery. */
   readonly #ends = new Map<string, number>();
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries;
   }
 
   has(key: string): boolean {
@@ -17,11 +17,11 @@ export class EventMemory {
   /** `window`: milliseconds from now on. */
   add(key: string, window: number): void {
     this.#ends.delete(key); // re-inserted last, since age counts from the delivery
-    if (this.size >= this.#most) this.#ends.delete(this.#ends.keys().next().value ?? '');
+    if (this.size >= this.#maxEntries) this.#ends.delete(this.#ends.keys().next().value ?? '');
     this.#ends.set(key, performance.now() + window);
   }
 
-  /** Removes expired events from the oldest to the first valid one. Windows differ, so a later one may wait. */
+  /** Removes expired events, up to the first valid one. Windows differ, so expired ones may remain behind it. */
   get size(): number {
     for (const [key, end] of this.#ends) {
       if (end > performance.now()) break;

@@ -1,5 +1,5 @@
-// The connection to Redis or Valkey, which reconnects by itself. While it is down, stuck or refused, commands fail at
-// once: no request may wait in the client library's queue.
+// The connection to Redis or Valkey, which reconnects by itself. While the server is down, stuck or refuses us,
+// commands fail at once: no request may wait in the client library's queue.
 import { isIP } from 'node:net';
 import { createClient, ErrorReply } from '@redis/client';
 import type { OnTrouble, StoreOptions } from './store.ts';
@@ -8,13 +8,13 @@ import type { OnTrouble, StoreOptions } from './store.ts';
 export type Command = readonly [script: string, key: string, argument: string];
 
 const PREFIX = 'entrupy-once:';
-/** The longest wait for an answer, and the pause between two attempts. */
-export const PATIENCE_MS = 1000;
+/** The longest wait for an answer, and the longest pause between two attempts. */
+export const TIMEOUT_MS = 1000;
 export const PROBE_EVERY_MS = 5000;
-/** A connection without a byte for this long is dead, whatever the kernel says. Probes are more frequent. */
+/** A connection without a byte for this long is dead, whatever the kernel says: probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
-/** A write, like a claim: a full or read-only server would still answer PING. */
+/** A write, as a claim is: a full or read-only server would still answer PING. */
 export const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
 
 export class RedisConnection {
@@ -30,7 +30,7 @@ export class RedisConnection {
     this.#onTrouble = onTrouble;
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
-    this.#client.on('error', (error: Error) => this.#tell(error));
+    this.#client.on('error', (error: Error) => this.#report(error));
     this.#client.connect().catch(() => {}); // the client keeps trying, and emits 'error'
   }
 
@@ -39,21 +39,21 @@ export class RedisConnection {
   }
 
   /**
-   * `unheard`: the server may have run the command, but its answer came too late or never. After the first command that
-   * timed out no other waits: a server that accepts and never answers must not delay deliveries.
+   * Runs a command. `onLost`: the server may have run it, but its answer came too late or never. Once a command has
+   * timed out, no other one waits: a server that accepts and never answers must not delay deliveries.
    */
-  async run(command: Command, unheard = () => {}): Promise<unknown> {
+  async run(command: Command, onLost = () => {}): Promise<unknown> {
     if (!this.usable) throw new Error(this.#trouble);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error(`it did not answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    const timer = setTimeout(() => reject(new Error(`it did not answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
     try {
       return await Promise.race([answer, late]);
     } catch (error) {
-      this.#tell(error as Error);
+      this.#report(error as Error);
       if (this.#answers) this.#probe();
-      answer.then(unheard, (failure) => {
-        if (!(failure instanceof ErrorReply)) unheard();
+      answer.then(onLost, (failure) => {
+        if (!(failure instanceof ErrorReply)) onLost();
       });
       throw error;
     } finally {
@@ -70,13 +70,13 @@ export class RedisConnection {
     return this.#client.eval(script, { keys: [PREFIX + key], arguments: [argument] });
   }
 
-  #tell(error: Error): void {
+  #report(error: Error): void {
     if (!this.#client.isOpen) return; // closed by us
     this.#trouble = error.message || String((error as NodeJS.ErrnoException).code ?? error);
     this.#onTrouble(this.#trouble);
   }
 
-  /** The server counts as unavailable until it answers this. */
+  /** Sends a probe. The server counts as unavailable until it answers. */
   #probe(): void {
     this.#answers = false;
     clearTimeout(this.#nextProbe);
@@ -87,8 +87,8 @@ export class RedisConnection {
       },
       (error: Error) => {
         if (!this.#client.isReady) return; // the next 'ready' probes again
-        this.#tell(error);
-        this.#nextProbe = setTimeout(() => this.#probe(), PATIENCE_MS).unref();
+        this.#report(error);
+        this.#nextProbe = setTimeout(() => this.#probe(), TIMEOUT_MS).unref();
       },
     );
   }
@@ -101,9 +101,9 @@ function clientOptions({ store, passwordFile, readPassword }: StoreOptions) {
   const socket = {
     host,
     port: Number(port) || 6379,
-    connectTimeout: PATIENCE_MS,
+    connectTimeout: TIMEOUT_MS,
     socketTimeout: SILENT_MS,
-    reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 10), PATIENCE_MS),
+    reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 10), TIMEOUT_MS),
   };
   const name = isIP(host) === 0 ? { servername: host } : {};
   return {

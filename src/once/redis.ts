@@ -2,13 +2,13 @@
 // is a lease: if its proxy dies, the event becomes free again.
 import { randomUUID } from 'node:crypto';
 import { EventMemory } from './memory.ts';
-import { type Command, PATIENCE_MS, PROBE, PROBE_EVERY_MS, RedisConnection } from './redis-connection.ts';
+import { type Command, PROBE, PROBE_EVERY_MS, RedisConnection, TIMEOUT_MS } from './redis-connection.ts';
 import type { Claim, OnceStore, OnTrouble, StoreOptions } from './store.ts';
 
 const DELIVERED = 'delivered';
-/** In milliseconds. A claim that is not renewed for this long expires: its proxy has died. */
+/** Milliseconds. A claim that is not renewed for this long expires: its proxy has died. */
 const LEASE_MS = 3 * PROBE_EVERY_MS;
-const MOST_UNSAVED = 10_000;
+const MAX_UNSAVED = 10_000;
 
 const CLAIM = `local v = redis.call('GET', KEYS[1])
 if v == '${DELIVERED}' then return 'delivered' end
@@ -26,12 +26,12 @@ return 1`;
 export async function createRedisStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const held = new Map<string, string>();
-  /** Leases to release once the server is available: at most those that were requested when it failed. */
+  /** Leases to release once the server is available again: at most those of the commands that its failure caught. */
   const unreleased = new Map<string, string>();
   /** Events delivered while the server was unavailable: without them, each later twin would be delivered again. */
-  const unsaved = new EventMemory(MOST_UNSAVED);
+  const unsaved = new EventMemory(MAX_UNSAVED);
   const known = Promise.withResolvers<void>();
-  setTimeout(known.resolve, PATIENCE_MS).unref();
+  setTimeout(known.resolve, TIMEOUT_MS).unref();
   const connection = new RedisConnection(options, (trouble) => {
     known.resolve();
     onTrouble(trouble);
@@ -42,7 +42,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
     unreleased.clear();
     for (const [key, token] of late) release(key, token).catch(() => {});
   });
-  /** The probe finds a stuck server even where no event comes. */
+  /** Renews every lease, and sends a probe, which finds a stuck server even if no event comes. */
   const renew = () => {
     const renewals = [...held].map(([key, token]): Command => [RENEW, key, token]);
     for (const command of [PROBE, ...renewals]) connection.run(command).catch(() => {});

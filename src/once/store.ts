@@ -1,4 +1,4 @@
-// The memory of `once` for delivered events: the interface of a store, and the choice of one.
+// The store of delivered events for `once`: its interface, the choice of one, and the one in memory.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 import { hash } from 'node:crypto';
 import { EventMemory } from './memory.ts';
@@ -15,7 +15,7 @@ export interface OnceStore {
   claim(key: string): Promise<Claim>;
   /** The event was delivered, whoever claims it now. Claims within `window` milliseconds get `delivered`. */
   commit(key: string, window: number): Promise<void>;
-  /** The event was not delivered: the next claim is `first`. Without a claim of this process there is nothing to do. */
+  /** The event was not delivered: the next claim is `first`. Does nothing without a claim of this process. */
   release(key: string): Promise<void>;
   /** The number of events in the memory store, or of the claims that this process holds in a shared store. */
   readonly entries: () => number;
@@ -26,16 +26,16 @@ export interface StoreOptions {
   /** `memory`, or redis:// or rediss:// with a user and a database number at most. */
   readonly store: string;
   readonly passwordFile: string | null;
-  /** Of the memory store. */
+  /** For the memory store. */
   readonly maxEntries: number;
-  /** Called at each connect, so that a password may change. Rejects with the file's problem. */
+  /** Called at each connect, so that the password may change. Rejects with the file's problem. */
   readonly readPassword: (file: string) => Promise<string>;
 }
 
 /** Reports a problem with the store (never a password), and null once it works again. */
 export type OnTrouble = (trouble: string | null) => void;
 
-/** The client for Redis is loaded only where the configuration asks for it. */
+/** Opens the configured store. The client for Redis is loaded only if it is needed. */
 export async function openStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
   if (options.store === 'memory') return createMemoryStore(options.maxEntries);
   const { createRedisStore } = await import('./redis.ts');

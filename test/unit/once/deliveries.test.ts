@@ -3,7 +3,7 @@
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/core/record.ts';
-import { Deliveries, type Turn } from '../../../src/once/deliveries.ts';
+import { type Admission, Deliveries } from '../../../src/once/deliveries.ts';
 import { type Claim, createMemoryStore, eventKey, type OnceStore, type OnTrouble } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
@@ -25,40 +25,40 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
     onStoreFailure,
     onTrouble: (trouble) => void troubles.push(trouble),
   });
-  const turn = (options: { patience?: number; client?: AbortSignal } = {}) => {
+  const admit = (options: { patience?: number; client?: AbortSignal } = {}) => {
     const { patience = 5_000, client = new AbortController().signal } = options;
-    return all.turn({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, client });
+    return all.admit({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, client });
   };
-  return { all, trouble, troubles, told, turn };
+  return { all, trouble, troubles, told, admit };
 }
 
-const kindOf = (turn: Turn) => (typeof turn === 'string' ? turn : 'deliver');
+const kindOf = (admission: Admission) => (typeof admission === 'string' ? admission : 'deliver');
 
-function leaseOf(turn: Turn): DeliveryLease {
-  if (typeof turn === 'string') throw new Error(`it is ${turn}`);
-  return turn;
+function leaseOf(admission: Admission): DeliveryLease {
+  if (typeof admission === 'string') throw new Error(`it is ${admission}`);
+  return admission;
 }
 
 const away = () => Promise.reject(new Error('the store is away'));
 
 describe('a lease', () => {
   test('counts the first outcome only', async () => {
-    const { turn } = deliveries();
-    const first = leaseOf(await turn());
+    const { admit } = deliveries();
+    const first = leaseOf(await admit());
     first.failed();
     first.delivered();
-    const second = leaseOf(await turn());
+    const second = leaseOf(await admit());
     second.delivered();
     second.failed();
-    expect(await turn()).toBe('duplicate');
+    expect(await admit()).toBe('duplicate');
   });
 
   test('one at a time, whichever request asks and however it ends', async () => {
-    const { turn } = deliveries();
+    const { admit } = deliveries();
     let open = 0;
     let most = 0;
     const ask = async (nth: number) => {
-      const mine = await turn();
+      const mine = await admit();
       if (typeof mine === 'string') return mine;
       most = Math.max(most, ++open);
       await turnOfTheLoop();
@@ -76,33 +76,33 @@ describe('a lease', () => {
 
 describe('a twin', () => {
   test('waits no longer than its patience', async () => {
-    const { turn } = deliveries();
-    const lease = leaseOf(await turn());
-    expect(await turn({ patience: 20 })).toBe('refuse');
+    const { admit } = deliveries();
+    const lease = leaseOf(await admit());
+    expect(await admit({ patience: 20 })).toBe('refuse');
     lease.failed();
-    expect(kindOf(await turn())).toBe('deliver');
+    expect(kindOf(await admit())).toBe('deliver');
   });
 
   test('gives up its place if its client leaves, before or during the wait', async () => {
-    const { turn } = deliveries();
-    const lease = leaseOf(await turn());
+    const { admit } = deliveries();
+    const lease = leaseOf(await admit());
     const client = new AbortController();
-    const waiting = turn({ client: client.signal });
+    const waiting = admit({ client: client.signal });
     client.abort();
     expect(await waiting).toBe('left');
-    expect(await turn({ client: client.signal })).toBe('left');
-    const others = Array.from({ length: 16 }, () => turn());
+    expect(await admit({ client: client.signal })).toBe('left');
+    const others = Array.from({ length: 16 }, () => admit());
     lease.delivered();
     for (const other of others) expect(await other).toBe('duplicate');
   });
 
   test('at another proxy is polled until it ends', async () => {
     const claims: Claim[] = ['busy', 'busy', 'delivered'];
-    const { turn } = deliveries({ claim: async () => claims.shift() ?? 'busy' });
-    expect(await turn()).toBe('duplicate');
-    expect(await turn({ patience: 20 })).toBe('refuse');
+    const { admit } = deliveries({ claim: async () => claims.shift() ?? 'busy' });
+    expect(await admit()).toBe('duplicate');
+    expect(await admit({ patience: 20 })).toBe('refuse');
     const client = new AbortController();
-    const waiting = turn({ client: client.signal });
+    const waiting = admit({ client: client.signal });
     await turnOfTheLoop();
     client.abort();
     expect(await waiting).toBe('left');
@@ -111,17 +111,17 @@ describe('a twin', () => {
 
 describe('a burst of one event', () => {
   test('of any size waits for the store’s reply, and shares it', async () => {
-    const { all, turn } = deliveries({ claim: async () => 'delivered' });
-    const turns = await Promise.all(Array.from({ length: 100 }, () => turn()));
-    expect(turns.every((kind) => kind === 'duplicate')).toBe(true);
+    const { all, admit } = deliveries({ claim: async () => 'delivered' });
+    const admissions = await Promise.all(Array.from({ length: 100 }, () => admit()));
+    expect(admissions.every((kind) => kind === 'duplicate')).toBe(true);
     expect(all.failures).toBe(0);
   });
 
   test('waits for a delivery with at most sixteen bodies, whenever they came', async () => {
-    const { turn } = deliveries({ claim: async () => 'first' });
-    const early = Array.from({ length: 40 }, () => turn());
+    const { admit } = deliveries({ claim: async () => 'first' });
+    const early = Array.from({ length: 40 }, () => admit());
     const first = await early[0];
-    const late = Array.from({ length: 10 }, () => turn());
+    const late = Array.from({ length: 10 }, () => admit());
     expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
     leaseOf(first ?? 'left').delivered();
     const kinds = (await Promise.all(early)).map(kindOf);
@@ -132,46 +132,46 @@ describe('a burst of one event', () => {
   test('waits in the same way for a delivery in another process', async () => {
     const { promise, resolve } = Promise.withResolvers<Claim>();
     const claims: Promise<Claim>[] = [Promise.resolve('busy')];
-    const { turn } = deliveries({ claim: () => claims.shift() ?? promise });
-    const turns = Array.from({ length: 30 }, () => turn());
-    expect(await Promise.race(turns)).toBe('refuse');
-    expect(await turn()).toBe('refuse');
+    const { admit } = deliveries({ claim: () => claims.shift() ?? promise });
+    const admissions = Array.from({ length: 30 }, () => admit());
+    expect(await Promise.race(admissions)).toBe('refuse');
+    expect(await admit()).toBe('refuse');
     resolve('delivered');
-    const kinds = (await Promise.all(turns)).map(kindOf);
+    const kinds = (await Promise.all(admissions)).map(kindOf);
     expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(17); // the one that polls, and sixteen behind it
   });
 });
 
 describe('a store that fails', () => {
   test.each(['forward', 'refuse'] as const)('%s', async (onStoreFailure) => {
-    const { all, turn, troubles } = deliveries({ claim: away, commit: away, onStoreFailure });
-    const first = await turn();
+    const { all, admit, troubles } = deliveries({ claim: away, commit: away, onStoreFailure });
+    const first = await admit();
     expect(kindOf(first)).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
     expect(all.failures).toBe(1);
     if (typeof first === 'object') first.delivered();
     // A request that waited knows that it was delivered, whatever the store knows.
-    expect(kindOf(await turn())).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
+    expect(kindOf(await admit())).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
     expect(all.failures).toBe(2);
-    expect(kindOf(await turn())).toBe(kindOf(first));
+    expect(kindOf(await admit())).toBe(kindOf(first));
     expect(troubles).toEqual(['the store is away']);
   });
 
   test('or cannot be opened', async () => {
-    const { turn, all } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
-    expect(await turn()).toBe('refuse');
+    const { admit, all } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
+    expect(await admit()).toBe('refuse');
     expect([all.entries(), all.failures]).toEqual([0, 1]);
     await all.close();
   });
 
   test('still lets requests for an event without a lease go one at a time, and learns of its delivery', async () => {
     const committed: string[] = [];
-    const { turn } = deliveries({
+    const { admit } = deliveries({
       claim: away,
       release: away,
       commit: async (key) => void committed.push(key),
     });
-    const lease = leaseOf(await turn());
-    const twin = turn();
+    const lease = leaseOf(await admit());
+    const twin = admit();
     lease.failed();
     leaseOf(await twin).delivered();
     await turnOfTheLoop();
@@ -190,8 +190,8 @@ describe('a store that fails', () => {
 describe('closing', () => {
   test('ends once nothing is in flight and the store has recorded everything', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const { turn, all, told } = deliveries({ commit: () => promise });
-    const lease = leaseOf(await turn());
+    const { admit, all, told } = deliveries({ commit: () => promise });
+    const lease = leaseOf(await admit());
     let over = false;
     const closed = all.close().then(() => {
       over = true;
@@ -205,8 +205,8 @@ describe('closing', () => {
   });
 
   test('waits at most two seconds', async () => {
-    const { turn, all, told } = deliveries();
-    await turn();
+    const { admit, all, told } = deliveries();
+    await admit();
     const order: string[] = [];
     const second = sleep(1000).then(() => order.push('a second'));
     await all.close().then(() => order.push('closed'));
