@@ -6,22 +6,22 @@ import { IndexedSet, type Member } from '../core/indexed-set.ts';
 export const SMALL_BODY = 64 * 1024;
 
 const WINDOW_MS = 1000;
-/** Shorter times are not enough to judge a body, or a window, that has just begun. */
+/** The shortest times over which the rate of a new body, and of a new window, is measured. */
 const FIRST_MS = 10;
 const LATER_MS = 250;
 
 /** A body that is not complete yet. */
 export interface UnfinishedBody extends Member {
-  /** Bytes of memory that it holds. */
+  /** Bytes of memory that the body holds. */
   readonly held: number;
-  /** Bytes a millisecond over the last second or so. */
+  /** Bytes per millisecond over the last second or so. */
   rate(now: number): number;
-  /** Ends it with 503; it gives back what it holds before it returns. */
+  /** Ends the body with 503 and releases its memory before returning. */
   fail(reason: 'overloaded'): void;
 }
 
 export class ByteBudget {
-  /** Bytes. A reload may change it; bodies that are held stay. */
+  /** Bytes. A reload may lower it: bodies already held stay. */
   limit: number;
   used = 0;
   #usedByLarge = 0;
@@ -32,7 +32,7 @@ export class ByteBudget {
     this.limit = limit;
   }
 
-  /** Takes `bytes` for one buffer of a body; false where there is no room even after evictions. */
+  /** Takes `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
   take(bytes: number, body: UnfinishedBody): boolean {
     const large = bytes > SMALL_BODY;
     while (!this.#fits(bytes, large)) {
@@ -46,7 +46,7 @@ export class ByteBudget {
     return true;
   }
 
-  /** Gives back one buffer: `bytes` as they were taken. */
+  /** Releases one buffer: exactly the `bytes` that were taken for it. */
   release(bytes: number): void {
     this.used -= bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
@@ -63,8 +63,8 @@ export class ByteBudget {
     let rate = Number.POSITIVE_INFINITY;
     for (const body of this.unfinished) {
       if (body.held === 0 || (large && body.held <= SMALL_BODY && this.used < this.limit)) continue;
-      const its = body.rate(now);
-      if (its < rate) [slowest, rate] = [body, its];
+      const bodyRate = body.rate(now);
+      if (bodyRate < rate) [slowest, rate] = [body, bodyRate];
     }
     return slowest;
   }
@@ -74,7 +74,7 @@ export class ByteBudget {
 export class Pace {
   #windowStart: number;
   #windowBytes = 0;
-  /** Null within the first window: a newcomer must not count as slow. */
+  /** Null within the first window, so that a new body does not count as slow. */
   #lastRate: number | null = null;
 
   /** `now` here and below: milliseconds on the monotonic clock. */
@@ -92,7 +92,7 @@ export class Pace {
     this.#windowBytes += bytes;
   }
 
-  /** Bytes a millisecond over the last second or so; 0 where none came in that time. */
+  /** Bytes per millisecond over the last second or so; 0 if none came in that time. */
   rate(now: number): number {
     const elapsed = now - this.#windowStart;
     if (this.#lastRate === null) return this.#windowBytes / Math.max(elapsed, FIRST_MS);

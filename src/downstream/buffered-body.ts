@@ -19,14 +19,14 @@ export interface BufferedBodyOptions {
 }
 
 /**
- * Resolves after the last large body that waits. Each has its own turn of the event loop, in which node accepts only one
- * connection: with the HMACs of 200 bodies of 1 MiB in one turn, a newcomer waited 6 s to be accepted.
+ * The queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection per turn,
+ * so with the HMACs of 200 bodies of 1 MiB in one turn a newcomer waited 6 s.
  */
 let lastTurn: Promise<void> = Promise.resolve();
 
 /**
- * Reads the body of an exchange and calls `done` at its end. A large body costs a long HMAC, so its end waits for a
- * turn of its own, and is dropped if the client leaves meanwhile.
+ * Reads the body of an exchange and calls `done` at its end. A large body first waits for its own turn, since its HMAC
+ * takes long; it is dropped if the client leaves meanwhile.
  */
 export function readWhole(
   exchange: Exchange,
@@ -50,8 +50,8 @@ export function readWhole(
 }
 
 const EMPTY = Buffer.alloc(0);
-/** Bytes that a body may keep alive beside its own, such as its head: a copy would cost more. */
-const MAX_BESIDE = 4 * 1024;
+/** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
+const MAX_EXTRA = 4 * 1024;
 /** Bytes. Memory of a smaller buffer is left to the garbage collector. */
 const WORTH_FREEING = 16 * 1024;
 
@@ -62,19 +62,19 @@ const WORTH_FREEING = 16 * 1024;
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
   place = -1;
   readonly deadline: number;
-  /** Bytes of the body that have come. */
+  /** Bytes of the body so far. */
   received = 0;
-  /** Bytes of memory that it holds, or keeps alive by a view. */
+  /** Bytes of memory that the body holds, or keeps alive by a view. */
   held = 0;
   readonly #options: BufferedBodyOptions;
   readonly #done: (result: BodyResult) => void;
   readonly #pace: Pace;
   #buffer: Buffer = EMPTY;
-  /** False for a view into a read of the connection, which frees it. */
+  /** False for a view into a read of the connection: the garbage collector frees it. */
   #ours = false;
   #ended = false;
 
-  /** `done` is called exactly once, maybe at once. */
+  /** `done` is called exactly once. */
   constructor(options: BufferedBodyOptions, done: (result: BodyResult) => void) {
     this.deadline = options.deadline;
     this.#options = options;
@@ -97,7 +97,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     if (last === null) return this.#finish('copied');
     if (!this.#accepts(last, pieces)) return 'copied';
     // A typical webhook arrives in the same read as its head; none of its bytes are copied.
-    if (this.received === 0 && last.buffer.byteLength - last.length <= MAX_BESIDE) {
+    if (this.received === 0 && last.buffer.byteLength - last.length <= MAX_EXTRA) {
       if (!this.#take(last.buffer.byteLength)) return 'copied';
       this.#buffer = last;
       this.received = last.length;
@@ -113,7 +113,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.#done({ failure });
   }
 
-  /** Frees the memory; does nothing the second time. To be called when nobody needs the body. */
+  /** Frees the memory once nobody needs the body. A second call does nothing. */
   discard(): void {
     if (this.#ours) free(this.#buffer, WORTH_FREEING);
     this.forget();
@@ -148,7 +148,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const most = this.#options.declared ?? this.#options.maxBody;
     const capacity = Math.max(total, Math.min(most, total * 2));
     const before = this.held;
-    if (!this.#take(capacity)) return false; // old and new together, while both exist
+    if (!this.#take(capacity)) return false; // both buffers count while both exist
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
     this.#options.budget.release(before);
@@ -158,7 +158,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     return true;
   }
 
-  /** False: there is no room for it, and it has failed. */
+  /** False: the budget has no room, and the body has failed. */
   #take(bytes: number): boolean {
     if (this.#options.budget.take(bytes, this)) this.held = bytes;
     else this.fail('overloaded');
@@ -191,7 +191,7 @@ export class HeldPieces implements UnfinishedBody {
     budget.unfinished.add(this);
   }
 
-  /** It waits for the upstream, not for the client, so it is the first of all unfinished bodies to end. */
+  /** Always 0, so that it is evicted before any other body: it waits for the upstream, not for the client. */
   rate(): number {
     return 0;
   }
@@ -201,7 +201,7 @@ export class HeldPieces implements UnfinishedBody {
     this.#onEvicted();
   }
 
-  /** False: the budget has no room for it. */
+  /** False: the budget has no room for the piece. */
   add(piece: Buffer): boolean {
     if (!this.#budget.take(piece.length, this)) return false;
     const copy = Buffer.allocUnsafeSlow(piece.length);
@@ -211,7 +211,7 @@ export class HeldPieces implements UnfinishedBody {
     return true;
   }
 
-  /** Gives all pieces in order, and holds and counts none of them any more. */
+  /** Returns all pieces in order and releases their memory from the budget. */
   take(): Buffer[] {
     const pieces = this.#pieces;
     this.#budget.unfinished.delete(this);

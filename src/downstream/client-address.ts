@@ -16,7 +16,7 @@ export function clientOf(peer: string, forwardedFor: string | null, trusts: (add
   return client;
 }
 
-/** True for addresses in one of the ranges (CIDRs, or single addresses); false for anything that is not an address. */
+/** Returns a test: true for an address in one of the ranges (CIDRs or single addresses), false for any other text. */
 export function inRanges(ranges: readonly string[]): (address: string) => boolean {
   if (ranges.length === 0) return () => false;
   const list = new BlockList();
@@ -31,7 +31,7 @@ export function inRanges(ranges: readonly string[]): (address: string) => boolea
 
 const OVERWRITTEN = /^x-forwarded-(?:for|proto|host)$/i;
 
-/** `forwardedHeaders: overwrite`: sets X-Forwarded-For, -Proto and -Host to what we saw, whatever the client sent. */
+/** The lines for `forwardedHeaders: overwrite`: X-Forwarded-* says what we saw, whatever the client sent. */
 export function withForwarded({ lines, head, connection }: Exchange): string[] {
   const kept: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {

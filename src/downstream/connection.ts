@@ -1,10 +1,10 @@
-// One client connection from accept to close, as a state machine: one request at a time, one deadline, one way to end.
+// One client connection from accept to close, as a state machine: one request at a time, one deadline, one orderly end.
 //
 //   silent -> handshake -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
 //                                     `-> tunnel -> closed
 //
-// The next head waits until the kernel has the answer to the last one, so a client that pipelines costs one request's
-// memory and `maxHeader` bytes more.
+// The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
+// request and `maxHeader` bytes.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
@@ -18,17 +18,17 @@ import type { Listener } from './listener.ts';
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'handshake' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-/** Takes the requests of a port. */
+/** Handles the requests of a port. */
 export interface Handler {
-  /** A request's head is complete. Its body goes to the receiver that this sets, or is dropped. */
+  /** A request's head is complete. Its body goes to the receiver that this call sets, or is dropped. */
   onRequest(exchange: Exchange): void;
-  /** A request has ended, however it did: the one place where requests are recorded. */
+  /** A request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
 }
 
-/** Bytes. The connection survives a refused body up to this, which is read and dropped; a longer one ends it. */
+/** Bytes. A refused body up to this size is read and dropped; a longer one ends the connection. */
 const DROPPED_BODY = 64 * 1024;
-/** Milliseconds for the rest of such a body. */
+/** Milliseconds for the rest of a refused body. */
 const REST_MS = 2000;
 /** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
 const DROPPED_BYTES = 32 * 1024 * 1024;
@@ -38,7 +38,7 @@ const SILENCE_MS = 1000;
 const STALL_MS = 30_000;
 /** Bytes. Memory of a shorter read is left to the garbage collector. */
 const WORTH_FREEING = 4 * 1024;
-/** Bytes a millisecond: a body that comes slower than 1 KiB/s makes room for a newcomer. */
+/** Bytes per millisecond: a body slower than 1 KiB/s makes room for a newcomer. */
 const SLOW_RATE = 1.024;
 /** Milliseconds without progress after which an answer counts as unread. */
 const UNREAD_MS = 1000;
@@ -51,7 +51,7 @@ export class Connection {
   /** The client's address: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
   readonly address: string;
   state: State = 'silent';
-  /** Milliseconds on the monotonic clock, all of them. */
+  /** Milliseconds on the monotonic clock, as are `since` and `deadline`. */
   readonly openedAt = performance.now();
   since = this.openedAt;
   deadline: number;
@@ -61,10 +61,10 @@ export class Connection {
   exchange: Exchange | null = null;
   readonly #listener: Listener;
   #parser: MessageParser | null = null;
-  /** Bytes after a request that is not answered yet; null once they were too many, or the answer is the last. */
-  #behind: Buffer | null = EMPTY;
+  /** Bytes that follow the current request; null once there were too many, or no request may follow. */
+  #pipelined: Buffer | null = EMPTY;
   #dropped = 0;
-  /** Bytes of the answer that the kernel has taken, and when that last changed. */
+  /** Bytes that the kernel has accepted, and when that last changed. */
   #flushed = 0;
   #flushedAt = 0;
 
@@ -77,12 +77,12 @@ export class Connection {
     socket.once('close', this.#onClose);
   }
 
-  /** The first byte of a TLS handshake is here. */
-  shakeHands(): void {
+  /** Called at the first byte of a TLS handshake. */
+  beginHandshake(): void {
     this.#enter('handshake', this.#listener.limits.headersTimeout);
   }
 
-  /** Begins to carry HTTP on `stream`. */
+  /** Starts HTTP on `stream`. */
   open(stream: Socket): void {
     if (stream !== this.stream) {
       this.stream.off('close', this.#onClose);
@@ -104,14 +104,14 @@ export class Connection {
     const { draining, limits } = this.#listener;
     return (
       this.#parser?.keepAlive !== true ||
-      this.#behind === null ||
+      this.#pipelined === null ||
       this.stream.readableEnded ||
       draining ||
       performance.now() - this.openedAt >= limits.connectionAge
     );
   }
 
-  /** How much of the request's body is missing. `short`: it is read and dropped, so the connection may stay. */
+  /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
@@ -128,15 +128,15 @@ export class Connection {
     else this.#enter('rest', REST_MS);
   }
 
-  /** True if too many bytes came after the request in progress to keep them. */
+  /** True if too many bytes followed the current request, so that some were dropped. */
   get hasDroppedBytes(): boolean {
-    return this.#behind === null;
+    return this.#pipelined === null;
   }
 
-  /** Leaves the stream to a tunnel, and gives the bytes after its request. */
-  giveAway(): Buffer {
-    const early = this.#behind ?? EMPTY;
-    this.#behind = EMPTY;
+  /** Hands the stream to a tunnel. Returns the bytes that came after its request. */
+  handOver(): Buffer {
+    const early = this.#pipelined ?? EMPTY;
+    this.#pipelined = EMPTY;
     this.#enter('tunnel', Number.POSITIVE_INFINITY);
     this.stream.off('data', this.#onData);
     this.stream.off('end', this.#onEnd);
@@ -163,12 +163,12 @@ export class Connection {
     return receiver !== null && receiver.rate(now) < SLOW_RATE ? RANKS.slow : null;
   }
 
-  /** The one way to end: the last bytes, half-close, drop what still comes within bounds, destroy (RFC 9112 9.6). */
+  /** The orderly end: send the last bytes, half-close, drop what still comes up to a limit, destroy (RFC 9112 9.6). */
   close(): void {
     if (this.state === 'closing' || this.state === 'closed') return;
     const unsecured = this.state === 'handshake';
     this.#enter('closing', SILENCE_MS);
-    this.#behind = null;
+    this.#pipelined = null;
     if (unsecured) return this.destroy();
     this.#listener.onClosing(this);
     if (this.stream.isPaused()) this.stream.resume();
@@ -195,18 +195,18 @@ export class Connection {
 
   #next(): void {
     this.stallTimeout = STALL_MS;
-    if (this.#behind === null || this.#behind.length === 0) {
+    if (this.#pipelined === null || this.#pipelined.length === 0) {
       this.#parser?.next();
       return this.#enter('idle', this.#listener.limits.keepAlive);
     }
     this.#enter('head', this.#listener.limits.headersTimeout);
-    // In its own turn of the event loop: a client that pipelines must not keep the others waiting.
+    // In its own turn of the event loop: a pipelining client must not keep the others waiting.
     setImmediate(() => {
       if (this.state !== 'head') return;
-      const behind = this.#behind ?? EMPTY;
-      this.#behind = EMPTY;
+      const pipelined = this.#pipelined ?? EMPTY;
+      this.#pipelined = EMPTY;
       this.#parser?.next();
-      this.#read(behind);
+      this.#read(pipelined);
     });
   }
 
@@ -216,7 +216,7 @@ export class Connection {
     if (this.state === 'silent' || this.state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
     let taken: Taken = 'copied';
     if (this.state === 'closing') this.#drop(bytes.length);
-    else if (this.#parser?.state === 'ended') this.#keepBehind(bytes);
+    else if (this.#parser?.state === 'ended') this.#keepPipelined(bytes);
     else taken = this.#read(bytes);
     if (taken === 'copied') free(bytes, WORTH_FREEING);
   };
@@ -234,14 +234,14 @@ export class Connection {
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       at = parser.read(bytes, at);
-      // Before the request is answered: the answer must say `close` if too many bytes follow the request.
-      if (bytes.length - at - parser.left > this.#listener.limits.maxHeader) this.#behind = null;
+      // Checked before the request is answered: the answer must say `close` if too many bytes follow.
+      if (bytes.length - at - parser.left > this.#listener.limits.maxHeader) this.#pipelined = null;
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'kept') taken = 'kept';
       if (this.state !== 'request' && this.state !== 'rest') return taken;
     }
     const { state } = parser;
-    if (at < bytes.length && state === 'ended') this.#keepBehind(bytes.subarray(at));
+    if (at < bytes.length && state === 'ended') this.#keepPipelined(bytes.subarray(at));
     if (this.state === 'rest') {
       if (state === 'ended') this.#next();
       else if (state === 'failed') this.close();
@@ -267,7 +267,7 @@ export class Connection {
     return exchange;
   }
 
-  /** Hands over the part of the body that the last read brought. */
+  /** Passes on the part of the body that was in the last read. */
   #giveBody(parser: MessageParser): Taken {
     const receiver = this.exchange?.receiver ?? null;
     if (receiver === null) return 'copied';
@@ -278,25 +278,25 @@ export class Connection {
     return taken;
   }
 
-  /** Keeps bytes after a request that is not answered yet: up to `maxHeader`, copied to their own size. */
-  #keepBehind(bytes: Buffer): void {
-    if (this.#behind === null) return;
-    const length = this.#behind.length + bytes.length;
+  /** Keeps bytes that follow the current request: up to `maxHeader`, as a copy, which keeps no whole read alive. */
+  #keepPipelined(bytes: Buffer): void {
+    if (this.#pipelined === null) return;
+    const length = this.#pipelined.length + bytes.length;
     if (length > this.#listener.limits.maxHeader) {
-      this.#behind = null;
+      this.#pipelined = null;
       return;
     }
     const kept = Buffer.allocUnsafeSlow(length);
-    this.#behind.copy(kept);
-    bytes.copy(kept, this.#behind.length);
-    this.#behind = kept;
+    this.#pipelined.copy(kept);
+    bytes.copy(kept, this.#pipelined.length);
+    this.#pipelined = kept;
   }
 
-  /** Bytes that never became a request are still answered and counted as one. */
+  /** Bytes that never became a request are still answered, and counted as a request. */
   #refuseHead(reason: Reason): void {
     const exchange = this.#begin(NO_HEAD, []);
     exchange.rule = RULES[reason] ?? null;
-    this.#behind = null;
+    this.#pipelined = null;
     exchange.refuse(reason);
   }
 
@@ -317,7 +317,7 @@ export class Connection {
     else this.close();
   };
 
-  /** A client that half-closes before its answer counts as gone, unless its request was refused: it may still read. */
+  /** A client that half-closes before its answer counts as gone. If its request was refused, it may still read that. */
   #onEndWithinRequest({ reply, receiver }: Exchange): void {
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
@@ -330,7 +330,7 @@ export class Connection {
     this.state = 'closed';
     this.#parser?.free();
     this.#parser = null;
-    this.#behind = null;
+    this.#pipelined = null;
     this.#listener.onClosed(this);
   };
 

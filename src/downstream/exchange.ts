@@ -14,21 +14,21 @@ import { Reply } from './reply.ts';
 export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
 
 /**
- * Whether the receiver needs a piece after the call. If not, its memory is freed at once: the garbage collector would be
- * too late, and the bodies of 200 refused clients would exceed the container's memory.
+ * Whether the receiver needs a piece after the call. If not, its memory is freed at once: the garbage collector would
+ * be too late, and the bodies of 200 refused clients would exceed the container's memory.
  */
 export type Taken = 'copied' | 'kept';
 
 export interface BodyReceiver {
   /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
   readonly deadline: number;
-  /** Bytes a millisecond over the last second or so; Infinity while the client is held back. */
+  /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
   rate(now: number): number;
   /** `pieces`: chunks, or parts of them, so far. */
   piece(piece: Buffer, pieces: number): Taken;
   /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
   end(last: Buffer | null, trailers: readonly string[], pieces: number): Taken;
-  /** It will never be whole. Called at most once, and not after `end`. */
+  /** The body will never be whole. Called at most once, and not after `end`. */
   fail(failure: 'bad_request' | 'body_timeout'): void;
 }
 
@@ -65,8 +65,8 @@ export class Exchange implements RequestRecord {
   upstreamError: string | null = null;
   bodySha256: string | null = null;
   client: string;
-  /** True once the client may leave without that being a failure: the ordinary end of a tunnel. */
-  settled = false;
+  /** True once a tunnel is open: the client may then leave without that being a failure. */
+  tunnelled = false;
   /** True once the client has left before its answer was sent. */
   left = false;
   #onLeft: (() => void) | null = null;
@@ -88,7 +88,7 @@ export class Exchange implements RequestRecord {
     return valid.exec(this.head.traceparent ?? '')?.[1] ?? null;
   }
 
-  /** The status that the client was given; 499 where it left before. */
+  /** The status of the answer; 499 if the client left before it. */
   get status(): number {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
@@ -98,13 +98,13 @@ export class Exchange implements RequestRecord {
     this.reason = reason;
   }
 
-  /** Refuses it, unless the client has left. `allow`: the methods that the route allows, for 405. */
+  /** Refuses the request, unless the client has left. `allow`: the methods that the route allows, for 405. */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     this.decide('rejected', reason);
     if (reason !== 'client_closed') this.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
-  /** The one listener for a client that leaves. A method: as a plain field it cost 30 MiB and 10 % of CPU under load. */
+  /** Sets the one listener for a leaving client. A plain field would cost 30 MiB and 10 % of CPU under load. */
   onLeft(listener: (() => void) | null): void {
     this.#onLeft = listener;
   }
@@ -116,8 +116,8 @@ export class Exchange implements RequestRecord {
     const listener = this.#onLeft;
     this.#onLeft = null;
     listener?.();
-    // Decisions made before stay: a refusal, or a failure of the upstream.
+    // An earlier decision stays: a refusal, or a failure of the upstream.
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
-    if (!decided && !this.settled) this.reason = 'client_closed';
+    if (!decided && !this.tunnelled) this.reason = 'client_closed';
   }
 }

@@ -24,20 +24,20 @@ const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'handshake'];
 const BACKLOG = 4096;
 /** Time for bytes that are on their way when the listener closes. */
 const LAST_BYTES_MS = 100;
-/** Idle connections end in this part of the delay before a stop: balancers have noticed, and the app still serves. */
+/** The part of `shutdown.delay` in which idle connections end: balancers have noticed, and the app still serves. */
 const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
-/** The most TLS handshakes in progress, counted from the first byte: 1,024 unfinished ones hold 78 MiB. */
+/** At most this many TLS handshakes in progress, counted from the first byte: 1,024 unfinished ones hold 78 MiB. */
 const MAX_HANDSHAKES = 128;
-/** The most closing connections: reading and dropping what they still send is a courtesy. */
+/** At most this many closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
-/** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next one. */
+/** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next. */
 const YOUNG_MS = 500;
-/** One pass over all connections costs 0.1 ms, so it finds room for several newcomers. */
-const FOUND_AT_ONCE = 32;
-const FOUND_FOR_MS = 20;
+/** One pass over all connections costs 0.1 ms, so it finds candidates for several newcomers, valid for a short time. */
+const MAX_CANDIDATES = 32;
+const CANDIDATES_VALID_MS = 20;
 
-/** A connection that can make room. Once it is in another state than it was `since` then, it stays. */
+/** A connection that may be ended to make room. If its `since` differs by then, its state has changed and it stays. */
 type Candidate = { readonly connection: Connection; readonly since: number; readonly rank: number };
 
 export class Listener {
@@ -47,9 +47,9 @@ export class Listener {
   readonly #server: Server;
   readonly #tls: TlsServer | null;
   readonly #all = new TickedSet<Connection>();
-  /** The first to end is last. */
-  #mayEnd: Candidate[] = [];
-  #foundAt = Number.NEGATIVE_INFINITY;
+  /** The next to end comes last. */
+  #candidates: Candidate[] = [];
+  #candidatesAt = Number.NEGATIVE_INFINITY;
   /** TLS handshakes under way, by the client's address and port. */
   readonly #handshakes = new Map<string, Connection>();
   readonly #closing = new Set<Connection>();
@@ -63,17 +63,16 @@ export class Listener {
     this.#tls = limits.tls === null ? null : this.#createTls(limits.tls);
   }
 
-  /** From accept, before TLS. */
+  /** Open connections, counted from accept, before TLS. */
   get connections(): number {
     return this.#all.size;
   }
 
-  /** Requests that have begun and not ended. */
   get inFlight(): number {
     return this.#all.list().filter(({ exchange }) => exchange !== null).length;
   }
 
-  /** After a reload. New TLS contents hold for handshakes from now on. */
+  /** Applies new limits after a reload. New TLS contents apply to handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
     if (limits.tls !== null && this.#tls !== null) {
@@ -85,9 +84,9 @@ export class Listener {
     while (this.#all.size > limits.connections && this.#makeRoom(performance.now()));
   }
 
-  /** Gives the port. Rejects with the system's error if it is in use. */
+  /** Returns the port. Rejects with the system's error if it is in use. */
   listen(host: string, port: number): Promise<number> {
-    this.#server.on('error', ignore); // accept() fails while the process has no descriptor left, and goes on later
+    this.#server.on('error', ignore); // accept() fails while the process is out of file descriptors, then recovers
     return bind(this.#server, host, port);
   }
 
@@ -130,7 +129,7 @@ export class Listener {
     } while (this.inFlight > 0);
   }
 
-  /** Cuts every connection. Gives the number of requests in flight that this ended. */
+  /** Cuts every connection. Returns the number of requests that this cut. */
   cutAll(): number {
     const cut = this.inFlight;
     this.#server.close();
@@ -153,24 +152,24 @@ export class Listener {
     else socket.once('readable', () => this.#onFirstByte(connection, socket));
   }
 
-  /** TLS begins with the first byte: a silent connection costs no TLS. */
+  /** TLS begins with the first byte, so a silent connection costs no TLS memory. */
   #onFirstByte(connection: Connection, socket: Socket): void {
     if (socket.readableLength === 0) return connection.destroy();
-    const name = nameOf(socket);
-    this.#handshakes.set(name, connection);
-    socket.once('close', () => this.#handshakes.delete(name));
-    connection.shakeHands();
+    const peer = peerOf(socket);
+    this.#handshakes.set(peer, connection);
+    socket.once('close', () => this.#handshakes.delete(peer));
+    connection.beginHandshake();
     destroyOldest(this.#handshakes, MAX_HANDSHAKES);
     if (!socket.destroyed) this.#tls?.emit('connection', socket);
   }
 
   #createTls(contents: TlsContents): TlsServer {
-    // Loaded only where it is needed: TLS costs 2 MB of idle memory.
+    // Loaded only if it is needed: TLS costs 2 MB of idle memory.
     const server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     server.on('secureConnection', (stream) => {
-      const name = nameOf(stream);
-      const connection = this.#handshakes.get(name);
-      this.#handshakes.delete(name);
+      const peer = peerOf(stream);
+      const connection = this.#handshakes.get(peer);
+      this.#handshakes.delete(peer);
       if (connection === undefined) stream.destroy();
       else connection.open(stream);
     });
@@ -178,11 +177,11 @@ export class Listener {
     return server;
   }
 
-  /** Ends one connection. False: each has a request that makes progress. */
+  /** Ends one connection to make room. False: each has a request that makes progress. */
   #makeRoom(now: number): boolean {
-    const isFresh = this.#mayEnd.length > 0 && now - this.#foundAt <= FOUND_FOR_MS;
-    if (!isFresh) this.#findRoom(now);
-    for (let found = this.#mayEnd.pop(); found !== undefined; found = this.#mayEnd.pop()) {
+    const isFresh = this.#candidates.length > 0 && now - this.#candidatesAt <= CANDIDATES_VALID_MS;
+    if (!isFresh) this.#findCandidates(now);
+    for (let found = this.#candidates.pop(); found !== undefined; found = this.#candidates.pop()) {
       const { connection, since } = found;
       if (connection.place < 0 || connection.since !== since || connection.rank(now) === null) continue;
       this.#all.delete(connection);
@@ -192,7 +191,7 @@ export class Listener {
     return isFresh && this.#makeRoom(now);
   }
 
-  #findRoom(now: number): void {
+  #findCandidates(now: number): void {
     const ranked: Candidate[] = [];
     for (const connection of this.#all.list()) {
       const { since, openedAt } = connection;
@@ -200,8 +199,8 @@ export class Listener {
       if (rank !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? RANKS.young : rank });
     }
     ranked.sort((a, b) => b.rank - a.rank || b.since - a.since);
-    this.#mayEnd = ranked.slice(-FOUND_AT_ONCE);
-    this.#foundAt = now;
+    this.#candidates = ranked.slice(-MAX_CANDIDATES);
+    this.#candidatesAt = now;
   }
 
   // --- for its connections
@@ -218,7 +217,7 @@ export class Listener {
 
   // --- the end
 
-  /** Node accepts one connection a turn. Closing the listener would reset those that the kernel still holds. */
+  /** Accepts what the kernel still queues: closing would reset it. Node accepts one connection per event-loop turn. */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + LAST_BYTES_MS;
     let before: number;
@@ -230,8 +229,8 @@ export class Listener {
 }
 
 /**
- * Listens and gives the port, which is needed if 0 was requested. `::` is dual-stack; IPv4 alone only on a machine
- * without IPv6. Rejects with the system's error, such as `EADDRINUSE`: the operator must learn of a port in use.
+ * Listens and returns the port, which is unknown before if 0 was requested. `::` is dual-stack, or IPv4 alone on a
+ * machine without IPv6. Rejects with the system's error, such as `EADDRINUSE`: the operator must learn of it.
  */
 export async function bind(server: Server, host: string, port: number): Promise<number> {
   server.listen({ host, port, backlog: BACKLOG });
@@ -250,6 +249,6 @@ function tlsOptions(tls: TlsContents) {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
 }
 
-function nameOf({ remoteAddress, remotePort }: Socket): string {
+function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

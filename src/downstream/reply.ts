@@ -17,7 +17,7 @@ const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const NO_TRAILERS: readonly string[] = [];
 
 export class Reply {
-  /** 0 until it has begun. */
+  /** 0 until the answer has begun. */
   status = 0;
   readonly #connection: Connection;
   readonly #request: Head;
@@ -26,7 +26,7 @@ export class Reply {
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   committed = false;
-  /** The one listener for a client that has caught up. */
+  /** The one listener, called when the client has caught up with reading. */
   onDrain: (() => void) | null = null;
   #last = false;
   #awaitsContinue: boolean;
@@ -45,7 +45,7 @@ export class Reply {
     this.#connection.stream.write(CONTINUE, 'latin1');
   }
 
-  /** An interim response (1xx). HTTP/1.0 clients know none (RFC 9110 15.2). */
+  /** Sends an interim response (1xx). HTTP/1.0 has none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
     this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
@@ -67,14 +67,14 @@ export class Reply {
     this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
-  /** False: the client is behind, and `onDrain` tells when to go on. Nobody may change `piece` until it is sent. */
+  /** False: the client reads too slowly; wait for `onDrain`. Nobody may change `piece` until it is sent. */
   data(piece: Buffer): boolean {
     if (this.phase !== 'begun') return true;
     this.#writer.data(piece);
     return !this.#connection.stream.writableNeedDrain;
   }
 
-  /** Writes what this turn of the event loop has added. False: as with `data`. */
+  /** Writes what was added in this turn of the event loop. False: as with `data`. */
   flush(): boolean {
     if (this.phase !== 'begun') return true;
     this.committed = true;
@@ -82,7 +82,7 @@ export class Reply {
     return !this.#connection.stream.writableNeedDrain;
   }
 
-  /** The answer is whole. */
+  /** Completes the answer. */
   end(trailers: readonly string[] = NO_TRAILERS): void {
     if (this.phase !== 'begun') return;
     this.phase = 'ended';
@@ -90,7 +90,7 @@ export class Reply {
     this.#writer.end(trailers, () => this.#connection.replied(this.#last));
   }
 
-  /** An answer of ours, unless one has begun. `allow`: the methods that the route allows, for 405. */
+  /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
   refuse(refusal: Refusal, allow: readonly string[] | null = null): void {
     const { status, body, closes, retryable } = refusal;
     const lines = ['Content-Type', 'application/json'];
@@ -99,7 +99,7 @@ export class Reply {
     this.answer({ status, body, lines }, closes ? 'close' : 'persist');
   }
 
-  /** A whole answer; `Content-Length` is added. `body`: one character a byte. */
+  /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
   answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.committed || this.phase === 'gone') return;
     this.#writer.drop(); // the upstream's response that failed in the turn in which it began
@@ -121,7 +121,7 @@ export class Reply {
     this.committed = true;
   }
 
-  /** Ends the connection so that the client sees that the answer is incomplete. */
+  /** Ends the connection in a way that tells the client that the answer is incomplete. */
   cut(): void {
     if (this.phase === 'gone') return;
     const { stream, encrypted } = this.#connection;
@@ -136,7 +136,7 @@ export class Reply {
     this.onDrain = null;
   }
 
-  /** Calls back once the kernel has all that was written, or the client is gone. */
+  /** Calls `listener` once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);
   }

@@ -7,16 +7,16 @@ import { isListed, outsideText, type Secret, stateOf } from '../core/keyring.ts'
 import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
-import { bodySpellings, keySpellings, LITERAL_SECRETS } from './variants.ts';
+import { bodyVariants, keyVariants, LITERAL_SECRETS } from './variants.ts';
 
 /** Without a limit, a flood of bad signatures would cost a hundred HMACs each. */
 const DIAGNOSES_PER_SECOND = 3;
-/** For a longer body, the proxy tries no variants. */
+/** The proxy tries no variants of a longer body. */
 const MAX_BYTES = 16 * 1024;
 
 type Mismatch = Pick<DiagnosisInput, 'body' | 'given'> & { route: Route; policy: Policy; at: number };
 
-/** The proxy's diagnosis, rate-limited. `now` gives epoch milliseconds. */
+/** The proxy's diagnosis, rate-limited. `now` returns epoch milliseconds. */
 export function createDiagnosis(now: () => number) {
   let second = 0;
   let used = 0;
@@ -26,7 +26,7 @@ export function createDiagnosis(now: () => number) {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** Diagnoses only the header. */
+    /** Diagnoses the header alone. */
     form: (given: string) => (mayRun() ? sentence(readLoosely(given).faults) : null),
     /** `at` is epoch milliseconds. */
     mismatch({ route, policy, at, ...signed }: Mismatch): string | null {
@@ -59,7 +59,7 @@ interface DiagnosisInput {
 }
 
 /**
- * The likely cause of a mismatch, in one line, or null where none was found. Never throws.
+ * The likely cause of a mismatch, in one line, or null if none was found. Never throws.
  *
  * Runs on the event loop. Measured with two keys, no match and `maxBytes` 64 KiB: 0.6 ms for a delivery of 600 bytes,
  * 6 ms for 15 KiB, 15 ms for the worst 64 KiB found. Callers must limit its rate, and must call it after the answer was
@@ -95,7 +95,7 @@ function causeOf(signed: Signed, digest: Buffer): readonly string[] | null {
 /** One way in which the signature may have been made; a plain hash has no key. */
 type Attempt = readonly [cause: readonly string[], key: KeyObject | null, body: Buffer];
 
-/** The likely ones first: the route's own secrets, so that the budget runs out on the others. */
+/** The likely attempts first, with the route's own secrets, so that the budget runs out on unlikely ones. */
 function* attempts({ body, keys, maxBytes }: Signed): Generator<Attempt> {
   const { own = [], foreign = [] } = Object.groupBy(keys, ({ use }) => (use === 'route' ? 'own' : 'foreign'));
   const ordered = [...own, ...foreign];
@@ -103,13 +103,13 @@ function* attempts({ body, keys, maxBytes }: Signed): Generator<Attempt> {
   if (body.length > maxBytes) return;
   yield [['the signature is a plain SHA-256 of the body, made without a secret'], null, body];
   for (const owner of ordered) {
-    for (const [hint, key, text] of keySpellings(owner.key, body)) yield [[hint, ...whose(owner)], key, text];
+    for (const [hint, key, text] of keyVariants(owner.key, body)) yield [[hint, ...whose(owner)], key, text];
   }
   for (const [hint, key] of LITERAL_SECRETS) yield [[hint], key, body];
-  const spellings = bodySpellings(body, maxBytes);
+  const variants = bodyVariants(body, maxBytes);
   for (const owners of [own, foreign]) {
-    for (const [hint, spelt] of spellings) {
-      for (const owner of owners) yield [[hint, ...whose(owner)], owner.key, spelt];
+    for (const [hint, variant] of variants) {
+      for (const owner of owners) yield [[hint, ...whose(owner)], owner.key, variant];
     }
   }
 }

@@ -13,17 +13,17 @@ interface Style {
 /** No delivery is nested deeper. The limit bounds recursion and indentation. */
 const MAX_DEPTH = 64;
 
-// Escapes apply to the JSON as a whole: these characters only occur in its strings.
+// Escapes apply to the JSON as a whole: these characters occur only in its strings.
 const escapes = (characters: RegExp) => (json: string) =>
   json.replace(characters, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 const ascii = escapes(/[\u007f-\uffff]/g);
 const go = escapes(/[<>&\u2028\u2029]/g);
 const gson = escapes(/[<>&='\u2028\u2029]/g);
 const slashes = (json: string): string => json.replaceAll('/', '\\/');
-// The marked text also takes numbers that JSON forbids, such as `01`: then there is nothing to parse.
+// The marked text may have had numbers that JSON forbids, such as `01`. They do not parse: the text stays as it is.
 const reparsed = (json: string): string => JSON.stringify(parseJson(json)) ?? json;
 const php = (json: string): string => slashes(ascii(json));
-const ended = (json: string): string => `${json}\n`;
+const withLineBreak = (json: string): string => `${json}\n`;
 // A space after each comma and colon. Line breaks occur only between elements: in strings they are escaped.
 const oneLine = (json: string): string => json.replace(/,\n */g, ', ').replace(/\n */g, '');
 const python = (json: string): string => ascii(oneLine(json));
@@ -40,9 +40,9 @@ const STYLES: readonly Style[] = [
   { name: "compact with <, >, &, = and ' escaped, as by Gson", respell: gson },
   { name: 'compact with sorted keys', sorted: true },
   { name: 'spaced with sorted keys', indent: 1, sorted: true, respell: python },
-  { name: 'compact with a final line break', respell: ended },
+  { name: 'compact with a final line break', respell: withLineBreak },
   { name: 'indented by 2', indent: 2 },
-  { name: 'indented by 2, with a final line break', indent: 2, respell: ended },
+  { name: 'indented by 2, with a final line break', indent: 2, respell: withLineBreak },
   { name: 'indented by 2, with \\u escapes', indent: 2, respell: ascii },
   { name: 'indented by 4', indent: 4 },
   { name: 'indented by 4, with \\u escapes', indent: 4, respell: ascii },
@@ -52,9 +52,9 @@ const STYLES: readonly Style[] = [
 
 /**
  * Writes the JSON in `text` in the known styles, one at a time, until about `limit` UTF-16 units are written in all.
- * Yields nothing where `text` is not JSON or is nested too deeply. Never throws.
+ * Yields nothing if `text` is not JSON or is nested too deeply. Never throws.
  */
-export function* jsonSpellings(text: string, limit: number): Generator<readonly [name: string, text: string]> {
+export function* jsonVariants(text: string, limit: number): Generator<readonly [name: string, text: string]> {
   const { marked, levels } = mark(text);
   const value = parseJson(marked);
   if (value === undefined) return;
@@ -62,15 +62,15 @@ export function* jsonSpellings(text: string, limit: number): Generator<readonly 
   let left = limit;
   for (const style of STYLES) {
     if (left < text.length + levels * (style.indent ?? 0)) continue;
-    const spelt = write(value, style);
-    left -= spelt.length;
-    if (seen.has(spelt)) continue;
-    seen.add(spelt);
-    yield [style.name, spelt];
+    const variant = write(value, style);
+    left -= variant.length;
+    if (seen.has(variant)) continue;
+    seen.add(variant);
+    yield [style.name, variant];
   }
 }
 
-/** Undefined where it is not JSON. */
+/** The parsed value; undefined if the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -21,14 +21,14 @@ const ENCODINGS: readonly Repair[] = [
   ],
 ];
 
-const LONGEST = 1024;
+const MAX_LENGTH = 1024;
 
 /**
- * The signature that a badly written header probably means: the 32 bytes of the HMAC, null if they could not be found,
- * and the faults in the format, in the order of reading. Never throws, whatever is given; reads at most 1024 characters.
+ * The signature that a badly written header probably means: the 32 bytes of the HMAC (null if they were not found), and
+ * the faults in its format, in the order of reading. Never throws, whatever is given; reads at most 1024 characters.
  */
 export function readLoosely(given: string): { readonly digest: Buffer | null; readonly faults: readonly string[] } {
-  if (given.length > LONGEST) return { digest: null, faults: ['the signature is far too long'] };
+  if (given.length > MAX_LENGTH) return { digest: null, faults: ['the signature is far too long'] };
   const faults: string[] = [];
   const rest = readPrefix(repair(given, WRAPPINGS, faults), faults);
   const digest = rest === null ? null : readDigest(repair(rest, ENCODINGS, faults), faults);

@@ -3,7 +3,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
-import { jsonSpellings, parseJson } from './json-variants.ts';
+import { jsonVariants, parseJson } from './json-variants.ts';
 
 const PLACEHOLDER = "signed with the placeholder of Entrupy's example instead of a secret";
 
@@ -15,13 +15,13 @@ export const LITERAL_SECRETS: readonly (readonly [hint: string, key: KeyObject])
 ];
 
 /**
- * Variants of a secret that copying produces, the most common first: a hint, the key, and the text that it signs. In the
- * last one, secret and body are swapped. The buffers are overwritten at the end.
+ * Variants of a secret that careless copying produces, the most common first: a hint, the key, and the text that it
+ * signs. In the last one, secret and body are swapped. The buffers are overwritten at the end.
  */
-export function* keySpellings(key: KeyObject, body: Buffer): Generator<readonly [string, KeyObject, Buffer]> {
+export function* keyVariants(key: KeyObject, body: Buffer): Generator<readonly [string, KeyObject, Buffer]> {
   const value = key.export();
   const text = value.toString('utf8');
-  const spellings: [hint: string, value: Buffer][] = [
+  const variants: [hint: string, value: Buffer][] = [
     ['the secret was used with a trailing newline', Buffer.from(`${text}\n`)],
     ['the secret was used with a trailing newline (CRLF)', Buffer.from(`${text}\r\n`)],
     ['the secret was used without the white space around it', Buffer.from(text.trim())],
@@ -35,39 +35,39 @@ export function* keySpellings(key: KeyObject, body: Buffer): Generator<readonly 
   if (/^[A-Za-z0-9+/_-]{4,}={0,2}$/.test(text)) {
     const hint = 'the secret was base64-decoded by the sender';
     const decoded = Buffer.from(text, 'base64');
-    spellings.push([hint, decoded], [hint, Buffer.from(decoded.toString('latin1').trimEnd(), 'latin1')]);
+    variants.push([hint, decoded], [hint, Buffer.from(decoded.toString('latin1').trimEnd(), 'latin1')]);
   }
   if (/^(?:[0-9a-f]{2})+$/i.test(text)) {
-    spellings.push(['the secret was hex-decoded by the sender', Buffer.from(text, 'hex')]);
+    variants.push(['the secret was hex-decoded by the sender', Buffer.from(text, 'hex')]);
   }
   try {
-    for (const [hint, spelt] of spellings) if (!spelt.equals(value)) yield [hint, createSecretKey(spelt), body];
+    for (const [hint, variant] of variants) if (!variant.equals(value)) yield [hint, createSecretKey(variant), body];
     if (body.length > 0) yield ['the secret and the body were swapped when signing', createSecretKey(body), value];
   } finally {
     // Also runs if the caller stops at a match.
-    for (const buffer of [value, ...spellings.map(([, spelt]) => spelt)]) buffer.fill(0);
+    for (const buffer of [value, ...variants.map(([, variant]) => variant)]) buffer.fill(0);
   }
 }
 
 /** A body that may have been signed. `hint` says what happened to it on the way. */
-type BodySpelling = readonly [hint: string, body: Buffer];
+type BodyVariant = readonly [hint: string, body: Buffer];
 
 const REENCODED = 'the body was re-encoded on the way';
 
 /** Variants of a body, the most likely first, none longer than twice `limit` bytes. Never throws. */
-export function bodySpellings(body: Buffer, limit: number): readonly BodySpelling[] {
-  return allSpellings(body, limit)
-    .filter(([, spelt]) => spelt.length <= 2 * limit && !spelt.equals(body))
+export function bodyVariants(body: Buffer, limit: number): readonly BodyVariant[] {
+  return allVariants(body, limit)
+    .filter(([, variant]) => variant.length <= 2 * limit && !variant.equals(body))
     .toArray();
 }
 
-function* allSpellings(body: Buffer, limit: number): Generator<BodySpelling> {
+function* allVariants(body: Buffer, limit: number): Generator<BodyVariant> {
   yield ['an empty body was signed', Buffer.alloc(0)];
   if (isUtf8(body)) {
     const text = body.toString('utf8');
     yield* otherTexts(text);
-    for (const [name, spelt] of jsonSpellings(text.trim(), 6 * limit)) {
-      yield [`the body was re-serialised on the way (JSON ${name} matches)`, Buffer.from(spelt)];
+    for (const [name, variant] of jsonVariants(text.trim(), 6 * limit)) {
+      yield [`the body was re-serialised on the way (JSON ${name} matches)`, Buffer.from(variant)];
     }
   } else {
     yield [`${REENCODED} (UTF-8 was signed, Latin-1 arrived)`, Buffer.from(body.toString('latin1'))];
@@ -76,7 +76,7 @@ function* allSpellings(body: Buffer, limit: number): Generator<BodySpelling> {
 }
 
 /** Other encodings and line breaks. */
-function* otherTexts(text: string): Generator<BodySpelling> {
+function* otherTexts(text: string): Generator<BodyVariant> {
   const bare = text.replace(/^\ufeff/, '');
   yield ['a byte order mark was added to the body on the way', Buffer.from(bare)];
   yield ['the byte order mark of the body was removed on the way', Buffer.from(`\ufeff${bare}`)];
@@ -97,7 +97,7 @@ function* otherTexts(text: string): Generator<BodySpelling> {
   yield ['the body was signed without the white space around it', Buffer.from(text.trim())];
 }
 
-function* wrappings(body: Buffer, limit: number): Generator<BodySpelling> {
+function* wrappings(body: Buffer, limit: number): Generator<BodyVariant> {
   const plain = unzipped(body, limit);
   if (plain !== null) yield ['the body was signed before it was compressed', plain];
   const inner = body[0] === 0x22 ? parseJson(body.toString('utf8')) : null;

@@ -24,23 +24,23 @@ export interface ForwardOptions {
   readonly lease: DeliveryLease | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
-  /** No response can be given, or it broke off. Called at most once, before `onEnd`. */
+  /** There is no response, or it broke off. Called at most once, before `onEnd`. */
   readonly onFailure: (failure: ForwardFailure) => void;
-  /** The upstream needs nothing more of the request. `sent`: no byte of the body is still to be written. */
+  /** The request's body is needed no longer. `sent`: no byte of it is still to be written. */
   readonly onEnd: (sent: boolean) => void;
 }
 
-/** The most interim responses: nothing else stops an upstream that sends them forever. */
+/** The maximum number of interim responses: nothing else stops an upstream that sends them forever. */
 export const MAX_INTERIMS = 100;
-/** Bytes a millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
+/** Bytes per millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
 const SLOW_RATE = 8;
-/** Bytes. While slots are scarce, a body needs this size, or must be complete, to get one. */
-const ENOUGH = 16 * 1024;
-/** Bytes of an answer that may be left to send without a slot. */
+/** Bytes. While slots are scarce, a body gets one once this much of it has arrived, or all of it. */
+const ENOUGH_FOR_SLOT = 16 * 1024;
+/** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
 const NO_TRAILERS: readonly string[] = [];
 
-// Methods rather than closures, so that a forward costs one object.
+// Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   place = -1;
   readonly verified: boolean;
@@ -54,18 +54,18 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   #connection: PooledConnection | null = null;
   #connecting: Socket | null = null;
   #grantedAt = 0;
-  // The request's body, where it streams.
+  // The request's body, if it streams.
   readonly #streams: boolean;
   #held: HeldPieces | null = null;
   #whole = false;
   #trailers: readonly string[] = NO_TRAILERS;
   #pace: Pace | null = null;
   #lastPieceAt = this.startedAt;
-  /** Gives even a small body a slot after a while: some clients send the rest only after the answer. */
-  #patience: NodeJS.Timeout | undefined;
+  /** Takes a slot even for a small body after a while: some clients send the rest only after the answer. */
+  #slotTimer: NodeJS.Timeout | undefined;
   #clientPaused = false;
   #sentAt = 0;
-  // Progress: bytes that the kernel has taken, and when bytes last moved in either direction.
+  // Progress: bytes that the kernel has accepted, and when bytes last moved in either direction.
   #flushed = 0;
   #movedAt = this.startedAt;
   // The response.
@@ -95,7 +95,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (!this.#upstream.limiter.scarce) return this.#takeSlot();
     // While slots are scarce, a body must be whole, or well on its way, before it gets one.
     reply.continue();
-    this.#patience = setTimeout(() => this.#takeSlot(), this.#upstream.options.retryConnectFor / 2);
+    this.#slotTimer = setTimeout(() => this.#takeSlot(), this.#upstream.options.retryConnectFor / 2);
   }
 
   // --- a slot
@@ -107,7 +107,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (idle !== null) return this.#send(idle);
     this.#connecting = this.#upstream.pool.open((opened) => {
       this.#connecting = null;
-      if (this.#state !== 'connecting') return; // the socket was destroyed with the end
+      if (this.#state !== 'connecting') return; // the request has ended, and destroyed the socket
       if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
       else this.#send(opened);
     });
@@ -126,8 +126,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   #takeSlot(): void {
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
+    clearTimeout(this.#slotTimer);
+    this.#slotTimer = undefined;
     this.#upstream.takeSlot(this);
   }
 
@@ -137,7 +137,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#state = 'sending';
     this.#connection = connection;
     connection.user = this;
-    connection.parser.answers = this.#exchange.head.method;
+    connection.parser.requestMethod = this.#exchange.head.method;
     this.#movedAt = this.#lastPieceAt = performance.now();
     this.#flushed = connection.socket.bytesWritten;
     this.#exchange.reply.continue();
@@ -147,7 +147,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     for (const piece of this.#held?.take() ?? []) writer.data(piece);
     if (!this.#streams || this.#whole) return writer.end(this.#trailers, this.#onSent);
     writer.flush();
-    this.letClientGoOn();
+    this.resumeClient();
   }
 
   #headText(): string {
@@ -194,7 +194,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     const taken = this.#add(piece);
     if (connection === null) return taken;
     connection.writer.flush();
-    if (connection.socket.writableNeedDrain) this.#holdClientBack();
+    if (connection.socket.writableNeedDrain) this.#pauseClient();
     return taken;
   }
 
@@ -204,7 +204,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     const connection = this.#connection;
     const taken = last === null ? 'copied' : this.#add(last);
     if (connection !== null) connection.writer.end(trailers, this.#onSent);
-    else if (this.#patience !== undefined) this.#takeSlot();
+    else if (this.#slotTimer !== undefined) this.#takeSlot();
     return taken;
   }
 
@@ -221,20 +221,20 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       return 'kept';
     }
     if (this.#held?.add(piece) === false) this.giveUp(OVERLOADED);
-    else if (this.#held !== null && this.#held.held >= ENOUGH) {
-      this.#holdClientBack();
-      if (this.#patience !== undefined) this.#takeSlot();
+    else if (this.#held !== null && this.#held.held >= ENOUGH_FOR_SLOT) {
+      this.#pauseClient();
+      if (this.#slotTimer !== undefined) this.#takeSlot();
     }
     return 'copied';
   }
 
-  #holdClientBack(): void {
+  #pauseClient(): void {
     if (this.#whole || this.#clientPaused) return;
     this.#clientPaused = true;
     this.#exchange.connection.stream.pause();
   }
 
-  letClientGoOn(): void {
+  resumeClient(): void {
     if (!this.#clientPaused || this.#connection?.socket.writableNeedDrain === true) return;
     this.#clientPaused = false;
     this.#lastPieceAt = performance.now();
@@ -254,11 +254,11 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       if (!this.#begun && parser.hasHead && !this.#onHead(connection)) continue;
       // A copy, since the next read overwrites the bytes.
       if (parser.piece !== null && !this.#exchange.reply.data(Buffer.from(parser.piece)))
-        this.#holdUpstreamBack(connection);
+        this.#pauseUpstream(connection);
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
       if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
     }
-    if (this.#begun && this.#state !== 'done' && !this.#exchange.reply.flush()) this.#holdUpstreamBack(connection);
+    if (this.#begun && this.#state !== 'done' && !this.#exchange.reply.flush()) this.#pauseUpstream(connection);
   }
 
   onEnd(): void {
@@ -273,7 +273,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.giveUp(failedUpstream('reset', error));
   }
 
-  /** False for an interim response, and for one that is refused. */
+  /** False for an interim response, and for a head that ends the exchange as a protocol failure. */
   #onHead({ parser }: PooledConnection): boolean {
     const { status, reason, lines, version } = parser;
     const { reply } = this.#exchange;
@@ -297,7 +297,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     return true;
   }
 
-  #holdUpstreamBack({ socket }: PooledConnection): void {
+  #pauseUpstream({ socket }: PooledConnection): void {
     if (this.#pausedAt !== null || this.#exchange.reply.phase === 'gone') return;
     this.#pausedAt = performance.now();
     socket.pause();
@@ -382,8 +382,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
 
   #finish(sent: boolean): void {
     this.#state = 'done';
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
+    clearTimeout(this.#slotTimer);
+    this.#slotTimer = undefined;
     this.#connection = null;
     this.#connecting = null;
     this.#held?.take();
@@ -391,14 +391,14 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#exchange.onLeft(null);
     this.#exchange.reply.onDrain = null;
     if (this.#exchange.receiver === this) this.#exchange.receiver = null;
-    this.letClientGoOn();
+    this.resumeClient();
     this.#options.onEnd(sent);
   }
 }
 
 /**
  * True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain.
- * llhttp reads up to the close where it does not know a spelling of `chunked`; that counts as coded too.
+ * If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
  */
 function isCoded({ lines, framing }: MessageParser): boolean {
   let codings = 0;

@@ -6,35 +6,35 @@ const EVERY_MS = 60_000;
 /** A sidecar is up before its app, so the first minute is watched more closely. */
 const FIRST_MS = 60_000;
 const SOON_MS = 5_000;
-/** An address that does not answer within this time is not exposed. */
-const PATIENCE_MS = 1000;
+/** An address that does not answer within this time counts as not exposed. */
+const CONNECT_TIMEOUT_MS = 1000;
 
 export class Exposure {
-  readonly #at: TcpNetConnectOpts | null;
-  readonly #tell: (exposed: boolean) => void;
+  readonly #address: TcpNetConnectOpts | null;
+  readonly #onChange: (exposed: boolean) => void;
   #timer: NodeJS.Timeout | null = null;
   exposed = false;
 
-  /** `tell` is called at each change. Without an address nothing is watched. */
-  constructor(at: TcpNetConnectOpts | null, tell: (exposed: boolean) => void) {
-    this.#at = at;
-    this.#tell = tell;
+  /** Without an address nothing is checked. */
+  constructor(address: TcpNetConnectOpts | null, onChange: (exposed: boolean) => void) {
+    this.#address = address;
+    this.#onChange = onChange;
   }
 
-  /** To be called at start and after each reload. */
+  /** Call it at start and after each reload. */
   watch(wanted: boolean): void {
-    if (wanted === (this.#timer !== null) || this.#at === null) return;
-    if (wanted) return this.#look(this.#at, Date.now() + FIRST_MS);
+    if (wanted === (this.#timer !== null) || this.#address === null) return;
+    if (wanted) return this.#check(this.#address, Date.now() + FIRST_MS);
     this.stop();
     this.#found(false);
   }
 
-  #look(at: TcpNetConnectOpts, soonUntil: number): void {
-    void takesConnection(at, PATIENCE_MS).then((open) => {
+  #check(address: TcpNetConnectOpts, soonUntil: number): void {
+    void takesConnection(address, CONNECT_TIMEOUT_MS).then((open) => {
       if (this.#timer !== null) this.#found(open);
     });
     const wait = Date.now() < soonUntil ? SOON_MS : EVERY_MS;
-    this.#timer = setTimeout(() => this.#look(at, soonUntil), wait).unref();
+    this.#timer = setTimeout(() => this.#check(address, soonUntil), wait).unref();
   }
 
   stop(): void {
@@ -45,6 +45,6 @@ export class Exposure {
   #found(exposed: boolean): void {
     if (exposed === this.exposed) return;
     this.exposed = exposed;
-    this.#tell(exposed);
+    this.#onChange(exposed);
   }
 }

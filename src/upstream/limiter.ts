@@ -5,16 +5,16 @@ import { IndexedSet, type Member } from '../core/indexed-set.ts';
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {
   readonly verified: boolean;
-  /** It holds a slot now. */
+  /** The request now holds a slot. */
   granted(): void;
-  /** How long, in milliseconds, it has kept its slot only because its client makes no progress; 0 otherwise. */
+  /** For how many milliseconds it has held its slot only because its client makes no progress; else 0. */
   stalledFor(now: number): number;
-  /** Ends it and gives its slot back: another request needs it. */
+  /** Ends the request and gives its slot back: another one needs it. */
   evict(): void;
 }
 
 /** How long a slot holder may wait for its client while others wait for a slot. The more wait, the shorter. */
-const PATIENCE_MS = 1000;
+const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
 type Queue = Map<Waiter, NodeJS.Timeout>;
@@ -22,8 +22,8 @@ type Queue = Map<Waiter, NodeJS.Timeout>;
 export class UpstreamLimiter {
   readonly #slots: number;
   /** Slots that requests without a verified signature may use. */
-  readonly #open: number;
-  /** Requests that wait at most, in each queue; a reload may change it. */
+  readonly #unverifiedSlots: number;
+  /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
   readonly #verified: Queue = new Map();
   readonly #unverified: Queue = new Map();
@@ -33,10 +33,10 @@ export class UpstreamLimiter {
   down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
-  /** `slots`: requests at the upstream at most. */
+  /** `slots`: the maximum number of requests at the upstream. `queue`: the initial `queueLimit`. */
   constructor({ slots, queue }: { readonly slots: number; readonly queue: number }) {
     this.#slots = slots;
-    this.#open = Math.max(1, Math.floor((slots * 3) / 4));
+    this.#unverifiedSlots = Math.max(1, Math.floor((slots * 3) / 4));
     this.queueLimit = queue;
   }
 
@@ -44,12 +44,12 @@ export class UpstreamLimiter {
     return this.#verified.size + this.#unverified.size;
   }
 
-  /** True from half of the open slots on: the rest is for requests that need not wait for their client. */
+  /** True once half of the unverified slots are taken: the rest is for requests that need not wait for their client. */
   get scarce(): boolean {
-    return this.#unverified.size > 0 || this.#unverifiedHolders >= this.#open / 2 || this.#full();
+    return this.#unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }
 
-  /** False where the request must wait. */
+  /** Takes a slot if the request need not wait. */
   tryTake(waiter: Waiter): boolean {
     if (this.down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
     if (!this.#fits(waiter)) return false;
@@ -57,7 +57,7 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Waits for a slot, at most `milliseconds`; `expired` is called then. False: the queue is full. */
+  /** Waits for a slot, at most `milliseconds`; then `expired` is called. False: the queue is full. */
   wait(waiter: Waiter, milliseconds: number, expired: () => void): boolean {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
@@ -96,7 +96,7 @@ export class UpstreamLimiter {
   }
 
   #fits({ verified }: Waiter): boolean {
-    return !this.#full() && (verified || this.#unverifiedHolders < this.#open);
+    return !this.#full() && (verified || this.#unverifiedHolders < this.#unverifiedSlots);
   }
 
   #enter(waiter: Waiter): void {
@@ -116,7 +116,7 @@ export class UpstreamLimiter {
     }
   }
 
-  /** Without it, as many silent clients as there are slots would block everyone else. */
+  /** Evicts stalled holders. Otherwise as many silent clients as there are slots would block everyone else. */
   #sweep(): void {
     if (this.waiting === 0 && this.#sweeping !== null) {
       clearInterval(this.#sweeping);
@@ -124,19 +124,19 @@ export class UpstreamLimiter {
     }
     if (this.down) return;
     if (this.#full()) this.#evict(this.#verified.size, () => true);
-    if (this.#full() || this.#unverifiedHolders >= this.#open)
+    if (this.#full() || this.#unverifiedHolders >= this.#unverifiedSlots)
       this.#evict(this.#unverified.size, ({ verified }) => !verified);
   }
 
   #evict(most: number, mayGo: (holder: Waiter) => boolean): void {
     if (most === 0) return;
     const now = performance.now();
-    const patience = (PATIENCE_MS * this.#slots) / (this.#slots + most);
+    const limit = (STALL_LIMIT_MS * this.#slots) / (this.#slots + most);
     const stalled = [...this.#holders]
       .filter(mayGo)
-      .map((holder) => ({ holder, since: holder.stalledFor(now) }))
-      .filter(({ since }) => since >= patience)
-      .sort((a, b) => b.since - a.since);
+      .map((holder) => ({ holder, stalled: holder.stalledFor(now) }))
+      .filter(({ stalled }) => stalled >= limit)
+      .sort((a, b) => b.stalled - a.stalled);
     for (const { holder } of stalled.slice(0, most)) holder.evict();
   }
 }

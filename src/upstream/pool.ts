@@ -19,15 +19,15 @@ const CHECK_MS = 1000;
 export const PROBE_AFTER_MS = 60_000;
 /** The error code of a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
-/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, 1.1 us of a request with a short response. */
-const READ = Buffer.allocUnsafeSlow(64 * 1024);
+/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** `serverName`: the URL's host where the upstream speaks TLS; null where it is plain. */
+/** Where to connect. `serverName`: the URL's host if the upstream speaks TLS; else null. */
 export type Address =
   | { readonly path: string; readonly serverName: null }
   | { readonly host: string; readonly port: number; readonly serverName: string | null };
 
-/** `http://…`, `https://…` or `unix:///path`. */
+/** The address of `http://…`, `https://…` or `unix:///path`. */
 export function addressOf(url: string): Address {
   if (url.startsWith('unix://')) return { path: url.slice('unix://'.length), serverName: null };
   const { protocol, hostname, port } = new URL(url);
@@ -39,7 +39,7 @@ export function addressOf(url: string): Address {
 export class PooledConnection {
   place = -1;
   readonly socket: Socket;
-  /** The TLS files that opened it. Once others are in force, the connection is not used again. */
+  /** The TLS files that it was opened with. Once others are in force, the connection is not used again. */
   readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
   readonly parser = new MessageParser('response', { head: MAX_HEAD });
@@ -59,7 +59,7 @@ export class PooledConnection {
       if (this.user === null) socket.destroy();
       else this.user.onEnd();
     });
-    socket.on('drain', () => this.user?.letClientGoOn());
+    socket.on('drain', () => this.user?.resumeClient());
     socket.on('error', (error) => {
       this.#error = error;
     });
@@ -87,7 +87,7 @@ export class PooledConnection {
  * An upstream may answer and close while a request is still being sent to it. A write then fails while the answer lies
  * unread in the kernel, and node destroys the socket with it. Overriding `destroy` is the only way to read it first (by
  * `onread`: a stream with a failed write emits no data). Without it 1, 87 and 99 of 100 early answers were lost at 100
- * KB, 1 MB and 8 MB. Should node end sockets in another way, the test `an early answer arrives while the request is
+ * KB, 1 MB and 8 MB. If node ever ends sockets in another way, the test `an early answer arrives while the request is
  * still being sent` fails.
  */
 function readBeforeFailedWriteEnds(socket: Socket): void {
@@ -124,7 +124,7 @@ export class ConnectionPool {
     this.#tls = options.tls;
   }
 
-  /** An idle connection, which then belongs to the caller; null if there is none. */
+  /** Takes an idle connection, which then belongs to the caller; null if there is none. */
   take(): PooledConnection | null {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       const { socket, unusedUntil } = connection;
@@ -137,7 +137,7 @@ export class ConnectionPool {
     return null;
   }
 
-  /** Opens a connection. Gives the socket at once, so that the caller can give up. */
+  /** Opens a connection. Returns the socket at once, so that the caller can give up. */
   open(done: (opened: PooledConnection | Error) => void): Socket {
     const tls = this.#tls;
     let connection: PooledConnection | null = null;
@@ -152,9 +152,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Opens a socket within `connectTimeout`, TLS included. `done` is called once: with null when it is connected, or with
-   * the reason why it is not. `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket
-   * overwrites.
+   * Opens a socket within `connectTimeout`, TLS included. `done` is called once: with null when connected, or with the
+   * error. `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket overwrites.
    */
   openSocket(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
     const socket = this.#connect(onRead);
@@ -178,16 +177,16 @@ export class ConnectionPool {
   #connect(onRead?: (bytes: Buffer) => void): Socket {
     const { serverName, ...address } = this.address;
     const callback = (length: number) => {
-      onRead?.(READ.subarray(0, length));
+      onRead?.(READ_BUFFER.subarray(0, length));
       return true;
     };
     const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
-    const options = { ...address, ...keeping, ...(onRead && { onread: { buffer: READ, callback } }) };
+    const options = { ...address, ...keeping, ...(onRead && { onread: { buffer: READ_BUFFER, callback } }) };
     if (serverName === null) return connect(options);
     const tls = this.#tls;
     // The URL's host or the configured name, never a name that a client chose.
     const name = tls?.servername ?? serverName;
-    // Loaded only where it is needed: TLS costs 2 MB of idle memory.
+    // Loaded only if it is needed: TLS costs 2 MB of idle memory.
     const socket = process.getBuiltinModule('node:tls').connect({
       ...tls,
       ...options,
@@ -197,7 +196,7 @@ export class ConnectionPool {
       ALPNProtocols: ['http/1.1'],
     });
     return socket.on('session', (session) => {
-      // A session of other TLS files would skip the check of the certificate.
+      // A session that began with other TLS files would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });
   }
@@ -247,7 +246,7 @@ export class ConnectionPool {
   }
 }
 
-/** True where a connect succeeds within `milliseconds`. */
+/** True if a connect succeeds within `milliseconds`. */
 export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });

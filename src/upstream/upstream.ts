@@ -26,14 +26,14 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
 export interface UpstreamRequest extends Waiter {
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Of its last connect; null where none has failed. */
+  /** The error of its last connect; null if none has failed. */
   connectError: Error | null;
   giveUp(failure: ForwardFailure): void;
 }
 
 export const OVERLOADED: ForwardFailure = { side: 'client', reason: 'overloaded' };
 
-/** False for an untrusted certificate: a retry would not help. */
+/** False for TLS errors, such as an untrusted certificate: a retry would not help. */
 function isWorthRetrying(error: Error): boolean {
   return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
 }
@@ -92,7 +92,6 @@ export class Upstream {
     this.#wait(request);
   }
 
-  /** True where a connect succeeds within `milliseconds`. */
   accepts(milliseconds: number): Promise<boolean> {
     return takesConnection(this.pool.address, milliseconds);
   }

@@ -1,5 +1,5 @@
 // One permitted WebSocket: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3 writes
-// the handshake and pipes the tunnel; our reply answers where there is none. Only this file needs node:http.
+// the handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/handshake.ts';
@@ -14,7 +14,7 @@ import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type Up
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
 
-/** Milliseconds of silence that end a tunnel after one side has closed, where `idleTimeout` is off. */
+/** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
 const HALF_CLOSED_MS = 30_000;
 
 export class WebSocketExchange implements UpstreamRequest {
@@ -57,7 +57,7 @@ export class WebSocketExchange implements UpstreamRequest {
     );
   }
 
-  /** It never waits for its client: the slot is given back with the upstream's answer. */
+  /** Always 0: it never waits for its client, and gives the slot back when the upstream answers. */
   stalledFor(): number {
     return 0;
   }
@@ -70,7 +70,7 @@ export class WebSocketExchange implements UpstreamRequest {
     if (this.#ended) return;
     const socket = this.#upstream.pool.openSocket((error) => {
       if (this.#ended) socket.destroy();
-      else if (error === null) this.#shakeHands(library, socket);
+      else if (error === null) this.#sendHandshake(library, socket);
       else this.#upstream.connectFailed(this, error);
     });
     this.#socket = socket;
@@ -78,9 +78,9 @@ export class WebSocketExchange implements UpstreamRequest {
 
   // --- the handshake
 
-  #shakeHands({ createProxyServer }: Library, socket: Socket): void {
+  #sendHandshake({ createProxyServer }: Library, socket: Socket): void {
     const { head, connection } = this.#exchange;
-    // The library's own path handling resolves dot segments, which gets past the routes; it must stay off.
+    // The library's own path handling must stay off: it resolves dot segments, which would bypass the routes.
     const proxy = createProxyServer({ target: TARGET, toProxy: true, prependPath: false, agent: agentOf(socket) });
     proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
     proxy.once('proxyReqWs', (outgoing) => {
@@ -91,12 +91,12 @@ export class WebSocketExchange implements UpstreamRequest {
     proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
-    // Alone the library would treat every 101 as a tunnel, write refusals without backpressure and ignore failures.
+    // The library's own listeners take every 101 for a tunnel, write refusals without backpressure, ignore failures.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
     outgoing
       .removeAllListeners('upgrade')
       .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
-        // A tunnel with missing bytes would be worse than none.
+        // A tunnel that lacks the client's first bytes would be worse than none.
         if (connection.hasDroppedBytes) connection.destroy();
         else if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
         else this.giveUp(failedUpstream('protocol'));
@@ -108,7 +108,7 @@ export class WebSocketExchange implements UpstreamRequest {
     if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
   }
 
-  /** The client's request as node's object, which http-proxy-3 wants. */
+  /** The client's request as a node object, which http-proxy-3 needs. */
   #handshake(client: Socket): IncomingMessage {
     const { IncomingMessage } = process.getBuiltinModule('node:http');
     const { head } = this.#exchange;
@@ -149,7 +149,7 @@ export class WebSocketExchange implements UpstreamRequest {
       reply.data(piece);
       if (!reply.flush()) incoming.pause();
     });
-    // Nothing moves on the upstream's socket either when the client stops reading.
+    // Also ends a response that the client stops reading: then nothing moves on the upstream's socket either.
     incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response has stalled')));
     incoming.once('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     incoming.once('end', () => {
@@ -161,17 +161,17 @@ export class WebSocketExchange implements UpstreamRequest {
 
   // --- the tunnel
 
-  /** True where the response accepts the handshake; the library then writes the 101. */
+  /** True if the response accepts the handshake; the library then writes the 101. */
   #accepts(response: IncomingMessage): boolean {
     if (this.#ended || response.statusCode !== 101) return false;
     if (!acceptsHandshake(this.#exchange.lines, response.rawHeaders)) return false;
     this.#answered(101);
-    this.#exchange.settled = true;
+    this.#exchange.tunnelled = true;
     this.#exchange.reply.becomeTunnel();
     const { upgrade = '' } = response.headers;
     response.headers = handshakeHeaders(response.rawHeaders, upgrade) as IncomingHttpHeaders;
     const { stream } = this.#exchange.connection;
-    const early = this.#exchange.connection.giveAway();
+    const early = this.#exchange.connection.handOver();
     this.#client = stream;
     stream.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
     if (early.length > 0) stream.unshift(early);
@@ -180,7 +180,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   readonly #onOpen = (upstream: Socket): void => {
     for (const socket of [this.#client, upstream]) {
-      socket?.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent for ever
+      socket?.setKeepAlive(true, PROBE_AFTER_MS); // a tunnel may be silent forever
       socket?.once('end', this.#onHalfClosed);
     }
     upstream.once('close', this.#onHalfClosed);
@@ -228,7 +228,7 @@ export class WebSocketExchange implements UpstreamRequest {
   /** The client's socket is closed, whoever closed it. */
   readonly #onLeft = (): void => {
     if (!this.#end()) return;
-    if (!this.#exchange.settled) {
+    if (!this.#exchange.tunnelled) {
       this.#request?.destroy();
       this.#socket?.destroy();
       return;
@@ -243,7 +243,7 @@ function causeOf(error: Error): UpstreamFailure {
 }
 
 const NOTHING = Buffer.alloc(0);
-/** Never connected to: the agent has a connected socket already. */
+/** Never connected to: the agent already has a connected socket. */
 const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
 
 function agentOf(socket: Socket): Agent {

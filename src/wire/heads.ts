@@ -1,18 +1,18 @@
-// Header lines are a flat list of name, value, name, value …, one character a byte, with order, spelling and duplicates
-// kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the sender's,
-// so no white space or framing that servers read differently gets through.
+// Header lines are a flat list of name, value, name, value …, one character per byte, with order, spelling and
+// duplicates kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the
+// sender's, so no white space or framing that servers read differently gets through.
 import { HOP_BY_HOP, mayTrail, nominated, valuesOf } from '../core/headers.ts';
 
-/** The framing line of a body in chunks. Only with it the message may have trailers, so only with it `Trailer` passes. */
+/** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
 const CONTENT_LENGTH = 'content-length';
 const EXAMINED: ReadonlySet<string> = new Set([...HOP_BY_HOP, CONTENT_LENGTH]);
-/** Only names of these lengths are lower-cased: that saves 0.3 us of a request's two heads. */
+/** Only names of these lengths are lower-cased, which saves 0.3 µs of a request's two heads. */
 const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...EXAMINED].map((name) => name.length));
 /** Values of `Connection` that name no other line. */
 const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
 
-/** True where the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
+/** True if the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
 export function isLine(lines: readonly string[], index: number, lowerCaseName: string): boolean {
   const name = lines[index] ?? '';
   return name.length === lowerCaseName.length && name.toLowerCase() === lowerCaseName;

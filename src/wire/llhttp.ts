@@ -2,8 +2,8 @@
 // undici or the ABI; test/unit/wire/llhttp.test.ts names the exports that are needed here, and fails when an update
 // moves them.
 //
-// Callbacks only record. Running another parser within a callback would overwrite the bytes that both read, and an
-// exception there would leave llhttp in an undefined state.
+// Callbacks only record. Running another parser within a callback would overwrite the bytes that both read, and a
+// thrown exception would leave llhttp in an undefined state.
 import { Buffer } from 'node:buffer';
 import bytesOfModule from 'undici/lib/llhttp/llhttp-wasm.js';
 
@@ -25,7 +25,7 @@ interface Exports {
   llhttp_should_keep_alive(parser: number): number;
 }
 
-/** HPE_PAUSED: a callback returns it to pause, and `llhttp_execute` then gives it. */
+/** HPE_PAUSED: a callback returns it to pause, and `llhttp_execute` then returns it too. */
 const PAUSED = 21;
 /** Any number but 0, 1, 2 and 21 ends the parse with an error. */
 const STOP = -1;
@@ -37,11 +37,11 @@ export const REASON = 1;
 const NAME = 2;
 export const VALUE = 3;
 
-/** Bytes that one run reads at most: the size of the scratch area in the module's memory. */
+/** The most bytes that one run reads: the size of the scratch area in the module's memory. */
 export const SLICE = 64 * 1024;
 
-/** Records one run. Offsets are into the bytes that `run` was given. */
-export interface Notes {
+/** Records the events of one run. Offsets are into the bytes that `run` was given. */
+export interface RunRecorder {
   /** A part of a name, value, target or reason phrase. Successive parts of a kind belong together. */
   span(kind: SpanKind, from: number, to: number): void;
   /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
@@ -53,9 +53,9 @@ export interface Notes {
   messageComplete(): void;
 }
 
-/** Of the parser that runs; null while none does. A callback without it would stop its parser. */
-let running: Notes | null = null;
-/** Added to addresses in the module's memory, gives offsets in the caller's bytes. */
+/** The recorder of the current run; null between runs. A callback without one stops its parser. */
+let running: RunRecorder | null = null;
+/** An offset in the caller's bytes minus the address in the module's memory. */
 let shift = 0;
 /** True once the run has paused between a head and its body. */
 let bodyAwaits = false;
@@ -105,13 +105,12 @@ function allocated(pointer: number): number {
 
 const methodNames: string[] = [];
 
-/** The end of a run: the message is complete, it needs more bytes, or the bytes are no HTTP/1.1. */
+/** Why a run ended: the message is complete, it needs more bytes, or the bytes are not HTTP/1.1. */
 export type RunEnd = 'complete' | 'more' | 'malformed';
 
 /** One parser in the module's memory. It must be freed exactly once. */
 export class Llhttp {
   readonly #pointer: number;
-  /** Bytes that the last run consumed. */
   consumed = 0;
 
   constructor(type: 'request' | 'response') {
@@ -119,11 +118,11 @@ export class Llhttp {
   }
 
   /** Parses `bytes` from `from` up to `to`, at most SLICE bytes. */
-  run(bytes: Buffer, from: number, to: number, notes: Notes): RunEnd {
+  run(bytes: Buffer, from: number, to: number, recorder: RunRecorder): RunEnd {
     if (running !== null) throw new Error('llhttp is running already');
     memoryNow().set(bytes.subarray(from, to), scratch);
     const end = scratch + to - from;
-    running = notes;
+    running = recorder;
     shift = from - scratch;
     bodyAwaits = false;
     try {
@@ -131,7 +130,7 @@ export class Llhttp {
       if (bodyAwaits) {
         // This pause is the only way to learn where the head ended.
         const at = llhttp.llhttp_get_error_pos(this.#pointer);
-        notes.bodyBegins(at + shift);
+        recorder.bodyBegins(at + shift);
         llhttp.llhttp_resume(this.#pointer);
         result = llhttp.llhttp_execute(this.#pointer, at, end - at);
       }
@@ -143,7 +142,7 @@ export class Llhttp {
     }
   }
 
-  /** To be called before the next message. */
+  /** Call it before the next message. */
   reset(): void {
     llhttp.llhttp_reset(this.#pointer);
   }
@@ -168,12 +167,12 @@ export class Llhttp {
     return major === 1 && minor === 1 ? '1.1' : `${major}.${minor}`;
   }
 
-  /** True where only the end of the connection ends the body. Valid within `headComplete`. */
+  /** True if only the end of the connection ends the body. Valid within `headComplete`. */
   get endsWithConnection(): boolean {
     return llhttp.llhttp_message_needs_eof(this.#pointer) !== 0;
   }
 
-  /** Valid within `messageComplete`: trailers may say close, and later answers are wrong. */
+  /** Valid only within `messageComplete`: trailers may still say close, and afterwards llhttp answers wrongly. */
   get keepAlive(): boolean {
     return llhttp.llhttp_should_keep_alive(this.#pointer) !== 0;
   }

@@ -2,18 +2,18 @@
 // reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
 import { Buffer } from 'node:buffer';
 import { isLine } from './heads.ts';
-import { Llhttp, type Notes, REASON, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
+import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
-/** The most header lines of a head, and trailer lines after a body. */
+/** The maximum number of header lines in a head, and of trailer lines after a body. */
 export const MAX_LINES = 100;
-/** The most bytes of chunk framing between two bytes of a body, and of trailers. */
-const MAX_BETWEEN = 16 * 1024;
+/** The maximum bytes of chunk framing between two bytes of a body, and of trailers. */
+const MAX_CHUNK_FRAMING = 16 * 1024;
 
 const [HTAB, LF, CR, SP] = [0x09, 0x0a, 0x0d, 0x20];
-/** As long as every request line's end. */
+/** As long as the end of every request line. */
 const ENDING = ' HTTP/1.1\r\n';
 const CODING = 'transfer-encoding';
 /** llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it, and so does this parser. */
@@ -21,7 +21,7 @@ const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 const NO_BYTES = Buffer.alloc(0);
 
-export class MessageParser implements Notes {
+export class MessageParser implements RunRecorder {
   readonly #type: 'request' | 'response';
   readonly #mostHead: number;
   readonly #llhttp: Llhttp;
@@ -36,11 +36,11 @@ export class MessageParser implements Notes {
   reason = '';
   /** `1.1`, `1.0`, another version, or `unknown` for another protocol. */
   version = '';
-  /** Flat: name, value, name, value …; one character a byte, values without outer white space. */
+  /** Flat: name, value, name, value …; one character per byte, values without outer white space. */
   lines: string[] = [];
   trailers: string[] = NO_LINES;
   framing: Framing = 'none';
-  /** True where the connection may carry another message after this one. */
+  /** True if the connection may carry another message after this one. */
   keepAlive = false;
   state: 'head' | 'body' | 'ended' | 'failed' = 'head';
   /** `too_large`: the head has too many bytes or lines. */
@@ -49,27 +49,27 @@ export class MessageParser implements Notes {
   piece: Buffer | null = null;
   /** Chunks, or parts of them, so far. */
   pieces = 0;
-  /** Bytes of the body that are still to come; Infinity where that is not known. */
+  /** Bytes of the body that are still to come; Infinity if unknown. */
   left = Number.POSITIVE_INFINITY;
-  /** The value of Content-Length as sent; empty where there is none. */
+  /** The value of Content-Length as sent; empty if there is none. */
   length = '';
-  /** Responses only: the method of the request that the next one answers. */
-  answers = '';
+  /** Responses only: the method of the request that the next response answers. */
+  requestMethod = '';
 
   #headBytes = 0;
-  /** The request or status line so far, with its line end; the last characters of a request line that is not whole. */
+  /** The request or status line with its line end; of an incomplete request line only the last characters. */
   #startLine = '';
-  #between = 0;
-  /** A line or trailer says that the connection ends. */
+  #chunkFraming = 0;
+  /** True if a header line or trailer says that the connection ends. */
   #closes = false;
-  // Of the run under way.
+  // State of the current run.
   #bytes: Buffer = NO_BYTES;
   readonly #spans: number[] = [];
-  #betweenSince = 0;
+  #framingFrom = 0;
   #pieceFrom = 0;
   #pieceTo = 0;
 
-  /** `head`: bytes of a head at most, and of the empty lines before it. */
+  /** `head`: the maximum bytes of a head, with the empty lines before it. */
   constructor(type: 'request' | 'response', { head }: { readonly head: number }) {
     this.#type = type;
     this.#mostHead = head;
@@ -81,11 +81,11 @@ export class MessageParser implements Notes {
     return this.version !== '';
   }
 
-  /** To be called between two messages, never after one that ends its connection. */
+  /** Call it between two messages, never after one that ends its connection. */
   next(): void {
     this.#llhttp.reset();
     this.method = this.target = this.reason = this.version = this.length = this.#startLine = '';
-    this.status = this.#headBytes = this.#between = this.pieces = 0;
+    this.status = this.#headBytes = this.#chunkFraming = this.pieces = 0;
     this.left = Number.POSITIVE_INFINITY;
     this.lines = [];
     this.trailers = NO_LINES;
@@ -95,14 +95,14 @@ export class MessageParser implements Notes {
     this.failure = this.piece = null;
   }
 
-  /** To be called exactly once, at the end. */
+  /** Call it exactly once, at the end. */
   free(): void {
     this.#llhttp.free();
   }
 
   /**
-   * Reads from `from` on, and gives where it stopped. To be called until the bytes or the message end, or the message
-   * fails. Chunk framing is taken out in place, so `bytes` must belong to the caller.
+   * Reads from `from` on and returns where it stopped. Call it until the bytes or the message end, or the message
+   * fails. Chunk framing is removed in place, so the caller must own `bytes`.
    */
   read(bytes: Buffer, from: number): number {
     this.piece = null;
@@ -133,13 +133,13 @@ export class MessageParser implements Notes {
     if (this.#startLine === '') while (at < to && (bytes[at] === CR || bytes[at] === LF)) at++;
     const end = bytes.indexOf(LF, at) + 1;
     this.#startLine += bytes.toString('latin1', at, end === 0 ? to : Math.min(end, to));
-    // A client may send byte by byte, and would have us copy a long line each time.
+    // Otherwise a client that sends byte by byte would make us copy a long line each time.
     if (end === 0 && this.#type === 'request') this.#startLine = this.#startLine.slice(-ENDING.length);
   }
 
   #run(bytes: Buffer, from: number, most: number): number {
     this.#bytes = bytes;
-    this.#betweenSince = from;
+    this.#framingFrom = from;
     this.#pieceFrom = this.#pieceTo = 0;
     const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
     const at = from + this.#llhttp.consumed;
@@ -148,8 +148,8 @@ export class MessageParser implements Notes {
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = NO_BYTES;
     if (end === 'malformed') this.#fail('malformed');
-    else if (this.state === 'body' && (this.framing !== 'chunked' || this.#countBetween(at, at))) {
-      // For llhttp a message without chunks has ended with its head.
+    else if (this.state === 'body' && (this.framing !== 'chunked' || this.#countFraming(at, at))) {
+      // To llhttp, a message without chunks ends with its head.
       if (end === 'complete' && this.framing !== 'length' && this.framing !== 'close') {
         this.state = 'ended';
         this.left = 0;
@@ -201,11 +201,11 @@ export class MessageParser implements Notes {
   }
 
   bodyBegins(at: number): void {
-    this.#betweenSince = at;
+    this.#framingFrom = at;
   }
 
   body(from: number, to: number): 'go on' | 'stop' {
-    if (!this.#countBetween(from, to)) return 'stop';
+    if (!this.#countFraming(from, to)) return 'stop';
     this.pieces++;
     if (this.#pieceTo === this.#pieceFrom) this.#pieceFrom = this.#pieceTo = from;
     // Joins chunks in place: a million one-byte chunks become one piece for each read.
@@ -217,24 +217,24 @@ export class MessageParser implements Notes {
   messageComplete(): void {
     this.#takeSpans();
     this.#examine(this.trailers);
-    // Trailers may end the connection, never keep it. llhttp reads no chunks behind CONNECT: no request follows them.
-    const may = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
-    this.keepAlive = may && this.#llhttp.keepAlive && !this.#closes;
+    // Trailers may end the connection, never keep it. llhttp reads no chunks after CONNECT, so no request may follow.
+    const mayKeep = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
+    this.keepAlive = mayKeep && this.#llhttp.keepAlive && !this.#closes;
   }
 
-  /** Counts framing bytes since the last byte of the body; false where they are too many. */
-  #countBetween(from: number, to: number): boolean {
-    this.#between += Math.max(0, from - this.#betweenSince);
-    if (this.#between > MAX_BETWEEN) {
+  /** Counts framing bytes since the last byte of the body; false if they are too many. */
+  #countFraming(from: number, to: number): boolean {
+    this.#chunkFraming += Math.max(0, from - this.#framingFrom);
+    if (this.#chunkFraming > MAX_CHUNK_FRAMING) {
       this.#fail('malformed');
       return false;
     }
-    if (to > from) this.#between = 0;
-    this.#betweenSince = to;
+    if (to > from) this.#chunkFraming = 0;
+    this.#framingFrom = to;
     return true;
   }
 
-  /** Trims the values and notes what they say of the connection and the body. True if there is a transfer coding. */
+  /** Trims the values and notes what they say about connection and body. True if there is a transfer coding. */
   #examine(lines: string[]): boolean {
     let coded = false;
     for (let index = 0; index < lines.length; index += 2) {
@@ -253,7 +253,8 @@ export class MessageParser implements Notes {
   #framingOf(coded: boolean): Framing {
     const { status } = this;
     // A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3).
-    if (this.answers === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304) return 'none';
+    if (this.requestMethod === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304)
+      return 'none';
     if (this.#llhttp.endsWithConnection) return 'close';
     if (coded) return 'chunked';
     const length = Number(this.length);
@@ -262,7 +263,7 @@ export class MessageParser implements Notes {
     return length === 0 ? 'none' : 'length';
   }
 
-  /** Makes texts of the offsets. All texts of a run are slices of one: one call instead of forty. */
+  /** Turns the recorded offsets into text. All texts of a run are slices of one string: one call instead of forty. */
   #takeSpans(): void {
     const spans = this.#spans;
     if (spans.length === 0) return;
@@ -286,8 +287,8 @@ export class MessageParser implements Notes {
 }
 
 /**
- * Without SP and HTAB at its end, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes U+00A0 and
- * other bytes that belong to a value.
+ * The value without trailing SP and HTAB, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes
+ * U+00A0 and other bytes that belong to a value.
  */
 function trimmed(value: string): string {
   let end = value.length;

@@ -2,21 +2,21 @@
 import type { Buffer } from 'node:buffer';
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
-/** Contents of TLS files, already checked. A change of the files replaces all of them together. */
+/** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
 export interface TlsContents {
   readonly ca?: Buffer | undefined;
   readonly cert?: Buffer | undefined;
   readonly key?: Buffer | undefined;
-  /** Towards the upstream: the name for SNI and for the certificate, where it is not the URL's host. */
+  /** For the upstream only: the name for SNI and for the certificate, if it is not the URL's host. */
   readonly servername?: string | undefined;
 }
 
-/** An error's code; empty where it has none. */
+/** An error's code; empty if it has none. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code ?? '') : '';
 }
 
-/** A listener for errors after which only the 'close' matters. */
+/** An error listener that does nothing: the 'close' that follows is handled. */
 export function ignore(): void {}
 
 const TICK_MS = 250;
@@ -51,7 +51,7 @@ export class TickedSet<T extends Member & { tick(now: number): void }> {
   }
 }
 
-/** Where there are more than `most` members, destroys the one that came first. */
+/** Destroys the oldest member if there are more than `most`. */
 export function destroyOldest<K>(
   members: { readonly size: number; entries(): Iterable<[K, { destroy(): unknown }]>; delete(key: K): boolean },
   most: number,
@@ -63,7 +63,7 @@ export function destroyOldest<K>(
   oldest[1].destroy();
 }
 
-/** Frees memory at once, unless it is more than these bytes or less than `worth`. No view of it may be used again. */
+/** Frees the bytes' memory at once, unless others share it or it is less than `worth`. No view of it may be used. */
 export function free(bytes: Buffer, worth: number): void {
   const { buffer } = bytes;
   if (bytes.length < worth || bytes.length !== buffer.byteLength) return;

@@ -1,10 +1,10 @@
 // Writes one message to a socket. All parts of one turn of the event loop go out as one write, since each further write
-// costs a third of a request.
+// costs a third as much as a request.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { trailerLines } from './heads.ts';
 
-/** Up to so many bytes are joined by copying; more are written part by part, corked. */
+/** Up to this many bytes are joined by copying; more are written part by part, corked. */
 const MAX_JOINED = 16 * 1024;
 
 export class MessageWriter {
@@ -16,7 +16,7 @@ export class MessageWriter {
     this.#socket = socket;
   }
 
-  /** `text`: one character a byte, with the empty line. `coding`: of the body that follows. */
+  /** `text` has one character per byte and ends with the empty line. `coding` is that of the body that follows. */
   head(text: string, coding: 'plain' | 'chunked'): void {
     this.#coding = coding;
     this.#parts.push(text);
@@ -37,12 +37,12 @@ export class MessageWriter {
     this.#write(sent);
   }
 
-  /** To be called at the end of each turn in which something was added. */
+  /** Call it at the end of each turn of the event loop in which something was added. */
   flush(): void {
     if (this.#parts.length > 0) this.#write(undefined);
   }
 
-  /** Forgets the parts of this turn. */
+  /** Discards the parts of this turn. */
   drop(): void {
     this.#parts = [];
   }

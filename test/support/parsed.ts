@@ -122,7 +122,7 @@ class Feed {
 
   #awaitAnswer(): void {
     const finals = this.#messages.filter(({ status }) => status < 100 || status >= 200).length;
-    this.#parser.answers = this.#answers[Math.min(finals, this.#answers.length - 1)] ?? 'GET';
+    this.#parser.requestMethod = this.#answers[Math.min(finals, this.#answers.length - 1)] ?? 'GET';
   }
 
   #seen(end: number): ParsedMessage {

@@ -1,7 +1,7 @@
 // The rest of llhttp's traps: bytes that no callback reports, malformed input that it accepts, and its memory. `raw`
 // shows a trap without src/wire around it; the others show how src/wire handles it.
 import { describe, expect, test } from 'vitest';
-import { Llhttp, type Notes } from '../../../src/wire/llhttp.ts';
+import { Llhttp, type RunRecorder } from '../../../src/wire/llhttp.ts';
 import { MessageParser } from '../../../src/wire/parser.ts';
 import { eachByte, parse } from '../../support/parsed.ts';
 import { rawLlhttp } from '../../support/raw-llhttp.ts';
@@ -13,7 +13,7 @@ const read = (type: 'request' | 'response', text: string, limits = {}) =>
   parse(type, [Buffer.from(text, 'latin1')], limits);
 
 /** Records nothing. */
-const SILENT: Notes = {
+const SILENT: RunRecorder = {
   span: () => {},
   headComplete: () => 'none',
   bodyBegins: () => {},
@@ -94,7 +94,7 @@ describe('its memory', () => {
 
   test('no parser runs within another’s callback, whose bytes it would overwrite', () => {
     const [outer, inner] = [new Llhttp('request'), new Llhttp('request')];
-    const nested: Notes = { ...SILENT, messageComplete: () => void inner.run(bytes, 0, bytes.length, SILENT) };
+    const nested: RunRecorder = { ...SILENT, messageComplete: () => void inner.run(bytes, 0, bytes.length, SILENT) };
     expect(() => outer.run(bytes, 0, bytes.length, nested)).toThrow('llhttp is running already');
     outer.free();
     inner.free();
@@ -102,7 +102,7 @@ describe('its memory', () => {
 
   test('a throw in a callback reaches the caller; a reset repairs the parser, and others are unaffected', () => {
     const [broken, other] = [new Llhttp('request'), new Llhttp('request')];
-    const throwing: Notes = {
+    const throwing: RunRecorder = {
       ...SILENT,
       headComplete: () => {
         throw new Error('thrown by a callback');
