@@ -1,5 +1,5 @@
 // The log: one JSON line per event. It must never throw, whatever it is given, and never print bytes: a Buffer in a
-// field may be a body or a secret. Text from a client is cut, without its query, and cannot control a terminal.
+// field may be a body or a secret. Text from a client is cut, has no query, and cannot control a terminal.
 import { pathOf } from '../core/targets.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -7,18 +7,18 @@ export type Log = ReturnType<typeof createLog>;
 type Fields = Readonly<Record<string, unknown>>;
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
-const LONGEST_TEXT = 4096;
+const MAX_TEXT = 4096;
 const OWN_FIELDS: ReadonlySet<string> = new Set(['time', 'level', 'msg']);
 
-/** A log of the lines of `lowest` and above. `write` receives one line, including its `\n`. */
+/** A log that writes lines of level `lowest` and above. `write` receives one line, including its `\n`. */
 export function createLog(lowest: LogLevel, write: (line: string) => void) {
   let threshold = RANK[lowest];
   const enabled = (level: LogLevel) => RANK[level] >= threshold;
-  /** A cheap line for the request log. `tail` is JSON members, each led by a comma: `,"route":"/notify"`. */
+  /** The fast path for the request log. `tail` is JSON members, each after a comma: `,"route":"/notify"`. */
   const line = (level: LogLevel, msg: string, tail: string) => {
     if (!enabled(level)) return;
     const time = new Date().toISOString();
-    write(`{"time":"${time}","level":"${level}","msg":${jsonString(shortened(msg, LONGEST_TEXT))}${tail}}\n`);
+    write(`{"time":"${time}","level":"${level}","msg":${jsonString(shortened(msg, MAX_TEXT))}${tail}}\n`);
   };
   const at =
     (level: LogLevel) =>
@@ -51,7 +51,7 @@ function fieldsTail(fields: Fields): string {
   return printable(members.join(''));
 }
 
-/** The JSON.stringify replacer. `this` is the holder: it still has the value as it was before any toJSON. */
+/** The JSON.stringify replacer. `this` is the object that has the value, still as it was before any toJSON. */
 function plain(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Fields)[key];
   if (ArrayBuffer.isView(original) || original instanceof ArrayBuffer) return `[${original.byteLength} bytes]`;
@@ -62,10 +62,10 @@ function plain(this: unknown, key: string, value: unknown): unknown {
   if (original instanceof Map || original instanceof Set) return [...original];
   if (typeof value === 'function') return '[function]';
   const isText = typeof value === 'string' || typeof value === 'bigint' || typeof value === 'symbol';
-  return isText ? shortened(String(value), LONGEST_TEXT) : value;
+  return isText ? shortened(String(value), MAX_TEXT) : value;
 }
 
-/** The path as log and status page show it: cut at 256, and at `?` even where the caller forgot to. */
+/** The path as log and status page show it: cut at 256, and at `?` even if the caller forgot to. */
 export function shownPath(path: string): string {
   return pathOf(path.slice(0, 256));
 }

@@ -6,13 +6,13 @@ import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
 /** The most lines per second (`log.requests`). */
-const MOST_LINES = 50;
+const MAX_LINES = 50;
 
 /** `log.level` filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
 export class RequestLog {
   mode: RequestLogMode;
   readonly #log: Log;
-  /** Lines of this second, those left out included. */
+  /** Lines of this second, including those left out. */
   #lines = 0;
   #second: NodeJS.Timeout | undefined;
 
@@ -27,17 +27,17 @@ export class RequestLog {
     if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
     // A timer, not the clock: no second ends late because the clock is set back, or because a flood ends.
     this.#second ??= setTimeout(() => this.flush(), 1000).unref();
-    if (++this.#lines <= MOST_LINES) this.#log.line(level, 'request', requestTail(record));
+    if (++this.#lines <= MAX_LINES) this.#log.line(level, 'request', requestTail(record));
   }
 
   /** Ends the second, and writes the number of lines left out in it, if any. Also called when the process ends. */
   flush(): void {
     clearTimeout(this.#second);
     this.#second = undefined;
-    const leftOut = this.#lines - MOST_LINES;
+    const leftOut = this.#lines - MAX_LINES;
     this.#lines = 0;
     if (leftOut <= 0) return;
-    this.#log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${MOST_LINES}`);
+    this.#log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${MAX_LINES}`);
   }
 }
 
@@ -49,7 +49,7 @@ function levelOf({ decision, status, upstreamStatus, upstreamFailure }: RequestR
   return decision === 'reported' ? 'warn' : 'info';
 }
 
-// Built by hand: 1.1 us a line, where the general `log.warn(msg, fields)` takes 3.9 (Node 26).
+// Built by hand: 1.1 µs per line, where the general `log.warn(msg, fields)` takes 3.9 (Node 26).
 function requestTail(r: RequestRecord): string {
   let tail =
     `,"route":${jsonString(r.route)},"method":${jsonString(shortened(r.method, 32))}` +

@@ -1,5 +1,5 @@
-// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request must not
-// allocate, hash or look at a label. The route and its secrets fix the set of series: recording must never add one.
+// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request must
+// not allocate, hash or look at a label. The route and its secrets fix the set of series: recording never adds one.
 import { type Decision, possibleOutcomes, type Reason } from '../core/decision.ts';
 import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
@@ -7,7 +7,7 @@ import { METRICS, STATUS_CLASSES } from './metric-table.ts';
 
 /** One line of the exposition, in the shape that prom-client's registry renders. */
 export interface Sample {
-  /** Only where it is not the family's name: `…_bucket`, `…_sum`, `…_count`. */
+  /** Only if it is not the family's name: `…_bucket`, `…_sum`, `…_count`. */
   readonly metricName?: string;
   readonly labels?: Readonly<Record<string, string | number>>;
   /** prom-client renders such an object once and caches the text: keep one object per series. */
@@ -22,7 +22,6 @@ export function cell(sharedLabels: Readonly<Record<string, string>>, value = 0) 
   return { sharedLabels, value };
 }
 
-/** One series of a histogram. */
 export class HistogramCell {
   readonly #bounds: readonly number[];
   readonly #counts: number[];
@@ -66,9 +65,9 @@ export class HistogramCell {
 export class RouteCells {
   // One map by joined strings would build and hash a string for each request.
   readonly decisions = new Map<Decision, { requests: Map<Reason | 'none', Cell>; duration: HistogramCell }>();
-  /** Null where the route does not verify. */
+  /** Null if the route does not verify. */
   verification: HistogramCell | null = null;
-  /** Null, as `upstream` is, where the route never uses the upstream: it never reads a body either. */
+  /** Null, like `upstream`, if the route rejects: it uses no upstream and reads no body. */
   body: HistogramCell | null = null;
   upstream: HistogramCell | null = null;
   /** By class: `1xx` first. */

@@ -8,7 +8,7 @@ import type { Collectors } from './metrics.ts';
 const LAG_RESOLUTION_MS = 250;
 
 /**
- * Starts to watch the event loop and the garbage collector; neither keeps the process alive. Gives a function that
+ * Starts to watch the event loop and the garbage collector; neither keeps the process alive. Returns a function that
  * renders our metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers.
  */
 export function createExposition(collectors: Collectors) {
@@ -19,7 +19,7 @@ export function createExposition(collectors: Collectors) {
     const registry = new Registry<RegistryContentType>();
     if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     for (const family of [...ownFamilies(collectors), ...(await processFamilies(ofProcess))]) {
-      // OpenMetrics names a counter without `_total` and its samples with it: the registry puts that back.
+      // OpenMetrics names a counter without `_total` and its samples with it, which the registry adds.
       const named = openMetrics && String(family.type) === 'counter';
       const name = named ? family.name.replace(/_total$/, '') : family.name;
       registry.registerMetric({ name, get: async () => ({ ...family, name }) } as unknown as Metric);
@@ -57,7 +57,7 @@ function corrected<S extends { readonly value: number }>(name: string, sample: S
   return { ...sample, value: sample.value < 1e6 ? Math.max(0, sample.value - LAG_RESOLUTION_MS / 1000) : 0 };
 }
 
-/** True where the Accept header names OpenMetrics and does not prefer plain text (RFC 9110 §12.5.1). */
+/** True if the Accept header names OpenMetrics and does not prefer plain text (RFC 9110 12.5.1). */
 export function prefersOpenMetrics(accept: string | undefined): boolean {
   let openMetrics = 0;
   let text = 0;

@@ -14,7 +14,7 @@ export interface SeriesPlan {
   readonly routes: readonly Route[];
   /** One per id; `key` is null if the secret can't be used. */
   readonly secrets: readonly (Omit<Secret, 'key'> & { readonly key: Secret['key'] | null })[];
-  /** When each expires, in epoch milliseconds; null where none is configured. */
+  /** When each expires, in epoch milliseconds; null if it is not configured. */
   readonly certificates: Readonly<Record<'listen' | 'upstream_client', number | null>>;
   /** Of the config file; never of a secret. */
   readonly configSha256: string;
@@ -36,7 +36,7 @@ export type Gauges = Readonly<
 >;
 
 /**
- * How to read the samples of each metric, or its value if it has no labels; `name` is the family's. A metric without an
+ * How to read each metric: its samples, or its value if it has no labels. `name` is the family's. A metric without an
  * entry does not compile.
  */
 export type Collectors = Readonly<Record<MetricName, (name: string) => number | readonly Sample[]>>;
@@ -47,14 +47,14 @@ export class Metrics {
   #gauges: Gauges | null = null;
   #exposition: Promise<ReturnType<typeof createExposition>> | null = null;
   #routes = new Map<string, RouteCells>();
-  /** By id. Epoch seconds, 0 where it has not happened: the last match, and the last new value after the start. */
+  /** By id: the last match, and the last new value after the start, in epoch seconds; 0 if there was none. */
   #secrets = new Map<string, { matched: number; changed: number }>();
   readonly #reloads = { success: cell({ result: 'success' }), failure: cell({ result: 'failure' }) };
   #lastReloadOk = true;
   /** Epoch seconds. */
   #lastReloadSuccess: number;
 
-  /** `now` gives epoch milliseconds. */
+  /** `now` returns epoch milliseconds. */
   constructor(plan: SeriesPlan, now: () => number) {
     this.#now = now;
     this.#plan = plan;
@@ -62,7 +62,7 @@ export class Metrics {
     this.replan(plan);
   }
 
-  /** The gauges have no series before this. */
+  /** Sets the sources of the gauges, which have no series before. */
   watch(gauges: Gauges): void {
     this.#gauges = gauges;
   }
@@ -91,7 +91,7 @@ export class Metrics {
     if (secret !== undefined) secret.matched = this.#now() / 1000;
   }
 
-  /** After a reload: new series begin at 0, others keep counting, and those no longer in the plan are removed. */
+  /** Adapts the series to a new plan: new ones begin at 0, others keep counting, those not in the plan are removed. */
   replan(plan: SeriesPlan): void {
     this.#plan = plan;
     this.#routes = new Map(plan.routes.map(({ path }) => [path, this.#routes.get(path) ?? new RouteCells()]));
@@ -108,7 +108,7 @@ export class Metrics {
     if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
   }
 
-  /** The secret has a new or first value. Its last match moves to `<id>.previous`, if that exists. */
+  /** Records that the secret has a new or first value. Its last match moves to `<id>.previous`, if that exists. */
   replaced(secretId: string): void {
     const secret = this.#secrets.get(secretId);
     if (secret === undefined) return;
@@ -118,7 +118,7 @@ export class Metrics {
     secret.changed = this.#now() / 1000;
   }
 
-  /** Epoch seconds; 0 where the secret has not matched in this process. */
+  /** When the secret last matched in this process, in epoch seconds; 0 if it has not. */
   lastMatch(secretId: string): number {
     return this.#secrets.get(secretId)?.matched ?? 0;
   }
@@ -131,7 +131,6 @@ export class Metrics {
     return this.#exposition;
   }
 
-  /** The exposition in the format that the Accept header prefers. */
   async expose(accept: string | undefined) {
     return (await this.prepare())(accept);
   }

@@ -3,7 +3,7 @@
 import { createAdminServer } from '../admin/server.ts';
 import { DOCS, VERSION } from '../core/version.ts';
 import { readInputs } from './inputs.ts';
-import { Lifecycle, UPSTREAM_PATIENCE_MS } from './lifecycle.ts';
+import { Lifecycle, UPSTREAM_TIMEOUT_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { Reloader } from './reload.ts';
 import type { Effects } from './services.ts';
@@ -18,19 +18,19 @@ export async function startApp(effects: Effects) {
   const startedAt = Date.now();
   const { configFile, env } = effects;
   const inputs = await readInputs(configFile, env, null);
-  const running = new LiveRuleset(inputs, effects);
-  const { log, metrics, server, upstream, exposure, requests } = running.services;
-  const { listen, admin: adminAt, upstream: upstreamAt } = running.ruleset.loaded.config;
-  const life = new Lifecycle(running);
+  const live = new LiveRuleset(inputs, effects);
+  const { log, metrics, server, upstream, exposure, requests } = live.services;
+  const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
+  const lifecycle = new Lifecycle(live);
   const reloader = new Reloader(inputs, {
     read: (before) => readInputs(configFile, env, before),
     apply: (changed) => {
-      const outcome = running.apply(changed);
-      // A proxy that was ready once stays ready, even if no probe asked at that moment.
-      void life.readiness();
+      const outcome = live.apply(changed);
+      // Records readiness even if no probe asks now: a proxy that was ready once stays ready.
+      void lifecycle.readiness();
       return outcome;
     },
-    fail: (error) => running.endReload(error),
+    fail: (error) => live.endReload(error),
   });
   const admin = createAdminServer({
     status: async () => ({
@@ -38,22 +38,22 @@ export async function startApp(effects: Effects) {
       nodeVersion: process.version,
       startedAt,
       now: Date.now(),
-      ...(await life.readiness()),
+      ...(await lifecycle.readiness()),
       draining: server.draining,
       upstream: {
         url: upstreamAt.url,
-        reachable: await upstream.accepts(UPSTREAM_PATIENCE_MS),
+        reachable: await upstream.accepts(UPSTREAM_TIMEOUT_MS),
         exposed: exposure.exposed,
       },
-      ...running.status(Date.now()),
+      ...live.status(Date.now()),
       docs: DOCS,
     }),
-    started: () => life.started,
-    readiness: () => life.readiness(),
-    drain: () => life.drain(),
+    started: () => lifecycle.started,
+    readiness: () => lifecycle.readiness(),
+    drain: () => lifecycle.drain(),
     reload: () => reloader.force(),
-    retirePrevious: () => running.retirePrevious(),
-    actionsFrom: () => running.ruleset.loaded.config.admin.actionsFrom,
+    retirePrevious: () => live.retirePrevious(),
+    actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
     metrics,
     log,
   });
@@ -63,13 +63,13 @@ export async function startApp(effects: Effects) {
     admin.cutAll();
     throw error;
   });
-  life.started = true;
+  lifecycle.started = true;
   log.info('listening', { host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort, version: VERSION });
-  const { ready, causes } = await life.readiness();
+  const { ready, causes } = await lifecycle.readiness();
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
   exposure.watch(upstreamAt.checkExposure);
-  // Each scrape reports the failure.
+  // A failure is not lost: each scrape reports it.
   setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
   return {
@@ -77,13 +77,13 @@ export async function startApp(effects: Effects) {
     adminPort,
     /** Reads config, secrets and TLS files now, as SIGHUP does. */
     reload: () => reloader.force(),
-    /** Gives how many requests were cut at the end of `grace`. */
+    /** Returns how many requests were cut at the end of `grace`. */
     async stop(options: { readonly delay: 'keep' | 'skip' }) {
-      const cut = await life.stop(options);
+      const cut = await lifecycle.stop(options);
       reloader.stop();
       exposure.stop();
       upstream.close();
-      await running.services.deliveries()?.close();
+      await live.services.deliveries()?.close();
       admin.cutAll();
       requests.flush();
       log.info('stopped', { cut });

@@ -13,27 +13,26 @@ export interface TlsFile {
   readonly path: string;
   /** The key and the path, for people: `listen.tls.certFile /etc/tls/tls.crt`. */
   readonly name: string;
-  /** Empty where the file can't be read. */
+  /** Empty if the file can't be read. */
   readonly bytes: Buffer;
-  /** Why the file can't be read; null where it can. */
+  /** Why the file can't be read; null if it can. */
   readonly problem: string | null;
 }
 
-/** One side's files. */
 type Files = Partial<Record<TlsFile['role'], TlsFile>>;
 type PemFile = Pick<TlsFile, 'name' | 'bytes'>;
 
 export interface BuiltTls {
-  /** Null where the config has none. */
+  /** Null if the config has none. */
   readonly listenTls: TlsContents | null;
   readonly upstreamTls: TlsContents | null;
   /** Unusable contents: the start fails; at a reload the old ones stay in use. */
   readonly failures: readonly string[];
-  /** Certificates outside their validity that are served because there is no better one. */
+  /** Certificates outside their validity, used because there is no better one. */
   readonly warnings: readonly string[];
 }
 
-/** `running` is null at start. */
+/** Builds the TLS contents of both sides from files. `running` is null at start. */
 export function buildTls(
   { listen, upstream }: TlsParts,
   files: readonly TlsFile[],
@@ -81,7 +80,7 @@ function problemsOf(files: Files, tls: TlsContents): string[] {
   return problems;
 }
 
-/** The reason why certificate and key do not work together; null where they do. */
+/** The reason why certificate and key do not work together; null if they do. */
 export function pairProblem(cert: PemFile, key: PemFile): string | null {
   const certificate = readCertificate(cert.bytes);
   if (certificate === null) return `${cert.name}: ${noPem(cert.bytes, 'CERTIFICATE')}`;
@@ -94,7 +93,7 @@ export function pairProblem(cert: PemFile, key: PemFile): string | null {
 /** The PEM labels that OpenSSL accepts for a certificate. */
 const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
-/** The reason why the file gives no certificate authority; null where each of its certificates can be read. */
+/** The reason why a CA file cannot be used; null if it has certificates and all of them can be read. */
 export function authoritiesProblem({ name, bytes }: PemFile): string | null {
   const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
   if (blocks.length === 0) return `${name}: ${noPem(bytes, 'CERTIFICATE')}`;
@@ -103,7 +102,7 @@ export function authoritiesProblem({ name, bytes }: PemFile): string | null {
   return broken < 0 ? null : `${name}: certificate ${broken + 1} of ${blocks.length} cannot be read; export it again`;
 }
 
-/** The first certificate of a PEM file, which the other side sees; null where there is none. */
+/** The first certificate of a PEM file, which the other side sees; null if there is none. */
 export function readCertificate(bytes: Buffer): X509Certificate | null {
   if (!bytes.includes('-----BEGIN ')) return null;
   try {
@@ -113,7 +112,7 @@ export function readCertificate(bytes: Buffer): X509Certificate | null {
   }
 }
 
-/** Says that the certificate is not valid at `now` (epoch milliseconds); null where it is. */
+/** The reason why the certificate is not valid at `now` (epoch milliseconds); null if it is. */
 export function timeProblem({ name, bytes }: PemFile, now: number): string | null {
   const certificate = readCertificate(bytes);
   if (certificate === null) return null;
@@ -136,7 +135,7 @@ function readPrivateKey(bytes: Buffer): KeyObject | string {
   }
 }
 
-/** Describes the file's contents where the wanted PEM block is missing. */
+/** Describes what the file contains instead of the wanted PEM block. */
 function noPem(bytes: Buffer, wanted: 'CERTIFICATE' | 'PRIVATE KEY'): string {
   const needed = `required is PEM text with -----BEGIN ${wanted}-----`;
   if (bytes.length === 0) return `it is empty; ${needed}`;

@@ -11,9 +11,9 @@ import { codeOf } from '../wire/sockets.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {
-  /** Null where the file can't be read. */
+  /** Null if the file can't be read. */
   readonly file: Awaited<ReturnType<typeof readConfigFile>> | null;
-  /** The last good config; an older one if the file is `broken`, and its sources are still read. */
+  /** The last good config: an older one if the file is `broken`. Its secret sources and TLS files are still read. */
   readonly loaded: LoadedConfig;
   /** The problems of the config file: none, or one text with a line for each. */
   readonly broken: readonly string[];
@@ -23,7 +23,7 @@ export interface Inputs {
   readonly fixed: readonly string[];
 }
 
-/** Throws ConfigError only where there is no older config to keep. */
+/** Reads every input. Throws ConfigError only if there is no older config to keep. */
 export async function readInputs(named: string | null, env: Env, before: Inputs | null): Promise<Inputs> {
   const part = await readConfig(named, env, before);
   const { config } = part.loaded;
@@ -58,7 +58,7 @@ async function canBeRead(path: string): Promise<boolean> {
   );
 }
 
-/** Also true if there are only comments: they may be the first lines of a file that is being written. */
+/** True for an empty file, and for comments alone: they may be the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {
   const lines = bytes?.toString('latin1').split('\n') ?? [];
   return lines.every((line) => /^\s*(?:#|---\s*$|$)/.test(line));
@@ -66,7 +66,6 @@ function isBlank(bytes: Buffer | null): boolean {
 
 const ROLES = { certFile: 'cert', keyFile: 'key', caFile: 'ca', clientCaFile: 'ca' } as const;
 
-/** Reads every TLS file that the config names. */
 export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]> {
   const named = (['listen', 'upstream'] as const).flatMap((side) => {
     const paths: Readonly<Record<string, string | null>> = { ...parts[side].tls };
@@ -95,13 +94,13 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is not a directory',
 };
 
-/** True where both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
+/** True if both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
 export function sameInputs(a: Inputs, b: Inputs): boolean {
   const contents = ({ file, secrets, tlsFiles }: Inputs) => ({ file, secrets, tlsFiles });
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
-/** The files that the configuration names, and its own. */
+/** The files that the configuration names, and its own file. */
 function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
   return [...secrets, loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path)];

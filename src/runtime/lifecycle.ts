@@ -7,11 +7,11 @@ import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 /** `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;
 /** The longest wait for a connection to the upstream. */
-export const UPSTREAM_PATIENCE_MS = 1000;
+export const UPSTREAM_TIMEOUT_MS = 1000;
 
 export class Lifecycle {
-  readonly #running: Pick<LiveRuleset, 'ruleset' | 'services'>;
-  /** It listens. */
+  readonly #live: Pick<LiveRuleset, 'ruleset' | 'services'>;
+  /** True once the proxy listens. */
   started = false;
   #stopping = false;
   #wasReady = false;
@@ -19,23 +19,23 @@ export class Lifecycle {
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
 
-  constructor(running: Pick<LiveRuleset, 'ruleset' | 'services'>) {
-    this.#running = running;
+  constructor(live: Pick<LiveRuleset, 'ruleset' | 'services'>) {
+    this.#live = live;
   }
 
   /**
-   * Ready when it listens and every enforcing route has a live secret. Once ready, an expired secret no longer matters
-   * here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
+   * Ready when it listens and every enforcing route has a live secret. Once it was ready, an expired secret no longer
+   * counts here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
    */
   async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
-    const { ruleset, services } = this.#running;
+    const { ruleset, services } = this.#live;
     const { config } = ruleset.loaded;
     const now = Date.now();
     const without = this.#wasReady ? [] : routesWithoutSecret(config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.server.draining) causes.push('draining');
-    if (config.admin.readyNeedsUpstream && !(await services.upstream.accepts(UPSTREAM_PATIENCE_MS))) {
+    if (config.admin.readyNeedsUpstream && !(await services.upstream.accepts(UPSTREAM_TIMEOUT_MS))) {
       causes.push('the upstream accepts no connections');
     }
     if (causes.length === 0) this.#wasReady = true;
@@ -45,7 +45,7 @@ export class Lifecycle {
   /** From now on the proxy is not ready and every response closes its connection, but requests are still served. */
   drain(): void {
     if (this.#stopping) return;
-    const { ruleset, services } = this.#running;
+    const { ruleset, services } = this.#live;
     this.#drainingSince ??= performance.now();
     clearTimeout(this.#drainEnd);
     this.#drainEnd = setTimeout(() => {
@@ -57,10 +57,10 @@ export class Lifecycle {
     services.log.info('draining');
   }
 
-  /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Gives how many requests were cut. */
+  /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Returns how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { server, log, deliveries } = this.#running.services;
-    const { shutdown } = this.#running.ruleset.loaded.config;
+    const { server, log, deliveries } = this.#live.services;
+    const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
     this.#stopping = true;

@@ -12,39 +12,39 @@ import type { Outcome } from './reload.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset, routesOf } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
-/** Timers take 24 days at most. */
+/** The longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
 
 export class LiveRuleset {
-  /** The one in force; only this class replaces it. */
+  /** The ruleset in force; only this class replaces it. */
   ruleset: Ruleset;
   readonly services: Services;
   readonly #atStart: Config;
-  /** The last look's warnings, as JSON: each is logged once for as long as it holds. */
-  #told: ReadonlySet<string> = new Set();
-  #nextLook: NodeJS.Timeout | undefined;
+  /** The warnings that hold now, as JSON: each is logged only once while it holds. */
+  #logged: ReadonlySet<string> = new Set();
+  #nextCheck: NodeJS.Timeout | undefined;
   #lastReload: StatusSnapshot['lastReload'] = null;
 
-  /** Throws RulesetError where the inputs can't become a ruleset. */
+  /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
     this.ruleset = buildRuleset(inputs, null);
     this.#atStart = this.ruleset.loaded.config;
     this.services = createServices(this.ruleset, () => this.ruleset.policy, effects);
-    this.#tellWarnings();
+    this.#logWarnings();
     for (const { id, source, problem } of this.ruleset.materials) {
       if (problem !== null) this.services.log.error('a secret cannot be used', { secret: id, source, problem });
     }
   }
 
-  /** An unusable part keeps its old version. The reload then counts as failed, even if other parts changed. */
+  /** Applies changed inputs. An unusable part keeps its old version: then the reload counts as failed. */
   apply(inputs: Inputs): Outcome {
     this.#adopt(buildRuleset(inputs, this.ruleset));
-    const keys = this.#waiting();
+    const keys = this.#keysAwaitingRestart();
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
     return this.endReload(this.ruleset.failures.join('\n') || null);
   }
 
-  /** Reports that a reload has worked, or why not; gives the same. */
+  /** Reports that a reload has worked, or why not; returns its argument. */
   endReload(error: Outcome): Outcome {
     const { log, metrics } = this.services;
     const { loaded, policy } = this.ruleset;
@@ -56,7 +56,7 @@ export class LiveRuleset {
     return error;
   }
 
-  /** Ends every overlap; gives their number. */
+  /** Ends every overlap; returns their number. */
   retirePrevious(): number {
     const now = Date.now();
     const ended = this.ruleset.materials.filter((secret) => isReplaced(secret) && now < (secret.notAfter ?? 0));
@@ -71,7 +71,7 @@ export class LiveRuleset {
   status(at: number) {
     const { loaded, policy, materials, warnings } = this.ruleset;
     const { metrics, recent, deliveries } = this.services;
-    const waiting = this.#waiting().join(', ');
+    const waiting = this.#keysAwaitingRestart().join(', ');
     const restart = waiting === '' ? [] : [`changed, but takes effect only after a restart: ${waiting}`];
     return {
       routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
@@ -91,24 +91,24 @@ export class LiveRuleset {
     const before = this.ruleset;
     this.ruleset = next;
     this.services.adopt(next, before);
-    this.#tellWarnings();
+    this.#logWarnings();
   }
 
-  /** Changed keys that need a restart. */
-  #waiting(): readonly string[] {
+  /** The changed keys that take effect only after a restart. */
+  #keysAwaitingRestart(): readonly string[] {
     const { config } = this.ruleset.loaded;
     return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
   }
 
-  /** Logs the warnings that are new, now and at the moment when the next secret ends. */
-  #tellWarnings(): void {
+  /** Logs the warnings that are new, now and when the next secret expires. */
+  #logWarnings(): void {
     const now = Date.now();
     const found = new Map(warningsOf(this.ruleset, now).map((warning) => [JSON.stringify(warning), warning]));
-    for (const [text, { msg, ...fields }] of found) if (!this.#told.has(text)) this.services.log.warn(msg, fields);
-    this.#told = new Set(found.keys());
+    for (const [text, { msg, ...fields }] of found) if (!this.#logged.has(text)) this.services.log.warn(msg, fields);
+    this.#logged = new Set(found.keys());
     const ends = this.ruleset.materials.map(({ notAfter }) => (notAfter ?? 0) - now).filter((wait) => wait > 0);
-    clearTimeout(this.#nextLook);
-    this.#nextLook = setTimeout(() => this.#tellWarnings(), Math.min(DAY_MS, ...ends)).unref();
+    clearTimeout(this.#nextCheck);
+    this.#nextCheck = setTimeout(() => this.#logWarnings(), Math.min(DAY_MS, ...ends)).unref();
   }
 }
 
@@ -159,7 +159,7 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
   };
 }
 
-/** Null where no route has `once`. A store's URL may hold a user, so only its host is shown. */
+/** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */
 function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
   if (deliveries === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;

@@ -1,4 +1,4 @@
-// Watches the inputs and decides when they become a ruleset. All files are read when one changes, and every ten seconds.
+// Watches the inputs and decides when they become a ruleset. All files are read if one changes, and every ten seconds.
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
@@ -9,17 +9,17 @@ const POLL_MS = 1000;
 /** Between two checks of the contents: NFS may show old times for a minute. */
 const READ_MS = 10_000;
 /** From a file event to the check: an editor or the kubelet causes several events at once. */
-const HASTE_MS = 100;
+const AFTER_EVENT_MS = 100;
 const SETTLE_MS = 250;
-/** After these, a file that keeps changing waits for the next check. */
-const MOST_TRIES = 8;
+/** After so many readings, files that keep changing wait for the next check. */
+const MAX_TRIES = 8;
 
-/** Why nothing, or not everything, was applied; null where all was. */
+/** Why nothing, or not everything, was applied; null if all was. */
 export type Outcome = string | null;
 
 export interface ReloaderOptions {
   readonly read: (before: Inputs) => Promise<Inputs>;
-  /** Builds a ruleset from them and swaps it in, or says why not. */
+  /** Builds a ruleset from the inputs and swaps it in, or says why not. */
   readonly apply: (inputs: Inputs) => Outcome;
   /** Reports that nothing could be applied. */
   readonly fail: (error: string) => Outcome;
@@ -62,11 +62,11 @@ export class Reloader {
   }
 
   /** Acts once per check: in a busy directory, such as /tmp, each event would delay the check again. */
-  readonly #hasten = (): void => {
-    if (this.#pause > HASTE_MS) this.#checkIn(HASTE_MS);
+  readonly #onFileEvent = (): void => {
+    if (this.#pause > AFTER_EVENT_MS) this.#checkIn(AFTER_EVENT_MS);
   };
 
-  /** Brings the next check forward, never back. A check that is under way starts the timer when it ends. */
+  /** Makes the next check earlier, never later. A check in progress starts the timer when it ends. */
   #checkIn(milliseconds: number): void {
     this.#pause = Math.min(this.#pause, milliseconds);
     if (this.#checking || this.#stopped) return;
@@ -80,17 +80,17 @@ export class Reloader {
     this.#asked = null;
     this.#pause = READ_MS;
     this.#checking = true;
-    const outcome = await this.#look(asked === null ? 'if changed' : 'always');
+    const outcome = await this.#readAndApply(asked === null ? 'if changed' : 'always');
     this.#checking = false;
     asked?.resolve(outcome);
     this.#checkIn(this.#seen === before ? READ_MS : POLL_MS);
   }
 
-  async #look(when: 'always' | 'if changed'): Promise<Outcome> {
+  async #readAndApply(when: 'always' | 'if changed'): Promise<Outcome> {
     try {
       let inputs = await this.#options.read(this.#seen);
       if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : null;
-      for (let tries = 0; tries < MOST_TRIES; tries++) {
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
         await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
         const again = await this.#options.read(inputs);
         if (sameInputs(again, inputs)) return this.#apply(again);
@@ -114,13 +114,13 @@ export class Reloader {
     if (this.#stopped) return;
     const places = placesOf(this.#seen);
     for (const path of new Set(places)) {
-      watchFile(path, { persistent: false, interval: POLL_MS }, this.#hasten);
-      this.#unwatch.push(() => unwatchFile(path, this.#hasten));
+      watchFile(path, { persistent: false, interval: POLL_MS }, this.#onFileEvent);
+      this.#unwatch.push(() => unwatchFile(path, this.#onFileEvent));
     }
     // Only directories: a file's watcher would stay on the old inode when a rename replaces the file.
     for (const path of new Set(places.map((place) => dirname(place)))) {
       try {
-        const watcher = watch(path, { persistent: false }, this.#hasten);
+        const watcher = watch(path, { persistent: false }, this.#onFileEvent);
         watcher.on('error', () => watcher.close());
         this.#unwatch.push(() => watcher.close());
       } catch {

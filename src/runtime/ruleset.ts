@@ -15,7 +15,7 @@ export interface Ruleset extends BuiltTls {
   readonly loaded: LoadedConfig;
   readonly materials: readonly SecretMaterial[];
   readonly policy: Policy;
-  /** Other warnings than the config's own and the secrets'. */
+  /** Warnings other than those of the config and of the secrets. */
   readonly warnings: readonly string[];
   /** Why a part of the inputs is not in use, and its old version still is. */
   readonly failures: readonly string[];
@@ -27,8 +27,8 @@ export class RulesetError extends Error {
 }
 
 /**
- * `running` is null at start. A broken config or TLS file keeps its old part and is a failure, while secrets go on
- * rotating. Throws RulesetError only at start, where there is no old part.
+ * Builds a ruleset; `running` is null at start. A broken config or TLS file is a failure and leaves the old part in
+ * use, while secrets keep rotating. Throws RulesetError only at start, when there is no old part.
  */
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
@@ -60,7 +60,6 @@ export function routesOf(config: Config): readonly Route[] {
   return [...config.routes, config.unmatched];
 }
 
-/** True where a route has `once`. */
 export function deliversOnce({ routes }: Config): boolean {
   return routes.some(({ once }) => once !== null);
 }

@@ -33,7 +33,7 @@ export interface Effects {
 
 export type Services = ReturnType<typeof createServices>;
 
-/** `policy` gives the current one. */
+/** Creates the services from the first ruleset. `policy` returns the current policy. */
 export function createServices(first: Ruleset, policy: () => Policy, { env, write }: Effects) {
   const { config } = first.loaded;
   const log = createLog(config.log.level, write);
@@ -58,10 +58,10 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
       recent.record(record);
     },
   });
-  const open = openAddress(env.POD_IP, upstream, config);
-  const exposure = new Exposure(open, (exposed) => {
-    if (exposed) log.warn('clients can bypass the proxy and reach the upstream', { ...open });
-    else log.info('clients can no longer bypass the proxy', { ...open });
+  const bypass = bypassAddress(env.POD_IP, upstream, config);
+  const exposure = new Exposure(bypass, (exposed) => {
+    if (exposed) log.warn('clients can bypass the proxy and reach the upstream', { ...bypass });
+    else log.info('clients can no longer bypass the proxy', { ...bypass });
   });
   metrics.watch({
     requests_in_flight: () => server.inFlight,
@@ -73,7 +73,6 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
     once_store_failures_total: () => deliveries?.failures ?? 0,
   });
 
-  /** Takes over a new ruleset. */
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
     if (deliversOnce(config)) openedDeliveries();
@@ -105,20 +104,20 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
 function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {
   return {
     routes: routesOf(loaded.config),
-    secrets: named(materials),
+    secrets: onePerId(materials),
     certificates: { listen: expiryOf(listenTls), upstream_client: expiryOf(upstreamTls) },
     configSha256: loaded.sha256,
     checkExposure: loaded.config.upstream.checkExposure,
   };
 }
 
-/** Epoch milliseconds; null where there is no certificate. */
+/** When the certificate expires, in epoch milliseconds; null if there is none. */
 function expiryOf(tls: TlsContents | null): number | null {
   return tls?.cert === undefined ? null : (readCertificate(tls.cert)?.validToDate.getTime() ?? null);
 }
 
-/** One secret per id, the usable one of two. An unusable directory, whose id has a space, is left out. */
-function named(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
+/** One secret per id, a usable one if possible. An unusable directory, whose id has a space, is left out. */
+function onePerId(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
   const byId = Map.groupBy(materials, ({ id }) => id);
   for (const id of byId.keys()) if (id.includes(' ')) byId.delete(id);
   return [...byId.values()].flatMap((same) => same.find(({ key }) => key !== null) ?? same.slice(0, 1));
@@ -146,8 +145,8 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls };
 }
 
-/** The address where clients could bypass the proxy; null where it is unknown, or the proxy's own. */
-function openAddress(podIp: string | undefined, { pool }: Upstream, { listen }: Config): TcpNetConnectOpts | null {
+/** The address at which clients could bypass the proxy; null if it is unknown, or the proxy's own. */
+function bypassAddress(podIp: string | undefined, { pool }: Upstream, { listen }: Config): TcpNetConnectOpts | null {
   if (podIp === undefined || podIp === '' || !('port' in pool.address) || pool.address.port === listen.port)
     return null;
   return { host: podIp, port: pool.address.port };

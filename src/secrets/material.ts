@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { SecretSource } from '../config/config.ts';
 
-/** The outcome of reading one value: a key, or a problem. It has both where an older key is still used. */
+/** The outcome of reading one value: a key, or a problem; both if an older key is still in use. */
 export interface KeyReading {
   readonly key: KeyObject | null;
   readonly problem: string | null;
@@ -12,7 +12,7 @@ export interface KeyReading {
   readonly warnings: readonly string[];
 }
 
-/** Its times are its source's: epoch milliseconds, or null for no bound; `overlap` in milliseconds, or null for none. */
+/** A secret with the times of its source: epoch milliseconds, and `overlap` in milliseconds; null for none. */
 export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'> {
   /** The id; for a directory that cannot be used, `directory <path>`. */
   readonly id: string;
@@ -20,10 +20,10 @@ export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefor
   readonly source: string;
 }
 
-/** The largest secret that is read, in bytes. A larger file is surely the wrong one. */
+/** The largest secret that is read, in bytes. A larger file is almost certainly the wrong one. */
 export const MAX_SECRET_BYTES = 64 * 1024;
 const SHORTEST_BYTES = 16;
-const COMFORTABLE_BYTES = 32;
+const RECOMMENDED_BYTES = 32;
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -35,14 +35,14 @@ export function refused(problem: string): KeyReading {
   return { key: null, problem, warnings: [] };
 }
 
-/** Takes a file's content: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
+/** Makes a key from a file: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
 export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
   const lf = content.at(-1) === LF ? 1 : 0;
   const cr = lf === 1 && content.at(-2) === CR ? 1 : 0;
   return keyFromValue(content.subarray(0, content.length - lf - cr), rules);
 }
 
-/** Takes every byte as the value. The caller may overwrite the bytes afterwards: the key has its own copy. */
+/** Makes a key from every byte of the value. The caller may overwrite them afterwards: the key has its own copy. */
 export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, 'allowShort'>): KeyReading {
   if (value.length === 0) return refused('it is empty');
   if (value.length > MAX_SECRET_BYTES) return refused('it is larger than 64 KiB: is this the right file?');
@@ -64,7 +64,7 @@ function oddities(value: Buffer): readonly string[] {
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
   const found: readonly (readonly [holds: boolean, oddity: string])[] = [
     [isShort, 'it is shorter than 16 bytes and too easy to guess'],
-    [!isShort && value.length < COMFORTABLE_BYTES, 'it is shorter than 32 bytes: longer secrets are safer'],
+    [!isShort && value.length < RECOMMENDED_BYTES, 'it is shorter than 32 bytes: longer secrets are safer'],
     [startsWithSpace, `it begins with white space, ${KEPT}`],
     [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
     [isMarked, `it begins with a byte order mark, ${KEPT}`],

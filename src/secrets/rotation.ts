@@ -1,5 +1,5 @@
-// How secrets change when their sources are read again. A value that disappears or becomes invalid stays in use. After a
-// change the old value stays valid for its overlap. A file that is removed from its directory is retired.
+// How secrets change when their sources are read again. A value that disappears or becomes invalid stays in use. After
+// a change the old value stays valid for its overlap. A file that is removed from its directory is retired.
 // Everything but readSecrets is pure: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -10,20 +10,19 @@ import { readSources } from './sources.ts';
 /** Every secret, each replaced value right after its successor. */
 type Held = readonly SecretMaterial[];
 
-/** True for a replaced value. */
 export function isReplaced({ id, key }: SecretMaterial): boolean {
   return key !== null && isPrevious(id);
 }
 
-/** Reads every source once, as at start. Never throws: the problem of a secret that cannot be used says why. */
+/** Reads every source once, as at start. Never throws: a secret that cannot be used has a `problem`. */
 export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Held> {
   return rotate([], await readSources(sources, env), 0);
 }
 
-/** `held` is empty at start. `now` is epoch milliseconds: the overlap of a value that changed begins there. */
+/** The secrets after a new reading. `held` is empty at start. The overlap of a changed value begins at `now`. */
 export function rotate(held: Held, readings: readonly SecretMaterial[], now: number): Held {
   const fresh = readings.flatMap((secret) => keepGood(secret, held));
-  return judgeTogether(fresh).flatMap((secret) => {
+  return withoutConflicts(fresh).flatMap((secret) => {
     const previous = replacedBy(secret, held, now);
     return previous === null ? [secret] : [secret, previous];
   });
@@ -37,10 +36,10 @@ export function failuresOf(secrets: Held): readonly string[] {
   });
 }
 
-/** Good values stay in use. A directory that is empty or can't be read is a failed mount: all its values stay. */
+/** Keeps good values in use. An empty or unreadable directory counts as a failed mount: all its values stay. */
 function keepGood(fresh: SecretMaterial, held: Held): Held {
   if (fresh.key !== null) return [fresh];
-  // The one entry of a directory that gives nothing has the directory's name as its id.
+  // An unusable directory has one entry, with the directory's name as its id.
   const whole = fresh.id === fresh.source;
   const good = held.filter(
     ({ id, source, key }) => key !== null && (whole ? source === fresh.source : id === fresh.id),
@@ -51,30 +50,30 @@ function keepGood(fresh: SecretMaterial, held: Held): Held {
 }
 
 /**
- * Compares the secrets of all sources. A secret with a reserved id, or with the id of an earlier one, loses its key. A
- * secret with the value of an earlier one gets a warning.
+ * Compares the secrets of all sources. One with a reserved id, or with the id of an earlier one, loses its key. One
+ * with the value of an earlier one gets a warning.
  */
-function judgeTogether(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  const judged: SecretMaterial[] = [];
+function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMaterial[] {
+  const kept: SecretMaterial[] = [];
   for (const secret of secrets) {
-    const refuse = (problem: string) => judged.push({ ...secret, key: null, problem, warnings: [] });
-    const namesake = judged.find(({ id }) => id === secret.id);
-    const twin = judged.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
+    const refuse = (problem: string) => kept.push({ ...secret, key: null, problem, warnings: [] });
+    const namesake = kept.find(({ id }) => id === secret.id);
+    const twin = kept.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
     if (isPrevious(secret.id)) {
       refuse('ids that end in .previous are reserved for replaced values');
     } else if (namesake !== undefined && secret.key !== null) {
       refuse(`its id is already taken by the secret from ${namesake.source}`);
     } else if (twin !== undefined) {
       const warning = `it has the same value as ${twin.id}, under which its matches are counted`;
-      judged.push({ ...secret, warnings: [...secret.warnings, warning] });
+      kept.push({ ...secret, warnings: [...secret.warnings, warning] });
     } else {
-      judged.push(secret);
+      kept.push(secret);
     }
   }
-  return judged;
+  return kept;
 }
 
-/** The one old value, of this change or an earlier one. It is kept after its end, to tell expired from forged. */
+/** The replaced value, of this change or an earlier one. It is kept after it expires, to tell that from a forgery. */
 function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
   const id = previousOf(secret.id);

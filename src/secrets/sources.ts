@@ -77,7 +77,7 @@ export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allow
 
 /**
  * Reads every regular file of a directory and follows links. Names that begin with `.` belong to kubelet and editors.
- * All files are of one `..data` generation: a swap meanwhile starts the pass again.
+ * All files come from one `..data` generation: if kubelet swaps it meanwhile, the reading starts again.
  */
 async function readKeyDirectory(source: DirectorySource): Promise<readonly SecretMaterial[]> {
   for (let attempt = 0; attempt < SWAP_ATTEMPTS; attempt += 1) {
@@ -85,7 +85,7 @@ async function readKeyDirectory(source: DirectorySource): Promise<readonly Secre
     const secrets = await readOnce(source);
     if ((await generation(source.directory)) === before) return secrets;
   }
-  return nothing(source, 'it keeps changing while it is being read');
+  return unusable(source, 'it keeps changing while it is being read');
 }
 
 async function readOnce(source: DirectorySource): Promise<readonly SecretMaterial[]> {
@@ -94,10 +94,10 @@ async function readOnce(source: DirectorySource): Promise<readonly SecretMateria
   try {
     names = (await readdir(directory)).filter((name) => !name.startsWith('.')).sort();
   } catch (error) {
-    return nothing(source, await trouble(directory, error));
+    return unusable(source, await trouble(directory, error));
   }
   if (names.length > MAX_DIRECTORY_FILES) {
-    return nothing(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
+    return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
   }
   const secrets: SecretMaterial[] = [];
   for (const name of names) {
@@ -108,15 +108,15 @@ async function readOnce(source: DirectorySource): Promise<readonly SecretMateria
     if (ID.test(name)) secrets.push(material(source, name, await readKeyFile(file, source)));
     else secrets.push(material(source, `file ${JSON.stringify(name)}`, refused(BAD_NAME)));
   }
-  return secrets.length > 0 ? secrets : nothing(source, 'it holds no secrets: there is no regular file in it');
+  return secrets.length > 0 ? secrets : unusable(source, 'it holds no secrets: there is no regular file in it');
 }
 
-/** The one entry of a directory that is missing, unreadable or empty. Its id cannot be a secret's: it has a space. */
-function nothing(source: DirectorySource, problem: string): readonly SecretMaterial[] {
+/** The one entry of a directory that cannot be used. Its id cannot be a secret's: it has a space. */
+function unusable(source: DirectorySource, problem: string): readonly SecretMaterial[] {
   return [material(source, sourceName(source), refused(problem))];
 }
 
-/** The target of `..data`, the link that kubelet replaces to change all files at once; null where there is none. */
+/** The target of `..data`, the link that kubelet replaces to change all files at once; null if there is none. */
 async function generation(path: string): Promise<string | null> {
   return readlink(join(path, '..data')).catch(() => null);
 }
