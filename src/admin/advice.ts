@@ -19,7 +19,8 @@ const calm = (sentence: string): Advice => ({ tone: 'calm', sentence });
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-/** At least one; the first is the headline. */
+
+/** The advice on a snapshot: at least one item; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
   const found = [
     s.draining ? DRAINING : null,
@@ -140,8 +141,10 @@ function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   if (notAfter === null) return null;
   if (isPrevious(id)) return state === 'live' ? rotation(secret, notAfter, s.now) : null;
   if (state === 'expired') {
-    const told = s.routes.some((route) => route.secretIds.includes(id) && noLiveSecret(route, s) !== null);
-    return told ? null : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
+    const isNamed = s.routes.some((route) => route.secretIds.includes(id) && noLiveSecret(route, s) !== null);
+    return isNamed
+      ? null
+      : warn(`Secret ${id} expired at ${dateText(notAfter)}: remove it once its successor verifies.`);
   }
   if (state !== 'live' || notAfter - s.now > 7 * DAY) return null;
   return warn(`Secret ${id} expires on ${dateText(notAfter).slice(0, 10)}: add its successor before then.`);
@@ -181,7 +184,7 @@ function allIsWell(s: StatusSnapshot): Advice {
   return calm(`All is well${what} ${lately(s)}.${scanned} ${next}`);
 }
 
-/** Whether a secret can be removed: only one that verified nothing while another one did. */
+/** Says whether a secret can be removed: only if it verified nothing while another one did. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, notBefore, notAfter } = secret;
   if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';

@@ -12,11 +12,10 @@ export interface AdminSources {
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
-  /** Gives why it failed; null where it did not. */
+  /** Returns the reason for a failure; null on success. */
   reload(): Promise<string | null>;
-  /** Ends every overlap; gives the number of values. */
+  /** Ends every overlap; returns how many values that retired. */
   retirePrevious(): number;
-  /** The current `admin.actionsFrom`. */
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly log: Log;
@@ -30,7 +29,7 @@ export interface AdminReply {
 }
 
 interface AdminHandler {
-  /** With POST it changes something: clients outside `actionsFrom` and requests from other web sites get 403. */
+  /** A handler with POST changes something: clients outside `actionsFrom` and requests from other sites get 403. */
   readonly methods: readonly string[];
   readonly run: (exchange: Exchange, accept: string) => AdminReply | Promise<AdminReply>;
 }
@@ -40,7 +39,6 @@ export type AdminHandlers = Readonly<Record<string, AdminHandler>>;
 const VIEW = ['GET', 'HEAD'];
 const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
-/** By path. */
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
   return {

@@ -1,4 +1,4 @@
-// Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, refusals in groups, and
+// Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, grouped refusals, and
 // deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
 // one reason never displaces the entry of another that explains a broken rotation.
 import { DECISIONS, REASON_NAMES } from '../core/decision.ts';
@@ -22,16 +22,16 @@ type Counted = (typeof COUNTED)[number];
 /**
  * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
  * upstream. The fields are the last request's: texts that a client chose are cut, and `path` has no query. `count` is
- * of the requests since the group began; a group that gets none for long is removed first.
+ * the number of requests since the group began. The group that was idle longest is removed first.
  */
 export type Refusal = ReturnType<typeof refusalOf>;
 /** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
 export type Undelivered = ReturnType<typeof undeliveredOf>;
 
 export class RecentRequests {
-  /** Counts of ten seconds, by epoch time in slots; the oldest first. */
+  /** Counts of ten seconds each, by epoch time in slots; the oldest first. */
   readonly #slots = new Map<number, Record<Counted, number>>();
-  /** By a closed set: reasons, the gate's rules, and causes of upstream failures. In each the oldest group is first. */
+  /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, Refusal>> = {};
   #undelivered: readonly Undelivered[] = [];
 
@@ -71,7 +71,7 @@ export class RecentRequests {
     dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  /** The parts of a status snapshot that come from requests; refusals and deliveries are the newest first. */
+  /** The parts of a status snapshot that come from requests. In both lists the newest is first. */
   view() {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     return {
@@ -93,14 +93,14 @@ export class RecentRequests {
       windowSeconds: (SLOTS_COUNTED * SLOT_MS) / 1000,
       ...byName(CURVES, (name) => lately[name]),
       noise: lately.noise,
-      /** The reason of most requests that were rejected or reported and are not noise; null where there were none. */
+      /** The most frequent reason of rejected and reported requests that are not noise; null if there were none. */
       topReason: reasons.toSorted((a, b) => lately[b] - lately[a])[0] ?? null,
       /** By minute, the oldest first. */
       hour: byName(CURVES, (name): readonly number[] => Array.from({ length: 60 }, (_, at) => minute(name, at))),
     };
   }
 
-  /** Of the slots up to `newest`, as many as `slots`. */
+  /** The sum of the last `slots` slots up to `newest`. */
   #sum(name: Counted, newest: number, slots: number): number {
     let sum = 0;
     for (let slot = newest; slot > newest - slots; slot--) sum += this.#slots.get(slot)?.[name] ?? 0;

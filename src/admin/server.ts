@@ -10,8 +10,8 @@ import type { Exchange } from '../downstream/exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
 
-/** Bytes of a body that is read and discarded, such as that of `curl -d ''`. */
-const LARGEST_BODY = 1024;
+/** The largest body, in bytes, that is read and discarded, such as that of `curl -d ''`. */
+const MAX_BODY = 1024;
 
 const LIMITS: ListenerLimits = {
   connections: 64,
@@ -39,8 +39,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   const { head, path, client } = exchange;
   if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
   const declared = declaredLength(head);
-  if (declared === null || declared > LARGEST_BODY)
-    return reply(exchange, json(413, { error: 'body_too_large' }), 'close');
+  if (declared === null || declared > MAX_BODY) return reply(exchange, json(413, { error: 'body_too_large' }), 'close');
   // Own properties only: `/constructor` is not a page.
   const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
   if (handler === undefined) return reply(exchange, json(404, { error: 'not_found' }));
@@ -61,8 +60,8 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 }
 
 /**
- * True for a browser's request that another web site caused; tools do not send these headers. The port has no login, so
- * a foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
+ * True for a browser's request that another site caused; tools do not send these headers. The port has no login, so a
+ * foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
  * rebinding), must change nothing.
  */
 export function isForeign(lines: readonly string[]): boolean {
@@ -72,7 +71,7 @@ export function isForeign(lines: readonly string[]): boolean {
   return [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')].some((source) => !isOwnAddress(source, host));
 }
 
-/** A rebound name is same-origin with itself: only an address or localhost cannot be an attacker's. */
+/** False for every name but localhost: an attacker's name that resolves here is same-origin with itself. */
 function isOwnAddress(source: string, host: string | undefined): boolean {
   const url = URL.parse(source);
   if (url === null || url.host === '' || url.host !== host?.toLowerCase()) return false;
@@ -80,8 +79,8 @@ function isOwnAddress(source: string, host: string | undefined): boolean {
 }
 
 /**
- * True if the client may use the actions: loopback always, everyone if no network is configured. Then any pod of a
- * cluster can drain this one.
+ * True if the client may use the actions: loopback always, and everyone if no network is configured. In that case any
+ * pod of a cluster can drain this one.
  */
 export function mayAct(client: string, networks: readonly string[]): boolean {
   return networks.length === 0 || inRanges(['127.0.0.0/8', '::1/128', ...networks])(client);

@@ -46,7 +46,7 @@ function adviceList(advice: readonly Advice[]): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
-/** Counts, each above a curve of the last hour. The curves are inline SVG: the CSP allows no script or style attribute. */
+/** Counts, each above a curve of the last hour. Curves are inline SVG: the CSP allows no script or style attribute. */
 function figures({ recent }: StatusSnapshot): Html {
   const minutes = Math.round(recent.windowSeconds / 60);
   const boxes = CURVES.map((curve) => {

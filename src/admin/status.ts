@@ -9,7 +9,7 @@ export interface RouteStatus
   /** Ids that can match here, `current.previous` included; empty unless `action` is verify. */
   readonly secretIds: readonly string[];
   readonly liveSecrets: number;
-  /** Bytes; null where the route has no limit (forward, reject). */
+  /** Bytes; null if the route has no limit (forward, reject). */
   readonly maxBody: number | null;
 }
 
@@ -18,9 +18,9 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `replaced value of current`. */
   readonly source: string;
   readonly state: SecretState | 'unusable';
-  /** A problem or warning, such as a failed read or a short value; null if there is none. An unusable one has one. */
+  /** A problem or warning, such as a failed read or a short value; null if there is none. Never null if unusable. */
   readonly problem: string | null;
-  /** Epoch seconds, as `Metrics.lastMatch` gives it; 0 where it has not matched in this process. */
+  /** Epoch seconds, from `Metrics.lastMatch`; 0 if the secret has not matched in this process. */
   readonly lastMatch: number;
 }
 
@@ -46,7 +46,7 @@ export interface StatusSnapshot extends ReturnType<RecentRequests['view']> {
   };
   /** Null before the first reload. */
   readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
-  /** Where delivered events are remembered; null where no route has `once`. */
+  /** Where delivered events are remembered; null if no route has `once`. */
   readonly once: {
     /** `memory`, or a host. */
     readonly store: string;

@@ -51,8 +51,8 @@ export const run = command({ name: 'check-config', help, options, positionals: [
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
-    const beside = salvaged === null || !reads ? [] : (await readFiles(salvaged, io)).troubles;
-    const lines = [...problems.map(formatProblem), ...beside];
+    const troubles = salvaged === null || !reads ? [] : (await readFiles(salvaged, io)).troubles;
+    const lines = [...problems.map(formatProblem), ...troubles];
     io.stderr(`${lines.join('\n')}\n${lines.length} ${lines.length === 1 ? 'error' : 'errors'}\n`);
     return 2;
   }
@@ -65,7 +65,7 @@ async function readFiles(config: Salvaged, { env }: Io) {
   return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)] };
 }
 
-/** A row for each secret, warnings that do not stop serve, and `troubles`: why it could not start or not be ready. */
+/** A row for each secret, `notes` that do not stop serve, and `troubles`: why it could not start or be ready. */
 async function inspect(config: Config, io: Io) {
   const { secrets, troubles } = await readFiles(config, io);
   const now = Date.now();
@@ -84,7 +84,7 @@ function unread({ secrets }: Config) {
   return { secrets: secrets.map((source) => [idOf(source), sourceName(source), 'not read']), notes: [], troubles: [] };
 }
 
-/** A passed date changes a route although nobody changed the configuration. */
+/** Notes on dates that have passed: each has changed its route although nobody changed the configuration. */
 function endedReports({ routes }: Config): readonly string[] {
   return routes.flatMap(({ path, reportUntil }) => {
     if (reportUntil === null || reportUntil > Date.now()) return [];
@@ -98,11 +98,11 @@ async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Prom
   // Only a directory's ids are unknown when the configuration is loaded.
   for (const { path, secrets: ids } of config.routes) {
     const unknown = ids?.filter((id) => !secrets.some((secret) => secret.id === id)) ?? [];
-    notes.push(...unknown.map((id) => `route ${path}: there is no secret ${id} now`));
+    notes.push(...unknown.map((id) => `route ${path}: no secret has the id ${id} now`));
   }
   const { store, passwordFile } = config.once;
   if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return notes;
-  // No error: serve starts without the password, and `onStoreFailure` decides.
+  // Not an error: serve starts without the password, and `onStoreFailure` decides.
   const { problem } = await readKeyFile(passwordFile, { allowShort: true });
   return problem === null ? notes : [...notes, `once.passwordFile ${passwordFile}: ${problem}`];
 }

@@ -27,11 +27,11 @@ interface CommandShape<O extends Options> {
   readonly name: string;
   readonly help: string;
   readonly options: O;
-  /** The names of the positional arguments, for messages; each of them may be left out. */
+  /** The names of the positional arguments, for messages. All are optional. */
   readonly positionals: readonly string[];
 }
 
-/** Gives the exit code; rejects only on an unexpected error. Unusable input, such as a configuration, is exit code 2. */
+/** Returns the exit code: 2 for unusable input, such as a bad configuration. Rejects only on an unexpected error. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
 export function command<const O extends Options>(
@@ -47,7 +47,7 @@ export function command<const O extends Options>(
     try {
       return await body(parse(shape, argv), io);
     } catch (error) {
-      // By name: `healthcheck` must never load these classes, which are parts of the proxy.
+      // Compared by name: `healthcheck` must never load these classes, which are parts of the proxy.
       const isInput = error instanceof Error && ['ConfigError', 'RulesetError'].includes(error.name);
       if (!isInput && !(error instanceof UsageError)) throw error;
       const prefix = isInput ? '' : `entrupy-signature-proxy ${shape.name}: `;
@@ -76,17 +76,17 @@ function parse<O extends Options>({ options, positionals: names }: CommandShape<
     return given;
   } catch (error) {
     if (!(error instanceof Error) || error instanceof UsageError) throw error;
-    // Node names the option, never its value. Its advice on unknown options, about positional arguments, is cut off.
+    // Node names the option, never its value. Its advice about positional arguments is cut off.
     throw mistake(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
   }
 }
 
-/** The most that a command reads of a body, in bytes: far above any delivery, far below a container's memory. */
+/** The longest body that a command reads: far longer than any delivery, far below a container's memory. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 /** The process's own streams and environment. */
 export function processIo(process: NodeJS.Process): Io {
-  // `… | head -1` closes our output early; without a listener that prints a stack trace.
+  // `… | head -1` closes our output early. Without this listener Node would print a stack trace.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;

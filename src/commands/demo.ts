@@ -108,12 +108,12 @@ shutdown: { delay: 0s, grace: 5s }
 const DELIVERY =
   '{"item":{"entrupy_id":"1SALEFYH","properties":{"brand":{"id":"louis_vuitton"}},"status":{"result":{"final":true,"id":"authentic"}}}}';
 
-/** A delivery and its outcome, by default `accepted`: a rejected one gets 401, others reach the upstream unchanged. */
+/** A delivery and its outcome, by default `accepted`. A rejected one gets 401; others reach the upstream unchanged. */
 interface Step {
   readonly tells: string;
   readonly path?: string;
   readonly body?: string;
-  /** The signature header's value; it is left out without one. */
+  /** The signature header's value; absent if the delivery has no such header. */
   readonly signature?: string;
   readonly outcome?: readonly [Decision, Reason];
 }
@@ -194,7 +194,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   }
 }
 
-/** Sends one delivery; gives what was not as expected. `arrived` holds what reached the upstream since the step began. */
+/** Sends one delivery; returns what was not as expected. `arrived` has what reached the upstream in this step. */
 async function play(step: Step, { app, arrived, io }: { app: App; arrived: Received[]; io: Io }) {
   const { path = '/notify', body = DELIVERY, signature, outcome: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;

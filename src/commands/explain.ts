@@ -40,7 +40,7 @@ export const run = command({ name: 'explain', help, options, positionals: ['METH
   return 0;
 });
 
-/** Name and value, as two items of a head's flat list. The argument stays out of the message: it may be a signature. */
+/** Name and value, as two items of a head's flat list. The message must not repeat the text: it may be a signature. */
 function readHeader(text: string): readonly string[] {
   const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
   if (name === undefined || value === undefined) throw mistake("--header needs the form 'NAME: VALUE'");

@@ -35,7 +35,7 @@ export const run = command(SHAPE, async ({ values }, io) => {
   return 1;
 });
 
-/** The address in the file. A running proxy stays healthy when its file is broken or gone, so whatever can be read counts. */
+/** The address in the file. A running proxy stays healthy if its file breaks or goes, so anything readable counts. */
 async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unknown; port?: unknown }> {
   try {
     const text = await readFile(named ?? DEFAULT_FILE, 'utf8');
@@ -48,7 +48,7 @@ async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unkn
   }
 }
 
-/** The listener's own address where it has one; all interfaces include the loopback. */
+/** The listener's address, or loopback if it listens on all interfaces. */
 function reachable(host: unknown): string {
   if (typeof host !== 'string' || /^(?:|0\.0\.0\.0|[0:]+)$/.test(host)) return LOOPBACK;
   return isIP(host) === 6 ? `[${host}]` : host;

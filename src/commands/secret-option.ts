@@ -18,7 +18,7 @@ const ALWAYS = { notBefore: null, notAfter: null, overlap: null, allowShort: tru
 /** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
 export const DEFAULT_SOURCE: ChosenSource = { kind: 'env', id: 'env', env: 'WEBHOOK_ENDPOINT_SECRET_KEY', ...ALWAYS };
 
-/** The source that the options name; null where neither is given. Throws UsageError where both are. */
+/** The source that the options name; null if neither is given. Throws UsageError if both are. */
 export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: string }): ChosenSource | null {
   const { 'secret-file': file, 'secret-env': env } = values;
   if (file !== undefined && env !== undefined) throw mistake('give --secret-file or --secret-env, not both');
@@ -26,7 +26,7 @@ export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: st
   return env === undefined ? null : { kind: 'env', id: 'env', env, ...ALWAYS };
 }
 
-/** Reads it, with warnings on stderr. Throws UsageError where it cannot be used. */
+/** Reads the secret; warnings go to stderr. Throws UsageError if it cannot be used. */
 export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> {
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
   const name = sourceName(source);
@@ -35,7 +35,7 @@ export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> 
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }
 
-/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses those; here it is the best way to give a secret. */
+/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here they are the best way to pass one. */
 async function readPipe(source: ChosenSource) {
   if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
   const content = await collect(createReadStream(source.file), sourceName(source));

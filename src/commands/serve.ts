@@ -17,8 +17,8 @@ Exit codes: 0 stopped by a signal, 1 failed or a port is in use, 2 bad
 configuration, 130 or 143 on a second signal.
 `;
 
-/** After the stop, exit is forced: a pipe that nobody reads would keep the process alive. */
-const LAST_MS = 1000;
+/** From the stop to a forced exit: a pipe that nobody reads would keep the process alive. */
+const EXIT_AFTER_MS = 1000;
 
 const SHAPE = { name: 'serve', help, options: { config: { type: 'string' } }, positionals: [] } as const;
 
@@ -50,12 +50,12 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   const onSignal = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
     if (signals++ > 0) process.exit(signal === 'SIGINT' ? 130 : 143);
-    // No balancer knows a proxy that is still starting, so there is none to notify.
+    // No balancer sends requests to a proxy that is still starting, so no delay is needed.
     asked.resolve(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
   const onReload = () => void app?.reload();
-  // Before the program is even loaded: as PID 1 a process without a handler ignores SIGTERM, and is killed at the end
-  // of the grace period.
+  // Before the program is even loaded: a process that is PID 1 and has no handler ignores SIGTERM, and is killed at the
+  // end of the grace period.
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGHUP', onReload);
@@ -63,7 +63,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, write: io.stdout });
     await app.stop({ delay: await asked.promise });
-    setTimeout(() => process.exit(0), LAST_MS).unref();
+    setTimeout(() => process.exit(0), EXIT_AFTER_MS).unref();
     return 0;
   } finally {
     process.off('SIGTERM', onSignal);

@@ -21,7 +21,7 @@ BODY is a file, or - for standard input, which is also the default. It must be e
 Exit code: 0 valid, 1 invalid, 2 if the command line, the secret or the body cannot be used.
 `;
 
-/** Bytes; a longer body is tried only as it is. Higher than the proxy's limit, as no other request waits here. */
+/** Bytes; a longer body is tried only as it is. Higher than in the proxy, since no other request waits here. */
 const DIAGNOSED_BYTES = 1024 * 1024;
 
 const options = { ...SECRET_OPTIONS, signature: { type: 'string' }, config: { type: 'string' } } as const;
@@ -44,7 +44,7 @@ function headerValue(pasted: string): string {
 }
 
 async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
-  // Loaded only here: without --config no configuration is read, and its libraries are not needed.
+  // Loaded only with --config: otherwise no configuration is read, and its libraries are not needed.
   const { ConfigError, loadConfig } = await import('../config/load.ts');
   const { config } = await loadConfig({ file, env: io.env }).catch((error: unknown) => {
     throw error instanceof ConfigError ? new UsageError(`the configuration cannot be used\n${error.message}`) : error;

@@ -1,4 +1,4 @@
-// Hosts, networks and URLs in the configuration: each reader gives the normal form or a problem.
+// Hosts, networks and URLs in the configuration: each reader returns the normal form or a problem.
 // No problem repeats a URL, which may hold a password.
 import { isIP } from 'node:net';
 
@@ -10,19 +10,19 @@ export type Reading =
 export const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
 
-/** An address or name to listen on, without brackets. */
+/** True for an address or name to listen on, without brackets. */
 export function isHost(text: string): boolean {
   return isIP(text) !== 0 || HOST_NAME.test(text);
 }
 
-/** `10.0.0.0/8`, `fd00::/8`. */
+/** True for a network such as `10.0.0.0/8` or `fd00::/8`. */
 export function isCidr(text: string): boolean {
   const match = /^([^/]+)\/([0-9]{1,3})$/.exec(text);
   const version = isIP(match?.[1] ?? '');
   return version !== 0 && Number(match?.[2]) <= (version === 4 ? 32 : 128);
 }
 
-/** The longest path that a Unix socket's address holds on Linux (sockaddr_un has 108 bytes, one ends it). */
+/** The longest path of a Unix socket on Linux, in bytes: sockaddr_un has 108, one of them for the final NUL. */
 const MAX_SOCKET_PATH = 107;
 
 /** Takes `http://host:port`, `https://host:port` (a default port is left out) or `unix:///path`. */

@@ -44,7 +44,7 @@ export function resolveConfig(values: Values): Config {
   });
 }
 
-/** The parts of a configuration with mistakes that can still be checked. */
+/** The parts that can still be checked in a configuration with mistakes. */
 export function salvage({ secrets, listen, upstream }: Values, isSound: (path: KeyPath) => boolean): Salvaged {
   return {
     secrets: secrets.filter((_, index) => isSound(['secrets', index])).map(resolveSecret),

@@ -1,4 +1,4 @@
-// The schema described: every key with its kind and default, for the docs, and what may stand at a path, for errors.
+// The schema described: every key with its kind and default, for the docs, and what is allowed at a path, for errors.
 import * as z from 'zod/mini';
 import { formatPath, type KeyPath } from './problems.ts';
 import { configSchema } from './schema.ts';
@@ -6,7 +6,7 @@ import { ALLOWED } from './values.ts';
 
 type Schema = z.core.$ZodType;
 
-/** The schema of each key and list item by its path: `listen.port`, `routes[]`, `routes[].path`; the whole file's is ''. */
+/** The schema of each key and list item by path: `listen.port`, `routes[]`, `routes[].path`; '' for the whole file. */
 const SCHEMAS = new Map<string, Schema>();
 
 collect(configSchema, '');
@@ -34,13 +34,13 @@ export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
     path,
     meaning: z.globalRegistry.get(child)?.description ?? '',
     allowed: ALLOWED.get(inner)?.allowed ?? '',
-    /** The default as a user would write it; null where there is none. */
+    /** The default as a user would write it; null if there is none. */
     fallback: child instanceof z.ZodMiniPrefault ? child._zod.def.defaultValue : null,
     needed: child === inner,
   };
 });
 
-/** What may stand at `path`: in words, and the keys where that is a mapping. Null where nothing may. */
+/** What is allowed at `path`, in words, and the keys if it is a mapping. Null if nothing is. */
 export function allowedAt(path: KeyPath) {
   const child = SCHEMAS.get(formatPath(path).replace(/\[[0-9]+\]/g, '[]'));
   if (child === undefined) return null;

@@ -1,5 +1,5 @@
 // Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
-// read, only whether it is set.
+// kept: only whether it is set matters here.
 import { nearest, type Problem } from './problems.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
@@ -37,7 +37,7 @@ export function applyEnvironment(written: Mapping, env: Env) {
   const data: Record<string, unknown> = Object.assign(Object.create(null), written);
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
-  /** The variable that gave a section or key (`listen.port`). No entry for those from the file or a default. */
+  /** The variable that set a section or key (`listen.port`). Those from the file or a default have no entry. */
   const origins = new Map<string, string>();
   const overlay = { data, errors, warnings, origins };
   const entries: readonly unknown[] = Array.isArray(written.secrets) ? written.secrets : [];
@@ -92,7 +92,7 @@ function addRoutes({ data, errors, origins }: Overlay, env: Env): void {
   origins.set('routes', variable).set('unmatched', variable);
 }
 
-/** `named` has the variables that `env:` entries of the file name. */
+/** Adds secrets from variables. `named` has the variables that `env:` entries of the file name. */
 function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env, named: ReadonlySet<unknown>): void {
   const isSet = (name: string) => env[name] !== undefined && (name === SECRET || env[name] !== '');
   const given = [SECRET, `${SECRET}_PREVIOUS`, `${SECRET}_FILE`].filter(isSet);
@@ -116,8 +116,8 @@ function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env, name
   origins.set('secrets', first);
 }
 
-/** The most typing errors in one name: a name with three probably belongs to another program. */
-const MOST_EDITS = 2;
+/** The most typing errors in a name that is nearly ours: with three it probably belongs to another program. */
+const MAX_EDITS = 2;
 const SECRET_FAMILY = /^webhook_endpoint_secret/i;
 
 /** Warns of variables whose names are nearly ours: `VERIFY_PATH` would silently verify nothing. */
@@ -127,7 +127,7 @@ function nearNames(env: Env, named: ReadonlySet<unknown>): readonly Problem[] {
     if (names.includes(variable) || named.has(variable) || !env[variable]) return [];
     // A missing or extra word is not a typing error, but without its secret the proxy answers every request with 503.
     const family = SECRET_FAMILY.test(variable) ? SECRET : null;
-    const near = nearest(variable, names, MOST_EDITS) ?? family;
+    const near = nearest(variable, names, MAX_EDITS) ?? family;
     if (near === null) return [];
     return [variableProblem(variable, `ignored: no variable has this name; did you mean ${near}?`)];
   });

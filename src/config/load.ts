@@ -12,11 +12,11 @@ import { readYaml } from './yaml.ts';
 
 export { ConfigError, formatProblem } from './problems.ts';
 
-/** Longer files are not parsed. The longest sensible one has a fiftieth of this. */
+/** Longer files are not parsed. The longest sensible one has a fiftieth of this size. */
 const MAX_FILE_BYTES = 1024 * 1024;
 export const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 
-/** A configuration file's bytes; both null where the environment is the only source. */
+/** A configuration file's path and bytes; both null if the environment is the only source. */
 export interface ConfigFile {
   readonly file: string | null;
   readonly bytes: Buffer | null;
@@ -24,20 +24,20 @@ export interface ConfigFile {
 
 export interface LoadedConfig extends Pick<ConfigFile, 'file'> {
   readonly config: Config;
-  /** Lower-case hex SHA-256 of the file's bytes; of nothing where there is no file. */
+  /** Lower-case hex SHA-256 of the file's bytes, or of no bytes if there is no file. */
   readonly sha256: string;
   readonly warnings: readonly Problem[];
 }
 
 /**
- * Loads `file`; where it is null, $ENTRUPY_PROXY_CONFIG, else the file in /etc if there is one, else the environment
+ * Loads `file`, or if it is null $ENTRUPY_PROXY_CONFIG, else the file in /etc if there is one, else the environment
  * alone. Throws ConfigError with every problem.
  */
 export async function loadConfig(options: { file: string | null; env: Env }): Promise<LoadedConfig> {
   return parseConfig(await readConfigFile(options), options.env);
 }
 
-/** Finds and reads the file that `loadConfig` would load. Throws ConfigError where it can't be read. */
+/** Finds and reads the file that `loadConfig` would load. Throws ConfigError if it can't be read. */
 export async function readConfigFile({ file, env }: { file: string | null; env: Env }): Promise<ConfigFile> {
   const named = file ?? (env.ENTRUPY_PROXY_CONFIG || null);
   const path = named ?? DEFAULT_FILE;
@@ -70,7 +70,7 @@ function decode({ file, bytes }: ConfigFile): string {
   }
 }
 
-/** Pure. Throws only ConfigError, with every problem. */
+/** Parses and checks a file's bytes with the environment. Pure. Throws only ConfigError, with every problem. */
 export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
   const source = readYaml(decode({ file, bytes }));
   const { data, errors, warnings, origins } = applyEnvironment(source.data ?? {}, env);

@@ -8,7 +8,7 @@ export type KeyPath = readonly (string | number)[];
 export interface Problem {
   /** A file's path, or `environment`. */
   readonly file: string;
-  /** 1-based; null where there is no text (the environment). */
+  /** 1-based; null if there is no text (the environment). */
   readonly line: number | null;
   readonly column: number | null;
   /** `routes[0].path`, or the variable's name. */
@@ -19,7 +19,7 @@ export interface Problem {
 /** One mistake or warning, before its place in the text is known. */
 export interface Finding {
   readonly path: KeyPath;
-  /** Whether the position is that of the key or of its value; or an offset in the text. */
+  /** Whether the position is the key's or the value's; or an offset in the text. */
   readonly at: 'key' | 'value' | number;
   readonly message: string;
 }
@@ -31,7 +31,7 @@ export const atValue = (path: KeyPath, message: string): Finding => ({ path, at:
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
-  /** The parts without mistakes; null where the text could not be read at all. */
+  /** The parts without mistakes; null if the text could not be read at all. */
   readonly salvaged: Salvaged | null;
 
   constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
@@ -53,7 +53,7 @@ export function formatPath(path: KeyPath): string {
   return steps.join('').replace(/^\./, '');
 }
 
-/** A found value in a few words: scalars as written, long ones cut. Collections and all under `secrets` by kind. */
+/** A found value in a few words: scalars as written, long ones cut; collections, and all under `secrets`, by kind. */
 export function show(value: unknown, path: KeyPath): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
@@ -73,7 +73,7 @@ export function inOrder(problems: readonly Problem[]): readonly Problem[] {
   return [...once.values()].sort((a, b) => lineOf(a) - lineOf(b) || (a.column ?? 0) - (b.column ?? 0));
 }
 
-/** The allowed word nearest to `found`, ignoring case; null where the difference is more than a typing error. */
+/** The allowed word nearest to `found`, ignoring case; null if the difference is more than a typing error. */
 export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
   if (found.length > 64) return null;
   const most = Math.min(mostEdits, Math.floor(found.length / 2));

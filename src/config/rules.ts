@@ -91,7 +91,7 @@ function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: W
   return found;
 }
 
-/** The actions that each option of a route is for. */
+/** The actions with which each option of a route is allowed. */
 const ACTIONS: Readonly<Record<Exclude<keyof RouteEntry['value'], 'path' | 'action'>, readonly Action[]>> = {
   methods: ['verify', 'forward'],
   secrets: ['verify'],
@@ -164,8 +164,8 @@ function pathPairErrors(routes: readonly RouteEntry[]): readonly Finding[] {
   });
 }
 
-const MUCH_BODY = 16 * 1024 * 1024;
-const BEYOND =
+const LARGE_BODY = 16 * 1024 * 1024;
+const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
 
 /** Every warning about a configuration that is valid but rarely intended. None stops the proxy. */
@@ -175,7 +175,7 @@ export function crossWarnings({ listen, secrets, routes, unmatched, limits, once
     found.push(atKey(['secrets'], 'there are no secrets: every request on a verify route is answered with 503'));
   }
   if (unmatched === 'forward') {
-    const message = `forward sends every request that no route matches to the upstream unverified, and ${BEYOND}; verify is safer`;
+    const message = `forward sends every request that no route matches to the upstream unverified, and ${QUERY_ROUTING}; verify is safer`;
     found.push(atValue(['unmatched'], message));
   }
   found.push(...bodyWarnings(['limits', 'maxBody'], limits.maxBody, limits));
@@ -197,7 +197,7 @@ export function crossWarnings({ listen, secrets, routes, unmatched, limits, once
 function routeWarnings(path: KeyPath, route: RouteEntry['value'], limits: Values['limits']): readonly Finding[] {
   const found: Finding[] = [];
   if (route.path === '/*' && route.action === 'forward') {
-    const message = `this route forwards every request that no other route matches, unverified, and ${BEYOND}`;
+    const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
     found.push(atValue([...path, 'path'], message));
   }
   if (route.mode === 'report' && route.reportUntil === null) {
@@ -209,7 +209,7 @@ function routeWarnings(path: KeyPath, route: RouteEntry['value'], limits: Values
 
 function bodyWarnings(path: KeyPath, maxBody: number, { bufferedBytes }: Values['limits']): readonly Finding[] {
   const found: Finding[] = [];
-  if (maxBody > MUCH_BODY) {
+  if (maxBody > LARGE_BODY) {
     found.push(atValue(path, 'over 16MiB: each body is held in memory until it is verified'));
   }
   if (bufferedBytes !== 'auto' && maxBody > bufferedBytes) {

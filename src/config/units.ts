@@ -1,5 +1,5 @@
-// Durations, sizes and dates as people write them: parsed, formatted, and guessed where the spelling is wrong.
-// Only errors use guesses: every spelling but the documented one is refused.
+// Durations, sizes and dates as people write them: parsed, formatted, and guessed if the spelling is wrong.
+// Only error messages use guesses: every spelling but the documented one is refused.
 
 type Units = Readonly<Record<string, number>>;
 
@@ -10,7 +10,6 @@ const BYTES: Units = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 export const DURATION = {
   name: 'a duration',
   examples: '250ms, 5s, 2m or 24h',
-  /** A number with its unit. */
   pattern: /^(0|[1-9][0-9]{0,8})(ms|s|m|h)$/,
   /** Null for every spelling but the documented one. */
   parse(input: string | number): number | null {
@@ -39,7 +38,7 @@ function product(match: RegExpExecArray | null, units: Units): number | null {
   return match === null ? null : Number(match[1]) * (units[match[2] ?? ''] ?? Number.NaN);
 }
 
-/** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes are `64KiB`, 1000 bytes are `1000`. */
+/** The shortest exact spelling: 90000 ms is `90s`, 7200000 ms is `2h`; 65536 bytes is `64KiB`, 1000 bytes `1000`. */
 function inLargestUnit(value: number, units: Units): string {
   const [unit, factor] = Object.entries(units).findLast((entry) => value > 0 && value % entry[1] === 0) ?? ['', 1];
   return `${value / factor}${unit}`;
@@ -81,7 +80,7 @@ function withoutSpace(input: string | number): string {
 
 const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?(?:Z|[+-][0-9]{2}:[0-9]{2})$/;
 
-/** Epoch milliseconds of an RFC 3339 date and time with its zone; null for anything else, also 30 February. */
+/** Epoch milliseconds of an RFC 3339 date and time with its zone; null for anything else, even 30 February. */
 export function parseDate(text: string): number | null {
   const [, day = ''] = DATE.exec(text) ?? [];
   const time = Date.parse(text);

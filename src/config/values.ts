@@ -6,10 +6,10 @@ import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl } f
 import { listOf, nearest } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
-/** More about a wrong value, such as its right spelling; null where nothing is obvious. */
+/** More about a wrong value, such as its right spelling; null if nothing is obvious. */
 type Advice = (input: string | number) => string | null;
 
-/** For each schema the phrase that says what is allowed. Without `advice` it is safe under `secrets`. */
+/** For each schema, a phrase that says what is allowed. A schema without `advice` is safe under `secrets`. */
 export const ALLOWED = z.registry<{ readonly allowed: string; readonly advice?: Advice }>();
 
 /** A schema with its meaning, one or two sentences for editors and docs. */
@@ -18,7 +18,7 @@ export function key<S extends z.ZodMiniType>(description: string, schema: S): S 
   return schema;
 }
 
-/** A key that may be left out. It is null then. */
+/** A key that may be left out, and is then null. */
 export function optional<S extends z.ZodMiniType>(description: string, schema: S) {
   const orNull = z.transform((value: z.output<S> | undefined) => value ?? null);
   return key(description, z.pipe(z.optional(schema), orNull));
@@ -33,7 +33,7 @@ function meant(suggest: Advice): Advice {
   };
 }
 
-/** Converts a value; the JSON Schema shows `input`. `read` gives null for a value that is not allowed. */
+/** Converts a value; the JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
 function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
   const reader = z.transform((found: I, context): T => {
     const value = read(found);

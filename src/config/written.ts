@@ -20,7 +20,7 @@ export function readWritten(data: Mapping) {
     list.map((value, index) => {
       const path: KeyPath = [name, index];
       const source: unknown = Array.isArray(input[name]) ? input[name][index] : null;
-      /** True where the user wrote the key, whatever its value. */
+      /** True if the user wrote the key, whatever its value. */
       const has = (key: keyof T & string) => isMapping(source) && Object.hasOwn(source, key);
       return { path, value, has, sound: (key: keyof T & string) => isSound([...path, key]) };
     });
@@ -28,7 +28,7 @@ export function readWritten(data: Mapping) {
   return { values, findings, isSound, secrets: entries('secrets', secrets), routes: entries('routes', routes) };
 }
 
-/** Gives a test of paths: true where no finding is at the path, above it or below it. */
+/** Returns a test of paths: true if no finding is at the path, above it or below it. */
 export function soundness(findings: readonly Pick<Finding, 'path'>[]): (path: KeyPath) => boolean {
   const prefixes = (path: KeyPath) => path.map((_, depth) => JSON.stringify(path.slice(0, depth + 1)));
   const bad = new Set(findings.map(({ path }) => JSON.stringify(path)));

@@ -27,25 +27,25 @@ const SENTENCES: Readonly<Record<string, string>> = {
   BAD_DIRECTIVE: 'an unknown %directive',
 };
 
-/** What a walk through the document collects. */
+/** The results of a walk through the document. */
 interface Walk {
   /** Violations of YAML's grammar or of the rules of this file. */
   readonly flaws: Finding[];
-  /** Where each key and its value begin, by the path as JSON. The key of a list's item is the item. */
+  /** Where each key and its value begin, by the path as JSON. An item of a list counts as its own key. */
   readonly places: Map<string, Readonly<Record<'key' | 'value', number>>>;
-  /** Of all lists and mappings. */
+  /** The number of entries so far, of all lists and mappings. */
   entries: number;
 }
 
 /**
- * Reads one YAML 1.2 document. Never throws. `data` is null where the text is not valid YAML. No object in it has a
+ * Reads one YAML 1.2 document. Never throws. `data` is null if the text is not valid YAML. No object in it has a
  * prototype, so `__proto__` is a key like any other.
  */
 export function readYaml(text: string) {
   const lines = new LineCounter();
   const { contents, flaws } = parse(text, lines);
   const walk: Walk = { flaws, places: new Map(), entries: 0 };
-  /** The place of the key or its value, or of the nearest key above where it was not written. */
+  /** The place of the key or its value; if it was not written, of the nearest key above. */
   const locate = ({ path, at }: Finding) => {
     const written = path.findLastIndex((_, depth) => walk.places.has(JSON.stringify(path.slice(0, depth + 1)))) + 1;
     const place = walk.places.get(JSON.stringify(path.slice(0, written)));
@@ -60,7 +60,7 @@ export function readYaml(text: string) {
   return { data: {}, flaws: [...flaws, { path: [], at: contents?.range[0] ?? 0, message }], locate };
 }
 
-/** The document's content, and where it violates YAML's grammar. */
+/** The document's content, and its violations of YAML's grammar. */
 function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode | null; flaws: Finding[] } {
   const flaw = (at: number, message: string): Finding => ({ path: [], at, message });
   try {
@@ -78,7 +78,7 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
   }
 }
 
-/** One value of a text that may be invalid elsewhere. Only for `healthcheck`, which decides nothing by it. */
+/** One value of a text that may be invalid elsewhere. Only for `healthcheck`, which decides nothing with it. */
 export function looseValue(text: string, path: KeyPath): unknown {
   return parseDocument(text, { logLevel: 'silent' }).getIn(path);
 }
@@ -87,7 +87,7 @@ export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `key` is where the node's key begins. */
+/** The node as plain data. `key` is where its key begins. */
 function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: number }, walk: Walk): unknown {
   walk.places.set(JSON.stringify(path), { key, value: node?.range[0] ?? key });
   if (node === null) return null;

@@ -88,7 +88,7 @@ test('a good configuration is shown as it runs, with secrets by id and never by 
     /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z$/m,
     /^ {2}connections +1024, 128 to unix:\/\/\/run\/app\.sock$/m,
     /:10:12: unmatched: forward sends every request/,
-    /^ {2}route \/notify: there is no secret absent now$/m,
+    /^ {2}route \/notify: no secret has the id absent now$/m,
     /^The configuration is valid\.$/m,
   ]) {
     expect(stdout).toMatch(line);
