@@ -118,8 +118,7 @@ function isQuiet(path: string): boolean {
  * can be read from it.
  */
 function isMeant({ path, opened, wanted }: { path: string; opened: Route; wanted: Route }): boolean {
-  if (opened.path.length <= wanted.path.length || !isQuiet(path)) return false;
-  return opened.action === 'forward' || takes(wanted, path);
+  return opened.path.length > wanted.path.length && isQuiet(path);
 }
 
 test('a target is treated as strictly as each of its readings', { timeout: TEST_TIMEOUT }, () => {

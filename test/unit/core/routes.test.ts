@@ -33,6 +33,9 @@ describe('by its plain spelling', () => {
     expect(table(routes).routeFor('/hooks/entrupy', NOW).secrets).toEqual(['b']);
     expect(table(routes).routeFor('/hooks//entrupy', NOW).secrets).toEqual([]);
     expect(claimed(routes, '/admin/hook')).toBe('verify /admin/hook');
+    // `v1.0` could be a script, of which `/hooks` is the path.
+    expect(claimed([verify('/hooks'), report('/v1.0/hooks')], '/v1.0/hooks')).toBe('report /v1.0/hooks');
+    expect(claimed([verify('/hooks'), report('/v1.0/hooks')], '/v1.0//hooks')).toBe('verify /hooks');
     expect(claimed(routes, '/admin//hook')).toBe('reject /admin');
   });
 
