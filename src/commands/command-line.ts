@@ -2,6 +2,7 @@
 // their own Io, without a process. A mistake on the command line must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { fileProblem } from '../core/errors.ts';
 
 export interface Io {
   readonly stdout: (text: string) => void;
@@ -110,21 +111,8 @@ export async function readBody(file: string | undefined, io: Io): Promise<Buffer
     return await collect(createReadStream(file), `the body from ${file}`);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`cannot read the body from ${file}: ${fileTrouble(error)}`);
+    throw new UsageError(`cannot read the body from ${file}: ${fileProblem(error)}`);
   }
-}
-
-const FILE_TROUBLES: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'it is a directory, not a file',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-};
-
-/** A system error about a file, in words. */
-export function fileTrouble(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return FILE_TROUBLES[code ?? ''] ?? `it could not be read${code === undefined ? '' : ` (${code})`}`;
 }
 
 /** Reads a stream to its end; throws UsageError past MAX_BODY_BYTES. */

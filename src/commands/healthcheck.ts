@@ -3,8 +3,9 @@
 // configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { fileProblem } from '../core/errors.ts';
 import { ask } from './ask.ts';
-import { command, fileTrouble, type Io } from './command-line.ts';
+import { command, type Io } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy healthcheck [--config FILE]
 
@@ -43,7 +44,7 @@ async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unkn
     const { looseValue } = await import('../config/yaml.ts');
     return { host: looseValue(text, ['admin', 'host']), port: looseValue(text, ['admin', 'port']) };
   } catch (error) {
-    if (named !== undefined) io.stderr(`warning: cannot use ${named}: ${fileTrouble(error)}\n`);
+    if (named !== undefined) io.stderr(`warning: cannot use ${named}: ${fileProblem(error)}\n`);
     return {};
   }
 }

@@ -2,6 +2,7 @@
 // once. No other file is opened, and no secret is read.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { codeOf, fileProblem } from '../core/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
 import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
@@ -44,18 +45,10 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   try {
     return { file: path, bytes: await readFile(path) };
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'ENOENT' && named === null) return { file: null, bytes: null };
-    throw fileError(path, `cannot be read: ${READ_ERRORS[code] ?? (code || 'unknown error')}`);
+    if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
+    throw fileError(path, `cannot be read: ${fileProblem(error)}`);
   }
 }
-
-const READ_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'it is a directory',
-  EACCES: 'permission denied',
-  ENOTDIR: 'a part of its path is not a directory',
-};
 
 function fileError(file: string | null, message: string): ConfigError {
   return new ConfigError([{ file: file ?? '', line: null, column: null, key: '', message }]);

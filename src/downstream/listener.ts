@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
-import { codeOf, destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
+import { codeOf } from '../core/errors.ts';
+import { destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
 import { Connection, type Handler, RANKS, type State } from './connection.ts';
 
 /** Times in milliseconds, sizes in bytes. */

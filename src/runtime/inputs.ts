@@ -5,9 +5,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
+import { codeOf } from '../core/errors.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
-import { codeOf } from '../wire/sockets.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {

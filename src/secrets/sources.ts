@@ -6,6 +6,7 @@ import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } fr
 import { join } from 'node:path';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
+import { codeOf } from '../core/errors.ts';
 import type { KeyReading, SecretMaterial } from './material.ts';
 import { keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './material.ts';
 
@@ -139,7 +140,7 @@ const TROUBLES: Readonly<Record<string, string>> = {
 
 /** A system error in words. */
 async function trouble(path: string, error: unknown): Promise<string> {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  const code = codeOf(error) || 'unknown error';
   if (code !== 'EACCES' && code !== 'EPERM') return TROUBLES[code] ?? `it cannot be read (${code})`;
   const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
   const stats = await stat(path).catch(() => null);

@@ -1,7 +1,8 @@
 // The upstream as a whole: its slots, its sockets, and whether it accepts connections.
+import { codeOf } from '../core/errors.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { BodyFailure } from '../downstream/exchange.ts';
-import { codeOf, type TlsContents } from '../wire/sockets.ts';
+import type { TlsContents } from '../wire/sockets.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { CONNECT_TIMEOUT, ConnectionPool, type PooledConnection, takesConnection } from './pool.ts';
 

@@ -2,11 +2,12 @@
 // the handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { codeOf } from '../core/errors.ts';
 import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/handshake.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
-import { codeOf, ignore } from '../wire/sockets.ts';
+import { ignore } from '../wire/sockets.ts';
 import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';

@@ -11,11 +11,6 @@ export interface TlsContents {
   readonly servername?: string | undefined;
 }
 
-/** An error's code; empty if it has none. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code ?? '') : '';
-}
-
 /** An error listener that does nothing: the 'close' that follows is handled. */
 export function ignore(): void {}
 

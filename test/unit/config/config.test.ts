@@ -135,7 +135,9 @@ describe('the file', () => {
     const missing = join(folder, 'missing.yaml');
     expect(await refusal({ file: missing, env: {} })).toEqual([`${missing}: cannot be read: there is no such file`]);
     expect(await refusal({ file: null, env: { ENTRUPY_PROXY_CONFIG: missing } })).toHaveLength(1);
-    expect(await refusal({ file: folder, env: {} })).toEqual([`${folder}: cannot be read: it is a directory`]);
+    expect(await refusal({ file: folder, env: {} })).toEqual([
+      `${folder}: cannot be read: it is a directory, not a file`,
+    ]);
     const latin = await put('latin.yaml', Buffer.from([0x61, 0x3a, 0x20, 0xe9]));
     expect(await refusal({ file: latin, env: {} })).toEqual([`${latin}: the file is not UTF-8 text`]);
     const huge = await put('huge.yaml', '#'.repeat(1024 * 1024 + 1));

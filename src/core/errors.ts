@@ -1,0 +1,20 @@
+// System errors: their codes, and those of files in words.
+
+/** An error's code, such as `ENOENT`; empty if it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code ?? '') : '';
+}
+
+const FILE_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'a part of its path is not a directory',
+  EISDIR: 'it is a directory, not a file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+};
+
+/** Why a file could not be read. */
+export function fileProblem(error: unknown): string {
+  const code = codeOf(error);
+  return FILE_PROBLEMS[code] ?? (code || 'unknown error');
+}
