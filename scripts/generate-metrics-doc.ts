@@ -73,7 +73,8 @@ A 401 never reveals its reason to the client; the log, the status page and these
 
 ${table(['reason', 'status', 'decisions', 'meaning'], reasonRows())}
 
-499 appears only in the log, since no client is left to read a response. A request that ends with \`client_closed\` keeps the
+499 appears only in the log, since no client is left to read a response. A client also counts as gone if it closes its own
+side of the connection before the response (half-close), or reads so slowly that the proxy ends the connection. A request that ends with \`client_closed\` keeps the
 decision that was made before.
 
 ## Buckets

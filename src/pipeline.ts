@@ -53,7 +53,7 @@ interface RoutedRequest {
 /** Returns the function that handles a request once its head is complete. */
 export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
   const { upstream, budget } = parts;
-  const diagnose = createDiagnosis(Date.now);
+  const diagnose = createDiagnosis();
   let tunnels = 0;
 
   function begin(exchange: Exchange): void {
@@ -96,8 +96,10 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     const form = signatureForm(exchange.head);
     let early: Reason | null;
     if (!allows(route, exchange.method)) early = 'method_not_allowed';
-    else if (live.length === 0) early = 'no_live_secret';
-    else early = form.reason;
+    else if (live.length > 0) early = form.reason;
+    // Routes that share no secret, and a target that could be read as either: the client's fault, not the operator's.
+    else if (route.secrets?.length === 0) early = form.reason ?? 'signature_mismatch';
+    else early = 'no_live_secret';
     if (early !== null) {
       refuseOrReport(request, early, null);
       if (early === 'no_live_secret') exchange.hint = policy.keyring.whyNoneLive(route.secrets, at);

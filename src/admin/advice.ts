@@ -70,7 +70,7 @@ function valueRemedy({ secretIds }: RouteStatus): string {
 
 function upstreamFailing(s: StatusSnapshot): Advice | null {
   const { url, reachable } = s.upstream;
-  if (reachable === false) return bad(`The upstream ${url} accepts no connections: start it, or correct upstream.url.`);
+  if (!reachable) return bad(`The upstream ${url} accepts no connections: start it, or correct upstream.url.`);
   if (s.recent.upstreamFailures === 0) return null;
   const failed = count(s.recent.upstreamFailures, 'request');
   return warn(`The upstream failed ${failed} ${lately(s)}: check its own log; verification is not the cause.`);

@@ -68,7 +68,11 @@ export function isForeign(lines: readonly string[]): boolean {
   const sites = valuesOf(lines, 'sec-fetch-site');
   if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return true;
   const [host] = valuesOf(lines, 'host');
-  return [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')].some((source) => !isOwnAddress(source, host));
+  const sources = [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')];
+  // A page can leave out the Referer, and browsers send Sec-Fetch headers only to trustworthy addresses.
+  const tellsNothing = sources.length === 0 && sites.length === 0;
+  if (tellsNothing && /^Mozilla\//.test(valuesOf(lines, 'user-agent').join())) return true;
+  return sources.some((source) => !isOwnAddress(source, host));
 }
 
 /** False for every name but localhost: an attacker's name that resolves here is same-origin with itself. */

@@ -68,17 +68,13 @@ function curveOf(name: string, minutes: readonly number[]): Html {
 }
 
 function about({ config: { file, sha256 }, upstream, lastReload, nodeVersion, now }: StatusSnapshot): Html {
+  const reachable = upstream.reachable ? pill('calm', 'accepts connections') : pill('bad', 'accepts no connections');
   return html`<section aria-labelledby="about"><h2 id="about">This proxy</h2><dl class="facts">
-<dt>Upstream</dt><dd><code>${upstream.url}</code> ${reachability(upstream)}</dd>
+<dt>Upstream</dt><dd><code>${upstream.url}</code> ${reachable}</dd>
 <dt>Configuration</dt><dd>${file === null ? 'the environment alone' : html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`}</dd>
 <dt>Last reload</dt><dd>${lastReload === null ? 'none since the start' : reload(lastReload, now)}</dd>
 <dt>Node</dt><dd>${nodeVersion}</dd>
 </dl></section>`;
-}
-
-function reachability({ reachable }: StatusSnapshot['upstream']): Html {
-  if (reachable === null) return html`<span class="soft">not tried recently</span>`;
-  return reachable ? pill('calm', 'accepts connections') : pill('bad', 'accepts no connections');
 }
 
 function reload({ ok, at, error }: NonNullable<StatusSnapshot['lastReload']>, now: number): Html {

@@ -34,8 +34,7 @@ export interface StatusSnapshot extends ReturnType<RecentRequests['view']> {
   /** Why it is not ready, as in /readyz. */
   readonly causes: readonly string[];
   readonly draining: boolean;
-  /** `reachable` is null if no connection was tried recently. */
-  readonly upstream: { readonly url: string; readonly reachable: boolean | null; readonly exposed: boolean };
+  readonly upstream: { readonly url: string; readonly reachable: boolean; readonly exposed: boolean };
   readonly routes: readonly RouteStatus[];
   readonly secrets: readonly SecretStatus[];
   readonly config: {

@@ -121,20 +121,14 @@ interface Step {
 const VALID = signature(SECRETS.DEMO_CURRENT, DELIVERY);
 
 const STORY: readonly Step[] = [
-  {
-    tells: 'A valid delivery, signed with the secret `current`: it is forwarded byte for byte',
-    signature: VALID,
-  },
+  { tells: 'A valid delivery, signed with the secret `current`: it is forwarded byte for byte', signature: VALID },
   {
     tells: 'A tampered delivery: `authentic` became `counterfeit`, so the signature belongs to another body',
     body: DELIVERY.replace('authentic', 'counterfeit'),
     signature: VALID,
     outcome: ['rejected', 'signature_mismatch'],
   },
-  {
-    tells: 'A missing signature: anybody can POST to a public URL',
-    outcome: ['rejected', 'missing_signature'],
-  },
+  { tells: 'A missing signature: anybody can POST to a public URL', outcome: ['rejected', 'missing_signature'] },
   {
     tells: 'A malformed signature: hex instead of base64, the most common mistake in hand-written signing code',
     signature: `SHA256:${Buffer.from(VALID.slice(SIGNATURE_PREFIX.length), 'base64').toString('hex')}`,

@@ -1,5 +1,4 @@
-// `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it. It decides nothing
-// itself: it uses the proxy's gate and route table.
+// `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
 import { loadConfig } from '../config/load.ts';
 import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
 import { Head } from '../core/head.ts';

@@ -65,7 +65,6 @@ function readExpectation(given: { readonly expect?: string; readonly 'expect-not
   }
   const not = expectNot === undefined ? '' : '-not';
   if (!/^[1-5][0-9][0-9]$/.test(text)) throw mistake(`--expect${not} takes a status from 100 to 599, not '${text}'`);
-  return not === ''
-    ? { meaning: `expected ${text}`, meets: (status: number) => status === Number(text) }
-    : { meaning: `expected anything but ${text}`, meets: (status: number) => status !== Number(text) };
+  const meaning = `expected ${not === '' ? '' : 'anything but '}${text}`;
+  return { meaning, meets: (status: number) => (status === Number(text)) === (not === '') };
 }

@@ -6,9 +6,10 @@ export function codeOf(error: unknown): string {
 }
 
 const FILE_PROBLEMS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
+  ENOENT: 'it does not exist',
   ENOTDIR: 'a part of its path is not a directory',
   EISDIR: 'it is a directory, not a file',
+  ELOOP: 'its links form a loop',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
 };
@@ -16,5 +17,5 @@ const FILE_PROBLEMS: Readonly<Record<string, string>> = {
 /** Why a file could not be read. */
 export function fileProblem(error: unknown): string {
   const code = codeOf(error);
-  return FILE_PROBLEMS[code] ?? (code || 'unknown error');
+  return FILE_PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;
 }

@@ -15,7 +15,7 @@ export interface RequestRecord {
   readonly reason: Reason | 'none';
   /** For the operator only: the likely cause of a mismatch, or what would allow the request. */
   readonly hint: string | null;
-  /** The rule that refused the head with 400 or 431; null for every other reason. */
+  /** The rule that refused it with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
   /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
   readonly header: string | null;

@@ -52,6 +52,8 @@ export function readWhole(
 const EMPTY = Buffer.alloc(0);
 /** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
 const MAX_EXTRA = 4 * 1024;
+/** The most chunks of a body, besides one per 16 bytes: some encoders send one for each word. */
+const MAX_TINY_CHUNKS = 8 * 1024;
 /** Bytes. Memory of a smaller buffer is left to the garbage collector. */
 const WORTH_FREEING = 16 * 1024;
 
@@ -131,8 +133,8 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const total = this.received + piece.length;
     this.#pace.count(piece.length, performance.now());
     if (total > this.#options.maxBody) this.fail('body_too_large');
-    // Each chunk costs a microsecond, and no honest client sends a body in such tiny chunks.
-    else if (pieces > 1024 + total / 16) this.fail('bad_request');
+    // Each chunk costs a microsecond.
+    else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
     return !this.#ended;
   }
 

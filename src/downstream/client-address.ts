@@ -29,7 +29,8 @@ export function inRanges(ranges: readonly string[]): (address: string) => boolea
   return (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
-const OVERWRITTEN = /^x-forwarded-(?:for|proto|host)$/i;
+/** With dots too, which PHP reads as it reads dashes. */
+const OVERWRITTEN = /^x[-.]forwarded[-.](?:for|proto|host)$/i;
 
 /** The lines for `forwardedHeaders: overwrite`: X-Forwarded-* says what we saw, whatever the client sent. */
 export function withForwarded({ lines, head, connection }: Exchange): string[] {

@@ -8,7 +8,6 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
-import type { RuleName } from '../core/gate.ts';
 import { declaredLength, Head } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
@@ -179,6 +178,11 @@ export class Connection {
     this.stream.destroy();
   }
 
+  /** Refuses the request in progress if its body is still to come: the proxy ends it, not the client. */
+  refuseBody(): void {
+    this.#awaiting?.fail('overloaded');
+  }
+
   // --- states
 
   #enter(state: State, milliseconds: number): void {
@@ -295,7 +299,6 @@ export class Connection {
   /** Bytes that never became a request are still answered, and counted as a request. */
   #refuseHead(reason: Reason): void {
     const exchange = this.#begin(NO_HEAD, []);
-    exchange.rule = RULES[reason] ?? null;
     this.#pipelined = null;
     exchange.refuse(reason);
   }
@@ -326,6 +329,8 @@ export class Connection {
   }
 
   readonly #onClose = (): void => {
+    // A request from its first byte on.
+    if (this.state === 'head') this.#begin(NO_HEAD, []);
     this.#endExchange('left');
     this.state = 'closed';
     this.#parser?.free();
@@ -358,7 +363,5 @@ export const RANKS = {
   ...{ closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 },
   ...{ tunnel: null, closed: null },
 } as const;
-/** The gate rule for bytes that never became a request; a slow head breaks none. */
-const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);

@@ -29,8 +29,11 @@ export interface BodyReceiver {
   /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
   end(last: Buffer | null, trailers: readonly string[], pieces: number): Taken;
   /** The body will never be whole. Called at most once, and not after `end`. */
-  fail(failure: 'bad_request' | 'body_timeout'): void;
+  fail(failure: 'bad_request' | 'body_timeout' | 'overloaded'): void;
 }
+
+/** The rule that refuses what is no HTTP message, unless another one did. */
+const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 
 /** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
 export class Exchange implements RequestRecord {
@@ -46,7 +49,6 @@ export class Exchange implements RequestRecord {
   /** Takes the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null = null;
 
-  /** Written by `decide`, `refuse` and `clientLeft`. */
   decision: Decision = 'rejected';
   reason: Reason | 'none' = 'none';
   // Written by the pipeline, by the receiver of the body and by the upstream's side.
@@ -101,6 +103,7 @@ export class Exchange implements RequestRecord {
   /** Refuses the request, unless the client has left. `allow`: the methods that the route allows, for 405. */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     this.decide('rejected', reason);
+    this.rule ??= RULES[reason] ?? null;
     if (reason !== 'client_closed') this.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 

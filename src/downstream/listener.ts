@@ -130,12 +130,16 @@ export class Listener {
     } while (this.inFlight > 0);
   }
 
-  /** Cuts every connection. Returns the number of requests that this cut. */
-  cutAll(): number {
-    const cut = this.inFlight;
+  /** Refuses every body that is still to come, and gives the last answers a moment. */
+  async refuseBodies(): Promise<void> {
+    for (const connection of this.#all.list()) connection.refuseBody();
+    if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
+  }
+
+  /** Cuts every connection. */
+  cutAll(): void {
     this.#server.close();
     for (const connection of this.#all.list()) connection.destroy();
-    return cut;
   }
 
   // --- connections
@@ -186,6 +190,7 @@ export class Listener {
       const { connection, since } = found;
       if (connection.place < 0 || connection.since !== since || connection.rank(now) === null) continue;
       this.#all.delete(connection);
+      connection.refuseBody();
       connection.destroy();
       return true;
     }

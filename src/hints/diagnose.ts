@@ -16,12 +16,12 @@ const MAX_BYTES = 16 * 1024;
 
 type Mismatch = Pick<DiagnosisInput, 'body' | 'given'> & { route: Route; policy: Policy; at: number };
 
-/** The proxy's diagnosis, rate-limited. `now` returns epoch milliseconds. */
-export function createDiagnosis(now: () => number) {
+/** The proxy's diagnosis, rate-limited. */
+export function createDiagnosis() {
   let second = 0;
   let used = 0;
   const mayRun = (): boolean => {
-    const current = Math.floor(now() / 1000);
+    const current = Math.floor(Date.now() / 1000);
     if (current !== second) [second, used] = [current, 0];
     return ++used <= DIAGNOSES_PER_SECOND;
   };

@@ -77,17 +77,14 @@ export async function startApp(effects: Effects) {
     adminPort,
     /** Reads config, secrets and TLS files now, as SIGHUP does. */
     reload: () => reloader.force(),
-    /** Returns how many requests were cut at the end of `grace`. */
     async stop(options: { readonly delay: 'keep' | 'skip' }) {
       const cut = await lifecycle.stop(options);
       reloader.stop();
       exposure.stop();
-      upstream.close();
       await live.services.deliveries()?.close();
       admin.cutAll();
       requests.flush();
       log.info('stopped', { cut });
-      return cut;
     },
   };
 }

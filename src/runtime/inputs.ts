@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
-import { codeOf } from '../core/errors.ts';
+import { fileProblem } from '../core/errors.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
 import type { TlsFile } from './certificates.ts';
@@ -21,6 +21,8 @@ export interface Inputs {
   readonly tlsFiles: readonly TlsFile[];
   /** Sources that can't change while the process runs, a sentence each. */
   readonly fixed: readonly string[];
+  /** The config came from a pipe (`--config <(…)`), which can be read only once. */
+  readonly piped: boolean;
 }
 
 /** Reads every input. Throws ConfigError only if there is no older config to keep. */
@@ -28,7 +30,8 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const part = await readConfig(named, env, before);
   const { config } = part.loaded;
   const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
-  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [] };
+  const piped = before?.piped ?? !(await canBeRead(part.loaded.file ?? DEFAULT_FILE));
+  const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [], piped };
   if (before?.loaded === part.loaded) return inputs;
   return { ...inputs, fixed: [...fixedVariables(config.secrets), ...(await fixedFiles(namedFiles(inputs)))] };
 }
@@ -36,8 +39,10 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
 async function readConfig(named: string | null, env: Env, before: Inputs | null) {
   let file: Inputs['file'] = null;
   try {
-    // A pipe (`--config <(…)`) can be read only once.
-    if (before?.file?.file != null && !(await canBeRead(before.file.file))) return before;
+    if (before?.piped) return before;
+    if (before?.loaded.file != null && !(await canBeRead(before.loaded.file))) {
+      return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is not a regular file`] };
+    }
     file = await readConfigFile({ file: named, env });
     if (before !== null && isDeepStrictEqual(file, before.file)) return before;
     if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
@@ -78,21 +83,15 @@ export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]>
 }
 
 async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
-  let code = 'it is not a regular file';
+  let why = 'it is not a regular file';
   try {
     if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
   } catch (error) {
-    code = codeOf(error) || 'it could not be read';
+    why = fileProblem(error);
   }
-  const remedy = REMEDIES[code] === undefined ? '' : `: ${REMEDIES[code]}`;
-  return { ...file, bytes: Buffer.alloc(0), problem: `${file.name} cannot be read (${code})${remedy}` };
+  const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
+  return { ...file, bytes: Buffer.alloc(0), problem };
 }
-
-const REMEDIES: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file; mount it, or correct the path',
-  EACCES: `permission denied; user ${process.geteuid?.() ?? '?'} must be able to read it`,
-  ENOTDIR: 'a part of its path is not a directory',
-};
 
 /** True if both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */
 export function sameInputs(a: Inputs, b: Inputs): boolean {

@@ -57,9 +57,9 @@ export class Lifecycle {
     services.log.info('draining');
   }
 
-  /** Not ready, `delay`, stop accepting, `grace`, cut what is left. Returns how many requests were cut. */
+  /** Not ready, `delay`, stop accepting, `grace`, an error for what is left. Returns how many requests that were. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { server, log, deliveries } = this.#live.services;
+    const { server, upstream, log, deliveries } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
@@ -71,7 +71,10 @@ export class Lifecycle {
     // A delivery whose client has left may still be in flight: the upstream's 2xx still counts.
     const idle = server.stopAccepting().then(() => deliveries()?.settled());
     await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
-    const cut = server.cutAll();
+    const cut = server.inFlight;
+    upstream.close();
+    await server.refuseBodies();
+    server.cutAll();
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;
   }

@@ -6,7 +6,7 @@ import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } fr
 import { join } from 'node:path';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { codeOf } from '../core/errors.ts';
+import { codeOf, fileProblem } from '../core/errors.ts';
 import type { KeyReading, SecretMaterial } from './material.ts';
 import { keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './material.ts';
 
@@ -132,16 +132,9 @@ async function fill(handle: FileHandle, buffer: Buffer): Promise<number> {
   return length;
 }
 
-const TROUBLES: Readonly<Record<string, string>> = {
-  ENOENT: 'it does not exist (yet)',
-  ENOTDIR: 'a part of the path is not a directory',
-  ELOOP: 'its links form a loop',
-};
-
 /** A system error in words. */
 async function trouble(path: string, error: unknown): Promise<string> {
-  const code = codeOf(error) || 'unknown error';
-  if (code !== 'EACCES' && code !== 'EPERM') return TROUBLES[code] ?? `it cannot be read (${code})`;
+  if (!['EACCES', 'EPERM'].includes(codeOf(error))) return fileProblem(error);
   const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
   const stats = await stat(path).catch(() => null);
   if (stats === null) return `permission denied on a directory of its path: ${who}`;

@@ -208,7 +208,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     return taken;
   }
 
-  fail(reason: 'bad_request' | 'body_timeout'): void {
+  fail(reason: 'bad_request' | 'body_timeout' | 'overloaded'): void {
     this.giveUp({ side: 'client', reason });
   }
 

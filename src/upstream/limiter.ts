@@ -82,6 +82,11 @@ export class UpstreamLimiter {
     if (this.waiting > 0) this.#grant();
   }
 
+  /** Ends every request that waits or holds a slot. */
+  evictAll(): void {
+    for (const waiter of [...this.#verified.keys(), ...this.#unverified.keys(), ...this.#holders]) waiter.evict();
+  }
+
   setDown(down: boolean): void {
     this.down = down;
     if (!down) this.#grant();

@@ -97,9 +97,11 @@ export class Upstream {
     return takesConnection(this.pool.address, milliseconds);
   }
 
-  /** Ends every socket; requests in flight fail. */
+  /** Ends every request, now and from now on, and every socket. */
   close(): void {
-    this.limiter.setDown(false);
+    this.limiter.queueLimit = 0;
+    this.limiter.setDown(true);
+    this.limiter.evictAll();
     this.pool.destroy();
   }
 

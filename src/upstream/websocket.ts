@@ -98,7 +98,7 @@ export class WebSocketExchange implements UpstreamRequest {
       .removeAllListeners('upgrade')
       .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
         // A tunnel that lacks the client's first bytes would be worse than none.
-        if (connection.hasDroppedBytes) connection.destroy();
+        if (connection.hasDroppedBytes) this.giveUp({ side: 'client', reason: 'bad_request' });
         else if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
         else this.giveUp(failedUpstream('protocol'));
       });
@@ -106,7 +106,8 @@ export class WebSocketExchange implements UpstreamRequest {
     outgoing.removeAllListeners('error').on('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     outgoing.on('information', this.#onInformation);
     const { responseTimeout } = this.#options;
-    if (responseTimeout > 0) this.#deadline = setTimeout(this.#onDeadline, responseTimeout);
+    const late = () => this.giveUp(failedUpstream('timeout'));
+    if (responseTimeout > 0) this.#deadline = setTimeout(late, responseTimeout);
   }
 
   /** The client's request as a node object, which http-proxy-3 needs. */
@@ -121,11 +122,6 @@ export class WebSocketExchange implements UpstreamRequest {
       httpVersion: '1.1',
     });
   }
-
-  readonly #onDeadline = (): void => {
-    const error = Object.assign(new Error('no answer to the handshake'), { code: 'HANDSHAKE_TIMEOUT' });
-    this.giveUp(failedUpstream('timeout', error));
-  };
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
     if (this.#ended) return;
@@ -151,7 +147,7 @@ export class WebSocketExchange implements UpstreamRequest {
       if (!reply.flush()) incoming.pause();
     });
     // Also ends a response that the client stops reading: then nothing moves on the upstream's socket either.
-    incoming.setTimeout(this.#options.idleTimeout, () => incoming.destroy(new Error('the response has stalled')));
+    incoming.setTimeout(this.#options.idleTimeout, () => this.giveUp(failedUpstream('timeout')));
     incoming.once('error', (error) => this.giveUp(failedUpstream(causeOf(error), error)));
     incoming.once('end', () => {
       this.#end();

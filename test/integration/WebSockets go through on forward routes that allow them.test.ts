@@ -198,6 +198,7 @@ describe('as raw bytes', () => {
     // In one write, so that the proxy has read too much before it asks the upstream.
     await client.send(`${handshake('/live')}${'x'.repeat(32 * 1024)}`);
     await closed.promise;
+    expect((await client.response()).status).toBe(400);
     expect(await client.rest()).toEqual(Buffer.alloc(0));
   });
 

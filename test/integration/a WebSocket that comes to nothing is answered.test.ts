@@ -170,6 +170,7 @@ describe('a handshake that the upstream refuses', () => {
     await closed(await upstreamSocket);
     expect(sent).toBeLessThan(64 * 1024 * 1024);
     expect((await proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
+    await expect.poll(() => failures('timeout')).toBe(1);
   });
 });
 

@@ -306,12 +306,18 @@ describe.concurrent('a source that can never change causes a warning', () => {
     expect(await deliver(proxy, 'two')).toBe(200);
   });
 
-  test('a config from a pipe is read once, and nothing waits for more', async ({ start }) => {
+  test('a config that becomes a pipe or a directory is a failed reload, and nothing waits for it', async ({
+    start,
+  }) => {
     const proxy = await start();
     expect(warnings(proxy)).toEqual([]);
     const good = await readFile(proxy.configFile, 'utf8');
-    await unlink(proxy.configFile);
-    execFileSync('mkfifo', [proxy.configFile]);
+    for (const become of ['mkdir', 'mkfifo']) {
+      await rm(proxy.configFile, { recursive: true });
+      execFileSync(become, [proxy.configFile]);
+      const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+      expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('not a regular file')]);
+    }
     await replaceFile(secretFile(proxy, 'current'), value('b'));
     await eventually(() => deliver(proxy, 'b'), 200);
     await unlink(proxy.configFile);

@@ -24,7 +24,7 @@ const BAD: readonly (readonly [command: string, code: number, says: RegExp])[] =
   ['--nonsense', 2, /nonsense/],
   ['serve extra', 2, /see --help/],
   ['serve --config', 2, /--config/],
-  ['serve --config D/missing.yaml', 2, /missing\.yaml: cannot be read: there is no such file/],
+  ['serve --config D/missing.yaml', 2, /missing\.yaml: cannot be read: it does not exist/],
   ['serve --config D', 2, /it is a directory/],
   ['serve --config D/broken.yaml', 2, /broken\.yaml:\d+:\d+: /],
   ['serve --config D/unknown.yaml', 2, /unknown\.yaml:1:1: upstreem: .*did you mean "upstream"/],

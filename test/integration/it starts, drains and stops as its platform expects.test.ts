@@ -61,17 +61,31 @@ describe.concurrent('SIGTERM', () => {
     expect([(await proxy.exited).code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
   });
 
-  test('requests still in flight at the end of grace are cut with a warning, and the exit code is 0', async ({
+  test('what is still in flight at the end of grace is answered and recorded as undelivered; the exit code is 0', async ({
     start,
     upstream,
   }) => {
     upstream.server.removeAllListeners('request'); // an upstream that accepts requests and never responds
-    const proxy = await start({ shutdown: { grace: '1s' } });
-    const sent = deliver(proxy, 'a');
+    const url = { connections: 1, retryConnectFor: LONG, responseTimeout: LONG };
+    const proxy = await start({ shutdown: { grace: '1s' }, upstream: { url: upstream.url, ...url } });
+    const atUpstream = deliver(proxy, 'a');
     await eventually(() => inFlight(proxy), 1);
+    const waiting = deliver(proxy, 'a');
+    const halfSent = await openClient({ port: proxy.port });
+    await halfSent.send(REQUEST.slice(0, -1));
+    await eventually(() => inFlight(proxy), 3);
     proxy.signal('SIGTERM');
-    expect([(await proxy.exited).code, await sent]).toEqual([0, 0]);
-    expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 1 }));
+    expect([await atUpstream, await waiting, (await halfSent.response()).status]).toEqual([503, 503, 503]);
+    expect((await proxy.exited).code).toBe(0);
+    expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 3 }));
+    const tag = expect.stringMatching(/^[0-9a-f]{16}$/);
+    const records = proxy.logs().filter(({ msg }) => msg === 'request');
+    expect(records).toHaveLength(3);
+    for (const record of [
+      { status: 503, decision: 'rejected', reason: 'overloaded', body_sha256: tag },
+      { status: 503, decision: 'rejected', reason: 'overloaded', body_bytes: BODY.length - 1 },
+    ])
+      expect(records).toContainEqual(expect.objectContaining(record));
   });
 
   test('requests on accepted connections that are not yet read are answered', async ({ start }) => {

@@ -69,7 +69,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     ]);
     expect(await fails(none)).toMatchObject({ problem: expect.stringMatching(/NOAUTH/) });
     expect(await fails(absent)).toMatchObject({
-      problem: `once.passwordFile ${passwordFile}: it does not exist (yet)`,
+      problem: `once.passwordFile ${passwordFile}: it does not exist`,
     });
     expect([await deliver(none, 'e'), await deliver(absent, 'e')]).toEqual([DELIVERED, REFUSED]);
     await writeFile(passwordFile, PASSWORD);

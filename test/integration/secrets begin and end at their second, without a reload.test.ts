@@ -229,7 +229,7 @@ describe.concurrent('missing secrets', () => {
   test('a directory that is missing at start counts once it appears', async ({ start, directory }) => {
     const secrets = join(directory, 'late');
     const proxy = await start({ secrets: [{ directory: secrets }] });
-    expect((await readyz(proxy)).text).toContain('it does not exist (yet)');
+    expect((await readyz(proxy)).text).toContain('it does not exist');
     await kubeletWrites(secrets, { current: value('a') });
     await eventually(() => deliver(proxy, 'a'), 200);
   });

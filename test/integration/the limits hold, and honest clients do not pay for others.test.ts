@@ -65,6 +65,26 @@ describe('connections', () => {
     for (let count = 0; count < 4; count++) await expectServed(proxy);
     await silent[0]?.rest(); // the oldest is gone
     for (const client of silent) client.destroy();
+    await untilAtRest(proxy);
+    // A request from its first byte on, however it ends.
+    const series = 'requests_total{route="unmatched",decision="rejected",reason="client_closed"}';
+    await untilMetrics(proxy, [series], ([ended = 0]) => ended >= 1);
+  });
+
+  test('over the limit a body that hardly moves makes room: 503, and recorded as the proxy’s doing', async () => {
+    const proxy = await proxyTo(await rawUpstream(), { limits: { connections: 4 } });
+    const slow = await many(4, async () => {
+      const client = await clientOf(proxy);
+      await client.send(`${signed('x'.repeat(1000))}x`);
+      return client;
+    });
+    await untilMetrics(proxy, ['requests_in_flight'], ([busy]) => busy === 4);
+    await expect.poll(() => expectServed(proxy).then(() => 'served', String), { interval: 200 }).toBe('served');
+    const refused = await Promise.race(slow.map((client) => client.response()));
+    expect([refused.status, refused.body.toString()]).toEqual([503, '{"error":"overloaded"}']);
+    const series = 'requests_total{route="/notify",decision="rejected",reason="overloaded"}';
+    await untilMetrics(proxy, [series], ([ended = 0]) => ended >= 1);
+    for (const client of slow) client.destroy();
   });
 
   test('then the one that is idle longest; never one with a request in flight', async () => {

@@ -2,10 +2,12 @@ import { expect, test } from 'vitest';
 import { isForeign, mayAct } from '../../../src/admin/server.ts';
 
 const host = '127.0.0.1:9464';
+const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
 
 test.each([
-  ['curl, kubelet', { host }, false],
-  ['an address typed into a browser', { host, 'sec-fetch-site': 'none' }, false],
+  ['curl, kubelet', { host, 'user-agent': 'kube-lifecycle/1.35' }, false],
+  ['an image without a Referer, on an address that browsers do not trust', { host, 'user-agent': BROWSER }, true],
+  ['an address typed into a browser', { host, 'sec-fetch-site': 'none', 'user-agent': BROWSER }, false],
   [
     'the status page itself',
     { host, origin: `http://${host}`, referer: `http://${host}/`, 'sec-fetch-site': 'same-origin' },

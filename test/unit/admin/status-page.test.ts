@@ -22,7 +22,7 @@ test('text from clients, files and names is escaped', () => {
     nodeVersion: XSS,
     causes: [XSS],
     ready: false,
-    upstream: { url: XSS, reachable: null, exposed: false },
+    upstream: { url: XSS, reachable: true, exposed: false },
     routes: [{ ...NOTIFY, path: XSS, methods: [XSS], secretIds: [XSS] }],
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
     config: { file: XSS, sha256: XSS, warnings: [XSS] },

@@ -66,7 +66,7 @@ describe('where it connects', () => {
   test('a missing file is reported, and the proxy is still asked', async () => {
     expect(await check(['--config', '/none'], { ADMIN_PORT: String(port) })).toEqual({
       ...READY,
-      stderr: 'warning: cannot use /none: there is no such file\n',
+      stderr: 'warning: cannot use /none: it does not exist\n',
     });
   });
 });

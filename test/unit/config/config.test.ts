@@ -133,7 +133,7 @@ describe('the file', () => {
 
   test('must exist, be a file, be UTF-8 and not be huge', async () => {
     const missing = join(folder, 'missing.yaml');
-    expect(await refusal({ file: missing, env: {} })).toEqual([`${missing}: cannot be read: there is no such file`]);
+    expect(await refusal({ file: missing, env: {} })).toEqual([`${missing}: cannot be read: it does not exist`]);
     expect(await refusal({ file: null, env: { ENTRUPY_PROXY_CONFIG: missing } })).toHaveLength(1);
     expect(await refusal({ file: folder, env: {} })).toEqual([
       `${folder}: cannot be read: it is a directory, not a file`,

@@ -28,7 +28,7 @@ function hint(given: string, body: Buffer | string = COMPACT, keys = KEYS): stri
 }
 
 /** The proxy's hint from the header alone. */
-const formHint = (given: string) => createDiagnosis(Date.now).form(given);
+const formHint = (given: string) => createDiagnosis().form(given);
 
 const digest = (encoding: 'hex' | 'base64' | 'base64url') =>
   createHmac('sha256', SECRET).update(COMPACT).digest(encoding);

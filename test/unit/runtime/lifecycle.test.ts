@@ -30,10 +30,11 @@ function alive() {
       said.push('persisting');
     },
     stopAccepting: async () => void said.push('not accepting'),
-    cutAll: () => 0,
+    refuseBodies: async () => {},
+    cutAll: () => {},
   };
   const log = { info: () => {}, warn: () => {} };
-  const services = { server, log, upstream: { accepts: async () => true }, deliveries: () => null };
+  const services = { server, log, upstream: { accepts: async () => true, close: () => {} }, deliveries: () => null };
   const life = new Lifecycle({ ruleset: RULESET, services } as unknown as LiveRuleset);
   life.started = true;
   return { life, server, said };

@@ -77,19 +77,16 @@ function verdict(
 const LATER = NOW + HOUR;
 
 describe('a value that disappears or becomes unusable', () => {
-  test.each(['bad: it does not exist (yet)', 'bad: it is empty'])(
-    '%s: the last good one is kept, with a warning',
-    (bad) => {
-      const secrets = history();
-      secrets.read(NOW, [current, { current: 'a' }]);
-      secrets.read(LATER, [current, { current: bad }]);
-      expect(secrets.verdict('a', LATER)).toBe('by current');
-      expect(secrets.failures()).toEqual([
-        `secret current (file /run/current): ${bad.slice(5)}; the last good value is still in use`,
-      ]);
-      expect(secrets.one('current')?.problem).toMatch(/the last good value is still in use$/);
-    },
-  );
+  test.each(['bad: it does not exist', 'bad: it is empty'])('%s: the last good one is kept, with a warning', (bad) => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(LATER, [current, { current: bad }]);
+    expect(secrets.verdict('a', LATER)).toBe('by current');
+    expect(secrets.failures()).toEqual([
+      `secret current (file /run/current): ${bad.slice(5)}; the last good value is still in use`,
+    ]);
+    expect(secrets.one('current')?.problem).toMatch(/the last good value is still in use$/);
+  });
 
   test('and comes back changes nothing; one that comes back changed starts the overlap then', () => {
     const secrets = history();
@@ -122,7 +119,7 @@ describe('a value that disappears or becomes unusable', () => {
   test('in a file that the configuration moves: the id keeps its value', () => {
     const secrets = history();
     secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [{ ...current, file: '/run/new' }, { current: 'bad: it does not exist (yet)' }]);
+    secrets.read(NOW, [{ ...current, file: '/run/new' }, { current: 'bad: it does not exist' }]);
     expect(secrets.verdict('a', NOW)).toBe('by current');
     expect(secrets.failures().length).toBe(1);
   });
@@ -156,7 +153,7 @@ describe('a directory', () => {
     expect(secrets.failures().length).toBe(2);
   });
 
-  test.each(['it does not exist (yet)', 'it holds no secrets: there is no regular file in it'])(
+  test.each(['it does not exist', 'it holds no secrets: there is no regular file in it'])(
     '%s: every good value is kept, overlaps included, with a warning',
     (problem) => {
       const secrets = history();
@@ -181,22 +178,22 @@ describe('a directory', () => {
 
   test('that was never readable is one entry with its problem', () => {
     const secrets = history();
-    secrets.read(NOW, [directory, 'it does not exist (yet)']);
+    secrets.read(NOW, [directory, 'it does not exist']);
     expect(secrets.ids()).toEqual(['directory /etc/secrets']);
-    expect(secrets.failures()).toEqual(['directory /etc/secrets: it does not exist (yet)']);
+    expect(secrets.failures()).toEqual(['directory /etc/secrets: it does not exist']);
   });
 
   test('that is unreadable gets the validity of the current configuration', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a' }]);
-    secrets.read(NOW, [{ ...directory, notAfter: NOW + 5 }, 'it does not exist (yet)']);
+    secrets.read(NOW, [{ ...directory, notAfter: NOW + 5 }, 'it does not exist']);
     expect(secrets.verdict('a', NOW + 5)).toBe('expired_secret');
   });
 
   test('two ids with one value: the warning appears once, however often the directory is unreadable', () => {
     const secrets = history();
     secrets.read(NOW, [directory, { a: 'a', b: 'a' }]);
-    for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist (yet)']);
+    for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist']);
     expect(secrets.one('b')?.warnings).toEqual(['it has the same value as a, under which its matches are counted']);
   });
 });
@@ -343,7 +340,7 @@ describe('the end of a secret', () => {
 test('no message holds a value', () => {
   const secrets = history();
   secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
-  secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist (yet)']);
+  secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist']);
   expect(JSON.stringify([secrets.failures(), secrets.one('d')])).not.toContain('value-of');
   expect(isReplaced(secrets.one('current') ?? never())).toBe(false);
   expect(secrets.one('current')?.key).toBeInstanceOf(KeyObject);

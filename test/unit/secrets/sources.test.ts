@@ -53,7 +53,7 @@ describe('a file', () => {
   });
 
   test.each<[what: string, make: (path: string) => void, problem: string]>([
-    ['missing', () => {}, 'it does not exist (yet)'],
+    ['missing', () => {}, 'it does not exist'],
     ['a directory', (path) => mkdirSync(path), 'it is a directory, not a file'],
     ['a loop of links', (path) => symlinkSync(path, path), 'its links form a loop'],
     ['a pipe', (path) => execFileSync('mkfifo', [path]), 'it is not a regular file'],
@@ -115,8 +115,8 @@ describe('a directory', () => {
   });
 
   test.each([
-    ['missing', 'nowhere', 'it does not exist (yet)'],
-    ['a file', 'file', 'a part of the path is not a directory'],
+    ['missing', 'nowhere', 'it does not exist'],
+    ['a file', 'file', 'a part of its path is not a directory'],
     ['empty', 'empty', 'it holds no secrets: there is no regular file in it'],
     ['full of directories', 'nested', 'it holds no secrets: there is no regular file in it'],
     ['full of other things', 'crowded', 'it holds more than 256 files: is this the right directory?'],
@@ -145,7 +145,7 @@ describe('a directory', () => {
       ['empty', 'it is empty'],
       ['good', null],
       ['good.previous', 'ids that end in .previous are reserved for replaced values'],
-      ['link', 'it does not exist (yet)'],
+      ['link', 'it does not exist'],
     ]);
   });
 
@@ -201,8 +201,8 @@ describe('several sources', () => {
   test('two broken directories are two entries, each with its own problem', async () => {
     const gone = directory(join(dir, 'gone'));
     expect((await readSecrets([gone, gone], {})).map(({ problem }) => problem)).toEqual([
-      'it does not exist (yet)',
-      'it does not exist (yet)',
+      'it does not exist',
+      'it does not exist',
     ]);
   });
 
