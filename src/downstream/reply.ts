@@ -67,7 +67,7 @@ export class Reply {
     this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
-  /** False: the client reads too slowly; wait for `onDrain`. Nobody may change `piece` until it is sent. */
+  /** False: the client reads too slowly; wait for `onDrain`. Nobody else may use `piece` from now on. */
   data(piece: Buffer): boolean {
     if (this.phase !== 'begun') return true;
     this.#writer.data(piece);

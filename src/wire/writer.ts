@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { trailerLines } from './heads.ts';
+import { free } from './sockets.ts';
 
 /** Up to this many bytes are joined by copying; more are written part by part, corked. */
 const MAX_JOINED = 16 * 1024;
@@ -22,7 +23,7 @@ export class MessageWriter {
     this.#parts.push(text);
   }
 
-  /** Nobody may change `piece` until it is sent. */
+  /** Nobody may change `piece` until it is sent, nor use it after a `flush`. */
   data(piece: Buffer): void {
     if (piece.length === 0) return;
     if (this.#coding === 'chunked') this.#parts.push(`${piece.length.toString(16)}\r\n`);
@@ -37,9 +38,13 @@ export class MessageWriter {
     this.#write(sent);
   }
 
-  /** Call it at the end of each turn of the event loop in which something was added. */
+  /** Call it at the end of each turn that adds something. Large pieces are freed once sent: garbage reached 64 MiB. */
   flush(): void {
-    if (this.#parts.length > 0) this.#write(undefined);
+    const pieces = this.#parts.filter((part) => typeof part !== 'string');
+    const freeAll = () => {
+      for (const piece of pieces) free(piece, MAX_JOINED);
+    };
+    if (this.#parts.length > 0) this.#write(freeAll);
   }
 
   /** Discards the parts of this turn. */

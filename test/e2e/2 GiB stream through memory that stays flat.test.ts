@@ -7,7 +7,7 @@ import { download, type StreamingUpstream, startStreamingUpstream, upload } from
 
 const MIB = 1024 * 1024;
 const SIZE = 2048 * MIB;
-const GROWTH = 96 * MIB;
+const GROWTH = 24 * MIB;
 
 let upstream: StreamingUpstream;
 let proxy: RunningProxy;

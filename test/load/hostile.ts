@@ -16,7 +16,7 @@ const CALM_MS = 5_000;
 const HOSTILE_MS = Number(process.env.HOSTILE_SECONDS ?? 20) * 1000;
 const MIB = 1024 * 1024;
 /** With the default limits in every case. */
-const MOST_MEMORY = 200 * MIB;
+const MOST_MEMORY = 150 * MIB;
 /** The built program: run from source it takes 40 MiB more. */
 const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const ATTACKS = fileURLToPath(new URL('attacks.ts', import.meta.url));
