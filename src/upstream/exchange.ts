@@ -190,10 +190,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   }
 
   piece(piece: Buffer): Taken {
-    const connection = this.#connection;
     this.#add(piece);
-    connection?.writer.flush();
-    if (connection?.socket.writableNeedDrain) this.#pauseClient();
+    this.#connection?.writer.flush();
+    if (this.#connection?.socket.writableNeedDrain) this.#pauseClient();
     return 'copied';
   }
 
