@@ -7,6 +7,6 @@ cd "$(dirname "$0")/.."
 major=${1:-26}
 if [ "$major" = 26 ]; then exec npm test; fi
 beside=.cache/node$major
-npm install --prefix "$beside" --no-save --silent "node@$major"
+npm install --prefix "$beside" --no-save --loglevel=error "node@$major"
 "$beside/node_modules/.bin/node" --version
 PATH="$PWD/$beside/node_modules/.bin:$PATH" node node_modules/vitest/vitest.mjs run --project unit --project fast

@@ -48,7 +48,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
   if (!methods.includes(head.method)) {
     return reply(exchange, { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods.join(', ') } });
   }
-  if (acts && isForeign(exchange.lines)) return reply(exchange, json(403, { error: 'cross_site' }));
+  if (acts && isForeign(head.method, exchange.lines)) return reply(exchange, json(403, { error: 'cross_site' }));
   if (acts && !mayAct(client, sources.actionsFrom())) {
     sources.log.warn('an action on the admin port was refused: its client is outside admin.actionsFrom', {
       path,
@@ -64,14 +64,15 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
  * foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
  * rebinding), must change nothing.
  */
-export function isForeign(lines: readonly string[]): boolean {
+export function isForeign(method: string, lines: readonly string[]): boolean {
   const sites = valuesOf(lines, 'sec-fetch-site');
   if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return true;
   const [host] = valuesOf(lines, 'host');
   const sources = [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')];
-  // A page can leave out the Referer, and browsers send Sec-Fetch headers only to trustworthy addresses.
-  const tellsNothing = sources.length === 0 && sites.length === 0;
-  if (tellsNothing && /^Mozilla\//.test(valuesOf(lines, 'user-agent').join())) return true;
+  // A page's GET may tell nothing: Sec-Fetch headers go only to trustworthy addresses, and a Referer can be left out.
+  if (method === 'GET' && sources.length === 0 && sites.length === 0) {
+    return /^Mozilla\//.test(valuesOf(lines, 'user-agent').join()) || !isOwnAddress(`http://${host}`, host);
+  }
   return sources.some((source) => !isOwnAddress(source, host));
 }
 

@@ -135,14 +135,12 @@ const STORY: readonly Step[] = [
     outcome: ['rejected', 'malformed_signature'],
   },
   {
-    tells:
-      'An expired secret: signed with `retired`, whose notAfter has passed: refused, but distinguished from a forgery',
+    tells: 'An expired secret: `retired`, whose notAfter has passed: refused, but distinguished from a forgery',
     signature: signature(SECRETS.DEMO_RETIRED, DELIVERY),
     outcome: ['rejected', 'expired_secret'],
   },
   {
-    tells:
-      'A rotated secret: signed with `previous`, which is live together with `current`: no delivery is lost while senders switch',
+    tells: 'A rotated secret: `previous` is live together with `current`, so no delivery is lost while senders switch',
     signature: signature(SECRETS.DEMO_PREVIOUS, DELIVERY),
   },
   {

@@ -60,9 +60,7 @@ function readExpectation(given: { readonly expect?: string; readonly 'expect-not
   const { expect, 'expect-not': expectNot } = given;
   if (expect !== undefined && expectNot !== undefined) throw mistake('give --expect or --expect-not, not both');
   const text = expect ?? expectNot;
-  if (text === undefined) {
-    return { meaning: 'expected 2xx', meets: (status: number) => status >= 200 && status < 300 };
-  }
+  if (text === undefined) return { meaning: 'expected 2xx', meets: (status: number) => status >= 200 && status < 300 };
   const not = expectNot === undefined ? '' : '-not';
   if (!/^[1-5][0-9][0-9]$/.test(text)) throw mistake(`--expect${not} takes a status from 100 to 599, not '${text}'`);
   const meaning = `expected ${not === '' ? '' : 'anything but '}${text}`;

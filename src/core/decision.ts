@@ -35,7 +35,7 @@ const TRY_ELSEWHERE = { closes: true, retryable: true };
 const ROWS = {
   bad_request: [400, 'Servers disagree on how to read the request: framing, target, Host or another header.', CLOSES],
   header_too_large: [431, 'The request head is larger than limits.maxHeader, or has more than 100 lines.', CLOSES],
-  header_timeout: [408, 'The request head did not arrive within limits.headersTimeout.', CLOSES],
+  header_timeout: [408, 'The request head exceeded limits.headersTimeout, or it made room for a connection.', CLOSES],
   route_rejected: [404, 'The action of the route, or unmatched, is reject.'],
   method_not_allowed: [405, 'The route does not allow this method.', REPORTABLE],
   no_live_secret: [
@@ -48,12 +48,8 @@ const ROWS = {
   malformed_signature: [401, 'The signature header is not SHA256:<base64 of 32 bytes>.', REPORTABLE],
   unsupported_algorithm: [401, 'The signature names an algorithm other than SHA256.', REPORTABLE],
   body_too_large: [413, 'The body is larger than maxBody.'],
-  overloaded: [503, 'The byte budget, the upstream connections or the queue are full.', TRY_ELSEWHERE],
-  body_timeout: [
-    408,
-    'The body did not arrive within limits.bodyTimeout, or, on a forward route, paused for idleTimeout.',
-    CLOSES,
-  ],
+  overloaded: [503, 'Byte budget, upstream connections or queue are full, or the proxy stops.', TRY_ELSEWHERE],
+  body_timeout: [408, 'The body exceeded limits.bodyTimeout or, in a pause, idleTimeout; or it made room.', CLOSES],
   signature_mismatch: [401, 'No live secret of the route produces this signature.', REPORTABLE],
   expired_secret: [401, 'Only a secret that has expired or is not valid yet produces this signature.', REPORTABLE],
   client_closed: [499, 'The client left before the answer.', CLOSES],

@@ -110,7 +110,7 @@ export const RULES = {
   ...Object.fromEntries(Object.entries(GATE).map(([name, { stops }]) => [name, stops])),
   'route-headers': 'a header that servers read as another header or another target, and that the route does not allow',
   query: 'a query, which the signature does not cover, on a route with `query: refuse`',
-  parser: 'bytes that are not an HTTP/1.1 request',
+  parser: 'bytes that are not a whole HTTP/1.1 request, or a body in too many tiny chunks',
   'head-size': 'a head larger than `limits.maxHeader`, or with more than 100 lines',
 } as Readonly<Record<RuleName, string>>;
 

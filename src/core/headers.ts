@@ -37,7 +37,7 @@ const NEVER_IN_TRAILERS =
 export function mayTrail(lowerCaseName: string): boolean {
   return (
     !HOP_BY_HOP.has(lowerCaseName) &&
-    !NEVER_IN_TRAILERS.test(lowerCaseName) &&
+    !NEVER_IN_TRAILERS.test(lowerCaseName.replaceAll('.', '-')) &&
     !isRerouting(lowerCaseName) &&
     !looksLikeSignature(lowerCaseName)
   );

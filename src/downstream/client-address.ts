@@ -29,8 +29,8 @@ export function inRanges(ranges: readonly string[]): (address: string) => boolea
   return (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
-/** With dots too, which PHP reads as it reads dashes. */
-const OVERWRITTEN = /^x[-.]forwarded[-.](?:for|proto|host)$/i;
+/** In each spelling that servers read alike. */
+const OVERWRITTEN = /^x[-._]forwarded[-._](?:for|proto|host)$/i;
 
 /** The lines for `forwardedHeaders: overwrite`: X-Forwarded-* says what we saw, whatever the client sent. */
 export function withForwarded({ lines, head, connection }: Exchange): string[] {

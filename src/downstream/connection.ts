@@ -178,9 +178,10 @@ export class Connection {
     this.stream.destroy();
   }
 
-  /** Refuses the request in progress if its body is still to come: the proxy ends it, not the client. */
-  refuseBody(): void {
-    this.#awaiting?.fail('overloaded');
+  /** Refuses a head or a body that is still to come: the client was too slow. */
+  refuseRest(): void {
+    if (this.state === 'head') this.#refuseHead('header_timeout');
+    else this.#awaiting?.fail('body_timeout');
   }
 
   // --- states

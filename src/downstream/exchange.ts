@@ -29,7 +29,7 @@ export interface BodyReceiver {
   /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
   end(last: Buffer | null, trailers: readonly string[], pieces: number): Taken;
   /** The body will never be whole. Called at most once, and not after `end`. */
-  fail(failure: 'bad_request' | 'body_timeout' | 'overloaded'): void;
+  fail(failure: 'bad_request' | 'body_timeout'): void;
 }
 
 /** The rule that refuses what is no HTTP message, unless another one did. */
@@ -51,7 +51,6 @@ export class Exchange implements RequestRecord {
 
   decision: Decision = 'rejected';
   reason: Reason | 'none' = 'none';
-  // Written by the pipeline, by the receiver of the body and by the upstream's side.
   route = UNMATCHED;
   hint: string | null = null;
   rule: RuleName | null = null;

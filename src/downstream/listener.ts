@@ -130,9 +130,9 @@ export class Listener {
     } while (this.inFlight > 0);
   }
 
-  /** Refuses every body that is still to come, and gives the last answers a moment. */
-  async refuseBodies(): Promise<void> {
-    for (const connection of this.#all.list()) connection.refuseBody();
+  /** Refuses every request that is still to come, and gives the last answers a moment. */
+  async refuseRest(): Promise<void> {
+    for (const connection of this.#all.list()) connection.refuseRest();
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
   }
 
@@ -190,7 +190,7 @@ export class Listener {
       const { connection, since } = found;
       if (connection.place < 0 || connection.since !== since || connection.rank(now) === null) continue;
       this.#all.delete(connection);
-      connection.refuseBody();
+      connection.refuseRest();
       connection.destroy();
       return true;
     }

@@ -40,8 +40,9 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
   let file: Inputs['file'] = null;
   try {
     if (before?.piped) return before;
-    if (before?.loaded.file != null && !(await canBeRead(before.loaded.file))) {
-      return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is not a regular file`] };
+    const path = before?.loaded.file ?? DEFAULT_FILE;
+    if (before !== null && !(await canBeRead(path))) {
+      return { file, loaded: before.loaded, broken: [`${path}: it is not a regular file`] };
     }
     file = await readConfigFile({ file: named, env });
     if (before !== null && isDeepStrictEqual(file, before.file)) return before;

@@ -1,4 +1,5 @@
 // Start, drain, stop: the answers of the probes, and the order of shutdown.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
@@ -73,8 +74,9 @@ export class Lifecycle {
     await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
     const cut = server.inFlight;
     upstream.close();
-    await server.refuseBodies();
+    await server.refuseRest();
     server.cutAll();
+    await nextTurn(); // in which they are recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;
   }

@@ -206,7 +206,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     return 'copied';
   }
 
-  fail(reason: 'bad_request' | 'body_timeout' | 'overloaded'): void {
+  fail(reason: 'bad_request' | 'body_timeout'): void {
     this.giveUp({ side: 'client', reason });
   }
 

@@ -58,6 +58,7 @@ export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
+  #closed = false;
   #released: (readonly [Waiter, PooledConnection])[] = [];
 
   constructor(options: UpstreamOptions) {
@@ -79,7 +80,8 @@ export class Upstream {
 
   /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
   takeSlot(request: UpstreamRequest): void {
-    if (this.limiter.tryTake(request)) request.granted();
+    if (this.#closed) request.giveUp(OVERLOADED);
+    else if (this.limiter.tryTake(request)) request.granted();
     else this.#wait(request);
   }
 
@@ -99,8 +101,7 @@ export class Upstream {
 
   /** Ends every request, now and from now on, and every socket. */
   close(): void {
-    this.limiter.queueLimit = 0;
-    this.limiter.setDown(true);
+    this.#closed = true;
     this.limiter.evictAll();
     this.pool.destroy();
   }

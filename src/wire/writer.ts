@@ -40,11 +40,11 @@ export class MessageWriter {
 
   /** Call it at the end of each turn that adds something. Large pieces are freed once sent: garbage reached 64 MiB. */
   flush(): void {
-    const pieces = this.#parts.filter((part) => typeof part !== 'string');
+    const large = this.#parts.filter((part) => typeof part !== 'string' && part.length >= MAX_JOINED) as Buffer[];
     const freeAll = () => {
-      for (const piece of pieces) free(piece, MAX_JOINED);
+      for (const piece of large) free(piece, MAX_JOINED);
     };
-    if (this.#parts.length > 0) this.#write(freeAll);
+    if (this.#parts.length > 0) this.#write(large.length > 0 ? freeAll : undefined);
   }
 
   /** Discards the parts of this turn. */

@@ -75,7 +75,7 @@ describe.concurrent('SIGTERM', () => {
     await halfSent.send(REQUEST.slice(0, -1));
     await eventually(() => inFlight(proxy), 3);
     proxy.signal('SIGTERM');
-    expect([await atUpstream, await waiting, (await halfSent.response()).status]).toEqual([503, 503, 503]);
+    expect([await atUpstream, await waiting, (await halfSent.response()).status]).toEqual([503, 503, 408]);
     expect((await proxy.exited).code).toBe(0);
     expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 3 }));
     const tag = expect.stringMatching(/^[0-9a-f]{16}$/);
@@ -83,7 +83,7 @@ describe.concurrent('SIGTERM', () => {
     expect(records).toHaveLength(3);
     for (const record of [
       { status: 503, decision: 'rejected', reason: 'overloaded', body_sha256: tag },
-      { status: 503, decision: 'rejected', reason: 'overloaded', body_bytes: BODY.length - 1 },
+      { status: 408, decision: 'rejected', reason: 'body_timeout', body_bytes: BODY.length - 1 },
     ])
       expect(records).toContainEqual(expect.objectContaining(record));
   });

@@ -66,12 +66,21 @@ describe('connections', () => {
     await silent[0]?.rest(); // the oldest is gone
     for (const client of silent) client.destroy();
     await untilAtRest(proxy);
-    // A request from its first byte on, however it ends.
-    const series = 'requests_total{route="unmatched",decision="rejected",reason="client_closed"}';
+    const series = 'requests_total{route="unmatched",decision="rejected",reason="header_timeout"}';
     await untilMetrics(proxy, [series], ([ended = 0]) => ended >= 1);
   });
 
-  test('over the limit a body that hardly moves makes room: 503, and recorded as the proxy’s doing', async () => {
+  test('a client that leaves within a head is counted: a request exists from its first byte on', async () => {
+    const proxy = await proxyTo(await rawUpstream());
+    const client = await clientOf(proxy);
+    await client.send('GET /open');
+    await untilMetrics(proxy, ['connections'], ([open]) => open === 1);
+    client.socket.resetAndDestroy();
+    const series = 'requests_total{route="unmatched",decision="rejected",reason="client_closed"}';
+    await untilMetrics(proxy, [series], ([left]) => left === 1);
+  });
+
+  test('over the limit a body that hardly moves makes room: 408, and recorded as the proxy’s doing', async () => {
     const proxy = await proxyTo(await rawUpstream(), { limits: { connections: 4 } });
     const slow = await many(4, async () => {
       const client = await clientOf(proxy);
@@ -81,8 +90,8 @@ describe('connections', () => {
     await untilMetrics(proxy, ['requests_in_flight'], ([busy]) => busy === 4);
     await expect.poll(() => expectServed(proxy).then(() => 'served', String), { interval: 200 }).toBe('served');
     const refused = await Promise.race(slow.map((client) => client.response()));
-    expect([refused.status, refused.body.toString()]).toEqual([503, '{"error":"overloaded"}']);
-    const series = 'requests_total{route="/notify",decision="rejected",reason="overloaded"}';
+    expect([refused.status, refused.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
+    const series = 'requests_total{route="/notify",decision="rejected",reason="body_timeout"}';
     await untilMetrics(proxy, [series], ([ended = 0]) => ended >= 1);
     for (const client of slow) client.destroy();
   });

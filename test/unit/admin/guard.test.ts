@@ -20,6 +20,7 @@ test.each([
   ['a sandboxed frame', { host, origin: 'null' }, true],
   ['an image on another site', { host, 'sec-fetch-site': 'cross-site' }, true],
   ['an image on another site, from a browser without Sec-Fetch', { host, referer: 'http://evil.example/' }, true],
+  ['a rebound name that tells nothing', { host: 'evil.example:9464' }, true],
   ['a rebound name', { host: 'evil.example:9464', origin: 'http://evil.example:9464' }, true],
   [
     'a rebound name that looks like an address',
@@ -27,7 +28,12 @@ test.each([
     true,
   ],
 ])('%s', (_, headers, foreign) => {
-  expect(isForeign(Object.entries(headers).flat())).toBe(foreign);
+  expect(isForeign('GET', Object.entries(headers).flat())).toBe(foreign);
+});
+
+test('a POST that tells nothing is a tool’s, by any name: browsers send an Origin with each', () => {
+  expect(isForeign('POST', ['Host', 'proxy:9464'])).toBe(false);
+  expect(isForeign('POST', ['Host', 'proxy:9464', 'Origin', 'http://proxy:9464'])).toBe(true);
 });
 
 test.each([

@@ -30,7 +30,7 @@ function alive() {
       said.push('persisting');
     },
     stopAccepting: async () => void said.push('not accepting'),
-    refuseBodies: async () => {},
+    refuseRest: async () => {},
     cutAll: () => {},
   };
   const log = { info: () => {}, warn: () => {} };
