@@ -314,7 +314,7 @@ describe.skipIf(!ready)('the chart', () => {
 
     test('in other modes they still render, with a note', async () => {
       expect((await template(set(...RULES))).map(({ kind }) => kind)).toContain('PrometheusRule');
-      expect(await notesOf(...RULES)).toMatch(/^Rules: .*mode monitoring makes them once/m);
+      expect(await notesOf(...RULES)).toMatch(/^Rules: .*install mode monitoring once/m);
       expect(await notesOf('mode=monitoring')).not.toMatch(/^Rules:/m);
     });
   });
