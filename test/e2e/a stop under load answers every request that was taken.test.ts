@@ -93,7 +93,7 @@ test('SIGTERM with a WebSocket open: it stays until the end of grace, and delays
   expectNothingLost(running, results);
 });
 
-test('SIGTERM with a hanging upstream: hanging requests are cut at the end of grace and counted, the others answered', async () => {
+test('SIGTERM with a hanging upstream: hanging requests get 503 at the end of grace and are counted, the others are answered', async () => {
   const running = await startUnderLoad(() => config(), { secrets: { current: SECRET }, delay: 20 });
   const hanging = ['hang-1', 'hang-2', 'hang-3'];
   const hung = startPacedLoad({
@@ -105,7 +105,7 @@ test('SIGTERM with a hanging upstream: hanging requests are cut at the end of gr
   const { results, code } = await stopUnderLoad(running);
   const cut = await hung.stop();
   expect(code).toBe(0);
-  expect(cut.slice(0, hanging.length).map(({ status }) => status)).toEqual([0, 0, 0]);
+  expect(cut.slice(0, hanging.length).map(({ status }) => status)).toEqual([503, 503, 503]);
   expectNothingLost(running, results, hanging);
   expect(running.proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: hanging.length }));
 });
