@@ -1,97 +1,19 @@
-// Handshakes that fail, and tunnels that break. Each ends in a response or a cut, never in a hang or a leaked socket.
+// Handshakes that the upstream refuses or does not answer. Each ends in a response or a cut, never in a hang or a
+// leaked socket.
 import type { Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
+import { describe, expect } from 'vitest';
+import { closed, polite, test } from '../support/handshakes.ts';
+import { openClient } from '../support/raw-client.ts';
 import { values } from '../support/response-parser.ts';
 import { AGREED, handshake } from '../support/web-socket.ts';
 
-let upstream: RawUpstream;
-/** The proxy of most tests: a start takes longer than all else in them. */
-let shared: RunningProxy;
-let proxy: RunningProxy;
-let client: RawClient;
-/** Log lines and failures of earlier tests. */
-let earlier: { readonly lines: number; readonly metrics: ReadonlyMap<string, number> };
-
-const startOwn = (settings: object = {}) =>
-  startProxy({
-    config: {
-      upstream: {
-        url: upstream.url,
-        responseTimeout: '500ms',
-        idleTimeout: '500ms',
-        retryConnectFor: '1s',
-        ...settings,
-      },
-      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
-      log: { requests: 'all' },
-    },
-    secrets: { current: 'web-socket-secret-0123456789abcdef' },
-  });
-
-async function start(settings?: object): Promise<void> {
-  proxy = settings === undefined ? shared : await startOwn(settings);
-  earlier = { lines: proxy.logs().length, metrics: await proxy.metrics() };
-  client = await openClient({ port: proxy.port });
-}
-
-beforeAll(async () => {
-  upstream = await startRawUpstream();
-  shared = await startOwn();
-});
-afterEach(async () => {
-  client?.destroy();
-  if (proxy !== shared) await proxy?.stop();
-  await upstream.stop();
-  await upstream.listen();
-  upstream.heads.length = 0;
-  await untilAtRest(shared);
-});
-afterAll(async () => {
-  await shared?.stop();
-  await upstream?.close();
-});
-
-/** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
-function onHandshake(act: (socket: Socket) => void): Promise<Socket> {
-  return new Promise((resolve) => {
-    upstream.script((socket) => {
-      act(socket);
-      resolve(socket);
-    });
-  });
-}
-
-/** An upstream that closes once its client has. */
-const polite = (socket: Socket) => void socket.once('end', () => socket.end());
-const agrees = (socket: Socket) => void socket.write(AGREED);
-const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
-
-const ended = async () => {
-  const logged = () =>
-    proxy
-      .logs()
-      .slice(earlier.lines)
-      .find(({ path }) => path === '/live');
-  await proxy.waitForLog(() => logged() !== undefined, 'the request log');
-  return logged();
-};
-async function failures(cause: string): Promise<number> {
-  const series = `entrupy_proxy_upstream_failures_total{route="/live",cause="${cause}"}`;
-  return ((await proxy.metrics()).get(series) ?? Number.NaN) - (earlier.metrics.get(series) ?? 0);
-}
-const noneLeft = () => expect.poll(() => upstream.sockets.size).toBe(0);
-
-async function inFlight(): Promise<number | undefined> {
-  return (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
-}
-
 describe('a handshake that the upstream refuses', () => {
-  test('its status, headers and body reach the client, and the connection ends', async () => {
-    await start();
+  test('its status, headers and body reach the client, and the connection ends', async ({
+    start,
+    onHandshake,
+    noneLeft,
+  }) => {
+    const { client, ended } = await start();
     const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
     onHandshake((socket) => {
       polite(socket);
@@ -106,12 +28,12 @@ describe('a handshake that the upstream refuses', () => {
     await noneLeft();
   });
 
-  test.each([
+  test.for([
     ['chunked, with trailers', 'Transfer-Encoding: chunked', '4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n', 'body'],
     ['until the end of the connection', 'X-None: 1', 'body', 'body'],
     ['empty', 'Content-Length: 0', '', ''],
-  ])('a body %s', async (_how, line, bytes, body) => {
-    await start();
+  ] as const)('a body %s', async ([, line, bytes, body], { start, onHandshake }) => {
+    const { client } = await start();
     onHandshake((socket) => socket.end(`HTTP/1.1 404 Not Found\r\n${line}\r\n\r\n${bytes}`));
     await client.send(handshake('/live'));
     const response = await client.response();
@@ -119,8 +41,8 @@ describe('a handshake that the upstream refuses', () => {
     expect(response.trailers).toEqual(bytes.includes('X-Sum') ? ['X-Sum: 1'] : []);
   });
 
-  test('early hints before the refusal go through', async () => {
-    await start();
+  test('early hints before the refusal go through', async ({ start, onHandshake }) => {
+    const { client } = await start();
     onHandshake((socket) => {
       socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
     });
@@ -130,16 +52,16 @@ describe('a handshake that the upstream refuses', () => {
     expect(response.status).toBe(403);
   });
 
-  test('a truncated body is cut, never ended as if complete', async () => {
-    await start();
+  test('a truncated body is cut, never ended as if complete', async ({ start, onHandshake }) => {
+    const { client, failures } = await start();
     onHandshake((socket) => socket.end('HTTP/1.1 401 Nope\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n'));
     await client.send(handshake('/live'));
     expect((await client.rest()).toString()).toMatch(/body\r\n$/);
     await expect.poll(() => failures('reset')).toBe(1);
   });
 
-  test('a stalled body is cut', async () => {
-    await start();
+  test('a stalled body is cut', async ({ start, onHandshake, noneLeft }) => {
+    const { client } = await start();
     onHandshake((socket) => {
       polite(socket);
       socket.write('HTTP/1.1 401 Nope\r\nContent-Length: 9\r\n\r\nforb');
@@ -149,8 +71,8 @@ describe('a handshake that the upstream refuses', () => {
     await noneLeft();
   });
 
-  test('a large body for a client that does not read gets backpressure, then a cut', async () => {
-    await start();
+  test('a large body for a client that does not read gets backpressure, then a cut', async ({ start, onHandshake }) => {
+    const { proxy, client, failures } = await start();
     const total = 256 * 1024 * 1024;
     const piece = Buffer.alloc(1024 * 1024);
     let sent = 0;
@@ -175,8 +97,8 @@ describe('a handshake that the upstream refuses', () => {
 });
 
 describe('a handshake that the upstream does not answer', () => {
-  test('within the timeout: 504', async () => {
-    await start();
+  test('within the timeout: 504', async ({ start, onHandshake, noneLeft }) => {
+    const { client, failures } = await start();
     onHandshake(polite);
     await client.send(handshake('/live'));
     expect(await client.response()).toMatchObject({ status: 504, body: Buffer.from('{"error":"gateway_timeout"}') });
@@ -184,15 +106,15 @@ describe('a handshake that the upstream does not answer', () => {
     await noneLeft();
   });
 
-  test.each([
+  test.for([
     ['but closes', (socket: Socket) => socket.end(), 'reset'],
     ['but resets', (socket: Socket) => socket.resetAndDestroy(), 'reset'],
     ['with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
     ['with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
     ['with endless hints', (socket: Socket) => socket.write('HTTP/1.1 103 Hm\r\n\r\n'.repeat(1000)), 'protocol'],
     ['with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
-  ])('%s: 502', async (_what, act, cause) => {
-    await start();
+  ] as const)('%s: 502', async ([, act, cause], { start, onHandshake, noneLeft }) => {
+    const { client, failures } = await start();
     onHandshake((socket) => {
       polite(socket);
       act(socket);
@@ -203,16 +125,16 @@ describe('a handshake that the upstream does not answer', () => {
     await noneLeft();
   });
 
-  test('because it accepts no connection: retried for retryConnectFor, then 502', async () => {
-    await start();
+  test('because it accepts no connection: retried for retryConnectFor, then 502', async ({ start, upstream }) => {
+    const { client, failures } = await start();
     await upstream.stop();
     await client.send(handshake('/live'));
     expect((await client.response()).status).toBe(502);
     await expect.poll(() => failures('connect')).toBe(1);
   });
 
-  test('because it is restarting: the tunnel opens once it is back', async () => {
-    await start({ retryConnectFor: '10s' });
+  test('because it is restarting: the tunnel opens once it is back', async ({ start, upstream }) => {
+    const { client, inFlight } = await start({ retryConnectFor: '10s' });
     await upstream.stop();
     await client.send(handshake('/live'));
     await expect.poll(inFlight).toBe(1);
@@ -222,8 +144,12 @@ describe('a handshake that the upstream does not answer', () => {
     expect(upstream.heads).toHaveLength(1);
   });
 
-  test('because every slot is taken: 503 after the wait, and no slot leaks', async () => {
-    await start({ connections: 1, retryConnectFor: '300ms', responseTimeout: '5s' });
+  test('because every slot is taken: 503 after the wait, and no slot leaks', async ({
+    start,
+    upstream,
+    onHandshake,
+  }) => {
+    const { proxy, client } = await start({ connections: 1, retryConnectFor: '300ms', responseTimeout: '5s' });
     const agree = onHandshake(() => {});
     await client.send(handshake('/live'));
     const first = await agree;
@@ -243,103 +169,5 @@ describe('a handshake that the upstream does not answer', () => {
     await third.send(handshake('/live'));
     expect((await third.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
     for (const one of [second, third]) one.destroy();
-  });
-});
-
-describe('a client that leaves', () => {
-  const ways = [
-    ['by FIN', (socket: Socket) => void socket.end()],
-    ['by reset', (socket: Socket) => void socket.resetAndDestroy()],
-  ] as const;
-
-  test.each(ways)('%s before the response: the upstream connection is closed at once', async (_how, leave) => {
-    await start({ responseTimeout: '60s' });
-    const there = onHandshake(polite);
-    await client.send(handshake('/live'));
-    const socket = await there;
-    leave(client.socket);
-    await closed(socket);
-    expect(await ended()).toMatchObject({ status: 499, decision: 'forwarded', reason: 'client_closed' });
-    expect(await inFlight()).toBe(0);
-  });
-
-  test.each(ways)('%s while it waits for the upstream to return: nothing is sent later', async (_how, leave) => {
-    await start({ retryConnectFor: '60s' });
-    await upstream.stop();
-    await client.send(handshake('/live'));
-    await expect.poll(inFlight).toBe(1);
-    leave(client.socket);
-    await ended();
-    await upstream.listen();
-    const other = await openClient({ port: proxy.port });
-    upstream.script((socket) => socket.write(AGREED));
-    await other.send(handshake('/live?other'));
-    await other.bytes(AGREED.length);
-    expect(upstream.heads.map((head) => head.split('\r\n')[0])).toEqual(['GET /live?other HTTP/1.1']);
-    other.destroy();
-  });
-
-  test.each(ways)('%s mid-tunnel: the upstream sees it, and it is not counted as a failure', async (_how, leave) => {
-    await start();
-    const there = onHandshake(agrees);
-    await client.send(handshake('/live'));
-    await client.bytes(AGREED.length);
-    polite(await there);
-    leave(client.socket);
-    await closed(await there);
-    expect(await ended()).toMatchObject({ status: 101, decision: 'forwarded', reason: 'none' });
-    expect(await failures('reset')).toBe(0);
-  });
-
-  test('its last bytes still reach the upstream', async () => {
-    await start();
-    const got: Buffer[] = [];
-    const there = onHandshake((socket) => {
-      socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
-      socket.write(AGREED);
-    });
-    await client.send(handshake('/live'));
-    await client.bytes(AGREED.length);
-    client.socket.end(Buffer.alloc(1_000_000, 1));
-    const socket = await there;
-    await new Promise((resolve) => socket.once('end', resolve));
-    expect(Buffer.concat(got).length).toBe(1_000_000);
-  });
-});
-
-describe('an upstream that leaves mid-tunnel', () => {
-  const ways: [string, (socket: Socket) => void, number][] = [
-    ['by FIN', (socket) => socket.end('last'), 0],
-    ['by reset', (socket) => socket.resetAndDestroy(), 1],
-  ];
-  test.each(ways)('%s: the client gets the bytes sent before, then the end', async (_how, leave, counted) => {
-    await start();
-    const there = onHandshake(agrees);
-    await client.send(handshake('/live'));
-    await client.bytes(AGREED.length);
-    leave(await there);
-    expect((await client.rest()).toString()).toMatch(counted === 0 ? /last$/ : /^HTTP\/1\.1 101 /);
-    client.end();
-    expect(await ended()).toMatchObject({ status: 101 });
-    await expect.poll(() => failures('reset')).toBe(counted);
-    await noneLeft();
-  });
-
-  test.each(['client', 'upstream'] as const)('the other side (%s) never closes: it is cut', async (silent) => {
-    await start();
-    const there = onHandshake(agrees); // it allows half-open sockets, and so does the client
-    client.socket.allowHalfOpen = true;
-    await client.send(handshake('/live'));
-    await client.bytes(AGREED.length);
-    const sockets = { client: client.socket, upstream: await there };
-    (silent === 'client' ? sockets.upstream : sockets.client).end();
-    await ended();
-    expect(await inFlight()).toBe(0);
-    // The other end is gone, so a write is answered with a reset.
-    const isReset = (): boolean => {
-      sockets[silent].write('x');
-      return sockets[silent].destroyed;
-    };
-    await expect.poll(isReset).toBe(true);
   });
 });

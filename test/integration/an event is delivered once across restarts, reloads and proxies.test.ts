@@ -1,58 +1,12 @@
-// What `once` remembers, and for whom: memory serves one process, Redis or Valkey serves every proxy. A stop, a reload or a
-// dying proxy neither loses a delivery nor blocks an event for all proxies.
-import { describe, expect, vi } from 'vitest';
-import { DUPLICATE, deliver, type Given, held, OK, send } from '../support/events.ts';
-import { reload, test } from '../support/once.ts';
+// What `once` remembers, and for whom: memory serves one process, Redis or Valkey serves every proxy. A stop or a
+// reload neither loses a delivery nor blocks an event for all proxies.
+import { describe, expect } from 'vitest';
+import { DELIVERED, DUPLICATE, deliver, type Given, held, send } from '../support/events.ts';
+import { inFlight, KEY, keysOf, reload, test } from '../support/once.ts';
 import { eventually } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { HAS_SERVERS, type RedisServer, SERVERS } from '../support/redis.ts';
+import { HAS_SERVERS, SERVERS } from '../support/redis.ts';
 
-const DELIVERED = { status: 200, text: OK };
-const KEY = /^entrupy-once:[\w-]{43}$/;
 const STORES = ['memory', ...SERVERS] as const;
-
-const inFlight = (proxy: RunningProxy, count: number) =>
-  eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), count);
-const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
-/** Milliseconds until the only lease in it ends. */
-const leaseLeft = async (server: RedisServer) =>
-  Number(await server.ask('PTTL', (await keysOf(server)).find((key) => KEY.test(key)) ?? ''));
-
-// The longest first: the others run beside them.
-describe.skipIf(!HAS_SERVERS).concurrent('a lease', () => {
-  test('ends with its proxy, and a twin at another proxy goes ahead', async ({ events, deliverer, redis }) => {
-    const server = await redis('redis-server');
-    const once = { store: server.url };
-    const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
-    events.script('orphan', () => {});
-    const first = send(one, 'orphan');
-    await events.reached('orphan');
-    one.signal('SIGKILL');
-    expect((await first.given).status).toBe(0);
-    const second = send(two, 'orphan');
-    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(2_000), {
-      timeout: 20_000,
-      interval: 50,
-    });
-    expect(events.times('orphan')).toBe(1);
-    expect(await second.given).toEqual(DELIVERED);
-    expect(events.times('orphan')).toBe(2);
-  });
-
-  test('is renewed while its delivery is in flight', async ({ events, deliverer, redis }) => {
-    const server = await redis('valkey-server');
-    const proxy = await deliverer({ once: { store: server.url } });
-    const { act, answer } = held();
-    events.script('e', act);
-    const first = send(proxy, 'e');
-    await events.reached('e');
-    const eventually = { timeout: 20_000, interval: 50 };
-    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeLessThan(11_000), eventually);
-    await vi.waitFor(async () => expect(await leaseLeft(server)).toBeGreaterThan(14_000), eventually);
-    answer(200);
-    expect(await first.given).toEqual(DELIVERED);
-  });
-});
 
 describe.concurrent.each(HAS_SERVERS ? STORES : (['memory'] as const))('with %s', (name) => {
   const shared = name !== 'memory';

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   bodyOf,
+  DELIVERED,
   DUPLICATE,
   deliver,
   type EventUpstream,
@@ -18,7 +19,6 @@ import { openClient } from '../support/raw-client.ts';
 import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/redis.ts';
 import { sign } from '../support/signer.ts';
 
-const DELIVERED = { status: 200, text: OK };
 const ROUTES = [
   { path: '/events/*', once: '1h' },
   { path: '/brief/*', once: '300ms' },

@@ -3,7 +3,7 @@ import { post } from './load.ts';
 import { value } from './proxied.ts';
 import { sign } from './signer.ts';
 
-const BODY = '{"event":1}';
+export const BODY = '{"event":1}';
 
 /** The status of a delivery signed with the value of that name. */
 export async function deliver({ url }: { readonly url: string }, name: string, path = '/notify'): Promise<number> {

@@ -5,6 +5,7 @@ import { eventually, value } from './proxied.ts';
 import { sign } from './signer.ts';
 
 export const OK = '{"status":"ok"}';
+export const DELIVERED = { status: 200, text: OK };
 export const DUPLICATE = { status: 200, text: '{"status":"duplicate"}' };
 
 export type Act = (response: ServerResponse) => void;

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { type EventUpstream, startEventUpstream } from './events.ts';
 import { replaceFile } from './files.ts';
-import { test as base, value } from './proxied.ts';
+import { test as base, eventually, value } from './proxied.ts';
 import { type RunningProxy, startProxy } from './proxy.ts';
 import { type RedisOptions, type RedisServer, type SERVERS, startRedis } from './redis.ts';
 
@@ -64,3 +64,11 @@ export async function reload(proxy: RunningProxy, change: (config: string) => st
   const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
   if (status !== 200) throw new Error(`the reload answered ${status}`);
 }
+
+/** Resolves when this many requests are in flight. */
+export const inFlight = (proxy: RunningProxy, count: number) =>
+  eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), count);
+
+/** A key in the store. */
+export const KEY = /^entrupy-once:[\w-]{43}$/;
+export const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];

@@ -1,0 +1,96 @@
+// A request that may have been processed is never sent again, whatever the upstream does. A client that leaves ends its
+// request upstream and frees everything that it held.
+import { describe, expect } from 'vitest';
+import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
+import { delivery, idsOf, numbers, send, test, waiting } from '../support/numbered.ts';
+import { OK } from '../support/raw-upstream.ts';
+
+describe('a request that may have been processed is not resent', () => {
+  test('a keep-alive connection closes under the next request: 502, sent once', async ({ upstreamHere, proxyTo }) => {
+    const upstream = await upstreamHere();
+    const proxy = await proxyTo(upstream.url, { connections: 1 });
+    const client = await send(proxy, delivery(1));
+    expect((await client.response()).status).toBe(200);
+    upstream.script((socket) => socket.destroy());
+    await client.send(delivery(2));
+    expect((await client.response()).status).toBe(502);
+    expect(idsOf(upstream)).toEqual([1, 2]);
+    client.destroy();
+  });
+
+  test('GET too: the proxy does not know what a GET does', async ({ upstreamHere, proxyTo }) => {
+    const upstream = await upstreamHere();
+    const proxy = await proxyTo(upstream.url, { connections: 1 });
+    upstream.script((socket) => socket.resetAndDestroy());
+    const client = await send(proxy, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect((await client.response()).status).toBe(502);
+    expect(upstream.heads).toHaveLength(1);
+    client.destroy();
+  });
+
+  test('a restart: 502 for those in flight, 200 for those that wait, none sent twice', async ({
+    upstreamHere,
+    proxyTo,
+  }) => {
+    const upstream = await upstreamHere();
+    upstream.script(() => {});
+    const proxy = await proxyTo(upstream.url, { connections: 2 });
+    const inFlight = await Promise.all(numbers(2).map((id) => send(proxy, delivery(id))));
+    await expect.poll(() => upstream.heads.length).toBe(2);
+    const later = await Promise.all([2, 3, 4].map((id) => send(proxy, delivery(id))));
+    await untilMetrics(proxy, ['requests_in_flight'], waiting(5));
+    await upstream.stop();
+    for (const client of inFlight) expect((await client.response()).status).toBe(502);
+    upstream.script((socket) => socket.write(OK));
+    await upstream.listen();
+    for (const client of later) expect((await client.response()).status).toBe(200);
+    expect(idsOf(upstream)).toEqual([0, 1, 2, 3, 4]);
+    await untilAtRest(proxy);
+  });
+
+  test('an upstream that closes idle connections loses no request while upstream.keepAlive is shorter', async ({
+    upstreamHere,
+    proxyTo,
+  }) => {
+    const upstream = await upstreamHere();
+    upstream.script((socket) => {
+      socket.write(OK);
+      socket.setTimeout(60, () => socket.destroy());
+    });
+    const proxy = await proxyTo(upstream.url, { keepAlive: '30ms' });
+    const client = await send(proxy, delivery(0));
+    expect((await client.response()).status).toBe(200);
+    for (const id of numbers(40)) {
+      await new Promise((resolve) => setTimeout(resolve, 15 + (id % 10) * 5)); // close to both timeouts
+      await client.send(delivery(id + 1));
+      expect((await client.response()).status).toBe(200);
+    }
+    expect(idsOf(upstream)).toEqual(numbers(41));
+    client.destroy();
+  });
+});
+
+describe('a client that leaves', () => {
+  test.for([
+    ['before the head', (_: unknown) => {}],
+    [
+      'within the body',
+      (socket: { write(text: string): void }) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart'),
+    ],
+  ] as const)('%s frees its slot and ends the upstream request', async ([, script], { upstreamHere, proxyTo }) => {
+    const upstream = await upstreamHere();
+    upstream.script(script);
+    const proxy = await proxyTo(upstream.url, { connections: 1 });
+    const client = await send(proxy, delivery(1));
+    await expect.poll(() => upstream.heads.length).toBe(1);
+    const [socket] = upstream.sockets;
+    const closed = new Promise((resolve) => socket?.once('end', resolve).once('close', resolve));
+    client.destroy();
+    await closed;
+    await untilAtRest(proxy);
+    upstream.script((next) => next.write(OK));
+    const next = await send(proxy, delivery(2));
+    expect((await next.response()).status).toBe(200);
+    next.destroy();
+  });
+});
