@@ -65,14 +65,14 @@ function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): rea
     const state = stateOf(secret, now);
     return { id: secret.id, key: secret.key, use: state === 'live' ? 'route' : state };
   });
-  const explained = `hint: ${diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it'}`;
-  if (keys.every(({ use }) => use !== 'route')) return ['invalid: no_live_secret', explained];
+  const cause = () => diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it';
+  if (keys.every(({ use }) => use !== 'route')) return ['invalid: no_live_secret', `hint: ${cause()}`];
   const form = readSignature(given);
-  if (form.reason !== null) return [`invalid: ${form.reason}`, explained];
+  if (form.reason !== null) return [`invalid: ${form.reason}`, `hint: ${cause()}`];
   const digest = Buffer.from(form.digest, 'latin1');
   const signers = keys.filter(({ key }) => signs(key, body, digest));
   const signer = signers.find(({ use }) => use === 'route') ?? signers[0];
   if (signer?.use === 'route') return [VALID, `secret: ${signer.id}`];
-  if (signer !== undefined) return ['invalid: expired_secret', `secret: ${signer.id}`, explained];
-  return ['invalid: signature_mismatch', explained];
+  if (signer !== undefined) return ['invalid: expired_secret', `secret: ${signer.id}`, `hint: ${cause()}`];
+  return ['invalid: signature_mismatch', `hint: ${cause()}`];
 }

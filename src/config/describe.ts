@@ -40,7 +40,7 @@ export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
   };
 });
 
-/** What is allowed at `path`, in words, and the keys if it is a mapping. Null if nothing is. */
+/** The allowed values at `path`, in words, and the keys if it is a mapping. Null if nothing is allowed. */
 export function allowedAt(path: KeyPath) {
   const child = SCHEMAS.get(formatPath(path).replace(/\[[0-9]+\]/g, '[]'));
   if (child === undefined) return null;

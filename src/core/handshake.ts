@@ -41,7 +41,7 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 export function acceptsHandshake(asked: readonly string[], lines: readonly string[]): boolean {
   const [key = ''] = valuesOf(asked, 'sec-websocket-key');
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
-  // Two lines with the same name are joined with a comma, and then do not match.
+  // Repeated lines are joined with a comma, and then do not match.
   const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';
   return isWebSocket && valuesOf(lines, 'sec-websocket-accept').join() === accept;
 }

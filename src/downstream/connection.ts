@@ -154,8 +154,9 @@ export class Connection {
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
-  /** The connection with the lowest rank makes room for a newcomer. Null: its request makes progress, so it stays. */
+  /** The connection with the lowest rank makes room for a newcomer. Null: a tunnel, or a request that makes progress. */
   rank(now: number): number | null {
+    if (this.state === 'tunnel' || this.state === 'closed') return null;
     if (this.state !== 'request') return RANKS[this.state];
     if (this.#unreadFor(now) >= UNREAD_MS) return RANKS.unread;
     const receiver = this.#awaiting;
@@ -330,7 +331,7 @@ export class Connection {
   }
 
   readonly #onClose = (): void => {
-    // A request from its first byte on.
+    // A head that has begun is a request, and is counted.
     if (this.state === 'head') this.#begin(NO_HEAD, []);
     this.#endExchange('left');
     this.state = 'closed';
@@ -359,10 +360,7 @@ export class Connection {
   }
 }
 
-/** The order in which connections make room, by their state or by what their client does. Null: never. */
-export const RANKS = {
-  ...{ closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 },
-  ...{ tunnel: null, closed: null },
-} as const;
+/** The order in which connections make room, by their state or by what their client does. */
+export const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
 const EMPTY = Buffer.alloc(0);
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);

@@ -14,8 +14,8 @@ import { Reply } from './reply.ts';
 export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
 
 /**
- * Whether the receiver needs a piece after the call. If not, its memory is freed at once: the garbage collector would
- * be too late, and the bodies of 200 refused clients would exceed the container's memory.
+ * `kept`: the receiver needs the piece after the call. `copied`: its memory is freed at once, since the garbage collector
+ * would be too late, and the bodies of 200 refused clients would exceed the container's memory.
  */
 export type Taken = 'copied' | 'kept';
 
@@ -32,8 +32,8 @@ export interface BodyReceiver {
   fail(failure: 'bad_request' | 'body_timeout'): void;
 }
 
-/** The rule that refuses what is no HTTP message, unless another one did. */
-const RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
+/** The rule of a refusal that names none. */
+const DEFAULT_RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 
 /** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
 export class Exchange implements RequestRecord {
@@ -102,7 +102,7 @@ export class Exchange implements RequestRecord {
   /** Refuses the request, unless the client has left. `allow`: the methods that the route allows, for 405. */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     this.decide('rejected', reason);
-    this.rule ??= RULES[reason] ?? null;
+    this.rule ??= DEFAULT_RULES[reason] ?? null;
     if (reason !== 'client_closed') this.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 

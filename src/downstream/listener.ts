@@ -2,7 +2,7 @@
 // Both ports are listeners.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
 import { codeOf } from '../core/errors.ts';
 import { destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
@@ -229,7 +229,7 @@ export class Listener {
     let before: number;
     do {
       before = this.#accepted;
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     } while (this.#accepted > before && performance.now() < until);
   }
 }

@@ -63,7 +63,7 @@ export class HistogramCell {
 
 /** The cells of one route, looked up once per request. */
 export class RouteCells {
-  // One map by joined strings would build and hash a string for each request.
+  // A single map, keyed by joined strings, would build and hash a string for each request.
   readonly decisions = new Map<Decision, { requests: Map<Reason | 'none', Cell>; duration: HistogramCell }>();
   /** Null if the route does not verify. */
   verification: HistogramCell | null = null;

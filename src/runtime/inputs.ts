@@ -30,7 +30,7 @@ export async function readInputs(named: string | null, env: Env, before: Inputs 
   const part = await readConfig(named, env, before);
   const { config } = part.loaded;
   const [secrets, tlsFiles] = await Promise.all([readSources(config.secrets, env), readTlsFiles(config)]);
-  const piped = before?.piped ?? !(await canBeRead(part.loaded.file ?? DEFAULT_FILE));
+  const piped = before?.piped ?? !(await canBeRead(fileOf(part.loaded)));
   const inputs = { ...part, secrets, tlsFiles, fixed: before?.fixed ?? [], piped };
   if (before?.loaded === part.loaded) return inputs;
   return { ...inputs, fixed: [...fixedVariables(config.secrets), ...(await fixedFiles(namedFiles(inputs)))] };
@@ -40,9 +40,8 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
   let file: Inputs['file'] = null;
   try {
     if (before?.piped) return before;
-    const path = before?.loaded.file ?? DEFAULT_FILE;
-    if (before !== null && !(await canBeRead(path))) {
-      return { file, loaded: before.loaded, broken: [`${path}: it is not a regular file`] };
+    if (before !== null && !(await canBeRead(fileOf(before.loaded)))) {
+      return { file, loaded: before.loaded, broken: [`${fileOf(before.loaded)}: it is not a regular file`] };
     }
     file = await readConfigFile({ file: named, env });
     if (before !== null && isDeepStrictEqual(file, before.file)) return before;
@@ -55,6 +54,9 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     return { file, loaded: before.loaded, broken: [error.message] };
   }
 }
+
+/** The config file, or the place where one may appear. */
+const fileOf = ({ file }: LoadedConfig) => file ?? DEFAULT_FILE;
 
 /** False for something that exists and is not a regular file: reading it could block forever. */
 async function canBeRead(path: string): Promise<boolean> {
@@ -103,7 +105,7 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 /** The files that the configuration names, and its own file. */
 function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
-  return [...secrets, loaded.file ?? DEFAULT_FILE, ...tlsFiles.map(({ path }) => path)];
+  return [...secrets, fileOf(loaded), ...tlsFiles.map(({ path }) => path)];
 }
 
 /** The files that the inputs came from. A directory of secrets ends in `/.`, so that its `dirname` is itself. */

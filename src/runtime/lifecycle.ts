@@ -58,7 +58,7 @@ export class Lifecycle {
     services.log.info('draining');
   }
 
-  /** Not ready, `delay`, stop accepting, `grace`, an error for what is left. Returns how many requests that were. */
+  /** Not ready, `delay`, stop accepting, `grace`, an error for what is left. Returns how many requests were left. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
     const { server, upstream, log, deliveries } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;

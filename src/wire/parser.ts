@@ -263,7 +263,7 @@ export class MessageParser implements RunRecorder {
     return length === 0 ? 'none' : 'length';
   }
 
-  /** Turns the recorded offsets into text. All texts of a run are slices of one string: one call instead of forty. */
+  /** Turns the recorded offsets into text: slices of one string per run, which is one call instead of forty. */
   #takeSpans(): void {
     const spans = this.#spans;
     if (spans.length === 0) return;

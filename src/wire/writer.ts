@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { trailerLines } from './heads.ts';
 import { free } from './sockets.ts';
 
-/** Up to this many bytes are joined by copying; more are written part by part, corked. */
+/** Parts of up to this many bytes in all are joined by copying; more are written one by one, corked. */
 const MAX_JOINED = 16 * 1024;
 
 export class MessageWriter {
@@ -38,9 +38,9 @@ export class MessageWriter {
     this.#write(sent);
   }
 
-  /** Call it at the end of each turn that adds something. Large pieces are freed once sent: garbage reached 64 MiB. */
+  /** Writes the parts of this turn; call it at its end. Frees large pieces once sent: as garbage they reached 64 MiB. */
   flush(): void {
-    const large = this.#parts.filter((part) => typeof part !== 'string' && part.length >= MAX_JOINED) as Buffer[];
+    const large = this.#parts.filter(isLarge);
     const freeAll = () => {
       for (const piece of large) free(piece, MAX_JOINED);
     };
@@ -69,6 +69,8 @@ export class MessageWriter {
     }
   }
 }
+
+const isLarge = (part: string | Buffer): part is Buffer => typeof part !== 'string' && part.length >= MAX_JOINED;
 
 function joined(parts: readonly (string | Buffer)[], length: number): Buffer {
   const whole = Buffer.allocUnsafe(length);

@@ -14,10 +14,11 @@ export async function disagreement(
 ): Promise<string | null> {
   const ours = parse('request', [bytes]);
   // Node destroys a connection at PRI, before it reports the requests in front of it as whole.
-  const beforePri = ours.messages[ours.messages.findIndex(({ method }) => method === 'PRI') - 1]?.end;
-  if (beforePri !== undefined) {
-    const inFront = await disagreement(reference, bytes.subarray(0, beforePri), cuts);
-    return inFront ?? disagreement(reference, bytes.subarray(beforePri), cuts);
+  const pri = ours.messages.findIndex(({ method }) => method === 'PRI');
+  if (pri > 0) {
+    const from = ours.messages[pri - 1]?.end;
+    const inFront = await disagreement(reference, bytes.subarray(0, from), cuts);
+    return inFront ?? disagreement(reference, bytes.subarray(from), cuts);
   }
   const theirs = await reference.take(cut(bytes, cuts));
   for (const [index, message] of ours.messages.entries()) {
