@@ -5,13 +5,14 @@
 //
 // The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
 // request and `maxHeader` bytes.
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
 import { declaredLength, Head } from '../core/head.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
 import { type BodyReceiver, Exchange, type Taken } from './exchange.ts';
+import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
@@ -60,8 +61,9 @@ export class Connection {
   exchange: Exchange | null = null;
   readonly #listener: Listener;
   #parser: MessageParser | null = null;
-  /** Bytes that follow the current request; null once there were too many, or no request may follow. */
-  #pipelined: Buffer | null = EMPTY;
+  readonly #following = new FollowingBytes();
+  /** Set while kept bytes wait to be read as the next request. */
+  #turn: NodeJS.Immediate | null = null;
   #dropped = 0;
   /** Bytes that the kernel has accepted, and when that last changed. */
   #flushed = 0;
@@ -103,7 +105,7 @@ export class Connection {
     const { draining, limits } = this.#listener;
     return (
       this.#parser?.keepAlive !== true ||
-      this.#pipelined === null ||
+      this.#following.state === 'dropped' ||
       this.stream.readableEnded ||
       draining ||
       performance.now() - this.openedAt >= limits.connectionAge
@@ -129,13 +131,13 @@ export class Connection {
 
   /** True if too many bytes followed the current request, so that some were dropped. */
   get hasDroppedBytes(): boolean {
-    return this.#pipelined === null;
+    return this.#following.state === 'dropped';
   }
 
   /** Hands the stream to a tunnel. Returns the bytes that came after its request. */
   handOver(): Buffer {
-    const early = this.#pipelined ?? EMPTY;
-    this.#pipelined = EMPTY;
+    const early = this.#following.take();
+    if (early === 'dropped') throw new Error('a tunnel must not lack its first bytes');
     this.#enter('tunnel', Number.POSITIVE_INFINITY);
     this.stream.off('data', this.#onData);
     this.stream.off('end', this.#onEnd);
@@ -168,7 +170,7 @@ export class Connection {
     if (this.state === 'closing' || this.state === 'closed') return;
     const unsecured = this.state === 'handshake';
     this.#enter('closing', SILENCE_MS);
-    this.#pipelined = null;
+    this.#following.drop();
     if (unsecured) return this.destroy();
     this.#listener.onClosing(this);
     if (this.stream.isPaused()) this.stream.resume();
@@ -199,30 +201,33 @@ export class Connection {
     else this.destroy();
   }
 
+  /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */
   #next(): void {
     this.stallTimeout = STALL_MS;
-    if (this.#pipelined === null || this.#pipelined.length === 0) {
-      this.#parser?.next();
-      return this.#enter('idle', this.#listener.limits.keepAlive);
-    }
+    if (this.#following.state === 'dropped') return this.close();
+    this.#parser?.next();
+    if (this.#following.state === 'none') return this.#enter('idle', this.#listener.limits.keepAlive);
     this.#enter('head', this.#listener.limits.headersTimeout);
     // In its own turn of the event loop: a pipelining client must not keep the others waiting.
-    setImmediate(() => {
-      if (this.state !== 'head') return;
-      const pipelined = this.#pipelined ?? EMPTY;
-      this.#pipelined = EMPTY;
-      this.#parser?.next();
-      this.#read(pipelined);
-    });
+    this.#turn = setImmediate(this.#readKept);
   }
+
+  readonly #readKept = (): void => {
+    if (this.#turn === null || this.state !== 'head') return;
+    this.#turn = null;
+    const kept = this.#following.take();
+    if (kept === 'dropped') this.close();
+    else this.#read(kept);
+  };
 
   // --- bytes
 
   readonly #onData = (bytes: Buffer): void => {
     if (this.state === 'silent' || this.state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
+    this.#readKept();
     let taken: Taken = 'copied';
     if (this.state === 'closing') this.#drop(bytes.length);
-    else if (this.#parser?.state === 'ended') this.#keepPipelined(bytes);
+    else if (this.#parser?.state === 'ended') this.#following.keep(bytes, this.#listener.limits.maxHeader);
     else taken = this.#read(bytes);
     if (taken === 'copied') free(bytes, WORTH_FREEING);
   };
@@ -236,23 +241,28 @@ export class Connection {
   #read(bytes: Buffer): Taken {
     this.#parser ??= new MessageParser('request', { head: this.#listener.limits.maxHeader });
     const parser = this.#parser;
+    const { maxHeader, headersTimeout } = this.#listener.limits;
     let taken: Taken = 'copied';
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
+      if (this.state === 'idle') this.#enter('head', headersTimeout);
       at = parser.read(bytes, at);
-      // Checked before the request is answered: the answer must say `close` if too many bytes follow.
-      if (bytes.length - at - parser.left > this.#listener.limits.maxHeader) this.#pipelined = null;
+      // Checked before the request is answered: the answer must say `close` if too many bytes follow. Behind the rest of
+      // a body whose answer is out already, the next request is read at once.
+      if (this.state !== 'rest' && bytes.length - at - parser.left > maxHeader) this.#following.drop();
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'kept') taken = 'kept';
-      if (this.state !== 'request' && this.state !== 'rest') return taken;
+      if (this.state === 'rest' && parser.state !== 'body') this.#endRest(parser);
+      if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return taken;
     }
-    const { state } = parser;
-    if (at < bytes.length && state === 'ended') this.#keepPipelined(bytes.subarray(at));
-    if (this.state === 'rest') {
-      if (state === 'ended') this.#next();
-      else if (state === 'failed') this.close();
-    }
+    if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at), maxHeader);
     return taken;
+  }
+
+  /** The rest of a body whose answer is out has come, or can't be read. */
+  #endRest({ state }: MessageParser): void {
+    if (state === 'ended') this.#next();
+    else this.close();
   }
 
   /** Begins the request once its head is whole; false while it is not. */
@@ -284,24 +294,10 @@ export class Connection {
     return taken;
   }
 
-  /** Keeps bytes that follow the current request: up to `maxHeader`, as a copy, which keeps no whole read alive. */
-  #keepPipelined(bytes: Buffer): void {
-    if (this.#pipelined === null) return;
-    const length = this.#pipelined.length + bytes.length;
-    if (length > this.#listener.limits.maxHeader) {
-      this.#pipelined = null;
-      return;
-    }
-    const kept = Buffer.allocUnsafeSlow(length);
-    this.#pipelined.copy(kept);
-    bytes.copy(kept, this.#pipelined.length);
-    this.#pipelined = kept;
-  }
-
   /** Bytes that never became a request are still answered, and counted as a request. */
   #refuseHead(reason: Reason): void {
     const exchange = this.#begin(NO_HEAD, []);
-    this.#pipelined = null;
+    this.#following.drop();
     exchange.refuse(reason);
   }
 
@@ -317,6 +313,7 @@ export class Connection {
   }
 
   readonly #onEnd = (): void => {
+    this.#readKept();
     if (this.state === 'request' && this.exchange !== null) this.#onEndWithinRequest(this.exchange);
     else if (this.state === 'head' && this.#parser?.state !== 'ended') this.#refuseHead('bad_request');
     else this.close();
@@ -337,7 +334,6 @@ export class Connection {
     this.state = 'closed';
     this.#parser?.free();
     this.#parser = null;
-    this.#pipelined = null;
     this.#listener.onClosed(this);
   };
 
@@ -362,5 +358,4 @@ export class Connection {
 
 /** The order in which connections make room, by their state or by what their client does. */
 export const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
-const EMPTY = Buffer.alloc(0);
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);
