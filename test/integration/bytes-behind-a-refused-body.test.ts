@@ -32,7 +32,7 @@ function delivery(body: string): string {
 
 const bodies = () => upstream.seen.map(({ body }) => body.toString('latin1'));
 
-test.each([200, 17_000, 20_000, 40_000, 65_000, 100_000])(
+test.each([200, 17_000, 65_000, 100_000])(
   'a delivery of %i bytes right behind the rest of a refused body is delivered',
   async (size) => {
     const client = await openClient({ port: proxy.port });
@@ -89,8 +89,9 @@ test('bytes dropped after the answer went out end the connection in an orderly w
   await asked.promise;
   // The answer's head goes out without `close`, then too much comes, then the answer ends.
   sockets[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
-  await client.bytes(40);
-  await client.send(delivery('s'.repeat(60_000)));
+  await client.bytes(39);
+  // More than socket buffers hold, so the proxy has read, and dropped, some of it.
+  await client.send(delivery('s'.repeat(24_000_000)));
 
   sockets[0]?.write('k');
   expect((await client.response()).body.toString()).toBe('ok');
