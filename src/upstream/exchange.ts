@@ -103,9 +103,10 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   granted(): void {
     this.#grantedAt = performance.now();
     this.#state = 'connecting';
-    const idle = this.#upstream.pool.take();
+    const traffic = this.verified ? 'verified' : 'unverified';
+    const idle = this.#upstream.pool.take(traffic);
     if (idle !== null) return this.#send(idle);
-    this.#connecting = this.#upstream.pool.open((opened) => {
+    this.#connecting = this.#upstream.pool.open(traffic, (opened) => {
       this.#connecting = null;
       if (this.#state !== 'connecting') return; // the request has ended, and destroyed the socket
       if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
@@ -143,7 +144,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.#exchange.reply.continue();
     const { writer } = connection;
     writer.head(this.#headText(), this.#streams && declaredLength(this.#exchange.head) === null ? 'chunked' : 'plain');
-    if (this.#permit.body !== null) writer.data(this.#permit.body);
+    if (this.#permit.body !== null) return writer.endWith(this.#permit.body, this.#onSent);
     for (const piece of this.#held?.take() ?? []) writer.data(piece);
     if (!this.#streams || this.#whole) return writer.end(this.#trailers, this.#onSent);
     writer.flush();
@@ -169,6 +170,14 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
    */
   get #isLast(): boolean {
     return this.#upstream.options.keepAlive === 0 || (!this.verified && hasBody(this.#exchange.head));
+  }
+
+  /**
+   * True if the upstream may write a body although the response has none. Some servers do, late, and the next request
+   * on the socket would get it as its answer.
+   */
+  #mayGetLateBody(status: number): boolean {
+    return !this.verified && (this.#exchange.head.method === 'HEAD' || status === 204 || status === 304);
   }
 
   readonly #onSent = (): void => {
@@ -311,20 +320,22 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#streams && !this.#whole;
-    const sent = this.#state === 'reading' || (!unread && connection.socket.writableLength === 0);
-    const reusable = parser.keepAlive && clean && sent && !unread && !this.#isLast;
+    const { writer, socket } = connection;
+    const sent = this.#state === 'reading' || (!unread && !writer.writing && socket.writableLength === 0);
+    const ended = clean && sent && !unread;
+    const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBody(status);
     if (status < 300) this.#options.lease?.delivered();
     else this.#options.lease?.failed();
     this.#finish(sent);
     if (reusable) parser.next();
-    else if (sent && clean && !unread) this.#upstream.pool.retire(connection);
-    else connection.socket.destroy();
+    else if (ended) this.#upstream.pool.retire(connection, parser.keepAlive && !this.#isLast ? 'proxy' : 'upstream');
+    else socket.destroy();
     const { reply, connection: client } = this.#exchange;
     reply.end(trailers);
     if (client.stream.writableLength <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
     // The rest of the answer fills our memory until the client reads it. The slot stays taken to bound that.
     this.#pausedAt = performance.now();
-    if (reusable) this.#upstream.pool.retire(connection);
+    if (reusable) this.#upstream.pool.retire(connection, 'proxy');
     reply.onSent(() => this.#upstream.release(this, null));
   }
 

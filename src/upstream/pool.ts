@@ -1,5 +1,6 @@
 // The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
-// closed. An unexpected byte ends its socket: it would be read as the answer to the next request.
+// closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests have
+// sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
 import { Buffer } from 'node:buffer';
 import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
@@ -22,6 +23,9 @@ export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 /** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** What a socket carries, from its first request to its last. */
+export type Traffic = 'verified' | 'unverified';
+
 /** Where to connect. `serverName`: the URL's host if the upstream speaks TLS; else null. */
 export type Address =
   | { readonly path: string; readonly serverName: null }
@@ -39,6 +43,7 @@ export function addressOf(url: string): Address {
 export class PooledConnection {
   place = -1;
   readonly socket: Socket;
+  readonly traffic: Traffic;
   /** The TLS files that it was opened with. Once others are in force, the connection is not used again. */
   readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
@@ -50,8 +55,13 @@ export class PooledConnection {
   retiring = false;
   #error: Error | null = null;
 
-  constructor(socket: Socket, tls: TlsContents | null, onClosed: (connection: PooledConnection) => void) {
+  constructor(
+    socket: Socket,
+    { traffic, tls }: Pick<PooledConnection, 'traffic' | 'tls'>,
+    onClosed: (connection: PooledConnection) => void,
+  ) {
     this.socket = socket;
+    this.traffic = traffic;
     this.tls = tls;
     this.writer = new MessageWriter(socket);
     readBeforeFailedWriteEnds(socket);
@@ -108,14 +118,16 @@ function readBeforeFailedWriteEnds(socket: Socket): void {
 
 export class ConnectionPool {
   readonly address: Address;
-  readonly #options: Pick<UpstreamOptions, 'connectTimeout' | 'keepAlive'>;
+  readonly #options: Pick<UpstreamOptions, 'connections' | 'connectTimeout' | 'keepAlive'>;
   /** The TLS files that are in force. */
   #tls: TlsContents | null;
   #session: Buffer | undefined;
   readonly #all = new TickedSet<PooledConnection>();
   /** Every socket, those of tunnels too, from its connect to its close. */
   readonly #sockets = new Set<Socket>();
-  readonly #idle: PooledConnection[] = [];
+  /** The longest idle first. */
+  readonly #idle: Readonly<Record<Traffic, PooledConnection[]>> = { verified: [], unverified: [] };
+  readonly #connecting = new Set<Socket>();
   readonly #retiring = new Set<Socket>();
 
   constructor(options: UpstreamOptions) {
@@ -125,8 +137,9 @@ export class ConnectionPool {
   }
 
   /** Takes an idle connection, which then belongs to the caller; null if there is none. */
-  take(): PooledConnection | null {
-    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+  take(traffic: Traffic): PooledConnection | null {
+    const idle = this.#idle[traffic];
+    for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
       const { socket, unusedUntil } = connection;
       if (performance.now() < unusedUntil && socket.writable && socket.readable) {
         connection.unusedUntil = Number.POSITIVE_INFINITY;
@@ -138,17 +151,32 @@ export class ConnectionPool {
   }
 
   /** Opens a connection. Returns the socket at once, so that the caller can give up. */
-  open(done: (opened: PooledConnection | Error) => void): Socket {
+  open(traffic: Traffic, done: (opened: PooledConnection | Error) => void): Socket {
     const tls = this.#tls;
     let connection: PooledConnection | null = null;
+    this.#makeRoom(traffic);
     const connected = (error: Error | null) => {
+      this.#connecting.delete(socket);
       if (error !== null) return done(error);
-      connection = new PooledConnection(socket, tls, (closed) => this.#closed(closed));
+      connection = new PooledConnection(socket, { traffic, tls }, (closed) => this.#closed(closed));
       this.#all.add(connection);
       done(connection);
     };
     const socket = this.openSocket(connected, (bytes) => connection?.read(bytes));
+    this.#connecting.add(socket);
+    socket.once('close', () => this.#connecting.delete(socket));
     return socket;
+  }
+
+  /**
+   * Ends idle connections of the other kind, so that both stay within `connections` together. A verified request ends
+   * one even below that: a server that takes one connection at a time would keep the delivery waiting for it.
+   */
+  #makeRoom(traffic: Traffic): void {
+    const others = this.#idle[traffic === 'verified' ? 'unverified' : 'verified'];
+    const open = this.#all.size - this.#retiring.size + this.#connecting.size;
+    const excess = Math.max(open + 1 - this.#options.connections, traffic === 'verified' ? 1 : 0);
+    for (const { socket } of others.splice(0, excess)) socket.destroy();
   }
 
   /**
@@ -208,11 +236,11 @@ export class ConnectionPool {
       return;
     }
     connection.unusedUntil = performance.now() + this.#options.keepAlive;
-    this.#idle.push(connection);
+    this.#idle[connection.traffic].push(connection);
   }
 
-  /** Takes back a connection after its last request; it ends once the upstream has closed. */
-  retire(connection: PooledConnection): void {
+  /** Takes back a connection after its last request; it ends once the upstream has closed. `first`: who closes first. */
+  retire(connection: PooledConnection, first: 'upstream' | 'proxy'): void {
     connection.user = null;
     const { socket } = connection;
     if (socket.readableEnded || socket.destroyed) {
@@ -222,6 +250,7 @@ export class ConnectionPool {
     connection.retiring = true;
     connection.unusedUntil = performance.now() + RETIRING_MS;
     if (socket.isPaused()) socket.resume();
+    if (first === 'proxy') socket.end();
     this.#retiring.add(socket);
     destroyOldest(this.#retiring, MAX_RETIRING);
   }
@@ -230,7 +259,7 @@ export class ConnectionPool {
   replaceTls(tls: TlsContents | null): void {
     this.#tls = tls;
     this.#session = undefined;
-    for (const { socket } of this.#idle.splice(0)) socket.destroy();
+    for (const idle of Object.values(this.#idle)) for (const { socket } of idle.splice(0)) socket.destroy();
   }
 
   /** Ends every socket; requests in flight fail. */
@@ -241,8 +270,9 @@ export class ConnectionPool {
   #closed(connection: PooledConnection): void {
     this.#all.delete(connection);
     this.#retiring.delete(connection.socket);
-    const at = this.#idle.indexOf(connection);
-    if (at >= 0) this.#idle.splice(at, 1);
+    const idle = this.#idle[connection.traffic];
+    const at = idle.indexOf(connection);
+    if (at >= 0) idle.splice(at, 1);
   }
 }
 

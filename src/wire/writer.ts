@@ -7,11 +7,16 @@ import { free } from './sockets.ts';
 
 /** Parts of up to this many bytes in all are joined by copying; more are written one by one, corked. */
 const MAX_JOINED = 16 * 1024;
+/** Bytes of a whole body that the socket gets at a time: it tells only when it has all of them sent. */
+const MAX_AHEAD = 64 * 1024;
+const NO_TRAILERS: readonly string[] = [];
 
 export class MessageWriter {
   readonly #socket: Socket;
   #parts: (string | Buffer)[] = [];
   #coding: 'plain' | 'chunked' = 'plain';
+  /** True while the socket is still to get a part of a whole body. */
+  writing = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -38,6 +43,24 @@ export class MessageWriter {
     this.#write(sent);
   }
 
+  /**
+   * Writes the rest, which ends with a whole body that is not chunked: each 64 KiB once the kernel has the last, so that
+   * a slow and steady reader is seen to make progress. `sent`: as for `end`.
+   */
+  endWith(body: Buffer, sent: () => void): void {
+    let at = 0;
+    const next = (error?: Error | null) => {
+      const piece = body.subarray(at, at + MAX_AHEAD);
+      at += piece.length;
+      this.writing = at < body.length && !error;
+      if (error) return sent();
+      this.data(piece);
+      if (this.writing) this.#write(next);
+      else this.end(NO_TRAILERS, sent);
+    };
+    next();
+  }
+
   /** Writes the parts of this turn; call it at its end. Frees large pieces once sent: as garbage they reached 64 MiB. */
   flush(): void {
     const large = this.#parts.filter(isLarge);
@@ -52,7 +75,7 @@ export class MessageWriter {
     this.#parts = [];
   }
 
-  #write(sent: (() => void) | undefined): void {
+  #write(sent: ((error?: Error | null) => void) | undefined): void {
     const parts = this.#parts;
     this.drop();
     let length = 0;

@@ -1,6 +1,6 @@
 // Which requests share an upstream socket. A socket reused after an unread body, half a response or unsolicited bytes
 // gives a client the response to somebody else's request.
-import type { Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { untilAtRest } from '../support/at-rest.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
@@ -64,11 +64,22 @@ const connections = () => upstream.seen.map(({ connection }) => connection);
 const lastLines = () => upstream.seen.map(({ lines }) => lines.at(-1));
 
 describe('a socket is reused', () => {
-  test('by requests without a body and by verified requests, in any order', async () => {
+  test('by requests without a body, and another one by verified requests, in any order', async () => {
     const bodiless = [get(), get('/elsewhere'), get('/report'), 'DELETE /open HTTP/1.1\r\nHost: h\r\n\r\n'];
     await askAll([signed(), ...bodiless, signed(), signed('/report'), get(), signed()]);
-    expect(new Set(connections()).size).toBe(1);
+    const [verified, unverified] = connections();
+    expect(unverified).not.toBe(verified);
+    const [v, u] = [verified, unverified];
+    expect(connections()).toEqual([v, u, u, u, u, v, v, u, v]);
     expect(lastLines()).not.toContain('Connection: close');
+  });
+
+  test('by deliveries after a 204 or 304: their sender is trusted', async () => {
+    upstream.answer(() => 'HTTP/1.1 204 No Content\r\n\r\n');
+    await askAll([signed(), signed()]);
+    upstream.answer(() => 'HTTP/1.1 304 Not Modified\r\n\r\n');
+    await askAll([signed(), signed()]);
+    expect(new Set(connections()).size).toBe(1);
   });
 
   test('most recently freed first, when several are idle', async () => {
@@ -83,7 +94,7 @@ describe('a socket is reused', () => {
     await Promise.all(asked);
     await untilAtRest(proxy);
     upstream.answer(() => OK);
-    await askAll([get(), signed()]);
+    await askAll([get(), get()]);
     const [, freedLast, ...next] = connections();
     expect(next).toEqual([freedLast, freedLast]);
   });
@@ -133,6 +144,24 @@ describe('a socket is not reused', () => {
     expect(connections().slice(1)).not.toContain(connections()[0]);
   });
 
+  const head = 'HEAD /open HTTP/1.1\r\nHost: h\r\n\r\n';
+  test.each([
+    ['HEAD', head, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'],
+    ['204', get(), 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['304', get(), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n'],
+    ['204 to a reported request', get('/report'), 'HTTP/1.1 204 No Content\r\n\r\n'],
+  ])('after %s that nobody verified, since servers write a body late', async (_name, request, answer) => {
+    const used = answerAndKeep(answer);
+    await askAll([request]);
+    // The body comes when the next requests could already have been sent on the socket.
+    upstream.answer(() => OK);
+    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    used.socket?.write(POISON);
+    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    await eventually(() => used.socket?.destroyed, true);
+    expect(connections().slice(1)).not.toContain(connections()[0]);
+  });
+
   test('when the client leaves before the response is complete', async () => {
     const used = answerAndKeep('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
     const client = await openClient({ port: proxy.port });
@@ -155,6 +184,69 @@ function answerAndKeep(answer: string): { readonly socket?: Socket } {
   });
   return used;
 }
+
+describe('both kinds of sockets', () => {
+  test('stay within upstream.connections together, and a delivery takes the place of an idle one', async () => {
+    const open = new Set<Socket>();
+    let most = 0;
+    upstream.answer(() => (socket) => {
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      most = Math.max(most, open.size);
+      socket.write(OK);
+    });
+    const one = await startProxy({
+      config: {
+        upstream: { url: upstream.url, keepAlive: '10m', connections: 1 },
+        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
+      },
+      secrets: { current: SECRET },
+    });
+    try {
+      for (const request of [get(), signed(), get(), get(), signed(), signed(), get()]) {
+        expect((await exchange(one.port, request)).status).toBe(200);
+        await untilAtRest(one);
+        await expect.poll(() => open.size).toBe(1);
+      }
+      expect(most).toBeLessThanOrEqual(2); // the end of the one may be seen after the beginning of the other
+    } finally {
+      await one.stop();
+    }
+  });
+
+  test('never keep a delivery from a server that takes one connection at a time', async () => {
+    const waiting: Socket[] = [];
+    const serve = () => {
+      const [socket] = waiting;
+      socket?.on('data', () => socket.write(OK));
+      socket?.once('close', () => {
+        waiting.shift();
+        serve();
+      });
+    };
+    const single = createServer((socket) => {
+      socket.on('error', () => {});
+      waiting.push(socket);
+      if (waiting.length === 1) serve();
+    });
+    await new Promise<void>((resolve) => single.listen(0, '127.0.0.1', resolve));
+    const before = await startProxy({
+      config: {
+        upstream: { url: `http://127.0.0.1:${(single.address() as AddressInfo).port}`, keepAlive: '10m' },
+        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
+      },
+      secrets: { current: SECRET },
+    });
+    try {
+      expect((await exchange(before.port, get())).status).toBe(200);
+      await untilAtRest(before);
+      expect((await exchange(before.port, signed())).status).toBe(200);
+    } finally {
+      await before.stop();
+      single.close();
+    }
+  });
+});
 
 describe('unsolicited bytes end an idle socket and answer no request', () => {
   test.each([
