@@ -14,6 +14,7 @@ import { free, ignore } from '../wire/sockets.ts';
 import { type BodyReceiver, Exchange, type Taken } from './exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
+import { networkOf, RANKS } from './room.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'handshake' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
@@ -59,6 +60,7 @@ export class Connection {
   stallTimeout = STALL_MS;
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
+  hadRequest = false;
   readonly #listener: Listener;
   #parser: MessageParser | null = null;
   readonly #following = new FollowingBytes();
@@ -78,7 +80,12 @@ export class Connection {
     socket.once('close', this.#onClose);
   }
 
-  /** Called at the first byte of a TLS handshake. */
+  /** What counts as one client where many connections make room. */
+  get network(): string {
+    return networkOf(this.address);
+  }
+
+  /** Called when the TLS handshake begins. */
   beginHandshake(): void {
     this.#enter('handshake', this.#listener.limits.headersTimeout);
   }
@@ -278,6 +285,7 @@ export class Connection {
     this.#enter('request', Number.POSITIVE_INFINITY);
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
+    this.hadRequest = true;
     this.#flushed = this.stream.bytesWritten - this.stream.writableLength;
     this.#flushedAt = this.since;
     return exchange;
@@ -356,6 +364,4 @@ export class Connection {
   }
 }
 
-/** The order in which connections make room, by their state or by what their client does. */
-export const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);

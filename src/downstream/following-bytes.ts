@@ -1,6 +1,7 @@
 // The bytes that a client sends behind the request in progress. Reading on behind a dropped byte would take the middle
 // of a body for a request, or swallow a request unanswered: so `dropped` is final, and then there is nothing to take.
 import { Buffer } from 'node:buffer';
+import { appended } from '../wire/sockets.ts';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -11,12 +12,8 @@ export class FollowingBytes {
   /** Keeps a copy, which keeps no whole read alive; drops everything if there are more than `most` bytes in all. */
   keep(bytes: Buffer, most: number): void {
     if (this.state === 'dropped') return;
-    const length = this.#kept.length + bytes.length;
-    if (length > most) return this.drop();
-    const kept = Buffer.allocUnsafeSlow(length);
-    this.#kept.copy(kept);
-    bytes.copy(kept, this.#kept.length);
-    this.#kept = kept;
+    if (this.#kept.length + bytes.length > most) return this.drop();
+    this.#kept = appended(this.#kept, bytes);
     this.state = 'kept';
   }
 

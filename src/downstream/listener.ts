@@ -3,10 +3,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import type { Server as TlsServer } from 'node:tls';
 import { codeOf } from '../core/errors.ts';
 import { destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
-import { Connection, type Handler, RANKS, type State } from './connection.ts';
+import { Connection, type Handler, type State } from './connection.ts';
+import { Room } from './room.ts';
+import { TlsHandshakes } from './tls-handshakes.ts';
 
 /** Times in milliseconds, sizes in bytes. */
 export interface ListenerLimits {
@@ -28,31 +29,16 @@ const LAST_BYTES_MS = 100;
 /** The part of `shutdown.delay` in which idle connections end: balancers have noticed, and the app still serves. */
 const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
-/** At most this many TLS handshakes in progress, counted from the first byte: 1,024 unfinished ones hold 78 MiB. */
-const MAX_HANDSHAKES = 128;
 /** At most this many closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
-/** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next. */
-const YOUNG_MS = 500;
-/** One pass over all connections costs 0.1 ms, so it finds candidates for several newcomers, valid for a short time. */
-const MAX_CANDIDATES = 32;
-const CANDIDATES_VALID_MS = 20;
-
-/** A connection that may be ended to make room. If its `since` differs by then, its state has changed and it stays. */
-type Candidate = { readonly connection: Connection; readonly since: number; readonly rank: number };
-
 export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
   draining = false;
   readonly #server: Server;
-  readonly #tls: TlsServer | null;
+  readonly #tls: TlsHandshakes | null;
   readonly #all = new TickedSet<Connection>();
-  /** The next to end comes last. */
-  #candidates: Candidate[] = [];
-  #candidatesAt = Number.NEGATIVE_INFINITY;
-  /** TLS handshakes under way, by the client's address and port. */
-  readonly #handshakes = new Map<string, Connection>();
+  readonly #room = new Room();
   readonly #closing = new Set<Connection>();
   #accepted = 0;
   #endingIdle: NodeJS.Timeout | undefined;
@@ -61,7 +47,7 @@ export class Listener {
     this.limits = limits;
     this.handler = handler;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#tls = limits.tls === null ? null : this.#createTls(limits.tls);
+    this.#tls = limits.tls === null ? null : new TlsHandshakes(limits.tls);
   }
 
   /** Open connections, counted from accept, before TLS. */
@@ -76,12 +62,7 @@ export class Listener {
   /** Applies new limits after a reload. New TLS contents apply to handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
-    if (limits.tls !== null && this.#tls !== null) {
-      const options = tlsOptions(limits.tls);
-      // setSecureContext does not change whether client certificates are requested.
-      Object.assign(this.#tls, { requestCert: options.requestCert });
-      this.#tls.setSecureContext(options);
-    }
+    if (limits.tls !== null) this.#tls?.adopt(limits.tls);
     while (this.#all.size > limits.connections && this.#makeRoom(performance.now()));
   }
 
@@ -154,59 +135,17 @@ export class Listener {
     }
     this.#all.add(connection);
     if (this.#tls === null) connection.open(socket);
-    else socket.once('readable', () => this.#onFirstByte(connection, socket));
-  }
-
-  /** TLS begins with the first byte, so a silent connection costs no TLS memory. */
-  #onFirstByte(connection: Connection, socket: Socket): void {
-    if (socket.readableLength === 0) return connection.destroy();
-    const peer = peerOf(socket);
-    this.#handshakes.set(peer, connection);
-    socket.once('close', () => this.#handshakes.delete(peer));
-    connection.beginHandshake();
-    destroyOldest(this.#handshakes, MAX_HANDSHAKES);
-    if (!socket.destroyed) this.#tls?.emit('connection', socket);
-  }
-
-  #createTls(contents: TlsContents): TlsServer {
-    // Loaded only if it is needed: TLS costs 2 MB of idle memory.
-    const server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
-    server.on('secureConnection', (stream) => {
-      const peer = peerOf(stream);
-      const connection = this.#handshakes.get(peer);
-      this.#handshakes.delete(peer);
-      if (connection === undefined) stream.destroy();
-      else connection.open(stream);
-    });
-    server.on('tlsClientError', (_error, stream) => stream.destroy());
-    return server;
+    else this.#tls.await(connection, socket);
   }
 
   /** Ends one connection to make room. False: each has a request that makes progress. */
   #makeRoom(now: number): boolean {
-    const isFresh = this.#candidates.length > 0 && now - this.#candidatesAt <= CANDIDATES_VALID_MS;
-    if (!isFresh) this.#findCandidates(now);
-    for (let found = this.#candidates.pop(); found !== undefined; found = this.#candidates.pop()) {
-      const { connection, since } = found;
-      if (connection.place < 0 || connection.since !== since || connection.rank(now) === null) continue;
-      this.#all.delete(connection);
-      connection.refuseRest();
-      connection.destroy();
-      return true;
-    }
-    return isFresh && this.#makeRoom(now);
-  }
-
-  #findCandidates(now: number): void {
-    const ranked: Candidate[] = [];
-    for (const connection of this.#all.list()) {
-      const { since, openedAt } = connection;
-      const rank = connection.rank(now);
-      if (rank !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? RANKS.young : rank });
-    }
-    ranked.sort((a, b) => b.rank - a.rank || b.since - a.since);
-    this.#candidates = ranked.slice(-MAX_CANDIDATES);
-    this.#candidatesAt = now;
+    const connection = this.#room.take(() => this.#all.list(), now);
+    if (connection === null) return false;
+    this.#all.delete(connection);
+    connection.refuseRest();
+    connection.destroy();
+    return true;
   }
 
   // --- for its connections
@@ -248,13 +187,4 @@ export async function bind(server: Server, host: string, port: number): Promise<
     return bind(server, '0.0.0.0', port);
   }
   return (server.address() as AddressInfo).port;
-}
-
-/** Client certificates are requested, and must be valid, if a CA for them is configured. */
-function tlsOptions(tls: TlsContents) {
-  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
-}
-
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }

@@ -1,5 +1,5 @@
 // Shared by the sockets of both sides.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { IndexedSet, type Member } from '../core/indexed-set.ts';
 
 /** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
@@ -56,6 +56,14 @@ export function destroyOldest<K>(
   if (oldest === undefined) return;
   members.delete(oldest[0]);
   oldest[1].destroy();
+}
+
+/** Both in one buffer of their own, which keeps no read of 64 KiB alive, nor a pool that others share. */
+export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
+  const both = Buffer.allocUnsafeSlow(bytes.length + more.length);
+  bytes.copy(both);
+  more.copy(both, bytes.length);
+  return both;
 }
 
 /** Frees the bytes' memory at once, unless others share it or it is less than `worth`. No view of it may be used. */

@@ -1,0 +1,86 @@
+// Which connection makes room when there are too many. Among those that have had no request yet the client address that
+// holds most pays, so that one host that opens thousands keeps nobody else out.
+import type { Connection } from './connection.ts';
+
+/** The order in which connections make room, by their state or by what their client does. */
+export const RANKS = { closing: 0, silent: 1, handshake: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
+/** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next. */
+const YOUNG_MS = 500;
+/** One pass over all connections costs 0.2 ms, so it finds candidates for several newcomers, valid for a short time. */
+const MAX_CANDIDATES = 32;
+const CANDIDATES_VALID_MS = 20;
+
+/** A connection that may be ended to make room. If its `since` differs by then, its state has changed and it stays. */
+interface Candidate {
+  readonly connection: Connection;
+  readonly since: number;
+  readonly rank: number;
+  /** How many connections its network has in this rank, from it on; 0 if it has had a request. */
+  share: number;
+}
+
+export class Room {
+  /** The next to end comes last. */
+  #candidates: Candidate[] = [];
+  #foundAt = Number.NEGATIVE_INFINITY;
+
+  /** Takes the next connection to end. Null: each of `all()` has a request that makes progress. */
+  take(all: () => readonly Connection[], now: number): Connection | null {
+    const isFresh = this.#candidates.length > 0 && now - this.#foundAt <= CANDIDATES_VALID_MS;
+    if (!isFresh) this.#find(all(), now);
+    for (let found = this.#candidates.pop(); found !== undefined; found = this.#candidates.pop()) {
+      const { connection, since } = found;
+      if (connection.place >= 0 && connection.since === since && connection.rank(now) !== null) return connection;
+    }
+    return isFresh ? this.take(all, now) : null;
+  }
+
+  #find(all: readonly Connection[], now: number): void {
+    const ranked: Candidate[] = [];
+    for (const connection of all) {
+      const { since, openedAt } = connection;
+      const state = connection.rank(now);
+      const rank = now - openedAt < YOUNG_MS ? RANKS.young : state;
+      if (state !== null && rank !== null) ranked.push({ connection, since, rank, share: 0 });
+    }
+    ranked.sort((a, b) => a.since - b.since);
+    const newcomers = ranked.filter(({ connection }) => !connection.hadRequest);
+    const shares = sharesOf(newcomers.map(({ connection, rank }) => `${rank} ${connection.network}`));
+    for (const [index, candidate] of newcomers.entries()) candidate.share = shares[index] ?? 0;
+    ranked.sort((a, b) => b.rank - a.rank || a.share - b.share || b.since - a.since);
+    this.#candidates = ranked.slice(-MAX_CANDIDATES);
+    this.#foundAt = now;
+  }
+}
+
+/** The one whose network holds most of these; of its connections the first. */
+export function greediest(connections: Iterable<Connection>): Connection | undefined {
+  const all = [...connections];
+  const shares = sharesOf(all.map(({ network }) => network));
+  return all[shares.indexOf(Math.max(...shares))];
+}
+
+/** For each name, how often it occurs from there on: ended by the greatest first, none keeps more than its share. */
+function sharesOf(names: readonly string[]): number[] {
+  const counts = new Map<string, number>();
+  const shares = names.toReversed().map((name) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    return count;
+  });
+  return shares.reverse();
+}
+
+/** What counts as one client: an IPv4 address, or the /64 network of an IPv6 address. */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':');
+  // `::` stands for zeros; beyond the fourth group it does not matter how many.
+  const rest = tail === undefined || tail === '' ? [] : tail.split(':');
+  while (tail !== undefined && groups.length + rest.length < 8) groups.push('0');
+  return [...groups, ...rest]
+    .slice(0, 4)
+    .map((group) => group || '0')
+    .join(':');
+}

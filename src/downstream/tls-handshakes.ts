@@ -1,0 +1,79 @@
+// TLS on the clients' side: from a connection's first byte to its secured stream.
+import type { Socket } from 'node:net';
+import type { Server } from 'node:tls';
+import { free, type TlsContents } from '../wire/sockets.ts';
+import { ClientHello } from './client-hello.ts';
+import type { Connection } from './connection.ts';
+import { greediest } from './room.ts';
+
+/** At most this many TLS handshakes are under way: 1,024 unfinished ones hold 78 MiB. */
+const MAX_UNDER_WAY = 128;
+/** Bytes. Memory of a shorter read is left to the garbage collector. */
+const WORTH_FREEING = 4 * 1024;
+
+export class TlsHandshakes {
+  readonly #server: Server;
+  /** By the client's address and port, the longest first. */
+  readonly #underWay = new Map<string, Connection>();
+
+  constructor(contents: TlsContents) {
+    // Loaded only if it is needed: TLS costs 2 MB of idle memory.
+    this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
+    this.#server.on('secureConnection', (stream) => {
+      const peer = peerOf(stream);
+      const connection = this.#underWay.get(peer);
+      this.#underWay.delete(peer);
+      if (connection === undefined) stream.destroy();
+      else connection.open(stream);
+    });
+    this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
+  }
+
+  /** New contents apply to handshakes from now on. */
+  adopt(contents: TlsContents): void {
+    const options = tlsOptions(contents);
+    // setSecureContext does not change whether client certificates are requested.
+    Object.assign(this.#server, { requestCert: options.requestCert });
+    this.#server.setSecureContext(options);
+  }
+
+  /** Waits for the whole ClientHello, then begins. Until then the connection counts as silent. */
+  await(connection: Connection, socket: Socket): void {
+    const hello = new ClientHello();
+    const onData = (bytes: Buffer) => {
+      const found = hello.add(bytes);
+      free(bytes, WORTH_FREEING);
+      if (found === 'part') return;
+      socket.off('data', onData).off('end', onEnd).pause();
+      socket.unshift(hello.bytes);
+      this.#begin(connection, socket);
+    };
+    const onEnd = () => connection.destroy();
+    socket.on('data', onData).once('end', onEnd);
+  }
+
+  #begin(connection: Connection, socket: Socket): void {
+    const peer = peerOf(socket);
+    this.#underWay.set(peer, connection);
+    socket.once('close', () => this.#underWay.delete(peer));
+    connection.beginHandshake();
+    if (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
+    if (!socket.destroyed) this.#server.emit('connection', socket);
+  }
+
+  #endOne(): void {
+    const connection = greediest(this.#underWay.values());
+    if (connection === undefined) return;
+    this.#underWay.delete(peerOf(connection.stream));
+    connection.destroy();
+  }
+}
+
+/** Client certificates are requested, and must be valid, if a CA for them is configured. */
+function tlsOptions(tls: TlsContents) {
+  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}

@@ -1,0 +1,76 @@
+// How much of a ClientHello has come, however it is cut: TLS must not begin before it is whole, nor wait for more.
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { connect } from 'node:tls';
+import { beforeAll, expect, test } from 'vitest';
+import { ClientHello } from '../../../src/downstream/client-hello.ts';
+
+let real: Buffer;
+beforeAll(async () => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const client = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port, servername: 'a.example' });
+  client.on('error', () => {});
+  const [socket] = await accepted;
+  [real] = await once(socket, 'data');
+  client.destroy();
+  socket.destroy();
+  server.close();
+});
+
+/** What is found after each piece. */
+function found(pieces: readonly (Buffer | number[])[]): string[] {
+  const hello = new ClientHello();
+  return pieces.map((piece) => hello.add(Buffer.from(piece)));
+}
+
+const bytewise = (bytes: Buffer) => Array.from(bytes, (byte) => [byte]);
+
+/** The same message in records of `size` bytes each. */
+function inRecords(size: number): Buffer {
+  const message = real.subarray(5);
+  const records: Buffer[] = [];
+  for (let at = 0; at < message.length; at += size) {
+    const fragment = message.subarray(at, at + size);
+    records.push(Buffer.from([22, 3, 1, fragment.length >> 8, fragment.length & 255]), fragment);
+  }
+  return Buffer.concat(records);
+}
+
+test('A real one is whole at its last byte.', () => {
+  expect(found([real])).toEqual(['whole']);
+  const states = found(bytewise(real));
+  expect(states.indexOf('whole')).toBe(real.length - 1);
+  expect(new Set(states)).toEqual(new Set(['part', 'whole']));
+});
+
+test.each([1, 2, 3, 5, 100])('One in records of %i bytes is whole at its last byte.', (size) => {
+  const states = found(bytewise(inRecords(size)));
+  expect(states.indexOf('whole')).toBe(states.length - 1);
+  expect(states).not.toContain('other');
+});
+
+test('Its bytes are kept as they came.', () => {
+  const hello = new ClientHello();
+  for (const piece of bytewise(real)) hello.add(Buffer.from(piece));
+  expect(hello.bytes.equals(real)).toBe(true);
+});
+
+test.each([
+  ['plain HTTP', Buffer.from('GET / HTTP/1.1\r\n')],
+  ['one letter', Buffer.from('G')],
+  ['another record', Buffer.from([23, 3, 3, 0, 1, 0])],
+  ['another version', Buffer.from([22, 2])],
+  ['another handshake message', Buffer.from([22, 3, 1, 0, 4, 2])],
+  ['an empty record', Buffer.from([22, 3, 1, 0, 0])],
+  ['a record that is too long', Buffer.from([22, 3, 1, 0x40, 1])],
+])('TLS gets %s at once, for its alert.', (_name, bytes) => {
+  expect(found([bytes])).toEqual(['other']);
+});
+
+test('TLS gets one of more than 16 KiB before it is whole.', () => {
+  const record = Buffer.concat([Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff]), Buffer.alloc(16 * 1024 - 4)]);
+  expect(found([record.subarray(0, 16 * 1024 - 1), record.subarray(16 * 1024 - 1)])).toEqual(['part', 'other']);
+});
