@@ -1,0 +1,142 @@
+// A TLS handshake takes one of 128 places. A client far away needs several round trips for its own, so a flood of
+// connections from one address must not take them all.
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type Authority, createAuthority } from '../support/certificates.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+
+const MANY = 200;
+
+let directory: string;
+let authority: Authority;
+let proxy: RunningProxy;
+const sockets: Socket[] = [];
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'entrupy-handshakes-test-'));
+  authority = createAuthority(directory, 'authority');
+  proxy = await startProxy({
+    config: {
+      listen: { host: '127.0.0.1', port: 0, tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
+      routes: [{ path: '/notify' }],
+      shutdown: { delay: '0s', grace: '1s' },
+    },
+    secrets: { current: 'handshakes-secret-0123456789abcdef' },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+});
+
+function open(localAddress: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port: proxy.port, localAddress, noDelay: true });
+    sockets.push(socket);
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject).on('error', () => {});
+      resolve(socket);
+    });
+  });
+}
+
+/** A handshake whose client gets the proxy's bytes only once they are released. */
+async function farAway(localAddress: string) {
+  const socket = await open(localAddress);
+  const waiting: Buffer[] = [];
+  const answered = Promise.withResolvers<void>();
+  let released = false;
+  const far = new Duplex({
+    read() {},
+    write: (bytes: Buffer, _encoding, done) => void socket.write(bytes, () => done()),
+  });
+  socket.on('data', (bytes: Buffer) => {
+    if (released) far.push(bytes);
+    else waiting.push(bytes);
+    answered.resolve();
+  });
+  socket.on('close', () => far.push(null));
+  const stream: TLSSocket = connectTls({ socket: far, ca: readFileSync(authority.caFile), servername: 'localhost' });
+  const secured = new Promise<boolean>((resolve) => {
+    stream.once('secureConnect', () => resolve(true));
+    stream.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
+  await answered.promise;
+  const release = () => {
+    released = true;
+    for (const bytes of waiting.splice(0)) far.push(bytes);
+    return secured;
+  };
+  return { release, stream };
+}
+
+/** Opens connections one after another, each with these first bytes; resolves once the proxy has them. */
+async function flood(bytes: Buffer, localAddress: string): Promise<Socket[]> {
+  const opened = await Promise.all(Array.from({ length: MANY }, () => open(localAddress)));
+  await Promise.all(opened.map((socket) => new Promise((resolve) => socket.write(bytes, resolve))));
+  await expect
+    .poll(async () => (await proxy.metrics()).get('entrupy_proxy_connections'))
+    .toBeGreaterThanOrEqual(MANY / 2);
+  return opened;
+}
+
+/** The first bytes of a client of node:tls, which are a whole ClientHello. */
+function helloBytes(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const probe = new Duplex({ read() {}, write: (bytes: Buffer) => resolve(bytes) });
+    connectTls({ socket: probe }).on('error', () => {});
+  });
+}
+
+test('Connections that send one byte take no place, whatever their address.', async () => {
+  const { release } = await farAway('127.0.0.1');
+  await flood(Buffer.from([22]), '127.0.0.1');
+  expect(await release()).toBe(true);
+});
+
+test('Handshakes that one address begins and leaves take the place of none from another.', async () => {
+  const { release } = await farAway('127.0.0.2');
+  const flooded = await flood(await helloBytes(), '127.0.0.1');
+  const answered = (socket: Socket) => socket.destroyed || socket.bytesRead > 0;
+  for (const socket of flooded) socket.resume();
+  await expect.poll(() => flooded.every(answered)).toBe(true);
+  expect(await release()).toBe(true);
+});
+
+test('A ClientHello that comes byte by byte is served.', async () => {
+  const socket = await open('127.0.0.1');
+  const bytewise = new Duplex({
+    read() {},
+    async write(bytes: Buffer, _encoding, done) {
+      for (const byte of bytes) await new Promise((resolve) => socket.write(Buffer.from([byte]), resolve));
+      done();
+    },
+  });
+  socket.on('data', (bytes: Buffer) => bytewise.push(bytes));
+  const stream = connectTls({ socket: bytewise, ca: readFileSync(authority.caFile), servername: 'localhost' });
+  await new Promise((resolve, reject) => stream.once('secureConnect', resolve).once('error', reject));
+  stream.write('POST /notify HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
+  const [answer] = await new Promise<Buffer[]>((resolve) => stream.once('data', (bytes: Buffer) => resolve([bytes])));
+  expect(answer?.toString('latin1', 0, 12)).toBe('HTTP/1.1 401');
+});
+
+test('Bytes that are no TLS handshake get their alert at once.', async () => {
+  const socket = await open('127.0.0.1');
+  const [answer] = await new Promise<Buffer[]>((resolve) => {
+    socket.once('data', (bytes: Buffer) => resolve([bytes]));
+    socket.once('close', () => resolve([]));
+    socket.write('GET / HTTP/1.1\r\n\r\n');
+  });
+  // An alert record, or the close that follows it.
+  expect(answer?.[0] ?? 21).toBe(21);
+});
