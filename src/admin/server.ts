@@ -19,6 +19,7 @@ const LIMITS: ListenerLimits = {
   headersTimeout: 5000,
   keepAlive: 75_000, // longer than a scrape interval, so that a scraper keeps its connection
   connectionAge: Number.POSITIVE_INFINITY,
+  unreadAnswers: 8,
   tls: null,
 };
 

@@ -13,6 +13,7 @@ import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
 import { type BodyReceiver, Exchange, type Taken } from './exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
+import { peerOf } from './kernel-queues.ts';
 import type { Listener } from './listener.ts';
 import { networkOf, RANKS } from './room.ts';
 
@@ -41,6 +42,8 @@ const STALL_MS = 30_000;
 const WORTH_FREEING = 4 * 1024;
 /** Bytes per millisecond: a body slower than 1 KiB/s makes room for a newcomer. */
 const SLOW_RATE = 1.024;
+/** Bytes of answers that the kernel may hold without being asked how much of them was read. */
+const MAX_UNSEEN = 16 * 1024;
 /** Milliseconds without progress after which an answer counts as unread. */
 const UNREAD_MS = 1000;
 
@@ -62,6 +65,10 @@ export class Connection {
   exchange: Exchange | null = null;
   hadRequest = false;
   readonly #listener: Listener;
+  /** The socket beneath TLS, or `stream` itself. */
+  readonly #socket: Socket;
+  /** Bytes of earlier answers that the kernel may still hold. */
+  #unseen = 0;
   #parser: MessageParser | null = null;
   readonly #following = new FollowingBytes();
   /** Set while kept bytes wait to be read as the next request. */
@@ -72,7 +79,7 @@ export class Connection {
   #flushedAt = 0;
 
   constructor(socket: Socket, listener: Listener) {
-    this.stream = socket;
+    this.stream = this.#socket = socket;
     this.#listener = listener;
     this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
     this.deadline = this.openedAt + listener.limits.headersTimeout;
@@ -83,6 +90,11 @@ export class Connection {
   /** What counts as one client where many connections make room. */
   get network(): string {
     return networkOf(this.address);
+  }
+
+  /** The client's address and port. */
+  get peer(): string {
+    return peerOf(this.#socket);
   }
 
   /** Called when the TLS handshake begins. */
@@ -130,6 +142,8 @@ export class Connection {
   /** The kernel has the whole answer, or the connection is gone. `last`: no request follows. */
   replied(last: boolean): void {
     if (this.state !== 'request') return;
+    if (this.#maySwell) this.#listener.unread.add(this);
+    this.#unseen += this.exchange?.reply.bytes ?? 0;
     this.#endExchange('answered');
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
@@ -158,6 +172,7 @@ export class Connection {
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
     if (this.state !== 'request') return;
+    if (this.#maySwell) this.#listener.unread.add(this);
     const receiver = this.#awaiting;
     if (receiver !== null && now >= receiver.deadline) receiver.fail('body_timeout');
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
@@ -184,8 +199,31 @@ export class Connection {
     this.stream.end();
   }
 
+  /** Ends the connection at once. An answer that may lie unread must not stay in the kernel for minutes. */
   destroy(): void {
+    if (this.#maySwell) this.reset();
+    else this.stream.destroy();
+  }
+
+  /** Ends the connection with a reset: the kernel drops what it holds. */
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  /** Leaves to the kernel what it still holds: the process ends. */
+  leave(): void {
     this.stream.destroy();
+  }
+
+  /** Bytes that the kernel has taken. */
+  get flushed(): number {
+    return this.stream.bytesWritten - this.stream.writableLength;
+  }
+
+  /** Called when the kernel holds nothing unread. True: neither do we. */
+  hasAllRead(): boolean {
+    this.#unseen = -(this.exchange?.reply.bytes ?? 0);
+    return this.stream.writableLength === 0;
   }
 
   /** Refuses a head or a body that is still to come: the client was too slow. */
@@ -205,7 +243,19 @@ export class Connection {
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
+    else if (this.state === 'closing' && this.#maySwell) this.#awaitReader();
     else this.destroy();
+  }
+
+  /** The client still reads, or does not: only the kernel knows. */
+  #awaitReader(): void {
+    this.deadline = performance.now() + SILENCE_MS;
+    this.#listener.unread.settle(this);
+  }
+
+  /** True if the kernel may hold much of an answer that the client does not read. */
+  get #maySwell(): boolean {
+    return this.#unseen + (this.exchange?.reply.bytes ?? 0) > MAX_UNSEEN;
   }
 
   /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */
@@ -286,7 +336,7 @@ export class Connection {
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
     this.hadRequest = true;
-    this.#flushed = this.stream.bytesWritten - this.stream.writableLength;
+    this.#flushed = this.flushed;
     this.#flushedAt = this.since;
     return exchange;
   }
@@ -348,9 +398,8 @@ export class Connection {
   readonly #onDrain = (): void => this.exchange?.reply.onDrain?.();
 
   #unreadFor(now: number): number {
-    const { bytesWritten, writableLength } = this.stream;
-    const flushed = bytesWritten - writableLength;
-    if (writableLength === 0 || flushed !== this.#flushed) {
+    const { flushed } = this;
+    if (this.stream.writableLength === 0 || flushed !== this.#flushed) {
       this.#flushed = flushed;
       this.#flushedAt = now;
       return 0;

@@ -8,6 +8,7 @@ import { destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sock
 import { Connection, type Handler, type State } from './connection.ts';
 import { Room } from './room.ts';
 import { TlsHandshakes } from './tls-handshakes.ts';
+import { UnreadAnswers } from './unread-answers.ts';
 
 /** Times in milliseconds, sizes in bytes. */
 export interface ListenerLimits {
@@ -16,6 +17,8 @@ export interface ListenerLimits {
   readonly headersTimeout: number;
   readonly connectionAge: number;
   readonly maxHeader: number;
+  /** How many answers may lie unread in the kernel. Fixed at the start. */
+  readonly unreadAnswers: number;
   /** Null: plain HTTP. A running listener can't gain or lose TLS, but its contents can change. */
   readonly tls: TlsContents | null;
 }
@@ -39,6 +42,8 @@ export class Listener {
   readonly #tls: TlsHandshakes | null;
   readonly #all = new TickedSet<Connection>();
   readonly #room = new Room();
+  readonly unread: UnreadAnswers;
+  #port = 0;
   readonly #closing = new Set<Connection>();
   #accepted = 0;
   #endingIdle: NodeJS.Timeout | undefined;
@@ -46,6 +51,7 @@ export class Listener {
   constructor(limits: ListenerLimits, handler: Handler) {
     this.limits = limits;
     this.handler = handler;
+    this.unread = new UnreadAnswers(limits.unreadAnswers, () => this.#port);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     this.#tls = limits.tls === null ? null : new TlsHandshakes(limits.tls);
   }
@@ -67,9 +73,10 @@ export class Listener {
   }
 
   /** Returns the port. Rejects with the system's error if it is in use. */
-  listen(host: string, port: number): Promise<number> {
+  async listen(host: string, port: number): Promise<number> {
     this.#server.on('error', ignore); // accept() fails while the process is out of file descriptors, then recovers
-    return bind(this.#server, host, port);
+    this.#port = await bind(this.#server, host, port);
+    return this.#port;
   }
 
   /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
@@ -120,7 +127,7 @@ export class Listener {
   /** Cuts every connection. */
   cutAll(): void {
     this.#server.close();
-    for (const connection of this.#all.list()) connection.destroy();
+    for (const connection of this.#all.list()) connection.leave();
   }
 
   // --- connections
@@ -158,6 +165,7 @@ export class Listener {
   onClosed(connection: Connection): void {
     this.#all.delete(connection);
     this.#closing.delete(connection);
+    this.unread.delete(connection);
   }
 
   // --- the end

@@ -26,6 +26,8 @@ export class Reply {
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   committed = false;
+  /** Bytes of the answer so far, interim responses and heads included, without framing. */
+  bytes = 0;
   /** The one listener, called when the client has caught up with reading. */
   onDrain: (() => void) | null = null;
   #last = false;
@@ -48,7 +50,7 @@ export class Reply {
   /** Sends an interim response (1xx). HTTP/1.0 has none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
+    this.#head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
     this.#writer.flush();
   }
 
@@ -64,12 +66,13 @@ export class Reply {
     // Without leading zeros, but as text: 18446744073709551615 would become another number.
     const own = streams || length === '' ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`;
     const framed = headLines(lines, chunked ? CHUNKED : own);
-    this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
+    this.#head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
   /** False: the client reads too slowly; wait for `onDrain`. Nobody else may use `piece` from now on. */
   data(piece: Buffer): boolean {
     if (this.phase !== 'begun') return true;
+    this.bytes += piece.length;
     this.#writer.data(piece);
     return !this.#connection.stream.writableNeedDrain;
   }
@@ -110,7 +113,7 @@ export class Reply {
     const framed = headLines(lines, `Content-Length: ${body.length}`);
     const head = this.#begunHead(status, PHRASES[status] ?? '', framed);
     // One string with its head, so one write.
-    this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
+    this.#head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
     this.end();
   }
 
@@ -124,10 +127,9 @@ export class Reply {
   /** Ends the connection in a way that tells the client that the answer is incomplete. */
   cut(): void {
     if (this.phase === 'gone') return;
-    const { stream, encrypted } = this.#connection;
     // In HTTP/1.0 a close may be the end of the body, so only a reset shows a cut. TLS has its close_notify.
-    if (this.#request.version === '1.0' && !encrypted) stream.resetAndDestroy();
-    else stream.destroy();
+    if (this.#request.version === '1.0' && !this.#connection.encrypted) this.#connection.reset();
+    else this.#connection.destroy();
   }
 
   /** Only the connection calls it: nothing more can be sent. */
@@ -139,6 +141,11 @@ export class Reply {
   /** Calls `listener` once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);
+  }
+
+  #head(text: string, coding: 'plain' | 'chunked'): void {
+    this.bytes += text.length;
+    this.#writer.head(text, coding);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Server } from 'node:tls';
 import { free, type TlsContents } from '../wire/sockets.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
+import { peerOf } from './kernel-queues.ts';
 import { greediest } from './room.ts';
 
 /** At most this many TLS handshakes are under way: 1,024 unfinished ones hold 78 MiB. */
@@ -64,7 +65,7 @@ export class TlsHandshakes {
   #endOne(): void {
     const connection = greediest(this.#underWay.values());
     if (connection === undefined) return;
-    this.#underWay.delete(peerOf(connection.stream));
+    this.#underWay.delete(connection.peer);
     connection.destroy();
   }
 }
@@ -72,8 +73,4 @@ export class TlsHandshakes {
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
 function tlsOptions(tls: TlsContents) {
   return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
-}
-
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }

@@ -6,6 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import type { Policy } from '../core/policy.ts';
 import { ByteBudget } from '../downstream/budget.ts';
+import { greatestSendBuffer } from '../downstream/kernel-queues.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { RequestLog } from '../log/request-log.ts';
@@ -142,7 +143,9 @@ async function readPassword(file: string): Promise<string> {
 }
 
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
-  return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls };
+  // The other half is for everything else.
+  const unreadAnswers = Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
+  return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers };
 }
 
 /** The address at which clients could bypass the proxy; null if it is unknown, or the proxy's own. */
@@ -155,6 +158,10 @@ function bypassAddress(podIp: string | undefined, { pool }: Upstream, { listen }
 /** Bytes. `auto`: the smaller of 64 MiB and a quarter of the container's memory. */
 function budgetOf({ limits }: Config): number {
   if (limits.bufferedBytes !== 'auto') return limits.bufferedBytes;
-  const container = process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown; huge: no limit
-  return Math.min(64 * 1024 * 1024, Math.floor(container / 4));
+  return Math.min(64 * 1024 * 1024, Math.floor(containerMemory() / 4));
+}
+
+/** Bytes; huge or Infinity where there is no limit. */
+function containerMemory(): number {
+  return process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown
 }

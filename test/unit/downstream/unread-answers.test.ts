@@ -1,0 +1,98 @@
+// Answers that nobody reads lie in the kernel, where Node does not see them: without a bound on their number a thousand
+// of 1 MiB filled a container with 600 MiB.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { peerOf, sendQueues } from '../../../src/downstream/kernel-queues.ts';
+import { Listener } from '../../../src/downstream/listener.ts';
+
+const MOST = 4;
+/** More than the client's kernel takes unread, less than what both kernels take: to Node it is sent. */
+const LARGE = 'x'.repeat(1024 * 1024);
+
+let listener: Listener;
+let port: number;
+const clients: Socket[] = [];
+beforeEach(async () => {
+  const limits = { connections: 100, keepAlive: 60_000, headersTimeout: 60_000, connectionAge: 3_600_000 };
+  listener = new Listener(
+    { ...limits, maxHeader: 16_384, tls: null, unreadAnswers: MOST },
+    {
+      onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'),
+      onEnd() {},
+    },
+  );
+  port = await listener.listen('127.0.0.1', 0);
+});
+afterEach(() => {
+  for (const client of clients.splice(0)) client.destroy();
+  listener.cutAll();
+});
+
+/** A client that asks and then reads, or does not. */
+function ask(path: string, line = ''): Socket {
+  const client = connect({ port, host: '127.0.0.1' });
+  clients.push(client);
+  client.on('error', () => {});
+  client.write(`GET ${path} HTTP/1.1\r\nHost: h\r\n${line}\r\n`);
+  return client;
+}
+
+const unread = async () => (await sendQueues(port)).size;
+
+test.runIf(process.platform === 'linux')(
+  'Not more of them stay than are allowed, and none of them hangs.',
+  async () => {
+    for (let asked = 0; asked < 3 * MOST; asked++) ask('/large').pause();
+    await expect.poll(() => listener.connections).toBe(MOST);
+    expect(listener.inFlight).toBe(0);
+    expect(await unread()).toBe(MOST);
+  },
+);
+
+test.runIf(process.platform === 'linux')('Those whose answer was read stay, however many they are.', async () => {
+  const readers = Array.from({ length: 3 * MOST }, () => ask('/large'));
+  const whole = readers.map(
+    (reader) =>
+      new Promise((resolve) => {
+        reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null));
+      }),
+  );
+  await Promise.all(whole);
+  for (let asked = 0; asked < 2 * MOST; asked++) ask('/large').pause();
+  await expect.poll(() => listener.connections).toBe(readers.length + MOST);
+  expect(readers.every(({ destroyed }) => !destroyed)).toBe(true);
+});
+
+test.runIf(process.platform === 'linux')(
+  'One whose connection is closing counts, and does not outlive its end.',
+  async () => {
+    for (let asked = 0; asked < 3 * MOST; asked++) ask('/large', 'Connection: close\r\n').pause();
+    await expect.poll(() => listener.connections).toBe(MOST);
+    await expect.poll(unread).toBe(MOST);
+    for (const client of clients) client.resume();
+    await expect.poll(() => listener.connections).toBe(0);
+    await expect.poll(unread).toBe(0);
+  },
+);
+
+test.runIf(process.platform === 'linux')(
+  'The queue of a connection is found by its peer, over IPv4 and IPv6.',
+  async () => {
+    for (const host of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) {
+      const own = new Listener(
+        { ...listener.limits, unreadAnswers: 100 },
+        { onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'), onEnd() {} },
+      );
+      const ownPort = await own.listen(host === '::ffff:127.0.0.1' ? '::' : host, 0).catch(() => null);
+      if (ownPort === null) continue; // a machine without IPv6
+      const client = connect({ port: ownPort, host: host.replace('::ffff:', '') }).pause();
+      clients.push(client);
+      await once(client, 'connect');
+      client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+      const peer = peerOf({ remoteAddress: client.localAddress, remotePort: client.localPort });
+      await expect.poll(async () => [...(await sendQueues(ownPort)).keys()]).toEqual([peer]);
+      own.cutAll();
+    }
+  },
+);
