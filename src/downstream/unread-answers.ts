@@ -10,7 +10,7 @@ const STALL_MS = 30_000;
 /** Milliseconds between two looks at the kernel's queues: more if a look takes long, as with many thousand sockets. */
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 500;
-const PAUSE = 20;
+const PAUSE = 4;
 
 interface Suspect {
   /** Bytes that the client has acknowledged, as far as is known, and since when no more. */
