@@ -1,7 +1,7 @@
 // How long the fuzzers run, and from which seed. `FUZZ_SECONDS` is the time of each file, 3 unless set. `FUZZ_SEED` is 1
 // unless set, so that a failure points to the change and not to chance; `random` takes a new seed each time, as
 // `npm run fuzz` does. A failure prints its seed and path, which fc.assert accepts as `{ seed, path }`.
-import type { Parameters } from 'fast-check';
+import fc, { type Arbitrary, type Parameters } from 'fast-check';
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 3);
 const { FUZZ_SEED = '1' } = process.env;
@@ -15,6 +15,20 @@ export function timeBox(properties: number) {
     interruptAfterTimeLimit: (SECONDS * 1_000) / properties,
     markInterruptAsFailure: false,
   } as const satisfies Parameters<unknown>;
+}
+
+/**
+ * Checks inputs until its share of the file's time is over. fast-check forgets the run that the end of its time
+ * interrupts, so without the last line a run that hangs would pass.
+ */
+export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise<void>, properties = 1) {
+  let last = Promise.resolve();
+  const property = fc.asyncProperty(inputs, (input) => {
+    last = check(input);
+    return last;
+  });
+  await fc.assert(property, timeBox(properties));
+  await last;
 }
 
 /** For the test itself: the box, plus the time for a run in progress and for shrinking a counterexample. */

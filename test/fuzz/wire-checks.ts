@@ -3,11 +3,15 @@
 import { expect } from 'vitest';
 import { SECRET } from '../conformance/wire-case.ts';
 import type { SeenRequest } from '../support/lenient-upstream.ts';
+import type { RunningProxy } from '../support/proxy.ts';
 import type { RawResponse } from '../support/response-parser.ts';
 import { values } from '../support/response-parser.ts';
 import { sign } from '../support/signer.ts';
 import { canonical } from './lax-server.ts';
 import type { Configuration } from './wire-requests.ts';
+
+/** Milliseconds after the last client has gone until nothing of it may be left: the closing state takes two seconds. */
+const SETTLE_MS = 6_000;
 
 /** Reasons of the metrics, by the status of their response. */
 const STATUSES: Readonly<Record<string, number>> = {
@@ -66,6 +70,20 @@ export function checkSeen(configuration: Configuration, seen: SeenRequest): void
   expect(configuration).toBe('open');
   const [folder, below] = canonical(path);
   if (folder !== 'ws') expect([path.slice(0, 6), folder, below === undefined]).toEqual(['/open/', 'open', false]);
+}
+
+/** Resolves once nothing is in flight and no client is connected; returns the metrics at that moment. */
+export async function settled(proxy: RunningProxy): Promise<Map<string, number>> {
+  const until = performance.now() + SETTLE_MS;
+  for (;;) {
+    const metrics = await proxy.metrics();
+    const left = ['requests_in_flight', 'connections', 'buffered_bytes'].map((name) => [
+      name,
+      metrics.get(`entrupy_proxy_${name}`),
+    ]);
+    if (left.every(([, value]) => value === 0)) return metrics;
+    expect(performance.now(), `left behind: ${JSON.stringify(left)}`).toBeLessThan(until);
+  }
 }
 
 /** How many requests were counted, by the status of their response: the difference of two readings of the metrics. */

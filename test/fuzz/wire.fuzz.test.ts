@@ -7,7 +7,7 @@ import { type LenientUpstream, startLenientUpstream } from '../support/lenient-u
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { RawResponse } from '../support/response-parser.ts';
 import { SEED, TEST_TIMEOUT, timeBox } from './time-box.ts';
-import { checkAnswer, checkSeen, countedByStatus, unanswered } from './wire-checks.ts';
+import { checkAnswer, checkSeen, countedByStatus, settled, unanswered } from './wire-checks.ts';
 import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
 import { type Mutation, mutate, mutation } from './wire-mutations.ts';
 import { BASES, CONFIGURATIONS, type Configuration, MAX_HEADER, proxyOptions } from './wire-requests.ts';
@@ -20,9 +20,6 @@ const MOST_MEMORY = 200 * 1024 * 1024;
  */
 const SILENCE_MS = 25;
 const PATIENCE_MS = 1_000;
-/** Milliseconds after the last client has gone until nothing of it may be left: the closing state takes two seconds. */
-const SETTLE_MS = 6_000;
-
 /** One connection: requests by name, the mutations of each and of the whole, and where the writes are split. */
 interface Script {
   readonly requests: readonly { readonly base: string; readonly spoil: readonly Mutation[] }[];
@@ -109,23 +106,9 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     return answers;
   }
 
-  /** Resolves once nothing is in flight and no client is connected; returns the metrics at that moment. */
-  async function settled(): Promise<Map<string, number>> {
-    const until = performance.now() + SETTLE_MS;
-    for (;;) {
-      const metrics = await proxy.metrics();
-      const left = ['requests_in_flight', 'connections', 'buffered_bytes'].map((name) => [
-        name,
-        metrics.get(`entrupy_proxy_${name}`),
-      ]);
-      if (left.every(([, value]) => value === 0)) return metrics;
-      expect(performance.now(), `left behind: ${JSON.stringify(left)}`).toBeLessThan(until);
-    }
-  }
-
   async function check(scripts: readonly Script[], silence = SILENCE_MS): Promise<void> {
     const outcomes = await Promise.all(scripts.map((script) => run(script, silence)));
-    const metrics = await settled();
+    const metrics = await settled(proxy);
     const seen = upstream.seen.splice(0);
     const delta = countedByStatus(counted, metrics);
     counted = metrics;
