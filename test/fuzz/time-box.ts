@@ -19,16 +19,19 @@ export function timeBox(properties: number) {
 
 /**
  * Checks inputs until its share of the file's time is over. fast-check forgets the run that the end of its time
- * interrupts, so without the last line a run that hangs would pass.
+ * interrupts: it is awaited here, since a run that hangs would pass otherwise.
  */
-export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise<void>, properties = 1) {
+export async function fuzz<T>(inputs: Arbitrary<T>, check: (input: T) => Promise<void>, properties = 1): Promise<void> {
   let last = Promise.resolve();
   const property = fc.asyncProperty(inputs, (input) => {
     last = check(input);
     return last;
   });
-  await fc.assert(property, timeBox(properties));
-  await last;
+  const ran = await fc.check(property, timeBox(properties));
+  if (ran.counterexample !== null) throw new Error(fc.defaultReportMessage(ran), { cause: ran.errorInstance });
+  await last.catch((cause) => {
+    throw new Error(`The last run failed, with seed ${SEED} after ${ran.numRuns} others`, { cause });
+  });
 }
 
 /** For the test itself: the box, plus the time for a run in progress and for shrinking a counterexample. */

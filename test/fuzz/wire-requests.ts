@@ -82,6 +82,8 @@ const VERIFIED: readonly BaseRequest[] = [
   },
   { name: 'a forged delivery', send: forged(EVENT), status: 401 },
   { name: 'a forged delivery in chunks', send: notify([CHUNKED], chunked(EVENT, 9)), status: 401, last: true },
+  { name: 'a long delivery', send: signed('x'.repeat(20_000)), status: 200 },
+  { name: 'a forged delivery that is read to its end', send: forged(get('/open/inner').repeat(1_400)), status: 401 },
   { name: 'a large forged delivery', send: forged('x'.repeat(70_000)), status: 401, last: true },
   {
     name: 'a delivery signed by another',
@@ -104,6 +106,7 @@ const VERIFIED: readonly BaseRequest[] = [
 const FORWARDED: readonly BaseRequest[] = [
   { name: 'an open request', send: get('/open/a?b=c'), status: 200 },
   { name: 'an upload', send: open([`Content-Length: ${EVENT.length}`], EVENT), status: 200 },
+  { name: 'a large upload', send: open(['Content-Length: 120000'], HIDDEN.padEnd(120_000, HIDDEN)), status: 200 },
   { name: 'an upload in chunks', send: open([CHUNKED], chunked(EVENT, 5)), status: 200 },
   {
     name: 'an upload with trailers',

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { RawResponse } from '../support/response-parser.ts';
-import { SEED, TEST_TIMEOUT, timeBox } from './time-box.ts';
+import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';
 import { checkAnswer, checkSeen, countedByStatus, settled, unanswered } from './wire-checks.ts';
 import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';
 import { type Mutation, mutate, mutation } from './wire-mutations.ts';
@@ -20,6 +20,9 @@ const MOST_MEMORY = 200 * 1024 * 1024;
  */
 const SILENCE_MS = 25;
 const PATIENCE_MS = 1_000;
+/** In JSON: up to 80 characters or escapes, at least a hundred times. */
+const REPEATED = /((?:\\u.{4}|\\.|[^\\]){1,80}?)\1{99,}/g;
+
 /** One connection: requests by name, the mutations of each and of the whole, and where the writes are split. */
 interface Script {
   readonly requests: readonly { readonly base: string; readonly spoil: readonly Mutation[] }[];
@@ -126,22 +129,23 @@ describe.each(Object.keys(CONFIGURATIONS) as Configuration[])('on the configurat
     else expect.fail(lost.join('; '));
   }
 
-  /** The exact bytes as a JavaScript expression, with long runs of one letter shortened. */
+  /** The exact bytes as a JavaScript expression, with what is repeated often shortened. */
   const show = (script: Script) =>
-    `${script.ending}: ${JSON.stringify(bytesOf(script)).replace(/([a-z])\1{99,}/g, (run, letter) => `" + "${letter}".repeat(${run.length}) + "`)}`;
+    `${script.ending}: ${JSON.stringify(bytesOf(script)).replace(REPEATED, (run, unit) => `" + "${unit}".repeat(${run.length / unit.length}) + "`)}`;
 
   test('whatever is sent', { timeout: TEST_TIMEOUT }, async () => {
     let tried = 0;
     const scripts = fc.array(script(configuration), { minLength: 1, maxLength: 16 });
-    await fc.assert(
-      fc.asyncProperty(scripts, async (scripts) => {
+    await fuzz(
+      scripts,
+      async (scripts) => {
         tried += scripts.length;
         await check(scripts).catch((error: Error) => {
           error.message += `\nsent, one connection a line:\n${scripts.map(show).join('\n')}`;
           throw error;
         });
-      }),
-      timeBox(2),
+      },
+      2,
     );
     console.log(`${configuration}: ${tried} connections, seed ${SEED}`);
   });
