@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import type { SeenRequest } from '../support/lenient-upstream.ts';
 import { type RawResponse, values } from '../support/response-parser.ts';
-import { MAX_HEADER, type Sent } from './pipelines.ts';
+import { MAX_HEADER, type Sent } from './pipeline-messages.ts';
 import type { Conversation } from './pipelining-client.ts';
 import { checkAnswer } from './wire-checks.ts';
 

@@ -2,7 +2,8 @@
 import { openClient, type RawClient } from '../support/raw-client.ts';
 import { type RawResponse, values } from '../support/response-parser.ts';
 import { checkOwn } from './pipeline-checks.ts';
-import type { Piece, Sent } from './pipelines.ts';
+import type { Sent } from './pipeline-messages.ts';
+import type { Piece } from './pipelines.ts';
 
 /** What a client saw of a connection. */
 export interface Conversation {
