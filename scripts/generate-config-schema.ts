@@ -58,7 +58,7 @@ function configurationPage(): string {
 }
 
 function plainText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return typeof value === 'string' ? value || "''" : JSON.stringify(value);
 }
 
 /** The file's own schema: sections may be empty, which YAML reads as null. */

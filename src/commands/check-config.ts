@@ -138,8 +138,8 @@ function optionCell(route: Route): string {
 function limitLines(config: Config): readonly string[] {
   const { limits, upstream, shutdown, once } = config;
   const { maxEntries, onStoreFailure } = once;
-  const store =
-    once.store === 'memory' ? `memory, ${maxEntries} events` : `${once.store}, when it fails ${onStoreFailure}`;
+  const shared = once.name === '' ? once.store : `${once.store} as ${once.name}`;
+  const store = once.store === 'memory' ? `memory, ${maxEntries} events` : `${shared}, when it fails ${onStoreFailure}`;
   return table([
     ['maxBody', SIZE.format(limits.maxBody)],
     ['bufferedBytes', limits.bufferedBytes === 'auto' ? 'auto' : SIZE.format(limits.bufferedBytes)],

@@ -183,8 +183,14 @@ export function crossWarnings({ listen, secrets, routes, unmatched, limits, once
   if (once.store === 'memory' && once.passwordFile !== null) {
     found.push(atKey(['once', 'passwordFile'], 'not read: store is memory'));
   }
-  if (once.store !== 'memory' && routes.every((route) => route.once === null)) {
-    found.push(atKey(['once', 'store'], 'not used: no route has once'));
+  if (once.store !== 'memory') {
+    if (routes.every((route) => route.once === null)) {
+      found.push(atKey(['once', 'store'], 'not used: no route has once'));
+    } else if (once.name === '') {
+      const message =
+        'found without once.name: an app that shares this database loses each event that this one has had';
+      found.push(atKey(['once', 'store'], message));
+    }
   }
   for (const [index, network] of listen.trustedProxies.entries()) {
     if (!network.endsWith('/0')) continue;

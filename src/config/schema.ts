@@ -143,6 +143,10 @@ const shutdown = section({
 
 const once = section({
   store: key('The store of delivered events. Only used if a route has once.', z.prefault(storeUrl(), 'memory')),
+  name: key(
+    "Part of the keys in Redis or Valkey. Where apps share one, give each app its own, or one app's events count as delivered for the other.",
+    z.prefault(matching('a name of letters, digits, ".", "_" and "-", or nothing', /^[A-Za-z0-9._-]{0,253}$/), ''),
+  ),
   passwordFile: optional('A file that holds the password of the Redis or Valkey store.', filePath()),
   onStoreFailure: key(
     'What to do when the store fails: forward, at the risk of a duplicate, or refuse with 503.',

@@ -4,8 +4,14 @@ import { isIP } from 'node:net';
 import { createClient, ErrorReply } from '@redis/client';
 import type { OnTrouble, StoreOptions } from './store.ts';
 
-/** A Lua script, the event's key and the script's argument. */
-export type Command = readonly [script: string, key: string, argument: string];
+/** A Lua script with everything that it can answer: any other answer is a failure of the store. */
+export interface Script<Answer> {
+  readonly text: string;
+  readonly answers: readonly Answer[];
+}
+
+/** A script, the event's key and the script's argument. */
+export type Command<Answer> = readonly [script: Script<Answer>, key: string, argument: string];
 
 const PREFIX = 'entrupy-once:';
 /** The longest wait for an answer, and the longest pause between two attempts. */
@@ -15,10 +21,14 @@ export const PROBE_EVERY_MS = 5000;
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
 /** A write, as a claim is: a full or read-only server would still answer PING. */
-export const PROBE: Command = [`redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, 'look', ''];
+const PROBE_SCRIPT: Script<1> = { text: `redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, answers: [1] };
+export const PROBE: Command<1> = [PROBE_SCRIPT, 'look', ''];
+
+const NO_SENSE = new Error('it gave an answer that makes no sense');
 
 export class RedisConnection {
   readonly #client;
+  readonly #prefix: string;
   readonly #onTrouble: OnTrouble;
   #trouble = 'not connected yet';
   /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
@@ -28,6 +38,8 @@ export class RedisConnection {
   /** `onTrouble` gets null each time the server becomes available. */
   constructor(options: StoreOptions, onTrouble: OnTrouble) {
     this.#onTrouble = onTrouble;
+    // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
+    this.#prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));
@@ -42,7 +54,7 @@ export class RedisConnection {
    * Runs a command. `onLost`: the server may have run it, but its answer came too late or never. Once a command has
    * timed out, no other one waits: a server that accepts and never answers must not delay deliveries.
    */
-  async run(command: Command, onLost = () => {}): Promise<unknown> {
+  async run<Answer>(command: Command<Answer>, onLost = () => {}): Promise<Answer> {
     if (!this.usable) throw new Error(this.#trouble);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
@@ -51,7 +63,9 @@ export class RedisConnection {
       return await Promise.race([answer, late]);
     } catch (error) {
       this.#report(error as Error);
-      if (this.#answers) this.#probe();
+      // Probed at once, a server that makes sense only of probes would get the same commands without end.
+      if (error === NO_SENSE) this.#probeLater();
+      else if (this.#answers) this.#probe();
       answer.then(onLost, (failure) => {
         if (!(failure instanceof ErrorReply)) onLost();
       });
@@ -66,8 +80,11 @@ export class RedisConnection {
     this.#client.destroy();
   }
 
-  #eval([script, key, argument]: Command): Promise<unknown> {
-    return this.#client.eval(script, { keys: [PREFIX + key], arguments: [argument] });
+  async #eval<Answer>([{ text, answers }, key, argument]: Command<Answer>): Promise<Answer> {
+    const given: unknown = await this.#client.eval(text, { keys: [this.#prefix + key], arguments: [argument] });
+    const answer = answers.find((known) => known === given);
+    if (answer === undefined) throw NO_SENSE;
+    return answer;
   }
 
   #report(error: Error): void {
@@ -88,9 +105,15 @@ export class RedisConnection {
       (error: Error) => {
         if (!this.#client.isReady) return; // the next 'ready' probes again
         this.#report(error);
-        this.#nextProbe = setTimeout(() => this.#probe(), TIMEOUT_MS).unref();
+        this.#probeLater();
       },
     );
+  }
+
+  #probeLater(): void {
+    this.#answers = false;
+    clearTimeout(this.#nextProbe);
+    this.#nextProbe = setTimeout(() => this.#probe(), TIMEOUT_MS).unref();
   }
 }
 

@@ -2,7 +2,7 @@
 // is a lease: if its proxy dies, the event becomes free again.
 import { randomUUID } from 'node:crypto';
 import { EventMemory } from './memory.ts';
-import { type Command, PROBE, PROBE_EVERY_MS, RedisConnection, TIMEOUT_MS } from './redis-connection.ts';
+import { PROBE, PROBE_EVERY_MS, RedisConnection, type Script, TIMEOUT_MS } from './redis-connection.ts';
 import type { Claim, OnceStore, OnTrouble, StoreOptions } from './store.ts';
 
 const DELIVERED = 'delivered';
@@ -10,17 +10,24 @@ const DELIVERED = 'delivered';
 const LEASE_MS = 3 * PROBE_EVERY_MS;
 const MAX_UNSAVED = 10_000;
 
-const CLAIM = `local v = redis.call('GET', KEYS[1])
+const CLAIM: Script<Claim> = {
+  text: `local v = redis.call('GET', KEYS[1])
 if v == '${DELIVERED}' then return 'delivered' end
 if v then return 'busy' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS})
-return 'first'`;
-const COMMIT = `redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1]) return 1`;
-const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1`;
+return 'first'`,
+  answers: ['first', 'delivered', 'busy'],
+};
+const COMMIT = done(`redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1])`);
+const RELEASE = done(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
 /** Also restores a lost lease: the server may have restarted or hung while the delivery continued. */
-const RENEW = `local v = redis.call('GET', KEYS[1])
-if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end
-return 1`;
+const RENEW = done(`local v = redis.call('GET', KEYS[1])
+if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end`);
+
+/** A script that only says that it is done. */
+function done(text: string): Script<1> {
+  return { text: `${text} return 1`, answers: [1] };
+}
 
 /** Resolves once it is known whether the server is available, so that the first event is checked too. */
 export async function createRedisStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
@@ -44,7 +51,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
   });
   /** Renews every lease, and sends a probe, which finds a stuck server even if no event comes. */
   const renew = () => {
-    const renewals = [...held].map(([key, token]): Command => [RENEW, key, token]);
+    const renewals = [...held].map(([key, token]) => [RENEW, key, token] as const);
     for (const command of [PROBE, ...renewals]) connection.run(command).catch(() => {});
   };
   const commit = async (key: string, window: number) => {
@@ -65,7 +72,7 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
       // A claim whose answer was lost would block the event until the lease expires.
       const answer = await connection.run([CLAIM, key, token], () => unreleased.set(key, token));
       if (answer === 'first') held.set(key, token);
-      return answer as Claim;
+      return answer;
     },
     async commit(key, window) {
       held.delete(key);

@@ -25,6 +25,8 @@ export interface OnceStore {
 export interface StoreOptions {
   /** `memory`, or redis:// or rediss:// with a user and a database number at most. */
   readonly store: string;
+  /** Part of the keys in a shared store: apps with different names know nothing of each other's events. */
+  readonly name: string;
   readonly passwordFile: string | null;
   /** For the memory store. */
   readonly maxEntries: number;

@@ -39,7 +39,7 @@ test('every key is in the example', () => {
 test('every default is written out in the example', () => {
   for (const { path, fallback } of CONFIG_KEYS) {
     if (path.includes('[]') || fallback === null || typeof fallback === 'object') continue;
-    const value = String(fallback).replace(/^::$/, '"::"');
+    const value = String(fallback).replace(/^::$/, '"::"').replace(/^$/, "''");
     expect(example).toMatch(
       new RegExp(`^ *${path.split('.').at(-1)}: ${value.replace(/[.]/g, '\\.')}(?: +#.*)?$`, 'm'),
     );

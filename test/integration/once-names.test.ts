@@ -1,0 +1,37 @@
+// Apps that share a Redis under names of their own know nothing of each other's events; an upgrade keeps what is known.
+import { describe, expect } from 'vitest';
+import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
+import { KEY, keysOf, test } from '../support/once.ts';
+import { HAS_SERVERS } from '../support/redis.ts';
+
+const WARNING = expect.objectContaining({ msg: 'configuration warning', key: 'once.store' });
+
+describe.skipIf(!HAS_SERVERS)('two apps on one Redis', () => {
+  test('each get an event that both subscribe to, where each has its name', async ({ events, deliverer, redis }) => {
+    const server = await redis('redis-server');
+    const [orders, shop, nobody] = await Promise.all([
+      deliverer({ once: { store: server.url, name: 'orders' } }),
+      deliverer({ once: { store: server.url, name: 'shop' } }),
+      deliverer({ once: { store: server.url } }),
+    ]);
+    for (const proxy of [orders, shop, nobody]) {
+      expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    }
+    expect(events.times('e')).toBe(3);
+    const keys = await keysOf(server);
+    expect(new Set(keys.map((key) => key.slice(0, -43)))).toEqual(
+      new Set(['entrupy-once:', 'entrupy-once:orders:', 'entrupy-once:shop:']),
+    );
+    // Without a name they are the keys of 0.2.0.
+    expect(keys.filter((key) => KEY.test(key))).toHaveLength(1);
+    expect(nobody.logs()).toContainEqual(WARNING);
+    expect([...orders.logs(), ...shop.logs()]).not.toContainEqual(WARNING);
+  });
+
+  test('replicas with one name share their events', async ({ events, deliverer, redis }) => {
+    const once = { store: (await redis('redis-server')).url, name: 'orders' };
+    const [one, other] = await Promise.all([deliverer({ once }), deliverer({ once })]);
+    expect([await deliver(one, 'e'), await deliver(other, 'e')]).toEqual([DELIVERED, DUPLICATE]);
+    expect(events.times('e')).toBe(1);
+  });
+});

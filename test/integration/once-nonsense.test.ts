@@ -1,0 +1,74 @@
+// An answer of the store that makes no sense is a failure of the store: it is never taken for a twin to wait for.
+import { expect } from 'vitest';
+import { startAnsweringStore } from '../support/answering-store.ts';
+import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
+import { REFUSED } from '../support/failing-store.ts';
+import { test as base } from '../support/once.ts';
+import { eventually } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+
+const test = base.extend<{ readonly answering: typeof startAnsweringStore }>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  answering: async ({}, use) => {
+    const stores: { close(): void }[] = [];
+    await use(async (answer) => {
+      const store = await startAnsweringStore(answer);
+      stores.push(store);
+      return store;
+    });
+    for (const store of stores) store.close();
+  },
+});
+
+const isClaim = (script: string) => script.includes(`'busy'`);
+const isCommit = (script: string) => script.includes(`'PX', ARGV[1])`);
+const FAILURES = 'entrupy_proxy_once_store_failures_total';
+/** Short, so that code that waits for a twin fails by its answer, not by the test's time limit. */
+const upstream = { retryConnectFor: '10ms', responseTimeout: '500ms', idleTimeout: '500ms' };
+
+/** More deliveries follow: on a busy machine the first one may find the store not connected yet. */
+async function logsNoSense(proxy: RunningProxy): Promise<void> {
+  let nth = 0;
+  const isLogged = () => proxy.logs().some(({ problem }) => /an answer that makes no sense/.test(String(problem)));
+  await eventually(async () => {
+    await deliver(proxy, `more ${nth++}`);
+    return isLogged();
+  }, true);
+}
+
+test.concurrent.for(['+OK\r\n', '$-1\r\n'])(
+  'a claim answered with %j: onStoreFailure decides',
+  async (answer, { answering, deliverer }) => {
+    const { url: store } = await answering((script) => (isClaim(script) ? answer : ':1\r\n'));
+    const [going, refusing] = await Promise.all([
+      deliverer({ once: { store }, upstream }),
+      deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream }),
+    ]);
+    expect([await deliver(going, 'e'), await deliver(refusing, 'e')]).toEqual([DELIVERED, REFUSED]);
+    expect((await refusing.metrics()).get(FAILURES)).toBe(1);
+    await logsNoSense(going);
+    await logsNoSense(refusing);
+  },
+);
+
+test.concurrent('a server that answers everything alike is never available', async ({ answering, deliverer }) => {
+  const { url: store } = await answering(() => '+OK\r\n');
+  const refusing = await deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream });
+  expect(await deliver(refusing, 'e')).toEqual(REFUSED);
+  const { once } = (await (await fetch(`${refusing.adminUrl}/api/status`)).json()) as { once: { trouble: string } };
+  expect(once.trouble).toMatch(/an answer that makes no sense/);
+});
+
+test.concurrent('an event whose commit is answered with nonsense is remembered by the process', async ({
+  answering,
+  deliverer,
+}) => {
+  const { url: store } = await answering((script) => {
+    if (isClaim(script)) return '+first\r\n';
+    return isCommit(script) ? '+OK\r\n' : ':1\r\n';
+  });
+  const going = await deliverer({ once: { store }, upstream });
+  expect(await deliver(going, 'e')).toEqual(DELIVERED);
+  expect(await deliver(going, 'e')).toEqual(DUPLICATE);
+  await logsNoSense(going);
+});

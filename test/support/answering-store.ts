@@ -1,0 +1,49 @@
+// A server that speaks Redis' protocol and answers each script as the test says: a real one never answers nonsense.
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+
+export interface AnsweringStore {
+  readonly url: string;
+  close(): void;
+}
+
+/** `answer`: the bytes sent for a script of `once`, such as `+OK\r\n`. All other commands get `+OK`. */
+export async function startAnsweringStore(answer: (script: string) => string): Promise<AnsweringStore> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    let text = '';
+    socket.on('error', () => {});
+    socket.on('data', (piece) => {
+      text += piece.toString('latin1');
+      for (let command = readCommand(text); command !== null; command = readCommand(text)) {
+        text = text.slice(command.length);
+        const [name = '', script = ''] = command.words;
+        socket.write(name.toUpperCase() === 'EVAL' ? answer(script) : '+OK\r\n');
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+/** The first whole command, an array of bulk strings; null if there is none yet. */
+function readCommand(text: string): { readonly words: readonly string[]; readonly length: number } | null {
+  const words: string[] = [];
+  const [start = '', count = '0'] = /^\*(\d+)\r\n/.exec(text) ?? [];
+  if (start === '') return null;
+  let at = start.length;
+  while (words.length < Number(count)) {
+    const [head = '', size = '0'] = /^\$(\d+)\r\n/.exec(text.slice(at)) ?? [];
+    const end = at + head.length + Number(size);
+    if (head === '' || text.length < end + 2) return null;
+    words.push(text.slice(at + head.length, end));
+    at = end + 2;
+  }
+  return { words, length: at };
+}
