@@ -173,7 +173,7 @@ export function createPipeline(parts: PipelineParts): (exchange: Exchange) => vo
     if (permit.tunnel && tunnels >= settings.connections / 2) return exchange.refuse('overloaded');
     note(exchange, permit);
     const options: ForwardOptions = {
-      lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange),
+      lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,

@@ -87,7 +87,7 @@ const upstream = section({
     z.prefault(duration('1ms', '10m', 0), '1s'),
   ),
   forwardedHeaders: key(
-    'none leaves X-Forwarded-* as they are; overwrite sets X-Forwarded-For, -Proto and -Host to what the proxy saw.',
+    'none leaves them as they are; overwrite sets X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP to what the proxy saw, and removes Forwarded and every other X-Forwarded-*, except those in allowHeaders.',
     z.prefault(oneOf(['none', 'overwrite']), 'none'),
   ),
   checkExposure: key(
@@ -227,7 +227,7 @@ export const routeSchema = section({
     z.prefault(list(oneOf(['websocket']), '[websocket] or []'), []),
   ),
   allowHeaders: key(
-    'Headers that the gate would refuse and this route allows. Never SCRIPT_NAME, PATH_INFO, a hop-by-hop header, or a look-alike of the signature header, Host, Content-Length or Content-Type.',
+    'Headers that this route allows although the gate would refuse them, or forwardedHeaders: overwrite remove them. Never SCRIPT_NAME, PATH_INFO, a hop-by-hop header, or a look-alike of the signature header, Host, Content-Length or Content-Type.',
     z.prefault(
       list(matching("a header's name", /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$/), "a list of headers' names"),
       [],

@@ -15,7 +15,8 @@ interface GateRule {
   readonly refuses: (head: Head) => boolean;
 }
 
-const CONNECTION_MAY_NOT_NAME = /^(?:host|content-.*|authorization|cookie|x-forwarded-.*|forwarded|transfer-encoding)$/;
+const CONNECTION_MAY_NOT_NAME =
+  /^(?:host|content-.*|authorization|cookie|x-forwarded-.*|forwarded|x-real-ip|transfer-encoding)$/;
 
 export const GATE = {
   version: {
@@ -68,7 +69,8 @@ export const GATE = {
     refuses: ({ version, transferEncodings }) => version === '1.0' && transferEncodings > 0,
   },
   'connection-names': {
-    stops: 'a Connection header that makes the proxy drop Host, framing, credentials or the signature',
+    stops:
+      'a Connection header that makes the proxy drop Host, framing, credentials, the signature or the address of the client',
     header: 'connection',
     refuses: ({ connection }) =>
       connection !== '' &&

@@ -29,18 +29,22 @@ export function inRanges(ranges: readonly string[]): (address: string) => boolea
   return (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
-/** In each spelling that servers read alike. */
-const OVERWRITTEN = /^x[-._]forwarded[-._](?:for|proto|host)$/i;
+/** What a proxy writes about its client, in each spelling that servers read alike: CGI makes `_` of every other sign. */
+const ABOUT_CLIENT = /^(?:forwarded|x[^a-z0-9]forwarded(?:[^a-z0-9].*)?|x[^a-z0-9]real[^a-z0-9]ip)$/;
+/** Those that we write: `allowHeaders` must not let the client's own pass beside ours. */
+const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
 
-/** The lines for `forwardedHeaders: overwrite`: X-Forwarded-* says what we saw, whatever the client sent. */
-export function withForwarded({ lines, head, connection }: Exchange): string[] {
+/** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */
+export function withForwarded({ lines, head, connection }: Exchange, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
-    if (!OVERWRITTEN.test(name)) kept.push(name, lines[index + 1] ?? '');
+    const lower = name.toLowerCase();
+    if (ABOUT_CLIENT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
+    kept.push(name, lines[index + 1] ?? '');
   }
-  const { address, encrypted } = connection;
+  const { address, encrypted, stream } = connection;
   kept.push('X-Forwarded-For', address, 'X-Forwarded-Proto', encrypted ? 'https' : 'http');
-  kept.push('X-Forwarded-Host', head.host);
+  kept.push('X-Forwarded-Host', head.host, 'X-Forwarded-Port', `${stream.localPort ?? ''}`, 'X-Real-IP', address);
   return kept;
 }

@@ -58,8 +58,27 @@ describe.concurrent('forwardedHeaders', () => {
     'X-Forwarded-Host: evil.example',
     'X-Forwarded-Host: evil.example',
     'X-Forwarded-Port: 1',
+    'X-Forwarded-User: root',
+    'X-Forwarded-Ssl: on',
+    'X-Forwarded-Client-Cert: Hash=1',
+    'X-Forwarded-A-Name-To-Come: 1',
+    'X-Forwarded: for=1.2.3.4',
+    'Forwarded: for=1.2.3.4;proto=https',
+    'X-Real-IP: 1.2.3.4',
+    // CGI, PHP and lighttpd make one variable of these and of the names above.
+    'x-real.ip: 1.2.3.4',
+    'X.Forwarded.For: 1.2.3.4',
+    "X!Forwarded'User: root",
+    'x~real|ip: 1.2.3.4',
   ];
-  const forwarded = (lines: readonly string[]) => lines.filter((line) => /^x-forwarded-/i.test(line));
+  const forwarded = (lines: readonly string[]) => lines.filter((line) => /forwarded|real/i.test(line));
+  const seenBy = (port: number, host: string) => [
+    'X-Forwarded-For: 127.0.0.1',
+    'X-Forwarded-Proto: http',
+    `X-Forwarded-Host: ${host}`,
+    `X-Forwarded-Port: ${port}`,
+    'X-Real-IP: 127.0.0.1',
+  ];
 
   test('overwrite: one line each with what we saw; the client’s own claims are dropped', async ({
     start,
@@ -71,17 +90,38 @@ describe.concurrent('forwardedHeaders', () => {
     await exchange(proxy.port, get(SPOOFED));
     await deliver(proxy, 'a');
     const [open, verified] = upstream.seen.map(({ lines }) => forwarded(lines));
-    expect(open).toEqual([
-      'X-Forwarded-Port: 1',
-      'X-Forwarded-For: 127.0.0.1',
-      'X-Forwarded-Proto: http',
-      'X-Forwarded-Host: shop.example',
+    expect(open).toEqual(seenBy(proxy.port, 'shop.example'));
+    expect(verified).toEqual(seenBy(proxy.port, `127.0.0.1:${proxy.port}`));
+  });
+
+  test('overwrite: what the route’s allowHeaders names passes, but never in place of what we saw', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const upstream = await startLenientUpstream();
+    onTestFinished(() => upstream.close());
+    const allowHeaders = ['Forwarded', 'X-Forwarded-User', 'x-forwarded-prefix', 'x-real-ip', 'x_forwarded_for'];
+    const proxy = await start({
+      routes: [{ path: '/open', action: 'forward', allowHeaders }],
+      upstream: { url: upstream.url, forwardedHeaders: 'overwrite' },
+    });
+    await exchange(proxy.port, get([...SPOOFED, 'X-Forwarded-Prefix: /shop', 'X_Forwarded_For: 1.2.3.4']));
+    expect(forwarded(upstream.seen[0]?.lines ?? [])).toEqual([
+      'X-Forwarded-User: root',
+      'Forwarded: for=1.2.3.4;proto=https',
+      'X-Forwarded-Prefix: /shop',
+      ...seenBy(proxy.port, 'shop.example'),
     ]);
-    expect(verified).toEqual([
-      'X-Forwarded-For: 127.0.0.1',
-      'X-Forwarded-Proto: http',
-      `X-Forwarded-Host: 127.0.0.1:${proxy.port}`,
-    ]);
+  });
+
+  test('overwrite: a Connection header cannot take away what we saw', async ({ start, onTestFinished }) => {
+    const upstream = await startLenientUpstream();
+    onTestFinished(() => upstream.close());
+    const proxy = await start({ ...OPEN, upstream: { url: upstream.url, forwardedHeaders: 'overwrite' } });
+    for (const name of ['X-Real-IP', 'X-Forwarded-Port', 'Forwarded']) {
+      expect((await exchange(proxy.port, get([`Connection: ${name}`]))).status).toBe(400);
+    }
+    expect(upstream.seen).toEqual([]);
   });
 
   test('none: they pass unchanged; and a reload changes it at once', async ({ start, onTestFinished }) => {
@@ -99,7 +139,7 @@ describe.concurrent('forwardedHeaders', () => {
     await replaceFile(proxy.configFile, config);
     await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
     await exchange(proxy.port, get(SPOOFED));
-    expect(forwarded(upstream.seen[1]?.lines ?? [])).toHaveLength(4);
+    expect(forwarded(upstream.seen[1]?.lines ?? [])).toEqual(seenBy(proxy.port, 'shop.example'));
   });
 });
 
