@@ -64,7 +64,9 @@ export class Reply {
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
     // Without leading zeros, but as text: 18446744073709551615 would become another number.
-    const own = streams || length === '' ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`;
+    // A 204 has none (RFC 9110 8.6).
+    const own =
+      streams || length === '' || status === 204 ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`;
     const framed = headLines(lines, chunked ? CHUNKED : own);
     this.#head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }

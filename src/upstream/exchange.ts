@@ -9,8 +9,7 @@ import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
-import { CHUNKED, headLines, isLine } from '../wire/heads.ts';
-import type { MessageParser } from '../wire/parser.ts';
+import { CHUNKED, headLines, isCoded } from '../wire/heads.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
@@ -400,17 +399,4 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     this.resumeClient();
     this.#options.onEnd(sent);
   }
-}
-
-/**
- * True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain.
- * If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
- */
-function isCoded({ lines, framing }: MessageParser): boolean {
-  let codings = 0;
-  for (let index = 0; index < lines.length; index += 2) {
-    if (!isLine(lines, index, 'transfer-encoding')) continue;
-    if (++codings > 1 || framing === 'close' || (lines[index + 1] ?? '').toLowerCase() !== 'chunked') return true;
-  }
-  return false;
 }

@@ -7,6 +7,7 @@ import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/handshake.
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Exchange } from '../downstream/exchange.ts';
+import { isCoded } from '../wire/heads.ts';
 import { ignore } from '../wire/sockets.ts';
 import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
@@ -134,7 +135,8 @@ export class WebSocketExchange implements UpstreamRequest {
   readonly #onRefused = (incoming: IncomingMessage): void => {
     if (this.#ended) return;
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
-    if (status < 200) return this.giveUp(failedUpstream('protocol')); // a 101 that upgrades nothing
+    // A 101 that upgrades nothing, or a coding that node leaves in the body.
+    if (status < 200 || isCoded({ lines, framing: 'chunked' })) return this.giveUp(failedUpstream('protocol'));
     const { reply } = this.#exchange;
     this.#answered(status);
     const length = headers['content-length'] ?? '';

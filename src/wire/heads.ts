@@ -2,6 +2,7 @@
 // duplicates kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the
 // sender's, so no white space or framing that servers read differently gets through.
 import { HOP_BY_HOP, mayTrail, nominated, valuesOf } from '../core/headers.ts';
+import type { MessageParser } from './parser.ts';
 
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
@@ -50,6 +51,19 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
 function withoutNamed(lines: readonly string[]): readonly string[] {
   const named = new Set(valuesOf(lines, 'connection').flatMap(nominated)).difference(EXAMINED).add('connection');
   return lines.filter((_, at) => !named.has((lines[at - (at % 2)] ?? '').toLowerCase()));
+}
+
+/**
+ * True for a transfer coding other than `chunked`: its label would be dropped, and coded bytes would go out as plain.
+ * If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
+ */
+export function isCoded({ lines, framing }: Pick<MessageParser, 'lines' | 'framing'>): boolean {
+  let codings = 0;
+  for (let index = 0; index < lines.length; index += 2) {
+    if (!isLine(lines, index, 'transfer-encoding')) continue;
+    if (++codings > 1 || framing === 'close' || (lines[index + 1] ?? '').toLowerCase() !== 'chunked') return true;
+  }
+  return false;
 }
 
 /** The forwarded trailers, as text with the empty line. */

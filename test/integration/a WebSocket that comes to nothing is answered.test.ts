@@ -41,6 +41,17 @@ describe('a handshake that the upstream refuses', () => {
     expect(response.trailers).toEqual(bytes.includes('X-Sum') ? ['X-Sum: 1'] : []);
   });
 
+  test.for([
+    ['204 No Content', []],
+    ['304 Not Modified', ['Content-Length: 7']],
+  ] as const)('a length of %s', async ([status, lines], { start, onHandshake }) => {
+    const { client } = await start();
+    onHandshake((socket) => socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 7\r\n\r\n`));
+    await client.send(handshake('/live'));
+    expect((await client.response()).lines).toEqual([...lines, 'Connection: close']);
+    expect((await client.rest()).length).toBe(0);
+  });
+
   test('early hints before the refusal go through', async ({ start, onHandshake }) => {
     const { client } = await start();
     onHandshake((socket) => {
@@ -112,6 +123,15 @@ describe('a handshake that the upstream does not answer', () => {
     ['with half a head', (socket: Socket) => socket.end('HTTP/1.1 101 Switch'), 'reset'],
     ['with garbage', (socket: Socket) => socket.write('no http\r\n\r\n'), 'protocol'],
     ['with endless hints', (socket: Socket) => socket.write('HTTP/1.1 103 Hm\r\n\r\n'.repeat(1000)), 'protocol'],
+    ...['gzip, chunked', 'gzip', 'chunked, gzip', 'gzip\r\nTransfer-Encoding: chunked'].map(
+      (coding) =>
+        [
+          `with a body that is coded ${coding.replace('\r\n', ' and ')}`,
+          (socket: Socket) =>
+            socket.end(`HTTP/1.1 403 Hm\r\nTransfer-Encoding: ${coding}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`),
+          'protocol',
+        ] as const,
+    ),
     ['with a 101 that upgrades nothing', (socket: Socket) => socket.write('HTTP/1.1 101 Hm\r\n\r\n'), 'protocol'],
   ] as const)('%s: 502', async ([, act, cause], { start, onHandshake, noneLeft }) => {
     const { client, failures } = await start();

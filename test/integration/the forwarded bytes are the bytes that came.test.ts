@@ -251,6 +251,18 @@ describe('the response', () => {
     expect(response.body.length).toBe(0);
   });
 
+  // RFC 9110 8.6: a client may wait for a body that no 204 has.
+  test.each([
+    ['GET', '204 No Content', 'Content-Length: 7'],
+    ['HEAD', '204 No Content', 'Content-Length: 7'],
+    ['GET', '204 No Content', 'content-length: 0'],
+    ['GET', '204 No Content', 'Transfer-Encoding: chunked'],
+  ])('to %s, %s loses its %s', async (method, status, line) => {
+    const response = await answered([`HTTP/1.1 ${status}`, line, 'X-A: 1'], '', method);
+    expect(response.lines).toEqual(['X-A: 1']);
+    expect(response.body.length).toBe(0);
+  });
+
   test('hop-by-hop headers and those that Connection names are dropped', async () => {
     const lines = [
       'Connection: X-Gone',
