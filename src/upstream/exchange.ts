@@ -9,7 +9,7 @@ import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
-import { CHUNKED, headLines, isCoded } from '../wire/heads.ts';
+import { asksForTrailers, CHUNKED, headLines, isCoded } from '../wire/heads.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
@@ -158,9 +158,11 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     let framing: string | null = null;
     if (body !== null && framed) framing = `Content-Length: ${body.length}`;
     else if (framed) framing = declared === null ? CHUNKED : `Content-Length: ${declared}`;
-    const te = head.version === '1.1' ? 'trailers' : null;
-    const last = this.#isLast ? 'Connection: close\r\n' : '';
-    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(this.#options.lines, framing, te)}${last}\r\n`;
+    const { lines } = this.#options;
+    const te = head.version === '1.1' && asksForTrailers(lines) ? 'trailers' : null;
+    const options = [...(te === null ? [] : ['TE']), ...(this.#isLast ? ['close'] : [])].join(', ');
+    const connection = options === '' ? '' : `Connection: ${options}\r\n`;
+    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framing, te)}${connection}\r\n`;
   }
 
   /**

@@ -22,7 +22,7 @@ export function isLine(lines: readonly string[], index: number, lowerCaseName: s
 /**
  * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing
  * line, such as `Content-Length: 5`: it takes the place of the first such line, or comes last. Null: there is none.
- * `te`: the value with which `TE` passes; null: it is dropped.
+ * `te`: the value with which `TE` passes, and the caller's `Connection` names it (RFC 9110 10.1.4); null: it is dropped.
  */
 export function headLines(lines: readonly string[], framing: string | null, te: 'trailers' | null = null): string {
   let text = '';
@@ -45,6 +45,11 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
       text += `${name}: ${value}\r\n`;
   }
   return text + due;
+}
+
+/** True if a line `TE: trailers` may be relayed. */
+export function asksForTrailers(lines: readonly string[]): boolean {
+  return lines.some((_, at) => at % 2 === 0 && isLine(lines, at, 'te') && lines[at + 1]?.toLowerCase() === 'trailers');
 }
 
 /** The lines without `Connection` and those that it names. The caller handles hop-by-hop and framing lines. */

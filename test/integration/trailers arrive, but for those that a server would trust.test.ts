@@ -83,13 +83,26 @@ describe('of a request', () => {
   });
 
   test.each([
-    ['TE: trailers', ['TE: trailers']],
-    ['tE:  trailers ', ['tE: trailers']],
-    ['TE: gzip', []],
-    ['TE: deflate;q=0.5, gzip', []],
-  ])('of a chunked request %s arrives, or not', async (line, arrives) => {
+    ['TE: trailers', ['TE: trailers'], 'TE, close'],
+    ['tE:  trailers ', ['tE: trailers'], 'TE, close'],
+    ['TE: TRAILERS\r\nConnection: TE', ['TE: TRAILERS'], 'TE, close'],
+    ['TE: gzip\r\nTE: trailers', ['TE: trailers'], 'TE, close'],
+    ['TE: gzip', [], 'close'],
+    ['TE: deflate;q=0.5, gzip', [], 'close'],
+  ])('of a chunked request %s arrives, or not', async (line, arrives, options) => {
     const { seen } = await sent('/open', [line], []);
-    expect(seen?.lines).toEqual(['Host: h', ...arrives, CHUNKED, 'Connection: close']);
+    expect(seen?.lines).toEqual(['Host: h', ...arrives, CHUNKED, `Connection: ${options}`]);
+  });
+
+  // Without it a server must not act on TE (RFC 9110 10.1.4).
+  test('a TE that arrives is named by Connection, with or without a body', async () => {
+    const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
+    await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n');
+    await sent('/notify', [signature, 'TE: trailers'], []);
+    expect(upstream.seen.map(({ lines }) => lines)).toEqual([
+      ['Host: h', 'TE: trailers', 'Connection: TE'],
+      ['Host: h', signature, 'TE: trailers', 'Content-Length: 3', 'Connection: TE'],
+    ]);
   });
 
   test('TE from an HTTP/1.0 client is dropped', async () => {

@@ -64,7 +64,7 @@ const CONNECTION: readonly WireCase[] = [
     {
       status: [200],
       upstream: ['GET /open'],
-      lines: ['Host: a', 'TE: trailers', 'X-B: 2'],
+      lines: ['Host: a', 'TE: trailers', 'X-B: 2', 'Connection: TE'],
     },
   ),
   row(
@@ -73,7 +73,7 @@ const CONNECTION: readonly WireCase[] = [
     {
       status: [200],
       upstream: ['POST /notify abc'],
-      lines: ['Host: a', signatureLine('abc'), 'TE: trailers', 'Content-Length: 3'],
+      lines: ['Host: a', signatureLine('abc'), 'TE: trailers', 'Content-Length: 3', 'Connection: TE'],
     },
   ),
 ];
