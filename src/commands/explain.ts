@@ -74,7 +74,7 @@ function readings({ target, candidates, treatment }: Examination): string[] {
   const { marks, folded } = target;
   const lines = [
     `Path             ${target.path}`,
-    `Folds to         /${folded.text.join('/')}`,
+    ...[...new Set([folded, ...folded.lenient].map(({ text }) => `Folds to         /${text.join('/')}`))],
     `Marks            ${marks.length === 0 ? 'none: it has only one reading' : `${marks.join(', ')}: servers may read it differently`}`,
     'Routes that a server could match:',
   ];

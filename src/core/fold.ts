@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 
 const PERCENT = 0x25;
+const DOT = 0x2e;
 
 function hexValue(byte: number | undefined): number {
   if (byte === undefined) return -1;
@@ -11,24 +12,68 @@ function hexValue(byte: number | undefined): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
+/** How a server reads bytes that a strict decoder of UTF-8 refuses, and characters that nobody sees. */
+interface Leniency {
+  /** An overlong form of an ASCII character: more bytes than it needs, such as `%c0%ae` for a dot. */
+  readonly overlong: 'data' | 'character';
+  readonly invisible: 'kept' | 'dropped';
+}
+
+const STRICT: Leniency = { overlong: 'data', invisible: 'kept' };
+const OVERLONG: Leniency = { overlong: 'character', invisible: 'kept' };
+const DROPPING: Leniency = { overlong: 'data', invisible: 'dropped' };
+const LAX: Leniency = { overlong: 'character', invisible: 'dropped' };
+
 /**
- * Decodes percent escapes until nothing changes. One pass is enough, since a nested escape (`%25252e`, `%2%35`) is
- * complete at its last digit. Repeated passes would take quadratic time.
+ * Decodes percent escapes until nothing changes. One pass is enough, since whatever is decoded (`%25252e`, `%2%35`,
+ * `%c0%a52e`) is complete at its last byte. Repeated passes would take quadratic time.
  */
-export function decodeFully(bytes: Uint8Array): Buffer {
+export function decodeFully(bytes: Uint8Array, { overlong, invisible }: Leniency = STRICT): Buffer {
   const out = Buffer.allocUnsafe(bytes.length);
   let end = 0;
   for (const byte of bytes) {
     out[end++] = byte;
-    while (end >= 3 && out[end - 3] === PERCENT) {
-      const high = hexValue(out[end - 2]);
-      const low = hexValue(out[end - 1]);
-      if (high < 0 || low < 0) break;
-      end -= 2;
-      out[end - 1] = high * 16 + low;
+    for (let before = end + 1; end < before; ) {
+      before = end;
+      end = readEscape(out, end);
+      if (overlong === 'character') end = readOverlong(out, end);
+      if (invisible === 'dropped') end = dropInvisible(out, end);
     }
   }
   return out.subarray(0, end);
+}
+
+/** Replaces an escape at the end. Returns the new end, as the next two do. */
+function readEscape(out: Buffer, end: number): number {
+  if (out[end - 3] !== PERCENT) return end;
+  const high = hexValue(out[end - 2]);
+  const low = hexValue(out[end - 1]);
+  if (high < 0 || low < 0) return end;
+  out[end - 3] = high * 16 + low;
+  return end - 2;
+}
+
+/** C0 or C1 and one byte; E0 80 or E0 81 and one byte; F0 80 80 or F0 80 81 and one byte. */
+function readOverlong(out: Buffer, end: number): number {
+  const [last = 0, high = 0] = [out[end - 1], out[end - 2]];
+  if (last >> 6 !== 0b10) return end;
+  let start = end;
+  if (high >> 1 === 0xc0 >> 1) start = end - 2;
+  else if (high >> 1 !== 0x80 >> 1) return end;
+  else if (out[end - 3] === 0xe0) start = end - 3;
+  else if (out[end - 3] === 0x80 && out[end - 4] === 0xf0) start = end - 4;
+  else return end;
+  out[start] = (high & 1) * 64 + (last & 63);
+  return start + 1;
+}
+
+/** In UTF-8: the soft hyphen, U+200B to U+200F, U+2060 and U+FEFF. */
+function dropInvisible(out: Buffer, end: number): number {
+  const [last = 0, middle = 0, first = 0] = [out[end - 1], out[end - 2], out[end - 3]];
+  if (middle === 0xc2 && last === 0xad) return end - 2;
+  const is200b = first === 0xe2 && middle === 0x80 && last >= 0x8b && last <= 0x8f;
+  const is2060 = first === 0xe2 && middle === 0x81 && last === 0xa0;
+  return is200b || is2060 || (first === 0xef && middle === 0xbb && last === 0xbf) ? end - 3 : end;
 }
 
 /**
@@ -40,11 +85,11 @@ function foldLetters(text: string): string {
 }
 
 /** The decoded path as UTF-8 text with its letters folded, repeated until nothing changes. */
-function foldText(decoded: Buffer): string {
+function foldText(decoded: Buffer, leniency: Leniency): string {
   let text = foldLetters(decoded.toString('utf8'));
   // Folding turns a full-width percent sign into a new escape. Each round takes nine characters for one, so few follow.
   for (let round = 0; round < 16 && text.includes('%'); round++) {
-    const next = foldLetters(decodeFully(Buffer.from(text, 'utf8')).toString('utf8'));
+    const next = foldLetters(decodeFully(Buffer.from(text, 'utf8'), leniency).toString('utf8'));
     if (next === text) break;
     text = next;
   }
@@ -55,39 +100,50 @@ function foldBytes(decoded: Buffer): string {
   return decoded.toString('latin1').replace(/[A-Z]+/g, (upper) => upper.toLowerCase());
 }
 
-/** Servers split at both slashes, cut at `;`, `?` and `#`, and drop trailing dots, spaces and controls. */
+/** Servers split at both slashes, cut at `;`, `?` and `#`, and trim spaces, controls and trailing dots. */
 function foldSegments(text: string): string[] {
   const segments: string[] = [];
   for (const part of text.split(/[/\\]/)) {
     const cut = part.search(/[;?#]/);
-    const segment = trimEnd(cut < 0 ? part : part.slice(0, cut));
+    const segment = trimmed(cut < 0 ? part : part.slice(0, cut));
     if (segment !== '') segments.push(segment);
   }
   return segments;
 }
 
 // Not a regular expression: /[…]+$/ takes quadratic time in the length of a run, which the attacker chooses.
-function trimEnd(segment: string): string {
-  let end = segment.length;
-  while (end > 0) {
-    const code = segment.charCodeAt(end - 1);
-    if (code > 0x20 && code !== 0x2e && code !== 0x7f) break;
-    end--;
-  }
-  return segment.slice(0, end);
+function trimmed(segment: string): string {
+  let [start, end] = [0, segment.length];
+  while (end > 0 && (isBlank(segment, end - 1) || segment.charCodeAt(end - 1) === DOT)) end--;
+  while (start < end && isBlank(segment, start)) start++;
+  return segment.slice(start, end);
 }
 
-/** A folded path, as text and as bytes. Servers compare either way, so either match counts. */
-export interface Folded {
+function isBlank(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code <= 0x20 || code === 0x7f;
+}
+
+/** A reading of a path, as text and as bytes. Servers compare either way, so either match counts. */
+export interface Reading {
   /** The same array as `bytes` if there is only ASCII. */
   readonly text: readonly string[];
   readonly bytes: readonly string[];
+}
+
+/** A folded path: the reading of a strict server, and what else there is to know. */
+export interface Folded extends Reading {
+  /** The readings of lenient servers, where they differ. */
+  readonly lenient: readonly Reading[];
   /** The fewest segments left if a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the folder that it seems to be in. */
   readonly climbs: boolean;
   /** True if a compatibility form, such as a full-width slash, folds to a character that splits or cuts. */
   readonly disguised: boolean;
+  /** True if it holds an overlong form, or an invisible character. */
+  readonly overlong: boolean;
+  readonly invisible: boolean;
 }
 
 // `..` with spaces or control characters around its dots, and no name after it: `..;x`, `..%20`, `...`.
@@ -102,17 +158,42 @@ function keptByCut(text: string): number {
   return foldSegments(cut < 0 ? text : text.slice(0, cut)).length;
 }
 
+/** A path, decoded and with its letters folded, but not yet split. */
+interface Decoded {
+  readonly text: string;
+  readonly bytes: string;
+}
+
+function decodedAs(path: Buffer, leniency: Leniency): Decoded {
+  const decoded = decodeFully(path, leniency);
+  const bytes = foldBytes(decoded);
+  return { text: /[\x80-\xff]/.test(bytes) ? foldText(decoded, leniency) : bytes, bytes };
+}
+
+const differ = (a: Decoded, b: Decoded) => a.text !== b.text || a.bytes !== b.bytes;
+
+function readingOf({ text, bytes }: Decoded): Reading {
+  const segments = foldSegments(bytes);
+  return { text: text === bytes ? segments : foldSegments(text), bytes: segments };
+}
+
 /** Folds a path (without its query), as received: bytes in a latin1 string. */
 export function foldPath(path: string): Folded {
-  const decoded = decodeFully(Buffer.from(path, 'latin1'));
-  const asBytes = foldBytes(decoded);
-  const asText = /[\x80-\xff]/.test(asBytes) ? foldText(decoded) : asBytes;
-  const bytes = foldSegments(asBytes);
+  const sent = Buffer.from(path, 'latin1');
+  const strict = decodedAs(sent, STRICT);
+  // Only bytes from C0 on begin an overlong form or an invisible character.
+  const [overlong, dropping, lax] = /[\xc0-\xff]/.test(strict.bytes)
+    ? [decodedAs(sent, OVERLONG), decodedAs(sent, DROPPING), decodedAs(sent, LAX)]
+    : [strict, strict, strict];
+  const lenient = [overlong, dropping, lax].filter((decoded) => differ(decoded, strict));
+  const views = [strict, ...lenient].flatMap(({ text, bytes }) => (text === bytes ? [bytes] : [text, bytes]));
   return {
-    text: asText === asBytes ? bytes : foldSegments(asText),
-    bytes,
-    kept: Math.min(keptByCut(asText), keptByCut(asBytes)),
-    climbs: CLIMB.test(asText) || CLIMB.test(asBytes),
-    disguised: specials(asText) !== specials(asBytes),
+    ...readingOf(strict),
+    lenient: lenient.map(readingOf),
+    kept: Math.min(...views.map(keptByCut)),
+    climbs: views.some((view) => CLIMB.test(view)),
+    disguised: [strict, ...lenient].some(({ text, bytes }) => specials(text) !== specials(bytes)),
+    overlong: differ(overlong, strict) || differ(lax, dropping),
+    invisible: differ(dropping, strict) || differ(lax, overlong),
   };
 }

@@ -1,6 +1,6 @@
 // The paths that a server could read a target as. Premise: servers decode, fold, cut and drop path segments, but never
 // invent them. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
-import { type Folded, foldPath } from './fold.ts';
+import { type Folded, foldPath, type Reading } from './fold.ts';
 import { beginsWith, type Occurrences, occursInOrder, type Words } from './occurrences.ts';
 
 /** The path of a target, without its query. The gate has already refused `#`. */
@@ -32,6 +32,8 @@ export function examinePath(path: string): Target {
   const marks = MARKS.filter(([pattern]) => pattern.test(path)).map(([, name]) => name);
   // A server that trims reads `..%20` as `..`: without this mark the segments after it would not be checked.
   if (folded.climbs && !marks.includes(DOT_SEGMENT)) marks.push(DOT_SEGMENT);
+  if (folded.overlong) marks.push('an overlong form of an ASCII character');
+  if (folded.invisible) marks.push('an invisible character');
   if (folded.disguised) marks.push('a character that folds to one that splits or cuts');
   return { path, folded, marks };
 }
@@ -51,12 +53,15 @@ export function parsePattern(path: string): PathPattern {
   return { path, wildcard, stem, folded: foldPath(stem) };
 }
 
-/** As text and as bytes; the same object if there is only ASCII. */
+/** A reading as text and as bytes; the same object if there is only ASCII. */
 type Views = readonly [text: Occurrences, bytes: Occurrences];
 
-export function viewsOf({ folded: { text, bytes } }: Target, words: Words): Views {
-  const asText = words.findIn(text);
-  return [asText, text === bytes ? asText : words.findIn(bytes)];
+/** For each reading of the target, the strict one first. */
+export function viewsOf({ folded }: Target, words: Words): readonly Views[] {
+  return [folded, ...folded.lenient].map(({ text, bytes }) => {
+    const asText = words.findIn(text);
+    return [asText, text === bytes ? asText : words.findIn(bytes)];
+  });
 }
 
 export type ReadingKind = 'prefix' | 'in order';
@@ -65,19 +70,21 @@ export type ReadingKind = 'prefix' | 'in order';
  * How a server could read a target as the path of a verify or reject route; null if none could. The views are the
  * target's, for a set of words that includes the route's.
  */
-export function couldBeRead(target: Target, pattern: PathPattern, [text, bytes]: Views): ReadingKind | null {
+export function couldBeRead(target: Target, pattern: PathPattern, views: readonly Views[]): ReadingKind | null {
   const { folded } = target;
   if (!pattern.wildcard && pattern.folded.bytes.length === 0) {
     // `/` has no segments. A target can be read as `/` if it folds or is cut to nothing (`/;x/y`) or climbs (`/x/..`).
-    if (folded.text.length === 0 || folded.bytes.length === 0) return 'prefix';
+    if ([folded, ...folded.lenient].some(isNothing)) return 'prefix';
     return folded.kept === 0 || folded.climbs ? 'in order' : null;
   }
   const wanted = pattern.folded;
-  if (beginsWith(wanted.text, text) || (bytes !== text && beginsWith(wanted.bytes, bytes))) return 'prefix';
-  if (target.marks.length === 0) return null;
-  if (occursInOrder(wanted.text, text)) return 'in order';
-  return bytes !== text && occursInOrder(wanted.bytes, bytes) ? 'in order' : null;
+  const isFound = (matches: (words: readonly string[], view: Occurrences) => boolean) =>
+    views.some(([text, bytes]) => matches(wanted.text, text) || (bytes !== text && matches(wanted.bytes, bytes)));
+  if (isFound(beginsWith)) return 'prefix';
+  return target.marks.length > 0 && isFound(occursInOrder) ? 'in order' : null;
 }
+
+const isNothing = ({ text, bytes }: Reading) => text.length === 0 || bytes.length === 0;
 
 /** True if the pattern matches the path as sent. `owns`: `stem` for verify and reject routes, which match it too. */
 export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {

@@ -20,6 +20,19 @@ export function decodeOnce(path: Path): Path {
   return path.replace(/%([0-9a-fA-F]{2})/g, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
+/** As UTF-8 decoders did that only count the leading ones: `%c0%ae` is a dot. */
+function readOverlong(path: Path): Path {
+  return path.replace(/[\xc0\xc1].|\xe0[\x80\x81].|\xf0\x80[\x80\x81]./gs, (form) => {
+    const [first = 0, ...others] = Buffer.from(form, 'latin1');
+    if (others.some((byte) => byte >> 6 !== 2)) return form;
+    const point = others.reduce((bits, byte) => bits * 64 + (byte & 63), first & (form.length === 2 ? 31 : 7));
+    return String.fromCharCode(point);
+  });
+}
+
+/** File systems, user directories and search drop what nobody sees. */
+const dropInvisible = (text: string) => text.replace(/\u00ad|[\u200b-\u200f]|\u2060|\ufeff/g, '');
+
 function decodeUntilStable(path: Path): Path {
   const next = decodeOnce(path);
   return next === path ? path : decodeUntilStable(next);
@@ -61,6 +74,8 @@ function lastSegment(change: (segment: string) => string) {
 export const OPERATIONS: readonly Operation[] = [
   { name: 'decode once', apply: decodeOnce },
   { name: 'decode until nothing changes', apply: decodeUntilStable },
+  { name: 'read overlong forms', apply: readOverlong },
+  { name: 'drop invisible characters', apply: asText(dropInvisible) },
   { name: 'NFKC', apply: asText((text) => text.normalize('NFKC')) },
   { name: 'lower case', apply: asText((text) => text.toLowerCase()) },
   { name: 'upper, then lower case', apply: asText((text) => text.toUpperCase().toLowerCase()) },
@@ -77,6 +92,7 @@ export const OPERATIONS: readonly Operation[] = [
     apply: eachSegment((segment) => segment.replace(/[\x00-\x20.\x7f]+$/, '')),
   },
   { name: 'drop trailing spaces, controls', apply: eachSegment((segment) => segment.replace(/[\x00-\x20\x7f]+$/, '')) },
+  { name: 'drop leading spaces, controls', apply: eachSegment((segment) => segment.replace(/^[\x00-\x20\x7f]+/, '')) },
   { name: 'drop one trailing dot', apply: eachSegment((segment) => segment.replace(/\.$/, '')) },
   { name: 'strip the trailing slash', apply: (path) => (path.length > 1 ? path.replace(/\/$/, '') : path) },
   { name: 'drop the suffix', apply: lastSegment(dropSuffix) },
@@ -101,8 +117,9 @@ export function readings(path: Path, operations: readonly Operation[], limit: nu
 
 /** The segments left after every operation except the suffix cuts has been applied once, in a usual order. */
 export function canonical(path: Path): string[] {
-  const text = asText((bytes) => bytes.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase());
-  const flat = text(decodeUntilStable(path)).replaceAll('\\', '/');
-  const segments = removeDotSegments(eachSegment((segment) => segment.replace(/[;?#].*$/s, ''))(flat)).split('/');
+  const text = asText((read) => dropInvisible(read).normalize('NFKC').toLowerCase().toUpperCase().toLowerCase());
+  const flat = text(readOverlong(decodeUntilStable(path))).replaceAll('\\', '/');
+  const cut = eachSegment((segment) => segment.replace(/[;?#].*$/s, '').replace(/^[\x00-\x20\x7f]+/, ''));
+  const segments = removeDotSegments(cut(flat)).split('/');
   return segments.map((segment) => segment.replace(/[\x00-\x20.\x7f]+$/, '')).filter((segment) => segment !== '');
 }

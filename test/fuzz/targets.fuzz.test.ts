@@ -108,8 +108,9 @@ function isQuiet(path: string): boolean {
   return segments.every((segment, at) => {
     if (segment === '') return at === segments.length - 1;
     if (/;|%[2-7](?!0)/.test(segment) || /^\.+(?:$|[%:+])/.test(segment)) return false;
+    if (/%(?:c[01]|e0%8[01]|f0%80)/i.test(segment)) return false;
     const letters = decodeURIComponent(segment.replace(/%ff/gi, '').replaceAll('.', '')).normalize('NFKC');
-    return !/[/\\;?#%.]/.test(letters);
+    return !/[/\\;?#%.\u00ad\u200b-\u200f\u2060\ufeff]/.test(letters);
   });
 }
 

@@ -97,6 +97,7 @@ describe('segments', () => {
     ['/a;x/b%3by/c%3fz/d%23', ['a', 'b', 'c', 'd']],
     ['/a./b%20/c.%20./d%250a/e%7f', ['a', 'b', 'c', 'd', 'e']],
     ['/./%2e/../%20/;x/...', []],
+    ['/%20a/%2509%20b%20/%7fc', ['a', 'b', 'c']],
     ['/.a/b.c/..d', ['.a', 'b.c', '..d']],
     ['/a b/c', ['a b', 'c']],
   ])('%s', (path, wanted) => {
@@ -106,6 +107,49 @@ describe('segments', () => {
   test('bytes that are not UTF-8 are data, and stay distinct in the byte view', () => {
     expect(foldPath('/a%FFB')).toMatchObject({ text: ['a\ufffdb'], bytes: ['a\xffb'] });
     expect(foldPath('/%C0%AFa').bytes).toEqual(['\xc0\xafa']);
+  });
+
+  const lenient = (path: string) => foldPath(path).lenient.map(({ text }) => text.join('/'));
+
+  test('each ASCII character is also read from its overlong forms, and nothing else is', () => {
+    for (let code = 0; code < 0x80; code++) {
+      const [high, low] = [code >> 6, 0x80 | (code & 63)];
+      for (const bytes of [
+        [0xc0 | high, low],
+        [0xe0, 0x80 | high, low],
+        [0xf0, 0x80, 0x80 | high, low],
+      ]) {
+        const plain = foldPath(`/x${String.fromCharCode(code)}y`).text.join('/');
+        expect([bytes, lenient(`/x${String.fromCharCode(...bytes)}y`)]).toEqual([bytes, [plain, plain]]);
+      }
+    }
+    const others = [
+      '\xc0',
+      '\xc0a',
+      '\xc2\x80',
+      '\xe0\xa0\x80',
+      '\xe0\x82\x80',
+      '\xf0\x90\x80\x80',
+      '\xf0\x80\x82\x80',
+    ];
+    for (const other of [...others, '\xf0\x81\x80\x80', '\x80\x80', '\xef\x80\x80', '\xe0\xc0\xff']) {
+      expect([other, lenient(`/x${other}y`)]).toEqual([other, []]);
+    }
+  });
+
+  test('invisible characters are also read as nothing', () => {
+    for (const point of [0xad, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x2060, 0xfeff]) {
+      const hidden = encodeURIComponent(String.fromCharCode(point));
+      expect([point, lenient(`/a${hidden}b`)]).toEqual([point, ['ab', 'ab']]);
+    }
+    for (const point of [0xac, 0xae, 0x200a, 0x2010, 0x205f, 0x2061, 0xfefe, 0xff00]) {
+      expect([point, lenient(`/a${encodeURIComponent(String.fromCharCode(point))}b`)]).toEqual([point, []]);
+    }
+  });
+
+  test('each combination of the two is a reading', () => {
+    expect(lenient('/a%C1%A2%C2%ADc')).toEqual(['ab\xadc', 'a\ufffd\ufffdc', 'abc']);
+    expect(lenient('/%C0%A52%C2%AD5')).toEqual(['%2\xad5', '\ufffd\ufffd25', '%']);
   });
 
   test('non-ASCII upper case is kept in the byte view', () => {
@@ -127,6 +171,12 @@ describe('a path may hide', () => {
       '..%C2%A0',
       '..:x',
       '%E2%80%A5',
+      '%c0%ae%c0%ae',
+      '.%E0%80%AE',
+      '%f0%80%80%ae.',
+      '.%C2%AD.',
+      '..%E2%80%8B',
+      '%EF%BB%BF..',
     ];
     for (const up of climbs) expect([up, foldPath(`/a/${up}/b`).climbs]).toEqual([up, true]);
     for (const up of climbs) expect([up, foldPath(`/a%5C${up}`).climbs]).toEqual([up, true]);
@@ -149,6 +199,8 @@ describe('a path may hide', () => {
     expect(foldPath('/a/b;x/c').kept).toBe(2);
     expect(foldPath('/a/%3fb/c').kept).toBe(1);
     expect(foldPath(`/a/b${encodeURIComponent('；')}/c`).kept).toBe(2);
+    expect(foldPath('/a/b%c0%bb/c').kept).toBe(2);
+    expect(foldPath('/a/%C2%AD/c').kept).toBe(2);
   });
 });
 
@@ -170,6 +222,12 @@ test('hostile paths do not take quadratic time', { timeout: 60_000 }, () => {
     '../',
     '%EF%BC%85',
     '%25EF%25BC%2585',
+    '%C0%AE',
+    '%C0%A5',
+    '%C0%A525',
+    '%F0%80%80',
+    '%E2%80%8B',
+    '%25%C2%AD',
   ]) {
     expect(foldPath(long(piece)).text.length).toBeLessThan(1_048_577);
     expect(foldPath(`${long(piece)}x`).text.length).toBeLessThan(1_048_577);

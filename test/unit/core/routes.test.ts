@@ -155,6 +155,12 @@ describe('a forward wildcard and ..', () => {
     '/open/%252e%252e/y',
     '/open/..%20/y',
     '/open/.../y',
+    '/open/%20../y',
+    '/open/%c0%ae%c0%ae/y',
+    '/open/%E0%80%AE./y',
+    '/open/x/..%c0%af..%c0%afy',
+    '/open/.%E2%80%8B./y',
+    '/open/..%C2%AD/y',
   ];
 
   test('it does not match a target that climbs', () => {

@@ -41,16 +41,44 @@ describe('marks', () => {
     ['/a;b', 'a path parameter'],
     ['/a%3Bb', 'a path parameter'],
     ['/a%EF%BC%8Fb', 'a character that folds to one that splits or cuts'],
+    ['/a%C0%AEb', 'an overlong form of an ASCII character'],
+    ['/%c1%bf', 'an overlong form of an ASCII character'],
+    ['/%E0%81%81', 'an overlong form of an ASCII character'],
+    ['/%F0%80%81%81', 'an overlong form of an ASCII character'],
+    ['/%25C0%25AE', 'an overlong form of an ASCII character'],
+    ['/%EF%BC%85C0%EF%BC%85AE', 'an overlong form of an ASCII character'],
+    ['/a%C2%ADb', 'an invisible character'],
+    ['/%e2%80%8b', 'an invisible character'],
+    ['/a%E2%80%8F', 'an invisible character'],
+    ['/a%E2%81%A0b', 'an invisible character'],
+    ['/%EF%BB%BFa', 'an invisible character'],
+    ['/%C0%AE%C2%AD', 'an invisible character'],
   ])('%s has %s', (path, mark) => {
     expect(examinePath(path).marks).toContain(mark);
   });
 
-  test.each(['/', '/a/', '/a.b/..c/.d/e..', '/a%20b', '/%C3%A9', '/%EF%BD%81', '/a%26b', '/a%3Ab', "/!$&'()*+,=:@~-_"])(
-    '%s has no mark',
-    (path) => {
-      expect(examinePath(path).marks).toEqual([]);
-    },
-  );
+  test.each([
+    '/',
+    '/a/',
+    '/a.b/..c/.d/e..',
+    '/a%20b',
+    '/%C3%A9',
+    '/%EF%BD%81',
+    '/a%26b',
+    '/a%3Ab',
+    "/!$&'()*+,=:@~-_",
+    '/%20a',
+    '/%C0',
+    '/%C2%AE',
+    '/%E0%A0%80',
+    '/%F0%90%80%80',
+    '/%E2%80%8A',
+    '/%E2%80%90',
+    '/%E2%81%A1',
+    '/%EF%BB%BE',
+  ])('%s has no mark', (path) => {
+    expect(examinePath(path).marks).toEqual([]);
+  });
 });
 
 describe('a name', () => {
@@ -73,7 +101,7 @@ describe('a name', () => {
   });
 
   test('is not found after another character', () => {
-    for (const before of ['.', '~', '%20', '!', '@', '%C3%A9']) expect(reads(`/${before}notify`)).toBeNull();
+    for (const before of ['.', '~', '!', '@', '%C3%A9', '!%20']) expect(reads(`/${before}notify`)).toBeNull();
   });
 });
 
@@ -117,6 +145,8 @@ describe('a configured path', () => {
     ['/a/.../b', 'a dot segment'],
     ['/a;b', 'a path parameter'],
     ['/a%EF%BC%8Fb', 'a character that folds'],
+    ['/a%C0%AEb', 'an overlong form'],
+    ['/%E0%A4%95%E2%80%8D', 'an invisible character'],
     [`/${'x'.repeat(1_024)}`, 'longer than 1024'],
   ])('may not be %s: %s', (path, problem) => {
     expect(pathProblem(path)).toContain(problem);
