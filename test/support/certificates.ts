@@ -1,7 +1,7 @@
-// Certificates made by openssl when a test runs: the repository holds no private key and no certificate that expires.
-import { execFileSync } from 'node:child_process';
+// Certificates made when a test runs: the repository holds no private key and no certificate that expires.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeIdentity, validFor } from './x509.ts';
 
 export interface Pair {
   readonly certFile: string;
@@ -17,44 +17,27 @@ export interface Authority {
   ): Pair;
 }
 
+const EXPIRED = { from: new Date('2020-01-01'), to: new Date('2020-02-01') };
+
 /** A new certificate authority in `<directory>/<name>`. */
 export function createAuthority(directory: string, name: string): Authority {
   const at = (file: string) => join(directory, name, file);
-  const openssl = (...args: readonly string[]) => execFileSync('openssl', args, { cwd: at('.'), stdio: 'pipe' });
   mkdirSync(at('.'), { recursive: true });
-  writeFileSync(at('index.txt'), '');
-  writeFileSync(at('serial'), '01');
-  writeFileSync(at('ca.conf'), CONFIG);
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '30', '-subj', `/CN=${name}`);
+  const issuer = makeIdentity({ name, issuer: null, names: [], ...validFor(30) });
+  writeFileSync(at('ca.pem'), issuer.certificate);
   return {
     caFile: at('ca.pem'),
     issue(leaf, { names, expired, days = 30 }) {
-      openssl('req', '-new', ...key, '-keyout', `${leaf}.key`, '-out', `${leaf}.csr`, '-subj', `/CN=${leaf}`);
-      writeFileSync(at(`${leaf}.ext`), `subjectAltName=${names.join(',')}\n`);
-      // Every version of `openssl ca` can set a certificate's dates; `openssl req` only newer ones.
-      const dates = expired
-        ? ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z']
-        : ['-days', String(days)];
-      const files = ['-in', `${leaf}.csr`, '-out', `${leaf}.pem`, '-extfile', `${leaf}.ext`];
-      openssl('ca', '-batch', '-notext', '-config', 'ca.conf', ...dates, ...files);
-      return { certFile: at(`${leaf}.pem`), keyFile: at(`${leaf}.key`) };
+      const { certificate, privateKey } = makeIdentity({
+        name: leaf,
+        issuer,
+        names,
+        ...(expired ? EXPIRED : validFor(days)),
+      });
+      const pair = { certFile: at(`${leaf}.pem`), keyFile: at(`${leaf}.key`) };
+      writeFileSync(pair.certFile, certificate);
+      writeFileSync(pair.keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+      return pair;
     },
   };
 }
-
-const CONFIG = `[ca]
-default_ca = authority
-[authority]
-dir = .
-database = index.txt
-serial = serial
-new_certs_dir = .
-certificate = ca.pem
-private_key = ca.key
-default_md = sha256
-unique_subject = no
-policy = any
-[any]
-commonName = supplied
-`;

@@ -1,24 +1,28 @@
 // TLS files that cannot be used are explained in words, and the words hold no part of a key.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/runtime/certificates.ts';
+import { makeIdentity, validFor } from '../../support/x509.ts';
 
 let folder = '';
 const file = (name: string) => ({ name: `key ${name}`, bytes: readFileSync(join(folder, name)) });
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'entrupy-pem-'));
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  for (const name of ['a', 'b']) {
-    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '3'];
-    openssl('req', '-x509', ...made, '-keyout', `${name}.key`, '-out', `${name}.crt`, '-subj', `/CN=${name}`);
+  const write = (name: string, content: string | Buffer) => writeFileSync(join(folder, name), content);
+  const selfSigned = (name: string) => makeIdentity({ name, issuer: null, names: [], ...validFor(3) });
+  const [a, b] = [selfSigned('a'), selfSigned('b')];
+  for (const { name, certificate, privateKey } of [a, b]) {
+    write(`${name}.crt`, certificate);
+    write(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }));
   }
-  openssl('x509', '-in', 'a.crt', '-outform', 'der', '-out', 'a.der');
-  openssl('pkcs8', '-topk8', '-in', 'a.key', '-passout', 'pass:word', '-out', 'encrypted.key');
-  openssl('ec', '-in', 'a.key', '-aes128', '-passout', 'pass:word', '-out', 'encrypted-old.key');
+  write('a.der', new X509Certificate(a.certificate).raw);
+  const locked = { format: 'pem', cipher: 'aes-128-cbc', passphrase: 'word' } as const;
+  write('encrypted.key', a.privateKey.export({ ...locked, type: 'pkcs8' }));
+  write('encrypted-old.key', a.privateKey.export({ ...locked, type: 'sec1' }));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
