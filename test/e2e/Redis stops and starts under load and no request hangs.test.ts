@@ -3,7 +3,14 @@
 // delivered once.
 import { expect, onTestFinished, test } from 'vitest';
 import { type Delivery, type Result, startPacedLoad, tally } from '../support/paced-load.ts';
-import { HAS_SERVERS, type RedisServer, type SERVERS, startRedis } from '../support/redis.ts';
+import {
+  HAS_SERVERS,
+  REDIS_OR_VALKEY,
+  type RedisProgram,
+  type RedisServer,
+  startRedis,
+  VALKEY_OR_REDIS,
+} from '../support/redis.ts';
 import { delivery, pause, startUnderLoad } from '../support/under-load.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
@@ -36,7 +43,7 @@ interface Span {
 }
 
 test.skipIf(!HAS_SERVERS)('onStoreFailure: forward (Redis)', async () => {
-  const { results, spans, proxy, deliveries } = await runThrough('forward', 'redis-server');
+  const { results, spans, proxy, deliveries } = await runThrough('forward', REDIS_OR_VALKEY);
   expect(tally(results)).toEqual({ 200: results.length });
   const during = results.filter(({ sent, done }) => spans.some(({ gone, back }) => sent > gone && done < back));
   expect(during.length).toBeGreaterThan(RATE);
@@ -46,7 +53,7 @@ test.skipIf(!HAS_SERVERS)('onStoreFailure: forward (Redis)', async () => {
 });
 
 test.skipIf(!HAS_SERVERS)('onStoreFailure: refuse (Valkey)', async () => {
-  const { results, spans, proxy, deliveries } = await runThrough('refuse', 'valkey-server');
+  const { results, spans, proxy, deliveries } = await runThrough('refuse', VALKEY_OR_REDIS);
   const refused = results.filter(({ status }) => status !== 200);
   expect(Object.keys(tally(refused))).toEqual(['503']);
   // Refusals happen only in an outage, and the proxy notices a recovered store within about a second.
@@ -62,7 +69,7 @@ test.skipIf(!HAS_SERVERS)('onStoreFailure: refuse (Valkey)', async () => {
 });
 
 /** Runs the outages and checks what is the same in both modes. */
-async function runThrough(mode: 'forward' | 'refuse', program: (typeof SERVERS)[number]) {
+async function runThrough(mode: 'forward' | 'refuse', program: RedisProgram) {
   const redis = await startRedis(program);
   onTestFinished(() => redis.kill());
   const { proxy, upstream } = await startUnderLoad(

@@ -9,7 +9,7 @@ import { eventKey } from '../../src/once/store.ts';
 import { type Outcome, startFailingUpstream } from '../support/failing-upstream.ts';
 import { freePort } from '../support/free-port.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { HAS_SERVERS, type RedisServer, startRedis } from '../support/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, startRedis } from '../support/redis.ts';
 import { seeded, shuffled } from '../support/seeded.ts';
 import { sign } from '../support/signer.ts';
 
@@ -28,7 +28,7 @@ const SECRETS = { old: 'value-of-old-0123456789-0123456789', new: 'value-of-new-
 const [FIRST, SECOND, FIRST_AGAIN] = [0, 1, 2];
 
 test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () => {
-  const redis = await startRedis('redis-server');
+  const redis = await startRedis(REDIS_OR_VALKEY);
   onTestFinished(() => redis.kill());
   const death = Promise.withResolvers<void>();
   let acknowledgedByFirst = 0;

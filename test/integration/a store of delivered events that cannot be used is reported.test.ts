@@ -8,11 +8,11 @@ import { createAuthority } from '../support/certificates.ts';
 import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
 import { fails, isBack, PASSWORD, REFUSED } from '../support/failing-store.ts';
 import { reload, test } from '../support/once.ts';
-import { HAS_SERVERS } from '../support/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/redis.ts';
 
 describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, or not yet', () => {
   test('a missing password is reported at start, on either side', async ({ deliverer, redis, directory }) => {
-    const { url: store } = await redis('redis-server', { password: PASSWORD });
+    const { url: store } = await redis(REDIS_OR_VALKEY, { password: PASSWORD });
     const passwordFile = join(directory, 'absent');
     const [none, absent] = await Promise.all([
       deliverer({ once: { store } }),
@@ -33,7 +33,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     redis,
     directory,
   }) => {
-    const { url: store } = await redis('redis-server', { password: PASSWORD });
+    const { url: store } = await redis(REDIS_OR_VALKEY, { password: PASSWORD });
     const [pipe, empty] = [join(directory, 'pipe'), join(directory, 'empty')];
     execFileSync('mkfifo', [pipe]);
     await writeFile(empty, '');
@@ -49,7 +49,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
 
   test('TLS with a private CA', async ({ deliverer, redis, directory }) => {
     const authority = createAuthority(directory, 'ca');
-    const { url: store } = await redis('redis-server', { tls: authority.issue('store', { names: ['IP:127.0.0.1'] }) });
+    const { url: store } = await redis(REDIS_OR_VALKEY, { tls: authority.issue('store', { names: ['IP:127.0.0.1'] }) });
     const [trusting, other] = await Promise.all([
       deliverer({ once: { store }, env: { NODE_EXTRA_CA_CERTS: authority.caFile } }),
       deliverer({ once: { store, onStoreFailure: 'refuse' } }),
@@ -64,7 +64,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     deliverer,
     redis,
   }) => {
-    const once = { store: (await redis('redis-server')).url };
+    const once = { store: (await redis(REDIS_OR_VALKEY)).url };
     const known = await deliverer({ once });
     expect(await deliver(known, 'e')).toEqual(DELIVERED);
     expect(await deliver(await deliverer({ once }), 'e')).toEqual(DUPLICATE);

@@ -32,13 +32,13 @@ function bytesOf(event: string, path = `/events/${event}`): string {
   return `POST ${path} HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${signature}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-describe.each(HAS_SERVERS ? ['memory', ...SERVERS] : ['memory'])('with %s', (name) => {
+describe.each(['memory', ...(HAS_SERVERS ? SERVERS : [])] as const)('with %s', (name) => {
   let redis: RedisServer | null = null;
   let upstream: EventUpstream;
   let proxy: RunningProxy;
 
   beforeAll(async () => {
-    if (name !== 'memory') redis = await startRedis(name as (typeof SERVERS)[number]);
+    if (name !== 'memory') redis = await startRedis(name);
     upstream = await startEventUpstream();
     proxy = await startProxy({
       config: {

@@ -5,7 +5,7 @@ import { describe, expect, vi } from 'vitest';
 import { DELIVERED, DUPLICATE, deliver, held, send } from '../support/events.ts';
 import { BACK, fails } from '../support/failing-store.ts';
 import { KEY, keysOf, test } from '../support/once.ts';
-import { HAS_SERVERS, type RedisServer } from '../support/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from '../support/redis.ts';
 
 /** Milliseconds until the only lease in it ends. */
 const leaseLeft = async (server: RedisServer) =>
@@ -13,7 +13,7 @@ const leaseLeft = async (server: RedisServer) =>
 
 describe.skipIf(!HAS_SERVERS).concurrent('a lease', () => {
   test('ends with its proxy, and a twin at another proxy goes ahead', async ({ events, deliverer, redis }) => {
-    const server = await redis('redis-server');
+    const server = await redis(REDIS_OR_VALKEY);
     const once = { store: server.url };
     const [one, two] = await Promise.all([deliverer({ once }), deliverer({ once })]);
     events.script('orphan', () => {});
@@ -32,7 +32,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('a lease', () => {
   });
 
   test('is renewed while its delivery is in flight', async ({ events, deliverer, redis }) => {
-    const server = await redis('valkey-server');
+    const server = await redis(VALKEY_OR_REDIS);
     const proxy = await deliverer({ once: { store: server.url } });
     const { act, answer } = held();
     events.script('e', act);
@@ -51,7 +51,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     deliverer,
     redis,
   }) => {
-    const server = await redis('redis-server');
+    const server = await redis(REDIS_OR_VALKEY);
     const relay = await startRelay(server.port);
     const proxy = await deliverer({ once: { store: `redis://127.0.0.1:${relay.port}` } });
     expect([await deliver(proxy, 'e'), await deliver(proxy, 'e')]).toEqual([DELIVERED, DUPLICATE]);

@@ -28,7 +28,7 @@ async function remembered(server: RedisServer): Promise<number> {
   return values.filter((value) => value === 'delivered').length;
 }
 
-describe.concurrent.each(HAS_SERVERS ? SERVERS : [])('with %s', (program) => {
+describe.skipIf(!HAS_SERVERS).concurrent.each(SERVERS)('with %s', (program) => {
   test('the password comes from a file, and a corrected one needs no restart', async ({
     deliverer,
     redis,

@@ -5,11 +5,11 @@ import { type EventUpstream, startEventUpstream } from './events.ts';
 import { replaceFile } from './files.ts';
 import { test as base, eventually, value } from './proxied.ts';
 import { type RunningProxy, startProxy } from './proxy.ts';
-import { type RedisOptions, type RedisServer, type SERVERS, startRedis } from './redis.ts';
+import { type RedisOptions, type RedisProgram, type RedisServer, startRedis } from './redis.ts';
 
 interface Fixtures {
   readonly events: EventUpstream;
-  readonly redis: (program: (typeof SERVERS)[number], options?: RedisOptions) => Promise<RedisServer>;
+  readonly redis: (program: RedisProgram, options?: RedisOptions) => Promise<RedisServer>;
   /** Its one route is `/events/*`, with `once` unless `route` says otherwise; `store` is `memory` unless `once` does. */
   readonly deliverer: (options?: DelivererOptions) => Promise<RunningProxy>;
 }

@@ -8,8 +8,17 @@ import { freePort } from './free-port.ts';
 import { type RedisProcess, spawnRedis, untilListening } from './redis-process.ts';
 import { haveTools } from './tools.ts';
 
-export const SERVERS = ['redis-server', 'valkey-server'] as const;
-export const HAS_SERVERS = haveTools(...SERVERS);
+export type RedisProgram = 'redis-server' | 'valkey-server';
+
+const PROGRAMS = ['redis-server', 'valkey-server'] as const;
+const installed: readonly RedisProgram[] = PROGRAMS.filter((program) => haveTools(program));
+
+export const HAS_SERVERS = installed.length > 0;
+/** Those that this machine has. Without any they are both, so that the skipped tests have names. */
+export const SERVERS = HAS_SERVERS ? installed : PROGRAMS;
+/** One of the two is enough for a test that is not about their difference; where both are, the tests use both. */
+export const REDIS_OR_VALKEY: RedisProgram = SERVERS.includes('redis-server') ? 'redis-server' : 'valkey-server';
+export const VALKEY_OR_REDIS: RedisProgram = SERVERS.includes('valkey-server') ? 'valkey-server' : 'redis-server';
 
 export interface RedisOptions {
   readonly password?: string;
@@ -31,10 +40,7 @@ export interface RedisServer {
   start(): Promise<void>;
 }
 
-export async function startRedis(
-  program: (typeof SERVERS)[number],
-  { password, tls }: RedisOptions = {},
-): Promise<RedisServer> {
+export async function startRedis(program: RedisProgram, { password, tls }: RedisOptions = {}): Promise<RedisServer> {
   const port = await freePort();
   const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
   const listen =
