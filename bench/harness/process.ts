@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 export const PROXY_CORE = 0;
 export const LOAD_CORE = 1;
 
-const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+let ticksPerSecond: number | null = null;
 
 /** Moves this process, and every process that it starts later, to one core. */
 export function moveToLoadCore(): void {
@@ -30,7 +30,9 @@ export function cpuMicros(pid: number): number {
     const fields = readFileSync(`/proc/${member}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     return Number(fields[11]) + Number(fields[12]);
   });
-  return (sum(ticks) / TICKS_PER_SECOND) * 1e6;
+  // Asked for when measuring, not when loading: who only reads the plan needs no getconf.
+  ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+  return (sum(ticks) / ticksPerSecond) * 1e6;
 }
 
 /** Resident memory of a process and its children, in MiB. Shared pages are counted for each. */

@@ -1,15 +1,15 @@
 // slowhttptest (https://github.com/shekyan/slowhttptest) in its modes for heads, bodies and reading, against the
 // default limits. Besides its own probe an honest client delivers throughout, and must get its response every time.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { honestFor, percentile, successRate } from '../load/honest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { sign } from '../support/signer.ts';
 import { type StreamingUpstream, startStreamingUpstream } from '../support/streams.ts';
+import { haveTools } from '../support/tools.ts';
 
 const SECRET = 'slowhttptest-secret-0123456789abcdef';
 const SECONDS = 12;
-const isHere = spawnSync('slowhttptest', ['-h']).error === undefined;
 
 let upstream: StreamingUpstream;
 let proxy: RunningProxy;
@@ -46,7 +46,7 @@ function attack(args: readonly string[], target: string): Promise<string> {
 
 const plain = (text: string) => text.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '');
 
-describe.skipIf(!isHere && process.env.CI === undefined)('slowhttptest', () => {
+describe.skipIf(!haveTools('slowhttptest'))('slowhttptest', () => {
   test.each([
     ['heads', ['-H', '-c', '1000', '-r', '200', '-i', '2'], '/open/0'],
     ['heads, more connections than limits.connections', ['-H', '-c', '1500', '-r', '400', '-i', '2'], '/open/0'],

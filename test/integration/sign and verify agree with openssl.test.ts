@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runCommand } from '../support/command.ts';
 import { PROGRAM } from '../support/program.ts';
+import { haveTools } from '../support/tools.ts';
 
 const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';
 const dir = mkdtempSync(join(tmpdir(), 'sign-'));
@@ -25,27 +26,34 @@ const bodies = {
   binary: randomBytes(100_000),
 };
 
+/** What `openssl` printed for the event; the tests need it where openssl is missing too. */
+const EVENT_BY_OPENSSL = 'SHA256:nP6V6di55RbyH29Vb/6lRbW9sXKAWuVeoFKYj3FI8yc=';
+
 function openssl(body: string): string {
   const hexKey = Buffer.from(SECRET).toString('hex');
   const args = ['dgst', '-sha256', '-mac', 'HMAC', '-macopt', `hexkey:${hexKey}`, '-binary', body];
   return `SHA256:${execFileSync('openssl', args).toString('base64')}`;
 }
 
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
-
 describe.each(Object.entries(bodies))('a body: %s', (name, content) => {
   const body = write(name, content);
 
-  test.runIf(hasOpenssl)('sign prints what openssl computes, from a file and from standard input', async () => {
-    const expected = openssl(body);
-    const fromFile = await runCommand(['sign', '--secret-file', secretFile, body]);
-    expect(fromFile).toMatchObject({ code: 0, stdout: `${expected}\n` });
-    const env = { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
-    const fromPipe = await runCommand(['sign', '--header'], { env, stdin: content });
-    expect(fromPipe).toMatchObject({ code: 0, stdout: `Entrupy-Signature: ${expected}\n` });
-    const named = await runCommand(['sign', '--secret-env', 'OTHER', '-'], { env: { OTHER: SECRET }, stdin: content });
-    expect(named).toMatchObject({ code: 0, stdout: `${expected}\n` });
-  });
+  test.skipIf(!haveTools('openssl'))(
+    'sign prints what openssl computes, from a file and from standard input',
+    async () => {
+      const expected = openssl(body);
+      const fromFile = await runCommand(['sign', '--secret-file', secretFile, body]);
+      expect(fromFile).toMatchObject({ code: 0, stdout: `${expected}\n` });
+      const env = { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
+      const fromPipe = await runCommand(['sign', '--header'], { env, stdin: content });
+      expect(fromPipe).toMatchObject({ code: 0, stdout: `Entrupy-Signature: ${expected}\n` });
+      const named = await runCommand(['sign', '--secret-env', 'OTHER', '-'], {
+        env: { OTHER: SECRET },
+        stdin: content,
+      });
+      expect(named).toMatchObject({ code: 0, stdout: `${expected}\n` });
+    },
+  );
 
   test('verify takes the line that sign --header prints', async () => {
     const { stdout: header } = await runCommand(['sign', '--header', '--secret-file', secretFile, body]);
@@ -65,7 +73,7 @@ describe('sign', () => {
     const script = '"$0" "$1" sign --secret-file <(printf "%s\\n" "$2") "$3"';
     const args = ['-c', script, process.execPath, PROGRAM, SECRET, join(dir, 'event')];
     const { stdout, status } = spawnSync('bash', args, { encoding: 'utf8' });
-    expect({ stdout, status }).toEqual({ stdout: `${openssl(join(dir, 'event'))}\n`, status: 0 });
+    expect({ stdout, status }).toEqual({ stdout: `${EVENT_BY_OPENSSL}\n`, status: 0 });
   });
 
   test('warns of a short secret and of an empty body, and still signs', async () => {

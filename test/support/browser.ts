@@ -1,15 +1,15 @@
 // A headless Chromium, driven over its DevTools protocol, for tests of what a person sees. It ends only the process
 // that it started and leaves no file behind.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { haveTools } from './tools.ts';
 
 const START_MS = 30_000;
 const COMMAND_MS = 30_000;
 
-/** Whether this machine has one; with CI set the tests run in any case, and fail without it. */
-export const HAS_CHROMIUM = process.env.CI !== undefined || spawnSync('chromium', ['--version']).error === undefined;
+export const HAS_CHROMIUM = haveTools('chromium');
 
 export interface View {
   readonly width: number;

@@ -1,18 +1,17 @@
 // A real Prometheus for tests that scrapes each second. It ends only the process that it started and leaves no file
 // behind.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { freePort } from './free-port.ts';
+import { haveTools } from './tools.ts';
 
 const START_MS = 20_000;
 const KILL_AFTER_MS = 10_000;
 
-/** Whether this machine has one; with CI set the tests run in any case, and fail without it. */
-export const HAS_PROMETHEUS =
-  process.env.CI !== undefined || spawnSync('prometheus', ['--version']).error === undefined;
+export const HAS_PROMETHEUS = haveTools('prometheus');
 
 export interface ScrapeTarget {
   readonly port: number;

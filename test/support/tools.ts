@@ -1,5 +1,5 @@
-// Finds the programs that the e2e suites run: in .cache/tools (filled by scripts/ci-e2e-setup.sh), else on the machine.
-// On CI a missing one is an error; elsewhere the suite is skipped and says so.
+// Finds the programs that tests run: in .cache/tools (filled by scripts/ci-e2e-setup.sh), else on the machine.
+// On CI a missing one is an error; elsewhere its tests are skipped, and the end of the run names it.
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,8 @@ const ENV = {
   PODMAN_IGNORE_CGROUPSV1_WARNING: '1',
   ...(existsSync(`${TOOLS}/containers.conf`) && { CONTAINERS_CONF: `${TOOLS}/containers.conf` }),
 };
+
+const PYTHON = '/usr/bin/python3';
 
 export interface Ran {
   readonly code: number;
@@ -60,6 +62,10 @@ const PACKAGES: Readonly<Record<string, string>> = {
   promtool: 'prometheus',
   nginx: 'nginx-light',
   openssl: 'openssl',
+  curl: 'curl',
+  prometheus: 'prometheus',
+  chromium: 'chromium',
+  slowhttptest: 'slowhttptest',
   flask: 'python3-flask',
 };
 
@@ -84,6 +90,7 @@ export function haveTools(...names: readonly string[]): boolean {
 
 function isThere(name: string): boolean {
   if (name.includes('/')) return existsSync(name);
-  if (name === 'flask') return spawnSync('/usr/bin/python3', ['-c', 'import flask']).status === 0;
+  // Debian's Python holds Debian's packages. The machine must also name one: scripts/bare.sh names none.
+  if (name === 'flask') return isThere('python3') && spawnSync(PYTHON, ['-c', 'import flask']).status === 0;
   return spawnSync(name, ['--help'], { env: ENV, stdio: 'ignore' }).error === undefined;
 }
