@@ -19,8 +19,8 @@ describe('.github/workflows/check.yaml', () => {
   const { jobs } = parse(read('.github/workflows/check.yaml')) as Workflow;
   const commands = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []));
 
-  test('has jobs for types and lint, both Nodes, fuzzing, end to end and the chart', () => {
-    expect(Object.keys(jobs)).toEqual(['check', 'test', 'fuzz', 'e2e', 'chart']);
+  test('has jobs for types and lint, a bare machine, both Nodes, fuzzing, end to end and the chart', () => {
+    expect(Object.keys(jobs)).toEqual(['check', 'bare', 'test', 'fuzz', 'e2e', 'chart']);
   });
 
   test.each([...new Set(commands)])('%s is one npm script or one script of this repository', (command) => {
