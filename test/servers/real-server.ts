@@ -10,18 +10,18 @@ const SETTLE_MS = 10_000;
 
 /**
  * The paths that a real server protects: `/notify`, `/webhooks/notify`, and `/internal`, which no route names. All else
- * is open.
+ * is `open`: most servers do not tell of it.
  */
-export type Handler = 'notify' | 'webhooks' | 'internal';
+export type Handler = 'notify' | 'webhooks' | 'internal' | 'open';
 
-/** A request that reached a protected handler. */
+/** A request that reached a handler that tells of it. */
 export interface Hit {
   readonly handler: Handler;
   /** The value of `X-Case`, which identifies the request of the test. */
   readonly case: string;
   /** The value of `Entrupy-Signature` as the handler sees it; empty if there is none. */
   readonly signature: string;
-  /** As latin1 text. */
+  /** As latin1 text; from the servers of late-kinds.ts, its SHA-256 in hex. */
   readonly body: string;
 }
 
