@@ -1,12 +1,14 @@
 // The proxy between fronts and backends that pool connections, with strangers and signers on the same front. Prints a
 // table and exits with 1 when a delivery was swallowed, cut, refused or got someone else's answer, when a stranger got
 // the answer to a delivery, or when a request that no client sent reached the backend.
-//   npm run load:fronts -- --requests 4000 --seconds 300 --front HAProxy --backend aiohttp --no-strangers
+//   npm run load:fronts -- --requests 4000 --seconds 300 --front HAProxy --backend aiohttp
+// --no-strangers: signers alone. --reference: another program in place of the proxy. Either shows that a fault is the
+// proxy's and no front's.
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { FRONT_KINDS, type FrontKind } from '../servers/fronts.ts';
 import { LATE_KINDS, startNodeServer } from '../servers/late-kinds.ts';
-import type { RealServer } from '../servers/real-server.ts';
+import { type RealServer, startServer } from '../servers/real-server.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type Outcome, SECRET, shareFront } from './shared-front.ts';
 
@@ -20,6 +22,8 @@ export interface FrontsOptions {
   readonly backend?: string;
   /** 0: signers alone, to see what fronts do by themselves. */
   readonly strangers?: number;
+  /** test/servers/reference.mjs in place of the proxy, to see that what is found is the proxy's. */
+  readonly reference?: boolean;
 }
 
 export interface Row {
@@ -32,6 +36,10 @@ export interface Row {
   readonly twice: number;
   /** Deliveries that the backend got although their senders got no answer of theirs. */
   readonly untold: number;
+}
+
+interface Load extends Pick<FrontsOptions, 'requests' | 'strangers' | 'reference'> {
+  readonly milliseconds: number;
 }
 
 interface Backend {
@@ -59,9 +67,9 @@ export async function runFronts(options: FrontsOptions, onRow: (row: Row) => voi
   const rows: Row[] = [];
   const requests = Math.ceil(options.requests / pairs.length);
   const milliseconds = (options.seconds * 1000) / pairs.length;
-  const { strangers } = options;
+  const { strangers, reference = false } = options;
   for (const { front, backend } of pairs) {
-    const load = { requests, milliseconds, ...(strangers !== undefined && { strangers }) };
+    const load = { requests, milliseconds, reference, ...(strangers !== undefined && { strangers }) };
     const row = await runPair(front, backend, load);
     rows.push(row);
     onRow(row);
@@ -69,25 +77,14 @@ export async function runFronts(options: FrontsOptions, onRow: (row: Row) => voi
   return rows;
 }
 
-async function runPair(
-  front: FrontKind,
-  backend: Backend,
-  { milliseconds, ...load }: { requests: number; milliseconds: number; strangers?: number },
-): Promise<Row> {
+async function runPair(front: FrontKind, backend: Backend, { milliseconds, reference, ...load }: Load): Promise<Row> {
   const stops: (() => Promise<unknown>)[] = [];
   try {
     const server = await backend.start();
     stops.unshift(server.stop);
-    const proxy = await startProxy({
-      config: {
-        upstream: { url: `http://127.0.0.1:${server.port}` },
-        routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
-        log: { requests: 'none' },
-      },
-      secrets: { current: SECRET },
-    });
-    stops.unshift(proxy.stop);
-    const { port, stop } = await front.start(proxy.port);
+    const middle = await (reference ? startReference(server.port) : startVerifying(server.port));
+    stops.unshift(middle.stop);
+    const { port, stop } = await front.start(middle.port);
     stops.unshift(stop);
     const outcome = await shareFront(port, { ...load, deadline: performance.now() + milliseconds });
     const seen = (await server.hits()).map((hit) => hit.case);
@@ -106,6 +103,18 @@ async function runPair(
     for (const stop of stops) await stop();
   }
 }
+
+const startVerifying = (upstream: number) =>
+  startProxy({
+    config: {
+      upstream: { url: `http://127.0.0.1:${upstream}` },
+      routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
+      log: { requests: 'none' },
+    },
+    secrets: { current: SECRET },
+  });
+
+const startReference = (upstream: number) => startServer([process.execPath, 'reference.mjs', String(upstream)]);
 
 /** Everything that must not happen in a row, by name. */
 export function spoiledIn({ outcome, smuggled, twice }: Row): Record<string, number> {
@@ -148,6 +157,7 @@ async function main(): Promise<number> {
       front: { type: 'string' },
       backend: { type: 'string' },
       'no-strangers': { type: 'boolean', default: false },
+      reference: { type: 'boolean', default: false },
     },
   });
   const { front, backend } = values;
@@ -155,6 +165,7 @@ async function main(): Promise<number> {
   const options = {
     requests: Number(values.requests),
     seconds: Number(values.seconds),
+    reference: values.reference,
     ...(front !== undefined && { front }),
     ...(backend !== undefined && { backend }),
     ...(values['no-strangers'] && { strangers: 0 }),

@@ -167,14 +167,16 @@ class Kept {
     try {
       this.#raw ??= await openClient({ port: this.#port });
       const raw = this.#raw;
-      void sendAll(raw, pieces);
+      const sending = sendAll(raw, pieces);
       for (const { head = false } of asks) {
         const answer = await inTime(raw, head);
         answers.push(answer);
         if (typeof answer !== 'string' && !values(answer.lines, 'connection').includes('close')) continue;
         this.leave();
-        return answers;
+        break;
       }
+      // An answer may come before all is sent: the next request must not get in between.
+      await sending;
     } catch (error) {
       this.leave();
       answers.push(String(error).slice(0, 80));
