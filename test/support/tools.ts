@@ -61,6 +61,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'valkey-server': 'valkey-server',
   promtool: 'prometheus',
   nginx: 'nginx-light',
+  haproxy: 'haproxy',
+  apache2: 'apache2-bin',
   openssl: 'openssl',
   curl: 'curl',
   prometheus: 'prometheus',
