@@ -1,8 +1,9 @@
 // Real servers that write a body to HEAD, 204 and 304, late. On a socket that is used again those bytes are the answer to
 // the next request: an unsigned client so forges the answers to deliveries, and gets theirs.
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { FORGED_ECHO, LATE_KINDS, LATE_REQUESTS, type LateRequest } from '../servers/late-kinds.ts';
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { FORGED_ECHO, LATE_KINDS, LATE_REQUESTS, type LateRequest, startSingleServer } from '../servers/late-kinds.ts';
 import type { RealServer } from '../servers/real-server.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { openClient, type RawClient } from '../support/raw-client.ts';
@@ -95,6 +96,16 @@ async function besides(port: number, request: LateRequest): Promise<{ deliveries
   return { deliveries, strangers };
 }
 
+const startBefore = ({ port }: RealServer, upstream: object = {}): Promise<RunningProxy> =>
+  startProxy({
+    config: {
+      upstream: { url: `http://127.0.0.1:${port}`, ...upstream },
+      routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
+      log: { requests: 'none' },
+    },
+    secrets: { current: SECRET },
+  });
+
 describe('A socket that has carried a request without a verdict never carries a delivery', () => {
   describe.each(LATE_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', ({ kind }) => {
     const missing = kind.missing();
@@ -106,14 +117,7 @@ describe('A socket that has carried a request without a verdict never carries a 
     let proxy: RunningProxy;
     beforeAll(async () => {
       server = await kind.start();
-      proxy = await startProxy({
-        config: {
-          upstream: { url: `http://127.0.0.1:${server.port}` },
-          routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }],
-          log: { requests: 'none' },
-        },
-        secrets: { current: SECRET },
-      });
+      proxy = await startBefore(server);
     });
     afterAll(async () => {
       await proxy?.stop();
@@ -141,9 +145,32 @@ describe('A socket that has carried a request without a verdict never carries a 
       expect.soft(got).toEqual({ own: DELIVERIES });
       expect.soft(leaked['of a delivery'] ?? 0, 'deliveries whose answer a stranger got').toBe(0);
       const arrived = new Set((await server.hits()).map((hit) => hit.case));
-      const missing = Array.from({ length: DELIVERIES }, (_, nth) => `delivery-${nth}`).filter((id) => !arrived.has(id));
+      const missing = Array.from({ length: DELIVERIES }, (_, nth) => `delivery-${nth}`).filter(
+        (id) => !arrived.has(id),
+      );
       expect.soft(missing, 'deliveries that never arrived').toEqual([]);
       expect(strangers.length).toBeGreaterThan(DELIVERIES / 20);
     });
   });
+
+  // An idle socket of the other kind would keep such a server to itself for as long as the proxy keeps it.
+  test.skipIf(!existsSync('/usr/bin/python3'))(
+    'a server that takes one connection at a time serves deliveries beside open requests',
+    async () => {
+      const server = await startSingleServer();
+      onTestFinished(() => server.stop());
+      const proxy = await startBefore(server, { connections: 1, keepAlive: '60s' });
+      onTestFinished(async () => void (await proxy.stop()));
+      const [signer, stranger] = [new Client(proxy.port), new Client(proxy.port)];
+      const outcomes: string[] = [];
+      for (let nth = 0; nth < 20; nth++) {
+        const id = `stranger-${nth}`;
+        const bytes = `GET /open/plain HTTP/1.1\r\nHost: a\r\nX-Case: ${id}\r\n\r\n`;
+        outcomes.push(await stranger.ask({ id, bytes }), await signer.ask(delivery(`delivery-${nth}`)));
+      }
+      signer.leave();
+      stranger.leave();
+      expect(tally(outcomes)).toEqual({ own: 40 });
+    },
+  );
 });

@@ -153,7 +153,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       requests: { type: 'string', default: '100000' },
-      seconds: { type: 'string', default: '900' },
+      seconds: { type: 'string', default: '1800' },
       front: { type: 'string' },
       backend: { type: 'string' },
       'no-strangers': { type: 'boolean', default: false },

@@ -1,6 +1,8 @@
-# Python's own http.server with kept connections and a handler that writes bodies to HEAD, 204 and 304.
+# Python's own http.server with kept connections and a handler that writes bodies to HEAD, 204 and 304. With the argument
+# `single` it takes one connection at a time: the next is not served before that one has ended.
+import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 from late import FORGED, is_late, pause, report, status_of, text_of
 from report import listening
@@ -33,11 +35,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Server(ThreadingHTTPServer):
+class Threads(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
 
+Server = HTTPServer if sys.argv[1:] == ["single"] else Threads
 server = Server(("127.0.0.1", 0), Handler)
 listening(server.server_address[1])
 server.serve_forever()
