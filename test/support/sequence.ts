@@ -35,22 +35,43 @@ const FINALS = 20;
 /** The most that a piece waits for answers: a swallowed request gets none. */
 const TURNS = 100;
 
-function post(id: string, lines: readonly string[], body: Buffer): Buffer {
-  const head = ['POST /notify HTTP/1.1', 'Host: h', `X-Id: ${id}`, ...lines, `Content-Length: ${body.length}`, '', ''];
-  return Buffer.concat([Buffer.from(head.join('\r\n')), body]);
+function post(
+  id: string,
+  { target = '/notify', lines, body }: { target?: string; lines: readonly string[]; body: Buffer },
+): Buffer {
+  const head = [`POST ${target} HTTP/1.1`, 'Host: h', `X-Id: ${id}`, ...lines, '', ''].join('\r\n');
+  return Buffer.concat([Buffer.from(head), body]);
 }
+
+const length = (body: Buffer) => `Content-Length: ${body.length}`;
 
 /** A POST without a signature. */
 export const refusedPost = (id: string, body: Buffer): Message => ({
   id,
-  bytes: post(id, [], body),
+  bytes: post(id, { lines: [length(body)], body }),
   expect: 'refused',
+});
+
+/** The same in two chunks. */
+export function refusedChunks(id: string, body: Buffer): Message {
+  const half = Math.ceil(body.length / 2);
+  const chunk = (bytes: Buffer) => [`${bytes.length.toString(16)}\r\n`, bytes, '\r\n'].map((part) => Buffer.from(part));
+  const chunks = [body.subarray(0, half), body.subarray(half)].filter(({ length }) => length > 0).flatMap(chunk);
+  const framed = Buffer.concat([...chunks, Buffer.from('0\r\n\r\n')]);
+  return { id, bytes: post(id, { lines: ['Transfer-Encoding: chunked'], body: framed }), expect: 'refused' };
+}
+
+/** A POST to a forward route. */
+export const openPost = (id: string, body: Buffer): Message => ({
+  id,
+  bytes: post(id, { target: `/open/${id}`, lines: [length(body)], body }),
+  expect: 'served',
 });
 
 /** A signed delivery. */
 export const delivery = (id: string, body: Buffer): Message => ({
   id,
-  bytes: post(id, [`Entrupy-Signature: ${sign(SECRET, body)}`], body),
+  bytes: post(id, { lines: [`Entrupy-Signature: ${sign(SECRET, body)}`, length(body)], body }),
   expect: 'served',
 });
 
