@@ -69,7 +69,6 @@ export function capacityRow(): Panel[] {
       title: 'Delivered once',
       description: 'Events answered as duplicates, by route, and failures of the store. Only if a route has once.',
       runbook: 'deliver-once',
-      width: 12,
       queries: [
         { expr: totalBy('route', 'requests_total', 'decision="duplicate"'), legend: 'duplicates, {{route}}' },
         { expr: `sum(${rate(of('once_store_failures_total'))})`, legend: 'store failures' },
@@ -83,10 +82,16 @@ export function capacityRow(): Panel[] {
       description:
         'Memory store: delivered events; at once.maxEntries the oldest are removed. Redis or Valkey: leases of deliveries in progress.',
       runbook: 'deliver-once',
-      width: 12,
       queries: [{ expr: `max(${of('once_entries')})`, legend: 'fullest pod' }],
       unit: 'short',
       noValue: 'no route has once',
+    }),
+    graph({
+      title: 'Log lines dropped',
+      description: 'Lines that standard output did not take. Requests are served and counted all the same.',
+      runbook: 'log-lines-dropped',
+      queries: [{ expr: `sum(${rate(of('log_lines_dropped_total'))})`, legend: 'lines, all pods' }],
+      unit: 'cps',
     }),
     table({
       title: 'Pods',

@@ -87,14 +87,14 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 /** The process's own streams and environment. */
 export function processIo(process: NodeJS.Process): Io {
-  // `… | head -1` closes our output early. Without this listener Node would print a stack trace.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+  // An error belongs to the write that failed. Without these listeners Node would end the process for any of them.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return {
-    stdout: (text) => process.stdout.write(text),
+    stdout: (text) =>
+      process.stdout.write(text, (error: NodeJS.ErrnoException | null | undefined) => {
+        // `… | head -1` closes our output early. `sign > file` on a full disk must not exit with 0.
+        if (error && error.code !== 'EPIPE') throw error;
+      }),
     stderr: (text) => process.stderr.write(text),
     env: process.env,
     stdin: () => {

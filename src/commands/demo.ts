@@ -5,6 +5,7 @@ import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import type { Decision, Reason } from '../core/decision.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
@@ -164,7 +165,8 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
   await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-demo-'));
   const configFile = join(directory.path, 'config.yaml');
   await writeFile(configFile, CONFIG);
-  const app = await startApp({ configFile, env: { ...SECRETS, UPSTREAM_URL: upstreamUrl }, write: () => {} });
+  const silent = new Writable({ write: (_line, _encoding, done) => done() });
+  const app = await startApp({ configFile, env: { ...SECRETS, UPSTREAM_URL: upstreamUrl }, stdout: silent });
   try {
     io.stdout(`demo upstream  ${upstreamUrl}   (an app that checks nothing)\n`);
     io.stdout(`proxy          http://127.0.0.1:${app.port}   admin http://127.0.0.1:${app.adminPort}\n`);

@@ -61,7 +61,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   process.on('SIGHUP', onReload);
   try {
     const { startApp } = await import('../runtime/app.ts');
-    app = await startApp({ configFile, env: io.env, write: io.stdout });
+    app = await startApp({ configFile, env: io.env, stdout: process.stdout });
     await app.stop({ delay: await asked.promise });
     setTimeout(() => process.exit(0), EXIT_AFTER_MS).unref();
     return 0;

@@ -97,6 +97,7 @@ export const METRICS = {
     when: 'where a route has once',
   },
   once_store_failures_total: { help: 'Failures of the store of delivered events.', when: 'where a route has once' },
+  log_lines_dropped_total: { help: 'Log lines that standard output did not take.' },
   reloads_total: { labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },
   last_reload_successful: { help: '1 if the last reload, or the start, succeeded, else 0.' },
   last_reload_success_timestamp_seconds: { help: 'When a reload, or the start, last succeeded.' },

@@ -30,7 +30,8 @@ export type Gauges = Readonly<
     | 'buffered_bytes_limit'
     | 'upstream_exposed'
     | 'once_entries'
-    | 'once_store_failures_total',
+    | 'once_store_failures_total'
+    | 'log_lines_dropped_total',
     () => number
   >
 >;
@@ -177,6 +178,7 @@ export class Metrics {
       upstream_exposed: () => (this.#plan.checkExposure ? gauge('upstream_exposed')() : []),
       once_entries: () => (once() ? gauge('once_entries')() : []),
       once_store_failures_total: () => (once() ? gauge('once_store_failures_total')() : []),
+      log_lines_dropped_total: gauge('log_lines_dropped_total'),
       tls_certificate_not_after_timestamp_seconds: () =>
         Object.entries(this.#plan.certificates).flatMap(([certificate, notAfter]) =>
           notAfter === null ? [] : [cell({ certificate }, notAfter / 1000)],

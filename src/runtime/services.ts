@@ -1,6 +1,7 @@
 // The parts that live as long as the process: created from the first ruleset and updated with each later one.
 // They always ask for the current policy and never keep one.
 import type { TcpNetConnectOpts } from 'node:net';
+import type { Writable } from 'node:stream';
 import { RecentRequests } from '../admin/recent.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -9,6 +10,7 @@ import { ByteBudget } from '../downstream/budget.ts';
 import { greatestSendBuffer } from '../downstream/kernel-queues.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type Log } from '../log/log.ts';
+import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
 import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { Deliveries } from '../once/deliveries.ts';
@@ -28,16 +30,17 @@ export interface Effects {
   /** From the command line; null for the usual places. */
   readonly configFile: string | null;
   readonly env: Env;
-  /** Takes one log line, its `\n` included. */
-  readonly write: (line: string) => void;
+  /** Takes the log. It may fail, block or fill up. */
+  readonly stdout: Writable;
 }
 
 export type Services = ReturnType<typeof createServices>;
 
 /** Creates the services from the first ruleset. `policy` returns the current policy. */
-export function createServices(first: Ruleset, policy: () => Policy, { env, write }: Effects) {
+export function createServices(first: Ruleset, policy: () => Policy, { env, stdout }: Effects) {
   const { config } = first.loaded;
-  const log = createLog(config.log.level, write);
+  const output = new LogOutput(stdout);
+  const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
   const recent = new RecentRequests();
   const metrics = new Metrics(seriesPlan(first), Date.now);
@@ -72,6 +75,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, writ
     upstream_exposed: () => (exposure.exposed ? 1 : 0),
     once_entries: () => deliveries?.entries() ?? 0,
     once_store_failures_total: () => deliveries?.failures ?? 0,
+    log_lines_dropped_total: () => output.dropped,
   });
 
   function adopt(next: Ruleset, before: Ruleset): void {

@@ -66,6 +66,7 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): M
     upstream_exposed: () => 1,
     once_entries: () => 7,
     once_store_failures_total: () => 8,
+    log_lines_dropped_total: () => 9,
   });
   return metrics;
 }

@@ -53,6 +53,7 @@ test('gauges are read at the scrape, and the start counts as a successful reload
     buffered_bytes: 5,
     buffered_bytes_limit: 6,
     'secret_live{secret="current"}': 1,
+    log_lines_dropped_total: 9,
     last_reload_successful: 1,
     last_reload_success_timestamp_seconds: NOW / 1000,
     'config_info{sha256="c0ffee"}': 1,

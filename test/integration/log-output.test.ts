@@ -1,0 +1,186 @@
+// The log's output fails, or nobody reads it: the proxy serves on, counts the lines that are lost, and says so once
+// lines go through again. Any client can cause lines, so any of this would otherwise be in a stranger's hands.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished } from 'vitest';
+import { deliver } from '../support/deliver.ts';
+import { post } from '../support/load.ts';
+import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/own-stdout.ts';
+import { eventually, test } from '../support/proxied.ts';
+import { haveTools } from '../support/tools.ts';
+
+/** What the kernel's pipe holds, and what the proxy lets wait. */
+const PIPE = 64 * 1024;
+const WAITING = 64 * 1024;
+
+/** A client's doing: a refused request, which is a line. */
+const refused = async ({ url }: { readonly url: string }) => (await post({ url, body: '{}' })).status;
+
+/** Two lines each, and no limit on their number. */
+async function flood({ adminUrl }: { readonly adminUrl: string }, calls: number): Promise<void> {
+  for (let done = 0; done < calls; done += 20) {
+    await Promise.all(Array.from({ length: 20 }, () => fetch(`${adminUrl}/-/drain`)));
+  }
+}
+
+async function stopsWell(proxy: Unwatched): Promise<void> {
+  proxy.signal('SIGTERM');
+  expect(await proxy.exited).toEqual([0, null]);
+}
+
+/** A pipe with a name: its reader may leave, and another may come. */
+function namedPipe(directory: string) {
+  const path = join(directory, 'pipe');
+  execFileSync('mkfifo', [path]);
+  const openReader = () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const reader = openReader();
+  return { reader, openReader, writer: openSync(path, constants.O_WRONLY) };
+}
+
+/** Everything that is there now. */
+function readable(fd: number): string {
+  const buffer = Buffer.alloc(1024 * 1024);
+  let length = 0;
+  try {
+    for (let got = -1; got !== 0; length += got) got = readSync(fd, buffer, length, buffer.length - length, null);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  }
+  return buffer.toString('utf8', 0, length);
+}
+
+const parsed = (text: string) =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+
+describe('a full disk', () => {
+  test('costs the lines, not the proxy', async ({ directory, upstream }) => {
+    const full = openSync('/dev/full', 'w');
+    const proxy = await startWith(await commandLine(directory, upstream.url), full);
+    closeSync(full);
+    const before = await proxy.dropped();
+    expect(before).toBeGreaterThan(0);
+    expect([await refused(proxy), await deliver(proxy, 'a')]).toEqual([401, 200]);
+    await eventually(proxy.dropped, before + 1);
+    await stopsWell(proxy);
+  });
+});
+
+describe('a pipe', () => {
+  test('that nobody reads holds 128 KiB of lines; whoever reads it later is told how many are lost', async ({
+    directory,
+    upstream,
+  }) => {
+    const { reader, writer } = namedPipe(directory);
+    const proxy = await startWith(await commandLine(directory, upstream.url), writer);
+    closeSync(writer);
+    await flood(proxy, 2000);
+    expect(await refused(proxy)).toBe(401);
+    const dropped = await proxy.dropped();
+    expect(dropped).toBeGreaterThan(1000);
+    let text = '';
+    await eventually(() => {
+      text += readable(reader);
+      return text.includes('log lines were dropped');
+    }, true);
+    const lines = parsed(text);
+    expect(lines.filter(({ msg }) => msg === 'log lines were dropped')).toEqual([
+      { time: expect.any(String), level: 'warn', msg: 'log lines were dropped', dropped },
+    ]);
+    expect(text.length).toBeLessThan(PIPE + WAITING + 1024);
+    // Each call is two lines, and the refused request is one.
+    expect(lines.filter(({ msg }) => /drain/.test(String(msg))).length + dropped).toBe(4000 + 1);
+    expect(await proxy.dropped()).toBe(dropped);
+    proxy.signal('SIGTERM');
+    await proxy.exited;
+    closeSync(reader);
+  });
+
+  test('that nobody reads delays a stop by a second at most', async ({ directory, upstream }) => {
+    const { reader, writer } = namedPipe(directory);
+    const proxy = await startWith(await commandLine(directory, upstream.url), writer);
+    closeSync(writer);
+    await flood(proxy, 2000);
+    await stopsWell(proxy);
+    closeSync(reader);
+  });
+
+  test('whose reader leaves takes lines again when another comes', async ({ directory, upstream }) => {
+    const { reader, openReader, writer } = namedPipe(directory);
+    const proxy = await startWith(await commandLine(directory, upstream.url), writer);
+    closeSync(writer);
+    expect(readable(reader)).toContain('listening');
+    closeSync(reader);
+    expect([await refused(proxy), await refused(proxy)]).toEqual([401, 401]);
+    await eventually(proxy.dropped, 2);
+    const next = openReader();
+    expect(await refused(proxy)).toBe(401);
+    let text = '';
+    await eventually(() => {
+      text += readable(next);
+      return parsed(text).map(({ msg, dropped }) => [msg, dropped]);
+    }, [
+      ['request', undefined],
+      ['log lines were dropped', 2],
+    ]);
+    await stopsWell(proxy);
+    closeSync(next);
+  });
+});
+
+test('a socket that is reset costs the lines, not the proxy', async ({ directory, upstream }) => {
+  const collector = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void collector.close());
+  await once(collector, 'listening');
+  const { port } = collector.address() as { port: number };
+  const accepted = once(collector, 'connection') as Promise<[Socket]>;
+  const output = connect(port, '127.0.0.1');
+  const [socket] = await accepted;
+  const proxy = await startWith(await commandLine(directory, upstream.url), output);
+  output.destroy();
+  socket.resetAndDestroy();
+  await eventually(async () => [await refused(proxy), (await proxy.dropped()) > 0], [401, true]);
+  await stopsWell(proxy);
+});
+
+// Python, since Node cannot open a terminal. Its first line is the proxy's process id; the terminal ends with its stdin.
+const TERMINAL = `
+import os, subprocess, sys
+near, far = os.openpty()
+proxy = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=far, stderr=far)
+os.close(far)
+print(proxy.pid, flush=True)
+sys.stdin.read()
+os.close(near)
+sys.exit(proxy.wait())
+`;
+
+describe.skipIf(!haveTools('python3'))('a terminal', () => {
+  test('that nobody reads, and that is gone, costs the lines, not the proxy', async ({ directory, upstream }) => {
+    const { words, adminUrl, url } = await commandLine(directory, upstream.url);
+    const python = spawn('python3', ['-c', TERMINAL, ...words], {
+      env: { PATH: process.env.PATH ?? '' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const pid = Number(String((await once(python.stdout, 'data'))[0]));
+    const exited = once(python, 'exit');
+    onTestFinished(async () => {
+      if (python.exitCode === null) process.kill(pid, 'SIGKILL');
+      python.stdin.destroy();
+    });
+    await ready(adminUrl);
+    await flood({ adminUrl }, 1000);
+    expect(await refused({ url })).toBe(401);
+    const unread = await droppedAt(adminUrl);
+    expect(unread).toBeGreaterThan(1000);
+    python.stdin.end();
+    await eventually(async () => [await refused({ url }), (await droppedAt(adminUrl)) > unread], [401, true]);
+    process.kill(pid, 'SIGTERM');
+    expect(await exited).toEqual([0, null]);
+  });
+});
