@@ -19,8 +19,11 @@ const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
-const OTHERS_MAY_WRITE =
-  'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it';
+/** Who may write besides the owner, by the bits of a file's mode. Reading is no flaw: Kubernetes' fsGroup is for that. */
+const WRITERS = [
+  [0o002, 'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it'],
+  [0o020, 'its file is writable by its group, whose members could replace the secret; chmod g-w fixes it'],
+] as const;
 
 /** Reads every source once, each independently: rotation.ts compares them. Never throws. */
 export async function readSources(sources: readonly SecretSource[], env: Env): Promise<readonly SecretMaterial[]> {
@@ -66,8 +69,9 @@ export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allow
     if (stats.isDirectory()) return refused('it is a directory, not a file');
     if (!stats.isFile()) return refused('it is not a regular file');
     const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
-    if (reading.key === null || (stats.mode & 0o002) === 0) return reading;
-    return { ...reading, warnings: [...reading.warnings, OTHERS_MAY_WRITE] };
+    if (reading.key === null) return reading;
+    const writers = WRITERS.flatMap(([bit, warning]) => ((stats.mode & bit) === 0 ? [] : warning));
+    return { ...reading, warnings: [...reading.warnings, ...writers] };
   } catch (error) {
     return refused(await trouble(path, error));
   } finally {

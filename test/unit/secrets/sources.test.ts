@@ -1,7 +1,7 @@
 // Secrets from files, directories and the environment, on a real disk.
 import { execFileSync } from 'node:child_process';
 import { createSecretKey } from 'node:crypto';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +84,24 @@ describe('a file', () => {
     }
   });
 });
+
+test.each([
+  [0o400, []],
+  [0o440, []],
+  [0o644, []],
+  [0o660, ['chmod g-w']],
+  [0o664, ['chmod g-w']],
+  [0o646, ['chmod o-w']],
+  [0o666, ['chmod o-w', 'chmod g-w']],
+])(
+  'a file of mode %o: whoever may write it besides its owner is warned about, whoever reads it is not',
+  async (mode, remedies) => {
+    const path = write('key', value('a'));
+    chmodSync(path, mode);
+    const { warnings } = await only(file('current', path));
+    expect(warnings.map((warning) => /chmod [go]-w/.exec(warning)?.[0])).toEqual(remedies);
+  },
+);
 
 describe('a variable', () => {
   test('gives its value, unstripped', async () => {
