@@ -90,8 +90,10 @@ export function capacityRow(): Panel[] {
       title: 'Log lines dropped',
       description: 'Lines that standard output did not take. Requests are served and counted all the same.',
       runbook: 'log-lines-dropped',
-      queries: [{ expr: `sum(${rate(of('log_lines_dropped_total'))})`, legend: 'lines, all pods' }],
-      unit: 'cps',
+      queries: [
+        { expr: `sum(increase(${of('log_lines_dropped_total')}[$__rate_interval]))`, legend: 'lines, all pods' },
+      ],
+      unit: 'short',
     }),
     table({
       title: 'Pods',

@@ -173,7 +173,10 @@ const secretId = () => matching('a name of letters, digits, ".", "_" and "-"', /
 
 const secret = section({
   id: optional('The name of the secret in metrics and logs. Required with file and env.', secretId()),
-  file: optional('A file that holds the value; one trailing line break is stripped.', filePath()),
+  file: optional(
+    'A file that holds the value; one trailing line break is stripped. Replace it in one step: write the new one beside it, then rename it.',
+    filePath(),
+  ),
   env: optional(
     'An environment variable that holds the value.',
     matching("a variable's name, never a value", /^[A-Za-z_][A-Za-z0-9_]{0,253}$/),

@@ -1,6 +1,6 @@
 // The metrics: one method for each event, which adds to plain numbers. The set of series follows only from the plan; a
 // client must never be able to add one.
-import { isListed, isPrevious, previousOf, type Secret, stateOf } from '../core/keyring.ts';
+import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { VERSION } from '../core/version.ts';
@@ -109,14 +109,12 @@ export class Metrics {
     if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
   }
 
-  /** Records that the secret has a new or first value. Its last match moves to `<id>.previous`, if that exists. */
-  replaced(secretId: string): void {
-    const secret = this.#secrets.get(secretId);
-    if (secret === undefined) return;
-    const previous = this.#secrets.get(previousOf(secretId));
-    if (previous !== undefined) previous.matched = secret.matched;
-    secret.matched = 0;
-    secret.changed = this.#now() / 1000;
+  /** Records which secrets have a new or first value. A value that became `<id>.previous` takes its last match along. */
+  replaced(secretIds: readonly string[]): void {
+    const known = (id: string) => this.#secrets.get(id) ?? { matched: 0, changed: 0 };
+    const [previous, current] = [secretIds.filter(isPrevious), secretIds.filter((id) => !isPrevious(id))];
+    for (const id of previous) known(id).matched = known(currentOf(id)).matched;
+    for (const id of current) Object.assign(known(id), { matched: 0, changed: this.#now() / 1000 });
   }
 
   /** When the secret last matched in this process, in epoch seconds; 0 if it has not. */

@@ -32,7 +32,7 @@ export class RulesetError extends Error {
  */
 export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
   const { loaded, broken, secrets, tlsFiles, fixed } = inputs;
-  const materials = rotate(running?.materials ?? [], secrets, Date.now());
+  const materials = rotate(running?.materials ?? null, secrets, Date.now());
   const tls = buildTls(loaded.config, tlsFiles, running);
   if (running === null && tls.failures.length > 0) throw new RulesetError(tls.failures.join('\n'));
   return Object.freeze({

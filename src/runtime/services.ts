@@ -82,7 +82,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     const { config } = next.loaded;
     if (deliversOnce(config)) openedDeliveries();
     metrics.replan(seriesPlan(next));
-    for (const id of changedIds(before.materials, next.materials)) metrics.replaced(id);
+    metrics.replaced(changedIds(before.materials, next.materials));
     budget.limit = budgetOf(config);
     log.setLevel(config.log.level);
     requests.mode = config.log.requests;

@@ -18,6 +18,8 @@ export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefor
   readonly id: string;
   /** `file <path>`, `env <name>`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
+  /** When a reload took this value, in epoch milliseconds; null for the values of the start. */
+  readonly takenAt: number | null;
 }
 
 /** The largest secret that is read, in bytes. A larger file is almost certainly the wrong one. */

@@ -7,6 +7,9 @@ import { isPrevious, previousOf } from '../core/keyring.ts';
 import type { SecretMaterial } from './material.ts';
 import { readSources } from './sources.ts';
 
+/** A value that is replaced sooner may be the first half of a file that was written slowly. */
+const WHOLE_AFTER_MS = 60_000;
+
 /** Every secret, each replaced value right after its successor. */
 type Held = readonly SecretMaterial[];
 
@@ -16,16 +19,23 @@ export function isReplaced({ id, key }: SecretMaterial): boolean {
 
 /** Reads every source once, as at start. Never throws: a secret that cannot be used has a `problem`. */
 export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Held> {
-  return rotate([], await readSources(sources, env), 0);
+  return rotate(null, await readSources(sources, env), 0);
 }
 
-/** The secrets after a new reading. `held` is empty at start. The overlap of a changed value begins at `now`. */
-export function rotate(held: Held, readings: readonly SecretMaterial[], now: number): Held {
+/** The secrets after a new reading; `before` is null at start. The overlap of a changed value begins at `now`. */
+export function rotate(before: Held | null, readings: readonly SecretMaterial[], now: number): Held {
+  const held = before ?? [];
   const fresh = readings.flatMap((secret) => keepGood(secret, held));
   return withoutConflicts(fresh).flatMap((secret) => {
-    const previous = replacedBy(secret, held, now);
-    return previous === null ? [secret] : [secret, previous];
+    const old = held.find(({ id }) => id === secret.id);
+    const taken = { ...secret, takenAt: sameValue(old, secret) ? (old?.takenAt ?? null) : before && now };
+    const previous = replacedBy(taken, held, now);
+    return previous === null ? [taken] : [taken, previous];
   });
+}
+
+function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
+  return a?.key != null && b.key?.equals(a.key) === true;
 }
 
 /** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
@@ -77,13 +87,15 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
 function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
   const id = previousOf(secret.id);
-  const old = keyOf(secret.id, held);
-  if (old === null || old.equals(secret.key)) return held.find((other) => other.id === id && isReplaced(other)) ?? null;
+  const old = held.find((other) => other.id === secret.id);
+  if (old === undefined || old.key === null || sameValue(old, secret) || isHalf(old, now)) {
+    return held.find((other) => other.id === id && isReplaced(other)) ?? null;
+  }
   return {
     ...secret,
     id,
     source: `replaced value of ${secret.id}`,
-    key: old,
+    key: old.key,
     problem: null,
     warnings: [],
     notAfter: Math.min(now + secret.overlap, secret.notAfter ?? Number.POSITIVE_INFINITY),
@@ -91,8 +103,10 @@ function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMate
   };
 }
 
-function keyOf(id: string, held: Held): SecretMaterial['key'] {
-  return held.find((secret) => secret.id === id)?.key ?? null;
+/** True if the value may be the first half of its successor. It never becomes `previous`. */
+function isHalf({ takenAt }: SecretMaterial, now: number): boolean {
+  // A clock that was set back must not end an overlap.
+  return takenAt !== null && takenAt <= now && now - takenAt < WHOLE_AFTER_MS;
 }
 
 /** Ends every overlap at `now` (epoch milliseconds), as after a leak: signatures by old values count as expired. */
@@ -102,11 +116,10 @@ export function retirePrevious(held: Held, now: number): Held {
   );
 }
 
-/** The ids whose value is new or has changed, without replaced values. */
+/** The ids whose value is new or has changed, replaced values included. */
 export function changedIds(before: Held, after: Held): readonly string[] {
   return after.flatMap((secret) => {
-    if (secret.key === null || isReplaced(secret)) return [];
-    const old = keyOf(secret.id, before);
-    return old?.equals(secret.key) === true ? [] : [secret.id];
+    const old = before.find(({ id }) => id === secret.id);
+    return secret.key === null || sameValue(old, secret) ? [] : [secret.id];
   });
 }

@@ -45,7 +45,7 @@ export function sourceName(source: SecretSource): string {
 
 function material(source: SecretSource, id: string, { key, problem, warnings }: KeyReading): SecretMaterial {
   const { notBefore, notAfter, overlap } = source;
-  return { id, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap };
+  return { id, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap, takenAt: null };
 }
 
 function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {

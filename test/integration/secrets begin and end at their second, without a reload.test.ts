@@ -104,7 +104,7 @@ describe.concurrent('overlap', () => {
     expect(metrics.get('entrupy_proxy_secret_live{secret="current.previous"}')).toBe(0);
   });
 
-  test('a second change ends the older value at once; a restart ends every overlap', async ({
+  test('a file written in two steps: the half never stays, and the old value does; a restart ends every overlap', async ({
     start,
     directory,
     upstream,
@@ -112,14 +112,17 @@ describe.concurrent('overlap', () => {
     await writeFile(join(directory, 'current'), value('a'));
     const config = { upstream: { url: upstream.url }, ...withOverlap('1h')(directory) };
     const proxy = await start(config);
-    for (const name of ['b', 'c']) {
-      await replaceFile(join(directory, 'current'), value(name));
+    expect(await deliver(proxy, 'a')).toBe(200);
+    for (const name of ['half', 'whole']) {
+      await writeFile(join(directory, 'current'), value(name));
       await reload(proxy);
     }
-    expect([await deliver(proxy, 'c'), await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 200, 401]);
+    const outcomes = async (now: RunningProxy) => Promise.all(['whole', 'half', 'a'].map((name) => deliver(now, name)));
+    expect(await outcomes(proxy)).toEqual([200, 401, 200]);
+    const matches = 'entrupy_proxy_secret_last_match_timestamp_seconds{secret="current.previous"}';
+    expect((await proxy.metrics()).get(matches)).toBeGreaterThan(0);
     await proxy.stop();
-    const again = await start(config);
-    expect([await deliver(again, 'c'), await deliver(again, 'b')]).toEqual([200, 401]);
+    expect(await outcomes(await start(config))).toEqual([200, 401, 401]);
   });
 
   test('POST /-/retire-previous ends every overlap at once', async ({ start, directory }) => {

@@ -97,13 +97,24 @@ test('a secret’s change has a timestamp, 0 before; replaced values have none',
   const series = 'secret_changed_timestamp_seconds{secret="current"}';
   expect(await stamps()).toEqual([[series, 0]]);
   clock.now += 5000;
-  metrics.replaced('current');
-  metrics.replaced('nobody');
+  metrics.replaced(['current', 'nobody']);
   clock.now += 5000;
   metrics.replan(plan({ secrets }));
   expect(await stamps()).toEqual([[series, NOW / 1000 + 5]]);
   metrics.replan(plan({ secrets: [] }));
   expect(await stamps()).toEqual([]);
+});
+
+test('a secret’s last match moves on with its value, and stays where the value stays', () => {
+  const clock = { now: NOW };
+  const metrics = metricsOf({ secrets: [secret('current'), secret('current.previous')] }, () => clock.now);
+  metrics.record(accepted());
+  metrics.replaced(['current', 'current.previous']);
+  expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
+  clock.now += 1000;
+  metrics.record(accepted());
+  metrics.replaced(['current']);
+  expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
 });
 
 test('each TLS certificate has a series with its expiry, which goes when it goes', async () => {

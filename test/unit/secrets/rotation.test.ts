@@ -9,7 +9,8 @@ import type { SecretMaterial } from '../../../src/secrets/material.ts';
 import { changedIds, failuresOf, isReplaced, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
 import { sourceName } from '../../../src/secrets/sources.ts';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 const NOW = Date.UTC(2026, 10, 1);
 const PLAIN = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
 const OVERLAP = { ...PLAIN, overlap: HOUR };
@@ -33,17 +34,29 @@ function reading(source: SecretSource, content: Content): readonly SecretMateria
   return Object.entries(given).map(([id, name]): SecretMaterial => {
     const bad = name.startsWith('bad: ') ? name.slice(5) : null;
     const key = bad === null ? keyOf(name) : null;
-    return { id, source: sourceName(source), key, problem: bad, warnings: [], overlap, notBefore, notAfter };
+    return {
+      id,
+      source: sourceName(source),
+      key,
+      problem: bad,
+      warnings: [],
+      overlap,
+      notBefore,
+      notAfter,
+      takenAt: null,
+    };
   });
 }
 
 /** A proxy's secrets over time. */
 function history() {
   let held: readonly SecretMaterial[] = [];
+  let started = false;
   return {
     read(at: number, ...sources: readonly (readonly [SecretSource, Content])[]) {
       const readings = sources.flatMap(([source, content]) => reading(source, content));
-      held = rotate(held, readings, at);
+      held = rotate(started ? held : null, readings, at);
+      started = true;
     },
     retirePrevious: (at: number) => {
       held = retirePrevious(held, at);
@@ -222,17 +235,17 @@ describe('overlap', () => {
 
   test('keeps one old value: a second change ends the older one at once', () => {
     const secrets = history();
-    for (const name of ['a', 'b', 'c']) secrets.read(NOW, [current, { current: name }]);
-    expect(secrets.verdict('c', NOW)).toBe('by current');
-    expect(secrets.verdict('b', NOW)).toBe('by current.previous');
-    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
+    for (const [at, name] of ['a', 'b', 'c'].entries()) secrets.read(NOW + at * MINUTE, [current, { current: name }]);
+    expect(secrets.verdict('c', NOW + 2 * MINUTE)).toBe('by current');
+    expect(secrets.verdict('b', NOW + 2 * MINUTE)).toBe('by current.previous');
+    expect(secrets.verdict('a', NOW + 2 * MINUTE)).toBe('signature_mismatch');
   });
 
   test('a rollback is a change: both values are valid, with their roles swapped', () => {
     const secrets = history();
-    for (const name of ['a', 'b', 'a']) secrets.read(NOW, [current, { current: name }]);
-    expect(secrets.verdict('a', NOW)).toBe('by current');
-    expect(secrets.verdict('b', NOW)).toBe('by current.previous');
+    for (const [at, name] of ['a', 'b', 'a'].entries()) secrets.read(NOW + at * MINUTE, [current, { current: name }]);
+    expect(secrets.verdict('a', NOW + 2 * MINUTE)).toBe('by current');
+    expect(secrets.verdict('b', NOW + 2 * MINUTE)).toBe('by current.previous');
     expect(secrets.ids()).toEqual(['current', 'current.previous']);
   });
 
@@ -259,7 +272,7 @@ describe('overlap', () => {
     expect(secrets.ids()).toEqual(['a']);
     secrets.read(NOW, [directory, { a: 'a2' }]);
     expect(secrets.ids()).toEqual(['a']);
-    secrets.read(NOW, [directory, { a: 'a3' }]);
+    secrets.read(NOW + MINUTE, [directory, { a: 'a3' }]);
     expect(secrets.ids()).toEqual(['a', 'a.previous']);
   });
 
@@ -296,6 +309,59 @@ describe('overlap', () => {
     expect(secrets.verdict('x', NOW)).toBe('signature_mismatch');
     expect(secrets.verdict('a', NOW)).toBe('by current.previous');
     expect(secrets.failures()).toEqual([expect.stringContaining('ids that end in .previous are reserved')]);
+  });
+});
+
+describe('a value that a reload took and that is replaced within a minute', () => {
+  test('never becomes .previous: the one before it stays, to its own end', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW + HOUR, [current, { current: 'half' }]);
+    secrets.read(NOW + HOUR + MINUTE - 1, [current, { current: 'whole' }]);
+    const now = NOW + HOUR + MINUTE - 1;
+    expect(secrets.verdict('whole', now)).toBe('by current');
+    expect(secrets.verdict('half', now)).toBe('signature_mismatch');
+    expect(secrets.verdict('a', now)).toBe('by current.previous');
+    expect(secrets.one('current.previous')?.notAfter).toBe(NOW + 2 * HOUR);
+  });
+
+  test('a minute later it does, and so does a value of the start at once', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [current, { current: 'b' }]);
+    expect(secrets.verdict('a', NOW)).toBe('by current.previous');
+    secrets.read(NOW + MINUTE, [current, { current: 'c' }]);
+    expect(secrets.verdict('b', NOW + MINUTE)).toBe('by current.previous');
+  });
+
+  test('is the half of a new file: nothing is before it', () => {
+    const secrets = history();
+    secrets.read(NOW, [directory, { old: 'o' }]);
+    secrets.read(NOW, [directory, { new: 'half', old: 'o' }]);
+    secrets.read(NOW + 1600, [directory, { new: 'whole', old: 'o' }]);
+    expect(secrets.ids()).toEqual(['new', 'old']);
+    expect(secrets.verdict('half', NOW + 1600)).toBe('signature_mismatch');
+  });
+
+  test('revives nothing that retire-previous has ended', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'leaked' }]);
+    secrets.read(NOW, [current, { current: 'half' }]);
+    secrets.retirePrevious(NOW + 1);
+    secrets.read(NOW + 2, [current, { current: 'leaked' }]);
+    secrets.read(NOW + 3, [current, { current: 'whole' }]);
+    expect(secrets.verdict('leaked', NOW + 3)).toBe('expired_secret');
+  });
+
+  test('is half a value however its file fails meanwhile, and whichever way the clock is set', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'a' }]);
+    secrets.read(NOW, [current, { current: 'half' }]);
+    secrets.read(NOW + 1, [current, { current: 'bad: it is empty' }]);
+    secrets.read(NOW + 2, [current, { current: 'whole' }]);
+    expect(secrets.verdict('a', NOW + 2)).toBe('by current.previous');
+    secrets.read(NOW - HOUR, [current, { current: 'later' }]);
+    expect(secrets.verdict('whole', NOW - HOUR)).toBe('by current.previous');
   });
 });
 
@@ -350,14 +416,14 @@ function never(): never {
   throw new Error('there is no such secret');
 }
 
-test('a change is another value or a first value, never a replaced or removed one', () => {
-  const held = (content: Content) => rotate([], reading(plainDirectory, content), NOW);
+test('a change is another value or a first value, of a replaced secret too, never a removed one', () => {
+  const held = (content: Content) => rotate(null, reading(plainDirectory, content), NOW);
   const before = held({ same: 'a', other: 'b', gone: 'c', mended: 'bad: empty' });
   const after = held({ same: 'a', other: 'B', mended: 'd', added: 'e', broken: 'bad: empty' });
   expect(changedIds(before, after)).toEqual(['other', 'mended', 'added']);
   expect(changedIds(after, after)).toEqual([]);
-  const first = rotate([], reading(current, { current: 'a' }), NOW);
+  const first = rotate(null, reading(current, { current: 'a' }), NOW);
   const second = rotate(first, reading(current, { current: 'b' }), NOW);
   expect(second.map(({ id }) => id)).toEqual(['current', 'current.previous']);
-  expect(changedIds(first, second)).toEqual(['current']);
+  expect(changedIds(first, second)).toEqual(['current', 'current.previous']);
 });
