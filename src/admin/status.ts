@@ -15,7 +15,7 @@ export interface RouteStatus
 
 /** `notAfter` of a `.previous` value is the end of its overlap. */
 export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfter'> {
-  /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `replaced value of current`. */
+  /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `env (name hidden)`, `replaced value of current`. */
   readonly source: string;
   readonly state: SecretState | 'unusable';
   /** A problem or warning, such as a failed read or a short value; null if there is none. Never null if unusable. */

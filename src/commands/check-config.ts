@@ -34,7 +34,7 @@ export const run = command({ name: 'check-config', help, options, positionals: [
   const reads = values['no-secrets'] !== true;
   try {
     const { config, file, sha256, warnings } = await loadConfig({ file: values.config ?? null, env: io.env });
-    const { secrets, notes, troubles } = reads ? await inspect(config, io) : unread(config);
+    const { secrets, notes, troubles } = reads ? await inspect(config, io) : unread(config, io);
     const sections = [
       ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
       ['Routes', routeLines(config)],
@@ -79,9 +79,10 @@ async function inspect(config: Config, io: Io) {
   return { secrets: rows, notes: await notesOn(config, secrets), troubles };
 }
 
-function unread({ secrets }: Config) {
+function unread({ secrets }: Config, { env }: Io) {
   const idOf = (source: SecretSource) => (source.kind === 'directory' ? '*' : source.id);
-  return { secrets: secrets.map((source) => [idOf(source), sourceName(source), 'not read']), notes: [], troubles: [] };
+  const rows = secrets.map((source) => [idOf(source), sourceName(source, env), 'not read']);
+  return { secrets: rows, notes: [], troubles: [] };
 }
 
 /** Notes on dates that have passed: each has changed its route although nobody changed the configuration. */

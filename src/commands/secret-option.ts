@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
+import { VariableName } from '../config/environment.ts';
 import type { Secret } from '../core/keyring.ts';
 import { keyFromFileContent } from '../secrets/material.ts';
 import { readSecrets } from '../secrets/rotation.ts';
@@ -16,20 +17,24 @@ type ChosenSource = SecretSource & { readonly kind: 'env' | 'file' };
 const ALWAYS = { notBefore: null, notAfter: null, overlap: null, allowShort: true } as const;
 
 /** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
-export const DEFAULT_SOURCE: ChosenSource = { kind: 'env', id: 'env', env: 'WEBHOOK_ENDPOINT_SECRET_KEY', ...ALWAYS };
+export const DEFAULT_SOURCE = variableSource('WEBHOOK_ENDPOINT_SECRET_KEY');
 
 /** The source that the options name; null if neither is given. Throws UsageError if both are. */
 export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: string }): ChosenSource | null {
   const { 'secret-file': file, 'secret-env': env } = values;
   if (file !== undefined && env !== undefined) throw mistake('give --secret-file or --secret-env, not both');
   if (file !== undefined) return { kind: 'file', id: 'file', file, ...ALWAYS };
-  return env === undefined ? null : { kind: 'env', id: 'env', env, ...ALWAYS };
+  return env === undefined ? null : variableSource(env);
+}
+
+function variableSource(name: string): ChosenSource {
+  return { kind: 'env', id: 'env', env: new VariableName(name), ...ALWAYS };
 }
 
 /** Reads the secret; warnings go to stderr. Throws UsageError if it cannot be used. */
 export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> {
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
-  const name = sourceName(source);
+  const name = sourceName(source, io.env);
   if (!read?.key) throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
@@ -38,7 +43,7 @@ export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> 
 /** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here they are the best way to pass one. */
 async function readPipe(source: ChosenSource) {
   if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
-  const content = await collect(createReadStream(source.file), sourceName(source));
+  const content = await collect(createReadStream(source.file), `file ${source.file}`);
   const reading = keyFromFileContent(content, source);
   content.fill(0);
   return reading;

@@ -2,6 +2,7 @@
 // null for keys that were left out. Deeply frozen. Its types come from the schema, so that no key is described twice.
 import type * as z from 'zod/mini';
 import { type Route, UNMATCHED } from '../core/routes.ts';
+import { VariableName } from './environment.ts';
 import type { KeyPath } from './problems.ts';
 import { type configSchema, routeSchema } from './schema.ts';
 
@@ -15,7 +16,7 @@ type SecretEntry = Values['secrets'][number];
 /** Where secrets come from. A value is never part of the configuration. */
 export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter' | 'allowShort'> &
   (
-    | { readonly kind: 'env'; readonly id: string; readonly env: string }
+    | { readonly kind: 'env'; readonly id: string; readonly env: VariableName }
     | { readonly kind: 'file'; readonly id: string; readonly file: string }
     | { readonly kind: 'directory'; readonly directory: string }
   );
@@ -56,7 +57,7 @@ export function salvage({ secrets, listen, upstream }: Values, isSound: (path: K
 function resolveSecret({ id, file, env, directory, ...validity }: SecretEntry): SecretSource {
   if (directory !== null) return { kind: 'directory', directory, ...validity };
   if (file !== null && id !== null) return { kind: 'file', id, file, ...validity };
-  if (env !== null && id !== null) return { kind: 'env', id, env, ...validity };
+  if (env !== null && id !== null) return { kind: 'env', id, env: new VariableName(env), ...validity };
   throw new Error('a secret without a source has passed the rules');
 }
 

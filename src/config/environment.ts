@@ -30,6 +30,29 @@ export const VARIABLES: readonly (readonly [name: string, meaning: string])[] = 
   ['FORWARD_PATHS', 'Comma-separated paths: these are forwarded, everything else is verified.'],
 ];
 
+/**
+ * The name of the variable that holds a secret. A value may have been pasted in its place, so it can be read only while
+ * a variable has this name, or if it is a name of ours.
+ */
+export class VariableName {
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** The variable's value; undefined if it is not set. */
+  valueIn(env: Env): string | undefined {
+    return Object.hasOwn(env, this.#name) ? env[this.#name] : undefined;
+  }
+
+  /** The name; null if it must not be shown. */
+  shownIn(env: Env): string | null {
+    const isOurs = VARIABLES.some(([name]) => name === this.#name);
+    return isOurs || this.valueIn(env) !== undefined ? this.#name : null;
+  }
+}
+
 type Overlay = ReturnType<typeof applyEnvironment>;
 
 /** Applies the environment to the file's data. An empty variable counts as not set, except for the first secret. */

@@ -6,7 +6,7 @@ import { codeOf, fileProblem } from '../core/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
 import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
-import { ConfigError, type Finding, formatPath, inOrder, type KeyPath, type Problem } from './problems.ts';
+import { atValue, ConfigError, type Finding, formatPath, inOrder, type KeyPath, type Problem } from './problems.ts';
 import { crossErrors, crossWarnings } from './rules.ts';
 import { readWritten, soundness } from './written.ts';
 import { readYaml } from './yaml.ts';
@@ -85,11 +85,21 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
   if (errors.length > 0) {
     throw new ConfigError(inOrder(errors), salvage(written.values, soundness([...findings, ...source.flaws])));
   }
-  warnings.push(...crossWarnings(written.values).map(toProblem));
+  const config = resolveConfig(written.values);
+  warnings.push(...[...crossWarnings(written.values), ...unsetVariables(config, env)].map(toProblem));
   const sha256 = createHash('sha256')
     .update(bytes ?? '')
     .digest('hex');
-  return { config: resolveConfig(written.values), file, sha256, warnings: inOrder(warnings) };
+  return { config, file, sha256, warnings: inOrder(warnings) };
+}
+
+/** Where `env:` names no variable. The name itself stays out: people paste a value there. */
+function unsetVariables({ secrets }: Config, env: Env): readonly Finding[] {
+  return secrets.flatMap((source, index): Finding[] => {
+    if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];
+    const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
+    return [atValue(['secrets', index, 'env'], message)];
+  });
 }
 
 /** The path as text. It ends before an unknown key under `secrets`, which may be a pasted value. */

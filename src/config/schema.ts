@@ -178,7 +178,7 @@ const secret = section({
     filePath(),
   ),
   env: optional(
-    'An environment variable that holds the value.',
+    'The name of the environment variable that holds the value. A name that is not set is never shown, as a value may have been pasted here.',
     matching("a variable's name, never a value", /^[A-Za-z_][A-Za-z0-9_]{0,253}$/),
   ),
   directory: optional(

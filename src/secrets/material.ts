@@ -16,7 +16,7 @@ export interface KeyReading {
 export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'> {
   /** The id; for a directory that cannot be used, `directory <path>`. */
   readonly id: string;
-  /** `file <path>`, `env <name>`, `directory <path>` or `replaced value of <id>`. */
+  /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
   /** When a reload took this value, in epoch milliseconds; null for the values of the start. */
   readonly takenAt: number | null;

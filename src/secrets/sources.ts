@@ -33,13 +33,13 @@ export async function readSources(sources: readonly SecretSource[], env: Env): P
 async function readSource(source: SecretSource, env: Env): Promise<readonly SecretMaterial[]> {
   if (source.kind === 'directory') return readKeyDirectory(source);
   const reading =
-    source.kind === 'env' ? readVariable(env[source.env], source) : await readKeyFile(source.file, source);
-  return [material(source, source.id, reading)];
+    source.kind === 'env' ? readVariable(source.env.valueIn(env), source) : await readKeyFile(source.file, source);
+  return [{ ...material(source, source.id, reading), source: sourceName(source, env) }];
 }
 
-/** The name of a source in messages. */
-export function sourceName(source: SecretSource): string {
-  if (source.kind === 'env') return `env ${source.env}`;
+/** The name of a source in messages. Without `env`, no variable's name is shown. */
+export function sourceName(source: SecretSource, env: Env = {}): string {
+  if (source.kind === 'env') return `env ${source.env.shownIn(env) ?? '(name hidden)'}`;
   return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
 }
 
@@ -150,7 +150,7 @@ async function trouble(path: string, error: unknown): Promise<string> {
 export function fixedVariables(sources: readonly SecretSource[]): readonly string[] {
   return sources.flatMap((source) =>
     source.kind === 'env'
-      ? [`secret ${source.id}: a variable (${source.env}) can't change while the proxy runs; a file or a directory can`]
+      ? [`secret ${source.id}: a variable can't change while the proxy runs; a file or a directory can`]
       : [],
   );
 }

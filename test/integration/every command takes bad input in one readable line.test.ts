@@ -36,7 +36,7 @@ const BAD: readonly (readonly [command: string, code: number, says: RegExp])[] =
   ['sign', 2, /WEBHOOK_ENDPOINT_SECRET_KEY/],
   ['sign --secret-file D/missing', 2, /missing/],
   ['sign --secret-file D/empty.key', 2, /empty/],
-  ['sign --secret-env NOT_SET', 2, /NOT_SET/],
+  ['sign --secret-env NOT_SET', 2, /the variable is not set/],
   ['sign --secret-file a --secret-env b', 2, /--secret-/],
   ['verify', 2, /--signature/],
   ['verify --signature x', 2, /secret/i],

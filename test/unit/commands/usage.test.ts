@@ -46,7 +46,11 @@ test.each<[keyof typeof COMMANDS, string[], string]>([
   ['sign', ['--header', '--header'], 'option --header is given twice; see --help'],
   ['sign', ['a', 'b'], 'too many arguments: expected BODY; see --help'],
   ['sign', ['--secret-file', 'a', '--secret-env', 'b'], 'give --secret-file or --secret-env, not both; see --help'],
-  ['sign', ['--secret-env', 'NONE'], 'the secret from env NONE cannot be used: the variable is not set; see --help'],
+  [
+    'sign',
+    ['--secret-env', 'NONE'],
+    'the secret from env (name hidden) cannot be used: the variable is not set; see --help',
+  ],
   ['sign', ['--secret-file', '/none'], 'the secret from file /none cannot be used: it does not exist; see --help'],
   ['sign', ['/none'], 'cannot read the body from /none: it does not exist'],
   ['sign', ['/'], 'cannot read the body from /: it is a directory, not a file'],

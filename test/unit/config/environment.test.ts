@@ -1,5 +1,7 @@
 // The environment beside a file, and alone.
+
 import { describe, expect, test } from 'vitest';
+import { VariableName } from '../../../src/config/environment.ts';
 import { ConfigError, formatProblem } from '../../../src/config/load.ts';
 import { parseText } from '../../support/config-text.ts';
 
@@ -80,8 +82,8 @@ describe('secrets', () => {
   test('three variables make three secrets', () => {
     const { config, warnings } = load({ [KEY]: 'a', [`${KEY}_PREVIOUS`]: 'b', [`${KEY}_FILE`]: '/run/key' });
     expect(config.secrets).toEqual([
-      { kind: 'env', id: 'env', env: KEY, ...validity },
-      { kind: 'env', id: 'env-previous', env: `${KEY}_PREVIOUS`, ...validity },
+      { kind: 'env', id: 'env', env: new VariableName(KEY), ...validity },
+      { kind: 'env', id: 'env-previous', env: new VariableName(`${KEY}_PREVIOUS`), ...validity },
       { kind: 'file', id: 'file', file: '/run/key', ...validity },
     ]);
     expect(warnings).toEqual([]);
@@ -89,7 +91,9 @@ describe('secrets', () => {
 
   test('short ones are allowed on request', () => {
     const { config } = load({ [KEY]: 'a', ALLOW_SHORT_SECRET: 'true' });
-    expect(config.secrets).toEqual([{ kind: 'env', id: 'env', env: KEY, ...validity, allowShort: true }]);
+    expect(config.secrets).toEqual([
+      { kind: 'env', id: 'env', env: new VariableName(KEY), ...validity, allowShort: true },
+    ]);
   });
 
   test('an empty secret stays a secret, so nothing passes without one; other empty variables count as unset', () => {

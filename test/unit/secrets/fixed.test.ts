@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { VariableName } from '../../../src/config/environment.ts';
 import { fixedFiles, fixedVariables } from '../../../src/secrets/sources.ts';
 
 const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -48,10 +49,10 @@ test('a system without a list of mounts has none', async () => {
 test('each variable is named', () => {
   const validity = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
   const found = fixedVariables([
-    { kind: 'env', id: 'old', env: 'OLD_SECRET', ...validity },
+    { kind: 'env', id: 'old', env: new VariableName('OLD_SECRET'), ...validity },
     { kind: 'file', id: 'new', file: '/run/new', ...validity },
   ]);
-  expect(found).toEqual([expect.stringContaining('secret old: a variable (OLD_SECRET)')]);
+  expect(found).toEqual([expect.stringContaining("secret old: a variable can't change")]);
 });
 
 test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {

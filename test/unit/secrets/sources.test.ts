@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
+import { VariableName } from '../../../src/config/environment.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
 import { readSecrets } from '../../../src/secrets/rotation.ts';
 import { readSources } from '../../../src/secrets/sources.ts';
@@ -28,7 +29,12 @@ function write(name: string, content: string | Buffer): string {
 
 const file = (id: string, path: string): SecretSource => ({ kind: 'file', id, file: path, ...VALIDITY });
 const directory = (path: string): SecretSource => ({ kind: 'directory', directory: path, ...VALIDITY });
-const variable = (id: string, env: string): SecretSource => ({ kind: 'env', id, env, ...VALIDITY });
+const variable = (id: string, env: string): SecretSource => ({
+  kind: 'env',
+  id,
+  env: new VariableName(env),
+  ...VALIDITY,
+});
 
 function holds(secret: SecretMaterial | undefined, text: string): boolean {
   return secret?.key?.equals(createSecretKey(Buffer.from(text))) === true;
@@ -111,7 +117,9 @@ describe('a variable', () => {
   });
 
   test('that is not set, or set to nothing, has a problem', async () => {
-    expect(await only(variable('env', 'HOOK'))).toMatchObject({ key: null, problem: 'the variable is not set' });
+    expect(await only(variable('env', 'HOOK'))).toMatchObject({
+      ...{ key: null, source: 'env (name hidden)', problem: 'the variable is not set' },
+    });
     expect(await only(variable('env', 'HOOK'), { HOOK: '' })).toMatchObject({ key: null, problem: 'it is empty' });
   });
 });

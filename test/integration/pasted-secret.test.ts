@@ -1,0 +1,67 @@
+// People paste the value where `env:` takes a variable's name. Nothing may repeat it, whether or not it could be a name;
+// the place and the secret's id are told.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { callCommand } from '../support/command.ts';
+import { test } from '../support/proxied.ts';
+
+/** A value that could be a variable's name, and one that could not. */
+const LIKE_A_NAME = 'f00dPASTED5ecretf00dPASTED5ecretf00d';
+const UNLIKE_A_NAME = 'f00dPASTED+5ecret/f00dPASTED5ecret==';
+
+/** Neither the value nor a half of it. */
+function expectHidden(text: string, where: string): void {
+  expect(text.toLowerCase().includes('pasted'), `${where}:\n${text}`).toBe(false);
+}
+
+const configOf = (value: string) => `secrets:\n  - id: mistaken\n    env: ${value}\nroutes: [{ path: /notify }]\n`;
+
+describe.each([
+  ['could be a name', LIKE_A_NAME],
+  ['could not be a name', UNLIKE_A_NAME],
+])('a pasted value that %s', (_what, value) => {
+  test('is repeated by no command, which tell its place', async ({ directory }) => {
+    const file = join(directory, 'config.yaml');
+    await writeFile(file, configOf(value));
+    for (const args of [
+      ['check-config'],
+      ['check-config', '--no-secrets'],
+      ['explain', 'POST', '/notify'],
+      ['verify', '--signature', 'SHA256:x'],
+    ]) {
+      const { code, stdout, stderr } = await callCommand([...args, '--config', file]);
+      expectHidden(stdout + stderr, args.join(' '));
+      if (args[0] !== 'check-config') continue;
+      expect(stdout + stderr).toContain(`${file}:3:10: secrets[0].env: `);
+      if (args.length === 1) expect(code).toBe(2);
+    }
+    const { code, stdout, stderr } = await callCommand(['sign', '--secret-env', value]);
+    expectHidden(stdout + stderr, 'sign');
+    expect(code).toBe(2);
+  });
+});
+
+test('a proxy that runs with it repeats it nowhere, and names the secret', async ({ start }) => {
+  const secrets = [{ id: 'mistaken', env: LIKE_A_NAME }];
+  const proxy = await start({ secrets, routes: [{ path: '/notify' }] });
+  const pages = ['/', '/api/status', '/readyz', '/metrics'];
+  const texts = await Promise.all(pages.map(async (page) => (await fetch(proxy.adminUrl + page)).text()));
+  const reload = await (await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).text();
+  const answer = await (await fetch(`${proxy.url}/notify`, { method: 'POST', body: '{}' })).text();
+  await proxy.waitForLog(({ reason }) => reason === 'no_live_secret');
+  await proxy.stop();
+  for (const text of [...texts, reload]) expect(text).toContain('mistaken');
+  for (const text of [...texts, reload, answer, proxy.output()]) expectHidden(text, 'serve');
+  expect(proxy.logs()).toContainEqual(expect.objectContaining({ msg: 'configuration warning', key: 'secrets[0].env' }));
+});
+
+test('the name of a variable that is set is shown, and so is one of ours', async ({ directory }) => {
+  const file = join(directory, 'config.yaml');
+  const entries = ['{ id: a, env: HOOK_ONE }', '{ id: b, env: WEBHOOK_ENDPOINT_SECRET_KEY }'];
+  await writeFile(file, `secrets: [${entries.join(', ')}]\n`);
+  const env = { HOOK_ONE: 'value-of-one-0123456789-0123456789' };
+  const { stdout, stderr } = await callCommand(['check-config', '--config', file], { env });
+  expect(stdout).toMatch(/^ {2}a +env HOOK_ONE +live$/m);
+  expect(stderr).toContain('secret b (env WEBHOOK_ENDPOINT_SECRET_KEY): the variable is not set');
+});
