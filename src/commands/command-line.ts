@@ -90,11 +90,7 @@ export function processIo(process: NodeJS.Process): Io {
   // An error belongs to the write that failed. Without these listeners Node would end the process for any of them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return {
-    stdout: (text) =>
-      process.stdout.write(text, (error: NodeJS.ErrnoException | null | undefined) => {
-        // `… | head -1` closes our output early. `sign > file` on a full disk must not exit with 0.
-        if (error && error.code !== 'EPIPE') throw error;
-      }),
+    stdout: (text) => process.stdout.write(text, exitIfLost),
     stderr: (text) => process.stderr.write(text),
     env: process.env,
     stdin: () => {
@@ -102,6 +98,13 @@ export function processIo(process: NodeJS.Process): Io {
       return collect(process.stdin, 'the body from standard input');
     },
   };
+}
+
+/** `sign > file` on a full disk must not exit with 0. `… | head -1` closes the output early, which is no failure. */
+function exitIfLost(error: NodeJS.ErrnoException | null | undefined): void {
+  if (!error || error.code === 'EPIPE') return;
+  process.stderr.write(`entrupy-signature-proxy: cannot write to standard output: ${error.code}\n`);
+  process.exit(1);
 }
 
 /** Reads a whole body: a file, or standard input for `-` and for no argument. Throws UsageError. */

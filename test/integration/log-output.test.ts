@@ -9,7 +9,8 @@ import { describe, expect, onTestFinished } from 'vitest';
 import { deliver } from '../support/deliver.ts';
 import { post } from '../support/load.ts';
 import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/own-stdout.ts';
-import { eventually, test } from '../support/proxied.ts';
+import { PROGRAM } from '../support/program.ts';
+import { eventually, test, value } from '../support/proxied.ts';
 import { haveTools } from '../support/tools.ts';
 
 /** What the kernel's pipe holds, and what the proxy lets wait. */
@@ -68,6 +69,21 @@ describe('a full disk', () => {
     expect([await refused(proxy), await deliver(proxy, 'a')]).toEqual([401, 200]);
     await eventually(proxy.dropped, before + 1);
     await stopsWell(proxy);
+  });
+
+  test.for([
+    ['a mistake that stderr does not take', ['sign', '--nonsense'], 'stderr', 2, ''],
+    ['a signature that stdout does not take', ['sign'], 'stdout', 1, 'cannot write to standard output: ENOSPC\n'],
+  ] as const)('keeps the exit code of %s', async ([, args, where, code, ending]) => {
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      env: { PATH: process.env.PATH ?? '', WEBHOOK_ENDPOINT_SECRET_KEY: value('a') },
+      stdio: ['ignore', where === 'stdout' ? full : 'ignore', where === 'stderr' ? full : 'pipe'],
+    });
+    closeSync(full);
+    const [told, exit] = await Promise.all([child.stderr?.toArray() ?? [], once(child, 'exit')]);
+    expect(exit).toEqual([code, null]);
+    expect(told.join('').endsWith(ending)).toBe(true);
   });
 });
 
