@@ -80,7 +80,13 @@ export function filePath(allowed = "a file's path") {
 const MAX_ITEMS = 1000;
 
 export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 | 1 = 0) {
-  return z.array(item).check(z.minLength(min), z.maxLength(MAX_ITEMS)).register(ALLOWED, { allowed });
+  const bounds = [z.minLength(min), z.maxLength(MAX_ITEMS)];
+  // Else zod compares the key `length` of a mapping that stands in place of the list, and throws.
+  for (const { _zod } of bounds) _zod.def.when = ({ value }) => Array.isArray(value);
+  return z
+    .array(item)
+    .check(...bounds)
+    .register(ALLOWED, { allowed });
 }
 
 /** A mapping of known keys; each other key is an error. */

@@ -115,6 +115,10 @@ test('nothing pasted under secrets is repeated', () => {
   );
 });
 
+test('a mapping in place of a list is reported, even with a key named length', () => {
+  expect(outcome('secrets: { length: { file: /run/secrets/a } }')).toMatch(/secrets/);
+});
+
 test.each([
   ['deep lists', '['.repeat(100_000)],
   ['deep mappings', '{a: '.repeat(20_000)],
