@@ -2,13 +2,13 @@
 import { describe, expect } from 'vitest';
 import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
 import { KEY, keysOf, test } from '../support/once.ts';
-import { HAS_SERVERS } from '../support/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/redis.ts';
 
 const WARNING = expect.objectContaining({ msg: 'configuration warning', key: 'once.store' });
 
 describe.skipIf(!HAS_SERVERS)('two apps on one Redis', () => {
   test('each get an event that both subscribe to, where each has its name', async ({ events, deliverer, redis }) => {
-    const server = await redis('redis-server');
+    const server = await redis(REDIS_OR_VALKEY);
     const [orders, shop, nobody] = await Promise.all([
       deliverer({ once: { store: server.url, name: 'orders' } }),
       deliverer({ once: { store: server.url, name: 'shop' } }),
@@ -29,7 +29,7 @@ describe.skipIf(!HAS_SERVERS)('two apps on one Redis', () => {
   });
 
   test('replicas with one name share their events', async ({ events, deliverer, redis }) => {
-    const once = { store: (await redis('redis-server')).url, name: 'orders' };
+    const once = { store: (await redis(REDIS_OR_VALKEY)).url, name: 'orders' };
     const [one, other] = await Promise.all([deliverer({ once }), deliverer({ once })]);
     expect([await deliver(one, 'e'), await deliver(other, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     expect(events.times('e')).toBe(1);

@@ -51,14 +51,15 @@ test.runIf(process.platform === 'linux')(
 );
 
 test.runIf(process.platform === 'linux')('Those whose answer was read stay, however many they are.', async () => {
-  const readers = Array.from({ length: 3 * MOST }, () => ask('/large'));
-  const whole = readers.map(
-    (reader) =>
-      new Promise((resolve) => {
-        reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null));
-      }),
-  );
-  await Promise.all(whole);
+  // One after another, since a busy machine may leave several of them without progress.
+  const readers: Socket[] = [];
+  for (let asked = 0; asked < 3 * MOST; asked++) {
+    const reader = ask('/large');
+    readers.push(reader);
+    await new Promise((resolve) => {
+      reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null));
+    });
+  }
   for (let asked = 0; asked < 2 * MOST; asked++) ask('/large').pause();
   await expect.poll(() => listener.connections).toBe(readers.length + MOST);
   expect(readers.every(({ destroyed }) => !destroyed)).toBe(true);
