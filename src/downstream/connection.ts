@@ -9,11 +9,11 @@ import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Reason } from '../core/decision.ts';
 import { declaredLength, Head } from '../core/head.ts';
+import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
 import { type BodyReceiver, Exchange, type Taken } from './exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
-import { peerOf } from './kernel-queues.ts';
 import type { Listener } from './listener.ts';
 import { networkOf, RANKS } from './room.ts';
 
@@ -92,9 +92,9 @@ export class Connection {
     return networkOf(this.address);
   }
 
-  /** The client's address and port. */
-  get peer(): string {
-    return peerOf(this.#socket);
+  /** The ports and the client's address, which name it among all connections. */
+  get key(): string {
+    return queueKey(this.#socket);
   }
 
   /** Called when the TLS handshake begins. */

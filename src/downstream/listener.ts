@@ -43,7 +43,6 @@ export class Listener {
   readonly #all = new TickedSet<Connection>();
   readonly #room = new Room();
   readonly unread: UnreadAnswers;
-  #port = 0;
   readonly #closing = new Set<Connection>();
   #accepted = 0;
   #endingIdle: NodeJS.Timeout | undefined;
@@ -51,7 +50,7 @@ export class Listener {
   constructor(limits: ListenerLimits, handler: Handler) {
     this.limits = limits;
     this.handler = handler;
-    this.unread = new UnreadAnswers(limits.unreadAnswers, () => this.#port);
+    this.unread = new UnreadAnswers(limits.unreadAnswers);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     this.#tls = limits.tls === null ? null : new TlsHandshakes(limits.tls);
   }
@@ -73,10 +72,9 @@ export class Listener {
   }
 
   /** Returns the port. Rejects with the system's error if it is in use. */
-  async listen(host: string, port: number): Promise<number> {
+  listen(host: string, port: number): Promise<number> {
     this.#server.on('error', ignore); // accept() fails while the process is out of file descriptors, then recovers
-    this.#port = await bind(this.#server, host, port);
-    return this.#port;
+    return bind(this.#server, host, port);
   }
 
   /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */

@@ -1,10 +1,10 @@
 // TLS on the clients' side: from a connection's first byte to its secured stream.
 import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
+import { queueKey } from '../wire/kernel-queues.ts';
 import { free, type TlsContents } from '../wire/sockets.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
-import { peerOf } from './kernel-queues.ts';
 import { greediest } from './room.ts';
 
 /** At most this many TLS handshakes are under way: 1,024 unfinished ones hold 78 MiB. */
@@ -14,16 +14,16 @@ const WORTH_FREEING = 4 * 1024;
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** By the client's address and port, the longest first. */
+  /** By key, the longest first. */
   readonly #underWay = new Map<string, Connection>();
 
   constructor(contents: TlsContents) {
     // Loaded only if it is needed: TLS costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
-      const peer = peerOf(stream);
-      const connection = this.#underWay.get(peer);
-      this.#underWay.delete(peer);
+      const key = queueKey(stream);
+      const connection = this.#underWay.get(key);
+      this.#underWay.delete(key);
       if (connection === undefined) stream.destroy();
       else connection.open(stream);
     });
@@ -54,9 +54,9 @@ export class TlsHandshakes {
   }
 
   #begin(connection: Connection, socket: Socket): void {
-    const peer = peerOf(socket);
-    this.#underWay.set(peer, connection);
-    socket.once('close', () => this.#underWay.delete(peer));
+    const { key } = connection;
+    this.#underWay.set(key, connection);
+    socket.once('close', () => this.#underWay.delete(key));
     connection.beginHandshake();
     if (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
     if (!socket.destroyed) this.#server.emit('connection', socket);
@@ -65,7 +65,7 @@ export class TlsHandshakes {
   #endOne(): void {
     const connection = greediest(this.#underWay.values());
     if (connection === undefined) return;
-    this.#underWay.delete(connection.peer);
+    this.#underWay.delete(connection.key);
     connection.destroy();
   }
 }

@@ -1,7 +1,8 @@
 // Answers that their clients do not read lie in the kernel, whose memory counts against a container's. So their number
 // is bounded, and the longest unread goes first.
+
+import { sendQueues } from '../wire/kernel-queues.ts';
 import type { Connection } from './connection.ts';
-import { sendQueues } from './kernel-queues.ts';
 
 /** Milliseconds for which an answer may stay unread while twice as many as allowed are; the more are, the shorter. */
 const PATIENCE_MS = 1000;
@@ -20,15 +21,13 @@ interface Suspect {
 
 export class UnreadAnswers {
   readonly #most: number;
-  readonly #port: () => number;
   /** Connections with so much of answers that the kernel may hold it. Only a look shows what was read. */
   readonly #suspects = new Map<Connection, Suspect>();
   #timer: NodeJS.Timeout | null = null;
 
-  /** `most`: how many answers may be unread. `port`: the local port of all connections. */
-  constructor(most: number, port: () => number) {
+  /** `most`: how many answers may be unread. */
+  constructor(most: number) {
     this.#most = most;
-    this.#port = port;
   }
 
   add(connection: Connection): void {
@@ -52,10 +51,10 @@ export class UnreadAnswers {
 
   async #look(): Promise<void> {
     const started = performance.now();
-    const queues = await sendQueues(this.#port());
+    const queues = await sendQueues();
     const now = performance.now();
     for (const [connection, suspect] of this.#suspects) {
-      const queued = queues.get(connection.peer) ?? 0;
+      const queued = queues.get(connection.key) ?? 0;
       const read = connection.flushed - queued;
       if (queued === 0 && connection.hasAllRead()) this.#suspects.delete(connection);
       else if (read !== suspect.read) Object.assign(suspect, { read, since: now });

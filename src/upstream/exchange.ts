@@ -10,6 +10,7 @@ import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { asksForTrailers, CHUNKED, headLines, isCoded } from '../wire/heads.ts';
+import { queueKey, sendQueues } from '../wire/kernel-queues.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
@@ -67,6 +68,8 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
   // Progress: bytes that the kernel has accepted, and when bytes last moved in either direction.
   #flushed = 0;
   #movedAt = this.startedAt;
+  /** What the kernel's queue showed in the last look; null before the first one. */
+  #seen: number | null = null;
   // The response.
   #begun = false;
   /** When the client last fell behind with reading; null while it keeps up. */
@@ -352,11 +355,24 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
       this.#flushed = flushed;
       this.#movedAt = now;
     }
-    let overdue = idleTimeout > 0 && now - this.#movedAt >= idleTimeout;
+    const idle = now - this.#movedAt;
+    let overdue = idleTimeout > 0 && idle >= idleTimeout;
     if (this.#begun) overdue &&= this.#pausedAt === null;
     else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
-    else overdue &&= writableLength > 0;
+    else if (writableLength === 0) overdue = false;
+    else if (idleTimeout > 0 && idle >= idleTimeout / 2) void this.#look(connection);
     if (overdue) this.giveUp(failedUpstream('timeout'));
+  }
+
+  /**
+   * Looks whether the kernel moves bytes of which node does not tell yet: it wakes a writer once a third of its buffer,
+   * up to 4 MiB, is free. Without this a slow and steady upstream would be cut.
+   */
+  async #look({ socket }: PooledConnection): Promise<void> {
+    const queued = (await sendQueues()).get(queueKey(socket)) ?? 0;
+    const seen = this.#flushed - queued;
+    if (this.#seen !== null && this.#seen !== seen) this.#movedAt = performance.now();
+    this.#seen = seen;
   }
 
   // --- ends
