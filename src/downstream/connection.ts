@@ -67,8 +67,9 @@ export class Connection {
   readonly #listener: Listener;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
-  /** Bytes of earlier answers that the kernel may still hold. */
-  #unseen = 0;
+  /** Bytes of earlier answers, and of all answers how many are known to be read. */
+  #answered = 0;
+  #knownRead = 0;
   #parser: MessageParser | null = null;
   readonly #following = new FollowingBytes();
   /** Set while kept bytes wait to be read as the next request. */
@@ -142,8 +143,7 @@ export class Connection {
   /** The kernel has the whole answer, or the connection is gone. `last`: no request follows. */
   replied(last: boolean): void {
     if (this.state !== 'request') return;
-    if (this.#maySwell) this.#listener.unread.add(this);
-    this.#unseen += this.exchange?.reply.bytes ?? 0;
+    if (this.maySwell) this.#listener.unread.add(this);
     this.#endExchange('answered');
     if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
@@ -172,7 +172,7 @@ export class Connection {
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
     if (this.state !== 'request') return;
-    if (this.#maySwell) this.#listener.unread.add(this);
+    if (this.maySwell) this.#listener.unread.add(this);
     const receiver = this.#awaiting;
     if (receiver !== null && now >= receiver.deadline) receiver.fail('body_timeout');
     else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
@@ -201,7 +201,7 @@ export class Connection {
 
   /** Ends the connection at once. An answer that may lie unread must not stay in the kernel for minutes. */
   destroy(): void {
-    if (this.#maySwell) this.reset();
+    if (this.maySwell) this.reset();
     else this.stream.destroy();
   }
 
@@ -220,10 +220,19 @@ export class Connection {
     return this.stream.bytesWritten - this.stream.writableLength;
   }
 
-  /** Called when the kernel holds nothing unread. True: neither do we. */
-  hasAllRead(): boolean {
-    this.#unseen = -(this.exchange?.reply.bytes ?? 0);
-    return this.stream.writableLength === 0;
+  /** Bytes of all answers so far. */
+  get answered(): number {
+    return this.#answered + (this.exchange?.reply.bytes ?? 0);
+  }
+
+  /** Notes that the client has read the first `bytes` of all answers. */
+  markRead(bytes: number): void {
+    this.#knownRead = Math.max(this.#knownRead, bytes);
+  }
+
+  /** True if the kernel may hold much of an answer that the client does not read. */
+  get maySwell(): boolean {
+    return this.answered - this.#knownRead > MAX_UNSEEN;
   }
 
   /** Refuses a head or a body that is still to come: the client was too slow. */
@@ -243,7 +252,7 @@ export class Connection {
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
-    else if (this.state === 'closing' && this.#maySwell) this.#awaitReader();
+    else if (this.state === 'closing' && this.maySwell) this.#awaitReader();
     else this.destroy();
   }
 
@@ -251,11 +260,6 @@ export class Connection {
   #awaitReader(): void {
     this.deadline = performance.now() + SILENCE_MS;
     this.#listener.unread.settle(this);
-  }
-
-  /** True if the kernel may hold much of an answer that the client does not read. */
-  get #maySwell(): boolean {
-    return this.#unseen + (this.exchange?.reply.bytes ?? 0) > MAX_UNSEEN;
   }
 
   /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */
@@ -366,6 +370,7 @@ export class Connection {
     if (exchange === null) return;
     if (how === 'left') exchange.clientLeft();
     this.exchange = null;
+    this.#answered += exchange.reply.bytes;
     exchange.durationMs = performance.now() - exchange.startedAt;
     this.#listener.handler.onEnd(exchange);
   }

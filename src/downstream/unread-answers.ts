@@ -1,7 +1,7 @@
 // Answers that their clients do not read lie in the kernel, whose memory counts against a container's. So their number
 // is bounded, and the longest unread goes first.
 
-import { sendQueues } from '../wire/kernel-queues.ts';
+import { lookAtQueues } from '../wire/kernel-queues.ts';
 import type { Connection } from './connection.ts';
 
 /** Milliseconds for which an answer may stay unread while twice as many as allowed are; the more are, the shorter. */
@@ -51,12 +51,15 @@ export class UnreadAnswers {
 
   async #look(): Promise<void> {
     const started = performance.now();
-    const queues = await sendQueues();
+    // What is answered during the look may not show in it.
+    const answered = new Map([...this.#suspects.keys()].map((connection) => [connection, connection.answered]));
+    const queues = await lookAtQueues();
     const now = performance.now();
     for (const [connection, suspect] of this.#suspects) {
       const queued = queues.get(connection.key) ?? 0;
       const read = connection.flushed - queued;
-      if (queued === 0 && connection.hasAllRead()) this.#suspects.delete(connection);
+      if (queued === 0) connection.markRead(answered.get(connection) ?? 0);
+      if (!connection.maySwell) this.#suspects.delete(connection);
       else if (read !== suspect.read) Object.assign(suspect, { read, since: now });
       else if (connection.state === 'closing' && now - suspect.since >= STALL_MS) connection.reset();
     }

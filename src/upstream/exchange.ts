@@ -10,7 +10,7 @@ import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
 import { asksForTrailers, CHUNKED, headLines, isCoded } from '../wire/heads.ts';
-import { queueKey, sendQueues } from '../wire/kernel-queues.ts';
+import { queueKey, recentQueues } from '../wire/kernel-queues.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
@@ -369,7 +369,7 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
    * up to 4 MiB, is free. Without this a slow and steady upstream would be cut.
    */
   async #look({ socket }: PooledConnection): Promise<void> {
-    const queued = (await sendQueues()).get(queueKey(socket)) ?? 0;
+    const queued = (await recentQueues()).get(queueKey(socket)) ?? 0;
     const seen = this.#flushed - queued;
     if (this.#seen !== null && this.#seen !== seen) this.#movedAt = performance.now();
     this.#seen = seen;

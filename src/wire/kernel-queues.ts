@@ -12,7 +12,7 @@ const VALID_MS = 50;
 
 type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
 
-/** Bytes that the peer has not acknowledged, by `queueKey`; sockets without any are left out. */
+/** Bytes that the peers have not acknowledged, by `queueKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
 
 /** The most bytes that the kernel holds of what one socket sends: the last number of net.ipv4.tcp_wmem. */
@@ -24,23 +24,25 @@ export function greatestSendBuffer(): number {
   }
 }
 
+/** The key of a socket in `SendQueues`. */
 export function queueKey({ localPort = 0, remoteAddress = '', remotePort = 0 }: Ends): string {
   return `${localPort} ${remoteAddress.replace(/^::ffff:/, '')} ${remotePort}`;
 }
 
 let last: { readonly at: number; readonly queues: Promise<SendQueues> } | null = null;
 
-/** Looks at the queues of all sockets; empty where nothing is known. It takes some milliseconds for a thousand. */
-export function sendQueues(): Promise<SendQueues> {
+/** As `lookAtQueues`, but perhaps some milliseconds old, since many ask. */
+export function recentQueues(): Promise<SendQueues> {
   const now = performance.now();
-  if (last === null || now - last.at > VALID_MS) last = { at: now, queues: look() };
+  if (last === null || now - last.at > VALID_MS) last = { at: now, queues: lookAtQueues() };
   return last.queues;
 }
 
 // `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
 const ROW = /:([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
 
-async function look(): Promise<SendQueues> {
+/** Looks at the queues of all sockets; empty where nothing is known. It takes some milliseconds for a thousand. */
+export async function lookAtQueues(): Promise<SendQueues> {
   const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'latin1'))).catch(
     () => [],
   );

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { queueKey, type SendQueues, sendQueues } from '../../../src/wire/kernel-queues.ts';
+import { lookAtQueues, queueKey, type SendQueues } from '../../../src/wire/kernel-queues.ts';
 
 const MOST = 4;
 /** More than the client's kernel takes unread, less than what both kernels take: to Node it is sent. */
@@ -38,7 +38,7 @@ function ask(path: string, line = ''): Socket {
   return client;
 }
 
-const unread = async () => ofPort(port, await sendQueues()).length;
+const unread = async () => ofPort(port, await lookAtQueues()).length;
 
 const ofPort = (local: number, queues: SendQueues) => [...queues.keys()].filter((key) => key.startsWith(`${local} `));
 
@@ -95,7 +95,7 @@ test.runIf(process.platform === 'linux')(
       client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
       const { localAddress: remoteAddress, localPort: remotePort } = client;
       const key = queueKey({ localPort: ownPort, remoteAddress, remotePort });
-      await expect.poll(async () => ofPort(ownPort, await sendQueues())).toEqual([key]);
+      await expect.poll(async () => ofPort(ownPort, await lookAtQueues())).toEqual([key]);
       own.cutAll();
     }
   },
