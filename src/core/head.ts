@@ -21,6 +21,8 @@ export class Head {
   lookAlikes = 0;
   expect: string | null = null;
   upgrade: string | null = null;
+  /** True if a line `TE: trailers` may be relayed. */
+  asksForTrailers = false;
   traceparent: string | null = null;
   forwardedFor: string | null = null;
   /** Lower-case names that servers read as another header or another target; null if there are none. */
@@ -95,6 +97,9 @@ function readLine(head: Head, name: string, value: string): void {
       return;
     case 'upgrade':
       head.upgrade = head.upgrade === null ? value : `${head.upgrade}, ${value}`;
+      return;
+    case 'te':
+      if (value.toLowerCase() === 'trailers') head.asksForTrailers = true;
       return;
     case 'traceparent':
       head.traceparent = value;

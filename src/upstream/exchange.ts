@@ -9,7 +9,7 @@ import type { DeliveryLease } from '../core/record.ts';
 import { type ByteBudget, Pace } from '../downstream/budget.ts';
 import { HeldPieces } from '../downstream/buffered-body.ts';
 import type { BodyReceiver, Exchange, Taken } from '../downstream/exchange.ts';
-import { asksForTrailers, CHUNKED, headLines, isCoded } from '../wire/heads.ts';
+import { CHUNKED, headLines, isCoded } from '../wire/heads.ts';
 import { queueKey, recentQueues } from '../wire/kernel-queues.ts';
 import type { PooledConnection } from './pool.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
@@ -162,9 +162,9 @@ export class UpstreamExchange implements UpstreamRequest, BodyReceiver {
     if (body !== null && framed) framing = `Content-Length: ${body.length}`;
     else if (framed) framing = declared === null ? CHUNKED : `Content-Length: ${declared}`;
     const { lines } = this.#options;
-    const te = head.version === '1.1' && asksForTrailers(lines) ? 'trailers' : null;
-    const options = [...(te === null ? [] : ['TE']), ...(this.#isLast ? ['close'] : [])].join(', ');
-    const connection = options === '' ? '' : `Connection: ${options}\r\n`;
+    const te = head.version === '1.1' && head.asksForTrailers ? 'trailers' : null;
+    let connection = this.#isLast ? 'Connection: close\r\n' : '';
+    if (te !== null) connection = this.#isLast ? 'Connection: TE, close\r\n' : 'Connection: TE\r\n';
     return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framing, te)}${connection}\r\n`;
   }
 

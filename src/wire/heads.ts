@@ -47,11 +47,6 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
   return text + due;
 }
 
-/** True if a line `TE: trailers` may be relayed. */
-export function asksForTrailers(lines: readonly string[]): boolean {
-  return lines.some((_, at) => at % 2 === 0 && isLine(lines, at, 'te') && lines[at + 1]?.toLowerCase() === 'trailers');
-}
-
 /** The lines without `Connection` and those that it names. The caller handles hop-by-hop and framing lines. */
 function withoutNamed(lines: readonly string[]): readonly string[] {
   const named = new Set(valuesOf(lines, 'connection').flatMap(nominated)).difference(EXAMINED).add('connection');
