@@ -1,7 +1,7 @@
 // Writes helm/files/dashboard.json from scripts/dashboard, and the runbook's address into helm/files/rules.yaml. With
 // --check it writes nothing and exits with 1 if a file differs.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { DOCS } from '../src/core/version.ts';
+import { DOCS } from '../src/base/version.ts';
 import { withRunbook } from './addresses.ts';
 import { renderDashboard } from './dashboard/dashboard.ts';
 

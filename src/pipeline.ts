@@ -1,29 +1,34 @@
 // THE LIFE OF A REQUEST, read this first. A request is recorded once, at its end, and needs a permit for the upstream.
 //
-//   gate -> route, its headers -> reject: 404
-//                              -> forward: method ---------------------------------------------> permit
-//                              -> verify: query, method, secret, form, length -> body -> verdict -> permit (-> once)
-//   permit -> slot -> connect -> send -> read -> answer
+//   admit -> refuse
+//         -> read the body -> admit the body -> refuse
+//         `-> permit (-> once) -> slot -> connect -> send -> read -> answer
 //
-// A request that fails before the permit is refused with our own answer; in report mode some are forwarded
-// (`reportable` in core/decision.ts). `once` answers a duplicate with 200. One that fails later gets our answer if the
-// response has not begun; else the response is cut. Only a failed connect is retried. Bytes that never become a head:
-// downstream/connection.ts.
-
-import { DUPLICATE, type Reason, UPSTREAM_FAULTS } from './core/decision.ts';
-import { type GateRefusal, refusedByGate, refusedForHeaders, refusedForQuery } from './core/gate.ts';
-import { asksForWebSocket } from './core/handshake.ts';
-import { declaredLength, hasBody } from './core/head.ts';
-import type { Secret } from './core/keyring.ts';
-import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './core/permit.ts';
+// core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
+// with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. One that
+// fails later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
+// Bytes that never become a head: downstream/connection.ts.
+import { Buffer } from 'node:buffer';
+import type { DeliveryLease } from './base/delivery-lease.ts';
+import type { ByteBudget } from './bodies/budget.ts';
+import type { BodyResult, BufferedBody } from './bodies/buffered-body.ts';
+import {
+  type Admission,
+  type Arrival,
+  admit,
+  admitBody,
+  type Permitted,
+  type Refused,
+  type ToRead,
+} from './core/admission.ts';
+import { DUPLICATE, UPSTREAM_FAULTS } from './core/decision.ts';
+import { hasBody } from './core/head.ts';
+import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
-import { bodyTag, type DeliveryLease } from './core/record.ts';
-import type { Route } from './core/routes.ts';
-import { signatureForm } from './core/signature.ts';
-import type { ByteBudget } from './downstream/budget.ts';
-import { type BufferedBody, readWhole } from './downstream/buffered-body.ts';
-import { clientOf, withForwarded } from './downstream/client-address.ts';
+import { bodyTag } from './core/record.ts';
+import { clientAddressOf, withForwarded } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/exchange.ts';
+import { readWhole } from './downstream/read-whole.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
@@ -39,188 +44,180 @@ export interface PipelineParts {
   readonly deliveries: () => Deliveries;
 }
 
-/** A request, its route, and the policy that applies to it until its end. */
-interface RoutedRequest {
+/** A request and what applies to it until its end. */
+interface Pending extends Arrival {
   readonly exchange: Exchange;
-  readonly policy: Policy;
-  readonly route: Route;
-  /** When the head arrived, in epoch milliseconds. It decides the route's mode and which secrets are live. */
-  readonly at: number;
   /** Null if no body is read. */
   body: BufferedBody | null;
 }
 
-/** Returns the function that handles a request once its head is complete. */
-export function createPipeline(parts: PipelineParts): (exchange: Exchange) => void {
-  const { upstream, budget } = parts;
-  const diagnose = createDiagnosis();
-  let tunnels = 0;
+const EMPTY = Buffer.alloc(0);
 
-  function begin(exchange: Exchange): void {
-    const { head } = exchange;
-    const policy = parts.policy();
-    const at = Date.now();
-    exchange.client = clientOf(exchange.connection.address, head.forwardedFor, policy.trusts);
-    const atGate = refusedByGate(head);
-    if (atGate !== null) return refuseByRule(exchange, atGate);
-    const route = policy.routes.routeFor(exchange.path, at);
-    const forHeaders = refusedForHeaders(head, route);
-    if (forHeaders !== null) return refuseByRule(exchange, forHeaders);
-    exchange.route = route.path;
-    const request: RoutedRequest = { exchange, policy, route, at, body: null };
-    switch (route.action) {
-      case 'reject':
-        return exchange.refuse('route_rejected');
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  readonly #diagnose = createDiagnosis();
+  #tunnels = 0;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+  }
+
+  /** Handles a request once its head is complete. */
+  begin(exchange: Exchange): void {
+    const { head, path } = exchange;
+    const policy = this.#parts.policy();
+    exchange.client = clientAddressOf(exchange.clientConnection.address, head.forwardedFor, policy.trusts);
+    const pending: Pending = { exchange, head, path, policy, at: Date.now(), body: null };
+    this.#carryOut(pending, admit(pending));
+  }
+
+  #carryOut(pending: Pending, admission: Admission): void {
+    switch (admission.kind) {
+      case 'refuse':
+        this.#refuse(pending, admission);
+        pending.exchange.hint ??= this.#hintOnForm(pending, admission.reason);
+        return;
+      case 'report':
+        pending.exchange.hint = admission.hint ?? this.#hintOnForm(pending, admission.permit.reason);
+        return this.#forward(pending, admission);
       case 'forward':
-        return forwardUnread(request);
-      case 'verify':
-        return verify(request);
+        return this.#forward(pending, admission);
+      case 'read':
+        return this.#read(pending, admission);
       default:
-        route.action satisfies never;
+        admission satisfies never;
     }
   }
 
-  function forwardUnread(request: RoutedRequest): void {
-    const { exchange, route } = request;
-    if (!allows(route, exchange.method)) return exchange.refuse('method_not_allowed', route.methods);
-    const permit = (asksForWebSocket(exchange.head) ? permitUpgrade(route) : null) ?? permitForward(route);
-    if (permit !== null) forward(request, permit);
+  #refuse({ exchange }: Pending, { label, rule, header, hint, reason, allow }: Refused): void {
+    exchange.route = label;
+    exchange.rule = rule;
+    exchange.header = header;
+    exchange.hint = hint;
+    exchange.refuse(reason, allow);
   }
 
-  /** Refuses before reading the body if possible. */
-  function verify(request: RoutedRequest): void {
-    const { exchange, policy, route, at } = request;
-    const query = refusedForQuery(exchange.head, route);
-    if (query !== null) return refuseByRule(exchange, query);
-    const live = policy.keyring.live(route.secrets, at);
-    const form = signatureForm(exchange.head);
-    let early: Reason | null;
-    if (!allows(route, exchange.method)) early = 'method_not_allowed';
-    else if (live.length > 0) early = form.reason;
-    // Routes that share no secret, and a target that could be read as either: the client's fault, not the operator's.
-    else if (route.secrets?.length === 0) early = form.reason ?? 'signature_mismatch';
-    else early = 'no_live_secret';
-    if (early !== null) {
-      refuseOrReport(request, early, null);
-      if (early === 'no_live_secret') exchange.hint = policy.keyring.whyNoneLive(route.secrets, at);
-      else if (exchange.head.signatures === 1 && early === form.reason)
-        exchange.hint = diagnose.form(exchange.head.signature);
-      return;
-    }
-    const declared = declaredLength(exchange.head);
-    if (declared !== null && declared > route.maxBody) return exchange.refuse('body_too_large');
-    const { digest } = form;
-    if (!hasBody(exchange.head)) return decide(request, { live, digest, body: EMPTY });
+  /** The mistake in a signature that has not the form of one. */
+  #hintOnForm({ head }: Pending, reason: string): string | null {
+    return head.signatures === 1 && FORM_REASONS.has(reason) ? this.#diagnose.form(head.signature) : null;
+  }
+
+  #read(pending: Pending, toRead: ToRead): void {
+    const { exchange, head, policy } = pending;
+    const { route, declared } = toRead;
+    exchange.route = route.path;
+    if (!hasBody(head)) return this.#judge(pending, toRead, EMPTY);
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
-    request.body = readWhole(exchange, { budget, maxBody: route.maxBody, declared, startedAt, deadline }, (result) => {
+    const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
+    pending.body = readWhole(exchange, options, (result: BodyResult) => {
       if ('failure' in result) exchange.refuse(result.failure);
-      else decide(request, { live, digest, body: result.body });
+      else this.#judge(pending, toRead, result.body);
     });
   }
 
-  function decide(request: RoutedRequest, read: { live: readonly Secret[]; digest: string; body: Buffer }): void {
-    const { exchange, policy, route, at } = request;
-    const { body } = read;
+  #judge(pending: Pending, toRead: ToRead, body: Buffer): void {
+    const { exchange } = pending;
     const started = performance.now();
-    const verdict = judge({ route, keyring: policy.keyring, ...read });
+    const admission = admitBody(toRead, pending, body);
     exchange.verifyMs = performance.now() - started;
-    if ('permit' in verdict) {
-      if (route.once === null) forward(request, verdict.permit);
-      else void deliverOnce(request, verdict.permit, { body, window: route.once });
-      return;
-    }
-    refuseOrReport(request, verdict.refused, body);
+    if (admission.kind === 'forward') return this.#deliver(pending, admission, body);
+    if (admission.kind === 'report') this.#forward(pending, admission);
+    else this.#refuse(pending, admission);
     // After the answer, because its duration depends on the secrets and must not be observable.
-    exchange.hint = diagnose.mismatch({ route, policy, body, given: exchange.head.signature, at });
-    if (exchange.decision === 'rejected') request.body?.discard();
+    const { policy, at, head } = pending;
+    exchange.hint = this.#diagnose.mismatch({ route: toRead.route, policy, body, given: head.signature, at });
+    if (admission.kind === 'refuse') pending.body?.discard();
   }
 
-  function refuseOrReport(request: RoutedRequest, reason: Reason, body: Buffer | null): void {
-    const { route, exchange } = request;
-    const permit = permitReported(route, request.at, { reason, body });
-    if (permit !== null) forward(request, permit);
-    else exchange.refuse(reason, route.methods);
+  #deliver(pending: Pending, permitted: Permitted, body: Buffer): void {
+    const { once } = permitted.route;
+    if (once === null) this.#forward(pending, permitted);
+    else void this.#deliverOnce(pending, permitted, { body, window: once });
   }
 
   /** Takes only verified requests: otherwise anyone could mark an event as delivered. */
-  async function deliverOnce(request: RoutedRequest, permit: Permit, event: { body: Buffer; window: number }) {
-    const { exchange, route, policy } = request;
-    const client = new AbortController();
-    note(exchange, permit);
-    exchange.onLeft(() => client.abort());
+  async #deliverOnce(pending: Pending, permitted: Permitted, event: { body: Buffer; window: number }): Promise<void> {
+    const { exchange, policy, path } = pending;
+    const { route, permit } = permitted;
+    const departure = new AbortController();
+    note(exchange, permitted);
+    exchange.onDeparture(() => departure.abort());
     const { responseTimeout, idleTimeout } = policy.settings;
-    const { retryConnectFor } = upstream.options;
+    const { retryConnectFor } = this.#parts.upstream.options;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
-    const delivery = { ...event, path: exchange.path, patience, client: client.signal };
-    const admission = await parts.deliveries().admit(delivery);
-    exchange.onLeft(null);
-    if (typeof admission === 'object' && !client.signal.aborted) return forward(request, permit, admission);
-    if (typeof admission === 'object') admission.failed();
-    else if (admission === 'refuse') {
-      exchange.bodySha256 = bodyTag(event.body);
-      exchange.refuse('overloaded');
-    } else if (admission === 'duplicate') {
-      exchange.decide('duplicate', 'none');
-      exchange.reply.refuse(DUPLICATE);
+    const delivery = { ...event, path, patience, departed: departure.signal };
+    const claimed = await this.#parts.deliveries().claim(delivery);
+    exchange.onDeparture(null);
+    switch (claimed.kind) {
+      case 'deliver':
+        if (!exchange.departed) return this.#forward(pending, permitted, claimed.lease);
+        claimed.lease.failed();
+        break;
+      case 'refuse':
+        exchange.bodySha256 = bodyTag(permit.body ?? EMPTY);
+        exchange.refuse('overloaded');
+        break;
+      case 'duplicate':
+        exchange.decide('duplicate', 'none');
+        exchange.reply.refuse(DUPLICATE);
+        break;
+      case 'departed':
+        break;
+      default:
+        claimed satisfies never;
     }
-    request.body?.discard();
+    pending.body?.discard();
   }
 
-  function forward(request: RoutedRequest, permit: Permit, lease: DeliveryLease | null = null): void {
-    const { exchange, route, policy } = request;
+  #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
+    const { exchange, policy, body } = pending;
+    const { permit, route } = permitted;
     const { settings } = policy;
-    if (permit.tunnel && tunnels >= settings.connections / 2) return exchange.refuse('overloaded');
-    note(exchange, permit);
+    exchange.route = route.path;
+    if (permit.tunnel && this.#tunnels >= settings.connections / 2) return exchange.refuse('overloaded');
+    note(exchange, permitted);
     const options: ForwardOptions = {
       lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
-      budget,
+      budget: this.#parts.budget,
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sent) => {
-        if (permit.tunnel) tunnels--;
+        if (permit.tunnel) this.#tunnels--;
         // Unless all was sent, a socket may still be writing from the body's memory.
-        if (sent) request.body?.discard();
-        else request.body?.forget();
+        if (sent) body?.discard();
+        else body?.forget();
       },
     };
-    if (permit.tunnel) tunnels++;
+    if (permit.tunnel) this.#tunnels++;
+    const { upstream } = this.#parts;
     if (permit.tunnel) new WebSocketExchange(permit, exchange, upstream, options).start();
     else new UpstreamExchange(permit, exchange, upstream, options).start();
   }
-
-  /** The failure edge: an answer before the response has begun, a cut later. */
-  function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
-    // The sender may never retry. The hash lets the operator find the event.
-    if (permit.secret !== null && permit.body !== null) exchange.bodySha256 = bodyTag(permit.body);
-    if (failure.side === 'upstream') {
-      exchange.upstreamFailure = failure.cause;
-      exchange.upstreamError = failure.code;
-    }
-    if (exchange.reply.committed) exchange.reply.cut();
-    else if (failure.side === 'client') exchange.refuse(failure.reason);
-    else exchange.reply.refuse(UPSTREAM_FAULTS[failure.fault]);
-  }
-
-  function refuseByRule(exchange: Exchange, { rule, header, hint }: GateRefusal): void {
-    exchange.rule = rule;
-    exchange.header = header;
-    exchange.hint = hint;
-    exchange.refuse('bad_request');
-  }
-
-  return begin;
 }
 
-const EMPTY = Buffer.alloc(0);
+const FORM_REASONS: ReadonlySet<string> = new Set([
+  'multiple_signatures',
+  'malformed_signature',
+  'unsupported_algorithm',
+]);
 
-function note(exchange: Exchange, { decision, reason, secret }: Permit): void {
+function note(exchange: Exchange, { permit: { decision, reason, secret } }: Permitted): void {
   exchange.decide(decision, reason);
   exchange.secret = secret;
 }
 
-function allows(route: Route, method: string): boolean {
-  return route.methods === null || route.methods.includes(method);
+/** The failure edge: an answer before the response has begun, a cut later. */
+function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
+  // The sender may never retry. The hash lets the operator find the event.
+  if (permit.secret !== null && permit.body !== null) exchange.bodySha256 = bodyTag(permit.body);
+  if (failure.side === 'upstream') {
+    exchange.upstreamFailure = failure.cause;
+    exchange.upstreamError = failure.code;
+  }
+  if (exchange.reply.committed) exchange.reply.cut();
+  else if (failure.side === 'client') exchange.refuse(failure.reason);
+  else exchange.reply.refuse(UPSTREAM_FAULTS[failure.fault]);
 }

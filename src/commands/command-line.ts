@@ -2,7 +2,7 @@
 // their own Io, without a process. A mistake on the command line must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { fileProblem } from '../core/errors.ts';
+import { fileProblem } from '../base/errors.ts';
 
 export interface Io {
   readonly stdout: (text: string) => void;

@@ -1,19 +1,25 @@
 // `explain METHOD TARGET`: prints what would happen to a request, and why, without sending it.
+import { createSecretKey, randomBytes } from 'node:crypto';
+import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { type GateRefusal, RULES, refusedByGate, refusedForHeaders, refusedForQuery } from '../core/gate.ts';
+import { type Admission, admit, arrivalOf, type Refused } from '../core/admission.ts';
+import { REASONS } from '../core/decision.ts';
+import { GATE, RULES } from '../core/gate.ts';
 import { Head } from '../core/head.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
+import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { pathOf } from '../core/targets.ts';
-import { buildPolicy } from '../runtime/ruleset.ts';
+import { policyWith } from '../runtime/ruleset.ts';
 import { command, mistake } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
          [--header 'NAME: VALUE']...
 
 Prints every reading of the target that matters, which route takes it, which rule
-of the gate refuses it, what happens to a request with this method, and why.
-TARGET is the path and query as sent, quoted for the shell:
+of the gate refuses it, what happens to a request with this method, and why. It reads
+no secret: every one that the configuration names counts as live, and a request without
+a signature as one with a signature of the right form. TARGET is the path and query as sent, quoted for the shell:
 
   entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
 
@@ -31,11 +37,13 @@ export const run = command({ name: 'explain', help, options, positionals: ['METH
     throw mistake(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
   const headers = (given.values.header ?? []).flatMap(readHeader);
-  const hasHost = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+  const names = headers.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
+  const host = names.includes('host') ? [] : ['Host', 'example.test'];
+  const signature = names.some(looksLikeSignature) ? [] : SIGNED;
   const request = { method, target: Buffer.from(target, 'utf8').toString('latin1'), version: '1.1' };
-  const head = new Head(request, [...(hasHost ? [] : ['Host', 'example.test']), ...headers]);
+  const head = new Head(request, [...host, ...signature, ...headers]);
   const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
-  io.stdout(`${[`${method} ${target}`, '', ...explain(head, buildPolicy(config, []))].join('\n')}\n`);
+  io.stdout(`${[`${method} ${target}`, '', ...explain(head, policyOf(config))].join('\n')}\n`);
   return 0;
 });
 
@@ -46,28 +54,29 @@ function readHeader(text: string): readonly string[] {
   return [name, Buffer.from(value, 'utf8').toString('latin1')];
 }
 
-function explain(head: Head, { routes }: Policy): readonly string[] {
-  const gate = refusedByGate(head);
-  if (gate !== null) return refusalLines(gate, 'The gate refuses it on every route');
-  const now = Date.now();
-  const examination = routes.examine(pathOf(head.target), now);
-  const { treatment } = examination;
-  const lines = [...readings(examination), ''];
-  const named = refusedForHeaders(head, treatment);
-  if (named !== null) return [...lines, ...refusalLines(named, `The gate refuses it for ${treatment.path}`)];
-  const query = refusedForQuery(head, treatment);
-  if (query !== null) return [...lines, ...refusalLines(query, `${treatment.path} refuses it`)];
-  return [...lines, outcome(treatment, head.method, now)];
+/** A signature of the right form, for a request that was given none: the verdict itself needs a body. */
+const SIGNED = [SIGNATURE_HEADER, `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`];
+
+/** A policy in which every secret that the configuration names is live: none is read. */
+function policyOf(config: Config): Policy {
+  const named = config.routes.flatMap(({ secrets }) => secrets ?? []);
+  const sources = config.secrets.map((source) => (source.kind === 'directory' ? source.directory : source.id));
+  const key = createSecretKey(randomBytes(32));
+  const bounds = { notBefore: null, notAfter: null };
+  return policyWith(
+    config,
+    [...new Set([...named, ...sources])].map((id) => ({ id, key, ...bounds })),
+  );
 }
 
-function refusalLines({ rule, header, hint }: GateRefusal, who: string): readonly string[] {
-  return [
-    `${who}: rule ${rule}${header === null ? '' : `, header ${header}`}`,
-    `  stops ${RULES[rule]}`,
-    ...(hint === null ? [] : [`  ${hint}`]),
-    '',
-    '=> 400 bad_request',
-  ];
+function explain(head: Head, policy: Policy): readonly string[] {
+  const at = Date.now();
+  const admission = admit(arrivalOf(head, policy, at));
+  const examination = policy.routes.examine(pathOf(head.target), at);
+  const lines = outcome(admission, examination.treatment);
+  // A rule that needs no route stands before all readings.
+  const isEarly = admission.kind === 'refuse' && admission.rule !== null && Object.hasOwn(GATE, admission.rule);
+  return isEarly ? lines : [...readings(examination), '', ...lines];
 }
 
 function readings({ target, candidates, treatment }: Examination): string[] {
@@ -91,17 +100,43 @@ function readings({ target, candidates, treatment }: Examination): string[] {
   return lines;
 }
 
-function outcome(route: Route, method: string, now: number): string {
-  if (route.action === 'reject') return '=> 404 route_rejected';
-  if (route.methods !== null && !route.methods.includes(method)) {
-    const status = reports(route, now) ? 'forwarded, reported as' : '405';
-    return `=> ${status} method_not_allowed: ${route.path} allows ${route.methods.join(', ') || 'no method at all'}`;
+function outcome(admission: Admission, route: Route): readonly string[] {
+  switch (admission.kind) {
+    case 'refuse':
+      return refusal(admission, route);
+    case 'report': {
+      const { reason } = admission.permit;
+      return [`=> forwarded, reported as ${reason}${reason === 'method_not_allowed' ? allowed(route) : ''}`];
+    }
+    case 'forward':
+      return [`=> forwarded unverified by ${route.path}`];
+    case 'read':
+      return verification(admission.route);
+    default:
+      return admission satisfies never;
   }
-  if (route.action === 'forward') return `=> forwarded unverified by ${route.path}`;
-  const ids = route.secrets?.join(', ') || 'none, so every request is refused';
-  const secrets = route.secrets === null ? 'any live secret' : `one of: ${ids}`;
-  const others = reports(route, now)
-    ? 'report mode: an invalid request is forwarded too, and counted as reported'
-    : 'a valid request is forwarded unchanged, any other gets 401';
-  return `=> verified by ${route.path}: signed with ${secrets}; body up to ${route.maxBody} bytes\n   ${others}`;
+}
+
+function refusal({ rule, header, hint, reason }: Refused, route: Route): readonly string[] {
+  const end = `=> ${REASONS[reason].status} ${reason}${reason === 'method_not_allowed' ? allowed(route) : ''}`;
+  const why = hint === null ? [] : [`  ${hint}`];
+  if (rule === null) return [...why, end];
+  const who =
+    { 'route-headers': `The gate refuses it for ${route.path}`, query: `${route.path} refuses it` }[String(rule)] ??
+    'The gate refuses it on every route';
+  const named = header === null ? '' : `, header ${header}`;
+  return [`${who}: rule ${rule}${named}`, `  stops ${RULES[rule]}`, ...why, '', end];
+}
+
+const allowed = ({ path, methods }: Route) => `: ${path} allows ${methods?.join(', ') || 'no method at all'}`;
+
+function verification(route: Route): readonly string[] {
+  const secrets = route.secrets === null ? 'any live secret' : `one of: ${route.secrets.join(', ')}`;
+  return [
+    `=> verified by ${route.path}: signed with ${secrets}; body up to ${route.maxBody} bytes`,
+    reports(route, Date.now())
+      ? '   report mode: an invalid request is forwarded too, and counted as reported'
+      : '   a valid request is forwarded unchanged, any other gets 401',
+    '   (taken as live: every secret that the configuration names)',
+  ];
 }

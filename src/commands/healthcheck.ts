@@ -3,7 +3,7 @@
 // configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { fileProblem } from '../core/errors.ts';
+import { fileProblem } from '../base/errors.ts';
 import { ask } from './ask.ts';
 import { command, type Io } from './command-line.ts';
 

@@ -1,7 +1,11 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
-import { type Secret, stateOf } from '../core/keyring.ts';
-import { readSignature, SIGNATURE_HEADER, signs } from '../core/signature.ts';
+import { admit, admitBody, arrivalOf } from '../core/admission.ts';
+import { Head } from '../core/head.ts';
+import { Keyring, type Secret, stateOf } from '../core/keyring.ts';
+import type { Policy } from '../core/policy.ts';
+import { type Route, RouteTable } from '../core/routes.ts';
+import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { readSecrets } from '../secrets/rotation.ts';
 import { command, type Io, mistake, readBody, UsageError } from './command-line.ts';
@@ -57,22 +61,47 @@ async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
 }
 
 const VALID = 'valid';
+/** What the proxy would have on such a request: a POST that one route verifies with all these secrets. */
+const ROUTE: Route = {
+  ...{
+    path: '/',
+    action: 'verify',
+    methods: null,
+    secrets: null,
+    mode: 'enforce',
+    reportUntil: null,
+    query: 'forward',
+  },
+  ...{ maxBody: Number.POSITIVE_INFINITY, once: null, upgrade: [], allowHeaders: [] },
+  ...{ responseTimeout: null, idleTimeout: null },
+};
 
-/** The verdict in the proxy's order, the secret that made the signature, and the likely cause of a mismatch. */
+/** The proxy's own verdict, the secret that made the signature, and the likely cause of a mismatch. */
 function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): readonly string[] {
-  const now = Date.now();
-  const keys = secrets.map((secret): DiagnosisKey => {
-    const state = stateOf(secret, now);
-    return { id: secret.id, key: secret.key, use: state === 'live' ? 'route' : state };
+  const at = Date.now();
+  const policy = policyOf(secrets);
+  const lines = ['Host', 'localhost', SIGNATURE_HEADER, given];
+  const arrival = arrivalOf(new Head({ method: 'POST', target: '/', version: '1.1' }, lines), policy, at);
+  const admission = admit(arrival);
+  const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body) : admission;
+  if (verdict.kind === 'forward') return [VALID, `secret: ${verdict.permit.secret}`];
+  if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
+  const { reason, secret } = verdict;
+  const keys = secrets.map(({ id, key, ...validity }): DiagnosisKey => {
+    const state = stateOf(validity, at);
+    return { id, key, use: state === 'live' ? 'route' : state };
   });
-  const cause = () => diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it';
-  if (keys.every(({ use }) => use !== 'route')) return ['invalid: no_live_secret', `hint: ${cause()}`];
-  const form = readSignature(given);
-  if (form.reason !== null) return [`invalid: ${form.reason}`, `hint: ${cause()}`];
-  const digest = Buffer.from(form.digest, 'latin1');
-  const signers = keys.filter(({ key }) => signs(key, body, digest));
-  const signer = signers.find(({ use }) => use === 'route') ?? signers[0];
-  if (signer?.use === 'route') return [VALID, `secret: ${signer.id}`];
-  if (signer !== undefined) return ['invalid: expired_secret', `secret: ${signer.id}`, `hint: ${cause()}`];
-  return ['invalid: signature_mismatch', `hint: ${cause()}`];
+  const cause = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it';
+  return [`invalid: ${reason}`, ...(secret === null ? [] : [`secret: ${secret}`]), `hint: ${cause}`];
+}
+
+function policyOf(secrets: readonly Secret[]): Policy {
+  const never = 0; // no body is read and nothing is sent
+  const times = { bodyTimeout: never, connections: never, responseTimeout: never, idleTimeout: never };
+  return {
+    settings: { ...times, forwardedHeaders: 'none' },
+    routes: new RouteTable([], ROUTE),
+    keyring: new Keyring(secrets),
+    trusts: () => false,
+  };
 }

@@ -2,7 +2,7 @@
 // once. No other file is opened, and no secret is read.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { codeOf, fileProblem } from '../core/errors.ts';
+import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
 import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';

@@ -35,7 +35,13 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-export type Verdict = { readonly permit: Permit } | { readonly refused: 'signature_mismatch' | 'expired_secret' };
+export type Verdict =
+  | { readonly permit: Permit }
+  | {
+      readonly refused: 'signature_mismatch' | 'expired_secret';
+      /** The id of the secret outside its validity that signs so. */
+      readonly secret: string | null;
+    };
 
 /**
  * The verdict on a body that was read whole. It tries every live secret of the route, without an early exit. Only when
@@ -58,7 +64,8 @@ export function judge(input: {
   }
   const listed = input.keyring.listed(route.secrets);
   const outside = listed === live ? [] : listed.filter((secret) => !live.includes(secret));
-  return { refused: firstMatch(outside, body, digest) === null ? 'signature_mismatch' : 'expired_secret' };
+  const secret = firstMatch(outside, body, digest);
+  return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret };
 }
 
 function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {

@@ -49,11 +49,3 @@ export function bodyTag(body: Uint8Array): string {
 
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
-
-/** The right to deliver an event of `once`. Its holder calls one of the two methods; only the first call counts. */
-export interface DeliveryLease {
-  /** The upstream's 2xx has arrived completely. */
-  delivered(): void;
-  /** The event was not delivered, so a retry may go through. */
-  failed(): void;
-}

@@ -4,7 +4,11 @@ import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 
 /** The right-most address of X-Forwarded-For that is not a trusted proxy; the peer's own if the peer is not trusted. */
-export function clientOf(peer: string, forwardedFor: string | null, trusts: (address: string) => boolean): string {
+export function clientAddressOf(
+  peer: string,
+  forwardedFor: string | null,
+  trusts: (address: string) => boolean,
+): string {
   if (forwardedFor === null || !trusts(peer)) return peer;
   let client = peer;
   for (const hop of forwardedFor.split(',').reverse()) {
@@ -35,7 +39,7 @@ const ABOUT_CLIENT = /^(?:forwarded|x[^a-z0-9]forwarded(?:[^a-z0-9].*)?|x[^a-z0-
 const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
 
 /** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */
-export function withForwarded({ lines, head, connection }: Exchange, allowHeaders: readonly string[]): string[] {
+export function withForwarded({ lines, head, clientConnection }: Exchange, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
@@ -43,7 +47,7 @@ export function withForwarded({ lines, head, connection }: Exchange, allowHeader
     if (ABOUT_CLIENT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
     kept.push(name, lines[index + 1] ?? '');
   }
-  const { address, encrypted, stream } = connection;
+  const { address, encrypted, stream } = clientConnection;
   kept.push('X-Forwarded-For', address, 'X-Forwarded-Proto', encrypted ? 'https' : 'http');
   kept.push('X-Forwarded-Host', head.host, 'X-Forwarded-Port', `${stream.localPort ?? ''}`, 'X-Real-IP', address);
   return kept;

@@ -7,12 +7,13 @@
 // request and `maxHeader` bytes.
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import type { Reason } from '../core/decision.ts';
 import { declaredLength, Head } from '../core/head.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { free, ignore } from '../wire/sockets.ts';
-import { type BodyReceiver, Exchange, type Taken } from './exchange.ts';
+import { Exchange } from './exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
 import { networkOf, RANKS } from './room.ts';
@@ -286,11 +287,11 @@ export class Connection {
   readonly #onData = (bytes: Buffer): void => {
     if (this.state === 'silent' || this.state === 'idle') this.#enter('head', this.#listener.limits.headersTimeout);
     this.#readKept();
-    let taken: Taken = 'copied';
+    let owner: Owner = 'caller';
     if (this.state === 'closing') this.#drop(bytes.length);
     else if (this.#parser?.state === 'ended') this.#following.keep(bytes, this.#listener.limits.maxHeader);
-    else taken = this.#read(bytes);
-    if (taken === 'copied') free(bytes, WORTH_FREEING);
+    else owner = this.#read(bytes);
+    if (owner === 'caller') free(bytes, WORTH_FREEING);
   };
 
   #drop(bytes: number): void {
@@ -299,11 +300,11 @@ export class Connection {
     if (this.#dropped > DROPPED_BYTES) this.destroy();
   }
 
-  #read(bytes: Buffer): Taken {
+  #read(bytes: Buffer): Owner {
     this.#parser ??= new MessageParser('request', { head: this.#listener.limits.maxHeader });
     const parser = this.#parser;
     const { maxHeader, headersTimeout } = this.#listener.limits;
-    let taken: Taken = 'copied';
+    let owner: Owner = 'caller';
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       if (this.state === 'idle') this.#enter('head', headersTimeout);
@@ -312,12 +313,12 @@ export class Connection {
       // a body whose answer is out already, the next request is read at once.
       if (this.state !== 'rest' && bytes.length - at - parser.left > maxHeader) this.#following.drop();
       if (!this.#hasBegun(parser)) continue;
-      if (this.#giveBody(parser) === 'kept') taken = 'kept';
+      if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
       if (this.state === 'rest' && parser.state !== 'body') this.#endRest(parser);
-      if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return taken;
+      if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return owner;
     }
     if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at), maxHeader);
-    return taken;
+    return owner;
   }
 
   /** The rest of a body whose answer is out has come, or can't be read. */
@@ -346,14 +347,14 @@ export class Connection {
   }
 
   /** Passes on the part of the body that was in the last read. */
-  #giveBody(parser: MessageParser): Taken {
+  #giveBody(parser: MessageParser): Owner {
     const receiver = this.exchange?.receiver ?? null;
-    if (receiver === null) return 'copied';
+    if (receiver === null) return 'caller';
     const { piece, state, pieces } = parser;
     if (state === 'ended') return receiver.end(piece, parser.trailers, pieces);
-    const taken = piece === null ? 'copied' : receiver.piece(piece, pieces);
+    const owner = piece === null ? 'caller' : receiver.piece(piece, pieces);
     if (state === 'failed') receiver.fail('bad_request');
-    return taken;
+    return owner;
   }
 
   /** Bytes that never became a request are still answered, and counted as a request. */
@@ -365,10 +366,10 @@ export class Connection {
 
   // --- ends
 
-  #endExchange(how: 'answered' | 'left'): void {
+  #endExchange(how: 'answered' | 'departed'): void {
     const { exchange } = this;
     if (exchange === null) return;
-    if (how === 'left') exchange.clientLeft();
+    if (how === 'departed') exchange.clientDeparted();
     this.exchange = null;
     this.#answered += exchange.reply.bytes;
     exchange.durationMs = performance.now() - exchange.startedAt;
@@ -386,14 +387,14 @@ export class Connection {
   #onEndWithinRequest({ reply, receiver }: Exchange): void {
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
-    else this.#endExchange('left');
+    else this.#endExchange('departed');
     if (this.exchange?.reply.phase !== 'ended' && this.state === 'request') this.destroy();
   }
 
   readonly #onClose = (): void => {
     // A head that has begun is a request, and is counted.
     if (this.state === 'head') this.#begin(NO_HEAD, []);
-    this.#endExchange('left');
+    this.#endExchange('departed');
     this.state = 'closed';
     this.#parser?.free();
     this.#parser = null;

@@ -1,6 +1,6 @@
 // One request and its answer, from the head to the end. Only this file writes the decision and the reason, only the
 // reply the status and whether the connection persists.
-import type { Buffer } from 'node:buffer';
+import type { BodyReceiver } from '../bodies/receiver.ts';
 import { type Decision, REASONS, type Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
 import type { Head } from '../core/head.ts';
@@ -9,28 +9,6 @@ import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { Connection } from './connection.ts';
 import { Reply } from './reply.ts';
-
-/** Why a body is not whole, or was not accepted. */
-export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
-
-/**
- * `kept`: the receiver needs the piece after the call. `copied`: its memory is freed at once, since the garbage collector
- * would be too late, and the bodies of 200 refused clients would exceed the container's memory.
- */
-export type Taken = 'copied' | 'kept';
-
-export interface BodyReceiver {
-  /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
-  readonly deadline: number;
-  /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
-  rate(now: number): number;
-  /** `pieces`: chunks, or parts of them, so far. */
-  piece(piece: Buffer, pieces: number): Taken;
-  /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
-  end(last: Buffer | null, trailers: readonly string[], pieces: number): Taken;
-  /** The body will never be whole. Called at most once, and not after `end`. */
-  fail(failure: 'bad_request' | 'body_timeout'): void;
-}
 
 /** The rule of a refusal that names none. */
 const DEFAULT_RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
@@ -42,7 +20,7 @@ export class Exchange implements RequestRecord {
   readonly lines: readonly string[];
   readonly method: string;
   readonly path: string;
-  readonly connection: Connection;
+  readonly clientConnection: Connection;
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
@@ -65,19 +43,20 @@ export class Exchange implements RequestRecord {
   upstreamFailure: UpstreamFailure | null = null;
   upstreamError: string | null = null;
   bodySha256: string | null = null;
+  /** The client's address for the log: the peer's, or one that a trusted proxy names. */
   client: string;
   /** True once a tunnel is open: the client may then leave without that being a failure. */
   tunnelled = false;
-  /** True once the client has left before its answer was sent. */
-  left = false;
-  #onLeft: (() => void) | null = null;
+  /** True once the client has departed before its answer was sent. */
+  departed = false;
+  #onDeparture: (() => void) | null = null;
 
   constructor(head: Head, lines: readonly string[], connection: Connection) {
     this.head = head;
     this.lines = lines;
     this.method = head.method;
     this.path = pathOf(head.target);
-    this.connection = connection;
+    this.clientConnection = connection;
     this.reply = new Reply(connection, head);
     this.startedAt = performance.now();
     this.client = connection.address;
@@ -89,7 +68,7 @@ export class Exchange implements RequestRecord {
     return valid.exec(this.head.traceparent ?? '')?.[1] ?? null;
   }
 
-  /** The status of the answer; 499 if the client left before it. */
+  /** The status of the answer; 499 if the client departed before it. */
   get status(): number {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
@@ -99,24 +78,36 @@ export class Exchange implements RequestRecord {
     this.reason = reason;
   }
 
-  /** Refuses the request, unless the client has left. `allow`: the methods that the route allows, for 405. */
+  /** Refuses the request, unless the client has departed. `allow`: the methods that the route allows, for 405. */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     this.decide('rejected', reason);
     this.rule ??= DEFAULT_RULES[reason] ?? null;
     if (reason !== 'client_closed') this.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
-  /** Sets the one listener for a leaving client. A plain field would cost 30 MiB and 10 % of CPU under load. */
-  onLeft(listener: (() => void) | null): void {
-    this.#onLeft = listener;
+  /** Sets the one listener for a departing client. A plain field would cost 30 MiB and 10 % of CPU under load. */
+  onDeparture(listener: (() => void) | null): void {
+    this.#onDeparture = listener;
   }
 
-  /** Only the connection calls it, once: the client has left before its answer was sent. */
-  clientLeft(): void {
+  limitStall(milliseconds: number): void {
+    this.clientConnection.stallTimeout = milliseconds;
+  }
+
+  pauseBody(): void {
+    this.clientConnection.stream.pause();
+  }
+
+  resumeBody(): void {
+    this.clientConnection.stream.resume();
+  }
+
+  /** Only the connection calls it, once: the client has departed before its answer was sent. */
+  clientDeparted(): void {
     this.reply.abandon();
-    this.left = true;
-    const listener = this.#onLeft;
-    this.#onLeft = null;
+    this.departed = true;
+    const listener = this.#onDeparture;
+    this.#onDeparture = null;
     listener?.();
     // An earlier decision stays: a refusal, or a failure of the upstream.
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { codeOf } from '../core/errors.ts';
+import { codeOf } from '../base/errors.ts';
 import { destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
 import { Connection, type Handler, type State } from './connection.ts';
 import { Room } from './room.ts';

@@ -4,12 +4,9 @@ import type { Buffer } from 'node:buffer';
 import type { Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
 import { CHUNKED, headLines } from '../wire/heads.ts';
-import type { MessageParser } from '../wire/parser.ts';
+import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';
-
-/** The upstream's response: its head, with the value of Content-Length. */
-export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | 'framing' | 'length'>;
 
 /** Seconds. */
 const RETRY_AFTER_SECONDS = '1';
@@ -38,6 +35,11 @@ export class Reply {
     this.#request = request;
     this.#writer = new MessageWriter(connection.stream);
     this.#awaitsContinue = request.expect !== null && request.version === '1.1' && hasBody(request);
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get unsent(): number {
+    return this.#connection.stream.writableLength;
   }
 
   /** Sends 100 to a client that waits for it. Call it only if the body will be read. */

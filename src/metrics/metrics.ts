@@ -1,9 +1,10 @@
 // The metrics: one method for each event, which adds to plain numbers. The set of series follows only from the plan; a
 // client must never be able to add one.
+
+import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
-import { VERSION } from '../core/version.ts';
 import { type Cell, cell, type HistogramCell, RouteCells, type Sample } from './cells.ts';
 import type { createExposition } from './exposition.ts';
 import type { MetricName } from './metric-table.ts';

@@ -1,10 +1,17 @@
 // Deliver once: the first request for an event proceeds, its twins wait for it, and duplicates are answered.
 // The store may fail at any time: then onStoreFailure decides, and no request hangs.
-import type { DeliveryLease } from '../core/record.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DeliveryLease } from '../base/delivery-lease.ts';
 import { eventKey, type OnceStore, type OnTrouble } from './store.ts';
 
 /** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait. */
-export type Admission = DeliveryLease | 'duplicate' | 'refuse' | 'left';
+export type Claimed =
+  | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
+  | { readonly kind: 'duplicate' | 'refuse' | 'departed' };
+
+const DUPLICATE: Claimed = { kind: 'duplicate' };
+const REFUSE: Claimed = { kind: 'refuse' };
+const DEPARTED: Claimed = { kind: 'departed' };
 
 export interface DeliveriesOptions {
   /** Opens the store, which may report problems at any time. */
@@ -21,12 +28,12 @@ export interface DeliveryRequest {
   readonly window: number;
   /** The longest wait for a twin, in milliseconds. */
   readonly patience: number;
-  /** Aborted when the client has left. */
-  readonly client: AbortSignal;
+  /** Aborted when the client has departed. */
+  readonly departed: AbortSignal;
 }
 
 /** Called when the outcome of an event is known, or with null if the waiting twin must try again. */
-type Wake = (admission: Admission | null) => void;
+type Wake = (claimed: Claimed | null) => void;
 
 /** An event that this process is delivering, or claiming in the store. */
 interface UnderWay {
@@ -65,20 +72,20 @@ export class Deliveries {
   }
 
   /** Waits for twins of the request, as long as `patience`, and says what to do with it; never rejects. */
-  async admit(request: DeliveryRequest): Promise<Admission> {
+  async claim(request: DeliveryRequest): Promise<Claimed> {
     const key = eventKey(request.path, request.body);
     const until = performance.now() + request.patience;
     for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
-      if (first.delivers && first.twins.size >= MAX_TWINS) return 'refuse';
-      const admission = await woken(first.twins, until, request.client);
-      if (admission !== null) return admission;
+      if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;
+      const claimed = await woken(first.twins, until, request.departed);
+      if (claimed !== null) return claimed;
     }
     // No `await` since the lookup, so exactly one twin proceeds.
     const own: UnderWay = { twins: new Set(), delivers: false };
     this.#underWay.set(key, own);
-    const admission = await this.#claim(key, own, { ...request, until });
-    if (typeof admission === 'string') this.#end(key, admission === 'duplicate' ? admission : null);
-    return admission;
+    const claimed = await this.#claim(key, own, { ...request, until });
+    if (claimed.kind !== 'deliver') this.#end(key, claimed.kind === 'duplicate' ? claimed : null);
+    return claimed;
   }
 
   /** Resolves when no delivery is in flight and the store has all outcomes. */
@@ -100,28 +107,29 @@ export class Deliveries {
     );
   }
 
-  async #claim(key: string, own: UnderWay, request: DeliveryRequest & { until: number }): Promise<Admission> {
-    const { window, client, until } = request;
+  async #claim(key: string, own: UnderWay, request: DeliveryRequest & { until: number }): Promise<Claimed> {
+    const { window, departed, until } = request;
     try {
       const store = await this.#store;
       for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
-        if (claim === 'delivered') return 'duplicate';
+        if (claim === 'delivered') return DUPLICATE;
         delivers(own);
-        const pause = await woken(new Set(), performance.now() + CHECK_EVERY_MS, client);
-        if (pause === 'left' || performance.now() >= until) return pause ?? 'refuse';
+        await sleep(CHECK_EVERY_MS, undefined, { signal: departed }).catch(() => {});
+        if (departed.aborted) return DEPARTED;
+        if (performance.now() >= until) return REFUSE;
       }
     } catch (error) {
       this.#failed(error);
       // Otherwise it is delivered without a claim, and still recorded if the store works again at the end.
-      if (this.#options.onStoreFailure === 'refuse') return 'refuse';
+      if (this.#options.onStoreFailure === 'refuse') return REFUSE;
     }
     delivers(own);
-    return this.#lease(key, window);
+    return { kind: 'deliver', lease: this.#lease(key, window) };
   }
 
   #lease(key: string, window: number): DeliveryLease {
     let open = true;
-    const end = async (fate: 'duplicate' | null) => {
+    const end = async (fate: Claimed | null) => {
       if (!open) return;
       open = false;
       try {
@@ -133,7 +141,7 @@ export class Deliveries {
       }
       this.#end(key, fate);
     };
-    return { delivered: () => void end('duplicate'), failed: () => void end(null) };
+    return { delivered: () => void end(DUPLICATE), failed: () => void end(null) };
   }
 
   #failed(error: unknown): void {
@@ -147,8 +155,8 @@ export class Deliveries {
     if (changed) this.#options.onTrouble(trouble);
   }
 
-  /** `fate`: the admission of its twins; null if one of them may deliver next. */
-  #end(key: string, fate: Admission | null): void {
+  /** `fate`: the result of its twins; null if one of them may deliver next. */
+  #end(key: string, fate: Claimed | null): void {
     const twins = [...(this.#underWay.get(key)?.twins ?? [])];
     this.#underWay.delete(key);
     for (const wake of twins) wake(fate);
@@ -159,22 +167,22 @@ export class Deliveries {
 /** Marks the event as being delivered. The upstream may take long, so from now on only a few twins may wait. */
 function delivers(event: UnderWay): void {
   event.delivers = true;
-  for (const wake of [...event.twins].slice(MAX_TWINS)) wake('refuse');
+  for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
 }
 
-/** Waits to be woken, and returns the admission given then; `refuse` on timeout, `left` if the client has left. */
-function woken(sleepers: Set<Wake>, until: number, client: AbortSignal): Promise<Admission | null> {
-  if (client.aborted) return Promise.resolve('left');
+/** Waits to be woken, and returns what is given then; `refuse` on timeout, `departed` if the client has departed. */
+function woken(sleepers: Set<Wake>, until: number, departed: AbortSignal): Promise<Claimed | null> {
+  if (departed.aborted) return Promise.resolve(DEPARTED);
   return new Promise((resolve) => {
-    const wake: Wake = (admission) => {
+    const wake: Wake = (claimed) => {
       clearTimeout(timer);
-      client.removeEventListener('abort', leave);
+      departed.removeEventListener('abort', depart);
       sleepers.delete(wake);
-      resolve(admission);
+      resolve(claimed);
     };
-    const leave = () => wake('left');
-    const timer = setTimeout(() => wake('refuse'), until - performance.now());
-    client.addEventListener('abort', leave);
+    const depart = () => wake(DEPARTED);
+    const timer = setTimeout(() => wake(REFUSE), until - performance.now());
+    departed.addEventListener('abort', depart);
     sleepers.add(wake);
   });
 }

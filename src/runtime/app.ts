@@ -1,7 +1,7 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
 
 import { createAdminServer } from '../admin/server.ts';
-import { DOCS, VERSION } from '../core/version.ts';
+import { DOCS, VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle, UPSTREAM_TIMEOUT_MS } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';

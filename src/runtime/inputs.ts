@@ -2,10 +2,10 @@
 // Contents decide whether two readings differ, never file times or events.
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
-import { fileProblem } from '../core/errors.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
 import type { TlsFile } from './certificates.ts';

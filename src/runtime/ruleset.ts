@@ -46,12 +46,23 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
 }
 
 export function buildPolicy(config: Config, materials: readonly SecretMaterial[]): Policy {
-  const { upstream, limits } = config;
+  return policyWith(
+    config,
+    materials.filter((one): one is SecretMaterial & Secret => one.key !== null),
+  );
+}
+
+export function policyWith(
+  { upstream, limits, routes, unmatched, listen }: Config,
+  secrets: readonly Secret[],
+): Policy {
+  const { responseTimeout, idleTimeout, forwardedHeaders } = upstream;
+  const { bodyTimeout, connections } = limits;
   return Object.freeze({
-    settings: { ...upstream, bodyTimeout: limits.bodyTimeout, connections: limits.connections },
-    routes: new RouteTable(config.routes, config.unmatched),
-    keyring: new Keyring(materials.filter((one): one is SecretMaterial & Secret => one.key !== null)),
-    trusts: inRanges(config.listen.trustedProxies),
+    settings: { bodyTimeout, connections, responseTimeout, idleTimeout, forwardedHeaders },
+    routes: new RouteTable(routes, unmatched),
+    keyring: new Keyring(secrets),
+    trusts: inRanges(listen.trustedProxies),
   });
 }
 

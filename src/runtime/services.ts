@@ -3,10 +3,10 @@
 import type { TcpNetConnectOpts } from 'node:net';
 import type { Writable } from 'node:stream';
 import { RecentRequests } from '../admin/recent.ts';
+import { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import type { Policy } from '../core/policy.ts';
-import { ByteBudget } from '../downstream/budget.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
@@ -14,7 +14,7 @@ import { RequestLog } from '../log/request-log.ts';
 import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
 import { Deliveries } from '../once/deliveries.ts';
 import { openStore } from '../once/store.ts';
-import { createPipeline } from '../pipeline.ts';
+import { Pipeline } from '../pipeline.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
@@ -53,9 +53,9 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
   };
   // Connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
-  const pipeline = createPipeline({ policy, upstream, budget, deliveries: openedDeliveries });
+  const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries });
   const server = new Listener(listenerLimits(first), {
-    onRequest: pipeline,
+    onRequest: (exchange) => pipeline.begin(exchange),
     onEnd: (record) => {
       metrics.record(record);
       requests.record(record);

@@ -4,9 +4,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf, fileProblem } from '../base/errors.ts';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { codeOf, fileProblem } from '../core/errors.ts';
 import type { KeyReading, SecretMaterial } from './material.ts';
 import { keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './material.ts';
 

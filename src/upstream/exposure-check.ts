@@ -1,6 +1,6 @@
 // Checks whether the upstream's port also answers at the pod's own address, where clients can bypass the proxy.
 import type { TcpNetConnectOpts } from 'node:net';
-import { takesConnection } from './pool.ts';
+import { takesConnection } from './address.ts';
 
 const EVERY_MS = 60_000;
 /** A sidecar is up before its app, so the first minute is watched more closely. */

@@ -1,6 +1,6 @@
 // Limits the requests to the upstream to a number of slots, with bounded queues in front. Unverified requests get at
 // most three quarters of the slots, so a flood of them never blocks a verified delivery.
-import { IndexedSet, type Member } from '../core/indexed-set.ts';
+import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {

@@ -2,119 +2,21 @@
 // closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests have
 // sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
 import { Buffer } from 'node:buffer';
-import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
-import { MessageParser } from '../wire/parser.ts';
+import { connect, isIP, type Socket } from 'node:net';
 import { destroyOldest, TickedSet, type TlsContents } from '../wire/sockets.ts';
-import { MessageWriter } from '../wire/writer.ts';
-import type { UpstreamExchange } from './exchange.ts';
+import { type Address, addressOf } from './address.ts';
+import { PooledConnection, type Traffic } from './pooled-connection.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
-/** Bytes. A longer response head is a failure of the protocol. */
-const MAX_HEAD = 64 * 1024;
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
-/** How often a socket with a failed write is checked. Its end comes at once unless the client does not read. */
-const CHECK_MS = 1000;
 /** Milliseconds after which TCP probes a silent peer. */
 export const PROBE_AFTER_MS = 60_000;
 /** The error code of a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 /** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-
-/** What a socket carries, from its first request to its last. */
-export type Traffic = 'verified' | 'unverified';
-
-/** Where to connect. `serverName`: the URL's host if the upstream speaks TLS; else null. */
-export type Address =
-  | { readonly path: string; readonly serverName: null }
-  | { readonly host: string; readonly port: number; readonly serverName: string | null };
-
-/** The address of `http://…`, `https://…` or `unix:///path`. */
-export function addressOf(url: string): Address {
-  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length), serverName: null };
-  const { protocol, hostname, port } = new URL(url);
-  const secure = protocol === 'https:';
-  const host = hostname.replace(/^\[|\]$/g, '');
-  return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
-}
-
-export class PooledConnection {
-  place = -1;
-  readonly socket: Socket;
-  readonly traffic: Traffic;
-  /** The TLS files that it was opened with. Once others are in force, the connection is not used again. */
-  readonly tls: TlsContents | null;
-  readonly writer: MessageWriter;
-  readonly parser = new MessageParser('response', { head: MAX_HEAD });
-  user: UpstreamExchange | null = null;
-  /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
-  unusedUntil = Number.POSITIVE_INFINITY;
-  /** True once its last request has ended: bytes that still come are dropped. */
-  retiring = false;
-  #error: Error | null = null;
-
-  constructor(
-    socket: Socket,
-    { traffic, tls }: Pick<PooledConnection, 'traffic' | 'tls'>,
-    onClosed: (connection: PooledConnection) => void,
-  ) {
-    this.socket = socket;
-    this.traffic = traffic;
-    this.tls = tls;
-    this.writer = new MessageWriter(socket);
-    readBeforeFailedWriteEnds(socket);
-    socket.on('end', () => {
-      if (this.user === null) socket.destroy();
-      else this.user.onEnd();
-    });
-    socket.on('drain', () => this.user?.resumeClient());
-    socket.on('error', (error) => {
-      this.#error = error;
-    });
-    socket.once('close', () => {
-      const { user } = this;
-      this.user = null;
-      this.parser.free();
-      onClosed(this);
-      user?.onClose(this.#error);
-    });
-  }
-
-  read(bytes: Buffer): void {
-    if (this.user !== null) this.user.onData(bytes);
-    else if (!this.retiring) this.socket.destroy();
-  }
-
-  tick(now: number): void {
-    this.user?.tick(now);
-    if (now >= this.unusedUntil) this.socket.destroy();
-  }
-}
-
-/**
- * An upstream may answer and close while a request is still being sent to it. A write then fails while the answer lies
- * unread in the kernel, and node destroys the socket with it. Overriding `destroy` is the only way to read it first (by
- * `onread`: a stream with a failed write emits no data). Without it 1, 87 and 99 of 100 early answers were lost at 100
- * KB, 1 MB and 8 MB. If node ever ends sockets in another way, the test `an early answer arrives while the request is
- * still being sent` fails.
- */
-function readBeforeFailedWriteEnds(socket: Socket): void {
-  const destroy = socket.destroy;
-  let failed = false;
-  socket.destroy = (error?: NodeJS.ErrnoException) => {
-    if (error?.syscall !== 'write') return destroy.call(socket, error);
-    if (failed) return socket;
-    failed = true;
-    // Reading goes on until 'end' or an error of a read destroys the socket.
-    const timer = setInterval(() => {
-      if (!socket.isPaused()) destroy.call(socket, error);
-    }, CHECK_MS).unref();
-    socket.once('close', () => clearInterval(timer));
-    return socket;
-  };
-}
 
 export class ConnectionPool {
   readonly address: Address;
@@ -136,8 +38,8 @@ export class ConnectionPool {
     this.#tls = options.tls;
   }
 
-  /** Takes an idle connection, which then belongs to the caller; null if there is none. */
-  take(traffic: Traffic): PooledConnection | null {
+  /** Acquires an idle connection, which then belongs to the caller; null if there is none. */
+  acquire(traffic: Traffic): PooledConnection | null {
     const idle = this.#idle[traffic];
     for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
       const { socket, unusedUntil } = connection;
@@ -274,16 +176,4 @@ export class ConnectionPool {
     const at = idle.indexOf(connection);
     if (at >= 0) idle.splice(at, 1);
   }
-}
-
-/** True if a connect succeeds within `milliseconds`. */
-export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
-    socket.once('error', () => resolve(false));
-    socket.once('connect', () => {
-      resolve(true);
-      socket.destroy();
-    });
-  });
 }

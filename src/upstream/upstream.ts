@@ -1,10 +1,12 @@
 // The upstream as a whole: its slots, its sockets, and whether it accepts connections.
-import { codeOf } from '../core/errors.ts';
+import { codeOf } from '../base/errors.ts';
+import type { BodyFailure } from '../bodies/receiver.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import type { BodyFailure } from '../downstream/exchange.ts';
 import type { TlsContents } from '../wire/sockets.ts';
+import { takesConnection } from './address.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { CONNECT_TIMEOUT, ConnectionPool, type PooledConnection, takesConnection } from './pool.ts';
+import { CONNECT_TIMEOUT, ConnectionPool } from './pool.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 
 /** Why a request was not forwarded, or its response is not whole. */
 export type ForwardFailure =

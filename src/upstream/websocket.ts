@@ -2,15 +2,15 @@
 // the handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { codeOf } from '../core/errors.ts';
-import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/handshake.ts';
+import { codeOf } from '../base/errors.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import type { Exchange } from '../downstream/exchange.ts';
+import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/web-socket-handshake.ts';
 import { isCoded } from '../wire/heads.ts';
 import { ignore } from '../wire/sockets.ts';
 import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
+import type { TunnelRequester } from './requester.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
@@ -22,7 +22,7 @@ const HALF_CLOSED_MS = 30_000;
 export class WebSocketExchange implements UpstreamRequest {
   place = -1;
   readonly verified = false;
-  readonly #exchange: Exchange;
+  readonly #requester: TunnelRequester;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly startedAt = performance.now();
@@ -36,16 +36,16 @@ export class WebSocketExchange implements UpstreamRequest {
   #deadline: NodeJS.Timeout | null = null;
 
   /** The permit is the caller's proof that the rules let a tunnel through; anything else throws. */
-  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, options: ForwardOptions) {
+  constructor(permit: Permit, requester: TunnelRequester, upstream: Upstream, options: ForwardOptions) {
     if (!isPermit(permit) || !permit.tunnel) throw new Error('no permit, no upstream');
-    this.#exchange = exchange;
+    this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
   }
 
   start(): void {
-    this.#exchange.onLeft(this.#onLeft);
-    this.#exchange.connection.stallTimeout = this.#options.idleTimeout;
+    this.#requester.onDeparture(this.#onDeparture);
+    this.#requester.limitStall(this.#options.idleTimeout);
     this.#upstream.takeSlot(this);
   }
 
@@ -81,7 +81,7 @@ export class WebSocketExchange implements UpstreamRequest {
   // --- the handshake
 
   #sendHandshake({ createProxyServer }: Library, socket: Socket): void {
-    const { head, connection } = this.#exchange;
+    const { head, clientConnection } = this.#requester;
     // The library's own path handling must stay off: it resolves dot segments, which would bypass the routes.
     const proxy = createProxyServer({ target: TARGET, toProxy: true, prependPath: false, agent: agentOf(socket) });
     proxy.on('error', ignore); // the client's socket; its 'close' ends the exchange
@@ -90,7 +90,7 @@ export class WebSocketExchange implements UpstreamRequest {
       outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
     });
     proxy.once('open', this.#onOpen);
-    proxy.ws(this.#handshake(connection.stream), connection.stream, NOTHING, this.#onTunnelError);
+    proxy.ws(this.#handshake(clientConnection.stream), clientConnection.stream, NOTHING, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
     // The library's own listeners take every 101 for a tunnel, write refusals without backpressure, ignore failures.
@@ -99,7 +99,7 @@ export class WebSocketExchange implements UpstreamRequest {
       .removeAllListeners('upgrade')
       .once('upgrade', (response: IncomingMessage, upstream: Socket, early: Buffer) => {
         // A tunnel that lacks the client's first bytes would be worse than none.
-        if (connection.hasDroppedBytes) this.giveUp({ side: 'client', reason: 'bad_request' });
+        if (clientConnection.hasDroppedBytes) this.giveUp({ side: 'client', reason: 'bad_request' });
         else if (this.#accepts(response)) pipeTunnel?.(response, upstream, early);
         else this.giveUp(failedUpstream('protocol'));
       });
@@ -114,7 +114,7 @@ export class WebSocketExchange implements UpstreamRequest {
   /** The client's request as a node object, which http-proxy-3 needs. */
   #handshake(client: Socket): IncomingMessage {
     const { IncomingMessage } = process.getBuiltinModule('node:http');
-    const { head } = this.#exchange;
+    const { head } = this.#requester;
     const headers = handshakeHeaders(this.#options.lines, head.upgrade ?? '') as IncomingHttpHeaders;
     return Object.assign(new IncomingMessage(client), {
       method: head.method,
@@ -126,9 +126,9 @@ export class WebSocketExchange implements UpstreamRequest {
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
     if (this.#ended) return;
-    if (this.#exchange.interims === MAX_INTERIMS) return this.giveUp(failedUpstream('protocol'));
-    this.#exchange.interims++;
-    if (info.statusCode > 101) this.#exchange.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
+    if (this.#requester.interims === MAX_INTERIMS) return this.giveUp(failedUpstream('protocol'));
+    this.#requester.interims++;
+    if (info.statusCode > 101) this.#requester.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
   };
 
   /** Forwards an answer other than 101. Its bytes never become a tunnel. */
@@ -137,7 +137,7 @@ export class WebSocketExchange implements UpstreamRequest {
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
     // A 101 that upgrades nothing, or a coding that node leaves in the body.
     if (status < 200 || isCoded({ lines, framing: 'chunked' })) return this.giveUp(failedUpstream('protocol'));
-    const { reply } = this.#exchange;
+    const { reply } = this.#requester;
     this.#answered(status);
     const length = headers['content-length'] ?? '';
     const framing = status !== 204 && status !== 304 && length === '' ? 'chunked' : 'length';
@@ -163,14 +163,14 @@ export class WebSocketExchange implements UpstreamRequest {
   /** True if the response accepts the handshake; the library then writes the 101. */
   #accepts(response: IncomingMessage): boolean {
     if (this.#ended || response.statusCode !== 101) return false;
-    if (!acceptsHandshake(this.#exchange.lines, response.rawHeaders)) return false;
+    if (!acceptsHandshake(this.#requester.lines, response.rawHeaders)) return false;
     this.#answered(101);
-    this.#exchange.tunnelled = true;
-    this.#exchange.reply.becomeTunnel();
+    this.#requester.tunnelled = true;
+    this.#requester.reply.becomeTunnel();
     const { upgrade = '' } = response.headers;
     response.headers = handshakeHeaders(response.rawHeaders, upgrade) as IncomingHttpHeaders;
-    const { stream } = this.#exchange.connection;
-    const early = this.#exchange.connection.handOver();
+    const { stream } = this.#requester.clientConnection;
+    const early = this.#requester.clientConnection.handOver();
     this.#client = stream;
     stream.setDefaultEncoding('latin1'); // http-proxy-3 writes the head as text: UTF-8 would change its bytes
     if (early.length > 0) stream.unshift(early);
@@ -192,7 +192,7 @@ export class WebSocketExchange implements UpstreamRequest {
   };
 
   readonly #onTunnelError = (error: Error): void => {
-    if (!this.#ended && this.#socket?.readableEnded === false) this.#exchange.upstreamFailure = causeOf(error);
+    if (!this.#ended && this.#socket?.readableEnded === false) this.#requester.upstreamFailure = causeOf(error);
   };
 
   // --- ends
@@ -201,8 +201,8 @@ export class WebSocketExchange implements UpstreamRequest {
   #answered(status: number): void {
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
-    this.#exchange.upstreamMs = performance.now() - this.startedAt;
-    this.#exchange.upstreamStatus = status;
+    this.#requester.upstreamMs = performance.now() - this.startedAt;
+    this.#requester.upstreamStatus = status;
   }
 
   giveUp(failure: ForwardFailure): void {
@@ -217,7 +217,7 @@ export class WebSocketExchange implements UpstreamRequest {
   #end(): boolean {
     if (this.#ended) return false;
     this.#ended = true;
-    this.#exchange.onLeft(null);
+    this.#requester.onDeparture(null);
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.leave(this);
     this.#options.onEnd(true);
@@ -225,9 +225,9 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   /** The client's socket is closed, whoever closed it. */
-  readonly #onLeft = (): void => {
+  readonly #onDeparture = (): void => {
     if (!this.#end()) return;
-    if (!this.#exchange.tunnelled) {
+    if (!this.#requester.tunnelled) {
       this.#request?.destroy();
       this.#socket?.destroy();
       return;

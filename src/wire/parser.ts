@@ -21,6 +21,9 @@ const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 const NO_BYTES = Buffer.alloc(0);
 
+/** A response's head, with the value of Content-Length. */
+export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | 'framing' | 'length'>;
+
 export class MessageParser implements RunRecorder {
   readonly #type: 'request' | 'response';
   readonly #mostHead: number;

@@ -1,6 +1,6 @@
 // Shared by the sockets of both sides.
 import { Buffer } from 'node:buffer';
-import { IndexedSet, type Member } from '../core/indexed-set.ts';
+import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
 export interface TlsContents {

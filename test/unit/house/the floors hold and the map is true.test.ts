@@ -11,18 +11,20 @@ const FILES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8'
 
 /** The folders that each folder may import from, lowest floor first. Each may also import from itself. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
+  base: [],
   core: [],
-  wire: ['core'],
-  config: ['core'],
-  hints: ['core'],
-  once: ['core'],
-  log: ['core'],
-  metrics: ['core'],
-  secrets: ['config', 'core'],
-  downstream: ['wire', 'core'],
-  upstream: ['downstream', 'wire', 'core'],
-  admin: ['downstream', 'config', 'log', 'metrics', 'core'],
-  'pipeline.ts': ['upstream', 'downstream', 'once', 'hints', 'core'],
+  wire: ['core', 'base'],
+  config: ['core', 'base'],
+  hints: ['core', 'base'],
+  once: ['core', 'base'],
+  log: ['core', 'base'],
+  metrics: ['core', 'base'],
+  secrets: ['config', 'core', 'base'],
+  bodies: ['wire', 'core', 'base'],
+  downstream: ['bodies', 'wire', 'core', 'base'],
+  upstream: ['bodies', 'wire', 'core', 'base'],
+  admin: ['downstream', 'config', 'log', 'metrics', 'core', 'base'],
+  'pipeline.ts': ['upstream', 'downstream', 'bodies', 'once', 'hints', 'core', 'base'],
   runtime: [
     ...[
       'pipeline.ts',
@@ -35,11 +37,13 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
       'log',
       'once',
       'config',
+      'bodies',
       'core',
+      'base',
     ],
   ],
-  commands: ['runtime', 'hints', 'downstream', 'secrets', 'config', 'core'],
-  'main.ts': ['commands', 'core'],
+  commands: ['runtime', 'hints', 'downstream', 'secrets', 'config', 'core', 'base'],
+  'main.ts': ['commands', 'core', 'base'],
 };
 
 /** The folder of a file, or the file itself if it is right under src. */

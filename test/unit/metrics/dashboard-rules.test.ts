@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withRunbook } from '../../../scripts/addresses.ts';
-import { DOCS, docsAddress } from '../../../src/core/version.ts';
+import { DOCS, docsAddress } from '../../../src/base/version.ts';
 import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
 
 const root = new URL('../../../', import.meta.url);

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { VERSION } from '../../../src/base/version.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
 import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/record.ts';
-import { VERSION } from '../../../src/core/version.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { accepted, metricsOf, NOW, plan, refused, route, secret, UNMATCHED } from './fixtures.ts';
 

@@ -2,8 +2,8 @@
 // store.
 import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { DeliveryLease } from '../../../src/core/record.ts';
-import { type Admission, Deliveries } from '../../../src/once/deliveries.ts';
+import type { DeliveryLease } from '../../../src/base/delivery-lease.ts';
+import { type Claimed, Deliveries } from '../../../src/once/deliveries.ts';
 import { type Claim, createMemoryStore, eventKey, type OnceStore, type OnTrouble } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
@@ -27,16 +27,16 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
   });
   const admit = (options: { patience?: number; client?: AbortSignal } = {}) => {
     const { patience = 5_000, client = new AbortController().signal } = options;
-    return all.admit({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, client });
+    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, departed: client });
   };
   return { all, trouble, troubles, told, admit };
 }
 
-const kindOf = (admission: Admission) => (typeof admission === 'string' ? admission : 'deliver');
+const kindOf = ({ kind }: Claimed) => kind;
 
-function leaseOf(admission: Admission): DeliveryLease {
-  if (typeof admission === 'string') throw new Error(`it is ${admission}`);
-  return admission;
+function leaseOf(claimed: Claimed): DeliveryLease {
+  if (claimed.kind !== 'deliver') throw new Error(`it is ${claimed.kind}`);
+  return claimed.lease;
 }
 
 const away = () => Promise.reject(new Error('the store is away'));
@@ -50,7 +50,7 @@ describe('a lease', () => {
     const second = leaseOf(await admit());
     second.delivered();
     second.failed();
-    expect(await admit()).toBe('duplicate');
+    expect(await admit()).toEqual({ kind: 'duplicate' });
   });
 
   test('one at a time, whichever request asks and however it ends', async () => {
@@ -59,12 +59,12 @@ describe('a lease', () => {
     let most = 0;
     const ask = async (nth: number) => {
       const mine = await admit();
-      if (typeof mine === 'string') return mine;
+      if (mine.kind !== 'deliver') return mine.kind;
       most = Math.max(most, ++open);
       await turnOfTheLoop();
       open--;
-      if (nth < 5) mine.failed();
-      else mine.delivered();
+      if (nth < 5) mine.lease.failed();
+      else mine.lease.delivered();
       return 'deliver';
     };
     const kinds = await Promise.all(Array.from({ length: 17 }, (_, nth) => ask(nth)));
@@ -78,7 +78,7 @@ describe('a twin', () => {
   test('waits no longer than its patience', async () => {
     const { admit } = deliveries();
     const lease = leaseOf(await admit());
-    expect(await admit({ patience: 20 })).toBe('refuse');
+    expect(await admit({ patience: 20 })).toEqual({ kind: 'refuse' });
     lease.failed();
     expect(kindOf(await admit())).toBe('deliver');
   });
@@ -89,23 +89,23 @@ describe('a twin', () => {
     const client = new AbortController();
     const waiting = admit({ client: client.signal });
     client.abort();
-    expect(await waiting).toBe('left');
-    expect(await admit({ client: client.signal })).toBe('left');
+    expect(await waiting).toEqual({ kind: 'departed' });
+    expect(await admit({ client: client.signal })).toEqual({ kind: 'departed' });
     const others = Array.from({ length: 16 }, () => admit());
     lease.delivered();
-    for (const other of others) expect(await other).toBe('duplicate');
+    for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
   });
 
   test('at another proxy is polled until it ends', async () => {
     const claims: Claim[] = ['busy', 'busy', 'delivered'];
     const { admit } = deliveries({ claim: async () => claims.shift() ?? 'busy' });
-    expect(await admit()).toBe('duplicate');
-    expect(await admit({ patience: 20 })).toBe('refuse');
+    expect(await admit()).toEqual({ kind: 'duplicate' });
+    expect(await admit({ patience: 20 })).toEqual({ kind: 'refuse' });
     const client = new AbortController();
     const waiting = admit({ client: client.signal });
     await turnOfTheLoop();
     client.abort();
-    expect(await waiting).toBe('left');
+    expect(await waiting).toEqual({ kind: 'departed' });
   });
 });
 
@@ -113,7 +113,7 @@ describe('a burst of one event', () => {
   test('of any size waits for the store’s reply, and shares it', async () => {
     const { all, admit } = deliveries({ claim: async () => 'delivered' });
     const admissions = await Promise.all(Array.from({ length: 100 }, () => admit()));
-    expect(admissions.every((kind) => kind === 'duplicate')).toBe(true);
+    expect(admissions.every(({ kind }) => kind === 'duplicate')).toBe(true);
     expect(all.failures).toBe(0);
   });
 
@@ -123,7 +123,7 @@ describe('a burst of one event', () => {
     const first = await early[0];
     const late = Array.from({ length: 10 }, () => admit());
     expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
-    leaseOf(first ?? 'left').delivered();
+    leaseOf(first ?? { kind: 'departed' }).delivered();
     const kinds = (await Promise.all(early)).map(kindOf);
     const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
     expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
@@ -134,8 +134,8 @@ describe('a burst of one event', () => {
     const claims: Promise<Claim>[] = [Promise.resolve('busy')];
     const { admit } = deliveries({ claim: () => claims.shift() ?? promise });
     const admissions = Array.from({ length: 30 }, () => admit());
-    expect(await Promise.race(admissions)).toBe('refuse');
-    expect(await admit()).toBe('refuse');
+    expect(await Promise.race(admissions)).toEqual({ kind: 'refuse' });
+    expect(await admit()).toEqual({ kind: 'refuse' });
     resolve('delivered');
     const kinds = (await Promise.all(admissions)).map(kindOf);
     expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(17); // the one that polls, and sixteen behind it
@@ -148,7 +148,7 @@ describe('a store that fails', () => {
     const first = await admit();
     expect(kindOf(first)).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
     expect(all.failures).toBe(1);
-    if (typeof first === 'object') first.delivered();
+    if (first.kind === 'deliver') first.lease.delivered();
     // A request that waited knows that it was delivered, whatever the store knows.
     expect(kindOf(await admit())).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
     expect(all.failures).toBe(2);
@@ -158,7 +158,7 @@ describe('a store that fails', () => {
 
   test('or cannot be opened', async () => {
     const { admit, all } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
-    expect(await admit()).toBe('refuse');
+    expect(await admit()).toEqual({ kind: 'refuse' });
     expect([all.entries(), all.failures]).toEqual([0, 1]);
     await all.close();
   });

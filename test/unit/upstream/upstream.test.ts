@@ -1,7 +1,7 @@
 // No permit, no upstream: enforced at run time too, for values cast past the compiler.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
-import { ByteBudget } from '../../../src/downstream/budget.ts';
 import type { Exchange } from '../../../src/downstream/exchange.ts';
 import { UpstreamExchange } from '../../../src/upstream/exchange.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';

@@ -3,8 +3,8 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ByteBudget } from '../../../src/downstream/budget.ts';
-import { type BodyResult, BufferedBody } from '../../../src/downstream/buffered-body.ts';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
+import { type BodyResult, BufferedBody } from '../../../src/bodies/buffered-body.ts';
 
 const KIB = 1024;
 

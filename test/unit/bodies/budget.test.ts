@@ -1,11 +1,11 @@
 // The byte budget by itself: what fits, which body is ended when it is full, and that every byte is returned.
 import { describe, expect, test } from 'vitest';
-import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/downstream/budget.ts';
+import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
 
 const MIB = 1024 * 1024;
 
 class Body implements UnfinishedBody {
-  held = 0;
+  buffered = 0;
   ended = '';
   readonly #budget: ByteBudget;
   readonly #rate: number;
@@ -18,9 +18,9 @@ class Body implements UnfinishedBody {
   }
 
   take(bytes: number): boolean {
-    if (!this.#budget.take(bytes, this)) return false;
+    if (!this.#budget.reserve(bytes, this)) return false;
     this.#taken.push(bytes);
-    this.held += bytes;
+    this.buffered += bytes;
     return true;
   }
 
@@ -36,7 +36,7 @@ class Body implements UnfinishedBody {
     this.ended = how;
     this.#budget.unfinished.delete(this);
     for (const bytes of this.#taken.splice(0)) this.#budget.release(bytes);
-    this.held = 0;
+    this.buffered = 0;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Pace } from '../../../src/downstream/budget.ts';
+import { Pace } from '../../../src/bodies/pace.ts';
 
 /** The pace after `bytes` at each of `times`. */
 function paced(...pieces: readonly (readonly [bytes: number, at: number])[]): Pace {

@@ -1,0 +1,66 @@
+// The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with the
+// slowest recent rate ends, not the newcomer.
+import { IndexedSet, type Member } from '../base/indexed-set.ts';
+
+/** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to them. */
+export const SMALL_BODY = 64 * 1024;
+
+/** A body that is not complete yet. */
+export interface UnfinishedBody extends Member {
+  /** Bytes of memory that the body takes. */
+  readonly buffered: number;
+  /** Bytes per millisecond over the last second or so. */
+  rate(now: number): number;
+  /** Ends the body with 503 and releases its memory before returning. */
+  fail(reason: 'overloaded'): void;
+}
+
+export class ByteBudget {
+  /** Bytes. A reload may lower it: bodies that are buffered already stay. */
+  limit: number;
+  used = 0;
+  #usedByLarge = 0;
+  /** Bodies that may be ended to make room for others. */
+  readonly unfinished = new IndexedSet<UnfinishedBody>();
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
+  reserve(bytes: number, body: UnfinishedBody): boolean {
+    const large = bytes > SMALL_BODY;
+    while (!this.#fits(bytes, large)) {
+      const slowest = this.#slowest(large);
+      if (slowest === null) return false;
+      slowest.fail('overloaded');
+      if (slowest === body) return false;
+    }
+    this.used += bytes;
+    if (large) this.#usedByLarge += bytes;
+    return true;
+  }
+
+  /** Releases one buffer: exactly the `bytes` that were reserved for it. */
+  release(bytes: number): void {
+    this.used -= bytes;
+    if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
+  }
+
+  #fits(bytes: number, large: boolean): boolean {
+    if (this.used + bytes > this.limit) return false;
+    return !large || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
+  }
+
+  #slowest(large: boolean): UnfinishedBody | null {
+    const now = performance.now();
+    let slowest: UnfinishedBody | null = null;
+    let rate = Number.POSITIVE_INFINITY;
+    for (const body of this.unfinished) {
+      if (body.buffered === 0 || (large && body.buffered <= SMALL_BODY && this.used < this.limit)) continue;
+      const bodyRate = body.rate(now);
+      if (bodyRate < rate) [slowest, rate] = [body, bodyRate];
+    }
+    return slowest;
+  }
+}

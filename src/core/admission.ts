@@ -1,0 +1,168 @@
+// Admission: what is to be done with a request, decided here alone and in one order. Pure: a head, a policy and a time
+// in, one of four outcomes out. The pipeline carries it out; `explain` and `verify` print it, so they cannot differ.
+//
+//   gate -> route, its headers -> reject: refuse
+//                              -> forward: method ------------------------------------> forward
+//                              -> verify: query, method, secret, form, length -> read -> `admitBody` -> forward
+//
+// Where a route only reports, some refusals become `report`: the request is forwarded, and counted.
+import type { Buffer } from 'node:buffer';
+import type { Reason } from './decision.ts';
+import { type GateRefusal, type RuleName, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
+import { declaredLength, type Head } from './head.ts';
+import type { Secret } from './keyring.ts';
+import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
+import type { Policy } from './policy.ts';
+import { type Route, UNMATCHED } from './routes.ts';
+import { signatureForm } from './signature.ts';
+import { pathOf } from './targets.ts';
+import { asksForWebSocket } from './web-socket-handshake.ts';
+
+/** A request whose head is complete, and what it is judged by until its end. */
+export interface Arrival {
+  readonly head: Head;
+  /** The target without its query. */
+  readonly path: string;
+  readonly policy: Policy;
+  /** Epoch milliseconds. It decides the route's mode, and which secrets are live. */
+  readonly at: number;
+}
+
+export interface Refused {
+  readonly kind: 'refuse';
+  /** The metric label: `unmatched` before a route is chosen. */
+  readonly label: string;
+  readonly reason: Reason;
+  readonly rule: RuleName | null;
+  /** The name of the header that broke the rule, in lower case; null if none did. */
+  readonly header: string | null;
+  /** For the operator alone: what would allow the request, or why nothing does. */
+  readonly hint: string | null;
+  /** The methods that the route allows, for 405. */
+  readonly allow: readonly string[] | null;
+  /** The id of the secret that has expired or is not valid yet; null for other reasons. */
+  readonly secret: string | null;
+}
+
+interface Permission {
+  readonly route: Route;
+  readonly permit: Permit;
+}
+
+export interface Forwarded extends Permission {
+  readonly kind: 'forward';
+}
+
+/** An enforcing route would refuse it. */
+export interface Reported extends Permission {
+  readonly kind: 'report';
+  readonly hint: string | null;
+}
+
+/** The verdict needs the body, which may be empty. */
+export interface ToRead {
+  readonly kind: 'read';
+  readonly route: Route;
+  /** The live secrets of the route. */
+  readonly live: readonly Secret[];
+  /** The base64 of the signature. */
+  readonly digest: string;
+  /** Bytes; null for a chunked body. */
+  readonly declared: number | null;
+}
+
+export type Permitted = Forwarded | Reported;
+export type Admission = Refused | Permitted | ToRead;
+
+/** The first step: everything that needs no body. */
+export function admit(arrival: Arrival): Admission {
+  const { head, path, policy, at } = arrival;
+  const atGate = refusedByGate(head);
+  if (atGate !== null) return byRule(atGate, UNMATCHED);
+  const route = policy.routes.routeFor(path, at);
+  const forHeaders = refusedForHeaders(head, route);
+  if (forHeaders !== null) return byRule(forHeaders, UNMATCHED);
+  switch (route.action) {
+    case 'reject':
+      return refused(route, 'route_rejected');
+    case 'forward':
+      return forwarded(head, route);
+    case 'verify':
+      return verified(arrival, route);
+    default:
+      return route.action satisfies never;
+  }
+}
+
+/** The second step: the verdict on a body that was read whole. */
+export function admitBody(
+  { route, live, digest }: ToRead,
+  { policy, at }: Pick<Arrival, 'policy' | 'at'>,
+  body: Buffer,
+): Refused | Permitted {
+  const verdict = judge({ route, keyring: policy.keyring, live, digest, body });
+  if ('permit' in verdict) return { kind: 'forward', route, permit: verdict.permit };
+  return refusedOrReported(route, at, { reason: verdict.refused, body, secret: verdict.secret });
+}
+
+/** The arrival of a head under a policy. */
+export function arrivalOf(head: Head, policy: Policy, at: number): Arrival {
+  return { head, path: pathOf(head.target), policy, at };
+}
+
+function forwarded(head: Head, route: Route): Admission {
+  if (!allows(route, head.method)) return refused(route, 'method_not_allowed', { allow: route.methods });
+  const permit = (asksForWebSocket(head) ? permitUpgrade(route) : null) ?? permitForward(route);
+  if (permit === null) throw new Error('no permit on a forward route');
+  return { kind: 'forward', route, permit };
+}
+
+function verified({ head, policy, at }: Arrival, route: Route): Admission {
+  const query = refusedForQuery(head, route);
+  if (query !== null) return byRule(query, route.path);
+  const early = (reason: Reason, hint: string | null = null) =>
+    refusedOrReported(route, at, { reason, hint, body: null });
+  if (!allows(route, head.method)) return early('method_not_allowed');
+  const form = signatureForm(head);
+  const live = policy.keyring.live(route.secrets, at);
+  if (live.length === 0) {
+    // Routes that share no secret, and a target that could be read as either: the client's fault, not the operator's.
+    if (route.secrets?.length === 0) return early(form.reason ?? 'signature_mismatch');
+    return early('no_live_secret', policy.keyring.whyNoneLive(route.secrets, at));
+  }
+  if (form.reason !== null) return early(form.reason);
+  const declared = declaredLength(head);
+  if (declared !== null && declared > route.maxBody) return refused(route, 'body_too_large');
+  return { kind: 'read', route, live, digest: form.digest, declared };
+}
+
+function allows(route: Route, method: string): boolean {
+  return route.methods === null || route.methods.includes(method);
+}
+
+interface Finding {
+  readonly reason: Reason;
+  readonly body: Buffer | null;
+  readonly hint?: string | null;
+  readonly secret?: string | null;
+}
+
+function refusedOrReported(route: Route, at: number, finding: Finding): Refused | Permitted {
+  const { reason, body, hint = null, secret = null } = finding;
+  const permit = permitReported(route, at, { reason, body });
+  if (permit !== null) return { kind: 'report', route, permit, hint };
+  const allow = reason === 'method_not_allowed' ? route.methods : null;
+  return refused(route, reason, { hint, allow, secret });
+}
+
+type Details = Partial<Omit<Refused, 'kind' | 'label' | 'reason'>>;
+
+function refused({ path }: Pick<Route, 'path'>, reason: Reason, details: Details = {}): Refused {
+  return { ...NO_DETAILS, ...details, label: path, reason };
+}
+
+function byRule(refusal: GateRefusal, label: string): Refused {
+  return { ...NO_DETAILS, ...refusal, label, reason: 'bad_request' };
+}
+
+const NO_DETAILS = { kind: 'refuse', rule: null, header: null, hint: null, allow: null, secret: null } as const;

@@ -1,0 +1,28 @@
+// Where the upstream is, and whether it accepts connections.
+import { connect, type NetConnectOpts } from 'node:net';
+
+/** Where to connect. `serverName`: the URL's host if the upstream speaks TLS; else null. */
+export type Address =
+  | { readonly path: string; readonly serverName: null }
+  | { readonly host: string; readonly port: number; readonly serverName: string | null };
+
+/** The address of `http://…`, `https://…` or `unix:///path`. */
+export function addressOf(url: string): Address {
+  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length), serverName: null };
+  const { protocol, hostname, port } = new URL(url);
+  const secure = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
+}
+
+/** True if a connect succeeds within `milliseconds`. */
+export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+  });
+}

@@ -1,0 +1,66 @@
+// Who asks the upstream, as this folder knows it: a client's exchange, or a request that has no client at all.
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { BodyReceiver } from '../bodies/receiver.ts';
+import type { Head } from '../core/head.ts';
+import type { UpstreamFailure } from '../core/record.ts';
+import type { ResponseHead } from '../wire/parser.ts';
+
+/** Takes the response. */
+export interface ResponseSink {
+  /** `gone`: nothing more can reach the client. */
+  readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
+  /** Bytes that the kernel has not taken yet. */
+  readonly unsent: number;
+  /** The one listener, called when the client has caught up with reading. */
+  onDrain: (() => void) | null;
+  /** Sends 100 to a client that waits for it. */
+  continue(): void;
+  /** Sends an interim response. */
+  inform(status: number, reason: string, lines: readonly string[]): void;
+  begin(head: ResponseHead, wish?: 'close' | 'persist'): void;
+  /** False: the client reads too slowly; wait for `onDrain`. Nobody else may use `piece` from now on. */
+  data(piece: Buffer): boolean;
+  /** Writes what was added in this turn of the event loop. False: as with `data`. */
+  flush(): boolean;
+  end(trailers?: readonly string[]): void;
+  /** Ends the connection in a way that tells the client that the answer is incomplete. */
+  cut(): void;
+  /** Calls `listener` once the kernel has all that was written, or the client is gone. */
+  onSent(listener: () => void): void;
+}
+
+export interface Requester {
+  readonly head: Head;
+  readonly reply: ResponseSink;
+  /** Takes the body as it comes. Null: the body is dropped. */
+  receiver: BodyReceiver | null;
+  /** Holds back the rest of the body, or lets it come. */
+  pauseBody(): void;
+  resumeBody(): void;
+  /** Sets for how many milliseconds the client may leave the response unread; 0 is off. */
+  limitStall(milliseconds: number): void;
+  /** Sets the one listener for a client that departs before its answer. */
+  onDeparture(listener: (() => void) | null): void;
+  // Facts for the record.
+  bodyBytes: number;
+  upstreamMs: number;
+  upstreamStatus: number;
+  interims: number;
+}
+
+/** A requester whose connection can become a tunnel. */
+export interface TunnelRequester extends Requester {
+  readonly lines: readonly string[];
+  readonly reply: ResponseSink & { becomeTunnel(): void };
+  readonly clientConnection: {
+    readonly stream: Socket;
+    /** True if bytes behind the handshake were dropped. */
+    readonly hasDroppedBytes: boolean;
+    /** Hands the stream to the tunnel. Returns the bytes that came after the handshake. */
+    handOver(): Buffer;
+  };
+  /** True once a tunnel is open. */
+  tunnelled: boolean;
+  upstreamFailure: UpstreamFailure | null;
+}

@@ -1,0 +1,152 @@
+// The body of a request that goes to the upstream while it comes: unverified, in order, held back at both ends, and
+// nowhere whole. Verified bodies never stream.
+import { Buffer } from 'node:buffer';
+import type { ByteBudget } from '../bodies/budget.ts';
+import { BufferedPieces } from '../bodies/buffered-pieces.ts';
+import { Pace } from '../bodies/pace.ts';
+import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
+import type { PooledConnection } from './pooled-connection.ts';
+import type { Requester } from './requester.ts';
+import { type ForwardFailure, OVERLOADED } from './upstream.ts';
+
+/** What the body tells its exchange. */
+export interface BodyOwner {
+  readonly startedAt: number;
+  /** The body is far enough to ask for a slot. */
+  askForSlot(): void;
+  giveUp(failure: ForwardFailure): void;
+  /** Ends the request: others need its memory. */
+  evict(): void;
+  /** The kernel has the whole request. */
+  readonly onSent: () => void;
+}
+
+/** Bytes per millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
+const SLOT_RATE = 8;
+/** Bytes. While slots are scarce, a body gets one once this much of it has arrived, or all of it. */
+const ENOUGH_FOR_SLOT = 16 * 1024;
+const NO_TRAILERS: readonly string[] = [];
+
+export class StreamedBody implements BodyReceiver {
+  readonly #requester: Requester;
+  readonly #owner: BodyOwner;
+  /** Milliseconds between two pieces; 0 is off. */
+  readonly #idleTimeout: number;
+  readonly #buffered: BufferedPieces;
+  readonly #pace: Pace;
+  /** True once the last piece has come. */
+  whole = false;
+  #trailers: readonly string[] = NO_TRAILERS;
+  #lastPieceAt: number;
+  #paused = false;
+  /** Asks for a slot even for a small body after a while: some clients send the rest only after the answer. */
+  #slotTimer: NodeJS.Timeout | undefined;
+  /** Null until it has a slot and a connection, and after its end. */
+  #connection: PooledConnection | null = null;
+
+  constructor(requester: Requester, owner: BodyOwner, options: { budget: ByteBudget; idleTimeout: number }) {
+    this.#requester = requester;
+    this.#owner = owner;
+    this.#idleTimeout = options.idleTimeout;
+    this.#buffered = new BufferedPieces(options.budget, () => owner.evict());
+    this.#pace = new Pace(owner.startedAt);
+    this.#lastPieceAt = owner.startedAt;
+    requester.receiver = this;
+  }
+
+  /** While slots are scarce, a body must be whole, or well on its way, or this old, before it gets one. */
+  askWithin(milliseconds: number): void {
+    this.#requester.reply.continue();
+    this.#slotTimer = setTimeout(() => this.#ask(), milliseconds);
+  }
+
+  /** Sends what has come, behind a head that is written already, and goes on as more comes. */
+  sendOn(connection: PooledConnection): void {
+    this.#connection = connection;
+    this.#lastPieceAt = performance.now();
+    for (const piece of this.#buffered.drain()) connection.writer.data(piece);
+    if (this.whole) return connection.writer.end(this.#trailers, this.#owner.onSent);
+    connection.writer.flush();
+    this.resume();
+  }
+
+  /** Lets the client send again, once the upstream has caught up. */
+  resume(): void {
+    if (!this.#paused || this.#connection?.socket.writableNeedDrain === true) return;
+    this.#paused = false;
+    this.#lastPieceAt = performance.now();
+    this.#requester.resumeBody();
+  }
+
+  /** True if the slot waits for a client that sends too slowly. */
+  isSlow(now: number): boolean {
+    return !this.whole && !this.#paused && this.#pace.rate(now) < SLOT_RATE;
+  }
+
+  /** The request has ended: the rest of the body is dropped. */
+  stop(): void {
+    clearTimeout(this.#slotTimer);
+    this.#slotTimer = undefined;
+    this.#connection = null;
+    this.#buffered.drain();
+    if (this.#requester.receiver === this) this.#requester.receiver = null;
+    this.resume();
+  }
+
+  // --- for the connection that it comes from
+
+  get deadline(): number {
+    const awaitsClient = this.#idleTimeout > 0 && !this.#paused && !this.whole;
+    return awaitsClient ? this.#lastPieceAt + this.#idleTimeout : Number.POSITIVE_INFINITY;
+  }
+
+  rate(now: number): number {
+    return this.#paused ? Number.POSITIVE_INFINITY : this.#pace.rate(now);
+  }
+
+  piece(piece: Buffer): Owner {
+    this.#add(piece);
+    this.#connection?.writer.flush();
+    if (this.#connection?.socket.writableNeedDrain) this.#pause();
+    return 'caller';
+  }
+
+  end(last: Buffer | null, trailers: readonly string[]): Owner {
+    this.whole = true;
+    this.#trailers = trailers;
+    const connection = this.#connection;
+    if (last !== null) this.#add(last);
+    if (connection !== null) connection.writer.end(trailers, this.#owner.onSent);
+    else if (this.#slotTimer !== undefined) this.#ask();
+    return 'caller';
+  }
+
+  fail(reason: 'bad_request' | 'body_timeout'): void {
+    this.#owner.giveUp({ side: 'client', reason });
+  }
+
+  #ask(): void {
+    clearTimeout(this.#slotTimer);
+    this.#slotTimer = undefined;
+    this.#owner.askForSlot();
+  }
+
+  #add(piece: Buffer): void {
+    this.#requester.bodyBytes += piece.length;
+    this.#lastPieceAt = performance.now();
+    this.#pace.count(piece.length, this.#lastPieceAt);
+    // A copy, since a slice would keep its whole read alive: six times its bytes where chunks have one byte.
+    if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
+    else if (!this.#buffered.add(piece)) this.#owner.giveUp(OVERLOADED);
+    else if (this.#buffered.buffered >= ENOUGH_FOR_SLOT) {
+      this.#pause();
+      if (this.#slotTimer !== undefined) this.#ask();
+    }
+  }
+
+  #pause(): void {
+    if (this.whole || this.#paused) return;
+    this.#paused = true;
+    this.#requester.pauseBody();
+  }
+}
