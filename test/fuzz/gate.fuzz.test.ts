@@ -3,9 +3,9 @@ import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
-import { endToEnd } from '../../src/core/web-socket-handshake.ts';
 import { declaredLength, Head, hasBody } from '../../src/core/head.ts';
 import { examinePath, pathOf } from '../../src/core/targets.ts';
+import { endToEnd } from '../../src/core/web-socket-handshake.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));

@@ -82,7 +82,7 @@ describe('a body that arrives complete with its head', () => {
   test('is not copied, and counts the memory that it keeps alive', () => {
     const own = Buffer.from(new ArrayBuffer(508), 500);
     const body = read({ maxBody: KIB });
-    expect(body.body.end(own, [], 1)).toBe('kept');
+    expect(body.body.end(own, [], 1)).toBe('receiver');
     expect(body.results).toEqual([{ body: own }]);
     expect(body.budget.used).toBe(own.buffer.byteLength);
   });
@@ -90,7 +90,7 @@ describe('a body that arrives complete with its head', () => {
   test('is copied if it would keep much more memory alive than its own', () => {
     const slice = Buffer.from(new ArrayBuffer(64 * KIB), 0, 8);
     const body = read({ maxBody: KIB });
-    expect(body.body.end(slice, [], 1)).toBe('copied');
+    expect(body.body.end(slice, [], 1)).toBe('caller');
     expect(body.budget.used).toBeLessThan(KIB);
   });
 });
