@@ -8,7 +8,9 @@
 // with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. One that
 // fails later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
 // Bytes that never become a head: downstream/connection.ts.
-import { Buffer } from 'node:buffer';
+
+import type { Buffer } from 'node:buffer';
+import { NO_BYTES } from './base/bytes.ts';
 import type { DeliveryLease } from './base/delivery-lease.ts';
 import type { ByteBudget } from './bodies/budget.ts';
 import type { BodyResult, BufferedBody } from './bodies/buffered-body.ts';
@@ -50,8 +52,6 @@ interface Pending extends Arrival {
   /** Null if no body is read. */
   body: BufferedBody | null;
 }
-
-const EMPTY = Buffer.alloc(0);
 
 export class Pipeline {
   readonly #parts: PipelineParts;
@@ -106,7 +106,7 @@ export class Pipeline {
     const { exchange, head, policy } = pending;
     const { route, declared } = toRead;
     exchange.route = route.path;
-    if (!hasBody(head)) return this.#judge(pending, toRead, EMPTY);
+    if (!hasBody(head)) return this.#judge(pending, toRead, NO_BYTES);
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
@@ -155,7 +155,7 @@ export class Pipeline {
         claimed.lease.failed();
         break;
       case 'refuse':
-        exchange.bodySha256 = bodyTag(permit.body ?? EMPTY);
+        exchange.bodySha256 = bodyTag(permit.body ?? NO_BYTES);
         exchange.refuse('overloaded');
         break;
       case 'duplicate':

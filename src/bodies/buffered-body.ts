@@ -1,6 +1,8 @@
 // Request bodies in memory. The byte budget counts exactly the bytes that they hold.
+
 import { Buffer } from 'node:buffer';
-import { free } from '../wire/sockets.ts';
+import { free, NO_BYTES } from '../base/bytes.ts';
+
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { Pace } from './pace.ts';
 import type { BodyFailure, BodyReceiver, Owner } from './receiver.ts';
@@ -18,7 +20,6 @@ export interface BufferedBodyOptions {
   readonly deadline: number;
 }
 
-const EMPTY = Buffer.alloc(0);
 /** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
 const MAX_EXTRA = 4 * 1024;
 /** The most chunks of a body, besides one per 16 bytes: some encoders send one for each word. */
@@ -31,6 +32,7 @@ const WORTH_FREEING = 16 * 1024;
  * chunks would take 247 MB of heap instead of 6 MB.
  */
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
+  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly deadline: number;
   /** Bytes of the body so far. */
@@ -40,7 +42,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   readonly #options: BufferedBodyOptions;
   readonly #done: (result: BodyResult) => void;
   readonly #pace: Pace;
-  #buffer: Buffer = EMPTY;
+  #buffer: Buffer = NO_BYTES;
   /** False for a view into a read of the connection: the garbage collector frees it. */
   #ours = false;
   #ended = false;
@@ -94,7 +96,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   forget(): void {
     this.#options.budget.release(this.buffered);
     this.buffered = 0;
-    this.#buffer = EMPTY;
+    this.#buffer = NO_BYTES;
   }
 
   #accepts(piece: Buffer, pieces: number): boolean {

@@ -4,6 +4,7 @@ import type { ByteBudget, UnfinishedBody } from './budget.ts';
 
 /** Pieces of a streaming body that wait for the upstream, as copies: a slice would keep its whole read alive. */
 export class BufferedPieces implements UnfinishedBody {
+  /** Its index in the indexed set that it is in. */
   place = -1;
   buffered = 0;
   readonly #budget: ByteBudget;

@@ -6,7 +6,7 @@ import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
 import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
-import { atValue, ConfigError, type Finding, formatPath, inOrder, type KeyPath, type Problem } from './problems.ts';
+import { atValue, ConfigError, formatPath, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { crossErrors, crossWarnings } from './rules.ts';
 import { readWritten, soundness } from './written.ts';
 import { readYaml } from './yaml.ts';
@@ -67,23 +67,23 @@ function decode({ file, bytes }: ConfigFile): string {
 export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig {
   const source = readYaml(decode({ file, bytes }));
   const { data, errors, warnings, origins } = applyEnvironment(source.data ?? {}, env);
-  const toProblem = (finding: Finding): Problem => {
-    const { path, at, message } = finding;
+  const toProblem = (placed: ProblemAt): Problem => {
+    const { path, at, message } = placed;
     const [section, key] = path;
     const variable = origins.get(`${section}.${key}`) ?? origins.get(`${section}`);
     if (variable !== undefined && typeof at !== 'number') return variableProblem(variable, message);
     if (file === null) return variableProblem(safeKey(path), message);
-    return { file, ...source.locate(finding), key: safeKey(path), message };
+    return { file, ...source.locate(placed), key: safeKey(path), message };
   };
-  const flaws = source.flaws.map(toProblem);
-  if (source.data === null) throw new ConfigError(inOrder(flaws));
+  const unread = source.problems.map(toProblem);
+  if (source.data === null) throw new ConfigError(inOrder(unread));
   const written = readWritten(data);
-  const findings = [...written.findings, ...crossErrors(written)];
-  // A value that a flaw left empty must not be reported as missing too.
-  const flawed = new Set(flaws.map(({ key }) => key));
-  errors.push(...flaws, ...findings.map(toProblem).filter(({ key }) => !flawed.has(key)));
+  const placed = [...written.problems, ...crossErrors(written)];
+  // A value that could not be read must not be reported as missing too.
+  const unreadable = new Set(unread.map(({ key }) => key));
+  errors.push(...unread, ...placed.map(toProblem).filter(({ key }) => !unreadable.has(key)));
   if (errors.length > 0) {
-    throw new ConfigError(inOrder(errors), salvage(written.values, soundness([...findings, ...source.flaws])));
+    throw new ConfigError(inOrder(errors), salvage(written.values, soundness([...placed, ...source.problems])));
   }
   const config = resolveConfig(written.values);
   warnings.push(...[...crossWarnings(written.values), ...unsetVariables(config, env)].map(toProblem));
@@ -94,8 +94,8 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
 }
 
 /** Where `env:` names no variable. The name itself stays out: people paste a value there. */
-function unsetVariables({ secrets }: Config, env: Env): readonly Finding[] {
-  return secrets.flatMap((source, index): Finding[] => {
+function unsetVariables({ secrets }: Config, env: Env): readonly ProblemAt[] {
+  return secrets.flatMap((source, index): ProblemAt[] => {
     if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];
     const message = `no variable of this name is set, so secret ${source.id} cannot be used; allowed is a variable's name, never a value`;
     return [atValue(['secrets', index, 'env'], message)];

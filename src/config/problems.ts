@@ -17,15 +17,15 @@ export interface Problem {
 }
 
 /** One mistake or warning, before its place in the text is known. */
-export interface Finding {
+export interface ProblemAt {
   readonly path: KeyPath;
   /** Whether the position is the key's or the value's; or an offset in the text. */
   readonly at: 'key' | 'value' | number;
   readonly message: string;
 }
 
-export const atKey = (path: KeyPath, message: string): Finding => ({ path, at: 'key', message });
-export const atValue = (path: KeyPath, message: string): Finding => ({ path, at: 'value', message });
+export const atKey = (path: KeyPath, message: string): ProblemAt => ({ path, at: 'key', message });
+export const atValue = (path: KeyPath, message: string): ProblemAt => ({ path, at: 'value', message });
 
 /** The configuration cannot be used. `problems` has every mistake, in the order of the text. */
 export class ConfigError extends Error {

@@ -4,7 +4,7 @@ import { whyNeverAllowed } from '../core/gate.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import type { Values } from './config.ts';
-import { atKey, atValue, type Finding, type KeyPath, listOf, nearest, show } from './problems.ts';
+import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
 import type { Written } from './written.ts';
 
 type SecretEntry = Written['secrets'][number];
@@ -12,7 +12,7 @@ type RouteEntry = Written['routes'][number];
 type Action = RouteEntry['value']['action'];
 
 /** Every mistake that the schema cannot see. */
-export function crossErrors(written: Written): readonly Finding[] {
+export function crossErrors(written: Written): readonly ProblemAt[] {
   return [
     ...addressErrors(written),
     ...upstreamTlsErrors(written),
@@ -22,8 +22,8 @@ export function crossErrors(written: Written): readonly Finding[] {
   ];
 }
 
-function addressErrors({ values: { listen, admin, upstream }, isSound }: Written): readonly Finding[] {
-  const found: Finding[] = [];
+function addressErrors({ values: { listen, admin, upstream }, isSound }: Written): readonly ProblemAt[] {
+  const found: ProblemAt[] = [];
   const listeners = { listen, admin };
   const known = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
   const hosts = new Set([listen.host, admin.host]);
@@ -43,11 +43,11 @@ function addressErrors({ values: { listen, admin, upstream }, isSound }: Written
   return found;
 }
 
-function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly Finding[] {
+function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly ProblemAt[] {
   const { url, tls } = upstream;
   if (tls === null) return [];
   const path = ['upstream', 'tls'];
-  const found: Finding[] = [];
+  const found: ProblemAt[] = [];
   if (isSound(['upstream', 'url']) && !url.startsWith('https://')) {
     found.push(atKey(path, 'found with a URL without TLS; allowed only with an https:// upstream.url'));
   }
@@ -58,9 +58,9 @@ function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly
   return found;
 }
 
-function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): readonly Finding[] {
+function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): readonly ProblemAt[] {
   const { id, notBefore, notAfter } = value;
-  const found: Finding[] = [];
+  const found: ProblemAt[] = [];
   const refuse = (at: 'key' | 'value', key: keyof SecretEntry['value'], message: string) =>
     found.push({ path: [...path, key], at, message });
   const sources = (['file', 'env', 'directory'] as const).filter(has);
@@ -106,9 +106,9 @@ const ACTIONS: Readonly<Record<Exclude<keyof RouteEntry['value'], 'path' | 'acti
   idleTimeout: ['forward'],
 };
 
-function routeErrors({ path, value, has, sound }: RouteEntry): readonly Finding[] {
+function routeErrors({ path, value, has, sound }: RouteEntry): readonly ProblemAt[] {
   const { action, mode } = value;
-  const found: Finding[] = [];
+  const found: ProblemAt[] = [];
   const problem = sound('path') ? pathProblem(value.path) : null;
   if (problem !== null) found.push(atValue([...path, 'path'], `found ${show(value.path, path)}, which ${problem}`));
   const options = Object.keys(ACTIONS) as (keyof typeof ACTIONS)[];
@@ -129,12 +129,12 @@ function routeErrors({ path, value, has, sound }: RouteEntry): readonly Finding[
   return found;
 }
 
-function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): readonly Finding[] {
+function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): readonly ProblemAt[] {
   if (sound('action') && value.action !== 'verify') return [];
   const known = secrets.flatMap(({ value: { id } }) => id ?? []);
   // The ids of a directory are unknown until it is read.
   const anyId = !isSound(['secrets']) || secrets.some(({ has }) => has('directory'));
-  return (value.secrets ?? []).flatMap((id, index): Finding[] => {
+  return (value.secrets ?? []).flatMap((id, index): ProblemAt[] => {
     const found = (message: string) => [atValue([...path, 'secrets', index], message)];
     if (isPrevious(id)) {
       return found('ends in ".previous"; allowed is the id alone, which includes its previous value');
@@ -149,9 +149,9 @@ function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }
   });
 }
 
-function pathPairErrors(routes: readonly RouteEntry[]): readonly Finding[] {
+function pathPairErrors(routes: readonly RouteEntry[]): readonly ProblemAt[] {
   const sound = routes.filter((route) => route.sound('path') && pathProblem(route.value.path) === null);
-  return sound.flatMap((route, index): Finding[] => {
+  return sound.flatMap((route, index): ProblemAt[] => {
     const twin = sound.slice(0, index).find((other) => foldsAlike(other.value.path, route.value.path));
     if (twin === undefined) return [];
     const place = `routes[${twin.path[1]}].path`;
@@ -169,8 +169,8 @@ const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
 
 /** Every warning about a configuration that is valid but rarely intended. None stops the proxy. */
-export function crossWarnings({ listen, secrets, routes, unmatched, limits, once }: Values): readonly Finding[] {
-  const found: Finding[] = [];
+export function crossWarnings({ listen, secrets, routes, unmatched, limits, once }: Values): readonly ProblemAt[] {
+  const found: ProblemAt[] = [];
   if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
     found.push(atKey(['secrets'], 'there are no secrets: every request on a verify route is answered with 503'));
   }
@@ -200,8 +200,8 @@ export function crossWarnings({ listen, secrets, routes, unmatched, limits, once
   return found;
 }
 
-function routeWarnings(path: KeyPath, route: RouteEntry['value'], limits: Values['limits']): readonly Finding[] {
-  const found: Finding[] = [];
+function routeWarnings(path: KeyPath, route: RouteEntry['value'], limits: Values['limits']): readonly ProblemAt[] {
+  const found: ProblemAt[] = [];
   if (route.path === '/*' && route.action === 'forward') {
     const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
     found.push(atValue([...path, 'path'], message));
@@ -213,8 +213,8 @@ function routeWarnings(path: KeyPath, route: RouteEntry['value'], limits: Values
   return [...found, ...bodyWarnings([...path, 'maxBody'], route.maxBody ?? 0, limits)];
 }
 
-function bodyWarnings(path: KeyPath, maxBody: number, { bufferedBytes }: Values['limits']): readonly Finding[] {
-  const found: Finding[] = [];
+function bodyWarnings(path: KeyPath, maxBody: number, { bufferedBytes }: Values['limits']): readonly ProblemAt[] {
+  const found: ProblemAt[] = [];
   if (maxBody > LARGE_BODY) {
     found.push(atValue(path, 'over 16MiB: each body is held in memory until it is verified'));
   }

@@ -3,19 +3,19 @@
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
 import { allowedAt, CONFIG_KEYS } from './describe.ts';
-import { atKey, atValue, type Finding, type KeyPath, listOf, nearest, show } from './problems.ts';
+import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
 import { configSchema, MAY_BE_EMPTY } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 export type Written = ReturnType<typeof readWritten>;
 
-/** Checks the data by the schema. `findings` has the mistakes that the schema sees. */
+/** Checks the data by the schema. `problems` has the mistakes that the schema sees. */
 export function readWritten(data: Mapping) {
   const input = withoutEmpty(data);
   const result = configSchema.safeParse(input, { reportInput: true });
-  const findings = result.success ? [] : result.error.issues.flatMap(findingsOf);
-  const values: Values = result.success ? result.data : configSchema.parse(withoutBad(input, findings));
-  const isSound = soundness(findings);
+  const problems = result.success ? [] : result.error.issues.flatMap(findingsOf);
+  const values: Values = result.success ? result.data : configSchema.parse(withoutBad(input, problems));
+  const isSound = soundness(problems);
   const entries = <T>(name: 'secrets' | 'routes', list: readonly T[]) =>
     list.map((value, index) => {
       const path: KeyPath = [name, index];
@@ -25,14 +25,14 @@ export function readWritten(data: Mapping) {
       return { path, value, has, sound: (key: keyof T & string) => isSound([...path, key]) };
     });
   const { secrets, routes } = values;
-  return { values, findings, isSound, secrets: entries('secrets', secrets), routes: entries('routes', routes) };
+  return { values, problems, isSound, secrets: entries('secrets', secrets), routes: entries('routes', routes) };
 }
 
-/** Returns a test of paths: true if no finding is at the path, above it or below it. */
-export function soundness(findings: readonly Pick<Finding, 'path'>[]): (path: KeyPath) => boolean {
+/** Returns a test of paths: true if no problem is at the path, above it or below it. */
+export function soundness(problems: readonly Pick<ProblemAt, 'path'>[]): (path: KeyPath) => boolean {
   const prefixes = (path: KeyPath) => path.map((_, depth) => JSON.stringify(path.slice(0, depth + 1)));
-  const bad = new Set(findings.map(({ path }) => JSON.stringify(path)));
-  const around = new Set(findings.flatMap(({ path }) => prefixes(path)));
+  const bad = new Set(problems.map(({ path }) => JSON.stringify(path)));
+  const around = new Set(problems.flatMap(({ path }) => prefixes(path)));
   return (path) => !around.has(JSON.stringify(path)) && !prefixes(path).some((prefix) => bad.has(prefix));
 }
 
@@ -45,8 +45,8 @@ function withoutEmpty(data: Mapping, prefix = ''): Mapping {
 }
 
 /** Drops each key of a section or entry that has a bad value anywhere below it. */
-function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
-  const bad = new Set(findings.map(({ path }) => JSON.stringify(path.slice(0, typeof path[1] === 'number' ? 3 : 2))));
+function withoutBad(input: Mapping, problems: readonly ProblemAt[]): Mapping {
+  const bad = new Set(problems.map(({ path }) => JSON.stringify(path.slice(0, typeof path[1] === 'number' ? 3 : 2))));
   const good = (value: unknown, above: KeyPath): Mapping => {
     const entries = Object.entries(isMapping(value) ? value : {});
     return Object.fromEntries(entries.filter(([key]) => !bad.has(JSON.stringify([...above, key]))));
@@ -60,7 +60,7 @@ function withoutBad(input: Mapping, findings: readonly Finding[]): Mapping {
   return Object.fromEntries(sections);
 }
 
-function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
+function findingsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   const { allowed = '', advice, keys = [] } = allowedAt(path) ?? {};
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name, keys));
@@ -74,7 +74,7 @@ function findingsOf(issue: z.core.$ZodIssue): readonly Finding[] {
 }
 
 /** `name` is not among the `known` keys of the mapping at `above`. */
-function unknownKey(above: KeyPath, name: string, known: readonly string[]): Finding {
+function unknownKey(above: KeyPath, name: string, known: readonly string[]): ProblemAt {
   const unknown = (hidden: string, advice: string) =>
     atKey([...above, name], `unknown key${hidden}, allowed are ${listOf(known, 'and')}${advice}`);
   const near = nearest(name, known);

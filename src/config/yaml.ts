@@ -1,7 +1,7 @@
 // Reads YAML into plain data, with the position of each key. Accepts only what a configuration needs: one document of
 // mappings, lists and scalars, without aliases and tags. Errors never quote the text, which may hold a secret.
 import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml';
-import type { Finding, KeyPath } from './problems.ts';
+import type { KeyPath, ProblemAt } from './problems.ts';
 
 const MAX_DEPTH = 16;
 /** Entries of one list or mapping. Without a bound, locating each of many mistakes would take minutes. */
@@ -30,7 +30,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
 /** The results of a walk through the document. */
 interface Walk {
   /** Violations of YAML's grammar or of the rules of this file. */
-  readonly flaws: Finding[];
+  readonly problems: ProblemAt[];
   /** Where each key and its value begin, by the path as JSON. An item of a list counts as its own key. */
   readonly places: Map<string, Readonly<Record<'key' | 'value', number>>>;
   /** The number of entries so far, of all lists and mappings. */
@@ -43,38 +43,38 @@ interface Walk {
  */
 export function readYaml(text: string) {
   const lines = new LineCounter();
-  const { contents, flaws } = parse(text, lines);
-  const walk: Walk = { flaws, places: new Map(), entries: 0 };
+  const { contents, problems } = parse(text, lines);
+  const walk: Walk = { problems, places: new Map(), entries: 0 };
   /** The place of the key or its value; if it was not written, of the nearest key above. */
-  const locate = ({ path, at }: Finding) => {
+  const locate = ({ path, at }: ProblemAt) => {
     const written = path.findLastIndex((_, depth) => walk.places.has(JSON.stringify(path.slice(0, depth + 1)))) + 1;
     const place = walk.places.get(JSON.stringify(path.slice(0, written)));
     const offset = typeof at === 'number' ? at : place?.[written === path.length ? at : 'value'];
     const { line, col } = lines.linePos(offset ?? 0);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  if (flaws.length > 0) return { data: null, flaws, locate };
+  if (problems.length > 0) return { data: null, problems, locate };
   const data = plain(contents, { path: [], key: 0 }, walk) ?? {};
-  if (isMapping(data)) return { data, flaws, locate };
+  if (isMapping(data)) return { data, problems, locate };
   const message = 'the file is not a mapping; it needs keys such as "upstream:"';
-  return { data: {}, flaws: [...flaws, { path: [], at: contents?.range[0] ?? 0, message }], locate };
+  return { data: {}, problems: [...problems, { path: [], at: contents?.range[0] ?? 0, message }], locate };
 }
 
 /** The document's content, and its violations of YAML's grammar. */
-function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode | null; flaws: Finding[] } {
-  const flaw = (at: number, message: string): Finding => ({ path: [], at, message });
+function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode | null; problems: ProblemAt[] } {
+  const problem = (at: number, message: string): ProblemAt => ({ path: [], at, message });
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
     const { contents, errors, warnings, directives } = parseDocument(text, options);
     const mistakes = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
-    const flaws = mistakes.map(({ code, pos }) => flaw(pos[0], SENTENCES[code] ?? 'this is not valid YAML'));
+    const problems = mistakes.map(({ code, pos }) => problem(pos[0], SENTENCES[code] ?? 'this is not valid YAML'));
     if (directives.yaml.explicit && directives.yaml.version !== '1.2') {
-      flaws.push(flaw(0, 'the configuration is YAML 1.2; remove the %YAML line'));
+      problems.push(problem(0, 'the configuration is YAML 1.2; remove the %YAML line'));
     }
-    return { contents, flaws };
+    return { contents, problems };
   } catch {
-    return { contents: null, flaws: [flaw(0, 'the file is not readable YAML')] };
+    return { contents: null, problems: [problem(0, 'the file is not readable YAML')] };
   }
 }
 
@@ -92,7 +92,7 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
   walk.places.set(JSON.stringify(path), { key, value: node?.range[0] ?? key });
   if (node === null) return null;
   const refused = (message: string) => {
-    walk.flaws.push({ path, at: node.range[0], message });
+    walk.problems.push({ path, at: node.range[0], message });
     return null;
   };
   if (path.length > MAX_DEPTH) return refused('nested too deeply');
@@ -114,7 +114,8 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
     // The parser has refused every key that is not a text.
     const name = isScalar(pair.key) ? String(pair.key.value) : '';
     const below = { path: [...path, name], key: pair.key.range[0] };
-    if (Object.hasOwn(mapping, name)) walk.flaws.push({ ...below, at: below.key, message: 'this key appears twice' });
+    if (Object.hasOwn(mapping, name))
+      walk.problems.push({ ...below, at: below.key, message: 'this key appears twice' });
     mapping[name] = plain(pair.value, below, walk);
   }
   return mapping;

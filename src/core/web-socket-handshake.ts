@@ -1,7 +1,7 @@
 // How a WebSocket handshake is recognised, checked and written. wire/heads.ts writes all other requests.
 import { createHash } from 'node:crypto';
 import { type Head, hasBody } from './head.ts';
-import { HOP_BY_HOP, nominated, valuesOf } from './headers.ts';
+import { endToEnd, linesOf, nominated, valuesOf } from './headers.ts';
 
 /**
  * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing
@@ -22,11 +22,8 @@ export function asksForWebSocket(head: Head): boolean {
 
 /** A handshake's headers in node's form: the end-to-end lines by name, and the two hop-by-hop lines of the upgrade. */
 export function handshakeHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
-  const lines = endToEnd(all);
   const byName = new Map<string, [spelling: string, value: string | string[]]>();
-  for (let index = 0; index < lines.length; index += 2) {
-    const name = lines[index] ?? '';
-    const value = lines[index + 1] ?? '';
+  for (const [name, value] of linesOf(endToEnd(all))) {
     const known = byName.get(name.toLowerCase());
     if (known === undefined) byName.set(name.toLowerCase(), [name, value]);
     else known[1] = [known[1], value].flat();
@@ -44,10 +41,4 @@ export function acceptsHandshake(asked: readonly string[], lines: readonly strin
   // Repeated lines are joined with a comma, and then do not match.
   const isWebSocket = valuesOf(lines, 'upgrade').join().toLowerCase() === 'websocket';
   return isWebSocket && valuesOf(lines, 'sec-websocket-accept').join() === accept;
-}
-
-/** The end-to-end lines of a flat list. */
-export function endToEnd(lines: readonly string[]): string[] {
-  const dropped = new Set([...HOP_BY_HOP, ...valuesOf(lines, 'connection').flatMap(nominated)]);
-  return lines.filter((_, at) => !dropped.has((lines[at - (at % 2)] ?? '').toLowerCase()));
 }

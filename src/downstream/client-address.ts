@@ -1,6 +1,7 @@
 // The client's address: for the log, and for the upstream if the operator asked for it. No decision may ever depend on
 // X-Forwarded-For: the client writes it.
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { linesOf } from '../core/headers.ts';
 import type { Exchange } from './exchange.ts';
 
 /** The right-most address of X-Forwarded-For that is not a trusted proxy; the peer's own if the peer is not trusted. */
@@ -41,11 +42,10 @@ const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0
 /** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */
 export function withForwarded({ lines, head, clientConnection }: Exchange, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
-  for (let index = 0; index < lines.length; index += 2) {
-    const name = lines[index] ?? '';
+  for (const [name, value] of linesOf(lines)) {
     const lower = name.toLowerCase();
     if (ABOUT_CLIENT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
-    kept.push(name, lines[index + 1] ?? '');
+    kept.push(name, value);
   }
   const { address, encrypted, stream } = clientConnection;
   kept.push('X-Forwarded-For', address, 'X-Forwarded-Proto', encrypted ? 'https' : 'http');

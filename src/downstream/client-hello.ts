@@ -1,7 +1,8 @@
 // The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). TLS itself
 // begins only then: a handshake takes one of few places, and a client that sends one byte must not get one.
+
 import { Buffer } from 'node:buffer';
-import { appended } from '../wire/sockets.ts';
+import { appended, NO_BYTES } from '../base/bytes.ts';
 
 const HANDSHAKE = 22;
 const MAJOR_VERSION = 3;
@@ -11,16 +12,15 @@ const MESSAGE_HEADER = 4;
 const MAX_RECORD = 16 * 1024;
 /** Bytes. A longer ClientHello begins before it is whole: honest ones have one or two KiB. */
 const MAX_HELD = 16 * 1024;
-const EMPTY = Buffer.alloc(0);
 
 export class ClientHello {
   /** All that came, in memory of its own. */
-  bytes = EMPTY;
+  bytes = NO_BYTES;
   /** Where the record begins that is not whole yet. */
   #record = 0;
   /** Bytes of the message in the records before, and its first four. */
   #received = 0;
-  #header = EMPTY;
+  #header = NO_BYTES;
 
   /** `other`: it is no ClientHello, or too long. OpenSSL then answers with its alert. */
   add(piece: Buffer): 'part' | 'whole' | 'other' {

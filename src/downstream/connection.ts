@@ -5,14 +5,16 @@
 //
 // The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
 // request and `maxHeader` bytes.
+
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { free } from '../base/bytes.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import type { Reason } from '../core/decision.ts';
 import { declaredLength, Head } from '../core/head.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { free, ignore } from '../wire/sockets.ts';
+import { ignore } from '../wire/sockets.ts';
 import { Exchange } from './exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
@@ -49,6 +51,7 @@ const MAX_UNSEEN = 16 * 1024;
 const UNREAD_MS = 1000;
 
 export class Connection {
+  /** Its index in the indexed set that it is in. */
   place = -1;
   /** Only the reply writes to it, except in a tunnel. The receiver of a body may pause and resume it. */
   stream: Socket;

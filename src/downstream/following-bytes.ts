@@ -1,12 +1,11 @@
 // The bytes that a client sends behind the request in progress. Reading on behind a dropped byte would take the middle
 // of a body for a request, or swallow a request unanswered: so `dropped` is final, and then there is nothing to take.
-import { Buffer } from 'node:buffer';
-import { appended } from '../wire/sockets.ts';
 
-const EMPTY = Buffer.alloc(0);
+import type { Buffer } from 'node:buffer';
+import { appended, NO_BYTES } from '../base/bytes.ts';
 
 export class FollowingBytes {
-  #kept = EMPTY;
+  #kept = NO_BYTES;
   state: 'none' | 'kept' | 'dropped' = 'none';
 
   /** Keeps a copy, which keeps no whole read alive; drops everything if there are more than `most` bytes in all. */
@@ -19,7 +18,7 @@ export class FollowingBytes {
 
   /** Says that bytes were dropped, or will be. */
   drop(): void {
-    this.#kept = EMPTY;
+    this.#kept = NO_BYTES;
     this.state = 'dropped';
   }
 
@@ -27,7 +26,7 @@ export class FollowingBytes {
   take(): Buffer | 'dropped' {
     if (this.state === 'dropped') return 'dropped';
     const kept = this.#kept;
-    this.#kept = EMPTY;
+    this.#kept = NO_BYTES;
     this.state = 'none';
     return kept;
   }

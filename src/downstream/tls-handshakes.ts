@@ -1,8 +1,10 @@
 // TLS on the clients' side: from a connection's first byte to its secured stream.
+
 import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
+import { free } from '../base/bytes.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
-import { free, type TlsContents } from '../wire/sockets.ts';
+import type { TlsContents } from '../wire/sockets.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
 import { greediest } from './room.ts';

@@ -2,7 +2,7 @@
 // The store may fail at any time: then onStoreFailure decides, and no request hangs.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeliveryLease } from '../base/delivery-lease.ts';
-import { eventKey, type OnceStore, type OnTrouble } from './store.ts';
+import { eventKey, type OnceStore, type OnStoreChange } from './store.ts';
 
 /** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait. */
 export type Claimed =
@@ -15,10 +15,10 @@ const DEPARTED: Claimed = { kind: 'departed' };
 
 export interface DeliveriesOptions {
   /** Opens the store, which may report problems at any time. */
-  readonly open: (onTrouble: OnTrouble) => Promise<OnceStore>;
+  readonly open: (onChange: OnStoreChange) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
   /** Called when the store starts to fail and when it works again. */
-  readonly onTrouble: OnTrouble;
+  readonly onChange: OnStoreChange;
 }
 
 export interface DeliveryRequest {
@@ -58,11 +58,11 @@ export class Deliveries {
   entries = () => 0;
   failures = 0;
   /** The current problem with the store; null if none is known. */
-  trouble: string | null = null;
+  failure: string | null = null;
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
-    this.#store = options.open((trouble) => this.#setTrouble(trouble));
+    this.#store = options.open((failure) => this.#setFailure(failure));
     this.#store.then(
       ({ entries }) => {
         this.entries = entries;
@@ -146,13 +146,13 @@ export class Deliveries {
 
   #failed(error: unknown): void {
     this.failures++;
-    this.#setTrouble(error instanceof Error ? error.message : String(error));
+    this.#setFailure(error instanceof Error ? error.message : String(error));
   }
 
-  #setTrouble(trouble: string | null): void {
-    const changed = (trouble === null) !== (this.trouble === null);
-    this.trouble = trouble;
-    if (changed) this.#options.onTrouble(trouble);
+  #setFailure(failure: string | null): void {
+    const changed = (failure === null) !== (this.failure === null);
+    this.failure = failure;
+    if (changed) this.#options.onChange(failure);
   }
 
   /** `fate`: the result of its twins; null if one of them may deliver next. */

@@ -2,7 +2,7 @@
 // commands fail at once: no request may wait in the client library's queue.
 import { isIP } from 'node:net';
 import { createClient, ErrorReply } from '@redis/client';
-import type { OnTrouble, StoreOptions } from './store.ts';
+import type { OnStoreChange, StoreOptions } from './store.ts';
 
 /** A Lua script with everything that it can answer: any other answer is a failure of the store. */
 export interface Script<Answer> {
@@ -29,15 +29,15 @@ const NO_SENSE = new Error('it gave an answer that makes no sense');
 export class RedisConnection {
   readonly #client;
   readonly #prefix: string;
-  readonly #onTrouble: OnTrouble;
-  #trouble = 'not connected yet';
+  readonly #onChange: OnStoreChange;
+  #failure = 'not connected yet';
   /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
   #answers = false;
   #nextProbe: NodeJS.Timeout | undefined;
 
-  /** `onTrouble` gets null each time the server becomes available. */
-  constructor(options: StoreOptions, onTrouble: OnTrouble) {
-    this.#onTrouble = onTrouble;
+  /** `onChange` gets null each time the server becomes available. */
+  constructor(options: StoreOptions, onChange: OnStoreChange) {
+    this.#onChange = onChange;
     // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
     this.#prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;
     this.#client = createClient(clientOptions(options));
@@ -55,7 +55,7 @@ export class RedisConnection {
    * timed out, no other one waits: a server that accepts and never answers must not delay deliveries.
    */
   async run<Answer>(command: Command<Answer>, onLost = () => {}): Promise<Answer> {
-    if (!this.usable) throw new Error(this.#trouble);
+    if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error(`it did not answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
@@ -89,8 +89,8 @@ export class RedisConnection {
 
   #report(error: Error): void {
     if (!this.#client.isOpen) return; // closed by us
-    this.#trouble = error.message || String((error as NodeJS.ErrnoException).code ?? error);
-    this.#onTrouble(this.#trouble);
+    this.#failure = error.message || String((error as NodeJS.ErrnoException).code ?? error);
+    this.#onChange(this.#failure);
   }
 
   /** Sends a probe. The server counts as unavailable until it answers. */
@@ -100,7 +100,7 @@ export class RedisConnection {
     this.#eval(PROBE).then(
       () => {
         this.#answers = true;
-        this.#onTrouble(null);
+        this.#onChange(null);
       },
       (error: Error) => {
         if (!this.#client.isReady) return; // the next 'ready' probes again

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventMemory } from './memory.ts';
 import { PROBE, PROBE_EVERY_MS, RedisConnection, type Script, TIMEOUT_MS } from './redis-connection.ts';
-import type { Claim, OnceStore, OnTrouble, StoreOptions } from './store.ts';
+import type { Claim, OnceStore, OnStoreChange, StoreOptions } from './store.ts';
 
 const DELIVERED = 'delivered';
 /** Milliseconds. A claim that is not renewed for this long expires: its proxy has died. */
@@ -30,7 +30,7 @@ function done(text: string): Script<1> {
 }
 
 /** Resolves once it is known whether the server is available, so that the first event is checked too. */
-export async function createRedisStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
+export async function createRedisStore(options: StoreOptions, onChange: OnStoreChange): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
   const held = new Map<string, string>();
   /** Leases to release once the server is available again: at most those of the commands that its failure caught. */
@@ -39,10 +39,10 @@ export async function createRedisStore(options: StoreOptions, onTrouble: OnTroub
   const unsaved = new EventMemory(MAX_UNSAVED);
   const known = Promise.withResolvers<void>();
   setTimeout(known.resolve, TIMEOUT_MS).unref();
-  const connection = new RedisConnection(options, (trouble) => {
+  const connection = new RedisConnection(options, (failure) => {
     known.resolve();
-    onTrouble(trouble);
-    if (trouble !== null) return;
+    onChange(failure);
+    if (failure !== null) return;
     unsaved.moveTo(commit);
     renew();
     const late = [...unreleased];

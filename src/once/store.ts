@@ -35,13 +35,13 @@ export interface StoreOptions {
 }
 
 /** Reports a problem with the store (never a password), and null once it works again. */
-export type OnTrouble = (trouble: string | null) => void;
+export type OnStoreChange = (failure: string | null) => void;
 
 /** Opens the configured store. The client for Redis is loaded only if it is needed. */
-export async function openStore(options: StoreOptions, onTrouble: OnTrouble): Promise<OnceStore> {
+export async function openStore(options: StoreOptions, onChange: OnStoreChange): Promise<OnceStore> {
   if (options.store === 'memory') return createMemoryStore(options.maxEntries);
   const { createRedisStore } = await import('./redis.ts');
-  return createRedisStore(options, onTrouble);
+  return createRedisStore(options, onChange);
 }
 
 export function createMemoryStore(maxEntries: number): OnceStore {

@@ -1,7 +1,9 @@
 // The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
 // Contents decide whether two readings differ, never file times or events.
+
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
@@ -93,7 +95,7 @@ async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<Tl
     why = fileProblem(error);
   }
   const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
-  return { ...file, bytes: Buffer.alloc(0), problem };
+  return { ...file, bytes: NO_BYTES, problem };
 }
 
 /** True if both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */

@@ -163,5 +163,5 @@ function secretStatus(material: SecretMaterial, at: number, lastMatch: number): 
 function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
   if (deliveries === null) return null;
   const host = store === 'memory' ? store : new URL(store).host;
-  return { store: host, entries: deliveries.entries(), trouble: deliveries.trouble, onStoreFailure };
+  return { store: host, entries: deliveries.entries(), trouble: deliveries.failure, onStoreFailure };
 }

@@ -130,9 +130,9 @@ function onePerId(materials: readonly SecretMaterial[]): readonly SecretMaterial
 
 function createDeliveries(once: Config['once'], log: Log): Deliveries {
   return new Deliveries({
-    open: (onTrouble) => openStore({ ...once, readPassword }, onTrouble),
+    open: (onChange) => openStore({ ...once, readPassword }, onChange),
     onStoreFailure: once.onStoreFailure,
-    onTrouble: (problem) => {
+    onChange: (problem) => {
       if (problem === null) log.info('the store of delivered events works again');
       else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });
     },

@@ -38,6 +38,7 @@ const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOwner {
+  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly verified: boolean;
   readonly #permit: Permit;

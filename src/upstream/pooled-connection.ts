@@ -25,6 +25,7 @@ export interface ConnectionUser {
 const MAX_HEAD = 64 * 1024;
 
 export class PooledConnection {
+  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly socket: Socket;
   readonly traffic: Traffic;

@@ -1,11 +1,14 @@
 // One permitted WebSocket: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3 writes
 // the handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
+
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { NO_BYTES } from '../base/bytes.ts';
 import { codeOf } from '../base/errors.ts';
+import { endToEnd } from '../core/headers.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import { acceptsHandshake, endToEnd, handshakeHeaders } from '../core/web-socket-handshake.ts';
+import { acceptsHandshake, handshakeHeaders } from '../core/web-socket-handshake.ts';
 import { isCoded } from '../wire/heads.ts';
 import { ignore } from '../wire/sockets.ts';
 import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
@@ -20,6 +23,7 @@ type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => v
 const HALF_CLOSED_MS = 30_000;
 
 export class WebSocketExchange implements UpstreamRequest {
+  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly verified = false;
   readonly #requester: TunnelRequester;
@@ -90,7 +94,7 @@ export class WebSocketExchange implements UpstreamRequest {
       outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
     });
     proxy.once('open', this.#onOpen);
-    proxy.ws(this.#handshake(clientConnection.stream), clientConnection.stream, NOTHING, this.#onTunnelError);
+    proxy.ws(this.#handshake(clientConnection.stream), clientConnection.stream, NO_BYTES, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
     // The library's own listeners take every 101 for a tunnel, write refusals without backpressure, ignore failures.
@@ -241,7 +245,6 @@ function causeOf(error: Error): UpstreamFailure {
   return codeOf(error).startsWith('HPE_') ? 'protocol' : 'reset';
 }
 
-const NOTHING = Buffer.alloc(0);
 /** Never connected to: the agent already has a connected socket. */
 const TARGET = { protocol: 'http:', host: 'localhost', port: 80 } as const;
 

@@ -1,13 +1,15 @@
 // Header lines are a flat list of name, value, name, value …, one character per byte, with order, spelling and
 // duplicates kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the
 // sender's, so no white space or framing that servers read differently gets through.
-import { HOP_BY_HOP, mayTrail, nominated, valuesOf } from '../core/headers.ts';
+import { endToEnd, HOP_BY_HOP, linesOf, mayTrail } from '../core/headers.ts';
 import type { MessageParser } from './parser.ts';
 
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
 const CONTENT_LENGTH = 'content-length';
 const EXAMINED: ReadonlySet<string> = new Set([...HOP_BY_HOP, CONTENT_LENGTH]);
+/** What `headLines` handles itself, whatever `Connection` says of it. */
+const HANDLED = EXAMINED.difference(new Set(['connection']));
 /** Only names of these lengths are lower-cased, which saves 0.3 µs of a request's two heads. */
 const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...EXAMINED].map((name) => name.length));
 /** Values of `Connection` that name no other line. */
@@ -35,7 +37,7 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
       text += due;
       due = '';
     } else if (lower === 'connection') {
-      if (!NAMES_NONE.has(value)) return headLines(withoutNamed(lines), framing, te);
+      if (!NAMES_NONE.has(value)) return headLines(endToEnd(lines, HANDLED), framing, te);
     } else if (
       lower === '' ||
       !HOP_BY_HOP.has(lower) ||
@@ -45,12 +47,6 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
       text += `${name}: ${value}\r\n`;
   }
   return text + due;
-}
-
-/** The lines without `Connection` and those that it names. The caller handles hop-by-hop and framing lines. */
-function withoutNamed(lines: readonly string[]): readonly string[] {
-  const named = new Set(valuesOf(lines, 'connection').flatMap(nominated)).difference(EXAMINED).add('connection');
-  return lines.filter((_, at) => !named.has((lines[at - (at % 2)] ?? '').toLowerCase()));
 }
 
 /**
@@ -69,9 +65,6 @@ export function isCoded({ lines, framing }: Pick<MessageParser, 'lines' | 'frami
 /** The forwarded trailers, as text with the empty line. */
 export function trailerLines(trailers: readonly string[]): string {
   let text = '';
-  for (let index = 0; index < trailers.length; index += 2) {
-    const name = trailers[index] ?? '';
-    if (mayTrail(name.toLowerCase())) text += `${name}: ${trailers[index + 1] ?? ''}\r\n`;
-  }
+  for (const [name, value] of linesOf(trailers)) if (mayTrail(name.toLowerCase())) text += `${name}: ${value}\r\n`;
   return `${text}\r\n`;
 }

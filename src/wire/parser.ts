@@ -1,6 +1,8 @@
 // Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
 // reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
-import { Buffer } from 'node:buffer';
+
+import type { Buffer } from 'node:buffer';
+import { NO_BYTES } from '../base/bytes.ts';
 import { isLine } from './heads.ts';
 import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
@@ -19,7 +21,6 @@ const CODING = 'transfer-encoding';
 /** llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it, and so does this parser. */
 const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
-const NO_BYTES = Buffer.alloc(0);
 
 /** A response's head, with the value of Content-Length. */
 export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | 'framing' | 'length'>;

@@ -1,5 +1,5 @@
 // Shared by the sockets of both sides.
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
@@ -56,19 +56,4 @@ export function destroyOldest<K>(
   if (oldest === undefined) return;
   members.delete(oldest[0]);
   oldest[1].destroy();
-}
-
-/** Both in one buffer of their own, which keeps no read of 64 KiB alive, nor a pool that others share. */
-export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
-  const both = Buffer.allocUnsafeSlow(bytes.length + more.length);
-  bytes.copy(both);
-  more.copy(both, bytes.length);
-  return both;
-}
-
-/** Frees the bytes' memory at once, unless others share it or it is less than `worth`. No view of it may be used. */
-export function free(bytes: Buffer, worth: number): void {
-  const { buffer } = bytes;
-  if (bytes.length < worth || bytes.length !== buffer.byteLength) return;
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

@@ -1,9 +1,10 @@
 // Writes one message to a socket. All parts of one turn of the event loop go out as one write, since each further write
 // costs a third as much as a request.
+
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { free } from '../base/bytes.ts';
 import { trailerLines } from './heads.ts';
-import { free } from './sockets.ts';
 
 /** Parts of up to this many bytes in all are joined by copying; more are written one by one, corked. */
 const MAX_JOINED = 16 * 1024;

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
 import { declaredLength, Head, hasBody } from '../../src/core/head.ts';
+import { endToEnd } from '../../src/core/headers.ts';
 import { examinePath, pathOf } from '../../src/core/targets.ts';
-import { endToEnd } from '../../src/core/web-socket-handshake.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));

@@ -4,7 +4,13 @@ import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/base/delivery-lease.ts';
 import { type Claimed, Deliveries } from '../../../src/once/deliveries.ts';
-import { type Claim, createMemoryStore, eventKey, type OnceStore, type OnTrouble } from '../../../src/once/store.ts';
+import {
+  type Claim,
+  createMemoryStore,
+  eventKey,
+  type OnceStore,
+  type OnStoreChange,
+} from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
   readonly onStoreFailure?: 'forward' | 'refuse';
@@ -16,14 +22,14 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
   const troubles: (string | null)[] = [];
   const told = { closed: 0 };
   const store: OnceStore = { ...memory, ...over, close: () => void told.closed++ };
-  let trouble: OnTrouble = () => {};
+  let trouble: OnStoreChange = () => {};
   const all = new Deliveries({
-    open: (onTrouble) => {
-      trouble = onTrouble;
+    open: (onChange) => {
+      trouble = onChange;
       return opened ?? Promise.resolve(store);
     },
     onStoreFailure,
-    onTrouble: (trouble) => void troubles.push(trouble),
+    onChange: (trouble) => void troubles.push(trouble),
   });
   const admit = (options: { patience?: number; client?: AbortSignal } = {}) => {
     const { patience = 5_000, client = new AbortController().signal } = options;
@@ -183,7 +189,7 @@ describe('a store that fails', () => {
     for (const text of [null, 'one', 'two', null, null]) trouble(text);
     expect(troubles).toEqual(['one', null]);
     trouble('three');
-    expect(all.trouble).toBe('three');
+    expect(all.failure).toBe('three');
   });
 });
 
