@@ -4,7 +4,7 @@
 //                                     `-> tunnel -> closed
 //
 // The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
-// request and `maxHeader` bytes.
+// request and `maxHeader` bytes. The file is long because the states and the bytes that move them are read together.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';

@@ -103,7 +103,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
   };
   visit('./healthcheck.ts');
   expect([...seen].filter((name) => name !== '').sort()).toEqual([
-    '../core/errors.ts',
+    '../base/errors.ts',
     './ask.ts',
     './command-line.ts',
     './healthcheck.ts',
