@@ -1,6 +1,6 @@
 // One client connection from accept to close, as a state machine: one request at a time, one deadline, one orderly end.
 //
-//   silent -> handshake -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
+//   silent -> tls -> head -> request (-> rest) -> idle -> head ...   any state -> closing -> closed
 //                                     `-> tunnel -> closed
 //
 // The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
@@ -21,7 +21,7 @@ import type { Listener } from './listener.ts';
 import { networkOf, RANKS } from './room.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
-export type State = 'silent' | 'handshake' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
+export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
 /** Handles the requests of a port. */
 export interface Handler {
@@ -103,8 +103,8 @@ export class Connection {
   }
 
   /** Called when the TLS handshake begins. */
-  beginHandshake(): void {
-    this.#enter('handshake', this.#listener.limits.headersTimeout);
+  beginTls(): void {
+    this.#enter('tls', this.#listener.limits.headersTimeout);
   }
 
   /** Starts HTTP on `stream`. */
@@ -194,7 +194,7 @@ export class Connection {
   /** The orderly end: send the last bytes, half-close, drop what still comes up to a limit, destroy (RFC 9112 9.6). */
   close(): void {
     if (this.state === 'closing' || this.state === 'closed') return;
-    const unsecured = this.state === 'handshake';
+    const unsecured = this.state === 'tls';
     this.#enter('closing', SILENCE_MS);
     this.#following.drop();
     if (unsecured) return this.destroy();
@@ -314,7 +314,7 @@ export class Connection {
       at = parser.read(bytes, at);
       // Checked before the request is answered: the answer must say `close` if too many bytes follow. Behind the rest of
       // a body whose answer is out already, the next request is read at once.
-      if (this.state !== 'rest' && bytes.length - at - parser.left > maxHeader) this.#following.drop();
+      if (this.state !== 'rest' && bytes.length - at - parser.remaining > maxHeader) this.#following.drop();
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
       if (this.state === 'rest' && parser.state !== 'body') this.#endRest(parser);

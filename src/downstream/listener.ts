@@ -23,7 +23,7 @@ export interface ListenerLimits {
   readonly tls: TlsContents | null;
 }
 
-const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'handshake'];
+const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
 /** The default of 511 drops SYNs under a flood, and each dropped SYN costs its client a second. */
 const BACKLOG = 4096;

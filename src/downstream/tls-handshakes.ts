@@ -59,7 +59,7 @@ export class TlsHandshakes {
     const { key } = connection;
     this.#underWay.set(key, connection);
     socket.once('close', () => this.#underWay.delete(key));
-    connection.beginHandshake();
+    connection.beginTls();
     if (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
     if (!socket.destroyed) this.#server.emit('connection', socket);
   }

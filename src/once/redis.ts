@@ -32,7 +32,7 @@ function done(text: string): Script<1> {
 /** Resolves once it is known whether the server is available, so that the first event is checked too. */
 export async function createRedisStore(options: StoreOptions, onChange: OnStoreChange): Promise<OnceStore> {
   /** The leases of this process: keys and their tokens. */
-  const held = new Map<string, string>();
+  const leases = new Map<string, string>();
   /** Leases to release once the server is available again: at most those of the commands that its failure caught. */
   const unreleased = new Map<string, string>();
   /** Events delivered while the server was unavailable: without them, each later twin would be delivered again. */
@@ -51,7 +51,7 @@ export async function createRedisStore(options: StoreOptions, onChange: OnStoreC
   });
   /** Renews every lease, and sends a probe, which finds a stuck server even if no event comes. */
   const renew = () => {
-    const renewals = [...held].map(([key, token]) => [RENEW, key, token] as const);
+    const renewals = [...leases].map(([key, token]) => [RENEW, key, token] as const);
     for (const command of [PROBE, ...renewals]) connection.run(command).catch(() => {});
   };
   const commit = async (key: string, window: number) => {
@@ -71,22 +71,22 @@ export async function createRedisStore(options: StoreOptions, onChange: OnStoreC
       const token = randomUUID();
       // A claim whose answer was lost would block the event until the lease expires.
       const answer = await connection.run([CLAIM, key, token], () => unreleased.set(key, token));
-      if (answer === 'first') held.set(key, token);
+      if (answer === 'first') leases.set(key, token);
       return answer;
     },
     async commit(key, window) {
-      held.delete(key);
+      leases.delete(key);
       await commit(key, window).catch((error: unknown) => {
         unsaved.add(key, window);
         throw error;
       });
     },
     async release(key) {
-      const token = held.get(key);
-      held.delete(key);
+      const token = leases.get(key);
+      leases.delete(key);
       if (token !== undefined) await release(key, token);
     },
-    entries: () => held.size,
+    entries: () => leases.size,
     close() {
       clearInterval(renewal);
       connection.close();

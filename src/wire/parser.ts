@@ -54,7 +54,7 @@ export class MessageParser implements RunRecorder {
   /** Chunks, or parts of them, so far. */
   pieces = 0;
   /** Bytes of the body that are still to come; Infinity if unknown. */
-  left = Number.POSITIVE_INFINITY;
+  remaining = Number.POSITIVE_INFINITY;
   /** The value of Content-Length as sent; empty if there is none. */
   length = '';
   /** Responses only: the method of the request that the next response answers. */
@@ -90,7 +90,7 @@ export class MessageParser implements RunRecorder {
     this.#llhttp.reset();
     this.method = this.target = this.reason = this.version = this.length = this.#startLine = '';
     this.status = this.#headBytes = this.#chunkFraming = this.pieces = 0;
-    this.left = Number.POSITIVE_INFINITY;
+    this.remaining = Number.POSITIVE_INFINITY;
     this.lines = [];
     this.trailers = NO_LINES;
     this.framing = 'none';
@@ -156,7 +156,7 @@ export class MessageParser implements RunRecorder {
       // To llhttp, a message without chunks ends with its head.
       if (end === 'complete' && this.framing !== 'length' && this.framing !== 'close') {
         this.state = 'ended';
-        this.left = 0;
+        this.remaining = 0;
       }
     }
     return at;
@@ -164,13 +164,13 @@ export class MessageParser implements RunRecorder {
 
   /** Reads a body with a length, or up to the close. */
   #count(bytes: Buffer, from: number): number {
-    const to = Math.min(bytes.length, from + this.left);
+    const to = Math.min(bytes.length, from + this.remaining);
     if (to > from) {
       this.piece = bytes.subarray(from, to);
       this.pieces++;
     }
-    this.left -= to - from;
-    if (this.left === 0) this.state = 'ended';
+    this.remaining -= to - from;
+    if (this.remaining === 0) this.state = 'ended';
     return to;
   }
 
@@ -263,7 +263,7 @@ export class MessageParser implements RunRecorder {
     if (coded) return 'chunked';
     const length = Number(this.length);
     // A length too large for an exact number never ends: nobody can send so much, and the close is then a cut.
-    if (Number.isSafeInteger(length)) this.left = length;
+    if (Number.isSafeInteger(length)) this.remaining = length;
     return length === 0 ? 'none' : 'length';
   }
 
