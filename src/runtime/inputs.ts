@@ -115,7 +115,7 @@ export function placesOf(inputs: Inputs): readonly string[] {
   const listed = inputs.loaded.config.secrets.flatMap((source) => {
     if (source.kind !== 'directory') return [];
     const name = sourceName(source);
-    const mine = inputs.secrets.filter((secret) => secret.source === name && secret.id !== name);
+    const mine = inputs.secrets.filter(({ kind, source }) => kind === 'secret' && source === name);
     return ['.', ...mine.map(({ id }) => id)].map((file) => `${source.directory}/${file}`);
   });
   return [...namedFiles(inputs), ...listed];

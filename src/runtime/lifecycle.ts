@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
+import type { SecretMaterial } from '../secrets/material.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
@@ -83,7 +84,8 @@ export class Lifecycle {
 }
 
 function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
-  const broken = materials.filter(({ id, key }) => key === null && (id.includes(' ') || isListed(id, route.secrets)));
+  const mayBeIts = ({ kind, id }: SecretMaterial) => kind !== 'secret' || isListed(id, route.secrets);
+  const broken = materials.filter((material) => material.key === null && mayBeIts(material));
   const outside = policy.keyring.whyNoneLive(route.secrets, at);
   const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
   if (causes.length > 0) return ` (${causes.join('; ')})`;

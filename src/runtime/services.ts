@@ -121,10 +121,10 @@ function expiryOf(tls: TlsContents | null): number | null {
   return tls?.cert === undefined ? null : (readCertificate(tls.cert)?.validToDate.getTime() ?? null);
 }
 
-/** One secret per id, a usable one if possible. An unusable directory, whose id has a space, is left out. */
+/** One secret per id, a usable one if possible. */
 function onePerId(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  const byId = Map.groupBy(materials, ({ id }) => id);
-  for (const id of byId.keys()) if (id.includes(' ')) byId.delete(id);
+  const secrets = materials.filter(({ kind }) => kind === 'secret');
+  const byId = Map.groupBy(secrets, ({ id }) => id);
   return [...byId.values()].flatMap((same) => same.find(({ key }) => key !== null) ?? same.slice(0, 1));
 }
 

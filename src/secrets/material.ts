@@ -14,7 +14,9 @@ export interface KeyReading {
 
 /** A secret with the times of its source: epoch milliseconds, and `overlap` in milliseconds; null for none. */
 export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'> {
-  /** The id; for a directory that cannot be used, `directory <path>`. */
+  /** Only a `secret` has an id. The others have no key: a directory that cannot be used, and a file with a bad name. */
+  readonly kind: 'secret' | 'directory' | 'misnamed';
+  /** The id, or a label for people: `directory <path>`, `file "<name>"`. */
   readonly id: string;
   /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;

@@ -40,23 +40,22 @@ function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
 
 /** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
 export function failuresOf(secrets: Held): readonly string[] {
-  return secrets.flatMap(({ id, source, problem }) => {
+  return secrets.flatMap(({ kind, id, source, problem }) => {
     if (problem === null) return [];
-    return [id === source ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
+    return [kind === 'directory' ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
   });
 }
 
 /** Keeps good values in use. An empty or unreadable directory counts as a failed mount: all its values stay. */
 function keepGood(fresh: SecretMaterial, held: Held): Held {
   if (fresh.key !== null) return [fresh];
-  // An unusable directory has one entry, with the directory's name as its id.
-  const whole = fresh.id === fresh.source;
+  const whole = fresh.kind === 'directory';
   const good = held.filter(
     ({ id, source, key }) => key !== null && (whole ? source === fresh.source : id === fresh.id),
   );
   if (good.length === 0) return [fresh];
   const problem = `${whole ? 'the directory: ' : ''}${fresh.problem}; the last good value is still in use`;
-  return good.map(({ id, key }) => ({ ...fresh, id, key, problem }));
+  return good.map(({ kind, id, key }) => ({ ...fresh, kind, id, key, problem }));
 }
 
 /**
@@ -69,7 +68,7 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
     const refuse = (problem: string) => kept.push({ ...secret, key: null, problem, warnings: [] });
     const namesake = kept.find(({ id }) => id === secret.id);
     const twin = kept.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
-    if (isPrevious(secret.id)) {
+    if (secret.kind === 'secret' && isPrevious(secret.id)) {
       refuse('ids that end in .previous are reserved for replaced values');
     } else if (namesake !== undefined && secret.key !== null) {
       refuse(`its id is already taken by the secret from ${namesake.source}`);

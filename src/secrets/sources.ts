@@ -34,7 +34,7 @@ async function readSource(source: SecretSource, env: Env): Promise<readonly Secr
   if (source.kind === 'directory') return readKeyDirectory(source);
   const reading =
     source.kind === 'env' ? readVariable(source.env.valueIn(env), source) : await readKeyFile(source.file, source);
-  return [{ ...material(source, source.id, reading), source: sourceName(source, env) }];
+  return [{ ...material(source, { kind: 'secret', id: source.id }, reading), source: sourceName(source, env) }];
 }
 
 /** The name of a source in messages. Without `env`, no variable's name is shown. */
@@ -43,9 +43,11 @@ export function sourceName(source: SecretSource, env: Env = {}): string {
   return source.kind === 'file' ? `file ${source.file}` : `directory ${source.directory}`;
 }
 
-function material(source: SecretSource, id: string, { key, problem, warnings }: KeyReading): SecretMaterial {
+type Entry = Pick<SecretMaterial, 'kind' | 'id'>;
+
+function material(source: SecretSource, entry: Entry, { key, problem, warnings }: KeyReading): SecretMaterial {
   const { notBefore, notAfter, overlap } = source;
-  return { id, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap, takenAt: null };
+  return { ...entry, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap, takenAt: null };
 }
 
 function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
@@ -110,15 +112,15 @@ async function readOnce(source: DirectorySource): Promise<readonly SecretMateria
     const stats = await stat(file).catch(() => null);
     // readKeyFile reports a dangling link. Anything else that is not a regular file is not meant as a secret.
     if (stats !== null && !stats.isFile()) continue;
-    if (ID.test(name)) secrets.push(material(source, name, await readKeyFile(file, source)));
-    else secrets.push(material(source, `file ${JSON.stringify(name)}`, refused(BAD_NAME)));
+    if (ID.test(name)) secrets.push(material(source, { kind: 'secret', id: name }, await readKeyFile(file, source)));
+    else secrets.push(material(source, { kind: 'misnamed', id: `file ${JSON.stringify(name)}` }, refused(BAD_NAME)));
   }
   return secrets.length > 0 ? secrets : unusable(source, 'it holds no secrets: there is no regular file in it');
 }
 
-/** The one entry of a directory that cannot be used. Its id cannot be a secret's: it has a space. */
+/** The one entry of a directory that cannot be used. */
 function unusable(source: DirectorySource, problem: string): readonly SecretMaterial[] {
-  return [material(source, sourceName(source), refused(problem))];
+  return [material(source, { kind: 'directory', id: sourceName(source) }, refused(problem))];
 }
 
 /** The target of `..data`, the link that kubelet replaces to change all files at once; null if there is none. */

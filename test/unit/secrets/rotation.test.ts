@@ -35,6 +35,7 @@ function reading(source: SecretSource, content: Content): readonly SecretMateria
     const bad = name.startsWith('bad: ') ? name.slice(5) : null;
     const key = bad === null ? keyOf(name) : null;
     return {
+      kind: typeof content === 'string' ? 'directory' : 'secret',
       id,
       source: sourceName(source),
       key,
@@ -194,6 +195,12 @@ describe('a directory', () => {
     secrets.read(NOW, [directory, 'it does not exist']);
     expect(secrets.ids()).toEqual(['directory /etc/secrets']);
     expect(secrets.failures()).toEqual(['directory /etc/secrets: it does not exist']);
+  });
+
+  test('whose path ends in .previous says why it cannot be used', () => {
+    const secrets = history();
+    secrets.read(NOW, [{ ...directory, directory: '/etc/secrets.previous' }, 'it does not exist']);
+    expect(secrets.failures()).toEqual(['directory /etc/secrets.previous: it does not exist']);
   });
 
   test('that is unreadable gets the validity of the current configuration', () => {

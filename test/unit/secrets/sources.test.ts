@@ -154,7 +154,7 @@ describe('a directory', () => {
     if (name === 'crowded') for (let i = 0; i < 257; i += 1) write(`crowded/${i}`, '');
     const id = `directory ${join(dir, name)}`;
     const source = directory(join(dir, name));
-    const entry = expect.objectContaining({ id, source: id, key: null, problem });
+    const entry = expect.objectContaining({ kind: 'directory', id, source: id, key: null, problem });
     expect(await only(source)).toEqual(entry);
     expect(await readSources([source], {})).toEqual([entry]);
   });
@@ -166,6 +166,7 @@ describe('a directory', () => {
     write('good.previous', value('older'));
     symlinkSync('nowhere', join(dir, 'link'));
     const secrets = await readSecrets([directory(dir)], {});
+    expect(secrets.map(({ kind }) => kind)).toEqual(['misnamed', 'secret', 'secret', 'secret', 'secret']);
     expect(secrets.map(({ id, problem }) => [id, problem])).toEqual([
       ['file "bad name~"', 'its name has characters other than A-Z a-z 0-9 . _ -'],
       ['empty', 'it is empty'],
