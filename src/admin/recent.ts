@@ -1,9 +1,10 @@
 // Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, grouped refusals, and
 // deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
 // one reason never displaces the entry of another that explains a broken rotation.
-import { DECISIONS, REASON_NAMES } from '../core/decision.ts';
+import { REASON_NAMES } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
+import { CURVES, type RecentCounts, type RefusalGroup, type StatusSnapshot, type Undelivered } from './status.ts';
 
 const SLOT_MS = 10_000;
 const SLOTS_PER_MINUTE = 6;
@@ -13,26 +14,15 @@ const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
-/** The counts with a curve: decisions, and requests that the upstream failed, whatever their decision. */
-export const CURVES = [...DECISIONS, 'upstreamFailures'] as const;
 /** `noise`: rejected and reported requests that need no attention; the reasons count all others. */
 const COUNTED = [...CURVES, ...REASON_NAMES, 'noise'] as const;
 type Counted = (typeof COUNTED)[number];
-
-/**
- * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
- * upstream. The fields are the last request's: texts that a client chose are cut, and `path` has no query. `count` is
- * the number of requests since the group began. The group that was idle longest is removed first.
- */
-export type Refusal = ReturnType<typeof refusalOf>;
-/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
-export type Undelivered = ReturnType<typeof undeliveredOf>;
 
 export class RecentRequests {
   /** Counts of ten seconds each, by epoch time in slots; the oldest first. */
   readonly #slots = new Map<number, Record<Counted, number>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
-  readonly #groups: Record<string, Map<string, Refusal>> = {};
+  readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
   #undelivered: readonly Undelivered[] = [];
 
   record(record: RequestRecord): void {
@@ -59,7 +49,7 @@ export class RecentRequests {
     return counts;
   }
 
-  #keep(refusal: Refusal): void {
+  #keep(refusal: RefusalGroup): void {
     const reason = refusal.upstreamFailure ?? refusal.rule ?? refusal.reason;
     this.#groups[reason] ??= new Map();
     const groups = this.#groups[reason];
@@ -71,8 +61,8 @@ export class RecentRequests {
     dropOldest(groups, GROUPS_PER_REASON);
   }
 
-  /** The parts of a status snapshot that come from requests. In both lists the newest is first. */
-  view() {
+  /** The parts of a status snapshot that come from requests. */
+  view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'undelivered'> {
     const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     return {
       recent: this.#counts(),
@@ -81,7 +71,7 @@ export class RecentRequests {
     };
   }
 
-  #counts() {
+  #counts(): RecentCounts {
     const newest = Math.floor(Date.now() / SLOT_MS);
     const minute = (name: Counted, at: number) =>
       this.#sum(name, newest - (59 - at) * SLOTS_PER_MINUTE, SLOTS_PER_MINUTE);
@@ -89,14 +79,11 @@ export class RecentRequests {
     // A client that leaves needs no attention, so it is never the top reason.
     const reasons = REASON_NAMES.filter((name) => name !== 'client_closed' && lately[name] > 0);
     return {
-      /** How far back the counts reach. */
       windowSeconds: (SLOTS_COUNTED * SLOT_MS) / 1000,
       ...byName(CURVES, (name) => lately[name]),
       noise: lately.noise,
-      /** The most frequent reason of rejected and reported requests that are not noise; null if there were none. */
       topReason: reasons.toSorted((a, b) => lately[b] - lately[a])[0] ?? null,
-      /** By minute, the oldest first. */
-      hour: byName(CURVES, (name): readonly number[] => Array.from({ length: 60 }, (_, at) => minute(name, at))),
+      hour: byName(CURVES, (name) => Array.from({ length: 60 }, (_, at) => minute(name, at))),
     };
   }
 
@@ -131,12 +118,12 @@ function isUndelivered({ secret, upstreamFailure, reason }: RequestRecord): bool
   return secret !== null && (upstreamFailure !== null || reason === 'overloaded');
 }
 
-function undeliveredOf(record: RequestRecord, at: number) {
+function undeliveredOf(record: RequestRecord, at: number): Undelivered {
   const { upstreamFailure, bodySha256 } = record;
-  return { ...shownOf(record, at), cause: upstreamFailure ?? ('overloaded' as const), bodySha256 };
+  return { ...shownOf(record, at), cause: upstreamFailure ?? 'overloaded', bodySha256 };
 }
 
-function refusalOf(record: RequestRecord, at: number) {
+function refusalOf(record: RequestRecord, at: number): RefusalGroup {
   const { method, decision, reason, upstreamFailure, hint, rule, header } = record;
   return {
     ...shownOf(record, at),

@@ -3,8 +3,7 @@
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type Tone } from './advice.ts';
 import { Html, html, when } from './html.ts';
-import { CURVES } from './recent.ts';
-import type { StatusSnapshot } from './status.ts';
+import { CURVES, type StatusSnapshot } from './status.ts';
 import { pill, tables } from './status-tables.ts';
 
 const REFRESH_SECONDS = 5;

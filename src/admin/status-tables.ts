@@ -4,8 +4,7 @@ import { REASONS } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
 import { secretVerdict, type Tone } from './advice.ts';
 import { type Html, html, spanText, when } from './html.ts';
-import type { Refusal, Undelivered } from './recent.ts';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
+import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status.ts';
 
 interface Table<Row> {
   readonly id: string;
@@ -126,7 +125,7 @@ const UNDELIVERED: Table<Undelivered> = {
   },
 };
 
-const REFUSALS: Table<Refusal> = {
+const REFUSALS: Table<RefusalGroup> = {
   id: 'refusals',
   title: 'Recent refusals',
   caption:
@@ -142,12 +141,12 @@ const REFUSALS: Table<Refusal> = {
   },
 };
 
-function outcomeOf({ decision, upstreamFailure }: Refusal): Html {
+function outcomeOf({ decision, upstreamFailure }: RefusalGroup): Html {
   if (decision === 'reported') return pill('warn', 'forwarded');
   return pill('bad', upstreamFailure === null ? 'refused' : 'upstream failed');
 }
 
-function whyOf({ reason, hint, rule, header, upstreamFailure, upstreamError }: Refusal): Html {
+function whyOf({ reason, hint, rule, header, upstreamFailure, upstreamError }: RefusalGroup): Html {
   const meaning = reason === 'none' ? null : html`<code>${reason}</code><p>${REASONS[reason].meaning}</p>`;
   const name = header === null ? null : html`, header <code>${header}</code>`;
   const broken = rule === null ? null : html`<p>Rule <code>${rule}</code>${name}.</p>`;

@@ -1,8 +1,10 @@
 // The state of the running proxy for the status page, /api/status and the advice: a plain snapshot that runtime fills.
-// It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds.
+// It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators
+// rely on its names: docs/admin.md lists them.
+import { DECISIONS, type Reason } from '../core/decision.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
+import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
-import type { RecentRequests } from './recent.ts';
 
 export interface RouteStatus
   extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once'> {
@@ -24,7 +26,43 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly lastMatch: number;
 }
 
-export interface StatusSnapshot extends ReturnType<RecentRequests['view']> {
+/** The counts with a curve: decisions, and requests that the upstream failed, whatever their decision. */
+export const CURVES = [...DECISIONS, 'upstreamFailures'] as const;
+export type Curve = (typeof CURVES)[number];
+
+export interface RecentCounts extends Readonly<Record<Curve, number>> {
+  /** How far back the counts reach. */
+  readonly windowSeconds: number;
+  /** Rejected and reported requests that need no attention. */
+  readonly noise: number;
+  /** The most frequent reason of rejected and reported requests that are not noise; null if there were none. */
+  readonly topReason: Reason | null;
+  /** By minute, the oldest first. */
+  readonly hour: Readonly<Record<Curve, readonly number[]>>;
+}
+
+/** Texts that a client chose are cut, and `path` has no query. */
+interface ShownRequest extends Pick<RequestRecord, 'route' | 'path' | 'status' | 'upstreamError' | 'client'> {
+  readonly at: number;
+}
+
+type RefusedFields = 'method' | 'decision' | 'reason' | 'upstreamFailure' | 'hint' | 'rule' | 'header';
+
+/**
+ * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
+ * upstream. The fields are the last request's. `count` is the number of requests since the group began. The group that
+ * was idle longest is removed first.
+ */
+export interface RefusalGroup extends ShownRequest, Pick<RequestRecord, RefusedFields> {
+  readonly count: number;
+}
+
+/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
+export interface Undelivered extends ShownRequest, Pick<RequestRecord, 'bodySha256'> {
+  readonly cause: UpstreamFailure | 'overloaded';
+}
+
+export interface StatusSnapshot {
   readonly version: string;
   readonly nodeVersion: string;
   readonly startedAt: number;
@@ -54,6 +92,10 @@ export interface StatusSnapshot extends ReturnType<RecentRequests['view']> {
     readonly trouble: string | null;
     readonly onStoreFailure: 'forward' | 'refuse';
   } | null;
+  readonly recent: RecentCounts;
+  /** The newest first, as is `undelivered`. */
+  readonly refusals: readonly RefusalGroup[];
+  readonly undelivered: readonly Undelivered[];
   /** The address of docs/; null until it is filled in. */
   readonly docs: string | null;
 }
