@@ -1,9 +1,10 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
+import type { OwnStatus } from '../core/decision.ts';
 import type { Exchange } from '../downstream/exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { StatusSnapshot } from './status.ts';
+import type { ReloadOutcome, StatusSnapshot } from './status.ts';
 import { PAGE_CSP, renderStatusPage } from './status-page.ts';
 
 /** What the admin port shows and does; runtime supplies it. */
@@ -12,8 +13,7 @@ export interface AdminSources {
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
-  /** Returns the reason for a failure; null on success. */
-  reload(): Promise<string | null>;
+  reload(): Promise<ReloadOutcome>;
   /** Ends every overlap; returns how many values that retired. */
   retirePrevious(): number;
   actionsFrom(): readonly string[];
@@ -22,7 +22,7 @@ export interface AdminSources {
 }
 
 export interface AdminReply {
-  readonly status: number;
+  readonly status: OwnStatus;
   readonly body: string;
   /** `Content-Type` is `application/json` by default. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -68,8 +68,9 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     }),
     '/-/reload': on(['POST'], async ({ client }) => {
       log.info('reload requested on the admin port', { client });
-      const error = await sources.reload();
-      return error === null ? OK : json(500, { status: 'failed', error });
+      const outcome = await sources.reload();
+      if (outcome.kind === 'applied') return OK;
+      return json(500, { status: 'failed', error: outcome.problems.join('\n') });
     }),
     '/-/retire-previous': on(['POST'], ({ client }) => {
       const retired = sources.retirePrevious();
@@ -83,6 +84,6 @@ function on(methods: readonly string[], run: AdminHandler['run']): AdminHandler 
   return { methods, run };
 }
 
-export function json(status: number, value: unknown): AdminReply {
+export function json(status: OwnStatus, value: unknown): AdminReply {
   return { status, body: JSON.stringify(value) };
 }

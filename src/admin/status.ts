@@ -62,6 +62,11 @@ export interface Undelivered extends ShownRequest, Pick<RequestRecord, 'bodySha2
   readonly cause: UpstreamFailure | 'overloaded';
 }
 
+/** `applied`: all that was read is in force. `failed`: a part keeps its old version; one line for each problem. */
+export type ReloadOutcome =
+  | { readonly kind: 'applied' }
+  | { readonly kind: 'failed'; readonly problems: readonly string[] };
+
 export interface StatusSnapshot {
   readonly version: string;
   readonly nodeVersion: string;

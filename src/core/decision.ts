@@ -3,10 +3,12 @@
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
+/** The statuses of our own answers, on both ports. */
+export type OwnStatus = 200 | 400 | 401 | 403 | 404 | 405 | 408 | 413 | 431 | 500 | 502 | 503 | 504;
+
 /** The answer to a request that is not forwarded, or to which the upstream gives no response. */
 export interface Refusal {
-  /** 499 is only logged: the client has left. */
-  readonly status: number;
+  readonly status: OwnStatus;
   /** Constant JSON. */
   readonly body: string;
   /**
@@ -18,14 +20,16 @@ export interface Refusal {
   readonly retryable: boolean;
 }
 
-interface ReasonRow extends Refusal {
+interface ReasonRow extends Omit<Refusal, 'status'> {
+  /** 499 is only logged: the client has left. */
+  readonly status: OwnStatus | 499;
   /** True if `mode: report` forwards instead of refusing. */
   readonly reportable: boolean;
   /** One sentence for people: status page, docs, dashboard. */
   readonly meaning: string;
 }
 
-type Row = readonly [status: number, meaning: string, flags?: Partial<ReasonRow>];
+type Row = readonly [status: ReasonRow['status'], meaning: string, flags?: Partial<ReasonRow>];
 
 const REPORTABLE = { reportable: true };
 const CLOSES = { closes: true };
@@ -63,9 +67,9 @@ function expanded(name: string, [status, meaning, flags]: Row): ReasonRow {
   return { status, body, meaning, reportable: false, retryable: false, closes: false, ...flags };
 }
 
-export const REASONS = Object.fromEntries(
-  Object.entries(ROWS).map(([name, row]) => [name, expanded(name, row)]),
-) as Readonly<Record<Reason, ReasonRow>>;
+export const REASONS = Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, expanded(name, row)])) as {
+  readonly [R in Reason]: ReasonRow & { readonly status: (typeof ROWS)[R][0] };
+};
 export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 
 export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate'] as const;

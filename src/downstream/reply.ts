@@ -1,7 +1,7 @@
 // The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An incomplete
 // answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
-import type { Refusal } from '../core/decision.ts';
+import type { OwnStatus, Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
 import { CHUNKED, headLines } from '../wire/heads.ts';
 import type { ResponseHead } from '../wire/parser.ts';
@@ -107,7 +107,7 @@ export class Reply {
   }
 
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
-  answer(answer: { status: number; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
+  answer(answer: { status: OwnStatus; body: string; lines: readonly string[] }, wish: 'close' | 'persist'): void {
     if (this.committed || this.phase === 'gone') return;
     this.#writer.drop(); // the upstream's response that failed in the turn in which it began
     // A client that waits for 100 may send its body next, or another request.
@@ -115,7 +115,7 @@ export class Reply {
     this.#last = unclear || wish === 'close' || this.#connection.mustClose();
     const { status, body, lines } = answer;
     const framed = headLines(lines, `Content-Length: ${body.length}`);
-    const head = this.#begunHead(status, PHRASES[status] ?? '', framed);
+    const head = this.#begunHead(status, PHRASES[status], framed);
     // One string with its head, so one write.
     this.#head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
     this.end();
@@ -170,7 +170,7 @@ function statusLine(status: number, reason: string): string {
 }
 
 /** For our own answers (RFC 9110 15). node's table belongs to node:http, which takes 35 ms and 15 MiB to load. */
-const PHRASES: Readonly<Record<number, string>> = {
+const PHRASES: Readonly<Record<OwnStatus, string>> = {
   200: 'OK',
   400: 'Bad Request',
   401: 'Unauthorized',

@@ -3,26 +3,32 @@
 import { pathOf } from '../core/targets.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type Log = ReturnType<typeof createLog>;
 type Fields = Readonly<Record<string, unknown>>;
+type Write = (msg: string, fields?: Fields) => void;
+
+export interface Log extends Readonly<Record<LogLevel, Write>> {
+  /** The fast path for the request log. `tail` is JSON members, each after a comma: `,"route":"/notify"`. */
+  line(level: LogLevel, msg: string, tail: string): void;
+  enabled(level: LogLevel): boolean;
+  setLevel(level: LogLevel): void;
+}
 
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 const MAX_TEXT = 4096;
 const OWN_FIELDS: ReadonlySet<string> = new Set(['time', 'level', 'msg']);
 
 /** A log that writes lines of level `lowest` and above. `write` receives one line, including its `\n`. */
-export function createLog(lowest: LogLevel, write: (line: string) => void) {
+export function createLog(lowest: LogLevel, write: (line: string) => void): Log {
   let threshold = RANK[lowest];
   const enabled = (level: LogLevel) => RANK[level] >= threshold;
-  /** The fast path for the request log. `tail` is JSON members, each after a comma: `,"route":"/notify"`. */
   const line = (level: LogLevel, msg: string, tail: string) => {
     if (!enabled(level)) return;
     const time = new Date().toISOString();
     write(`{"time":"${time}","level":"${level}","msg":${jsonString(shortened(msg, MAX_TEXT))}${tail}}\n`);
   };
   const at =
-    (level: LogLevel) =>
-    (msg: string, fields: Fields = {}) =>
+    (level: LogLevel): Write =>
+    (msg, fields = {}) =>
       line(level, msg, fieldsTail(fields));
   return {
     debug: at('debug'),

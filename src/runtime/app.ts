@@ -1,25 +1,34 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
 
 import { createAdminServer } from '../admin/server.ts';
-import { DOCS, VERSION } from '../base/version.ts';
+import type { ReloadOutcome } from '../admin/status.ts';
+import { VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
-import { Lifecycle, UPSTREAM_TIMEOUT_MS } from './lifecycle.ts';
+import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { Reloader } from './reload.ts';
 import type { Effects } from './services.ts';
+import { takeSnapshot } from './status.ts';
 
-export type App = Awaited<ReturnType<typeof startApp>>;
+/** A running proxy. */
+export interface App {
+  readonly port: number;
+  readonly adminPort: number;
+  /** Reads config, secrets and TLS files now, as SIGHUP does. */
+  reload(): Promise<ReloadOutcome>;
+  stop(options: { readonly delay: 'keep' | 'skip' }): Promise<void>;
+}
 
 /** prom-client loads this long after the start, or at the first scrape: its 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
-export async function startApp(effects: Effects) {
+export async function startApp(effects: Effects): Promise<App> {
   const startedAt = Date.now();
   const { configFile, env } = effects;
   const inputs = await readInputs(configFile, env, null);
   const live = new LiveRuleset(inputs, effects);
-  const { log, metrics, server, upstream, exposure, requests } = live.services;
+  const { log, metrics, server, exposure, requests } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   const reloader = new Reloader(inputs, {
@@ -30,24 +39,10 @@ export async function startApp(effects: Effects) {
       void lifecycle.readiness();
       return outcome;
     },
-    fail: (error) => live.endReload(error),
+    fail: (problem) => live.endReload([problem]),
   });
   const admin = createAdminServer({
-    status: async () => ({
-      version: VERSION,
-      nodeVersion: process.version,
-      startedAt,
-      now: Date.now(),
-      ...(await lifecycle.readiness()),
-      draining: server.draining,
-      upstream: {
-        url: upstreamAt.url,
-        reachable: await upstream.accepts(UPSTREAM_TIMEOUT_MS),
-        exposed: exposure.exposed,
-      },
-      ...live.status(Date.now()),
-      docs: DOCS,
-    }),
+    status: () => takeSnapshot({ startedAt, live, lifecycle }),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
@@ -75,9 +70,8 @@ export async function startApp(effects: Effects) {
   return {
     port,
     adminPort,
-    /** Reads config, secrets and TLS files now, as SIGHUP does. */
     reload: () => reloader.force(),
-    async stop(options: { readonly delay: 'keep' | 'skip' }) {
+    async stop(options) {
       const cut = await lifecycle.stop(options);
       reloader.stop();
       exposure.stop();

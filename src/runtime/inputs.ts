@@ -7,14 +7,15 @@ import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { ConfigError, DEFAULT_FILE, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
+import type { ConfigFile, LoadedConfig } from '../config/load.ts';
+import { ConfigError, DEFAULT_FILE, parseConfig, readConfigFile } from '../config/load.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
 import type { TlsFile } from './certificates.ts';
 
 export interface Inputs {
   /** Null if the file can't be read. */
-  readonly file: Awaited<ReturnType<typeof readConfigFile>> | null;
+  readonly file: ConfigFile | null;
   /** The last good config: an older one if the file is `broken`. Its secret sources and TLS files are still read. */
   readonly loaded: LoadedConfig;
   /** The problems of the config file: none, or one text with a line for each. */

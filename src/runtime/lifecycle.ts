@@ -1,5 +1,6 @@
 // Start, drain, stop: the answers of the probes, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { StatusSnapshot } from '../admin/status.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
@@ -29,7 +30,7 @@ export class Lifecycle {
    * Ready when it listens and every enforcing route has a live secret. Once it was ready, an expired secret no longer
    * counts here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
    */
-  async readiness(): Promise<{ readonly ready: boolean; readonly causes: readonly string[] }> {
+  async readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>> {
     const { ruleset, services } = this.#live;
     const { config } = ruleset.loaded;
     const now = Date.now();

@@ -1,29 +1,26 @@
-// The ruleset in force: one reference that a reload swaps. Services adopt it; log, metrics and status page report it.
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
+// The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
+import type { ReloadOutcome, StatusSnapshot } from '../admin/status.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
-import type { Route } from '../core/routes.ts';
-import type { Deliveries } from '../once/deliveries.ts';
-import type { SecretMaterial } from '../secrets/material.ts';
 import { isReplaced, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
-import type { Outcome } from './reload.ts';
-import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset, routesOf } from './ruleset.ts';
+import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
 /** The longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
 
+/** The ruleset in force and the services that follow it. A reload that fails in part keeps the old version of that part. */
 export class LiveRuleset {
-  /** The ruleset in force; only this class replaces it. */
+  /** Only this class replaces it. */
   ruleset: Ruleset;
   readonly services: Services;
   readonly #atStart: Config;
   /** The warnings that hold now, as JSON: each is logged only once while it holds. */
   #logged: ReadonlySet<string> = new Set();
   #nextCheck: NodeJS.Timeout | undefined;
-  #lastReload: StatusSnapshot['lastReload'] = null;
+  /** Written only here. */
+  lastReload: StatusSnapshot['lastReload'] = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
@@ -37,23 +34,25 @@ export class LiveRuleset {
   }
 
   /** Applies changed inputs. An unusable part keeps its old version: then the reload counts as failed. */
-  apply(inputs: Inputs): Outcome {
+  apply(inputs: Inputs): ReloadOutcome {
     this.#adopt(buildRuleset(inputs, this.ruleset));
-    const keys = this.#keysAwaitingRestart();
+    const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
-    return this.endReload(this.ruleset.failures.join('\n') || null);
+    return this.endReload(this.ruleset.failures);
   }
 
-  /** Reports that a reload has worked, or why not; returns its argument. */
-  endReload(error: Outcome): Outcome {
+  /** Reports that a reload has worked, or why a part of the inputs is not in use. */
+  endReload(failures: readonly string[]): ReloadOutcome {
     const { log, metrics } = this.services;
     const { loaded, policy } = this.ruleset;
-    this.#lastReload = { ok: error === null, at: Date.now(), error };
-    metrics.reloaded(error === null ? 'success' : 'failure');
+    const problems = failures.flatMap((failure) => failure.split('\n'));
+    const failed = problems.length > 0;
+    this.lastReload = { ok: !failed, at: Date.now(), error: failed ? problems.join('\n') : null };
+    metrics.reloaded(failed ? 'failure' : 'success');
     const secrets = policy.keyring.secrets.map(({ id }) => id);
-    if (error === null) log.info('reloaded', { config_sha256: loaded.sha256, secrets });
-    else log.error('reload failed: the previous state stays in use', { problems: error.split('\n') });
-    return error;
+    if (failed) log.error('reload failed: the previous state stays in use', { problems });
+    else log.info('reloaded', { config_sha256: loaded.sha256, secrets });
+    return failed ? { kind: 'failed', problems } : { kind: 'applied' };
   }
 
   /** Ends every overlap; returns their number. */
@@ -67,26 +66,6 @@ export class LiveRuleset {
     return ended.length;
   }
 
-  /** The status page's view of the ruleset and its requests. `at` is epoch milliseconds. */
-  status(at: number) {
-    const { loaded, policy, materials, warnings } = this.ruleset;
-    const { metrics, recent, deliveries } = this.services;
-    const waiting = this.#keysAwaitingRestart().join(', ');
-    const restart = waiting === '' ? [] : [`changed, but takes effect only after a restart: ${waiting}`];
-    return {
-      routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
-      secrets: materials.map((material) => secretStatus(material, at, metrics.lastMatch(material.id))),
-      config: {
-        file: loaded.file,
-        sha256: loaded.sha256,
-        warnings: [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart],
-      },
-      lastReload: this.#lastReload,
-      once: onceStatus(deliveries(), loaded.config.once),
-      ...recent.view(),
-    };
-  }
-
   #adopt(next: Ruleset): void {
     const before = this.ruleset;
     this.ruleset = next;
@@ -95,7 +74,7 @@ export class LiveRuleset {
   }
 
   /** The changed keys that take effect only after a restart. */
-  #keysAwaitingRestart(): readonly string[] {
+  get awaitingRestart(): readonly string[] {
     const { config } = this.ruleset.loaded;
     return RESTART_ONLY.filter(([, read]) => read(this.#atStart) !== read(config)).map(([key]) => key);
   }
@@ -126,42 +105,4 @@ function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
     ...flaws.map((fields) => ({ msg: 'configuration warning', ...fields })),
     ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),
   ];
-}
-
-function routeStatus(route: Route, { keyring }: Policy, at: number): RouteStatus {
-  const { path, action, mode, reportUntil, methods, query, once } = route;
-  const verifies = action === 'verify';
-  return {
-    path,
-    action,
-    mode,
-    reportUntil,
-    methods,
-    secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
-    liveSecrets: verifies ? keyring.live(route.secrets, at).length : 0,
-    maxBody: verifies ? route.maxBody : null,
-    query,
-    once,
-  };
-}
-
-/** `lastMatch` is epoch seconds. */
-function secretStatus(material: SecretMaterial, at: number, lastMatch: number): SecretStatus {
-  const { id, source, key, problem, warnings, notBefore, notAfter } = material;
-  return {
-    id,
-    source,
-    state: key === null ? 'unusable' : stateOf(material, at),
-    problem: problem ?? (warnings.join('; ') || null),
-    notBefore,
-    notAfter,
-    lastMatch,
-  };
-}
-
-/** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */
-function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
-  if (deliveries === null) return null;
-  const host = store === 'memory' ? store : new URL(store).host;
-  return { store: host, entries: deliveries.entries(), trouble: deliveries.failure, onStoreFailure };
 }

@@ -2,6 +2,7 @@
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
+import type { ReloadOutcome } from '../admin/status.ts';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
 /** Between two checks of the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */
@@ -14,22 +15,19 @@ const SETTLE_MS = 250;
 /** After so many readings, files that keep changing wait for the next check. */
 const MAX_TRIES = 8;
 
-/** Why nothing, or not everything, was applied; null if all was. */
-export type Outcome = string | null;
-
 export interface ReloaderOptions {
   readonly read: (before: Inputs) => Promise<Inputs>;
   /** Builds a ruleset from the inputs and swaps it in, or says why not. */
-  readonly apply: (inputs: Inputs) => Outcome;
+  readonly apply: (inputs: Inputs) => ReloadOutcome;
   /** Reports that nothing could be applied. */
-  readonly fail: (error: string) => Outcome;
+  readonly fail: (problem: string) => ReloadOutcome;
 }
 
 export class Reloader {
   readonly #options: ReloaderOptions;
   #seen: Inputs;
   /** All calls of `force` before a check begins share it. */
-  #asked: PromiseWithResolvers<Outcome> | null = null;
+  #asked: PromiseWithResolvers<ReloadOutcome> | null = null;
   #timer: NodeJS.Timeout | undefined;
   /** Milliseconds to the next check. The first is soon: a change between the first reading and `start` has no event. */
   #pause = POLL_MS;
@@ -55,7 +53,7 @@ export class Reloader {
   }
 
   /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
-  force(): Promise<Outcome> {
+  force(): Promise<ReloadOutcome> {
     this.#asked ??= Promise.withResolvers();
     this.#checkIn(0);
     return this.#asked.promise;
@@ -86,10 +84,10 @@ export class Reloader {
     this.#checkIn(this.#seen === before ? READ_MS : POLL_MS);
   }
 
-  async #readAndApply(when: 'always' | 'if changed'): Promise<Outcome> {
+  async #readAndApply(when: 'always' | 'if changed'): Promise<ReloadOutcome> {
     try {
       let inputs = await this.#options.read(this.#seen);
-      if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : null;
+      if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : { kind: 'applied' };
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
         const again = await this.#options.read(inputs);
@@ -102,7 +100,7 @@ export class Reloader {
     }
   }
 
-  #apply(inputs: Inputs): Outcome {
+  #apply(inputs: Inputs): ReloadOutcome {
     this.#seen = inputs;
     const outcome = this.#options.apply(inputs);
     this.#watch();

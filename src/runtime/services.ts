@@ -34,10 +34,21 @@ export interface Effects {
   readonly stdout: Writable;
 }
 
-export type Services = ReturnType<typeof createServices>;
+export interface Services {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly requests: RequestLog;
+  readonly recent: RecentRequests;
+  readonly upstream: Upstream;
+  readonly server: Listener;
+  readonly exposure: Exposure;
+  /** Null until a route has `once`. */
+  deliveries(): Deliveries | null;
+  adopt(next: Ruleset, before: Ruleset): void;
+}
 
 /** Creates the services from the first ruleset. `policy` returns the current policy. */
-export function createServices(first: Ruleset, policy: () => Policy, { env, stdout }: Effects) {
+export function createServices(first: Ruleset, policy: () => Policy, { env, stdout }: Effects): Services {
   const { config } = first.loaded;
   const output = new LogOutput(stdout);
   const log = createLog(config.log.level, output.write);
@@ -92,18 +103,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
   }
 
-  return {
-    log,
-    metrics,
-    requests,
-    recent,
-    upstream,
-    server,
-    exposure,
-    /** Null until a route has `once`. */
-    deliveries: () => deliveries,
-    adopt,
-  };
+  return { log, metrics, requests, recent, upstream, server, exposure, deliveries: () => deliveries, adopt };
 }
 
 function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {

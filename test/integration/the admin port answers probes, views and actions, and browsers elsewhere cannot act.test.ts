@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
 import { RecentRequests } from '../../src/admin/recent.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
+import type { ReloadOutcome } from '../../src/admin/status.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { metricsOf, refused, snapshot } from '../unit/metrics/fixtures.ts';
@@ -17,7 +18,7 @@ afterEach(() => {
 async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
   const acts: string[] = [];
   const lines: string[] = [];
-  const state = { ready: true, started: true, reload: null as string | null };
+  const state = { ready: true, started: true, reload: { kind: 'applied' } as ReloadOutcome };
   const server = createAdminServer({
     status: () => snapshot(),
     metrics: metricsOf(),
@@ -97,7 +98,7 @@ test('drain by GET or POST, reload and retire-previous by POST', async () => {
   expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
   expect(await ask('/-/reload', { method: 'POST', body: '' })).toMatchObject({ status: 200, text: '{"status":"ok"}' });
   expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({ text: '{"status":"ok","retired":5}' });
-  state.reload = 'config.yaml:3: unknown key';
+  state.reload = { kind: 'failed', problems: ['config.yaml:3: unknown key'] };
   expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
     status: 500,
     text: '{"status":"failed","error":"config.yaml:3: unknown key"}',

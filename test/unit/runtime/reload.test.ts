@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { ReloadOutcome } from '../../../src/admin/status.ts';
 import type { Inputs } from '../../../src/runtime/inputs.ts';
 import { Reloader } from '../../../src/runtime/reload.ts';
 
@@ -18,12 +19,13 @@ test('a directory event makes the reloader check within 100 ms of the clock', as
   writeFileSync(file, '');
   const inputs = { file: null, loaded: { file, config: { secrets: [] } }, tlsFiles: [] } as unknown as Inputs;
   let looks = 0;
+  const apply = (): ReloadOutcome => ({ kind: 'applied' });
   const read = async () => {
     looks++;
     return inputs;
   };
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  const reloader = new Reloader(inputs, { read, apply: () => null, fail: (error) => error });
+  const reloader = new Reloader(inputs, { read, apply, fail: (problem) => ({ kind: 'failed', problems: [problem] }) });
   reloader.start();
   await vi.advanceTimersByTimeAsync(100);
   expect(looks).toBe(0);

@@ -1,0 +1,93 @@
+// The snapshot behind the status page and /api/status, taken from the parts of a running proxy.
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
+import { DOCS, VERSION } from '../base/version.ts';
+import type { Config } from '../config/config.ts';
+import { stateOf } from '../core/keyring.ts';
+import type { Policy } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
+import type { Deliveries } from '../once/deliveries.ts';
+import type { SecretMaterial } from '../secrets/material.ts';
+import { type Lifecycle, UPSTREAM_TIMEOUT_MS } from './lifecycle.ts';
+import type { LiveRuleset } from './live-ruleset.ts';
+import { routesOf } from './ruleset.ts';
+
+export interface StatusParts {
+  readonly startedAt: number;
+  readonly live: LiveRuleset;
+  readonly lifecycle: Lifecycle;
+}
+
+export async function takeSnapshot({ startedAt, live, lifecycle }: StatusParts): Promise<StatusSnapshot> {
+  const { server, upstream, exposure, metrics, deliveries } = live.services;
+  const now = Date.now();
+  const { ready, causes } = await lifecycle.readiness();
+  const { draining } = server;
+  const reachable = await upstream.accepts(UPSTREAM_TIMEOUT_MS);
+  // Only now: a reload may have replaced it meanwhile.
+  const { loaded, policy, materials } = live.ruleset;
+  const { recent, refusals, undelivered } = live.services.recent.view();
+  const at = Date.now();
+  return {
+    version: VERSION,
+    nodeVersion: process.version,
+    startedAt,
+    now,
+    ready,
+    causes,
+    draining,
+    upstream: { url: upstream.options.url, reachable, exposed: exposure.exposed },
+    routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
+    secrets: materials.map((material) => secretStatus(material, at, metrics.lastMatch(material.id))),
+    config: { file: loaded.file, sha256: loaded.sha256, warnings: configWarnings(live) },
+    lastReload: live.lastReload,
+    once: onceStatus(deliveries(), loaded.config.once),
+    recent,
+    refusals,
+    undelivered,
+    docs: DOCS,
+  };
+}
+
+function configWarnings({ ruleset: { loaded, warnings }, awaitingRestart }: LiveRuleset): readonly string[] {
+  const waiting = awaitingRestart.join(', ');
+  const restart = waiting === '' ? [] : [`changed, but takes effect only after a restart: ${waiting}`];
+  return [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart];
+}
+
+function routeStatus(route: Route, { keyring }: Policy, at: number): RouteStatus {
+  const { path, action, mode, reportUntil, methods, query, once } = route;
+  const verifies = action === 'verify';
+  return {
+    path,
+    action,
+    mode,
+    reportUntil,
+    methods,
+    secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
+    liveSecrets: verifies ? keyring.live(route.secrets, at).length : 0,
+    maxBody: verifies ? route.maxBody : null,
+    query,
+    once,
+  };
+}
+
+/** `lastMatch` is epoch seconds. */
+function secretStatus(material: SecretMaterial, at: number, lastMatch: number): SecretStatus {
+  const { id, source, key, problem, warnings, notBefore, notAfter } = material;
+  return {
+    id,
+    source,
+    state: key === null ? 'unusable' : stateOf(material, at),
+    problem: problem ?? (warnings.join('; ') || null),
+    notBefore,
+    notAfter,
+    lastMatch,
+  };
+}
+
+/** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */
+function onceStatus(deliveries: Deliveries | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
+  if (deliveries === null) return null;
+  const host = store === 'memory' ? store : new URL(store).host;
+  return { store: host, entries: deliveries.entries(), trouble: deliveries.failure, onStoreFailure };
+}
