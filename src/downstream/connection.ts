@@ -50,6 +50,7 @@ const MAX_UNSEEN = 16 * 1024;
 /** Milliseconds without progress after which an answer counts as unread. */
 const UNREAD_MS = 1000;
 
+/** A client's connection. It owns the socket, the request in progress and the one deadline of its present state. */
 export class Connection {
   /** Its index in the indexed set that it is in. */
   place = -1;

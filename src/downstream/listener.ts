@@ -34,6 +34,8 @@ const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
 /** At most this many closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
+
+/** A port and its connections. When they are too many, one without a request, or with a stuck one, makes room. */
 export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;

@@ -10,7 +10,7 @@ import { createServices, type Effects, type Services } from './services.ts';
 /** The longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
 
-/** The ruleset in force and the services that follow it. A reload that fails in part keeps the old version of that part. */
+/** The ruleset in force and the services that follow it. A part of a reload that fails keeps its old version. */
 export class LiveRuleset {
   /** Only this class replaces it. */
   ruleset: Ruleset;

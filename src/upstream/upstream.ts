@@ -56,6 +56,7 @@ export interface UpstreamOptions {
 /** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
 
+/** The upstream that all requests share. While it accepts no connections, they wait, and one probe serves them all. */
 export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;

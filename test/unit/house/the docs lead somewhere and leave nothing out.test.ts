@@ -3,11 +3,12 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { RecentRequests } from '../../../src/admin/recent.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { anchorsOf } from '../../support/seen.ts';
-import { accepted, refused } from '../metrics/fixtures.ts';
+import { accepted, refused, snapshot } from '../metrics/fixtures.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -86,6 +87,35 @@ describe('docs/logs.md', () => {
     const isListed = (event: string) => listed.some((text) => text.length > 5 && event.startsWith(text));
     expect(events.filter((event) => !isListed(event))).toEqual([]);
   });
+});
+
+test('docs/admin.md has a row for every field of /api/status, and each row names the fields below it', () => {
+  const requests = new RecentRequests();
+  requests.record(accepted({ status: 502, upstreamFailure: 'connect' }));
+  const { recent, ...lists } = requests.view();
+  const { accepted: _, rejected, reported, forwarded, duplicate, ...counts } = recent;
+  // The compiler demands every field of the contract here.
+  const status: Record<string, unknown> = {
+    ...snapshot({
+      ...lists,
+      lastReload: { ok: true, at: 0, error: null },
+      once: { store: 'memory', entries: 0, trouble: null, onStoreFailure: 'forward' },
+    }),
+    recent: counts,
+  };
+  const [, table = ''] = read('docs/admin.md').split('\n## /api/status\n');
+  const rows = [...table.matchAll(/^\| (`.+?) \| (.+) \|$/gm)].map(([, fields = '', meaning = '']) => ({
+    fields: [...fields.matchAll(/`(\w+)(?:\[\])?`/g)].map(([, field = '']) => field),
+    meaning,
+  }));
+  expect(rows.flatMap(({ fields }) => fields).toSorted()).toEqual(Object.keys(status).toSorted());
+  for (const { fields, meaning } of rows) {
+    for (const field of fields) {
+      const value = [status[field]].flat()[0];
+      const below = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+      for (const name of below) expect(meaning, `${field}: ${name}`).toContain(`\`${name}\``);
+    }
+  }
 });
 
 test('no page promises that Entrupy retries', () => {
