@@ -42,7 +42,7 @@ export async function startApp(effects: Effects): Promise<App> {
     fail: (problem) => live.endReload([problem]),
   });
   const admin = createAdminServer({
-    status: () => takeSnapshot({ startedAt, live, lifecycle }),
+    status: () => takeSnapshot(startedAt, live, lifecycle),
     started: () => lifecycle.started,
     readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),

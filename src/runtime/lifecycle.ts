@@ -3,7 +3,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { StatusSnapshot } from '../admin/status.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
-import type { SecretMaterial } from '../secrets/material.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
@@ -85,8 +84,9 @@ export class Lifecycle {
 }
 
 function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
-  const mayBeIts = ({ kind, id }: SecretMaterial) => kind !== 'secret' || isListed(id, route.secrets);
-  const broken = materials.filter((material) => material.key === null && mayBeIts(material));
+  const broken = materials.filter(
+    ({ kind, id, key }) => key === null && (kind !== 'secret' || isListed(id, route.secrets)),
+  );
   const outside = policy.keyring.whyNoneLive(route.secrets, at);
   const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
   if (causes.length > 0) return ` (${causes.join('; ')})`;

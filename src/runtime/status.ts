@@ -11,13 +11,12 @@ import { type Lifecycle, UPSTREAM_TIMEOUT_MS } from './lifecycle.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 
-export interface StatusParts {
-  readonly startedAt: number;
-  readonly live: LiveRuleset;
-  readonly lifecycle: Lifecycle;
-}
-
-export async function takeSnapshot({ startedAt, live, lifecycle }: StatusParts): Promise<StatusSnapshot> {
+/** `startedAt` is epoch milliseconds, as is `at` below. */
+export async function takeSnapshot(
+  startedAt: number,
+  live: LiveRuleset,
+  lifecycle: Lifecycle,
+): Promise<StatusSnapshot> {
   const { server, upstream, exposure, metrics, deliveries } = live.services;
   const now = Date.now();
   const { ready, causes } = await lifecycle.readiness();
@@ -57,32 +56,18 @@ function configWarnings({ ruleset: { loaded, warnings }, awaitingRestart }: Live
 function routeStatus(route: Route, { keyring }: Policy, at: number): RouteStatus {
   const { path, action, mode, reportUntil, methods, query, once } = route;
   const verifies = action === 'verify';
-  return {
-    path,
-    action,
-    mode,
-    reportUntil,
-    methods,
-    secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
-    liveSecrets: verifies ? keyring.live(route.secrets, at).length : 0,
-    maxBody: verifies ? route.maxBody : null,
-    query,
-    once,
-  };
+  const secretIds = verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [];
+  const liveSecrets = verifies ? keyring.live(route.secrets, at).length : 0;
+  const maxBody = verifies ? route.maxBody : null;
+  return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once };
 }
 
 /** `lastMatch` is epoch seconds. */
 function secretStatus(material: SecretMaterial, at: number, lastMatch: number): SecretStatus {
-  const { id, source, key, problem, warnings, notBefore, notAfter } = material;
-  return {
-    id,
-    source,
-    state: key === null ? 'unusable' : stateOf(material, at),
-    problem: problem ?? (warnings.join('; ') || null),
-    notBefore,
-    notAfter,
-    lastMatch,
-  };
+  const { id, source, key, warnings, notBefore, notAfter } = material;
+  const state = key === null ? 'unusable' : stateOf(material, at);
+  const problem = material.problem ?? (warnings.join('; ') || null);
+  return { id, source, state, problem, notBefore, notAfter, lastMatch };
 }
 
 /** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */
