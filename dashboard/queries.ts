@@ -7,7 +7,7 @@ import {
   PREFIX,
   type PROCESS_METRICS,
   typeOf,
-} from '../../src/metrics/metric-table.ts';
+} from '../src/metrics/metric-table.ts';
 
 const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 

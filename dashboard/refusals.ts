@@ -1,6 +1,6 @@
 // The dashboard's second row: which requests are refused, why and where. A new reason in core/decision.ts does not
 // compile until it has a colour here.
-import type { Reason } from '../../src/core/decision.ts';
+import type { Reason } from '../src/core/decision.ts';
 import { BAD, graph, LOOK, type Panel } from './panels.ts';
 import { JUDGED, REFUSED, share, totalBy } from './queries.ts';
 

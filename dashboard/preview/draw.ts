@@ -7,12 +7,12 @@ import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'vite';
-import { openBrowser, type Page } from '../test/support/browser.ts';
+import { openBrowser, type Page } from '../../test/support/browser.ts';
 import { VITE } from './build.ts';
 import { servePage } from './serve.ts';
 import { type Told, tellStory } from './story.ts';
 
-const IMAGES = fileURLToPath(new URL('../docs/images', import.meta.url));
+const IMAGES = fileURLToPath(new URL('../../docs/images', import.meta.url));
 const WIDTH = 1240;
 const DRAWN_MS = 30_000;
 /** Rows and panels. */

@@ -1,12 +1,8 @@
-// Copies config.schema.json into helm/values.schema.json, so Helm refuses a mistake in `config:` before a pod does.
-// With --check it only reports whether the copy is current. Everything outside of $defs.config is written by hand.
-import { readFile, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+// The copy of config.schema.json in helm/values.schema.json, so Helm refuses a mistake in `config:` before a pod does.
+import { renderConfigSchema } from './config-schema.ts';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const target = `${root}helm/values.schema.json`;
 /** Keys that no check uses, or that docs/configuration.md already explains. */
 const LEFT_OUT = new Set(['$schema', '$id', 'default', 'description']);
 
@@ -26,13 +22,9 @@ function isForGo(pattern: string): boolean {
   );
 }
 
-const before = await readFile(target, 'utf8');
-const config = JSON.parse(await readFile(`${root}config.schema.json`, 'utf8')) as Json;
-const values = JSON.parse(before) as { readonly [key: string]: Json };
-const after = `${JSON.stringify({ ...values, $defs: { config: forHelm(config) } }, null, 2)}\n`;
-if (!process.argv.includes('--check')) {
-  await writeFile(target, after);
-} else if (before !== after) {
-  console.error('helm/values.schema.json does not hold config.schema.json: run node scripts/generate-chart-schema.ts');
-  process.exitCode = 1;
+/** The chart's schema with `$defs.config` renewed. Everything else in it is written by hand. */
+export function withConfigSchema(chartSchema: string): string {
+  const values = JSON.parse(chartSchema) as { readonly [key: string]: Json };
+  const config = forHelm(JSON.parse(renderConfigSchema()) as Json);
+  return `${JSON.stringify({ ...values, $defs: { config } }, null, 2)}\n`;
 }

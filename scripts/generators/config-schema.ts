@@ -1,14 +1,13 @@
-// Writes config.schema.json and docs/configuration.md from the schema; with --check it exits with 1 if they differ. This
-// script must never add a fact about a key: edit src/config/schema.ts instead.
-import { readFileSync, writeFileSync } from 'node:fs';
+// config.schema.json and docs/configuration.md, from the schema. No fact about a key may be added here: edit
+// src/config/schema.ts instead.
 import * as z from 'zod/mini';
-import { CONFIG_KEYS } from '../src/config/describe.ts';
-import { VARIABLES } from '../src/config/environment.ts';
-import { configSchema, MAY_BE_EMPTY } from '../src/config/schema.ts';
+import { CONFIG_KEYS } from '../../src/config/describe.ts';
+import { VARIABLES } from '../../src/config/environment.ts';
+import { configSchema, MAY_BE_EMPTY } from '../../src/config/schema.ts';
 
 const INTRODUCTION = `# Configuration
 
-<!-- Generated from src/config/schema.ts by scripts/generate-config-schema.ts: edit the schema, not this page. -->
+<!-- Generated from src/config/schema.ts by npm run generate: edit the schema, not this page. -->
 
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
 \`/etc/entrupy-signature-proxy/config.yaml\` if it exists, else only the environment.
@@ -44,7 +43,7 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('<', '\\<');
 }
 
-function configurationPage(): string {
+export function renderConfigurationPage(): string {
   const rows = CONFIG_KEYS.map(({ path, allowed, fallback, needed, meaning }) => {
     const section = allowed === 'a mapping' || (Array.isArray(fallback) && MAY_BE_EMPTY.has(path));
     const standard = section || fallback === null ? (needed ? 'required' : '') : `\`${plainText(fallback)}\``;
@@ -62,7 +61,7 @@ function plainText(value: unknown): string {
 }
 
 /** The file's own schema: sections may be empty, which YAML reads as null. */
-function jsonSchema(): string {
+export function renderConfigSchema(): string {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     override: ({ jsonSchema, path }) => {
@@ -73,23 +72,4 @@ function jsonSchema(): string {
   });
   const title = 'entrupy-signature-proxy configuration';
   return `${JSON.stringify({ ...schema, title }, null, 2)}\n`;
-}
-
-const outputs = { 'config.schema.json': jsonSchema(), 'docs/configuration.md': configurationPage() };
-const check = process.argv.includes('--check');
-for (const [name, text] of Object.entries(outputs)) {
-  const file = new URL(`../${name}`, import.meta.url);
-  if (!check) writeFileSync(file, text);
-  else if (readIfThere(file) !== text) {
-    process.stderr.write(`${name} differs from src/config/schema.ts: run node scripts/generate-config-schema.ts\n`);
-    process.exitCode = 1;
-  }
-}
-
-function readIfThere(file: URL): string | null {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return null;
-  }
 }

@@ -1,9 +1,7 @@
-// Writes the table of all values into helm/README.md from helm/values.yaml: each value's default, and the comment on
-// its line. With --check it writes nothing and exits with 1 if the table differs.
-import { readFileSync, writeFileSync } from 'node:fs';
+// The table of all values in helm/README.md, from helm/values.yaml: each value's default, and the comment on its line.
+import { readFileSync } from 'node:fs';
 import { isMap, isScalar, type ParsedNode, parseDocument, stringify } from 'yaml';
 
-const FILE = new URL('../helm/README.md', import.meta.url);
 const [BEGIN, END] = ['<!-- values: generated from values.yaml -->', '<!-- /values -->'];
 
 interface Schema {
@@ -53,7 +51,7 @@ function shown(value: unknown): string {
     .replace(/\s*\n\s*/g, ' ');
 }
 
-export function renderTable(yaml: string, schema: string): string {
+function renderTable(yaml: string, schema: string): string {
   const document = parseDocument(yaml);
   const place = { path: '', lines: yaml.split('\n'), at: 0 };
   const rows = valuesOf(document.contents, JSON.parse(schema) as Schema, place);
@@ -63,19 +61,11 @@ export function renderTable(yaml: string, schema: string): string {
   return ['| value | default | what it says |', '|---|---|---|', ...lines].join('\n');
 }
 
-function main(): void {
-  const read = (path: string) => readFileSync(new URL(`../helm/${path}`, import.meta.url), 'utf8');
-  const page = readFileSync(FILE, 'utf8');
+/** The chart's README with its table renewed. */
+export function withValuesTable(page: string): string {
+  const read = (path: string) => readFileSync(new URL(`../../helm/${path}`, import.meta.url), 'utf8');
   const [before = '', rest = ''] = page.split(BEGIN);
   const after = rest.split(END)[1];
-  if (after === undefined) throw new Error(`helm/README.md has no ${BEGIN} … ${END}`);
-  const wanted = `${before}${BEGIN}\n\n${renderTable(read('values.yaml'), read('values.schema.json'))}\n\n${END}${after}`;
-  if (!process.argv.includes('--check')) {
-    writeFileSync(FILE, wanted);
-  } else if (page !== wanted) {
-    process.stderr.write('helm/README.md is not what values.yaml says: run node scripts/generate-values-doc.ts\n');
-    process.exitCode = 1;
-  }
+  if (after === undefined) throw new Error(`it has no ${BEGIN} … ${END}`);
+  return `${before}${BEGIN}\n\n${renderTable(read('values.yaml'), read('values.schema.json'))}\n\n${END}${after}`;
 }
-
-if (import.meta.main) main();

@@ -1,5 +1,5 @@
 // The status page of a running proxy in a real browser: calm, attacked, rotating and broken. With SCREENSHOTS set it
-// also renews the pictures in docs/images; preview/README.md says how to make them small.
+// also renews the pictures in docs/images; dashboard/README.md says how to make them small.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';

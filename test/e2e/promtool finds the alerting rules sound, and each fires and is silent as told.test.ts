@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { withRunbook } from '../../scripts/addresses.ts';
+import { withRunbook } from '../../dashboard/runbook.ts';
 import { haveTools, ROOT, run } from '../support/tools.ts';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');

@@ -1,6 +1,6 @@
 // Reads the committed dashboard. Nothing about a panel may be repeated here.
 import type { DataTransformerConfig, FieldConfigSource } from '@grafana/data';
-import dashboard from '../../helm/files/dashboard.json';
+import dashboard from '../../../helm/files/dashboard.json';
 
 export interface Target {
   readonly refId: string;

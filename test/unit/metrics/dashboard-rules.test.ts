@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { withRunbook } from '../../../scripts/addresses.ts';
+import { withRunbook } from '../../../dashboard/runbook.ts';
 import { DOCS, docsAddress } from '../../../src/base/version.ts';
 import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
 

@@ -1,7 +1,7 @@
 // The dashboard matches its description, and can be imported: complete, linked, and on existing metrics.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { renderDashboard } from '../../../scripts/dashboard/dashboard.ts';
+import { renderDashboard } from '../../../dashboard/dashboard.ts';
 import { REASON_NAMES } from '../../../src/core/decision.ts';
 import { METRIC_NAMES, PREFIX } from '../../../src/metrics/metric-table.ts';
 import { anchorsOf, dashboardQueries, metricsIn, panelsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
@@ -12,7 +12,7 @@ const dashboard = JSON.parse(text);
 const panels = panelsOf(dashboard);
 const queries = dashboardQueries(dashboard);
 
-test('dashboard.json is generated from scripts/dashboard (node scripts/generate-dashboard.ts)', () => {
+test('dashboard.json is generated from dashboard/ (npm run generate)', () => {
   expect(text).toBe(renderDashboard());
 });
 

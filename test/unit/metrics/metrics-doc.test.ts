@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { renderMetricsDoc } from '../../../scripts/generate-metrics-doc.ts';
+import { renderMetricsDoc } from '../../../scripts/generators/metrics-doc.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
 import { METRIC_NAMES, METRICS, type MetricRow, PREFIX, PROCESS_METRICS } from '../../../src/metrics/metric-table.ts';
 
 const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
 
-test('docs/metrics.md is generated from the tables (node scripts/generate-metrics-doc.ts)', () => {
+test('docs/metrics.md is generated from the tables (npm run generate)', () => {
   expect(doc).toBe(renderMetricsDoc());
 });
 

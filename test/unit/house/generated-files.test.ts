@@ -1,0 +1,36 @@
+// `npm run check` names every generated file that is not current, and `npm run generate` writes them.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { generate } from '../../../scripts/generate.ts';
+
+const ROOT = new URL('../../../', import.meta.url);
+
+test('the generated files are current', () => {
+  expect(generate(ROOT, null)).toEqual([]);
+});
+
+test('all files that are not current are named at once, and written only on request', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'generated-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  for (const part of ['helm', 'docs/metrics.md', 'docs/configuration.md', 'config.schema.json'])
+    cpSync(new URL(part, ROOT), join(directory, part), { recursive: true });
+  const root = pathToFileURL(`${directory}/`);
+  rmSync(new URL('config.schema.json', root));
+  writeFileSync(new URL('docs/metrics.md', root), 'edited by hand');
+  writeFileSync(new URL('helm/README.md', root), 'without a place for the table');
+
+  const unmarked = expect.stringMatching(/^helm\/README\.md cannot be generated: it has no <!-- values/);
+  expect(generate(root, null)).toEqual([
+    'config.schema.json is not current: run npm run generate',
+    'docs/metrics.md is not current: run npm run generate',
+    unmarked,
+  ]);
+  expect(readFileSync(new URL('docs/metrics.md', root), 'utf8')).toBe('edited by hand');
+
+  expect(generate(root, writeFileSync)).toEqual([unmarked]);
+  for (const name of ['config.schema.json', 'docs/metrics.md'])
+    expect(readFileSync(new URL(name, root), 'utf8')).toBe(readFileSync(new URL(name, ROOT), 'utf8'));
+});
