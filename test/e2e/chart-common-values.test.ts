@@ -1,0 +1,341 @@
+// The chart has the values that other charts have.
+// Values with the names that `helm create` and the common charts use: each renders its setting in the right place and
+// nowhere else.
+import { readFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import {
+  CHART,
+  type Manifest,
+  notesOf,
+  only,
+  type PodSpec,
+  parseManifests,
+  podSpec,
+  podTemplate,
+  proxyOf,
+  set,
+  template,
+} from '../support/helm.ts';
+import { haveTools, mustRun } from '../support/tools.ts';
+
+const ready = haveTools('helm');
+const GATEWAY = ['mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys'];
+const APP = ['app.image=legacy:1.2', 'secret.existingSecret=hook-keys'];
+
+interface Workload extends PodSpec {
+  readonly serviceAccountName?: string;
+  readonly imagePullSecrets?: readonly object[];
+  readonly hostAliases?: readonly object[];
+}
+
+const deployment = async (...values: string[]) => only(await template(set(...values)), 'Deployment');
+const images = async (...values: string[]) => {
+  const { initContainers = [], containers } = podSpec(await deployment(...values));
+  return [...initContainers, ...containers].map(({ image }) => image);
+};
+
+describe.skipIf(!ready)('the chart', () => {
+  let common: Manifest[] = [];
+  beforeAll(async () => {
+    common = await template(['-f', `${CHART}/ci/sidecar-common-values.yaml`]);
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ['none', ['image.repository=proxy'], 'proxy'],
+    ['image.registry', ['image.registry=r.example.com', 'image.repository=hooks/proxy'], 'r.example.com/hooks/proxy'],
+    ['a trailing slash', ['image.registry=r.example.com/', 'image.repository=proxy'], 'r.example.com/proxy'],
+    [
+      'the global registry first',
+      ['image.registry=a.example.com', 'global.imageRegistry=b.example.com:5000', 'image.repository=proxy'],
+      'b.example.com:5000/proxy',
+    ],
+    [
+      'a host with dots',
+      ['global.imageRegistry=b.example.com', 'image.repository=r.example.com/proxy'],
+      'r.example.com/proxy',
+    ],
+    [
+      'a host with a port',
+      ['image.registry=b.example.com', 'image.repository=registry:5000/proxy'],
+      'registry:5000/proxy',
+    ],
+    ['localhost', ['image.registry=b.example.com', 'image.repository=localhost/proxy'], 'localhost/proxy'],
+    [
+      'a path with dots after the first segment',
+      ['image.registry=b.example.com', 'image.repository=hooks/proxy.v2'],
+      'b.example.com/hooks/proxy.v2',
+    ],
+  ])('a registry is prepended to a repository without one: %s', async (_what, values, expected) => {
+    expect(await images(...values, 'image.tag=t')).toEqual([`${expected}:t`, `${expected}:t`]);
+  });
+
+  test("a registry is never prepended to the app's own image", async () => {
+    expect(await images(...APP, 'global.imageRegistry=b.example.com', 'image.tag=t')).toEqual([
+      'b.example.com/entrupy-signature-proxy:t',
+      'legacy:1.2',
+    ]);
+  });
+
+  test('pull secrets of the parent chart and of the image appear once each, as names or as objects', () => {
+    const secrets = [{ name: 'parent' }, { name: 'other' }, { name: 'registry' }];
+    expect((podSpec(only(common, 'Deployment')) as Workload).imagePullSecrets).toEqual(secrets);
+    expect(only(common, 'Pod').spec?.imagePullSecrets).toEqual(secrets);
+  });
+
+  test('namespaceOverride moves every object', () => {
+    expect(common.length).toBeGreaterThan(6);
+    for (const { kind, metadata } of common) expect({ kind, ...metadata }).toMatchObject({ namespace: 'orders' });
+  });
+
+  test('a service account is created on request, and none by default', async () => {
+    expect(only(common, 'ServiceAccount')).toMatchObject({
+      metadata: { name: 'orders', annotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/orders' } },
+      automountServiceAccountToken: false,
+    });
+    expect(podSpec(only(common, 'Deployment'))).toMatchObject({ serviceAccountName: 'orders' });
+    const bare = await template([]);
+    expect(bare.map(({ kind }) => kind)).not.toContain('ServiceAccount');
+    expect(podSpec(only(bare, 'Deployment'))).not.toHaveProperty('serviceAccountName');
+    const named = await template(set('serviceAccount.create=true'));
+    expect(only(named, 'ServiceAccount').metadata.name).toBe('shop');
+    expect(podSpec(only(named, 'Deployment'))).toMatchObject({ serviceAccountName: 'shop' });
+  });
+
+  test("the Deployment's own labels, annotations and numbers do not reach its pods", () => {
+    const { metadata, spec } = only(common, 'Deployment');
+    expect(metadata.labels).toHaveProperty(['example.com/tier'], 'backend');
+    expect(metadata.annotations).toEqual({ 'example.com/owner': 'shop' });
+    expect(spec).toMatchObject({ revisionHistoryLimit: 3, minReadySeconds: 0 });
+    const pods = podTemplate(only(common, 'Deployment')).metadata;
+    expect(pods?.labels).not.toHaveProperty(['example.com/tier']);
+    expect(pods?.annotations).not.toHaveProperty(['example.com/owner']);
+  });
+
+  test('hostAliases reach the pod', () => {
+    const aliases = [{ ip: '10.0.0.7', hostnames: ['valkey.internal'] }];
+    expect((podSpec(only(common, 'Deployment')) as Workload).hostAliases).toEqual(aliases);
+  });
+
+  test("the proxy's probes keep their endpoints, and their numbers can be changed", () => {
+    expect(proxyOf(podSpec(only(common, 'Deployment')))).toMatchObject({
+      startupProbe: { httpGet: { path: '/startz', port: 'admin' }, periodSeconds: 2, failureThreshold: 90 },
+      readinessProbe: { httpGet: { path: '/readyz' }, periodSeconds: 2, timeoutSeconds: 3, successThreshold: 2 },
+      livenessProbe: { httpGet: { path: '/livez' }, periodSeconds: 10, initialDelaySeconds: 5 },
+    });
+  });
+
+  test("the app's own preStop replaces the sleep; another hook keeps it", async () => {
+    const lifecycle = async (...values: string[]) =>
+      podSpec(await deployment(...APP, ...values)).containers[0]?.lifecycle;
+    expect(podSpec(only(common, 'Deployment')).containers[0]?.lifecycle).toEqual({
+      postStart: { exec: { command: ['/bin/legacy', 'warm'] } },
+      preStop: { exec: { command: ['/bin/legacy', 'drain', '10s'] } },
+    });
+    const sleep = (seconds: number) => ({ sleep: { seconds } });
+    expect(await lifecycle()).toEqual({ preStop: sleep(5) });
+    expect(await lifecycle('app.preStopSleepSeconds=9')).toEqual({ preStop: sleep(9) });
+    expect(await lifecycle('config.shutdown.delay=7500ms')).toEqual({ preStop: sleep(8) });
+    expect(await lifecycle('config.shutdown.delay=0s')).toBeUndefined();
+    expect(await lifecycle('app.lifecycle.postStart.exec.command[0]=/warm')).toEqual({
+      postStart: { exec: { command: ['/warm'] } },
+      preStop: sleep(5),
+    });
+    // The app's own preStop may take any time: the sleep is not checked.
+    expect(await lifecycle('app.preStopSleepSeconds=1', 'app.lifecycle.preStop.sleep.seconds=9')).toEqual({
+      preStop: sleep(9),
+    });
+  });
+
+  test('the demo app listens on loopback only, and the notes do not warn about it', async () => {
+    const app = podSpec(await deployment()).containers[0];
+    expect(app?.args).toEqual(['demo', '--upstream-only', '--port', '3000', '--host', '127.0.0.1']);
+    expect(await notesOf()).not.toContain('listens on more than');
+    expect(await notesOf(...APP)).toContain('WARNING: If the app listens on more than 127.0.0.1');
+  });
+
+  test('the Service takes ports, sources, policies and IP families, and never leads to the admin port', async () => {
+    const services = common.filter(({ kind }) => kind === 'Service');
+    const traffic = services.find(({ metadata }) => metadata.name === 'shop');
+    expect(traffic?.spec).toMatchObject({
+      type: 'LoadBalancer',
+      externalTrafficPolicy: 'Local',
+      loadBalancerSourceRanges: ['203.0.113.0/24', '2001:db8::/32'],
+      ipFamilyPolicy: 'RequireDualStack',
+      ipFamilies: ['IPv6', 'IPv4'],
+      ports: [{ name: 'http', port: 80, targetPort: 'traffic', nodePort: 30080, protocol: 'TCP', appProtocol: 'http' }],
+    });
+    expect(Object.keys(only(await template([]), 'Service').spec ?? {}).sort()).toEqual(['ports', 'selector', 'type']);
+  });
+
+  test('a ServiceMonitor has its own headless Service, which includes pods that are not ready', () => {
+    const metrics = common.find(({ kind, metadata }) => kind === 'Service' && metadata.name.endsWith('-metrics'));
+    expect(metrics?.spec).toMatchObject({
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+      ports: [{ name: 'admin', port: 9464, targetPort: 'admin' }],
+    });
+    const monitor = only(common, 'ServiceMonitor');
+    expect(monitor.metadata.labels).toHaveProperty('release', 'kps');
+    const { selector, endpoints } = monitor.spec as { selector: { matchLabels: object }; endpoints: object[] };
+    expect(metrics?.metadata.labels).toMatchObject(selector.matchLabels);
+    const traffic = common.find(({ kind, metadata }) => kind === 'Service' && metadata.name === 'shop');
+    expect(traffic?.metadata.labels).not.toHaveProperty(['app.kubernetes.io/component']);
+    expect(endpoints).toEqual([
+      {
+        port: 'admin',
+        path: '/metrics',
+        interval: '30s',
+        scrapeTimeout: '10s',
+        relabelings: [{ sourceLabels: ['__meta_kubernetes_pod_node_name'], targetLabel: 'node' }],
+        metricRelabelings: [{ sourceLabels: ['__name__'], regex: 'nodejs_.*', action: 'drop' }],
+      },
+    ]);
+  });
+
+  test('an Ingress takes several hosts with paths; the short form renders the same', async () => {
+    const { rules, tls } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'Ingress')
+      .spec as unknown as Ingress;
+    const paths = rules.map(({ host, http }) => [host, http.paths.map(({ path, pathType }) => `${pathType} ${path}`)]);
+    expect(paths).toEqual([
+      ['hooks.example.com', ['Exact /notify', 'Prefix /webhooks']],
+      ['hooks.example.org', ['Prefix /']],
+    ]);
+    expect(tls).toEqual([{ secretName: 'hooks-tls', hosts: ['hooks.example.com', 'hooks.example.org'] }]);
+    const spec = async (...values: string[]) =>
+      only(await template(set(...GATEWAY, 'ingress.enabled=true', ...values)), 'Ingress').spec;
+    expect(await spec('ingress.host=h.example.com', 'ingress.path=/a', 'ingress.tlsSecret=t')).toEqual(
+      await spec(
+        'ingress.hosts[0].host=h.example.com',
+        'ingress.hosts[0].paths[0].path=/a',
+        'ingress.tls[0].secretName=t',
+        'ingress.tls[0].hosts[0]=h.example.com',
+      ),
+    );
+  });
+
+  test('the autoscaler follows its values, and scales by the CPU of one thread', async () => {
+    const { spec } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'HorizontalPodAutoscaler');
+    expect(spec).toMatchObject({
+      behavior: { scaleDown: { stabilizationWindowSeconds: 600 } },
+      metrics: [{ resource: { target: { type: 'AverageValue', averageValue: '700m' } } }],
+    });
+  });
+
+  test('a release with a dot in its name gets a Service that Kubernetes accepts', async () => {
+    const manifests = parseManifests(await mustRun('helm', ['template', 'my.shop', CHART]));
+    expect(only(manifests, 'Service').metadata.name).toBe('my-shop');
+    expect(only(manifests, 'Pod').spec?.initContainers).toMatchObject([
+      { args: ['probe', '--url', 'http://my-shop:80/notify', '--expect', '401'] },
+    ]);
+    // Labels keep the release's own name, by which monitors and notes select.
+    expect(only(manifests, 'Deployment').metadata.labels).toHaveProperty(['app.kubernetes.io/instance'], 'my.shop');
+  });
+
+  test('the notes mention helm test if it exists, and its pod does not wait for a missing Secret', async () => {
+    expect(await notesOf(...APP)).toContain('`helm test shop -n shop`');
+    expect(await notesOf(...APP, 'test.enabled=false')).not.toContain('helm test');
+    const tls = ['config.listen.tls.certFile=/tls/crt', 'config.listen.tls.keyFile=/tls/key'];
+    expect(await notesOf(...APP, ...tls)).not.toContain('helm test');
+    const { spec } = only(await template(set(...APP)), 'Pod');
+    expect(spec).toMatchObject({
+      activeDeadlineSeconds: 300,
+      volumes: [{ name: 'entrupy-secrets', secret: { secretName: 'hook-keys', optional: true } }],
+    });
+  });
+
+  describe('rules and dashboard', () => {
+    const dashboardOf = (manifests: readonly Manifest[]) => {
+      const map = manifests.find(({ metadata }) => metadata.name.endsWith('-dashboard'));
+      const [[file = '', text = '{}'] = []] = Object.entries(map?.data ?? {});
+      return { file, text, dashboard: JSON.parse(text) as Dashboard };
+    };
+    const RULES = ['metrics.rules.enabled=true', 'metrics.dashboard.enabled=true'];
+
+    test('mode monitoring renders only them, without a proxy', async () => {
+      expect((await template(set('mode=monitoring'))).map(({ kind }) => kind).sort()).toEqual([
+        'ConfigMap',
+        'PrometheusRule',
+      ]);
+    });
+
+    test('addresses are rendered only if they are given', async () => {
+      const without = await template(set('mode=monitoring'));
+      expect(JSON.stringify(only(without, 'PrometheusRule'))).not.toMatch(/runbook_url|dashboard_url|https?:/);
+      expect(JSON.stringify(only(without, 'PrometheusRule'))).toContain(
+        '"runbook":"docs/alerts.md#entrupyproxyoverloaded"',
+      );
+      expect(dashboardOf(without).text).not.toMatch(/https?:|\$runbook/);
+      const given = await template(['-f', `${CHART}/ci/mode-monitoring-values.yaml`]);
+      const { groups } = only(given, 'PrometheusRule').spec as unknown as Rules;
+      const alerts = groups.flatMap(({ rules }) => rules).filter(({ alert }) => alert !== undefined);
+      expect(alerts.length).toBeGreaterThan(10);
+      for (const { alert = '', annotations } of alerts) {
+        expect(annotations).toMatchObject({
+          runbook_url: `https://git.example.com/hooks/docs/alerts.md#${alert.toLowerCase()}`,
+          dashboard_url: 'https://grafana.example.com/d/entrupy-signature-proxy',
+        });
+      }
+      const { text, dashboard } = dashboardOf(given);
+      expect(text).not.toMatch(/(?<!hooks\/)docs\/alerts\.md/);
+      expect(text).toMatch(/\$runbook#|hooks\/docs\/alerts\.md#/);
+      for (const variable of dashboard.templating.list.filter(({ name }) => name === 'runbook')) {
+        expect(variable).toMatchObject({ query: 'https://git.example.com/hooks/docs/alerts.md' });
+      }
+      expect(dashboard.links.map(({ title, url }) => `${title}: ${url}`)).toEqual([
+        'Metrics: https://git.example.com/hooks/docs/metrics.md',
+        'Runbook: https://git.example.com/hooks/docs/alerts.md',
+      ]);
+    });
+
+    test('with or without addresses they are exactly the rules that promtool tests', async () => {
+      const file = await readFile(`${CHART}/files/rules.yaml`, 'utf8');
+      const named = (runbook: string) =>
+        parse(file.replaceAll(/runbook(?:_url)?: \S*alerts\.md#/g, runbook)) as unknown;
+      const rendered = async (...values: string[]) =>
+        only(await template(set('mode=monitoring', ...values)), 'PrometheusRule').spec;
+      expect(await rendered('metrics.docsUrl=https://git.example.com/docs/')).toEqual(
+        named('runbook_url: https://git.example.com/docs/alerts.md#'),
+      );
+      expect(await rendered()).toEqual(named('runbook: docs/alerts.md#'));
+    });
+
+    test('dashboards of two releases share neither uid nor file, and keep both across upgrades', async () => {
+      const of = async (release: string, namespace: string) => {
+        const text = await mustRun('helm', ['template', release, CHART, '--namespace', namespace, ...set(...RULES)]);
+        const { file, dashboard } = dashboardOf(parseManifests(text));
+        expect(dashboard.uid.length).toBeLessThanOrEqual(40);
+        return `${file} ${dashboard.uid} ${dashboard.title}`;
+      };
+      const [a, b, c, again] = [await of('a', 'x'), await of('b', 'x'), await of('a', 'y'), await of('a', 'x')];
+      expect(new Set([a, b, c]).size).toBe(3);
+      expect(again).toBe(a);
+      expect(dashboardOf(await template(set('mode=monitoring'))).dashboard.uid).toBe('entrupy-signature-proxy');
+    });
+
+    test('in other modes they still render, with a note', async () => {
+      expect((await template(set(...RULES))).map(({ kind }) => kind)).toContain('PrometheusRule');
+      expect(await notesOf(...RULES)).toMatch(/^Rules: .*install mode monitoring once/m);
+      expect(await notesOf('mode=monitoring')).not.toMatch(/^Rules:/m);
+    });
+  });
+});
+
+interface Ingress {
+  readonly rules: readonly {
+    readonly host: string;
+    readonly http: { readonly paths: readonly { readonly path: string; readonly pathType: string }[] };
+  }[];
+  readonly tls: readonly object[];
+}
+
+interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly links: readonly { readonly title: string; readonly url: string }[];
+  readonly templating: { readonly list: readonly { readonly name: string }[] };
+}
+
+interface Rules {
+  readonly groups: readonly { readonly rules: readonly { readonly alert?: string; readonly annotations?: object }[] }[];
+}

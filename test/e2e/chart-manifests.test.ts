@@ -1,0 +1,265 @@
+// The chart renders what Kubernetes accepts.
+// Every mode and switch of the chart, rendered by real Helm and checked against the types of Kubernetes, the proxy's
+// own check-config, promtool and the "restricted" Pod Security rules.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { withConfigSchema } from '../../scripts/generators/chart-schema.ts';
+import { runCommand } from '../support/command.ts';
+import {
+  allContainers,
+  CHART,
+  HELMS,
+  type Manifest,
+  notesOf,
+  only,
+  podSpec,
+  podTemplate,
+  proxyOf,
+  template,
+  tryTemplate,
+  valuesFiles,
+} from '../support/helm.ts';
+import { typeProblems } from '../support/kubernetes-types.ts';
+import { restrictedProblems } from '../support/pod-security.ts';
+import { haveTools, mustRun, TOOLS } from '../support/tools.ts';
+
+const ready = haveTools(...HELMS, 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
+const files = valuesFiles(`${CHART}/ci`);
+const rendered = new Map<string, Manifest[]>();
+let directory = '';
+
+/** The demo's own secret is generated at each rendering; docs/kubernetes.md says what to set instead. */
+const withoutMadeUpSecrets = (manifests: readonly Manifest[]): readonly Manifest[] =>
+  manifests.map((manifest) => (manifest.kind === 'Secret' ? { ...manifest, data: {} } : manifest));
+
+const all = () => [...rendered].flatMap(([from, manifests]) => manifests.map((manifest) => ({ from, manifest })));
+const workloads = () => all().filter(({ manifest }) => ['Deployment', 'Pod'].includes(manifest.kind));
+const of = (name: string) => rendered.get(`${name}-values.yaml`) ?? [];
+
+describe.skipIf(!ready)('the chart', () => {
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-chart-'));
+    for (const { name, options } of files) rendered.set(name, await template(options));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test.each(files)(
+    'helm lint --strict passes with $name, and both Helms render the same',
+    async ({ name, options }) => {
+      for (const helm of HELMS)
+        expect(await mustRun(helm, ['lint', '--strict', CHART, ...options])).toContain('0 chart(s) failed');
+      const [now, before] = await Promise.all(HELMS.map((helm) => template(options, { helm })));
+      expect(withoutMadeUpSecrets(before ?? [])).toEqual(withoutMadeUpSecrets(now ?? []));
+      // Argo CD and Flux compare bytes.
+      expect(withoutMadeUpSecrets(await template(options))).toEqual(withoutMadeUpSecrets(rendered.get(name) ?? []));
+    },
+  );
+
+  test('every object is known to Kubernetes, field by field', async () => {
+    expect(all().length).toBeGreaterThan(40);
+    expect(await typeProblems(all())).toEqual([]);
+  });
+
+  test('the type check finds a wrong field and a wrong value', async () => {
+    const service = only(of('sidecar-demo'), 'Service');
+    const specs = [{ prots: [] }, { ports: 'http' }].map((wrong) => ({ ...service.spec, ...wrong }));
+    const [field, value] = await Promise.all(
+      specs.map(async (spec) => (await typeProblems([{ from: 'test', manifest: { ...service, spec } }])).join('\n')),
+    );
+    expect(field).toMatch(/prots.* does not exist in type/);
+    expect(value).toContain('spec/ports must be array');
+  });
+
+  test('every pod meets "restricted" Pod Security and mounts no token', () => {
+    expect(workloads().length).toBeGreaterThan(10);
+    for (const { from, manifest } of workloads()) {
+      const spec = podSpec(manifest);
+      // Hardening the user's own containers is up to the user.
+      const ours = allContainers(spec).filter(({ name }) => !['migrate', 'helper'].includes(name));
+      expect(restrictedProblems({ ...spec, initContainers: [], containers: ours }), from).toEqual([]);
+      expect(spec.enableServiceLinks, from).toBe(false);
+      if (!from.startsWith('sidecar-everything')) expect(spec.automountServiceAccountToken, from).toBe(false);
+    }
+  });
+
+  test('secrets are mounted as whole directories, never put in the environment or by subPath', () => {
+    for (const { from, manifest } of workloads()) {
+      for (const { env = [], volumeMounts = [] } of allContainers(podSpec(manifest))) {
+        expect(JSON.stringify(env), from).not.toContain('secretKeyRef');
+        expect(JSON.stringify(volumeMounts), from).not.toContain('subPath');
+      }
+    }
+  });
+
+  test('the proxy accepts every rendered configuration', async () => {
+    const configs = all().flatMap(({ from, manifest }) => {
+      const text = manifest.kind === 'ConfigMap' ? manifest.data?.['config.yaml'] : undefined;
+      return text === undefined ? [] : [{ from, text }];
+    });
+    expect(configs.length).toBeGreaterThan(6);
+    for (const { from, text } of configs) {
+      const file = join(directory, `${from}.config.yaml`);
+      await writeFile(file, text);
+      const { code, stderr } = await runCommand(['check-config', '--config', file, '--no-secrets']);
+      expect({ from, code, stderr }).toEqual({ from, code: 0, stderr: '' });
+    }
+  });
+
+  test('the rendered rules pass promtool and the dashboard is JSON', async () => {
+    for (const name of ['monitoring', 'library', 'mode-monitoring']) {
+      const file = join(directory, `${name}.rules.json`);
+      await writeFile(file, JSON.stringify(only(of(name), 'PrometheusRule').spec));
+      expect(await mustRun('promtool', ['check', 'rules', file])).toContain('SUCCESS');
+      const dashboard = of(name).find(({ metadata }) => metadata.labels?.grafana_dashboard === '1');
+      expect(JSON.parse(Object.values(dashboard?.data ?? {})[0] ?? '')).toHaveProperty('panels');
+    }
+  });
+
+  test('rules and dashboard link to the runbook at metrics.docsUrl, or name the file', async () => {
+    const file = `${CHART}/ci/monitoring-values.yaml`;
+    for (const [options, wanted] of [
+      [[], ['runbook: docs/alerts.md#', 'Runbook: docs/alerts.md#']],
+      [
+        ['--set', 'metrics.docsUrl=https://git.example/docs/'],
+        ['runbook_url: https://git.example/docs/alerts.md#', 'Runbook: https://git.example/docs/alerts.md#'],
+      ],
+    ] as const) {
+      const { stdout } = await tryTemplate(['-f', file, ...options]);
+      const named = stdout.match(/runbook(?:_url)?: \S*#|Runbook: \S*#/g) ?? [];
+      expect([...new Set(named)].toSorted()).toEqual(wanted.toSorted());
+    }
+  });
+
+  test('the drain recipe is there: start-up ignores the upstream, preStop drains, the app sleeps', () => {
+    const spec = podSpec(only(of('sidecar-app'), 'Deployment'));
+    const proxy = proxyOf(spec);
+    expect(spec.initContainers?.[0]).toBe(proxy);
+    expect(proxy.restartPolicy).toBe('Always');
+    expect(proxy.startupProbe).toMatchObject({ httpGet: { path: '/startz', port: 'admin' } });
+    expect(proxy.readinessProbe).toMatchObject({ httpGet: { path: '/readyz', port: 'admin' } });
+    expect(proxy.livenessProbe).toMatchObject({ httpGet: { path: '/livez', port: 'admin' } });
+    expect(proxy.lifecycle).toEqual({ preStop: { httpGet: { path: '/-/drain', port: 'admin' } } });
+    expect(spec.containers[0]?.lifecycle).toEqual({ preStop: { sleep: { seconds: 5 } } });
+    expect(spec.terminationGracePeriodSeconds).toBe(45);
+    expect(podSpec(only(of('old-kubernetes'), 'Deployment')).containers[0]?.lifecycle).toBeUndefined();
+  });
+
+  test('a sidecar waits for its app and checks for a way around the proxy; a gateway does neither', () => {
+    const config = (name: string) => parse(only(of(name), 'ConfigMap').data?.['config.yaml'] ?? '') as object;
+    expect(config('sidecar-app')).toMatchObject({
+      admin: { readyNeedsUpstream: true },
+      upstream: { url: 'http://127.0.0.1:3000', checkExposure: true },
+      secrets: [{ directory: '/etc/entrupy/secrets' }],
+      unmatched: 'reject',
+    });
+    expect(config('gateway')).toMatchObject({
+      admin: { readyNeedsUpstream: false },
+      upstream: { url: 'http://legacy.shop.svc:8080', checkExposure: false },
+    });
+    const { env = [] } = proxyOf(podSpec(only(of('sidecar-app'), 'Deployment')));
+    expect(env).toContainEqual({ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } });
+  });
+
+  test('the Service leads to the proxy, whatever its port', () => {
+    const everything = of('sidecar-everything');
+    expect(only(everything, 'Service').spec?.ports).toMatchObject([{ port: 443, targetPort: 'traffic' }]);
+    expect(proxyOf(podSpec(only(everything, 'Deployment'))).ports).toMatchObject([
+      { name: 'traffic', containerPort: 8181 },
+      { name: 'admin', containerPort: 9999 },
+    ]);
+  });
+
+  test('a change of routes causes a reload, a change of a listener or of the store a restart', async () => {
+    const annotations = async (...set: string[]) => {
+      const manifest = only(await template(set.flatMap((value) => ['--set', value])), 'Deployment');
+      return podTemplate(manifest).metadata?.annotations ?? {};
+    };
+    const before = await annotations();
+    expect(await annotations('config.routes[0].path=/notify', 'config.limits.maxBody=2MiB')).toEqual(before);
+    expect(await annotations('config.admin.port=9999')).not.toEqual(before);
+    expect(await annotations('app.port=3001')).not.toEqual(before);
+    expect(await annotations('config.once.maxEntries=500')).not.toEqual(before);
+    expect(await annotations('config.upstream.connections=64')).not.toEqual(before);
+    expect(await annotations('config.upstream.responseTimeout=9s')).toEqual(before);
+    expect(await annotations('rollOnChange=true')).toHaveProperty('entrupy-signature-proxy/config');
+  });
+
+  test('the store password is a file in a mounted directory, and the config names it', () => {
+    const manifests = of('gateway-once');
+    const { once } = parse(only(manifests, 'ConfigMap').data?.['config.yaml'] ?? '') as { once: object };
+    expect(once).toMatchObject({ passwordFile: '/etc/entrupy/once/password', store: 'redis://valkey.shop.svc:6380/0' });
+    const spec = podSpec(only(manifests, 'Deployment'));
+    const secret = { secretName: 'valkey', optional: true, items: [{ key: 'valkey-password', path: 'password' }] };
+    expect(spec.volumes).toContainEqual({ name: 'entrupy-once', secret });
+    const mount = { name: 'entrupy-once', mountPath: '/etc/entrupy/once', readOnly: true };
+    expect(proxyOf(spec).volumeMounts).toContainEqual(mount);
+  });
+
+  test('egress rules include the port of the store', () => {
+    const rules = (name: string) => only(of(name), 'NetworkPolicy').spec?.egress;
+    expect(rules('gateway-once')).toMatchObject([
+      { ports: [{ port: 53, protocol: 'UDP' }] },
+      { ports: [{ port: 6380, protocol: 'TCP' }] },
+    ]);
+    expect(rules('sidecar-everything')).toHaveLength(1);
+    expect(rules('gateway-everything')).toBeUndefined();
+  });
+
+  test('NOTES warn when several pods each have their own memory store', async () => {
+    const warns = async (...values: string[]) => {
+      return /^WARNING: Each pod remembers only its own deliveries/m.test(await notesOf(...values));
+    };
+    const once = 'config.routes[0].path=/notify,config.routes[0].once=1h';
+    expect(await warns(once)).toBe(false);
+    expect(await warns(once, 'replicaCount=2')).toBe(true);
+    expect(await warns(once, 'replicaCount=2', 'config.once.store=redis://valkey')).toBe(false);
+    expect(await warns('replicaCount=2')).toBe(false);
+    const gateway = 'mode=gateway,upstream.url=http://legacy,secret.existingSecret=hook-keys';
+    expect(await warns(once, gateway)).toBe(true);
+    expect(await warns(once, gateway, 'replicaCount=1')).toBe(false);
+    expect(await warns(once, gateway, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
+  });
+
+  test('helm test sends to the first enforcing route', async () => {
+    const pod = podSpec(only(of('sidecar-app'), 'Pod'));
+    expect(pod.initContainers?.[0]?.args).toEqual(['probe', '--url', 'http://shop:80/notify', '--expect', '401']);
+    expect(pod.containers[0]?.args).toEqual([
+      ...['probe', '--url', 'http://shop:80/notify'],
+      ...['--secret-file', '/etc/entrupy/secrets/current', '--expect-not', '401'],
+    ]);
+    const report = ['--set', 'config.routes[0].path=/notify,config.routes[0].mode=report,config.unmatched=forward'];
+    expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
+  });
+
+  test('Helm checks config: with the proxy’s own schema', async () => {
+    const schema = await mustRun('cat', [`${CHART}/values.schema.json`]);
+    expect(schema).toBe(withConfigSchema(schema));
+  });
+
+  test('values.yaml shows exactly the values that the schema allows', async () => {
+    const schema = JSON.parse(await mustRun('cat', [`${CHART}/values.schema.json`])) as Schema;
+    const values = parse(await mustRun('cat', [`${CHART}/values.yaml`])) as Readonly<Record<string, unknown>>;
+    const allowed = keyPaths(schema).filter((key) => key !== 'global');
+    expect(valuePaths(values, new Set(allowed)).sort()).toEqual(allowed.sort());
+  });
+});
+
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+const keyPaths = ({ properties = {} }: Schema): string[] =>
+  Object.entries(properties).flatMap(([name, child]) =>
+    child.properties === undefined || name === 'resources' ? [name] : keyPaths(child).map((key) => `${name}.${key}`),
+  );
+
+function valuePaths(value: Readonly<Record<string, unknown>>, known: ReadonlySet<string>, prefix = ''): string[] {
+  return Object.entries(value).flatMap(([name, child]) => {
+    const key = `${prefix}${name}`;
+    if (known.has(key) || typeof child !== 'object' || child === null || Array.isArray(child)) return [key];
+    return valuePaths(child as Readonly<Record<string, unknown>>, known, `${key}.`);
+  });
+}

@@ -1,0 +1,181 @@
+// An upgrade from 0.1.0 keeps what runs.
+// The packaged chart of 0.1.0 is installed by Helm, upgraded to this one and rolled back, against a minimal API server
+// with just the parts that Helm needs. How a cluster acts on the objects is not tested here.
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { type ApiServer, startApiServer } from '../support/api-server.ts';
+import {
+  allContainers,
+  CHART,
+  HELMS,
+  type Manifest,
+  only,
+  parseManifests,
+  podSpec,
+  set,
+  template,
+  tryTemplate,
+} from '../support/helm.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/tools.ts';
+
+const ready = haveTools(...HELMS);
+const OLD = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.1.0.tgz`;
+const VALUES = `${ROOT}test/testdata/helm/values-of-0.1.0`;
+const GATEWAY = set('mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys');
+const APP = set('app.image=legacy:1.2', 'secret.existingSecret=hook-keys');
+
+describe.skipIf(!ready)('values of 0.1.0', async () => {
+  const files = ready ? (await readdir(VALUES)).sort() : [];
+
+  test.each(files)('%s renders the same images, and the same objects with the same names', async (name) => {
+    const options = ['-f', join(VALUES, name), '--kube-version', name.startsWith('old') ? '1.29.0' : '1.36.0'];
+    const [before, now] = await Promise.all([OLD, CHART].map((chart) => template(options, { chart })));
+    expect(imagesOf(now ?? [])).toEqual(
+      imagesOf(before ?? []).map((image) => image.replace(/:0\.1\.0$/, `:${manifest.version}`)),
+    );
+    // The parameters of the injection policy no longer exist.
+    const names = (manifests: readonly Manifest[] = []) =>
+      manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort();
+    const injects = name.startsWith('inject');
+    expect(names(now)).toEqual(names(before).filter((object) => !(injects && object.startsWith('ConfigMap'))));
+  });
+
+  test('every mode has values files', () => {
+    for (const mode of ['sidecar', 'gateway', 'inject', 'library']) {
+      expect(files.some((name) => name.startsWith(mode))).toBe(true);
+    }
+  });
+});
+
+const imagesOf = (manifests: readonly Manifest[]): string[] =>
+  manifests
+    .filter(({ kind }) => ['Deployment', 'Pod'].includes(kind))
+    .flatMap((object) => allContainers(podSpec(object)).map(({ image }) => image));
+
+describe.skipIf(!ready).each(HELMS)('an upgrade from 0.1.0 by %s', (helm) => {
+  let directory = '';
+  let api: ApiServer;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-upgrade-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+  beforeEach(async () => {
+    api = await startApiServer();
+    await writeFile(join(directory, 'kubeconfig'), api.kubeconfig);
+  });
+  afterEach(() => api.close());
+
+  const ask = (...args: readonly string[]) =>
+    run(helm, [...args, '--kubeconfig', join(directory, 'kubeconfig'), '--namespace', 'shop'], {
+      env: { HELM_CACHE_HOME: directory },
+    });
+  const must = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await ask(...args);
+    expect({ args, code, stderr: code === 0 ? '' : stderr }).toMatchObject({ code: 0, stderr: '' });
+    return stdout;
+  };
+  const install = (chart: string, ...options: readonly string[]) =>
+    must('install', 'shop', chart, '--disable-openapi-validation', ...options);
+  const upgrade = (...options: readonly string[]) =>
+    must('upgrade', 'shop', CHART, '--disable-openapi-validation', ...options);
+  const replicas = () => api.deployment('shop')?.spec?.replicas;
+
+  test('a scaled app keeps its scale through every upgrade', async () => {
+    await install(OLD, ...APP);
+    expect(replicas()).toBe(1);
+    api.scale('shop', 3);
+    expect(await upgrade(...APP)).toMatch(/^Pods: +3; an upgrade keeps the current number/m);
+    expect(replicas()).toBe(3);
+    api.scale('shop', 5);
+    await upgrade(...APP);
+    expect(replicas()).toBe(5);
+    await upgrade(...APP, ...set('replicaCount=2'));
+    expect(replicas()).toBe(2);
+    api.scale('shop', 0);
+    await upgrade(...APP);
+    expect(replicas()).toBe(0);
+  });
+
+  test('a gateway never loses a pod when autoscaling is switched on', async () => {
+    await install(OLD, ...GATEWAY);
+    expect(replicas()).toBe(2);
+    await upgrade(...GATEWAY, ...set('autoscaling.enabled=true'));
+    expect(replicas()).toBe(2);
+    api.scale('shop', 6);
+    await upgrade(...GATEWAY, ...set('autoscaling.enabled=true', 'replicaCount=1'));
+    expect(replicas()).toBe(6);
+    await upgrade(...GATEWAY);
+    expect(replicas()).toBe(6);
+  });
+
+  test('a first install sets two gateways, and leaves the number of sidecars to Kubernetes', async () => {
+    await install(CHART, ...GATEWAY);
+    expect(replicas()).toBe(2);
+    await must('uninstall', 'shop');
+    await install(CHART, ...APP);
+    expect(replicas()).toBe(1);
+    expect(await must('get', 'manifest', 'shop')).not.toContain('replicas:');
+  });
+
+  test('--reset-then-reuse-values keeps values, and no new map needs its default', async () => {
+    await install(OLD, ...APP, ...set('replicaCount=4', 'pdb.enabled=true'));
+    const before = imagesOf(parseManifests(await must('get', 'manifest', 'shop')));
+    for (const option of ['--reset-then-reuse-values', '--reuse-values']) {
+      await upgrade(option);
+      expect(imagesOf(parseManifests(await must('get', 'manifest', 'shop')))).toContain(before[1]);
+      expect(replicas()).toBe(4);
+      await must('rollback', 'shop', '1');
+      expect(api.deployment('shop')?.metadata.labels?.['helm.sh/chart']).toBe('entrupy-signature-proxy-0.1.0');
+      expect(replicas()).toBe(4);
+    }
+  });
+
+  test('a rollback restores the objects of 0.1.0, including the number of pods', async () => {
+    await install(OLD, ...APP);
+    api.scale('shop', 3);
+    await upgrade(...APP, ...set('minReadySeconds=5', 'revisionHistoryLimit=2'));
+    expect(api.deployment('shop')?.spec).toMatchObject({ minReadySeconds: 5, revisionHistoryLimit: 2 });
+    await must('rollback', 'shop', '1');
+    expect(replicas()).toBe(1);
+    expect(api.deployment('shop')?.spec).not.toHaveProperty('minReadySeconds');
+  });
+
+  test('mode inject: the policy loses its parameters before the binding does', async () => {
+    await install(OLD, ...set('mode=inject'));
+    api.writes.length = 0;
+    await upgrade(...set('mode=inject'));
+    const order = api.writes.filter((write) => !write.endsWith(' Secret'));
+    // An API server ignores the parameters of a binding whose policy takes none; the reverse is refused.
+    expect(order.indexOf('PATCH MutatingAdmissionPolicy')).toBeLessThan(
+      order.indexOf('PATCH MutatingAdmissionPolicyBinding'),
+    );
+    expect(order.indexOf('PATCH MutatingAdmissionPolicy')).toBeGreaterThanOrEqual(0);
+    expect(order.at(-1)).toBe('DELETE ConfigMap');
+  });
+
+  test('rendered without a cluster, the chart sets no number of sidecars, and two gateways', async () => {
+    const spec = async (options: readonly string[]) => only(await template(options, { helm }), 'Deployment').spec;
+    expect(await spec(APP)).not.toHaveProperty('replicas');
+    expect(await spec(GATEWAY)).toHaveProperty('replicas', 2);
+    expect(await spec([...GATEWAY, ...set('autoscaling.enabled=true')])).not.toHaveProperty('replicas');
+    expect(await spec([...APP, ...set('replicaCount=3')])).toHaveProperty('replicas', 3);
+    expect((await tryTemplate([...APP, ...set('replicaCount=null')], { helm })).code).toBe(0);
+  });
+
+  test('values of every mode survive --reuse-values', async () => {
+    for (const name of ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything', 'gateway-once']) {
+      const file = join(VALUES, `${name}-values.yaml`);
+      const old = await mustRun(helm, ['show', 'values', OLD]);
+      await writeFile(join(directory, 'defaults.yaml'), old);
+      // With --reuse-values this chart renders as if its defaults were those of 0.1.0.
+      const chart = join(directory, `chart-${helm}-${name}`);
+      await mustRun('cp', ['-r', CHART, chart]);
+      await writeFile(join(chart, 'values.yaml'), old);
+      const { code, stderr } = await tryTemplate(['-f', file, '--kube-version', '1.36.0'], { helm, chart });
+      expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: '' });
+    }
+  });
+});

@@ -1,0 +1,154 @@
+// An early answer arrives, however much is still being sent.
+// An upstream that responds and closes while the body is still being sent, as one does that refuses it for its size. A
+// failed write is not the end: the response has already arrived and has to be read first. A hundred of a hundred must
+// arrive.
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { untilAtRest } from '../support/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+
+const SECRET = 'early-answer-secret-0123456789abcdef';
+const TIMES = 100;
+const AT_ONCE = 2;
+const CHUNK = 64 * 1024;
+
+const SIZES = [
+  ['100 KB', 100_000],
+  ['1 MB', 1_000_000],
+  ['8 MB', 8_000_000],
+] as const;
+
+/** The rest of the body stays unread, so the kernel resets the connection after the response. */
+const leaves = (socket: Socket, answer: string) => void socket.write(answer, () => socket.destroy());
+/** The connection is half-closed after the response, and nothing more is read. */
+const ends = (socket: Socket, answer: string) => void socket.end(answer);
+
+/** A body that lasts until the close, ended by a reset instead. */
+const resets = (socket: Socket) => void socket.write('HTTP/1.1 200 OK\r\n\r\npart', () => socket.resetAndDestroy());
+
+let server: Server;
+let proxy: RunningProxy;
+let close: (socket: Socket, answer: string) => void = leaves;
+const sockets = new Set<Socket>();
+beforeAll(async () => {
+  server = createServer({ allowHalfOpen: true }, (socket) => {
+    let head = '';
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (piece: Buffer) => {
+      head += piece.toString('latin1');
+      const id = /^x-id: (\d+)\r$/im.exec(head)?.[1];
+      if (id === undefined || !head.includes('\r\n\r\n')) return;
+      socket.pause().removeAllListeners('data');
+      const body = `early ${id}`;
+      close(socket, `HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  proxy = await startProxy({
+    config: {
+      upstream: { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+      routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+      limits: { maxBody: '16MiB', bufferedBytes: '256MiB' },
+      log: { requests: 'none' },
+    },
+    secrets: { current: SECRET },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  for (const socket of sockets) socket.destroy();
+  await new Promise((resolve) => server?.close(resolve));
+});
+
+/** A framed body of the given size, and the lines that frame it. */
+interface Payload {
+  readonly target: string;
+  readonly lines: readonly string[];
+  readonly bytes: Buffer;
+}
+
+const bodyOf = (size: number) => Buffer.alloc(size, '{"event":"large"}');
+
+const KINDS: readonly (readonly [string, (size: number) => Payload])[] = [
+  [
+    'verified',
+    (size) => {
+      const bytes = bodyOf(size);
+      const lines = [`Entrupy-Signature: ${sign(SECRET, bytes)}`, `Content-Length: ${size}`];
+      return { target: '/notify', lines, bytes };
+    },
+  ],
+  ['forwarded', (size) => ({ target: '/open', lines: [`Content-Length: ${size}`], bytes: bodyOf(size) })],
+  ['reported', (size) => ({ target: '/report', lines: [`Content-Length: ${size}`], bytes: bodyOf(size) })],
+  ['forwarded in chunks', (size) => ({ target: '/open', lines: ['Transfer-Encoding: chunked'], bytes: chunked(size) })],
+];
+
+function chunked(size: number): Buffer {
+  const body = bodyOf(size);
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < size; at += CHUNK) {
+    const piece = body.subarray(at, at + CHUNK);
+    pieces.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'));
+  }
+  return Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
+}
+
+/** Sends the payload repeatedly, two at a time; counts the results. */
+async function sendAll(payload: Payload): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  let next = 0;
+  const sender = async () => {
+    while (next++ < TIMES) {
+      const became = await send(payload, next);
+      counts[became] = (counts[became] ?? 0) + 1;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, sender));
+  for (const socket of sockets) socket.destroy();
+  await untilAtRest(proxy);
+  return counts;
+}
+
+/** The result of one request, in a line. */
+async function send({ target, lines, bytes }: Payload, id: number): Promise<string> {
+  const client = await openClient({ port: proxy.port });
+  try {
+    // Not awaited: the response arrives before everything is sent.
+    const head = [`POST ${target} HTTP/1.1`, 'Host: h', `X-Id: ${id}`, ...lines, '', ''].join('\r\n');
+    client.send(Buffer.concat([Buffer.from(head), bytes])).catch(() => {});
+    const { status, body } = await client.response();
+    if (status === 502) return 'refused';
+    return status === 413 && body.toString() === `early ${id}` ? 'its own' : `${status}: ${body}`;
+  } catch (error) {
+    const { message } = error as Error;
+    return message.includes('within a response') ? 'cut' : message.slice(0, 100);
+  } finally {
+    client.destroy();
+  }
+}
+
+describe.each([
+  { name: 'leaves', how: leaves },
+  { name: 'ends', how: ends },
+])('the upstream responds and $name', ({ how }) => {
+  describe.each(SIZES)('%s', (_size, size) => {
+    test.each(KINDS)('%s', async (_kind, make) => {
+      close = how;
+      expect(await sendAll(make(size))).toEqual({ 'its own': TIMES });
+    });
+  });
+});
+
+// A failed write consumes the reset's error, so the read side then looks as if the upstream had closed.
+describe('the upstream responds and resets within a body that lasts until the close', () => {
+  test.each(KINDS)('%s', async (_kind, make) => {
+    close = resets;
+    const { cut = 0, refused = 0, ...wrong } = await sendAll(make(1_000_000));
+    expect(wrong).toEqual({});
+    expect(cut + refused).toBe(TIMES);
+  });
+});

@@ -1,0 +1,354 @@
+// The image runs with every restriction.
+// The image from the Dockerfile, run by podman as the docs say: read-only, uid 65532, no capability, 128 MiB.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  buildImage,
+  IMAGE,
+  mib,
+  RESTRICTIONS,
+  type RunningContainer,
+  startContainer,
+  until,
+} from '../support/containers.ts';
+import { post, startLoad } from '../support/load.ts';
+import { sign } from '../support/signer.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/tools.ts';
+
+const ready = haveTools('podman', 'buildah', 'runc', 'nsenter', 'ss');
+const SECRET = 'a secret of the image suite, 32 bytes and more';
+const BODY = '{"hello":"entrupy"}';
+const SIGNED = { 'Entrupy-Signature': sign(SECRET, BODY) };
+/** The peaks under every attack of test/load at once. */
+const FLOOD_MS = 15_000;
+const report = (text: string) => console.info(`      ${text}`);
+
+describe.skipIf(!ready)('the image', () => {
+  const started: RunningContainer[] = [];
+  let directory = '';
+
+  const start = async (options: Parameters<typeof startContainer>[0]) => {
+    const container = await startContainer(options);
+    started.push(container);
+    return container;
+  };
+  /** A legacy app without a published port, and the proxy in its network namespace, published. */
+  const startPair = async (options: { env?: Record<string, string>; options?: string[]; args?: string[] } = {}) => {
+    const demo = ['demo', '--upstream-only', '--port', '3000'];
+    const app = await start({ args: demo, ports: [8080, 9464], options: ['--memory=512m'] });
+    const { env = { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET }, args = [] } = options;
+    const network = [`--network=container:${app.name}`, ...(options.options ?? [])];
+    const proxy = await start({ options: network, args, env: { UPSTREAM_URL: 'http://127.0.0.1:3000', ...env } });
+    const url = `http://${await app.address(8080)}`;
+    const adminUrl = `http://${await app.address(9464)}`;
+    const isReady = async () => (await fetch(`${adminUrl}/readyz`)).status === 200;
+    return { app, proxy, url, adminUrl, isReady };
+  };
+  const received = async (app: RunningContainer) => (await app.logs()).match(/^POST /gm)?.length ?? 0;
+
+  beforeAll(async () => {
+    const { seconds, bytes } = await buildImage();
+    report(`built in ${seconds.toFixed(1)} s, ${mib(bytes)} uncompressed`);
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-image-'));
+    await chmod(directory, 0o755);
+  });
+  afterEach(async () => {
+    for (const container of started.splice(0).reverse()) await container.remove();
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('has no shell, and has a numeric user, the labels, the licences and an SBOM', async () => {
+    const [image] = JSON.parse(await mustRun('podman', ['image', 'inspect', IMAGE])) as readonly [ImageInspect];
+    expect(image.Config).toMatchObject({ User: '65532:65532', StopSignal: 'SIGTERM' });
+    expect(image.Config.Entrypoint).toEqual(['/nodejs/bin/node', '/app/dist/main.js']);
+    expect(image.Healthcheck.Test).toEqual(['CMD', '/nodejs/bin/node', '/app/dist/main.js', 'healthcheck']);
+    expect(image.Labels).toMatchObject({
+      'org.opencontainers.image.title': 'entrupy-signature-proxy',
+      'org.opencontainers.image.version': 'test',
+      'org.opencontainers.image.revision': 'abc123',
+      'org.opencontainers.image.licenses': 'Apache-2.0',
+    });
+    expect((await run('podman', ['run', '--rm', '--pull=never', '--entrypoint', '/bin/sh', IMAGE])).code).not.toBe(0);
+    const listing = `console.log(JSON.stringify([fs.readdirSync('/app/dist'), fs.readFileSync('/app/dist/THIRD-PARTY-LICENSES.txt', 'utf8').length, JSON.parse(fs.readFileSync('/app/dist/sbom.cdx.json')).components.map((c) => decodeURIComponent(c.purl))]))`;
+    const entry = ['--entrypoint', '/nodejs/bin/node', IMAGE, '-e', listing];
+    const [files, licences, components] = JSON.parse(
+      await mustRun('podman', ['run', '--rm', '--pull=never', ...entry]),
+    ) as readonly [string[], number, string[]];
+    expect(files).toContain('main.js');
+    expect(files.filter((file) => !file.endsWith('.js'))).toEqual(['THIRD-PARTY-LICENSES.txt', 'sbom.cdx.json']);
+    expect(licences).toBeGreaterThan(5000);
+    for (const name of ['undici', 'http-proxy-3', 'yaml', 'zod', 'prom-client', '@redis/client']) {
+      expect(components).toContainEqual(expect.stringMatching(new RegExp(`^pkg:npm/${name}@\\d`)));
+    }
+    expect(components.join()).not.toContain('vitest');
+  });
+
+  test('three environment variables protect a legacy app', async () => {
+    const before = performance.now();
+    const { app, proxy, url, adminUrl, isReady } = await startPair({
+      env: { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET, VERIFY_PATHS: '/notify' },
+    });
+    await until('ready', isReady);
+    const startedAt = Date.parse(
+      (
+        await mustRun('podman', [
+          'inspect',
+          '--format',
+          '{{.State.StartedAt.Format "2006-01-02T15:04:05.000Z07:00"}}',
+          proxy.name,
+        ])
+      ).trim(),
+    );
+    const listening = JSON.parse((await proxy.logs()).split('\n')[0] ?? '') as { readonly time: string };
+    const idle = await proxy.memory();
+    report(
+      `start to listening ${Date.parse(listening.time) - startedAt} ms; both containers to ready ${Math.round(performance.now() - before)} ms`,
+    );
+    report(`idle: ${mib(idle.now)} in the cgroup, ${mib(idle.anonymous)} anonymous`);
+    expect(idle.anonymous).toBeLessThan(64 * 1024 * 1024);
+
+    expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
+    expect(await post({ url: `${url}/notify`, body: `${BODY} `, headers: SIGNED })).toMatchObject({ status: 401 });
+    expect(await received(app)).toBe(0);
+    expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
+    expect(await (await fetch(`${url}/anything/else?a=1`)).json()).toMatchObject({ target: '/anything/else?a=1' });
+    expect(await received(app)).toBe(1);
+    const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+    expect(metrics).toContain('entrupy_proxy_requests_total{route="/notify",decision="accepted",reason="none"} 1');
+  });
+
+  test('has no privilege that it does not need', async () => {
+    const { proxy, isReady } = await startPair();
+    await until('ready', isReady);
+    const look = `
+      const status = fs.readFileSync('/proc/1/status', 'utf8');
+      const read = (key) => status.match(new RegExp('^' + key + ':\\\\s*(\\\\S+)', 'm'))[1];
+      let write = []; for (const path of ['/app/x', '/tmp/x', '/x']) try { fs.writeFileSync(path, ''); write.push(path) } catch {}
+      console.log(JSON.stringify({ uid: read('Uid'), capabilities: read('CapEff'), noNewPrivileges: read('NoNewPrivs'), seccomp: read('Seccomp'), write }))`;
+    const { stdout } = await proxy.exec(['/nodejs/bin/node', '-e', look]);
+    expect(JSON.parse(stdout)).toEqual({
+      ...{ uid: '65532', capabilities: '0000000000000000', noNewPrivileges: '1', seccomp: '2', write: [] },
+    });
+  });
+
+  test('every command works inside it', async () => {
+    const { proxy, isReady } = await startPair();
+    await until('ready', isReady);
+    const command = async (...args: string[]) => proxy.exec(['entrupy-signature-proxy', ...args], BODY);
+    expect((await command('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect((await command('--help')).stdout).toContain('check-config');
+    expect(await command('check-config')).toMatchObject({ code: 0, stderr: '' });
+    expect(await command('sign')).toMatchObject({ code: 0, stdout: `${SIGNED['Entrupy-Signature']}\n` });
+    expect(await command('verify', '--signature', SIGNED['Entrupy-Signature'])).toMatchObject({ code: 0 });
+    expect(await command('verify', '--signature', `SHA256:${'A'.repeat(43)}=`)).toMatchObject({ code: 1 });
+    expect(await command('explain', 'POST', '/x/..;/notify')).toMatchObject({ code: 0 });
+    expect(await command('probe', '--url', 'http://127.0.0.1:8080/', '--expect', '401')).toMatchObject({ code: 0 });
+    const signed = ['--secret-env', 'WEBHOOK_ENDPOINT_SECRET_KEY', '--expect-not', '401'];
+    expect(await command('probe', '--url', 'http://127.0.0.1:8080/', ...signed)).toMatchObject({ code: 0 });
+    expect(await command('healthcheck')).toMatchObject({ code: 0 });
+    // Only the demo writes: the secrets that it rotates.
+    const demo = await run('podman', ['run', '--rm', ...RESTRICTIONS, '--tmpfs', '/tmp', IMAGE, 'demo', '--once']);
+    expect(demo).toMatchObject({ code: 0, stderr: '' });
+    expect(demo.stdout).toContain('Every step went as expected.');
+  });
+
+  test('the health check follows readiness', async () => {
+    const { proxy, isReady } = await startPair();
+    await until('ready', isReady);
+    expect((await run('podman', ['healthcheck', 'run', proxy.name])).code).toBe(0);
+    const without = await start({});
+    await until('listening', async () => (await without.logs()).includes('listening'));
+    expect((await run('podman', ['healthcheck', 'run', without.name])).code).toBe(1);
+    expect((await without.exec(['entrupy-signature-proxy', 'healthcheck'])).stdout).toContain('not ready: 503');
+  });
+
+  test('a secret that its user may not read is reported, not hidden', async () => {
+    const secrets = join(directory, 'unreadable');
+    await mkdir(secrets);
+    await writeFile(join(secrets, 'current'), SECRET, { mode: 0o600 });
+    const { proxy, adminUrl } = await startPair({
+      env: { WEBHOOK_ENDPOINT_SECRET_KEY_FILE: '/etc/entrupy/secrets/current' },
+      options: ['-v', `${secrets}:/etc/entrupy/secrets:ro`],
+    });
+    const answer = await until('an answer', async () => fetch(`${adminUrl}/readyz`));
+    expect(answer.status).toBe(503);
+    const text = `${await answer.text()}${await proxy.logs()}`;
+    expect(text).toMatch(/permission|EACCES|may not be read/i);
+    expect(text).not.toContain(SECRET);
+  });
+
+  test('SIGTERM under load: exit 0 and no request lost', async () => {
+    const { app, proxy, url, adminUrl, isReady } = await startPair();
+    await until('ready', isReady);
+    const load = startLoad({ url: `${url}/notify`, body: BODY, headers: SIGNED, connections: 20 });
+    await until('some load', async () => load.count() > 500);
+    const notReady = until('not ready', async () => (await fetch(`${adminUrl}/readyz`)).status === 503);
+    // The last byte of this body comes after SIGTERM.
+    const slow = post({ url: `${url}/notify`, body: BODY, headers: SIGNED, holdUntil: notReady });
+    const before = performance.now();
+    const stopped = proxy.stop();
+    await notReady;
+    // A load balancer has noticed by now; everything that it sent before must be answered.
+    const count = load.count();
+    await until('load after SIGTERM', async () => load.count() > count + 200);
+    const sent = [...(await load.stop()), await slow];
+    expect(await stopped).toBe(0);
+    report(`${sent.length} requests around SIGTERM, stopped after ${Math.round(performance.now() - before)} ms`);
+    expect(sent.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(await received(app)).toBe(sent.length);
+  });
+
+  test('runs with any uid and gid 0, as on OpenShift', async () => {
+    const secrets = join(directory, 'openshift');
+    await mkdir(secrets);
+    await writeFile(join(secrets, 'current'), `${SECRET}\n`, { mode: 0o640 });
+    const { proxy, url, isReady } = await startPair({
+      env: { WEBHOOK_ENDPOINT_SECRET_KEY_FILE: '/etc/entrupy/secrets/current', VERIFY_PATHS: '/notify' },
+      options: ['--user=1000660000:0', '-v', `${secrets}:/etc/entrupy/secrets:ro`],
+    });
+    await until('ready', isReady);
+    const [identity] = (
+      await proxy.exec(['/nodejs/bin/node', '-p', '[process.getuid(), process.getgid()].join()'])
+    ).stdout.split('\n');
+    expect(identity).toBe('1000660000,0');
+    expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
+  });
+
+  test("every attack at once at 128 MiB: its own memory and the kernel's, both printed", async () => {
+    const { proxy, url, adminUrl, isReady } = await startPair({
+      env: { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET, VERIFY_PATHS: '/notify' },
+      options: ['--user=1000660000:0'],
+    });
+    await until('ready', isReady);
+    const attack = [join(ROOT, 'test/load/attacks.ts'), new URL(url).port, sign(SECRET, 'something else')];
+    const attackers = spawn(process.execPath, attack, { stdio: 'ignore' });
+    const ended = new Promise((resolve) => attackers.once('exit', resolve));
+    let [anonymous, sockets, answered] = [0, 0, 0];
+    try {
+      const deadline = performance.now() + FLOOD_MS;
+      while (performance.now() < deadline) {
+        if ((await proxy.state()) !== 'running') break;
+        const [memory, buffered] = await Promise.all([proxy.memory(), proxy.socketBuffers()]);
+        [anonymous, sockets] = [Math.max(anonymous, memory.anonymous), Math.max(sockets, buffered)];
+        const { status } = await post({ url: `${url}/notify`, body: BODY, headers: SIGNED });
+        if (status === 200) answered++;
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+      expect(attackers.exitCode, 'the attackers ended by themselves').toBeNull();
+    } finally {
+      attackers.kill('SIGTERM');
+      await ended;
+    }
+    report(
+      `every attack at once, ${FLOOD_MS / 1000} s: ${mib(anonymous)} anonymous, ${mib(sockets)} in the kernel's socket buffers at most`,
+    );
+    expect(await proxy.state()).toBe('running');
+    expect((await proxy.memory()).oomKills).toBe(0);
+    expect((await fetch(`${adminUrl}/livez`)).status).toBe(200);
+    expect(answered).toBeGreaterThan(0);
+    expect(anonymous).toBeLessThan(110 * 1024 * 1024);
+    await until('calm', async () => (await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).status === 200);
+  });
+
+  test('a flood of bodies at 128 MiB ends in refusals, not an OOM kill', async () => {
+    const { proxy, url, isReady } = await startPair();
+    await until('ready', isReady);
+    const body = randomBytes(1024 * 1024 - 1024);
+    const flood = { url: `${url}/notify`, body, headers: { 'Entrupy-Signature': sign(SECRET, body) } };
+    const loads = [startLoad({ ...flood, connections: 100 })];
+    // As many again that never end: they hold their bytes until the budget is full or their time is up.
+    const held = Array.from({ length: 100 }, () =>
+      post({ ...flood, holdUntil: new Promise((resolve) => setTimeout(resolve, 8000)) }),
+    );
+    await Promise.all(held);
+    const sent = (await Promise.all([...loads.map((load) => load.stop()), Promise.all(held)])).flat();
+    expect(await proxy.state()).toBe('running');
+    const memory = await proxy.memory();
+    const count = (status: number) => sent.filter((one) => one.status === status).length;
+    report(`${sent.length} bodies of 1 MiB: ${count(200)} taken, ${count(503)} refused with 503, ${count(0)} cut`);
+    report(`flood: peak ${mib(memory.peak)} in the cgroup, ${mib(memory.anonymous)} anonymous at its end`);
+    expect(memory.oomKills).toBe(0);
+    expect(sent.filter(({ status }) => ![200, 503, 408, 0].includes(status))).toEqual([]);
+    expect(count(200)).toBeGreaterThan(0);
+    expect(await post({ url: `${url}/notify`, body: BODY, headers: SIGNED })).toMatchObject({ status: 200 });
+  });
+
+  test('under ordinary load it stays far below its memory', async () => {
+    const { proxy, url, isReady } = await startPair();
+    await until('ready', isReady);
+    const body = randomBytes(8 * 1024).toString('base64');
+    const headers = { 'Entrupy-Signature': sign(SECRET, body) };
+    const before = performance.now();
+    const load = startLoad({ url: `${url}/notify`, body, headers, connections: 50 });
+    await until('load', async () => load.count() > 5000, 60_000);
+    const sent = await load.stop();
+    const rate = Math.round(sent.length / ((performance.now() - before) / 1000));
+    const memory = await proxy.memory();
+    report(
+      `loaded: ${rate} requests/s of 11 KiB from one client process; peak ${mib(memory.peak)}, ${mib(memory.anonymous)} anonymous`,
+    );
+    expect(sent.every(({ status }) => status === 200)).toBe(true);
+    expect(memory.anonymous).toBeLessThan(100 * 1024 * 1024);
+  });
+
+  test('a mounted directory rotates secrets without a restart, twice, as Kubernetes changes it', async () => {
+    const secrets = join(directory, 'secrets');
+    await mkdir(secrets);
+    let generation = 0;
+    // A new directory behind `..data`, swapped by rename, as the kubelet does.
+    const write = async (values: Record<string, string>) => {
+      const name = `..generation-${generation++}`;
+      await mkdir(join(secrets, name));
+      for (const [id, value] of Object.entries(values)) {
+        await writeFile(join(secrets, name, id), `${value}\n`);
+        await symlink(join('..data', id), join(secrets, id)).catch(() => {});
+      }
+      await symlink(name, join(secrets, '..data_tmp'));
+      await rename(join(secrets, '..data_tmp'), join(secrets, '..data'));
+    };
+    const config = join(directory, 'rotation');
+    await mkdir(config);
+    await writeFile(join(config, 'config.yaml'), 'secrets: [{directory: /etc/entrupy/secrets}]\n');
+    await write({ current: SECRET });
+    const { proxy, url, isReady } = await startPair({
+      env: {},
+      options: ['-v', `${secrets}:/etc/entrupy/secrets:ro`, '-v', `${config}:/etc/entrupy-signature-proxy:ro`],
+    });
+    await until('ready', isReady);
+    const status = async (secret: string) =>
+      (await post({ url: `${url}/notify`, body: BODY, headers: { 'Entrupy-Signature': sign(secret, BODY) } })).status;
+    const next = `${SECRET}, the second`;
+    const last = `${SECRET}, the third`;
+    expect(await status(SECRET)).toBe(200);
+    expect(await status(next)).toBe(401);
+
+    const began = performance.now();
+    await write({ current: SECRET, next });
+    await until('the new secret', async () => (await status(next)) === 200);
+    report(`rotation seen after ${Math.round(performance.now() - began)} ms`);
+    expect(await status(SECRET)).toBe(200);
+
+    await write({ current: last, next });
+    await until('the third secret', async () => (await status(last)) === 200);
+    expect(await status(SECRET)).toBe(401);
+    expect(await status(next)).toBe(200);
+
+    await writeFile(
+      join(config, 'new'),
+      'secrets: [{directory: /etc/entrupy/secrets}]\nroutes: [{path: /open, action: forward}]\n',
+    );
+    await rename(join(config, 'new'), join(config, 'config.yaml'));
+    await until('the new route', async () => (await fetch(`${url}/open`)).status === 200);
+    expect(await proxy.logs()).not.toContain(SECRET);
+  });
+});
+
+interface ImageInspect {
+  readonly Labels: Readonly<Record<string, string>>;
+  readonly Healthcheck: { readonly Test: readonly string[] };
+  readonly Config: { readonly User: string; readonly StopSignal: string; readonly Entrypoint: readonly string[] };
+}

@@ -1,0 +1,196 @@
+// The npm package works from its tarball.
+// `npm pack` of a clone without a build, installed from the tarball alone, run on the Node versions that it supports
+// and on those that it refuses. Nothing is downloaded here: scripts/ci-e2e-setup.sh has fetched the Nodes.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { until } from '../support/containers.ts';
+import { freePort } from '../support/free-port.ts';
+import { sign } from '../support/signer.ts';
+import { haveTools, mustRun, ROOT, type RunOptions, run, TOOLS } from '../support/tools.ts';
+
+const TOO_OLD = ['18.20.8', '20.20.2', '22.23.3', '24.16.0'];
+const nodeOf = (version: string) => `${TOOLS}/nodes/${version}/bin/node`;
+const TAKEN = { [process.versions.node]: process.execPath, '24.17.0': nodeOf('24.17.0') };
+const ready = haveTools('npm', ...TOO_OLD.map(nodeOf), nodeOf('24.17.0'));
+const COMMANDS = ['serve', 'check-config', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'];
+const SECRET = 'a secret of the package suite, 32 bytes and more';
+const BODY = '{"hello":"entrupy"}';
+const QUIET = ['--no-audit', '--no-fund', '--no-update-notifier', '--prefer-offline'];
+
+describe.skipIf(!ready)('the npm package', () => {
+  let directory = '';
+  let tarball = '';
+  let bin = '';
+  const on =
+    (node: string, options: RunOptions = {}) =>
+    (...args: readonly string[]) =>
+      run(bin, args, {
+        ...options,
+        cwd: directory,
+        env: { PATH: `${dirname(node)}:/usr/bin:/bin`, WEBHOOK_ENDPOINT_SECRET_KEY: SECRET, ...options.env },
+      });
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-package-'));
+    const clone = join(directory, 'clone');
+    await mkdir(clone);
+    const parts = [
+      'package.json',
+      'package-lock.json',
+      '.npmrc',
+      'scripts',
+      'src',
+      ...manifest.files.filter((file) => file !== 'dist'),
+    ];
+    for (const part of parts) await cp(`${ROOT}${part}`, join(clone, part), { recursive: true });
+    await symlink(`${ROOT}node_modules`, join(clone, 'node_modules'));
+    await mustRun('npm', ['pack', '--pack-destination', directory], { cwd: clone });
+    tarball = join(directory, `${manifest.name}-${manifest.version}.tgz`);
+    await mustRun('npm', ['install', '--global', '--prefix', join(directory, 'global'), ...QUIET, tarball]);
+    bin = join(directory, 'global/bin', manifest.name);
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('contains the program, its licences, the example and the schema, and no source', async () => {
+    const files = (await mustRun('tar', ['-tzf', tarball]))
+      .trim()
+      .split('\n')
+      .map((file) => file.replace('package/', ''));
+    expect(files.filter((file) => !file.startsWith('dist/')).sort()).toEqual(
+      ['CHANGELOG.md', 'LICENSE', 'README.md', 'config.example.yaml', 'config.schema.json', 'package.json'].sort(),
+    );
+    expect(files).toEqual(expect.arrayContaining(['dist/main.js', 'dist/program.js', 'dist/serve.js']));
+    expect(files.filter((file) => /\.(?:ts|map)$/.test(file))).toEqual([]);
+    const licences = await mustRun('tar', ['-xzOf', tarball, 'package/dist/THIRD-PARTY-LICENSES.txt']);
+    for (const name of ['undici', 'http-proxy-3', 'yaml', 'zod', 'prom-client', '@redis/client']) {
+      expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(`, 'm'));
+    }
+  });
+
+  test('has the unpacked size that the docs give', async () => {
+    const sizes = (await mustRun('tar', ['-tvzf', tarball]))
+      .trim()
+      .split('\n')
+      .map((line) => Number(line.split(/\s+/)[2]));
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    const [, told = ''] = /(\d+\.\d) MB unpacked/.exec(await readFile(`${ROOT}docs/systemd.md`, 'utf8')) ?? [];
+    expect(Math.abs(bytes / 1e6 - Number(told)), `${bytes} bytes`).toBeLessThan(0.3);
+  });
+
+  test('is everything that npm installs', async () => {
+    const tree = JSON.parse(
+      await mustRun('npm', ['ls', '--global', '--all', '--json', '--prefix', join(directory, 'global')]),
+    ) as { dependencies: Record<string, { dependencies?: object }> };
+    expect(Object.keys(tree.dependencies)).toEqual([manifest.name]);
+    expect(tree.dependencies[manifest.name]?.dependencies ?? {}).toEqual({});
+  });
+
+  test('npx runs it from the tarball', async () => {
+    const npx = ['exec', '--yes', ...QUIET, `--package=${tarball}`, '--', manifest.name];
+    const env = {
+      npm_config_cache: join(directory, 'npm-cache'),
+      PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+    };
+    expect(await mustRun('npm', [...npx, '--version'], { cwd: directory, env })).toBe(`${manifest.version}\n`);
+  });
+
+  describe.each(Object.entries(TAKEN))('on Node %s', (_version, node) => {
+    test.each(COMMANDS)('%s has help', async (command) => {
+      const { code, stdout, stderr } = await on(node)(command, '--help');
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toMatch(/^Usage: entrupy-signature-proxy /);
+    });
+
+    test('every command works outside of a clone', async () => {
+      const ask = on(node, { stdin: BODY });
+      const signature = sign(SECRET, BODY);
+      expect(await ask('sign')).toMatchObject({ code: 0, stdout: `${signature}\n`, stderr: '' });
+      expect(await ask('verify', '--signature', signature)).toMatchObject({ code: 0 });
+      expect(await ask('check-config')).toMatchObject({ code: 0, stderr: '' });
+      expect(await ask('explain', 'POST', '/x/..;/notify')).toMatchObject({ code: 0, stderr: '' });
+      const demo = await ask('demo', '--once');
+      expect(demo).toMatchObject({ code: 0, stderr: '' });
+      expect(demo.stdout).toContain('Every step went as expected.');
+    });
+
+    test('serve serves, healthcheck and probe reach it, and SIGTERM ends it with 0', async () => {
+      const [port, admin] = [await freePort(), await freePort()];
+      const env = { LISTEN_PORT: String(port), ADMIN_PORT: String(admin), WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
+      const PATH = `${dirname(node)}:/usr/bin:/bin`;
+      const proxy: ChildProcess = spawn(bin, ['serve'], { cwd: directory, env: { PATH, ...env }, stdio: 'ignore' });
+      const ended = new Promise((resolve) => proxy.once('exit', resolve));
+      try {
+        const ask = on(node, { env });
+        await until('healthcheck', async () => (await ask('healthcheck')).code === 0);
+        const url = `http://127.0.0.1:${port}/notify`;
+        expect(await ask('probe', '--url', url, '--expect', '401')).toMatchObject({ code: 0 });
+      } finally {
+        proxy.kill('SIGTERM');
+      }
+      expect(await ended).toBe(0);
+    });
+  });
+
+  describe.each(TOO_OLD)('on Node %s', (version) => {
+    test.each([...COMMANDS.map((command) => [command]), ['serve', '--help'], []])(
+      '%s %s ends with one line',
+      async (...args) => {
+        const { code, stdout, stderr } = await on(nodeOf(version))(...args.filter((arg) => arg !== undefined));
+        expect({ code, stdout, stderr }).toEqual({
+          code: 1,
+          stdout: '',
+          stderr: `entrupy-signature-proxy needs Node 24.17 or later, and this is ${version}: use a newer one.\n`,
+        });
+      },
+    );
+
+    test('--help and --version work', async () => {
+      expect(await on(nodeOf(version))('--version')).toMatchObject({
+        code: 0,
+        stdout: `${manifest.version}\n`,
+        stderr: '',
+      });
+      expect((await on(nodeOf(version))('--help')).stdout).toContain('check-config');
+    });
+  });
+
+  test('the required version is the one in package.json', async () => {
+    expect(manifest.engines.node).toBe(
+      `>=${/NEEDED = '([\d.]+)'/.exec(await readFile(`${ROOT}scripts/bin.js`, 'utf8'))?.[1]}`,
+    );
+  });
+
+  describe('a clone', () => {
+    test('npm ci on Node 20 prints no wall of warnings', async () => {
+      const clone = join(directory, 'bare');
+      await mkdir(clone);
+      for (const file of ['package.json', 'package-lock.json', '.npmrc']) await cp(`${ROOT}${file}`, join(clone, file));
+      const npm = (await mustRun('bash', ['-c', 'readlink -f "$(command -v npm)"'])).trim();
+      const args = ['ci', '--dry-run', '--offline', '--ignore-scripts'];
+      const { code, stdout, stderr } = await run(nodeOf('20.20.2'), [npm, ...args], { cwd: clone });
+      expect(code, stderr).toBe(0);
+      expect(`${stdout}${stderr}`).not.toMatch(/EBADENGINE|warn/);
+      const loud = await run(nodeOf('20.20.2'), [npm, ...args, '--loglevel=warn'], { cwd: clone });
+      expect(loud.stderr).toContain('EBADENGINE');
+    });
+
+    test.each(['demo', 'start'])('npm run %s without the development packages says what to run', async (script) => {
+      const clone = join(directory, `production-${script}`);
+      await mkdir(clone);
+      for (const part of ['package.json', '.npmrc', 'scripts', 'src'])
+        await cp(`${ROOT}${part}`, join(clone, part), { recursive: true });
+      for (const node of [nodeOf('20.20.2'), process.execPath]) {
+        const env = { PATH: `${dirname(node)}:${process.env.PATH ?? ''}`, NODE_ENV: 'production' };
+        const { code, stderr } = await run('npm', ['run', script], { cwd: clone, env });
+        expect(code).toBe(1);
+        expect(stderr).toBe(
+          'The development packages are not installed (NODE_ENV=production leaves them out): run npm ci --include=dev\n',
+        );
+      }
+    });
+  });
+});

@@ -1,0 +1,141 @@
+// A rendered pod runs under podman.
+// The pods that the chart renders, played by podman with the real image: the proxy beside its app, and the gateway.
+// podman supports neither native sidecars nor httpGet probes (it has no kubelet), so those are checked in the
+// manifests.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { buildImage, IMAGE, until } from '../support/containers.ts';
+import { freePort } from '../support/free-port.ts';
+import { type Container, type Manifest, only, podSpec, template } from '../support/helm.ts';
+import { post } from '../support/load.ts';
+import { sign } from '../support/signer.ts';
+import { haveTools, mustRun, run } from '../support/tools.ts';
+
+const ready = haveTools('podman', 'buildah', 'runc', 'helm');
+const SECRET = '0123456789abcdef0123456789abcdef';
+const BODY = '{"hello":"entrupy"}';
+/** An address of podman's default network: podman does not tell a pod its address, so the test assigns one. */
+const POD_IP = '10.88.77.77';
+
+const image = (): string[] => {
+  const [repository = '', tag = ''] = IMAGE.split(/:(?=[^:]*$)/);
+  return [
+    '--set',
+    `image.repository=${repository},image.tag=${tag},image.pullPolicy=Never,secret.values.current=${SECRET}`,
+  ];
+};
+
+/** The rendered Deployment's pod with its Secret and ConfigMap, in a form that podman can play. */
+function playable(manifests: readonly Manifest[], ports: Readonly<Record<string, number>>): string {
+  const deployment = only(manifests, 'Deployment');
+  const pod = podSpec(deployment);
+  const containers = pod.containers.map(
+    ({ startupProbe, readinessProbe, livenessProbe, lifecycle, ...rest }: Container) => ({
+      ...rest,
+      env: rest.env?.map((variable) => (variable.name === 'POD_IP' ? { name: 'POD_IP', value: POD_IP } : variable)),
+      ports: rest.ports?.map((port) => ({ ...port, hostIP: '127.0.0.1', hostPort: ports[port.name] })),
+    }),
+  );
+  const parts = ['Secret', 'ConfigMap'].map((kind) => only(manifests, kind));
+  const played = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: deployment.metadata.name, labels: deployment.metadata.labels },
+    spec: { ...pod, containers },
+  };
+  return [...parts, played].map((object) => stringify(object)).join('---\n');
+}
+
+describe.skipIf(!ready)('a rendered pod', () => {
+  let directory = '';
+  const played: string[] = [];
+
+  const play = async (name: string, options: readonly string[]) => {
+    const ports = { traffic: await freePort(), admin: await freePort() };
+    const file = join(directory, `${name}.yaml`);
+    await writeFile(
+      file,
+      playable(await template(['--set', `fullnameOverride=${name}`, ...image(), ...options]), ports),
+    );
+    played.push(file);
+    await mustRun('podman', ['kube', 'play', '--network', `podman:ip=${POD_IP}`, file]);
+    const [url, adminUrl] = [`http://127.0.0.1:${ports.traffic}`, `http://127.0.0.1:${ports.admin}`];
+    return { url, adminUrl, name };
+  };
+  const isReady = (adminUrl: string) => async () => (await fetch(`${adminUrl}/readyz`)).status === 200;
+
+  beforeAll(async () => {
+    await buildImage();
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-pod-'));
+  });
+  afterEach(async () => {
+    for (const file of played.splice(0)) await run('podman', ['kube', 'down', '--force', file]);
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('mode sidecar: unsigned 401, signed 200 from the app, metrics, and a warning about an app on every interface', async () => {
+    const everywhere = ['--set', 'app.args={demo,--upstream-only}'];
+    const { url, adminUrl, name } = await play('entrupy-e2e-sidecar', ['--set', 'nativeSidecar=false', ...everywhere]);
+    await until('ready', isReady(adminUrl));
+    expect((await fetch(`${adminUrl}/startz`)).status).toBe(200);
+    expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
+    const signed = await fetch(`${url}/notify`, {
+      method: 'POST',
+      body: BODY,
+      headers: { 'Entrupy-Signature': sign(SECRET, BODY) },
+    });
+    expect(signed.status).toBe(200);
+    expect(await signed.json()).toMatchObject({ app: 'demo', bytes: BODY.length });
+    const metrics = async () => (await fetch(`${adminUrl}/metrics`)).text();
+    expect(await metrics()).toContain(
+      'entrupy_proxy_requests_total{route="unmatched",decision="accepted",reason="none"} 1',
+    );
+    // The proxy checks once a minute, the first time before the app starts.
+    await until('the exposure', async () => (await metrics()).includes('\nentrupy_proxy_upstream_exposed 1\n'), 75_000);
+    const inside = ['podman', 'exec', `${name}-entrupy-signature-proxy`, 'entrupy-signature-proxy'] as const;
+    const [program, ...exec] = inside;
+    expect(await mustRun(program, [...exec, 'check-config'])).toContain('The configuration is valid.');
+    expect(
+      await run(program, [...exec, 'probe', '--url', 'http://127.0.0.1:8080/notify', '--expect', '401']),
+    ).toMatchObject({ code: 0 });
+  });
+
+  test('a default install causes no warning: its demo app listens on loopback only', async () => {
+    const { url, adminUrl, name } = await play('entrupy-e2e-bare', ['--set', 'nativeSidecar=false']);
+    await until('ready', isReady(adminUrl));
+    const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    expect(await post({ url: `${url}/notify`, body: BODY, headers })).toMatchObject({ status: 200 });
+    // From the same pod, but at the pod's own address, which the proxy checks.
+    const look = `fetch('http://${POD_IP}:3000/').then(() => console.log('open'), (error) => console.log(error.cause.code))`;
+    const app = ['exec', `${name}-app`, '/nodejs/bin/node', '-e', look];
+    expect((await mustRun('podman', app)).trim()).toBe('ECONNREFUSED');
+    expect(await (await fetch(`${adminUrl}/metrics`)).text()).toContain('\nentrupy_proxy_upstream_exposed 0\n');
+  });
+
+  test('preStop takes the pod out of service while it keeps serving', async () => {
+    const { url, adminUrl } = await play('entrupy-e2e-drain', ['--set', 'nativeSidecar=false']);
+    await until('ready', isReady(adminUrl));
+    expect((await fetch(`${adminUrl}/-/drain`)).ok).toBe(true);
+    expect((await fetch(`${adminUrl}/readyz`)).status).toBe(503);
+    expect((await fetch(`${adminUrl}/livez`)).status).toBe(200);
+    const answer = await fetch(`${url}/notify`, {
+      method: 'POST',
+      body: BODY,
+      headers: { 'Entrupy-Signature': sign(SECRET, BODY) },
+    });
+    expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close']);
+  });
+
+  test('mode gateway: a missing upstream does not make the pod unready', async () => {
+    const upstream = ['--set', 'mode=gateway,upstream.url=http://127.0.0.1:3999,config.upstream.retryConnectFor=0'];
+    const { url, adminUrl } = await play('entrupy-e2e-gateway', upstream);
+    await until('ready', isReady(adminUrl));
+    expect(await post({ url: `${url}/notify`, body: BODY })).toMatchObject({ status: 401 });
+    expect(
+      await post({ url: `${url}/notify`, body: BODY, headers: { 'Entrupy-Signature': sign(SECRET, BODY) } }),
+    ).toMatchObject({ status: 502 });
+  });
+});

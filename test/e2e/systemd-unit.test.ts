@@ -1,0 +1,221 @@
+// The systemd unit is sound, and its nginx passes deliveries on.
+// examples/systemd, as far as it can be tested on a machine that systemd has not booted: the unit with systemd-analyze,
+// its flags against the Dockerfile's, and its configuration behind a real nginx.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCommand } from '../support/command.ts';
+import { until } from '../support/containers.ts';
+import { freePort } from '../support/free-port.ts';
+import { PROGRAM } from '../support/program.ts';
+import { sign } from '../support/signer.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/tools.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+
+const EXAMPLES = `${ROOT}examples/systemd`;
+const UNIT = `${EXAMPLES}/entrupy-signature-proxy.service`;
+const read = (path: string) => readFile(path, 'utf8');
+
+/** The values of one setting, in order. */
+const settings = (unit: string, name: string): string[] =>
+  [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
+
+describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
+  let directory = '';
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-unit-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  const verified = async (text: string) => {
+    const file = join(directory, 'entrupy-signature-proxy.service');
+    // This clone's program takes the place of the installed one.
+    const node = '/usr/local/bin/node';
+    await writeFile(file, text.replaceAll(node, process.execPath));
+    return run('systemd-analyze', ['verify', '--man=no', file]);
+  };
+
+  test('passes systemd-analyze verify, which does find a mistake', async () => {
+    const unit = await read(UNIT);
+    expect(await verified(unit)).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    expect((await verified(unit.replace('DynamicUser=', 'DynamicUsr='))).stderr).toContain("Unknown key 'DynamicUsr'");
+  });
+
+  test('has an exposure of at most 1.5 of 10, and lets V8 compile', async () => {
+    const { code, stdout } = await run('systemd-analyze', [
+      'security',
+      '--offline=yes',
+      '--threshold=15',
+      '--no-pager',
+      UNIT,
+    ]);
+    expect(stdout).toMatch(/Overall exposure level .*: \d/);
+    expect(code, stdout).toBe(0);
+    const unit = await read(UNIT);
+    expect(settings(unit, 'MemoryDenyWriteExecute')).toEqual([]);
+    const [, told] = /gives (\d\.\d) of 10/.exec(await read(`${ROOT}docs/systemd.md`)) ?? [];
+    expect(stdout).toContain(`: ${told} OK`);
+  });
+
+  test("sets exactly the image's environment and flags", async () => {
+    const [unit, dockerfile] = [await read(UNIT), (await read(`${ROOT}Dockerfile`)).replaceAll('\\\n', ' ')];
+    const image = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
+    const words = (text: string) =>
+      [...text.matchAll(/([A-Za-z_]+)=(?:"([^"]*)"|(\S+))/g)].map(
+        ([, name, quoted, plain]) => `${name}=${quoted ?? plain}`,
+      );
+    const environment = [...image.matchAll(/^ENV (.*)$/gm)].flatMap(([, text = '']) => words(text));
+    expect(
+      settings(unit, 'Environment')
+        .map((text) => text.replace(/^"(.*)"$/, '$1'))
+        .sort(),
+    ).toEqual(environment.sort());
+    const [, entrypoint = '[]'] = /^ENTRYPOINT (\[.*\])$/m.exec(image) ?? [];
+    const flags = (JSON.parse(entrypoint) as string[]).slice(1, -1);
+    const [start = ''] = settings(unit, 'ExecStart');
+    expect(start.split(' ').slice(1, -4)).toEqual(flags.filter((flag) => flag.startsWith('--')));
+    expect(start.split(' ').slice(-3)).toEqual(['serve', '--config', '/etc/entrupy-signature-proxy/config.yaml']);
+  });
+
+  test('stops later than the configuration needs', async () => {
+    const [unit, config] = [await read(UNIT), await read(`${EXAMPLES}/config.yaml`)];
+    const seconds = [...config.matchAll(/(?:delay|grace): (\d+)s/g)].reduce((sum, [, text]) => sum + Number(text), 0);
+    expect(Number(settings(unit, 'TimeoutStopSec')[0])).toBeGreaterThan(seconds);
+  });
+});
+
+describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md', () => {
+  let directory = '';
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-install-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('install what the unit runs, with a secret that only its group may read', async () => {
+    const [install = '', , rotate = ''] = [
+      ...(await read(`${ROOT}docs/systemd.md`)).matchAll(/^```sh\n([\s\S]*?)^```$/gm),
+    ].map(([, block = '']) => block);
+    const group = (await mustRun('id', ['-gn'])).trim();
+    // As written, except for what depends on the machine: the root directory, the group and the packages.
+    const here = (text: string) =>
+      text
+        .replaceAll(/(?<=[ >])\/(etc|usr)\//g, `${directory}/$1/`)
+        .replace('groupadd --system --force entrupy-secrets', 'true')
+        .replaceAll(/(-g|chgrp) entrupy-secrets/g, `$1 ${group}`)
+        .replace('npm ci && ', '');
+    const clone = join(directory, 'clone');
+    for (const path of [
+      'package.json',
+      'package-lock.json',
+      '.npmrc',
+      'scripts',
+      'src',
+      'examples',
+      'config.example.yaml',
+      'config.schema.json',
+      'LICENSE',
+      'README.md',
+      'CHANGELOG.md',
+    ]) {
+      await cp(`${ROOT}${path}`, join(clone, path), { recursive: true });
+    }
+    await symlink(`${ROOT}node_modules`, join(clone, 'node_modules'));
+    for (const path of ['etc/systemd/system', 'etc/nginx/conf.d', 'usr'])
+      await mkdir(join(directory, path), { recursive: true });
+    for (const block of [install, rotate])
+      await mustRun('bash', ['-ec', here(block)], { cwd: clone, env: { npm_config_prefer_offline: 'true' } });
+
+    const mode = async (path: string) => ((await stat(join(directory, path))).mode & 0o777).toString(8);
+    expect(await mode('etc/entrupy/secrets')).toBe('750');
+    for (const name of ['current', 'next']) expect(await mode(`etc/entrupy/secrets/${name}`)).toBe('640');
+    const unit = await read(join(directory, 'etc/systemd/system/entrupy-signature-proxy.service'));
+    const [, program = ''] = settings(unit, 'ExecStart')[0]?.split(' ') ?? [];
+    const config = join(directory, 'etc/entrupy-signature-proxy/config.yaml');
+    await writeFile(
+      config,
+      (await read(config)).replace('/etc/entrupy/secrets', join(directory, 'etc/entrupy/secrets')),
+    );
+    const check = await mustRun(process.execPath, [join(directory, program), 'check-config', '--config', config]);
+    expect(check).toContain('The configuration is valid.');
+    expect(check).toMatch(/current .*\n.*next /);
+    expect(await mode('etc/nginx/conf.d/hooks.conf')).toBe('644');
+  });
+});
+
+describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
+  const SECRET = 'a secret of the systemd suite, 32 bytes and more';
+  const BODY = '{"hello":"entrupy"}';
+  let directory = '';
+  let upstream: Upstream;
+  let url = '';
+  const started: ChildProcess[] = [];
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-nginx-'));
+    // When root starts nginx, its workers run as another user.
+    await chmod(directory, 0o755);
+    await mkdir(join(directory, 'secrets'));
+    await writeFile(join(directory, 'secrets/current'), SECRET);
+    upstream = await startUpstream();
+    const [front, port, admin] = [await freePort(), await freePort(), await freePort()];
+    url = `http://127.0.0.1:${front}`;
+    // As written, except for ports and directories that this machine lacks.
+    const config = (await read(`${EXAMPLES}/config.yaml`))
+      .replace('port: 8080', `port: ${port}`)
+      .replace('port: 9464', `port: ${admin}`)
+      .replace('http://127.0.0.1:3000', upstream.url)
+      .replace('/etc/entrupy/secrets', join(directory, 'secrets'));
+    await writeFile(join(directory, 'config.yaml'), config);
+    const site = (await read(`${EXAMPLES}/nginx.conf`))
+      .replace('listen 80;', `listen 127.0.0.1:${front};`)
+      .replace(':8080;', `:${port};`);
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+      (name) => `${name}_temp_path ${directory}/${name};`,
+    );
+    const nginx = `daemon off; pid ${directory}/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; ${temporary.join(' ')}\n${site}\n}\n`;
+    await writeFile(join(directory, 'nginx.conf'), nginx);
+    await mustRun('nginx', ['-t', '-q', '-e', 'stderr', '-c', join(directory, 'nginx.conf')]);
+    started.push(
+      spawn(process.execPath, [PROGRAM, 'serve', '--config', join(directory, 'config.yaml')], { stdio: 'ignore' }),
+      spawn('nginx', ['-e', 'stderr', '-c', join(directory, 'nginx.conf')], { stdio: 'ignore' }),
+    );
+    await until('ready', async () => (await fetch(`http://127.0.0.1:${admin}/readyz`)).status === 200);
+    await until('nginx', async () => (await fetch(url)).status === 404);
+  });
+  afterAll(async () => {
+    for (const child of started) {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+    }
+    await upstream?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test('check-config accepts its configuration', async () => {
+    const { code, stdout } = await runCommand(['check-config', '--config', `${EXAMPLES}/config.yaml`, '--no-secrets']);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('The configuration is valid') });
+  });
+
+  test('a signed delivery reaches the app, an unsigned one gets 401, and an unmatched one 404', async () => {
+    const send = async (path: string, headers: Record<string, string> = {}) =>
+      (await fetch(`${url}${path}`, { method: 'POST', body: BODY, headers })).status;
+    const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    expect(await send('/notify', signed)).toBe(200);
+    expect(await send('/notify')).toBe(401);
+    expect(await send('/else', signed)).toBe(404);
+    expect(await send('/healthz')).toBe(200);
+  });
+
+  test('a body as large as the proxy allows passes nginx, a larger one is refused', async () => {
+    const send = async (bytes: number) => {
+      const body = Buffer.alloc(bytes, 'a');
+      const headers = { 'Entrupy-Signature': sign(SECRET, body) };
+      return (await fetch(`${url}/notify`, { method: 'POST', body, headers })).status;
+    };
+    expect(await send(1024 * 1024)).toBe(200);
+    expect(await send(1024 * 1024 + 1)).toBe(413);
+  });
+});

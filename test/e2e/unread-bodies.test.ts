@@ -1,0 +1,167 @@
+// No body becomes a request at an upstream that leaves it unread.
+// Real servers that leave bodies unread, behind the proxy. On a kept connection the upstream would parse a forged body
+// as a request, past every check. Each later client would get the response to the request before its own.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { forms, framed, ROUTES, SLOW_REQUEST } from '../servers/forged.ts';
+import type { Hit, RealServer } from '../servers/real-server.ts';
+import { UNREAD_KINDS } from '../servers/unread-kinds.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient, type RawClient } from '../support/raw-client.ts';
+import { values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+
+const SECRET = 'unread-body-secret-0123456789abcdef';
+const DELIVERIES = 200;
+const SENDERS = 4;
+const ATTACKERS = 4;
+const UNREAD_DELIVERIES = 30;
+
+const isUnsigned = (hit: Hit) => hit.signature !== sign(SECRET, Buffer.from(hit.body, 'latin1'));
+
+/** A signed delivery whose body is its id, unless another one is given. */
+function delivery(id: string, { target = '/notify', body = `{"id":"${id}"}` } = {}): string {
+  const [line = '', ...rest] = framed({ method: 'POST', target, id, body }).split('\r\n');
+  return [line, `Entrupy-Signature: ${sign(SECRET, body)}`, ...rest].join('\r\n');
+}
+
+/** The result of a request, in one line: `own` if the response belongs to the request. Never throws. */
+async function ask(client: RawClient, request: { bytes: string; id: string; method?: string }): Promise<string> {
+  try {
+    await client.send(request.bytes);
+    const { status, lines, body } = await client.response({ head: request.method === 'HEAD' });
+    const [echo = 'none'] = values(lines, 'x-echo');
+    if (status !== 200 || echo !== request.id) return `${status}, of ${echo}: ${body.toString('latin1', 0, 80)}`;
+    const takesBody = request.bytes.startsWith('POST /notify');
+    return takesBody && body.toString() !== `protected {"id":"${request.id}"}` ? `the body ${body}` : 'own';
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** The same on a new connection. */
+async function askOnce(port: number, request: { bytes: string; id: string; method?: string }): Promise<string> {
+  const client = await openClient({ port });
+  const became = await ask(client, request);
+  client.destroy();
+  return became;
+}
+
+/** Sends numbered deliveries, a few at a time; returns the results of those that did not get their own response. */
+async function deliverAll(port: number, count: number, bytesOf: (id: string) => string): Promise<string[]> {
+  const strays: string[] = [];
+  let next = 0;
+  const sender = async () => {
+    let client = await openClient({ port });
+    for (let index = next++; index < count; index = next++) {
+      const id = `delivery-${index}`;
+      const became = await ask(client, { bytes: bytesOf(id), id });
+      if (became === 'own') continue;
+      strays.push(`${id}: ${became}`);
+      client.destroy();
+      client = await openClient({ port });
+    }
+    client.destroy();
+  };
+  await Promise.all(Array.from({ length: SENDERS }, sender));
+  return strays;
+}
+
+const startBefore = ({ port }: RealServer, upstream: object = {}) =>
+  startProxy({
+    config: {
+      upstream: { url: `http://127.0.0.1:${port}`, ...upstream },
+      routes: ROUTES,
+      unmatched: 'forward',
+      log: { requests: 'none' },
+    },
+    secrets: { current: SECRET },
+  });
+
+describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', ({ kind }) => {
+  const missing = kind.missing();
+  if (missing !== null) {
+    test.skipIf(process.env.CI === undefined)(`can run here: ${missing}`, () => expect.fail(missing));
+    return;
+  }
+  let server: RealServer;
+  let proxy: RunningProxy;
+  beforeAll(async () => {
+    server = await kind.start();
+    proxy = await startBefore(server);
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await server?.stop();
+  });
+  beforeEach(() => server.hits());
+
+  // Otherwise the tests below could pass by accident.
+  test.runIf(kind.mixesUp)('parses an unread body as a request when there is no proxy', async () => {
+    expect(await forgedDirectly(server)).toBe(true);
+  });
+
+  test('nothing forged arrives, and every client gets its own response', async () => {
+    const strays: string[] = [];
+    for (const form of forms()) {
+      const became = await askOnce(proxy.port, form);
+      if (became !== 'own') strays.push(`${form.name}: ${became}`);
+      const id = `after.${form.id}`;
+      const next = await askOnce(proxy.port, { bytes: delivery(id), id });
+      if (next !== 'own') strays.push(`the delivery after ${form.name}: ${next}`);
+    }
+    const hits = await server.hits();
+    expect.soft(hits.filter(isUnsigned).map((hit) => hit.case)).toEqual([]);
+    expect.soft(strays).toEqual([]);
+    expect(hits.filter((hit) => !isUnsigned(hit))).toHaveLength(forms().length);
+  });
+
+  test('a slow request as the body takes no other delivery’s response', async () => {
+    let done = false;
+    const attack = async (attacker: number) => {
+      const id = `attacker-${attacker}`;
+      const target = attacker % 2 === 0 ? '/open' : '/reported';
+      const bytes = framed({ method: 'POST', target, id, body: SLOW_REQUEST });
+      const became = new Set<string>();
+      while (!done) became.add(await askOnce(proxy.port, { bytes, id }));
+      return [...became];
+    };
+    const attacks = Array.from({ length: ATTACKERS }, (_, attacker) => attack(attacker));
+    const strays = await deliverAll(proxy.port, DELIVERIES, (id) => delivery(id));
+    done = true;
+    expect(strays).toEqual([]);
+    expect(await Promise.all(attacks)).toEqual(Array(ATTACKERS).fill(['own']));
+    expect((await server.hits()).map((hit) => hit.case).sort()).toEqual(
+      Array.from({ length: DELIVERIES }, (_, index) => `delivery-${index}`).sort(),
+    );
+  });
+
+  test.each([
+    ['a forged request', SLOW_REQUEST.replace('GET /slow', 'POST /notify')],
+    ['a slow request', SLOW_REQUEST],
+    ['JSON', '{"event":"unread"}'],
+  ])('with keepAlive: 0 an unread verified body does not become a request: %s', async (_name, body) => {
+    const lonely = await startBefore(server, { keepAlive: '0s' });
+    try {
+      const bytesOf = (id: string) => delivery(id, { target: '/unread', body });
+      expect(await deliverAll(lonely.port, UNREAD_DELIVERIES, bytesOf)).toEqual([]);
+      expect(await server.hits()).toEqual([]);
+      expect(await deliverAll(lonely.port, 1, (id) => delivery(id))).toEqual([]);
+      expect(await server.hits()).toHaveLength(1);
+    } finally {
+      await lonely.stop();
+    }
+  });
+});
+
+/** True if a request forged in a body, sent directly to the server, reached the handler. */
+async function forgedDirectly(server: RealServer): Promise<boolean> {
+  for (const form of forms()) {
+    const client = await openClient({ port: server.port });
+    await ask(client, form);
+    // The server is done: it has responded to the forged request, or closed the connection.
+    client.end();
+    await client.rest().catch(() => {});
+    client.destroy();
+  }
+  return (await server.hits()).some(isUnsigned);
+}

@@ -1,0 +1,199 @@
+// The admin port answers probes, views and actions, and browsers elsewhere cannot act.
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { afterEach, expect, test } from 'vitest';
+import type { AdminSources } from '../../src/admin/handlers.ts';
+import { RecentRequests } from '../../src/admin/recent.ts';
+import { createAdminServer } from '../../src/admin/server.ts';
+import type { ReloadOutcome } from '../../src/admin/status.ts';
+import type { Listener } from '../../src/downstream/listener.ts';
+import { createLog } from '../../src/log/log.ts';
+import { metricsOf, refused, snapshot } from '../unit/metrics/fixtures.ts';
+
+const open: Listener[] = [];
+afterEach(() => {
+  for (const server of open.splice(0)) server.cutAll();
+});
+
+async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
+  const acts: string[] = [];
+  const lines: string[] = [];
+  const state = { ready: true, started: true, reload: { kind: 'applied' } as ReloadOutcome };
+  const server = createAdminServer({
+    status: () => snapshot(),
+    metrics: metricsOf(),
+    started: () => state.started,
+    readiness: async () => ({ ready: state.ready, causes: state.ready ? [] : ['no live secret on /notify'] }),
+    drain: () => acts.push('drain'),
+    reload: async () => {
+      acts.push('reload');
+      return state.reload;
+    },
+    retirePrevious: () => acts.push('retire') + 1,
+    actionsFrom: () => [],
+    log: createLog('debug', (line) => lines.push(line)),
+    ...changes,
+  });
+  open.push(server);
+  const port = await server.listen(host, 0);
+  const ask = async (path: string, init?: RequestInit) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  };
+  return { port, ask, acts, lines, state };
+}
+
+test('livez and health answer ok; startz and readyz report the state', async () => {
+  const { ask, state } = await admin();
+  for (const path of ['/livez', '/health', '/startz', '/readyz']) {
+    expect(await ask(path)).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+  }
+  state.ready = false;
+  state.started = false;
+  expect(await ask('/readyz')).toMatchObject({
+    status: 503,
+    text: '{"status":"not_ready","causes":["no live secret on /notify"]}',
+  });
+  expect(await ask('/startz')).toMatchObject({ status: 503, text: '{"status":"starting"}' });
+  expect((await ask('/livez')).status).toBe(200);
+});
+
+test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
+  const { ask } = await admin();
+  const text = await ask('/metrics');
+  expect(text.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(text.text).toContain('# TYPE entrupy_proxy_requests_total counter\n');
+  const open = await ask('/metrics', { headers: { Accept: 'application/openmetrics-text' } });
+  expect(open.headers.get('content-type')).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+});
+
+test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
+  const refusals = new RecentRequests();
+  refusals.record(refused({ path: '/<b>?sig=MARKER', hint: '<i>hint</i>' }));
+  const { ask } = await admin({ status: async () => snapshot({ refusals: refusals.view().refusals }) });
+  const page = await ask('/');
+  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);
+  expect(page.text).toContain('&#60;i&#62;hint&#60;/i&#62;');
+  expect(page.text).toContain('http-equiv="refresh"');
+  expect((await ask('/?refresh=off')).text).not.toContain('http-equiv="refresh"');
+  const json = await ask('/api/status');
+  expect(JSON.parse(json.text)).toMatchObject({ ready: true, refusals: [{ path: '/<b>', hint: '<i>hint</i>' }] });
+  expect(page.text + json.text).not.toContain('MARKER');
+});
+
+test('every response forbids caching, sniffing and framing', async () => {
+  const { ask } = await admin();
+  for (const path of ['/', '/metrics', '/readyz', '/api/status', '/nowhere']) {
+    const { headers } = await ask(path);
+    expect(headers.get('cache-control'), path).toBe('no-store');
+    expect(headers.get('x-content-type-options'), path).toBe('nosniff');
+    expect(headers.get('content-security-policy'), path).toContain("frame-ancestors 'none'");
+  }
+});
+
+test('drain by GET or POST, reload and retire-previous by POST', async () => {
+  const { ask, acts, state, lines } = await admin();
+  expect(await ask('/-/drain')).toMatchObject({ status: 200, text: '{"status":"draining"}' });
+  expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
+  expect(await ask('/-/reload', { method: 'POST', body: '' })).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+  expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({ text: '{"status":"ok","retired":5}' });
+  state.reload = { kind: 'failed', problems: ['config.yaml:3: unknown key'] };
+  expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
+    status: 500,
+    text: '{"status":"failed","error":"config.yaml:3: unknown key"}',
+  });
+  expect(acts).toEqual(['drain', 'drain', 'reload', 'retire', 'reload']);
+  expect(lines.length).toBe(5);
+});
+
+test('another method is 405 with Allow, another path 404', async () => {
+  const { ask, acts } = await admin();
+  const allowed = async (path: string, method: string) => {
+    const { status, headers } = await ask(path, { method });
+    return [status, headers.get('allow')];
+  };
+  expect(await allowed('/metrics', 'POST')).toEqual([405, 'GET, HEAD']);
+  expect(await allowed('/', 'DELETE')).toEqual([405, 'GET, HEAD']);
+  expect(await allowed('/-/drain', 'HEAD')).toEqual([405, 'GET, POST']);
+  expect(await allowed('/-/reload', 'GET')).toEqual([405, 'POST']);
+  for (const path of ['/nowhere', '/constructor', '/__proto__', '//livez']) expect((await ask(path)).status).toBe(404);
+  expect(await ask('/livez', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
+  expect(acts).toEqual([]);
+});
+
+test('a cross-site browser request changes nothing', async () => {
+  const { port, acts } = await admin();
+  for (const [head, status] of [
+    ['POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://evil.example', 403],
+    ['POST /-/retire-previous HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example', 403],
+    ['GET /-/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: cross-site', 403],
+    ['POST /-/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1', 200],
+  ] as const) {
+    expect(await rawStatus(port, `${head}\r\nConnection: close\r\n\r\n`), head).toBe(status);
+  }
+  expect(acts).toEqual(['drain']);
+});
+
+test('a large body is refused', async () => {
+  const { port, ask, acts } = await admin();
+  expect((await ask('/-/reload', { method: 'POST', body: 'x'.repeat(2000) })).status).toBe(413);
+  const chunked = 'POST /-/reload HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n';
+  expect(await rawStatus(port, chunked)).toBe(413); // it ends the connection, since the body never comes
+  expect(acts).toEqual([]);
+});
+
+test('an error behind a view is logged and answered with 500, and the probes keep working', async () => {
+  const { ask, lines } = await admin({
+    status: () => {
+      throw new Error('broken source');
+    },
+  });
+  expect(await ask('/api/status')).toMatchObject({ status: 500, text: '{"error":"internal"}' });
+  expect(lines.join('')).toContain('broken source');
+  expect((await ask('/livez')).status).toBe(200);
+});
+
+test('close ends idle connections and frees the port', async () => {
+  const { port, ask } = await admin();
+  await ask('/livez');
+  for (const server of open.splice(0)) server.cutAll();
+  await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();
+});
+
+/** The status of the response to these bytes, once the server has ended the connection. */
+async function rawStatus(port: number, bytes: string): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  socket.setEncoding('latin1').on('data', (piece: string) => {
+    text += piece;
+  });
+  socket.write(bytes);
+  await once(socket, 'close');
+  return Number(text.split(' ')[1]);
+}
+
+const own = Object.values(networkInterfaces())
+  .flat()
+  .find((address) => address?.family === 'IPv4' && !address.internal)?.address;
+
+test.skipIf(own === undefined)('actions are for admin.actionsFrom and loopback, probes and views for all', async () => {
+  let networks: readonly string[] = ['203.0.113.7/32'];
+  const { port, acts, lines, ask } = await admin({ actionsFrom: () => networks }, '::');
+  const outside = async (path: string, method = 'POST') => {
+    const response = await fetch(`http://${own}:${port}${path}`, { method });
+    return [response.status, await response.text()];
+  };
+  for (const path of ['/-/drain', '/-/reload', '/-/retire-previous'])
+    expect(await outside(path)).toEqual([403, '{"error":"forbidden"}']);
+  expect(await outside('/-/drain', 'GET')).toEqual([403, '{"error":"forbidden"}']);
+  expect(acts).toEqual([]);
+  expect(lines.filter((line) => line.includes('outside admin.actionsFrom') && line.includes(`${own}`))).toHaveLength(4);
+  for (const path of ['/livez', '/startz', '/readyz', '/metrics', '/', '/api/status'])
+    expect((await outside(path, 'GET'))[0], path).toBe(200);
+  expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
+  networks = [`${own}/32`];
+  expect((await outside('/-/reload'))[0]).toBe(200);
+  expect(acts).toEqual(['drain', 'reload']);
+});

@@ -1,0 +1,169 @@
+// Bodies are bytes.
+// Bodies that a text decoder would corrupt, with a length and in chunks, up to the last byte of maxBody. The bytes that
+// were signed are the bytes that are verified and forwarded.
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { exchange, openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+
+const SECRET = 'bodies-are-bytes-0123456789abcdef';
+const MAX_BODY = 256 * 1024;
+
+let upstream: Upstream;
+let proxy: RunningProxy;
+beforeAll(async () => {
+  // It echoes, so the response path is checked too.
+  upstream = await startUpstream({ handle: ({ body }, response) => response.end(body) });
+  proxy = await startProxy({
+    config: {
+      upstream: { url: upstream.url },
+      routes: [
+        { path: '/notify', maxBody: '256KiB' },
+        { path: '/open', action: 'forward' },
+      ],
+    },
+    secrets: { current: SECRET },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await upstream?.close();
+});
+beforeEach(() => {
+  upstream.requests.length = 0;
+});
+
+const bytes = (count: number) => Buffer.from(Uint8Array.from({ length: count }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
+
+const BODIES: readonly (readonly [string, Buffer])[] = [
+  ['nothing', Buffer.alloc(0)],
+  ['one NUL', Buffer.from([0])],
+  ['emoji', Buffer.from('👜✅ 🇯🇵')],
+  ['CRLF', Buffer.from('a\r\nb\r\n\r\n')],
+  ['a byte order mark', Buffer.from('\ufeff{"a":1}')],
+  ['a UTF-16 byte order mark', Buffer.from([0xff, 0xfe, 0x61, 0x00])],
+  ['NUL bytes', Buffer.from('a\0b\0\0c')],
+  ['invalid UTF-8', Buffer.from([0xc3, 0x28, 0xed, 0xa0, 0x80, 0xff, 0xfe])],
+  ['half of an emoji', Buffer.from('👜').subarray(1)],
+  ['all 256 bytes', bytes(256)],
+  ['gzip', gzipSync('{"event":"session.completed"}')],
+  ['bytes that look like a chunk', Buffer.from('0\r\n\r\n')],
+  ['bytes that look like a request', Buffer.from('POST /notify HTTP/1.1\r\nHost: a\r\n\r\n')],
+  ['64 KiB and one byte', bytes(65_537)],
+  ['exactly maxBody', bytes(MAX_BODY)],
+];
+
+function post(target: string, lines: readonly string[], body: Buffer): Buffer {
+  const head = [`POST ${target} HTTP/1.1`, 'Host: a', ...lines, '', ''].join('\r\n');
+  return Buffer.concat([Buffer.from(head, 'latin1'), body]);
+}
+
+const signature = (body: Buffer) => `Entrupy-Signature: ${sign(SECRET, body)}`;
+
+function withLength(body: Buffer, lines: readonly string[] = []): Buffer {
+  return post('/notify', [signature(body), ...lines, `Content-Length: ${body.length}`], body);
+}
+
+/** In chunks of uneven sizes. */
+function inChunks(body: Buffer): Buffer {
+  const pieces: Buffer[] = [];
+  for (let at = 0, size = 1; at < body.length; at += size, size = Math.min(size * 3, 50_000)) {
+    const piece = body.subarray(at, at + size);
+    pieces.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'));
+  }
+  const wire = Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')]);
+  return post('/notify', [signature(body), 'Transfer-Encoding: chunked'], wire);
+}
+
+async function expectEcho(wire: Buffer, body: Buffer): Promise<void> {
+  const response = await exchange(proxy.port, wire);
+  expect(response.status).toBe(200);
+  expect(response.body.equals(body)).toBe(true);
+  expect(upstream.requests.map((request) => request.body.equals(body))).toEqual([true]);
+  expect(upstream.requests[0]?.headers['content-length']).toBe(String(body.length));
+}
+
+describe.each(BODIES)('%s', (_name, body) => {
+  test('with a length', () => expectEcho(withLength(body), body));
+  test('in chunks', () => expectEcho(inChunks(body), body));
+  test('with Content-Encoding: gzip', () => expectEcho(withLength(body, ['Content-Encoding: gzip']), body));
+
+  test('is refused with its last byte changed', async () => {
+    const wire = withLength(body.length === 0 ? Buffer.from('x') : body);
+    wire[wire.length - 1] = (wire[wire.length - 1] ?? 0) ^ 1;
+    const response = await exchange(proxy.port, wire);
+    expect([response.status, response.body.toString()]).toEqual([401, '{"error":"unauthorized"}']);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test('byte by byte on the wire', async () => {
+    if (body.length > 300) return;
+    const client = await openClient({ port: proxy.port });
+    for (const byte of withLength(body)) await client.send(Buffer.from([byte]));
+    expect((await client.response()).status).toBe(200);
+    client.destroy();
+    expect(upstream.requests[0]?.body.equals(body)).toBe(true);
+  });
+});
+
+describe('one byte over maxBody', () => {
+  const body = bytes(MAX_BODY + 1);
+  test.each([
+    ['declared', withLength(body)],
+    ['in chunks', inChunks(body)],
+  ])('%s', async (_name, wire) => {
+    const response = await exchange(proxy.port, wire);
+    expect([response.status, response.body.toString()]).toEqual([413, '{"error":"body_too_large"}']);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test('declared: refused before any of it is sent', async () => {
+    const response = await exchange(
+      proxy.port,
+      post('/notify', [signature(body), `Content-Length: ${body.length}`], Buffer.alloc(0)),
+    );
+    expect(response.status).toBe(413);
+  });
+});
+
+describe('Expect: 100-continue', () => {
+  const body = Buffer.from('expected');
+  const head = (lines: readonly string[]) =>
+    post('/notify', [...lines, 'Expect: 100-continue', `Content-Length: ${body.length}`], Buffer.alloc(0));
+
+  test('100 is sent, then the body is verified', async () => {
+    const client = await openClient({ port: proxy.port });
+    await client.send(head([signature(body)]));
+    await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
+    await client.send(body);
+    const response = await client.response();
+    client.destroy();
+    expect(response.informational.map(({ status }) => status)).toEqual([100]);
+    expect([response.status, response.body.toString()]).toEqual([200, 'expected']);
+  });
+
+  test('without a signature no 100 is sent', async () => {
+    const response = await exchange(proxy.port, head([]));
+    expect(response.informational).toEqual([]);
+    expect(response.status).toBe(401);
+  });
+
+  test('on an open route 100 is sent too', async () => {
+    const client = await openClient({ port: proxy.port });
+    await client.send(post('/open', ['Expect: 100-continue', 'Content-Length: 2'], Buffer.alloc(0)));
+    await client.bytes('HTTP/1.1 100 Continue\r\n\r\n'.length);
+    await client.send('ok');
+    expect((await client.response()).body.toString()).toBe('ok');
+    client.destroy();
+  });
+});
+
+test('a refusal arrives complete while the client is still writing', async () => {
+  const body = bytes(3_000_000);
+  const client = await openClient({ port: proxy.port });
+  await client.send(post('/notify', [`Content-Length: ${body.length}`], body));
+  expect((await client.response()).status).toBe(401);
+  client.destroy();
+});

@@ -1,0 +1,55 @@
+// Pieces that wait for a slow side arrive byte for byte.
+// The memory of a streamed piece is freed as soon as it is sent. Freed earlier, while the kernel still has to take it,
+// the other side would get other bytes. Each word of the body is its own position, so no other piece can pass for it.
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { untilAtRest } from '../support/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+
+/** More than the kernel takes on all four sockets together. */
+const BODY = Buffer.from(Uint32Array.from({ length: 16 * 1024 * 1024 }, (_, at) => at).buffer);
+
+let echo: Server;
+let proxy: RunningProxy;
+beforeAll(async () => {
+  echo = createServer((incoming, response) => {
+    const length = incoming.headers['content-length'];
+    if (length !== undefined) response.setHeader('content-length', length);
+    incoming.pipe(response);
+  });
+  await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+  const { port } = echo.address() as AddressInfo;
+  proxy = await startProxy({
+    config: { upstream: { url: `http://127.0.0.1:${port}` }, unmatched: 'forward' },
+    secrets: { current: 'byte-for-byte-0123456789abcdef0123456' },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  echo.closeAllConnections();
+  await new Promise((resolve) => echo.close(resolve));
+});
+
+test.each([
+  ['with a length', { 'Content-Length': BODY.length }],
+  ['in chunks', { 'Transfer-Encoding': 'chunked' }],
+])('%s, both ways', async (_name, headers) => {
+  const sending = request({ port: proxy.port, method: 'POST', headers, agent: false });
+  sending.end(BODY);
+  const [response] = (await once(sending, 'response')) as [IncomingMessage];
+  // The client does not read, so every other side comes to wait for it.
+  let before = -1;
+  const stands = () => {
+    const { bytesWritten = 0, writableLength = 0 } = sending.socket ?? {};
+    const sent = bytesWritten - writableLength;
+    const same = sent === before;
+    before = sent;
+    return same;
+  };
+  await expect.poll(stands, { interval: 200 }).toBe(true);
+  expect((await buffer(response)).equals(BODY)).toBe(true);
+  await untilAtRest(proxy);
+});

@@ -1,0 +1,235 @@
+// `check-config` tells every mistake at once.
+// `check-config` as an operator runs it: a process with two output streams and an exit code.
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createAuthority } from '../support/certificates.ts';
+import { callCommand } from '../support/command.ts';
+
+const SECRET = 'check-config-0123456789-abcdefghij';
+const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'entrupy-check-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function put(name: string, text: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, text);
+  return file;
+}
+
+const check = (args: readonly string[], env: Record<string, string> = {}) =>
+  callCommand(['check-config', ...args], { env });
+
+test('every mistake is reported at once, with its line, column and key', async () => {
+  const config = await put(
+    'config.yaml',
+    [
+      'listen:',
+      '  prot: 8081',
+      'routes:',
+      '  - path: //notify',
+      '    maxBody: 1MB',
+      'secrets:',
+      `  - ${SECRET}`,
+      `unmatched: veryfy`,
+      '',
+    ].join('\n'),
+  );
+  const { code, stdout, stderr } = await check(['--config', config], { LISTEN_PORT: 'http' });
+  expect(code).toBe(2);
+  expect(stdout).toBe('');
+  expect(stderr.split('\n')).toEqual([
+    `${config}:2:3: listen.prot: unknown key, allowed are host, port, keepAlive, trustedProxies and tls; did you mean "port"?`,
+    `${config}:4:11: routes[0].path: found "//notify", which must be plain: it holds an empty segment`,
+    `${config}:5:14: routes[0].maxBody: found "1MB", allowed is a size from 1 to 64MiB, such as 512, 64KiB or 1MiB; did you mean 1MiB?`,
+    `${config}:7:5: secrets[0]: found a text (not shown), allowed is a mapping`,
+    `${config}:8:12: unmatched: found "veryfy", allowed is verify, forward or reject; did you mean "verify"?`,
+    'environment: LISTEN_PORT: found "http", allowed is a whole number from 0 to 65535',
+    '6 errors',
+    '',
+  ]);
+});
+
+test('a good configuration is shown as it runs, with secrets by id and never by value', async () => {
+  await mkdir(join(folder, 'secrets'));
+  await put('secrets/current', `${SECRET}\n`);
+  await put('old', SECRET.toUpperCase());
+  const config = await put(
+    'config.yaml',
+    [
+      'upstream: { url: unix:///run/app.sock }',
+      'secrets:',
+      `  - directory: ${folder}/secrets`,
+      `  - { id: old, file: ${folder}/old, notAfter: 2020-01-01T00:00:00Z }`,
+      'routes:',
+      '  - { path: /notify, secrets: [current, absent], once: 24h }',
+      '  - { path: /try/*, mode: report, reportUntil: 2999-01-01T00:00:00Z }',
+      '  - { path: /healthz, action: forward, methods: [GET] }',
+      '  - { path: /admin/*, action: reject }',
+      'unmatched: forward',
+      '',
+    ].join('\n'),
+  );
+  const { code, stdout, stderr } = await check(['--config', config]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  for (const line of [
+    /^ {2}\/notify +verify +POST +current,absent +enforce +1MiB +once 24h$/m,
+    /^ {2}\/try\/\* +verify +POST +all +report until 2999-01-01T00:00:00Z +1MiB +-$/m,
+    /^ {2}\/healthz +forward +GET,HEAD +- +- +- +-$/m,
+    /^ {2}\/admin\/\* +reject +- +- +- +- +-$/m,
+    /^ {2}unmatched +forward +all +- +- +- +-$/m,
+    /^ {2}current +\S.*\/secrets +live$/m,
+    /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z$/m,
+    /^ {2}connections +1024, 128 to unix:\/\/\/run\/app\.sock$/m,
+    /:10:12: unmatched: forward sends every request/,
+    /^ {2}route \/notify: no secret has the id absent now$/m,
+    /^The configuration is valid\.$/m,
+  ]) {
+    expect(stdout).toMatch(line);
+  }
+  expect(stdout.toLowerCase()).not.toContain(SECRET.slice(0, 12));
+});
+
+test('a secret that cannot be used, or none for a route that enforces, is exit 2', async () => {
+  const config = await put('config.yaml', `secrets: [{ id: a, file: ${folder}/missing }]\n`);
+  const { code, stdout, stderr } = await check(['--config', config]);
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^ {2}a +file .*\/missing +cannot be used: /m);
+  expect(stderr).toMatch(/^secret a \(file .*\/missing\): /m);
+  expect(stderr).toMatch(/^route unmatched: no live secret, so its requests are answered with 503$/m);
+
+  const unread = await check(['--config', config, '--no-secrets']);
+  expect([unread.code, unread.stderr]).toEqual([0, '']);
+  expect(unread.stdout).toMatch(/^ {2}a +file .*\/missing +not read$/m);
+});
+
+test('secrets and TLS files are checked even when the configuration has other mistakes', async () => {
+  const config = await put(
+    'config.yaml',
+    [
+      'listen:',
+      '  port: many',
+      `  tls: { certFile: ${folder}/tls.crt, keyFile: ${folder}/tls.key }`,
+      'secrets:',
+      `  - { id: a, file: ${folder}/missing }`,
+      '  - { id: b, file: /b, overlap: forever }',
+      '',
+    ].join('\n'),
+  );
+  const { code, stderr } = await check(['--config', config]);
+  expect([code, stderr.split('\n').slice(0, -2)]).toEqual([
+    2,
+    [
+      expect.stringMatching(/:2:9: listen\.port: found "many"/),
+      expect.stringMatching(/:6:33: secrets\[1\]\.overlap: /),
+      `listen.tls.certFile ${folder}/tls.crt cannot be read by user ${process.geteuid?.()}: it does not exist`,
+      `listen.tls.keyFile ${folder}/tls.key cannot be read by user ${process.geteuid?.()}: it does not exist`,
+      expect.stringMatching(/^secret a \(file .*\/missing\): it does not exist/),
+    ],
+  ]);
+  expect(stderr).toMatch(/^5 errors$/m);
+  expect((await check(['--config', config, '--no-secrets'])).stderr).toMatch(/^2 errors$/m);
+});
+
+test('TLS files that serve could not use are reported by key, file and remedy', async () => {
+  const authority = createAuthority(folder, 'authority');
+  const names = ['DNS:localhost'];
+  const [first, second] = [authority.issue('first', { names }), authority.issue('second', { names })];
+  const expired = authority.issue('expired', { names, expired: true });
+  const secret = { [KEY]: SECRET };
+  const told = async (tls: string) => {
+    const config = await put('config.yaml', `unmatched: verify\nlisten: { tls: { ${tls} } }\n`);
+    const { code, stderr } = await check(['--config', config], secret);
+    return [code, stderr.trimEnd()];
+  };
+  const files = (certFile: string, keyFile: string) => `certFile: ${certFile}, keyFile: ${keyFile}`;
+  expect(await told(files(first.certFile, first.keyFile))).toEqual([0, '']);
+  expect(await told(files(first.certFile, second.keyFile))).toEqual([
+    2,
+    `listen.tls.keyFile ${second.keyFile}: it is not the key of the certificate in listen.tls.certFile ${first.certFile}; give a certificate and its own key`,
+  ]);
+  expect(await told(files(expired.certFile, expired.keyFile))).toEqual([
+    2,
+    expect.stringMatching(/^listen\.tls\.certFile \S*expired\.pem: the certificate expired on 2020-02-01/),
+  ]);
+  const ca = await put('ca.pem', 'not a certificate');
+  expect(await told(`${files(first.certFile, first.keyFile)}, clientCaFile: ${ca}`)).toEqual([
+    2,
+    `listen.tls.clientCaFile ${ca}: it is not a PEM file; required is PEM text with -----BEGIN CERTIFICATE-----`,
+  ]);
+});
+
+test('an ended report and a world-writable secret file are warnings', async () => {
+  const secret = await put('secret', SECRET);
+  await chmod(secret, 0o666);
+  const ended = 'routes: [{ path: /a, mode: report, reportUntil: 2021-01-01T00:00:00Z }]';
+  const config = await put('config.yaml', `secrets: [{ id: a, file: ${secret} }]\n${ended}\n`);
+  const open = await check(['--config', config]);
+  expect([open.code, open.stderr]).toEqual([0, '']);
+  expect(open.stdout).toMatch(/^ {2}secret a: its file is writable by every user of the machine.*chmod o-w/m);
+  expect(open.stdout).toMatch(/^ {2}route \/a: reportUntil \(2021-01-01T00:00:00\.000Z\) has passed/m);
+  await chmod(secret, 0o644);
+  expect((await check(['--config', config])).stdout).not.toContain('writable by');
+});
+
+test('an enforcing route with only an expired secret is an error; in report mode it is not', async () => {
+  const secrets = `secrets: [{ id: a, env: ${KEY}, notAfter: 2020-01-01T00:00:00Z }]\nunmatched: reject\n`;
+  const enforcing = await put('enforcing.yaml', `${secrets}routes: [{ path: /a }]\n`);
+  const reporting = await put('reporting.yaml', `${secrets}routes: [{ path: /a, mode: report }]\n`);
+  const ended = await put(
+    'ended.yaml',
+    `${secrets}routes: [{ path: /a, mode: report, reportUntil: 2021-01-01T00:00:00Z }]\n`,
+  );
+  const codes = await Promise.all(
+    [enforcing, reporting, ended].map((file) => check(['--config', file], { [KEY]: SECRET })),
+  );
+  expect(codes.map(({ code }) => code)).toEqual([2, 0, 2]);
+});
+
+test('the environment alone is enough', async () => {
+  const env = { [KEY]: SECRET, VERIFY_PATHS: '/notify', UPSTREAM_URL: 'http://app:3000' };
+  const { code, stdout } = await check([], env);
+  expect(code).toBe(0);
+  expect(stdout).toContain('the environment alone');
+  expect(stdout).toMatch(/^ {2}env +env WEBHOOK_ENDPOINT_SECRET_KEY +live$/m);
+  expect(stdout).toMatch(/^ {2}environment: VERIFY_PATHS: forward sends every request/m);
+  expect(stdout).not.toContain(SECRET);
+});
+
+test('with once on a route, the store is shown, and an unreadable password is a warning', async () => {
+  const lines = (store: string) =>
+    ['unmatched: reject', 'routes: [{ path: /a, once: 1h }]', `once: ${store}`, ''].join('\n');
+  const memory = await put('memory.yaml', lines('{ maxEntries: 500 }'));
+  const secret = { [KEY]: SECRET };
+  expect((await check(['--config', memory], secret)).stdout).toMatch(/^ {2}once +memory, 500 events$/m);
+
+  const url = 'redis://valkey:6379/0';
+  const redis = await put('redis.yaml', lines(`{ store: "${url}", passwordFile: ${folder}/password }`));
+  const missing = await check(['--config', redis], secret);
+  expect([missing.code, missing.stderr]).toEqual([0, '']);
+  expect(missing.stdout).toMatch(/^ {2}once +redis:\/\/valkey:6379\/0, when it fails forward$/m);
+  expect(missing.stdout).toMatch(/^ {2}once\.passwordFile .*\/password: it does not exist$/m);
+  expect((await check(['--config', redis, '--no-secrets'])).stdout).not.toContain('passwordFile');
+
+  await put('password', 'hunter2\n');
+  const { stdout } = await check(['--config', redis], secret);
+  expect(stdout).not.toMatch(/passwordFile|hunter2/);
+});
+
+test('a wrong command line gives one line and exit 2', async () => {
+  const { code, stdout, stderr } = await check(['--confg', 'x']);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toMatch(/^[^\n]*--confg[^\n]*--help\n$/);
+});
+
+test('the shipped example is valid', async () => {
+  const example = fileURLToPath(new URL('../../config.example.yaml', import.meta.url));
+  expect((await check(['--config', example, '--no-secrets'])).code).toBe(0);
+});

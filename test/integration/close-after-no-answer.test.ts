@@ -1,0 +1,73 @@
+// What the proxy gets no answer to closes the connection.
+// If a client kept its connection after our own 502, 503 or 504, its retry would reach the same pod. A closed connection
+// lets the retry reach another pod.
+import { describe, expect } from 'vitest';
+import { NOBODY } from '../support/free-port.ts';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { openClient, type RawClient } from '../support/raw-client.ts';
+import { startRawUpstream } from '../support/raw-upstream.ts';
+import { values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+
+const BODY = '{"event":1}';
+const DELIVERY = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(value('a'), BODY)}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
+const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
+const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
+
+async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
+  const client = await openClient({ port: proxy.port });
+  await client.send(bytes);
+  return client;
+}
+
+describe.concurrent('the connection ends with', () => {
+  async function expectClosed(client: RawClient, status: number): Promise<void> {
+    const response = await client.response();
+    expect([response.status, values(response.lines, 'connection')]).toEqual([status, ['close']]);
+    expect((await client.rest()).length).toBe(0);
+  }
+
+  test('502: nothing listens at the upstream address', async ({ start }) => {
+    const proxy = await start({ upstream: { url: NOBODY, retryConnectFor: '100ms' }, routes });
+    await expectClosed(await sent(proxy, DELIVERY), 502);
+    await expectClosed(await sent(proxy, get('/open/x')), 502);
+  });
+
+  test('502: the upstream hangs up', async ({ start, onTestFinished }) => {
+    const upstream = await startRawUpstream();
+    onTestFinished(() => upstream.close());
+    upstream.script((socket) => socket.destroy());
+    const proxy = await start({ upstream: { url: upstream.url }, routes });
+    await expectClosed(await sent(proxy, DELIVERY), 502);
+    await expectClosed(await sent(proxy, get('/open/x')), 502);
+  });
+
+  test('503: no live secret', async ({ start }) => {
+    const proxy = await start({}, { secrets: {} });
+    await expectClosed(await sent(proxy, DELIVERY), 503);
+  });
+
+  test('503: every upstream slot is taken', async ({ start, onTestFinished }) => {
+    const upstream = await startRawUpstream();
+    onTestFinished(() => upstream.close());
+    upstream.script(() => {});
+    const proxy = await start({
+      upstream: { url: upstream.url, connections: 1, retryConnectFor: '100ms' },
+      routes,
+    });
+    const first = await sent(proxy, DELIVERY);
+    await eventually(() => upstream.heads.length, 1);
+    await expectClosed(await sent(proxy, DELIVERY), 503);
+    first.destroy();
+  });
+
+  test('504: the upstream does not respond in time', async ({ start, onTestFinished }) => {
+    const upstream = await startRawUpstream();
+    onTestFinished(() => upstream.close());
+    upstream.script(() => {});
+    const proxy = await start({ upstream: { url: upstream.url, responseTimeout: '100ms' }, routes });
+    await expectClosed(await sent(proxy, DELIVERY), 504);
+    await expectClosed(await sent(proxy, get('/open/x')), 504);
+  });
+});

@@ -1,0 +1,53 @@
+// Our verdicts equal those of Entrupy's example receiver.
+// The verdict on each delivery of the table. Ours is always checked against the recorded expectation. The example
+// receiver's is checked on the same bytes, where it can run.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ExampleReceiver, hasExampleReceiver, startExampleReceiver } from '../support/example-receiver.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { exchange } from '../support/raw-client.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { delivery, SECRET, VERDICT_CASES } from '../testdata/verdict-cases.ts';
+
+describe('our verdict', () => {
+  let upstream: Upstream;
+  let proxy: RunningProxy;
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    proxy = await startProxy({ config: { upstream: { url: upstream.url } }, secrets: { current: SECRET } });
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await upstream?.close();
+  });
+
+  test.each(VERDICT_CASES)('$name', async (row) => {
+    const before = upstream.requests.length;
+    const response = await exchange(proxy.port, delivery(row));
+    expect(response.status).toBe(row.status);
+    const reached = upstream.requests.slice(before);
+    if (row.status === 200) {
+      expect(reached.map(({ body }) => body.toString('latin1'))).toEqual([row.body.toString('latin1')]);
+    } else {
+      expect(response.body.toString()).toBe('{"error":"unauthorized"}');
+      expect(reached).toEqual([]);
+    }
+  });
+});
+
+describe.skipIf(!hasExampleReceiver())("the example receiver's verdict", () => {
+  let receiver: ExampleReceiver;
+  beforeAll(async () => {
+    receiver = await startExampleReceiver(SECRET);
+  });
+  afterAll(() => receiver?.stop());
+
+  test.each(VERDICT_CASES)('$name', async (row) => {
+    const response = await exchange(receiver.port, delivery(row));
+    expect(response.status, row.example?.because).toBe(row.example?.status ?? row.status);
+  });
+});
+
+test('the table has the promised length, and no name occurs twice', () => {
+  expect(VERDICT_CASES.length).toBeGreaterThanOrEqual(60);
+  expect(new Set(VERDICT_CASES.map(({ name }) => name)).size).toBe(VERDICT_CASES.length);
+});

@@ -1,0 +1,279 @@
+// An event that was delivered is not delivered again.
+// Deliver once behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  bodyOf,
+  DELIVERED,
+  DUPLICATE,
+  deliver,
+  type EventUpstream,
+  give,
+  held,
+  OK,
+  send,
+  startEventUpstream,
+} from '../support/events.ts';
+import { eventually, value } from '../support/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { openClient } from '../support/raw-client.ts';
+import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/redis.ts';
+import { sign } from '../support/signer.ts';
+
+const ROUTES = [
+  { path: '/events/*', once: '1h' },
+  { path: '/brief/*', once: '300ms' },
+  { path: '/watched/*', once: '1h', mode: 'report' },
+];
+
+/** A complete request for a raw socket. */
+function bytesOf(event: string, path = `/events/${event}`): string {
+  const body = bodyOf(event);
+  const signature = sign(value('a'), body);
+  return `POST ${path} HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${signature}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+describe.each(['memory', ...(HAS_SERVERS ? SERVERS : [])] as const)('with %s', (name) => {
+  let redis: RedisServer | null = null;
+  let upstream: EventUpstream;
+  let proxy: RunningProxy;
+
+  beforeAll(async () => {
+    if (name !== 'memory') redis = await startRedis(name);
+    upstream = await startEventUpstream();
+    proxy = await startProxy({
+      config: {
+        upstream: { url: upstream.url },
+        routes: ROUTES,
+        unmatched: 'reject',
+        once: { store: redis?.url ?? 'memory' },
+        log: { requests: 'all' },
+      },
+      secrets: { a: value('a'), b: value('b') },
+    });
+  });
+
+  afterAll(async () => {
+    await proxy.stop();
+    await upstream.close();
+    await redis?.kill();
+  });
+
+  const metric = async (text: string) => (await proxy.metrics()).get(`entrupy_proxy_${text}`);
+  const inFlight = (count: number) => eventually(() => metric('requests_in_flight'), count);
+
+  test('the first goes through; a duplicate is answered, counted and logged', async () => {
+    expect(await deliver(proxy, 'first')).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'first')).toEqual(DUPLICATE);
+    expect(await deliver(proxy, 'first', { path: '/events/first?try=2' })).toEqual(DUPLICATE);
+    expect(upstream.times('first')).toBe(1);
+    expect(await metric('requests_total{route="/events/*",decision="duplicate",reason="none"}')).toBe(2);
+    expect(await proxy.waitForLog(({ decision }) => decision === 'duplicate')).toMatchObject({
+      route: '/events/*',
+      path: '/events/first',
+      status: 200,
+      reason: 'none',
+      secret: 'a',
+    });
+  });
+
+  test('another path or another body is another event', async () => {
+    expect(await deliver(proxy, 'other')).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'other', { path: '/events/other/' })).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'other', { path: '/brief/other' })).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'other', { body: `${bodyOf('other')} ` })).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'other', { path: '/events/other/' })).toEqual(DUPLICATE);
+    expect(upstream.times('other')).toBe(4);
+  });
+
+  test('one body signed with two live secrets is one event, and each secret’s match counts', async () => {
+    expect(await deliver(proxy, 'rotated')).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'rotated', { secret: 'b' })).toEqual(DUPLICATE);
+    expect(await metric('secret_matches_total{route="/events/*",secret="b"}')).toBe(1);
+  });
+
+  test('it is forgotten when its window ends', async () => {
+    expect(await deliver(proxy, 'window', { path: '/brief/window' })).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'window', { path: '/brief/window' })).toEqual(DUPLICATE);
+    await eventually(() => deliver(proxy, 'window', { path: '/brief/window' }), DELIVERED);
+  });
+
+  test.each([500, 404, 301, 304])('after a %i a retry goes through', async (status) => {
+    const event = `after-${status}`;
+    upstream.script(event, give(status));
+    expect((await deliver(proxy, event)).status).toBe(status);
+    expect(await deliver(proxy, event)).toEqual(DELIVERED);
+    expect(await deliver(proxy, event)).toEqual(DUPLICATE);
+  });
+
+  test.each([201, 299])('a %i counts as delivered', async (status) => {
+    upstream.script(`${status}`, give(status));
+    expect((await deliver(proxy, `${status}`)).status).toBe(status);
+    expect(await deliver(proxy, `${status}`)).toEqual(DUPLICATE);
+  });
+
+  test('after a truncated response a retry goes through', async () => {
+    upstream.script('broken', (response) => {
+      response.writeHead(200, { 'Content-Length': 100 }).write('some', () => response.socket?.destroy());
+    });
+    expect((await deliver(proxy, 'broken')).status).toBe(0);
+    expect(await deliver(proxy, 'broken')).toEqual(DELIVERED);
+  });
+
+  test('a body that ends by close counts if it is closed, not if it is reset', async () => {
+    const start = 'HTTP/1.1 200 OK\r\n\r\n';
+    upstream.script(
+      'until-close',
+      ({ socket }) => void socket?.write(`${start}some`, () => socket.resetAndDestroy()),
+      ({ socket }) => void socket?.end(`${start}all`),
+    );
+    expect((await deliver(proxy, 'until-close')).status).toBe(0);
+    expect(await deliver(proxy, 'until-close')).toEqual({ status: 200, text: 'all' });
+    expect(await deliver(proxy, 'until-close')).toEqual(DUPLICATE);
+  });
+
+  test('a twin waits for the first, and is a duplicate once that is delivered', async () => {
+    const { act, answer } = held();
+    upstream.script('twin', act);
+    const first = send(proxy, 'twin');
+    await upstream.reached('twin');
+    const second = send(proxy, 'twin', { secret: 'b' });
+    await inFlight(2);
+    answer(200);
+    expect(await first.given).toEqual(DELIVERED);
+    expect(await second.given).toEqual(DUPLICATE);
+    expect(upstream.times('twin')).toBe(1);
+  });
+
+  test('twins try one after another until one is delivered', async () => {
+    const [one, two] = [held(), held()];
+    upstream.script('turns', one.act, two.act);
+    const first = send(proxy, 'turns');
+    await upstream.reached('turns');
+    const others = [send(proxy, 'turns'), send(proxy, 'turns')];
+    await inFlight(3);
+    one.answer(500);
+    expect((await first.given).status).toBe(500);
+    await upstream.reached('turns', 2);
+    two.answer(202);
+    const answers = (await Promise.all(others.map(({ given }) => given))).map(({ status }) => status);
+    expect(answers.sort()).toEqual([200, 202]);
+    expect(upstream.times('turns')).toBe(2);
+  });
+
+  test('pipelined twins get their responses in order', async () => {
+    const client = await openClient({ port: proxy.port });
+    await client.send(bytesOf('pipelined').repeat(2));
+    expect((await client.response()).body.toString()).toBe(OK);
+    expect((await client.response()).body.toString()).toBe(DUPLICATE.text);
+    client.destroy();
+  });
+
+  test('sixteen twins may wait; more are told to retry, and none hangs', async () => {
+    const { act, answer } = held();
+    upstream.script('crowd', act);
+    const first = send(proxy, 'crowd');
+    await upstream.reached('crowd');
+    const waiting = Array.from({ length: 16 }, () => send(proxy, 'crowd'));
+    await eventually(() => metric('requests_in_flight'), 17);
+    expect(await metric('buffered_bytes')).toBeGreaterThanOrEqual(17 * bodyOf('crowd').length);
+    const client = await openClient({ port: proxy.port });
+    await client.send(bytesOf('crowd'));
+    const tooMany = await client.response();
+    client.destroy();
+    expect([tooMany.status, tooMany.body.toString()]).toEqual([503, '{"error":"overloaded"}']);
+    expect(tooMany.lines).toContain('Retry-After: 1');
+    answer(200);
+    expect(await first.given).toEqual(DELIVERED);
+    for (const { given } of waiting) expect(await given).toEqual(DUPLICATE);
+    expect(upstream.times('crowd')).toBe(1);
+  });
+
+  test.each([
+    { status: 200, second: DUPLICATE, times: 1 },
+    { status: 500, second: DELIVERED, times: 2 },
+  ])('a client that leaves does not undo a $status', async ({ status, second, times }) => {
+    const event = `left-${status}`;
+    const { act, answer } = held();
+    let cut = false;
+    upstream.script(event, (response) => {
+      response.on('close', () => {
+        cut = !response.writableFinished;
+      });
+      act(response);
+    });
+    const first = send(proxy, event);
+    await upstream.reached(event);
+    first.leave();
+    await inFlight(0);
+    const twin = send(proxy, event);
+    await inFlight(1);
+    answer(status);
+    expect(await twin.given).toEqual(second);
+    expect([cut, upstream.times(event)]).toEqual([false, times]);
+  });
+
+  test('a client that leaves while waiting for its twin changes nothing for the next', async () => {
+    const { act, answer } = held();
+    upstream.script('impatient', act);
+    const first = send(proxy, 'impatient');
+    await upstream.reached('impatient');
+    const [leaver, stayer] = [send(proxy, 'impatient'), send(proxy, 'impatient')];
+    await inFlight(3);
+    leaver.leave();
+    await inFlight(2);
+    answer(500);
+    expect((await first.given).status).toBe(500);
+    expect(await stayer.given).toEqual(DELIVERED);
+    expect(await deliver(proxy, 'impatient')).toEqual(DUPLICATE);
+    expect(upstream.times('impatient')).toBe(2);
+  });
+
+  test('a client that reads half of a long response and leaves: the delivery still counts', async () => {
+    let finished = false;
+    upstream.script('long', (response) => {
+      response.on('finish', () => {
+        finished = true;
+      });
+      response.end(Buffer.alloc(32 * 1024 * 1024));
+    });
+    const socket = connect({ port: proxy.port, host: '127.0.0.1' });
+    socket.write(bytesOf('long'));
+    await new Promise((resolve) => socket.once('readable', resolve));
+    expect(finished).toBe(false);
+    socket.destroy();
+    await eventually(() => finished, true);
+    expect(await deliver(proxy, 'long')).toEqual(DUPLICATE);
+  });
+
+  test('an unverified request neither marks an event nor learns of one', async () => {
+    for (const secret of [null, 'forged'])
+      expect((await deliver(proxy, 'poison', { secret })).status, `${secret}`).toBe(401);
+    expect(await deliver(proxy, 'poison')).toEqual(DELIVERED);
+    for (const secret of [null, 'forged'])
+      expect((await deliver(proxy, 'poison', { secret })).status, `${secret}`).toBe(401);
+    expect(upstream.times('poison')).toBe(1);
+  });
+
+  test('in report mode a request with a valid signature is remembered, one that is only reported is not', async () => {
+    const path = '/watched/report';
+    for (const [secret, answer] of [
+      ['forged', DELIVERED],
+      [null, DELIVERED],
+      ['a', DELIVERED],
+      ['forged', DELIVERED],
+      ['b', DUPLICATE],
+    ] as const)
+      expect(await deliver(proxy, 'report', { path, secret }), `${secret}`).toEqual(answer);
+    expect(upstream.times('report')).toBe(4);
+  });
+
+  test('no lease is left at the end', async () => {
+    await inFlight(0);
+    await eventually(() => metric('buffered_bytes'), 0);
+    expect(await metric('once_store_failures_total')).toBe(0);
+    const remembered = await metric('once_entries');
+    if (name === 'memory') expect(remembered).toBeGreaterThan(10);
+    else expect(remembered).toBe(0);
+  });
+});

@@ -1,0 +1,164 @@
+// A reload brings in only what is whole.
+// Files that are empty, half written, broken, missing or no files at all under a running proxy. The old policy and the
+// last good secrets stay in use, and the log, the metrics and the admin port say so.
+import { execFileSync } from 'node:child_process';
+import { appendFile, readFile, rm, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { deliver } from '../support/deliver.ts';
+import { replaceFile } from '../support/files.ts';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { edit, nextReload, reloads, secretFile } from '../support/reloads.ts';
+
+describe.concurrent('an incomplete file never becomes policy', () => {
+  test.for([
+    ['empty', ''],
+    ['comments alone', '# yaml-language-server: $schema=config.schema.json\n# the rest is on its way\n'],
+    ['truncated YAML', 'upstream:\n  url: "http://127.0'],
+    ['a truncated key', 'upstream:\n  ur'],
+  ])(
+    'a config file that is %s: the old policy stays until the next good edit',
+    async ([, content = ''], { start, upstream }) => {
+      // The environment alone would be a valid configuration.
+      const proxy = await start({}, { env: { UPSTREAM_URL: upstream.url } });
+      const good = await readFile(proxy.configFile, 'utf8');
+      await nextReload(proxy, () => writeFile(proxy.configFile, content));
+      expect(reloads(proxy)).toEqual(['reload failed: the previous state stays in use']);
+      expect(await deliver(proxy, 'a')).toBe(200);
+      await nextReload(proxy, () => writeFile(proxy.configFile, good.replace('listen:', 'unmatched: verify\nlisten:')));
+      expect(reloads(proxy).at(-1)).toBe('reloaded');
+    },
+  );
+
+  test('a config file that disappears and comes back', async ({ start, upstream }) => {
+    const proxy = await start({}, { env: { UPSTREAM_URL: upstream.url } });
+    const good = await readFile(proxy.configFile, 'utf8');
+    await nextReload(proxy, () => unlink(proxy.configFile));
+    expect(await deliver(proxy, 'a')).toBe(200);
+    await nextReload(proxy, () => writeFile(proxy.configFile, ''));
+    expect(await deliver(proxy, 'a')).toBe(200);
+    await nextReload(proxy, () => writeFile(proxy.configFile, good));
+    expect(reloads(proxy).at(-1)).toBe('reloaded');
+  });
+
+  test('a file written in two steps is loaded once, when it is complete', async ({ start }) => {
+    const proxy = await start();
+    const old = await readFile(proxy.configFile, 'utf8');
+    const more = `${old}routes:\n  - path: /first\n`;
+    await nextReload(proxy, async () => {
+      await writeFile(secretFile(proxy, 'current'), value('b').slice(0, 20));
+      await writeFile(proxy.configFile, more);
+      await new Promise((resolve) => setTimeout(resolve, 100)); // within the 250 ms for which contents must not change
+      await appendFile(secretFile(proxy, 'current'), value('b').slice(20));
+      await appendFile(proxy.configFile, '  - path: /second\n');
+    });
+    expect(reloads(proxy)).toEqual(['reloaded']);
+    expect(await deliver(proxy, 'b')).toBe(200);
+    const series = await proxy.metrics();
+    expect(series.has('entrupy_proxy_route_report_mode{route="/second"}')).toBe(true);
+  });
+
+  test('an emptied secret keeps its last good value, and says so until it is good again', async ({ start }) => {
+    const proxy = await start();
+    await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), ''));
+    expect(await deliver(proxy, 'a')).toBe(200);
+    const { secrets, lastReload } = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as {
+      secrets: { id: string; state: string; problem: string }[];
+      lastReload: { ok: boolean };
+    };
+    expect(secrets).toMatchObject([
+      { id: 'current', state: 'live', problem: 'it is empty; the last good value is still in use' },
+    ]);
+    expect(lastReload.ok).toBe(false);
+    await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), value('b')));
+    expect([await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 401]);
+    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
+  });
+
+  test('a directory that disappears keeps all of its secrets, and says so', async ({ start }) => {
+    const proxy = await start();
+    await nextReload(proxy, () => rm(join(proxy.directory, 'secrets'), { recursive: true }));
+    expect(await deliver(proxy, 'a')).toBe(200);
+    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
+    expect(await (await fetch(`${proxy.adminUrl}/readyz`)).text()).toBe('{"status":"ok"}');
+  });
+});
+
+describe.concurrent('a broken edit', () => {
+  test('keeps the old policy; the log, the status page and the response give line and column', async ({ start }) => {
+    const proxy = await start({ routes: [{ path: '/notify' }] });
+    const good = await readFile(proxy.configFile, 'utf8');
+    const line = good.split('\n').length;
+    await nextReload(proxy, () => appendFile(proxy.configFile, 'limits: { maxBody: "lots" }\n'));
+    const place = `${proxy.configFile}:${line}:20`;
+    expect(proxy.logs().find(({ level }) => level === 'error')?.problems).toEqual([expect.stringContaining(place)]);
+    expect(await (await fetch(proxy.adminUrl)).text()).toContain(place);
+    const answer = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).toContain(`:${line}:20`);
+    expect(await deliver(proxy, 'a')).toBe(200);
+  });
+
+  test('shows in the two gauges and in reloads_total, and is logged once', async ({ start }) => {
+    const proxy = await start();
+    const gauges = async () => {
+      const metrics = await proxy.metrics();
+      return ['last_reload_successful', 'reloads_total{result="success"}', 'reloads_total{result="failure"}'].map(
+        (name) => metrics.get(`entrupy_proxy_${name}`),
+      );
+    };
+    const successAt = async () =>
+      (await proxy.metrics()).get('entrupy_proxy_last_reload_success_timestamp_seconds') ?? Number.NaN;
+    const atStart = await successAt();
+    expect(await gauges()).toEqual([1, 0, 0]);
+    const good = await readFile(proxy.configFile, 'utf8');
+    await nextReload(proxy, () => appendFile(proxy.configFile, 'nonsense: 1\n'));
+    expect(await gauges()).toEqual([0, 0, 1]);
+    expect(await successAt()).toBe(atStart);
+    // A secret still rotates, although the reload counts as a failure.
+    await nextReload(proxy, () => replaceFile(secretFile(proxy, 'current'), value('b')));
+    expect(await gauges()).toEqual([0, 0, 2]);
+    expect([await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 401]);
+    await nextReload(proxy, () => writeFile(proxy.configFile, good));
+    expect(await gauges()).toEqual([1, 1, 2]);
+    expect(await successAt()).toBeGreaterThan(atStart);
+  });
+});
+
+describe.concurrent('a source that can never change causes a warning', () => {
+  const warnings = (proxy: RunningProxy) =>
+    proxy.logs().flatMap(({ level, problem }) => (level === 'warn' && typeof problem === 'string' ? [problem] : []));
+
+  test('an environment variable; a new one after a reload, once', async ({ start }) => {
+    const env = { ONE: value('a'), TWO: value('two') };
+    const proxy = await start({ secrets: [{ id: 'one', env: 'ONE' }] }, { env });
+    expect(warnings(proxy)).toEqual([expect.stringContaining("secret one: a variable can't change")]);
+    const secrets = [
+      { id: 'one', env: 'ONE' },
+      { id: 'two', env: 'TWO' },
+    ];
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, secrets })));
+    expect(warnings(proxy).map((text) => text.slice(0, 10))).toEqual(['secret one', 'secret two']);
+    expect(await deliver(proxy, 'two')).toBe(200);
+  });
+
+  test('a config that becomes a pipe or a directory is a failed reload, and nothing waits for it', async ({
+    start,
+  }) => {
+    const proxy = await start();
+    expect(warnings(proxy)).toEqual([]);
+    const good = await readFile(proxy.configFile, 'utf8');
+    for (const become of ['mkdir', 'mkfifo']) {
+      await rm(proxy.configFile, { recursive: true });
+      execFileSync(become, [proxy.configFile]);
+      const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+      expect([response.status, await response.text()]).toEqual([500, expect.stringContaining('not a regular file')]);
+    }
+    await replaceFile(secretFile(proxy, 'current'), value('b'));
+    await eventually(() => deliver(proxy, 'b'), 200);
+    await unlink(proxy.configFile);
+    await writeFile(proxy.configFile, `${good}unmatched: reject\n`);
+    await eventually(() => deliver(proxy, 'b'), 404);
+  });
+});

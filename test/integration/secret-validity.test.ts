@@ -1,0 +1,240 @@
+// Secrets begin and end at their second, without a reload.
+// Validity, overlap and report mode end on their own. A secret that has ended never verifies again and has its own
+// reason.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { across, deliver } from '../support/deliver.ts';
+import { replaceFile } from '../support/files.ts';
+import { kubeletWrites } from '../support/kubelet.ts';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+
+const iso = (at: number) => new Date(at).toISOString();
+const reasons = (proxy: RunningProxy) => proxy.logs().flatMap(({ reason }) => (reason === undefined ? [] : [reason]));
+const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);
+
+async function reload(proxy: RunningProxy): Promise<void> {
+  expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(200);
+}
+
+/** Changes the config's text; `status` is the reload's response. */
+async function edit(proxy: RunningProxy, change: (config: string) => string, status = 200): Promise<void> {
+  await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
+  expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(status);
+}
+
+async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string, string>>> {
+  const { secrets } = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as {
+    secrets: readonly { id: string; state: string }[];
+  };
+  return Object.fromEntries(secrets.map(({ id, state }) => [id, state]));
+}
+
+describe.concurrent('validity', () => {
+  test('notBefore and notAfter take effect at their second', async ({ start, directory }) => {
+    const file = join(directory, 'key');
+    await writeFile(file, value('a'));
+    const proxy = await start({ secrets: [{ id: 'current', file }] });
+    const [begins, ends] = [Date.now() + 3000, Date.now() + 4500];
+    const bounds = `    notBefore: ${iso(begins)}\n    notAfter: ${iso(ends)}\n`;
+    await edit(proxy, (config) => config.replace(/ {4}file: .*\n/, (line) => line + bounds));
+    expect(await secretStates(proxy)).toEqual({ current: 'not_yet' });
+    const first = await across(begins, () => deliver(proxy, 'a'));
+    expect([first.before, first.after]).toEqual([[503], [200]]);
+    expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="current"}')).toBe(1);
+    const second = await across(ends, () => deliver(proxy, 'a'));
+    expect([second.before, second.after]).toEqual([[200], [503]]);
+    expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="current"}')).toBe(0);
+    expect(new Set(reasons(proxy))).toEqual(new Set(['no_live_secret']));
+    const told = proxy.logs().filter(({ msg }) => msg === 'a secret is outside its validity');
+    const at = (ms: number) => iso(ms).replace('.000Z', 'Z');
+    expect(told.map(({ problem }) => problem)).toEqual([`not valid before ${at(begins)}`, `expired at ${at(ends)}`]);
+  });
+
+  test('outside it, beside a live secret, is 401 with the reason expired_secret', async ({ start, directory }) => {
+    await writeFile(join(directory, 'old'), value('old'));
+    await writeFile(join(directory, 'current'), value('a'));
+    const secrets = [
+      { id: 'old', file: join(directory, 'old'), notAfter: iso(Date.now() - 1000) },
+      { id: 'current', file: join(directory, 'current') },
+    ];
+    const proxy = await start({ secrets });
+    expect([await deliver(proxy, 'old'), await deliver(proxy, 'forged'), await deliver(proxy, 'a')]).toEqual([
+      401, 401, 200,
+    ]);
+    await eventually(() => reasons(proxy), ['expired_secret', 'signature_mismatch']);
+  });
+
+  test('reportUntil: the route enforces from that second on', async ({ start }) => {
+    const proxy = await start({ routes: [{ path: '/notify' }] });
+    const until = Date.now() + 3000;
+    const report = `    mode: report\n    reportUntil: ${iso(until)}\n`;
+    await edit(proxy, (config) => config.replace(/ {2}- path: .*\n/, (line) => line + report));
+    expect((await proxy.metrics()).get('entrupy_proxy_route_report_mode{route="/notify"}')).toBe(1);
+    const { before, after } = await across(until, () => deliver(proxy, 'forged'));
+    expect([before, after]).toEqual([[200], [401]]);
+    expect((await proxy.metrics()).get('entrupy_proxy_route_report_mode{route="/notify"}')).toBe(0);
+  });
+});
+
+describe.concurrent('overlap', () => {
+  const withOverlap = (overlap: string) => (secrets: string) => ({ secrets: [{ directory: secrets, overlap }] });
+
+  test('the old value is valid as .previous until the overlap ends, and the metrics give its end', async ({
+    start,
+    directory,
+  }) => {
+    const file = join(directory, 'key');
+    await writeFile(file, value('a'));
+    const proxy = await start({ secrets: [{ id: 'current', file, overlap: '3s' }] });
+    await replaceFile(file, value('b'));
+    await reload(proxy);
+    const ends = (await proxy.metrics()).get(
+      'entrupy_proxy_secret_not_after_timestamp_seconds{secret="current.previous"}',
+    );
+    const { before, after } = await across((ends ?? 0) * 1000, () => deliver(proxy, 'a'));
+    expect([before, after]).toEqual([[200], [401]]);
+    expect(await deliver(proxy, 'b')).toBe(200);
+    expect(new Set(reasons(proxy))).toEqual(new Set(['expired_secret']));
+    expect(await secretStates(proxy)).toEqual({ current: 'live', 'current.previous': 'expired' });
+    const metrics = await proxy.metrics();
+    expect(
+      metrics.get('entrupy_proxy_secret_matches_total{route="unmatched",secret="current.previous"}'),
+    ).toBeGreaterThan(0);
+    expect(metrics.get('entrupy_proxy_secret_live{secret="current.previous"}')).toBe(0);
+  });
+
+  test('a file written in two steps: the half never stays, and the old value does; a restart ends every overlap', async ({
+    start,
+    directory,
+    upstream,
+  }) => {
+    await writeFile(join(directory, 'current'), value('a'));
+    const config = { upstream: { url: upstream.url }, ...withOverlap('1h')(directory) };
+    const proxy = await start(config);
+    expect(await deliver(proxy, 'a')).toBe(200);
+    for (const name of ['half', 'whole']) {
+      await writeFile(join(directory, 'current'), value(name));
+      await reload(proxy);
+    }
+    const outcomes = async (now: RunningProxy) => Promise.all(['whole', 'half', 'a'].map((name) => deliver(now, name)));
+    expect(await outcomes(proxy)).toEqual([200, 401, 200]);
+    const matches = 'entrupy_proxy_secret_last_match_timestamp_seconds{secret="current.previous"}';
+    expect((await proxy.metrics()).get(matches)).toBeGreaterThan(0);
+    await proxy.stop();
+    expect(await outcomes(await start(config))).toEqual([200, 401, 401]);
+  });
+
+  test('POST /-/retire-previous ends every overlap at once', async ({ start, directory }) => {
+    for (const id of ['one', 'two']) await writeFile(join(directory, id), value(`${id}-old`));
+    const proxy = await start(withOverlap('24h')(directory));
+    for (const id of ['one', 'two']) await replaceFile(join(directory, id), value(id));
+    await reload(proxy);
+    expect([await deliver(proxy, 'one-old'), await deliver(proxy, 'two-old')]).toEqual([200, 200]);
+    const answer = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
+    expect(await answer.text()).toBe('{"status":"ok","retired":2}');
+    expect([await deliver(proxy, 'one-old'), await deliver(proxy, 'two-old')]).toEqual([401, 401]);
+    expect([await deliver(proxy, 'one'), await deliver(proxy, 'two')]).toEqual([200, 200]);
+    expect(new Set(reasons(proxy))).toEqual(new Set(['expired_secret']));
+    const again = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
+    expect(await again.text()).toBe('{"status":"ok","retired":0}');
+    await reload(proxy);
+    expect(await deliver(proxy, 'one-old')).toBe(401);
+  });
+});
+
+describe.concurrent('missing secrets', () => {
+  const readyz = async (proxy: RunningProxy) => {
+    const response = await fetch(`${proxy.adminUrl}/readyz`);
+    return { status: response.status, text: await response.text() };
+  };
+
+  test('at start: the proxy runs unready, responds 503 with Retry-After, and becomes ready when they appear', async ({
+    start,
+  }) => {
+    const proxy = await start({ routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] }, { secrets: {} });
+    expect(await readyz(proxy)).toMatchObject({
+      status: 503,
+      text: expect.stringContaining('/notify: no live secret'),
+    });
+    expect((await fetch(`${proxy.adminUrl}/startz`)).status).toBe(200);
+    const answer = await fetch(`${proxy.url}/notify`, { method: 'POST', headers: { 'Entrupy-Signature': 'SHA256:x' } });
+    expect([answer.status, answer.headers.get('retry-after'), await answer.text()]).toEqual([
+      503,
+      '1',
+      '{"error":"no_live_secret"}',
+    ]);
+    expect(await deliver(proxy, 'a', '/open')).toBe(200);
+    await writeFile(secretFile(proxy, 'current'), 'short');
+    await proxy.waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the short secret');
+    expect((await readyz(proxy)).text).toContain('shorter than 16 bytes');
+    await writeFile(secretFile(proxy, 'current'), value('a'));
+    await eventually(() => readyz(proxy), { status: 200, text: '{"status":"ok"}' });
+    expect(await deliver(proxy, 'a')).toBe(200);
+  });
+
+  test('an expired one is shown with its date in the log, /readyz and the page', async ({ start }) => {
+    const secrets = [{ id: 'a', env: 'KEY', notAfter: '2026-01-31T12:00:00Z' }];
+    const proxy = await start({ secrets, routes: [{ path: '/notify' }] }, { env: { KEY: value('a') } });
+    const expired = 'secret a expired at 2026-01-31T12:00:00Z';
+    expect(await readyz(proxy)).toMatchObject({ status: 503, text: expect.stringContaining(expired) });
+    await proxy.waitForLog(({ problem }) => problem === 'expired at 2026-01-31T12:00:00Z', 'the expiry at start');
+    expect(await deliver(proxy, 'a')).toBe(503);
+    await proxy.waitForLog(({ reason, hint }) => reason === 'no_live_secret' && hint === expired, 'the hint');
+    const page = await (await fetch(proxy.adminUrl)).text();
+    expect(page).toContain('Secret a expired at 2026-01-31 12:00 UTC');
+    expect(page).not.toContain('Put a value where');
+  });
+
+  test('after it was ready: 503 and a metric, but still ready, even if nobody asked /readyz before', async ({
+    start,
+    directory,
+  }) => {
+    const file = join(directory, 'key');
+    const proxy = await start({ secrets: [{ id: 'current', file }] });
+    await writeFile(file, value('a'));
+    await reload(proxy);
+    // Only a config without the secret drops its last good value.
+    await edit(
+      proxy,
+      (config) => config.replace(file, join(directory, 'none')).replace('id: current', 'id: other'),
+      500,
+    );
+    await eventually(() => deliver(proxy, 'a'), 503);
+    expect(await readyz(proxy)).toEqual({ status: 200, text: '{"status":"ok"}' });
+    expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="other"}')).toBe(0);
+  });
+
+  test('of a route in report mode do not affect readiness', async ({ start }) => {
+    const proxy = await start({ unmatched: 'reject', routes: [{ path: '/notify', mode: 'report' }] }, { secrets: {} });
+    expect((await readyz(proxy)).status).toBe(200);
+    expect(await deliver(proxy, 'a')).toBe(200);
+  });
+
+  test('readyNeedsUpstream: ready only while the upstream accepts connections; started in either case', async ({
+    start,
+    upstream,
+  }) => {
+    const proxy = await start({
+      admin: { readyNeedsUpstream: true },
+      upstream: { url: upstream.url, keepAlive: '0s' },
+    });
+    expect((await readyz(proxy)).status).toBe(200);
+    await upstream.close();
+    expect(await readyz(proxy)).toMatchObject({
+      status: 503,
+      text: expect.stringContaining('the upstream accepts no connections'),
+    });
+    expect((await fetch(`${proxy.adminUrl}/startz`)).status).toBe(200);
+    expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
+  });
+
+  test('a directory that is missing at start counts once it appears', async ({ start, directory }) => {
+    const secrets = join(directory, 'late');
+    const proxy = await start({ secrets: [{ directory: secrets }] });
+    expect((await readyz(proxy)).text).toContain('it does not exist');
+    await kubeletWrites(secrets, { current: value('a') });
+    await eventually(() => deliver(proxy, 'a'), 200);
+  });
+});

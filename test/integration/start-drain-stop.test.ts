@@ -1,0 +1,256 @@
+// The program starts, drains and stops as its platform expects.
+// The life of the process: signals in, exit codes out, nothing lost in between.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { Agent } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { runCommand } from '../support/command.ts';
+import { deliver } from '../support/deliver.ts';
+import { post } from '../support/load.ts';
+import { PROGRAM } from '../support/program.ts';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+
+const BODY = '{"event":1}';
+const SIGNATURE = sign(value('a'), BODY);
+/** Longer than a test may take, so a stop that waits for it fails the test. */
+const LONG = '2m';
+
+const REQUEST = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${SIGNATURE}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
+
+const ready = async (proxy: RunningProxy) => {
+  const response = await fetch(`${proxy.adminUrl}/readyz`);
+  return [response.status, ((await response.json()) as { causes?: readonly string[] }).causes];
+};
+
+/** A delivery that withholds its last byte until `rest`. */
+const held = (proxy: RunningProxy, rest: Promise<unknown>) =>
+  post({ url: `${proxy.url}/notify`, body: BODY, headers: { 'Entrupy-Signature': SIGNATURE }, holdUntil: rest });
+
+const inFlight = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight');
+
+describe.concurrent('SIGTERM', () => {
+  test('unready at once, serves with Connection: close for the delay, then exits with 0', async ({ start }) => {
+    const proxy = await start({ shutdown: { delay: '2s' } });
+    const kept = await openClient({ port: proxy.port });
+    await kept.send(REQUEST);
+    expect((await kept.response()).lines.join()).not.toMatch(/connection:/i);
+    proxy.signal('SIGTERM');
+    await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    expect(await ready(proxy)).toEqual([503, ['draining']]);
+    expect((await fetch(`${proxy.adminUrl}/livez`)).status).toBe(200);
+    await kept.send(REQUEST);
+    expect((await kept.response()).lines).toContain('Connection: close');
+    expect(await kept.rest()).toEqual(Buffer.alloc(0));
+    expect(await deliver(proxy, 'a')).toBe(200); // a new connection
+    expect((await proxy.exited).code).toBe(0);
+    expect((await post({ url: proxy.url, body: '' })).trouble).toBe('ECONNREFUSED');
+  });
+
+  test('requests in flight are answered, and the process exits after the last one', async ({ start }) => {
+    const proxy = await start({ shutdown: { grace: LONG } });
+    const rest = Promise.withResolvers<void>();
+    const sent = [held(proxy, rest.promise), held(proxy, rest.promise)];
+    await eventually(() => inFlight(proxy), 2);
+    proxy.signal('SIGTERM');
+    await eventually(async () => (await post({ url: proxy.url, body: '' })).trouble, 'ECONNREFUSED');
+    rest.resolve();
+    expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200]);
+    expect([(await proxy.exited).code, proxy.logs().at(-1)?.cut]).toEqual([0, 0]);
+  });
+
+  test('what is still in flight at the end of grace is answered and recorded as undelivered; the exit code is 0', async ({
+    start,
+    upstream,
+  }) => {
+    upstream.server.removeAllListeners('request'); // an upstream that accepts requests and never responds
+    const url = { connections: 1, retryConnectFor: LONG, responseTimeout: LONG };
+    const proxy = await start({ shutdown: { grace: '1s' }, upstream: { url: upstream.url, ...url } });
+    const atUpstream = deliver(proxy, 'a');
+    await eventually(() => inFlight(proxy), 1);
+    const waiting = deliver(proxy, 'a');
+    const halfSent = await openClient({ port: proxy.port });
+    await halfSent.send(REQUEST.slice(0, -1));
+    await eventually(() => inFlight(proxy), 3);
+    proxy.signal('SIGTERM');
+    expect([await atUpstream, await waiting, (await halfSent.response()).status]).toEqual([503, 503, 408]);
+    expect((await proxy.exited).code).toBe(0);
+    expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 3 }));
+    const tag = expect.stringMatching(/^[0-9a-f]{16}$/);
+    const records = proxy.logs().filter(({ msg }) => msg === 'request');
+    expect(records).toHaveLength(3);
+    for (const record of [
+      { status: 503, decision: 'rejected', reason: 'overloaded', body_sha256: tag },
+      { status: 408, decision: 'rejected', reason: 'body_timeout', body_bytes: BODY.length - 1 },
+    ])
+      expect(records).toContainEqual(expect.objectContaining(record));
+  });
+
+  test('requests on accepted connections that are not yet read are answered', async ({ start }) => {
+    const proxy = await start();
+    const clients = await Promise.all(Array.from({ length: 20 }, () => openClient({ port: proxy.port })));
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 20);
+    // While stopped, it gets the signal and the requests at once when it resumes.
+    proxy.signal('SIGSTOP');
+    await Promise.all(clients.map((client) => client.send(REQUEST)));
+    proxy.signal('SIGTERM');
+    proxy.signal('SIGCONT');
+    const responses = await Promise.all(clients.map((client) => client.response()));
+    expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect((await proxy.exited).code).toBe(0);
+  });
+
+  test('idle and silent connections do not delay it', async ({ start }) => {
+    const proxy = await start({ shutdown: { grace: LONG } });
+    const silent = await openClient({ port: proxy.port });
+    const half = await openClient({ port: proxy.port });
+    await half.send(REQUEST.slice(0, 30));
+    const agent = new Agent({ keepAlive: true });
+    await post({ url: proxy.url, body: BODY, agent });
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_connections'), 3);
+    proxy.signal('SIGTERM');
+    expect((await proxy.exited).code).toBe(0);
+    for (const client of [silent, half]) client.destroy();
+    agent.destroy();
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'during the start: it exits with 0 and without the delay',
+    async ({ directory }) => {
+      const config = join(directory, 'config.yaml');
+      await writeFile(
+        config,
+        'listen: { host: 127.0.0.1, port: 0 }\nadmin: { host: 127.0.0.1, port: 0 }\nupstream: { url: "http://127.0.0.1:1" }\nshutdown: { delay: 2m }\n',
+      );
+      const child = spawn(process.execPath, [PROGRAM, 'serve', '--config', config], {
+        env: {},
+        stdio: 'ignore',
+      });
+      const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+      await untilCatchesHangup(child);
+      child.kill('SIGTERM');
+      expect(await exited).toBe(0);
+    },
+  );
+});
+
+/** Resolves once the signal handlers are installed: SIGHUP, signal 1, is the last. */
+async function untilCatchesHangup({ pid }: ChildProcess): Promise<void> {
+  for (;;) {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+    if ((caught & 1n) === 1n) return;
+  }
+}
+
+describe.concurrent('SIGINT and second signals', () => {
+  test('SIGINT skips the delay', async ({ start }) => {
+    const proxy = await start({ shutdown: { delay: LONG } });
+    proxy.signal('SIGINT');
+    expect((await proxy.exited).code).toBe(0);
+  });
+
+  test.for([
+    ['SIGTERM', 'SIGTERM', 143],
+    ['SIGTERM', 'SIGINT', 130],
+    ['SIGINT', 'SIGINT', 130],
+    ['SIGINT', 'SIGTERM', 143],
+  ] as const)('%s, then %s: ends at once with %i', async ([first, second, code], { start }) => {
+    const proxy = await start({ shutdown: { delay: LONG, grace: LONG } });
+    const rest = Promise.withResolvers<void>();
+    const sent = held(proxy, rest.promise); // delays a stop by SIGINT
+    await eventually(() => inFlight(proxy), 1);
+    proxy.signal(first);
+    await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    proxy.signal(second);
+    expect((await proxy.exited).code).toBe(code);
+    rest.resolve();
+    await sent;
+  });
+});
+
+describe.concurrent('/-/drain', () => {
+  test('unready, every response closes its connection, new connections and all requests are served', async ({
+    start,
+  }) => {
+    const proxy = await start();
+    expect((await fetch(`${proxy.adminUrl}/-/drain`)).status).toBe(200);
+    expect(await ready(proxy)).toEqual([503, ['draining']]);
+    for (const _ of [1, 2]) {
+      const client = await openClient({ port: proxy.port });
+      await client.send(REQUEST);
+      const response = await client.response();
+      expect([response.status, response.lines.includes('Connection: close')]).toEqual([200, true]);
+      expect(await client.rest()).toEqual(Buffer.alloc(0));
+    }
+    const refused = await openClient({ port: proxy.port });
+    await refused.send(REQUEST.replace('SHA256', 'MD5'));
+    expect((await refused.response()).lines).toContain('Connection: close');
+    refused.destroy();
+    expect(await (await fetch(proxy.adminUrl)).text()).toContain('Draining');
+  });
+
+  test('a SIGTERM waits only for the rest of the delay, counted from the first call', async ({ start }) => {
+    const proxy = await start({ shutdown: { delay: '2s' } });
+    const drained = performance.now();
+    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    while (performance.now() - drained < 1500) expect(await deliver(proxy, 'a')).toBe(200);
+    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    while (performance.now() - drained < 2000) expect(await deliver(proxy, 'a')).toBe(200);
+    proxy.signal('SIGTERM');
+    expect((await proxy.exited).code).toBe(0);
+  });
+});
+
+describe.concurrent('a start', () => {
+  test('on a port in use exits with 1 and names the port', async ({ start }) => {
+    const proxy = await start();
+    const config = await readFile(proxy.configFile, 'utf8');
+    const other = join(proxy.directory, 'other.yaml');
+    await writeFile(other, config.replace('port: 0', `port: ${proxy.port}`));
+    const traffic = await runCommand(['serve', '--config', other]);
+    const says = (port: number) => [
+      1,
+      expect.stringMatching(`^cannot listen on 127.0.0.1 port ${port}: EADDRINUSE: the port is in use .*LISTEN_PORT`),
+    ];
+    expect([traffic.code, traffic.stderr]).toEqual(says(proxy.port));
+    const adminAt = config.lastIndexOf('port: 0');
+    await writeFile(other, `${config.slice(0, adminAt)}port: ${proxy.adminPort}${config.slice(adminAt + 7)}`);
+    const admin = await runCommand(['serve', '--config', other]);
+    expect([admin.code, admin.stderr]).toEqual(says(proxy.adminPort));
+  });
+
+  test('on a bad config exits with 2, with every problem and its place', async ({ directory }) => {
+    const config = join(directory, 'config.yaml');
+    await writeFile(config, 'upstream: { url: 7 }\nroutes: [{ paht: /x }]\n');
+    const { code, stderr } = await runCommand(['serve', '--config', config]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`${config}:1:18`);
+    expect(stderr).toContain(`${config}:2:12`);
+  });
+
+  test('after a kill -9 is clean on the same ports', async ({ start, upstream }) => {
+    const proxy = await start();
+    const config = {
+      listen: { host: '127.0.0.1', port: proxy.port },
+      admin: { host: '127.0.0.1', port: proxy.adminPort },
+      upstream: { url: upstream.url },
+    };
+    const rest = Promise.withResolvers<void>();
+    const inside = held(proxy, rest.promise);
+    await eventually(() => inFlight(proxy), 1);
+    expect(await deliver(proxy, 'a')).toBe(200);
+    proxy.signal('SIGKILL');
+    await proxy.exited;
+    rest.resolve();
+    expect((await inside).status).toBe(0);
+    const again = await start(config);
+    expect(await deliver(again, 'a')).toBe(200);
+    expect(await ready(again)).toEqual([200, undefined]);
+    expect((await again.metrics()).get('entrupy_proxy_reloads_total{result="failure"}')).toBe(0);
+    expect(upstream.requests.length).toBe(2);
+  });
+});

@@ -1,0 +1,347 @@
+// TLS on both sides, and new certificates without a restart.
+// TLS with clients and with the upstream. The certificates are made when the tests run.
+import { X509Certificate } from 'node:crypto';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request as plainRequest } from 'node:http';
+import { Agent, createServer, type RequestOptions, request } from 'node:https';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest';
+import { type Authority, createAuthority, type Pair } from '../support/certificates.ts';
+import { runCommand } from '../support/command.ts';
+import { deliver } from '../support/deliver.ts';
+import { replaceFile } from '../support/files.ts';
+import { eventually, test, value } from '../support/proxied.ts';
+import type { RunningProxy } from '../support/proxy.ts';
+import { sign } from '../support/signer.ts';
+
+const BODY = '{"event":1}';
+const LOCAL = ['IP:127.0.0.1', 'DNS:localhost'];
+
+let directory: string;
+let authority: Authority;
+let others: Authority;
+let pairs: ReturnType<typeof issueAll>;
+// All certificates are made before the tests: openssl blocks this process, including the upstreams of concurrent tests.
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'entrupy-tls-test-'));
+  authority = createAuthority(directory, 'authority');
+  others = createAuthority(directory, 'others');
+  pairs = issueAll();
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+function issueAll() {
+  return {
+    first: authority.issue('first', { names: LOCAL }),
+    second: authority.issue('second', { names: LOCAL }),
+    expired: authority.issue('expired', { names: LOCAL, expired: true }),
+    client: authority.issue('client', { names: ['DNS:client'] }),
+    nextClient: authority.issue('next-client', { names: ['DNS:client'] }),
+    byName: authority.issue('by-name', { names: ['DNS:localhost', 'DNS:evil.example'] }),
+    otherName: authority.issue('other-name', { names: ['DNS:evil.example'] }),
+    internal: authority.issue('internal', { names: ['DNS:app.internal'] }),
+    unknown: others.issue('unknown', { names: LOCAL }),
+    stranger: others.issue('stranger', { names: ['DNS:stranger'] }),
+  };
+}
+
+const contents = ({ certFile, keyFile }: Pair) => ({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+
+/** The status or the error code, and the name in the certificate that was presented. */
+function ask(
+  port: number,
+  options: RequestOptions = {},
+): Promise<{ readonly got: number | string; readonly by: string }> {
+  return new Promise((resolve) => {
+    let by = '';
+    const headers = { 'Entrupy-Signature': sign(value('a'), BODY), 'Content-Length': BODY.length };
+    const asking = request(
+      {
+        host: '127.0.0.1',
+        port,
+        method: 'POST',
+        path: '/notify',
+        headers,
+        agent: false,
+        ca: readFileSync(authority.caFile),
+        ...options,
+      },
+      (response) => {
+        response.resume().on('end', () => resolve({ got: response.statusCode ?? 0, by }));
+      },
+    );
+    asking.on('socket', (socket) =>
+      socket.on('secureConnect', () => {
+        by = String((socket as TLSSocket).getPeerCertificate().subject.CN);
+      }),
+    );
+    asking.on('error', (error: NodeJS.ErrnoException) => resolve({ got: error.code ?? error.message, by }));
+    asking.end(BODY);
+  });
+}
+
+async function reload(proxy: RunningProxy): Promise<{ readonly status: number; readonly text: string }> {
+  const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+  return { status: response.status, text: await response.text() };
+}
+
+describe.concurrent('the listener', () => {
+  /** Copies that the test can replace. */
+  function copies(own: string, pair: Pair = pairs.first) {
+    const files = { certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key'), clientCaFile: join(own, 'ca.crt') };
+    copyFileSync(pair.certFile, files.certFile);
+    copyFileSync(pair.keyFile, files.keyFile);
+    copyFileSync(authority.caFile, files.clientCaFile);
+    const put = async ({ certFile, keyFile }: Pair) => {
+      await replaceFile(files.certFile, await readFile(certFile, 'utf8'));
+      await replaceFile(files.keyFile, await readFile(keyFile, 'utf8'));
+    };
+    const { certFile, keyFile } = files;
+    return { files, put, tls: { certFile, keyFile } };
+  }
+
+  test('serves a new certificate once its files have changed, and keeps old connections', async ({
+    start,
+    directory: own,
+    onTestFinished,
+  }) => {
+    const { tls, put } = copies(own);
+    const proxy = await start({ listen: { tls } });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: 'first' });
+    await put(pairs.second);
+    await eventually(() => ask(proxy.port), { got: 200, by: 'second' });
+    expect(await ask(proxy.port, { agent })).toEqual({ got: 200, by: '' }); // no new handshake
+    const metrics = await proxy.metrics();
+    expect(metrics.get('entrupy_proxy_last_reload_successful')).toBe(1);
+    const ends = new X509Certificate(readFileSync(pairs.second.certFile)).validToDate.getTime() / 1000;
+    const series = 'entrupy_proxy_tls_certificate_not_after_timestamp_seconds';
+    expect(metrics.get(`${series}{certificate="listen"}`)).toBe(ends);
+    expect(metrics.has(`${series}{certificate="upstream_client"}`)).toBe(false);
+  });
+
+  test('keeps the old pair when the new certificate does not match its key, has expired or is not a certificate', async ({
+    start,
+    directory: own,
+  }) => {
+    const { tls, files, put } = copies(own);
+    const proxy = await start({ listen: { tls } });
+    for (const [name, change, words] of [
+      [
+        'mismatched',
+        () => replaceFile(files.certFile, readFileSync(pairs.second.certFile, 'utf8')),
+        'it is not the key of the certificate in listen.tls.certFile',
+      ],
+      ['expired', () => put(pairs.expired), 'the certificate expired on 2020-02-01'],
+      ['empty', () => writeFile(files.certFile, ''), `listen.tls.certFile ${files.certFile}: it is empty`],
+      ['gone', () => rm(files.certFile), 'it does not exist'],
+    ] as const) {
+      await change();
+      const { status, text } = await reload(proxy);
+      expect([status, text], name).toEqual([500, expect.stringContaining(words)]);
+      expect(await ask(proxy.port), name).toEqual({ got: 200, by: 'first' });
+    }
+    expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(0);
+    await put(pairs.second);
+    expect((await reload(proxy)).status).toBe(200);
+    expect(await ask(proxy.port)).toEqual({ got: 200, by: 'second' });
+  });
+
+  test('an unusable pair fails the start with exit code 2; an expired one is served with a warning', async ({
+    start,
+    directory: own,
+  }) => {
+    const tls = { certFile: pairs.first.certFile, keyFile: pairs.second.keyFile };
+    const file = join(own, 'config.yaml');
+    await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
+    const { code, stderr } = await runCommand(['serve', '--config', file]);
+    const told = `listen.tls.keyFile ${tls.keyFile}: it is not the key of the certificate in listen.tls.certFile`;
+    expect([code, stderr]).toEqual([2, expect.stringContaining(told)]);
+    const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
+    expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
+    await proxy.waitForLog(
+      ({ level, problem }) => level === 'warn' && String(problem).includes('the certificate expired'),
+    );
+  });
+
+  test('with a client CA, only clients that it signed get in', async ({ start, directory: own }) => {
+    const { files } = copies(own);
+    const proxy = await start({ listen: { tls: files } });
+    expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
+    expect((await ask(proxy.port)).got).toMatch(/ECONNRESET|EPIPE|CERTIFICATE_REQUIRED/);
+    expect((await ask(proxy.port, contents(pairs.stranger))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
+    await replaceFile(files.clientCaFile, readFileSync(others.caFile, 'utf8'));
+    expect((await reload(proxy)).status).toBe(200);
+    expect((await ask(proxy.port, contents(pairs.stranger))).got).toBe(200);
+    expect((await ask(proxy.port, contents(pairs.client))).got).toMatch(/ECONNRESET|EPIPE|UNKNOWN_CA/);
+  });
+
+  test('a reload can add a client CA, and remove it again', async ({ start, directory: own }) => {
+    const { files, tls } = copies(own);
+    const proxy = await start({ listen: { tls } });
+    const config = await readFile(proxy.configFile, 'utf8');
+    expect((await ask(proxy.port)).got).toBe(200);
+    await replaceFile(
+      proxy.configFile,
+      config.replace(/( +)keyFile: .*\n/, (line, pad) => `${line}${pad}clientCaFile: ${files.clientCaFile}\n`),
+    );
+    expect((await reload(proxy)).status).toBe(200);
+    expect((await ask(proxy.port)).got).toMatch(/ECONNRESET|EPIPE|CERTIFICATE_REQUIRED/);
+    expect((await ask(proxy.port, contents(pairs.client))).got).toBe(200);
+    await replaceFile(proxy.configFile, config);
+    expect((await reload(proxy)).status).toBe(200);
+    expect((await ask(proxy.port)).got).toBe(200);
+  });
+
+  test('adding or removing TLS needs a restart, and the reload says so', async ({ start, directory: own }) => {
+    const { tls } = copies(own);
+    const proxy = await start({ listen: { tls } });
+    const config = await readFile(proxy.configFile, 'utf8');
+    await replaceFile(proxy.configFile, config.replace(/ +tls:\n.*\n.*\n/, ''));
+    expect((await reload(proxy)).status).toBe(200);
+    expect(await ask(proxy.port)).toEqual({ got: 200, by: 'first' });
+    const { keys } = await proxy.waitForLog(({ msg }) => msg === 'these changes need a restart');
+    expect(keys).toEqual(['listen.tls']);
+  });
+
+  test('a handshake that never ends does not hold up a stop', async ({ start, directory: own }) => {
+    const proxy = await start({
+      listen: { tls: copies(own).tls },
+      limits: { headersTimeout: '2m' }, // applies to the handshake too
+      shutdown: { grace: '2m' },
+    });
+    const silent = connect(proxy.port, '127.0.0.1').on('error', () => {});
+    proxy.exited.finally(() => silent.destroy());
+    expect((await ask(proxy.port)).got).toBe(200); // the silent connection was accepted before this one
+    proxy.signal('SIGTERM');
+    expect((await proxy.exited).code).toBe(0);
+  });
+});
+
+describe.concurrent('to the upstream', () => {
+  interface Seen {
+    readonly serverName: string | false;
+    readonly client: string;
+    readonly host: string;
+  }
+
+  async function startTlsUpstream(onTestFinished: TestContext['onTestFinished'], pair: Pair, options: object = {}) {
+    const seen: Seen[] = [];
+    const server = createServer({ ...contents(pair), ...options }, (incoming, response) => {
+      const socket = incoming.socket as TLSSocket & { readonly servername: string | false };
+      const peer = socket.getPeerCertificate();
+      seen.push({
+        serverName: socket.servername,
+        client: String(peer.subject?.CN ?? ''),
+        host: incoming.headers.host ?? '',
+      });
+      incoming.resume().on('end', () => response.end('ok'));
+    });
+    server.on('tlsClientError', () => {});
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    });
+    return { seen, port: (server.address() as AddressInfo).port, server };
+  }
+
+  const failures = async (proxy: RunningProxy, cause: string) =>
+    (await proxy.metrics()).get(`entrupy_proxy_upstream_failures_total{route="unmatched",cause="${cause}"}`);
+
+  test('the CA is checked, and the name comes from the URL, never from the client’s Host', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const { port, seen } = await startTlsUpstream(onTestFinished, pairs.byName);
+    const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
+    for (const host of ['shop.example', 'evil.example', `127.0.0.1:${proxy.port}`]) {
+      const response = await sendAs(proxy, host);
+      expect(response).toBe(200);
+    }
+    expect(seen.map(({ serverName, host }) => [serverName, host])).toEqual([
+      ['localhost', 'shop.example'],
+      ['localhost', 'evil.example'],
+      ['localhost', `127.0.0.1:${proxy.port}`],
+    ]);
+  });
+
+  test('a name that is not in the certificate is 502 at once, whatever the client’s Host says', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const { port, seen } = await startTlsUpstream(onTestFinished, pairs.otherName);
+    const proxy = await start({ upstream: { url: `https://localhost:${port}`, tls: { caFile: authority.caFile } } });
+    expect(await sendAs(proxy, 'evil.example')).toBe(502);
+    expect(seen).toEqual([]);
+    expect(await failures(proxy, 'connect')).toBe(1);
+  });
+
+  test('serverName gives the name when the URL does not; an IP address in the URL works too', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const named = await startTlsUpstream(onTestFinished, pairs.internal);
+    const tls = { caFile: authority.caFile, serverName: 'app.internal' };
+    const proxy = await start({ upstream: { url: `https://127.0.0.1:${named.port}`, tls } });
+    expect(await deliver(proxy, 'a')).toBe(200);
+    expect(named.seen[0]?.serverName).toBe('app.internal');
+    const { port } = await startTlsUpstream(onTestFinished, pairs.first);
+    const plain = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
+    expect(await deliver(plain, 'a')).toBe(200);
+  });
+
+  test('a certificate from an unknown CA is 502', async ({ start, onTestFinished }) => {
+    const { port } = await startTlsUpstream(onTestFinished, pairs.unknown);
+    const ours = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: { caFile: authority.caFile } } });
+    expect(await deliver(ours, 'a')).toBe(502);
+    const anybodys = await start({ upstream: { url: `https://127.0.0.1:${port}` } });
+    expect(await deliver(anybodys, 'a')).toBe(502);
+  });
+
+  test('the client certificate is presented; a new one, or a new CA, is used once its file has changed', async ({
+    start,
+    directory: own,
+    onTestFinished,
+  }) => {
+    const required = { requestCert: true, rejectUnauthorized: true, ca: readFileSync(authority.caFile) };
+    const { port, seen, server } = await startTlsUpstream(onTestFinished, pairs.first, required);
+    const files = { caFile: join(own, 'ca.crt'), certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key') };
+    copyFileSync(authority.caFile, files.caFile);
+    copyFileSync(pairs.client.certFile, files.certFile);
+    copyFileSync(pairs.client.keyFile, files.keyFile);
+    const proxy = await start({ upstream: { url: `https://127.0.0.1:${port}`, tls: files } });
+    expect(await deliver(proxy, 'a')).toBe(200);
+    const next = pairs.nextClient;
+    await replaceFile(files.certFile, readFileSync(next.certFile, 'utf8'));
+    await replaceFile(files.keyFile, readFileSync(next.keyFile, 'utf8'));
+    expect((await reload(proxy)).status).toBe(200);
+    expect(await deliver(proxy, 'a')).toBe(200);
+    expect(seen.map((one) => one.client)).toEqual(['client', 'next-client']);
+    const series = 'entrupy_proxy_tls_certificate_not_after_timestamp_seconds{certificate="upstream_client"}';
+    const ends = new X509Certificate(readFileSync(next.certFile)).validToDate.getTime() / 1000;
+    expect((await proxy.metrics()).get(series)).toBe(ends);
+    server.setSecureContext({ ...contents(pairs.unknown), ca: required.ca });
+    server.closeAllConnections();
+    await eventually(() => deliver(proxy, 'a'), 502);
+    await replaceFile(files.caFile, readFileSync(others.caFile, 'utf8'));
+    expect((await reload(proxy)).status).toBe(200);
+    expect(await deliver(proxy, 'a')).toBe(200);
+  });
+});
+
+/** The status of a delivery that names this host. */
+function sendAs({ port }: RunningProxy, host: string): Promise<number> {
+  const headers = { Host: host, 'Entrupy-Signature': sign(value('a'), BODY), 'Content-Length': BODY.length };
+  const options = { port, host: '127.0.0.1', method: 'POST', path: '/notify', headers, agent: false };
+  return new Promise((resolve, reject) => {
+    plainRequest(options, (response) => response.resume().on('end', () => resolve(response.statusCode ?? 0)))
+      .on('error', reject)
+      .end(BODY);
+  });
+}

@@ -1,0 +1,153 @@
+// Trailers arrive, but for those that a server would trust.
+// Trailers on both sides. A server that merges trailers into headers would take a target, a signature or a length from
+// one after the verdict, so such a trailer must not arrive. Each row is one line, so a failure names it.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { exchange, openClient } from '../support/raw-client.ts';
+import { values } from '../support/response-parser.ts';
+import { sign } from '../support/signer.ts';
+
+const SECRET = 'trailers-secret-0123456789abcdefghij';
+const CHUNKED = 'Transfer-Encoding: chunked';
+
+/** Headers that the gate refuses, and those that frame, route or authenticate (RFC 9110 6.5.1). */
+const TRUSTED = [
+  ...['X-Original-URL: /notify', 'x-rewrite-url: /notify', 'X-HTTP-Method-Override: PUT', 'X-Forwarded-Prefix: /a'],
+  ...[`Entrupy-Signature: ${sign(SECRET, 'abc')}`, 'entrupy_signature: SHA256:x', 'Entrupy.Signature: SHA256:x'],
+  ...['Host: other', 'X_Y: 1', 'SCRIPT_NAME: /open', 'Content-Length: 3', 'Transfer-Encoding: chunked'],
+  ...['Authorization: Basic Og==', 'Proxy-Authorization: Basic Og==', 'Cookie: a=1', 'Connection: close'],
+] as const;
+
+let upstream: LenientUpstream;
+let proxy: RunningProxy;
+beforeAll(async () => {
+  upstream = await startLenientUpstream();
+  proxy = await startProxy({
+    config: {
+      upstream: { url: upstream.url },
+      routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+      unmatched: 'reject',
+    },
+    secrets: { current: SECRET },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await upstream?.close();
+});
+beforeEach(() => {
+  upstream.seen.length = 0;
+  upstream.answer(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+});
+
+/** Sends a chunked request with these lines and trailers; returns what the upstream received. */
+async function sent(target: string, lines: readonly string[], trailers: readonly string[]) {
+  const head = [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, CHUNKED];
+  const { status } = await exchange(proxy.port, [...head, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
+  return { status, seen: upstream.seen[0] };
+}
+
+describe('of a request', () => {
+  test.each(['/open', '/report'])('they arrive in their bytes and order: %s', async (target) => {
+    const trailers = ['X-Checksum: abc', 'x-checksum:\t caf\xe9 ', 'Server-Timing: a;dur=1', 'X-Empty:'];
+    const { status, seen } = await sent(target, ['Trailer: X-Checksum'], trailers);
+    expect(status).toBe(200);
+    expect(seen?.trailers).toEqual(['X-Checksum: abc', 'x-checksum: caf\xe9', 'Server-Timing: a;dur=1', 'X-Empty: ']);
+    expect(seen?.lines).toEqual(['Host: h', 'Trailer: X-Checksum', CHUNKED, 'Connection: close']);
+  });
+
+  // A trailer that the parser refuses (a length) may give a 400; then the upstream got no complete request.
+  test.each(TRUSTED)('%s does not arrive', async (line) => {
+    const { status, seen } = await sent('/open', [], ['X-Before: 1', line, 'X-After: 2']);
+    if (status === 400) expect(seen).toBeUndefined();
+    else expect([status, seen?.trailers]).toEqual([200, ['X-Before: 1', 'X-After: 2']]);
+    const behindHeads = upstream.leftovers().map((bytes) => bytes.toString('latin1').split('\r\n\r\n').slice(1).join());
+    expect(behindHeads.join()).not.toContain(line);
+  });
+
+  test('they are dropped when the body is forwarded with a length', async () => {
+    const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
+    for (const target of ['/notify', '/report']) {
+      upstream.seen.length = 0;
+      const { status, seen } = await sent(target, [signature, 'Trailer: X-Checksum'], ['X-Checksum: abc']);
+      expect([status, seen?.trailers]).toEqual([200, []]);
+      expect(seen?.lines).toEqual(['Host: h', signature, 'Content-Length: 3']);
+      expect(seen?.body.toString()).toBe('abc');
+    }
+  });
+
+  test('Trailer is dropped when the body is not chunked', async () => {
+    const head = ['PUT /open HTTP/1.1', 'Host: h', 'Trailer: X-Checksum', 'Content-Length: 3'];
+    await exchange(proxy.port, [...head, '', 'abc'].join('\r\n'));
+    expect(upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 3', 'Connection: close']);
+  });
+
+  test.each([
+    ['TE: trailers', ['TE: trailers'], 'TE, close'],
+    ['tE:  trailers ', ['tE: trailers'], 'TE, close'],
+    ['TE: TRAILERS\r\nConnection: TE', ['TE: TRAILERS'], 'TE, close'],
+    ['TE: gzip\r\nTE: trailers', ['TE: trailers'], 'TE, close'],
+    ['TE: gzip', [], 'close'],
+    ['TE: deflate;q=0.5, gzip', [], 'close'],
+  ])('of a chunked request %s arrives, or not', async (line, arrives, options) => {
+    const { seen } = await sent('/open', [line], []);
+    expect(seen?.lines).toEqual(['Host: h', ...arrives, CHUNKED, `Connection: ${options}`]);
+  });
+
+  // Without it a server must not act on TE (RFC 9110 10.1.4).
+  test('a TE that arrives is named by Connection, with or without a body', async () => {
+    const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
+    await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n');
+    await sent('/notify', [signature, 'TE: trailers'], []);
+    expect(upstream.seen.map(({ lines }) => lines)).toEqual([
+      ['Host: h', 'TE: trailers', 'Connection: TE'],
+      ['Host: h', signature, 'TE: trailers', 'Content-Length: 3', 'Connection: TE'],
+    ]);
+  });
+
+  test('TE from an HTTP/1.0 client is dropped', async () => {
+    await exchange(proxy.port, 'GET /open HTTP/1.0\r\nHost: h\r\nTE: trailers\r\n\r\n');
+    expect(upstream.seen[0]?.lines).toEqual(['Host: h']);
+  });
+});
+
+/** Responds in chunks with these trailers. */
+const answerWith = (trailers: readonly string[], lines: readonly string[] = []) =>
+  upstream.answer(() => ['HTTP/1.1 200 OK', ...lines, CHUNKED, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
+
+describe('of a response', () => {
+  test('they arrive in their bytes and order', async () => {
+    answerWith(['X-Checksum: abc', 'x-checksum:\t caf\xe9 ', 'X-Empty:'], ['Trailer: X-Checksum']);
+    const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect(response.lines).toEqual(['Trailer: X-Checksum', CHUNKED]);
+    expect(response.trailers).toEqual(['X-Checksum: abc', 'x-checksum: caf\xe9', 'X-Empty: ']);
+  });
+
+  // A trailer that the parser refuses ends in a cut, so the client never sees a complete response.
+  test.each(['Content-Length: 3', 'Transfer-Encoding: chunked', 'Connection: close', 'Set-Cookie: a=1'])(
+    '%s does not arrive',
+    async (line) => {
+      answerWith(['X-Before: 1', line, 'X-After: 2']);
+      const client = await openClient({ port: proxy.port });
+      await client.send('GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+      const response = await client.response().catch((error: Error) => error);
+      client.destroy();
+      if (response instanceof Error) expect(response.message).toContain('within a response');
+      else if (response.status !== 502) expect(response.trailers).toEqual(['X-Before: 1', 'X-After: 2']);
+    },
+  );
+
+  test('an HTTP/1.0 client gets neither trailers nor Trailer', async () => {
+    answerWith(['X-Checksum: abc'], ['Trailer: X-Checksum']);
+    const client = await openClient({ port: proxy.port });
+    await client.send('GET /open HTTP/1.0\r\nHost: h\r\n\r\n');
+    expect((await client.rest()).toString()).toBe('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc');
+  });
+
+  test('Trailer is dropped when the body is not chunked', async () => {
+    upstream.answer(() => 'HTTP/1.1 200 OK\r\nTrailer: X-Checksum\r\nContent-Length: 2\r\n\r\nok');
+    const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect(values(response.lines, 'trailer')).toEqual([]);
+  });
+});

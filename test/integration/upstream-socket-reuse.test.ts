@@ -1,0 +1,281 @@
+// An upstream socket is used again only where that is safe.
+// Which requests share an upstream socket. A socket reused after an unread body, half a response or unsolicited bytes
+// gives a client the response to somebody else's request.
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { untilAtRest } from '../support/at-rest.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
+import { eventually } from '../support/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { exchange, openClient } from '../support/raw-client.ts';
+import { sign } from '../support/signer.ts';
+
+const SECRET = 'upstream-sockets-secret-0123456789abc';
+const BODY = '{"event":1}';
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON';
+
+const get = (target = '/open') => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
+const post = (target: string, lines: readonly string[] = []) =>
+  [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, `Content-Length: ${BODY.length}`, '', BODY].join('\r\n');
+const signature = `Entrupy-Signature: ${sign(SECRET, BODY)}`;
+const signed = (target = '/notify') => post(target, [signature]);
+const chunked = (target: string) =>
+  `POST ${target} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`;
+
+let upstream: LenientUpstream;
+let proxy: RunningProxy;
+/** The same with `keepAlive: 0`. */
+let closing: RunningProxy;
+beforeAll(async () => {
+  upstream = await startLenientUpstream();
+  const start = (keepAlive: string) =>
+    startProxy({
+      config: {
+        upstream: { url: upstream.url, keepAlive },
+        routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+        unmatched: 'forward',
+      },
+      secrets: { current: SECRET },
+    });
+  proxy = await start('30s');
+  closing = await start('0s');
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await closing?.stop();
+  await upstream?.close();
+});
+beforeEach(() => {
+  upstream.seen.length = 0;
+  upstream.answer(() => OK);
+});
+
+/** Sends the requests one after another, each once the proxy is idle; returns the response bodies. */
+async function askAll(requests: readonly string[], { port } = proxy): Promise<string[]> {
+  const bodies: string[] = [];
+  for (const request of requests) {
+    bodies.push((await exchange(port, request, { head: request.startsWith('HEAD') })).body.toString());
+    await untilAtRest(proxy);
+  }
+  return bodies;
+}
+
+const connections = () => upstream.seen.map(({ connection }) => connection);
+const lastLines = () => upstream.seen.map(({ lines }) => lines.at(-1));
+
+describe('a socket is reused', () => {
+  test('by requests without a body, and another one by verified requests, in any order', async () => {
+    const bodiless = [get(), get('/elsewhere'), get('/report'), 'DELETE /open HTTP/1.1\r\nHost: h\r\n\r\n'];
+    await askAll([signed(), ...bodiless, signed(), signed('/report'), get(), signed()]);
+    const [verified, unverified] = connections();
+    expect(unverified).not.toBe(verified);
+    const [v, u] = [verified, unverified];
+    expect(connections()).toEqual([v, u, u, u, u, v, v, u, v]);
+    expect(lastLines()).not.toContain('Connection: close');
+  });
+
+  test('by deliveries after a 204 or 304: their sender is trusted', async () => {
+    upstream.answer(() => 'HTTP/1.1 204 No Content\r\n\r\n');
+    await askAll([signed(), signed()]);
+    upstream.answer(() => 'HTTP/1.1 304 Not Modified\r\n\r\n');
+    await askAll([signed(), signed()]);
+    expect(new Set(connections()).size).toBe(1);
+  });
+
+  test('most recently freed first, when several are idle', async () => {
+    const waiting: Socket[] = [];
+    upstream.answer(() => (socket) => void waiting.push(socket));
+    const asked = [exchange(proxy.port, get()), exchange(proxy.port, get())];
+    await expect.poll(() => waiting.length).toBe(2);
+    const [first, second] = waiting;
+    first?.write(OK);
+    await expect.poll(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(1);
+    second?.write(OK);
+    await Promise.all(asked);
+    await untilAtRest(proxy);
+    upstream.answer(() => OK);
+    await askAll([get(), get()]);
+    const [, freedLast, ...next] = connections();
+    expect(next).toEqual([freedLast, freedLast]);
+  });
+});
+
+describe('a socket is not reused', () => {
+  test.each([
+    ['a forwarded body with a length', post('/open')],
+    ['a forwarded body in chunks', chunked('/open')],
+    ['a body that only unmatched lets through', post('/elsewhere')],
+    ['a reported body without a signature', post('/report')],
+    ['a reported body with a wrong signature', post('/report', [`Entrupy-Signature: ${sign('other', BODY)}`])],
+    ['a reported body in chunks', chunked('/report')],
+    ['a reported body by another method', post('/report').replace('POST', 'PUT')],
+    ['a GET with a body', post('/open').replace('POST', 'GET')],
+  ])('after %s', async (_name, request) => {
+    await askAll([get(), request, get(), signed(), request, signed()]);
+    const used = connections();
+    expect(used.slice(2)).not.toContain(used[1]);
+    expect(used.slice(5)).not.toContain(used[4]);
+    expect(lastLines().map((line) => line === 'Connection: close')).toEqual([false, true, false, false, true, false]);
+  });
+
+  test('with keepAlive: 0, whatever it was used for', async () => {
+    const requests = [get(), signed(), signed(), get(), post('/open'), chunked('/report'), signed('/report'), get()];
+    await askAll(requests, closing);
+    expect(new Set(connections()).size).toBe(requests.length);
+    expect(lastLines()).toEqual(requests.map(() => 'Connection: close'));
+  });
+
+  test.each([
+    ['the upstream says close', 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok'],
+    [
+      'the upstream says close among other options',
+      'HTTP/1.1 200 OK\r\nConnection: a, CLOSE\r\nContent-Length: 2\r\n\r\nok',
+    ],
+    ['the upstream speaks HTTP/1.0', 'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+    ['a byte follows the response', `${OK}x`],
+    ['a response follows the response', OK + POISON],
+    ['a 204 has a body', `HTTP/1.1 204 No Content\r\n\r\n${POISON}`],
+  ])('when %s', async (_name, answer) => {
+    const used = answerAndKeep(answer);
+    await askAll([get()]);
+    await eventually(() => used.socket?.destroyed, true);
+    upstream.answer(() => OK);
+    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    expect(connections().slice(1)).not.toContain(connections()[0]);
+  });
+
+  const head = 'HEAD /open HTTP/1.1\r\nHost: h\r\n\r\n';
+  test.each([
+    ['HEAD', head, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'],
+    ['204', get(), 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['304', get(), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n'],
+    ['204 to a reported request', get('/report'), 'HTTP/1.1 204 No Content\r\n\r\n'],
+  ])('after %s that nobody verified, since servers write a body late', async (_name, request, answer) => {
+    const used = answerAndKeep(answer);
+    await askAll([request]);
+    // The body comes when the next requests could already have been sent on the socket.
+    upstream.answer(() => OK);
+    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    used.socket?.write(POISON);
+    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    await eventually(() => used.socket?.destroyed, true);
+    expect(connections().slice(1)).not.toContain(connections()[0]);
+  });
+
+  test('when the client leaves before the response is complete', async () => {
+    const used = answerAndKeep('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
+    const client = await openClient({ port: proxy.port });
+    await client.send(get());
+    await client.bytes(1);
+    client.destroy();
+    await eventually(() => used.socket?.destroyed, true);
+    upstream.answer(() => OK);
+    expect(await askAll([signed()])).toEqual(['ok']);
+    expect(connections()[1]).not.toBe(connections()[0]);
+  });
+});
+
+/** Answers the next requests with these bytes; returns the socket that the last one came on. */
+function answerAndKeep(answer: string): { readonly socket?: Socket } {
+  const used: { socket?: Socket } = {};
+  upstream.answer(() => (socket) => {
+    used.socket = socket;
+    socket.write(answer);
+  });
+  return used;
+}
+
+describe('both kinds of sockets', () => {
+  test('stay within upstream.connections together, and a delivery takes the place of an idle one', async () => {
+    const open = new Set<Socket>();
+    let most = 0;
+    upstream.answer(() => (socket) => {
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      most = Math.max(most, open.size);
+      socket.write(OK);
+    });
+    const one = await startProxy({
+      config: {
+        upstream: { url: upstream.url, keepAlive: '10m', connections: 1 },
+        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
+      },
+      secrets: { current: SECRET },
+    });
+    try {
+      for (const request of [get(), signed(), get(), get(), signed(), signed(), get()]) {
+        expect((await exchange(one.port, request)).status).toBe(200);
+        await untilAtRest(one);
+        await expect.poll(() => open.size).toBe(1);
+      }
+      expect(most).toBeLessThanOrEqual(2); // the end of the one may be seen after the beginning of the other
+    } finally {
+      await one.stop();
+    }
+  });
+
+  test('never keep a delivery from a server that takes one connection at a time', async () => {
+    const waiting: Socket[] = [];
+    const serve = () => {
+      const [socket] = waiting;
+      socket?.on('data', () => socket.write(OK));
+      socket?.once('close', () => {
+        waiting.shift();
+        serve();
+      });
+    };
+    const single = createServer((socket) => {
+      socket.on('error', () => {});
+      waiting.push(socket);
+      if (waiting.length === 1) serve();
+    });
+    await new Promise<void>((resolve) => single.listen(0, '127.0.0.1', resolve));
+    const before = await startProxy({
+      config: {
+        upstream: { url: `http://127.0.0.1:${(single.address() as AddressInfo).port}`, keepAlive: '10m' },
+        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
+      },
+      secrets: { current: SECRET },
+    });
+    try {
+      expect((await exchange(before.port, get())).status).toBe(200);
+      await untilAtRest(before);
+      expect((await exchange(before.port, signed())).status).toBe(200);
+    } finally {
+      await before.stop();
+      single.close();
+    }
+  });
+});
+
+describe('unsolicited bytes end an idle socket and answer no request', () => {
+  test.each([
+    ['a byte', 'x'],
+    ['a line ending', '\r\n'],
+    ['an answer', POISON],
+    ['half a response', POISON.slice(0, 20)],
+    ['an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
+    [
+      'the 408 of a server that gave up waiting',
+      'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+    ],
+  ])('%s', async (_name, bytes) => {
+    const idle = answerAndKeep(OK);
+    await askAll([signed()]);
+    idle.socket?.write(bytes);
+    await eventually(() => idle.socket?.destroyed, true);
+    upstream.answer(() => OK);
+    expect(await askAll([signed(), get()])).toEqual(['ok', 'ok']);
+    expect(connections()[1]).not.toBe(connections()[0]);
+  });
+
+  test('an idle socket that the upstream closes costs no request its response', async () => {
+    for (let round = 0; round < 20; round++) {
+      const idle = answerAndKeep(OK);
+      expect(await askAll([signed()])).toEqual(['ok']);
+      idle.socket?.end();
+      await eventually(() => idle.socket?.destroyed, true);
+    }
+  });
+});

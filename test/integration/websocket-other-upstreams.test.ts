@@ -1,0 +1,65 @@
+// WebSockets reach upstreams over unix sockets and TLS.
+// Upstreams other than plain TCP: a WebSocket goes over a unix socket, or over TLS to the configured name alone.
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { createAuthority } from '../support/certificates.ts';
+import { openClient } from '../support/raw-client.ts';
+import { liveOf, test } from '../support/tunnels.ts';
+import { echoed, handshake, openWebSocket } from '../support/web-socket.ts';
+
+describe('to other upstreams', () => {
+  test('over a unix socket', async ({ startEchoing, proxyTo }) => {
+    const path = join(tmpdir(), `entrupy-ws-${process.pid}-${randomBytes(4).toString('hex')}.sock`);
+    const echo = await startEchoing(createServer(), { url: `unix://${path}`, path });
+    const proxy = await proxyTo(echo.url);
+    const webSocket = await openWebSocket(liveOf(proxy));
+    expect((await echoed(webSocket, 'unix')).toString()).toBe('unix');
+    webSocket.terminate();
+  });
+
+  test('over TLS on both sides, never with a name that the client chose', async ({
+    directory,
+    startEchoing,
+    proxyTo,
+  }) => {
+    const authority = createAuthority(directory, 'ca');
+    const { certFile, keyFile } = authority.issue('upstream', { names: ['DNS:app.internal', 'DNS:evil.example'] });
+    const server = createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+    const asked: unknown[] = [];
+    server.on('secureConnection', (socket) => asked.push(socket.servername));
+    const echo = await startEchoing(server, { url: 'https://127.0.0.1' });
+    const tls = { caFile: authority.caFile, serverName: 'app.internal' };
+    const proxy = await proxyTo(echo.url, { upstream: { url: echo.url, tls }, listen: { tls: { certFile, keyFile } } });
+    const client = {
+      ca: readFileSync(authority.caFile),
+      servername: 'app.internal',
+      headers: { Host: 'evil.example' },
+    };
+    const webSocket = await openWebSocket(liveOf(proxy).replace('ws:', 'wss:'), [], client);
+    expect((await echoed(webSocket, Buffer.alloc(100_000, 1))).length).toBe(100_000);
+    expect(asked).toEqual(['app.internal']);
+    webSocket.terminate();
+  });
+
+  test('over TLS with an unexpected certificate: 502, and nothing is sent', async ({
+    directory,
+    startEchoing,
+    proxyTo,
+  }) => {
+    const authority = createAuthority(directory, 'ca');
+    const { certFile, keyFile } = authority.issue('upstream', { names: ['DNS:evil.example'] });
+    const server = createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+    const echo = await startEchoing(server, { url: 'https://127.0.0.1' });
+    const tls = { caFile: authority.caFile, serverName: 'app.internal' };
+    const proxy = await proxyTo(echo.url, { upstream: { url: echo.url, tls } });
+    const client = await openClient({ port: proxy.port });
+    await client.send(handshake('/live').replace('Host: h', 'Host: evil.example'));
+    expect((await client.response()).status).toBe(502);
+    client.destroy();
+  });
+});

@@ -1,0 +1,123 @@
+// WebSockets go through on forward routes that allow them.
+// WebSockets through the proxy, with the `ws` package: what both ends see, what is recorded, and how long a tunnel
+// lives.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { describe, expect } from 'vitest';
+import type { WebSocket } from 'ws';
+import { openClient } from '../support/raw-client.ts';
+import { liveOf, test } from '../support/tunnels.ts';
+import { echoed, openWebSocket } from '../support/web-socket.ts';
+
+const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded",reason="none"}';
+
+describe('with the ws package', () => {
+  test('text and binary, both ways, until either side closes with its own code', async ({ echo, proxyTo }) => {
+    const proxy = await proxyTo(echo.url);
+    const webSocket = await openWebSocket(liveOf(proxy));
+    expect((await echoed(webSocket, 'grüße')).toString()).toBe('grüße');
+    expect(await echoed(webSocket, Buffer.from([0, 255, 13, 10]))).toEqual(Buffer.from([0, 255, 13, 10]));
+    for (const upstream of echo.webSockets.clients) upstream.close(4321, 'enough');
+    const [code, reason] = await once(webSocket, 'close');
+    expect([code, String(reason)]).toEqual([4321, 'enough']);
+
+    const other = await openWebSocket(liveOf(proxy));
+    const closed = once([...echo.webSockets.clients].at(-1) as WebSocket, 'close');
+    other.close(4000, 'bye');
+    expect((await closed)[0]).toBe(4000);
+  });
+
+  test('many frames of 1 MiB at once arrive whole and in order', async ({ echo, proxyTo }) => {
+    const proxy = await proxyTo(echo.url);
+    const webSocket = await openWebSocket(liveOf(proxy));
+    const frames = Array.from({ length: 10 }, () => randomBytes(1024 * 1024));
+    const back: Buffer[] = [];
+    const all = new Promise<void>((resolve) => {
+      webSocket.on('message', (frame: Buffer) => {
+        if (back.push(frame) === frames.length) resolve();
+      });
+    });
+    for (const frame of frames) webSocket.send(frame);
+    await all;
+    expect(Buffer.concat(back).equals(Buffer.concat(frames))).toBe(true);
+    webSocket.terminate();
+  });
+
+  test('200 at once, more than there are upstream slots, leave slots for deliveries', async ({ echo, proxyTo }) => {
+    const proxy = await proxyTo(echo.url);
+    const webSockets = await Promise.all(Array.from({ length: 200 }, () => openWebSocket(liveOf(proxy))));
+    const answers = await Promise.all(webSockets.map((webSocket, index) => echoed(webSocket, `number ${index}`)));
+    expect(answers.map(String)).toEqual(webSockets.map((_, index) => `number ${index}`));
+    const metrics = await proxy.metrics();
+    expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(200);
+    expect(metrics.get('entrupy_proxy_connections')).toBe(200);
+    expect((await fetch(`${proxy.url}/live`)).status).toBe(426); // the echo server's response to a plain GET
+    for (const webSocket of webSockets) webSocket.terminate();
+    await Promise.all(webSockets.map((webSocket) => once(webSocket, 'close')));
+    await expect.poll(() => echo.sockets.size).toBeLessThanOrEqual(1); // the kept-alive connection of the GET
+  });
+
+  test('the subprotocol and the extensions are what client and upstream agree on', async ({ echo, proxyTo }) => {
+    const proxy = await proxyTo(echo.url);
+    const webSocket = await openWebSocket(liveOf(proxy), ['first', 'second']);
+    expect(webSocket.protocol).toBe('second');
+    expect(webSocket.extensions).toContain('permessage-deflate');
+    expect((await echoed(webSocket, 'x'.repeat(50_000))).length).toBe(50_000);
+    webSocket.terminate();
+  });
+
+  test('it is one request, recorded when the tunnel ends', async ({ echo, proxyTo }) => {
+    const proxy = await proxyTo(echo.url);
+    const webSocket = await openWebSocket(liveOf(proxy));
+    expect((await proxy.metrics()).get(REQUESTS)).toBe(0);
+    webSocket.close();
+    await once(webSocket, 'close');
+    const line = await proxy.waitForLog(({ path }) => path === '/live');
+    expect(line).toMatchObject({ method: 'GET', status: 101, decision: 'forwarded', reason: 'none' });
+    const metrics = await proxy.metrics();
+    expect(metrics.get(REQUESTS)).toBe(1);
+    expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(0);
+    expect(metrics.get('entrupy_proxy_upstream_responses_total{route="/live",code="1xx"}')).toBe(1);
+  });
+});
+
+test('a reload can allow and forbid them; open ones stay', async ({ echo, proxyTo }) => {
+  const proxy = await proxyTo(echo.url, { routes: [{ path: '/live', action: 'forward' }] });
+  await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
+  const text = readFileSync(proxy.configFile, 'utf8');
+  await writeFile(proxy.configFile, text.replace('action: forward', 'action: forward\n    upgrade: [websocket]'));
+  await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+  const webSocket = await openWebSocket(liveOf(proxy));
+  await writeFile(proxy.configFile, text);
+  await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+  await expect(openWebSocket(liveOf(proxy))).rejects.toThrow('426');
+  expect((await echoed(webSocket, 'still')).toString()).toBe('still');
+  webSocket.terminate();
+});
+
+test('FORCE_FETCH_PATH, which switches http-proxy-3 to another code path, changes nothing', async ({
+  echo,
+  proxyTo,
+}) => {
+  const proxy = await proxyTo(echo.url, {}, { env: { FORCE_FETCH_PATH: 'true' } });
+  const webSocket = await openWebSocket(liveOf(proxy));
+  expect((await echoed(webSocket, 'x')).toString()).toBe('x');
+  webSocket.terminate();
+});
+
+test('a tunnel outlives limits.connectionAge, listen.keepAlive and the idle timeouts', async ({ echo, proxyTo }) => {
+  const proxy = await proxyTo(echo.url, {
+    upstream: { url: echo.url, idleTimeout: '200ms', responseTimeout: '200ms', keepAlive: '100ms' },
+    limits: { connectionAge: '1s' },
+    listen: { keepAlive: '1s' },
+  });
+  const webSocket = await openWebSocket(liveOf(proxy));
+  // A connection without a tunnel is ended meanwhile.
+  const idle = await openClient({ port: proxy.port });
+  await idle.send('GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n');
+  await idle.rest();
+  expect((await echoed(webSocket, 'alive')).toString()).toBe('alive');
+  webSocket.terminate();
+});

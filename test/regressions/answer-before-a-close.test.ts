@@ -1,0 +1,57 @@
+// An answer before a close survives the bytes behind it.
+// Bug, found by the wire fuzzer: it sent a refused request that closes (HTTP/1.0, or `Connection: close`) with more
+// bytes behind it, and got nothing. The socket was closed with unread bytes, and the reset overtook the response (RFC
+// 9112 9.6).
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+
+let upstream: LenientUpstream;
+let proxy: RunningProxy;
+beforeAll(async () => {
+  upstream = await startLenientUpstream();
+  proxy = await startProxy({
+    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] },
+    secrets: { current: SECRET },
+  });
+});
+afterAll(async () => {
+  await proxy?.stop();
+  await upstream?.close();
+});
+
+const CLOSE = ['Connection: close'];
+
+test.each([
+  ['a refusal to HTTP/1.0', forged('x').replace('HTTP/1.1', 'HTTP/1.0'), 401],
+  ['a refusal with Connection: close', forged('x', { lines: CLOSE }), 401],
+  ['an accepted delivery with Connection: close', signed('x', { lines: CLOSE }), 200],
+  ['a forwarded request with Connection: close', get('/open', CLOSE), 200],
+  ['a refusal by the gate', get('/open#x'), 400],
+])('%s', async (_name, request, status) => {
+  const before = upstream.seen.length;
+  // A client that keeps writing after the other side has closed, like one that reads only after it has written all.
+  const socket = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  let received = '';
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    received += text;
+  });
+  const errors: string[] = [];
+  socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error.code ?? error.message));
+  socket.write(`${request}\x01 no request`, 'latin1');
+  await once(socket, 'end');
+  // Bytes that arrive at a closed socket cause a reset; the next write or the end would fail.
+  for (let count = 0; count < 20; count++) {
+    await new Promise((resolve) => socket.write('more of it', () => setImmediate(resolve)));
+  }
+  socket.end();
+  if (!socket.closed) await once(socket, 'close');
+  expect(errors).toEqual([]);
+  expect(received).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(received.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  expect(received).toMatch(/^connection: close\r$/im);
+  expect(upstream.seen.length - before).toBe(status === 200 ? 1 : 0);
+});
