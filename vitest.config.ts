@@ -1,6 +1,6 @@
 // `npm test` runs `unit` and `fast`, in 90 seconds on two cores; `e2e` has the tests that need longer or real components.
 import { defineConfig } from 'vitest/config';
-import { MISSING } from './test/support/tools.ts';
+import { MISSING } from './test/support/machine/tools.ts';
 
 /** More than ten times what any test needs, so that a busy machine fails none. */
 const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
@@ -9,14 +9,14 @@ export default defineConfig({
   test: {
     // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 5,
-    reporters: ['default', './test/support/missing-reporter.ts'],
+    reporters: ['default', './test/support/runner/missing-reporter.ts'],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
       {
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          setupFiles: './test/support/real-timers.ts',
+          setupFiles: './test/support/runner/real-timers.ts',
           ...PATIENCE,
           isolate: false,
         },

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { IMAGE_ENV, IMAGE_FLAGS } from '../test/support/image-env.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../test/support/proxy/image-env.ts';
 import type { Program } from './harness/launch.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));

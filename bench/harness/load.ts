@@ -6,7 +6,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { sign } from '../../test/support/signer.ts';
+import { sign } from '../../test/support/deliveries/signer.ts';
 import type { Post } from './launch.ts';
 
 const SCRIPT = fileURLToPath(new URL('../peers/post.lua', import.meta.url));

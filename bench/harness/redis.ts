@@ -1,6 +1,6 @@
 // A Redis for one measurement, on the load's core and not on the proxy's; it keeps nothing on disk.
 import { once } from 'node:events';
-import { spawnRedis, untilListening } from '../../test/support/redis-process.ts';
+import { spawnRedis, untilListening } from '../../test/support/once/redis-process.ts';
 
 export interface Redis {
   readonly pid: number;

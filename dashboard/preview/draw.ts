@@ -7,7 +7,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'vite';
-import { openBrowser, type Page } from '../../test/support/browser.ts';
+import { openBrowser, type Page } from '../../test/support/machine/browser.ts';
 import { VITE } from './build.ts';
 import { servePage } from './serve.ts';
 import { type Told, tellStory } from './story.ts';

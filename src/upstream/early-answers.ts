@@ -8,8 +8,7 @@ const CHECK_MS = 1000;
  * An upstream may answer and close while a request is still being sent to it. A write then fails while the answer lies
  * unread in the kernel, and node destroys the socket with it. Overriding `destroy` is the only way to read it first (by
  * `onread`: a stream with a failed write emits no data). Without it 1, 87 and 99 of 100 early answers were lost at 100
- * KB, 1 MB and 8 MB. If node ever ends sockets in another way, the test `an early answer arrives while the request is
- * still being sent` fails.
+ * KB, 1 MB and 8 MB. If node ever ends sockets in another way, test/e2e/early-answers.test.ts fails.
  */
 export function readBeforeFailedWriteEnds(socket: Socket): void {
   const destroy = socket.destroy;

@@ -2,9 +2,9 @@
 // The conformance tables are only as good as the upstream and the client that observe them. Without the proxy, the lenient
 // upstream must fall for every kind of smuggling, and the client's parser must refuse everything that breaks the RFC.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { openClient } from '../support/raw-client.ts';
-import { parseResponse } from '../support/response-parser.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { parseResponse } from '../support/http/response-parser.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { forged, get, request } from './wire-case.ts';
 
 let upstream: LenientUpstream;

@@ -1,11 +1,11 @@
 // Plays each row of the tables on a raw socket and checks both ends: what the client got, and what a deliberately
 // lenient upstream parsed as a request. Each configuration has one proxy, which plays its rows one after another.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { type RawResponse, values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { type RawResponse, values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { CASES, readResponses } from './rows.ts';
 import { get, SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 

@@ -3,9 +3,9 @@
 import { createSecretKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { signBody } from '../../src/core/signature.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { sign } from '../support/signer.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 interface Vector {
   readonly name: string;

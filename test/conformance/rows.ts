@@ -1,6 +1,6 @@
 // All rows of the tables, and a reader for the responses to a row, shared by the tests that play them.
-import type { RawClient } from '../support/raw-client.ts';
-import type { RawResponse } from '../support/response-parser.ts';
+import type { RawClient } from '../support/http/raw-client.ts';
+import type { RawResponse } from '../support/http/response-parser.ts';
 import { DELIVERIES } from './cases/deliveries.ts';
 import { FRAMING } from './cases/framing.ts';
 import { HEADERS } from './cases/headers.ts';

@@ -1,6 +1,6 @@
 // The format of a row of the conformance tables, the configurations that rows run on, and the helpers that rows are
 // written with. Rows are data: they must never derive an expectation from the proxy's code.
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
 
 export const SECRET = 'conformance-secret-0123456789abcdef';
 

@@ -16,8 +16,8 @@ import {
   proxyOf,
   set,
   template,
-} from '../support/helm.ts';
-import { haveTools, mustRun } from '../support/tools.ts';
+} from '../support/chart/helm.ts';
+import { haveTools, mustRun } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm');
 const GATEWAY = ['mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys'];

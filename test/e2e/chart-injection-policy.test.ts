@@ -3,11 +3,11 @@
 // evaluates the same expressions; the form of the policy was tried on Kubernetes 1.36.
 import { beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { type Admission, admissionOf, selects } from '../support/admission.ts';
-import { CHART, type Manifest, only, podSpec, proxyOf, template } from '../support/helm.ts';
-import { typeProblems } from '../support/kubernetes-types.ts';
-import { restrictedProblems } from '../support/pod-security.ts';
-import { haveTools, TOOLS } from '../support/tools.ts';
+import { type Admission, admissionOf, selects } from '../support/chart/admission.ts';
+import { CHART, type Manifest, only, podSpec, proxyOf, template } from '../support/chart/helm.ts';
+import { typeProblems } from '../support/chart/kubernetes-types.ts';
+import { restrictedProblems } from '../support/chart/pod-security.ts';
+import { haveTools, TOOLS } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm', `${TOOLS}/node_modules/@marcbachmann/cel-js`);
 const LABEL = { 'entrupy-signature-proxy/inject': 'true' };

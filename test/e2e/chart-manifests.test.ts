@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withConfigSchema } from '../../scripts/generators/chart-schema.ts';
-import { runCommand } from '../support/command.ts';
 import {
   allContainers,
   CHART,
@@ -21,10 +20,11 @@ import {
   template,
   tryTemplate,
   valuesFiles,
-} from '../support/helm.ts';
-import { typeProblems } from '../support/kubernetes-types.ts';
-import { restrictedProblems } from '../support/pod-security.ts';
-import { haveTools, mustRun, TOOLS } from '../support/tools.ts';
+} from '../support/chart/helm.ts';
+import { typeProblems } from '../support/chart/kubernetes-types.ts';
+import { restrictedProblems } from '../support/chart/pod-security.ts';
+import { haveTools, mustRun, TOOLS } from '../support/machine/tools.ts';
+import { runCommand } from '../support/proxy/command.ts';
 
 const ready = haveTools(...HELMS, 'promtool', `${TOOLS}/node_modules/kubernetes-models`);
 const files = valuesFiles(`${CHART}/ci`);

@@ -3,8 +3,8 @@
 // restart. Too few restarts would leave a change without effect; too many would make every change a rollout.
 import { describe, expect, test } from 'vitest';
 import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
-import { set, template } from '../support/helm.ts';
-import { haveTools } from '../support/tools.ts';
+import { set, template } from '../support/chart/helm.ts';
+import { haveTools } from '../support/machine/tools.ts';
 
 const ANNOTATION = 'entrupy-signature-proxy/restart-only';
 

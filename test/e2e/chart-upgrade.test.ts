@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { type ApiServer, startApiServer } from '../support/api-server.ts';
+import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
 import {
   allContainers,
   CHART,
@@ -18,8 +18,8 @@ import {
   set,
   template,
   tryTemplate,
-} from '../support/helm.ts';
-import { haveTools, mustRun, ROOT, run } from '../support/tools.ts';
+} from '../support/chart/helm.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 
 const ready = haveTools(...HELMS);
 const OLD = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.1.0.tgz`;

@@ -2,8 +2,8 @@
 // One wrong values file for each rule, in test/testdata/helm/bad. The first lines of each hold the expected error from
 // Helm.
 import { describe, expect, test } from 'vitest';
-import { tryTemplate, valuesFiles } from '../support/helm.ts';
-import { haveTools, ROOT } from '../support/tools.ts';
+import { tryTemplate, valuesFiles } from '../support/chart/helm.ts';
+import { haveTools, ROOT } from '../support/machine/tools.ts';
 
 const ready = haveTools('helm');
 const files = valuesFiles(`${ROOT}test/testdata/helm/bad`);

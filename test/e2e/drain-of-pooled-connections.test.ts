@@ -2,13 +2,13 @@
 // Load balancers keep connections for a long time and use each now and then. A proxy that closes them as it exits meets
 // requests in transit: 20 of 3,346 were lost that way. Connections must end earlier, while new ones are still served.
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type PooledLoad, startPooledLoad } from '../support/pooled-load.ts';
-import { builtProgram } from '../support/program.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
-import { pause } from '../support/under-load.ts';
-import { startUpstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { type PooledLoad, startPooledLoad } from '../support/load/pooled-load.ts';
+import { pause } from '../support/load/under-load.ts';
+import { builtProgram } from '../support/proxy/program.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 const SECRET = 'pooled-connections-secret-0123456789abcdef';
 const BODY = '{"event":1}';

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { expect, onTestFinished, test } from 'vitest';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
 const MOST = 20_000;

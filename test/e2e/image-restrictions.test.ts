@@ -6,6 +6,8 @@ import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { sign } from '../support/deliveries/signer.ts';
+import { post, startLoad } from '../support/load/load.ts';
 import {
   buildImage,
   IMAGE,
@@ -14,10 +16,8 @@ import {
   type RunningContainer,
   startContainer,
   until,
-} from '../support/containers.ts';
-import { post, startLoad } from '../support/load.ts';
-import { sign } from '../support/signer.ts';
-import { haveTools, mustRun, ROOT, run } from '../support/tools.ts';
+} from '../support/machine/containers.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'nsenter', 'ss');
 const SECRET = 'a secret of the image suite, 32 bytes and more';

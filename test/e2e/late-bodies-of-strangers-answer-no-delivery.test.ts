@@ -5,10 +5,10 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { FORGED_ECHO, LATE_KINDS, LATE_REQUESTS, type LateRequest, startSingleServer } from '../servers/late-kinds.ts';
 import type { RealServer } from '../servers/real-server.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 const SECRET = 'late-body-secret-0123456789abcdef';
 const DELIVERIES = Number(process.env.DELIVERIES ?? 900);

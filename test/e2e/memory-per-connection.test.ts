@@ -2,7 +2,7 @@
 // What one connection can make the proxy hold in memory: a body up to its length, a handshake, bytes behind a request in
 // flight, an unread response. Each flood fills every available connection with one of them, for nine seconds.
 import { expect, test } from 'vitest';
-import { type Flood, repeated } from '../support/flood.ts';
+import { type Flood, repeated } from '../support/load/flood.ts';
 import {
   expectFlooded,
   expectUnhurt,
@@ -11,7 +11,7 @@ import {
   loopbackCertificate,
   startFloodedProxy,
   WRONG_SIGNATURE,
-} from '../support/flooded.ts';
+} from '../support/load/flooded.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -3,10 +3,10 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loopbackCertificate, startFloodedProxy } from '../support/flooded.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { parseResponse } from '../support/response-parser.ts';
-import { clientHello, type Relay, startRelay, startStorm } from '../support/storm.ts';
+import { parseResponse } from '../support/http/response-parser.ts';
+import { loopbackCertificate, startFloodedProxy } from '../support/load/flooded.ts';
+import { clientHello, type Relay, startRelay, startStorm } from '../support/load/storm.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 
 const RATE = 1000;
 const ROUND_TRIP_MS = 200;

@@ -2,13 +2,13 @@
 // Fifty clients in front of an upstream that misbehaves in a hundred seeded ways. Each request gets its own response, a
 // refusal, or a cut. `SEED` selects another run, `REQUESTS` a longer one.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { dealt, type MisbehavingUpstream, startMisbehavingUpstream } from '../support/misbehaving-upstream.ts';
-import { type Misbehaviour, type Outcome, textOf } from '../support/misbehaviour.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { type RawResponse, values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { type RawResponse, values } from '../support/http/response-parser.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { dealt, type MisbehavingUpstream, startMisbehavingUpstream } from '../support/upstream/misbehaving-upstream.ts';
+import { type Misbehaviour, type Outcome, textOf } from '../support/upstream/misbehaviour.ts';
 
 const SECRET = 'misbehaviour-secret-0123456789abcdef';
 const SEED = Number(process.env.SEED ?? 15);

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { until } from '../support/containers.ts';
-import { freePort } from '../support/free-port.ts';
-import { sign } from '../support/signer.ts';
-import { haveTools, mustRun, ROOT, type RunOptions, run, TOOLS } from '../support/tools.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { until } from '../support/machine/containers.ts';
+import { freePort } from '../support/machine/free-port.ts';
+import { haveTools, mustRun, ROOT, type RunOptions, run, TOOLS } from '../support/machine/tools.ts';
 
 const TOO_OLD = ['18.20.8', '20.20.2', '22.23.3', '24.16.0'];
 const nodeOf = (version: string) => `${TOOLS}/nodes/${version}/bin/node`;

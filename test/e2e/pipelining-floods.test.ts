@@ -2,8 +2,14 @@
 // A read of 64 KiB can hold 1,900 requests. A server that starts them all at once holds 6 KB for each, so 30
 // connections would end the process. Each flood lasts nine seconds, on its own proxy.
 import { test } from 'vitest';
-import { type Flood, repeated } from '../support/flood.ts';
-import { expectFlooded, expectUnhurt, expectWithinMemory, flooded, startFloodedProxy } from '../support/flooded.ts';
+import { type Flood, repeated } from '../support/load/flood.ts';
+import {
+  expectFlooded,
+  expectUnhurt,
+  expectWithinMemory,
+  flooded,
+  startFloodedProxy,
+} from '../support/load/flooded.ts';
 
 const KIB = 1024;
 const PIPELINED = repeated('GET /nope HTTP/1.1\r\nHost: a\r\n\r\n', 64 * KIB);

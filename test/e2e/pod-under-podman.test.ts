@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { buildImage, IMAGE, until } from '../support/containers.ts';
-import { freePort } from '../support/free-port.ts';
-import { type Container, type Manifest, only, podSpec, template } from '../support/helm.ts';
-import { post } from '../support/load.ts';
-import { sign } from '../support/signer.ts';
-import { haveTools, mustRun, run } from '../support/tools.ts';
+import { type Container, type Manifest, only, podSpec, template } from '../support/chart/helm.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { post } from '../support/load/load.ts';
+import { buildImage, IMAGE, until } from '../support/machine/containers.ts';
+import { freePort } from '../support/machine/free-port.ts';
+import { haveTools, mustRun, run } from '../support/machine/tools.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'helm');
 const SECRET = '0123456789abcdef0123456789abcdef';

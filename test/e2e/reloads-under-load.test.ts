@@ -3,9 +3,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { replaceFile } from '../support/files.ts';
-import { startPacedLoad, tally } from '../support/paced-load.ts';
-import { delivery, lineAfter, pause, RATE, startUnderLoad } from '../support/under-load.ts';
+import { startPacedLoad, tally } from '../support/load/paced-load.ts';
+import { delivery, lineAfter, pause, RATE, startUnderLoad } from '../support/load/under-load.ts';
+import { replaceFile } from '../support/machine/files.ts';
 
 const RELOADS = 40;
 const STEP_MS = 1500;

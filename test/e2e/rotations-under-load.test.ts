@@ -5,10 +5,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { replaceFile } from '../support/files.ts';
-import { kubeletWrites } from '../support/kubelet.ts';
-import { type Delivery, type Result, startPacedLoad, tally } from '../support/paced-load.ts';
-import { delivery, lineAfter, pause, RATE, startUnderLoad } from '../support/under-load.ts';
+import { type Delivery, type Result, startPacedLoad, tally } from '../support/load/paced-load.ts';
+import { delivery, lineAfter, pause, RATE, startUnderLoad } from '../support/load/under-load.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { kubeletWrites } from '../support/machine/kubelet.ts';
 
 const ROTATIONS = 40;
 const OVERLAP_MS = 3000;

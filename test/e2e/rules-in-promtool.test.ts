@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { withRunbook } from '../../dashboard/runbook.ts';
-import { haveTools, ROOT, run } from '../support/tools.ts';
+import { haveTools, ROOT, run } from '../support/machine/tools.ts';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 

@@ -3,11 +3,11 @@
 // finds every series that ever exists.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { seededIntegers } from '../support/seeded.ts';
-import { sign } from '../support/signer.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/metrics/prometheus.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { seededIntegers } from '../support/runner/seeded.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const ROUNDS = 150;
 const AT_ONCE = 20;

@@ -4,7 +4,7 @@
 // asserted.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { type Flood, repeated } from '../support/flood.ts';
+import { type Flood, repeated } from '../support/load/flood.ts';
 import {
   expectFlooded,
   expectUnhurt,
@@ -12,7 +12,7 @@ import {
   loopbackCertificate,
   startFloodedProxy,
   WRONG_SIGNATURE,
-} from '../support/flooded.ts';
+} from '../support/load/flooded.ts';
 
 const SLOW = 'GET /open/slow/300 HTTP/1.1\r\nHost: h\r\n\r\n';
 const MOST_FILES = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);

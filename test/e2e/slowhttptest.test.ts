@@ -4,10 +4,10 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { honestFor, percentile, successRate } from '../load/honest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { sign } from '../support/signer.ts';
-import { type StreamingUpstream, startStreamingUpstream } from '../support/streams.ts';
-import { haveTools } from '../support/tools.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { haveTools } from '../support/machine/tools.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type StreamingUpstream, startStreamingUpstream } from '../support/upstream/streams.ts';
 
 const SECRET = 'slowhttptest-secret-0123456789abcdef';
 const SECONDS = 12;

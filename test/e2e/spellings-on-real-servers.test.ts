@@ -6,10 +6,10 @@ import { SERVER_KINDS, type ServerKind } from '../servers/kinds.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
 import { DETOURS, isForbidden, LEGITIMATE, type Shot, TABLES, type Table, type Unmatched } from '../servers/routes.ts';
 import { type Bullet, bytesOf, fire, statusOf } from '../servers/volley.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { SPELLINGS } from '../testdata/spellings.ts';
 
 const SECRET = 'bypass-secret-0123456789abcdef0123';

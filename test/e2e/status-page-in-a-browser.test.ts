@@ -4,10 +4,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Browser, HAS_CHROMIUM, openBrowser, type View } from '../support/browser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { sign } from '../support/signer.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { type Browser, HAS_CHROMIUM, openBrowser, type View } from '../support/machine/browser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const IMAGES = new URL('../../docs/images/', import.meta.url);
 const SECRET = 'the secret at Entrupy, 32 bytes or more';

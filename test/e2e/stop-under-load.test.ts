@@ -3,8 +3,8 @@
 // in time. The kernel refuses connections that arrive after the listener has closed; those were never accepted.
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Result, startPacedLoad, tally } from '../support/paced-load.ts';
-import { delivery, pause, RATE, startUnderLoad, type UnderLoad } from '../support/under-load.ts';
+import { type Result, startPacedLoad, tally } from '../support/load/paced-load.ts';
+import { delivery, pause, RATE, startUnderLoad, type UnderLoad } from '../support/load/under-load.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
 const DELAY_MS = 2000;

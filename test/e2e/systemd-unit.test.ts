@@ -6,13 +6,13 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCommand } from '../support/command.ts';
-import { until } from '../support/containers.ts';
-import { freePort } from '../support/free-port.ts';
-import { PROGRAM } from '../support/program.ts';
-import { sign } from '../support/signer.ts';
-import { haveTools, mustRun, ROOT, run } from '../support/tools.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { until } from '../support/machine/containers.ts';
+import { freePort } from '../support/machine/free-port.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
+import { runCommand } from '../support/proxy/command.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const EXAMPLES = `${ROOT}examples/systemd`;
 const UNIT = `${EXAMPLES}/entrupy-signature-proxy.service`;

@@ -1,10 +1,10 @@
 // 2 GiB stream through memory that stays flat.
 // A size for which the integration tests have no time: 2 GiB up and 2 GiB down through one proxy.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { download, type StreamingUpstream, startStreamingUpstream, upload } from '../support/streams.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { download, type StreamingUpstream, startStreamingUpstream, upload } from '../support/upstream/streams.ts';
 
 const MIB = 1024 * 1024;
 const SIZE = 2048 * MIB;

@@ -7,12 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { eventKey } from '../../src/once/store.ts';
-import { type Outcome, startFailingUpstream } from '../support/failing-upstream.ts';
-import { freePort } from '../support/free-port.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, startRedis } from '../support/redis.ts';
-import { seeded, shuffled } from '../support/seeded.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { freePort } from '../support/machine/free-port.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, startRedis } from '../support/once/redis.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { seeded, shuffled } from '../support/runner/seeded.ts';
+import { type Outcome, startFailingUpstream } from '../support/upstream/failing-upstream.ts';
 
 const EVENTS = 2000;
 const COPIES = 3;

@@ -5,10 +5,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { forms, framed, ROUTES, SLOW_REQUEST } from '../servers/forged.ts';
 import type { Hit, RealServer } from '../servers/real-server.ts';
 import { UNREAD_KINDS } from '../servers/unread-kinds.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 const SECRET = 'unread-body-secret-0123456789abcdef';
 const DELIVERIES = 200;

@@ -2,8 +2,8 @@
 // The upstream goes away five times under load, for two seconds each, alternately by a graceful stop and a kill. Unsent
 // requests wait for it. Requests in flight at a kill get 502, are counted by cause, and are never sent twice.
 import { expect, test } from 'vitest';
-import { type Result, startPacedLoad, tally } from '../support/paced-load.ts';
-import { delivery, pause, RATE, startUnderLoad } from '../support/under-load.ts';
+import { type Result, startPacedLoad, tally } from '../support/load/paced-load.ts';
+import { delivery, pause, RATE, startUnderLoad } from '../support/load/under-load.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
 const AWAY_MS = 2000;

@@ -1,5 +1,5 @@
 // Compares parsers on one connection's bytes: do ours and node:http's server read the same requests?
-import { cut, type Parsed, parse } from '../support/parsed.ts';
+import { cut, type Parsed, parse } from '../support/http/parsed.ts';
 import { endsEarlier, handsOver, isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import type { ReferenceServer, TakenRequest } from './reference-server.ts';
 

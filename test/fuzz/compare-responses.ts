@@ -1,6 +1,6 @@
 // Compares parsers on the bytes of one upstream connection: do ours and node:http's client read the same responses?
 // Node's client reads one exchange for each connection, so each starts where ours says that the last one ended.
-import { cut, type Parsed, type ParsedMessage, parse } from '../support/parsed.ts';
+import { cut, type Parsed, type ParsedMessage, parse } from '../support/http/parsed.ts';
 import { isKnownRefusal, unknownDifferences } from './known-differences.ts';
 import { receive, type Taken, type TakenAnswer } from './reference-client.ts';
 

@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/load.ts';
 import { pathProblem } from '../../src/core/targets.ts';
 import { buildPolicy } from '../../src/runtime/ruleset.ts';
-import { parseText } from '../support/config-text.ts';
+import { parseText } from '../support/proxy/config-text.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 
 const example = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');

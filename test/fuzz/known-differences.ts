@@ -3,7 +3,7 @@
 import { refusedByGate } from '../../src/core/gate.ts';
 import { Head } from '../../src/core/head.ts';
 import { MAX_LINES } from '../../src/wire/parser.ts';
-import type { Parsed, ParsedMessage } from '../support/parsed.ts';
+import type { Parsed, ParsedMessage } from '../support/http/parsed.ts';
 
 /** The properties of a message that both parsers report. */
 export interface Message {

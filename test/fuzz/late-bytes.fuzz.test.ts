@@ -1,10 +1,10 @@
 // An upstream that writes behind its answers: no request gets bytes that are not its own answer's, and no socket that
 // has carried a request without a verdict carries a verified one.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { type RawResponse, values } from '../support/response-parser.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { type RawResponse, values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { type Asked, CONFIG, clients, type Request, SECRETS, written } from './late-answers.ts';
 import { LateServer } from './late-server.ts';
 import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';

@@ -2,7 +2,7 @@
 // at their time, if the socket is still there.
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import type { LenientUpstream, SeenRequest } from '../support/lenient-upstream.ts';
+import type { LenientUpstream, SeenRequest } from '../support/upstream/lenient-upstream.ts';
 import type { Late, Request } from './late-answers.ts';
 
 export class LateServer {

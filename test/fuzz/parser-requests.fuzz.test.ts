@@ -2,7 +2,7 @@
 // be stricter, never looser; each justified difference is a row of known-differences.ts.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cut, eachByte, type Parsed, parse } from '../support/parsed.ts';
+import { cut, eachByte, type Parsed, parse } from '../support/http/parsed.ts';
 import { disagreement, endDisagreement } from './compare-requests.ts';
 import { withoutReason } from './known-differences.ts';
 import { bytesOf, script } from './pipelined-requests.ts';

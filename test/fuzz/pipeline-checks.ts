@@ -1,8 +1,8 @@
 // What must hold of a pipeline once its connection is over.
 import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
-import type { SeenRequest } from '../support/lenient-upstream.ts';
-import { type RawResponse, values } from '../support/response-parser.ts';
+import { type RawResponse, values } from '../support/http/response-parser.ts';
+import type { SeenRequest } from '../support/upstream/lenient-upstream.ts';
 import { MAX_HEADER, type Sent } from './pipeline-messages.ts';
 import type { Conversation } from './pipelining-client.ts';
 import { checkAnswer } from './wire-checks.ts';

@@ -3,8 +3,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SECRET } from '../conformance/wire-case.ts';
-import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { checkCounted, checkEnd, checkReached, idOf } from './pipeline-checks.ts';
 import { CONFIG, written } from './pipeline-messages.ts';
 import { type Pipeline, piecesOf, pipeline } from './pipelines.ts';

@@ -1,6 +1,6 @@
 // Plays a pipeline on a raw socket. It waits for events alone, each bounded by the raw client's deadline.
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { type RawResponse, values } from '../support/response-parser.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { checkOwn } from './pipeline-checks.ts';
 import type { Sent } from './pipeline-messages.ts';
 import type { Piece } from './pipelines.ts';

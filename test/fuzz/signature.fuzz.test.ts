@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { Keyring } from '../../src/core/keyring.ts';
 import { judge } from '../../src/core/permit.ts';
 import { readSignature } from '../../src/core/signature.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
 import { NOW, secret, verify } from '../unit/core/fixtures.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 

@@ -2,11 +2,11 @@
 // upstream is one that the routes permit. No check asks the proxy's code.
 import { expect } from 'vitest';
 import { SECRET } from '../conformance/wire-case.ts';
-import type { SeenRequest } from '../support/lenient-upstream.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import type { RawResponse } from '../support/response-parser.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import type { RawResponse } from '../support/http/response-parser.ts';
+import { values } from '../support/http/response-parser.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import type { SeenRequest } from '../support/upstream/lenient-upstream.ts';
 import { canonical } from './lax-server.ts';
 import type { Configuration } from './wire-requests.ts';
 

@@ -1,7 +1,7 @@
 // Plays one script of the wire fuzzer on a raw socket and returns every byte received. It waits for events, and for
 // silence only when more bytes may or may not come. It must never hang.
 import { connect } from 'node:net';
-import { parseResponse, type RawResponse, values } from '../support/response-parser.ts';
+import { parseResponse, type RawResponse, values } from '../support/http/response-parser.ts';
 
 /**
  * How it ends once everything is written: by half-closing after a silence, by waiting for the proxy to close, or by a

@@ -3,9 +3,9 @@
 // and the process stays healthy.
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import type { RawResponse } from '../support/response-parser.ts';
+import type { RawResponse } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';
 import { checkAnswer, checkSeen, countedByStatus, settled, unanswered } from './wire-checks.ts';
 import { type Ending, type Outcome, play, readAnswers } from './wire-client.ts';

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { callCommand } from '../support/command.ts';
+import { callCommand } from '../support/proxy/command.ts';
 
 const SECRET = 'a-secret-that-nobody-may-see-printed';
 let directory: string;

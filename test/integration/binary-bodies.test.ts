@@ -3,10 +3,10 @@
 // were signed are the bytes that are verified and forwarded.
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange, openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange, openClient } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const SECRET = 'bodies-are-bytes-0123456789abcdef';
 const MAX_BODY = 256 * 1024;

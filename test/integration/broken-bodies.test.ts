@@ -2,10 +2,10 @@
 // A client that disconnects mid-body, or sends malformed chunks. The upstream must see a broken request on a connection
 // that is never reused. A client that is still connected gets a response.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange, openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange, openClient } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'broken-body-secret-0123456789abcdef';
 const OPEN = 'POST /open HTTP/1.1\r\nHost: h\r\n';

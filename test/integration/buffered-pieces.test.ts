@@ -6,8 +6,8 @@ import { createServer, type IncomingMessage, request, type Server } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 /** More than the kernel takes on all four sockets together. */
 const BODY = Buffer.from(Uint32Array.from({ length: 16 * 1024 * 1024 }, (_, at) => at).buffer);

@@ -1,11 +1,11 @@
 // A refusal may go out before the rest of its request's body. What comes in one read with the end of that body belongs
 // to the next request, however much it is: a delivery must not be swallowed, nor the middle of it taken for a request.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'a-refused-body-0123456789abcdef';
 const REFUSED_BODY = 40_000;

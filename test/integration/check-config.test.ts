@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createAuthority } from '../support/certificates.ts';
-import { callCommand } from '../support/command.ts';
+import { callCommand } from '../support/proxy/command.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
 
 const SECRET = 'check-config-0123456789-abcdefghij';
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';

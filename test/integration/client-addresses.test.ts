@@ -3,13 +3,13 @@
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { deliver } from '../support/deliver.ts';
-import { replaceFile } from '../support/files.ts';
-import { startLenientUpstream } from '../support/lenient-upstream.ts';
-import { eventually, test } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
-import { startUpstream } from '../support/upstream.ts';
+import { deliver } from '../support/deliveries/deliver.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { eventually, test } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 const get = (lines: readonly string[] = [], host = 'shop.example') =>
   `GET /open HTTP/1.1\r\n${[`Host: ${host}`, ...lines].join('\r\n')}\r\n\r\n`;

@@ -2,13 +2,13 @@
 // If a client kept its connection after our own 502, 503 or 504, its retry would reach the same pod. A closed connection
 // lets the retry reach another pod.
 import { describe, expect } from 'vitest';
-import { NOBODY } from '../support/free-port.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { startRawUpstream } from '../support/raw-upstream.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
 const DELIVERY = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(value('a'), BODY)}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;

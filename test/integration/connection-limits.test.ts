@@ -2,10 +2,10 @@
 // `limits.connections`, and how long a connection may live. When the limit is reached, silent, slow and idle
 // connections make room for honest ones.
 import { describe, expect } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { clientOf, expectServed, GET, many, signed, test } from '../support/limited.ts';
-import { OK } from '../support/raw-upstream.ts';
-import { values } from '../support/response-parser.ts';
+import { values } from '../support/http/response-parser.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { clientOf, expectServed, GET, many, signed, test } from '../support/proxy/limited.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 describe('connections', () => {
   test('over the limit a new connection replaces one that never sent a complete head', async ({ raw, proxyTo }) => {

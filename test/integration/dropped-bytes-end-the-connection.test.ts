@@ -2,8 +2,6 @@
 // a connection and reads on swallows the next delivery, or takes a piece of its body for a request: behind a front that
 // pools connections a stranger so spoils the deliveries of others.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { seeded } from '../support/seeded.ts';
 import {
   delivery,
   faultsOf,
@@ -18,8 +16,10 @@ import {
   refusedPost,
   SECRET,
   startEcho,
-} from '../support/sequence.ts';
-import type { Upstream } from '../support/upstream.ts';
+} from '../support/http/sequence.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { seeded } from '../support/runner/seeded.ts';
+import type { Upstream } from '../support/upstream/upstream.ts';
 
 const KIB = 1024;
 const TRIES = 10;

@@ -1,11 +1,11 @@
 // A refusal before the body has been read must reach the client all the same: the proxy closes the connection only after
 // the client has had time to read.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
-import { type StreamingUpstream, startStreamingUpstream } from '../support/streams.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type StreamingUpstream, startStreamingUpstream } from '../support/upstream/streams.ts';
 
 const SECRET = 'early-refusal-secret-0123456789abcdef';
 

@@ -2,10 +2,14 @@
 // The verdict on each delivery of the table. Ours is always checked against the recorded expectation. The example
 // receiver's is checked on the same bytes, where it can run.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ExampleReceiver, hasExampleReceiver, startExampleReceiver } from '../support/example-receiver.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import {
+  type ExampleReceiver,
+  hasExampleReceiver,
+  startExampleReceiver,
+} from '../support/deliveries/example-receiver.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 import { delivery, SECRET, VERDICT_CASES } from '../testdata/verdict-cases.ts';
 
 describe('our verdict', () => {

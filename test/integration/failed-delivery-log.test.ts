@@ -3,12 +3,12 @@
 // must identify the body and the cause, and never show the body itself.
 import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
-import { NOBODY } from '../support/free-port.ts';
-import { test, value } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
-import { startRawUpstream } from '../support/raw-upstream.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
+import { test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":"that may be lost"}';
 const TAG = createHash('sha256').update(BODY).digest('hex').slice(0, 16);

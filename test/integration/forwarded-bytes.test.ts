@@ -2,10 +2,10 @@
 // The request at the upstream and the response at the client, byte by byte on raw sockets. Only the framing lines may
 // be rewritten: `host` first, then `connection`, `content-length` last.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange, openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange, openClient } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'byte-exact-secret-0123456789abcdef';
 

@@ -2,10 +2,10 @@
 // The gate refuses a signed delivery. The operator learns which rule and header refused it and what would let it
 // through. The client learns nothing, and no header value is shown anywhere.
 import { expect } from 'vitest';
-import type { LogLine } from '../support/child-output.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import { openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import type { LogLine } from '../support/machine/child-output.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
 
 const BODY = '{"event":1}';
 const VALUE = '/shown-to-nobody';

@@ -2,11 +2,11 @@
 // Two hundred seeded requests and responses, in every order and spelling that the parser accepts. The bytes that arrive
 // are compared with the bytes that the rule gives (docs/security.md). `SEED` selects another run.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { generateRequest } from '../support/generated-requests.ts';
-import { generateResponse } from '../support/generated-responses.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
+import { generateRequest } from '../support/http/generated-requests.ts';
+import { generateResponse } from '../support/http/generated-responses.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'generated-heads-secret-0123456789abc';
 const SEED = Number(process.env.SEED ?? 15_000);

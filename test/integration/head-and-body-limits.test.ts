@@ -2,9 +2,9 @@
 // The number of a head's lines, the time for heads and bodies, and the byte budget are limited. Slow clients make room,
 // and honest deliveries are answered.
 import { describe, expect } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { clientOf, expectServed, many, signed, test } from '../support/limited.ts';
-import { exchange } from '../support/raw-client.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { clientOf, expectServed, many, signed, test } from '../support/proxy/limited.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

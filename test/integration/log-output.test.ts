@@ -6,12 +6,12 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished } from 'vitest';
-import { deliver } from '../support/deliver.ts';
-import { post } from '../support/load.ts';
-import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/own-stdout.ts';
-import { PROGRAM } from '../support/program.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import { haveTools } from '../support/tools.ts';
+import { deliver } from '../support/deliveries/deliver.ts';
+import { post } from '../support/load/load.ts';
+import { haveTools } from '../support/machine/tools.ts';
+import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/proxy/own-stdout.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
 
 /** What the kernel's pipe holds, and what the proxy lets wait. */
 const PIPE = 64 * 1024;

@@ -4,12 +4,12 @@
 // again.
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { expectSlotsFree, untilAtRest } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { OK, type RawUpstream, type Script, startRawUpstream } from '../support/raw-upstream.ts';
-import { parseResponse } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { parseResponse } from '../support/http/response-parser.ts';
+import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { OK, type RawUpstream, type Script, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const SECRET = 'misbehaving-upstream-secret-0123456789';
 const SLOTS = 2;

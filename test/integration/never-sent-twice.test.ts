@@ -1,9 +1,9 @@
 // A request that may have been processed is never sent again, whatever the upstream does. A client that leaves ends its
 // request upstream and frees everything that it held.
 import { describe, expect } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { delivery, idsOf, numbers, send, test, waiting } from '../support/numbered.ts';
-import { OK } from '../support/raw-upstream.ts';
+import { delivery, idsOf, numbers, send, test, waiting } from '../support/deliveries/numbered.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 describe('a request that may have been processed is not resent', () => {
   test('a keep-alive connection closes under the next request: 502, sent once', async ({ upstreamHere, proxyTo }) => {

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { REASON_NAMES } from '../../src/core/decision.ts';
-import { callCommand } from '../support/command.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { callCommand } from '../support/proxy/command.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { BODY, CONFIG, ENV, FORBIDDEN, MARK, REQUESTS, SECRETS, wire } from '../testdata/marked-requests.ts';
 
 function expectNoLeak(text: string, where: string): void {

@@ -2,10 +2,10 @@
 // What `once` remembers, and for whom: memory serves one process, Redis or Valkey serves every proxy. A stop or a
 // reload neither loses a delivery nor blocks an event for all proxies.
 import { describe, expect } from 'vitest';
-import { DELIVERED, DUPLICATE, deliver, type Given, held, send } from '../support/events.ts';
-import { inFlight, KEY, keysOf, reload, test } from '../support/once.ts';
-import { eventually } from '../support/proxied.ts';
-import { HAS_SERVERS, SERVERS } from '../support/redis.ts';
+import { DELIVERED, DUPLICATE, deliver, type Given, held, send } from '../support/once/events.ts';
+import { inFlight, KEY, keysOf, reload, test } from '../support/once/once.ts';
+import { HAS_SERVERS, SERVERS } from '../support/once/redis.ts';
+import { eventually } from '../support/proxy/proxied.ts';
 
 const STORES = ['memory', ...(HAS_SERVERS ? SERVERS : [])] as const;
 

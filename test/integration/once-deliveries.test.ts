@@ -2,6 +2,8 @@
 // Deliver once behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient } from '../support/http/raw-client.ts';
 import {
   bodyOf,
   DELIVERED,
@@ -13,12 +15,10 @@ import {
   OK,
   send,
   startEventUpstream,
-} from '../support/events.ts';
-import { eventually, value } from '../support/proxied.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/redis.ts';
-import { sign } from '../support/signer.ts';
+} from '../support/once/events.ts';
+import { HAS_SERVERS, type RedisServer, SERVERS, startRedis } from '../support/once/redis.ts';
+import { eventually, value } from '../support/proxy/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 const ROUTES = [
   { path: '/events/*', once: '1h' },

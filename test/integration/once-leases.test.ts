@@ -3,10 +3,10 @@
 // nothing after 10 s. No split makes these tests shorter.
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, vi } from 'vitest';
-import { DELIVERED, DUPLICATE, deliver, held, send } from '../support/events.ts';
-import { BACK, fails } from '../support/failing-store.ts';
-import { KEY, keysOf, test } from '../support/once.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from '../support/redis.ts';
+import { DELIVERED, DUPLICATE, deliver, held, send } from '../support/once/events.ts';
+import { BACK, fails } from '../support/once/failing-store.ts';
+import { KEY, keysOf, test } from '../support/once/once.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 
 /** Milliseconds until the only lease in it ends. */
 const leaseLeft = async (server: RedisServer) =>

@@ -1,8 +1,8 @@
 // Apps that share a Redis under names of their own know nothing of each other's events; an upgrade keeps what is known.
 import { describe, expect } from 'vitest';
-import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
-import { KEY, keysOf, test } from '../support/once.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/redis.ts';
+import { DELIVERED, DUPLICATE, deliver } from '../support/once/events.ts';
+import { KEY, keysOf, test } from '../support/once/once.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 
 const WARNING = expect.objectContaining({ msg: 'configuration warning', key: 'once.store' });
 

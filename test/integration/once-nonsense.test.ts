@@ -1,11 +1,11 @@
 // An answer of the store that makes no sense is a failure of the store: it is never taken for a twin to wait for.
 import { expect } from 'vitest';
-import { startAnsweringStore } from '../support/answering-store.ts';
-import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
-import { REFUSED } from '../support/failing-store.ts';
-import { test as base } from '../support/once.ts';
-import { eventually } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
+import { startAnsweringStore } from '../support/once/answering-store.ts';
+import { DELIVERED, DUPLICATE, deliver } from '../support/once/events.ts';
+import { REFUSED } from '../support/once/failing-store.ts';
+import { test as base } from '../support/once/once.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 
 const test = base.extend<{ readonly answering: typeof startAnsweringStore }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern

@@ -3,10 +3,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { DELIVERED, deliver } from '../support/events.ts';
-import { test } from '../support/once.ts';
-import { PROGRAM } from '../support/program.ts';
-import type { RunningProxy } from '../support/proxy.ts';
+import { DELIVERED, deliver } from '../support/once/events.ts';
+import { test } from '../support/once/once.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 
 describe.concurrent('the store client', () => {
   /** The scripts that a proxy had loaded by its end, as V8 reports them. */

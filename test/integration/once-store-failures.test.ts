@@ -4,13 +4,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../support/events.ts';
-import { fails, isBack, PASSWORD, REFUSED } from '../support/failing-store.ts';
-import { replaceFile } from '../support/files.ts';
-import { inFlight, keysOf, test } from '../support/once.ts';
-import { eventually } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { HAS_SERVERS, type RedisServer, SERVERS } from '../support/redis.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { DELIVERED, DUPLICATE, deliver, give, held, OK, send } from '../support/once/events.ts';
+import { fails, isBack, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
+import { inFlight, keysOf, test } from '../support/once/once.ts';
+import { HAS_SERVERS, type RedisServer, SERVERS } from '../support/once/redis.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 
 const MANY = 40;
 

@@ -5,11 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { createAuthority } from '../support/certificates.ts';
-import { DELIVERED, DUPLICATE, deliver } from '../support/events.ts';
-import { fails, isBack, PASSWORD, REFUSED } from '../support/failing-store.ts';
-import { reload, test } from '../support/once.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/redis.ts';
+import { DELIVERED, DUPLICATE, deliver } from '../support/once/events.ts';
+import { fails, isBack, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
+import { reload, test } from '../support/once/once.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
 
 describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, or not yet', () => {
   test('a missing password is reported at start, on either side', async ({ deliverer, redis, directory }) => {

@@ -3,12 +3,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect } from 'vitest';
-import { eventually, test, value } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { OK, startRawUpstream } from '../support/raw-upstream.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
 const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];

@@ -3,8 +3,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { callCommand } from '../support/command.ts';
-import { test } from '../support/proxied.ts';
+import { callCommand } from '../support/proxy/command.ts';
+import { test } from '../support/proxy/proxied.ts';
 
 /** A value that could be a variable's name, and one that could not. */
 const LIKE_A_NAME = 'f00dPASTED5ecretf00dPASTED5ecretf00d';

@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/signer.ts';
-import { haveTools } from '../support/tools.ts';
-import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { haveTools } from '../support/machine/tools.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const blocksOf = (page: string) =>

@@ -5,11 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { appendFile, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { deliver } from '../support/deliver.ts';
-import { replaceFile } from '../support/files.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { edit, nextReload, reloads, secretFile } from '../support/reloads.ts';
+import { deliver } from '../support/deliveries/deliver.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { edit, nextReload, reloads, secretFile } from '../support/proxy/reloads.ts';
 
 describe.concurrent('an incomplete file never becomes policy', () => {
   test.for([

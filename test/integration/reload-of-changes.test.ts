@@ -4,13 +4,13 @@
 import { appendFile, mkdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { BODY, deliver } from '../support/deliver.ts';
-import { replaceFile } from '../support/files.ts';
-import { kubeletWrites } from '../support/kubelet.ts';
-import { post } from '../support/load.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import { edit, nextReload, reloads, secretFile } from '../support/reloads.ts';
-import { sign } from '../support/signer.ts';
+import { BODY, deliver } from '../support/deliveries/deliver.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { post } from '../support/load/load.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { kubeletWrites } from '../support/machine/kubelet.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import { edit, nextReload, reloads, secretFile } from '../support/proxy/reloads.ts';
 
 // The longest first: the others run beside them.
 describe.concurrent('as the kubelet swaps `..data`', () => {

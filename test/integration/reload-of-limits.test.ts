@@ -5,12 +5,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { untilMetrics } from '../support/at-rest.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { OK, startRawUpstream } from '../support/raw-upstream.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { untilMetrics } from '../support/proxy/at-rest.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
 const DELIVERY = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(value('a'), BODY)}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;

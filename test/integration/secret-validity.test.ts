@@ -4,11 +4,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { across, deliver } from '../support/deliver.ts';
-import { replaceFile } from '../support/files.ts';
-import { kubeletWrites } from '../support/kubelet.ts';
-import { eventually, test, value } from '../support/proxied.ts';
-import type { RunningProxy } from '../support/proxy.ts';
+import { across, deliver } from '../support/deliveries/deliver.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { kubeletWrites } from '../support/machine/kubelet.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
 
 const iso = (at: number) => new Date(at).toISOString();
 const reasons = (proxy: RunningProxy) => proxy.logs().flatMap(({ reason }) => (reason === undefined ? [] : [reason]));

@@ -6,9 +6,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { runCommand } from '../support/command.ts';
-import { PROGRAM } from '../support/program.ts';
-import { haveTools } from '../support/tools.ts';
+import { haveTools } from '../support/machine/tools.ts';
+import { runCommand } from '../support/proxy/command.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
 
 const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';
 const dir = mkdtempSync(join(tmpdir(), 'sign-'));

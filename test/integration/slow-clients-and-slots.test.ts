@@ -2,9 +2,9 @@
 // `upstream.connections` limits the requests at the upstream. Clients that send or read slowly do not occupy its slots,
 // and nobody is dropped because the upstream is slow.
 import { describe, expect } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { clientOf, expectServed, GET, many, test } from '../support/limited.ts';
-import { OK } from '../support/raw-upstream.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { clientOf, expectServed, GET, many, test } from '../support/proxy/limited.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 const MIB = 1024 * 1024;
 

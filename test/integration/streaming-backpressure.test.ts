@@ -2,8 +2,8 @@
 // A client or an upstream that does not read slows the other side down, and is cut if it stops. A slow reader gets
 // everything, and an early response arrives while the client still writes.
 import { describe, expect } from 'vitest';
-import { untilMetrics } from '../support/at-rest.ts';
-import { head, IDLE, MIB, nextRecord, SIZE, test } from '../support/streaming.ts';
+import { untilMetrics } from '../support/proxy/at-rest.ts';
+import { head, IDLE, MIB, nextRecord, SIZE, test } from '../support/proxy/streaming.ts';
 
 describe('a client that stops reading', () => {
   test('slows the upstream down, and is cut after idleTimeout', async ({ upstream, proxy, begin }) => {

@@ -1,8 +1,8 @@
 // A body that streams is buffered nowhere.
 // Forward routes carry bodies of any size, both ways, with a length and in chunks. The proxy's memory stays flat.
 import { describe, expect } from 'vitest';
-import { MIB, SIZE, test } from '../support/streaming.ts';
-import { download, upload } from '../support/streams.ts';
+import { MIB, SIZE, test } from '../support/proxy/streaming.ts';
+import { download, upload } from '../support/upstream/streams.ts';
 
 /** The memory that 128 MiB may add to the proxy. Pieces that only the garbage collector freed took 60 MiB. */
 const GROWTH = 24 * MIB;

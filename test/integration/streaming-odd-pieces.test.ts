@@ -2,9 +2,9 @@
 // A client that sends a streamed body in odd pieces, slowly, or not to its end. A body that stops is refused or cut,
 // and never looks complete to the upstream.
 import { describe, expect } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { openClient } from '../support/raw-client.ts';
-import { head, IDLE, nextRecord, test } from '../support/streaming.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { head, IDLE, nextRecord, test } from '../support/proxy/streaming.ts';
 
 describe('a client that stops sending', () => {
   test.for([

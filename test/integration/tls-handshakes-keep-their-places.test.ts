@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type Authority, createAuthority } from '../support/certificates.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type Authority, createAuthority } from '../support/tls/certificates.ts';
 
 const MANY = 200;
 

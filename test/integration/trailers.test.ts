@@ -2,11 +2,11 @@
 // Trailers on both sides. A server that merges trailers into headers would take a target, a signature or a length from
 // one after the verdict, so such a trailer must not arrive. Each row is one line, so a failure names it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange, openClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange, openClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'trailers-secret-0123456789abcdefghij';
 const CHUNKED = 'Transfer-Encoding: chunked';

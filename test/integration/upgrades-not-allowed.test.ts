@@ -3,12 +3,12 @@
 // other request with an Upgrade header is handled as an ordinary request, and the header is dropped with the other
 // hop-by-hop headers.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
-import { AGREED, handshake } from '../support/web-socket.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { AGREED, handshake } from '../support/web-socket/web-socket.ts';
 
 const SECRET = 'no-upgrade-secret-0123456789abcdef';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';

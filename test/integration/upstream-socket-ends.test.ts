@@ -3,11 +3,11 @@
 // closed is not reset. A request sent on a socket that failed is never sent again.
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { eventually } from '../support/proxied.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'ends-of-sockets-secret-0123456789abcd';
 const BODY = '{"event":1}';

@@ -3,12 +3,12 @@
 // gives a client the response to somebody else's request.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { eventually } from '../support/proxied.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { exchange, openClient } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange, openClient } from '../support/http/raw-client.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 const SECRET = 'upstream-sockets-secret-0123456789abc';
 const BODY = '{"event":1}';

@@ -3,9 +3,9 @@
 // arrives once or never.
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { delivery, idsOf, numbers, send, test, waiting } from '../support/numbered.ts';
-import { OK } from '../support/raw-upstream.ts';
+import { delivery, idsOf, numbers, send, test, waiting } from '../support/deliveries/numbered.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
 const FAILED = 'upstream_failures_total{route="/notify",cause="connect"}';
 

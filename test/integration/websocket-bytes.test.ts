@@ -2,11 +2,11 @@
 // WebSockets through the proxy as raw bytes. Only the handshake may be rewritten, and a side that does not read slows
 // the other one down.
 import { describe, expect } from 'vitest';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import type { RunningProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { test as base } from '../support/tunnels.ts';
-import { AGREED, handshake, KEY } from '../support/web-socket.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { test as base } from '../support/web-socket/tunnels.ts';
+import { AGREED, handshake, KEY } from '../support/web-socket/web-socket.ts';
 
 /** An upstream that accepts every handshake unless told otherwise, and a proxy in front of it. */
 const test = base.extend<{ readonly lenient: LenientUpstream; readonly proxy: RunningProxy }>({

@@ -3,9 +3,9 @@
 // bytes sent before and then the end, and nothing is sent later.
 import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
-import { agrees, closed, polite, test } from '../support/handshakes.ts';
-import { openClient } from '../support/raw-client.ts';
-import { AGREED, handshake } from '../support/web-socket.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { agrees, closed, polite, test } from '../support/web-socket/handshakes.ts';
+import { AGREED, handshake } from '../support/web-socket/web-socket.ts';
 
 describe('a client that leaves', () => {
   const ways = [

@@ -7,10 +7,10 @@ import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { createAuthority } from '../support/certificates.ts';
-import { openClient } from '../support/raw-client.ts';
-import { liveOf, test } from '../support/tunnels.ts';
-import { echoed, handshake, openWebSocket } from '../support/web-socket.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
+import { liveOf, test } from '../support/web-socket/tunnels.ts';
+import { echoed, handshake, openWebSocket } from '../support/web-socket/web-socket.ts';
 
 describe('to other upstreams', () => {
   test('over a unix socket', async ({ startEchoing, proxyTo }) => {

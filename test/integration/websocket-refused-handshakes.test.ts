@@ -3,10 +3,10 @@
 // leaked socket.
 import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
-import { closed, polite, test } from '../support/handshakes.ts';
-import { openClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
-import { AGREED, handshake } from '../support/web-socket.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { closed, polite, test } from '../support/web-socket/handshakes.ts';
+import { AGREED, handshake } from '../support/web-socket/web-socket.ts';
 
 describe('a handshake that the upstream refuses', () => {
   test('its status, headers and body reach the client, and the connection ends', async ({

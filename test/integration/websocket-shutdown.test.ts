@@ -4,10 +4,17 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { startRawUpstream } from '../support/raw-upstream.ts';
-import { AGREED, type EchoUpstream, echoed, handshake, openWebSocket, startEcho } from '../support/web-socket.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import {
+  AGREED,
+  type EchoUpstream,
+  echoed,
+  handshake,
+  openWebSocket,
+  startEcho,
+} from '../support/web-socket/web-socket.ts';
 
 let proxy: RunningProxy;
 let echo: EchoUpstream;

@@ -7,9 +7,9 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import type { WebSocket } from 'ws';
-import { openClient } from '../support/raw-client.ts';
-import { liveOf, test } from '../support/tunnels.ts';
-import { echoed, openWebSocket } from '../support/web-socket.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { liveOf, test } from '../support/web-socket/tunnels.ts';
+import { echoed, openWebSocket } from '../support/web-socket/web-socket.ts';
 
 const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded",reason="none"}';
 

@@ -1,9 +1,9 @@
-// The clients of a flood. The parent process says which flood (test/support/flood.ts). This process floods until it is
+// The clients of a flood. The parent process says which flood (test/support/load/flood.ts). This process floods until it is
 // told to stop, then reports its results. It exits with its parent.
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
-import { type Flood, POUR_BYTES } from '../support/flood.ts';
+import { type Flood, POUR_BYTES } from '../support/load/flood.ts';
 
 /** A closed client reconnects after this long, so the flood is not a storm of connects. */
 const BACK_AFTER_MS = 1000;

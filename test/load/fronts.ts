@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { FRONT_KINDS, type FrontKind } from '../servers/fronts.ts';
 import { LATE_KINDS, startNodeServer } from '../servers/late-kinds.ts';
 import { type RealServer, startServer } from '../servers/real-server.ts';
-import { startProxy } from '../support/proxy.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
 import { type Outcome, SECRET, shareFront } from './shared-front.ts';
 
 export interface FrontsOptions {

@@ -5,10 +5,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
-import { startProxy } from '../support/proxy.ts';
-import { sign } from '../support/signer.ts';
-import { startStreamingUpstream } from '../support/streams.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
+import { startStreamingUpstream } from '../support/upstream/streams.ts';
 import { honestFor, percentile, successRate, type Tally } from './honest.ts';
 
 const SECRET = 'hostile-load-secret-0123456789abcdef';

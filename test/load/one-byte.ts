@@ -1,5 +1,5 @@
 // The clients of a storm: so many new connections a second from one address, each with the same first bytes and then
-// silence. Started by test/support/storm.ts with the port, the address, the rate and the bytes in hex; runs until its
+// silence. Started by test/support/load/storm.ts with the port, the address, the rate and the bytes in hex; runs until its
 // parent leaves or tells it to stop.
 import { connect, type Socket } from 'node:net';
 

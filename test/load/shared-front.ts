@@ -2,9 +2,9 @@
 // on it: bodies that are refused before they are read, tails, HEAD, 204, 304. Each delivery hides requests in its body.
 import { createHash } from 'node:crypto';
 import { FORGED_ECHO, LATE_REQUESTS, type LateRequest } from '../servers/late-kinds.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { type RawResponse, values } from '../support/response-parser.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { type RawResponse, values } from '../support/http/response-parser.ts';
 
 const KIB = 1024;
 const SIGNERS = 12;

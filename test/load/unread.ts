@@ -8,10 +8,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { IMAGE_ENV, IMAGE_FLAGS } from '../support/image-env.ts';
-import { watchMemory } from '../support/memory.ts';
-import { startProxy } from '../support/proxy.ts';
-import { startStreamingUpstream } from '../support/streams.ts';
+import { watchMemory } from '../support/machine/memory.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../support/proxy/image-env.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
+import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
 const KIB = 1024;
 const MIB = KIB * KIB;

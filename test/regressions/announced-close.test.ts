@@ -4,10 +4,10 @@
 // so. The request behind it was started, counted and never answered. A delivery would have been delivered twice.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient, type RawClient } from '../support/raw-client.ts';
-import { values } from '../support/response-parser.ts';
+import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { values } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 let upstream: LenientUpstream;
 let proxy: RunningProxy;

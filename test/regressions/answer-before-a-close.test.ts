@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/lenient-upstream.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 let upstream: LenientUpstream;
 let proxy: RunningProxy;

@@ -2,10 +2,10 @@
 // A streaming body that finds no room in the byte budget while it waits for a slot gets 503. It must not wait on: with
 // its bytes gone, the upstream would get an empty body that looks whole.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { untilAtRest } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { OK, type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { untilAtRest } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { OK, type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 let upstream: RawUpstream;
 let proxy: RunningProxy;

@@ -2,9 +2,9 @@
 // Bug: node writes a head in latin1 when it goes out with the first piece of body, but in the socket's default
 // encoding, UTF-8, when it is flushed alone. Each byte from 0x80 up became two.
 import { expect, test } from 'vitest';
-import { startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { startRawUpstream } from '../support/raw-upstream.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
+import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 test('a response whose body comes after its head', async () => {
   const upstream = await startRawUpstream();

@@ -2,9 +2,9 @@
 // Bug: each chunk of a streamed body was written on its own, since promises resolve between two calls of node's parser.
 // A million one-byte chunks took 8 s of the only thread, and every other client waited.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { OK, type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { OK, type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const CHUNKS = 50_000;
 

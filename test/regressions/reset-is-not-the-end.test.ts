@@ -2,10 +2,10 @@
 // Bug: when a body is neither counted nor chunked, undici 8.13.1 treats a reset as its end (a workaround for macOS in
 // its onHttpSocketError). The proxy ended the response as if complete, and a client took half a document for all of it.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
-import { parseResponse } from '../support/response-parser.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { parseResponse } from '../support/http/response-parser.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 let upstream: RawUpstream;
 let proxy: RunningProxy;

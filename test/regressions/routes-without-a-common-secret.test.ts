@@ -2,9 +2,9 @@
 // Bug: a target that could be read as two routes with no secret in common was answered with 503 `no_live_secret`, which
 // blames the operator. A front that ejects pods for their 5xx could be made to eject every one.
 import { expect } from 'vitest';
-import { test, value } from '../support/proxied.ts';
-import { exchange } from '../support/raw-client.ts';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange } from '../support/http/raw-client.ts';
+import { test, value } from '../support/proxy/proxied.ts';
 
 const ROUTES = [
   { path: '/orders', secrets: ['a'] },

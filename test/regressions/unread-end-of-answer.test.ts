@@ -2,10 +2,10 @@
 // Bug: a timeout ran only while the upstream was being held back. Once the upstream had sent everything, a client that
 // never read the rest kept its connection and its in-flight request for as long as it liked.
 import { afterAll, beforeAll, test } from 'vitest';
-import { untilAtRest, untilMetrics } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { type StreamingUpstream, startStreamingUpstream } from '../support/streams.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type StreamingUpstream, startStreamingUpstream } from '../support/upstream/streams.ts';
 
 const MIB = 1024 * 1024;
 

@@ -3,10 +3,10 @@
 // one-byte chunks that is 65,536 buffers: 13 MB of memory a request for 400 KB on the wire. A few hundred such requests
 // ended the process.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { untilMetrics } from '../support/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { openClient } from '../support/raw-client.ts';
-import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.ts';
+import { openClient } from '../support/http/raw-client.ts';
+import { untilMetrics } from '../support/proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const MIB = 1024 * 1024;
 const WAITING = 40;

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { exchange } from '../support/raw-client.ts';
+import { exchange } from '../support/http/raw-client.ts';
 
 const START_MS = 20_000;
 const SETTLE_MS = 10_000;

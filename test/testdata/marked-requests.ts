@@ -1,7 +1,7 @@
 // One request for each reason, with a marker in its secret, signature, body, query and headers, and the configuration
 // under which each reason is met. The marker must never be found in anything that the proxy says.
 import { createHash, createHmac } from 'node:crypto';
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
 
 export const MARK = 'M4rkT3xt';
 export const SECRETS = {

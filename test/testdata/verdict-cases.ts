@@ -1,6 +1,6 @@
 // One delivery a row, with our answer and that of Entrupy's example receiver to the same bytes. If the two differ, the row
 // says why. A row must never be changed to agree with a measurement that nobody understands.
-import { sign } from '../support/signer.ts';
+import { sign } from '../support/deliveries/signer.ts';
 
 /** An opaque UTF-8 string, beyond ASCII on purpose: it is never decoded as hex or base64. */
 export const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';

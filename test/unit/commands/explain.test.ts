@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../../src/commands/explain.ts';
-import { fakeIo } from '../../support/fake-io.ts';
+import { fakeIo } from '../../support/proxy/fake-io.ts';
 
 let folder = '';
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/healthcheck.ts';
-import { fakeIo } from '../../support/fake-io.ts';
+import { fakeIo } from '../../support/proxy/fake-io.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'health-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

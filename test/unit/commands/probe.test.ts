@@ -4,8 +4,8 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ask } from '../../../src/commands/ask.ts';
 import { run } from '../../../src/commands/probe.ts';
-import { fakeIo } from '../../support/fake-io.ts';
-import { sign } from '../../support/signer.ts';
+import { sign } from '../../support/deliveries/signer.ts';
+import { fakeIo } from '../../support/proxy/fake-io.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
 const BODY = '{"probe":"entrupy-signature-proxy"}';

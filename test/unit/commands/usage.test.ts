@@ -5,7 +5,7 @@ import * as healthcheck from '../../../src/commands/healthcheck.ts';
 import * as probe from '../../../src/commands/probe.ts';
 import * as sign from '../../../src/commands/sign.ts';
 import * as verify from '../../../src/commands/verify.ts';
-import { fakeIo } from '../../support/fake-io.ts';
+import { fakeIo } from '../../support/proxy/fake-io.ts';
 
 const COMMANDS = { sign, verify, probe, healthcheck };
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };

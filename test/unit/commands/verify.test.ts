@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/verify.ts';
-import { fakeIo } from '../../support/fake-io.ts';
-import { sign } from '../../support/signer.ts';
+import { sign } from '../../support/deliveries/signer.ts';
+import { fakeIo } from '../../support/proxy/fake-io.ts';
 
 const BODY = '{"event":"session.completed"}';
 const [CURRENT, OLD, FUTURE] = ['current', 'old', 'future'].map((name) => `the-secret-called-${name}-0123456789`) as [

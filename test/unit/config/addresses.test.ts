@@ -1,7 +1,7 @@
 // Hosts, networks and URLs: which forms are accepted, and which are not.
 import { describe, expect, test } from 'vitest';
 import { isCidr, isHost, readStore, readUpstreamUrl } from '../../../src/config/addresses.ts';
-import { parseText } from '../../support/config-text.ts';
+import { parseText } from '../../support/proxy/config-text.ts';
 
 describe('upstream.url', () => {
   test.each([

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { CONFIG_KEYS } from '../../../src/config/describe.ts';
 import { ConfigError } from '../../../src/config/load.ts';
-import { parseText } from '../../support/config-text.ts';
+import { parseText } from '../../support/proxy/config-text.ts';
 
 const BOUNDS = { numRuns: 400, interruptAfterTimeLimit: 1000 };
 

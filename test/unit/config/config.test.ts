@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigError, formatProblem, loadConfig } from '../../../src/config/load.ts';
-import { parseText } from '../../support/config-text.ts';
+import { parseText } from '../../support/proxy/config-text.ts';
 
 const load = (text: string) => parseText(text, 'c.yaml', {}).config;
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { VariableName } from '../../../src/config/environment.ts';
 import { ConfigError, formatProblem } from '../../../src/config/load.ts';
-import { parseText } from '../../support/config-text.ts';
+import { parseText } from '../../support/proxy/config-text.ts';
 
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
 

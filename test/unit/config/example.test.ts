@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { renderConfigSchema, renderConfigurationPage } from '../../../scripts/generators/config-schema.ts';
 import { CONFIG_KEYS } from '../../../src/config/describe.ts';
 import { MAY_BE_EMPTY } from '../../../src/config/schema.ts';
-import { parseText } from '../../support/config-text.ts';
+import { parseText } from '../../support/proxy/config-text.ts';
 
 const root = new URL('../../../', import.meta.url);
 const example = readFileSync(new URL('config.example.yaml', root), 'utf8');

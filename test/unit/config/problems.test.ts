@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, formatProblem } from '../../../src/config/load.ts';
 import type { Problem } from '../../../src/config/problems.ts';
-import { parseText } from '../../support/config-text.ts';
+import { parseText } from '../../support/proxy/config-text.ts';
 
 const TESTDATA = new URL('../../testdata/config/', import.meta.url);
 

@@ -4,7 +4,7 @@ import { type Admission, admit, admitBody, arrivalOf } from '../../../src/core/a
 import { Keyring, type Secret } from '../../../src/core/keyring.ts';
 import type { Policy } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
-import { sign } from '../../support/signer.ts';
+import { sign } from '../../support/deliveries/signer.ts';
 import { forward, head, NOW, reject, report, secret, table, verify } from './fixtures.ts';
 
 const VALUE = 'admission-secret-0123456789abcdef';

@@ -12,7 +12,7 @@ import {
   type Verdict,
 } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
-import { sign } from '../../support/signer.ts';
+import { sign } from '../../support/deliveries/signer.ts';
 import { forward, NOW, reject, report, secret, verify } from './fixtures.ts';
 
 const BODY = Buffer.from('{"event":"session.completed"}');

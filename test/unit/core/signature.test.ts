@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { looksLikeSignature, readSignature, signBody, signs } from '../../../src/core/signature.ts';
-import { sign } from '../../support/signer.ts';
+import { sign } from '../../support/deliveries/signer.ts';
 
 const key = (bytes: string | Buffer) => createSecretKey(Buffer.from(bytes));
 const hex = (text: string) => Buffer.from(text, 'hex');

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Head } from '../../../src/core/head.ts';
 import { endToEnd, nominated } from '../../../src/core/headers.ts';
 import { acceptsHandshake, asksForWebSocket, handshakeHeaders } from '../../../src/core/web-socket-handshake.ts';
-import { ACCEPT, KEY } from '../../support/web-socket.ts';
+import { ACCEPT, KEY } from '../../support/web-socket/web-socket.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
 

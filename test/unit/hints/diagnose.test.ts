@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createDiagnosis, type DiagnosisKey, diagnose } from '../../../src/hints/diagnose.ts';
-import { sign } from '../../support/signer.ts';
+import { sign } from '../../support/deliveries/signer.ts';
 
 const SECRET = 'c3VwZXItc2VjcmV0LW9mLXRoZS13ZWJob29rLTAx';
 const OTHER = 'the-secret-of-another-route-0123456789';

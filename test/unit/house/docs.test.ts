@@ -7,7 +7,7 @@ import { RecentRequests } from '../../../src/admin/recent.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
-import { anchorsOf } from '../../support/seen.ts';
+import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, refused, snapshot } from '../metrics/fixtures.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

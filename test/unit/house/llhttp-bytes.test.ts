@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { builtProgram } from '../../support/program.ts';
+import { builtProgram } from '../../support/proxy/program.ts';
 
 /** The first bytes of a WebAssembly module, in base64. */
 const WEB_ASSEMBLY = /['"`]AGFzbQEAAAA/;

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { withRunbook } from '../../../dashboard/runbook.ts';
 import { DOCS, docsAddress } from '../../../src/base/version.ts';
-import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
+import { anchorsOf, unknownLabels, unknownMetrics } from '../../support/metrics/seen.ts';
 
 const root = new URL('../../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');

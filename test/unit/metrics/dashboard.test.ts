@@ -4,7 +4,14 @@ import { expect, test } from 'vitest';
 import { renderDashboard } from '../../../dashboard/dashboard.ts';
 import { REASON_NAMES } from '../../../src/core/decision.ts';
 import { METRIC_NAMES, PREFIX } from '../../../src/metrics/metric-table.ts';
-import { anchorsOf, dashboardQueries, metricsIn, panelsOf, unknownLabels, unknownMetrics } from '../../support/seen.ts';
+import {
+  anchorsOf,
+  dashboardQueries,
+  metricsIn,
+  panelsOf,
+  unknownLabels,
+  unknownMetrics,
+} from '../../support/metrics/seen.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const text = read('helm/files/dashboard.json');

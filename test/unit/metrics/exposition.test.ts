@@ -9,7 +9,7 @@ import {
   PROCESS_METRICS,
   typeOf,
 } from '../../../src/metrics/metric-table.ts';
-import { haveTools } from '../../support/tools.ts';
+import { haveTools } from '../../support/machine/tools.ts';
 import { accepted, metricsOf, route, UNMATCHED } from './fixtures.ts';
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';

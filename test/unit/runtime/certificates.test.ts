@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/runtime/certificates.ts';
-import { makeIdentity, validFor } from '../../support/x509.ts';
+import { makeIdentity, validFor } from '../../support/tls/x509.ts';
 
 let folder = '';
 const file = (name: string) => ({ name: `key ${name}`, bytes: readFileSync(join(folder, name)) });

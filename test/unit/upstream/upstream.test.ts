@@ -6,7 +6,7 @@ import type { Exchange } from '../../../src/downstream/exchange.ts';
 import { UpstreamExchange } from '../../../src/upstream/exchange.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { WebSocketExchange } from '../../../src/upstream/websocket.ts';
-import { type RawUpstream, startRawUpstream } from '../../support/raw-upstream.ts';
+import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
 import { forward } from '../core/fixtures.ts';
 
 const LIVE = forward('/live', { upgrade: ['websocket'] });

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { Llhttp, type RunRecorder } from '../../../src/wire/llhttp.ts';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { eachByte, parse } from '../../support/parsed.ts';
-import { rawLlhttp } from '../../support/raw-llhttp.ts';
+import { eachByte, parse } from '../../support/http/parsed.ts';
+import { rawLlhttp } from '../../support/http/raw-llhttp.ts';
 
 const REQUEST = 1;
 const GET = 'GET /next HTTP/1.1\r\n\r\n';

@@ -2,8 +2,8 @@
 // src/wire around it; the others show how src/wire handles it.
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { parse, readOn } from '../../support/parsed.ts';
-import { MODULE, rawLlhttp } from '../../support/raw-llhttp.ts';
+import { parse, readOn } from '../../support/http/parsed.ts';
+import { MODULE, rawLlhttp } from '../../support/http/raw-llhttp.ts';
 
 const [REQUEST, RESPONSE] = [1, 2];
 const [PAUSED, PAUSED_UPGRADE, PAUSED_H2_UPGRADE, CLOSED_CONNECTION] = [21, 22, 23, 5];

@@ -1,7 +1,7 @@
 // The limits of MessageParser: each to the exact byte or line, in one read, in two reads and byte by byte.
 import { describe, expect, test } from 'vitest';
 import { MAX_LINES } from '../../../src/wire/parser.ts';
-import { cut, eachByte, type ParseOptions, parse } from '../../support/parsed.ts';
+import { cut, eachByte, type ParseOptions, parse } from '../../support/http/parsed.ts';
 
 const KIB = 1024;
 const CHUNKED = 'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MessageParser } from '../../../src/wire/parser.ts';
-import { cut, eachByte, parse, readOn } from '../../support/parsed.ts';
+import { cut, eachByte, parse, readOn } from '../../support/http/parsed.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 const post = (lines: string, body = '') => `POST /notify?a=b HTTP/1.1\r\nHost: a\r\n${lines}\r\n${body}`;

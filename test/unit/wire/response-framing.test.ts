@@ -2,7 +2,7 @@
 // closes.
 import { describe, expect, test } from 'vitest';
 import { type Framing, MessageParser } from '../../../src/wire/parser.ts';
-import { cut, eachByte, type ParsedMessage, parse, readOn } from '../../support/parsed.ts';
+import { cut, eachByte, type ParsedMessage, parse, readOn } from '../../support/http/parsed.ts';
 
 interface Row {
   readonly name: string;

@@ -1,0 +1,60 @@
+// Checks manifests against the types of Kubernetes, as strictly as a server would. The models' own validation finds
+// wrong types and values; the TypeScript compiler finds unknown fields.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
+import { ROOT, run, TOOLS } from '../machine/tools.ts';
+import type { Manifest } from './helm.ts';
+
+export interface NamedManifest {
+  /** The source, for messages. */
+  readonly from: string;
+  readonly manifest: Manifest;
+}
+
+/** The module that has this group's types. */
+function moduleOf(apiVersion: string): string {
+  if (apiVersion.startsWith('monitoring.coreos.com/')) return `@kubernetes-models/prometheus-operator/${apiVersion}`;
+  if (apiVersion.startsWith('gateway.networking.k8s.io/')) return `@kubernetes-models/gateway-api/${apiVersion}`;
+  return `kubernetes-models/${apiVersion}`;
+}
+
+/** All problems, one line each; empty if every manifest is valid. */
+export async function typeProblems(manifests: readonly NamedManifest[]): Promise<string[]> {
+  const wrongValues = await Promise.all(manifests.map(invalidValues));
+  return [...wrongValues.flat(), ...(await unknownFields(manifests))];
+}
+
+async function invalidValues({ from, manifest }: NamedManifest): Promise<string[]> {
+  const file = pathToFileURL(`${TOOLS}/node_modules/${moduleOf(manifest.apiVersion)}/${manifest.kind}.js`);
+  const models = (await import(/* @vite-ignore */ file.href)) as Readonly<
+    Record<string, new (data: object) => { validate(): void }>
+  >;
+  const Model = models[manifest.kind];
+  if (Model === undefined) return [`${from}: there is no kind ${manifest.apiVersion} ${manifest.kind}`];
+  try {
+    new Model(manifest).validate();
+    return [];
+  } catch (error) {
+    return [`${from} ${manifest.kind}: ${error instanceof Error ? error.message : String(error)}`];
+  }
+}
+
+/** TypeScript checks only object literals for excess properties, so the manifests are written as literals. */
+async function unknownFields(manifests: readonly NamedManifest[]): Promise<string[]> {
+  // Below the tools, where the types resolve.
+  const directory = await mkdtemp(`${TOOLS}/type-check-`);
+  const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>
+    [
+      `import type { I${kind} as I${index} } from '${moduleOf(apiVersion)}/${kind}';`,
+      `export const m${index} = ${JSON.stringify(manifest, null, 1)} satisfies I${index}; // ${from}`,
+    ].join('\n'),
+  );
+  await writeFile(`${directory}/manifests.ts`, `${lines.join('\n')}\n`);
+  const options = { noEmit: true, strict: true, skipLibCheck: true, module: 'nodenext', target: 'es2024', types: [] };
+  const project = JSON.stringify({ compilerOptions: options, files: ['manifests.ts'] });
+  await writeFile(`${directory}/tsconfig.json`, project);
+  await writeFile(`${directory}/package.json`, '{"type":"module"}');
+  const { code, stdout, stderr } = await run(`${ROOT}node_modules/.bin/tsc`, ['-p', directory, '--pretty', 'false']);
+  await rm(directory, { recursive: true });
+  return code === 0 ? [] : `${stdout}${stderr}`.split('\n').filter((line) => line.trim() !== '');
+}

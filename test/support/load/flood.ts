@@ -1,0 +1,68 @@
+// A flood: many connections that all do one bad thing, from a separate process (test/load/flooders.ts) so they do not
+// slow the honest clients down.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export interface Flood {
+  readonly port: number;
+  /** Concurrent connections. A closed one is reopened a second later. */
+  readonly connections: number;
+  /** `hello`: a complete ClientHello and nothing after it. `finished`: a complete handshake. */
+  readonly tls?: 'hello' | 'finished';
+  /** Each connection sends this first; nothing unless given. */
+  readonly first?: Buffer;
+  /**
+   * What follows. `pour`: the same bytes again as fast as they are accepted, up to the shared rate (POUR_BYTES). `ask`:
+   * the same bytes again after each response. `drip`: a byte a second. Silence unless given.
+   */
+  readonly next?: 'pour' | 'ask' | 'drip';
+  /** Never reads. */
+  readonly deaf?: boolean;
+}
+
+export interface FloodReport {
+  /** Connections that the kernel or the proxy accepted. */
+  readonly opened: number;
+  /** Those that the proxy closed. */
+  readonly ended: number;
+  readonly bytesSent: number;
+  /** How often each status came first on a connection. */
+  readonly answers: Readonly<Record<string, number>>;
+}
+
+/**
+ * Bytes a second that all connections together pour in: 2 Gbit/s. That is more than a server can parse as requests, and
+ * too little to keep both cores busy copying between loopback sockets.
+ */
+export const POUR_BYTES = 250_000_000;
+
+const FLOODERS = fileURLToPath(new URL('../../load/flooders.ts', import.meta.url));
+
+/** Resolves when its first connections are being opened. */
+export async function startFlood(flood: Flood): Promise<{ stop(): Promise<FloodReport> }> {
+  const child = fork(FLOODERS, {
+    env: { PATH: process.env.PATH ?? '' },
+    execArgv: [],
+    serialization: 'advanced',
+  });
+  const closed = once(child, 'close');
+  const begun = once(child, 'message');
+  child.send(flood);
+  await Promise.race([begun, closed]);
+  if (!child.connected) throw new Error('the flood ended before it began');
+  return {
+    stop: async () => {
+      const reported = once(child, 'message');
+      child.send('stop');
+      const [report] = (await reported) as [FloodReport];
+      await closed;
+      return report;
+    },
+  };
+}
+
+/** As many complete copies as fit into `bytes`. */
+export function repeated(text: string, bytes: number): Buffer {
+  return Buffer.from(text.repeat(Math.floor(bytes / text.length)), 'latin1');
+}

@@ -1,0 +1,64 @@
+// A proxy and an upstream in their own processes, under a steady load of signed deliveries.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished, vi } from 'vitest';
+import { sign } from '../deliveries/signer.ts';
+import type { LogLine } from '../machine/child-output.ts';
+import { freePort } from '../machine/free-port.ts';
+import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
+import { type RecordingUpstream, recordingUpstream } from '../upstream/recording-upstream.ts';
+import type { Delivery } from './paced-load.ts';
+
+export interface UnderLoad {
+  readonly proxy: RunningProxy;
+  readonly upstream: RecordingUpstream;
+  readonly directory: string;
+}
+
+/** `config` may name files in its directory. `delay`: milliseconds before each upstream response. */
+export async function startUnderLoad(
+  config: (directory: string) => object,
+  { secrets, delay = 0 }: { secrets?: Readonly<Record<string, string>>; delay?: number } = {},
+): Promise<UnderLoad> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-load-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const upstream = recordingUpstream({ port: await freePort(), recordFile: join(directory, 'record'), delay });
+  await upstream.start();
+  onTestFinished(() => upstream.stop('SIGKILL'));
+  const given = config(directory) as { readonly upstream?: object };
+  const proxy = await startProxy({
+    config: { ...given, upstream: { url: upstream.url, ...given.upstream } },
+    ...(secrets === undefined ? {} : { secrets }),
+  });
+  onTestFinished(async () => void (await proxy.stop()));
+  return { proxy, upstream, directory };
+}
+
+/** The requested rate a second. A slow machine may not reach it: tests look at the counts. */
+export const RATE = Number(process.env.LOAD_RATE ?? 2000);
+
+/** A delivery of about 300 bytes, with its own number in its body. */
+export function delivery(nth: number | string, secret: string, path = '/notify'): Delivery {
+  const id = String(nth);
+  const body = JSON.stringify({ id, event: 'item.updated', note: 'x'.repeat(250) });
+  return { id, path, body, headers: { 'content-type': 'application/json', 'entrupy-signature': sign(secret, body) } };
+}
+
+/** Makes the change; returns the first matching log line that was not there before. */
+export async function lineAfter(
+  proxy: RunningProxy,
+  satisfies: (line: LogLine) => boolean,
+  change: () => Promise<unknown>,
+): Promise<LogLine> {
+  const lines = () => proxy.logs().filter(satisfies);
+  const before = lines().length;
+  await change();
+  return vi.waitFor(() => lines()[before] ?? Promise.reject(new Error('no such line')), {
+    timeout: 10_000,
+    interval: 10,
+  });
+}
+
+/** Paces a test: for spreading changes over time, never for waiting for one. */
+export const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,0 +1,123 @@
+// Events for tests of `once`: an upstream that handles each event as the test says, and senders that wait or leave.
+import { createServer, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { sign } from '../deliveries/signer.ts';
+import { eventually, value } from '../proxy/proxied.ts';
+
+export const OK = '{"status":"ok"}';
+export const DELIVERED = { status: 200, text: OK };
+export const DUPLICATE = { status: 200, text: '{"status":"duplicate"}' };
+
+export type Act = (response: ServerResponse) => void;
+
+export interface EventUpstream {
+  readonly url: string;
+  /** The behaviours for the next requests with this event, in turn; otherwise 200 `{"status":"ok"}`. */
+  script(event: string, ...acts: readonly Act[]): void;
+  /** How often a request with this event arrived. */
+  times(event: string): number;
+  /** Resolves when one has arrived. */
+  reached(event: string, times?: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startEventUpstream(): Promise<EventUpstream> {
+  const scripts = new Map<string, Act[]>();
+  const counts = new Map<string, number>();
+  const server = createServer((incoming, response) => {
+    let body = '';
+    incoming.on('data', (piece) => {
+      body += piece;
+    });
+    incoming.on('end', () => {
+      const { event } = JSON.parse(body) as { event: string };
+      counts.set(event, (counts.get(event) ?? 0) + 1);
+      const act = scripts.get(event)?.shift() ?? give(200);
+      act(response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const times = (event: string) => counts.get(event) ?? 0;
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    script: (event, ...acts) => void scripts.set(event, [...acts]),
+    times,
+    reached: (event, wanted = 1) => eventually(() => times(event), wanted),
+    close() {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+export function give(status: number): Act {
+  return (response) => void response.writeHead(status, { 'Content-Length': OK.length }).end(OK);
+}
+
+/** Holds the response back until it is released with one of these statuses. */
+export function held(): { readonly act: Act; answer(status: number): void } {
+  let response: ServerResponse | undefined;
+  return {
+    act: (given) => {
+      response = given;
+    },
+    answer: (status) => {
+      if (response === undefined) throw new Error('the upstream was not reached');
+      give(status)(response);
+    },
+  };
+}
+
+export interface Delivery {
+  /** `/events/<event>` unless given. */
+  readonly path?: string;
+  /** The name of the secret; null for no signature. */
+  readonly secret?: string | null;
+  readonly body?: string;
+  /** False: it leaves the response body unread, so only its end is noticed. */
+  readonly read?: boolean;
+}
+
+export interface Given {
+  readonly status: number;
+  readonly text: string;
+}
+
+export interface Sender {
+  /** Status 0 if no complete response came. */
+  readonly given: Promise<Given>;
+  leave(): void;
+}
+
+type Proxy = { readonly url: string };
+
+export const bodyOf = (event: string) => JSON.stringify({ event });
+
+/** Sends it on a new connection. */
+export function send(proxy: Proxy, event: string, delivery: Delivery = {}): Sender {
+  const { path = `/events/${event}`, secret = 'a', body = bodyOf(event), read = true } = delivery;
+  const headers = {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    ...(secret !== null && { 'Entrupy-Signature': sign(value(secret), body) }),
+  };
+  const outgoing = request(proxy.url + path, { method: 'POST', agent: false, headers });
+  const given = new Promise<Given>((resolve) => {
+    outgoing.on('error', (error) => resolve({ status: 0, text: error.message }));
+    outgoing.on('response', (response) => {
+      let text = '';
+      if (read)
+        response.on('data', (piece) => {
+          text += piece;
+        });
+      response.on('error', (error) => resolve({ status: 0, text: error.message }));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+  });
+  outgoing.end(body);
+  return { given, leave: () => void outgoing.destroy() };
+}
+
+export function deliver(proxy: Proxy, event: string, delivery: Delivery = {}): Promise<Given> {
+  return send(proxy, event, delivery).given;
+}

@@ -1,0 +1,74 @@
+// A `test` with an upstream of events, proxies that deliver them once, and the stores that they share. All of them end with
+// the test.
+import { readFile } from 'node:fs/promises';
+import { replaceFile } from '../machine/files.ts';
+import { test as base, eventually, value } from '../proxy/proxied.ts';
+import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
+import { type EventUpstream, startEventUpstream } from './events.ts';
+import { type RedisOptions, type RedisProgram, type RedisServer, startRedis } from './redis.ts';
+
+interface Fixtures {
+  readonly events: EventUpstream;
+  readonly redis: (program: RedisProgram, options?: RedisOptions) => Promise<RedisServer>;
+  /** Its one route is `/events/*`, with `once` unless `route` says otherwise; `store` is `memory` unless `once` does. */
+  readonly deliverer: (options?: DelivererOptions) => Promise<RunningProxy>;
+}
+
+export interface DelivererOptions {
+  readonly once?: object;
+  readonly route?: object;
+  readonly upstream?: object;
+  readonly shutdown?: object;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  events: async ({}, use) => {
+    const events = await startEventUpstream();
+    await use(events);
+    await events.close();
+  },
+  // biome-ignore lint/correctness/noEmptyPattern: as above
+  redis: async ({}, use) => {
+    const servers: RedisServer[] = [];
+    await use(async (program, options) => {
+      const server = await startRedis(program, options);
+      servers.push(server);
+      return server;
+    });
+    await Promise.all(servers.map((server) => server.kill()));
+  },
+  deliverer: async ({ events }, use) => {
+    const proxies: RunningProxy[] = [];
+    await use(async ({ once = {}, route = { once: '1h' }, upstream = {}, shutdown = {}, env = {} } = {}) => {
+      const config = {
+        upstream: { url: events.url, ...upstream },
+        routes: [{ path: '/events/*', ...route }],
+        unmatched: 'reject',
+        shutdown: { delay: '0s', ...shutdown },
+        once,
+        log: { requests: 'all' },
+      };
+      const proxy = await startProxy({ config, secrets: { a: value('a'), b: value('b') }, env });
+      proxies.push(proxy);
+      return proxy;
+    });
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+  },
+});
+
+/** Changes the config's text and reloads it. */
+export async function reload(proxy: RunningProxy, change: (config: string) => string): Promise<void> {
+  await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
+  const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+  if (status !== 200) throw new Error(`the reload answered ${status}`);
+}
+
+/** Resolves when this many requests are in flight. */
+export const inFlight = (proxy: RunningProxy, count: number) =>
+  eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), count);
+
+/** A key in the store. */
+export const KEY = /^entrupy-once:[\w-]{43}$/;
+export const keysOf = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];

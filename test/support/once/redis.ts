@@ -1,0 +1,81 @@
+// A real redis-server or valkey-server on a free loopback port, with nothing on disk. It ends only the process that it
+// started.
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { createClient } from '@redis/client';
+import { freePort } from '../machine/free-port.ts';
+import { haveTools } from '../machine/tools.ts';
+import type { Pair } from '../tls/certificates.ts';
+import { type RedisProcess, spawnRedis, untilListening } from './redis-process.ts';
+
+export type RedisProgram = 'redis-server' | 'valkey-server';
+
+const PROGRAMS = ['redis-server', 'valkey-server'] as const;
+const installed: readonly RedisProgram[] = PROGRAMS.filter((program) => haveTools(program));
+
+export const HAS_SERVERS = installed.length > 0;
+/** Those that this machine has. Without any they are both, so that the skipped tests have names. */
+export const SERVERS = HAS_SERVERS ? installed : PROGRAMS;
+/** One of the two is enough for a test that is not about their difference; where both are, the tests use both. */
+export const REDIS_OR_VALKEY: RedisProgram = SERVERS.includes('redis-server') ? 'redis-server' : 'valkey-server';
+export const VALKEY_OR_REDIS: RedisProgram = SERVERS.includes('valkey-server') ? 'valkey-server' : 'redis-server';
+
+export interface RedisOptions {
+  readonly password?: string;
+  readonly tls?: Pair;
+}
+
+export interface RedisServer {
+  readonly port: number;
+  /** For `once.store`. */
+  readonly url: string;
+  /** Sends one command on a new connection. */
+  ask(...command: readonly string[]): Promise<unknown>;
+  /** From now on it accepts connections and never replies. */
+  pause(): void;
+  resume(): void;
+  /** Kills it; its data is lost. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port. */
+  start(): Promise<void>;
+}
+
+export async function startRedis(program: RedisProgram, { password, tls }: RedisOptions = {}): Promise<RedisServer> {
+  const port = await freePort();
+  const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
+  const listen =
+    tls === undefined
+      ? ['--port', `${port}`]
+      : ['--port', '0', '--tls-port', `${port}`, '--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile];
+  const args = [
+    ...listen,
+    ...(tls === undefined ? [] : ['--tls-auth-clients', 'no', '--tls-ca-cert-file', tls.certFile]),
+    ...(password === undefined ? [] : ['--requirepass', password]),
+  ];
+  let child: RedisProcess | null = null;
+  const start = async () => {
+    const started = spawnRedis(program, { directory: tmpdir(), args });
+    child = started;
+    await untilListening(started);
+  };
+  const kill = async () => {
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  };
+  await start();
+  return {
+    port,
+    url,
+    async ask(...command) {
+      const client = createClient({ url, RESP: 2, ...(password !== undefined && { password }) });
+      await client.on('error', () => {}).connect();
+      return client.sendCommand(command).finally(() => client.destroy());
+    },
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    kill,
+    start,
+  };
+}

@@ -1,0 +1,28 @@
+// The settings that the image gives the process, read from the Dockerfile, so memory is measured as it ships. The
+// heap's share of the container's memory is left out: outside of a container it would be a share of the machine's.
+import { readFileSync } from 'node:fs';
+
+const DOCKERFILE = readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8').replaceAll(/\\\n/g, ' ');
+const MEASURED = /^(?:NODE_OPTIONS$|MALLOC_)/;
+const SHARE_OF_CONTAINER = /^--max-old-space-size-percentage=/;
+
+/** NODE_OPTIONS and the settings of malloc. */
+export const IMAGE_ENV: Readonly<Record<string, string>> = Object.fromEntries(
+  [...DOCKERFILE.matchAll(/^ENV (.*)$/gm)]
+    .flatMap(([, line = '']) => [...line.matchAll(/(\w+)=(?:"([^"]*)"|(\S+))/g)])
+    .map(([, name = '', quoted, bare = '']) => [name, withoutShare((quoted ?? bare).split(' ')).join(' ')])
+    .filter(([name = '']) => MEASURED.test(name)),
+);
+
+/** The flags between node and the program in ENTRYPOINT. */
+export const IMAGE_FLAGS: readonly string[] = withoutShare(entrypoint().slice(1, -1));
+
+function entrypoint(): readonly string[] {
+  const words = /^ENTRYPOINT (\[.*\])$/m.exec(DOCKERFILE)?.[1];
+  if (words === undefined) throw new Error('the Dockerfile has no ENTRYPOINT');
+  return JSON.parse(words) as readonly string[];
+}
+
+function withoutShare(flags: readonly string[]): string[] {
+  return flags.filter((flag) => !SHARE_OF_CONTAINER.test(flag));
+}

@@ -1,0 +1,15 @@
+// The program that tests run: the source, or the file that `PROGRAM` names (`npm test`: the build).
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+export const PROGRAM = resolve(ROOT, process.env.PROGRAM ?? 'src/main.ts');
+
+/** The result of `npm run build`: tests of memory or of a crowd measure the program as it ships. */
+export function builtProgram(): string {
+  const program = resolve(ROOT, 'dist/main.js');
+  if (!existsSync(program)) throw new Error('there is no dist/main.js: npm run build first');
+  return program;
+}

@@ -1,0 +1,153 @@
+// Runs the program as its users do: a child process with a configuration file and secret files, addressed through
+// sockets and signals. It ends only the child that it started, and leaves no file behind.
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { followOutput, type LogLine } from '../machine/child-output.ts';
+import { PROGRAM } from './program.ts';
+
+const START_MS = 20_000;
+const WAIT_MS = 20_000;
+const KILL_AFTER_MS = 10_000;
+
+type ConfigObject = Readonly<Record<string, unknown>>;
+
+export interface ProxyOptions {
+  /**
+   * The configuration, as in the YAML file. An object gets defaults for keys that it does not set: loopback addresses
+   * with free ports, no shutdown delay, a short grace and, with `secrets` below, their directory. A string is the
+   * file's text. A function gets the path of the secrets' directory.
+   */
+  readonly config: ConfigObject | string | ((secretDirectory: string) => ConfigObject);
+  /** The whole environment apart from PATH: nothing else is inherited. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Node's flags, before the program's file. */
+  readonly flags?: readonly string[];
+  /** The program's file; `src/main.ts` unless given. */
+  readonly program?: string;
+  /** `own`: its working directory is the one with its files, so paths in the config may be relative. */
+  readonly cwd?: 'own';
+  /** Secret files, written to `<directory>/secrets` by id. */
+  readonly secrets?: Readonly<Record<string, string | Buffer>>;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface RunningProxy {
+  readonly port: number;
+  readonly adminPort: number;
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly pid: number;
+  /** Its temporary directory: `config.yaml`, and `secrets/`. */
+  readonly directory: string;
+  readonly configFile: string;
+  /** Each line on stdout that is JSON, from the start. */
+  logs(): LogLine[];
+  /** All of stdout and stderr, as text. */
+  output(): string;
+  /** The first line, past or future, that satisfies; rejects after 20 s. */
+  waitForLog(satisfies: (line: LogLine) => boolean, what?: string): Promise<LogLine>;
+  /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
+  metrics(): Promise<Map<string, number>>;
+  /** Bytes of memory that it holds now, and the peak. Linux only. */
+  memory(): Promise<{ readonly rss: number; readonly peak: number }>;
+  signal(name: NodeJS.Signals): void;
+  /** Resolves when it has exited by itself or by a signal. */
+  readonly exited: Promise<Exit>;
+  /** SIGTERM, then SIGKILL after 10 s; removes its files. May be called twice. */
+  stop(): Promise<Exit>;
+}
+
+/** Starts it and waits until it listens. Rejects with its output if it exits first. */
+export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
+  const configFile = await writeFiles(directory, options);
+  const words = [...(options.flags ?? []), options.program ?? PROGRAM, 'serve', '--config', configFile];
+  const child = spawn(process.execPath, words, {
+    env: { PATH: process.env.PATH ?? '', ...options.env },
+    ...(options.cwd === 'own' && { cwd: directory }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = followOutput(child);
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+    const exit = await exited;
+    clearTimeout(timer);
+    await rm(directory, { recursive: true, force: true });
+    return exit;
+  };
+  const died = exited.then(({ code, signal }) => {
+    throw new Error(`the proxy ended (${code ?? signal}) before it listened:\n${output.text()}`);
+  });
+  died.catch(() => {});
+  const listening = output.waitFor((line) => line.msg === 'listening', { what: 'listening', within: START_MS });
+  const started = await Promise.race([listening, died]).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  const [port, adminPort] = [Number(started.port), Number(started.admin_port)];
+  const adminUrl = `http://127.0.0.1:${adminPort}`;
+  return {
+    port,
+    adminPort,
+    url: `http://127.0.0.1:${port}`,
+    adminUrl,
+    pid: child.pid ?? 0,
+    directory,
+    configFile,
+    logs: output.lines,
+    output: output.text,
+    waitForLog: (satisfies, what = 'a log line') => output.waitFor(satisfies, { what, within: WAIT_MS }),
+    metrics: async () => readMetrics(await (await fetch(`${adminUrl}/metrics`)).text()),
+    memory: () => readMemory(child.pid ?? 0),
+    signal: (name) => void child.kill(name),
+    exited,
+    stop,
+  };
+}
+
+async function writeFiles(directory: string, { config, secrets = {} }: ProxyOptions): Promise<string> {
+  const secretDirectory = join(directory, 'secrets');
+  await mkdir(secretDirectory);
+  for (const [id, value] of Object.entries(secrets)) await writeFile(join(secretDirectory, id), value);
+  const configFile = join(directory, 'config.yaml');
+  const given = typeof config === 'function' ? config(secretDirectory) : config;
+  await writeFile(configFile, typeof given === 'string' ? given : stringify(withTestDefaults(given, secretDirectory)));
+  return configFile;
+}
+
+function withTestDefaults(config: ConfigObject, secretDirectory: string): object {
+  const section = (key: string) => config[key] as object | undefined;
+  return {
+    secrets: [{ directory: secretDirectory }],
+    ...config,
+    listen: { host: '127.0.0.1', port: 0, ...section('listen') },
+    admin: { host: '127.0.0.1', port: 0, ...section('admin') },
+    shutdown: { delay: '0s', grace: '2s', ...section('shutdown') },
+  };
+}
+
+/** Reads the Prometheus text format: one sample a line, labels as written. */
+function readMetrics(text: string): Map<string, number> {
+  const samples = text.split('\n').flatMap((line) => {
+    const match = /^([a-zA-Z_:][^ {]*(?:\{.*\})?) (\S+)$/.exec(line);
+    return match === null ? [] : [[match[1] ?? '', Number(match[2])] as const];
+  });
+  return new Map(samples);
+}
+
+async function readMemory(pid: number): Promise<{ rss: number; peak: number }> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const bytes = (key: string) => Number(new RegExp(`^${key}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  return { rss: bytes('VmRSS'), peak: bytes('VmHWM') };
+}

@@ -1,0 +1,27 @@
+// Changes to the files of a running proxy, and the reloads that they cause.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
+import { replaceFile } from '../machine/files.ts';
+import { eventually } from './proxied.ts';
+import type { RunningProxy } from './proxy.ts';
+
+/** The log lines about reloads so far, by message. */
+export const reloads = (proxy: RunningProxy) =>
+  proxy.logs().flatMap(({ msg }) => (msg === 'reloaded' || String(msg).startsWith('reload failed') ? [msg] : []));
+
+/** Makes the change; resolves after the reload that follows. */
+export async function nextReload(proxy: RunningProxy, change: () => Promise<unknown>): Promise<void> {
+  const before = reloads(proxy).length;
+  await change();
+  // More than one when a slow machine lets a poll see only the first of two changes.
+  await eventually(() => reloads(proxy).length > before, true);
+}
+
+/** Replaces the config by the current one with changes. */
+export async function edit(proxy: RunningProxy, change: (config: Record<string, object>) => object): Promise<void> {
+  const now = parse(await readFile(proxy.configFile, 'utf8')) as Record<string, object>;
+  await replaceFile(proxy.configFile, stringify(change(now)));
+}
+
+export const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);

@@ -1,0 +1,121 @@
+// A `test` that sends WebSocket handshakes to an upstream on raw sockets. The tests of a file share that upstream, and
+// a proxy with short timeouts unless they need another one: a start takes longer than all else in them.
+import type { Socket } from 'node:net';
+import { test as base, expect } from 'vitest';
+import { openClient, type RawClient } from '../http/raw-client.ts';
+import type { LogLine } from '../machine/child-output.ts';
+import { untilAtRest } from '../proxy/at-rest.ts';
+import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
+import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
+import { AGREED } from './web-socket.ts';
+
+export interface Attempt {
+  readonly proxy: RunningProxy;
+  readonly client: RawClient;
+  /** The log line of the request to `/live`, once that has ended. */
+  ended(): Promise<LogLine | undefined>;
+  /** The upstream failures by this cause, without those of earlier tests. */
+  failures(cause: string): Promise<number>;
+  inFlight(): Promise<number | undefined>;
+}
+
+interface FileFixtures {
+  readonly upstream: RawUpstream;
+  readonly shared: RunningProxy;
+}
+
+interface TestFixtures {
+  /** Opens a client to the shared proxy, or with settings of `upstream` to a proxy of its own. */
+  readonly start: (settings?: object) => Promise<Attempt>;
+  /** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
+  readonly onHandshake: (act: (socket: Socket) => void) => Promise<Socket>;
+  /** Resolves when the upstream has no sockets left. */
+  readonly noneLeft: () => Promise<void>;
+}
+
+export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
+  upstream: [
+    // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+    async ({}, use) => {
+      const upstream = await startRawUpstream();
+      await use(upstream);
+      await upstream.close();
+    },
+    { scope: 'file' },
+  ],
+  shared: [
+    async ({ upstream }, use) => {
+      const shared = await startFor(upstream);
+      await use(shared);
+      await shared.stop();
+    },
+    { scope: 'file' },
+  ],
+  start: async ({ upstream, shared }, use) => {
+    const clients: RawClient[] = [];
+    const own: RunningProxy[] = [];
+    await use(async (settings) => {
+      const proxy = settings === undefined ? shared : await startFor(upstream, settings);
+      if (proxy !== shared) own.push(proxy);
+      const attempt = await attemptAt(proxy);
+      clients.push(attempt.client);
+      return attempt;
+    });
+    for (const client of clients) client.destroy();
+    for (const proxy of own) await proxy.stop();
+    await upstream.stop();
+    await upstream.listen();
+    upstream.heads.length = 0;
+    await untilAtRest(shared);
+  },
+  onHandshake: ({ upstream }, use) =>
+    use(
+      (act) =>
+        new Promise((resolve) => {
+          upstream.script((socket) => {
+            act(socket);
+            resolve(socket);
+          });
+        }),
+    ),
+  noneLeft: ({ upstream }, use) => use(() => expect.poll(() => upstream.sockets.size).toBe(0)),
+});
+
+/** An upstream that closes once its client has. */
+export const polite = (socket: Socket) => void socket.once('end', () => socket.end());
+export const agrees = (socket: Socket) => void socket.write(AGREED);
+export const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
+
+function startFor(upstream: RawUpstream, settings: object = {}): Promise<RunningProxy> {
+  const short = { responseTimeout: '500ms', idleTimeout: '500ms', retryConnectFor: '1s' };
+  return startProxy({
+    config: {
+      upstream: { url: upstream.url, ...short, ...settings },
+      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
+      log: { requests: 'all' },
+    },
+    secrets: { current: 'web-socket-secret-0123456789abcdef' },
+  });
+}
+
+async function attemptAt(proxy: RunningProxy): Promise<Attempt> {
+  const earlier = { lines: proxy.logs().length, metrics: await proxy.metrics() };
+  const logged = () =>
+    proxy
+      .logs()
+      .slice(earlier.lines)
+      .find(({ path }) => path === '/live');
+  return {
+    proxy,
+    client: await openClient({ port: proxy.port }),
+    async ended() {
+      await proxy.waitForLog(() => logged() !== undefined, 'the request log');
+      return logged();
+    },
+    async failures(cause) {
+      const series = `entrupy_proxy_upstream_failures_total{route="/live",cause="${cause}"}`;
+      return ((await proxy.metrics()).get(series) ?? Number.NaN) - (earlier.metrics.get(series) ?? 0);
+    },
+    inFlight: async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'),
+  };
+}
