@@ -110,11 +110,11 @@ async function runThrough(mode: 'forward' | 'refuse', program: RedisProgram) {
   expect(slowest).toBeLessThan(ANSWERED_WITHIN_MS);
   expect([...deliveries].filter(([, times]) => times !== 1)).toEqual([]);
   // The log has the start and the end of each outage, and nothing in between.
-  const told = proxy
+  const logged = proxy
     .logs()
     .flatMap(({ msg }) => (String(msg).startsWith('the store of delivered events') ? [msg] : []));
   const [fails, answers] = ['the store of delivered events fails', 'the store of delivered events works again'];
-  expect(told).toEqual(OUTAGES.flatMap(() => [fails, answers]));
+  expect(logged).toEqual(OUTAGES.flatMap(() => [fails, answers]));
   expect((await proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(0);
   return { results: results satisfies readonly Result[], spans, proxy, deliveries };
 }

@@ -12,7 +12,7 @@ const STEP_MS = 1500;
 const SECRET = 'value-of-current-0123456789-0123456789';
 
 /** Broken edits in turn: each breaks the config in another way, with the position that must be reported. */
-const BROKEN: readonly (readonly [edit: (good: string) => string, told: RegExp])[] = [
+const BROKEN: readonly (readonly [edit: (good: string) => string, report: RegExp])[] = [
   [(good) => `${good}nonsense: 1\n`, /config\.yaml:\d+:1: .*nonsense/],
   [(good) => good.slice(0, good.indexOf('url:') + 8), /config\.yaml:\d+:\d+/],
   [() => '', /it is empty or missing/],
@@ -29,7 +29,7 @@ test('each delivery is answered, good edits take effect, broken ones are reporte
   const settled = ({ msg }: Readonly<Record<string, unknown>>) =>
     msg === 'reloaded' || String(msg).startsWith('reload failed');
   const begun = performance.now();
-  const told: boolean[] = [];
+  const isReported: boolean[] = [];
   for (let nth = 1; nth <= RELOADS; nth++) {
     const until = performance.now() + STEP_MS;
     const broken = nth % 4 === 0 ? BROKEN[(nth / 4) % BROKEN.length] : undefined;
@@ -38,7 +38,7 @@ test('each delivery is answered, good edits take effect, broken ones are reporte
     const write = nth % 3 === 0 ? writeFile : replaceFile;
     const line = await lineAfter(proxy, settled, () => write(proxy.configFile, text));
     if (broken === undefined) expect(line.msg).toBe('reloaded');
-    else told.push(broken[1].test(String(line.problems)));
+    else isReported.push(broken[1].test(String(line.problems)));
     await pause(Math.max(0, until - performance.now()));
   }
   const seconds = (performance.now() - begun) / 1000;
@@ -48,7 +48,7 @@ test('each delivery is answered, good edits take effect, broken ones are reporte
   expect(tally(results)).toEqual({ 200: results.length });
   expect(upstream.deliveries().size).toBe(results.length);
   expect([...upstream.deliveries().values()].every((times) => times === 1)).toBe(true);
-  expect(told).toEqual(Array(RELOADS / 4).fill(true));
+  expect(isReported).toEqual(Array(RELOADS / 4).fill(true));
   const metrics = await proxy.metrics();
   expect(metrics.get('entrupy_proxy_reloads_total{result="success"}')).toBe((RELOADS * 3) / 4);
   expect(metrics.get('entrupy_proxy_reloads_total{result="failure"}')).toBe(RELOADS / 4);

@@ -71,17 +71,19 @@ test.skipIf(!HAS_SERVERS)('with a tenth failing and a proxy killed', async () =>
   const acknowledged = upstream.attempts.filter(({ outcome }) => outcome === 'acknowledged');
   const times = countBy(acknowledged.map(({ id }) => id));
   const twice = [...times].filter(([, count]) => count > 1).map(([id]) => id);
-  const untold = new Set(acknowledged.filter(({ id, door }) => door === FIRST && !known.has(id)).map(({ id }) => id));
+  const unrecorded = new Set(
+    acknowledged.filter(({ id, door }) => door === FIRST && !known.has(id)).map(({ id }) => id),
+  );
   console.log('attempts of senders', countBy(sent.flatMap(({ ends }) => ends)));
   console.log('at the upstream', countBy(upstream.attempts.map(({ outcome }) => outcome)));
-  console.log(`events acknowledged to the killed proxy and unknown to Redis: ${[...untold].join(', ') || 'none'}`);
+  console.log(`events acknowledged to the killed proxy and unknown to Redis: ${[...unrecorded].join(', ') || 'none'}`);
   console.log(`events acknowledged more than once: ${twice.join(', ') || 'none'}`);
 
   expect(sent.filter(({ ends }) => ends.at(-1) !== '200' && ends.at(-1) !== 'duplicate')).toEqual([]);
   expect(times.size).toBe(EVENTS);
-  expect(twice.filter((id) => !untold.has(id))).toEqual([]);
+  expect(twice.filter((id) => !unrecorded.has(id))).toEqual([]);
   // One moment only: its unrecorded events are at most about those that it could have in flight.
-  expect(untold.size).toBeLessThanOrEqual(2 * SLOTS);
+  expect(unrecorded.size).toBeLessThanOrEqual(2 * SLOTS);
   expect(Math.max(...times.values())).toBeLessThanOrEqual(2);
   // Each kind of failure occurred.
   expect(upstream.attempts.filter(({ door }) => door === FIRST_AGAIN).length).toBeGreaterThan(0);

@@ -31,19 +31,19 @@ test('five restarts, graceful and not', async () => {
   const gauges = watchGauges(proxy);
   const outages: {
     readonly signal: NodeJS.Signals;
-    readonly told: number;
+    readonly signalled: number;
     readonly gone: number;
     readonly back: number;
   }[] = [];
   for (const signal of SIGNALS) {
     await pause(3000);
-    const told = Date.now();
+    const signalled = Date.now();
     await upstream.stop(signal);
     const gone = Date.now();
     await pause(AWAY_MS);
     const back = Date.now();
     await upstream.start();
-    outages.push({ signal, told, gone, back });
+    outages.push({ signal, signalled, gone, back });
   }
   await pause(3000);
   const results = await load.stop();
@@ -52,7 +52,9 @@ test('five restarts, graceful and not', async () => {
 
   const failed = results.filter(({ status }) => status !== 200);
   const during = (signal: NodeJS.Signals) =>
-    failed.filter(({ sent, done }) => outages.some((o) => o.signal === signal && sent <= o.back && done >= o.told));
+    failed.filter(({ sent, done }) =>
+      outages.some((o) => o.signal === signal && sent <= o.back && done >= o.signalled),
+    );
   console.log(`${results.length} requests`, tally(results), 'failed at SIGTERM', tally(during('SIGTERM')));
   console.log('most in flight', seen.inFlight, 'most bytes', seen.bytes);
 
@@ -64,7 +66,7 @@ test('five restarts, graceful and not', async () => {
   expect(tally(waiting)).toEqual({ 200: waiting.length });
   // 502 only for requests that overlap a stop, and never more than there are slots.
   expect(failed.length).toBe(
-    failed.filter(({ sent, done }) => outages.some((o) => sent <= o.gone && done >= o.told)).length,
+    failed.filter(({ sent, done }) => outages.some((o) => sent <= o.gone && done >= o.signalled)).length,
   );
   for (const outage of outages) expect(inFlightAt(failed, outage.gone)).toBeLessThanOrEqual(SLOTS);
   expect(failed.length).toBeLessThanOrEqual(SLOTS * outages.length);

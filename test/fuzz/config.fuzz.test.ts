@@ -156,8 +156,8 @@ test('no value is repeated: neither from a variable nor from text pasted under s
   fc.assert(
     fc.property(pasted, env, fc.boolean(), (given, variables, alone) => {
       const loaded = load(alone ? '' : given, variables);
-      const told = loaded instanceof ConfigError ? loaded.problems : loaded.warnings;
-      for (const { key, message } of told) expect(`${key} ${message}`).not.toContain(PASTED);
+      const reported = loaded instanceof ConfigError ? loaded.problems : loaded.warnings;
+      for (const { key, message } of reported) expect(`${key} ${message}`).not.toContain(PASTED);
     }),
     timeBox(3),
   );

@@ -144,23 +144,23 @@ test('TLS files that serve could not use are reported by key, file and remedy', 
   const [first, second] = [authority.issue('first', { names }), authority.issue('second', { names })];
   const expired = authority.issue('expired', { names, expired: true });
   const secret = { [KEY]: SECRET };
-  const told = async (tls: string) => {
+  const checked = async (tls: string) => {
     const config = await put('config.yaml', `unmatched: verify\nlisten: { tls: { ${tls} } }\n`);
     const { code, stderr } = await check(['--config', config], secret);
     return [code, stderr.trimEnd()];
   };
   const files = (certFile: string, keyFile: string) => `certFile: ${certFile}, keyFile: ${keyFile}`;
-  expect(await told(files(first.certFile, first.keyFile))).toEqual([0, '']);
-  expect(await told(files(first.certFile, second.keyFile))).toEqual([
+  expect(await checked(files(first.certFile, first.keyFile))).toEqual([0, '']);
+  expect(await checked(files(first.certFile, second.keyFile))).toEqual([
     2,
     `listen.tls.keyFile ${second.keyFile}: it is not the key of the certificate in listen.tls.certFile ${first.certFile}; give a certificate and its own key`,
   ]);
-  expect(await told(files(expired.certFile, expired.keyFile))).toEqual([
+  expect(await checked(files(expired.certFile, expired.keyFile))).toEqual([
     2,
     expect.stringMatching(/^listen\.tls\.certFile \S*expired\.pem: the certificate expired on 2020-02-01/),
   ]);
   const ca = await put('ca.pem', 'not a certificate');
-  expect(await told(`${files(first.certFile, first.keyFile)}, clientCaFile: ${ca}`)).toEqual([
+  expect(await checked(`${files(first.certFile, first.keyFile)}, clientCaFile: ${ca}`)).toEqual([
     2,
     `listen.tls.clientCaFile ${ca}: it is not a PEM file; required is PEM text with -----BEGIN CERTIFICATE-----`,
   ]);

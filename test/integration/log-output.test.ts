@@ -81,9 +81,9 @@ describe('a full disk', () => {
       stdio: ['ignore', where === 'stdout' ? full : 'ignore', where === 'stderr' ? full : 'pipe'],
     });
     closeSync(full);
-    const [told, exit] = await Promise.all([child.stderr?.toArray() ?? [], once(child, 'exit')]);
+    const [pieces, exit] = await Promise.all([child.stderr?.toArray() ?? [], once(child, 'exit')]);
     expect(exit).toEqual([code, null]);
-    expect(told.join('').endsWith(ending)).toBe(true);
+    expect(pieces.join('').endsWith(ending)).toBe(true);
   });
 });
 

@@ -47,9 +47,9 @@ describe.concurrent('validity', () => {
     expect([second.before, second.after]).toEqual([[200], [503]]);
     expect((await proxy.metrics()).get('entrupy_proxy_secret_live{secret="current"}')).toBe(0);
     expect(new Set(reasons(proxy))).toEqual(new Set(['no_live_secret']));
-    const told = proxy.logs().filter(({ msg }) => msg === 'a secret is outside its validity');
+    const logged = proxy.logs().filter(({ msg }) => msg === 'a secret is outside its validity');
     const at = (ms: number) => iso(ms).replace('.000Z', 'Z');
-    expect(told.map(({ problem }) => problem)).toEqual([`not valid before ${at(begins)}`, `expired at ${at(ends)}`]);
+    expect(logged.map(({ problem }) => problem)).toEqual([`not valid before ${at(begins)}`, `expired at ${at(ends)}`]);
   });
 
   test('outside it, beside a live secret, is 401 with the reason expired_secret', async ({ start, directory }) => {

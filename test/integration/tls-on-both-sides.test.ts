@@ -160,8 +160,8 @@ describe.concurrent('the listener', () => {
     const file = join(own, 'config.yaml');
     await writeFile(file, JSON.stringify({ listen: { tls, port: 0 }, upstream: { url: 'http://127.0.0.1:1' } }));
     const { code, stderr } = await runCommand(['serve', '--config', file]);
-    const told = `listen.tls.keyFile ${tls.keyFile}: it is not the key of the certificate in listen.tls.certFile`;
-    expect([code, stderr]).toEqual([2, expect.stringContaining(told)]);
+    const problem = `listen.tls.keyFile ${tls.keyFile}: it is not the key of the certificate in listen.tls.certFile`;
+    expect([code, stderr]).toEqual([2, expect.stringContaining(problem)]);
     const proxy = await start({ listen: { tls: copies(own, pairs.expired).tls } });
     expect(await ask(proxy.port, { rejectUnauthorized: false })).toEqual({ got: 200, by: 'expired' });
     await proxy.waitForLog(

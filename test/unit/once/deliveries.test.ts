@@ -20,8 +20,8 @@ type Options = Partial<OnceStore> & {
 function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {}) {
   const memory = createMemoryStore(100);
   const troubles: (string | null)[] = [];
-  const told = { closed: 0 };
-  const store: OnceStore = { ...memory, ...over, close: () => void told.closed++ };
+  const calls = { closed: 0 };
+  const store: OnceStore = { ...memory, ...over, close: () => void calls.closed++ };
   let trouble: OnStoreChange = () => {};
   const all = new Deliveries({
     open: (onChange) => {
@@ -35,7 +35,7 @@ function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {
     const { patience = 5_000, client = new AbortController().signal } = options;
     return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, departed: client });
   };
-  return { all, trouble, troubles, told, admit };
+  return { all, trouble, troubles, calls, admit };
 }
 
 const kindOf = ({ kind }: Claimed) => kind;
@@ -196,7 +196,7 @@ describe('a store that fails', () => {
 describe('closing', () => {
   test('ends once nothing is in flight and the store has recorded everything', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const { admit, all, told } = deliveries({ commit: () => promise });
+    const { admit, all, calls } = deliveries({ commit: () => promise });
     const lease = leaseOf(await admit());
     let over = false;
     const closed = all.close().then(() => {
@@ -204,20 +204,20 @@ describe('closing', () => {
     });
     lease.delivered();
     await turnOfTheLoop();
-    expect([over, told.closed]).toEqual([false, 0]);
+    expect([over, calls.closed]).toEqual([false, 0]);
     resolve();
     await closed;
-    expect(told.closed).toBe(1);
+    expect(calls.closed).toBe(1);
   });
 
   test('waits at most two seconds', async () => {
-    const { admit, all, told } = deliveries();
+    const { admit, all, calls } = deliveries();
     await admit();
     const order: string[] = [];
     const second = sleep(1000).then(() => order.push('a second'));
     await all.close().then(() => order.push('closed'));
     await second;
     expect(order).toEqual(['a second', 'closed']);
-    expect(told.closed).toBe(1);
+    expect(calls.closed).toBe(1);
   });
 });

@@ -11,32 +11,32 @@ afterEach(() => {
 });
 
 function unsaved() {
-  const told = new Map<string, number>();
+  const saved = new Map<string, number>();
   const state = { works: true };
   const save = async (key: string, window: number) => {
     if (!state.works) throw new Error('away');
-    told.set(key, window);
+    saved.set(key, window);
   };
-  return { told, state, events: new EventMemory(10_000), save };
+  return { saved, state, events: new EventMemory(10_000), save };
 }
 
 test('the rest of the window is recorded once the store is back', async () => {
-  const { told, events, save } = unsaved();
+  const { saved, events, save } = unsaved();
   events.add('e', 100);
   events.add('over', 30);
   vi.advanceTimersByTime(40);
   expect([events.has('e'), events.has('over'), events.has('other')]).toEqual([true, false, false]);
   events.moveTo(save);
   await vi.advanceTimersByTimeAsync(0);
-  expect([...told]).toEqual([['e', 60]]);
+  expect([...saved]).toEqual([['e', 60]]);
   expect(events.has('e')).toBe(false);
-  told.clear();
+  saved.clear();
   events.moveTo(save);
-  expect(told.size).toBe(0);
+  expect(saved.size).toBe(0);
 });
 
 test('a delivery that fails again waits for the next time', async () => {
-  const { told, state, events, save } = unsaved();
+  const { saved, state, events, save } = unsaved();
   events.add('e', 100);
   state.works = false;
   events.moveTo(save);
@@ -45,7 +45,7 @@ test('a delivery that fails again waits for the next time', async () => {
   state.works = true;
   events.moveTo(save);
   await vi.advanceTimersByTimeAsync(0);
-  expect([...told.keys()]).toEqual(['e']);
+  expect([...saved.keys()]).toEqual(['e']);
 });
 
 test('there are at most ten thousand, and the oldest is evicted first', () => {

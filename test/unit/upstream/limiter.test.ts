@@ -5,7 +5,7 @@ import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
 
 class Fake implements Waiter {
   place = -1;
-  readonly heard: string[] = [];
+  readonly events: string[] = [];
   readonly verified: boolean;
   readonly #slots: UpstreamLimiter;
   moves = true;
@@ -17,12 +17,12 @@ class Fake implements Waiter {
   }
 
   granted(): void {
-    this.heard.push('granted');
+    this.events.push('granted');
     this.#since = performance.now();
   }
 
   expired(): void {
-    this.heard.push(this.#slots.down ? 'expired, down' : 'expired');
+    this.events.push(this.#slots.down ? 'expired, down' : 'expired');
   }
 
   stalledFor(now: number): number {
@@ -30,7 +30,7 @@ class Fake implements Waiter {
   }
 
   evict(): void {
-    this.heard.push('evicted');
+    this.events.push('evicted');
     this.#slots.leave(this);
   }
 }
@@ -45,15 +45,15 @@ afterEach(() => {
 function make(
   count: number,
   limits = { slots: 2, queue: 3 },
-): { slots: UpstreamLimiter; them: Fake[]; at: (index: number) => Fake } {
+): { slots: UpstreamLimiter; waiters: Fake[]; at: (index: number) => Fake } {
   const slots = new UpstreamLimiter(limits);
-  const them = Array.from({ length: count }, () => new Fake(slots));
+  const waiters = Array.from({ length: count }, () => new Fake(slots));
   const at = (index: number): Fake => {
-    const one = them[index];
+    const one = waiters[index];
     if (one === undefined) throw new Error(`there is no waiter ${index}`);
     return one;
   };
-  return { slots, them, at };
+  return { slots, waiters, at };
 }
 
 /** Claims a slot as a forward does: at once, or in the queue. */
@@ -65,17 +65,17 @@ function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean 
 
 describe('the queue', () => {
   test('is served in order as slots come back', () => {
-    const { slots, them, at } = make(5);
-    expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, true, true]);
+    const { slots, waiters, at } = make(5);
+    expect(waiters.map((one) => claim(slots, one))).toEqual([true, true, true, true, true]);
     expect(slots.waiting).toBe(3);
     slots.leave(at(0));
     slots.leave(at(1));
-    expect(them.map(({ heard }) => heard.length)).toEqual([1, 1, 1, 1, 0]);
+    expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 0]);
   });
 
   test('is bounded: a request beyond its limit is refused', () => {
-    const { slots, them } = make(6);
-    expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, true, true, false]);
+    const { slots, waiters } = make(6);
+    expect(waiters.map((one) => claim(slots, one))).toEqual([true, true, true, true, true, false]);
   });
 
   test('is not overtaken by a new request, even when a slot is free', () => {
@@ -83,17 +83,17 @@ describe('the queue', () => {
     slots.setDown(true);
     claim(slots, at(0));
     slots.setDown(false);
-    expect(at(0).heard).toEqual(['granted']);
+    expect(at(0).events).toEqual(['granted']);
     expect(slots.tryTake(at(1))).toBe(false);
   });
 
   test('drops requests that have waited too long, and those that leave', () => {
-    const { slots, them, at } = make(4);
-    for (const one of them) claim(slots, one, 500);
+    const { slots, waiters, at } = make(4);
+    for (const one of waiters) claim(slots, one, 500);
     slots.leave(at(2));
     vi.advanceTimersByTime(600);
-    expect(at(2).heard).toEqual([]);
-    expect(at(3).heard).toEqual(['expired']);
+    expect(at(2).events).toEqual([]);
+    expect(at(3).events).toEqual(['expired']);
     expect(slots.waiting).toBe(0);
     slots.leave(at(0));
     slots.leave(at(0)); // the second call has no effect
@@ -102,13 +102,13 @@ describe('the queue', () => {
   });
 
   test('stands still while the upstream is down', () => {
-    const { slots, them, at } = make(3);
+    const { slots, waiters, at } = make(3);
     slots.setDown(true);
-    for (const one of them) claim(slots, one, 500);
+    for (const one of waiters) claim(slots, one, 500);
     vi.advanceTimersByTime(499);
-    expect(them.map(({ heard }) => heard)).toEqual([[], [], []]);
+    expect(waiters.map(({ events }) => events)).toEqual([[], [], []]);
     vi.advanceTimersByTime(1);
-    expect(at(0).heard).toEqual(['expired, down']);
+    expect(at(0).events).toEqual(['expired, down']);
   });
 });
 
@@ -118,7 +118,7 @@ describe('a request whose client is stuck', () => {
     claim(slots, at(0));
     at(0).moves = false;
     vi.advanceTimersByTime(60_000);
-    expect(at(0).heard).toEqual(['granted']);
+    expect(at(0).events).toEqual(['granted']);
   });
 
   test('gives its slot to a waiting one: longest stuck first, and no more than needed', () => {
@@ -131,16 +131,16 @@ describe('a request whose client is stuck', () => {
     vi.advanceTimersByTime(5_000);
     claim(slots, at(2), 5_000);
     vi.advanceTimersByTime(200);
-    expect([at(0).heard, at(1).heard, at(2).heard]).toEqual([['granted', 'evicted'], ['granted'], ['granted']]);
+    expect([at(0).events, at(1).events, at(2).events]).toEqual([['granted', 'evicted'], ['granted'], ['granted']]);
   });
 
   test('gets a grace period first, which is shorter the more requests wait', () => {
-    const patienceWith = (waiters: number): number => {
-      const { slots, them, at } = make(waiters + 1, { slots: 1, queue: 100 });
-      for (const one of them) claim(slots, one, 60_000);
+    const patienceWith = (others: number): number => {
+      const { slots, waiters, at } = make(others + 1, { slots: 1, queue: 100 });
+      for (const one of waiters) claim(slots, one, 60_000);
       at(0).moves = false;
       const started = performance.now();
-      while (at(0).heard.length === 1) vi.advanceTimersByTime(10);
+      while (at(0).events.length === 1) vi.advanceTimersByTime(10);
       return performance.now() - started;
     };
     const [few, many] = [patienceWith(1), patienceWith(9)];
@@ -153,7 +153,7 @@ describe('a request whose client is stuck', () => {
     claim(slots, at(0));
     claim(slots, at(1), 20_000);
     vi.advanceTimersByTime(20_000);
-    expect([at(0).heard, at(1).heard]).toEqual([['granted'], ['expired']]);
+    expect([at(0).events, at(1).events]).toEqual([['granted'], ['expired']]);
   });
 });
 
@@ -162,9 +162,9 @@ describe('an unverified request', () => {
 
   test('gets at most three quarters of the slots, however many are free', () => {
     const slots = new UpstreamLimiter({ slots: 8, queue: 10 });
-    const them = open(slots, 8);
-    for (const one of them) claim(slots, one);
-    expect(them.map(({ heard }) => heard.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
+    const waiters = open(slots, 8);
+    for (const one of waiters) claim(slots, one);
+    expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
     const delivery = new Fake(slots);
     expect(slots.tryTake(delivery)).toBe(true);
   });
@@ -184,7 +184,7 @@ describe('an unverified request', () => {
     const delivery = new Fake(slots);
     claim(slots, delivery);
     slots.leave(holder);
-    expect([delivery.heard, one.heard]).toEqual([['granted'], []]);
+    expect([delivery.events, one.events]).toEqual([['granted'], []]);
   });
 
   test('has its own queue: when full, it blocks no delivery', () => {
@@ -196,8 +196,8 @@ describe('an unverified request', () => {
 
   test('finds slots scarce once half of its share is taken', () => {
     const slots = new UpstreamLimiter({ slots: 8, queue: 5 });
-    const them = open(slots, 3);
-    const scarce = them.map((one) => {
+    const waiters = open(slots, 3);
+    const scarce = waiters.map((one) => {
       claim(slots, one);
       return slots.scarce;
     });
@@ -206,9 +206,9 @@ describe('an unverified request', () => {
 });
 
 test('a reload changes how many requests may wait', () => {
-  const { slots, them } = make(6);
+  const { slots, waiters } = make(6);
   slots.queueLimit = 1;
-  expect(them.map((one) => claim(slots, one))).toEqual([true, true, true, false, false, false]);
+  expect(waiters.map((one) => claim(slots, one))).toEqual([true, true, true, false, false, false]);
   slots.queueLimit = 4;
   expect(claim(slots, new Fake(slots))).toBe(true);
 });
