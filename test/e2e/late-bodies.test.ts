@@ -1,3 +1,4 @@
+// Late bodies of strangers answer no delivery.
 // Real servers that write a body to HEAD, 204 and 304, late. On a socket that is used again those bytes are the answer to
 // the next request: an unsigned client so forges the answers to deliveries, and gets theirs.
 import { createHash } from 'node:crypto';

@@ -1,3 +1,4 @@
+// Dropped bytes end the connection.
 // Each byte that a client sends belongs to exactly one message (RFC 9112 9.3). A proxy that drops bytes in the middle of
 // a connection and reads on swallows the next delivery, or takes a piece of its body for a request: behind a front that
 // pools connections a stranger so spoils the deliveries of others.

@@ -1,3 +1,4 @@
+// Newcomers far away get in.
 // A storm of new connections from one address, while a client far away wants to get in. Handshakes that end when the
 // next few begin keep out whoever needs a round trip for his: room comes from the address that holds most.
 import { connect as connectTcp, type Socket } from 'node:net';

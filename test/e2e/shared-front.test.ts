@@ -1,3 +1,4 @@
+// Strangers on a shared front spoil no delivery.
 // The short form of `npm run load:fronts`: fronts and backends that pool connections, the proxy between them, strangers
 // and signers on the same front. `REQUESTS` asks for a longer run.
 import { expect, test } from 'vitest';
