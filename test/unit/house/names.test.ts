@@ -36,7 +36,9 @@ const missingPaths = (text: string) => (text.match(PATH) ?? []).filter((path) =>
 const missingFiles = (text: string) => (text.match(SOURCE) ?? []).filter((name) => !isFile(name));
 function missingTitles(text: string): string[] {
   const titles = [...text.matchAll(TITLE)].map(([, title = '']) => title);
-  return titles.filter((title) => !TESTS.some((file) => read(file).includes(title)));
+  const isTitle = (title: string) =>
+    TESTS.some((file) => ["'", '"'].some((quote) => read(file).includes(`(${quote}${title}${quote},`)));
+  return titles.filter((title) => !isTitle(title));
 }
 
 test('a test file is named in kebab case, in five words at most', () => {
