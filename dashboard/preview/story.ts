@@ -6,9 +6,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
+import { ROUTES, startTraffic } from '../../test/support/load/traffic.ts';
 import { startPrometheus } from '../../test/support/metrics/prometheus.ts';
 import { type RunningProxy, startProxy } from '../../test/support/proxy/proxy.ts';
-import { ROUTES, startTraffic } from '../../test/support/load/traffic.ts';
 import { startUpstream } from '../../test/support/upstream/upstream.ts';
 
 const RULES = new URL('../../helm/files/rules.yaml', import.meta.url);

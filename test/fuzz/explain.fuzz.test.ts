@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../src/commands/explain.ts';
+import { sign } from '../support/deliveries/signer.ts';
+import { exchange } from '../support/http/raw-client.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { fakeIo } from '../support/proxy/fake-io.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { exchange } from '../support/http/raw-client.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { fuzz, TEST_TIMEOUT } from './time-box.ts';
 
 const SECRET = 'explained-secret-0123456789abcdef';
