@@ -78,8 +78,8 @@ test('a body is accepted if and only if it is signed with a live secret', { time
         digest: form.digest,
         body: got,
       });
-      if (changed || signer === values.length) expect(verdict).toEqual({ refused: 'signature_mismatch' });
-      else if (signer >= count) expect(verdict).toEqual({ refused: 'expired_secret' });
+      if (changed || signer === values.length) expect(verdict).toEqual({ refused: 'signature_mismatch', secret: null });
+      else if (signer >= count) expect(verdict).toEqual({ refused: 'expired_secret', secret: `s${signer}` });
       else expect('permit' in verdict && verdict.permit.secret).toBe(`s${signer}`);
     }),
     timeBox(2),
