@@ -1,0 +1,63 @@
+// An upstream that reads a delivery of 16 MiB in steps with pauses between them, or not at all.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sign } from '../deliveries/signer.ts';
+import { openClient } from '../http/raw-client.ts';
+import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
+
+const SECRET = 'slow-and-steady-secret-0123456789ab';
+const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
+
+export interface Slow {
+  /** A Unix socket has small buffers; over TCP the kernel moves megabytes at a time, however steadily one reads. */
+  readonly over: 'unix' | 'tcp';
+  /** Milliseconds between two steps; null: it reads nothing. */
+  readonly pause: number | null;
+}
+
+/** The status that the delivery gets, and whether the upstream has got all of it. `idleTimeout` is one second. */
+export async function deliverTo({ over, pause }: Slow): Promise<{ status: number; whole: boolean }> {
+  const sockets = new Set<Socket>();
+  let received = 0;
+  const upstream = createServer({ pauseOnConnect: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    if (pause === null) return;
+    socket.on('data', (bytes) => {
+      received += bytes.length;
+      if (received >= BODY.length) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+      socket.pause();
+      setTimeout(() => socket.resume(), pause);
+    });
+    socket.resume();
+  });
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-slow-test-'));
+  const path = join(directory, 'app.sock');
+  const listening = new Promise<void>((resolve) => upstream.once('listening', resolve));
+  upstream.listen(over === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
+  await listening;
+  const url = over === 'unix' ? `unix://${path}` : `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+  const proxy = await startProxy({
+    config: { upstream: { url, idleTimeout: '1s' }, routes: [{ path: '/notify', maxBody: '16MiB' }] },
+    secrets: { current: SECRET },
+  });
+  try {
+    return { status: await deliver(proxy), whole: received >= BODY.length };
+  } finally {
+    await proxy.stop();
+    for (const socket of sockets) socket.destroy();
+    upstream.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function deliver({ port }: RunningProxy): Promise<number> {
+  const client = await openClient({ port });
+  const lines = ['Host: h', `Entrupy-Signature: ${sign(SECRET, BODY)}`, `Content-Length: ${BODY.length}`];
+  await client.send(Buffer.concat([Buffer.from(`POST /notify HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`), BODY]));
+  const { status } = await client.response();
+  client.destroy();
+  return status;
+}
