@@ -32,9 +32,9 @@ export class ClientHello {
 
   #readRecord(): 'part' | 'whole' | 'other' | 'next' {
     const record = this.bytes.subarray(this.#record);
-    const [type = HANDSHAKE, major = MAJOR_VERSION] = record;
-    if (type !== HANDSHAKE || major !== MAJOR_VERSION) return 'other';
+    // OpenSSL, too, waits for the whole header, whatever it begins with.
     if (record.length < RECORD_HEADER) return 'part';
+    if (record[0] !== HANDSHAKE || record[1] !== MAJOR_VERSION) return 'other';
     const length = record.readUInt16BE(3);
     if (length === 0 || length > MAX_RECORD) return 'other';
     const fragment = record.subarray(RECORD_HEADER, RECORD_HEADER + length);

@@ -59,6 +59,8 @@ export class Connection {
   encrypted = false;
   /** The client's address: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
   readonly address: string;
+  /** The ports and the client's address, which name it among all connections. */
+  readonly key: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` and `deadline`. */
   readonly openedAt = performance.now();
@@ -88,6 +90,7 @@ export class Connection {
     this.stream = this.#socket = socket;
     this.#listener = listener;
     this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.key = queueKey(socket);
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
@@ -96,11 +99,6 @@ export class Connection {
   /** What counts as one client where many connections make room. */
   get network(): string {
     return networkOf(this.address);
-  }
-
-  /** The ports and the client's address, which name it among all connections. */
-  get key(): string {
-    return queueKey(this.#socket);
   }
 
   /** Called when the TLS handshake begins. */
@@ -204,15 +202,20 @@ export class Connection {
     this.stream.end();
   }
 
-  /** Ends the connection at once. An answer that may lie unread must not stay in the kernel for minutes. */
+  /** Ends the connection at once. An answer that lies unread must not stay in the kernel for minutes. */
   destroy(): void {
-    if (this.maySwell) this.reset();
+    if (this.#listener.unread.isUnread(this)) this.reset();
     else this.stream.destroy();
   }
 
-  /** Ends the connection with a reset: the kernel drops what it holds. */
+  /**
+   * Ends the connection with a reset: the kernel drops what it holds. While a half-close is still under way libuv
+   * refuses that, and the socket would never close.
+   */
   reset(): void {
-    this.#socket.resetAndDestroy();
+    const { writableEnded, writableFinished } = this.stream;
+    if (writableEnded && !writableFinished) this.stream.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   /** Leaves to the kernel what it still holds: the process ends. */
@@ -257,14 +260,9 @@ export class Connection {
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
-    else if (this.state === 'closing' && this.maySwell) this.#awaitReader();
+    else if (this.state === 'closing' && this.maySwell && this.#listener.unread.mustStay(this))
+      this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
     else this.destroy();
-  }
-
-  /** The client still reads, or does not: only the kernel knows. */
-  #awaitReader(): void {
-    this.deadline = performance.now() + SILENCE_MS;
-    this.#listener.unread.settle(this);
   }
 
   /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */

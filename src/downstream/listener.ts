@@ -62,6 +62,11 @@ export class Listener {
     return this.#all.size;
   }
 
+  /** A copy of the open connections. */
+  list(): readonly Connection[] {
+    return this.#all.list();
+  }
+
   get inFlight(): number {
     return this.#all.list().filter(({ exchange }) => exchange !== null).length;
   }

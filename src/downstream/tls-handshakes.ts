@@ -44,6 +44,7 @@ export class TlsHandshakes {
   await(connection: Connection, socket: Socket): void {
     const hello = new ClientHello();
     const onData = (bytes: Buffer) => {
+      if (connection.state !== 'silent') return; // it is closing
       const found = hello.add(bytes);
       free(bytes, WORTH_FREEING);
       if (found === 'part') return;
@@ -60,7 +61,7 @@ export class TlsHandshakes {
     this.#underWay.set(key, connection);
     socket.once('close', () => this.#underWay.delete(key));
     connection.beginTls();
-    if (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
+    while (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
     if (!socket.destroyed) this.#server.emit('connection', socket);
   }
 

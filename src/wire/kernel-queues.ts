@@ -26,7 +26,7 @@ export function greatestSendBuffer(): number {
 
 /** The key of a socket in `SendQueues`. */
 export function queueKey({ localPort = 0, remoteAddress = '', remotePort = 0 }: Ends): string {
-  return `${localPort} ${remoteAddress.replace(/^::ffff:/, '')} ${remotePort}`;
+  return `${localPort} ${remoteAddress.replace(/^::ffff:|%.*$/g, '')} ${remotePort}`;
 }
 
 let last: { readonly at: number; readonly queues: Promise<SendQueues> } | null = null;
@@ -43,8 +43,9 @@ const ROW = /:([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):
 
 /** Looks at the queues of all sockets; empty where nothing is known. It takes some milliseconds for a thousand. */
 export async function lookAtQueues(): Promise<SendQueues> {
-  const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'latin1'))).catch(
-    () => [],
+  // A kernel without IPv6 has only the first one.
+  const tables = await Promise.all(
+    ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'latin1').catch(() => '')),
   );
   const queues = new Map<string, number>();
   for (const [, localPort = '', address = '', remotePort = '', queued = ''] of tables.join('\n').matchAll(ROW)) {

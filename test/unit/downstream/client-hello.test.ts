@@ -60,14 +60,20 @@ test('Its bytes are kept as they came.', () => {
 
 test.each([
   ['plain HTTP', Buffer.from('GET / HTTP/1.1\r\n')],
-  ['one letter', Buffer.from('G')],
   ['another record', Buffer.from([23, 3, 3, 0, 1, 0])],
-  ['another version', Buffer.from([22, 2])],
+  ['another version', Buffer.from([22, 2, 1, 0, 4])],
   ['another handshake message', Buffer.from([22, 3, 1, 0, 4, 2])],
   ['an empty record', Buffer.from([22, 3, 1, 0, 0])],
   ['a record that is too long', Buffer.from([22, 3, 1, 0x40, 1])],
 ])('TLS gets %s at once, for its alert.', (_name, bytes) => {
   expect(found([bytes])).toEqual(['other']);
+});
+
+test.each([
+  ['one letter', Buffer.from('G')],
+  ['four bytes of another protocol', Buffer.from('GET ')],
+])('TLS does not begin for %s, which would take a place.', (_name, bytes) => {
+  expect(found([bytes])).toEqual(['part']);
 });
 
 test('TLS gets one of more than 16 KiB before it is whole.', () => {

@@ -100,3 +100,31 @@ test.runIf(process.platform === 'linux')(
     }
   },
 );
+
+test('A reset while the half-close is under way still closes the connection.', async () => {
+  const client = ask('/large').pause();
+  await expect.poll(() => listener.connections).toBe(1);
+  await expect.poll(() => listener.inFlight).toBe(0);
+  const [connection] = listener.list();
+  connection?.close();
+  connection?.reset();
+  await expect.poll(() => listener.connections).toBe(0);
+  client.destroy();
+});
+
+test('Connections that have had many small answers, all of them read, are not reset.', async () => {
+  const readers = await Promise.all(
+    Array.from({ length: 2 * MOST }, async () => {
+      const reader = ask('/large');
+      await new Promise((resolve) => {
+        reader.on('data', () => reader.bytesRead > LARGE.length && resolve(null));
+      });
+      return reader;
+    }),
+  );
+  const ends: unknown[] = [];
+  for (const reader of readers) reader.on('error', (error) => ends.push(error));
+  for (const connection of listener.list()) connection.destroy();
+  await expect.poll(() => readers.every(({ readableEnded, destroyed }) => readableEnded || destroyed)).toBe(true);
+  expect(ends).toEqual([]);
+});
