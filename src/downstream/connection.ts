@@ -59,8 +59,7 @@ export class Connection {
   encrypted = false;
   /** The client's address: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
   readonly address: string;
-  /** The ports and the client's address, which name it among all connections. */
-  readonly key: string;
+  #key: string | null = null;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` and `deadline`. */
   readonly openedAt = performance.now();
@@ -90,10 +89,15 @@ export class Connection {
     this.stream = this.#socket = socket;
     this.#listener = listener;
     this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-    this.key = queueKey(socket);
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
+  }
+
+  /** The ports and the client's address, which name it among all connections. Asked for first while it is open. */
+  get key(): string {
+    this.#key ??= queueKey(this.#socket);
+    return this.#key;
   }
 
   /** What counts as one client where many connections make room. */

@@ -15,8 +15,6 @@ interface Candidate {
   readonly connection: Connection;
   readonly since: number;
   readonly rank: number;
-  /** How many connections its network has in this rank, from it on; 0 if it has had a request. */
-  share: number;
 }
 
 export class Room {
@@ -40,24 +38,29 @@ export class Room {
     for (const connection of all) {
       const { since, openedAt } = connection;
       const state = connection.rank(now);
-      const rank = now - openedAt < YOUNG_MS ? RANKS.young : state;
-      if (state !== null && rank !== null) ranked.push({ connection, since, rank, share: 0 });
+      if (state !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? RANKS.young : state });
     }
-    ranked.sort((a, b) => a.since - b.since);
-    const newcomers = ranked.filter(({ connection }) => !connection.hadRequest);
-    const shares = sharesOf(newcomers.map(({ connection, rank }) => `${rank} ${connection.network}`));
-    for (const [index, candidate] of newcomers.entries()) candidate.share = shares[index] ?? 0;
-    ranked.sort((a, b) => b.rank - a.rank || a.share - b.share || b.since - a.since);
-    this.#candidates = ranked.slice(-MAX_CANDIDATES);
+    ranked.sort((a, b) => a.rank - b.rank || a.since - b.since);
+    this.#candidates = byNetwork(ranked).slice(0, MAX_CANDIDATES).reverse();
     this.#foundAt = now;
   }
 }
 
-/** The one whose network holds most of these; of its connections the first. */
-export function greediest(connections: Iterable<Connection>): Connection | undefined {
-  const all = [...connections];
-  const shares = sharesOf(all.map(({ network }) => network));
-  return all[shares.indexOf(Math.max(...shares))];
+/**
+ * Puts the newcomers of each rank, which have had no request yet, into another order among themselves: those of the
+ * network that holds most of them come first. Connections that have had a request keep their places.
+ */
+function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
+  const newcomers = ranked.filter(({ connection }) => !connection.hadRequest);
+  const shares = sharesOf(newcomers.map(({ connection, rank }) => `${rank} ${connection.network}`));
+  const order = [...newcomers.keys()].sort((a, b) => {
+    const rank = (newcomers[a]?.rank ?? 0) - (newcomers[b]?.rank ?? 0);
+    return rank || (shares[b] ?? 0) - (shares[a] ?? 0) || a - b;
+  });
+  let next = 0;
+  return ranked.map((candidate) => {
+    return candidate.connection.hadRequest ? candidate : (newcomers[order[next++] ?? 0] ?? candidate);
+  });
 }
 
 /** For each name, how often it occurs from there on: ended by the greatest first, none keeps more than its share. */

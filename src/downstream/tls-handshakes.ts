@@ -7,7 +7,6 @@ import { queueKey } from '../wire/kernel-queues.ts';
 import type { TlsContents } from '../wire/sockets.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
-import { greediest } from './room.ts';
 
 /** At most this many TLS handshakes are under way: 1,024 unfinished ones hold 78 MiB. */
 const MAX_UNDER_WAY = 128;
@@ -16,16 +15,16 @@ const WORTH_FREEING = 4 * 1024;
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** By key, the longest first. */
+  /** By key, the longest first; and the same by network, since each newcomer of a flood asks which one holds most. */
   readonly #underWay = new Map<string, Connection>();
+  readonly #byNetwork = new Map<string, Set<Connection>>();
 
   constructor(contents: TlsContents) {
     // Loaded only if it is needed: TLS costs 2 MB of idle memory.
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
-      const key = queueKey(stream);
-      const connection = this.#underWay.get(key);
-      this.#underWay.delete(key);
+      const connection = this.#underWay.get(queueKey(stream));
+      if (connection !== undefined) this.#delete(connection);
       if (connection === undefined) stream.destroy();
       else connection.open(stream);
     });
@@ -57,18 +56,36 @@ export class TlsHandshakes {
   }
 
   #begin(connection: Connection, socket: Socket): void {
-    const { key } = connection;
-    this.#underWay.set(key, connection);
-    socket.once('close', () => this.#underWay.delete(key));
+    this.#add(connection);
+    socket.once('close', () => this.#delete(connection));
     connection.beginTls();
     while (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
     if (!socket.destroyed) this.#server.emit('connection', socket);
   }
 
+  #add(connection: Connection): void {
+    const { key, network } = connection;
+    this.#underWay.set(key, connection);
+    const same = this.#byNetwork.get(network);
+    if (same === undefined) this.#byNetwork.set(network, new Set([connection]));
+    else same.add(connection);
+  }
+
+  #delete(connection: Connection): void {
+    const { key, network } = connection;
+    this.#underWay.delete(key);
+    const same = this.#byNetwork.get(network);
+    same?.delete(connection);
+    if (same?.size === 0) this.#byNetwork.delete(network);
+  }
+
+  /** Ends the longest of the network that has most under way. */
   #endOne(): void {
-    const connection = greediest(this.#underWay.values());
+    let most: ReadonlySet<Connection> = new Set();
+    for (const same of this.#byNetwork.values()) if (same.size > most.size) most = same;
+    const [connection] = most;
     if (connection === undefined) return;
-    this.#underWay.delete(connection.key);
+    this.#delete(connection);
     connection.destroy();
   }
 }

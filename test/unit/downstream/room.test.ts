@@ -2,7 +2,7 @@
 // connections all have one address, must not pay for a flood.
 import { expect, test } from 'vitest';
 import type { Connection } from '../../../src/downstream/connection.ts';
-import { greediest, networkOf, RANKS, Room } from '../../../src/downstream/room.ts';
+import { networkOf, RANKS, Room } from '../../../src/downstream/room.ts';
 
 interface Standing {
   readonly network: string;
@@ -51,6 +51,11 @@ test('A young connection of the greediest address goes before a young one of ano
   expect(order([young('b', 1), young('a', 2), young('a', 3), young('a', 4)])).toEqual([1, 2, 0, 3]);
 });
 
+test('A request protects nobody: between those with and without one, age decides.', () => {
+  const young = (since: number, hadRequest: boolean) => ({ network: 'a', since, openedAt: NOW - 100, hadRequest });
+  expect(order([young(1, true), young(2, false), young(3, true), young(4, false)])).toEqual([0, 1, 2, 3]);
+});
+
 test('A lower rank goes first, whatever the addresses.', () => {
   expect(
     order([
@@ -59,13 +64,6 @@ test('A lower rank goes first, whatever the addresses.', () => {
       { network: 'b', since: 3 },
     ]),
   ).toEqual([2, 0, 1]);
-});
-
-test('Among handshakes the longest of the greediest address goes.', () => {
-  const handshake = (network: string) => ({ network }) as unknown as Connection;
-  const [first, second, third] = [handshake('a'), handshake('b'), handshake('b')];
-  expect(greediest([first, second, third])).toBe(second);
-  expect(greediest([])).toBe(undefined);
 });
 
 test.each([
