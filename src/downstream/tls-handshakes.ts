@@ -10,6 +10,8 @@ import type { Connection } from './connection.ts';
 
 /** At most this many TLS handshakes are under way: 1,024 unfinished ones hold 78 MiB. */
 const MAX_UNDER_WAY = 128;
+/** Milliseconds that a handshake has before it makes room for another one, which waits: a busy client needs some. */
+const LEAST_MS = 100;
 /** Bytes. Memory of a shorter read is left to the garbage collector. */
 const WORTH_FREEING = 4 * 1024;
 
@@ -18,6 +20,8 @@ export class TlsHandshakes {
   /** By key, the longest first; and the same by network, since each newcomer of a flood asks which one holds most. */
   readonly #underWay = new Map<string, Connection>();
   readonly #byNetwork = new Map<string, Set<Connection>>();
+  /** Those whose ClientHello is whole. */
+  readonly #waiting: [Connection, Socket][] = [];
 
   constructor(contents: TlsContents) {
     // Loaded only if it is needed: TLS costs 2 MB of idle memory.
@@ -49,19 +53,31 @@ export class TlsHandshakes {
       if (found === 'part') return;
       socket.off('data', onData).off('end', onEnd).pause();
       socket.unshift(hello.bytes);
-      this.#begin(connection, socket);
+      if (this.#waiting.push([connection, socket]) === 1) setImmediate(this.#beginNext);
     };
     const onEnd = () => connection.destroy();
     socket.on('data', onData).once('end', onEnd);
   }
 
-  #begin(connection: Connection, socket: Socket): void {
+  /** Begins one in each turn of the event loop: a burst would else push out those whose next flight has come already. */
+  readonly #beginNext = (): void => {
+    const longest = this.#longest();
+    if (longest !== undefined && performance.now() - longest.since < LEAST_MS) {
+      setTimeout(this.#beginNext, LEAST_MS / 10).unref();
+      return;
+    }
+    const [connection, socket] = this.#waiting.shift() ?? [];
+    if (this.#waiting.length > 0) setImmediate(this.#beginNext);
+    if (connection === undefined || socket === undefined || connection.state !== 'silent') return;
+    if (longest !== undefined) {
+      this.#delete(longest);
+      longest.destroy();
+    }
     this.#add(connection);
     socket.once('close', () => this.#delete(connection));
     connection.beginTls();
-    while (this.#underWay.size > MAX_UNDER_WAY) this.#endOne();
     if (!socket.destroyed) this.#server.emit('connection', socket);
-  }
+  };
 
   #add(connection: Connection): void {
     const { key, network } = connection;
@@ -79,14 +95,12 @@ export class TlsHandshakes {
     if (same?.size === 0) this.#byNetwork.delete(network);
   }
 
-  /** Ends the longest of the network that has most under way. */
-  #endOne(): void {
+  /** The longest of the network that has most under way; undefined while there is room for one more. */
+  #longest(): Connection | undefined {
+    if (this.#underWay.size < MAX_UNDER_WAY) return undefined;
     let most: ReadonlySet<Connection> = new Set();
     for (const same of this.#byNetwork.values()) if (same.size > most.size) most = same;
-    const [connection] = most;
-    if (connection === undefined) return;
-    this.#delete(connection);
-    connection.destroy();
+    return most.values().next().value;
   }
 }
 
