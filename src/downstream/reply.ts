@@ -5,13 +5,12 @@ import type { OwnStatus, Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/head.ts';
 import { CHUNKED, headLines } from '../wire/heads.ts';
 import type { ResponseHead } from '../wire/parser.ts';
-import { MessageWriter } from '../wire/writer.ts';
+import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';
 
 /** Seconds. */
 const RETRY_AFTER_SECONDS = '1';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
-const NO_TRAILERS: readonly string[] = [];
 
 export class Reply {
   /** 0 until the answer has begun. */

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts';
 export const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
 /** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next. */
 const YOUNG_MS = 500;
-/** One pass over all connections costs 0.2 ms, so it finds candidates for several newcomers, valid for a short time. */
+/** One pass over all connections is dear, so it finds candidates for several newcomers, valid for a short time. */
 const MAX_CANDIDATES = 32;
 const CANDIDATES_VALID_MS = 20;
 

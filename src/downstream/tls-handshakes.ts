@@ -28,9 +28,12 @@ export class TlsHandshakes {
     this.#server = process.getBuiltinModule('node:tls').createServer(tlsOptions(contents));
     this.#server.on('secureConnection', (stream) => {
       const connection = this.#underWay.get(queueKey(stream));
-      if (connection !== undefined) this.#delete(connection);
-      if (connection === undefined) stream.destroy();
-      else connection.open(stream);
+      if (connection === undefined) {
+        stream.destroy();
+        return;
+      }
+      this.#delete(connection);
+      connection.open(stream);
     });
     this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
   }

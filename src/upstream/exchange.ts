@@ -9,6 +9,7 @@ import { declaredLength, hasBody } from '../core/head.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { CHUNKED, headLines, isCoded } from '../wire/heads.ts';
 import { queueKey, recentQueues } from '../wire/kernel-queues.ts';
+import { NO_TRAILERS } from '../wire/writer.ts';
 import type { ConnectionUser, PooledConnection } from './pooled-connection.ts';
 import type { Requester } from './requester.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
@@ -34,7 +35,6 @@ export interface ForwardOptions {
 export const MAX_INTERIMS = 100;
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
-const NO_TRAILERS: readonly string[] = [];
 
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOwner {

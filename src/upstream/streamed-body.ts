@@ -5,6 +5,7 @@ import type { ByteBudget } from '../bodies/budget.ts';
 import { BufferedPieces } from '../bodies/buffered-pieces.ts';
 import { Pace } from '../bodies/pace.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
+import { NO_TRAILERS } from '../wire/writer.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 import type { Requester } from './requester.ts';
 import { type ForwardFailure, OVERLOADED } from './upstream.ts';
@@ -25,7 +26,6 @@ export interface BodyOwner {
 const SLOT_RATE = 8;
 /** Bytes. While slots are scarce, a body gets one once this much of it has arrived, or all of it. */
 const ENOUGH_FOR_SLOT = 16 * 1024;
-const NO_TRAILERS: readonly string[] = [];
 
 export class StreamedBody implements BodyReceiver {
   readonly #requester: Requester;

@@ -13,7 +13,7 @@ const MAX_JOINED = 16 * 1024;
  * a body of 1 MiB costs 18 % more CPU, with 256 KiB nothing that could be measured.
  */
 const MAX_AHEAD = 256 * 1024;
-const NO_TRAILERS: readonly string[] = [];
+export const NO_TRAILERS: readonly string[] = [];
 
 export class MessageWriter {
   readonly #socket: Socket;
