@@ -24,18 +24,19 @@ import {
   type ToRead,
 } from './core/admission.ts';
 import { DUPLICATE, UPSTREAM_FAULTS } from './core/decision.ts';
-import { hasBody } from './core/head.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
-import { clientAddressOf, withForwarded } from './downstream/client-address.ts';
-import type { Exchange } from './downstream/exchange.ts';
+import { hasBody } from './core/request-head.ts';
+import { clientAddressOf } from './downstream/client-address.ts';
+import type { Exchange } from './downstream/client-exchange.ts';
+import { withForwarded } from './downstream/forwarded-headers.ts';
 import { readWhole } from './downstream/read-whole.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
-import { type ForwardOptions, UpstreamExchange } from './upstream/exchange.ts';
 import type { ForwardFailure, Upstream } from './upstream/upstream.ts';
-import { WebSocketExchange } from './upstream/websocket.ts';
+import { type ForwardOptions, UpstreamExchange } from './upstream/upstream-exchange.ts';
+import { WebSocketExchange } from './upstream/websocket-tunnel.ts';
 
 export interface PipelineParts {
   /** The current policy; called once for each request. */

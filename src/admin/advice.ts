@@ -3,7 +3,7 @@
 import { currentOf, isPrevious } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import { spanText } from './html.ts';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from './status.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
 
 /** `bad`: deliveries fail now. `warn`: look at it. `calm`: nothing to do. */
 export type Tone = 'bad' | 'warn' | 'calm';

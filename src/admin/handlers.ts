@@ -1,11 +1,11 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
 import type { OwnStatus } from '../core/decision.ts';
-import type { Exchange } from '../downstream/exchange.ts';
+import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { ReloadOutcome, StatusSnapshot } from './status.ts';
 import { PAGE_CSP, renderStatusPage } from './status-page.ts';
+import type { ReloadOutcome, StatusSnapshot } from './status-snapshot.ts';
 
 /** What the admin port shows and does; runtime supplies it. */
 export interface AdminSources {

@@ -4,7 +4,13 @@
 import { REASON_NAMES } from '../core/decision.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
-import { CURVES, type RecentCounts, type RefusalGroup, type StatusSnapshot, type Undelivered } from './status.ts';
+import {
+  CURVES,
+  type RecentCounts,
+  type RefusalGroup,
+  type StatusSnapshot,
+  type Undelivered,
+} from './status-snapshot.ts';
 
 const SLOT_MS = 10_000;
 const SLOTS_PER_MINUTE = 6;

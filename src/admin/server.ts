@@ -1,12 +1,12 @@
 // The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body and shows no
 // secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
+import { inRanges } from '../base/address-ranges.ts';
 import { REASONS } from '../core/decision.ts';
 import { refusedByGate } from '../core/gate.ts';
-import { declaredLength } from '../core/head.ts';
-import { valuesOf } from '../core/headers.ts';
-import { inRanges } from '../downstream/client-address.ts';
-import type { Exchange } from '../downstream/exchange.ts';
+import { valuesOf } from '../core/header-lines.ts';
+import { declaredLength } from '../core/request-head.ts';
+import type { Exchange } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
 

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type Tone } from './advice.ts';
 import { Html, html, when } from './html.ts';
-import { CURVES, type StatusSnapshot } from './status.ts';
+import { CURVES, type StatusSnapshot } from './status-snapshot.ts';
 import { pill, tables } from './status-tables.ts';
 
 const REFRESH_SECONDS = 5;

@@ -4,7 +4,7 @@ import { REASONS } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
 import { secretVerdict, type Tone } from './advice.ts';
 import { type Html, html, spanText, when } from './html.ts';
-import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status.ts';
+import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status-snapshot.ts';
 
 interface Table<Row> {
   readonly id: string;

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
 
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
-import { Pace } from './pace.ts';
+import { Pace } from './rate.ts';
 import type { BodyFailure, BodyReceiver, Owner } from './receiver.ts';
 
 export type BodyResult = { readonly body: Buffer } | { readonly failure: BodyFailure };

@@ -1,9 +1,9 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
 import { admit, admitBody, arrivalOf } from '../core/admission.ts';
-import { Head } from '../core/head.ts';
 import { Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
+import { Head } from '../core/request-head.ts';
 import { type Route, RouteTable } from '../core/routes.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';

@@ -9,14 +9,14 @@
 import type { Buffer } from 'node:buffer';
 import type { Reason } from './decision.ts';
 import { type GateRefusal, type RuleName, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
-import { declaredLength, type Head } from './head.ts';
 import type { Secret } from './keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Policy } from './policy.ts';
+import { declaredLength, type Head } from './request-head.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { signatureForm } from './signature.ts';
 import { pathOf } from './targets.ts';
-import { asksForWebSocket } from './web-socket-handshake.ts';
+import { asksForWebSocket } from './websocket-handshake.ts';
 
 /** A request whose head is complete, and what it is judged by until its end. */
 export interface Arrival {

@@ -1,8 +1,9 @@
 // The gate: rules for every request. Each row is one rule with the attack that it stops; the first row that refuses
 // answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
 // never a value. The client chooses the header's name, so the log and the status page cut it.
-import { CGI_PATHS, type Head } from './head.ts';
-import { HOP_BY_HOP, nominated } from './headers.ts';
+
+import { HOP_BY_HOP, nominated } from './header-lines.ts';
+import { CGI_PATHS, type Head } from './request-head.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';

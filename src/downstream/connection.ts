@@ -11,14 +11,14 @@ import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import type { Reason } from '../core/decision.ts';
-import { declaredLength, Head } from '../core/head.ts';
+import { declaredLength, Head } from '../core/request-head.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { ignore } from '../wire/sockets.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange } from './client-exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
-import { networkOf, RANKS } from './room.ts';
+import { networkOf, RANKS } from './make-room.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';

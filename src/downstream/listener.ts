@@ -4,9 +4,11 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
-import { destroyOldest, ignore, TickedSet, type TlsContents } from '../wire/sockets.ts';
+import { destroyOldest, ignore } from '../wire/sockets.ts';
+import { TickedSet } from '../wire/ticked-set.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { Connection, type Handler, type State } from './connection.ts';
-import { Room } from './room.ts';
+import { Room } from './make-room.ts';
 import { TlsHandshakes } from './tls-handshakes.ts';
 import { UnreadAnswers } from './unread-answers.ts';
 

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
 import { type BodyResult, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange } from './client-exchange.ts';
 
 /**
  * The queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection per turn,

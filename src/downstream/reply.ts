@@ -2,8 +2,8 @@
 // answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
 import type { OwnStatus, Refusal } from '../core/decision.ts';
-import { type Head, hasBody } from '../core/head.ts';
-import { CHUNKED, headLines } from '../wire/heads.ts';
+import { type Head, hasBody } from '../core/request-head.ts';
+import { CHUNKED, headLines } from '../wire/head-text.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';

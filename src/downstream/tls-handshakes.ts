@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
 import { free } from '../base/bytes.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
-import type { TlsContents } from '../wire/sockets.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
 

@@ -1,4 +1,5 @@
 // Delivered events in this process's memory: bounded, the oldest event removed first, lost at a restart.
+import type { OnceStore } from './store.ts';
 
 /** Delivered events, each until the end of its window. One that a full memory drops may be delivered again. */
 export class EventMemory {
@@ -41,4 +42,15 @@ export class EventMemory {
       );
     }
   }
+}
+
+export function createMemoryStore(maxEntries: number): OnceStore {
+  const events = new EventMemory(maxEntries);
+  return {
+    claim: async (key) => (events.has(key) ? 'delivered' : 'first'),
+    commit: async (key, window) => events.add(key, window),
+    release: async () => {},
+    entries: () => events.size,
+    close() {},
+  };
 }

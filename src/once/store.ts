@@ -1,7 +1,7 @@
 // The store of delivered events for `once`: its interface, the choice of one, and the one in memory.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 import { hash } from 'node:crypto';
-import { EventMemory } from './memory.ts';
+import { createMemoryStore } from './memory.ts';
 
 /** `first`: the caller delivers it, and reports the outcome. `busy`: another process is delivering it. */
 export type Claim = 'first' | 'delivered' | 'busy';
@@ -42,17 +42,6 @@ export async function openStore(options: StoreOptions, onChange: OnStoreChange):
   if (options.store === 'memory') return createMemoryStore(options.maxEntries);
   const { createRedisStore } = await import('./redis.ts');
   return createRedisStore(options, onChange);
-}
-
-export function createMemoryStore(maxEntries: number): OnceStore {
-  const events = new EventMemory(maxEntries);
-  return {
-    claim: async (key) => (events.has(key) ? 'delivered' : 'first'),
-    commit: async (key, window) => events.add(key, window),
-    release: async () => {},
-    entries: () => events.size,
-    close() {},
-  };
 }
 
 /** An event's key: its path as sent, without the query, and the SHA-256 of its body. */

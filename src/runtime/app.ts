@@ -1,14 +1,14 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
 
 import { createAdminServer } from '../admin/server.ts';
-import type { ReloadOutcome } from '../admin/status.ts';
+import type { ReloadOutcome } from '../admin/status-snapshot.ts';
 import { VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
-import { Reloader } from './reload.ts';
 import type { Effects } from './services.ts';
-import { takeSnapshot } from './status.ts';
+import { takeSnapshot } from './take-snapshot.ts';
+import { Reloader } from './watch-inputs.ts';
 
 /** A running proxy. */
 export interface App {

@@ -11,7 +11,7 @@ import type { ConfigFile, LoadedConfig } from '../config/load.ts';
 import { ConfigError, DEFAULT_FILE, parseConfig, readConfigFile } from '../config/load.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
-import type { TlsFile } from './certificates.ts';
+import type { TlsFile } from './tls-files.ts';
 
 export interface Inputs {
   /** Null if the file can't be read. */

@@ -1,6 +1,6 @@
 // Start, drain, stop: the answers of the probes, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { StatusSnapshot } from '../admin/status.ts';
+import type { StatusSnapshot } from '../admin/status-snapshot.ts';
 import { isListed } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';

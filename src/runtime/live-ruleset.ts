@@ -1,5 +1,5 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
-import type { ReloadOutcome, StatusSnapshot } from '../admin/status.ts';
+import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
 import { isReplaced, retirePrevious } from '../secrets/rotation.ts';

@@ -1,15 +1,16 @@
 // A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
 // replaces one reference to it.
+
+import { inRanges } from '../base/address-ranges.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';
-import { inRanges } from '../downstream/client-address.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { failuresOf, rotate } from '../secrets/rotation.ts';
-import { type BuiltTls, buildTls } from './certificates.ts';
 import type { Inputs } from './inputs.ts';
+import { type BuiltTls, buildTls } from './tls-files.ts';
 
 export interface Ruleset extends BuiltTls {
   readonly loaded: LoadedConfig;

@@ -21,9 +21,9 @@ import { readKeyFile } from '../secrets/sources.ts';
 import { Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { greatestSendBuffer } from '../wire/kernel-queues.ts';
-import type { TlsContents } from '../wire/sockets.ts';
-import { readCertificate } from './certificates.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
+import { readCertificate } from './tls-files.ts';
 
 /** What the app needs from the process. */
 export interface Effects {

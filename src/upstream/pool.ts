@@ -3,7 +3,9 @@
 // sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
 import { Buffer } from 'node:buffer';
 import { connect, isIP, type Socket } from 'node:net';
-import { destroyOldest, TickedSet, type TlsContents } from '../wire/sockets.ts';
+import { destroyOldest } from '../wire/sockets.ts';
+import { TickedSet } from '../wire/ticked-set.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf } from './address.ts';
 import { PooledConnection, type Traffic } from './pooled-connection.ts';
 import type { UpstreamOptions } from './upstream.ts';

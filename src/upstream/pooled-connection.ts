@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { MessageParser } from '../wire/parser.ts';
-import type { TlsContents } from '../wire/sockets.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { readBeforeFailedWriteEnds } from './early-answers.ts';
 

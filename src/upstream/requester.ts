@@ -2,8 +2,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { BodyReceiver } from '../bodies/receiver.ts';
-import type { Head } from '../core/head.ts';
 import type { UpstreamFailure } from '../core/record.ts';
+import type { Head } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 
 /** Takes the response. */

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { ByteBudget } from '../bodies/budget.ts';
 import { BufferedPieces } from '../bodies/buffered-pieces.ts';
-import { Pace } from '../bodies/pace.ts';
+import { Pace } from '../bodies/rate.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import type { PooledConnection } from './pooled-connection.ts';

@@ -2,7 +2,7 @@
 import { codeOf } from '../base/errors.ts';
 import type { BodyFailure } from '../bodies/receiver.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import type { TlsContents } from '../wire/sockets.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { takesConnection } from './address.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { CONNECT_TIMEOUT, ConnectionPool } from './pool.ts';

@@ -3,7 +3,7 @@
 
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { isLine } from './heads.ts';
+import { isLine } from './head-text.ts';
 import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
-import { declaredLength, Head, hasBody } from '../../src/core/head.ts';
-import { endToEnd } from '../../src/core/headers.ts';
+import { endToEnd } from '../../src/core/header-lines.ts';
+import { declaredLength, Head, hasBody } from '../../src/core/request-head.ts';
 import { examinePath, pathOf } from '../../src/core/targets.ts';
 import { TEST_TIMEOUT, timeBox } from './time-box.ts';
 

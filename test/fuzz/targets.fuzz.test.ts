@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { refusedByGate } from '../../src/core/gate.ts';
-import { Head } from '../../src/core/head.ts';
+import { Head } from '../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../src/core/routes.ts';
 import { foldsAlike } from '../../src/core/targets.ts';
 import { pathNear } from './hostile-paths.ts';

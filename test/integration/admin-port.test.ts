@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
 import { RecentRequests } from '../../src/admin/recent.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
-import type { ReloadOutcome } from '../../src/admin/status.ts';
+import type { ReloadOutcome } from '../../src/admin/status-snapshot.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
 import { metricsOf, refused, snapshot } from '../unit/metrics/fixtures.ts';

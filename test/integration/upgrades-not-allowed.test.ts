@@ -8,7 +8,7 @@ import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { AGREED, handshake } from '../support/web-socket/web-socket.ts';
+import { AGREED, handshake } from '../support/websocket/client.ts';
 
 const SECRET = 'no-upgrade-secret-0123456789abcdef';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';

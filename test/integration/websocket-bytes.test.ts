@@ -5,8 +5,8 @@ import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { test as base } from '../support/web-socket/tunnels.ts';
-import { AGREED, handshake, KEY } from '../support/web-socket/web-socket.ts';
+import { AGREED, handshake, KEY } from '../support/websocket/client.ts';
+import { test as base } from '../support/websocket/tunnels.ts';
 
 /** An upstream that accepts every handshake unless told otherwise, and a proxy in front of it. */
 const test = base.extend<{ readonly lenient: LenientUpstream; readonly proxy: RunningProxy }>({

@@ -4,8 +4,8 @@
 import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
-import { agrees, closed, polite, test } from '../support/web-socket/handshakes.ts';
-import { AGREED, handshake } from '../support/web-socket/web-socket.ts';
+import { AGREED, handshake } from '../support/websocket/client.ts';
+import { agrees, closed, polite, test } from '../support/websocket/handshakes.ts';
 
 describe('a client that leaves', () => {
   const ways = [

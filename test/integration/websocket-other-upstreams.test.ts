@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
-import { liveOf, test } from '../support/web-socket/tunnels.ts';
-import { echoed, handshake, openWebSocket } from '../support/web-socket/web-socket.ts';
+import { echoed, handshake, openWebSocket } from '../support/websocket/client.ts';
+import { liveOf, test } from '../support/websocket/tunnels.ts';
 
 describe('to other upstreams', () => {
   test('over a unix socket', async ({ startEchoing, proxyTo }) => {

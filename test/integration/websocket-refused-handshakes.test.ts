@@ -5,8 +5,8 @@ import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import { closed, polite, test } from '../support/web-socket/handshakes.ts';
-import { AGREED, handshake } from '../support/web-socket/web-socket.ts';
+import { AGREED, handshake } from '../support/websocket/client.ts';
+import { closed, polite, test } from '../support/websocket/handshakes.ts';
 
 describe('a handshake that the upstream refuses', () => {
   test('its status, headers and body reach the client, and the connection ends', async ({

@@ -7,14 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
-import {
-  AGREED,
-  type EchoUpstream,
-  echoed,
-  handshake,
-  openWebSocket,
-  startEcho,
-} from '../support/web-socket/web-socket.ts';
+import { AGREED, type EchoUpstream, echoed, handshake, openWebSocket, startEcho } from '../support/websocket/client.ts';
 
 let proxy: RunningProxy;
 let echo: EchoUpstream;

@@ -8,8 +8,8 @@ import { writeFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import type { WebSocket } from 'ws';
 import { openClient } from '../support/http/raw-client.ts';
-import { liveOf, test } from '../support/web-socket/tunnels.ts';
-import { echoed, openWebSocket } from '../support/web-socket/web-socket.ts';
+import { echoed, openWebSocket } from '../support/websocket/client.ts';
+import { liveOf, test } from '../support/websocket/tunnels.ts';
 
 const REQUESTS = 'entrupy_proxy_requests_total{route="/live",decision="forwarded",reason="none"}';
 

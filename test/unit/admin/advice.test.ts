@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { adviceFor, secretVerdict } from '../../../src/admin/advice.ts';
 import { RecentRequests } from '../../../src/admin/recent.ts';
-import type { StatusSnapshot } from '../../../src/admin/status.ts';
+import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });

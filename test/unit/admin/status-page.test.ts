@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { RecentRequests } from '../../../src/admin/recent.ts';
-import type { StatusSnapshot } from '../../../src/admin/status.ts';
 import { PAGE_CSP, renderStatusPage } from '../../../src/admin/status-page.ts';
+import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
 

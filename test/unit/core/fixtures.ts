@@ -1,7 +1,7 @@
 // Routes and heads that the core tests start from; each test says what it changes.
 import { createSecretKey } from 'node:crypto';
-import { Head } from '../../../src/core/head.ts';
 import type { Secret } from '../../../src/core/keyring.ts';
+import { Head } from '../../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../../src/core/routes.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');

@@ -1,7 +1,7 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 
 import { createSecretKey } from 'node:crypto';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { verify } from '../core/fixtures.ts';

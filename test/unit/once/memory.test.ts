@@ -1,6 +1,6 @@
 // The memory of `once`: bounded, and every event is forgotten on time.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createMemoryStore } from '../../../src/once/store.ts';
+import { createMemoryStore } from '../../../src/once/memory.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
-import type { Exchange } from '../../../src/downstream/exchange.ts';
-import { UpstreamExchange } from '../../../src/upstream/exchange.ts';
+import type { Exchange } from '../../../src/downstream/client-exchange.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
-import { WebSocketExchange } from '../../../src/upstream/websocket.ts';
+import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
+import { WebSocketExchange } from '../../../src/upstream/websocket-tunnel.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
 import { forward } from '../core/fixtures.ts';
 

@@ -5,16 +5,16 @@ import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 
 import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';
 import { codeOf } from '../base/errors.ts';
-import { endToEnd } from '../core/headers.ts';
+import { endToEnd } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import { acceptsHandshake, handshakeHeaders } from '../core/web-socket-handshake.ts';
-import { isCoded } from '../wire/heads.ts';
+import { acceptsHandshake, handshakeHeaders } from '../core/websocket-handshake.ts';
+import { isCoded } from '../wire/head-text.ts';
 import { ignore } from '../wire/sockets.ts';
-import { type ForwardOptions, MAX_INTERIMS } from './exchange.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
 import type { TunnelRequester } from './requester.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
+import { type ForwardOptions, MAX_INTERIMS } from './upstream-exchange.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;

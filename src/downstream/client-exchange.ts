@@ -3,8 +3,8 @@
 import type { BodyReceiver } from '../bodies/receiver.ts';
 import { type Decision, REASONS, type Reason } from '../core/decision.ts';
 import type { RuleName } from '../core/gate.ts';
-import type { Head } from '../core/head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
+import type { Head } from '../core/request-head.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { Connection } from './connection.ts';

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { test as base } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
-import { type EchoUpstream, startEcho } from './web-socket.ts';
+import { type EchoUpstream, startEcho } from './client.ts';
 
 const ROUTES = [
   { path: '/live', action: 'forward', upgrade: ['websocket'] },

@@ -1,5 +1,5 @@
 // Which header lines belong to one connection (RFC 9110 7.6.1), and which trailers are forwarded.
-import { isRerouting } from './head.ts';
+import { isRerouting } from './request-head.ts';
 import { looksLikeSignature } from './signature.ts';
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([

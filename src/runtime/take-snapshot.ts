@@ -1,5 +1,5 @@
 // The snapshot behind the status page and /api/status, taken from the parts of a running proxy.
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
 import { stateOf } from '../core/keyring.ts';

@@ -2,7 +2,7 @@
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watch, watchFile } from 'node:fs';
 import { dirname } from 'node:path';
-import type { ReloadOutcome } from '../admin/status.ts';
+import type { ReloadOutcome } from '../admin/status-snapshot.ts';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
 /** Between two checks of the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */

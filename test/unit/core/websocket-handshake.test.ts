@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { Head } from '../../../src/core/head.ts';
-import { endToEnd, nominated } from '../../../src/core/headers.ts';
-import { acceptsHandshake, asksForWebSocket, handshakeHeaders } from '../../../src/core/web-socket-handshake.ts';
-import { ACCEPT, KEY } from '../../support/web-socket/web-socket.ts';
+import { endToEnd, nominated } from '../../../src/core/header-lines.ts';
+import { Head } from '../../../src/core/request-head.ts';
+import { acceptsHandshake, asksForWebSocket, handshakeHeaders } from '../../../src/core/websocket-handshake.ts';
+import { ACCEPT, KEY } from '../../support/websocket/client.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
 

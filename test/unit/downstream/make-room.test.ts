@@ -2,7 +2,7 @@
 // connections all have one address, must not pay for a flood.
 import { expect, test } from 'vitest';
 import type { Connection } from '../../../src/downstream/connection.ts';
-import { networkOf, RANKS, Room } from '../../../src/downstream/room.ts';
+import { networkOf, RANKS, Room } from '../../../src/downstream/make-room.ts';
 
 interface Standing {
   readonly network: string;

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import type { ReloadOutcome } from '../../../src/admin/status.ts';
+import type { ReloadOutcome } from '../../../src/admin/status-snapshot.ts';
 import type { Inputs } from '../../../src/runtime/inputs.ts';
-import { Reloader } from '../../../src/runtime/reload.ts';
+import { Reloader } from '../../../src/runtime/watch-inputs.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'reload-'));
 afterEach(() => {

@@ -1,7 +1,7 @@
-// How a WebSocket handshake is recognised, checked and written. wire/heads.ts writes all other requests.
+// How a WebSocket handshake is recognised, checked and written. wire/head-text.ts writes all other requests.
 import { createHash } from 'node:crypto';
-import { type Head, hasBody } from './head.ts';
-import { endToEnd, linesOf, nominated, valuesOf } from './headers.ts';
+import { endToEnd, linesOf, nominated, valuesOf } from './header-lines.ts';
+import { type Head, hasBody } from './request-head.ts';
 
 /**
  * True for a WebSocket's opening handshake (RFC 6455 4.1): GET, HTTP/1.1, exactly `websocket` (any case), no framing

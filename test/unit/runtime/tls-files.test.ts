@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/runtime/certificates.ts';
+import { authoritiesProblem, pairProblem, readCertificate, timeProblem } from '../../../src/runtime/tls-files.ts';
 import { makeIdentity, validFor } from '../../support/tls/x509.ts';
 
 let folder = '';

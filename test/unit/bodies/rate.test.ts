@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Pace } from '../../../src/bodies/pace.ts';
+import { Pace } from '../../../src/bodies/rate.ts';
 
 /** The pace after `bytes` at each of `times`. */
 function paced(...pieces: readonly (readonly [bytes: number, at: number])[]): Pace {

@@ -1,6 +1,6 @@
 // What is read from a head.
 import { describe, expect, test } from 'vitest';
-import { declaredLength, hasBody } from '../../../src/core/head.ts';
+import { declaredLength, hasBody } from '../../../src/core/request-head.ts';
 import { head } from './fixtures.ts';
 
 const withLines = (...lines: string[]) => head({ lines: ['Host', 'a', ...lines] });

@@ -7,7 +7,7 @@ import type { LogLine } from '../machine/child-output.ts';
 import { untilAtRest } from '../proxy/at-rest.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
-import { AGREED } from './web-socket.ts';
+import { AGREED } from './client.ts';
 
 export interface Attempt {
   readonly proxy: RunningProxy;

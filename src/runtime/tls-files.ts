@@ -4,7 +4,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { TlsParts } from '../config/config.ts';
-import type { TlsContents } from '../wire/sockets.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 
 /** A file that the config names, with its contents. */
 export interface TlsFile {

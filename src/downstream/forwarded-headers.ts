@@ -1,0 +1,22 @@
+// What the upstream is told about the client, where `forwardedHeaders` asks for it.
+import { linesOf } from '../core/header-lines.ts';
+import type { Exchange } from './client-exchange.ts';
+
+/** What a proxy writes about its client, in each spelling that servers read alike: CGI makes `_` of every other sign. */
+const ABOUT_CLIENT = /^(?:forwarded|x[^a-z0-9]forwarded(?:[^a-z0-9].*)?|x[^a-z0-9]real[^a-z0-9]ip)$/;
+/** Those that we write: `allowHeaders` must not let the client's own pass beside ours. */
+const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
+
+/** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */
+export function withForwarded({ lines, head, clientConnection }: Exchange, allowHeaders: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (const [name, value] of linesOf(lines)) {
+    const lower = name.toLowerCase();
+    if (ABOUT_CLIENT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
+    kept.push(name, value);
+  }
+  const { address, encrypted, stream } = clientConnection;
+  kept.push('X-Forwarded-For', address, 'X-Forwarded-Proto', encrypted ? 'https' : 'http');
+  kept.push('X-Forwarded-Host', head.host, 'X-Forwarded-Port', `${stream.localPort ?? ''}`, 'X-Real-IP', address);
+  return kept;
+}

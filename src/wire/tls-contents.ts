@@ -1,0 +1,11 @@
+// What the sockets of both sides are given of the TLS files.
+import type { Buffer } from 'node:buffer';
+
+/** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
+export interface TlsContents {
+  readonly ca?: Buffer | undefined;
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
+  /** For the upstream only: the name for SNI and for the certificate, if it is not the URL's host. */
+  readonly servername?: string | undefined;
+}
