@@ -13,7 +13,7 @@ import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from './base/bytes.ts';
 import type { DeliveryLease } from './base/delivery-lease.ts';
 import type { ByteBudget } from './bodies/budget.ts';
-import type { BodyResult, BufferedBody } from './bodies/buffered-body.ts';
+import type { BodyEnd, BufferedBody } from './bodies/buffered-body.ts';
 import {
   type Admission,
   type Arrival,
@@ -23,7 +23,7 @@ import {
   type Refused,
   type ToRead,
 } from './core/admission.ts';
-import { DUPLICATE, UPSTREAM_FAULTS } from './core/decision.ts';
+import { DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
@@ -98,7 +98,7 @@ export class Pipeline {
     exchange.refuse(reason, allow);
   }
 
-  /** The mistake in a signature that has not the form of one. */
+  /** The problem of a signature that has not the form of one. */
   #hintOnForm({ head }: Pending, reason: string): string | null {
     return head.signatures === 1 && FORM_REASONS.has(reason) ? this.#diagnose.form(head.signature) : null;
   }
@@ -111,9 +111,9 @@ export class Pipeline {
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
-    pending.body = readWhole(exchange, options, (result: BodyResult) => {
-      if ('failure' in result) exchange.refuse(result.failure);
-      else this.#judge(pending, toRead, result.body);
+    pending.body = readWhole(exchange, options, (end: BodyEnd) => {
+      if ('failure' in end) exchange.refuse(end.failure);
+      else this.#judge(pending, toRead, end.body);
     });
   }
 
@@ -137,7 +137,7 @@ export class Pipeline {
     else void this.#deliverOnce(pending, permitted, { body, window: once });
   }
 
-  /** Takes only verified requests: otherwise anyone could mark an event as delivered. */
+  /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
   async #deliverOnce(pending: Pending, permitted: Permitted, event: { body: Buffer; window: number }): Promise<void> {
     const { exchange, policy, path } = pending;
     const { route, permit } = permitted;
@@ -220,5 +220,5 @@ function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): vo
   }
   if (exchange.reply.committed) exchange.reply.cut();
   else if (failure.side === 'client') exchange.refuse(failure.reason);
-  else exchange.reply.refuse(UPSTREAM_FAULTS[failure.fault]);
+  else exchange.reply.refuse(GATEWAY_ANSWERS[failure.answer]);
 }

@@ -1,5 +1,5 @@
 // docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/decision.ts.
-import { DECISIONS, type Decision, possibleOutcomes, REASONS } from '../../src/core/decision.ts';
+import { DECISIONS, type Decision, possibleDecisions, REASONS } from '../../src/core/decision.ts';
 import { UPSTREAM_FAILURES } from '../../src/core/record.ts';
 import { UNMATCHED } from '../../src/core/routes.ts';
 import {
@@ -109,9 +109,9 @@ function bucketRows(): string[][] {
 function reasonRows(): string[][] {
   const route = { path: UNMATCHED, mode: 'report', once: 1 } as const;
   const outcomes = [
-    ...possibleOutcomes({ ...route, action: 'verify' }),
-    ...possibleOutcomes({ ...route, action: 'forward' }),
-    ...possibleOutcomes({ ...route, action: 'reject' }),
+    ...possibleDecisions({ ...route, action: 'verify' }),
+    ...possibleDecisions({ ...route, action: 'forward' }),
+    ...possibleDecisions({ ...route, action: 'reject' }),
   ];
   return Object.entries(REASONS).map(([reason, { status, meaning }]) => {
     const decisions = new Set(outcomes.filter(([, other]) => other === reason).map(([decision]) => decision));

@@ -150,18 +150,18 @@ function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   return warn(`Secret ${id} expires on ${dateText(notAfter).slice(0, 10)}: add its successor before then.`);
 }
 
-/** A replaced value expires by design; only senders that still use it need attention. */
+/** A previous value expires by design; only senders that still use it need attention. */
 function rotation({ id, lastMatch }: SecretStatus, notAfter: number, now: number): Advice {
   const current = currentOf(id);
   const since = now - lastMatch * 1000;
-  const left = spanText(notAfter - now);
+  const remaining = spanText(notAfter - now);
   if (lastMatch > 0 && since < HOUR) {
     return warn(
-      `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${left}: switch them to the new one.`,
+      `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${remaining}: switch them to the new one.`,
     );
   }
   return calm(
-    `Rotation: nobody has signed with the old value of ${current} within the last hour; it expires by itself in ${left}.`,
+    `Rotation: nobody has signed with the old value of ${current} within the last hour; it expires by itself in ${remaining}.`,
   );
 }
 

@@ -112,7 +112,7 @@ function dropOldest<K>(map: Map<K, unknown>, most: number): void {
 
 /**
  * True for requests that every public port gets (other paths, other methods, GETs without a signature) and for clients
- * that left. The alerts ignore the same requests (helm/files/rules.yaml).
+ * that departed. The alerts ignore the same requests (helm/files/rules.yaml).
  */
 function isNoise({ reason, method }: RequestRecord): boolean {
   if (reason === 'route_rejected' || reason === 'method_not_allowed' || reason === 'client_closed') return true;

@@ -7,7 +7,7 @@ import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { Pace } from './rate.ts';
 import type { BodyFailure, BodyReceiver, Owner } from './receiver.ts';
 
-export type BodyResult = { readonly body: Buffer } | { readonly failure: BodyFailure };
+export type BodyEnd = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
 export interface BufferedBodyOptions {
   readonly budget: ByteBudget;
@@ -40,7 +40,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   /** Bytes of memory that the body takes, or keeps alive by a view. */
   buffered = 0;
   readonly #options: BufferedBodyOptions;
-  readonly #done: (result: BodyResult) => void;
+  readonly #done: (end: BodyEnd) => void;
   readonly #pace: Pace;
   #buffer: Buffer = NO_BYTES;
   /** False for a view into a read of the connection: the garbage collector frees it. */
@@ -48,7 +48,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   #ended = false;
 
   /** `done` is called exactly once. */
-  constructor(options: BufferedBodyOptions, done: (result: BodyResult) => void) {
+  constructor(options: BufferedBodyOptions, done: (end: BodyEnd) => void) {
     this.deadline = options.deadline;
     this.#options = options;
     this.#done = done;

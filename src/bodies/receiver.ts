@@ -1,4 +1,4 @@
-// Who takes a request's body as it comes.
+// The receiver of a request's body.
 import type { Buffer } from 'node:buffer';
 
 /** Why a body is not whole, or was not accepted. */

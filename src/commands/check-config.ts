@@ -1,4 +1,4 @@
-// `check-config`: prints every mistake at once, or the configuration that `serve` would run with. It must never print a
+// `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
 import type { Config, Salvaged, SecretSource } from '../config/config.ts';
 import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';

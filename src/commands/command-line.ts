@@ -1,5 +1,5 @@
-// Shared by every command: parsing of the command line, the exit code for mistakes, and I/O. Tests run a command with
-// their own Io, without a process. A mistake on the command line must never print a stack trace.
+// Shared by every command: parsing of the command line, the exit code for usage errors, and I/O. Tests run a command with
+// their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { fileProblem } from '../base/errors.ts';
@@ -17,8 +17,8 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** A mistake on the command line itself; the message points to `--help`. */
-export function mistake(text: string): UsageError {
+/** A usage error; the message points to `--help`. */
+export function usageError(text: string): UsageError {
   return new UsageError(`${text}; see --help`);
 }
 
@@ -64,21 +64,21 @@ function parse<O extends Options>({ options, positionals: names }: CommandShape<
     const seen = new Set<string>();
     for (const token of given.tokens) {
       if (token.kind !== 'option') continue;
-      if (token.value === '') throw mistake(`option ${token.rawName} has an empty value`);
+      if (token.value === '') throw usageError(`option ${token.rawName} has an empty value`);
       if (seen.has(token.name) && options[token.name]?.multiple !== true) {
-        throw mistake(`option ${token.rawName} is given twice`);
+        throw usageError(`option ${token.rawName} is given twice`);
       }
       seen.add(token.name);
     }
     // The argument itself stays out of the message: people paste secrets and signatures here.
     if (given.positionals.length > names.length) {
-      throw mistake(`too many arguments: expected ${names.join(' and ') || 'none'}`);
+      throw usageError(`too many arguments: expected ${names.join(' and ') || 'none'}`);
     }
     return given;
   } catch (error) {
     if (!(error instanceof Error) || error instanceof UsageError) throw error;
     // Node names the option, never its value. Its advice about positional arguments is cut off.
-    throw mistake(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
+    throw usageError(error.message.replace(/\. To specify a positional.*|\.$/s, '').replaceAll('\n', ' '));
   }
 }
 

@@ -10,7 +10,7 @@ import type { Decision, Reason } from '../core/decision.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { bind } from '../downstream/listener.ts';
 import { type App, startApp } from '../runtime/app.ts';
-import { command, type Io, mistake } from './command-line.ts';
+import { command, type Io, usageError } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
 
@@ -34,7 +34,7 @@ const options = {
 
 export const run = command({ name: 'demo', help, options, positionals: [] }, async ({ values }, io) => {
   if (values['upstream-only']) {
-    if (values.once) throw mistake('give --once or --upstream-only, not both');
+    if (values.once) throw usageError('give --once or --upstream-only, not both');
     const at = { host: values.host ?? '::', port: portOf(values.port) };
     await using upstream = await startUpstream(at, ({ method, url }, body) =>
       io.stdout(`${method} ${JSON.stringify(url)} ${body.length} bytes\n`),
@@ -44,13 +44,13 @@ export const run = command({ name: 'demo', help, options, positionals: [] }, asy
     return 0;
   }
   if (values.port !== undefined || values.host !== undefined) {
-    throw mistake('--port and --host need --upstream-only');
+    throw usageError('--port and --host need --upstream-only');
   }
   return demo(values.once ? 'once' : 'stay', io);
 });
 
 function portOf(text = '3000'): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw mistake(`--port ${JSON.stringify(text)} is not a port`);
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw usageError(`--port ${JSON.stringify(text)} is not a port`);
   return Number(text);
 }
 
@@ -109,14 +109,14 @@ shutdown: { delay: 0s, grace: 5s }
 const DELIVERY =
   '{"item":{"entrupy_id":"1SALEFYH","properties":{"brand":{"id":"louis_vuitton"}},"status":{"result":{"final":true,"id":"authentic"}}}}';
 
-/** A delivery and its outcome, by default `accepted`. A rejected one gets 401; others reach the upstream unchanged. */
+/** A delivery and its decision, by default `accepted`. A rejected one gets 401; others reach the upstream unchanged. */
 interface Step {
   readonly tells: string;
   readonly path?: string;
   readonly body?: string;
   /** The signature header's value; absent if the delivery has no such header. */
   readonly signature?: string;
-  readonly outcome?: readonly [Decision, Reason];
+  readonly expected?: readonly [Decision, Reason];
 }
 
 const VALID = signature(SECRETS.DEMO_CURRENT, DELIVERY);
@@ -127,18 +127,18 @@ const STORY: readonly Step[] = [
     tells: 'A tampered delivery: `authentic` became `counterfeit`, so the signature belongs to another body',
     body: DELIVERY.replace('authentic', 'counterfeit'),
     signature: VALID,
-    outcome: ['rejected', 'signature_mismatch'],
+    expected: ['rejected', 'signature_mismatch'],
   },
-  { tells: 'A missing signature: anybody can POST to a public URL', outcome: ['rejected', 'missing_signature'] },
+  { tells: 'A missing signature: anybody can POST to a public URL', expected: ['rejected', 'missing_signature'] },
   {
     tells: 'A malformed signature: hex instead of base64, the most common mistake in hand-written signing code',
     signature: `SHA256:${Buffer.from(VALID.slice(SIGNATURE_PREFIX.length), 'base64').toString('hex')}`,
-    outcome: ['rejected', 'malformed_signature'],
+    expected: ['rejected', 'malformed_signature'],
   },
   {
     tells: 'An expired secret: `retired`, whose notAfter has passed: refused, but distinguished from a forgery',
     signature: signature(SECRETS.DEMO_RETIRED, DELIVERY),
-    outcome: ['rejected', 'expired_secret'],
+    expected: ['rejected', 'expired_secret'],
   },
   {
     tells: 'A rotated secret: `previous` is live together with `current`, so no delivery is lost while senders switch',
@@ -147,7 +147,7 @@ const STORY: readonly Step[] = [
   {
     tells: 'A route in report mode: /trial forwards and counts the requests that it would otherwise refuse',
     path: '/trial',
-    outcome: ['reported', 'missing_signature'],
+    expected: ['reported', 'missing_signature'],
   },
 ];
 
@@ -173,9 +173,9 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
     let wrong = 0;
     for (const [index, step] of STORY.entries()) {
       io.stdout(`\n${index + 1}. ${step.tells}\n`);
-      const mistakes = await play(step, { app, arrived, io });
-      wrong += mistakes.length;
-      for (const text of mistakes) io.stderr(`   UNEXPECTED: ${text}\n`);
+      const problems = await play(step, { app, arrived, io });
+      wrong += problems.length;
+      for (const text of problems) io.stderr(`   UNEXPECTED: ${text}\n`);
     }
     if (wrong > 0) return 1;
     io.stdout('\nEvery step went as expected.\n');
@@ -190,7 +190,7 @@ async function demo(mode: 'once' | 'stay', io: Io): Promise<number> {
 
 /** Sends one delivery; returns what was not as expected. `arrived` has what reached the upstream in this step. */
 async function play(step: Step, { app, arrived, io }: { app: App; arrived: Received[]; io: Io }) {
-  const { path = '/notify', body = DELIVERY, signature, outcome: [decision, reason] = ['accepted', 'none'] } = step;
+  const { path = '/notify', body = DELIVERY, signature, expected: [decision, reason] = ['accepted', 'none'] } = step;
   const series = `entrupy_proxy_requests_total{route="${path}",decision="${decision}",reason="${reason}"}`;
   const before = await metric(app, series);
   arrived.length = 0;
@@ -213,7 +213,7 @@ async function play(step: Step, { app, arrived, io }: { app: App; arrived: Recei
     [received === undefined || received.signature === signature, 'the signature was changed on the way'],
     [after === before + 1, `the metric went from ${before} to ${after}`],
   ];
-  return checks.filter(([holds]) => !holds).map(([, mistake]) => mistake);
+  return checks.filter(([holds]) => !holds).map(([, problem]) => problem);
 }
 
 async function metric(app: App, series: string): Promise<number> {

@@ -11,7 +11,7 @@ import { type Examination, type Route, reports, UNMATCHED } from '../core/routes
 import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { pathOf } from '../core/targets.ts';
 import { policyWith } from '../runtime/ruleset.ts';
-import { command, mistake } from './command-line.ts';
+import { command, usageError } from './command-line.ts';
 
 const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
          [--header 'NAME: VALUE']...
@@ -32,9 +32,9 @@ const options = { config: { type: 'string' }, header: { type: 'string', multiple
 
 export const run = command({ name: 'explain', help, options, positionals: ['METHOD', 'TARGET'] }, async (given, io) => {
   const [method, target] = given.positionals;
-  if (method === undefined || target === undefined) throw mistake('METHOD and TARGET are both required');
+  if (method === undefined || target === undefined) throw usageError('METHOD and TARGET are both required');
   if (!/^[A-Z-]+$/.test(method)) {
-    throw mistake(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
+    throw usageError(`${JSON.stringify(method)} is not a method: methods are upper case, such as GET or POST`);
   }
   const headers = (given.values.header ?? []).flatMap(readHeader);
   const names = headers.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
@@ -50,7 +50,7 @@ export const run = command({ name: 'explain', help, options, positionals: ['METH
 /** Name and value, as two items of a head's flat list. The message must not repeat the text: it may be a signature. */
 function readHeader(text: string): readonly string[] {
   const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*?)[ \t]*$/.exec(text) ?? [];
-  if (name === undefined || value === undefined) throw mistake("--header needs the form 'NAME: VALUE'");
+  if (name === undefined || value === undefined) throw usageError("--header needs the form 'NAME: VALUE'");
   return [name, Buffer.from(value, 'utf8').toString('latin1')];
 }
 
@@ -73,7 +73,7 @@ function explain(head: Head, policy: Policy): readonly string[] {
   const at = Date.now();
   const admission = admit(arrivalOf(head, policy, at));
   const examination = policy.routes.examine(pathOf(head.target), at);
-  const lines = outcome(admission, examination.treatment);
+  const lines = described(admission, examination.treatment);
   // A rule that needs no route stands before all readings.
   const isEarly = admission.kind === 'refuse' && admission.rule !== null && Object.hasOwn(GATE, admission.rule);
   return isEarly ? lines : [...readings(examination), '', ...lines];
@@ -100,7 +100,7 @@ function readings({ target, candidates, treatment }: Examination): string[] {
   return lines;
 }
 
-function outcome(admission: Admission, route: Route): readonly string[] {
+function described(admission: Admission, route: Route): readonly string[] {
   switch (admission.kind) {
     case 'refuse':
       return refusal(admission, route);

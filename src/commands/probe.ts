@@ -1,7 +1,7 @@
 // `probe`: sends one POST and compares the status of the answer.
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { ask } from './ask.ts';
-import { command, mistake } from './command-line.ts';
+import { command, usageError } from './command-line.ts';
 import { chosenSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 
 const help = `Usage: entrupy-signature-proxy probe --url URL [OPTIONS]
@@ -47,22 +47,22 @@ export const run = command({ name: 'probe', help, options, positionals: [] }, as
 });
 
 function readUrl(text: string | undefined): URL {
-  if (text === undefined) throw mistake('--url is required');
+  if (text === undefined) throw usageError('--url is required');
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw mistake(`--url must be an http:// or https:// URL, not '${text}'`);
+    throw usageError(`--url must be an http:// or https:// URL, not '${text}'`);
   }
-  if (url.username !== '' || url.password !== '') throw mistake('--url must not hold a user or password');
+  if (url.username !== '' || url.password !== '') throw usageError('--url must not hold a user or password');
   return url;
 }
 
 function readExpectation(given: { readonly expect?: string; readonly 'expect-not'?: string }) {
   const { expect, 'expect-not': expectNot } = given;
-  if (expect !== undefined && expectNot !== undefined) throw mistake('give --expect or --expect-not, not both');
+  if (expect !== undefined && expectNot !== undefined) throw usageError('give --expect or --expect-not, not both');
   const text = expect ?? expectNot;
   if (text === undefined) return { meaning: 'expected 2xx', meets: (status: number) => status >= 200 && status < 300 };
   const not = expectNot === undefined ? '' : '-not';
-  if (!/^[1-5][0-9][0-9]$/.test(text)) throw mistake(`--expect${not} takes a status from 100 to 599, not '${text}'`);
+  if (!/^[1-5][0-9][0-9]$/.test(text)) throw usageError(`--expect${not} takes a status from 100 to 599, not '${text}'`);
   const meaning = `expected ${not === '' ? '' : 'anything but '}${text}`;
   return { meaning, meets: (status: number) => (status === Number(text)) === (not === '') };
 }

@@ -8,7 +8,7 @@ import type { Secret } from '../core/keyring.ts';
 import { keyFromFileContent } from '../secrets/material.ts';
 import { readSecrets } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
-import { collect, type Io, mistake } from './command-line.ts';
+import { collect, type Io, usageError } from './command-line.ts';
 
 export const SECRET_OPTIONS = { 'secret-file': { type: 'string' }, 'secret-env': { type: 'string' } } as const;
 
@@ -22,7 +22,7 @@ export const DEFAULT_SOURCE = variableSource('WEBHOOK_ENDPOINT_SECRET_KEY');
 /** The source that the options name; null if neither is given. Throws UsageError if both are. */
 export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: string }): ChosenSource | null {
   const { 'secret-file': file, 'secret-env': env } = values;
-  if (file !== undefined && env !== undefined) throw mistake('give --secret-file or --secret-env, not both');
+  if (file !== undefined && env !== undefined) throw usageError('give --secret-file or --secret-env, not both');
   if (file !== undefined) return { kind: 'file', id: 'file', file, ...ALWAYS };
   return env === undefined ? null : variableSource(env);
 }
@@ -35,7 +35,7 @@ function variableSource(name: string): ChosenSource {
 export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> {
   const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
   const name = sourceName(source, io.env);
-  if (!read?.key) throw mistake(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
+  if (!read?.key) throw usageError(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
 }

@@ -8,7 +8,7 @@ import { type Route, RouteTable } from '../core/routes.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { readSecrets } from '../secrets/rotation.ts';
-import { command, type Io, mistake, readBody, UsageError } from './command-line.ts';
+import { command, type Io, readBody, UsageError, usageError } from './command-line.ts';
 import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 
 const help = `Usage: entrupy-signature-proxy verify --signature VALUE [OPTIONS] [BODY]
@@ -32,9 +32,9 @@ const options = { ...SECRET_OPTIONS, signature: { type: 'string' }, config: { ty
 
 export const run = command({ name: 'verify', help, options, positionals: ['BODY'] }, async (given, io) => {
   const { signature, config } = given.values;
-  if (signature === undefined) throw mistake('--signature is required');
+  if (signature === undefined) throw usageError('--signature is required');
   const source = chosenSource(given.values);
-  if (config !== undefined && source !== null) throw mistake('give --config or a secret, not both');
+  if (config !== undefined && source !== null) throw usageError('give --config or a secret, not both');
   const secrets = config === undefined ? [await readSecret(source ?? DEFAULT_SOURCE, io)] : await secretsOf(config, io);
   const body = await readBody(given.positionals[0], io);
   const lines = verdictOn(headerValue(signature), body, secrets);

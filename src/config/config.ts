@@ -45,7 +45,7 @@ export function resolveConfig(values: Values): Config {
   });
 }
 
-/** The parts that can still be checked in a configuration with mistakes. */
+/** The parts that can still be checked in a configuration with problems. */
 export function salvage({ secrets, listen, upstream }: Values, isSound: (path: KeyPath) => boolean): Salvaged {
   return {
     secrets: secrets.filter((_, index) => isSound(['secrets', index])).map(resolveSecret),

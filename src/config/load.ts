@@ -1,4 +1,4 @@
-// Loads the configuration: reads the file, applies the environment, checks, resolves. All mistakes are reported at
+// Loads the configuration: reads the file, applies the environment, checks, resolves. All problems are reported at
 // once. No other file is opened, and no secret is read.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';

@@ -1,10 +1,10 @@
-// Mistakes in the configuration as messages: where, what was found, what is allowed, what was probably meant.
+// Problems of the configuration as messages: where, what was found, what is allowed, what was probably meant.
 // No message repeats text from under `secrets`, except names of known keys: a value may have been pasted there.
 import type { Salvaged } from './config.ts';
 
 export type KeyPath = readonly (string | number)[];
 
-/** One mistake or warning, with its place. */
+/** One problem or warning, with its place. */
 export interface Problem {
   /** A file's path, or `environment`. */
   readonly file: string;
@@ -16,7 +16,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** One mistake or warning, before its place in the text is known. */
+/** One problem or warning, before its place in the text is known. */
 export interface ProblemAt {
   readonly path: KeyPath;
   /** Whether the position is the key's or the value's; or an offset in the text. */
@@ -27,11 +27,11 @@ export interface ProblemAt {
 export const atKey = (path: KeyPath, message: string): ProblemAt => ({ path, at: 'key', message });
 export const atValue = (path: KeyPath, message: string): ProblemAt => ({ path, at: 'value', message });
 
-/** The configuration cannot be used. `problems` has every mistake, in the order of the text. */
+/** The configuration cannot be used. `problems` has all of them, in the order of the text. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
-  /** The parts without mistakes; null if the text could not be read at all. */
+  /** The parts without problems; null if the text could not be read at all. */
   readonly salvaged: Salvaged | null;
 
   constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {

@@ -11,7 +11,7 @@ type SecretEntry = Written['secrets'][number];
 type RouteEntry = Written['routes'][number];
 type Action = RouteEntry['value']['action'];
 
-/** Every mistake that the schema cannot see. */
+/** Every problem that the schema cannot see. */
 export function crossErrors(written: Written): readonly ProblemAt[] {
   return [
     ...addressErrors(written),
@@ -152,10 +152,10 @@ function secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }
 function pathPairErrors(routes: readonly RouteEntry[]): readonly ProblemAt[] {
   const sound = routes.filter((route) => route.sound('path') && pathProblem(route.value.path) === null);
   return sound.flatMap((route, index): ProblemAt[] => {
-    const twin = sound.slice(0, index).find((other) => foldsAlike(other.value.path, route.value.path));
-    if (twin === undefined) return [];
-    const place = `routes[${twin.path[1]}].path`;
-    const [here, there] = [JSON.stringify(route.value.path), JSON.stringify(twin.value.path)];
+    const alike = sound.slice(0, index).find((other) => foldsAlike(other.value.path, route.value.path));
+    if (alike === undefined) return [];
+    const place = `routes[${alike.path[1]}].path`;
+    const [here, there] = [JSON.stringify(route.value.path), JSON.stringify(alike.value.path)];
     const message =
       here === there
         ? `found ${here}, the same path as ${place}`
@@ -216,7 +216,7 @@ function routeWarnings(path: KeyPath, route: RouteEntry['value'], limits: Values
 function bodyWarnings(path: KeyPath, maxBody: number, { bufferedBytes }: Values['limits']): readonly ProblemAt[] {
   const found: ProblemAt[] = [];
   if (maxBody > LARGE_BODY) {
-    found.push(atValue(path, 'over 16MiB: each body is held in memory until it is verified'));
+    found.push(atValue(path, 'over 16MiB: each body is buffered in memory until it is verified'));
   }
   if (bufferedBytes !== 'auto' && maxBody > bufferedBytes) {
     found.push(atValue(path, 'larger than limits.bufferedBytes: the largest bodies are always answered with 503'));

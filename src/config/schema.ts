@@ -110,11 +110,11 @@ const upstream = section({
 
 const limits = section({
   maxBody: key(
-    'The largest body of a verified request. These bodies are held in memory.',
+    'The largest body of a verified request. These bodies are buffered in memory.',
     z.prefault(bodySize(), '1MiB'),
   ),
   bufferedBytes: key(
-    "The limit of all verified bodies held at once. auto is the smaller of 64MiB and a quarter of the container's memory.",
+    "The limit of all verified bodies buffered at once. auto is the smaller of 64MiB and a quarter of the container's memory.",
     z.prefault(size('1KiB', '16GiB', 'auto'), 'auto'),
   ),
   maxHeader: key('The largest request head.', z.prefault(size('1KiB', '256KiB'), '16KiB')),

@@ -1,4 +1,4 @@
-// The data of file and environment, checked against the schema. A default replaces a bad value, so that other mistakes
+// The data of file and environment, checked against the schema. A default replaces a bad value, so that other problems
 // are found too. Rules ask whether a value is sound before they judge it.
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
@@ -9,12 +9,12 @@ import { isMapping, type Mapping } from './yaml.ts';
 
 export type Written = ReturnType<typeof readWritten>;
 
-/** Checks the data by the schema. `problems` has the mistakes that the schema sees. */
+/** Checks the data by the schema. `problems` has those that the schema sees. */
 export function readWritten(data: Mapping) {
   const input = withoutEmpty(data);
-  const result = configSchema.safeParse(input, { reportInput: true });
-  const problems = result.success ? [] : result.error.issues.flatMap(findingsOf);
-  const values: Values = result.success ? result.data : configSchema.parse(withoutBad(input, problems));
+  const parsed = configSchema.safeParse(input, { reportInput: true });
+  const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsOf);
+  const values: Values = parsed.success ? parsed.data : configSchema.parse(withoutBad(input, problems));
   const isSound = soundness(problems);
   const entries = <T>(name: 'secrets' | 'routes', list: readonly T[]) =>
     list.map((value, index) => {
@@ -60,7 +60,7 @@ function withoutBad(input: Mapping, problems: readonly ProblemAt[]): Mapping {
   return Object.fromEntries(sections);
 }
 
-function findingsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
+function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   const { allowed = '', advice, keys = [] } = allowedAt(path) ?? {};
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name, keys));

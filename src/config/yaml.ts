@@ -4,9 +4,9 @@ import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument }
 import type { KeyPath, ProblemAt } from './problems.ts';
 
 const MAX_DEPTH = 16;
-/** Entries of one list or mapping. Without a bound, locating each of many mistakes would take minutes. */
+/** Entries of one list or mapping. Without a bound, locating each of many problems would take minutes. */
 const MAX_WIDTH = 1000;
-/** Entries of all lists and mappings together. zod cannot collect the mistakes of several times as many. */
+/** Entries of all lists and mappings together. zod cannot collect the problems of several times as many. */
 const MAX_ENTRIES = 50_000;
 
 export type Mapping = Readonly<Record<string, unknown>>;
@@ -27,7 +27,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   BAD_DIRECTIVE: 'an unknown %directive',
 };
 
-/** The results of a walk through the document. */
+/** What a walk through the document found. */
 interface Walk {
   /** Violations of YAML's grammar or of the rules of this file. */
   readonly problems: ProblemAt[];
@@ -67,8 +67,8 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
     const { contents, errors, warnings, directives } = parseDocument(text, options);
-    const mistakes = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
-    const problems = mistakes.map(({ code, pos }) => problem(pos[0], SENTENCES[code] ?? 'this is not valid YAML'));
+    const reported = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
+    const problems = reported.map(({ code, pos }) => problem(pos[0], SENTENCES[code] ?? 'this is not valid YAML'));
     if (directives.yaml.explicit && directives.yaml.version !== '1.2') {
       problems.push(problem(0, 'the configuration is YAML 1.2; remove the %YAML line'));
     }

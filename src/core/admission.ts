@@ -1,5 +1,5 @@
 // Admission: what is to be done with a request, decided here alone and in one order. Pure: a head, a policy and a time
-// in, one of four outcomes out. The pipeline carries it out; `explain` and `verify` print it, so they cannot differ.
+// in, one of four admissions out. The pipeline carries it out; `explain` and `verify` print it, so they cannot differ.
 //
 //   gate -> route, its headers -> reject: refuse
 //                              -> forward: method ------------------------------------> forward
@@ -126,7 +126,7 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
   const form = signatureForm(head);
   const live = policy.keyring.live(route.secrets, at);
   if (live.length === 0) {
-    // Routes that share no secret, and a target that could be read as either: the client's fault, not the operator's.
+    // Routes that share no secret, and a target that could be read as either: the client erred, not the operator.
     if (route.secrets?.length === 0) return early(form.reason ?? 'signature_mismatch');
     return early('no_live_secret', policy.keyring.whyNoneLive(route.secrets, at));
   }
@@ -140,15 +140,15 @@ function allows(route: Route, method: string): boolean {
   return route.methods === null || route.methods.includes(method);
 }
 
-interface Finding {
+interface Grounds {
   readonly reason: Reason;
   readonly body: Buffer | null;
   readonly hint?: string | null;
   readonly secret?: string | null;
 }
 
-function refusedOrReported(route: Route, at: number, finding: Finding): Refused | Permitted {
-  const { reason, body, hint = null, secret = null } = finding;
+function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused | Permitted {
+  const { reason, body, hint = null, secret = null } = grounds;
   const permit = permitReported(route, at, { reason, body });
   if (permit !== null) return { kind: 'report', route, permit, hint };
   const allow = reason === 'method_not_allowed' ? route.methods : null;

@@ -1,5 +1,5 @@
 // The one table of decisions and reasons. Status, body, metric label and log field follow from it; tests fail until
-// docs and dashboard name a new row. `possibleOutcomes` says which routes have it, `advice.ts` what to do about it.
+// docs and dashboard name a new row. `possibleDecisions` says which routes have it, `advice.ts` what to do about it.
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
@@ -21,7 +21,7 @@ export interface Refusal {
 }
 
 interface ReasonRow extends Omit<Refusal, 'status'> {
-  /** 499 is only logged: the client has left. */
+  /** 499 is only logged: the client has departed. */
   readonly status: OwnStatus | 499;
   /** True if `mode: report` forwards instead of refusing. */
   readonly reportable: boolean;
@@ -76,7 +76,7 @@ export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'dupl
 export type Decision = (typeof DECISIONS)[number];
 
 /** The answers if the upstream fails before its response begins. */
-export const UPSTREAM_FAULTS = {
+export const GATEWAY_ANSWERS = {
   bad_gateway: { status: 502, body: '{"error":"bad_gateway"}', closes: true, retryable: false },
   gateway_timeout: { status: 504, body: '{"error":"gateway_timeout"}', closes: true, retryable: false },
 } as const satisfies Record<string, Refusal>;
@@ -84,16 +84,18 @@ export const UPSTREAM_FAULTS = {
 /** The answer to an event that was already delivered. */
 export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}', closes: false, retryable: false };
 
-type Outcome = readonly [Decision, Reason | 'none'];
+type DecisionAndReason = readonly [Decision, Reason | 'none'];
 
 /**
- * Every possible outcome of a request on a route: the metric series that exist from the start with 0. An outcome that
+ * Every decision that a request on a route can get: the metric series that exist from the start with 0. One that
  * is missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
  */
-export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>): readonly Outcome[] {
-  const outcomes = new Map<string, Outcome>();
+export function possibleDecisions(
+  route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>,
+): readonly DecisionAndReason[] {
+  const possible = new Map<string, DecisionAndReason>();
   const add = (decision: Decision, ...reasons: (Reason | 'none')[]) => {
-    for (const reason of reasons) outcomes.set(`${decision}/${reason}`, [decision, reason]);
+    for (const reason of reasons) possible.set(`${decision}/${reason}`, [decision, reason]);
   };
   if (route.path === UNMATCHED) add('rejected', 'bad_request', 'header_too_large', 'header_timeout', 'client_closed');
   if (route.action === 'reject') add('rejected', 'route_rejected');
@@ -109,5 +111,5 @@ export function possibleOutcomes(route: Pick<Route, 'path' | 'action' | 'mode' |
       add('reported', 'client_closed', ...REASON_NAMES.filter((reason) => REASONS[reason].reportable));
     if (route.once !== null) add('duplicate', 'none');
   }
-  return [...outcomes.values()];
+  return [...possible.values()];
 }

@@ -78,7 +78,7 @@ function dropInvisible(out: Buffer, end: number): number {
 
 /**
  * Folds letters: compatibility forms, case, and letters that are equal only in upper case (`ı` and `i`, `ß` and `ss`).
- * The result is the same for every order of NFKC, lower and upper case; a test tries each code point.
+ * It gives the same for every order of NFKC, lower and upper case; a test tries each code point.
  */
 function foldLetters(text: string): string {
   return text.normalize('NFKC').toLowerCase().toUpperCase().normalize('NFKC').toLowerCase().replaceAll('ς', 'σ');
@@ -135,7 +135,7 @@ export interface Reading {
 export interface Folded extends Reading {
   /** The readings of lenient servers, where they differ. */
   readonly lenient: readonly Reading[];
-  /** The fewest segments left if a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
+  /** The fewest segments that remain if a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
   readonly kept: number;
   /** True if a decoded segment could be read as `..`: the path can leave the folder that it seems to be in. */
   readonly climbs: boolean;

@@ -30,15 +30,15 @@ const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('
 
 const PREVIOUS = '.previous';
 
-/** The id of a secret's replaced value. No file or variable can have it. */
+/** The id of a secret's previous value. No file or variable can have it. */
 export const previousOf = (id: string) => id + PREVIOUS;
 
 export const isPrevious = (id: string) => id.endsWith(PREVIOUS);
 
-/** The id by which routes list a secret: its own, or for a replaced value that of its successor. */
+/** The id by which routes list a secret: its own, or for a previous value that of its successor. */
 export const currentOf = (id: string) => (isPrevious(id) ? id.slice(0, -PREVIOUS.length) : id);
 
-/** True if a route's list names the secret. An id includes its replaced value during the overlap. */
+/** True if a route's list names the secret. An id includes its previous value during the overlap. */
 export function isListed(id: string, listed: readonly string[] | null): boolean {
   return listed === null || listed.includes(id) || listed.includes(currentOf(id));
 }

@@ -9,7 +9,7 @@ export interface RequestRecord {
   readonly method: string;
   /** The target's path as sent, never its query; not yet cut. */
   readonly path: string;
-  /** The status of the answer; 499 if the client left before it. */
+  /** The status of the answer; 499 if the client departed before it. */
   readonly status: number;
   readonly decision: Decision;
   readonly reason: Reason | 'none';

@@ -4,11 +4,11 @@ import { Words } from './occurrences.ts';
 import {
   couldBeRead,
   examinePath,
+  matchesPlainly,
   type PathPattern,
   parsePattern,
   type ReadingKind,
   type Target,
-  takesPlainly,
   viewsOf,
 } from './targets.ts';
 
@@ -18,7 +18,7 @@ export interface Route {
   readonly action: 'verify' | 'forward' | 'reject';
   /** Upper case; null means every method. With GET the list also has HEAD. */
   readonly methods: readonly string[] | null;
-  /** Ids of secrets; null means all. An id includes its replaced value during the overlap. */
+  /** Ids of secrets; null means all. An id includes its previous value during the overlap. */
   readonly secrets: readonly string[] | null;
   readonly mode: 'enforce' | 'report';
   /** Epoch milliseconds from which a report route enforces. */
@@ -41,7 +41,7 @@ export interface Examination {
   readonly target: Target;
   /** Each route that a target could reach, and how it was found. */
   readonly candidates: readonly { readonly route: Route; readonly how: 'plain' | ReadingKind }[];
-  /** The outcome: a configured route, or several verify routes combined into one that satisfies all of them. */
+  /** The treatment: a configured route, or several verify routes combined into one that satisfies all of them. */
   readonly treatment: Route;
 }
 
@@ -97,20 +97,20 @@ export class RouteTable {
       const how = couldBeRead(target, entry.pattern, views);
       if (how !== null) read.push({ entry, how });
     }
-    const taker = this.#longestFirst.find((entry) => this.#takes(entry, target, read.length > 0));
+    const plain = this.#longestFirst.find((entry) => this.#matches(entry, target, read.length > 0));
     const candidates: { route: Route; how: 'plain' | ReadingKind }[] = [
-      { route: taker?.route ?? this.#unmatched, how: 'plain' },
+      { route: plain?.route ?? this.#unmatched, how: 'plain' },
     ];
     for (const { entry, how } of read) {
-      if (entry !== taker && !isOutranked(entry, taker, target)) candidates.push({ route: entry.route, how });
+      if (entry !== plain && !isOutranked(entry, plain, target)) candidates.push({ route: entry.route, how });
     }
     const routes = candidates.map(({ route }) => route);
     return { target, candidates, treatment: strictest(routes, now) };
   }
 
   /** True if the route matches the target as sent. */
-  #takes({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
-    if (!takesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
+  #matches({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
+    if (!matchesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
     if (route.action !== 'forward' || !pattern.wildcard) return true;
     // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
     if (this.#unmatched.action === 'forward' && !someRead) return true;
@@ -129,9 +129,9 @@ function byLength(a: Entry, b: Entry): number {
   return length(b) - length(a) || Number(a.route.action === 'forward') - Number(b.route.action === 'forward');
 }
 
-/** True if the taker is the longer one: a plain target has one reading, so only its longest match applies. */
-function isOutranked(entry: Entry, taker: Entry | undefined, target: Target): boolean {
-  return taker !== undefined && target.marks.length === 0 && byLength(taker, entry) < 0;
+/** True if the plain is the longer one: a plain target has one reading, so only its longest match applies. */
+function isOutranked(entry: Entry, plain: Entry | undefined, target: Target): boolean {
+  return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }
 
 /** True if the route only reports at `now`. */

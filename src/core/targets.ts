@@ -87,7 +87,7 @@ export function couldBeRead(target: Target, pattern: PathPattern, views: readonl
 const isNothing = ({ text, bytes }: Reading) => text.length === 0 || bytes.length === 0;
 
 /** True if the pattern matches the path as sent. `owns`: `stem` for verify and reject routes, which match it too. */
-export function takesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
+export function matchesPlainly(pattern: PathPattern, path: string, owns: 'stem' | 'below'): boolean {
   if (!pattern.wildcard) return path === pattern.path;
   const { stem } = pattern;
   if (owns === 'stem' && path === (stem === '' ? '/' : stem)) return true;
@@ -116,7 +116,7 @@ export function pathProblem(path: string): string | null {
  * forward wildcard matches only what is below its stem.
  */
 export function foldsAlike(a: string, b: string): boolean {
-  const [left, right] = [parsePattern(a), parsePattern(b)];
+  const [first, second] = [parsePattern(a), parsePattern(b)];
   // Text is enough: paths that are equal as bytes are equal as text.
-  return left.wildcard === right.wildcard && left.folded.text.join('/') === right.folded.text.join('/');
+  return first.wildcard === second.wildcard && first.folded.text.join('/') === second.folded.text.join('/');
 }

@@ -21,7 +21,7 @@ export function asksForWebSocket(head: Head): boolean {
 }
 
 /** A handshake's headers in node's form: the end-to-end lines by name, and the two hop-by-hop lines of the upgrade. */
-export function handshakeHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
+export function webSocketHeaders(all: readonly string[], upgrade: string): Record<string, string | string[]> {
   const byName = new Map<string, [spelling: string, value: string | string[]]>();
   for (const [name, value] of linesOf(endToEnd(all))) {
     const known = byName.get(name.toLowerCase());
@@ -35,7 +35,7 @@ export function handshakeHeaders(all: readonly string[], upgrade: string): Recor
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** True if a 101 with `lines` accepts the handshake with the lines `asked`, which begins a tunnel (RFC 6455 4.2.2). */
-export function acceptsHandshake(asked: readonly string[], lines: readonly string[]): boolean {
+export function acceptsWebSocket(asked: readonly string[], lines: readonly string[]): boolean {
   const [key = ''] = valuesOf(asked, 'sec-websocket-key');
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
   // Repeated lines are joined with a comma, and then do not match.

@@ -2,14 +2,14 @@
 // X-Forwarded-For: the client writes it.
 import { isIP } from 'node:net';
 
-/** The right-most address of X-Forwarded-For that is not a trusted proxy; the peer's own if the peer is not trusted. */
+/** The right-most address of X-Forwarded-For that is not a trusted proxy; the connection's own if that is not trusted. */
 export function clientAddressOf(
-  peer: string,
+  connected: string,
   forwardedFor: string | null,
   trusts: (address: string) => boolean,
 ): string {
-  if (forwardedFor === null || !trusts(peer)) return peer;
-  let client = peer;
+  if (forwardedFor === null || !trusts(connected)) return connected;
+  let client = connected;
   for (const hop of forwardedFor.split(',').reverse()) {
     const address = hop.trim().replace(/^\[(.*)\](?::\d+)?$/, '$1');
     if (isIP(address) === 0) break;

@@ -24,7 +24,7 @@ export class Exchange implements RequestRecord {
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
-  /** Takes the body as it comes. Null: the body is dropped. */
+  /** Receives the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null = null;
 
   decision: Decision = 'rejected';
@@ -43,7 +43,7 @@ export class Exchange implements RequestRecord {
   upstreamFailure: UpstreamFailure | null = null;
   upstreamError: string | null = null;
   bodySha256: string | null = null;
-  /** The client's address for the log: the peer's, or one that a trusted proxy names. */
+  /** The client's address for the log: the connection's, or one that a trusted proxy names. */
   client: string;
   /** True once a tunnel is open: the client may then leave without that being a failure. */
   tunnelled = false;

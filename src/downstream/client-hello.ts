@@ -1,17 +1,17 @@
 // The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). TLS itself
-// begins only then: a handshake takes one of few places, and a client that sends one byte must not get one.
+// begins only then: a TLS handshake has one of few places, and a client that sends one byte must not get one.
 
 import { Buffer } from 'node:buffer';
 import { appended, NO_BYTES } from '../base/bytes.ts';
 
-const HANDSHAKE = 22;
+const TLS_HANDSHAKE = 22;
 const MAJOR_VERSION = 3;
 const CLIENT_HELLO = 1;
 const RECORD_HEADER = 5;
 const MESSAGE_HEADER = 4;
 const MAX_RECORD = 16 * 1024;
 /** Bytes. A longer ClientHello begins before it is whole: honest ones have one or two KiB. */
-const MAX_HELD = 16 * 1024;
+const MAX_BUFFERED = 16 * 1024;
 
 export class ClientHello {
   /** All that came, in memory of its own. */
@@ -27,14 +27,14 @@ export class ClientHello {
     this.bytes = appended(this.bytes, piece);
     let found = this.#readRecord();
     while (found === 'next') found = this.#readRecord();
-    return found === 'part' && this.bytes.length >= MAX_HELD ? 'other' : found;
+    return found === 'part' && this.bytes.length >= MAX_BUFFERED ? 'other' : found;
   }
 
   #readRecord(): 'part' | 'whole' | 'other' | 'next' {
     const record = this.bytes.subarray(this.#record);
     // OpenSSL, too, waits for the whole header, whatever it begins with.
     if (record.length < RECORD_HEADER) return 'part';
-    if (record[0] !== HANDSHAKE || record[1] !== MAJOR_VERSION) return 'other';
+    if (record[0] !== TLS_HANDSHAKE || record[1] !== MAJOR_VERSION) return 'other';
     const length = record.readUInt16BE(3);
     if (length === 0 || length > MAX_RECORD) return 'other';
     const fragment = record.subarray(RECORD_HEADER, RECORD_HEADER + length);

@@ -164,7 +164,7 @@ export class Connection {
 
   /** Hands the stream to a tunnel. Returns the bytes that came after its request. */
   handOver(): Buffer {
-    const early = this.#following.take();
+    const early = this.#following.drain();
     if (early === 'dropped') throw new Error('a tunnel must not lack its first bytes');
     this.#enter('tunnel', Number.POSITIVE_INFINITY);
     this.stream.off('data', this.#onData);
@@ -227,7 +227,7 @@ export class Connection {
     this.stream.destroy();
   }
 
-  /** Bytes that the kernel has taken. */
+  /** Bytes that the kernel has accepted. */
   get flushed(): number {
     return this.stream.bytesWritten - this.stream.writableLength;
   }
@@ -283,7 +283,7 @@ export class Connection {
   readonly #readKept = (): void => {
     if (this.#turn === null || this.state !== 'head') return;
     this.#turn = null;
-    const kept = this.#following.take();
+    const kept = this.#following.drain();
     if (kept === 'dropped') this.close();
     else this.#read(kept);
   };

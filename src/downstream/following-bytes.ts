@@ -1,5 +1,5 @@
 // The bytes that a client sends behind the request in progress. Reading on behind a dropped byte would take the middle
-// of a body for a request, or swallow a request unanswered: so `dropped` is final, and then there is nothing to take.
+// of a body for a request, or swallow a request unanswered: so `dropped` is final, and then there is nothing to drain.
 
 import type { Buffer } from 'node:buffer';
 import { appended, NO_BYTES } from '../base/bytes.ts';
@@ -23,7 +23,7 @@ export class FollowingBytes {
   }
 
   /** Returns the bytes that follow, to be read next. */
-  take(): Buffer | 'dropped' {
+  drain(): Buffer | 'dropped' {
     if (this.state === 'dropped') return 'dropped';
     const kept = this.#kept;
     this.#kept = NO_BYTES;

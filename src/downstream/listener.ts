@@ -154,7 +154,7 @@ export class Listener {
 
   /** Ends one connection to make room. False: each has a request that makes progress. */
   #makeRoom(now: number): boolean {
-    const connection = this.#room.take(() => this.#all.list(), now);
+    const connection = this.#room.choose(() => this.#all.list(), now);
     if (connection === null) return false;
     this.#all.delete(connection);
     connection.refuseRest();

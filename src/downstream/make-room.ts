@@ -22,15 +22,15 @@ export class Room {
   #candidates: Candidate[] = [];
   #foundAt = Number.NEGATIVE_INFINITY;
 
-  /** Takes the next connection to end. Null: each of `all()` has a request that makes progress. */
-  take(all: () => readonly Connection[], now: number): Connection | null {
+  /** Chooses the next connection to end. Null: each of `all()` has a request that makes progress. */
+  choose(all: () => readonly Connection[], now: number): Connection | null {
     const isFresh = this.#candidates.length > 0 && now - this.#foundAt <= CANDIDATES_VALID_MS;
     if (!isFresh) this.#find(all(), now);
     for (let found = this.#candidates.pop(); found !== undefined; found = this.#candidates.pop()) {
       const { connection, since } = found;
       if (connection.place >= 0 && connection.since === since && connection.rank(now) !== null) return connection;
     }
-    return isFresh ? this.take(all, now) : null;
+    return isFresh ? this.choose(all, now) : null;
   }
 
   #find(all: readonly Connection[], now: number): void {

@@ -1,7 +1,7 @@
 // Reads the body of a request whole, to be verified.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SMALL_BODY } from '../bodies/budget.ts';
-import { type BodyResult, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
+import { type BodyEnd, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
 import type { Exchange } from './client-exchange.ts';
 
 /**
@@ -17,16 +17,16 @@ let lastTurn: Promise<void> = Promise.resolve();
 export function readWhole(
   exchange: Exchange,
   options: BufferedBodyOptions,
-  done: (result: BodyResult) => void,
+  done: (end: BodyEnd) => void,
 ): BufferedBody {
-  const body = new BufferedBody(options, (result) => {
+  const body = new BufferedBody(options, (end) => {
     exchange.onDeparture(null);
     exchange.receiver = null;
     exchange.bodyBytes = body.received;
-    if ('failure' in result || body.received <= SMALL_BODY) return done(result);
+    if ('failure' in end || body.received <= SMALL_BODY) return done(end);
     lastTurn = lastTurn.then(nextTurn).then(() => {
       if (exchange.departed) body.discard();
-      else done(result);
+      else done(end);
     });
   });
   exchange.receiver = body;

@@ -36,7 +36,7 @@ export class Reply {
     this.#awaitsContinue = request.expect !== null && request.version === '1.1' && hasBody(request);
   }
 
-  /** Bytes that the kernel has not taken yet. */
+  /** Bytes that the kernel has not accepted yet. */
   get unsent(): number {
     return this.#connection.stream.writableLength;
   }

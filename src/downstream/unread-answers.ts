@@ -54,7 +54,7 @@ export class UnreadAnswers {
     return true;
   }
 
-  /** True if the kernel held much of an answer at the last look. */
+  /** True if the kernel had much of an answer at the last look. */
   isUnread(connection: Connection): boolean {
     return connection.maySwell && (this.#suspects.get(connection)?.queued ?? 0) > 0;
   }

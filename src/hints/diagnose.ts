@@ -27,7 +27,7 @@ export function createDiagnosis() {
   };
   return {
     /** Diagnoses the header alone. */
-    form: (given: string) => (mayRun() ? sentence(readLoosely(given).faults) : null),
+    form: (given: string) => (mayRun() ? sentence(readLoosely(given).problems) : null),
     /** `at` is epoch milliseconds. */
     mismatch({ route, policy, at, ...signed }: Mismatch): string | null {
       if (!mayRun()) return null;
@@ -66,10 +66,10 @@ interface DiagnosisInput {
  * sent: its duration depends on secrets.
  */
 export function diagnose({ given, ...signed }: DiagnosisInput): string | null {
-  const { digest, faults } = readLoosely(given);
+  const { digest, problems } = readLoosely(given);
   const cause = digest === null ? null : causeOf(signed, digest);
-  const rest = cause?.length === 0 && faults.length > 0 ? ['otherwise it is correct'] : (cause ?? []);
-  return sentence([...faults, ...rest]);
+  const rest = cause?.length === 0 && problems.length > 0 ? ['otherwise it is correct'] : (cause ?? []);
+  return sentence([...problems, ...rest]);
 }
 
 const sentence = (parts: readonly string[]) => parts.join('; ') || null;
@@ -82,10 +82,10 @@ type Signed = Omit<DiagnosisInput, 'given'>;
 
 /** The parts of the hint; an empty list if a secret of the route signs exactly this body; null for no cause. */
 function causeOf(signed: Signed, digest: Buffer): readonly string[] | null {
-  let left = signed.maxBytes * BUDGET;
+  let remaining = signed.maxBytes * BUDGET;
   for (const [cause, key, body] of attempts(signed)) {
-    left -= body.length + HMAC_COST;
-    if (left < 0) return null;
+    remaining -= body.length + HMAC_COST;
+    if (remaining < 0) return null;
     const hash = (key === null ? createHash('sha256') : createHmac('sha256', key)).update(body).digest();
     if (hash.length === digest.length && timingSafeEqual(hash, digest)) return cause;
   }

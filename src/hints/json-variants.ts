@@ -59,11 +59,11 @@ export function* jsonVariants(text: string, limit: number): Generator<readonly [
   const value = parseJson(marked);
   if (value === undefined) return;
   const seen = new Set([text]);
-  let left = limit;
+  let remaining = limit;
   for (const style of STYLES) {
-    if (left < text.length + levels * (style.indent ?? 0)) continue;
+    if (remaining < text.length + levels * (style.indent ?? 0)) continue;
     const variant = write(value, style);
-    left -= variant.length;
+    remaining -= variant.length;
     if (seen.has(variant)) continue;
     seen.add(variant);
     yield [style.name, variant];

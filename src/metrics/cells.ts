@@ -1,6 +1,6 @@
 // The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request must
 // not allocate, hash or look at a label. The route and its secrets fix the set of series: recording never adds one.
-import { type Decision, possibleOutcomes, type Reason } from '../core/decision.ts';
+import { type Decision, possibleDecisions, type Reason } from '../core/decision.ts';
 import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
 import { METRICS, STATUS_CLASSES } from './metric-table.ts';
@@ -76,12 +76,12 @@ export class RouteCells {
   secrets = new Map<string, Cell>();
 
   /**
-   * Adds the cells that the route and its secrets need, and removes those of removed secrets. Outcomes of the old route
+   * Adds the cells that the route and its secrets need, and removes those of removed secrets. Decisions of the old route
    * stay: requests that began under it still end, and a counter that disappears loses its last increments.
    */
   adapt(adapted: Route, secrets: readonly string[]): void {
     const { path: route, action } = adapted;
-    for (const [decision, reason] of possibleOutcomes(adapted)) {
+    for (const [decision, reason] of possibleDecisions(adapted)) {
       const cells = this.decisions.get(decision) ?? {
         requests: new Map(),
         duration: new HistogramCell({ route, decision }, METRICS.request_duration_seconds.buckets),

@@ -44,8 +44,8 @@ export const METRICS = {
   },
   requests_in_flight: { help: 'Requests in progress.' },
   connections: { help: 'Open connections from clients.' },
-  buffered_bytes: { help: 'Bytes of verified bodies now held in memory.' },
-  buffered_bytes_limit: { help: 'Bytes of verified bodies that may be held at once.' },
+  buffered_bytes: { help: 'Bytes of verified bodies now buffered in memory.' },
+  buffered_bytes_limit: { help: 'Bytes of verified bodies that may be buffered at once.' },
   upstream_responses_total: {
     labels: ['route', 'code'],
     help: 'Responses of the upstream, by status class; an interim response counts as 1xx.',
@@ -76,7 +76,7 @@ export const METRICS = {
   secret_changed_timestamp_seconds: {
     labels: ['secret'],
     help: 'When this process last loaded a new value of the secret after its start; 0 if it has not.',
-    when: 'every secret except replaced values',
+    when: 'every secret except previous values',
   },
   tls_certificate_not_after_timestamp_seconds: {
     labels: ['certificate'],

@@ -110,8 +110,8 @@ export class Metrics {
     if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
   }
 
-  /** Records which secrets have a new or first value. A value that became `<id>.previous` takes its last match along. */
-  replaced(secretIds: readonly string[]): void {
+  /** Records which secrets have a new or first value. A value that became `<id>.previous` brings its last match along. */
+  valuesChanged(secretIds: readonly string[]): void {
     const known = (id: string) => this.#secrets.get(id) ?? { matched: 0, changed: 0 };
     const [previous, current] = [secretIds.filter(isPrevious), secretIds.filter((id) => !isPrevious(id))];
     for (const id of previous) known(id).matched = known(currentOf(id)).matched;

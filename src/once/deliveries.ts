@@ -32,7 +32,7 @@ export interface DeliveryRequest {
   readonly departed: AbortSignal;
 }
 
-/** Called when the outcome of an event is known, or with null if the waiting twin must try again. */
+/** Called when it is known what happened to an event, or with null if the waiting twin must try again. */
 type Wake = (claimed: Claimed | null) => void;
 
 /** An event that this process is delivering, or claiming in the store. */
@@ -88,7 +88,7 @@ export class Deliveries {
     return claimed;
   }
 
-  /** Resolves when no delivery is in flight and the store has all outcomes. */
+  /** Resolves when no delivery is in flight and the store knows of all. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
       this.#onSettled = resolve;
@@ -96,7 +96,7 @@ export class Deliveries {
     });
   }
 
-  /** Gives the store a moment to receive the last outcomes. */
+  /** Gives the store a moment to learn of the last ones. */
   async close(): Promise<void> {
     const timer = setTimeout(() => this.#onSettled?.(), CLOSE_MS);
     await this.settled();
@@ -155,7 +155,7 @@ export class Deliveries {
     if (changed) this.#options.onChange(failure);
   }
 
-  /** `fate`: the result of its twins; null if one of them may deliver next. */
+  /** `fate`: the claim of its twins; null if one of them may deliver next. */
   #end(key: string, fate: Claimed | null): void {
     const twins = [...(this.#underWay.get(key)?.twins ?? [])];
     this.#underWay.delete(key);

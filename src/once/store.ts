@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto';
 import { createMemoryStore } from './memory.ts';
 
-/** `first`: the caller delivers it, and reports the outcome. `busy`: another process is delivering it. */
+/** `first`: the caller delivers it, and reports what happened. `busy`: another process is delivering it. */
 export type Claim = 'first' | 'delivered' | 'busy';
 
 /**

@@ -28,7 +28,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const { configFile, env } = effects;
   const inputs = await readInputs(configFile, env, null);
   const live = new LiveRuleset(inputs, effects);
-  const { log, metrics, server, exposure, requests } = live.services;
+  const { log, metrics, listener, exposure, requests } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   const reloader = new Reloader(inputs, {
@@ -54,7 +54,7 @@ export async function startApp(effects: Effects): Promise<App> {
   });
 
   const adminPort = await admin.listen(adminAt.host, adminAt.port);
-  const port = await server.listen(listen.host, listen.port).catch((error: unknown) => {
+  const port = await listener.listen(listen.host, listen.port).catch((error: unknown) => {
     admin.cutAll();
     throw error;
   });

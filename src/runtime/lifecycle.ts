@@ -8,8 +8,8 @@ import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MS = 10 * 60 * 1000;
-/** The longest wait for a connection to the upstream. */
-export const UPSTREAM_TIMEOUT_MS = 1000;
+/** The longest wait of a probe for a connection to the upstream, in milliseconds. */
+export const PROBE_TIMEOUT_MS = 1000;
 
 export class Lifecycle {
   readonly #live: Pick<LiveRuleset, 'ruleset' | 'services'>;
@@ -36,8 +36,8 @@ export class Lifecycle {
     const without = this.#wasReady ? [] : routesWithoutSecret(config, ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
-    if (services.server.draining) causes.push('draining');
-    if (config.admin.readyNeedsUpstream && !(await services.upstream.accepts(UPSTREAM_TIMEOUT_MS))) {
+    if (services.listener.draining) causes.push('draining');
+    if (config.admin.readyNeedsUpstream && !(await services.upstream.accepts(PROBE_TIMEOUT_MS))) {
       causes.push('the upstream accepts no connections');
     }
     if (causes.length === 0) this.#wasReady = true;
@@ -52,31 +52,31 @@ export class Lifecycle {
     clearTimeout(this.#drainEnd);
     this.#drainEnd = setTimeout(() => {
       this.#drainingSince = null;
-      services.server.stopDraining();
+      services.listener.stopDraining();
       services.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
     }, DRAIN_MS).unref();
-    services.server.startDraining(ruleset.loaded.config.shutdown.delay);
+    services.listener.startDraining(ruleset.loaded.config.shutdown.delay);
     services.log.info('draining');
   }
 
-  /** Not ready, `delay`, stop accepting, `grace`, an error for what is left. Returns how many requests were left. */
+  /** Not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { server, upstream, log, deliveries } = this.#live.services;
+    const { listener, upstream, log, deliveries } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
     this.#stopping = true;
     clearTimeout(this.#drainEnd);
-    server.startDraining(wait);
-    log.info('stopping', { in_flight: server.inFlight });
+    listener.startDraining(wait);
+    log.info('stopping', { in_flight: listener.inFlight });
     if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
-    // A delivery whose client has left may still be in flight: the upstream's 2xx still counts.
-    const idle = server.stopAccepting().then(() => deliveries()?.settled());
+    // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
+    const idle = listener.stopAccepting().then(() => deliveries()?.settled());
     await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
-    const cut = server.inFlight;
+    const cut = listener.inFlight;
     upstream.close();
-    await server.refuseRest();
-    server.cutAll();
+    await listener.refuseRest();
+    listener.cutAll();
     await nextTurn(); // in which they are recorded
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;

@@ -2,7 +2,7 @@
 import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
 import { outsideText, stateOf } from '../core/keyring.ts';
-import { isReplaced, retirePrevious } from '../secrets/rotation.ts';
+import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
@@ -58,7 +58,7 @@ export class LiveRuleset {
   /** Ends every overlap; returns their number. */
   retirePrevious(): number {
     const now = Date.now();
-    const ended = this.ruleset.materials.filter((secret) => isReplaced(secret) && now < (secret.notAfter ?? 0));
+    const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, materials);
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
@@ -93,16 +93,16 @@ export class LiveRuleset {
 
 /** Log lines about the config, its sources, certificates and secrets. `now` is epoch milliseconds. */
 function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
-  const flaws = [
+  const problems = [
     ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
     ...warnings.map((problem) => ({ problem })),
     ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
   ];
   const outside = materials
-    .filter((secret) => secret.key !== null && !isReplaced(secret) && stateOf(secret, now) !== 'live')
+    .filter((secret) => secret.key !== null && !isPreviousValue(secret) && stateOf(secret, now) !== 'live')
     .map((secret) => ({ secret: secret.id, source: secret.source, problem: outsideText(secret, now) }));
   return [
-    ...flaws.map((fields) => ({ msg: 'configuration warning', ...fields })),
+    ...problems.map((fields) => ({ msg: 'configuration warning', ...fields })),
     ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),
   ];
 }

@@ -40,7 +40,7 @@ export interface Services {
   readonly requests: RequestLog;
   readonly recent: RecentRequests;
   readonly upstream: Upstream;
-  readonly server: Listener;
+  readonly listener: Listener;
   readonly exposure: Exposure;
   /** Null until a route has `once`. */
   deliveries(): Deliveries | null;
@@ -65,7 +65,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
   // Connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
   const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries });
-  const server = new Listener(listenerLimits(first), {
+  const listener = new Listener(listenerLimits(first), {
     onRequest: (exchange) => pipeline.begin(exchange),
     onEnd: (record) => {
       metrics.record(record);
@@ -79,8 +79,8 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     else log.info('clients can no longer bypass the proxy', { ...bypass });
   });
   metrics.watch({
-    requests_in_flight: () => server.inFlight,
-    connections: () => server.connections,
+    requests_in_flight: () => listener.inFlight,
+    connections: () => listener.connections,
     buffered_bytes: () => budget.used,
     buffered_bytes_limit: () => budget.limit,
     upstream_exposed: () => (exposure.exposed ? 1 : 0),
@@ -93,17 +93,17 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     const { config } = next.loaded;
     if (deliversOnce(config)) openedDeliveries();
     metrics.replan(seriesPlan(next));
-    metrics.replaced(changedIds(before.materials, next.materials));
+    metrics.valuesChanged(changedIds(before.materials, next.materials));
     budget.limit = budgetOf(config);
     log.setLevel(config.log.level);
     requests.mode = config.log.requests;
-    server.adopt(listenerLimits(next));
+    listener.adopt(listenerLimits(next));
     upstream.limiter.queueLimit = config.limits.connections;
     exposure.watch(config.upstream.checkExposure);
     if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
   }
 
-  return { log, metrics, requests, recent, upstream, server, exposure, deliveries: () => deliveries, adopt };
+  return { log, metrics, requests, recent, upstream, listener, exposure, deliveries: () => deliveries, adopt };
 }
 
 function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {

@@ -7,7 +7,7 @@ import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { type Lifecycle, UPSTREAM_TIMEOUT_MS } from './lifecycle.ts';
+import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { routesOf } from './ruleset.ts';
 
@@ -17,11 +17,11 @@ export async function takeSnapshot(
   live: LiveRuleset,
   lifecycle: Lifecycle,
 ): Promise<StatusSnapshot> {
-  const { server, upstream, exposure, metrics, deliveries } = live.services;
+  const { listener, upstream, exposure, metrics, deliveries } = live.services;
   const now = Date.now();
   const { ready, causes } = await lifecycle.readiness();
-  const { draining } = server;
-  const reachable = await upstream.accepts(UPSTREAM_TIMEOUT_MS);
+  const { draining } = listener;
+  const reachable = await upstream.accepts(PROBE_TIMEOUT_MS);
   // Only now: a reload may have replaced it meanwhile.
   const { loaded, policy, materials } = live.ruleset;
   const { recent, refusals, undelivered } = live.services.recent.view();

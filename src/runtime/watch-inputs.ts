@@ -122,7 +122,7 @@ export class Reloader {
         watcher.on('error', () => watcher.close());
         this.#unwatch.push(() => watcher.close());
       } catch {
-        // The directory does not exist yet, or no watches are left: the poll finds the change.
+        // The directory does not exist yet, or there are no more watches: the poll finds the change.
       }
     }
   }

@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { SecretSource } from '../config/config.ts';
 
-/** The outcome of reading one value: a key, or a problem; both if an older key is still in use. */
+/** The reading of one value: a key, or a problem; both if an older key is still in use. */
 export interface KeyReading {
   readonly key: KeyObject | null;
   readonly problem: string | null;
@@ -20,8 +20,8 @@ export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefor
   readonly id: string;
   /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
-  /** When a reload took this value, in epoch milliseconds; null for the values of the start. */
-  readonly takenAt: number | null;
+  /** When a reload adopted this value, in epoch milliseconds; null for the values of the start. */
+  readonly adoptedAt: number | null;
 }
 
 /** The largest secret that is read, in bytes. A larger file is almost certainly the wrong one. */
@@ -54,19 +54,19 @@ export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, '
   if (value.length < SHORTEST_BYTES && !allowShort) {
     return refused('it is shorter than 16 bytes and too easy to guess (allowShort accepts it)');
   }
-  return { key: createSecretKey(value), problem: null, warnings: oddities(value) };
+  return { key: createSecretKey(value), problem: null, warnings: warningsAbout(value) };
 }
 
 const KEPT = 'which is kept as part of the secret';
 
-function oddities(value: Buffer): readonly string[] {
+function warningsAbout(value: Buffer): readonly string[] {
   const [first, last] = [value.at(0), value.at(-1)];
   const isShort = value.length < SHORTEST_BYTES;
   const startsWithSpace = WHITE_SPACE.some((space) => value.subarray(0, space.length).equals(space));
   const endsWithSpace = WHITE_SPACE.some((space) => value.subarray(-space.length).equals(space));
   const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
-  const found: readonly (readonly [holds: boolean, oddity: string])[] = [
+  const found: readonly (readonly [holds: boolean, warning: string])[] = [
     [isShort, 'it is shorter than 16 bytes and too easy to guess'],
     [!isShort && value.length < RECOMMENDED_BYTES, 'it is shorter than 32 bytes: longer secrets are safer'],
     [startsWithSpace, `it begins with white space, ${KEPT}`],
@@ -83,5 +83,5 @@ function oddities(value: Buffer): readonly string[] {
       'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value',
     ],
   ];
-  return found.flatMap(([holds, oddity]) => (holds ? oddity : []));
+  return found.flatMap(([holds, warning]) => (holds ? warning : []));
 }

@@ -10,27 +10,27 @@ import { readSources } from './sources.ts';
 /** A value that is replaced sooner may be the first half of a file that was written slowly. */
 const WHOLE_AFTER_MS = 60_000;
 
-/** Every secret, each replaced value right after its successor. */
-type Held = readonly SecretMaterial[];
+/** Every secret, each previous value right after its successor. */
+type Materials = readonly SecretMaterial[];
 
-export function isReplaced({ id, key }: SecretMaterial): boolean {
+export function isPreviousValue({ id, key }: SecretMaterial): boolean {
   return key !== null && isPrevious(id);
 }
 
 /** Reads every source once, as at start. Never throws: a secret that cannot be used has a `problem`. */
-export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Held> {
+export async function readSecrets(sources: readonly SecretSource[], env: Env): Promise<Materials> {
   return rotate(null, await readSources(sources, env), 0);
 }
 
 /** The secrets after a new reading; `before` is null at start. The overlap of a changed value begins at `now`. */
-export function rotate(before: Held | null, readings: readonly SecretMaterial[], now: number): Held {
-  const held = before ?? [];
-  const fresh = readings.flatMap((secret) => keepGood(secret, held));
+export function rotate(before: Materials | null, readings: readonly SecretMaterial[], now: number): Materials {
+  const current = before ?? [];
+  const fresh = readings.flatMap((secret) => keepGood(secret, current));
   return withoutConflicts(fresh).flatMap((secret) => {
-    const old = held.find(({ id }) => id === secret.id);
-    const taken = { ...secret, takenAt: sameValue(old, secret) ? (old?.takenAt ?? null) : before && now };
-    const previous = replacedBy(taken, held, now);
-    return previous === null ? [taken] : [taken, previous];
+    const old = current.find(({ id }) => id === secret.id);
+    const adopted = { ...secret, adoptedAt: sameValue(old, secret) ? (old?.adoptedAt ?? null) : before && now };
+    const previous = previousFor(adopted, current, now);
+    return previous === null ? [adopted] : [adopted, previous];
   });
 }
 
@@ -39,7 +39,7 @@ function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
 }
 
 /** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
-export function failuresOf(secrets: Held): readonly string[] {
+export function failuresOf(secrets: Materials): readonly string[] {
   return secrets.flatMap(({ kind, id, source, problem }) => {
     if (problem === null) return [];
     return [kind === 'directory' ? `${source}: ${problem}` : `secret ${id} (${source}): ${problem}`];
@@ -47,10 +47,10 @@ export function failuresOf(secrets: Held): readonly string[] {
 }
 
 /** Keeps good values in use. An empty or unreadable directory counts as a failed mount: all its values stay. */
-function keepGood(fresh: SecretMaterial, held: Held): Held {
+function keepGood(fresh: SecretMaterial, current: Materials): Materials {
   if (fresh.key !== null) return [fresh];
   const whole = fresh.kind === 'directory';
-  const good = held.filter(
+  const good = current.filter(
     ({ id, source, key }) => key !== null && (whole ? source === fresh.source : id === fresh.id),
   );
   if (good.length === 0) return [fresh];
@@ -67,13 +67,13 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
   for (const secret of secrets) {
     const refuse = (problem: string) => kept.push({ ...secret, key: null, problem, warnings: [] });
     const namesake = kept.find(({ id }) => id === secret.id);
-    const twin = kept.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
+    const equal = kept.find(({ key }) => key !== null && secret.key !== null && key.equals(secret.key));
     if (secret.kind === 'secret' && isPrevious(secret.id)) {
       refuse('ids that end in .previous are reserved for replaced values');
     } else if (namesake !== undefined && secret.key !== null) {
       refuse(`its id is already taken by the secret from ${namesake.source}`);
-    } else if (twin !== undefined) {
-      const warning = `it has the same value as ${twin.id}, under which its matches are counted`;
+    } else if (equal !== undefined) {
+      const warning = `it has the same value as ${equal.id}, under which its matches are counted`;
       kept.push({ ...secret, warnings: [...secret.warnings, warning] });
     } else {
       kept.push(secret);
@@ -82,13 +82,13 @@ function withoutConflicts(secrets: readonly SecretMaterial[]): readonly SecretMa
   return kept;
 }
 
-/** The replaced value, of this change or an earlier one. It is kept after it expires, to tell that from a forgery. */
-function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMaterial | null {
+/** The previous value, of this change or an earlier one. It is kept after it expires, to tell that from a forgery. */
+function previousFor(secret: SecretMaterial, current: Materials, now: number): SecretMaterial | null {
   if (secret.key === null || secret.overlap === null) return null;
   const id = previousOf(secret.id);
-  const old = held.find((other) => other.id === secret.id);
+  const old = current.find((other) => other.id === secret.id);
   if (old === undefined || old.key === null || sameValue(old, secret) || isHalf(old, now)) {
-    return held.find((other) => other.id === id && isReplaced(other)) ?? null;
+    return current.find((other) => other.id === id && isPreviousValue(other)) ?? null;
   }
   return {
     ...secret,
@@ -103,20 +103,20 @@ function replacedBy(secret: SecretMaterial, held: Held, now: number): SecretMate
 }
 
 /** True if the value may be the first half of its successor. It never becomes `previous`. */
-function isHalf({ takenAt }: SecretMaterial, now: number): boolean {
+function isHalf({ adoptedAt }: SecretMaterial, now: number): boolean {
   // A clock that was set back must not end an overlap.
-  return takenAt !== null && takenAt <= now && now - takenAt < WHOLE_AFTER_MS;
+  return adoptedAt !== null && adoptedAt <= now && now - adoptedAt < WHOLE_AFTER_MS;
 }
 
 /** Ends every overlap at `now` (epoch milliseconds), as after a leak: signatures by old values count as expired. */
-export function retirePrevious(held: Held, now: number): Held {
-  return held.map((secret) =>
-    isReplaced(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
+export function retirePrevious(current: Materials, now: number): Materials {
+  return current.map((secret) =>
+    isPreviousValue(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
   );
 }
 
-/** The ids whose value is new or has changed, replaced values included. */
-export function changedIds(before: Held, after: Held): readonly string[] {
+/** The ids whose value is new or has changed, previous values included. */
+export function changedIds(before: Materials, after: Materials): readonly string[] {
   return after.flatMap((secret) => {
     const old = before.find(({ id }) => id === secret.id);
     return secret.key === null || sameValue(old, secret) ? [] : [secret.id];

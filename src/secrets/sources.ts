@@ -19,7 +19,7 @@ const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
-/** Who may write besides the owner, by the bits of a file's mode. Reading is no flaw: Kubernetes' fsGroup is for that. */
+/** Who may write besides the owner, by the bits of a file's mode. Reading is fine: Kubernetes' fsGroup is for that. */
 const WRITERS = [
   [0o002, 'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it'],
   [0o020, 'its file is writable by its group, whose members could replace the secret; chmod g-w fixes it'],
@@ -45,9 +45,9 @@ export function sourceName(source: SecretSource, env: Env = {}): string {
 
 type Entry = Pick<SecretMaterial, 'kind' | 'id'>;
 
-function material(source: SecretSource, entry: Entry, { key, problem, warnings }: KeyReading): SecretMaterial {
+function material(source: SecretSource, entry: Entry, reading: KeyReading): SecretMaterial {
   const { notBefore, notAfter, overlap } = source;
-  return { ...entry, source: sourceName(source), key, problem, warnings, notBefore, notAfter, overlap, takenAt: null };
+  return { ...entry, ...reading, source: sourceName(source), notBefore, notAfter, overlap, adoptedAt: null };
 }
 
 function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
@@ -75,7 +75,7 @@ export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allow
     const writers = WRITERS.flatMap(([bit, warning]) => ((stats.mode & bit) === 0 ? [] : warning));
     return { ...reading, warnings: [...reading.warnings, ...writers] };
   } catch (error) {
-    return refused(await trouble(path, error));
+    return refused(await systemProblem(path, error));
   } finally {
     buffer.fill(0);
     await handle?.close();
@@ -101,7 +101,7 @@ async function readOnce(source: DirectorySource): Promise<readonly SecretMateria
   try {
     names = (await readdir(directory)).filter((name) => !name.startsWith('.')).sort();
   } catch (error) {
-    return unusable(source, await trouble(directory, error));
+    return unusable(source, await systemProblem(directory, error));
   }
   if (names.length > MAX_DIRECTORY_FILES) {
     return unusable(source, `it holds more than ${MAX_DIRECTORY_FILES} files: is this the right directory?`);
@@ -139,7 +139,7 @@ async function fill(handle: FileHandle, buffer: Buffer): Promise<number> {
 }
 
 /** A system error in words. */
-async function trouble(path: string, error: unknown): Promise<string> {
+async function systemProblem(path: string, error: unknown): Promise<string> {
   if (!['EACCES', 'EPERM'].includes(codeOf(error))) return fileProblem(error);
   const who = `this process runs as user ${process.geteuid?.() ?? '?'}, group ${process.getegid?.() ?? '?'}`;
   const stats = await stat(path).catch(() => null);

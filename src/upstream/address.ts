@@ -16,7 +16,7 @@ export function addressOf(url: string): Address {
 }
 
 /** True if a connect succeeds within `milliseconds`. */
-export function takesConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
+export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
     socket.once('error', () => resolve(false));

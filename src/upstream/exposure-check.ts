@@ -1,6 +1,6 @@
 // Checks whether the upstream's port also answers at the pod's own address, where clients can bypass the proxy.
 import type { TcpNetConnectOpts } from 'node:net';
-import { takesConnection } from './address.ts';
+import { acceptsConnection } from './address.ts';
 
 const EVERY_MS = 60_000;
 /** A sidecar is up before its app, so the first minute is watched more closely. */
@@ -30,7 +30,7 @@ export class Exposure {
   }
 
   #check(address: TcpNetConnectOpts, soonUntil: number): void {
-    void takesConnection(address, CONNECT_TIMEOUT_MS).then((open) => {
+    void acceptsConnection(address, CONNECT_TIMEOUT_MS).then((open) => {
       if (this.#timer !== null) this.#found(open);
     });
     const wait = Date.now() < soonUntil ? SOON_MS : EVERY_MS;

@@ -6,10 +6,10 @@ import { IndexedSet, type Member } from '../base/indexed-set.ts';
 export interface Waiter extends Member {
   readonly verified: boolean;
   /** The request now holds a slot. */
-  granted(): void;
-  /** For how many milliseconds it has held its slot only because its client makes no progress; else 0. */
+  acquired(): void;
+  /** For how many milliseconds it has kept its slot only because its client makes no progress; else 0. */
   stalledFor(now: number): number;
-  /** Ends the request and gives its slot back: another one needs it. */
+  /** Ends the request and releases its slot: another one needs it. */
   evict(): void;
 }
 
@@ -44,16 +44,16 @@ export class UpstreamLimiter {
     return this.#verified.size + this.#unverified.size;
   }
 
-  /** True once half of the unverified slots are taken: the rest is for requests that need not wait for their client. */
+  /** True once half of the unverified slots are in use: the rest is for requests that need not wait for their client. */
   get scarce(): boolean {
     return this.#unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }
 
-  /** Takes a slot if the request need not wait. */
-  tryTake(waiter: Waiter): boolean {
+  /** Acquires a slot if the request need not wait. */
+  tryAcquire(waiter: Waiter): boolean {
     if (this.down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
     if (!this.#fits(waiter)) return false;
-    this.#enter(waiter);
+    this.#hold(waiter);
     return true;
   }
 
@@ -70,8 +70,8 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Gives the slot back, or leaves the queue; does nothing for a request that has neither. */
-  leave(waiter: Waiter): void {
+  /** Releases the slot, or leaves the queue; does nothing for a request that has neither. */
+  release(waiter: Waiter): void {
     const queue = this.#queueOf(waiter);
     if (queue.size > 0) {
       clearTimeout(queue.get(waiter));
@@ -79,7 +79,7 @@ export class UpstreamLimiter {
     }
     if (!this.#holders.delete(waiter)) return;
     if (!waiter.verified) this.#unverifiedHolders--;
-    if (this.waiting > 0) this.#grant();
+    if (this.waiting > 0) this.#serveQueues();
   }
 
   /** Ends every request that waits or holds a slot. */
@@ -89,7 +89,7 @@ export class UpstreamLimiter {
 
   setDown(down: boolean): void {
     this.down = down;
-    if (!down) this.#grant();
+    if (!down) this.#serveQueues();
   }
 
   #queueOf({ verified }: Waiter): Queue {
@@ -104,19 +104,19 @@ export class UpstreamLimiter {
     return !this.#full() && (verified || this.#unverifiedHolders < this.#unverifiedSlots);
   }
 
-  #enter(waiter: Waiter): void {
+  #hold(waiter: Waiter): void {
     this.#holders.add(waiter);
     if (!waiter.verified) this.#unverifiedHolders++;
   }
 
-  #grant(): void {
+  #serveQueues(): void {
     for (const queue of [this.#verified, this.#unverified]) {
       for (const [waiter, timer] of queue) {
         if (this.down || !this.#fits(waiter)) break;
         clearTimeout(timer);
         queue.delete(waiter);
-        this.#enter(waiter);
-        waiter.granted();
+        this.#hold(waiter);
+        waiter.acquired();
       }
     }
   }

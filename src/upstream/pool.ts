@@ -13,7 +13,7 @@ import type { UpstreamOptions } from './upstream.ts';
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
-/** Milliseconds after which TCP probes a silent peer. */
+/** Milliseconds after which TCP probes a silent connection. */
 export const PROBE_AFTER_MS = 60_000;
 /** The error code of a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
@@ -91,7 +91,7 @@ export class ConnectionPool {
     const socket = this.#connect(onRead);
     this.#sockets.add(socket);
     const timer = setTimeout(() => {
-      socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }));
+      socket.destroy(Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT }));
     }, this.#options.connectTimeout);
     socket.once('close', () => {
       clearTimeout(timer);
@@ -133,8 +133,8 @@ export class ConnectionPool {
     });
   }
 
-  /** Takes back a connection after a clean end of its response. */
-  giveBack(connection: PooledConnection): void {
+  /** Releases a connection after a clean end of its response. */
+  release(connection: PooledConnection): void {
     if (connection.tls !== this.#tls) {
       connection.socket.destroy();
       return;
@@ -143,7 +143,7 @@ export class ConnectionPool {
     this.#idle[connection.traffic].push(connection);
   }
 
-  /** Takes back a connection after its last request; it ends once the upstream has closed. `first`: who closes first. */
+  /** Retires a connection after its last request; it ends once the upstream has closed. `first`: who closes first. */
   retire(connection: PooledConnection, first: 'upstream' | 'proxy'): void {
     connection.user = null;
     const { socket } = connection;

@@ -6,11 +6,11 @@ import type { UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 
-/** Takes the response. */
+/** Receives the response. */
 export interface ResponseSink {
   /** `gone`: nothing more can reach the client. */
   readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
-  /** Bytes that the kernel has not taken yet. */
+  /** Bytes that the kernel has not accepted yet. */
   readonly unsent: number;
   /** The one listener, called when the client has caught up with reading. */
   onDrain: (() => void) | null;
@@ -33,7 +33,7 @@ export interface ResponseSink {
 export interface Requester {
   readonly head: Head;
   readonly reply: ResponseSink;
-  /** Takes the body as it comes. Null: the body is dropped. */
+  /** Receives the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null;
   /** Holds back the rest of the body, or lets it come. */
   pauseBody(): void;
@@ -55,9 +55,9 @@ export interface TunnelRequester extends Requester {
   readonly reply: ResponseSink & { becomeTunnel(): void };
   readonly clientConnection: {
     readonly stream: Socket;
-    /** True if bytes behind the handshake were dropped. */
+    /** True if bytes behind the WebSocket handshake were dropped. */
     readonly hasDroppedBytes: boolean;
-    /** Hands the stream to the tunnel. Returns the bytes that came after the handshake. */
+    /** Hands the stream to the tunnel. Returns the bytes that came after the WebSocket handshake. */
     handOver(): Buffer;
   };
   /** True once a tunnel is open. */

@@ -50,7 +50,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
   #connection: PooledConnection | null = null;
   #connecting: Socket | null = null;
-  #grantedAt = 0;
+  #acquiredAt = 0;
   /** The request's body, if it streams. */
   #body: StreamedBody | null = null;
   #sentAt = 0;
@@ -87,8 +87,8 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   // --- a slot
 
-  granted(): void {
-    this.#grantedAt = performance.now();
+  acquired(): void {
+    this.#acquiredAt = performance.now();
     this.#state = 'connecting';
     const traffic = this.verified ? 'verified' : 'unverified';
     const idle = this.#upstream.pool.acquire(traffic);
@@ -104,7 +104,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   stalledFor(now: number): number {
     if (this.#pausedAt !== null) return now - this.#pausedAt;
     const awaitsClient = this.#state === 'sending' && this.#body?.isSlow(now) === true;
-    return awaitsClient ? now - this.#grantedAt : 0;
+    return awaitsClient ? now - this.#acquiredAt : 0;
   }
 
   evict(): void {
@@ -114,7 +114,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   }
 
   askForSlot(): void {
-    this.#upstream.takeSlot(this);
+    this.#upstream.acquireSlot(this);
   }
 
   // --- the request
@@ -264,7 +264,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const { reply } = this.#requester;
     reply.end(trailers);
     if (reply.unsent <= MAX_UNSENT) return this.#upstream.release(this, reusable ? connection : null);
-    // The rest of the answer fills our memory until the client reads it. The slot stays taken to bound that.
+    // The rest of the answer fills our memory until the client reads it. The slot is kept to bound that.
     this.#pausedAt = performance.now();
     if (reusable) this.#upstream.pool.retire(connection, 'proxy');
     reply.onSent(() => this.#upstream.release(this, null));

@@ -3,7 +3,7 @@ import { codeOf } from '../base/errors.ts';
 import type { BodyFailure } from '../bodies/receiver.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
-import { takesConnection } from './address.ts';
+import { acceptsConnection } from './address.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { CONNECT_TIMEOUT, ConnectionPool } from './pool.ts';
 import type { PooledConnection } from './pooled-connection.ts';
@@ -14,7 +14,7 @@ export type ForwardFailure =
   | {
       readonly side: 'upstream';
       readonly cause: UpstreamFailure;
-      readonly fault: 'bad_gateway' | 'gateway_timeout';
+      readonly answer: 'bad_gateway' | 'gateway_timeout';
       /** The system's code, such as `ECONNREFUSED`. */
       readonly code: string | null;
     };
@@ -22,7 +22,7 @@ export type ForwardFailure =
 export function failedUpstream(cause: UpstreamFailure, error: Error | null = null): ForwardFailure {
   const code = codeOf(error);
   const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
-  return { side: 'upstream', cause, fault: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+  return { side: 'upstream', cause, answer: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
 }
 
 /** A request that wants a slot and a socket. */
@@ -71,20 +71,20 @@ export class Upstream {
   }
 
   /**
-   * Takes back the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
+   * Releases the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
    * connection in a later turn of the event loop, so unexpected bytes after the response are noticed first.
    */
   release(waiter: Waiter, connection: PooledConnection | null): void {
-    if (connection === null) return this.limiter.leave(waiter);
+    if (connection === null) return this.limiter.release(waiter);
     connection.user = null;
-    if (this.#released.length === 0) setImmediate(this.#giveBack);
+    if (this.#released.length === 0) setImmediate(this.#releaseNow);
     this.#released.push([waiter, connection]);
   }
 
-  /** Gives the request a slot at once, or lets it wait for one until `retryConnectFor` is over. */
-  takeSlot(request: UpstreamRequest): void {
+  /** Acquires a slot at once, or waits for one until `retryConnectFor` is over. */
+  acquireSlot(request: UpstreamRequest): void {
     if (this.#closed) request.giveUp(OVERLOADED);
-    else if (this.limiter.tryTake(request)) request.granted();
+    else if (this.limiter.tryAcquire(request)) request.acquired();
     else this.#wait(request);
   }
 
@@ -94,12 +94,12 @@ export class Upstream {
     request.connectError = error;
     if (!this.limiter.down) this.#probeSoon();
     this.limiter.setDown(true);
-    this.limiter.leave(request);
+    this.limiter.release(request);
     this.#wait(request);
   }
 
   accepts(milliseconds: number): Promise<boolean> {
-    return takesConnection(this.pool.address, milliseconds);
+    return acceptsConnection(this.pool.address, milliseconds);
   }
 
   /** Ends every request, now and from now on, and every socket. */
@@ -110,8 +110,8 @@ export class Upstream {
   }
 
   #wait(request: UpstreamRequest): void {
-    const timeLeft = request.startedAt + this.options.retryConnectFor - performance.now();
-    const waits = this.limiter.wait(request, Math.max(timeLeft, 0), () => {
+    const remaining = request.startedAt + this.options.retryConnectFor - performance.now();
+    const waits = this.limiter.wait(request, Math.max(remaining, 0), () => {
       const { connectError } = request;
       const up = connectError === null && !this.limiter.down;
       request.giveUp(up ? OVERLOADED : failedUpstream('connect', connectError));
@@ -119,12 +119,12 @@ export class Upstream {
     if (!waits) request.giveUp(OVERLOADED);
   }
 
-  readonly #giveBack = (): void => {
+  readonly #releaseNow = (): void => {
     const released = this.#released;
     this.#released = [];
     for (const [waiter, connection] of released) {
-      if (!connection.socket.destroyed) this.pool.giveBack(connection);
-      this.limiter.leave(waiter);
+      if (!connection.socket.destroyed) this.pool.release(connection);
+      this.limiter.release(waiter);
     }
   };
 

@@ -1,5 +1,5 @@
-// One permitted WebSocket: a slot, a socket, the handshake, then bytes both ways until a side ends. http-proxy-3 writes
-// the handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
+// One permitted WebSocket: a slot, a socket, the WebSocket handshake, then bytes both ways until a side ends. http-proxy-3 writes
+// the WebSocket handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
 
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -8,7 +8,7 @@ import { codeOf } from '../base/errors.ts';
 import { endToEnd } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import { acceptsHandshake, handshakeHeaders } from '../core/websocket-handshake.ts';
+import { acceptsWebSocket, webSocketHeaders } from '../core/websocket-handshake.ts';
 import { isCoded } from '../wire/head-text.ts';
 import { ignore } from '../wire/sockets.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
@@ -50,12 +50,12 @@ export class WebSocketExchange implements UpstreamRequest {
   start(): void {
     this.#requester.onDeparture(this.#onDeparture);
     this.#requester.limitStall(this.#options.idleTimeout);
-    this.#upstream.takeSlot(this);
+    this.#upstream.acquireSlot(this);
   }
 
   // --- a slot and a socket
 
-  granted(): void {
+  acquired(): void {
     // Loaded with the first WebSocket, which most proxies never see.
     import('./websocket-library.ts').then(
       (library) => this.#connect(library),
@@ -63,7 +63,7 @@ export class WebSocketExchange implements UpstreamRequest {
     );
   }
 
-  /** Always 0: it never waits for its client, and gives the slot back when the upstream answers. */
+  /** Always 0: it never waits for its client, and releases the slot when the upstream answers. */
   stalledFor(): number {
     return 0;
   }
@@ -82,7 +82,7 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#socket = socket;
   }
 
-  // --- the handshake
+  // --- the WebSocket handshake
 
   #sendHandshake({ createProxyServer }: Library, socket: Socket): void {
     const { head, clientConnection } = this.#requester;
@@ -94,7 +94,7 @@ export class WebSocketExchange implements UpstreamRequest {
       outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
     });
     proxy.once('open', this.#onOpen);
-    proxy.ws(this.#handshake(clientConnection.stream), clientConnection.stream, NO_BYTES, this.#onTunnelError);
+    proxy.ws(this.#incoming(clientConnection.stream), clientConnection.stream, NO_BYTES, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
     // The library's own listeners take every 101 for a tunnel, write refusals without backpressure, ignore failures.
@@ -116,10 +116,10 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   /** The client's request as a node object, which http-proxy-3 needs. */
-  #handshake(client: Socket): IncomingMessage {
+  #incoming(client: Socket): IncomingMessage {
     const { IncomingMessage } = process.getBuiltinModule('node:http');
     const { head } = this.#requester;
-    const headers = handshakeHeaders(this.#options.lines, head.upgrade ?? '') as IncomingHttpHeaders;
+    const headers = webSocketHeaders(this.#options.lines, head.upgrade ?? '') as IncomingHttpHeaders;
     return Object.assign(new IncomingMessage(client), {
       method: head.method,
       url: head.target,
@@ -145,7 +145,7 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#answered(status);
     const length = headers['content-length'] ?? '';
     const framing = status !== 204 && status !== 304 && length === '' ? 'chunked' : 'length';
-    // Bytes after the handshake may be meant for the tunnel, so none may be read as a request.
+    // Bytes after the WebSocket handshake may be meant for the tunnel, so none may be read as a request.
     reply.begin({ status, reason, lines: endToEnd(lines), framing, length }, 'close');
     reply.onDrain = () => incoming.resume();
     incoming.on('data', (piece: Buffer) => {
@@ -164,15 +164,15 @@ export class WebSocketExchange implements UpstreamRequest {
 
   // --- the tunnel
 
-  /** True if the response accepts the handshake; the library then writes the 101. */
+  /** True if the response accepts the WebSocket handshake; the library then writes the 101. */
   #accepts(response: IncomingMessage): boolean {
     if (this.#ended || response.statusCode !== 101) return false;
-    if (!acceptsHandshake(this.#requester.lines, response.rawHeaders)) return false;
+    if (!acceptsWebSocket(this.#requester.lines, response.rawHeaders)) return false;
     this.#answered(101);
     this.#requester.tunnelled = true;
     this.#requester.reply.becomeTunnel();
     const { upgrade = '' } = response.headers;
-    response.headers = handshakeHeaders(response.rawHeaders, upgrade) as IncomingHttpHeaders;
+    response.headers = webSocketHeaders(response.rawHeaders, upgrade) as IncomingHttpHeaders;
     const { stream } = this.#requester.clientConnection;
     const early = this.#requester.clientConnection.handOver();
     this.#client = stream;
@@ -204,7 +204,7 @@ export class WebSocketExchange implements UpstreamRequest {
   /** The upstream's head has arrived. Idle tunnels must not use up the slots; they have their own limit. */
   #answered(status: number): void {
     if (this.#deadline !== null) clearTimeout(this.#deadline);
-    this.#upstream.limiter.leave(this);
+    this.#upstream.limiter.release(this);
     this.#requester.upstreamMs = performance.now() - this.startedAt;
     this.#requester.upstreamStatus = status;
   }
@@ -223,7 +223,7 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#ended = true;
     this.#requester.onDeparture(null);
     if (this.#deadline !== null) clearTimeout(this.#deadline);
-    this.#upstream.limiter.leave(this);
+    this.#upstream.limiter.release(this);
     this.#options.onEnd(true);
     return true;
   }

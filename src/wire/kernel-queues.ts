@@ -12,7 +12,7 @@ const VALID_MS = 50;
 
 type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
 
-/** Bytes that the peers have not acknowledged, by `queueKey`; sockets without any are left out. */
+/** Bytes that the other side has not acknowledged, by `queueKey`; sockets without any are left out. */
 export type SendQueues = ReadonlyMap<string, number>;
 
 /** The most bytes that the kernel holds of what one socket sends: the last number of net.ipv4.tcp_wmem. */
@@ -49,7 +49,11 @@ export async function lookAtQueues(): Promise<SendQueues> {
   );
   const queues = new Map<string, number>();
   for (const [, localPort = '', address = '', remotePort = '', queued = ''] of tables.join('\n').matchAll(ROW)) {
-    const ends = { localPort: fromHex(localPort), remoteAddress: addressOf(address), remotePort: fromHex(remotePort) };
+    const ends = {
+      localPort: fromHex(localPort),
+      remoteAddress: addressFromHex(address),
+      remotePort: fromHex(remotePort),
+    };
     queues.set(queueKey(ends), fromHex(queued));
   }
   return queues;
@@ -58,7 +62,7 @@ export async function lookAtQueues(): Promise<SendQueues> {
 const fromHex = (digits: string) => Number.parseInt(digits, 16);
 
 /** The kernel prints words of four bytes, each in the machine's own order; all that Node runs on are little-endian. */
-function addressOf(hex: string): string {
+function addressFromHex(hex: string): string {
   const bytes = Buffer.from(hex, 'hex').swap32();
   const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
   if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.');

@@ -126,17 +126,17 @@ export class Llhttp {
     shift = from - scratch;
     bodyAwaits = false;
     try {
-      let result = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
+      let errno = llhttp.llhttp_execute(this.#pointer, scratch, to - from);
       if (bodyAwaits) {
         // This pause is the only way to learn where the head ended.
         const at = llhttp.llhttp_get_error_pos(this.#pointer);
         recorder.bodyBegins(at + shift);
         llhttp.llhttp_resume(this.#pointer);
-        result = llhttp.llhttp_execute(this.#pointer, at, end - at);
+        errno = llhttp.llhttp_execute(this.#pointer, at, end - at);
       }
-      this.consumed = result === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
-      if (result === 0) return 'more';
-      return result === PAUSED ? 'complete' : 'malformed';
+      this.consumed = errno === 0 ? to - from : llhttp.llhttp_get_error_pos(this.#pointer) - scratch;
+      if (errno === 0) return 'more';
+      return errno === PAUSED ? 'complete' : 'malformed';
     } finally {
       running = null;
     }

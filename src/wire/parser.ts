@@ -148,7 +148,7 @@ export class MessageParser implements RunRecorder {
     const end = this.#llhttp.run(bytes, from, Math.min(bytes.length, from + most), this);
     const at = from + this.#llhttp.consumed;
     // Offsets must not outlive these bytes.
-    this.#takeSpans();
+    this.#drainSpans();
     if (this.#pieceTo > this.#pieceFrom) this.piece = bytes.subarray(this.#pieceFrom, this.#pieceTo);
     this.#bytes = NO_BYTES;
     if (end === 'malformed') this.#fail('malformed');
@@ -187,7 +187,7 @@ export class MessageParser implements RunRecorder {
   }
 
   headComplete(status: number, keepAlive: boolean): 'body' | 'none' | 'stop' {
-    this.#takeSpans();
+    this.#drainSpans();
     const isRequest = this.#type === 'request';
     if (isRequest) this.method = this.#llhttp.method;
     else this.status = status;
@@ -219,7 +219,7 @@ export class MessageParser implements RunRecorder {
   }
 
   messageComplete(): void {
-    this.#takeSpans();
+    this.#drainSpans();
     this.#examine(this.trailers);
     // Trailers may end the connection, never keep it. llhttp reads no chunks after CONNECT, so no request may follow.
     const mayKeep = this.framing === 'chunked' ? this.keepAlive && this.method !== 'CONNECT' : this.framing !== 'close';
@@ -268,7 +268,7 @@ export class MessageParser implements RunRecorder {
   }
 
   /** Turns the recorded offsets into text: slices of one string per run, which is one call instead of forty. */
-  #takeSpans(): void {
+  #drainSpans(): void {
     const spans = this.#spans;
     if (spans.length === 0) return;
     const inHead = this.state === 'head';

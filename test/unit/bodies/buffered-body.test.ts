@@ -4,13 +4,13 @@ import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
-import { type BodyResult, BufferedBody } from '../../../src/bodies/buffered-body.ts';
+import { type BodyEnd, BufferedBody } from '../../../src/bodies/buffered-body.ts';
 
 const KIB = 1024;
 
 function read(options: { maxBody: number; declared?: number; limit?: number }) {
   const budget = new ByteBudget(options.limit ?? 64 * KIB * KIB);
-  const results: BodyResult[] = [];
+  const results: BodyEnd[] = [];
   const body = new BufferedBody(
     { budget, maxBody: options.maxBody, declared: options.declared ?? null, startedAt: 0, deadline: 1e9 },
     (result) => results.push(result),

@@ -1,6 +1,6 @@
 // The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
 import { describe, expect, test } from 'vitest';
-import { DECISIONS, possibleOutcomes, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
+import { DECISIONS, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
 import { verify } from './fixtures.ts';
 
@@ -52,7 +52,7 @@ test('each reason is explained in one sentence', () => {
 });
 
 describe('the possible outcomes of a route', () => {
-  const of = (changes: Partial<Route>) => possibleOutcomes(verify('/notify', changes)).map((pair) => pair.join('/'));
+  const of = (changes: Partial<Route>) => possibleDecisions(verify('/notify', changes)).map((pair) => pair.join('/'));
 
   test('have no duplicates', () => {
     for (const action of ['verify', 'forward', 'reject'] as const) {

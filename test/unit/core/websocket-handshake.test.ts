@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { endToEnd, nominated } from '../../../src/core/header-lines.ts';
 import { Head } from '../../../src/core/request-head.ts';
-import { acceptsHandshake, asksForWebSocket, handshakeHeaders } from '../../../src/core/websocket-handshake.ts';
+import { acceptsWebSocket, asksForWebSocket, webSocketHeaders } from '../../../src/core/websocket-handshake.ts';
 import { ACCEPT, KEY } from '../../support/websocket/client.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
@@ -40,7 +40,7 @@ describe('a WebSocket handshake', () => {
 describe('its lines', () => {
   test('keep spellings and duplicates, and get Connection and Upgrade back', () => {
     const lines = ['HOST', 'h', 'X-A', '1', 'Cookie', 'c', 'x-a', '2', 'X-A', '3'];
-    expect(handshakeHeaders(lines, 'websocket')).toEqual({
+    expect(webSocketHeaders(lines, 'websocket')).toEqual({
       HOST: 'h',
       'X-A': ['1', '2', '3'],
       Cookie: 'c',
@@ -50,7 +50,7 @@ describe('its lines', () => {
   });
 
   test('a name that is also an Object property is an ordinary name', () => {
-    expect(Object.entries(handshakeHeaders(['__proto__', 'x'], 'websocket'))).toContainEqual(['__proto__', 'x']);
+    expect(Object.entries(webSocketHeaders(['__proto__', 'x'], 'websocket'))).toContainEqual(['__proto__', 'x']);
   });
 });
 
@@ -59,7 +59,7 @@ describe('a 101', () => {
   const agreed = ['Upgrade', 'WebSocket', 'Connection', 'Upgrade', 'Sec-WebSocket-Accept', ACCEPT];
 
   test('accepts a handshake with its key', () => {
-    expect(acceptsHandshake(asked, agreed)).toBe(true);
+    expect(acceptsWebSocket(asked, agreed)).toBe(true);
   });
 
   test.each([
@@ -70,7 +70,7 @@ describe('a 101', () => {
     ['the accept of another key', agreed.with(-1, `${ACCEPT.slice(0, -2)}8=`)],
     ['two accepts', [...agreed, 'Sec-WebSocket-Accept', ACCEPT]],
   ])('does not with %s', (_what, lines) => {
-    expect(acceptsHandshake(asked, lines)).toBe(false);
+    expect(acceptsWebSocket(asked, lines)).toBe(false);
   });
 });
 

@@ -23,7 +23,7 @@ function order(list: readonly Standing[]): number[] {
   const ended: number[] = [];
   for (;;) {
     const left = all.filter((_, index) => !ended.includes(index));
-    const next = room.take(() => left, NOW);
+    const next = room.choose(() => left, NOW);
     if (next === null) return ended;
     ended.push(all.indexOf(next));
   }

@@ -97,7 +97,7 @@ test('a secret’s change has a timestamp, 0 before; replaced values have none',
   const series = 'secret_changed_timestamp_seconds{secret="current"}';
   expect(await stamps()).toEqual([[series, 0]]);
   clock.now += 5000;
-  metrics.replaced(['current', 'nobody']);
+  metrics.valuesChanged(['current', 'nobody']);
   clock.now += 5000;
   metrics.replan(plan({ secrets }));
   expect(await stamps()).toEqual([[series, NOW / 1000 + 5]]);
@@ -109,11 +109,11 @@ test('a secret’s last match moves on with its value, and stays where the value
   const clock = { now: NOW };
   const metrics = metricsOf({ secrets: [secret('current'), secret('current.previous')] }, () => clock.now);
   metrics.record(accepted());
-  metrics.replaced(['current', 'current.previous']);
+  metrics.valuesChanged(['current', 'current.previous']);
   expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
   clock.now += 1000;
   metrics.record(accepted());
-  metrics.replaced(['current']);
+  metrics.valuesChanged(['current']);
   expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
 });
 

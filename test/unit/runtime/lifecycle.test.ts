@@ -18,15 +18,15 @@ const RULESET = {
 
 function alive() {
   const said: string[] = [];
-  const server = {
+  const listener = {
     inFlight: 0,
     draining: false,
     startDraining() {
-      server.draining = true;
+      listener.draining = true;
       said.push('closing');
     },
     stopDraining() {
-      server.draining = false;
+      listener.draining = false;
       said.push('persisting');
     },
     stopAccepting: async () => void said.push('not accepting'),
@@ -34,10 +34,10 @@ function alive() {
     cutAll: () => {},
   };
   const log = { info: () => {}, warn: () => {} };
-  const services = { server, log, upstream: { accepts: async () => true, close: () => {} }, deliveries: () => null };
+  const services = { listener, log, upstream: { accepts: async () => true, close: () => {} }, deliveries: () => null };
   const life = new Lifecycle({ ruleset: RULESET, services } as unknown as LiveRuleset);
   life.started = true;
-  return { life, server, said };
+  return { life, listener, said };
 }
 
 beforeEach(() => {
@@ -48,30 +48,30 @@ afterEach(() => {
 });
 
 test('a drain ends by itself after 10 minutes: ready again, connections persist again', async () => {
-  const { life, server, said } = alive();
+  const { life, listener, said } = alive();
   life.drain();
   expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'] });
   vi.advanceTimersByTime(10 * MINUTE - 1);
-  expect(server.draining).toBe(true);
+  expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(1);
   expect(await life.readiness()).toEqual({ ready: true, causes: [] });
   expect(said).toEqual(['closing', 'persisting']);
 });
 
 test('a repeated drain lasts 10 minutes from then', () => {
-  const { life, server, said } = alive();
+  const { life, listener, said } = alive();
   life.drain();
   vi.advanceTimersByTime(9 * MINUTE);
   life.drain();
   vi.advanceTimersByTime(9 * MINUTE);
-  expect(server.draining).toBe(true);
+  expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(MINUTE);
-  expect(server.draining).toBe(false);
+  expect(listener.draining).toBe(false);
   expect(said).toEqual(['closing', 'closing', 'persisting']);
 });
 
 test('after a stop, a drain no longer ends by itself', async () => {
-  const { life, server, said } = alive();
+  const { life, listener, said } = alive();
   life.drain();
   vi.advanceTimersByTime(2000);
   const stopped = life.stop({ delay: 'keep' });
@@ -82,6 +82,6 @@ test('after a stop, a drain no longer ends by itself', async () => {
   await stopped;
   life.drain();
   vi.advanceTimersByTime(20 * MINUTE);
-  expect(server.draining).toBe(true);
+  expect(listener.draining).toBe(true);
   expect(said).not.toContain('persisting');
 });

@@ -6,7 +6,7 @@ import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
-import { changedIds, failuresOf, isReplaced, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { changedIds, failuresOf, isPreviousValue, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
 import { sourceName } from '../../../src/secrets/sources.ts';
 
 const MINUTE = 60_000;
@@ -44,7 +44,7 @@ function reading(source: SecretSource, content: Content): readonly SecretMateria
       overlap,
       notBefore,
       notAfter,
-      takenAt: null,
+      adoptedAt: null,
     };
   });
 }
@@ -415,7 +415,7 @@ test('no message holds a value', () => {
   secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
   secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist']);
   expect(JSON.stringify([secrets.failures(), secrets.one('d')])).not.toContain('value-of');
-  expect(isReplaced(secrets.one('current') ?? never())).toBe(false);
+  expect(isPreviousValue(secrets.one('current') ?? never())).toBe(false);
   expect(secrets.one('current')?.key).toBeInstanceOf(KeyObject);
 });
 

@@ -16,7 +16,7 @@ class Fake implements Waiter {
     this.verified = verified;
   }
 
-  granted(): void {
+  acquired(): void {
     this.events.push('granted');
     this.#since = performance.now();
   }
@@ -31,7 +31,7 @@ class Fake implements Waiter {
 
   evict(): void {
     this.events.push('evicted');
-    this.#slots.leave(this);
+    this.#slots.release(this);
   }
 }
 
@@ -58,8 +58,8 @@ function make(
 
 /** Claims a slot as a forward does: at once, or in the queue. */
 function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean {
-  if (!slots.tryTake(one)) return slots.wait(one, milliseconds, () => one.expired());
-  one.granted();
+  if (!slots.tryAcquire(one)) return slots.wait(one, milliseconds, () => one.expired());
+  one.acquired();
   return true;
 }
 
@@ -68,8 +68,8 @@ describe('the queue', () => {
     const { slots, waiters, at } = make(5);
     expect(waiters.map((one) => claim(slots, one))).toEqual([true, true, true, true, true]);
     expect(slots.waiting).toBe(3);
-    slots.leave(at(0));
-    slots.leave(at(1));
+    slots.release(at(0));
+    slots.release(at(1));
     expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 0]);
   });
 
@@ -84,21 +84,21 @@ describe('the queue', () => {
     claim(slots, at(0));
     slots.setDown(false);
     expect(at(0).events).toEqual(['granted']);
-    expect(slots.tryTake(at(1))).toBe(false);
+    expect(slots.tryAcquire(at(1))).toBe(false);
   });
 
   test('drops requests that have waited too long, and those that leave', () => {
     const { slots, waiters, at } = make(4);
     for (const one of waiters) claim(slots, one, 500);
-    slots.leave(at(2));
+    slots.release(at(2));
     vi.advanceTimersByTime(600);
     expect(at(2).events).toEqual([]);
     expect(at(3).events).toEqual(['expired']);
     expect(slots.waiting).toBe(0);
-    slots.leave(at(0));
-    slots.leave(at(0)); // the second call has no effect
-    expect(slots.tryTake(at(2))).toBe(true);
-    expect(slots.tryTake(at(3))).toBe(false);
+    slots.release(at(0));
+    slots.release(at(0)); // the second call has no effect
+    expect(slots.tryAcquire(at(2))).toBe(true);
+    expect(slots.tryAcquire(at(3))).toBe(false);
   });
 
   test('stands still while the upstream is down', () => {
@@ -166,13 +166,13 @@ describe('an unverified request', () => {
     for (const one of waiters) claim(slots, one);
     expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
     const delivery = new Fake(slots);
-    expect(slots.tryTake(delivery)).toBe(true);
+    expect(slots.tryAcquire(delivery)).toBe(true);
   });
 
   test('shares the only slot there is', () => {
     const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
     const [one] = open(slots, 1);
-    expect(one !== undefined && slots.tryTake(one)).toBe(true);
+    expect(one !== undefined && slots.tryAcquire(one)).toBe(true);
   });
 
   test('never goes before a waiting delivery, whichever came first', () => {
@@ -183,7 +183,7 @@ describe('an unverified request', () => {
     claim(slots, one);
     const delivery = new Fake(slots);
     claim(slots, delivery);
-    slots.leave(holder);
+    slots.release(holder);
     expect([delivery.events, one.events]).toEqual([['granted'], []]);
   });
 
