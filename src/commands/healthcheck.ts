@@ -2,8 +2,8 @@
 // container's memory with the proxy, so it must never load a part of it: only node:http, and the YAML reader if a
 // configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { fileProblem } from '../base/errors.ts';
+import { localUrl } from '../base/local-url.ts';
 import { ask } from './ask.ts';
 import { command, type Io } from './command-line.ts';
 
@@ -20,16 +20,14 @@ Exit code: 0 ready, 1 not ready or no answer, 2 if the command line cannot be us
 
 const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 const DEFAULT_PORT = 9464;
-const LOOPBACK = '127.0.0.1';
 const TIMEOUT = 2_000;
 
 const SHAPE = { name: 'healthcheck', help, options: { config: { type: 'string' } }, positionals: [] } as const;
 
 export const run = command(SHAPE, async ({ values }, io) => {
   const { host, port } = await adminOf(values.config ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
-  const url = new URL(`http://${LOOPBACK}/readyz`);
-  url.hostname = reachable(host);
-  url.port = String(portNumber(io.env.ADMIN_PORT) ?? portNumber(port) ?? DEFAULT_PORT);
+  const url = localUrl(host, portNumber(io.env.ADMIN_PORT) ?? portNumber(port) ?? DEFAULT_PORT);
+  url.pathname = '/readyz';
   const { status, text } = await ask({ url, timeout: TIMEOUT });
   if (status === 200) return 0;
   io.stdout(status === null ? `no answer from ${url.href}: ${text}\n` : `not ready: ${status} ${text}\n`);
@@ -47,12 +45,6 @@ async function adminOf(named: string | undefined, io: Io): Promise<{ host?: unkn
     if (named !== undefined) io.stderr(`warning: cannot use ${named}: ${fileProblem(error)}\n`);
     return {};
   }
-}
-
-/** The listener's address, or loopback if it listens on all interfaces. */
-function reachable(host: unknown): string {
-  if (typeof host !== 'string' || /^(?:|0\.0\.0\.0|[0:]+)$/.test(host)) return LOOPBACK;
-  return isIP(host) === 6 ? `[${host}]` : host;
 }
 
 /** Null if it is not a port, such as Kubernetes' service link `tcp://…`. */

@@ -159,6 +159,10 @@ const once = section({
 });
 
 const log = section({
+  format: key(
+    'auto writes lines for people where standard output is a terminal, else JSON. json and text write one or the other.',
+    z.prefault(oneOf(['auto', 'json', 'text']), 'auto'),
+  ),
   level: key('The least severe level that is logged.', z.prefault(oneOf(['debug', 'info', 'warn', 'error']), 'info')),
   requests: key(
     "Which requests are logged. rejected means refused or reported requests, and the proxy's own 5xx.",
@@ -260,7 +264,7 @@ export const configSchema = section({
   limits: key('Limits of size, time and number.', z.prefault(limits, {})),
   shutdown: key('How the proxy stops.', z.prefault(shutdown, {})),
   once: key('The store for routes that have once.', z.prefault(once, {})),
-  log: key('The log: one JSON line per event, on standard output.', z.prefault(log, {})),
+  log: key('The log, on standard output.', z.prefault(log, {})),
 });
 
 /** Lists and mappings that may be left empty (`listen:` and nothing below it), by key path. A scalar may not. */

@@ -1,21 +1,32 @@
 // The output of the log: a stream that may fail, and that nobody may read. It must never end the process, block it or
 // fill its memory, since any client can cause lines. A line that finds no room is dropped and counted.
 import type { Writable } from 'node:stream';
+import { type Paint, painter } from '../base/colour.ts';
 import { createLog } from './log.ts';
+import { textLine } from './text.ts';
+
+/** `auto`: text where the stream is a terminal, else json. */
+export type LogFormat = 'auto' | 'json' | 'text';
+
+type OutputStream = Writable & { readonly isTTY?: boolean };
 
 /** The most bytes that wait for a reader. */
 const MAX_WAITING = 64 * 1024;
 
 export class LogOutput {
-  readonly #stream: Writable;
+  format: LogFormat;
+  readonly #stream: OutputStream;
+  readonly #paint: Paint;
   #dropped = 0;
   /** Dropped lines that the log has not reported yet. */
   #unreported = 0;
   /** The last write failed, perhaps after half a line. */
   #failed = false;
 
-  constructor(stream: Writable) {
+  constructor(stream: OutputStream, env: Readonly<Record<string, string | undefined>>, format: LogFormat) {
     this.#stream = stream;
+    this.#paint = painter(stream, env);
+    this.format = format;
     // Each write has its own callback. Without a listener here, Node would end the process.
     stream.on('error', () => {});
     // Node's terminals block the process, and so every client, while nobody reads them, as after Ctrl-S. No public
@@ -29,7 +40,7 @@ export class LogOutput {
     return this.#dropped;
   }
 
-  /** Takes one line, its `\n` included. */
+  /** Takes one line of JSON, its `\n` included. */
   readonly write = (line: string): void => {
     if (this.#stream.writableLength >= MAX_WAITING) this.#drop();
     else this.#send(line, () => this.#drop());
@@ -40,7 +51,9 @@ export class LogOutput {
     this.#unreported++;
   }
 
-  #send(line: string, onFailure: () => void): void {
+  #send(json: string, onFailure: () => void): void {
+    const isText = this.format === 'text' || (this.format === 'auto' && this.#stream.isTTY === true);
+    const line = isText ? textLine(json, this.#paint) : json;
     const bytes = Buffer.from(this.#failed ? `\n${line}` : line);
     this.#stream.write(bytes, (error) => {
       this.#failed = Boolean(error);

@@ -2,6 +2,7 @@
 
 import { createAdminServer } from '../admin/server.ts';
 import type { ReloadOutcome } from '../admin/status-snapshot.ts';
+import { localUrl } from '../base/local-url.ts';
 import { VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -59,7 +60,11 @@ export async function startApp(effects: Effects): Promise<App> {
     throw error;
   });
   lifecycle.started = true;
-  log.info('listening', { host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort, version: VERSION });
+  log.info('listening', {
+    ...{ host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort },
+    ...{ upstream: upstreamAt.url, admin_url: localUrl(adminAt.host, adminPort).href, version: VERSION },
+  });
+  void lifecycle.checkUpstream();
   const { ready, causes } = await lifecycle.readiness();
   if (!ready) log.warn('not ready', { causes });
   reloader.start();

@@ -44,6 +44,15 @@ export class Lifecycle {
     return { ready: causes.length === 0, causes };
   }
 
+  /** Connects to the upstream, once more after a second, and logs it if both fail: a wrong address shows at once. */
+  async checkUpstream(): Promise<void> {
+    const { upstream, log } = this.#live.services;
+    if (await upstream.accepts(PROBE_TIMEOUT_MS)) return;
+    await new Promise((resolve) => setTimeout(resolve, 1000).unref());
+    if (this.#stopping || (await upstream.accepts(PROBE_TIMEOUT_MS))) return;
+    log.warn('the upstream accepts no connections', { upstream: upstream.options.url });
+  }
+
   /** From now on the proxy is not ready and every response closes its connection, but requests are still served. */
   drain(): void {
     if (this.#stopping) return;

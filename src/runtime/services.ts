@@ -50,7 +50,7 @@ export interface Services {
 /** Creates the services from the first ruleset. `policy` returns the current policy. */
 export function createServices(first: Ruleset, policy: () => Policy, { env, stdout }: Effects): Services {
   const { config } = first.loaded;
-  const output = new LogOutput(stdout);
+  const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
   const recent = new RecentRequests();
@@ -95,6 +95,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     metrics.replan(seriesPlan(next));
     metrics.valuesChanged(changedIds(before.materials, next.materials));
     budget.limit = budgetOf(config);
+    output.format = config.log.format;
     log.setLevel(config.log.level);
     requests.mode = config.log.requests;
     listener.adopt(listenerLimits(next));

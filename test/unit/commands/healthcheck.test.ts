@@ -96,7 +96,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
   const visit = (name: string) => {
     if (seen.has(name)) return;
     seen.add(name);
-    if (!name.startsWith('./')) return;
+    if (!name.startsWith('.')) return;
     const text = readFileSync(new URL(`../../../src/commands/${name}`, import.meta.url), 'utf8');
     for (const [, from = ''] of text.matchAll(/^import (?!type )[^;]*from '([^']+)'|import\('([^']+)'\)/gm))
       visit(from);
@@ -104,6 +104,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
   visit('./healthcheck.ts');
   expect([...seen].filter((name) => name !== '').sort()).toEqual([
     '../base/errors.ts',
+    '../base/local-url.ts',
     './ask.ts',
     './command-line.ts',
     './healthcheck.ts',

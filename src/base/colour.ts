@@ -1,0 +1,18 @@
+// Colour for people: on a terminal only, so that no escape sequence reaches a file or a pipe.
+import { styleText } from 'node:util';
+
+export type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
+
+/** Colours a text, or leaves it as it is. */
+export type Paint = (colour: Colour, text: string) => string;
+
+export const plainText: Paint = (_, text) => text;
+
+/** Paints where the stream is a terminal, unless NO_COLOR is set (https://no-color.org) or the terminal is dumb. */
+export function painter(
+  stream: { readonly isTTY?: boolean },
+  env: Readonly<Record<string, string | undefined>>,
+): Paint {
+  if (stream.isTTY !== true || env.NO_COLOR || env.TERM === 'dumb') return plainText;
+  return (colour, text) => styleText(colour, text, { validateStream: false });
+}

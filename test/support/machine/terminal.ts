@@ -1,0 +1,55 @@
+// Runs a program on a terminal of its own and reads what it prints there. Python, since Node cannot open a terminal.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { onTestFinished } from 'vitest';
+
+const RELAY = `
+import os, subprocess, sys
+near, far = os.openpty()
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=far, stderr=far)
+os.close(far)
+os.write(1, b'%d\\n' % child.pid)
+while True:
+    try:
+        piece = os.read(near, 65536)
+    except OSError:
+        break
+    if not piece:
+        break
+    os.write(1, piece)
+sys.exit(child.wait())
+`;
+
+export interface OnTerminal {
+  /** All that it printed so far, with plain line breaks. */
+  text(): string;
+  signal(name: NodeJS.Signals): void;
+  /** Its exit code, once all that it printed was read. */
+  readonly exited: Promise<number | null>;
+}
+
+/** Starts it until the test ends. `env` is the whole environment apart from PATH. */
+export async function onTerminal(
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<OnTerminal> {
+  const python = spawn('python3', ['-c', RELAY, ...words], {
+    env: { PATH: process.env.PATH ?? '', TERM: 'xterm', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(python, 'close').then(([code]) => code as number | null);
+  let text = '';
+  python.stdout.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+  });
+  while (!text.includes('\n')) await once(python.stdout, 'data');
+  const pid = Number.parseInt(text, 10);
+  onTestFinished(() => {
+    if (python.exitCode === null) process.kill(pid, 'SIGKILL');
+  });
+  return {
+    text: () => text.slice(text.indexOf('\n') + 1).replaceAll('\r\n', '\n'),
+    signal: (name) => process.kill(pid, name),
+    exited,
+  };
+}
