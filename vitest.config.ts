@@ -5,6 +5,12 @@ import { MISSING } from './test/support/machine/tools.ts';
 /** More than ten times what any test needs, so that a busy machine fails none. */
 const PATIENCE = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 30_000 } } };
 
+/**
+ * On a shared machine a flood may starve a test's honest clients, and limits of the proxy itself (a second for a store,
+ * a tenth of a second for a handshake) run out. vitest names each test that needed a retry.
+ */
+const RETRY = process.env.CI === undefined ? 0 : 1;
+
 export default defineConfig({
   test: {
     // More workers than cores: most tests wait for a socket or a process.
@@ -27,6 +33,7 @@ export default defineConfig({
           include: ['test/{integration,conformance,fuzz,regressions}/**/*.test.ts'],
           ...PATIENCE,
           isolate: false,
+          retry: RETRY,
         },
       },
       {
@@ -36,8 +43,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 600_000,
           fileParallelism: false,
-          // On a shared machine a flood may also starve the test's honest clients. vitest names each test that needed a retry.
-          retry: process.env.CI === undefined ? 0 : 1,
+          retry: RETRY,
         },
       },
     ],

@@ -1,7 +1,7 @@
 // Apps that share a Redis under names of their own know nothing of each other's events; an upgrade keeps what is known.
 import { describe, expect } from 'vitest';
 import { DELIVERED, DUPLICATE, deliver } from '../support/once/events.ts';
-import { KEY, keysOf, test } from '../support/once/once.ts';
+import { KEY, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 
 const WARNING = expect.objectContaining({ msg: 'configuration warning', key: 'once.store' });
@@ -31,6 +31,7 @@ describe.skipIf(!HAS_SERVERS)('two apps on one Redis', () => {
   test('replicas with one name share their events', async ({ events, deliverer, redis }) => {
     const once = { store: (await redis(REDIS_OR_VALKEY)).url, name: 'orders' };
     const [one, other] = await Promise.all([deliverer({ once }), deliverer({ once })]);
+    await Promise.all([remembering(one), remembering(other)]);
     expect([await deliver(one, 'e'), await deliver(other, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     expect(events.times('e')).toBe(1);
   });

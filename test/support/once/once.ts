@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { replaceFile } from '../machine/files.ts';
 import { test as base, eventually, value } from '../proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
-import { type EventUpstream, startEventUpstream } from './events.ts';
+import { DUPLICATE, deliver, type EventUpstream, startEventUpstream } from './events.ts';
 import { type RedisOptions, type RedisProgram, type RedisServer, startRedis } from './redis.ts';
 
 interface Fixtures {
@@ -63,6 +63,15 @@ export async function reload(proxy: RunningProxy, change: (config: string) => st
   await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
   const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
   if (status !== 200) throw new Error(`the reload answered ${status}`);
+}
+
+/**
+ * The proxy, once its store remembers: on a busy machine the second that a store is given at the start may be over
+ * before it has answered, and then the first event goes on without it.
+ */
+export async function remembering(proxy: RunningProxy): Promise<RunningProxy> {
+  await eventually(() => deliver(proxy, 'remembered'), DUPLICATE);
+  return proxy;
 }
 
 /** Resolves when this many requests are in flight. */
