@@ -4,6 +4,7 @@ import type { OwnStatus } from '../core/decision.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { type ApiStatus, adviceFor } from './advice.ts';
 import { PAGE_CSP, renderStatusPage } from './status-page.ts';
 import type { ReloadOutcome, StatusSnapshot } from './status-snapshot.ts';
 
@@ -53,7 +54,10 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       const { body, contentType } = await metrics.expose(accept);
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     }),
-    '/api/status': on(VIEW, async () => json(200, await sources.status())),
+    '/api/status': on(VIEW, async () => {
+      const status = await sources.status();
+      return json(200, { ...status, advice: adviceFor(status) } satisfies ApiStatus);
+    }),
     '/': on(VIEW, async ({ head, path }) => {
       const query = new URLSearchParams(head.target.slice(path.length));
       const body = renderStatusPage(await sources.status(), { refresh: query.get('refresh') !== 'off' });

@@ -2,8 +2,9 @@
 // deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
 // one reason never displaces the entry of another that explains a broken rotation.
 import { REASON_NAMES } from '../core/decision.ts';
-import type { RequestRecord } from '../core/record.ts';
+import { isLost, type RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
+import { TrafficByRoute } from './route-traffic.ts';
 import {
   CURVES,
   type RecentCounts,
@@ -29,6 +30,7 @@ export class RecentRequests {
   readonly #slots = new Map<number, Record<Counted, number>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
+  readonly traffic = new TrafficByRoute();
   #undelivered: readonly Undelivered[] = [];
 
   record(record: RequestRecord): void {
@@ -39,9 +41,10 @@ export class RecentRequests {
     const refused = record.decision === 'rejected' || record.decision === 'reported';
     if (refused && isNoise(record)) counts.noise++;
     else if (record.reason !== 'none') counts[record.reason]++;
-    if (isUndelivered(record)) {
+    if (isLost(record)) {
       this.#undelivered = [undeliveredOf(record, at), ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     }
+    this.traffic.record(record, at);
     if (refused || record.upstreamFailure !== null) this.#keep(refusalOf(record, at));
   }
 
@@ -119,14 +122,10 @@ function isNoise({ reason, method }: RequestRecord): boolean {
   return reason === 'missing_signature' && (method === 'GET' || method === 'HEAD');
 }
 
-/** Verified, but answered with our own 502, 503 or 504, or with a truncated response: Entrupy documents no retry. */
-function isUndelivered({ secret, upstreamFailure, reason }: RequestRecord): boolean {
-  return secret !== null && (upstreamFailure !== null || reason === 'overloaded');
-}
-
 function undeliveredOf(record: RequestRecord, at: number): Undelivered {
-  const { upstreamFailure, bodySha256 } = record;
-  return { ...shownOf(record, at), cause: upstreamFailure ?? 'overloaded', bodySha256 };
+  const { upstreamFailure, reason, bodySha256 } = record;
+  const cause = upstreamFailure ?? (reason === 'overloaded' ? reason : '5xx');
+  return { ...shownOf(record, at), cause, bodySha256 };
 }
 
 function refusalOf(record: RequestRecord, at: number): RefusalGroup {

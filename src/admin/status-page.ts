@@ -1,7 +1,7 @@
 // The status page, for operators without Grafana. Plain HTML and CSS, no script, nothing from other hosts; html.ts
 // escapes text that comes from a client or a file.
 import { createHash } from 'node:crypto';
-import { type Advice, adviceFor, type Tone } from './advice.ts';
+import { type Advice, adviceFor, type State } from './advice.ts';
 import { Html, html, when } from './html.ts';
 import { CURVES, type StatusSnapshot } from './status-snapshot.ts';
 import { pill, tables } from './status-tables.ts';
@@ -11,17 +11,17 @@ const REFRESH_SECONDS = 5;
 /** `refresh: false` gives a page that does not reload itself. */
 export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean }): string {
   const refresh = options.refresh ? html`<meta http-equiv="refresh" content="${REFRESH_SECONDS}">` : null;
-  const [tone, state] = stateOf(s);
+  const [state, readiness] = readinessOf(s);
   const advice = adviceFor(s);
-  // A ready proxy may still have problems, so the browser's tab shows the tone of the headline.
-  const headline = advice[0]?.tone ?? 'calm';
-  const title = headline === 'calm' ? state : `${TONE_WORD[headline]} · ${state}`;
+  // A ready proxy may still have problems, so the browser's tab shows the state of the headline.
+  const headline = advice[0]?.state ?? 'ok';
+  const title = headline === 'ok' ? readiness : `${STATE_WORDS[headline]} · ${readiness}`;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">${refresh}
 <title>${title} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
-<body><header><h1>entrupy-signature-proxy</h1>${pill(tone, state)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
-<main>${adviceList(advice)}${figures(s)}${tables(s)}${about(s)}</main>
+<body><header><h1>entrupy-signature-proxy</h1>${pill(state, readiness)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
+<main>${adviceList(advice, s)}${figures(s)}${tables(s)}${about(s)}</main>
 <footer class="soft"><p>${refreshNote(options.refresh)}
 Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>, <a href="/readyz">readiness</a>.</p>
 <p>Documentation: ${docsLinks(s)}.</p></footer>
@@ -30,17 +30,17 @@ Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>,
   return page.text;
 }
 
-function stateOf(s: StatusSnapshot): readonly [Tone, string] {
-  if (s.draining) return ['warn', 'Draining'];
-  return s.ready ? ['calm', 'Ready'] : ['bad', 'Not ready'];
+function readinessOf(s: StatusSnapshot): readonly [State, string] {
+  if (s.draining) return ['warning', 'Draining'];
+  return s.ready ? ['ok', 'Ready'] : ['failed', 'Not ready'];
 }
 
-const TONE_WORD: Readonly<Record<Tone, string>> = { calm: '● OK', warn: '▲ Look at this', bad: '✕ Act now' };
+const STATE_WORDS: Readonly<Record<State, string>> = { ok: '● OK', warning: '▲ Look at this', failed: '✕ Act now' };
 
-function adviceList(advice: readonly Advice[]): Html {
+function adviceList(advice: readonly Advice[], s: StatusSnapshot): Html {
   const items = advice.map(
-    ({ tone, sentence }) =>
-      html`<li class="${tone}"><strong>${TONE_WORD[tone]}.</strong> <span>${sentence}</span></li>`,
+    ({ state, message, remedy, page }) =>
+      html`<li class="${state}"><strong>${STATE_WORDS[state]}.</strong> <span>${message} <b>${remedy}</b></span> ${state === 'ok' ? null : html`<small>${docsLink(s, page, page)}</small>`}</li>`,
   );
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
@@ -67,7 +67,7 @@ function curveOf(name: string, minutes: readonly number[]): Html {
 }
 
 function about({ config: { file, sha256 }, upstream, lastReload, nodeVersion, now }: StatusSnapshot): Html {
-  const reachable = upstream.reachable ? pill('calm', 'accepts connections') : pill('bad', 'accepts no connections');
+  const reachable = upstream.reachable ? pill('ok', 'accepts connections') : pill('failed', 'accepts no connections');
   return html`<section aria-labelledby="about"><h2 id="about">This proxy</h2><dl class="facts">
 <dt>Upstream</dt><dd><code>${upstream.url}</code> ${reachable}</dd>
 <dt>Configuration</dt><dd>${file === null ? 'the environment alone' : html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`}</dd>
@@ -77,7 +77,7 @@ function about({ config: { file, sha256 }, upstream, lastReload, nodeVersion, no
 }
 
 function reload({ ok, at, error }: NonNullable<StatusSnapshot['lastReload']>, now: number): Html {
-  const outcome = ok ? pill('calm', 'succeeded') : pill('bad', 'failed');
+  const outcome = ok ? pill('ok', 'succeeded') : pill('failed', 'failed');
   return html`${outcome} ${when(at, now)}${error === null ? null : html`<p>${error}</p>`}`;
 }
 
@@ -88,14 +88,16 @@ const PAGES: readonly (readonly [string, string])[] = [
   ['logs.md', 'the log'],
 ];
 
-/** Links if the address of docs/ is known, else the files' names. */
-function docsLinks({ docs }: StatusSnapshot): Html {
+function docsLinks(s: StatusSnapshot): Html {
   const links = PAGES.map(([file, topic]) =>
-    docs === null
-      ? html`<code>docs/${file}</code> (${topic})`
-      : html`<a href="${docs}/${file}" rel="noreferrer">${topic}</a>`,
+    s.docs === null ? html`${docsLink(s, file, file)} (${topic})` : docsLink(s, file, topic),
   );
   return html`${links.map((link, at) => (at === 0 ? link : html`, ${link}`))}`;
+}
+
+/** A link if the address of docs/ is known, else the file's name. */
+function docsLink({ docs }: StatusSnapshot, file: string, text: string): Html {
+  return docs === null ? html`<code>docs/${file}</code>` : html`<a href="${docs}/${file}" rel="noreferrer">${text}</a>`;
 }
 
 function refreshNote(refresh: boolean): Html {
@@ -109,9 +111,9 @@ const STYLE = `
   color-scheme: light dark;
   --page: light-dark(#f5f6f8, #101317); --card: light-dark(#fff, #181c22); --line: light-dark(#dfe3e8, #2b323b);
   --text: light-dark(#1b2430, #e4e8ed); --soft: light-dark(#586474, #9aa6b4);
-  --calm: light-dark(#17673a, #6fd39a); --calm-fill: light-dark(#e5f4ea, #14281d);
-  --warn: light-dark(#805000, #f0c060); --warn-fill: light-dark(#fdf2da, #2d2413);
-  --bad: light-dark(#a3201d, #ff958c); --bad-fill: light-dark(#fde8e6, #351917);
+  --ok: light-dark(#17673a, #6fd39a); --ok-fill: light-dark(#e5f4ea, #14281d);
+  --warning: light-dark(#805000, #f0c060); --warning-fill: light-dark(#fdf2da, #2d2413);
+  --failed: light-dark(#a3201d, #ff958c); --failed-fill: light-dark(#fde8e6, #351917);
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
@@ -127,13 +129,15 @@ code { font: .92em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; over
 .note { font-size: .88rem; margin-top: .4rem; }
 time { white-space: nowrap; }
 .pill { display: inline-block; white-space: nowrap; padding: .05rem .6rem; border-radius: 1rem; font-size: .85rem; font-weight: 600; }
-.calm { color: var(--calm); background: var(--calm-fill); }
-.warn { color: var(--warn); background: var(--warn-fill); }
-.bad { color: var(--bad); background: var(--bad-fill); }
+.ok { color: var(--ok); background: var(--ok-fill); }
+.warning { color: var(--warning); background: var(--warning-fill); }
+.failed { color: var(--failed); background: var(--failed-fill); }
 .advice { list-style: none; margin: 1.1rem 0 0; padding: 0; display: grid; gap: .5rem; }
 .advice li { padding: .6rem .9rem; border-radius: .6rem; border: 1px solid currentColor; overflow-wrap: anywhere; }
 .advice li:first-child { font-size: 1.1rem; padding: .85rem 1.1rem; }
 .advice span { color: var(--text); }
+.advice b { font-weight: 600; }
+.advice small { color: var(--soft); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; margin: 1.1rem 0 0; }
 .figures div, section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
 .figures div { padding: .6rem .9rem; display: flex; flex-direction: column; gap: .1rem; }

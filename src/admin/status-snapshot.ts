@@ -5,6 +5,7 @@ import { DECISIONS, type Reason } from '../core/decision.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
+import type { RouteTraffic } from './route-traffic.ts';
 
 export interface RouteStatus
   extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once'> {
@@ -13,6 +14,7 @@ export interface RouteStatus
   readonly liveSecrets: number;
   /** Bytes; null if the route has no limit (forward, reject). */
   readonly maxBody: number | null;
+  readonly traffic: RouteTraffic;
 }
 
 /** `notAfter` of a `.previous` value is the end of its overlap. */
@@ -57,9 +59,18 @@ export interface RefusalGroup extends ShownRequest, Pick<RequestRecord, RefusedF
   readonly count: number;
 }
 
-/** A verified request that ended in our 502, 503 or 504, or whose answer was cut. */
+/** A delivery that failed for its sender: it ended in our 502, 503 or 504, its answer was cut, or the app said 5xx. */
 export interface Undelivered extends ShownRequest, Pick<RequestRecord, 'bodySha256'> {
-  readonly cause: UpstreamFailure | 'overloaded';
+  readonly cause: UpstreamFailure | 'overloaded' | '5xx';
+}
+
+/** A TLS certificate in use: the one that clients see, or the one that we present to the upstream. */
+export interface CertificateStatus {
+  readonly certificate: 'listen' | 'upstream_client';
+  /** The path of its file. */
+  readonly file: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
 }
 
 /** `applied`: all that was read is in force. `failed`: a part keeps its old version; one line for each problem. */
@@ -77,7 +88,14 @@ export interface StatusSnapshot {
   /** Why it is not ready, as in /readyz. */
   readonly causes: readonly string[];
   readonly draining: boolean;
-  readonly upstream: { readonly url: string; readonly reachable: boolean; readonly exposed: boolean };
+  readonly upstream: {
+    readonly url: string;
+    /** False after two failed connects in a row, a TLS handshake included. */
+    readonly reachable: boolean;
+    /** The system's code for the second failure, such as `ECONNREFUSED`; null while it is reachable. */
+    readonly error: string | null;
+    readonly exposed: boolean;
+  };
   readonly routes: readonly RouteStatus[];
   readonly secrets: readonly SecretStatus[];
   readonly config: {
@@ -86,6 +104,10 @@ export interface StatusSnapshot {
     readonly sha256: string;
     readonly warnings: readonly string[];
   };
+  /** Only those that are configured. */
+  readonly certificates: readonly CertificateStatus[];
+  /** Log lines that standard output did not take, since the start; `lastDropped` is null if there are none. */
+  readonly log: { readonly dropped: number; readonly lastDropped: number | null };
   /** Null before the first reload. */
   readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
   /** Where delivered events are remembered; null if no route has `once`. */

@@ -2,8 +2,9 @@
 import { SIZE } from '../config/units.ts';
 import { REASONS } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
-import { secretVerdict, type Tone } from './advice.ts';
+import type { State } from './advice.ts';
 import { type Html, html, spanText, when } from './html.ts';
+import { secretVerdict } from './secret-verdict.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status-snapshot.ts';
 
 interface Table<Row> {
@@ -40,9 +41,9 @@ function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot
   return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
 }
 
-export function pill(tone: Tone, text: string): Html {
-  const mark = { calm: '●', warn: '▲', bad: '✕' }[tone];
-  return html`<span class="pill ${tone}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
+export function pill(state: State, text: string): Html {
+  const mark = { ok: '●', warning: '▲', failed: '✕' }[state];
+  return html`<span class="pill ${state}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
 const ROUTES: Table<RouteStatus> = {
@@ -61,14 +62,14 @@ const ROUTES: Table<RouteStatus> = {
 };
 
 function modeOf(route: RouteStatus, now: number): Html {
-  if (!reports(route, now)) return pill('calm', 'enforces');
+  if (!reports(route, now)) return pill('ok', 'enforces');
   const until =
     route.reportUntil === null ? null : html` <span class="soft">ends ${when(route.reportUntil, now)}</span>`;
-  return html`${pill('warn', 'reports')}${until}`;
+  return html`${pill('warning', 'reports')}${until}`;
 }
 
 function secretsOf(route: RouteStatus): Html {
-  if (route.liveSecrets === 0) return pill('bad', 'none live');
+  if (route.liveSecrets === 0) return pill('failed', 'none live');
   return html`${route.liveSecrets} live <span class="soft">of ${route.secretIds.join(', ')}</span>`;
 }
 
@@ -97,10 +98,10 @@ const SECRETS: Table<SecretStatus> = {
   },
 };
 
-const STATE_TONES = { live: 'calm', not_yet: 'warn', expired: 'warn', unusable: 'bad' } as const;
+const SECRET_STATES = { live: 'ok', not_yet: 'warning', expired: 'warning', unusable: 'failed' } as const;
 
 function stateOf({ state, problem }: SecretStatus): Html {
-  return html`${pill(STATE_TONES[state], state.replace('_', ' '))}${problem === null ? null : html`<p>${problem}</p>`}`;
+  return html`${pill(SECRET_STATES[state], state.replace('_', ' '))}${problem === null ? null : html`<p>${problem}</p>`}`;
 }
 
 function validity({ notBefore, notAfter }: SecretStatus, { now }: StatusSnapshot): Html | string {
@@ -142,8 +143,8 @@ const REFUSALS: Table<RefusalGroup> = {
 };
 
 function outcomeOf({ decision, upstreamFailure }: RefusalGroup): Html {
-  if (decision === 'reported') return pill('warn', 'forwarded');
-  return pill('bad', upstreamFailure === null ? 'refused' : 'upstream failed');
+  if (decision === 'reported') return pill('warning', 'forwarded');
+  return pill('failed', upstreamFailure === null ? 'refused' : 'upstream failed');
 }
 
 function whyOf({ reason, hint, rule, header, upstreamFailure, upstreamError }: RefusalGroup): Html {

@@ -36,11 +36,23 @@ export interface RequestRecord {
   readonly upstreamFailure: UpstreamFailure | null;
   /** The system's code for that failure, such as `ECONNREFUSED`; null if there is none. */
   readonly upstreamError: string | null;
-  /** 16 hex digits of the SHA-256 of a verified body that we then failed to deliver; null for every other request. */
+  /** 16 hex digits of the SHA-256 of a verified body that was then lost (`isLost`); null for every other request. */
   readonly bodySha256: string | null;
   readonly client: string;
   readonly traceId: string | null;
 }
+
+/**
+ * True for a delivery that failed for its sender, who may never retry: it ended in our 502, 503 or 504, its answer was
+ * cut, or the app answered 5xx.
+ */
+export function isLost(record: Pick<RequestRecord, LostFields>): boolean {
+  const { secret, decision, reason, upstreamFailure, upstreamStatus } = record;
+  if (secret === null) return false;
+  return reason === 'overloaded' || (decision === 'accepted' && (upstreamFailure !== null || upstreamStatus >= 500));
+}
+
+type LostFields = 'secret' | 'decision' | 'reason' | 'upstreamFailure' | 'upstreamStatus';
 
 /** `bodySha256` of a body: enough to find an event again, too short to be mistaken for a signature. */
 export function bodyTag(body: Uint8Array): string {

@@ -18,6 +18,7 @@ export class LogOutput {
   readonly #stream: OutputStream;
   readonly #paint: Paint;
   #dropped = 0;
+  #lastDropped: number | null = null;
   /** Dropped lines that the log has not reported yet. */
   #unreported = 0;
   /** The last write failed, perhaps after half a line. */
@@ -40,6 +41,11 @@ export class LogOutput {
     return this.#dropped;
   }
 
+  /** When a line was last dropped, in epoch milliseconds; null for never. */
+  get lastDropped(): number | null {
+    return this.#lastDropped;
+  }
+
   /** Takes one line of JSON, its `\n` included. */
   readonly write = (line: string): void => {
     if (this.#stream.writableLength >= MAX_WAITING) this.#drop();
@@ -48,6 +54,7 @@ export class LogOutput {
 
   #drop(): void {
     this.#dropped++;
+    this.#lastDropped = Date.now();
     this.#unreported++;
   }
 

@@ -37,9 +37,8 @@ export class Lifecycle {
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');
-    if (config.admin.readyNeedsUpstream && !(await services.upstream.accepts(PROBE_TIMEOUT_MS))) {
-      causes.push('the upstream accepts no connections');
-    }
+    const failure = config.admin.readyNeedsUpstream ? await services.upstream.connectFailure(PROBE_TIMEOUT_MS) : null;
+    if (failure !== null) causes.push(`the upstream accepts no connections (${failure})`);
     if (causes.length === 0) this.#wasReady = true;
     return { ready: causes.length === 0, causes };
   }

@@ -36,6 +36,7 @@ export interface Effects {
 
 export interface Services {
   readonly log: Log;
+  readonly output: Pick<LogOutput, 'dropped' | 'lastDropped'>;
   readonly metrics: Metrics;
   readonly requests: RequestLog;
   readonly recent: RecentRequests;
@@ -93,6 +94,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     const { config } = next.loaded;
     if (deliversOnce(config)) openedDeliveries();
     metrics.replan(seriesPlan(next));
+    recent.traffic.keepOnly(routesOf(config).map(({ path }) => path));
     metrics.valuesChanged(changedIds(before.materials, next.materials));
     budget.limit = budgetOf(config);
     output.format = config.log.format;
@@ -104,7 +106,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
   }
 
-  return { log, metrics, requests, recent, upstream, listener, exposure, deliveries: () => deliveries, adopt };
+  return { log, output, metrics, requests, recent, upstream, listener, exposure, deliveries: () => deliveries, adopt };
 }
 
 function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {

@@ -1,5 +1,5 @@
 // The snapshot behind the status page and /api/status, taken from the parts of a running proxy.
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
+import type { CertificateStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
 import { stateOf } from '../core/keyring.ts';
@@ -7,9 +7,11 @@ import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
-import { routesOf } from './ruleset.ts';
+import { type Ruleset, routesOf } from './ruleset.ts';
+import { readCertificate } from './tls-files.ts';
 
 /** `startedAt` is epoch milliseconds, as is `at` below. */
 export async function takeSnapshot(
@@ -17,11 +19,13 @@ export async function takeSnapshot(
   live: LiveRuleset,
   lifecycle: Lifecycle,
 ): Promise<StatusSnapshot> {
-  const { listener, upstream, exposure, metrics, deliveries } = live.services;
+  const { listener, upstream, exposure, metrics, output, deliveries } = live.services;
   const now = Date.now();
-  const { ready, causes } = await lifecycle.readiness();
+  const [{ ready, causes }, error] = await Promise.all([
+    lifecycle.readiness(),
+    upstream.connectFailure(PROBE_TIMEOUT_MS),
+  ]);
   const { draining } = listener;
-  const reachable = await upstream.accepts(PROBE_TIMEOUT_MS);
   // Only now: a reload may have replaced it meanwhile.
   const { loaded, policy, materials } = live.ruleset;
   const { recent, refusals, undelivered } = live.services.recent.view();
@@ -34,10 +38,15 @@ export async function takeSnapshot(
     ready,
     causes,
     draining,
-    upstream: { url: upstream.options.url, reachable, exposed: exposure.exposed },
-    routes: routesOf(loaded.config).map((route) => routeStatus(route, policy, at)),
+    upstream: { url: upstream.options.url, reachable: error === null, error, exposed: exposure.exposed },
+    routes: routesOf(loaded.config).map((route) => ({
+      ...routeStatus(route, policy, at),
+      traffic: live.services.recent.traffic.of(route.path),
+    })),
     secrets: materials.map((material) => secretStatus(material, at, metrics.lastMatch(material.id))),
     config: { file: loaded.file, sha256: loaded.sha256, warnings: configWarnings(live) },
+    certificates: certificates(live.ruleset),
+    log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
     once: onceStatus(deliveries(), loaded.config.once),
     recent,
@@ -53,13 +62,31 @@ function configWarnings({ ruleset: { loaded, warnings }, awaitingRestart }: Live
   return [...loaded.warnings.map(({ message }) => message), ...warnings, ...restart];
 }
 
-function routeStatus(route: Route, { keyring }: Policy, at: number): RouteStatus {
+function routeStatus(route: Route, { keyring }: Policy, at: number): Omit<RouteStatus, 'traffic'> {
   const { path, action, mode, reportUntil, methods, query, once } = route;
   const verifies = action === 'verify';
   const secretIds = verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [];
   const liveSecrets = verifies ? keyring.live(route.secrets, at).length : 0;
   const maxBody = verifies ? route.maxBody : null;
   return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once };
+}
+
+/** The certificates in use: after a failed reload, older ones than those in the files. */
+function certificates({ loaded: { config }, listenTls, upstreamTls }: Ruleset): readonly CertificateStatus[] {
+  return [
+    ...certificate('listen', config.listen.tls?.certFile, listenTls),
+    ...certificate('upstream_client', config.upstream.tls?.certFile, upstreamTls),
+  ];
+}
+
+function certificate(
+  certificate: CertificateStatus['certificate'],
+  file: string | null | undefined,
+  tls: TlsContents | null,
+): readonly CertificateStatus[] {
+  const found = tls?.cert === undefined ? null : readCertificate(tls.cert);
+  if (found === null || file == null) return [];
+  return [{ certificate, file, notBefore: found.validFromDate.getTime(), notAfter: found.validToDate.getTime() }];
 }
 
 /** `lastMatch` is epoch seconds. */

@@ -17,6 +17,7 @@ const MAX_RETIRING = 128;
 export const PROBE_AFTER_MS = 60_000;
 /** The error code of a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
+export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
 /** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -91,7 +92,7 @@ export class ConnectionPool {
     const socket = this.#connect(onRead);
     this.#sockets.add(socket);
     const timer = setTimeout(() => {
-      socket.destroy(Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT }));
+      socket.destroy(connectTimeout());
     }, this.#options.connectTimeout);
     socket.once('close', () => {
       clearTimeout(timer);

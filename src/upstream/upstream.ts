@@ -5,7 +5,7 @@ import type { UpstreamFailure } from '../core/record.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { acceptsConnection } from './address.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { CONNECT_TIMEOUT, ConnectionPool } from './pool.ts';
+import { CONNECT_TIMEOUT, ConnectionPool, connectTimeout } from './pool.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 
 /** Why a request was not forwarded, or its response is not whole. */
@@ -55,6 +55,8 @@ export interface UpstreamOptions {
 
 /** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
+/** Milliseconds between the two connects of `connectFailure`. */
+const SECOND_LOOK_MS = 250;
 
 /** The upstream that all requests share. While it accepts no connections, they wait, and one probe serves them all. */
 export class Upstream {
@@ -62,6 +64,7 @@ export class Upstream {
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
   #closed = false;
+  #asking: Promise<string | null> | null = null;
   #released: (readonly [Waiter, PooledConnection])[] = [];
 
   constructor(options: UpstreamOptions) {
@@ -100,6 +103,34 @@ export class Upstream {
 
   accepts(milliseconds: number): Promise<boolean> {
     return acceptsConnection(this.pool.address, milliseconds);
+  }
+
+  /**
+   * The system's code for why it accepts no connections, the TLS handshake included; null if it does. Two connects in a
+   * row must fail, each within `milliseconds`: a busy machine fails one now and then. Callers at one time share them.
+   */
+  connectFailure(milliseconds: number): Promise<string | null> {
+    this.#asking ??= this.#connectTwice(milliseconds).finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
+  }
+
+  async #connectTwice(milliseconds: number): Promise<string | null> {
+    if ((await this.#tryConnect(milliseconds)) === null) return null;
+    await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
+    return this.#tryConnect(milliseconds);
+  }
+
+  #tryConnect(milliseconds: number): Promise<string | null> {
+    return new Promise((resolve) => {
+      const socket = this.pool.openSocket((error) => {
+        clearTimeout(timer);
+        resolve(error === null ? null : codeOf(error) || error.name);
+        socket.destroy();
+      });
+      const timer = setTimeout(() => socket.destroy(connectTimeout()), milliseconds);
+    });
   }
 
   /** Ends every request, now and from now on, and every socket. */

@@ -1,14 +1,18 @@
+import { readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
-import { adviceFor, secretVerdict } from '../../../src/admin/advice.ts';
+import { adviceFor } from '../../../src/admin/advice.ts';
+import { PAGES } from '../../../src/admin/advice-pages.ts';
 import { RecentRequests } from '../../../src/admin/recent.ts';
+import { secretVerdict } from '../../../src/admin/secret-verdict.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
+import { anchorsOf } from '../../support/metrics/seen.ts';
 import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
 function headline(changes: Partial<StatusSnapshot>): string {
   const [first] = adviceFor(snapshot(changes));
-  return `${first?.tone}: ${first?.sentence}`;
+  return `${first?.state}: ${first?.message} ${first?.remedy}`;
 }
 
 const hinted = new RecentRequests();
@@ -28,12 +32,12 @@ const gone = new RecentRequests();
 gone.record(accepted({ status: 502, upstreamFailure: 'connect' }));
 
 test.each<[string, Partial<StatusSnapshot>, RegExp]>([
-  ['no request has arrived', {}, /^calm: All is well, and nothing came in/],
-  ['every request was served', { recent: { ...QUIET, accepted: 7 } }, /^calm: All is well: 7 requests served/],
+  ['no request has arrived', {}, /^ok: All is well, and nothing came in/],
+  ['every request was served', { recent: { ...QUIET, accepted: 7 } }, /^ok: All is well: 7 requests served/],
   [
     'a route has no live secret',
     { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
-    /^bad: No secret is live on \/notify: senders get 503\. Store a value where current/,
+    /^failed: No secret is live on \/notify, so senders get 503\. Store a value where current/,
   ],
   [
     'its only secret has expired',
@@ -41,7 +45,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
       routes: [{ ...NOTIFY, liveSecrets: 0 }],
       secrets: [{ ...CURRENT, state: 'expired', notAfter: Date.parse('2026-11-20T08:30:00Z') }],
     },
-    /^bad: No secret is live on \/notify: senders get 503\. Secret current expired at 2026-11-20 08:30 UTC: add its successor/,
+    /^failed: No secret is live on \/notify, so senders get 503\. Secret current expired at 2026-11-20 08:30 UTC\. The clock of this machine says 2026-11-24 12:00 UTC: .* add its successor/,
   ],
   [
     'its only secret has not begun',
@@ -49,84 +53,84 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
       routes: [{ ...NOTIFY, liveSecrets: 0 }],
       secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
     },
-    /^bad: .*Secret current is not valid before 2026-12-01 00:00 UTC: correct its notBefore/,
+    /^failed: .*Secret current is valid from 2026-12-01 00:00 UTC on\. The clock of this machine says 2026-11-24 12:00 UTC: if that is wrong, set the clock; if it is right, correct its notBefore/,
   ],
   [
     'one of two has expired',
     { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 }] },
-    /^warn: Secret old expired at 2026-11-24 11:59 UTC: remove it/,
+    /^warning: Secret old expired at 2026-11-24 11:59 UTC\. Remove it/,
   ],
   [
     'a route names no secret',
     { routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] },
-    /^bad: .*Add one under secrets/,
+    /^failed: .*Add one under secrets/,
   ],
   [
     'a reporting route has no live secret',
     { routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] },
-    /^warn: No secret is live on \/notify, so nothing there is verified/,
+    /^warning: No secret is live on \/notify, so nothing there is verified/,
   ],
   [
     'the upstream is down',
-    { upstream: { url: 'http://127.0.0.1:3000', reachable: false, exposed: false } },
-    /^bad: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connections: start it/,
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: false, error: 'ECONNREFUSED', exposed: false } },
+    /^failed: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connections \(ECONNREFUSED\)\. Start it/,
   ],
   [
     'the upstream failed some requests',
     { recent: { ...QUIET, accepted: 9, upstreamFailures: 1 } },
-    /^warn: The upstream failed 1 request in the last 5 minutes/,
+    /^warning: The upstream failed 1 request in the last 5 minutes/,
   ],
   [
     'the upstream is exposed',
-    { upstream: { url: 'http://127.0.0.1:3000', reachable: true, exposed: true } },
-    /^warn: Clients can bypass the proxy and reach the upstream/,
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: true, error: null, exposed: true } },
+    /^warning: Clients can bypass the proxy and reach the upstream/,
   ],
   [
     'a reload failed',
     { lastReload: { ok: false, at: NOW, error: 'config.yaml:3: unknown key' } },
-    /^warn: The last reload failed.*config\.yaml:3: unknown key/,
+    /^warning: The last reload failed.*config\.yaml:3: unknown key/,
   ],
-  ['draining', { draining: true, ready: false, causes: ['draining'] }, /^warn: Draining/],
-  ['not ready', { ready: false, causes: ['the upstream accepts no connections'] }, /^warn: Not ready: the upstream/],
+  ['draining', { draining: true, ready: false, causes: ['draining'] }, /^warning: Draining/],
+  ['not ready', { ready: false, causes: ['the upstream accepts no connections'] }, /^warning: Not ready: the upstream/],
   [
     'every signed request is refused',
     { recent: { ...QUIET, rejected: 4, topReason: 'signature_mismatch' }, refusals: hinted.view().refusals },
-    /^bad: No signature was accepted .*\(4 refused, mostly signature_mismatch\): compare the secret.* Likely cause: the secret at the sender ends in a line break\./,
+    /^failed: No signature was accepted .*\(4 refused, mostly signature_mismatch\)\. Likely cause: the secret at the sender ends in a line break\. Compare the secret/,
   ],
   [
     'requests have no signature',
     { recent: { ...QUIET, accepted: 9, rejected: 40, topReason: 'missing_signature' } },
-    /^warn: 40 requests were refused .*mostly missing_signature: ignore them if you do not know/,
+    /^warning: 40 requests were refused .*mostly missing_signature\. Ignore them if you do not know/,
   ],
   [
     'one request was refused',
     { recent: { ...QUIET, rejected: 1, topReason: 'missing_signature' } },
-    /^warn: 1 request was refused in the last 5 minutes/,
+    /^warning: 1 request was refused in the last 5 minutes/,
   ],
   [
     'a scanner probes the port',
     { recent: { ...QUIET, accepted: 9, rejected: 40, noise: 40 } },
-    /^calm: All is well: 9 requests served and no delivery refused in the last 5 minutes\. 40 others were refused, as on any public port\. Nothing to do\./,
+    /^ok: All is well: 9 requests served and no delivery refused in the last 5 minutes\. 40 others were refused, as on any public port\. Nothing to do\./,
   ],
   [
     'something in front adds a header',
     { recent: { ...QUIET, accepted: 0, rejected: 4, topReason: 'bad_request' }, refusals: gated.view().refusals },
-    /^warn: 4 requests were refused .*mostly bad_request: if they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify needs allowHeaders/,
+    /^warning: 4 requests were refused .*mostly bad_request\. If they are yours, something in front of the proxy changes them \(rule route-headers, header x-forwarded-prefix\)\. To let them pass: route \/notify needs allowHeaders/,
   ],
   [
     'deliveries may be lost',
     { undelivered: gone.view().undelivered },
-    /^warn: 1 delivery of the last day may be lost, the last one 0 s ago: Entrupy documents no retry.*Find an event again.*retryConnectFor/,
+    /^warning: 1 delivery of the last day may be lost, the last one 0 s ago: Entrupy documents no retry.*Find the events again.*retryConnectFor/,
   ],
   [
     'a rotation fails',
     { recent: { ...QUIET, accepted: 9, rejected: 1, topReason: 'signature_mismatch' } },
-    /^warn: 1 request .*during a rotation/,
+    /^warning: 1 request .*During a rotation/,
   ],
   [
     'a secret expires',
     { secrets: [{ ...CURRENT, notAfter: NOW + 3 * 86_400_000 }] },
-    /^warn: Secret current expires on 2026-11-27/,
+    /^warning: Secret current expires in 3 days, at 2026-11-27 12:00 UTC/,
   ],
   [
     'senders still use a replaced value',
@@ -136,18 +140,18 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
         { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 9 },
       ],
     },
-    /^warn: Rotation: senders still sign with the old value of current \(9 s ago\), which ends in 5 h: switch them/,
+    /^warning: Rotation: senders still sign with the old value of current \(9 s ago\), which ends in 5 h\. Switch them/,
   ],
   [
     'a secret is unusable',
     { secrets: [{ ...CURRENT, state: 'unusable', problem: 'it is empty' }] },
-    /^warn: Secret current cannot be used .*it is empty/,
+    /^warning: Secret current cannot be used .*it is empty/,
   ],
-  ['a route is in report mode', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warn: \/notify only reports/],
+  ['a route is in report mode', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warning: \/notify only reports/],
   [
     'the configuration has a warning',
     { config: { file: null, sha256: '', warnings: ['unmatched: forward'] } },
-    /^warn: Configuration: unmatched/,
+    /^warning: Configuration: unmatched/,
   ],
 ])('%s', (_, changes, expected) => {
   expect(headline(changes)).toMatch(expected);
@@ -163,7 +167,7 @@ test('problems that fail deliveries come before mere warnings', () => {
       draining: true,
     }),
   );
-  expect(advice.map(({ tone }) => tone)).toEqual(['bad', 'warn', 'warn']);
+  expect(advice.map(({ state }) => state)).toEqual(['failed', 'warning', 'warning']);
 });
 
 test('an expired report mode and a replaced value that is due to expire need no action', () => {
@@ -171,14 +175,14 @@ test('an expired report mode and a replaced value that is due to expire need no 
     routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 1 }],
     secrets: [{ ...CURRENT, id: 'current.previous', notAfter: NOW + 1000 }],
   });
-  expect(new Set(adviceFor(calm).map(({ tone }) => tone))).toEqual(new Set(['calm']));
+  expect(new Set(adviceFor(calm).map(({ state }) => state))).toEqual(new Set(['ok']));
 });
 
 test('a healthy rotation is mentioned below the headline', () => {
   const previous = { ...CURRENT, id: 'current.previous', notAfter: NOW + 5 * 3_600_000, lastMatch: NOW / 1000 - 7200 };
   const [first, second, ...more] = adviceFor(snapshot({ secrets: [CURRENT, previous] }));
-  expect([first?.tone, second?.tone, more]).toEqual(['calm', 'calm', []]);
-  expect(second?.sentence).toMatch(
+  expect([first?.state, second?.state, more]).toEqual(['ok', 'ok', []]);
+  expect(second?.message).toMatch(
     /^Rotation: nobody has signed with the old value of current .* expires by itself in 5 h\.$/,
   );
 });
@@ -204,4 +208,12 @@ test('each secret has a verdict on whether it can be removed', () => {
   expect(verdict({ ...old, state: 'expired' })).toBe('expired: can be removed');
   expect(verdict({ ...old, state: 'unusable' })).toMatch(/^cannot be used/);
   expect(verdict({ ...old, state: 'not_yet', notBefore: NOW })).toBe('not valid before 2026-11-24 12:00 UTC');
+});
+
+test('each item of the advice says what to do, and names a section that exists', () => {
+  for (const page of Object.values(PAGES)) {
+    const [file = '', anchor] = page.split('#');
+    const text = readFileSync(new URL(`../../../docs/${file}`, import.meta.url), 'utf8');
+    if (anchor !== undefined) expect(anchorsOf(text), page).toContain(anchor);
+  }
 });

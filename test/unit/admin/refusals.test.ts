@@ -68,16 +68,18 @@ test('a group keeps its last hint, since diagnoses are rate-limited', () => {
   expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
 });
 
-test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504 or a cut', () => {
+test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504, a cut, or 5xx of the app', () => {
   const refusals = new TickingRequests();
   const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' } as const;
   refusals.record(accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }));
   refusals.record(refused({ reason: 'overloaded', status: 503, secret: 'current' }));
   refusals.record(refused({ reason: 'overloaded', status: 503 })); // before it was verified
   refusals.record(accepted({ ...failed, decision: 'forwarded', secret: null }));
-  refusals.record(accepted({ status: 500 }));
+  refusals.record(accepted({ status: 500, upstreamStatus: 500, bodySha256: 'fedcba9876543210' }));
+  refusals.record(accepted({ status: 404, upstreamStatus: 404 }));
   refusals.record(accepted());
   expect(refusals.view().undelivered).toEqual([
+    expect.objectContaining({ status: 500, cause: '5xx', bodySha256: 'fedcba9876543210' }),
     expect.objectContaining({ status: 503, cause: 'overloaded', bodySha256: null }),
     {
       at: NOW,

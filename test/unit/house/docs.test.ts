@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { adviceFor } from '../../../src/admin/advice.ts';
 import { RecentRequests } from '../../../src/admin/recent.ts';
+import { noTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
@@ -95,19 +97,21 @@ test('docs/admin.md has a row for every field of /api/status, and each row names
   const { recent, ...lists } = requests.view();
   const { accepted: _, rejected, reported, forwarded, duplicate, ...counts } = recent;
   // The compiler demands every field of the contract here.
-  const status: Record<string, unknown> = {
-    ...snapshot({
-      ...lists,
-      lastReload: { ok: true, at: 0, error: null },
-      once: { store: 'memory', entries: 0, trouble: null, onStoreFailure: 'forward' },
-    }),
-    recent: counts,
-  };
-  const [, table = ''] = read('docs/admin.md').split('\n## /api/status\n');
-  const rows = [...table.matchAll(/^\| (`.+?) \| (.+) \|$/gm)].map(([, fields = '', meaning = '']) => ({
-    fields: [...fields.matchAll(/`(\w+)(?:\[\])?`/g)].map(([, field = '']) => field),
-    meaning,
-  }));
+  const shown = snapshot({
+    ...lists,
+    certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
+    lastReload: { ok: true, at: 0, error: null },
+    once: { store: 'memory', entries: 0, trouble: null, onStoreFailure: 'forward' },
+  });
+  const status: Record<string, unknown> = { ...shown, recent: counts, advice: adviceFor(shown) };
+  const [, section = ''] = read('docs/admin.md').split('\n## /api/status\n');
+  const [table = '', traffic = ''] = section.split('\n### Traffic\n');
+  expect(
+    fieldRows(traffic)
+      .flatMap(({ fields }) => fields)
+      .toSorted(),
+  ).toEqual(Object.keys(noTraffic()).toSorted());
+  const rows = fieldRows(table);
   expect(rows.flatMap(({ fields }) => fields).toSorted()).toEqual(Object.keys(status).toSorted());
   for (const { fields, meaning } of rows) {
     for (const field of fields) {
@@ -117,6 +121,13 @@ test('docs/admin.md has a row for every field of /api/status, and each row names
     }
   }
 });
+
+function fieldRows(table: string) {
+  return [...table.matchAll(/^\| (`.+?) \| (.+) \|$/gm)].map(([, fields = '', meaning = '']) => ({
+    fields: [...fields.matchAll(/`(\w+)(?:\[\])?`/g)].map(([, field = '']) => field),
+    meaning,
+  }));
+}
 
 test('no page promises that Entrupy retries', () => {
   const OURS = 'alerts rotation ingress troubleshooting checklist migrate compare logs admin once'.split(' ');

@@ -1,6 +1,7 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 
 import { createSecretKey } from 'node:crypto';
+import { noTraffic } from '../../../src/admin/route-traffic.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
@@ -93,6 +94,7 @@ export const NOTIFY: RouteStatus = {
   maxBody: 1 << 20,
   query: 'forward',
   once: null,
+  traffic: noTraffic(),
 };
 
 export const CURRENT: SecretStatus = {
@@ -136,10 +138,12 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     ready: true,
     causes: [],
     draining: false,
-    upstream: { url: 'http://127.0.0.1:3000', reachable: true, exposed: false },
+    upstream: { url: 'http://127.0.0.1:3000', reachable: true, error: null, exposed: false },
     routes: [NOTIFY],
     secrets: [CURRENT],
     config: { file: '/etc/entrupy-signature-proxy/config.yaml', sha256: 'c0ffee'.repeat(10), warnings: [] },
+    certificates: [],
+    log: { dropped: 0, lastDropped: null },
     lastReload: null,
     once: null,
     recent: QUIET,

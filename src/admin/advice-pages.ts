@@ -1,0 +1,22 @@
+// The pages of docs/ that advice refers to. A test checks that each section exists.
+export const PAGES = {
+  admin: 'admin.md#the-status-page',
+  actions: 'admin.md#who-may-use-the-actions',
+  certificates: 'alerts.md#entrupyproxycertificateexpiressoon',
+  exposed: 'alerts.md#upstream-exposed',
+  findAgain: 'alerts.md#find-an-event-again',
+  expiredSecret: 'alerts.md#entrupyproxyexpiredsecretused',
+  noLiveSecret: 'alerts.md#entrupyproxynolivesecret',
+  overloaded: 'alerts.md#entrupyproxyoverloaded',
+  reload: 'alerts.md#entrupyproxyreloadfailed',
+  reportMode: 'alerts.md#entrupyproxyreportmodetoolong',
+  configuration: 'configuration.md#keys',
+  ingress: 'ingress.md',
+  rules: 'logs.md#rules',
+  once: 'once.md#when-the-store-fails',
+  rotation: 'rotation.md',
+  start: 'troubleshooting.md#it-does-not-start',
+  refused: 'troubleshooting.md#deliveries-are-refused',
+  upstream: 'troubleshooting.md#deliveries-get-502-or-504',
+  log: 'troubleshooting.md#the-log-has-gaps',
+} as const;

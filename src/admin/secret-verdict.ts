@@ -1,0 +1,27 @@
+// The verdict on each secret: can it be removed?
+import { isPrevious } from '../core/keyring.ts';
+import { spanText } from './html.ts';
+import { dateText } from './phrases.ts';
+import type { SecretStatus, StatusSnapshot } from './status-snapshot.ts';
+
+const HOUR = 3_600_000;
+
+/** Says whether a secret can be removed: only if it verified nothing while another one did. */
+export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
+  const { id, state, lastMatch, notBefore, notAfter } = secret;
+  if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';
+  if (state === 'not_yet') return `not valid before ${dateText(notBefore)}`;
+  if (state === 'expired') return isPrevious(id) ? 'expired: it is removed automatically' : 'expired: can be removed';
+  const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
+  if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
+  const span = spanText(silent);
+  const idle = lastMatch > 0 ? `verified nothing for ${span}` : `verified nothing since the start, ${span} ago`;
+  const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
+  if (alone.length > 0) return `${idle}; the only live secret of ${alone.map(({ path }) => path).join(', ')}: keep it`;
+  if (isPrevious(id)) {
+    return `${idle}; expires by itself${notAfter === null ? '' : ` in ${spanText(notAfter - s.now)}`}`;
+  }
+  const others = s.secrets.some((other) => other.id !== id && other.lastMatch > lastMatch);
+  if (!others) return `${idle}, and neither did any other: too early to tell`;
+  return `${idle}; can be removed once that is longer than your sender retries`;
+}

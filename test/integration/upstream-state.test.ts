@@ -1,0 +1,111 @@
+// The status page tells whether a delivery would find the upstream: the connect includes the TLS handshake, and one
+// failure alone, as on a busy machine, says nothing.
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import { type AddressInfo, createServer as createNetServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest';
+import type { ApiStatus } from '../../src/admin/advice.ts';
+import { Upstream } from '../../src/upstream/upstream.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
+import { test } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { type Authority, createAuthority, type Pair } from '../support/tls/certificates.ts';
+
+let directory: string;
+let authority: Authority;
+let pair: Pair;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'entrupy-state-test-'));
+  authority = createAuthority(directory, 'authority');
+  pair = authority.issue('app', { names: ['IP:127.0.0.1'] });
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+type OnFinished = TestContext['onTestFinished'];
+
+async function portOf(server: Server, onTestFinished: OnFinished) {
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+function tlsApp() {
+  return createServer({ cert: readFileSync(pair.certFile), key: readFileSync(pair.keyFile) }, (_, response) => {
+    response.end();
+  });
+}
+
+function upstreamAt(url: string, onTestFinished: OnFinished): Upstream {
+  const times = { connectTimeout: 10_000, retryConnectFor: 0, keepAlive: 1000 };
+  const tls = { ca: readFileSync(authority.caFile) };
+  const upstream = new Upstream({ url, connections: 1, queue: 1, ...times, tls });
+  onTestFinished(() => upstream.close());
+  return upstream;
+}
+
+describe.concurrent('the state of the upstream', () => {
+  test('one failed connect is none; two in a row are', async ({ onTestFinished }) => {
+    const app = tlsApp();
+    await portOf(app, onTestFinished);
+    let failures = 1;
+    // Ends the first connections before their TLS handshake, and hands the others to the app.
+    const front = createNetServer((socket) => {
+      socket.on('error', () => {});
+      if (failures-- > 0) socket.resetAndDestroy();
+      else app.emit('connection', socket);
+    });
+    const upstream = upstreamAt(`https://127.0.0.1:${await portOf(front, onTestFinished)}`, onTestFinished);
+    expect(await upstream.connectFailure(10_000)).toBe(null);
+    failures = 2;
+    expect(await upstream.connectFailure(10_000)).toBe('ECONNRESET');
+    expect(await upstream.connectFailure(10_000)).toBe(null);
+  });
+
+  test('callers at one time share their connects', async ({ onTestFinished }) => {
+    let connects = 0;
+    const app = createNetServer((socket) => {
+      connects++;
+      socket.on('error', () => {}).resume();
+    });
+    const upstream = upstreamAt(`http://127.0.0.1:${await portOf(app, onTestFinished)}`, onTestFinished);
+    const answers = await Promise.all([upstream.connectFailure(10_000), upstream.connectFailure(10_000)]);
+    expect([answers, connects]).toEqual([[null, null], 1]);
+  });
+
+  const status = async ({ adminUrl }: RunningProxy) =>
+    (await (await fetch(`${adminUrl}/api/status`)).json()) as ApiStatus;
+
+  test('an upstream that is down is not reachable, with the code', async ({ start }) => {
+    const { upstream, advice } = await status(await start({ upstream: { url: NOBODY } }));
+    expect(upstream).toMatchObject({ reachable: false, error: 'ECONNREFUSED' });
+    expect(advice[0]).toMatchObject({
+      id: 'upstream',
+      state: 'failed',
+      message: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+
+  test('an upstream with a certificate that we do not trust is not reachable, and caFile is named', async ({
+    start,
+    onTestFinished,
+  }) => {
+    const url = `https://127.0.0.1:${await portOf(tlsApp(), onTestFinished)}`;
+    const untrusted = await status(await start({ upstream: { url } }));
+    expect(untrusted.upstream).toMatchObject({ reachable: false, error: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+    expect(untrusted.advice[0]?.remedy).toContain('upstream.tls.caFile');
+    const trusted = await status(await start({ upstream: { url, tls: { caFile: authority.caFile } } }));
+    expect(trusted.upstream).toMatchObject({ reachable: true, error: null });
+    expect(trusted.advice[0]).toMatchObject({ id: 'all', state: 'ok' });
+  });
+
+  test('certificates in use have their dates and files', async ({ start }) => {
+    const { certificates } = await status(await start({ listen: { host: '127.0.0.1', port: 0, tls: pair } }));
+    expect(certificates).toEqual([
+      { certificate: 'listen', file: pair.certFile, notBefore: expect.any(Number), notAfter: expect.any(Number) },
+    ]);
+    expect(new Date(certificates[0]?.notAfter ?? 0) > new Date()).toBe(true);
+  });
+});
