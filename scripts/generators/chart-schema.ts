@@ -4,7 +4,7 @@ import { renderConfigSchema } from './config-schema.ts';
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** Keys that no check uses, or that docs/configuration.md already explains. */
-const LEFT_OUT = new Set(['$schema', '$id', 'default', 'description']);
+const LEFT_OUT = new Set(['$schema', '$id', 'default', 'description', 'errorMessage']);
 
 function forHelm(value: Json): Json {
   if (Array.isArray(value)) return value.map(forHelm);

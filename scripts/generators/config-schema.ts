@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { CONFIG_KEYS } from '../../src/config/describe.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
 import { configSchema, MAY_BE_EMPTY } from '../../src/config/schema.ts';
+import { ALLOWED } from '../../src/config/values.ts';
 
 const INTRODUCTION = `# Configuration
 
@@ -31,8 +32,11 @@ The environment is enough for \`docker run\` without a file. An empty variable c
 \`WEBHOOK_ENDPOINT_SECRET_KEY\`.
 
 - A \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` is a Kubernetes service link: it is ignored, with a warning.
-- A variable with a name close to one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`) gives a warning at start and in
-  \`check-config\`.
+- A variable whose name is close to one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`), or that people try in their place
+  (\`ENTRUPY_SECRET\`, \`WEBHOOK_SECRET\`, \`WEBHOOK_SECRET_KEY\`, \`UPSTREAM\`, \`PORT\`), gives a warning at start and in
+  \`check-config\` while the right one is unset or empty.
+- \`VERIFY_PATHS\` forwards a request on any other path only if the gate lets it pass: a header whose name has \`_\` is refused
+  there, too, with 400. Only a file can let it through, with the route's \`allowHeaders\`.
 - The \`WEBHOOK_*\` variables define secrets only if the file has no \`secrets\`; otherwise they are ignored, with a warning.
   An \`env:\` entry may still name them.
 - \`VERIFY_PATHS\` and \`FORWARD_PATHS\` are mutually exclusive, and neither may be set if the file has \`routes\` or
@@ -64,7 +68,10 @@ function plainText(value: unknown): string {
 export function renderConfigSchema(): string {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
-    override: ({ jsonSchema, path }) => {
+    override: ({ zodSchema, jsonSchema, path }) => {
+      // An editor's own message for a union, `Expected integer`, names no unit.
+      const errorMessage = `allowed is ${ALLOWED.get(zodSchema)?.allowed}`;
+      for (const branch of jsonSchema.anyOf ?? []) Object.assign(branch, { errorMessage });
       const where = path.filter((step) => step !== 'properties').join('.');
       if (!MAY_BE_EMPTY.has(where) || typeof jsonSchema.type !== 'string') return;
       Object.assign(jsonSchema, { type: [jsonSchema.type, 'null'] });

@@ -143,15 +143,30 @@ function addSecrets({ data, errors, warnings, origins }: Overlay, env: Env, name
 const MAX_EDITS = 2;
 const SECRET_FAMILY = /^webhook_endpoint_secret/i;
 
-/** Warns of variables whose names are nearly ours: `VERIFY_PATH` would silently verify nothing. */
+/** Names that people try in place of ours. */
+const TRIED: Readonly<Record<string, string>> = {
+  ENTRUPY_SECRET: SECRET,
+  WEBHOOK_SECRET: SECRET,
+  WEBHOOK_SECRET_KEY: SECRET,
+  UPSTREAM: 'UPSTREAM_URL',
+  PORT: 'LISTEN_PORT',
+};
+
+/**
+ * Warns of variables that were probably meant to be ours, unless ours is set too: `VERIFY_PATH` would silently verify
+ * nothing.
+ */
 function nearNames(env: Env, named: ReadonlySet<unknown>): readonly Problem[] {
   const names = VARIABLES.map(([name]) => name);
   return Object.keys(env).flatMap((variable) => {
     if (names.includes(variable) || named.has(variable) || !env[variable]) return [];
     // A missing or extra word is not a typing error, but without its secret the proxy answers every request with 503.
-    const family = SECRET_FAMILY.test(variable) ? SECRET : null;
-    const near = nearest(variable, names, MAX_EDITS) ?? family;
-    if (near === null) return [];
+    const family = SECRET_FAMILY.test(variable)
+      ? `${SECRET}${/_(?:old|prev)/i.test(variable) ? '_PREVIOUS' : ''}`
+      : null;
+    const tried = Object.hasOwn(TRIED, variable) ? TRIED[variable] : null;
+    const near = tried ?? nearest(variable, names, MAX_EDITS) ?? family;
+    if (near === null || env[near]) return [];
     return [variableProblem(variable, `ignored: no variable has this name; did you mean ${near}?`)];
   });
 }

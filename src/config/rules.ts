@@ -172,7 +172,9 @@ const QUERY_ROUTING =
 export function crossWarnings({ listen, secrets, routes, unmatched, limits, once }: Values): readonly ProblemAt[] {
   const found: ProblemAt[] = [];
   if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
-    found.push(atKey(['secrets'], 'there are no secrets: every request on a verify route is answered with 503'));
+    const message =
+      'there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here';
+    found.push(atKey(['secrets'], message));
   }
   if (unmatched === 'forward') {
     const message = `forward sends every request that no route matches to the upstream unverified, and ${QUERY_ROUTING}; verify is safer`;

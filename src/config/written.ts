@@ -6,6 +6,7 @@ import { allowedAt, CONFIG_KEYS } from './describe.ts';
 import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
 import { configSchema, MAY_BE_EMPTY } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
+import { lacksSpace, NO_SPACE } from './yaml-errors.ts';
 
 export type Written = ReturnType<typeof readWritten>;
 
@@ -69,7 +70,8 @@ function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const bound = Array.isArray(found) && code === 'too_big' ? `, ${issue.maximum} at most` : '';
   const hint = typeof found === 'string' || typeof found === 'number' ? advice?.(found) : null;
   const quotes = path.includes('secrets') && typeof found === 'number' ? 'a number needs quotes' : null;
-  const parts = [`found ${show(found, path)}, allowed is ${allowed}${bound}`, hint, quotes];
+  const space = keys.length > 0 && typeof found === 'string' && lacksSpace(found) ? NO_SPACE : null;
+  const parts = [`found ${show(found, path)}, allowed is ${allowed}${bound}`, hint, quotes, space];
   return [atValue(path, parts.filter((part) => part != null).join('; '))];
 }
 

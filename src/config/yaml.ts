@@ -2,6 +2,7 @@
 // mappings, lists and scalars, without aliases and tags. Errors never quote the text, which may hold a secret.
 import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml';
 import type { KeyPath, ProblemAt } from './problems.ts';
+import { lacksSpace, NO_SPACE, yamlProblems } from './yaml-errors.ts';
 
 const MAX_DEPTH = 16;
 /** Entries of one list or mapping. Without a bound, locating each of many problems would take minutes. */
@@ -10,22 +11,6 @@ const MAX_WIDTH = 1000;
 const MAX_ENTRIES = 50_000;
 
 export type Mapping = Readonly<Record<string, unknown>>;
-
-const SENTENCES: Readonly<Record<string, string>> = {
-  BAD_INDENT: 'the indentation does not match the lines above',
-  BAD_SCALAR_START: 'a value that begins with this character needs quotes',
-  BLOCK_AS_IMPLICIT_KEY: 'a second "key:" on the line; a value that contains ": " needs quotes',
-  BLOCK_IN_FLOW: 'inside [ ] or { } only the [ ] and { } style is allowed',
-  MISSING_CHAR: 'a closing bracket, quote, comma or colon is missing',
-  MULTILINE_IMPLICIT_KEY: 'a ":" is missing after this key',
-  MULTIPLE_DOCS: 'a second document begins here; only one is allowed',
-  NON_STRING_KEY: 'a key must be plain text',
-  TAB_AS_INDENT: 'a tab is used for indentation; YAML allows only spaces',
-  UNEXPECTED_TOKEN: 'this does not match the lines above: is the indentation wrong, or a ":" missing?',
-  BAD_DQ_ESCAPE: "an unknown escape in double quotes; single quotes keep a '\\' as it is",
-  RESOURCE_EXHAUSTION: 'the file is nested too deeply',
-  BAD_DIRECTIVE: 'an unknown %directive',
-};
 
 /** What a walk through the document found. */
 interface Walk {
@@ -56,7 +41,8 @@ export function readYaml(text: string) {
   if (problems.length > 0) return { data: null, problems, locate };
   const data = plain(contents, { path: [], key: 0 }, walk) ?? {};
   if (isMapping(data)) return { data, problems, locate };
-  const message = 'the file is not a mapping; it needs keys such as "upstream:"';
+  const why = typeof data === 'string' && lacksSpace(data) ? NO_SPACE : 'it needs keys such as "upstream:"';
+  const message = `the file is not a mapping; ${why}`;
   return { data: {}, problems: [...problems, { path: [], at: contents?.range[0] ?? 0, message }], locate };
 }
 
@@ -68,7 +54,7 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
     const { contents, errors, warnings, directives } = parseDocument(text, options);
     const reported = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
-    const problems = reported.map(({ code, pos }) => problem(pos[0], SENTENCES[code] ?? 'this is not valid YAML'));
+    const problems = yamlProblems(reported, text);
     if (directives.yaml.explicit && directives.yaml.version !== '1.2') {
       problems.push(problem(0, 'the configuration is YAML 1.2; remove the %YAML line'));
     }

@@ -105,7 +105,7 @@ describe('secrets', () => {
     const { config, warnings } = load({});
     expect(config).toMatchObject({ secrets: [], unmatched: { action: 'verify' } });
     expect(warnings).toEqual([
-      'environment: secrets: there are no secrets: every request on a verify route is answered with 503',
+      'environment: secrets: there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here',
     ]);
   });
 
@@ -169,6 +169,10 @@ describe('paths', () => {
 });
 
 describe('names similar to ours', () => {
+  const RIGHT: Readonly<Record<string, string>> = {
+    ...{ UPSTREAM_URL: 'http://a', LISTEN_PORT: '1', LOG_LEVEL: 'info', ALLOW_SHORT_SECRET: 'false' },
+  };
+
   test.each([
     ['VERIFY_PATH', 'VERIFY_PATHS'],
     ['UPSTREAM_ULR', 'UPSTREAM_URL'],
@@ -177,17 +181,25 @@ describe('names similar to ours', () => {
     ['ENTRUPY_PROXY_CONIFG', 'ENTRUPY_PROXY_CONFIG'],
     ['ALLOW_SHORT_SECRETS', 'ALLOW_SHORT_SECRET'],
     ['WEBHOOK_ENDPOINT_SECRET', KEY],
-    ['WEBHOOK_ENDPOINT_SECRET_KEY_OLD', KEY],
+    ['WEBHOOK_ENDPOINT_SECRET_KEY_OLD', `${KEY}_PREVIOUS`],
     ['WEBHOOK_ENDPOINT_SECRET_KEY_PREVIUOS', `${KEY}_PREVIOUS`],
-  ])('%s', (variable, meant) => {
-    const { warnings } = load({ [variable]: 'a-value-that-nobody-shows' }, 'unmatched: reject');
-    expect(warnings).toEqual([`environment: ${variable}: ignored: no variable has this name; did you mean ${meant}?`]);
+    ['ENTRUPY_SECRET', KEY],
+    ['WEBHOOK_SECRET', KEY],
+    ['WEBHOOK_SECRET_KEY', KEY],
+    ['UPSTREAM', 'UPSTREAM_URL'],
+    ['PORT', 'LISTEN_PORT'],
+  ])('%s warns, unless the right one is set', (variable, meant) => {
+    const warnings = (env: Record<string, string>) =>
+      load({ [variable]: 'a-value-that-nobody-shows', ...env }, 'unmatched: reject').warnings;
+    const warning = `environment: ${variable}: ignored: no variable has this name; did you mean ${meant}?`;
+    expect(warnings({ [meant]: '' })).toContain(warning);
+    if (meant !== 'VERIFY_PATHS') expect(warnings({ [meant]: RIGHT[meant] ?? 'a-value' })).not.toContain(warning);
   });
 
   test('names in the file, empty variables and less similar names cause no warning', () => {
     const named = `secrets: [{ id: a, env: ${KEY}_OLD }]\nunmatched: reject`;
     expect(load({ [`${KEY}_OLD`]: 'x', VERIFY_PATH: '' }, named).warnings).toEqual([]);
-    const others = { PATH: '/bin', PORT: '1', UPSTREAM_PORT: '2', UPSTREAM_SERVICE_HOST: 'a', WEBHOOK_ENDPOINT: 'b' };
+    const others = { PATH: '/bin', PORTS: '1', UPSTREAM_PORT: '2', UPSTREAM_SERVICE_HOST: 'a', WEBHOOK_ENDPOINT: 'b' };
     expect(load({ ...others, HOME: '/', LOG_FORMAT: 'json' }, 'unmatched: reject').warnings).toEqual([]);
   });
 });
