@@ -84,25 +84,27 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       // As written, except for the port, which may be in use, and the base images, since there is no registry.
       const here = command
         .replace('docker build', `cd ${ROOT} && docker build ${buildOptions().join(' ')}`)
-        .replace('-p 8080:8080', '-p 127.0.0.1::8080')
+        .replace('-p 8080:8080 -p 127.0.0.1:9464:9464', '-p 127.0.0.1::8080 -p 127.0.0.1::9464')
         .replace('docker run', 'docker run --pull=never');
       expect({ command, ...(await shell(here)) }).toMatchObject({ command, code: 0 });
     }
+    const admin = (await mustRun('podman', ['port', 'proxy', '9464'])).trim();
+    await until('ready', async () => (await fetch(`http://${admin}/readyz`)).status === 200);
     const url = `http://${(await mustRun('podman', ['port', 'proxy', '8080'])).trim()}/notify`;
     const signed = { 'Entrupy-Signature': sign(SECRET, BODY) };
     await until('200', async () => (await post({ url, body: BODY, headers: signed })).status === 200);
     expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
   });
 
-  test('the Docker page: network, app, proxy, an added secret, and the commands inside the container', async () => {
-    await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
-    await run('podman', ['network', 'rm', '--force', 'hooks']);
+  test('the Docker page, after the README: app, proxy, an added secret, the commands inside the container', async () => {
     await mustRun('podman', ['tag', IMAGE, 'localhost/legacy:1']);
     const commands = await commandsOf('docs/docker.md');
     const ask = async (command: string) => {
-      // As written, except for the port, which may be in use; an image without a command is the demo app.
+      // As written, except for ports, which may be in use, and the ten seconds before a container is killed; an image
+      // without a command is the demo app.
       const free = command
-        .replace('-p 8080:8080', '-p 127.0.0.1::8080 --pull=never')
+        .replace('-p 8080:8080 -p 127.0.0.1:9464:9464', '-p 127.0.0.1::8080 -p 127.0.0.1::9464 --pull=never')
+        .replace('rm --force proxy', 'rm --force --time 0 proxy')
         .replace(/legacy:1$/, '--pull=never legacy:1 demo --upstream-only');
       const ran = await shell(free);
       expect({ command, ...ran }).toMatchObject({ command, code: 0 });
@@ -113,15 +115,23 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       const url = `http://${(await mustRun('podman', ['port', 'proxy', '8080'])).trim()}/notify`;
       return (await post({ url, body: BODY, headers })).status;
     };
-    const [network, app, withVariables, makeSecret, withDirectories] = commands.filter((line) =>
-      /^(?:docker network|docker run -d|mkdir)/.test(line),
-    );
-    for (const command of [network, app, withVariables]) await ask(command ?? '');
+    const steps = commands.filter((line) => /^(?:docker (?:rm|network|run -d)|mkdir)/.test(line));
+    expect(steps.map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
+      'docker rm --force', // what the README's commands left
+      'docker network rm',
+      'docker network create',
+      'docker run -d',
+      'docker run -d',
+      'docker rm --force',
+      'mkdir -p secrets',
+      'docker run -d',
+      'mkdir -p secrets', // Compose
+    ]);
+    for (const command of steps.slice(0, 5)) await ask(command);
     await until('200', async () => (await status(signed)) === 200);
     expect(await status({})).toBe(401);
-    await mustRun('podman', ['rm', '--force', '--time', '0', 'proxy']);
 
-    for (const command of [makeSecret, withDirectories]) await ask(command ?? '');
+    for (const command of steps.slice(5, 8)) await ask(command);
     await until('401', async () => (await status(signed)) === 401);
     await writeFile(join(directory, 'clone/secrets/next'), SECRET);
     await until('the secret that was added', async () => (await status(signed)) === 200);

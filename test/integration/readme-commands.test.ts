@@ -3,6 +3,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
@@ -12,8 +15,8 @@ import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const blocksOf = (page: string) =>
   [...readFileSync(`${ROOT}/${page}`, 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.trim());
+const README = readFileSync(`${ROOT}/README.md`, 'utf8');
 const BLOCKS = blocksOf('README.md');
-const SECRET = 'a-secret-for-the-readme-of-32-bytes!';
 
 /** The block that starts with `start`. */
 function block(start: string, page = 'README.md'): string {
@@ -26,8 +29,8 @@ const RUN_HERE = [
   'npm ci && npm run demo',
   'export WEBHOOK_ENDPOINT_SECRET_KEY',
   'BODY=',
+  '# another body with the same signature',
   'node_modules/.bin/node src/main.ts check-config',
-  'npm ci && npm test', // runs this test
 ];
 const RUN_BY_E2E = ['docker build', 'printf %s "$WEBHOOK_ENDPOINT_SECRET_KEY" |\n  kubectl create secret'];
 
@@ -38,6 +41,13 @@ test('every block of commands is run by a test', () => {
       known.some((start) => text.startsWith(start)),
       text,
     ).toBe(true);
+});
+
+/** Commands within a sentence. `npm ci && npm test` runs this test. */
+test('every command within a sentence is run by a test, too', () => {
+  const commands = [...README.matchAll(/`((?:npm|node|docker|podman) [^`]+)`/g)].map(([, command = '']) => command);
+  const known = ['npm ci', 'npm run demo -- --once', 'npm ci && npm test', 'podman build'];
+  expect(commands.filter((command) => !known.includes(command))).toEqual([]);
 });
 
 interface Shell {
@@ -96,6 +106,13 @@ async function output(
   return { text, code: code as number | null };
 }
 
+test('npm run demo -- --once ends by itself', async () => {
+  const { text, code } = await output('npm run demo -- --once', {});
+  expect(text).toContain('Every step went as expected.');
+  expect(text).not.toContain('The demo keeps running');
+  expect(code).toBe(0);
+});
+
 describe('npm run demo', () => {
   let demo: Shell;
   let commands: string;
@@ -140,11 +157,15 @@ describe('in front of your own app', () => {
   const signature = sign(secret, body);
   const env = { WEBHOOK_ENDPOINT_SECRET_KEY: secret };
 
-  test.skipIf(!haveTools('openssl', 'curl'))('a request signed by hand gets 200', async () => {
-    const script = `${byHand}\necho; echo "by hand: SHA256:$SIGNATURE"`.replaceAll(':8080', `:${port}`);
+  test.skipIf(!haveTools('openssl', 'curl'))('the signed request gets 200, the forged one 401', async () => {
+    const forged = block('# another body with the same signature');
+    const script = `${byHand}\necho; echo "by hand: SHA256:$HMAC"\n${forged}`.replaceAll(':8080', `:${port}`);
+    const before = upstream.requests.length;
     const { text, code } = await output(script, env);
-    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['200']);
+    expect([...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['200', '401']);
     expect(text.split('\n')).toContain(`by hand: ${signature}`);
+    expect(text).toContain('{"error":"unauthorized"}');
+    expect(upstream.requests.length - before, 'the app saw the signed one alone').toBe(1);
     expect(code).toBe(0);
   });
 
@@ -162,10 +183,14 @@ describe('in front of your own app', () => {
   });
 });
 
-test('check-config and explain accept the example as it is', async () => {
-  const { text, code } = await output(`set -e\n${block('node_modules/.bin/node src/main.ts check-config')}`, {
-    WEBHOOK_ENDPOINT_SECRET_KEY: SECRET,
-  });
+test('check-config and explain accept the README’s configuration, and explain verifies //notify', async () => {
+  const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(README) ?? [];
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-readme-'));
+  const file = join(directory.path, 'config.yaml');
+  await writeFile(file, yaml);
+  const commands = block('node_modules/.bin/node src/main.ts check-config').replaceAll('config.yaml', file);
+  const { text, code } = await output(`set -e\n${commands}`, {});
   expect(code, text).toBe(0);
-  expect(text).toContain('a path parameter');
+  expect(text).toContain('The configuration is valid');
+  expect(text).toMatch(/=> verified by \/notify/);
 });

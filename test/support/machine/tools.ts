@@ -64,6 +64,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   haproxy: 'haproxy',
   apache2: 'apache2-bin',
   openssl: 'openssl',
+  jq: 'jq',
   curl: 'curl',
   prometheus: 'prometheus',
   chromium: 'chromium',
