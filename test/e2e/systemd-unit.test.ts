@@ -12,11 +12,17 @@ import { freePort } from '../support/machine/free-port.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 import { runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
 const EXAMPLES = `${ROOT}examples/systemd`;
 const UNIT = `${EXAMPLES}/entrupy-signature-proxy.service`;
 const read = (path: string) => readFile(path, 'utf8');
+/** The page's blocks of one kind, without their indentation. */
+const blocksOf = async (kind: string): Promise<string[]> =>
+  [
+    ...(await read(`${ROOT}docs/systemd.md`)).matchAll(new RegExp(`^( *)\`\`\`${kind}\\n([\\s\\S]*?)^ *\`\`\`$`, 'gm')),
+  ].map(([, indent = '', block = '']) => block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
 
 /** The values of one setting, in order. */
 const settings = (unit: string, name: string): string[] =>
@@ -41,6 +47,31 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
     const unit = await read(UNIT);
     expect(await verified(unit)).toMatchObject({ code: 0, stdout: '', stderr: '' });
     expect((await verified(unit.replace('DynamicUser=', 'DynamicUsr='))).stderr).toContain("Unknown key 'DynamicUsr'");
+  });
+
+  test('passes it with each setting that docs/systemd.md adds', async () => {
+    const unit = await read(UNIT);
+    const added = await blocksOf('ini');
+    expect(added.map((text) => text.split('=')[0])).toEqual(['[Service]\nLoadCredential', '[Service]\nIPAddressDeny']);
+    for (const text of added) {
+      expect({ text, ...(await verified(`${unit}\n${text}`)) }).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    }
+    const file = join(directory, 'local.service');
+    await writeFile(file, `${unit}\n${added[1]}`);
+    const { stdout } = await run('systemd-analyze', ['security', '--offline=yes', '--no-pager', file]);
+    const [, told] = /makes it (\d\.\d)/.exec(await read(`${ROOT}docs/systemd.md`)) ?? [];
+    expect(stdout).toContain(`: ${told} OK`);
+  });
+
+  test('check-config accepts a secret that systemd hands over', async () => {
+    const [secrets = ''] = await blocksOf('yaml');
+    const file = join(directory, 'credential.yaml');
+    await writeFile(file, secrets);
+    const { code, stdout } = await runCommand(['check-config', '--config', file, '--no-secrets']);
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('/run/credentials/entrupy-signature-proxy.service/current'),
+    });
   });
 
   test('has an exposure of at most 1.5 of 10, and lets V8 compile', async () => {
@@ -94,9 +125,10 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test('install what the unit runs, with a secret that only its group may read', async () => {
-    const [install = '', , rotate = ''] = [
-      ...(await read(`${ROOT}docs/systemd.md`)).matchAll(/^```sh\n([\s\S]*?)^```$/gm),
-    ].map(([, block = '']) => block);
+    const blocks = await blocksOf('sh');
+    const [install = '', start = '', , rotate = '', check = ''] = blocks;
+    expect(blocks).toHaveLength(5);
+    expect(start).toMatch(/^systemctl daemon-reload\n(?:systemctl .*\n)+$/);
     const group = (await mustRun('id', ['-gn'])).trim();
     // As written, except for what depends on the machine: the root directory, the group and the packages.
     const here = (text: string) =>
@@ -104,7 +136,7 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
         .replaceAll(/(?<=[ >])\/(etc|usr)\//g, `${directory}/$1/`)
         .replace('groupadd --system --force entrupy-secrets', 'true')
         .replaceAll(/(-g|chgrp) entrupy-secrets/g, `$1 ${group}`)
-        .replace('npm ci && ', '');
+        .replace('npm ci\n', '');
     const clone = join(directory, 'clone');
     for (const path of [
       'package.json',
@@ -137,10 +169,15 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
       config,
       (await read(config)).replace('/etc/entrupy/secrets', join(directory, 'etc/entrupy/secrets')),
     );
-    const check = await mustRun(process.execPath, [join(directory, program), 'check-config', '--config', config]);
-    expect(check).toContain('The configuration is valid.');
-    expect(check).toMatch(/current .*\n.*next /);
+    const node = join(directory, 'usr/local/bin/node');
+    expect(check).toBe('entrupy-signature-proxy check-config --config /etc/entrupy-signature-proxy/config.yaml\n');
+    const checked = await mustRun(node, [join(directory, program), 'check-config', '--config', config]);
+    expect(checked).toContain('The configuration is valid.');
+    expect(checked).toMatch(/current .*\n.*next /);
     expect(await mode('etc/nginx/conf.d/hooks.conf')).toBe('644');
+    expect(await read(join(directory, 'etc/nginx/conf.d/hooks.conf'))).toContain(
+      'server_name hooks.your-shop.example;',
+    );
   });
 });
 
@@ -150,6 +187,8 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   let directory = '';
   let upstream: Upstream;
   let url = '';
+  let tlsUrl = '';
+  let caFile = '';
   const started: ChildProcess[] = [];
 
   beforeAll(async () => {
@@ -159,8 +198,12 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     await mkdir(join(directory, 'secrets'));
     await writeFile(join(directory, 'secrets/current'), SECRET);
     upstream = await startUpstream();
-    const [front, port, admin] = [await freePort(), await freePort(), await freePort()];
+    const [front, port, admin, tls] = [await freePort(), await freePort(), await freePort(), await freePort()];
     url = `http://127.0.0.1:${front}`;
+    tlsUrl = `https://hooks.example.com:${tls}`;
+    const authority = createAuthority(directory, 'tls');
+    const { certFile, keyFile } = authority.issue('hooks', { names: ['DNS:hooks.example.com'] });
+    caFile = authority.caFile;
     // As written, except for ports and directories that this machine lacks.
     const config = (await read(`${EXAMPLES}/config.yaml`))
       .replace('port: 8080', `port: ${port}`)
@@ -171,10 +214,18 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     const site = (await read(`${EXAMPLES}/nginx.conf`))
       .replace('listen 80;', `listen 127.0.0.1:${front};`)
       .replace(':8080;', `:${port};`);
+    const [, server = ''] = /^(server \{[\s\S]*^\})$/m.exec(site) ?? [];
+    const [lines = ''] = await blocksOf('nginx');
+    const withTls = server.replace(/ *listen 127.*\n/, lines);
+    expect(withTls).not.toBe(server);
+    const tlsSite = withTls
+      .replace('listen 443 ssl', `listen 127.0.0.1:${tls} ssl`)
+      .replace('/etc/ssl/hooks/fullchain.pem', certFile)
+      .replace('/etc/ssl/hooks/privkey.pem', keyFile);
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (name) => `${name}_temp_path ${directory}/${name};`,
     );
-    const nginx = `daemon off; pid ${directory}/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; ${temporary.join(' ')}\n${site}\n}\n`;
+    const nginx = `daemon off; pid ${directory}/nginx.pid; error_log stderr;\nevents {}\nhttp { access_log off; ${temporary.join(' ')}\n${site}\n${tlsSite}\n}\n`;
     await writeFile(join(directory, 'nginx.conf'), nginx);
     await mustRun('nginx', ['-t', '-q', '-e', 'stderr', '-c', join(directory, 'nginx.conf')]);
     started.push(
@@ -208,6 +259,21 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
     expect(await send('/else', signed)).toBe(404);
     expect(await send('/healthz')).toBe(200);
   });
+
+  test.skipIf(!haveTools('curl', 'openssl'))(
+    'the last commands: over TLS, 401 without a signature and 200 with one',
+    async () => {
+      const [, , commands = ''] = await blocksOf('sh');
+      const { port } = new URL(tlsUrl);
+      const here = commands
+        .replaceAll('https://hooks.your-shop.example', tlsUrl)
+        .replaceAll('curl -i', `curl -i -sS --cacert ${caFile} --resolve hooks.example.com:${port}:127.0.0.1`)
+        .replaceAll('entrupy-signature-proxy', `"${process.execPath}" "${PROGRAM}"`)
+        .replace('/etc/entrupy/secrets/current', join(directory, 'secrets/current'));
+      const said = await mustRun('bash', ['-ec', here]);
+      expect([...said.matchAll(/HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['401', '200']);
+    },
+  );
 
   test('a body as large as the proxy allows passes nginx, a larger one is refused', async () => {
     const send = async (bytes: number) => {
