@@ -70,8 +70,9 @@ export function renderConfigSchema(): string {
     io: 'input',
     override: ({ zodSchema, jsonSchema, path }) => {
       // An editor's own message for a union, `Expected integer`, names no unit.
-      const errorMessage = `allowed is ${ALLOWED.get(zodSchema)?.allowed}`;
-      for (const branch of jsonSchema.anyOf ?? []) Object.assign(branch, { errorMessage });
+      const allowed = ALLOWED.get(zodSchema)?.allowed;
+      const branches = allowed === undefined ? [] : (jsonSchema.anyOf ?? []);
+      for (const branch of branches) Object.assign(branch, { errorMessage: `allowed is ${allowed}` });
       const where = path.filter((step) => step !== 'properties').join('.');
       if (!MAY_BE_EMPTY.has(where) || typeof jsonSchema.type !== 'string') return;
       Object.assign(jsonSchema, { type: [jsonSchema.type, 'null'] });
