@@ -1,15 +1,18 @@
 // `probe`: sends one POST and compares the status of the answer.
+
+import type { Secret } from '../core/keyring.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
 import { ask } from './ask.ts';
 import { command, usageError } from './command-line.ts';
-import { chosenSource, readSecret, SECRET_OPTIONS } from './secret-option.ts';
+import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS } from './secret-option.ts';
 
 const help = `Usage: entrupy-signature-proxy probe --url URL [OPTIONS]
 
 Sends one POST with a small JSON body, signed if a secret is given, and prints the answer. Waits at most 10 s.
 
   --url URL            http:// or https://
-  --secret-file FILE   signs with the content of FILE, without one trailing line break
+  --secret-file FILE   signs with the content of FILE, without one trailing line break. If FILE is a directory, sends one
+                       request for each secret in it until one succeeds
   --secret-env NAME    signs with the value of this variable
   --expect CODE        succeeds only on this status
   --expect-not CODE    succeeds on every status but this
@@ -33,18 +36,27 @@ export const run = command({ name: 'probe', help, options, positionals: [] }, as
   const url = readUrl(values.url);
   const expected = readExpectation(values);
   const source = chosenSource(values);
-  const headers: Record<string, string> = { 'Content-Type': 'application/json' };
-  if (source !== null) {
-    const { key } = await readSecret(source, io);
-    headers[SIGNATURE_HEADER] = `${SIGNATURE_PREFIX}${signBody(key, BODY)}`;
-  }
-  const { status, text } = await ask({ url, headers, body: BODY, timeout: TIMEOUT });
-  const met = status !== null && expected.meets(status);
-  const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
-  const how = source === null ? 'unsigned' : 'signed';
-  io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href})\n`);
+  const secrets = source === null ? [null] : await readSecretOrDirectory(source, io);
+  const attempt = async (secret: Secret | null) => {
+    const { status, text } = await ask({ url, headers: headersFor(secret), body: BODY, timeout: TIMEOUT });
+    const met = status !== null && expected.meets(status);
+    const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
+    // Another secret may succeed where this one was refused; without an answer none would.
+    return { met, got, secret, isLast: met || status === null || secret === secrets.at(-1) };
+  };
+  let result = await attempt(secrets[0] ?? null);
+  for (const secret of secrets.slice(1)) if (!result.isLast) result = await attempt(secret);
+  const { met, got, secret } = result;
+  const how = secret === null ? 'unsigned' : 'signed';
+  const which = secrets.length === 1 ? '' : met ? `, with ${secret?.id}` : `, with each of ${secrets.length} secrets`;
+  io.stdout(`${met ? 'ok' : 'failed'}: ${expected.meaning}, got ${got} (${how} POST ${url.href}${which})\n`);
   return met ? 0 : 1;
 });
+
+function headersFor(secret: Secret | null): Record<string, string> {
+  const type = { 'Content-Type': 'application/json' };
+  return secret === null ? type : { ...type, [SIGNATURE_HEADER]: `${SIGNATURE_PREFIX}${signBody(secret.key, BODY)}` };
+}
 
 function readUrl(text: string | undefined): URL {
   if (text === undefined) throw usageError('--url is required');

@@ -6,7 +6,7 @@ import type { SecretSource } from '../config/config.ts';
 import { VariableName } from '../config/environment.ts';
 import type { Secret } from '../core/keyring.ts';
 import { keyFromFileContent } from '../secrets/material.ts';
-import { readSecrets } from '../secrets/rotation.ts';
+import { failuresOf, readSecrets } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
 import { collect, type Io, usageError } from './command-line.ts';
 
@@ -38,6 +38,17 @@ export async function readSecret(source: ChosenSource, io: Io): Promise<Secret> 
   if (!read?.key) throw usageError(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
   for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
   return { id: source.id, key: read.key, notBefore: null, notAfter: null };
+}
+
+/** Every usable secret of a directory, else the one secret. Throws UsageError if there is none. */
+export async function readSecretOrDirectory(source: ChosenSource, io: Io): Promise<readonly Secret[]> {
+  if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isDirectory()) {
+    return [await readSecret(source, io)];
+  }
+  const read = await readSecrets([{ ...ALWAYS, kind: 'directory', directory: source.file }], io.env);
+  const usable = read.flatMap(({ id, key }) => (key === null ? [] : [{ id, key, notBefore: null, notAfter: null }]));
+  if (usable.length === 0) throw usageError(`no secret can be used: ${failuresOf(read).join('; ')}`);
+  return usable;
 }
 
 /** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here they are the best way to pass one. */

@@ -1,7 +1,10 @@
 // `probe` against a real server on loopback: the request it sends, its output and its exit code.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask } from '../../../src/commands/ask.ts';
 import { run } from '../../../src/commands/probe.ts';
 import { sign } from '../../support/deliveries/signer.ts';
@@ -76,6 +79,65 @@ test('it sends one POST of JSON, signed if a secret is given, and does not print
     { method: 'POST', body: BODY },
   ]);
   expect(seen.map(({ headers }) => headers['entrupy-signature'])).toEqual([sign(SECRET, BODY), undefined]);
+});
+
+describe('a directory of secrets', () => {
+  let directory = '';
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-probe-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+  const takingOnly = (secret: string, seen: unknown[]) =>
+    serve((request, response) => {
+      seen.push(request.headers['entrupy-signature']);
+      request.resume().on('end', () => {
+        response.writeHead(request.headers['entrupy-signature'] === sign(secret, BODY) ? 200 : 401).end();
+      });
+    });
+  const refused = ['--expect-not', '401'];
+
+  test('is tried secret by secret until one succeeds, and the output says which', async () => {
+    await writeFile(join(directory, 'current'), 'an old secret that nothing takes any more');
+    await writeFile(join(directory, 'next'), SECRET);
+    await writeFile(join(directory, 'third'), 'a secret that is not tried, since the second succeeds');
+    await writeFile(join(directory, '.hidden'), 'a file that is no secret, by the name it has');
+    const seen: unknown[] = [];
+    const url = await takingOnly(SECRET, seen);
+    expect(await probe('--url', url, '--secret-file', directory, ...refused)).toEqual({
+      code: 0,
+      stdout: `ok: expected anything but 401, got 200 (signed POST ${url}, with next)\n`,
+      stderr: '',
+    });
+    expect(seen).toHaveLength(2);
+  });
+
+  test('fails if every secret is refused, and if it holds none', async () => {
+    await writeFile(join(directory, 'current'), 'an old secret that nothing takes any more');
+    await writeFile(join(directory, 'next'), 'another one that nothing takes any more');
+    const url = await takingOnly(SECRET, []);
+    expect(await probe('--url', url, '--secret-file', directory, ...refused)).toMatchObject({
+      code: 1,
+      stdout: `failed: expected anything but 401, got 401 (signed POST ${url}, with each of 2 secrets)\n`,
+    });
+    await rm(join(directory, 'current'));
+    await rm(join(directory, 'next'));
+    expect(await probe('--url', url, '--secret-file', directory)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`no secret can be used: directory ${directory}: it holds no secrets`),
+    });
+  });
+
+  test('is given up after the first request without an answer', async () => {
+    await writeFile(join(directory, 'current'), SECRET);
+    await writeFile(join(directory, 'next'), 'another one that nothing takes any more');
+    let requests = 0;
+    const url = await serve((request) => {
+      requests += 1;
+      request.socket.destroy();
+    });
+    expect(await probe('--url', url, '--secret-file', directory)).toMatchObject({ code: 1 });
+    expect(requests).toBe(1);
+  });
 });
 
 describe('no response is a failure, whatever was expected', () => {
