@@ -17,8 +17,8 @@
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "entrupy-signature-proxy.labels" -}}
@@ -74,22 +74,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* "true" if the chart runs the demo upstream, the only case in which it generates a secret. */}}
 {{- define "entrupy-signature-proxy.isDemo" -}}
 {{- if and (eq .Values.mode "sidecar") (not .Values.app.image) (not .Values.upstream.url) }}true{{ end -}}
-{{- end -}}
-
-{{/*
-The number of pods; empty leaves it to Kubernetes or an autoscaler. The current number is kept, or an upgrade would undo
-scaling. `helm template` and Argo CD cannot look it up, so they set none (gateway: 2).
-*/}}
-{{- define "entrupy-signature-proxy.replicas" -}}
-{{- $live := (lookup "apps/v1" "Deployment" (include "entrupy-signature-proxy.namespace" .) (include "entrupy-signature-proxy.fullname" .)).spec | default dict -}}
-{{- if not (or .Values.autoscaling.enabled (kindIs "invalid" .Values.replicaCount)) }}{{ int .Values.replicaCount -}}
-{{- else if hasKey $live "replicas" }}{{ int $live.replicas -}}
-{{- else if and (eq .Values.mode "gateway") (not .Values.autoscaling.enabled) }}2{{ end -}}
-{{- end -}}
-
-{{/* "true" if more than one pod runs, or may run. */}}
-{{- define "entrupy-signature-proxy.isSeveral" -}}
-{{- if or .Values.autoscaling.enabled (gt (include "entrupy-signature-proxy.replicas" . | default "1" | int) 1) }}true{{ end -}}
 {{- end -}}
 
 {{/* "true" if the chart has its own pods and Service. */}}

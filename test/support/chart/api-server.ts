@@ -1,10 +1,13 @@
-// A minimal Kubernetes API server for Helm: discovery, a store of objects, and apply with a single owner, which removes
-// fields that are no longer applied. It admits everything and runs nothing.
+// A minimal Kubernetes API server for Helm and kubectl: discovery, a store of objects, and who owns their fields. It
+// admits everything, unless a test gives it an admission, and runs nothing.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parse } from 'yaml';
+import type { Tree } from './field-owners.ts';
 import type { Manifest } from './helm.ts';
+import { PROTOBUF, secretOf } from './helm-records.ts';
+import { type Answer, type Located, NOT_FOUND, ObjectStore, statusOf } from './object-store.ts';
 
 /** Group and version, plural, kind, and whether it lives in a namespace. */
 const RESOURCES = [
@@ -24,22 +27,46 @@ const RESOURCES = [
   ['admissionregistration.k8s.io/v1', 'validatingadmissionpolicybindings', 'ValidatingAdmissionPolicyBinding', false],
 ] as const;
 
-type Tree = { [key: string]: unknown };
-
 export interface ApiServer {
   /** The text of a KUBECONFIG file. */
   readonly kubeconfig: string;
   /** The current state of a Deployment. */
   deployment(name: string): Manifest | undefined;
-  /** Scales, as `kubectl scale` or an autoscaler would. */
-  scale(name: string, replicas: number): void;
+  /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
+  scale(name: string, replicas: number, manager?: string): void;
   /** Every write, in order: `PATCH Deployment`. */
   readonly writes: string[];
   close(): Promise<void>;
 }
 
-export async function startApiServer(): Promise<ApiServer> {
-  const store = new Store();
+export interface ApiServerOptions {
+  /** What becomes of a new pod, also of a dry run. */
+  readonly admit?: (pod: Manifest) => { readonly pod: Manifest; readonly refusals: readonly string[] };
+}
+
+export async function startApiServer({ admit }: ApiServerOptions = {}): Promise<ApiServer> {
+  const store = new ObjectStore();
+  const admitted = (at: Located, object: Tree): Tree | Answer => {
+    if (at.kind !== 'Pod' || admit === undefined) return object;
+    const { pod, refusals } = admit(object as unknown as Manifest);
+    return refusals.length === 0 ? (pod as unknown as Tree) : [422, statusOf(422, 'Invalid', refusals.join(', '))];
+  };
+  const written = (at: Located, request: IncomingMessage, body: Buffer): Answer => {
+    const { method = '', url = '', headers } = request;
+    const query = new URL(url, 'http://api').searchParams;
+    const isDry = query.get('dryRun') === 'All';
+    if (method === 'DELETE') return isDry ? [200, statusOf(200, '')] : store.remove(at);
+    const read = body.subarray(0, 4).equals(PROTOBUF) ? secretOf(body) : (parse(body.toString()) as Tree);
+    const given = method === 'POST' ? admitted(at, read) : read;
+    if (isAnswer(given)) return given;
+    if (isDry) return [method === 'POST' ? 201 : 200, given];
+    return store.write(at, given, {
+      method,
+      contentType: headers['content-type'] ?? '',
+      manager: query.get('fieldManager') ?? headers['user-agent']?.split('/')[0] ?? '',
+      force: query.get('force') === 'true',
+    });
+  };
   const answer = (request: IncomingMessage, body: Buffer): Answer => {
     const { method = '', url = '' } = request;
     const { pathname, searchParams } = new URL(url, 'http://api');
@@ -48,10 +75,7 @@ export async function startApiServer(): Promise<ApiServer> {
     const at = locate(pathname);
     if (at === undefined) return NOT_FOUND;
     if (method === 'GET') return store.read(at, searchParams.get('labelSelector') ?? '');
-    if (searchParams.get('dryRun') === 'All') return [200, parse(body.toString())];
-    if (method === 'DELETE') return store.remove(at);
-    const given = body.subarray(0, 4).equals(PROTOBUF) ? secretOf(body) : (parse(body.toString()) as Tree);
-    return store.write(at, given, { method, type: request.headers['content-type'] ?? '' });
+    return written(at, request, body);
   };
 
   const server: Server = createServer((request, response) => {
@@ -73,136 +97,18 @@ export async function startApiServer(): Promise<ApiServer> {
       users: [{ name: 'test', user: {} }],
     }),
     deployment: (name) => store.find(`/deployments/${name}`) as Manifest | undefined,
-    scale(name, replicas) {
-      const object = store.find(`/deployments/${name}`);
-      if (object === undefined) throw new Error(`no Deployment ${name}`);
-      (object.spec as Tree).replicas = replicas;
-    },
+    scale: (name, replicas, manager = 'kubectl') => store.scale(`/deployments/${name}`, replicas, manager),
     writes: store.writes,
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }
 
-type Answer = readonly [number, unknown];
-
-const status = (code: number, reason: string) => {
-  return {
-    kind: 'Status',
-    apiVersion: 'v1',
-    code,
-    reason,
-    status: code < 400 ? 'Success' : 'Failure',
-    message: reason,
-  };
-};
-const NOT_FOUND: Answer = [404, status(404, 'NotFound')];
-
-class Store {
-  readonly writes: string[] = [];
-  readonly #live = new Map<string, Tree>();
-  /** The last applied configuration, by object. */
-  readonly #applied = new Map<string, Tree>();
-  #version = 0;
-
-  find(end: string): Tree | undefined {
-    return [...this.#live].find(([key]) => key.endsWith(end))?.[1];
-  }
-
-  read({ path, name, kind, type }: Located, selector: string): Answer {
-    if (name !== undefined) {
-      const object = this.#live.get(`${path}/${name}`);
-      return object === undefined ? NOT_FOUND : [200, object];
-    }
-    const terms = selector.split(',').filter((term) => term !== '');
-    const labels = (object: Tree) => ((object.metadata as Tree).labels ?? {}) as Tree;
-    const items = [...this.#live].filter(([key, object]) => {
-      return (
-        key.startsWith(`${path}/`) &&
-        terms.every((term) => `${labels(object)[term.split('=')[0] ?? '']}` === term.split('=')[1])
-      );
-    });
-    const metadata = { resourceVersion: String(this.#version) };
-    return [
-      200,
-      { kind: `${kind}List`, apiVersion: type.apiVersion, metadata, items: items.map(([, object]) => object) },
-    ];
-  }
-
-  remove({ path, name, kind }: Located): Answer {
-    this.writes.push(`DELETE ${kind}`);
-    this.#live.delete(`${path}/${name}`);
-    return [200, status(200, '')];
-  }
-
-  write(at: Located, given: Tree, how: { readonly method: string; readonly type: string }): Answer {
-    const name = at.name ?? ((given.metadata as Tree).name as string);
-    const key = `${at.path}/${name}`;
-    const before = this.#live.get(key) ?? {};
-    if (how.method === 'POST' && this.#live.has(key)) return [409, status(409, 'AlreadyExists')];
-    this.writes.push(`${how.method} ${at.kind}`);
-    // Helm 4 applies; Helm 3 sends the differences.
-    const applies = how.type === 'application/apply-patch+yaml';
-    const base = applies ? without(before, this.#applied.get(key) ?? {}, given) : before;
-    const change = Array.isArray(given) ? removals(given as Removal[]) : given;
-    const next = how.method === 'PATCH' ? merged(base, change) : change;
-    const metadata = { ...(next.metadata as Tree), name, resourceVersion: String(++this.#version) };
-    const spec = at.kind === 'Deployment' ? { spec: { replicas: 1, ...(next.spec as Tree) } } : {};
-    const stored = { ...next, ...spec, ...at.type, metadata };
-    this.#live.set(key, stored);
-    if (applies || how.method === 'POST') this.#applied.set(key, given);
-    return [how.method === 'POST' ? 201 : 200, stored];
-  }
-}
+const isAnswer = (value: Tree | Answer): value is Answer => Array.isArray(value) && typeof value[0] === 'number';
 
 async function bytesOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
-}
-
-/** Helm writes its records in protobuf, behind this prefix. */
-const PROTOBUF = Buffer.from('k8s\0');
-
-/** A Secret of k8s.io/api/core/v1/generated.proto, with only the fields that Helm sets. */
-function secretOf(body: Buffer): Tree {
-  const [raw = Buffer.alloc(0)] = fieldsOf(body.subarray(4)).get(2) ?? [];
-  const secret = fieldsOf(raw);
-  const metadata = fieldsOf(secret.get(1)?.[0] ?? Buffer.alloc(0));
-  const entries = (fields: readonly Buffer[] = []) =>
-    fields
-      .map((entry) => fieldsOf(entry))
-      .map((entry) => [entry.get(1)?.[0]?.toString() ?? '', entry.get(2)?.[0]] as const);
-  return {
-    metadata: {
-      name: metadata.get(1)?.[0]?.toString(),
-      labels: Object.fromEntries(entries(metadata.get(11)).map(([key, value]) => [key, value?.toString() ?? ''])),
-    },
-    data: Object.fromEntries(entries(secret.get(2)).map(([key, value]) => [key, value?.toString('base64') ?? ''])),
-    type: secret.get(3)?.[0]?.toString(),
-  };
-}
-
-/** The length-delimited fields of a message: text, bytes and messages. */
-function fieldsOf(message: Buffer): ReadonlyMap<number, readonly Buffer[]> {
-  const fields = new Map<number, Buffer[]>();
-  let at = 0;
-  const number = () => {
-    let [value, shift] = [0, 0];
-    for (;;) {
-      const byte = message[at++] ?? 0;
-      value += (byte & 127) * 2 ** shift;
-      shift += 7;
-      if (byte < 128) return value;
-    }
-  };
-  while (at < message.length) {
-    const tag = number();
-    const length = number();
-    if ((tag & 7) !== 2) continue;
-    fields.set(tag >> 3, [...(fields.get(tag >> 3) ?? []), message.subarray(at, at + length)]);
-    at += length;
-  }
-  return fields;
 }
 
 function discovery(path: string): unknown {
@@ -230,13 +136,6 @@ function discovery(path: string): unknown {
   };
 }
 
-interface Located {
-  readonly path: string;
-  readonly name: string | undefined;
-  readonly kind: string;
-  readonly type: { readonly apiVersion: string; readonly kind: string };
-}
-
 function locate(path: string): Located | undefined {
   for (const [apiVersion, plural, kind] of RESOURCES) {
     const root = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
@@ -246,44 +145,4 @@ function locate(path: string): Located | undefined {
     }
   }
   return undefined;
-}
-
-interface Removal {
-  readonly op: string;
-  readonly path: string;
-}
-
-/** A JSON Patch with only `remove` operations, as a merge patch. */
-function removals(patch: readonly Removal[]): Tree {
-  return patch.reduce<Tree>((tree, { op, path }) => {
-    if (op !== 'remove') throw new Error(`this API server knows no ${op}`);
-    const nested = path
-      .slice(1)
-      .split('/')
-      .reduceRight<unknown>((value, key) => ({ [key]: value }), null);
-    return merged(tree, nested as Tree);
-  }, {});
-}
-
-const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Removes fields that were applied before and are not given now. */
-function without(current: Tree, before: Tree, now: Tree): Tree {
-  const entries = Object.entries(current).flatMap(([key, value]): [string, unknown][] => {
-    if (!(key in before)) return [[key, value]];
-    if (!(key in now)) return [];
-    const [old, given] = [before[key], now[key]];
-    return [[key, isTree(value) && isTree(old) && isTree(given) ? without(value, old, given) : value]];
-  });
-  return Object.fromEntries(entries);
-}
-
-function merged(current: Tree, given: Tree): Tree {
-  const result: Tree = { ...current };
-  for (const [key, value] of Object.entries(given)) {
-    const old = result[key];
-    if (value === null && key in result) delete result[key];
-    else result[key] = isTree(value) && isTree(old) ? merged(old, value) : value;
-  }
-  return result;
 }

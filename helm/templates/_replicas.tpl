@@ -1,0 +1,44 @@
+{{/*
+The number of pods. A field in a manifest belongs to Helm: a rollback sets it again, and under Helm 4 fails if anything
+else has set it since. So the chart leaves the number out wherever the user gave none, as soon as leaving it out changes
+nothing. The annotation entrupy-signature-proxy/sets-replicas records which of the two the current Deployment has.
+*/}}
+
+{{/* `spec.replicas`; empty leaves it to Kubernetes (one pod at first), `kubectl scale` or an autoscaler. */}}
+{{- define "entrupy-signature-proxy.replicas" -}}
+{{- $live := include "entrupy-signature-proxy.liveDeployment" . | fromJson -}}
+{{- if not (or .Values.autoscaling.enabled (kindIs "invalid" .Values.replicaCount)) }}{{ int .Values.replicaCount -}}
+{{- else if not $live.spec }}{{ if and (eq .Values.mode "gateway") (not .Values.autoscaling.enabled) }}2{{ end -}}
+{{- else if not (include "entrupy-signature-proxy.keepsReplicas" (dict "root" . "live" $live)) }}{{ int $live.spec.replicas -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+"true" if a manifest without the number leaves the current one in place. A field that was in the manifest before and is
+missing now becomes 1, unless Helm applies on the server and somebody else owns the field too.
+*/}}
+{{- define "entrupy-signature-proxy.keepsReplicas" -}}
+{{- $live := .live -}}
+{{- $marked := eq (dig "annotations" "entrupy-signature-proxy/sets-replicas" "" $live.metadata) "false" -}}
+{{- $applied := false -}}
+{{- $scaled := false -}}
+{{- range $live.metadata.managedFields -}}
+  {{- $fields := .fieldsV1 | default dict -}}
+  {{- if and (eq .operation "Apply") (hasKey (dig "f:metadata" "f:labels" dict $fields) "f:helm.sh/chart") }}{{ $applied = true }}{{ end -}}
+  {{- if and (eq (.subresource | default "") "scale") (hasKey (dig "f:spec" dict $fields) "f:replicas") }}{{ $scaled = true }}{{ end -}}
+{{- end -}}
+{{- $helm3 := semverCompare "<4.0.0-0" .root.Capabilities.HelmVersion.Version -}}
+{{- if or $marked (eq (int $live.spec.replicas) 1) (and $applied $scaled (not $helm3)) }}true{{ end -}}
+{{- end -}}
+
+{{/* The current Deployment as JSON; {} at the first install, and where charts are rendered without a cluster. */}}
+{{- define "entrupy-signature-proxy.liveDeployment" -}}
+{{- lookup "apps/v1" "Deployment" (include "entrupy-signature-proxy.namespace" .) (include "entrupy-signature-proxy.fullname" .) | default dict | toJson -}}
+{{- end -}}
+
+{{/* "true" if more than one pod runs, or may run. */}}
+{{- define "entrupy-signature-proxy.isSeveral" -}}
+{{- $live := include "entrupy-signature-proxy.liveDeployment" . | fromJson -}}
+{{- $pods := include "entrupy-signature-proxy.replicas" . | default (dig "spec" "replicas" 1 $live) | int -}}
+{{- if or .Values.autoscaling.enabled (gt $pods 1) }}true{{ end -}}
+{{- end -}}
