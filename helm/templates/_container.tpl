@@ -17,7 +17,7 @@ Modes sidecar and gateway use the same two. Both are lists.
   args: [serve, --config, /etc/entrupy-signature-proxy/config.yaml]
   env:
     - name: POD_IP             # the address that upstream.checkExposure probes
-      valueFrom: {fieldRef: {fieldPath: status.podIP}}
+      valueFrom: {fieldRef: {apiVersion: v1, fieldPath: status.podIP}}
     {{- with .Values.extraEnv }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -64,11 +64,11 @@ Modes sidecar and gateway use the same two. Both are lists.
 
 {{- define "entrupy-signature-proxy.volumes" -}}
 - name: entrupy-config
-  configMap: {name: {{ include "entrupy-signature-proxy.configMapName" . }}}
+  configMap: {name: {{ include "entrupy-signature-proxy.configMapName" . | quote }}}
 # Optional: without the Secret the proxy starts, reports it and answers 503 until it exists.
 - name: entrupy-secrets
   secret:
-    secretName: {{ include "entrupy-signature-proxy.secretName" . }}
+    secretName: {{ include "entrupy-signature-proxy.secretName" . | quote }}
     optional: true
     {{- with .Values.secret.items }}
     items:
@@ -78,7 +78,7 @@ Modes sidecar and gateway use the same two. Both are lists.
 # Optional: without the Secret once.onStoreFailure decides.
 - name: entrupy-once
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     optional: true
     items: [{key: {{ $.Values.once.key | quote }}, path: password}]
 {{- end }}

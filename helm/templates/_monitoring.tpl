@@ -18,7 +18,7 @@
 {{/* The labels of the pods; in mode library the user's chart sets them. */}}
 {{- define "entrupy-signature-proxy.podLabels" -}}
 {{- if eq .Values.mode "library" -}}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- else -}}
 {{ include "entrupy-signature-proxy.selectorLabels" . }}
 {{- end -}}

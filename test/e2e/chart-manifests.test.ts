@@ -160,7 +160,9 @@ describe.skipIf(!ready)('the chart', () => {
       upstream: { url: 'http://legacy.shop.svc:8080', checkExposure: false },
     });
     const { env = [] } = proxyOf(podSpec(only(of('sidecar-app'), 'Deployment')));
-    expect(env).toContainEqual({ name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } });
+    // With the default of its apiVersion: otherwise a server-side apply over a client-side one conflicts.
+    const fieldRef = { apiVersion: 'v1', fieldPath: 'status.podIP' };
+    expect(env).toContainEqual({ name: 'POD_IP', valueFrom: { fieldRef } });
   });
 
   test('the Service leads to the proxy, whatever its port', () => {
@@ -198,6 +200,42 @@ describe.skipIf(!ready)('the chart', () => {
     expect(proxyOf(spec).volumeMounts).toContainEqual(mount);
   });
 
+  test('names that YAML 1.1 reads as something else stay names', async () => {
+    const modes = ['sidecar', 'gateway', 'library', 'inject', 'monitoring'];
+    for (const [name, mode] of ['y', 'on', 'no', 'null', '1e3', '0x1f'].flatMap((name) =>
+      modes.map((mode) => [name, mode] as const),
+    )) {
+      if (/^\d/.test(name) && ['sidecar', 'gateway'].includes(mode)) continue; // No name for a Service.
+      const values = [
+        'networkPolicy.enabled',
+        'pdb.enabled',
+        'serviceAccount.create',
+        'metrics.podMonitor.enabled',
+        'ingress.enabled',
+      ];
+      const all = ['sidecar', 'gateway'].includes(mode) ? values.map((value) => `${value}=true`) : [];
+      const more = [
+        'ingress.host=h.example.com',
+        'ingress.className=on',
+        'upstream.url=http://a',
+        'secret.existingSecret=on',
+      ];
+      const set = [`mode=${mode}`, ...all, ...(mode === 'inject' ? [] : more)];
+      const options = ['--namespace', name, '--kube-version', '1.36.0', ...set.flatMap((value) => ['--set', value])];
+      const text = await mustRun('helm', ['template', name, CHART, ...options]);
+      const wrong = text.match(/^[ -]*[\w./]*(?:[nN]ame|namespace|instance): (?:y|on|no|null|1e3|0x1f)$/gm);
+      expect({ name, mode, wrong }).toEqual({ name, mode, wrong: null });
+    }
+  });
+
+  test('a NetworkPolicy names ports by number: Calico did not find the names of init containers', () => {
+    const { ingress } = only(of('sidecar-everything'), 'NetworkPolicy').spec as { ingress: { ports: object[] }[] };
+    expect(ingress.map(({ ports }) => ports)).toEqual([
+      [{ port: 8181, protocol: 'TCP' }],
+      [{ port: 9999, protocol: 'TCP' }],
+    ]);
+  });
+
   test('egress rules include the port of the store', () => {
     const rules = (name: string) => only(of(name), 'NetworkPolicy').spec?.egress;
     expect(rules('gateway-once')).toMatchObject([
@@ -223,13 +261,15 @@ describe.skipIf(!ready)('the chart', () => {
     expect(await warns(once, gateway, 'autoscaling.enabled=true,autoscaling.minReplicas=1')).toBe(true);
   });
 
-  test('helm test sends to the first enforcing route', async () => {
+  test('helm test sends to the first enforcing route, first signed: that explains a missing Secret', async () => {
     const pod = podSpec(only(of('sidecar-app'), 'Pod'));
-    expect(pod.initContainers?.[0]?.args).toEqual(['probe', '--url', 'http://shop:80/notify', '--expect', '401']);
-    expect(pod.containers[0]?.args).toEqual([
-      ...['probe', '--url', 'http://shop:80/notify'],
-      ...['--secret-file', '/etc/entrupy/secrets/current', '--expect-not', '401'],
-    ]);
+    const url = ['probe', '--url', 'http://shop:80/notify'];
+    const signed = (file: string) => [...url, '--secret-file', file, '--expect-not', '401'];
+    // With each key in turn: a rotation removes `current`.
+    expect(pod.initContainers?.[0]?.args).toEqual(signed('/etc/entrupy/secrets'));
+    expect(pod.containers[0]?.args).toEqual([...url, '--expect', '401']);
+    const named = podSpec(only(of('gateway-everything'), 'Pod')).initContainers?.[0]?.args;
+    expect(named).toContain('/etc/entrupy/secrets/current');
     const report = ['--set', 'config.routes[0].path=/notify,config.routes[0].mode=report,config.unmatched=forward'];
     expect((await template(report)).map(({ kind }) => kind)).not.toContain('Pod');
   });
