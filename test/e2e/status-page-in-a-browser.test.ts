@@ -1,7 +1,6 @@
 // A person sees on the status page what to do.
-// The status page of a running proxy in a real browser: calm, attacked, rotating and broken. With SCREENSHOTS set it
-// also renews the pictures in docs/images; dashboard/README.md says how to make them small.
-import { mkdir, writeFile } from 'node:fs/promises';
+// The status page of a running proxy in a real browser: calm, attacked, rotating and broken.
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
@@ -9,7 +8,6 @@ import { type Browser, HAS_CHROMIUM, openBrowser, type View } from '../support/m
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
 
-const IMAGES = new URL('../../docs/images/', import.meta.url);
 const SECRET = 'the secret at Entrupy, 32 bytes or more';
 const NEXT = 'the secret that replaces it, 32 bytes or more';
 const BODY = '{"event": "authentication.completed"}';
@@ -51,21 +49,13 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
   }
 
   /** The visible text, section by section; `refresh=off` keeps it still. */
-  async function look(name: string): Promise<Seen> {
+  async function look(): Promise<Seen> {
     await browser.page.open(`${proxy.adminUrl}/?refresh=off`, DESK);
     const seen = await browser.page.evaluate<Seen>(SEEN);
-    await keep(`status-${name}`);
     await isReadable(PHONE);
-    if (name === 'calm') await keep('status-phone');
     await isReadable({ ...PHONE, scheme: 'light' });
     await isReadable({ ...DESK, scheme: 'dark' });
     return seen;
-  }
-
-  async function keep(name: string): Promise<void> {
-    if (process.env.SCREENSHOTS === undefined) return;
-    await mkdir(IMAGES, { recursive: true });
-    await writeFile(new URL(`${name}.png`, IMAGES), await browser.page.screenshot());
   }
 
   /** No sideways scrolling, no text too pale for WCAG AA, no request to another host, no CSP violation. */
@@ -83,7 +73,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
 
   test('calm: it says so, counts the requests, and says that there is nothing to do', async () => {
     await deliver(SECRET, { times: 12 });
-    const { title, pill, advice, text } = await look('calm');
+    const { title, pill, advice, text } = await look();
     expect(title).toBe('Ready · entrupy-signature-proxy');
     expect(pill).toBe('● Ready');
     expect(advice).toHaveLength(1);
@@ -97,7 +87,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await deliver(null, { times: 3 });
     await deliver(null, { path: '/notify?token=very-private' });
     await deliver(null, { path: '/%3Cscript%3Ealert(1)%3C%2Fscript%3E' });
-    const { advice, rows, text, scripts } = await look('attacked');
+    const { advice, rows, text, scripts } = await look();
     expect(advice[0]).toMatch(
       /^▲ Look at this\. 25 requests were refused in the last 5 minutes, mostly signature_mismatch/,
     );
@@ -112,7 +102,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
   test('scanned: the background noise of a public port leaves it calm', async () => {
     await deliver(SECRET, { times: 3 });
     for (const path of ['/notify', '/.env', '/wp-login.php']) await (await fetch(proxy.url + path)).arrayBuffer();
-    const { title, advice, text } = await look('scanned');
+    const { title, advice, text } = await look();
     expect(title).toBe('Ready · entrupy-signature-proxy');
     expect(advice).toEqual([expect.stringMatching(/^● OK\. All is well: 3 requests served/)]);
     expect(text).toContain('method_not_allowed');
@@ -120,7 +110,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
 
   test('a wrong secret: everything is refused, and a sentence names the likely cause', async () => {
     await deliver(`${SECRET}\n`, { times: 4 });
-    const { advice, text } = await look('wrong-secret');
+    const { advice, text } = await look();
     expect(advice[0]).toMatch(
       /^✕ Act now\. No signature was accepted .*compare the secret here with the one set at Entrupy/,
     );
@@ -133,7 +123,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await writeFile(join(proxy.directory, 'secrets', 'current'), NEXT);
     await proxy.waitForLog(({ msg }) => msg === 'reloaded', 'the reload');
     await deliver(SECRET, { times: 2 });
-    const { advice, rows, text } = await look('rotating');
+    const { advice, rows, text } = await look();
     expect(advice[0]).toMatch(
       /Rotation: senders still sign with the old value of current \(\d+ s ago\), which ends in 23 h/,
     );
@@ -153,7 +143,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await deliver(SECRET, { times: 2 });
     await writeFile(proxy.configFile, 'upstreem: nonsense\n');
     await proxy.waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the failed reload');
-    const { title, advice, rows, text } = await look('broken');
+    const { title, advice, rows, text } = await look();
     expect(title).toBe('✕ Act now · Ready · entrupy-signature-proxy');
     expect(advice[0]).toMatch(
       /^✕ Act now\. The upstream .* accepts no connections: start it, or correct upstream\.url\./,

@@ -15,6 +15,8 @@ export interface View {
   readonly width: number;
   readonly height: number;
   readonly scheme: 'light' | 'dark';
+  /** Pixels of a picture for each CSS pixel; 1 by default. */
+  readonly scale?: number;
 }
 
 export interface Page {
@@ -24,8 +26,8 @@ export interface Page {
   evaluate<T>(expression: string): Promise<T>;
   /** Resolves when the page has reloaded by itself. */
   nextLoad(): Promise<void>;
-  /** A PNG of the whole page. */
-  screenshot(): Promise<Buffer>;
+  /** A PNG of the whole page, or of its first so many CSS pixels. */
+  screenshot(height?: number): Promise<Buffer>;
   /** Each URL that the page requested. */
   readonly requests: readonly string[];
   /** Complaints of the browser: CSP violations, the console. */
@@ -112,6 +114,7 @@ async function attach(browserUrl: string): Promise<Page> {
     webSocketDebuggerUrl: string;
   }[];
   const wire = await openWire(targets.find(({ type }) => type === 'page')?.webSocketDebuggerUrl ?? '');
+  let viewWidth = 0;
   const requests: string[] = [];
   const complaints: string[] = [];
   wire.on('Network.requestWillBeSent', ({ request }) => requests.push((request as { url: string }).url));
@@ -121,13 +124,14 @@ async function attach(browserUrl: string): Promise<Page> {
   return {
     requests,
     complaints,
-    async open(url, { width, height, scheme }) {
+    async open(url, { width, height, scheme, scale = 1 }) {
+      viewWidth = width;
       const features = [{ name: 'prefers-color-scheme', value: scheme }];
       await wire.command('Emulation.setEmulatedMedia', { features });
       await wire.command('Emulation.setDeviceMetricsOverride', {
         width,
         height,
-        deviceScaleFactor: 1,
+        deviceScaleFactor: scale,
         mobile: width < 600,
       });
       const loaded = wire.next('Page.loadEventFired');
@@ -140,8 +144,9 @@ async function attach(browserUrl: string): Promise<Page> {
       return (result as { value: T }).value;
     },
     nextLoad: async () => void (await wire.next('Page.loadEventFired')),
-    async screenshot() {
-      const { data } = await wire.command('Page.captureScreenshot', { captureBeyondViewport: true });
+    async screenshot(height) {
+      const clip = height !== undefined && { clip: { x: 0, y: 0, width: viewWidth, height, scale: 1 } };
+      const { data } = await wire.command('Page.captureScreenshot', { captureBeyondViewport: true, ...clip });
       return Buffer.from(String(data), 'base64');
     },
   };

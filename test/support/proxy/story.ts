@@ -1,0 +1,64 @@
+// A story of hours in front of a real proxy, told in seconds: the proxy's clock is given, and moves on between the
+// requests. It ends at the real time.
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { sign } from '../deliveries/signer.ts';
+import { type ProxyOptions, type RunningProxy, startProxy } from './proxy.ts';
+
+const CLOCK = fileURLToPath(new URL('given-clock.ts', import.meta.url));
+const MINUTE_MS = 60_000;
+const BODY = '{"event": "authentication.completed"}';
+
+export interface Visit {
+  /** Signs with this secret; without one the request has no signature. */
+  readonly secret?: string;
+  readonly method?: string;
+  readonly path?: string;
+  /** The client's address, by X-Forwarded-For: the proxy must trust 127.0.0.1. */
+  readonly client?: string;
+}
+
+export interface Story {
+  readonly proxy: RunningProxy;
+  /** Sends one request; returns its status. */
+  visit(visit: Visit): Promise<number>;
+  /** Sets the proxy's clock to so many minutes before the story's end. */
+  at(minutesBeforeTheEnd: number): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** Starts the proxy so many minutes before the end. */
+export async function beginStory(minutes: number, options: Omit<ProxyOptions, 'flags'>): Promise<Story> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-story-'));
+  const file = join(directory, 'clock');
+  const at = async (before: number) => {
+    // In one step: half a number would be another time.
+    await writeFile(`${file}.new`, String(-before * MINUTE_MS));
+    await rename(`${file}.new`, file);
+  };
+  await at(minutes);
+  const env = { ...options.env, GIVEN_CLOCK: file };
+  const proxy = await startProxy({ ...options, env, flags: ['--import', CLOCK] });
+  return {
+    proxy,
+    at,
+    async visit({ secret, method = 'POST', path = '/notify', client = '203.0.113.7' }) {
+      const response = await fetch(proxy.url + path, {
+        method,
+        headers: {
+          'X-Forwarded-For': client,
+          ...(secret !== undefined && { 'Entrupy-Signature': sign(secret, BODY) }),
+        },
+        ...(method === 'POST' && { body: BODY }),
+      });
+      await response.arrayBuffer();
+      return response.status;
+    },
+    async end() {
+      await proxy.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
