@@ -28,6 +28,7 @@ import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
 import { hasBody } from './core/request-head.ts';
+import { signatureForm } from './core/signature.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { withForwarded } from './downstream/forwarded-headers.ts';
@@ -100,7 +101,7 @@ export class Pipeline {
 
   /** The problem of a signature that has not the form of one. */
   #hintOnForm({ head }: Pending, reason: string): string | null {
-    return head.signatures === 1 && FORM_REASONS.has(reason) ? this.#diagnose.form(head.signature) : null;
+    return head.signatures === 1 && reason === signatureForm(head).reason ? this.#diagnose.form(head.signature) : null;
   }
 
   #read(pending: Pending, toRead: ToRead): void {
@@ -185,10 +186,10 @@ export class Pipeline {
       lease,
       budget: this.#parts.budget,
       onFailure: (failure) => failed(exchange, permit, failure),
-      onEnd: (sent) => {
+      onEnd: (sending) => {
         if (permit.tunnel) this.#tunnels--;
         // Unless all was sent, a socket may still be writing from the body's memory.
-        if (sent) body?.discard();
+        if (sending === 'sent') body?.discard();
         else body?.forget();
       },
     };
@@ -198,12 +199,6 @@ export class Pipeline {
     else new UpstreamExchange(permit, exchange, upstream, options).start();
   }
 }
-
-const FORM_REASONS: ReadonlySet<string> = new Set([
-  'multiple_signatures',
-  'malformed_signature',
-  'unsupported_algorithm',
-]);
 
 function note(exchange: Exchange, { permit: { decision, reason, secret } }: Permitted): void {
   exchange.decide(decision, reason);

@@ -60,7 +60,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
     }),
     '/': on(VIEW, async ({ head, path }) => {
       const query = new URLSearchParams(head.target.slice(path.length));
-      const body = renderStatusPage(await sources.status(), { refresh: query.get('refresh') !== 'off' });
+      const body = renderStatusPage(await sources.status(), { refresh: query.get('refresh') === 'off' ? 'off' : 'on' });
       const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP };
       return { status: 200, body, headers };
     }),

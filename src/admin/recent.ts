@@ -1,6 +1,8 @@
 // Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, grouped refusals, and
 // deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
 // one reason never displaces the entry of another that explains a broken rotation.
+
+import { dropOldest } from '../base/oldest.ts';
 import { REASON_NAMES } from '../core/decision.ts';
 import { isLost, type RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
@@ -106,12 +108,6 @@ export class RecentRequests {
 
 const byName = <K extends string, V>(names: readonly K[], value: (name: K) => V) =>
   Object.fromEntries(names.map((name) => [name, value(name)])) as Record<K, V>;
-
-/** A map iterates in the order of insertion. */
-function dropOldest<K>(map: Map<K, unknown>, most: number): void {
-  const [oldest] = map.keys();
-  if (map.size > most && oldest !== undefined) map.delete(oldest);
-}
 
 /**
  * True for requests that every public port gets (other paths, other methods, GETs without a signature) and for clients

@@ -8,9 +8,9 @@ import { pill, tables } from './status-tables.ts';
 
 const REFRESH_SECONDS = 5;
 
-/** `refresh: false` gives a page that does not reload itself. */
-export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean }): string {
-  const refresh = options.refresh ? html`<meta http-equiv="refresh" content="${REFRESH_SECONDS}">` : null;
+/** `refresh: 'off'` gives a page that does not reload itself. */
+export function renderStatusPage(s: StatusSnapshot, { refresh }: { refresh: 'on' | 'off' }): string {
+  const reload = refresh === 'on' ? html`<meta http-equiv="refresh" content="${REFRESH_SECONDS}">` : null;
   const [state, readiness] = readinessOf(s);
   const advice = adviceFor(s);
   // A ready proxy may still have problems, so the browser's tab shows the state of the headline.
@@ -18,11 +18,11 @@ export function renderStatusPage(s: StatusSnapshot, options: { refresh: boolean 
   const title = headline === 'ok' ? readiness : `${STATE_WORDS[headline]} · ${readiness}`;
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">${refresh}
+<meta name="robots" content="noindex">${reload}
 <title>${title} · entrupy-signature-proxy</title><style>${new Html([STYLE], [])}</style></head>
 <body><header><h1>entrupy-signature-proxy</h1>${pill(state, readiness)}<p class="soft">${s.version}, started ${when(s.startedAt, s.now)}</p></header>
 <main>${adviceList(advice, s)}${figures(s)}${tables(s)}${about(s)}</main>
-<footer class="soft"><p>${refreshNote(options.refresh)}
+<footer class="soft"><p>${refreshNote(refresh)}
 Also <a href="/api/status">the same as JSON</a>, <a href="/metrics">metrics</a>, <a href="/readyz">readiness</a>.</p>
 <p>Documentation: ${docsLinks(s)}.</p></footer>
 </body></html>
@@ -100,8 +100,8 @@ function docsLink({ docs }: StatusSnapshot, file: string, text: string): Html {
   return docs === null ? html`<code>docs/${file}</code>` : html`<a href="${docs}/${file}" rel="noreferrer">${text}</a>`;
 }
 
-function refreshNote(refresh: boolean): Html {
-  return refresh
+function refreshNote(refresh: 'on' | 'off'): Html {
+  return refresh === 'on'
     ? html`Reloads every ${REFRESH_SECONDS} s (<a href="/?refresh=off">pause</a>).`
     : html`Does not reload (<a href="/">resume</a>).`;
 }

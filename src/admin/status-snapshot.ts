@@ -1,6 +1,7 @@
 // The state of the running proxy for the status page, /api/status and the advice: a plain snapshot that runtime fills.
 // It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators
 // rely on its names: docs/admin.md lists them.
+import type { Config } from '../config/config.ts';
 import { DECISIONS, type Reason } from '../core/decision.ts';
 import type { Secret, SecretState } from '../core/keyring.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
@@ -117,7 +118,7 @@ export interface StatusSnapshot {
     readonly entries: number;
     /** Why the store fails; null while it answers. */
     readonly trouble: string | null;
-    readonly onStoreFailure: 'forward' | 'refuse';
+    readonly onStoreFailure: Config['once']['onStoreFailure'];
   } | null;
   readonly recent: RecentCounts;
   /** The newest first, as is `undelivered`. */

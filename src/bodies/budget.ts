@@ -29,15 +29,14 @@ export class ByteBudget {
 
   /** Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
   reserve(bytes: number, body: UnfinishedBody): boolean {
-    const large = bytes > SMALL_BODY;
-    while (!this.#fits(bytes, large)) {
-      const slowest = this.#slowest(large);
+    while (!this.#fits(bytes)) {
+      const slowest = this.#slowestFor(bytes);
       if (slowest === null) return false;
       slowest.fail('overloaded');
       if (slowest === body) return false;
     }
     this.used += bytes;
-    if (large) this.#usedByLarge += bytes;
+    if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
     return true;
   }
 
@@ -47,17 +46,19 @@ export class ByteBudget {
     if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
   }
 
-  #fits(bytes: number, large: boolean): boolean {
+  #fits(bytes: number): boolean {
     if (this.used + bytes > this.limit) return false;
-    return !large || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
+    return bytes <= SMALL_BODY || this.#usedByLarge + bytes <= this.limit - this.limit / 8;
   }
 
-  #slowest(large: boolean): UnfinishedBody | null {
+  /** The body that ends for a buffer of `bytes`: for a large one a small body only where the whole budget is used. */
+  #slowestFor(bytes: number): UnfinishedBody | null {
+    const sparesSmall = bytes > SMALL_BODY && this.used < this.limit;
     const now = performance.now();
     let slowest: UnfinishedBody | null = null;
     let rate = Number.POSITIVE_INFINITY;
     for (const body of this.unfinished) {
-      if (body.buffered === 0 || (large && body.buffered <= SMALL_BODY && this.used < this.limit)) continue;
+      if (body.buffered === 0 || (sparesSmall && body.buffered <= SMALL_BODY)) continue;
       const bodyRate = body.rate(now);
       if (bodyRate < rate) [slowest, rate] = [body, bodyRate];
     }

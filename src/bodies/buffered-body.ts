@@ -24,8 +24,6 @@ export interface BufferedBodyOptions {
 const MAX_EXTRA = 4 * 1024;
 /** The most chunks of a body, besides one per 16 bytes: some encoders send one for each word. */
 const MAX_TINY_CHUNKS = 8 * 1024;
-/** Bytes. Memory of a smaller buffer is left to the garbage collector. */
-const WORTH_FREEING = 16 * 1024;
 
 /**
  * A body to verify, read whole into one growing buffer. An array of chunks would be open to attack: a million one-byte
@@ -88,7 +86,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
 
   /** Frees the memory once nobody needs the body. A second call does nothing. */
   discard(): void {
-    if (this.#ours) free(this.#buffer, WORTH_FREEING);
+    if (this.#ours) free(this.#buffer);
     this.forget();
   }
 
@@ -125,7 +123,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
     this.#options.budget.release(before);
-    if (this.#ours) free(this.#buffer, WORTH_FREEING);
+    if (this.#ours) free(this.#buffer);
     this.#buffer = next;
     this.#ours = true;
     return true;

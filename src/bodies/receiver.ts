@@ -1,8 +1,12 @@
 // The receiver of a request's body.
 import type { Buffer } from 'node:buffer';
+import type { Reason } from '../core/decision.ts';
 
 /** Why a body is not whole, or was not accepted. */
-export type BodyFailure = 'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed';
+export type BodyFailure = Extract<
+  Reason,
+  'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed'
+>;
 
 /**
  * Who owns a piece's memory after the call. The caller frees it at once, since the garbage collector would be too late:

@@ -1,5 +1,6 @@
 // The one table of decisions and reasons. Status, body, metric label and log field follow from it; tests fail until
 // docs and dashboard name a new row. `possibleDecisions` says which routes have it, `advice.ts` what to do about it.
+import { MAX_LINES } from './request-head.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
@@ -38,7 +39,11 @@ const TRY_ELSEWHERE = { closes: true, retryable: true };
 /** Every reason to refuse a request, or, in report mode, to count it as one that would be refused. */
 const ROWS = {
   bad_request: [400, 'Servers disagree on how to read the request: framing, target, Host or another header.', CLOSES],
-  header_too_large: [431, 'The request head is larger than limits.maxHeader, or has more than 100 lines.', CLOSES],
+  header_too_large: [
+    431,
+    `The request head is larger than limits.maxHeader, or has more than ${MAX_LINES} lines.`,
+    CLOSES,
+  ],
   header_timeout: [408, 'The request head exceeded limits.headersTimeout, or it made room for a connection.', CLOSES],
   route_rejected: [404, 'The action of the route, or unmatched, is reject.'],
   method_not_allowed: [405, 'The route does not allow this method.', REPORTABLE],

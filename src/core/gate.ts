@@ -2,8 +2,8 @@
 // answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
 // never a value. The client chooses the header's name, so the log and the status page cut it.
 
-import { HOP_BY_HOP, nominated } from './header-lines.ts';
-import { CGI_PATHS, type Head } from './request-head.ts';
+import { ABOUT_CLIENT, HOP_BY_HOP, nominated } from './header-lines.ts';
+import { CGI_PATHS, type Head, MAX_LINES } from './request-head.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';
@@ -16,8 +16,9 @@ interface GateRule {
   readonly refuses: (head: Head) => boolean;
 }
 
-const CONNECTION_MAY_NOT_NAME =
-  /^(?:host|content-.*|authorization|cookie|x-forwarded-.*|forwarded|x-real-ip|transfer-encoding)$/;
+const CONNECTION_MAY_NOT_NAME = new RegExp(
+  `^(?:host|content-.*|authorization|cookie|transfer-encoding|${ABOUT_CLIENT})$`,
+);
 
 export const GATE = {
   version: {
@@ -114,7 +115,7 @@ export const RULES = {
   'route-headers': 'a header that servers read as another header or another target, and that the route does not allow',
   query: 'a query, which the signature does not cover, on a route with `query: refuse`',
   parser: 'bytes that are not a whole HTTP/1.1 request, or a body in too many tiny chunks',
-  'head-size': 'a head larger than `limits.maxHeader`, or with more than 100 lines',
+  'head-size': `a head larger than \`limits.maxHeader\`, or with more than ${MAX_LINES} lines`,
 } as Readonly<Record<RuleName, string>>;
 
 export interface GateRefusal {

@@ -46,9 +46,13 @@ export function endToEnd(lines: readonly string[], but: ReadonlySet<string> = ne
   return without(lines, HOP_BY_HOP.union(namedByConnection(lines)).difference(but));
 }
 
+/** Headers in which a proxy tells about its client, as a part of regular expressions. */
+export const ABOUT_CLIENT = 'forwarded|x-forwarded-.*|x-real-ip';
+
 /** Fields for framing, routing, request modifiers, authentication and content. */
-const NEVER_IN_TRAILERS =
-  /^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|forwarded|x-forwarded-.*|x-real-ip|origin|referer)$/;
+const NEVER_IN_TRAILERS = new RegExp(
+  `^(?:host|content-.*|authorization|proxy-.*|www-authenticate|authentication-info|cookie2?|set-cookie2?|cache-control|max-forwards|pragma|range|if-.*|age|date|expires|location|retry-after|vary|origin|referer|${ABOUT_CLIENT})$`,
+);
 
 /**
  * True for a trailer that may be forwarded. Servers that merge trailers into the headers would accept a target, a

@@ -1,6 +1,9 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 
+/** The most lines of a head, and of trailers: the parser refuses more. */
+export const MAX_LINES = 100;
+
 /** The facts of a request's head. Values are as sent: nothing may rely on them before the gate has passed the head. */
 export class Head {
   readonly method: string;

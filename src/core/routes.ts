@@ -97,7 +97,7 @@ export class RouteTable {
       const how = couldBeRead(target, entry.pattern, views);
       if (how !== null) read.push({ entry, how });
     }
-    const plain = this.#longestFirst.find((entry) => this.#matches(entry, target, read.length > 0));
+    const plain = this.#longestFirst.find((entry) => this.#matches(entry, target, read));
     const candidates: { route: Route; how: 'plain' | ReadingKind }[] = [
       { route: plain?.route ?? this.#unmatched, how: 'plain' },
     ];
@@ -109,11 +109,11 @@ export class RouteTable {
   }
 
   /** True if the route matches the target as sent. */
-  #matches({ route, pattern }: Entry, target: Target, someRead: boolean): boolean {
+  #matches({ route, pattern }: Entry, target: Target, read: readonly unknown[]): boolean {
     if (!matchesPlainly(pattern, target.path, route.action === 'forward' ? 'below' : 'stem')) return false;
     if (route.action !== 'forward' || !pattern.wildcard) return true;
     // If unmatched forwards and no protected route could be meant, `..` or the stem itself reaches only open paths.
-    if (this.#unmatched.action === 'forward' && !someRead) return true;
+    if (this.#unmatched.action === 'forward' && read.length === 0) return true;
     return !target.folded.climbs && target.folded.kept > pattern.folded.text.length;
   }
 

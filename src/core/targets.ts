@@ -95,12 +95,15 @@ export function matchesPlainly(pattern: PathPattern, path: string, owns: 'stem' 
   return owns === 'stem' || path.length > stem.length + 1;
 }
 
+/** Characters of a configured path. */
+const MAX_CONFIGURED = 1024;
+
 /** Why a configured path is not plain, for the operator; null if it is. */
 export function pathProblem(path: string): string | null {
   if (!path.startsWith('/')) return 'must begin with /';
   const { stem, wildcard } = parsePattern(path);
   if (stem.includes('*')) return 'may have a * only as the whole last segment (/*)';
-  if (stem.length > 1024) return 'is longer than 1024 characters';
+  if (stem.length > MAX_CONFIGURED) return `is longer than ${MAX_CONFIGURED} characters`;
   if (/[^\x21-\x7e]/.test(stem)) return `must be ASCII: write ${encodeURI(stem.replace(/[\x00-\x20\x7f]/g, ''))}`;
   if (/[?#\\"<>^`{|}]/.test(stem)) return 'must not hold any of ? # \\ " < > ^ ` { | }';
   if (/%(?![0-9a-f]{2})/i.test(stem)) return 'has a % that is not followed by two hex digits';

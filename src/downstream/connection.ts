@@ -19,6 +19,7 @@ import { Exchange } from './client-exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
 import { networkOf, RANKS } from './make-room.ts';
+import { STALL_MS } from './unread-answers.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
@@ -39,10 +40,6 @@ const REST_MS = 2000;
 const DROPPED_BYTES = 32 * 1024 * 1024;
 const DROPPING_MS = 2000;
 const SILENCE_MS = 1000;
-/** Milliseconds for which a client may leave an answer unread, until a route says otherwise. */
-const STALL_MS = 30_000;
-/** Bytes. Memory of a shorter read is left to the garbage collector. */
-const WORTH_FREEING = 4 * 1024;
 /** Bytes per millisecond: a body slower than 1 KiB/s makes room for a newcomer. */
 const SLOW_RATE = 1.024;
 /** Bytes of answers that the kernel may hold without being asked how much of them was read. */
@@ -147,12 +144,12 @@ export class Connection {
     return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
   }
 
-  /** The kernel has the whole answer, or the connection is gone. `last`: no request follows. */
-  replied(last: boolean): void {
+  /** The kernel has the whole answer, or the connection is gone. `close`: no request follows. */
+  replied(said: 'close' | 'persist'): void {
     if (this.state !== 'request') return;
     if (this.maySwell) this.#listener.unread.add(this);
     this.#endExchange('answered');
-    if (last || this.mustClose() || this.#parser?.state === 'failed') this.close();
+    if (said === 'close' || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
     else this.#enter('rest', REST_MS);
   }
@@ -297,7 +294,7 @@ export class Connection {
     if (this.state === 'closing') this.#drop(bytes.length);
     else if (this.#parser?.state === 'ended') this.#following.keep(bytes, this.#listener.limits.maxHeader);
     else owner = this.#read(bytes);
-    if (owner === 'caller') free(bytes, WORTH_FREEING);
+    if (owner === 'caller') free(bytes);
   };
 
   #drop(bytes: number): void {

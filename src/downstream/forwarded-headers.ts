@@ -1,9 +1,9 @@
 // What the upstream is told about the client, where `forwardedHeaders` asks for it.
-import { linesOf } from '../core/header-lines.ts';
+import { ABOUT_CLIENT, linesOf } from '../core/header-lines.ts';
 import type { Exchange } from './client-exchange.ts';
 
-/** What a proxy writes about its client, in each spelling that servers read alike: CGI makes `_` of every other sign. */
-const ABOUT_CLIENT = /^(?:forwarded|x[^a-z0-9]forwarded(?:[^a-z0-9].*)?|x[^a-z0-9]real[^a-z0-9]ip)$/;
+/** Each spelling that servers read alike: CGI makes `_` of every sign but letters and digits. */
+const SPELT = new RegExp(`^(?:${ABOUT_CLIENT}|x-forwarded)$`.replaceAll('-', '[^a-z0-9]'));
 /** Those that we write: `allowHeaders` must not let the client's own pass beside ours. */
 const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
 
@@ -12,7 +12,7 @@ export function withForwarded({ lines, head, clientConnection }: Exchange, allow
   const kept: string[] = [];
   for (const [name, value] of linesOf(lines)) {
     const lower = name.toLowerCase();
-    if (ABOUT_CLIENT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
+    if (SPELT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
     kept.push(name, value);
   }
   const { address, encrypted, stream } = clientConnection;

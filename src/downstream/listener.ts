@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
-import { destroyOldest, ignore } from '../wire/sockets.ts';
+import { dropOldest } from '../base/oldest.ts';
+import { ignore } from '../wire/sockets.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { Connection, type Handler, type State } from './connection.ts';
@@ -166,7 +167,7 @@ export class Listener {
 
   onClosing(connection: Connection): void {
     this.#closing.add(connection);
-    destroyOldest(this.#closing, MAX_CLOSING);
+    dropOldest(this.#closing, MAX_CLOSING)?.destroy();
   }
 
   onClosed(connection: Connection): void {

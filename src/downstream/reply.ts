@@ -93,7 +93,7 @@ export class Reply {
     if (this.phase !== 'begun') return;
     this.phase = 'ended';
     this.committed = true;
-    this.#writer.end(trailers, () => this.#connection.replied(this.#last));
+    this.#writer.end(trailers, () => this.#connection.replied(this.#last ? 'close' : 'persist'));
   }
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
 import { free } from '../base/bytes.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
+import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
 
@@ -12,8 +12,6 @@ import type { Connection } from './connection.ts';
 const MAX_UNDER_WAY = 128;
 /** Milliseconds that a handshake has before it makes room for another one, which waits: a busy client needs some. */
 const LEAST_MS = 100;
-/** Bytes. Memory of a shorter read is left to the garbage collector. */
-const WORTH_FREEING = 4 * 1024;
 
 export class TlsHandshakes {
   readonly #server: Server;
@@ -52,7 +50,7 @@ export class TlsHandshakes {
     const onData = (bytes: Buffer) => {
       if (connection.state !== 'silent') return; // it is closing
       const found = hello.add(bytes);
-      free(bytes, WORTH_FREEING);
+      free(bytes);
       if (found === 'part') return;
       socket.off('data', onData).off('end', onEnd).pause();
       socket.unshift(hello.bytes);
@@ -109,5 +107,5 @@ export class TlsHandshakes {
 
 /** Client certificates are requested, and must be valid, if a CA for them is configured. */
 function tlsOptions(tls: TlsContents) {
-  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ['http/1.1'] };
+  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }

@@ -68,7 +68,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const { ready, causes } = await lifecycle.readiness();
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
-  exposure.watch(upstreamAt.checkExposure);
+  exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
   // A failure is not lost: each scrape reports it.
   setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 

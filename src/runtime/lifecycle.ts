@@ -7,7 +7,7 @@ import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
 /** `/-/drain` ends after this long without a SIGTERM. */
-const DRAIN_MS = 10 * 60 * 1000;
+const DRAIN_MINUTES = 10;
 /** The longest wait of a probe for a connection to the upstream, in milliseconds. */
 export const PROBE_TIMEOUT_MS = 1000;
 
@@ -61,8 +61,8 @@ export class Lifecycle {
     this.#drainEnd = setTimeout(() => {
       this.#drainingSince = null;
       services.listener.stopDraining();
-      services.log.warn('the drain has ended: no SIGTERM came within 10 minutes');
-    }, DRAIN_MS).unref();
+      services.log.warn(`the drain has ended: no SIGTERM came within ${DRAIN_MINUTES} minutes`);
+    }, DRAIN_MINUTES * 60_000).unref();
     services.listener.startDraining(ruleset.loaded.config.shutdown.delay);
     services.log.info('draining');
   }

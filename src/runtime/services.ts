@@ -75,8 +75,8 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     },
   });
   const bypass = bypassAddress(env.POD_IP, upstream, config);
-  const exposure = new Exposure(bypass, (exposed) => {
-    if (exposed) log.warn('clients can bypass the proxy and reach the upstream', { ...bypass });
+  const exposure = new Exposure(bypass, (now) => {
+    if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', { ...bypass });
     else log.info('clients can no longer bypass the proxy', { ...bypass });
   });
   metrics.watch({
@@ -102,7 +102,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     requests.mode = config.log.requests;
     listener.adopt(listenerLimits(next));
     upstream.limiter.queueLimit = config.limits.connections;
-    exposure.watch(config.upstream.checkExposure);
+    exposure.watch(config.upstream.checkExposure ? 'on' : 'off');
     if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
   }
 

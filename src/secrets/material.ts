@@ -28,6 +28,7 @@ export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefor
 export const MAX_SECRET_BYTES = 64 * 1024;
 const SHORTEST_BYTES = 16;
 const RECOMMENDED_BYTES = 32;
+const TOO_SHORT = `it is shorter than ${SHORTEST_BYTES} bytes and too easy to guess`;
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -49,10 +50,11 @@ export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'a
 /** Makes a key from every byte of the value. The caller may overwrite them afterwards: the key has its own copy. */
 export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, 'allowShort'>): KeyReading {
   if (value.length === 0) return refused('it is empty');
-  if (value.length > MAX_SECRET_BYTES) return refused('it is larger than 64 KiB: is this the right file?');
+  if (value.length > MAX_SECRET_BYTES)
+    return refused(`it is larger than ${MAX_SECRET_BYTES / 1024} KiB: is this the right file?`);
   if (!isUtf8(value)) return refused('it is not valid UTF-8: a secret is text, used as it is and never decoded');
   if (value.length < SHORTEST_BYTES && !allowShort) {
-    return refused('it is shorter than 16 bytes and too easy to guess (allowShort accepts it)');
+    return refused(`${TOO_SHORT} (allowShort accepts it)`);
   }
   return { key: createSecretKey(value), problem: null, warnings: warningsAbout(value) };
 }
@@ -67,8 +69,11 @@ function warningsAbout(value: Buffer): readonly string[] {
   const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
   const found: readonly (readonly [holds: boolean, warning: string])[] = [
-    [isShort, 'it is shorter than 16 bytes and too easy to guess'],
-    [!isShort && value.length < RECOMMENDED_BYTES, 'it is shorter than 32 bytes: longer secrets are safer'],
+    [isShort, TOO_SHORT],
+    [
+      !isShort && value.length < RECOMMENDED_BYTES,
+      `it is shorter than ${RECOMMENDED_BYTES} bytes: longer secrets are safer`,
+    ],
     [startsWithSpace, `it begins with white space, ${KEPT}`],
     [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
     [isMarked, `it begins with a byte order mark, ${KEPT}`],

@@ -9,29 +9,31 @@ const SOON_MS = 5_000;
 /** An address that does not answer within this time counts as not exposed. */
 const CONNECT_TIMEOUT_MS = 1000;
 
+type Exposed = 'exposed' | 'hidden';
+
 export class Exposure {
   readonly #address: TcpNetConnectOpts | null;
-  readonly #onChange: (exposed: boolean) => void;
+  readonly #onChange: (now: Exposed) => void;
   #timer: NodeJS.Timeout | null = null;
   exposed = false;
 
   /** Without an address nothing is checked. */
-  constructor(address: TcpNetConnectOpts | null, onChange: (exposed: boolean) => void) {
+  constructor(address: TcpNetConnectOpts | null, onChange: (now: Exposed) => void) {
     this.#address = address;
     this.#onChange = onChange;
   }
 
   /** Call it at start and after each reload. */
-  watch(wanted: boolean): void {
-    if (wanted === (this.#timer !== null) || this.#address === null) return;
-    if (wanted) return this.#check(this.#address, Date.now() + FIRST_MS);
+  watch(checks: 'on' | 'off'): void {
+    if ((checks === 'on') === (this.#timer !== null) || this.#address === null) return;
+    if (checks === 'on') return this.#check(this.#address, Date.now() + FIRST_MS);
     this.stop();
-    this.#found(false);
+    this.#found('hidden');
   }
 
   #check(address: TcpNetConnectOpts, soonUntil: number): void {
     void acceptsConnection(address, CONNECT_TIMEOUT_MS).then((open) => {
-      if (this.#timer !== null) this.#found(open);
+      if (this.#timer !== null) this.#found(open ? 'exposed' : 'hidden');
     });
     const wait = Date.now() < soonUntil ? SOON_MS : EVERY_MS;
     this.#timer = setTimeout(() => this.#check(address, soonUntil), wait).unref();
@@ -42,9 +44,9 @@ export class Exposure {
     this.#timer = null;
   }
 
-  #found(exposed: boolean): void {
-    if (exposed === this.exposed) return;
-    this.exposed = exposed;
-    this.#onChange(exposed);
+  #found(now: Exposed): void {
+    if (this.exposed === (now === 'exposed')) return;
+    this.exposed = now === 'exposed';
+    this.#onChange(now);
   }
 }

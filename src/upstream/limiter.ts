@@ -29,7 +29,7 @@ export class UpstreamLimiter {
   readonly #unverified: Queue = new Map();
   readonly #holders = new IndexedSet<Waiter>();
   #unverifiedHolders = 0;
-  /** While the upstream accepts no connections, every request waits. */
+  /** True while the upstream accepts no connections: every request waits. */
   down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
@@ -87,9 +87,10 @@ export class UpstreamLimiter {
     for (const waiter of [...this.#verified.keys(), ...this.#unverified.keys(), ...this.#holders]) waiter.evict();
   }
 
-  setDown(down: boolean): void {
-    this.down = down;
-    if (!down) this.#serveQueues();
+  /** The upstream accepts connections again. */
+  setUp(): void {
+    this.down = false;
+    this.#serveQueues();
   }
 
   #queueOf({ verified }: Waiter): Queue {

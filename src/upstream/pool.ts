@@ -3,9 +3,9 @@
 // sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
 import { Buffer } from 'node:buffer';
 import { connect, isIP, type Socket } from 'node:net';
-import { destroyOldest } from '../wire/sockets.ts';
+import { dropOldest } from '../base/oldest.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
+import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf } from './address.ts';
 import { PooledConnection, type Traffic } from './pooled-connection.ts';
 import type { UpstreamOptions } from './upstream.ts';
@@ -126,7 +126,7 @@ export class ConnectionPool {
       // TLS has no server name for an address (RFC 6066 3): the certificate must then name the address itself.
       ...(isIP(name) === 0 && { servername: name }),
       ...(this.#session !== undefined && { session: this.#session }),
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: ALPN,
     });
     return socket.on('session', (session) => {
       // A session that began with other TLS files would skip the check of the certificate.
@@ -157,7 +157,7 @@ export class ConnectionPool {
     if (socket.isPaused()) socket.resume();
     if (first === 'proxy') socket.end();
     this.#retiring.add(socket);
-    destroyOldest(this.#retiring, MAX_RETIRING);
+    dropOldest(this.#retiring, MAX_RETIRING)?.destroy();
   }
 
   /** New connections use these TLS files; requests in flight end on the old ones. */

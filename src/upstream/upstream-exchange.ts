@@ -27,8 +27,8 @@ export interface ForwardOptions {
   readonly budget: ByteBudget;
   /** There is no response, or it broke off. Called at most once, before `onEnd`. */
   readonly onFailure: (failure: ForwardFailure) => void;
-  /** The request's body is needed no longer. `sent`: no byte of it is still to be written. */
-  readonly onEnd: (sent: boolean) => void;
+  /** The request's body is needed no longer. `unsent`: bytes of it may still be written. */
+  readonly onEnd: (body: 'sent' | 'unsent') => void;
 }
 
 /** The maximum number of interim responses: nothing else stops an upstream that sends them forever. */
@@ -191,7 +191,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
       if (parser.piece !== null && !this.#requester.reply.data(Buffer.from(parser.piece)))
         this.#pauseUpstream(connection);
       if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
-      if (parser.state === 'ended') return this.#complete(connection, at === bytes.length);
+      if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
     }
     if (this.#begun && this.#state !== 'done' && !this.#requester.reply.flush()) this.#pauseUpstream(connection);
   }
@@ -199,7 +199,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   onEnd(): void {
     const connection = this.#connection;
     if (connection === null) return;
-    if (this.#begun && connection.parser.finish()) this.#complete(connection, false);
+    if (this.#begun && connection.parser.finish()) this.#complete(connection, 'close');
     else this.giveUp(failedUpstream('reset'));
   }
 
@@ -246,18 +246,18 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#connection?.socket.resume();
   };
 
-  /** The response is complete. `clean`: no byte followed it. */
-  #complete(connection: PooledConnection, clean: boolean): void {
+  /** The response is complete. `followed`: by what, so far. */
+  #complete(connection: PooledConnection, followed: 'nothing' | 'bytes' | 'close'): void {
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
     const { writer, socket } = connection;
     const sent = this.#state === 'reading' || (!unread && !writer.writing && socket.writableLength === 0);
-    const ended = clean && sent && !unread;
+    const ended = followed === 'nothing' && sent && !unread;
     const reusable = parser.keepAlive && ended && !this.#isLast && !this.#mayGetLateBody(status);
     if (status < 300) this.#options.lease?.delivered();
     else this.#options.lease?.failed();
-    this.#finish(sent);
+    this.#finish(sent ? 'sent' : 'unsent');
     if (reusable) parser.next();
     else if (ended) this.#upstream.pool.retire(connection, parser.keepAlive && !this.#isLast ? 'proxy' : 'upstream');
     else socket.destroy();
@@ -321,7 +321,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   #abort(): void {
     const connection = this.#connection;
     this.#connecting?.destroy();
-    this.#finish(this.#state === 'reading');
+    this.#finish(this.#state === 'reading' ? 'sent' : 'unsent');
     this.#options.lease?.failed();
     if (connection !== null) {
       connection.user = null;
@@ -330,13 +330,13 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#upstream.release(this, null);
   }
 
-  #finish(sent: boolean): void {
+  #finish(body: 'sent' | 'unsent'): void {
     this.#state = 'done';
     this.#connection = null;
     this.#connecting = null;
     this.#body?.stop();
     this.#requester.onDeparture(null);
     this.#requester.reply.onDrain = null;
-    this.#options.onEnd(sent);
+    this.#options.onEnd(body);
   }
 }

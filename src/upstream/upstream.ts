@@ -96,7 +96,7 @@ export class Upstream {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     request.connectError = error;
     if (!this.limiter.down) this.#probeSoon();
-    this.limiter.setDown(true);
+    this.limiter.down = true;
     this.limiter.release(request);
     this.#wait(request);
   }
@@ -164,7 +164,7 @@ export class Upstream {
       // If no request waits, the next one finds out by itself.
       const up = this.limiter.waiting === 0 || (await this.accepts(this.options.connectTimeout));
       if (!up) return this.#probeSoon();
-      this.limiter.setDown(false);
+      this.limiter.setUp();
     }, PROBE_EVERY_MS);
   }
 }

@@ -224,7 +224,7 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#requester.onDeparture(null);
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#upstream.limiter.release(this);
-    this.#options.onEnd(true);
+    this.#options.onEnd('sent');
     return true;
   }
 

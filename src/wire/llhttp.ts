@@ -45,7 +45,7 @@ export interface RunRecorder {
   /** A part of a name, value, target or reason phrase. Successive parts of a kind belong together. */
   span(kind: SpanKind, from: number, to: number): void;
   /** The head is complete. `none`: llhttp must not parse a body. `stop`: the head can't be relied on. */
-  headComplete(status: number, keepAlive: boolean): 'body' | 'none' | 'stop';
+  headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop';
   /** Called before a body; the head ended at `at`. */
   bodyBegins(at: number): void;
   body(from: number, to: number): 'go on' | 'stop';
@@ -75,7 +75,7 @@ const llhttp = new WebAssembly.Instance(new WebAssembly.Module(bytesOfModule), {
     wasm_on_header_field: onSpan(NAME),
     wasm_on_header_value: onSpan(VALUE),
     wasm_on_headers_complete: (_pointer, status, _upgrade, keepAlive) => {
-      const next = running?.headComplete(status, keepAlive === 1);
+      const next = running?.headComplete(status, keepAlive === 1 ? 'persists' : 'ends');
       if (next !== 'body') return next === 'none' ? 1 : STOP;
       bodyAwaits = true;
       return PAUSED;

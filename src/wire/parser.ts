@@ -3,14 +3,13 @@
 
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
+import { MAX_LINES } from '../core/request-head.ts';
 import { isLine } from './head-text.ts';
 import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
-/** The maximum number of header lines in a head, and of trailer lines after a body. */
-export const MAX_LINES = 100;
 /** The maximum bytes of chunk framing between two bytes of a body, and of trailers. */
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
@@ -186,7 +185,7 @@ export class MessageParser implements RunRecorder {
     this.#spans.push(kind, from, to);
   }
 
-  headComplete(status: number, keepAlive: boolean): 'body' | 'none' | 'stop' {
+  headComplete(status: number, connection: 'persists' | 'ends'): 'body' | 'none' | 'stop' {
     this.#drainSpans();
     const isRequest = this.#type === 'request';
     if (isRequest) this.method = this.#llhttp.method;
@@ -199,7 +198,7 @@ export class MessageParser implements RunRecorder {
     // llhttp reads `RTSP/1.0` and `ICE/1.0` as HTTP, and a line without a protocol as HTTP/0.9.
     const isHttp = isRequest ? line.startsWith(' HTTP/', line.length - ENDING.length) : line.startsWith('HTTP/');
     this.version = isHttp ? this.#llhttp.version : 'unknown';
-    this.keepAlive = keepAlive && !this.#closes;
+    this.keepAlive = connection === 'persists' && !this.#closes;
     this.state = 'body';
     return this.framing === 'chunked' ? 'body' : 'none';
   }
@@ -238,29 +237,29 @@ export class MessageParser implements RunRecorder {
     return true;
   }
 
-  /** Trims the values and notes what they say about connection and body. True if there is a transfer coding. */
-  #examine(lines: string[]): boolean {
-    let coded = false;
+  /** Trims the values and notes what they say about connection and body. Says whether there is a transfer coding. */
+  #examine(lines: string[]): 'coded' | 'plain' {
+    let coding: 'coded' | 'plain' = 'plain';
     for (let index = 0; index < lines.length; index += 2) {
       const sent = lines[index + 1] ?? '';
       const value = trimmed(sent);
       if (value !== sent) lines[index + 1] = value;
       if (isLine(lines, index, CODING)) {
-        coded = true;
+        coding = 'coded';
         if (value === EMPTY_CODING) this.#fail('malformed');
       } else if (this.state === 'head' && isLine(lines, index, 'content-length')) this.length = value;
       else if (saysClose(lines, index)) this.#closes = true;
     }
-    return coded;
+    return coding;
   }
 
-  #framingOf(coded: boolean): Framing {
+  #framingOf(coding: 'coded' | 'plain'): Framing {
     const { status } = this;
     // A response to HEAD and these statuses have no body, whatever their head says (RFC 9112 6.3).
     if (this.requestMethod === 'HEAD' || (status >= 100 && status < 200) || status === 204 || status === 304)
       return 'none';
     if (this.#llhttp.endsWithConnection) return 'close';
-    if (coded) return 'chunked';
+    if (coding === 'coded') return 'chunked';
     const length = Number(this.length);
     // A length too large for an exact number never ends: nobody can send so much, and the close is then a cut.
     if (Number.isSafeInteger(length)) this.remaining = length;

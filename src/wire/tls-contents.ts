@@ -1,6 +1,9 @@
 // What the sockets of both sides are given of the TLS files.
 import type { Buffer } from 'node:buffer';
 
+/** The protocols that TLS negotiates (RFC 7301). */
+export const ALPN = ['http/1.1'];
+
 /** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
 export interface TlsContents {
   readonly ca?: Buffer | undefined;

@@ -73,7 +73,7 @@ export class MessageWriter {
   flush(): void {
     const large = this.#parts.filter(isLarge);
     const freeAll = () => {
-      for (const piece of large) free(piece, MAX_JOINED);
+      for (const piece of large) free(piece);
     };
     if (this.#parts.length > 0) this.#write(large.length > 0 ? freeAll : undefined);
   }

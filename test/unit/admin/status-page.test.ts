@@ -9,7 +9,7 @@ import { accepted, CURRENT, NOTIFY, NOW, QUIET, refused, snapshot } from '../met
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
 function page(changes: Partial<StatusSnapshot> = {}): string {
-  return renderStatusPage(snapshot(changes), { refresh: true });
+  return renderStatusPage(snapshot(changes), { refresh: 'on' });
 }
 
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
@@ -78,7 +78,7 @@ test('the CSP allows the page’s only style, and the page needs nothing else', 
 
 test('it refreshes itself, and can be paused', () => {
   expect(page()).toContain('<meta http-equiv="refresh" content="5">');
-  const paused = renderStatusPage(snapshot(), { refresh: false });
+  const paused = renderStatusPage(snapshot(), { refresh: 'off' });
   expect(paused).not.toContain('http-equiv');
   expect(paused).toContain('<a href="/">resume</a>');
 });

@@ -80,9 +80,9 @@ describe('the queue', () => {
 
   test('is not overtaken by a new request, even when a slot is free', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
-    slots.setDown(true);
+    slots.down = true;
     claim(slots, at(0));
-    slots.setDown(false);
+    slots.setUp();
     expect(at(0).events).toEqual(['granted']);
     expect(slots.tryAcquire(at(1))).toBe(false);
   });
@@ -103,7 +103,7 @@ describe('the queue', () => {
 
   test('stands still while the upstream is down', () => {
     const { slots, waiters, at } = make(3);
-    slots.setDown(true);
+    slots.down = true;
     for (const one of waiters) claim(slots, one, 500);
     vi.advanceTimersByTime(499);
     expect(waiters.map(({ events }) => events)).toEqual([[], [], []]);
