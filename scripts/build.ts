@@ -52,7 +52,7 @@ const llhttpAsBytes: Plugin = {
 const serveElsewhere: Plugin = {
   name: 'serve-elsewhere',
   setup({ onResolve }) {
-    onResolve({ filter: /\/commands\/serve\.ts$/ }, () => ({ path: './serve.js', external: true }));
+    onResolve({ filter: /^\.\/serve\.ts$/ }, () => ({ path: './serve.js', external: true }));
   },
 };
 

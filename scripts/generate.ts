@@ -5,6 +5,7 @@ import { renderDashboard } from '../dashboard/dashboard.ts';
 import { withRunbook } from '../dashboard/runbook.ts';
 import { DOCS } from '../src/base/version.ts';
 import { withConfigSchema } from './generators/chart-schema.ts';
+import { renderCommandsDoc } from './generators/commands-doc.ts';
 import { renderConfigSchema, renderConfigurationPage } from './generators/config-schema.ts';
 import { renderMetricsDoc } from './generators/metrics-doc.ts';
 import { withValuesTable } from './generators/values-doc.ts';
@@ -12,6 +13,7 @@ import { withValuesTable } from './generators/values-doc.ts';
 /** The text of each generated file. Some are generated only in part and get the present text; '' if there is none. */
 const GENERATED: Readonly<Record<string, (present: string) => string>> = {
   'config.schema.json': renderConfigSchema,
+  'docs/commands.md': renderCommandsDoc,
   'docs/configuration.md': renderConfigurationPage,
   'docs/metrics.md': renderMetricsDoc,
   'helm/files/dashboard.json': renderDashboard,

@@ -1,18 +1,8 @@
 #!/usr/bin/env node
 // The entry point: it maps the command line to a command and the result to an exit code. A command is loaded only when
 // it runs.
-import { processIo, type Run } from './commands/command-line.ts';
-
-const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<{ run: Run }> }>> = {
-  serve: { does: 'run the proxy (the default)', load: () => import('./commands/serve.ts') },
-  'check-config': { does: 'check a configuration and its secrets', load: () => import('./commands/check-config.ts') },
-  sign: { does: 'sign a body as Entrupy does', load: () => import('./commands/sign.ts') },
-  verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./commands/verify.ts') },
-  explain: { does: 'explain what happens to a request, and why', load: () => import('./commands/explain.ts') },
-  probe: { does: 'send one POST, signed or not', load: () => import('./commands/probe.ts') },
-  healthcheck: { does: 'check whether a running proxy is ready', load: () => import('./commands/healthcheck.ts') },
-  demo: { does: 'try everything on loopback', load: () => import('./commands/demo.ts') },
-};
+import { COMMANDS } from './commands/all.ts';
+import { processIo } from './commands/command-line.ts';
 
 function usage(): string {
   const lines = Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(14)}${does}`);

@@ -12,25 +12,28 @@ import type { SecretMaterial } from '../secrets/material.ts';
 import { failuresOf, readSecrets } from '../secrets/rotation.ts';
 import { readKeyFile, sourceName } from '../secrets/sources.ts';
 import { command, type Io } from './command-line.ts';
+import { CONFIG_OPTION } from './definition.ts';
 
-const help = `Usage: entrupy-signature-proxy check-config [--config FILE] [--no-secrets]
-
+export const definition = {
+  name: 'check-config',
+  usage: '[--config FILE] [--no-secrets]',
+  about: `
 Loads the configuration, secrets and TLS files as serve does, and prints the
 effective routes, the secrets by id (never a value), limits and warnings.
 Reports every mistake at once, with its position. Secrets and TLS files are
-checked even if the configuration has other mistakes.
+checked even if the configuration has other mistakes.`,
+  options: {
+    ...CONFIG_OPTION,
+    'no-secrets': { type: 'boolean', does: 'does not read or check secrets and TLS files' },
+  },
+  positionals: [],
+  exits: [
+    ['0', 'serve could start and be ready, and its certificates are valid now'],
+    ['2', 'it could not, or the command line cannot be used'],
+  ],
+} as const;
 
-  --config FILE   the configuration, as for serve
-  --no-secrets    do not read or check secrets and TLS files
-  --help          this text
-
-Exit code: 0 if serve could start and be ready, and its certificates are valid
-now; else 2.
-`;
-
-const options = { config: { type: 'string' }, 'no-secrets': { type: 'boolean' } } as const;
-
-export const run = command({ name: 'check-config', help, options, positionals: [] }, async ({ values }, io) => {
+export const run = command(definition, async ({ values }, io) => {
   const reads = values['no-secrets'] !== true;
   try {
     const { config, file, sha256, warnings } = await loadConfig({ file: values.config ?? null, env: io.env });

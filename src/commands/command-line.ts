@@ -1,8 +1,9 @@
 // Shared by every command: parsing of the command line, the exit code for usage errors, and I/O. Tests run a command with
 // their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { parseArgs } from 'node:util';
 import { fileProblem } from '../base/errors.ts';
+import { type Definition, helpOf, type Options } from './definition.ts';
 
 export interface Io {
   readonly stdout: (text: string) => void;
@@ -22,43 +23,33 @@ export function usageError(text: string): UsageError {
   return new UsageError(`${text}; see --help`);
 }
 
-type Options = NonNullable<ParseArgsConfig['options']>;
-
-interface CommandShape<O extends Options> {
-  readonly name: string;
-  readonly help: string;
-  readonly options: O;
-  /** The names of the positional arguments, for messages. All are optional. */
-  readonly positionals: readonly string[];
-}
-
 /** Returns the exit code: 2 for unusable input, such as a bad configuration. Rejects only on an unexpected error. */
 export type Run = (argv: readonly string[], io: Io) => Promise<number>;
 
 export function command<const O extends Options>(
-  shape: CommandShape<O>,
+  definition: Definition<O>,
   body: (given: ReturnType<typeof parse<O>>, io: Io) => Promise<number>,
 ): Run {
   return async (argv, io) => {
     const end = argv.indexOf('--');
     if (argv.slice(0, end === -1 ? argv.length : end).some((arg) => /^(?:-h|--help(?:=.*)?)$/s.test(arg))) {
-      io.stdout(shape.help);
+      io.stdout(helpOf(definition));
       return 0;
     }
     try {
-      return await body(parse(shape, argv), io);
+      return await body(parse(definition, argv), io);
     } catch (error) {
       // Compared by name: `healthcheck` must never load these classes, which are parts of the proxy.
       const isInput = error instanceof Error && ['ConfigError', 'RulesetError'].includes(error.name);
       if (!isInput && !(error instanceof UsageError)) throw error;
-      const prefix = isInput ? '' : `entrupy-signature-proxy ${shape.name}: `;
+      const prefix = isInput ? '' : `entrupy-signature-proxy ${definition.name}: `;
       io.stderr(`${prefix}${error.message}\n`);
       return 2;
     }
   };
 }
 
-function parse<O extends Options>({ options, positionals: names }: CommandShape<O>, argv: readonly string[]) {
+function parse<O extends Options>({ options, positionals: names }: Definition<O>, argv: readonly string[]) {
   try {
     const given = parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
     const seen = new Set<string>();

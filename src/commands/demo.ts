@@ -12,27 +12,28 @@ import { bind } from '../downstream/listener.ts';
 import { type App, startApp } from '../runtime/app.ts';
 import { command, type Io, usageError } from './command-line.ts';
 
-const help = `Usage: entrupy-signature-proxy demo [--once] [--upstream-only --port N [--host H]]
-
+export const definition = {
+  name: 'demo',
+  usage: '[--once] [--upstream-only [--port N] [--host H]]',
+  about: `
 Starts a demo upstream and the proxy in front of it on free loopback ports, sends
 deliveries of each kind, and reports what happened to each. Then it keeps running
-and prints curl commands to try.
-
-  --once            exit after the commentary; 1 if a step did not go as expected
-  --upstream-only   run the demo upstream alone
-  --port N          its port (3000)
-  --host H          its address (every interface)
-  --help            this text
-`;
-
-const options = {
-  once: { type: 'boolean' },
-  'upstream-only': { type: 'boolean' },
-  port: { type: 'string' },
-  host: { type: 'string' },
+and prints curl commands to try.`,
+  options: {
+    once: { type: 'boolean', does: 'exits after the commentary' },
+    'upstream-only': { type: 'boolean', does: 'runs the demo upstream alone' },
+    port: { type: 'string', value: 'N', does: 'its port (3000)' },
+    host: { type: 'string', value: 'H', does: 'its address (every interface)' },
+  },
+  positionals: [],
+  exits: [
+    ['0', 'stopped, or with --once every step went as expected'],
+    ['1', 'a step did not go as expected'],
+    ['2', 'the command line cannot be used'],
+  ],
 } as const;
 
-export const run = command({ name: 'demo', help, options, positionals: [] }, async ({ values }, io) => {
+export const run = command(definition, async ({ values }, io) => {
   if (values['upstream-only']) {
     if (values.once) throw usageError('give --once or --upstream-only, not both');
     const at = { host: values.host ?? '::', port: portOf(values.port) };

@@ -12,25 +12,35 @@ import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/
 import { pathOf } from '../core/targets.ts';
 import { policyWith } from '../runtime/ruleset.ts';
 import { command, usageError } from './command-line.ts';
+import { CONFIG_OPTION } from './definition.ts';
 
-const help = `Usage: entrupy-signature-proxy explain METHOD TARGET [--config FILE]
-         [--header 'NAME: VALUE']...
-
+export const definition = {
+  name: 'explain',
+  usage: "METHOD TARGET [--config FILE] [--header 'NAME: VALUE']...",
+  about: `
 Prints every reading of the target that matters, which route takes it, which rule
 of the gate refuses it, what happens to a request with this method, and why. It reads
 no secret: every one that the configuration names counts as live, and a request without
 a signature as one with a signature of the right form. TARGET is the path and query as sent, quoted for the shell:
 
-  entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml
+  entrupy-signature-proxy explain POST '/x/..;/notify' --config config.yaml`,
+  options: {
+    ...CONFIG_OPTION,
+    header: {
+      type: 'string',
+      multiple: true,
+      value: "'NAME: VALUE'",
+      does: 'a header of the request, for the gate; may be repeated',
+    },
+  },
+  positionals: ['METHOD', 'TARGET'],
+  exits: [
+    ['0', 'explained, whatever would happen to the request'],
+    ['2', 'the command line or the configuration cannot be used'],
+  ],
+} as const;
 
-  --config FILE            the configuration, as for serve
-  --header 'NAME: VALUE'   a header of the request, for the gate; may be repeated
-  --help                   this text
-`;
-
-const options = { config: { type: 'string' }, header: { type: 'string', multiple: true } } as const;
-
-export const run = command({ name: 'explain', help, options, positionals: ['METHOD', 'TARGET'] }, async (given, io) => {
+export const run = command(definition, async (given, io) => {
   const [method, target] = given.positionals;
   if (method === undefined || target === undefined) throw usageError('METHOD and TARGET are both required');
   if (!/^[A-Z-]+$/.test(method)) {

@@ -6,25 +6,28 @@ import { fileProblem } from '../base/errors.ts';
 import { localUrl } from '../base/local-url.ts';
 import { ask } from './ask.ts';
 import { command, type Io } from './command-line.ts';
+import { CONFIG_OPTION } from './definition.ts';
 
-const help = `Usage: entrupy-signature-proxy healthcheck [--config FILE]
-
+export const definition = {
+  name: 'healthcheck',
+  usage: '[--config FILE]',
+  about: `
 Asks the proxy on this host or in this container, through its admin port, whether it is ready. Waits at
-most 2 s. The port is $ADMIN_PORT, else that of the configuration, else 9464.
-
-  --config FILE   default: $ENTRUPY_PROXY_CONFIG, else /etc/entrupy-signature-proxy/config.yaml if it exists
-  --help          prints this
-
-Exit code: 0 ready, 1 not ready or no answer, 2 if the command line cannot be used.
-`;
+most 2 s. The port is $ADMIN_PORT, else that of the configuration, else 9464.`,
+  options: CONFIG_OPTION,
+  positionals: [],
+  exits: [
+    ['0', 'ready'],
+    ['1', 'not ready, or no answer'],
+    ['2', 'the command line cannot be used'],
+  ],
+} as const;
 
 const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 const DEFAULT_PORT = 9464;
 const TIMEOUT = 2_000;
 
-const SHAPE = { name: 'healthcheck', help, options: { config: { type: 'string' } }, positionals: [] } as const;
-
-export const run = command(SHAPE, async ({ values }, io) => {
+export const run = command(definition, async ({ values }, io) => {
   const { host, port } = await adminOf(values.config ?? (io.env.ENTRUPY_PROXY_CONFIG || undefined), io);
   const url = localUrl(host, portNumber(io.env.ADMIN_PORT) ?? portNumber(port) ?? DEFAULT_PORT);
   url.pathname = '/readyz';

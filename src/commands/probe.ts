@@ -6,33 +6,31 @@ import { ask } from './ask.ts';
 import { command, usageError } from './command-line.ts';
 import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS } from './secret-option.ts';
 
-const help = `Usage: entrupy-signature-proxy probe --url URL [OPTIONS]
-
+export const definition = {
+  name: 'probe',
+  usage: '--url URL [OPTIONS]',
+  about: `
 Sends one POST with a small JSON body, signed if a secret is given, and prints the answer. Waits at most 10 s.
-
-  --url URL            http:// or https://
-  --secret-file FILE   signs with the content of FILE, without one trailing line break. If FILE is a directory, sends one
-                       request for each secret in it until one succeeds
-  --secret-env NAME    signs with the value of this variable
-  --expect CODE        succeeds only on this status
-  --expect-not CODE    succeeds on every status but this
-  --help               prints this
-
-Without --expect and --expect-not, a 2xx is a success.
-Exit code: 0 success, 1 another answer or none, 2 if the command line or the secret cannot be used.
-`;
+If --secret-file names a directory, sends one request for each secret in it until one succeeds.
+Without --expect and --expect-not, a 2xx is a success.`,
+  options: {
+    url: { type: 'string', value: 'URL', does: 'http:// or https://' },
+    ...SECRET_OPTIONS,
+    expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
+    'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
+  },
+  positionals: [],
+  exits: [
+    ['0', 'success'],
+    ['1', 'another answer, or none'],
+    ['2', 'the command line or the secret cannot be used'],
+  ],
+} as const;
 
 const BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 const TIMEOUT = 10_000;
 
-const options = {
-  ...SECRET_OPTIONS,
-  url: { type: 'string' },
-  expect: { type: 'string' },
-  'expect-not': { type: 'string' },
-} as const;
-
-export const run = command({ name: 'probe', help, options, positionals: [] }, async ({ values }, io) => {
+export const run = command(definition, async ({ values }, io) => {
   const url = readUrl(values.url);
   const expected = readExpectation(values);
   const source = chosenSource(values);

@@ -10,7 +10,14 @@ import { failuresOf, readSecrets } from '../secrets/rotation.ts';
 import { sourceName } from '../secrets/sources.ts';
 import { collect, type Io, usageError } from './command-line.ts';
 
-export const SECRET_OPTIONS = { 'secret-file': { type: 'string' }, 'secret-env': { type: 'string' } } as const;
+export const SECRET_OPTIONS = {
+  'secret-file': {
+    type: 'string',
+    value: 'FILE',
+    does: 'the secret is the content of FILE, without one trailing line break',
+  },
+  'secret-env': { type: 'string', value: 'NAME', does: 'the secret is the value of this variable' },
+} as const;
 
 type ChosenSource = SecretSource & { readonly kind: 'env' | 'file' };
 

@@ -1,26 +1,28 @@
 // `serve`: the proxy as a process, with its signals and exit codes.
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
+import { CONFIG_OPTION } from './definition.ts';
 
-const help = `Usage: entrupy-signature-proxy [serve] [--config FILE]
-
-Runs the proxy. The configuration is FILE, else $ENTRUPY_PROXY_CONFIG, else
-/etc/entrupy-signature-proxy/config.yaml if it exists, else the environment alone.
-
-  --config FILE   the configuration, YAML
-  --help          this text
+export const definition = {
+  name: 'serve',
+  usage: '[--config FILE]',
+  about: `
+Runs the proxy; the default command.
 
 Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
-the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads.
-
-Exit codes: 0 stopped by a signal, 1 failed or a port is in use, 2 bad
-configuration, 130 or 143 on a second signal.
-`;
+the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads.`,
+  options: CONFIG_OPTION,
+  positionals: [],
+  exits: [
+    ['0', 'stopped by a signal'],
+    ['1', 'it failed, or a port is in use'],
+    ['2', 'the configuration cannot be used'],
+    ['130, 143', 'ended by a second signal: SIGINT, SIGTERM'],
+  ],
+} as const;
 
 /** From the stop to a forced exit: a pipe that nobody reads would keep the process alive. */
 const EXIT_AFTER_MS = 1000;
-
-const SHAPE = { name: 'serve', help, options: { config: { type: 'string' } }, positionals: [] } as const;
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE:
@@ -30,7 +32,7 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
 };
 
 /** Resolves when the proxy has stopped. */
-export const run = command(SHAPE, async ({ values }, io) => {
+export const run = command(definition, async ({ values }, io) => {
   try {
     return await serve(values.config ?? null, io);
   } catch (error) {

@@ -11,26 +11,34 @@ import { readSecrets } from '../secrets/rotation.ts';
 import { command, type Io, readBody, UsageError, usageError } from './command-line.ts';
 import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 
-const help = `Usage: entrupy-signature-proxy verify --signature VALUE [OPTIONS] [BODY]
-
+export const definition = {
+  name: 'verify',
+  usage: '--signature VALUE [OPTIONS] [BODY]',
+  about: `
 Checks the signature of a captured body and prints the secret that made it, or the likely cause of a mismatch.
 BODY is a file, or - for standard input, which is also the default. It must be exactly the bytes that were sent.
-
-  --signature VALUE    the value of the ${SIGNATURE_HEADER} header, or the whole header line
-  --config FILE        tries all secrets of this configuration
-  --secret-file FILE   the secret is the content of FILE, without one trailing line break
-  --secret-env NAME    the secret is the value of this variable (default: WEBHOOK_ENDPOINT_SECRET_KEY)
-  --help               prints this
-
-Exit code: 0 valid, 1 invalid, 2 if the command line, the secret or the body cannot be used.
-`;
+Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
+  options: {
+    signature: {
+      type: 'string',
+      value: 'VALUE',
+      does: `the value of the ${SIGNATURE_HEADER} header, or the whole header line`,
+    },
+    config: { type: 'string', value: 'FILE', does: 'tries all secrets of this configuration' },
+    ...SECRET_OPTIONS,
+  },
+  positionals: ['BODY'],
+  exits: [
+    ['0', 'valid'],
+    ['1', 'invalid'],
+    ['2', 'the command line, the secret or the body cannot be used'],
+  ],
+} as const;
 
 /** Bytes; a longer body is tried only as it is. Higher than in the proxy, since no other request waits here. */
 const DIAGNOSED_BYTES = 1024 * 1024;
 
-const options = { ...SECRET_OPTIONS, signature: { type: 'string' }, config: { type: 'string' } } as const;
-
-export const run = command({ name: 'verify', help, options, positionals: ['BODY'] }, async (given, io) => {
+export const run = command(definition, async (given, io) => {
   const { signature, config } = given.values;
   if (signature === undefined) throw usageError('--signature is required');
   const source = chosenSource(given.values);

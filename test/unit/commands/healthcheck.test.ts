@@ -107,6 +107,7 @@ test('neither the proxy nor node:http is loaded as a module: it runs within the 
     '../base/local-url.ts',
     './ask.ts',
     './command-line.ts',
+    './definition.ts',
     './healthcheck.ts',
     'node:events',
     'node:fs',

@@ -81,8 +81,8 @@ test.each<[keyof typeof COMMANDS, string[], string]>([
 test('a value that starts with - can be given with =', async () => {
   const shape = {
     name: 'x',
-    help: '',
-    options: { file: { type: 'string' }, flag: { type: 'boolean' } },
+    ...{ usage: '', about: '', exits: [] },
+    options: { file: { type: 'string', does: '' }, flag: { type: 'boolean', does: '' } },
     positionals: ['A'],
   } as const;
   const run = command(shape, async ({ values, positionals }, io) => {

@@ -15,7 +15,7 @@ test('the generated files are current', () => {
 test('all files that are not current are named at once, and written only on request', () => {
   const directory = mkdtempSync(join(tmpdir(), 'generated-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  for (const part of ['helm', 'docs/metrics.md', 'docs/configuration.md', 'config.schema.json'])
+  for (const part of ['helm', 'docs/metrics.md', 'docs/commands.md', 'docs/configuration.md', 'config.schema.json'])
     cpSync(new URL(part, ROOT), join(directory, part), { recursive: true });
   const root = pathToFileURL(`${directory}/`);
   rmSync(new URL('config.schema.json', root));

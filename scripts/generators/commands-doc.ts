@@ -1,0 +1,53 @@
+// docs/commands.md, from the definitions that the commands themselves run on.
+import { COMMANDS } from '../../src/commands/all.ts';
+import { type Definition, optionRows } from '../../src/commands/definition.ts';
+
+const INTRODUCTION = `# Commands
+
+<!-- Generated from src/commands by npm run generate: edit the command's definition, not this page. -->
+
+\`entrupy-signature-proxy [COMMAND] [OPTIONS]\`; without a command it is \`serve\`. In the image the program is the entry point:
+\`docker exec proxy entrupy-signature-proxy check\`. Every command has \`--help\`; \`--version\` prints the version. A command line that cannot be used
+ends with 2 and one line on standard error. On a terminal the words have colour, unless \`NO_COLOR\` is set; in a pipe they never have.
+`;
+
+const definitions = await Promise.all(
+  Object.values(COMMANDS).map(async ({ does, load }) => ({ does, definition: (await load()).definition })),
+);
+
+export function renderCommandsDoc(): string {
+  const rows = definitions.map(({ does, definition: { name } }) => `| [\`${name}\`](#${name}) | ${does} |`);
+  const list = ['| command | does |', '|---|---|', ...rows].join('\n');
+  return [INTRODUCTION, list, ...definitions.map(({ definition }) => section(definition))]
+    .join('\n')
+    .trimEnd()
+    .concat('\n');
+}
+
+function section(definition: Definition): string {
+  const { name, usage, about, exits, json } = definition;
+  const parts = [
+    `\n## ${name}\n`,
+    `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
+    `${paragraphs(about)}\n`,
+    meanings(['option', 'meaning'], optionRows(definition)),
+    meanings(['exit code', 'meaning'], exits),
+    ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], json)]),
+  ];
+  return parts.join('\n');
+}
+
+/** The text of the help as Markdown: an indented line is an example. */
+function paragraphs(about: string): string {
+  const blocks = about.trim().split('\n\n');
+  return blocks
+    .map((block) =>
+      /^ {2}/.test(block) ? `\`\`\`sh\n${block.replace(/^ {2}/gm, '')}\n\`\`\`` : block.replace(/[<>]/g, '\\$&'),
+    )
+    .join('\n\n');
+}
+
+function meanings([first, second]: readonly [string, string], rows: readonly (readonly [string, string])[]): string {
+  const lines = rows.map(([name, meaning]) => `| \`${name}\` | ${meaning.replace(/[|<]/g, '\\$&')} |`);
+  return [`| ${first} | ${second} |`, '|---|---|', ...lines, ''].join('\n');
+}

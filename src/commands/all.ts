@@ -1,0 +1,20 @@
+// Every command by its name. A command is loaded only when it runs: some share the container's memory with the proxy.
+import type { Run } from './command-line.ts';
+import type { Definition } from './definition.ts';
+
+interface Entry {
+  /** One line, for the list of commands. */
+  readonly does: string;
+  readonly load: () => Promise<{ readonly run: Run; readonly definition: Definition }>;
+}
+
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  serve: { does: 'run the proxy (the default)', load: () => import('./serve.ts') },
+  'check-config': { does: 'check a configuration and its secrets', load: () => import('./check-config.ts') },
+  sign: { does: 'sign a body as Entrupy does', load: () => import('./sign.ts') },
+  verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./verify.ts') },
+  explain: { does: 'explain what happens to a request, and why', load: () => import('./explain.ts') },
+  probe: { does: 'send one POST, signed or not', load: () => import('./probe.ts') },
+  healthcheck: { does: 'check whether a running proxy is ready', load: () => import('./healthcheck.ts') },
+  demo: { does: 'try everything on loopback', load: () => import('./demo.ts') },
+};

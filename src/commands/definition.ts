@@ -1,0 +1,88 @@
+// A command as data: its name, what it does, its options, exit codes and JSON. Help, docs/commands.md and the parser
+// of the command line all read it.
+
+interface Option {
+  readonly type: 'string' | 'boolean';
+  readonly multiple?: boolean;
+  /** The name of its value in the help: `FILE`. Only with type string. */
+  readonly value?: string;
+  readonly does: string;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+/** A name and its meaning, for each exit code or key. */
+type Meanings = readonly (readonly [name: string, meaning: string])[];
+
+export interface Definition<O extends Options = Options> {
+  readonly name: string;
+  /** The arguments after the name, as the first line of the help shows them. */
+  readonly usage: string;
+  /** Paragraphs of plain text; an indented line is an example. */
+  readonly about: string;
+  readonly options: O;
+  /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
+  readonly positionals: readonly string[];
+  readonly exits: Meanings;
+  /** What --json prints: each key of the one object. */
+  readonly json?: Meanings;
+}
+
+const PROGRAM = 'entrupy-signature-proxy';
+
+export const CONFIG_OPTION = {
+  config: {
+    type: 'string',
+    value: 'FILE',
+    does: 'the configuration; default: $ENTRUPY_PROXY_CONFIG, else /etc/entrupy-signature-proxy/config.yaml if it exists, else the environment alone',
+  },
+} as const;
+
+export const JSON_OPTION = {
+  json: { type: 'boolean', does: 'prints one JSON object in place of the text; docs/commands.md lists its keys' },
+} as const;
+
+const HELP: Option = { type: 'boolean', does: 'prints this' };
+
+/** Each option as it is written, and what it does. */
+export function optionRows({ options }: Pick<Definition, 'options'>): Meanings {
+  return Object.entries<Option>({ ...options, help: HELP }).map(([name, { value, does }]) => [
+    `--${name}${value === undefined ? '' : ` ${value}`}`,
+    does,
+  ]);
+}
+
+export function helpOf(definition: Definition): string {
+  const { name, usage, about, exits } = definition;
+  return `Usage: ${PROGRAM} ${name} ${usage}
+
+${about.trim()}
+
+${table(optionRows(definition))}
+
+Exit code:
+${table(exits)}
+`;
+}
+
+/** The longest line of a help text. */
+const WIDTH = 100;
+
+/** Two columns, the second one wrapped. */
+export function table(rows: Meanings): string {
+  const first = Math.max(...rows.map(([name]) => name.length)) + 4;
+  return rows.map(([name, meaning]) => `  ${name}`.padEnd(first) + wrapped(meaning, first)).join('\n');
+}
+
+function wrapped(text: string, indent: number): string {
+  let column = indent;
+  return text
+    .split(' ')
+    .map((word, at) => {
+      const breaks = at > 0 && column + 1 + word.length > WIDTH;
+      column = breaks ? indent + word.length : column + word.length + (at > 0 ? 1 : 0);
+      if (breaks) return `\n${' '.repeat(indent)}${word}`;
+      return at > 0 ? ` ${word}` : word;
+    })
+    .join('');
+}
