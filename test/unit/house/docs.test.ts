@@ -53,6 +53,17 @@ test('each picture is on a page, and together they are small', () => {
   expect(bytes).toBeLessThan(600 * 1024);
 });
 
+test('docs/performance.md begins with figures of the run that it shows', () => {
+  const [summary = '', results = ''] = read('docs/performance.md').split('<!-- bench: begin -->');
+  const figures = [...summary.matchAll(/(?<=\| )[\d,.]+(?=(?: µs| MiB| ms)? \|)/g)].map(([figure]) => figure);
+  expect(figures.length).toBeGreaterThan(20);
+  const shown = new Set(results.match(/[\d,.]*\d/g));
+  expect(figures.filter((figure) => !shown.has(figure))).toEqual([]);
+  const missed = results.match(/\*\*missed\*\*/g)?.length;
+  expect(`${missed} of ${Number(missed) + (results.match(/\| met \|/g)?.length ?? 0)}`).toBe('10 of 20');
+  expect(summary).toContain('Ten of the twenty goals are missed');
+});
+
 describe('docs/logs.md', () => {
   const page = read('docs/logs.md');
 
