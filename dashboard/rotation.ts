@@ -62,13 +62,13 @@ export function rotationRow(): Panel[] {
           name: 'changed first',
           expr: `min by (${by}) (${of('secret_changed_timestamp_seconds')} > 0) * 1000`,
           unit: 'dateTimeFromNow',
-          noValue: 'not since the start',
+          noValue: 'unchanged',
         },
         {
           name: 'changed last',
           expr: `max by (${by}) (${of('secret_changed_timestamp_seconds')} > 0) * 1000`,
           unit: 'dateTimeFromNow',
-          noValue: 'not since the start',
+          noValue: 'unchanged',
         },
         {
           name: 'last match',
@@ -76,7 +76,7 @@ export function rotationRow(): Panel[] {
           unit: 'dateTimeFromNow',
         },
         {
-          name: 'matches in range',
+          name: 'matches',
           expr: `sum by (${by}) (increase(${of('secret_matches_total')}[$__range]))`,
           unit: 'short',
         },
