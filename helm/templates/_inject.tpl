@@ -23,3 +23,18 @@
 {{ .name }}: {{ $type }}{httpGet: {{ $type }}.httpGet{path: "{{ .path }}", port: "admin"}
 {{- range $key, $number := include "entrupy-signature-proxy.probe" . | fromYaml }}, {{ $key }}: {{ int $number }}{{ end }}}
 {{- end -}}
+
+{{/* A labelled pod that meets "restricted", for a dry run: the notes ask with it whether the policies are in force. */}}
+{{- define "entrupy-signature-proxy.trialPod" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: trial
+  labels: {entrupy-signature-proxy/inject: "true"}
+spec:
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: trial
+      image: trial
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+{{- end -}}

@@ -227,7 +227,11 @@ describe.skipIf(!ready)('the commands of the docs', () => {
   });
 
   test('the injection example is valid', async () => {
-    const manifests = parseManifests(await readFile(`${ROOT}examples/inject/shop.yaml`, 'utf8'));
+    const texts = await Promise.all(
+      ['namespace', 'trial', 'shop'].map((name) => readFile(`${ROOT}examples/inject/${name}.yaml`, 'utf8')),
+    );
+    const manifests = texts.flatMap(parseManifests);
+    expect(restrictedProblems(podSpec(only(manifests, 'Pod')))).toEqual([]);
     expect(await typeProblems(manifests.map((manifest) => ({ from: 'shop.yaml', manifest })))).toEqual([]);
     expect(allContainers(podSpec(only(manifests, 'Deployment'))).length).toBe(1);
     expect(restrictedProblems(podSpec(only(manifests, 'Deployment')))).toEqual([]);

@@ -4,34 +4,19 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parse } from 'yaml';
+import { discovery, locate } from './api-resources.ts';
 import type { Tree } from './field-owners.ts';
 import type { Manifest } from './helm.ts';
 import { PROTOBUF, secretOf } from './helm-records.ts';
 import { type Answer, type Located, NOT_FOUND, ObjectStore, statusOf } from './object-store.ts';
-
-/** Group and version, plural, kind, and whether it lives in a namespace. */
-const RESOURCES = [
-  ['v1', 'namespaces', 'Namespace', false],
-  ['v1', 'configmaps', 'ConfigMap', true],
-  ['v1', 'pods', 'Pod', true],
-  ['v1', 'secrets', 'Secret', true],
-  ['v1', 'services', 'Service', true],
-  ['v1', 'serviceaccounts', 'ServiceAccount', true],
-  ['apps/v1', 'deployments', 'Deployment', true],
-  ['apps/v1', 'replicasets', 'ReplicaSet', true],
-  ['autoscaling/v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler', true],
-  ['policy/v1', 'poddisruptionbudgets', 'PodDisruptionBudget', true],
-  ['admissionregistration.k8s.io/v1', 'mutatingadmissionpolicies', 'MutatingAdmissionPolicy', false],
-  ['admissionregistration.k8s.io/v1', 'mutatingadmissionpolicybindings', 'MutatingAdmissionPolicyBinding', false],
-  ['admissionregistration.k8s.io/v1', 'validatingadmissionpolicies', 'ValidatingAdmissionPolicy', false],
-  ['admissionregistration.k8s.io/v1', 'validatingadmissionpolicybindings', 'ValidatingAdmissionPolicyBinding', false],
-] as const;
 
 export interface ApiServer {
   /** The text of a KUBECONFIG file. */
   readonly kubeconfig: string;
   /** The current state of a Deployment. */
   deployment(name: string): Manifest | undefined;
+  /** The current state of a Pod. */
+  pod(name: string): Manifest | undefined;
   /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
   scale(name: string, replicas: number, manager?: string): void;
   /** Every write, in order: `PATCH Deployment`. */
@@ -41,10 +26,17 @@ export interface ApiServer {
 
 export interface ApiServerOptions {
   /** What becomes of a new pod, also of a dry run. */
-  readonly admit?: (pod: Manifest) => { readonly pod: Manifest; readonly refusals: readonly string[] };
+  readonly admit?: Admit;
+  /** Each new Deployment gets one pod at once, ready, as soon as it is admitted. */
+  readonly runsDeployments?: boolean;
 }
 
-export async function startApiServer({ admit }: ApiServerOptions = {}): Promise<ApiServer> {
+type Admit = (pod: Manifest) => { readonly pod: Manifest; readonly refusals: readonly string[] };
+
+/** Creations until a controller gives up here. */
+const ATTEMPTS = 20;
+
+export async function startApiServer({ admit, runsDeployments }: ApiServerOptions = {}): Promise<ApiServer> {
   const store = new ObjectStore();
   const admitted = (at: Located, object: Tree): Tree | Answer => {
     if (at.kind !== 'Pod' || admit === undefined) return object;
@@ -60,12 +52,27 @@ export async function startApiServer({ admit }: ApiServerOptions = {}): Promise<
     const given = method === 'POST' ? admitted(at, read) : read;
     if (isAnswer(given)) return given;
     if (isDry) return [method === 'POST' ? 201 : 200, given];
-    return store.write(at, given, {
-      method,
-      contentType: headers['content-type'] ?? '',
-      manager: query.get('fieldManager') ?? headers['user-agent']?.split('/')[0] ?? '',
-      force: query.get('force') === 'true',
-    });
+    const manager = query.get('fieldManager') ?? headers['user-agent']?.split('/')[0] ?? '';
+    const force = query.get('force') === 'true';
+    return store.write(at, given, { method, contentType: headers['content-type'] ?? '', manager, force });
+  };
+  const startPod = (deployment: Tree) => {
+    const { name, namespace } = deployment.metadata as { name: string; namespace: string };
+    const { template } = deployment.spec as { template: { metadata: Tree; spec: Tree } };
+    const metadata = { ...template.metadata, name: `${name}-1`, namespace };
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const at = { path, name: undefined, kind: 'Pod', type: { apiVersion: 'v1', kind: 'Pod' } };
+    const how = { contentType: 'application/json', manager: 'kube-controller-manager', force: false };
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const pod = admitted(at, { metadata, spec: template.spec });
+      if (isAnswer(pod)) continue;
+      store.write(at, pod, { ...how, method: 'POST' });
+      const conditions = [{ type: 'Available', status: 'True' }];
+      const status = { ...deployment, status: { conditions, observedGeneration: 1 } };
+      const own = locate(`/apis/apps/v1/namespaces/${namespace}/deployments/${name}`);
+      if (own !== undefined) store.write(own, status, { ...how, method: 'PUT' });
+      return;
+    }
   };
   const answer = (request: IncomingMessage, body: Buffer): Answer => {
     const { method = '', url = '' } = request;
@@ -75,7 +82,9 @@ export async function startApiServer({ admit }: ApiServerOptions = {}): Promise<
     const at = locate(pathname);
     if (at === undefined) return NOT_FOUND;
     if (method === 'GET') return store.read(at, searchParams.get('labelSelector') ?? '');
-    return written(at, request, body);
+    const [code, object] = written(at, request, body);
+    if (runsDeployments && at.kind === 'Deployment' && code < 300) startPod(object as Tree);
+    return [code, object];
   };
 
   const server: Server = createServer((request, response) => {
@@ -97,6 +106,7 @@ export async function startApiServer({ admit }: ApiServerOptions = {}): Promise<
       users: [{ name: 'test', user: {} }],
     }),
     deployment: (name) => store.find(`/deployments/${name}`) as Manifest | undefined,
+    pod: (name) => store.find(`/pods/${name}`) as Manifest | undefined,
     scale: (name, replicas, manager = 'kubectl') => store.scale(`/deployments/${name}`, replicas, manager),
     writes: store.writes,
     close: () => new Promise((resolve) => server.close(() => resolve())),
@@ -109,40 +119,4 @@ async function bytesOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
-}
-
-function discovery(path: string): unknown {
-  const groups = [...new Set(RESOURCES.map(([group]) => group as string))].filter((group) => group !== 'v1');
-  if (path === '/version') return { major: '1', minor: '36', gitVersion: 'v1.36.0' };
-  if (path === '/api') return { kind: 'APIVersions', versions: ['v1'] };
-  if (path === '/apis') {
-    const entries = groups.map((groupVersion) => {
-      const [name = '', version = ''] = groupVersion.split('/');
-      const one = { groupVersion, version };
-      return { name, versions: [one], preferredVersion: one };
-    });
-    return { kind: 'APIGroupList', apiVersion: 'v1', groups: entries };
-  }
-  if (path.startsWith('/openapi')) return path === '/openapi/v3' ? { paths: {} } : undefined;
-  const groupVersion = path.replace(/^\/apis?\//, '');
-  const resources = RESOURCES.filter(([group]) => group === groupVersion);
-  if (resources.length === 0) return undefined;
-  const verbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
-  return {
-    kind: 'APIResourceList',
-    apiVersion: 'v1',
-    groupVersion,
-    resources: resources.map(([, name, kind, namespaced]) => ({ name, singularName: '', namespaced, kind, verbs })),
-  };
-}
-
-function locate(path: string): Located | undefined {
-  for (const [apiVersion, plural, kind] of RESOURCES) {
-    const root = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
-    const match = new RegExp(`^${root}(/namespaces/[^/]+)?/${plural}(?:/([^/]+))?$`).exec(path);
-    if (match !== null) {
-      return { path: `${root}${match[1] ?? ''}/${plural}`, name: match[2], kind, type: { apiVersion, kind } };
-    }
-  }
-  return undefined;
 }
