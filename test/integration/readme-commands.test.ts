@@ -183,6 +183,24 @@ describe('in front of your own app', () => {
   });
 });
 
+test('docs/entrupy.md: both probes are content with a proxy that is right', async () => {
+  await using upstream = await startUpstream().then((app) => ({ ...app, [Symbol.asyncDispose]: () => app.close() }));
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-readme-'));
+  const secret = 'the secret that Entrupy has, 32 bytes or more';
+  await writeFile(join(directory.path, 'secret'), `${secret}\n`);
+  const env = { UPSTREAM_URL: upstream.url, LISTEN_PORT: '0', ADMIN_PORT: '0', WEBHOOK_ENDPOINT_SECRET_KEY: secret };
+  const proxy = shell(`exec "${process.execPath}" src/main.ts`, env);
+  await using _running = { [Symbol.asyncDispose]: () => proxy.stop() as Promise<unknown> as Promise<void> };
+  const [, port = ''] = await proxy.waitFor(/"msg":"listening".*?"port":(\d+)/);
+  const commands = block('entrupy-signature-proxy probe', 'docs/entrupy.md')
+    .replaceAll('https://hooks.example.com', `http://127.0.0.1:${port}`)
+    .replaceAll('entrupy-signature-proxy', `"${process.execPath}" src/main.ts`)
+    .replaceAll('--secret-file secret', `--secret-file ${join(directory.path, 'secret')}`);
+  const { text, code } = await output(`set -e\n${commands}`, {});
+  expect({ text, code }).toMatchObject({ code: 0 });
+  expect(upstream.requests).toHaveLength(1);
+});
+
 test('check-config and explain accept the README’s configuration, and explain verifies //notify', async () => {
   const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(README) ?? [];
   await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-readme-'));
