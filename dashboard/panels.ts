@@ -180,6 +180,8 @@ export interface Column {
   readonly thresholds?: readonly Threshold[];
   /** Shown if there is no value. */
   readonly noValue?: string;
+  /** In pixels; without it columns share the rest of the width. */
+  readonly pixels?: number;
 }
 
 export interface TableOptions extends Frame {
@@ -215,11 +217,12 @@ export function table(options: TableOptions): Panel {
     ],
     fieldConfig: {
       defaults: { custom: { align: 'auto', filterable: true, minWidth: NARROWEST } },
-      overrides: columns.map(({ name, unit, thresholds, noValue }) => ({
+      overrides: columns.map(({ name, unit, thresholds, noValue, pixels }) => ({
         matcher: { id: 'byName', options: name },
         properties: [
           { id: 'unit', value: unit },
           { id: 'custom.filterable', value: false },
+          ...(pixels === undefined ? [] : [{ id: 'custom.width', value: pixels }]),
           ...(thresholds === undefined
             ? []
             : [

@@ -45,8 +45,9 @@ export function rotationRow(): Panel[] {
             { value: null, color: LOOK },
             { value: 1, color: 'transparent' },
           ],
+          pixels: 100,
         },
-        { name: 'of', expr: `count by (${by}) (${of('secret_live')})`, unit: 'none' },
+        { name: 'of', expr: `count by (${by}) (${of('secret_live')})`, unit: 'none', pixels: 50 },
         {
           name: 'expires in',
           expr: `min by (${by}) (${of('secret_not_after_timestamp_seconds')}) - time()`,
@@ -57,6 +58,7 @@ export function rotationRow(): Panel[] {
             { value: 7 * DAY, color: 'transparent' },
           ],
           noValue: 'never',
+          pixels: 100,
         },
         {
           name: 'changed first',
@@ -79,6 +81,7 @@ export function rotationRow(): Panel[] {
           name: 'matches',
           expr: `sum by (${by}) (increase(${of('secret_matches_total')}[$__range]))`,
           unit: 'short',
+          pixels: 90,
         },
       ],
     }),

@@ -91,7 +91,7 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Next secret expires in',
+      title: 'Secret expires in',
       description: 'The next secret to expire. Includes replaced values, which expire by design.',
       runbook: 'entrupyproxysecretexpiressoon',
       query: `min(${of('secret_not_after_timestamp_seconds')} > time()) - time()`,

@@ -37,7 +37,7 @@ const UNSAID = {
   thresholdsStyle: { mode: 'off' },
 };
 const STANDARD = ['unit', 'min', 'max', 'decimals', 'noValue', 'color', 'thresholds', 'mappings'];
-const CUSTOM = [...Object.keys(UNSAID), 'align', 'filterable', 'minWidth', 'cellOptions'];
+const CUSTOM = [...Object.keys(UNSAID), 'align', 'filterable', 'minWidth', 'width', 'cellOptions'];
 
 const registry = new FieldConfigOptionsRegistry(() => [
   ...STANDARD.map((name) => option(name, name, false)),
