@@ -208,9 +208,11 @@ function reportMode(route: RouteStatus, now: number): Advice | null {
   };
 }
 
+const CONFIGURATION = 'Change it in the configuration; check-config names the place.';
+
 function configuration(warning: string): Advice {
   const message = `Configuration: ${warning}`;
-  return { id: 'configuration', state: 'warning', message, remedy: '', page: PAGES.configuration };
+  return { id: 'configuration', state: 'warning', message, remedy: CONFIGURATION, page: PAGES.configuration };
 }
 
 function droppedLines({ log: { dropped, lastDropped }, now }: StatusSnapshot): Advice | null {

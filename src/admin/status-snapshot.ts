@@ -89,6 +89,8 @@ export interface StatusSnapshot {
   /** Why it is not ready, as in /readyz. */
   readonly causes: readonly string[];
   readonly draining: boolean;
+  /** Where clients come in; `port` is the real one if the configuration says 0. */
+  readonly listen: { readonly host: string; readonly port: number; readonly tls: boolean };
   readonly upstream: {
     readonly url: string;
     /** False after two failed connects in a row, a TLS handshake included. */
@@ -96,6 +98,8 @@ export interface StatusSnapshot {
     /** The system's code for the second failure, such as `ECONNREFUSED`; null while it is reachable. */
     readonly error: string | null;
     readonly exposed: boolean;
+    /** `off` without checkExposure; `unknown` until it was checked, and while $POD_IP is not set. */
+    readonly exposure: 'off' | 'unknown' | 'exposed' | 'hidden';
   };
   readonly routes: readonly RouteStatus[];
   readonly secrets: readonly SecretStatus[];
@@ -104,6 +108,8 @@ export interface StatusSnapshot {
     readonly file: string | null;
     readonly sha256: string;
     readonly warnings: readonly string[];
+    /** Keys that were changed, and that only a restart puts in use. */
+    readonly awaitingRestart: readonly string[];
   };
   /** Only those that are configured. */
   readonly certificates: readonly CertificateStatus[];

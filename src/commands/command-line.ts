@@ -2,11 +2,14 @@
 // their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type Paint, painter } from '../base/colour.ts';
 import { fileProblem } from '../base/errors.ts';
 import { type Definition, helpOf, type Options } from './definition.ts';
 
 export interface Io {
   readonly stdout: (text: string) => void;
+  /** Colours a text for stdout if that is a terminal. */
+  readonly paint: Paint;
   readonly stderr: (text: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Reads standard input to its end; throws UsageError past MAX_BODY_BYTES. */
@@ -84,6 +87,7 @@ export function processIo(process: NodeJS.Process): Io {
     stdout: (text) => process.stdout.write(text, exitIfLost),
     stderr: (text) => process.stderr.write(text),
     env: process.env,
+    paint: painter(process.stdout, process.env),
     stdin: () => {
       if (process.stdin.isTTY) process.stderr.write('reading the body from the terminal; end it with Ctrl-D\n');
       return collect(process.stdin, 'the body from standard input');

@@ -81,6 +81,11 @@ export class Listener {
     while (this.#all.size > limits.connections && this.#makeRoom(performance.now()));
   }
 
+  /** The port that it listens on; 0 before. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
+  }
+
   /** Returns the port. Rejects with the system's error if it is in use. */
   listen(host: string, port: number): Promise<number> {
     this.#server.on('error', ignore); // accept() fails while the process is out of file descriptors, then recovers

@@ -1,5 +1,6 @@
 // The log: one JSON line per event. It must never throw, whatever it is given, and never print bytes: a Buffer in a
 // field may be a body or a secret. Text from a client is cut, has no query, and cannot control a terminal.
+import { printable } from '../base/printable.ts';
 import { pathOf } from '../core/targets.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -84,13 +85,4 @@ export function shortened(text: string, limit: number): string {
 /** A JSON string, quotes included, that is safe to print on any terminal. */
 export function jsonString(text: string): string {
   return printable(JSON.stringify(text));
-}
-
-// Terminals read a control character as part of an escape sequence, some log shippers read U+2028 as a line break, and
-// a bidirectional mark displays a path in another order. JSON.stringify escapes only those below U+0020.
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-
-/** The text with escapes (`\u202e`) in place of what a terminal or a page would obey. JSON stays the same JSON. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

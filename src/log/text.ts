@@ -1,7 +1,8 @@
 // A log line for people, made from the same line as JSON. Text from a client must not control the terminal: every
 // escape that the JSON had is put back.
 import type { Paint } from '../base/colour.ts';
-import { type LogLevel, printable } from './log.ts';
+import { printable } from '../base/printable.ts';
+import type { LogLevel } from './log.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -76,15 +76,16 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
   });
   const bypass = bypassAddress(env.POD_IP, upstream, config);
   const exposure = new Exposure(bypass, (now) => {
-    if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', { ...bypass });
-    else log.info('clients can no longer bypass the proxy', { ...bypass });
+    const where = typeof bypass === 'string' ? {} : { ...bypass };
+    if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
+    else log.info('clients can no longer bypass the proxy', where);
   });
   metrics.watch({
     requests_in_flight: () => listener.inFlight,
     connections: () => listener.connections,
     buffered_bytes: () => budget.used,
     buffered_bytes_limit: () => budget.limit,
-    upstream_exposed: () => (exposure.exposed ? 1 : 0),
+    upstream_exposed: () => (exposure.state === 'exposed' ? 1 : 0),
     once_entries: () => deliveries?.entries() ?? 0,
     once_store_failures_total: () => deliveries?.failures ?? 0,
     log_lines_dropped_total: () => output.dropped,
@@ -155,10 +156,15 @@ function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLim
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers };
 }
 
-/** The address at which clients could bypass the proxy; null if it is unknown, or the proxy's own. */
-function bypassAddress(podIp: string | undefined, { pool }: Upstream, { listen }: Config): TcpNetConnectOpts | null {
-  if (podIp === undefined || podIp === '' || !('port' in pool.address) || pool.address.port === listen.port)
-    return null;
+/** The address at which clients could bypass the proxy. */
+function bypassAddress(
+  podIp: string | undefined,
+  { pool }: Upstream,
+  { listen }: Config,
+): TcpNetConnectOpts | 'unknown' | 'hidden' {
+  if (podIp === undefined || podIp === '') return 'unknown';
+  // A socket file has no address, and on the port of the proxy itself only the proxy answers.
+  if (!('port' in pool.address) || pool.address.port === listen.port) return 'hidden';
   return { host: podIp, port: pool.address.port };
 }
 

@@ -9,26 +9,29 @@ const SOON_MS = 5_000;
 /** An address that does not answer within this time counts as not exposed. */
 const CONNECT_TIMEOUT_MS = 1000;
 
-type Exposed = 'exposed' | 'hidden';
+/** `off`: not checked, since nobody asked. `unknown`: not yet checked, or it can't be. */
+type ExposureState = 'off' | 'unknown' | 'exposed' | 'hidden';
 
 export class Exposure {
-  readonly #address: TcpNetConnectOpts | null;
-  readonly #onChange: (now: Exposed) => void;
+  readonly #address: TcpNetConnectOpts | 'unknown' | 'hidden';
+  readonly #onChange: (now: ExposureState) => void;
   #timer: NodeJS.Timeout | null = null;
-  exposed = false;
+  state: ExposureState = 'off';
 
-  /** Without an address nothing is checked. */
-  constructor(address: TcpNetConnectOpts | null, onChange: (now: Exposed) => void) {
+  /** `hidden`: there is no address at which clients could bypass the proxy. `onChange`: it is exposed now, or no more. */
+  constructor(address: TcpNetConnectOpts | 'unknown' | 'hidden', onChange: (now: ExposureState) => void) {
     this.#address = address;
     this.#onChange = onChange;
   }
 
   /** Call it at start and after each reload. */
   watch(checks: 'on' | 'off'): void {
-    if ((checks === 'on') === (this.#timer !== null) || this.#address === null) return;
-    if (checks === 'on') return this.#check(this.#address, Date.now() + FIRST_MS);
+    if ((checks === 'off') === (this.state === 'off')) return;
     this.stop();
-    this.#found('hidden');
+    const address = this.#address;
+    const known = typeof address === 'string' ? address : 'unknown';
+    this.#found(checks === 'off' ? 'off' : known);
+    if (checks === 'on' && typeof address !== 'string') this.#check(address, Date.now() + FIRST_MS);
   }
 
   #check(address: TcpNetConnectOpts, soonUntil: number): void {
@@ -44,9 +47,9 @@ export class Exposure {
     this.#timer = null;
   }
 
-  #found(now: Exposed): void {
-    if (this.exposed === (now === 'exposed')) return;
-    this.exposed = now === 'exposed';
-    this.#onChange(now);
+  #found(now: ExposureState): void {
+    const before = this.state;
+    this.state = now;
+    if ((before === 'exposed') !== (now === 'exposed')) this.#onChange(now);
   }
 }

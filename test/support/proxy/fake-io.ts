@@ -1,4 +1,5 @@
 // An Io without a process: it records a command's output and supplies its input.
+import { plainText } from '../../../src/base/colour.ts';
 import type { Io } from '../../../src/commands/command-line.ts';
 
 export interface FakeIo extends Io {
@@ -16,6 +17,7 @@ export function fakeIo({
   return {
     printed,
     env,
+    paint: plainText,
     stdin: async () => Buffer.from(stdin),
     stdout: (text) => {
       printed.stdout += text;

@@ -72,7 +72,15 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ],
   [
     'the upstream is down',
-    { upstream: { url: 'http://127.0.0.1:3000', reachable: false, error: 'ECONNREFUSED', exposed: false } },
+    {
+      upstream: {
+        url: 'http://127.0.0.1:3000',
+        reachable: false,
+        error: 'ECONNREFUSED',
+        exposed: false,
+        exposure: 'off',
+      },
+    },
     /^failed: The upstream http:\/\/127\.0\.0\.1:3000 accepts no connections \(ECONNREFUSED\)\. Start it/,
   ],
   [
@@ -82,7 +90,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ],
   [
     'the upstream is exposed',
-    { upstream: { url: 'http://127.0.0.1:3000', reachable: true, error: null, exposed: true } },
+    { upstream: { url: 'http://127.0.0.1:3000', reachable: true, error: null, exposed: true, exposure: 'exposed' } },
     /^warning: Clients can bypass the proxy and reach the upstream/,
   ],
   [
@@ -150,7 +158,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ['a route is in report mode', { routes: [{ ...NOTIFY, mode: 'report' }] }, /^warning: \/notify only reports/],
   [
     'the configuration has a warning',
-    { config: { file: null, sha256: '', warnings: ['unmatched: forward'] } },
+    { config: { file: null, sha256: '', warnings: ['unmatched: forward'], awaitingRestart: [] } },
     /^warning: Configuration: unmatched/,
   ],
 ])('%s', (_, changes, expected) => {

@@ -22,10 +22,10 @@ test('text from clients, files and names is escaped', () => {
     nodeVersion: XSS,
     causes: [XSS],
     ready: false,
-    upstream: { url: XSS, reachable: true, error: null, exposed: false },
+    upstream: { url: XSS, reachable: true, error: null, exposed: false, exposure: 'off' },
     routes: [{ ...NOTIFY, path: XSS, methods: [XSS], secretIds: [XSS] }],
     secrets: [{ ...CURRENT, id: XSS, source: XSS, problem: XSS }],
-    config: { file: XSS, sha256: XSS, warnings: [XSS] },
+    config: { file: XSS, sha256: XSS, warnings: [XSS], awaitingRestart: [] },
     lastReload: { ok: false, at: NOW, error: XSS },
     refusals: refusals.view().refusals,
   });
@@ -88,7 +88,9 @@ test('each state is a word, and the title shows it', () => {
   expect(page({ ready: false })).toContain('<title>▲ Look at this · Not ready ·');
   expect(page({ draining: true, ready: false })).toContain('<title>▲ Look at this · Draining ·');
   expect(
-    page({ upstream: { url: 'http://app:3000', reachable: false, error: 'ECONNREFUSED', exposed: false } }),
+    page({
+      upstream: { url: 'http://app:3000', reachable: false, error: 'ECONNREFUSED', exposed: false, exposure: 'off' },
+    }),
   ).toContain('<title>✕ Act now · Ready ·');
   const secrets = (['live', 'not_yet', 'expired', 'unusable'] as const).map((state) => ({ ...CURRENT, state }));
   const text = page({ secrets, routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW + 86_400_000 * 3 }] });

@@ -91,28 +91,44 @@ describe('not ready', () => {
   });
 });
 
-test('neither the proxy nor node:http is loaded as a module: it runs within the memory limit of the proxy', () => {
+/** The modules that a command loads, and those that it can load later. */
+function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[] {
   const seen = new Set<string>();
-  const visit = (name: string) => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    if (!name.startsWith('.')) return;
-    const text = readFileSync(new URL(`../../../src/commands/${name}`, import.meta.url), 'utf8');
-    for (const [, from = ''] of text.matchAll(/^import (?!type )[^;]*from '([^']+)'|import\('([^']+)'\)/gm))
-      visit(from);
+  const visit = (url: URL) => {
+    const text = readFileSync(url, 'utf8');
+    for (const [, from = '', later = ''] of text.matchAll(
+      /^import (?!type )[^;]*from '([^']+)'|import\('([^']+)'\)/gm,
+    )) {
+      const name = from || (when === 'ever' ? later : '');
+      if (!name.startsWith('.')) seen.add(name);
+      else if (!seen.has(new URL(name, url).pathname)) {
+        seen.add(new URL(name, url).pathname);
+        visit(new URL(name, url));
+      }
+    }
   };
-  visit('./healthcheck.ts');
-  expect([...seen].filter((name) => name !== '').sort()).toEqual([
-    '../base/errors.ts',
-    '../base/local-url.ts',
-    './ask.ts',
-    './command-line.ts',
-    './definition.ts',
-    './healthcheck.ts',
-    'node:events',
-    'node:fs',
-    'node:fs/promises',
-    'node:net',
-    'node:util',
-  ]);
+  visit(new URL(`../../../src/commands/${command}.ts`, import.meta.url));
+  const short = [...seen].map((name) => name.replace(/^.*\/src\//, '')).filter((name) => name !== '');
+  return short.sort();
+}
+
+const SHARED = ['base/colour.ts', 'base/errors.ts', 'base/local-url.ts'];
+const ASKING = ['commands/admin-port.ts', 'commands/ask.ts', 'commands/command-line.ts', 'commands/definition.ts'];
+const NODE = ['node:events', 'node:fs', 'node:fs/promises', 'node:net', 'node:util'];
+
+test('neither the proxy nor node:http is loaded as a module: it runs within the memory limit of the proxy', () => {
+  expect(loadedBy('healthcheck', 'at start')).toEqual([...SHARED, ...ASKING, ...NODE].sort());
+  const later = loadedBy('healthcheck', 'ever').filter((name) => !loadedBy('healthcheck', 'at start').includes(name));
+  expect(later).toEqual(['config/yaml-errors.ts', 'config/yaml.ts', 'yaml']);
+});
+
+test('check loads no more at its start, but tables of texts: no secret, no parser, no part of the proxy', () => {
+  const own = [
+    'admin/advice-pages.ts',
+    'base/printable.ts',
+    'commands/check-configuration.ts',
+    'commands/check-lines.ts',
+  ];
+  const more = ['config/units.ts', 'node:crypto', 'node:timers/promises'];
+  expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...NODE, ...own, ...more].sort());
 });

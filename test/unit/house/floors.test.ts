@@ -42,7 +42,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
       'base',
     ],
   ],
-  commands: ['runtime', 'hints', 'downstream', 'secrets', 'config', 'core', 'base'],
+  commands: ['runtime', 'admin', 'hints', 'downstream', 'secrets', 'config', 'core', 'base'],
   'main.ts': ['commands', 'core', 'base'],
 };
 

@@ -1,0 +1,279 @@
+// `check` against running proxies, each with one thing really wrong.
+import { rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { freePort, NOBODY } from '../support/machine/free-port.ts';
+import { type CommandOptions, callCommand, runCommand } from '../support/proxy/command.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { edit, nextReload, secretFile } from '../support/proxy/reloads.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
+
+interface Check {
+  readonly id: string;
+  readonly state: string;
+  readonly message: string;
+  readonly remedy: string | null;
+  readonly page: string | null;
+}
+
+async function check(proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, args: readonly string[] = []) {
+  const env = { ADMIN_PORT: String(proxy.adminPort) };
+  const words = ['check', '--config', proxy.configFile, '--json', ...args];
+  const { code, stdout, stderr } = await callCommand(words, { env });
+  expect(stderr).toBe('');
+  const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Check[] };
+  expect([code, ok]).toEqual(checks.some(({ state }) => state === 'failed') ? [1, false] : [0, true]);
+  for (const { state, remedy, page } of checks) if (state !== 'ok') expect([remedy, page]).not.toContain(null);
+  for (const { remedy } of checks) expect(remedy).not.toBe('');
+  const states = checks.map(({ id, state }) => `${id} ${state}`);
+  return { code, states, messages: checks.map(({ message }) => message).join('\n') };
+}
+
+const WELL = ['ready ok', 'configuration ok', 'secrets ok', 'upstream ok', 'reload ok'];
+
+describe.concurrent('check', () => {
+  test('says what is right, and has no line for what is not configured', async ({ start }) => {
+    const proxy = await start({ routes: [{ path: '/notify' }] });
+    const { states, messages } = await check(proxy);
+    expect(states).toEqual(WELL);
+    expect(messages).toContain('Live secrets: /notify 1, unmatched 1.');
+  });
+
+  test('prints lines for people, and one object for programs', async ({ start, upstream }) => {
+    const { configFile, adminPort } = await start({ routes: [{ path: '/trial', mode: 'report' }] });
+    const options: CommandOptions = { env: { ADMIN_PORT: String(adminPort) } };
+    const { code, stdout } = await runCommand(['check', '--config', configFile], options);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ok {7}ready: The proxy is ready \(version [^\n]+\)\.\n/);
+    expect(stdout).toContain(`ok       upstream: The upstream ${upstream.url} accepts connections.\n`);
+    expect(stdout).toContain('See docs/alerts.md#entrupyproxyreportmodetoolong\n');
+    expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warning\.\n$/);
+    const json = await runCommand(['check', '--config', configFile, '--json'], options);
+    expect(Object.keys(JSON.parse(json.stdout))).toEqual(['ok', 'checks']);
+    expect(Object.keys(JSON.parse(json.stdout).checks[0])).toEqual(['id', 'state', 'message', 'remedy', 'page']);
+  });
+
+  test('without a proxy: failed, and what only the proxy knows is unknown', async ({ directory }) => {
+    const configFile = join(directory, 'config.yaml');
+    await writeFile(configFile, 'unmatched: verify\n');
+    const { states, messages } = await check({ adminPort: 1, configFile });
+    expect(states).toEqual(['ready failed', 'configuration unknown', 'secrets unknown', 'upstream unknown']);
+    expect(messages).toContain('No proxy answers at http://127.0.0.1:1/: the connection was refused.');
+    await writeFile(configFile, 'unmached: verify\n');
+    const refused = await check({ adminPort: 1, configFile });
+    expect(refused.states).toContain('configuration failed');
+    expect(refused.messages).toContain('did you mean "unmatched"?');
+  });
+
+  test('another program on the port is no proxy', async ({ upstream, directory }) => {
+    const configFile = join(directory, 'config.yaml');
+    await writeFile(configFile, '');
+    const { states, messages } = await check({ adminPort: Number(new URL(upstream.url).port), configFile });
+    expect(states[0]).toBe('ready failed');
+    expect(messages).toContain('but not as this version of the proxy does');
+  });
+
+  test('a file that is not the one in use', async ({ start, directory }) => {
+    const { adminPort, configFile } = await start();
+    const other = join(directory, 'other.yaml');
+    await writeFile(other, 'unmatched: verify\n');
+    const { states, messages } = await check({ adminPort, configFile: other });
+    expect(states).toContain('configuration failed');
+    expect(messages).toContain(`${other} is not the configuration in use, which is ${configFile}.`);
+    const absent = await check({ adminPort, configFile: join(directory, 'absent.yaml') });
+    expect(absent.states).toContain('configuration failed');
+  });
+
+  test('a file that was changed and is refused: named, and so is the reload that failed', async ({ start }) => {
+    const proxy = await start();
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, unmatched: 'nonsense' })));
+    const { states, messages } = await check(proxy);
+    expect(states).toEqual(expect.arrayContaining(['configuration failed', 'reload failed', 'ready ok']));
+    expect(messages).toContain('serve refuses this configuration: ');
+    expect(messages).toContain('unmatched: found "nonsense"');
+  });
+
+  test('a changed key that only a restart puts in use', async ({ start }) => {
+    const proxy = await start();
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, upstream: { url: NOBODY } })));
+    const { states, messages } = await check(proxy);
+    expect(states).toContain('configuration failed');
+    expect(messages).toContain('is in use, but for these keys, which need a restart: upstream.url.');
+  });
+
+  test('a reload that fails for a secret leaves the configuration right', async ({ start }) => {
+    const proxy = await start((secrets: string) => ({ secrets: [{ id: 'current', file: join(secrets, 'current') }] }));
+    await nextReload(proxy, () => rm(secretFile(proxy, 'current')));
+    const { states } = await check(proxy);
+    expect(states).toEqual(expect.arrayContaining(['configuration ok', 'reload failed', 'secrets ok']));
+  });
+
+  test('a route without a live secret', async ({ start }) => {
+    const { states, messages } = await check(await start({}, { secrets: {} }));
+    expect(states).toEqual(expect.arrayContaining(['ready failed', 'secrets failed']));
+    expect(messages).toContain('No secret is live on unmatched');
+  });
+
+  test('an upstream that is down', async ({ start }) => {
+    const { states, messages } = await check(await start({ upstream: { url: NOBODY } }));
+    expect(states).toContain('upstream failed');
+    expect(messages).toContain(`The upstream ${NOBODY} accepts no connections (ECONNREFUSED).`);
+  });
+
+  test('a route that only reports is a warning, and fails nothing', async ({ start }) => {
+    const until = new Date(Date.now() + 86_400_000).toISOString();
+    const { code, states } = await check(await start({ routes: [{ path: '/a', mode: 'report', reportUntil: until }] }));
+    expect(states).toContain('report-mode warning');
+    expect(code).toBe(0);
+  });
+
+  test('a certificate that ends soon is a warning, one that has ended fails', async ({ start, directory }) => {
+    const authority = createAuthority(directory, 'authority');
+    const with_ = async (tls: object) => (await check(await start({ listen: { tls } }))).states;
+    expect(await with_(authority.issue('good', { names: ['DNS:a.example'] }))).toContain('certificates ok');
+    const soon = await with_(authority.issue('soon', { names: ['DNS:a.example'], days: 5 }));
+    expect(soon.filter((state) => state.startsWith('certificates'))).toEqual(['certificates warning']);
+    expect(await with_(authority.issue('old', { names: ['DNS:a.example'], expired: true }))).toContain(
+      'certificates failed',
+    );
+  });
+});
+
+// All of 127.0.0.0/8 is this machine on Linux: 127.0.0.2 stands for the pod's own address.
+describe.skipIf(process.platform !== 'linux').concurrent('check of checkExposure', () => {
+  const exposed = async (proxy: RunningProxy) =>
+    (await check(proxy)).states.filter((state) => state.startsWith('exposed'));
+
+  test('an app that clients can reach past the proxy fails', async ({ start, onTestFinished }) => {
+    const app = createServer((socket) => void socket.on('error', () => {}));
+    await new Promise<void>((resolve) => app.listen(0, '0.0.0.0', resolve));
+    onTestFinished(() => void app.close());
+    const { port } = app.address() as { port: number };
+    const config = { upstream: { url: `http://127.0.0.1:${port}`, checkExposure: true } };
+    const proxy = await start(config, { env: { POD_IP: '127.0.0.2' } });
+    await eventually(() => exposed(proxy), ['exposed failed']);
+  });
+
+  test('an app on loopback alone is right; without $POD_IP nobody knows', async ({ start, upstream }) => {
+    const config = { upstream: { url: upstream.url, checkExposure: true } };
+    const proxy = await start(config, { env: { POD_IP: '127.0.0.2' } });
+    await eventually(() => exposed(proxy), ['exposed ok']);
+    expect(await exposed(await start(config))).toEqual(['exposed unknown']);
+  });
+});
+
+describe.concurrent('check --probe', () => {
+  const probed = async (proxy: RunningProxy, target: string, configFile = proxy.configFile) => {
+    const { states, messages } = await check({ ...proxy, configFile }, ['--probe', target]);
+    return { states: states.filter((state) => state.startsWith('probe')), messages };
+  };
+
+  test('an unsigned POST gets 401, a signed one reaches the app', async ({ start, upstream }) => {
+    const proxy = await start({
+      routes: [
+        { path: '/notify', once: '1h' },
+        { path: '/open', action: 'forward' },
+      ],
+    });
+    for (const count of [1, 2]) {
+      expect((await probed(proxy, '/notify?a=b')).states).toEqual(['probe-unsigned ok', 'probe-signed ok']);
+      expect(upstream.requests.map(({ target }) => target)).toEqual(Array(count).fill('/notify?a=b'));
+    }
+    const open = await probed(proxy, '/open');
+    expect(open.states).toEqual(['probe-unsigned failed']);
+    expect(open.messages).toContain('A POST to /open cannot be probed: it is not verified.');
+  });
+
+  test('a target never names another host', async ({ start, upstream }) => {
+    const proxy = await start();
+    expect((await probed(proxy, `//127.0.0.1:1/notify`)).states).toEqual(['probe-unsigned ok', 'probe-signed ok']);
+    expect(upstream.requests.map(({ target }) => target)).toEqual(['//127.0.0.1:1/notify']);
+  });
+
+  test('a secret that the proxy does not have: the signed one gets 401', async ({ start, directory }) => {
+    const proxy = await start();
+    await writeFile(join(directory, 'secret'), value('other'));
+    const other = join(directory, 'other.yaml');
+    await writeFile(other, `secrets: [{ id: other, file: ${join(directory, 'secret')} }]\n`);
+    const { states, messages } = await probed(proxy, '/notify', other);
+    expect(states).toEqual(['probe-unsigned ok', 'probe-signed failed']);
+    expect(messages).not.toContain(value('other'));
+  });
+
+  test('a route that only reports lets the unsigned one through: a warning', async ({ start }) => {
+    const proxy = await start({ routes: [{ path: '/trial', mode: 'report' }] });
+    expect((await probed(proxy, '/trial')).states).toEqual(['probe-unsigned warning', 'probe-signed ok']);
+  });
+
+  test('an app that answers 500 or is down: verified, and not delivered', async ({ start }) => {
+    const proxy = await start({ upstream: { url: NOBODY, retryConnectFor: '0s' } });
+    expect((await probed(proxy, '/notify')).states).toEqual(['probe-unsigned ok', 'probe-signed warning']);
+  });
+
+  test('a TLS listener is asked over TLS, whatever its certificate; one that wants certificates is not known', async ({
+    start,
+    directory,
+  }) => {
+    const authority = createAuthority(directory, 'authority');
+    const pair = authority.issue('proxy', { names: ['DNS:hooks.example'] });
+    const proxy = await start({ listen: { tls: pair } });
+    expect((await probed(proxy, '/notify')).states).toEqual(['probe-unsigned ok', 'probe-signed ok']);
+    const strict = await start({ listen: { tls: { ...pair, clientCaFile: authority.caFile } } });
+    expect((await probed(strict, '/notify')).states).toEqual(['probe-unsigned unknown']);
+  });
+});
+
+describe.concurrent('check --wait', () => {
+  /** An admin port that tells of each question before the proxy answers it. */
+  async function relay(to: RunningProxy, onQuestion: () => void) {
+    const server = createServer((socket) => {
+      onQuestion();
+      const proxy = connect(to.adminPort, '127.0.0.1');
+      for (const one of [socket, proxy]) one.on('error', () => {});
+      socket.pipe(proxy).pipe(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { server, adminPort: (server.address() as { port: number }).port };
+  }
+
+  test('looks again until what was missing is there', async ({ start, onTestFinished, upstream }) => {
+    const proxy = await start({}, { secrets: {} });
+    let questions = 0;
+    const { server, adminPort } = await relay(proxy, () => {
+      // Only the first answer finds no secret: the next question comes after it.
+      if (++questions === 2) void writeFile(secretFile(proxy, 'current'), value('a'));
+    });
+    onTestFinished(() => void server.close());
+    const { states } = await check({ ...proxy, adminPort }, ['--wait', '10m', '--probe', '/notify']);
+    expect(states).toEqual([...WELL, 'probe-unsigned ok', 'probe-signed ok']);
+    expect(questions).toBeGreaterThan(1);
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  test('ends when the time is over, with what is still wrong', async ({ directory }) => {
+    const configFile = join(directory, 'config.yaml');
+    await writeFile(configFile, '');
+    const { code, states } = await check({ adminPort: 1, configFile }, ['--wait', '10ms']);
+    expect([code, states[0]]).toEqual([1, 'ready failed']);
+  });
+
+  test('waits for a proxy that does not run yet', async ({ start }) => {
+    const adminPort = await freePort();
+    const started = start({ admin: { port: adminPort } });
+    const words = ['check', '--json', '--wait', '10m'];
+    const waiting = runCommand(words, { env: { ADMIN_PORT: String(adminPort) } });
+    await started;
+    expect(JSON.parse((await waiting).stdout).ok).toBe(true);
+  });
+});
+
+test.for([
+  [['--wait', '5'], '--wait takes a duration such as 250ms, 5s, 2m or 24h; see --help'],
+  [['--probe', 'notify'], '--probe takes a target that begins with /; see --help'],
+  [['extra'], 'too many arguments: expected none; see --help'],
+] as const)('%j is a mistake: exit code 2', async ([args, message]) => {
+  const { code, stderr } = await callCommand(['check', ...args]);
+  expect([code, stderr]).toEqual([2, `entrupy-signature-proxy check: ${message}\n`]);
+});
