@@ -10,7 +10,7 @@ export interface RawUpstream {
   readonly url: string;
   /** The heads of all requests, in order. */
   readonly heads: string[];
-  /** The currently open sockets. */
+  /** The currently open sockets that have sent a byte: the proxy also connects to see whether the upstream is there. */
   readonly sockets: ReadonlySet<Socket>;
   /** Sets what to do with the next requests. */
   script(next: Script): void;
@@ -25,14 +25,22 @@ export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 /** `path`: a unix socket instead of a free loopback port. */
 export async function startRawUpstream(path?: string): Promise<RawUpstream> {
   const heads: string[] = [];
+  const all = new Set<Socket>();
   const sockets = new Set<Socket>();
   let run: Script = (socket) => socket.write(OK);
   const onConnection = (socket: Socket) => {
-    sockets.add(socket);
+    all.add(socket);
     let waiting = '';
-    socket.on('close', () => sockets.delete(socket));
+    socket.on('close', () => {
+      all.delete(socket);
+      sockets.delete(socket);
+    });
+    socket.on('end', () => {
+      if (!sockets.has(socket)) socket.destroy();
+    });
     socket.on('error', () => socket.destroy());
     socket.on('data', (piece: Buffer) => {
+      sockets.add(socket);
       waiting += piece.toString('latin1');
       const end = waiting.indexOf('\r\n\r\n');
       // The bytes read with a head count as its body, which is enough for tests that do not pipeline.
@@ -58,7 +66,7 @@ export async function startRawUpstream(path?: string): Promise<RawUpstream> {
   const stop = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
-      for (const socket of sockets) socket.destroy();
+      for (const socket of all) socket.destroy();
     });
   await listen();
   return {
