@@ -35,8 +35,9 @@ import { withForwarded } from './downstream/forwarded-headers.ts';
 import { readWhole } from './downstream/read-whole.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
+import type { ForwardOptions } from './upstream/requester.ts';
 import type { ForwardFailure, Upstream } from './upstream/upstream.ts';
-import { type ForwardOptions, UpstreamExchange } from './upstream/upstream-exchange.ts';
+import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 import { WebSocketExchange } from './upstream/websocket-tunnel.ts';
 
 export interface PipelineParts {

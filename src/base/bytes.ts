@@ -11,7 +11,7 @@ export function appended(bytes: Buffer, more: Buffer): Buffer<ArrayBuffer> {
   return both;
 }
 
-/** Memory of fewer bytes is left to the garbage collector. */
+/** Bytes. Less memory is left to the garbage collector. */
 const WORTH_FREEING = 4 * 1024;
 
 /** Frees the bytes' memory at once, unless others share it or it is little. No view of it may be used. */

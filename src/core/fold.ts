@@ -53,7 +53,7 @@ function readEscape(out: Buffer, end: number): number {
   return end - 2;
 }
 
-/** C0 or C1 and one byte; E0 80 or E0 81 and one byte; F0 80 80 or F0 80 81 and one byte. */
+/** Replaces an overlong form: C0 or C1 and one byte; E0 80 or E0 81 and one byte; F0 80 80 or F0 80 81 and one byte. */
 function readOverlong(out: Buffer, end: number): number {
   const [last = 0, high = 0] = [out[end - 1], out[end - 2]];
   if (last >> 6 !== 0b10) return end;
@@ -67,7 +67,7 @@ function readOverlong(out: Buffer, end: number): number {
   return start + 1;
 }
 
-/** In UTF-8: the soft hyphen, U+200B to U+200F, U+2060 and U+FEFF. */
+/** Drops an invisible character at the end: the soft hyphen, U+200B to U+200F, U+2060 and U+FEFF. */
 function dropInvisible(out: Buffer, end: number): number {
   const [last = 0, middle = 0, first = 0] = [out[end - 1], out[end - 2], out[end - 3]];
   if (middle === 0xc2 && last === 0xad) return end - 2;

@@ -158,7 +158,7 @@ function allowHint(names: readonly string[], { path }: Route): string {
   return `${where} allowHeaders: [${listed}]${more}, but only if the proxy in front sets it itself (docs/ingress.md)`;
 }
 
-/** Checked after routing and before the method, in either mode. An empty query (`/notify?`) counts. */
+/** Refuses a query, after routing and before the method, in either mode. An empty one (`/notify?`) counts. */
 export function refusedForQuery(head: Head, route: Route): GateRefusal | null {
   if (route.action !== 'verify' || route.query !== 'refuse' || !head.target.includes('?')) return null;
   return { rule: 'query', header: null, hint: `route ${route.path} needs query: forward; the query stays unsigned` };

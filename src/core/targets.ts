@@ -56,7 +56,7 @@ export function parsePattern(path: string): PathPattern {
 /** A reading as text and as bytes; the same object if there is only ASCII. */
 type Views = readonly [text: Occurrences, bytes: Occurrences];
 
-/** For each reading of the target, the strict one first. */
+/** The views of each reading of the target, the strict one first. */
 export function viewsOf({ folded }: Target, words: Words): readonly Views[] {
   return [folded, ...folded.lenient].map(({ text, bytes }) => {
     const asText = words.findIn(text);

@@ -2,7 +2,7 @@
 // X-Forwarded-For: the client writes it.
 import { isIP } from 'node:net';
 
-/** The right-most address of X-Forwarded-For that is not a trusted proxy; the connection's own if that is not trusted. */
+/** The right-most address of X-Forwarded-For that is no trusted proxy; the connection's own if that is not trusted. */
 export function clientAddressOf(
   connected: string,
   forwardedFor: string | null,

@@ -102,7 +102,7 @@ export class Exchange implements RequestRecord {
     this.clientConnection.stream.resume();
   }
 
-  /** Only the connection calls it, once: the client has departed before its answer was sent. */
+  /** The client has departed before its answer was sent. Only the connection calls it, once. */
   clientDeparted(): void {
     this.reply.abandon();
     this.departed = true;

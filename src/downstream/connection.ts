@@ -15,6 +15,7 @@ import { declaredLength, Head } from '../core/request-head.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { ignore } from '../wire/sockets.ts';
+import { AnswerProgress } from './answer-progress.ts';
 import { Exchange } from './client-exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
@@ -42,8 +43,6 @@ const DROPPING_MS = 2000;
 const SILENCE_MS = 1000;
 /** Bytes per millisecond: a body slower than 1 KiB/s makes room for a newcomer. */
 const SLOW_RATE = 1.024;
-/** Bytes of answers that the kernel may hold without being asked how much of them was read. */
-const MAX_UNSEEN = 16 * 1024;
 /** Milliseconds without progress after which an answer counts as unread. */
 const UNREAD_MS = 1000;
 
@@ -66,21 +65,17 @@ export class Connection {
   stallTimeout = STALL_MS;
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
+  /** How much of its answers the client has read. */
+  readonly progress = new AnswerProgress(this);
   hadRequest = false;
   readonly #listener: Listener;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
-  /** Bytes of earlier answers, and of all answers how many are known to be read. */
-  #answered = 0;
-  #knownRead = 0;
   #parser: MessageParser | null = null;
   readonly #following = new FollowingBytes();
   /** Set while kept bytes wait to be read as the next request. */
   #turn: NodeJS.Immediate | null = null;
   #dropped = 0;
-  /** Bytes that the kernel has accepted, and when that last changed. */
-  #flushed = 0;
-  #flushedAt = 0;
 
   constructor(socket: Socket, listener: Listener) {
     this.stream = this.#socket = socket;
@@ -97,7 +92,7 @@ export class Connection {
     return this.#key;
   }
 
-  /** What counts as one client where many connections make room. */
+  /** The network that counts as one client where many connections make room. */
   get network(): string {
     return networkOf(this.address);
   }
@@ -147,7 +142,7 @@ export class Connection {
   /** The kernel has the whole answer, or the connection is gone. `close`: no request follows. */
   replied(said: 'close' | 'persist'): void {
     if (this.state !== 'request') return;
-    if (this.maySwell) this.#listener.unread.add(this);
+    if (this.progress.maySwell) this.#listener.unread.add(this);
     this.#endExchange('answered');
     if (said === 'close' || this.mustClose() || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next();
@@ -176,17 +171,17 @@ export class Connection {
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
     if (this.state !== 'request') return;
-    if (this.maySwell) this.#listener.unread.add(this);
+    if (this.progress.maySwell) this.#listener.unread.add(this);
     const receiver = this.#awaiting;
     if (receiver !== null && now >= receiver.deadline) receiver.fail('body_timeout');
-    else if (this.stallTimeout > 0 && this.#unreadFor(now) >= this.stallTimeout) this.destroy();
+    else if (this.stallTimeout > 0 && this.progress.unreadFor(now) >= this.stallTimeout) this.destroy();
   }
 
   /** The connection with the lowest rank makes room for a newcomer. Null: a tunnel, or a request that makes progress. */
   rank(now: number): number | null {
     if (this.state === 'tunnel' || this.state === 'closed') return null;
     if (this.state !== 'request') return RANKS[this.state];
-    if (this.#unreadFor(now) >= UNREAD_MS) return RANKS.unread;
+    if (this.progress.unreadFor(now) >= UNREAD_MS) return RANKS.unread;
     const receiver = this.#awaiting;
     return receiver !== null && receiver.rate(now) < SLOW_RATE ? RANKS.slow : null;
   }
@@ -224,26 +219,6 @@ export class Connection {
     this.stream.destroy();
   }
 
-  /** Bytes that the kernel has accepted. */
-  get flushed(): number {
-    return this.stream.bytesWritten - this.stream.writableLength;
-  }
-
-  /** Bytes of all answers so far. */
-  get answered(): number {
-    return this.#answered + (this.exchange?.reply.bytes ?? 0);
-  }
-
-  /** Notes that the client has read the first `bytes` of all answers. */
-  markRead(bytes: number): void {
-    this.#knownRead = Math.max(this.#knownRead, bytes);
-  }
-
-  /** True if the kernel may hold much of an answer that the client does not read. */
-  get maySwell(): boolean {
-    return this.answered - this.#knownRead > MAX_UNSEEN;
-  }
-
   /** Refuses a head or a body that is still to come: the client was too slow. */
   refuseRest(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
@@ -261,7 +236,7 @@ export class Connection {
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
     else if (this.state === 'idle' || this.state === 'rest') this.close();
-    else if (this.state === 'closing' && this.maySwell && this.#listener.unread.mustStay(this))
+    else if (this.state === 'closing' && this.progress.maySwell && this.#listener.unread.mustStay(this))
       this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
     else this.destroy();
   }
@@ -273,7 +248,7 @@ export class Connection {
     this.#parser?.next();
     if (this.#following.state === 'none') return this.#enter('idle', this.#listener.limits.keepAlive);
     this.#enter('head', this.#listener.limits.headersTimeout);
-    // In its own turn of the event loop: a pipelining client must not keep the others waiting.
+    // The next request gets its own turn of the event loop: a pipelining client must not keep the others waiting.
     this.#turn = setImmediate(this.#readKept);
   }
 
@@ -312,8 +287,8 @@ export class Connection {
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       if (this.state === 'idle') this.#enter('head', headersTimeout);
       at = parser.read(bytes, at);
-      // Checked before the request is answered: the answer must say `close` if too many bytes follow. Behind the rest of
-      // a body whose answer is out already, the next request is read at once.
+      // What follows is checked before the request is answered: the answer must say `close` if too many bytes follow.
+      // Behind the rest of a body whose answer is out already, the next request is read at once.
       if (this.state !== 'rest' && bytes.length - at - parser.remaining > maxHeader) this.#following.drop();
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
@@ -344,8 +319,7 @@ export class Connection {
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
     this.hadRequest = true;
-    this.#flushed = this.flushed;
-    this.#flushedAt = this.since;
+    this.progress.begin(this.since);
     return exchange;
   }
 
@@ -374,7 +348,7 @@ export class Connection {
     if (exchange === null) return;
     if (how === 'departed') exchange.clientDeparted();
     this.exchange = null;
-    this.#answered += exchange.reply.bytes;
+    this.progress.end(exchange.reply.bytes);
     exchange.durationMs = performance.now() - exchange.startedAt;
     this.#listener.handler.onEnd(exchange);
   }
@@ -405,16 +379,6 @@ export class Connection {
   };
 
   readonly #onDrain = (): void => this.exchange?.reply.onDrain?.();
-
-  #unreadFor(now: number): number {
-    const { flushed } = this;
-    if (this.stream.writableLength === 0 || flushed !== this.#flushed) {
-      this.#flushed = flushed;
-      this.#flushedAt = now;
-      return 0;
-    }
-    return now - this.#flushedAt;
-  }
 
   /** The receiver of a body that is still to come. */
   get #awaiting(): BodyReceiver | null {

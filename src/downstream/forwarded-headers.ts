@@ -1,4 +1,4 @@
-// What the upstream is told about the client, where `forwardedHeaders` asks for it.
+// The lines that tell the upstream about the client, where `forwardedHeaders` asks for it.
 import { ABOUT_CLIENT, linesOf } from '../core/header-lines.ts';
 import type { Exchange } from './client-exchange.ts';
 

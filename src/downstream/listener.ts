@@ -28,14 +28,14 @@ export interface ListenerLimits {
 
 const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 
-/** The default of 511 drops SYNs under a flood, and each dropped SYN costs its client a second. */
+/** Connections that wait for accept. The default of 511 drops SYNs under a flood, a second of their client each. */
 const BACKLOG = 4096;
-/** Time for bytes that are on their way when the listener closes. */
+/** Milliseconds for bytes that are on their way when the listener closes. */
 const LAST_BYTES_MS = 100;
 /** The part of `shutdown.delay` in which idle connections end: balancers have noticed, and the app still serves. */
 const IDLE_END_FROM = 0.6;
 const IDLE_END_TO = 0.9;
-/** At most this many closing connections: reading and dropping what they still send is a courtesy. */
+/** The most closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
 
 /** A port and its connections. When they are too many, one without a request, or with a stuck one, makes room. */

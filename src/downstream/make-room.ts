@@ -1,12 +1,12 @@
-// Which connection makes room when there are too many. Among those that have had no request yet the client address that
-// holds most pays, so that one host that opens thousands keeps nobody else out.
+// Chooses the connection that makes room when there are too many. Among those that have had no request yet the client
+// address that has most pays, so that one host that opens thousands keeps nobody else out.
 import type { Connection } from './connection.ts';
 
 /** The order in which connections make room, by their state or by what their client does. */
 export const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
-/** Younger connections make room last: otherwise each honest newcomer, still silent, would be ended for the next. */
+/** The age up to which connections make room last: otherwise each honest newcomer would be ended for the next. */
 const YOUNG_MS = 500;
-/** One pass over all connections is dear, so it finds candidates for several newcomers, valid for a short time. */
+/** Candidates of one pass, for several newcomers: a pass over all connections is dear. */
 const MAX_CANDIDATES = 32;
 const CANDIDATES_VALID_MS = 20;
 
@@ -63,7 +63,7 @@ function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
   });
 }
 
-/** For each name, how often it occurs from there on: ended by the greatest first, none keeps more than its share. */
+/** Counts how often each name occurs from there on: ended by the greatest first, none keeps more than its share. */
 function sharesOf(names: readonly string[]): number[] {
   const counts = new Map<string, number>();
   const shares = names.toReversed().map((name) => {
@@ -74,7 +74,7 @@ function sharesOf(names: readonly string[]): number[] {
   return shares.reverse();
 }
 
-/** What counts as one client: an IPv4 address, or the /64 network of an IPv6 address. */
+/** The network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
   const [head = '', tail] = address.split('::');

@@ -8,14 +8,14 @@ import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
 
-/** At most this many TLS handshakes are under way: 1,024 unfinished ones hold 78 MiB. */
+/** The most TLS handshakes under way: 1,024 unfinished ones need 78 MiB. */
 const MAX_UNDER_WAY = 128;
-/** Milliseconds that a handshake has before it makes room for another one, which waits: a busy client needs some. */
+/** Milliseconds before a TLS handshake makes room for another one, which waits: a busy client needs some. */
 const LEAST_MS = 100;
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** By key, the longest first; and the same by network, since each newcomer of a flood asks which one holds most. */
+  /** Connections by key, the longest first; and by network, since each newcomer of a flood asks which one has most. */
   readonly #underWay = new Map<string, Connection>();
   readonly #byNetwork = new Map<string, Set<Connection>>();
   /** Those whose ClientHello is whole. */
@@ -36,7 +36,7 @@ export class TlsHandshakes {
     this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
   }
 
-  /** New contents apply to handshakes from now on. */
+  /** New contents apply to TLS handshakes from now on. */
   adopt(contents: TlsContents): void {
     const options = tlsOptions(contents);
     // setSecureContext does not change whether client certificates are requested.

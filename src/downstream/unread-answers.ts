@@ -13,7 +13,7 @@ export const STALL_MS = 30_000;
 /** Milliseconds between two looks at the kernel's queues, with more answers than allowed and otherwise. */
 const PAUSE_MS = 100;
 const CALM_PAUSE_MS = 1000;
-/** So many times as long as a look takes, as with many thousand sockets, is the pause after it at least. */
+/** The least pause after a look, as a multiple of its time: with many thousand sockets it takes long. */
 const PAUSE = 4;
 
 interface Suspect {
@@ -56,7 +56,7 @@ export class UnreadAnswers {
 
   /** True if the kernel had much of an answer at the last look. */
   isUnread(connection: Connection): boolean {
-    return connection.maySwell && (this.#suspects.get(connection)?.queued ?? 0) > 0;
+    return connection.progress.maySwell && (this.#suspects.get(connection)?.queued ?? 0) > 0;
   }
 
   delete(connection: Connection): void {
@@ -75,16 +75,16 @@ export class UnreadAnswers {
   async #look(): Promise<void> {
     const started = performance.now();
     this.#lookAt = Number.NEGATIVE_INFINITY; // none other begins meanwhile
-    // What is answered during the look may not show in it.
-    const answered = new Map([...this.#suspects.keys()].map((connection) => [connection, connection.answered]));
+    // Answers that are written during the look may not show in it.
+    const answered = new Map([...this.#suspects.keys()].map((connection) => [connection, connection.progress.bytes]));
     const queues = await lookAtQueues();
     const now = performance.now();
     for (const [connection, suspect] of this.#suspects) {
       const queued = queues.get(connection.key) ?? 0;
-      const read = connection.flushed - queued;
-      connection.markRead((answered.get(connection) ?? 0) - queued - connection.stream.writableLength);
+      const read = connection.progress.flushed - queued;
+      connection.progress.markRead((answered.get(connection) ?? 0) - queued - connection.stream.writableLength);
       suspect.queued = queued;
-      if (!connection.maySwell) this.#suspects.delete(connection);
+      if (!connection.progress.maySwell) this.#suspects.delete(connection);
       else if (read !== suspect.read) Object.assign(suspect, { read, since: now });
       else if (connection.state === 'closing' && now - suspect.since >= STALL_MS) connection.reset();
     }

@@ -76,7 +76,7 @@ export class RouteCells {
   secrets = new Map<string, Cell>();
 
   /**
-   * Adds the cells that the route and its secrets need, and removes those of removed secrets. Decisions of the old route
+   * Adds the cells that the route and its secrets need, and removes those of removed secrets. Those of the old route
    * stay: requests that began under it still end, and a counter that disappears loses its last increments.
    */
   adapt(adapted: Route, secrets: readonly string[]): void {

@@ -110,7 +110,7 @@ export class Metrics {
     if (this.#lastReloadOk) this.#lastReloadSuccess = this.#now() / 1000;
   }
 
-  /** Records which secrets have a new or first value. A value that became `<id>.previous` brings its last match along. */
+  /** Records which secrets have a new or first value. A value that became `<id>.previous` keeps its last match. */
   valuesChanged(secretIds: readonly string[]): void {
     const known = (id: string) => this.#secrets.get(id) ?? { matched: 0, changed: 0 };
     const [previous, current] = [secretIds.filter(isPrevious), secretIds.filter((id) => !isPrevious(id))];

@@ -42,11 +42,11 @@ interface UnderWay {
   delivers: boolean;
 }
 
-/** Each waiting twin holds its body: replays of one event must not fill the byte budget. */
+/** The most twins that wait for one event. Each keeps its body: replays of one event must not fill the byte budget. */
 const MAX_TWINS = 16;
 /** The pause between two checks of an event that another process is delivering. */
 const CHECK_EVERY_MS = 100;
-/** The store has its own limit of about a second. */
+/** Milliseconds for the store to learn of the last ones; it has its own limit of about a second. */
 const CLOSE_MS = 2000;
 
 export class Deliveries {

@@ -20,7 +20,7 @@ return 'first'`,
 };
 const COMMIT = done(`redis.call('SET', KEYS[1], '${DELIVERED}', 'PX', ARGV[1])`);
 const RELEASE = done(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`);
-/** Also restores a lost lease: the server may have restarted or hung while the delivery continued. */
+/** Renews a lease, or restores a lost one: the server may have restarted or hung while the delivery continued. */
 const RENEW = done(`local v = redis.call('GET', KEYS[1])
 if not v or v == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ${LEASE_MS}) end`);
 

@@ -20,7 +20,7 @@ export interface App {
   stop(options: { readonly delay: 'keep' | 'skip' }): Promise<void>;
 }
 
-/** prom-client loads this long after the start, or at the first scrape: its 7 ms would delay the first request. */
+/** Milliseconds from the start to the loading of prom-client, whose 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */

@@ -6,7 +6,7 @@ import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
-/** `/-/drain` ends after this long without a SIGTERM. */
+/** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 /** The longest wait of a probe for a connection to the upstream, in milliseconds. */
 export const PROBE_TIMEOUT_MS = 1000;
@@ -52,7 +52,7 @@ export class Lifecycle {
     log.warn('the upstream accepts no connections', { upstream: upstream.options.url });
   }
 
-  /** From now on the proxy is not ready and every response closes its connection, but requests are still served. */
+  /** Drains: not ready, and every response closes its connection, but requests are still served. */
   drain(): void {
     if (this.#stopping) return;
     const { ruleset, services } = this.#live;
@@ -67,7 +67,7 @@ export class Lifecycle {
     services.log.info('draining');
   }
 
-  /** Not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut. */
+  /** Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
     const { listener, upstream, log, deliveries } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;

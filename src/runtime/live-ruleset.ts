@@ -7,19 +7,19 @@ import type { Inputs } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
-/** The longest wait of a timer here, since setTimeout allows only 24 days. */
+/** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
 
 /** The ruleset in force and the services that follow it. A part of a reload that fails keeps its old version. */
 export class LiveRuleset {
-  /** Only this class replaces it. */
+  /** The ruleset in force. Only this class replaces it. */
   ruleset: Ruleset;
   readonly services: Services;
   readonly #atStart: Config;
   /** The warnings that hold now, as JSON: each is logged only once while it holds. */
   #logged: ReadonlySet<string> = new Set();
   #nextCheck: NodeJS.Timeout | undefined;
-  /** Written only here. */
+  /** The last reload. Written only here. */
   lastReload: StatusSnapshot['lastReload'] = null;
 
   /** Throws RulesetError if the inputs can't become a ruleset. */

@@ -25,7 +25,7 @@ import type { TlsContents } from '../wire/tls-contents.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 import { readCertificate } from './tls-files.ts';
 
-/** What the app needs from the process. */
+/** The parts of the process that the app needs. */
 export interface Effects {
   /** From the command line; null for the usual places. */
   readonly configFile: string | null;
@@ -63,7 +63,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     deliveries ??= createDeliveries(config.once, log);
     return deliveries;
   };
-  // Connects early, so that problems are logged before the first event.
+  // The store connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
   const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries });
   const listener = new Listener(listenerLimits(first), {
@@ -120,7 +120,7 @@ function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): Ser
   };
 }
 
-/** When the certificate expires, in epoch milliseconds; null if there is none. */
+/** The end of the certificate's validity, in epoch milliseconds; null if there is none. */
 function expiryOf(tls: TlsContents | null): number | null {
   return tls?.cert === undefined ? null : (readCertificate(tls.cert)?.validToDate.getTime() ?? null);
 }

@@ -5,14 +5,14 @@ import { dirname } from 'node:path';
 import type { ReloadOutcome } from '../admin/status-snapshot.ts';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
-/** Between two checks of the files' times and sizes. Reading two files each second would triple an idle proxy's CPU. */
+/** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
 const POLL_MS = 1000;
-/** Between two checks of the contents: NFS may show old times for a minute. */
+/** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
 const READ_MS = 10_000;
-/** From a file event to the check: an editor or the kubelet causes several events at once. */
+/** Milliseconds from a file event to the check: an editor or the kubelet causes several events at once. */
 const AFTER_EVENT_MS = 100;
 const SETTLE_MS = 250;
-/** After so many readings, files that keep changing wait for the next check. */
+/** The most readings of files that keep changing; then they wait for the next check. */
 const MAX_TRIES = 8;
 
 export interface ReloaderOptions {
@@ -115,7 +115,7 @@ export class Reloader {
       watchFile(path, { persistent: false, interval: POLL_MS }, this.#onFileEvent);
       this.#unwatch.push(() => unwatchFile(path, this.#onFileEvent));
     }
-    // Only directories: a file's watcher would stay on the old inode when a rename replaces the file.
+    // Directories alone are watched: a file's watcher would stay on the old inode when a rename replaces the file.
     for (const path of new Set(places.map((place) => dirname(place)))) {
       try {
         const watcher = watch(path, { persistent: false }, this.#onFileEvent);

@@ -7,7 +7,7 @@ import { isPrevious, previousOf } from '../core/keyring.ts';
 import type { SecretMaterial } from './material.ts';
 import { readSources } from './sources.ts';
 
-/** A value that is replaced sooner may be the first half of a file that was written slowly. */
+/** Milliseconds. A value that is replaced sooner may be the first half of a file that was written slowly. */
 const WHOLE_AFTER_MS = 60_000;
 
 /** Every secret, each previous value right after its successor. */

@@ -12,14 +12,14 @@ import { keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './m
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 
-/** More files than this in a directory mean that the path is wrong. */
+/** The most files of a directory of secrets. More mean that the path is wrong. */
 const MAX_DIRECTORY_FILES = 256;
 /** Attempts to read a directory that kubelet swaps meanwhile. */
 const SWAP_ATTEMPTS = 3;
 
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
-/** Who may write besides the owner, by the bits of a file's mode. Reading is fine: Kubernetes' fsGroup is for that. */
+/** The mode's bits for writers besides the owner. Readers are fine: Kubernetes' fsGroup is for that. */
 const WRITERS = [
   [0o002, 'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it'],
   [0o020, 'its file is writable by its group, whose members could replace the secret; chmod g-w fixes it'],

@@ -2,11 +2,11 @@
 import type { TcpNetConnectOpts } from 'node:net';
 import { acceptsConnection } from './address.ts';
 
+/** Milliseconds between two checks; in the first minute less, since a sidecar is up before its app. */
 const EVERY_MS = 60_000;
-/** A sidecar is up before its app, so the first minute is watched more closely. */
 const FIRST_MS = 60_000;
 const SOON_MS = 5_000;
-/** An address that does not answer within this time counts as not exposed. */
+/** Milliseconds. An address that does not answer within this time counts as not exposed. */
 const CONNECT_TIMEOUT_MS = 1000;
 
 /** `off`: not checked, since nobody asked. `unknown`: not yet checked, or it can't be. */
@@ -24,7 +24,7 @@ export class Exposure {
     this.#onChange = onChange;
   }
 
-  /** Call it at start and after each reload. */
+  /** Starts or ends the checks; called at start and after each reload. */
   watch(checks: 'on' | 'off'): void {
     if ((checks === 'off') === (this.state === 'off')) return;
     this.stop();

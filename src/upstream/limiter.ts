@@ -44,7 +44,7 @@ export class UpstreamLimiter {
     return this.#verified.size + this.#unverified.size;
   }
 
-  /** True once half of the unverified slots are in use: the rest is for requests that need not wait for their client. */
+  /** True once half of the unverified slots are in use: the rest is for requests that do not wait for their client. */
   get scarce(): boolean {
     return this.#unverified.size > 0 || this.#unverifiedHolders >= this.#unverifiedSlots / 2 || this.#full();
   }

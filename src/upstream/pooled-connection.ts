@@ -6,7 +6,7 @@ import type { TlsContents } from '../wire/tls-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { readBeforeFailedWriteEnds } from './early-answers.ts';
 
-/** What a socket carries, from its first request to its last. */
+/** The requests that a socket carries, from its first request to its last. */
 export type Traffic = 'verified' | 'unverified';
 
 /** The request that a connection carries. */

@@ -1,10 +1,13 @@
-// Who asks the upstream, as this folder knows it: a client's exchange, or a request that has no client at all.
+// The requester of the upstream, as this folder knows it: a client's exchange, or a request that has no client at all.
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { DeliveryLease } from '../base/delivery-lease.ts';
+import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyReceiver } from '../bodies/receiver.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
+import type { ForwardFailure } from './upstream.ts';
 
 /** Receives the response. */
 export interface ResponseSink {
@@ -63,4 +66,21 @@ export interface TunnelRequester extends Requester {
   /** True once a tunnel is open. */
   tunnelled: boolean;
   upstreamFailure: UpstreamFailure | null;
+}
+
+/** How one request is forwarded. */
+export interface ForwardOptions {
+  /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
+  readonly lines: readonly string[];
+  /** Milliseconds; 0 is off. */
+  readonly responseTimeout: number;
+  readonly idleTimeout: number;
+  /** With a lease the upstream's 2xx counts even if the client departs, so a departure aborts nothing. */
+  readonly lease: DeliveryLease | null;
+  /** Counts the pieces of a streaming body that wait for the upstream. */
+  readonly budget: ByteBudget;
+  /** There is no response, or it broke off. Called at most once, before `onEnd`. */
+  readonly onFailure: (failure: ForwardFailure) => void;
+  /** The request's body is needed no longer. `unsent`: bytes of it may still be written. */
+  readonly onEnd: (body: 'sent' | 'unsent') => void;
 }

@@ -10,7 +10,7 @@ import type { PooledConnection } from './pooled-connection.ts';
 import type { Requester } from './requester.ts';
 import { type ForwardFailure, OVERLOADED } from './upstream.ts';
 
-/** What the body tells its exchange. */
+/** The exchange of a body, as the body knows it. */
 export interface BodyOwner {
   readonly startedAt: number;
   /** The body is far enough to ask for a slot. */
@@ -54,7 +54,7 @@ export class StreamedBody implements BodyReceiver {
     requester.receiver = this;
   }
 
-  /** While slots are scarce, a body must be whole, or well on its way, or this old, before it gets one. */
+  /** Asks for a slot once the body is whole, or well on its way, or this old: for while slots are scarce. */
   askWithin(milliseconds: number): void {
     this.#requester.reply.continue();
     this.#slotTimer = setTimeout(() => this.#ask(), milliseconds);

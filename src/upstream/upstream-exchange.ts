@@ -3,33 +3,16 @@
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { DeliveryLease } from '../base/delivery-lease.ts';
-import type { ByteBudget } from '../bodies/budget.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
-import { CHUNKED, headLines, isCoded } from '../wire/head-text.ts';
-import { queueKey, recentQueues } from '../wire/kernel-queues.ts';
+import { isCoded } from '../wire/head-text.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
+import { outgoingHead } from './outgoing-head.ts';
 import type { ConnectionUser, PooledConnection } from './pooled-connection.ts';
-import type { Requester } from './requester.ts';
+import type { ForwardOptions, Requester } from './requester.ts';
+import { SocketProgress } from './socket-progress.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
-
-export interface ForwardOptions {
-  /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
-  readonly lines: readonly string[];
-  /** Milliseconds; 0 is off. */
-  readonly responseTimeout: number;
-  readonly idleTimeout: number;
-  /** With a lease the upstream's 2xx counts even if the client departs, so a departure aborts nothing. */
-  readonly lease: DeliveryLease | null;
-  /** Counts the pieces of a streaming body that wait for the upstream. */
-  readonly budget: ByteBudget;
-  /** There is no response, or it broke off. Called at most once, before `onEnd`. */
-  readonly onFailure: (failure: ForwardFailure) => void;
-  /** The request's body is needed no longer. `unsent`: bytes of it may still be written. */
-  readonly onEnd: (body: 'sent' | 'unsent') => void;
-}
 
 /** The maximum number of interim responses: nothing else stops an upstream that sends them forever. */
 export const MAX_INTERIMS = 100;
@@ -54,11 +37,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   /** The request's body, if it streams. */
   #body: StreamedBody | null = null;
   #sentAt = 0;
-  // Progress: bytes that the kernel has accepted, and when bytes last moved in either direction.
-  #flushed = 0;
-  #movedAt = this.startedAt;
-  /** What the kernel's queue showed in the last look; null before the first one. */
-  #seen: number | null = null;
+  readonly #progress = new SocketProgress(this.startedAt);
   // The response.
   #begun = false;
   /** When the client last fell behind with reading; null while it keeps up. */
@@ -123,31 +102,19 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#state = 'sending';
     this.#connection = connection;
     connection.user = this;
-    connection.parser.requestMethod = this.#requester.head.method;
-    this.#movedAt = performance.now();
-    this.#flushed = connection.socket.bytesWritten;
+    const { head } = this.#requester;
+    connection.parser.requestMethod = head.method;
+    this.#progress.begin(connection.socket);
     this.#requester.reply.continue();
     const { writer } = connection;
-    const isChunked = this.#body !== null && declaredLength(this.#requester.head) === null;
-    writer.head(this.#headText(), isChunked ? 'chunked' : 'plain');
+    const isChunked = this.#body !== null && declaredLength(head) === null;
+    const bodyLength = this.#permit.body?.length ?? null;
+    const { lines } = this.#options;
+    const text = outgoingHead(head, { lines, bodyLength, connection: this.#isLast ? 'close' : 'persist' });
+    writer.head(text, isChunked ? 'chunked' : 'plain');
     if (this.#body !== null) this.#body.sendOn(connection);
     else if (this.#permit.body !== null) writer.endWith(this.#permit.body, this.onSent);
     else writer.end(NO_TRAILERS, this.onSent);
-  }
-
-  #headText(): string {
-    const { head } = this.#requester;
-    const { body } = this.#permit;
-    const declared = declaredLength(head);
-    const framed = head.contentLengths > 0 || head.transferEncodings > 0;
-    let framing: string | null = null;
-    if (body !== null && framed) framing = `Content-Length: ${body.length}`;
-    else if (framed) framing = declared === null ? CHUNKED : `Content-Length: ${declared}`;
-    const { lines } = this.#options;
-    const te = head.version === '1.1' && head.asksForTrailers ? 'trailers' : null;
-    let connection = this.#isLast ? 'Connection: close\r\n' : '';
-    if (te !== null) connection = this.#isLast ? 'Connection: TE, close\r\n' : 'Connection: TE\r\n';
-    return `${head.method} ${head.target} HTTP/1.1\r\n${headLines(lines, framing, te)}${connection}\r\n`;
   }
 
   /**
@@ -169,7 +136,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   readonly onSent = (): void => {
     if (this.#state !== 'sending') return;
     this.#state = 'reading';
-    this.#sentAt = this.#movedAt = performance.now();
+    this.#sentAt = this.#progress.movedAt = performance.now();
   };
 
   onDrain(): void {
@@ -182,7 +149,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const connection = this.#connection;
     if (connection === null) return;
     const { parser } = connection;
-    this.#movedAt = performance.now();
+    this.#progress.movedAt = performance.now();
     let at = 0;
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
@@ -242,7 +209,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   readonly #onClientReads = (): void => {
     if (this.#pausedAt === null) return;
     this.#pausedAt = null;
-    this.#movedAt = performance.now();
+    this.#progress.movedAt = performance.now();
     this.#connection?.socket.resume();
   };
 
@@ -276,30 +243,14 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const connection = this.#connection;
     if (connection === null) return;
     const { idleTimeout, responseTimeout } = this.#options;
-    const { bytesWritten, writableLength } = connection.socket;
-    const flushed = bytesWritten - writableLength;
-    if (flushed !== this.#flushed) {
-      this.#flushed = flushed;
-      this.#movedAt = now;
-    }
-    const idle = now - this.#movedAt;
+    const { socket } = connection;
+    const idle = this.#progress.idleFor(socket, now);
     let overdue = idleTimeout > 0 && idle >= idleTimeout;
     if (this.#begun) overdue &&= this.#pausedAt === null;
     else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
-    else if (writableLength === 0) overdue = false;
-    else if (idleTimeout > 0 && idle >= idleTimeout / 2) void this.#look(connection);
+    else if (socket.writableLength === 0) overdue = false;
+    else if (idleTimeout > 0 && idle >= idleTimeout / 2) void this.#progress.look(socket);
     if (overdue) this.giveUp(failedUpstream('timeout'));
-  }
-
-  /**
-   * Looks whether the kernel moves bytes of which node does not tell yet: it wakes a writer once a third of its buffer,
-   * up to 4 MiB, is free. Without this a slow and steady upstream would be cut.
-   */
-  async #look({ socket }: PooledConnection): Promise<void> {
-    const queued = (await recentQueues()).get(queueKey(socket)) ?? 0;
-    const seen = this.#flushed - queued;
-    if (this.#seen !== null && this.#seen !== seen) this.#movedAt = performance.now();
-    this.#seen = seen;
   }
 
   // --- ends

@@ -91,7 +91,7 @@ export class Upstream {
     else this.#wait(request);
   }
 
-  /** No byte was sent, so a retry is safe for every method. All requests wait for one shared probe. */
+  /** Lets the request wait again: no byte was sent, so a retry is safe for every method. One probe serves all. */
   connectFailed(request: UpstreamRequest, error: Error): void {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     request.connectError = error;

@@ -1,5 +1,6 @@
-// One permitted WebSocket: a slot, a socket, the WebSocket handshake, then bytes both ways until a side ends. http-proxy-3 writes
-// the WebSocket handshake and pipes the tunnel; our reply answers if there is no tunnel. Only this file needs node:http.
+// One permitted WebSocket: a slot, a socket, the WebSocket handshake, then bytes both ways until a side ends.
+// http-proxy-3 writes the handshake and pipes the tunnel; our reply answers if there is none. Only this file needs
+// node:http.
 
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -12,9 +13,9 @@ import { acceptsWebSocket, webSocketHeaders } from '../core/websocket-handshake.
 import { isCoded } from '../wire/head-text.ts';
 import { ignore } from '../wire/sockets.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
-import type { TunnelRequester } from './requester.ts';
+import type { ForwardOptions, TunnelRequester } from './requester.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
-import { type ForwardOptions, MAX_INTERIMS } from './upstream-exchange.ts';
+import { MAX_INTERIMS } from './upstream-exchange.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;

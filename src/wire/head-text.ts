@@ -8,10 +8,11 @@ import type { MessageParser } from './parser.ts';
 export const CHUNKED = 'Transfer-Encoding: chunked';
 const CONTENT_LENGTH = 'content-length';
 const EXAMINED: ReadonlySet<string> = new Set([...HOP_BY_HOP, CONTENT_LENGTH]);
-/** What `headLines` handles itself, whatever `Connection` says of it. */
+/** The names that `headLines` handles itself, whatever `Connection` says of it. */
 const HANDLED = EXAMINED.difference(new Set(['connection']));
-/** Only names of these lengths are lower-cased, which saves 0.3 µs of a request's two heads. */
+/** The lengths of names to lower-case: sparing the others saves 0.3 µs of a request's two heads. */
 const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...EXAMINED].map((name) => name.length));
+const [HTAB, SP] = [0x09, 0x20];
 /** Values of `Connection` that name no other line. */
 const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
 
@@ -67,4 +68,20 @@ export function trailerLines(trailers: readonly string[]): string {
   let text = '';
   for (const [name, value] of linesOf(trailers)) if (mayTrail(name.toLowerCase())) text += `${name}: ${value}\r\n`;
   return `${text}\r\n`;
+}
+
+/**
+ * The value without trailing SP and HTAB, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes
+ * U+00A0 and other bytes that belong to a value.
+ */
+export function trimmed(value: string): string {
+  let end = value.length;
+  while (end > 0 && (value.charCodeAt(end - 1) === SP || value.charCodeAt(end - 1) === HTAB)) end--;
+  return end < value.length ? value.slice(0, end) : value;
+}
+
+/** True for a Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */
+export function saysClose(lines: readonly string[], index: number): boolean {
+  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
 }

@@ -1,11 +1,11 @@
-// What the kernel holds of what was written: Node tells only what it has handed over, and when a third of the kernel's
+// The bytes that the kernel has yet to send: Node tells only what it has handed over, and when a third of the kernel's
 // buffer is free again. Linux shows it to everyone (man 5 proc, /proc/net/tcp); elsewhere nothing is known.
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type Socket, SocketAddress } from 'node:net';
 
-/** Bytes, where the system does not tell. It is Linux's default. */
+/** Linux's default in bytes, for systems that do not tell. */
 const DEFAULT_WMEM = 4 * 1024 * 1024;
 /** Milliseconds for which a look serves everyone who asks. */
 const VALID_MS = 50;

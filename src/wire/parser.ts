@@ -4,7 +4,7 @@
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { MAX_LINES } from '../core/request-head.ts';
-import { isLine } from './head-text.ts';
+import { isLine, saysClose, trimmed } from './head-text.ts';
 import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
@@ -13,8 +13,8 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close';
 /** The maximum bytes of chunk framing between two bytes of a body, and of trailers. */
 const MAX_CHUNK_FRAMING = 16 * 1024;
 
-const [HTAB, LF, CR, SP] = [0x09, 0x0a, 0x0d, 0x20];
-/** As long as the end of every request line. */
+const [LF, CR] = [0x0a, 0x0d];
+/** The end of a request line, for its length. */
 const ENDING = ' HTTP/1.1\r\n';
 const CODING = 'transfer-encoding';
 /** llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it, and so does this parser. */
@@ -287,20 +287,4 @@ export class MessageParser implements RunRecorder {
     spans.length = 0;
     if (lines.length > most) this.#fail(inHead ? 'too_large' : 'malformed');
   }
-}
-
-/**
- * The value without trailing SP and HTAB, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes
- * U+00A0 and other bytes that belong to a value.
- */
-function trimmed(value: string): string {
-  let end = value.length;
-  while (end > 0 && (value.charCodeAt(end - 1) === SP || value.charCodeAt(end - 1) === HTAB)) end--;
-  return end < value.length ? value.slice(0, end) : value;
-}
-
-/** True for a Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */
-function saysClose(lines: readonly string[], index: number): boolean {
-  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
-  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
 }

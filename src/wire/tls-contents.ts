@@ -1,4 +1,4 @@
-// What the sockets of both sides are given of the TLS files.
+// TLS for the sockets of both sides.
 import type { Buffer } from 'node:buffer';
 
 /** The protocols that TLS negotiates (RFC 7301). */
