@@ -28,9 +28,9 @@ function library({ name, version, license, integrity }: BundledPackage) {
 const components = (await bundledPackages()).map(library);
 const program = component('application', manifest.name, manifest.version, manifest.license);
 const sbom = {
-  $schema: 'http://cyclonedx.org/schema/bom-1.5.schema.json',
+  $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
   bomFormat: 'CycloneDX',
-  specVersion: '1.5',
+  specVersion: '1.6',
   version: 1,
   metadata: { component: program },
   components,

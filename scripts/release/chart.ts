@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMap, parseDocument, stringify } from 'yaml';
+import { changesOf } from './changelog.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -20,6 +21,11 @@ interface Release {
   readonly source: string;
   readonly ref: string;
 }
+
+const SCREENSHOTS = [
+  ['The dashboard', 'dashboard'],
+  ['The status page while a secret rotates', 'status-rotating'],
+] as const;
 
 function fillIn(directory: string, { image, digest, source, ref }: Release): void {
   const change = (file: string, edit: (text: string) => string) => {
@@ -57,6 +63,14 @@ function fillIn(directory: string, { image, digest, source, ref }: Release): voi
     }));
     annotations.set('artifacthub.io/images', stringify(images));
     annotations.set('artifacthub.io/links', stringify(links));
+    const screenshots = SCREENSHOTS.map(([title, name]) => ({
+      title,
+      url: `${source}/raw/${ref}/docs/images/${name}.png`,
+    }));
+    annotations.set('artifacthub.io/screenshots', stringify(screenshots));
+    // Artifact Hub wants text, not booleans.
+    annotations.set('artifacthub.io/prerelease', String(version.includes('-')));
+    annotations.set('artifacthub.io/containsSecurityUpdates', String(/^### Security$/m.test(changesOf(version))));
     return chart.toString({ lineWidth: 0 });
   });
 }

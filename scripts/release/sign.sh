@@ -6,7 +6,18 @@
 set -euo pipefail
 [ $# -gt 0 ] || { echo 'Usage: sign.sh REGISTRY/NAME@sha256:…' >&2; exit 2; }
 read -r -a options <<<"${COSIGN_OPTIONS:-}"
-if [ -n "${COSIGN_KEY:-}" ]; then options+=(--key "$COSIGN_KEY" --tlog-upload=false); fi
+if [ -n "${COSIGN_KEY:-}" ]; then
+  options+=(--key "$COSIGN_KEY")
+  # Cosign 3 refuses the flag of cosign 2, and takes a list of the services to use: here none.
+  if cosign sign --help 2>&1 | grep -q -- '--signing-config'; then
+    services=$(mktemp)
+    trap 'rm -f "$services"' EXIT
+    echo '{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","rekorTlogConfig":{},"tsaConfig":{}}' >"$services"
+    options+=(--signing-config "$services")
+  else
+    options+=(--tlog-upload=false)
+  fi
+fi
 for reference in "$@"; do
   # A tag can be moved between signing and reading.
   case $reference in *@sha256:*) ;; *) echo "$reference has no digest: name it as NAME@sha256:…" >&2; exit 2 ;; esac

@@ -11,6 +11,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
+import { changesOf } from '../../scripts/release/changelog.ts';
 import { only, podSpec, proxyOf, set, template } from '../support/chart/helm.ts';
 import { until } from '../support/machine/containers.ts';
 import { freePort } from '../support/machine/free-port.ts';
@@ -93,7 +94,9 @@ describe.skipIf(!ready)('a release', () => {
 
   test('every workflow passes the linter, which does find mistakes, and every script that it runs exists', async () => {
     const workflows = await readdir(`${ROOT}.github/workflows`);
-    expect(workflows.sort()).toEqual(['check.yaml', 'fuzz.yaml', 'release.yaml']);
+    expect(workflows.sort()).toEqual(
+      ['check', 'code-scanning', 'fuzz', 'release-build', 'release', 'scorecard'].map((name) => `${name}.yaml`),
+    );
     // One by one: given several files, the linter checks only the first.
     for (const name of workflows) {
       await mustRun(LINTER, [`.github/workflows/${name}`], { env: env() });
@@ -193,6 +196,41 @@ describe.skipIf(!ready)('a release', () => {
     });
   });
 
+  test('Artifact Hub finds its metadata beside the chart, with the publisher’s id', async () => {
+    const name = `${registry}/hooks/charts/${manifest.name}`;
+    const options = ['scripts/release/artifact-hub.ts', '--id', '00000000-0000-4000-8000-000000000001', '--to', name];
+    expect((await mustRun('node', options, { env: env() })).trim()).toBe(`${name}:artifacthub.io`);
+    const { config, layers } = JSON.parse(await raw(`${name}:artifacthub.io`)) as {
+      config: { mediaType: string };
+      layers: { mediaType: string; digest: string }[];
+    };
+    expect(config.mediaType).toBe('application/vnd.cncf.artifacthub.config.v1+yaml');
+    expect(layers.map(({ mediaType }) => mediaType)).toEqual([
+      'application/vnd.cncf.artifacthub.repository-metadata.layer.v1.yaml',
+    ]);
+    const blob = await fetch(`http://${registry}/v2/hooks/charts/${manifest.name}/blobs/${layers[0]?.digest}`);
+    expect(parse(await blob.text())).toEqual({ repositoryID: '00000000-0000-4000-8000-000000000001' });
+    expect(await run('node', options.slice(0, 1), { env: env() })).toMatchObject({ code: 2 });
+  });
+
+  test('the npm package is published from its one tarball, and nothing else is', async () => {
+    await mustRun('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', directory], { env: env() });
+    const tarball = join(directory, `${manifest.name}-${version}.tgz`);
+    const { code, stdout } = await script(
+      'publish-npm.sh',
+      tarball,
+      '--dry-run',
+      '--access',
+      'public',
+      '--tag',
+      'next',
+    );
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(`+ ${manifest.name}@${version}`) });
+    for (const wrong of [[], ['.'], [join(directory, 'none.tgz')], [tarball, tarball]]) {
+      expect(await script('publish-npm.sh', ...wrong), wrong.join()).toMatchObject({ code: 2 });
+    }
+  });
+
   test('the chart pulled from the registry differs only in its image and its addresses', async () => {
     const reference = `oci://${registry}/hooks/charts/${manifest.name}`;
     const pulled = join(directory, 'pulled');
@@ -218,6 +256,13 @@ describe.skipIf(!ready)('a release', () => {
       { image: `${image}:${version}@${digest}`, platforms: ['linux/amd64', 'linux/arm64'] },
     ]);
     const links = parse(meta.annotations['artifacthub.io/links'] ?? '') as { url: string }[];
+    expect(meta.annotations).toMatchObject({
+      'artifacthub.io/prerelease': 'false',
+      'artifacthub.io/containsSecurityUpdates': String(/^### Security$/m.test(changesOf(version))),
+    });
+    const screenshots = parse(meta.annotations['artifacthub.io/screenshots'] ?? '') as { url: string }[];
+    expect(screenshots.length).toBeGreaterThan(1);
+    for (const { url } of screenshots) await readFile(`${ROOT}${url.replace(`${SOURCE}/raw/v${version}/`, '')}`);
     for (const { url } of links) await readFile(`${ROOT}${url.replace(`${SOURCE}/blob/v${version}/`, '')}`);
     const changes = parse(meta.annotations['artifacthub.io/changes'] ?? '') as { kind: string }[];
     expect(

@@ -61,7 +61,7 @@ describe('of a build', () => {
   });
 
   test('the SBOM is CycloneDX, with the name, version, purl, licence and hash of each package', () => {
-    expect(sbom).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.5' });
+    expect(sbom).toMatchObject({ bomFormat: 'CycloneDX', specVersion: '1.6' });
     expect(sbom.metadata.component).toMatchObject({ name: manifest.name, version: manifest.version });
     for (const { name, group, version, purl, licenses, hashes } of sbom.components) {
       expect(decodeURIComponent(purl)).toBe(`pkg:npm/${group === undefined ? '' : `${group}/`}${name}@${version}`);

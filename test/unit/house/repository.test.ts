@@ -15,6 +15,12 @@ interface Workflow {
   readonly jobs: Readonly<Record<string, { readonly steps: readonly { readonly run?: string }[] }>>;
 }
 
+interface Step {
+  readonly run?: string;
+  readonly uses?: string;
+  readonly with?: Readonly<Record<string, unknown>>;
+}
+
 describe('.github/workflows/check.yaml', () => {
   const { jobs } = parse(read('.github/workflows/check.yaml')) as Workflow;
   const commands = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []));
@@ -39,6 +45,68 @@ describe('.github/workflows/check.yaml', () => {
       if (command === 'npm run test:chart') continue;
       expect(gate).toContain(command.replace(/ \$\{\{.*$/, ''));
     }
+  });
+});
+
+describe('every workflow', () => {
+  const names = readdirSync(join(ROOT, '.github/workflows'));
+
+  const expression = (name: string) => `\${{ ${name} }}`;
+
+  /** What is wrong with a workflow's text. */
+  function problemsOf(text: string): string[] {
+    const { permissions, jobs } = parse(text) as {
+      permissions?: object;
+      jobs: Readonly<Record<string, { permissions?: object; steps?: readonly Step[] }>>;
+    };
+    const uses = [...text.matchAll(/^ *(?:- )?uses: (.*)$/gm)].map(([, action = '']) => action);
+    const steps = Object.values(jobs).flatMap(({ steps: own = [] }) => own);
+    return [
+      ...uses.filter((action) => !/^(?:\.\/|[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)/.test(action)),
+      ...(JSON.stringify(permissions) === '{}' ? [] : ['the workflow has permissions that every job gets']),
+      ...Object.keys(jobs).filter((name) => jobs[name]?.permissions === undefined),
+      ...steps
+        .filter((step) => step.uses?.startsWith('actions/checkout@') && step.with?.['persist-credentials'] !== false)
+        .map(() => 'a checkout leaves its credentials'),
+      ...steps.flatMap(({ run = '' }) => run.match(/\$\{\{.*?\}\}/g) ?? []).filter((text) => !/matrix\./.test(text)),
+      ...(text.match(/secrets\.\w+/g) ?? []),
+    ];
+  }
+
+  test.each(names)(
+    '%s pins its actions by commit, gives rights per job, and puts no expression and no secret into a script',
+    (name) => {
+      const text = read(`.github/workflows/${name}`);
+      expect(problemsOf(text)).toEqual([]);
+      const planted: readonly (readonly [RegExp, string])[] = [
+        [/@[0-9a-f]{40} # v/, '@v'],
+        [/@[0-9a-f]{40} # v[\d.]+/, '@main'],
+        [/^permissions: \{\}$/m, 'permissions: read-all'],
+        [/^ {4}permissions:\n(?: {6}.*\n)+/m, ''],
+        [/persist-credentials: false/, 'persist-credentials: true'],
+        [/^( +)steps:\n/m, `$1steps:\n$1  - run: echo ${expression('github.head_ref')}\n`],
+        [
+          /^( +)steps:\n/m,
+          `$1steps:\n$1  - run: npm publish\n$1    env: {TOKEN: "${expression('secrets.NPM_TOKEN')}"}\n`,
+        ],
+      ];
+      for (const [pattern, replacement] of planted) {
+        const broken = text.replace(pattern, replacement);
+        expect(broken, String(pattern)).not.toBe(text);
+        expect(problemsOf(broken), String(pattern)).not.toEqual([]);
+      }
+    },
+  );
+
+  test('one action has one version everywhere', () => {
+    const pins = names.flatMap((name) => read(`.github/workflows/${name}`).match(/[\w/-]+@[0-9a-f]{40} # .*/g) ?? []);
+    const repositories = new Set(pins.map((pin) => pin.split('@')[0]?.split('/').slice(0, 2).join('/')));
+    const versions = new Set(pins.map((pin) => pin.replace(/^([\w-]+\/[\w-]+)[\w/-]*@/, '$1@')));
+    expect(versions.size).toBe(repositories.size);
+  });
+
+  test('Renovate moves the pins', () => {
+    expect(renovate.extends).toContain('helpers:pinGitHubActionDigests');
   });
 });
 
