@@ -129,7 +129,8 @@ export class Pipeline {
     else this.#refuse(pending, admission);
     // After the answer, because its duration depends on the secrets and must not be observable.
     const { policy, at, head } = pending;
-    exchange.hint = this.#diagnose.mismatch({ route: toRead.route, policy, body, given: head.signature, at });
+    const { lines } = exchange;
+    exchange.hint = this.#diagnose.mismatch({ route: toRead.route, policy, body, given: head.signature, at, lines });
     if (admission.kind === 'refuse') pending.body?.discard();
   }
 
@@ -188,6 +189,7 @@ export class Pipeline {
       budget: this.#parts.budget,
       onFailure: (failure) => failed(exchange, permit, failure),
       onEnd: (sending) => {
+        if (exchange.upstreamStatus >= 500) tagBody(exchange, permit);
         if (permit.tunnel) this.#tunnels--;
         // Unless all was sent, a socket may still be writing from the body's memory.
         if (sending === 'sent') body?.discard();
@@ -206,10 +208,14 @@ function note(exchange: Exchange, { permit: { decision, reason, secret } }: Perm
   exchange.secret = secret;
 }
 
+/** For a lost delivery: its sender may never retry, and the hash lets the operator find the event. */
+function tagBody(exchange: Exchange, { secret, body }: Permit): void {
+  if (secret !== null && body !== null) exchange.bodySha256 = bodyTag(body);
+}
+
 /** The failure edge: an answer before the response has begun, a cut later. */
 function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
-  // The sender may never retry. The hash lets the operator find the event.
-  if (permit.secret !== null && permit.body !== null) exchange.bodySha256 = bodyTag(permit.body);
+  tagBody(exchange, permit);
   if (failure.side === 'upstream') {
     exchange.upstreamFailure = failure.cause;
     exchange.upstreamError = failure.code;

@@ -4,6 +4,7 @@ export const PAGES = {
   actions: 'admin.md#who-may-use-the-actions',
   certificates: 'alerts.md#entrupyproxycertificateexpiressoon',
   exposed: 'alerts.md#upstream-exposed',
+  full: 'security.md#when-it-is-full',
   findAgain: 'alerts.md#find-an-event-again',
   expiredSecret: 'alerts.md#entrupyproxyexpiredsecretused',
   noLiveSecret: 'alerts.md#entrupyproxynolivesecret',
@@ -18,5 +19,8 @@ export const PAGES = {
   start: 'troubleshooting.md#it-does-not-start',
   refused: 'troubleshooting.md#deliveries-are-refused',
   upstream: 'troubleshooting.md#deliveries-get-502-or-504',
+  mismatch: 'troubleshooting.md#signature_mismatch-without-a-hint',
+  appAnswers: 'troubleshooting.md#the-app-answers-with-an-error',
+  timeouts: 'ingress.md#timeouts',
   log: 'troubleshooting.md#the-log-has-gaps',
 } as const;

@@ -1,11 +1,11 @@
-// Advice on what the proxy is: its secrets, certificates, upstream, configuration and log.
-import { currentOf, isPrevious } from '../core/keyring.ts';
+// Advice on the state of the proxy: certificates, upstream, configuration and log.
 import { reports } from '../core/routes.ts';
-import type { Advice } from './advice.ts';
+import type { Advice, State } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
+import { secretAdvice } from './advice-secrets.ts';
 import { spanText } from './html.ts';
 import { dateText } from './phrases.ts';
-import type { CertificateStatus, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
+import type { CertificateStatus, RouteStatus, StatusSnapshot } from './status-snapshot.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -13,17 +13,17 @@ const DAY = 24 * HOUR;
 export function stateAdvice(s: StatusSnapshot): readonly Advice[] {
   const found = [
     s.draining ? DRAINING : null,
-    ...s.routes.map((route) => noLiveSecret(route, s)),
+    ...secretAdvice(s),
     unreachable(s),
     ...s.certificates.map((certificate) => certificateAdvice(certificate, s.now)),
     s.upstream.exposed ? EXPOSED : null,
     onceStore(s),
     reload(s),
     notReady(s),
-    ...s.secrets.map((secret) => secretAdvice(secret, s)),
     ...s.routes.map((route) => reportMode(route, s.now)),
     ...s.config.warnings.map(configuration),
     droppedLines(s),
+    connectionsFull(s),
   ];
   return found.filter((advice) => advice !== null);
 }
@@ -43,32 +43,6 @@ const EXPOSED: Advice = {
   remedy: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.',
   page: PAGES.exposed,
 };
-
-function noLiveSecret(route: RouteStatus, s: StatusSnapshot): Advice | null {
-  if (route.action !== 'verify' || route.liveSecrets > 0) return null;
-  const ours = s.secrets.filter(({ id }) => route.secretIds.includes(id));
-  const remedies = ours.flatMap((secret) => outsideRemedy(secret, s.now));
-  const remedy = remedies.length > 0 ? remedies.join(' ') : valueRemedy(route);
-  const only = reports(route, s.now);
-  const effect = only ? 'so nothing there is verified' : 'so senders get 503';
-  const message = `No secret is live on ${route.path}, ${effect}.`;
-  return { id: 'secrets', state: only ? 'warning' : 'failed', message, remedy, page: PAGES.noLiveSecret };
-}
-
-/** Dates are compared with this machine's clock, which may be the one that is wrong. */
-function outsideRemedy({ id, state, notBefore, notAfter }: SecretStatus, now: number): string[] {
-  const clock = `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock; if it is right,`;
-  if (state === 'not_yet') {
-    return [`Secret ${id} is valid from ${dateText(notBefore)} on. ${clock} correct its notBefore.`];
-  }
-  if (state !== 'expired') return [];
-  return [`Secret ${id} expired at ${dateText(notAfter)}. ${clock} add its successor, or correct its notAfter.`];
-}
-
-function valueRemedy({ secretIds }: RouteStatus): string {
-  if (secretIds.length === 0) return 'Add one under secrets in the configuration.';
-  return `Store a value where ${secretIds.join(', ')} is read from; the proxy loads it without a restart.`;
-}
 
 function unreachable({ upstream: { url, reachable, error } }: StatusSnapshot): Advice | null {
   if (reachable) return null;
@@ -101,29 +75,33 @@ export function tlsRemedy(code: string): string | null {
   return null;
 }
 
-const SIDES = { listen: 'Clients', upstream_client: 'The upstream' } as const;
+/** Before its end there are 14 days to act. */
+export function certificateState(
+  { notBefore, notAfter }: Pick<CertificateStatus, 'notBefore' | 'notAfter'>,
+  now: number,
+): State {
+  if (now < notBefore || now >= notAfter) return 'failed';
+  return notAfter - now < 14 * DAY ? 'warning' : 'ok';
+}
 
-function certificateAdvice({ certificate, file, notBefore, notAfter }: CertificateStatus, now: number): Advice | null {
-  const refuses = `${SIDES[certificate]}${certificate === 'listen' ? ' that check it refuse' : ' refuses'} to connect`;
-  const of = `The TLS certificate in ${file}`;
-  const advice = { id: 'certificates', page: PAGES.certificates } as const;
+function certificateAdvice(status: CertificateStatus, now: number): Advice | null {
+  const { certificate, file, notBefore, notAfter } = status;
+  const state = certificateState(status, now);
+  if (state === 'ok') return null;
+  const refuse =
+    certificate === 'listen' ? 'clients that check it refuse to connect' : 'the upstream refuses to connect';
+  const advice = { id: 'certificates', state, page: PAGES.certificates } as const;
+  const name = `The TLS certificate in ${file}`;
   if (now < notBefore) {
-    const message = `${of} is not valid before ${dateText(notBefore)}. ${refuses}.`;
-    return {
-      ...advice,
-      state: 'failed',
-      message,
-      remedy: `The clock of this machine says ${dateText(now)}: is it right?`,
-    };
+    const message = `${name} is not valid before ${dateText(notBefore)}: ${refuse}.`;
+    return { ...advice, message, remedy: `The clock of this machine says ${dateText(now)}: is it right?` };
   }
-  if (notAfter - now > 14 * DAY) return null;
   const remedy = 'Replace the certificate and its key; the proxy loads them without a restart.';
-  if (now >= notAfter) {
-    return { ...advice, state: 'failed', message: `${of} expired at ${dateText(notAfter)}. ${refuses}.`, remedy };
-  }
-  const remaining = spanText(notAfter - now);
-  const message = `${of} expires in ${remaining}, at ${dateText(notAfter)}. From then on ${refuses.toLowerCase()}.`;
-  return { ...advice, state: 'warning', message, remedy };
+  const message =
+    state === 'failed'
+      ? `${name} expired at ${dateText(notAfter)}: ${refuse}.`
+      : `${name} expires in ${spanText(notAfter - now)}, at ${dateText(notAfter)}. From then on ${refuse}.`;
+  return { ...advice, message, remedy };
 }
 
 function onceStore({ once }: StatusSnapshot): Advice | null {
@@ -163,40 +141,6 @@ function notReady(s: StatusSnapshot): Advice | null {
   };
 }
 
-function secretAdvice(secret: SecretStatus, s: StatusSnapshot): Advice | null {
-  const { id, state, source, problem, notAfter } = secret;
-  const advice = { id: 'secrets', state: 'warning', page: PAGES.rotation } as const;
-  if (problem !== null) {
-    const unusable = state === 'unusable' ? ' cannot be used' : '';
-    const remedy = `Correct it there${state === 'unusable' ? '; the proxy loads it without a restart' : ''}.`;
-    return { ...advice, message: `Secret ${id}${unusable} (${source}): ${problem}.`, remedy, page: PAGES.start };
-  }
-  if (notAfter === null) return null;
-  if (isPrevious(id)) return state === 'live' ? rotation(secret, notAfter, s.now) : null;
-  if (state === 'expired') {
-    const isNamed = s.routes.some((route) => route.secretIds.includes(id) && noLiveSecret(route, s) !== null);
-    const message = `Secret ${id} expired at ${dateText(notAfter)}.`;
-    return isNamed ? null : { ...advice, message, remedy: 'Remove it once its successor verifies.' };
-  }
-  if (state !== 'live' || notAfter - s.now > 7 * DAY) return null;
-  const message = `Secret ${id} expires in ${spanText(notAfter - s.now)}, at ${dateText(notAfter)}.`;
-  return { ...advice, message, remedy: 'Add its successor before then, and set that at Entrupy.' };
-}
-
-/** A previous value expires by design; only senders that still use it need attention. */
-function rotation({ id, lastMatch }: SecretStatus, notAfter: number, now: number): Advice {
-  const current = currentOf(id);
-  const since = now - lastMatch * 1000;
-  const remaining = spanText(notAfter - now);
-  const advice = { id: 'secrets', page: PAGES.rotation } as const;
-  if (lastMatch > 0 && since < HOUR) {
-    const message = `Rotation: senders still sign with the old value of ${current} (${spanText(since)} ago), which ends in ${remaining}.`;
-    return { ...advice, state: 'warning', message, remedy: 'Switch them to the new one.' };
-  }
-  const message = `Rotation: nobody has signed with the old value of ${current} within the last hour; it expires by itself in ${remaining}.`;
-  return { ...advice, state: 'ok', message, remedy: 'Nothing to do.' };
-}
-
 function reportMode(route: RouteStatus, now: number): Advice | null {
   if (!reports(route, now)) return null;
   return {
@@ -223,5 +167,16 @@ function droppedLines({ log: { dropped, lastDropped }, now }: StatusSnapshot): A
     message: `The log has gaps: standard output did not take ${dropped} lines since the start, the last one ${spanText(now - lastDropped)} ago.`,
     remedy: 'Make room where the log goes, or restart its reader. Metrics and this page count every request.',
     page: PAGES.log,
+  };
+}
+
+function connectionsFull({ connections: { open, limit } }: StatusSnapshot): Advice | null {
+  if (open < limit) return null;
+  return {
+    id: 'connections',
+    state: 'warning',
+    message: `All ${limit} connections are in use: a new client ends the one of a client that is idle or slow, or is turned away.`,
+    remedy: 'Limit connections by address in front of the proxy, or raise limits.connections.',
+    page: PAGES.full,
   };
 }

@@ -1,24 +1,109 @@
-// Advice on what the requests of late tell: deliveries that the app did not take, signatures that were refused.
+// Advice on what the requests of late tell. A route that gets four deliveries an hour is judged by its last ones, however
+// long ago they came: counts of minutes would call it well as soon as nothing comes.
+import type { Reason } from '../core/decision.ts';
+import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
+import { signatureAdvice } from './advice-signatures.ts';
 import { spanText } from './html.ts';
-import { count } from './phrases.ts';
-import type { StatusSnapshot } from './status-snapshot.ts';
+import { acceptedInAnHour, count, inAnHour, lately } from './phrases.ts';
+import type { NotTaken, RouteTraffic } from './route-traffic.ts';
+import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
 
 const DAY = 24 * 3_600_000;
 
 export function trafficAdvice(s: StatusSnapshot): readonly Advice[] {
-  const found = [upstreamFailing(s), undelivered(s), refusals(s)];
+  const found = [
+    ...s.routes.map((route) => notTaken(route, s)),
+    upstreamFailing(s),
+    ...signatureAdvice(s),
+    ...Object.entries(LOSSES).map(([reason, loss]) => lossAdvice(reason as Reason, loss, s)),
+    onlyDuplicates(s),
+    undelivered(s),
+    unsigned(s),
+  ];
   return found.filter((advice) => advice !== null);
 }
 
+/** The app did not take the last deliveries of a route. */
+function notTaken(route: RouteStatus, s: StatusSnapshot): Advice | null {
+  const { traffic, path } = route;
+  const amounts = Object.entries(traffic.notTaken) as [NotTaken, number][];
+  const total = amounts.reduce((sum, [, amount]) => sum + amount, 0);
+  const [most] = amounts.toSorted(([, a], [, b]) => b - a);
+  if (most === undefined || total === 0 || traffic.lastNotTaken === null) return null;
+  const which = total === 1 ? `the last delivery to ${path}` : `the last ${total} deliveries to ${path}`;
+  const { what, remedy, page } = NOT_TAKEN[most[0]](which, route, s);
+  const others = amounts.filter(([kind, amount]) => kind !== most[0] && amount > 0);
+  const also = others.length === 0 ? '' : ` Of these, ${others.map(([kind, n]) => `${n} ${BRIEF[kind]}`).join(', ')}.`;
+  const never = traffic.lastTaken === null ? ' The app has taken none since the start.' : '';
+  return {
+    id: 'deliveries',
+    state: total > 1 || traffic.lastTaken === null ? 'failed' : 'warning',
+    message: `${what}, ${total === 1 ? '' : 'the last time '}${spanText(s.now - traffic.lastNotTaken)} ago.${also}${never}`,
+    remedy,
+    page,
+  };
+}
+
+interface Account {
+  readonly what: string;
+  readonly remedy: string;
+  readonly page: string;
+}
+
+const NOT_TAKEN: Readonly<Record<NotTaken, (which: string, route: RouteStatus, s: StatusSnapshot) => Account>> = {
+  failed: (which, { path, traffic }, { undelivered, upstream }) => {
+    const speaksTls = tlsQuestion(traffic, upstream.url);
+    const last = undelivered.find(({ route }) => route === path);
+    if (last?.cause === '5xx') {
+      return {
+        what: `The app answered ${traffic.lastStatus} to ${which}: to their sender they failed`,
+        remedy: 'Verification is not the cause: look at the log of the app. Then find the events again.',
+        page: PAGES.appAnswers,
+      };
+    }
+    if (last?.cause === 'overloaded') {
+      return { what: `The proxy was full, so ${which} got 503`, remedy: OVERLOADED_REMEDY, page: PAGES.overloaded };
+    }
+    const why = [last?.cause ?? [], last?.upstreamError ?? []].flat().join(', ');
+    return {
+      what: `The app gave no whole answer to ${which} (${why})`,
+      remedy: `Verification is not the cause: look at the app and its log. Then find the events again.${speaksTls}`,
+      page: PAGES.upstream,
+    };
+  },
+  clientError: (which, { traffic }, { upstream }) => ({
+    what: `The app answered ${traffic.lastStatus} to ${which}, which were verified`,
+    remedy: `Does the app serve this path, and does it check something of its own, such as a token? Look at its log.${tlsQuestion(traffic, upstream.url)}`,
+    page: PAGES.appAnswers,
+  }),
+  departed: (which) => ({
+    what: `The sender left before the app answered ${which}`,
+    remedy: 'Let the app answer first and work then. It may have processed them: check there.',
+    page: PAGES.appAnswers,
+  }),
+};
+
+/** An app that speaks TLS where we do not never takes a delivery: it closes the connection, or answers 400. */
+function tlsQuestion({ lastTaken }: RouteTraffic, url: string): string {
+  if (lastTaken !== null || !url.startsWith('http://')) return '';
+  return ' If it speaks TLS on this port, write https:// in upstream.url.';
+}
+
+const BRIEF: Readonly<Record<NotTaken, string>> = {
+  failed: 'failed',
+  clientError: 'got 4xx from the app',
+  departed: 'lost their sender before the answer',
+};
+
 function upstreamFailing(s: StatusSnapshot): Advice | null {
-  if (!s.upstream.reachable || s.recent.upstreamFailures === 0) return null;
-  const failed = count(s.recent.upstreamFailures, 'request');
+  const { upstreamFailures } = s.recent;
+  if (!s.upstream.reachable || upstreamFailures === 0) return null;
   return {
     id: 'upstream',
     state: 'warning',
-    message: `The upstream failed ${failed} ${lately(s)}. Verification is not the cause.`,
+    message: `The upstream failed ${count(upstreamFailures, 'request')} ${lately(s)}. Verification is not the cause.`,
     remedy: 'Look at the log of the app.',
     page: PAGES.upstream,
   };
@@ -40,39 +125,114 @@ function undelivered(s: StatusSnapshot): Advice | null {
   };
 }
 
-function refusals(s: StatusSnapshot): Advice | null {
-  const { rejected, accepted, duplicate, reported, noise, topReason } = s.recent;
-  const refused = rejected + reported - noise;
-  if (refused <= 0) return null;
-  const mostly = topReason === null ? '' : `, mostly ${topReason}`;
-  const explained = s.refusals.find(({ reason, hint }) => reason === topReason && hint !== null);
-  const { rule = null, header = null, hint = null } = explained ?? {};
-  const cause = hint === null ? '' : ` Likely cause: ${hint}.`;
-  const signature = topReason === 'signature_mismatch' || topReason === 'expired_secret';
-  if (accepted + duplicate === 0 && rejected > 0 && signature) {
-    return {
-      id: 'signatures',
-      state: 'failed',
-      message: `No signature was accepted ${lately(s)} (${refused} refused${mostly}).${cause}`,
-      remedy: 'Compare the secret here with the one set at Entrupy.',
-      page: PAGES.refused,
-    };
-  }
-  const were = refused === 1 ? 'was' : 'were';
-  const requests = `${count(refused, 'request')} ${rejected === 0 ? 'would have been' : were} refused ${lately(s)}${mostly}.`;
-  const advice = { id: 'refusals', state: 'warning', page: PAGES.refused } as const;
-  if (rule !== null) {
-    const broken = header === null ? `rule ${rule}` : `rule ${rule}, header ${header}`;
-    const message = `${requests} If they are yours, something in front of the proxy changes them (${broken}).`;
-    return { ...advice, message, remedy: `To let them pass: ${hint}.`, page: PAGES.ingress };
-  }
-  if (signature) {
-    const message = `${requests}${cause}`;
-    return { ...advice, message, remedy: 'During a rotation, a sender may use a secret that is not configured here.' };
-  }
-  return { ...advice, message: `${requests}${cause}`, remedy: 'Ignore them if you do not know the clients below.' };
+const OVERLOADED_REMEDY =
+  'Is the app slow, or do bodies trickle in? Entrupy documents no retry: find the events again.';
+
+type Loss = readonly [what: string, remedy: string, page?: string];
+
+const YOURS = 'If you know the clients below, ';
+
+/** Refused requests with a signature, which may be deliveries. Wrong signatures have advice of their own. */
+const LOSSES: Partial<Readonly<Record<Reason, Loss>>> = {
+  overloaded: ['got 503: the proxy was full', OVERLOADED_REMEDY, PAGES.overloaded],
+  no_live_secret: [
+    'got 503 while no secret was live on their route',
+    'Entrupy documents no retry: treat them as lost, and find the events again.',
+    PAGES.noLiveSecret,
+  ],
+  bad_request: ['broke a rule', `${YOURS}something in front of the proxy changes their requests.`, PAGES.ingress],
+  header_too_large: ['had a head larger than limits.maxHeader', `${YOURS}raise it.`],
+  route_rejected: ['came to a path that is rejected', 'Is the address at Entrupy the one of your route?'],
+  method_not_allowed: [
+    'had a method that the route does not allow',
+    'Is the address at Entrupy the one of your route?',
+  ],
+  multiple_signatures: ['had several signatures', `${YOURS}something in front of the proxy adds one.`],
+  malformed_signature: ['had another form of signature', `${YOURS}their sender, or something in front, writes it so.`],
+  unsupported_algorithm: ['had another algorithm', `${YOURS}their sender must sign with HMAC-SHA256.`],
+  body_too_large: ['had a body larger than maxBody', `${YOURS}raise maxBody.`],
+  body_timeout: ['did not send their body in time', `${YOURS}something in front is slow: raise limits.bodyTimeout.`],
+  client_closed: [
+    'ended early, since their client left',
+    'Does something in front give up? Compare its timeouts.',
+    PAGES.timeouts,
+  ],
+};
+
+function lossAdvice(reason: Reason, [what, remedy, page = PAGES.refused]: Loss, s: StatusSnapshot): Advice | null {
+  const amount = s.recent.signedReasons[reason] ?? 0;
+  // A route without a live secret has advice of its own.
+  const isCovered = reason === 'no_live_secret' && s.routes.some((r) => r.action === 'verify' && r.liveSecrets === 0);
+  if (amount === 0 || isCovered) return null;
+  const none = acceptedInAnHour(s) === 0;
+  const { broken, cause, pass } = explanation(reason, s);
+  return {
+    id: 'refusals',
+    state: reason === 'overloaded' && none ? 'failed' : 'warning',
+    message: `${count(amount, 'signed request')} of the last hour ${what}${broken}${none ? ', and none was accepted' : ''}.${cause}`,
+    remedy: `${remedy}${pass}`,
+    page,
+  };
 }
 
-function lately(s: StatusSnapshot): string {
-  return `in the last ${Math.round(s.recent.windowSeconds / 60)} minutes`;
+/** What the last refusal with a hint tells of a reason: the rule that was broken, the cause, and what would let it pass. */
+function explanation(reason: Reason, { refusals }: StatusSnapshot) {
+  const {
+    rule = null,
+    header = null,
+    hint = null,
+  } = refusals.find((r) => r.reason === reason && r.hint !== null) ?? {};
+  if (hint === null) return { broken: '', cause: '', pass: '' };
+  if (rule === null) return { broken: '', cause: ` Likely cause: ${hint}.`, pass: '' };
+  return {
+    broken: ` (rule ${rule}${header === null ? '' : `, header ${header}`})`,
+    cause: '',
+    pass: ` To let them pass: ${hint}.`,
+  };
+}
+
+/** Another app that shares the store may have got these events instead of ours. */
+function onlyDuplicates(s: StatusSnapshot): Advice | null {
+  const { hour } = s.recent;
+  const duplicates = inAnHour(hour.duplicate);
+  if (s.once === null || s.once.store === 'memory' || duplicates < 3 || inAnHour(hour.accepted) > 0) return null;
+  return {
+    id: 'once',
+    state: 'warning',
+    message: `All ${duplicates} deliveries of the last hour were duplicates, so none went to the app.`,
+    remedy: 'If no other replica of this app got them, another app shares the store: give each its own once.name.',
+    page: PAGES.once,
+  };
+}
+
+const OTHERS: Partial<Readonly<Record<Reason, string>>> = {
+  missing_signature: `Ignore them if you do not know the clients below. If you do, something in front drops the signature's header.`,
+  bad_request: 'If they are yours, something in front of the proxy changes them.',
+  header_too_large: 'If they are yours, raise limits.maxHeader, or remove lines that something in front adds.',
+  header_timeout: 'If they are yours, raise limits.headersTimeout; scanners open connections and send nothing.',
+  overloaded: OVERLOADED_REMEDY,
+};
+
+/** Refusals without a signature. */
+function unsigned(s: StatusSnapshot): Advice | null {
+  const found = (Object.keys(OTHERS) as Reason[]).map((reason) => [reason, s.recent.reasons[reason] ?? 0] as const);
+  const refused = found.reduce((total, [, amount]) => total + amount, 0);
+  const [most] = found.toSorted(([, a], [, b]) => b - a);
+  if (most === undefined || refused === 0) return null;
+  const [reason] = most;
+  const { broken, cause, pass } = explanation(reason, s);
+  const isReported = s.recent.rejected === 0 && s.routes.some((route) => reports(route, s.now));
+  const were = isReported ? 'would have been' : refused === 1 ? 'was' : 'were';
+  return {
+    id: 'refusals',
+    state: 'warning',
+    message: `${count(refused, 'request')} without a signature ${were} refused ${lately(s)}, mostly ${reason}${broken}.${cause}`,
+    remedy: `${OTHERS[reason]}${pass}`,
+    page: broken === '' ? PAGES.refused : PAGES.ingress,
+  };
+}
+
+/** Whether the app has taken a delivery, for the all-clear. */
+export function lastTaken(traffic: readonly RouteTraffic[]): number | null {
+  return traffic.reduce<number | null>((last, route) => Math.max(last ?? 0, route.lastTaken ?? 0) || null, null);
 }

@@ -1,9 +1,11 @@
 // Advice on the state of the proxy: one item for each problem, worst first. The status page shows it and /api/status
 // holds it, also for `check`, so each text exists once, here and in advice-*.ts. A pure function of the snapshot.
 // It must never recommend weakening verification, nor say that all is well while deliveries are lost.
+import { PAGES } from './advice-pages.ts';
 import { stateAdvice } from './advice-state.ts';
-import { trafficAdvice } from './advice-traffic.ts';
-import { count } from './phrases.ts';
+import { lastTaken, trafficAdvice } from './advice-traffic.ts';
+import { spanText } from './html.ts';
+import { count, lately } from './phrases.ts';
 import type { StatusSnapshot } from './status-snapshot.ts';
 
 /** `failed`: deliveries fail now. `warning`: look at it. `ok`: nothing to do. */
@@ -19,6 +21,7 @@ export type Topic =
   | 'exposed'
   | 'once'
   | 'certificates'
+  | 'connections'
   | 'reload'
   | 'refusals'
   | 'report-mode'
@@ -54,18 +57,19 @@ function allIsWell(s: StatusSnapshot): Advice {
   const { accepted, forwarded, duplicate, noise } = s.recent;
   const served = accepted + forwarded + duplicate;
   const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
-  const none = (word: string) => (noise > 0 ? 'no delivery' : word);
-  const lately = `in the last ${Math.round(s.recent.windowSeconds / 60)} minutes`;
-  const what =
-    served > 0
-      ? `: ${count(served, 'request')} served and ${none('none')} refused`
-      : `, and ${none('nothing')} came in`;
-  const remedy = served > 0 ? 'Nothing to do.' : 'To try it, send a signed request: entrupy-signature-proxy probe.';
-  return {
-    id: 'all',
-    state: 'ok',
-    message: `All is well${what} ${lately}.${scanned}`,
-    remedy,
-    page: 'admin.md#the-status-page',
-  };
+  const advice = { id: 'all', state: 'ok', remedy: 'Nothing to do.', page: PAGES.admin } as const;
+  if (served > 0) {
+    const refused = noise > 0 ? 'no delivery' : 'none';
+    return {
+      ...advice,
+      message: `All is well: ${count(served, 'request')} served and ${refused} refused ${lately(s)}.${scanned}`,
+    };
+  }
+  const last = lastTaken(s.routes.map(({ traffic }) => traffic));
+  if (last !== null) {
+    const message = `All is well: the app took the last delivery ${spanText(s.now - last)} ago, and nothing is known to be lost.${scanned}`;
+    return { ...advice, message };
+  }
+  const message = `Nothing is wrong, and nothing is proven yet: no delivery has reached the app since the start, ${spanText(s.now - s.startedAt)} ago.${scanned}`;
+  return { ...advice, message, remedy: 'To try it, send a signed request: entrupy-signature-proxy probe.' };
 }

@@ -1,4 +1,5 @@
 // Amounts and times in the sentences of the advice.
+import type { StatusSnapshot } from './status-snapshot.ts';
 
 export function count(amount: number, noun: string, plural = `${noun}s`): string {
   return `${amount} ${amount === 1 ? noun : plural}`;
@@ -8,3 +9,14 @@ export function count(amount: number, noun: string, plural = `${noun}s`): string
 export function dateText(ms: number | null): string {
   return `${new Date(ms ?? 0).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
+
+/** The span that the counts of requests cover. */
+export function lately({ recent }: StatusSnapshot): string {
+  return `in the last ${Math.round(recent.windowSeconds / 60)} minutes`;
+}
+
+/** The sum of a curve. */
+export const inAnHour = (minutes: readonly number[]) => minutes.reduce((total, minute) => total + minute, 0);
+
+export const acceptedInAnHour = ({ recent: { hour } }: StatusSnapshot) =>
+  inAnHour(hour.accepted) + inAnHour(hour.duplicate);

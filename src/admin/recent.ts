@@ -3,11 +3,12 @@
 // one reason never displaces the entry of another that explains a broken rotation.
 
 import { dropOldest } from '../base/oldest.ts';
-import { REASON_NAMES } from '../core/decision.ts';
+import { REASON_NAMES, type Reason } from '../core/decision.ts';
 import { isLost, type RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import {
+  APP_ANSWERS,
   CURVES,
   type RecentCounts,
   type RefusalGroup,
@@ -23,8 +24,16 @@ const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
-/** `noise`: rejected and reported requests that need no attention; the reasons count all others. */
-const COUNTED = [...CURVES, ...REASON_NAMES, 'noise'] as const;
+/**
+ * `noise`: rejected and reported requests that need no attention; the reasons count all others, and once more those that
+ * had a signature.
+ */
+const COUNTED = [
+  ...CURVES,
+  ...REASON_NAMES,
+  ...REASON_NAMES.map((name) => `signed ${name}` as const),
+  'noise',
+] as const;
 type Counted = (typeof COUNTED)[number];
 
 export class RecentRequests {
@@ -39,10 +48,15 @@ export class RecentRequests {
     const at = Date.now();
     const counts = this.#countsAt(at);
     counts[record.decision]++;
+    const answer = APP_ANSWERS[Math.floor(record.upstreamStatus / 100) - 2];
+    if (answer !== undefined) counts[answer]++;
     if (record.upstreamFailure !== null) counts.upstreamFailures++;
     const refused = record.decision === 'rejected' || record.decision === 'reported';
     if (refused && isNoise(record)) counts.noise++;
-    else if (record.reason !== 'none') counts[record.reason]++;
+    else if (refused && record.reason !== 'none') {
+      counts[record.reason]++;
+      if (record.signed) counts[`signed ${record.reason}`]++;
+    }
     if (isLost(record)) {
       this.#undelivered = [undeliveredOf(record, at), ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
     }
@@ -94,6 +108,8 @@ export class RecentRequests {
       ...byName(CURVES, (name) => lately[name]),
       noise: lately.noise,
       topReason: reasons.toSorted((a, b) => lately[b] - lately[a])[0] ?? null,
+      reasons: byReason((name) => lately[name] - lately[`signed ${name}`]),
+      signedReasons: byReason((name) => this.#sum(`signed ${name}`, newest, SLOTS_KEPT)),
       hour: byName(CURVES, (name) => Array.from({ length: 60 }, (_, at) => minute(name, at))),
     };
   }
@@ -109,11 +125,16 @@ export class RecentRequests {
 const byName = <K extends string, V>(names: readonly K[], value: (name: K) => V) =>
   Object.fromEntries(names.map((name) => [name, value(name)])) as Record<K, V>;
 
+/** Only the reasons that occurred. */
+const byReason = (count: (name: Reason) => number): RecentCounts['reasons'] =>
+  Object.fromEntries(REASON_NAMES.map((name) => [name, count(name)] as const).filter(([, amount]) => amount > 0));
+
 /**
- * True for requests that every public port gets (other paths, other methods, GETs without a signature) and for clients
- * that departed. The alerts ignore the same requests (helm/files/rules.yaml).
+ * True for requests that every public port gets: other paths, other methods, GETs without a signature, and clients that
+ * departed. One with a signature may be a delivery, so it is none of these.
  */
-function isNoise({ reason, method }: RequestRecord): boolean {
+function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
+  if (signed) return reason === 'client_closed' && decision !== 'rejected';
   if (reason === 'route_rejected' || reason === 'method_not_allowed' || reason === 'client_closed') return true;
   return reason === 'missing_signature' && (method === 'GET' || method === 'HEAD');
 }

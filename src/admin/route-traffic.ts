@@ -14,6 +14,8 @@ export interface RouteTraffic {
   /** Deliveries since `lastTaken`, by what happened to them. */
   readonly notTaken: Readonly<Record<NotTaken, number>>;
   readonly lastNotTaken: number | null;
+  /** The status of the answer to the last delivery; null before the first. */
+  readonly lastStatus: number | null;
   /** When a signature was last accepted. */
   readonly lastAccepted: number | null;
   /** Since `lastAccepted`: requests with a well-formed signature that no live secret makes. */
@@ -25,7 +27,7 @@ export interface RouteTraffic {
  * Why the app did not take a delivery. `failed`: our 502, 503 or 504, a cut answer, or the app's 5xx. `clientError`: the
  * app's 4xx. `departed`: the sender left before the answer.
  */
-type NotTaken = 'failed' | 'clientError' | 'departed';
+export type NotTaken = 'failed' | 'clientError' | 'departed';
 
 type Mutable<T> = {
   -readonly [K in keyof T]: T[K] extends Readonly<Record<infer N, number>> ? Record<N, number> : T[K];
@@ -51,6 +53,7 @@ export class TrafficByRoute {
     }
     const end = deliveryEnd(record);
     if (end === null) return;
+    traffic.lastStatus = record.status;
     if (end === 'taken') Object.assign(traffic, { lastTaken: at, notTaken: noneNotTaken() });
     else {
       traffic.notTaken[end]++;
@@ -74,6 +77,7 @@ export function noTraffic(): Mutable<RouteTraffic> {
     lastTaken: null,
     notTaken: noneNotTaken(),
     lastNotTaken: null,
+    lastStatus: null,
     lastAccepted: null,
     refusedSignatures: 0,
     lastRefusedSignature: null,

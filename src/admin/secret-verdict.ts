@@ -1,5 +1,6 @@
 // The verdict on each secret: can it be removed?
 import { isPrevious } from '../core/keyring.ts';
+import { isUsedOutside, onlySecretOf } from './advice-secrets.ts';
 import { spanText } from './html.ts';
 import { dateText } from './phrases.ts';
 import type { SecretStatus, StatusSnapshot } from './status-snapshot.ts';
@@ -11,13 +12,16 @@ export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
   const { id, state, lastMatch, notBefore, notAfter } = secret;
   if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';
   if (state === 'not_yet') return `not valid before ${dateText(notBefore)}`;
-  if (state === 'expired') return isPrevious(id) ? 'expired: it is removed automatically' : 'expired: can be removed';
+  if (state === 'expired') {
+    if (isUsedOutside(secret, s)) return 'expired, and a client still signs with it: see the refusals below';
+    return isPrevious(id) ? 'expired: it is removed automatically' : 'expired: can be removed';
+  }
   const silent = lastMatch > 0 ? s.now - lastMatch * 1000 : s.now - s.startedAt;
   if (lastMatch > 0 && silent < HOUR) return 'in use: keep it';
   const span = spanText(silent);
   const idle = lastMatch > 0 ? `verified nothing for ${span}` : `verified nothing since the start, ${span} ago`;
-  const alone = s.routes.filter(({ liveSecrets, secretIds }) => liveSecrets === 1 && secretIds.includes(id));
-  if (alone.length > 0) return `${idle}; the only live secret of ${alone.map(({ path }) => path).join(', ')}: keep it`;
+  const alone = onlySecretOf(secret, s);
+  if (alone.length > 0) return `the only live secret of ${alone.join(', ')}: keep it (it has ${idle})`;
   if (isPrevious(id)) {
     return `${idle}; expires by itself${notAfter === null ? '' : ` in ${spanText(notAfter - s.now)}`}`;
   }

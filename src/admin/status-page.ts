@@ -2,8 +2,9 @@
 // escapes text that comes from a client or a file.
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type State } from './advice.ts';
+import { certificateState } from './advice-state.ts';
 import { Html, html, when } from './html.ts';
-import { CURVES, type StatusSnapshot } from './status-snapshot.ts';
+import { type CertificateStatus, CURVES, type Curve, type StatusSnapshot } from './status-snapshot.ts';
 import { pill, tables } from './status-tables.ts';
 
 const REFRESH_SECONDS = 5;
@@ -45,11 +46,19 @@ function adviceList(advice: readonly Advice[], s: StatusSnapshot): Html {
   return html`<ul class="advice" aria-label="What to do">${items}</ul>`;
 }
 
+const CURVE_NAMES: { readonly [C in Curve]?: string } = {
+  app2xx: 'app answered 2xx',
+  app3xx: 'app answered 3xx',
+  app4xx: 'app answered 4xx',
+  app5xx: 'app answered 5xx',
+  upstreamFailures: 'app failed to answer',
+};
+
 /** Counts, each above a curve of the last hour. Curves are inline SVG: the CSP allows no script or style attribute. */
 function figures({ recent }: StatusSnapshot): Html {
   const minutes = Math.round(recent.windowSeconds / 60);
   const boxes = CURVES.map((curve) => {
-    const name = curve === 'upstreamFailures' ? 'upstream failed' : curve;
+    const name = CURVE_NAMES[curve] ?? curve;
     return html`<div><dt>${name}</dt><dd>${recent[curve]}</dd><dd>${curveOf(name, recent.hour[curve])}</dd></div>`;
   });
   return html`<dl class="figures" aria-label="Requests in the last ${minutes} minutes">${boxes}</dl>
@@ -66,14 +75,33 @@ function curveOf(name: string, minutes: readonly number[]): Html {
   return html`<svg class="curve" viewBox="0 0 ${minutes.length - 1} ${HEIGHT + 1}" preserveAspectRatio="none" role="img" aria-label="${label}"><title>${label}</title><polyline points="${points}"/></svg>`;
 }
 
-function about({ config: { file, sha256 }, upstream, lastReload, nodeVersion, now }: StatusSnapshot): Html {
-  const reachable = upstream.reachable ? pill('ok', 'accepts connections') : pill('failed', 'accepts no connections');
+function about({
+  config: { file, sha256 },
+  upstream,
+  certificates,
+  lastReload,
+  nodeVersion,
+  now,
+}: StatusSnapshot): Html {
+  const reachable = upstream.reachable
+    ? pill('ok', 'accepts connections')
+    : pill('failed', `accepts no connections${upstream.error === null ? '' : ` (${upstream.error})`}`);
   return html`<section aria-labelledby="about"><h2 id="about">This proxy</h2><dl class="facts">
 <dt>Upstream</dt><dd><code>${upstream.url}</code> ${reachable}</dd>
-<dt>Configuration</dt><dd>${file === null ? 'the environment alone' : html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`}</dd>
+${certificates.map((certificate) => certificateFact(certificate, now))}<dt>Configuration</dt><dd>${file === null ? 'the environment alone' : html`<code>${file}</code> <span class="soft">sha256 ${sha256.slice(0, 12)}</span>`}</dd>
 <dt>Last reload</dt><dd>${lastReload === null ? 'none since the start' : reload(lastReload, now)}</dd>
 <dt>Node</dt><dd>${nodeVersion}</dd>
 </dl></section>`;
+}
+
+const WHOSE = { listen: 'Certificate for clients', upstream_client: 'Certificate for the upstream' } as const;
+
+function certificateFact({ certificate, file, notBefore, notAfter }: CertificateStatus, now: number): Html {
+  const valid = now >= notBefore && now < notAfter;
+  const state = certificateState({ notBefore, notAfter }, now);
+  const word = valid ? html`${pill(state, 'valid')} ends` : pill(state, now < notBefore ? 'begins' : 'ended');
+  return html`<dt>${WHOSE[certificate]}</dt><dd><code>${file}</code> ${word} ${when(now < notBefore ? notBefore : notAfter, now)}</dd>
+`;
 }
 
 function reload({ ok, at, error }: NonNullable<StatusSnapshot['lastReload']>, now: number): Html {

@@ -27,10 +27,13 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly problem: string | null;
   /** Epoch seconds, from `Metrics.lastMatch`; 0 if the secret has not matched in this process. */
   readonly lastMatch: number;
+  /** When a reload took this value; null for one that was there at the start. */
+  readonly changedAt: number | null;
 }
 
-/** The counts with a curve: decisions, and requests that the upstream failed, whatever their decision. */
-export const CURVES = [...DECISIONS, 'upstreamFailures'] as const;
+export const APP_ANSWERS = ['app2xx', 'app3xx', 'app4xx', 'app5xx'] as const;
+/** The counts with a curve: decisions, the app's answers by class, and requests that the upstream failed. */
+export const CURVES = [...DECISIONS, ...APP_ANSWERS, 'upstreamFailures'] as const;
 export type Curve = (typeof CURVES)[number];
 
 export interface RecentCounts extends Readonly<Record<Curve, number>> {
@@ -40,6 +43,10 @@ export interface RecentCounts extends Readonly<Record<Curve, number>> {
   readonly noise: number;
   /** The most frequent reason of rejected and reported requests that are not noise; null if there were none. */
   readonly topReason: Reason | null;
+  /** Rejected and reported requests without a signature, by reason, without the noise; only those that occurred. */
+  readonly reasons: { readonly [R in Reason]?: number };
+  /** Those of the last hour that had a signature, so they may be deliveries. */
+  readonly signedReasons: { readonly [R in Reason]?: number };
   /** By minute, the oldest first. */
   readonly hour: Readonly<Record<Curve, readonly number[]>>;
 }
@@ -111,6 +118,8 @@ export interface StatusSnapshot {
     /** Keys that were changed, and that only a restart puts in use. */
     readonly awaitingRestart: readonly string[];
   };
+  /** Those of clients, and how many there may be. */
+  readonly connections: { readonly open: number; readonly limit: number };
   /** Only those that are configured. */
   readonly certificates: readonly CertificateStatus[];
   /** Log lines that standard output did not take, since the start; `lastDropped` is null if there are none. */

@@ -57,6 +57,7 @@ const ROUTES: Table<RouteStatus> = {
     Mode: (route, { now }) => (route.action === 'verify' ? modeOf(route, now) : '–'),
     Methods: ({ methods }) => methods?.join(', ') ?? 'all',
     Secrets: (route) => (route.action === 'verify' ? secretsOf(route) : '–'),
+    'The app': answersOf,
     Limits: limitsOf,
   },
 };
@@ -71,6 +72,14 @@ function modeOf(route: RouteStatus, now: number): Html {
 function secretsOf(route: RouteStatus): Html {
   if (route.liveSecrets === 0) return pill('failed', 'none live');
   return html`${route.liveSecrets} live <span class="soft">of ${route.secretIds.join(', ')}</span>`;
+}
+
+/** The answers since the start, and the last delivery that the app took. */
+function answersOf({ action, traffic: { answers, lastTaken } }: RouteStatus, { now }: StatusSnapshot): Html | string {
+  const given = Object.entries(answers).filter(([, amount]) => amount > 0);
+  const taken = lastTaken === null ? null : html`<p class="soft">took the last delivery ${when(lastTaken, now)}</p>`;
+  if (given.length > 0) return html`${given.map(([code, amount]) => `${amount} × ${code}`).join(', ')}${taken}`;
+  return action === 'reject' ? '–' : 'no answer yet';
 }
 
 function limitsOf({ maxBody, query, once }: RouteStatus): string {

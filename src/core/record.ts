@@ -19,6 +19,8 @@ export interface RequestRecord {
   readonly rule: RuleName | null;
   /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
   readonly header: string | null;
+  /** True if it had a signature header, whatever its form. */
+  readonly signed: boolean;
   /** The id of the secret that matched. */
   readonly secret: string | null;
   readonly bodyBytes: number;

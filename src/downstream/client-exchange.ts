@@ -68,6 +68,10 @@ export class Exchange implements RequestRecord {
     return valid.exec(this.head.traceparent ?? '')?.[1] ?? null;
   }
 
+  get signed(): boolean {
+    return this.head.signatures > 0;
+  }
+
   /** The status of the answer; 499 if the client departed before it. */
   get status(): number {
     return this.reason === 'client_closed' ? 499 : this.reply.status;

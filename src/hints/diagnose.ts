@@ -14,7 +14,7 @@ const DIAGNOSES_PER_SECOND = 3;
 /** The proxy tries no variants of a longer body. */
 const MAX_BYTES = 16 * 1024;
 
-type Mismatch = Pick<DiagnosisInput, 'body' | 'given'> & { route: Route; policy: Policy; at: number };
+type Mismatch = Pick<DiagnosisInput, 'body' | 'given' | 'lines'> & { route: Route; policy: Policy; at: number };
 
 /** The proxy's diagnosis, rate-limited. */
 export function createDiagnosis() {
@@ -54,6 +54,8 @@ interface DiagnosisInput {
   /** The header's value as it came. */
   readonly given: string;
   readonly keys: readonly DiagnosisKey[];
+  /** The head's lines, flat: name, value, …; none where only the signature is known. */
+  readonly lines?: readonly string[];
   /** Bytes. No variants of a longer body are tried. All hashing together stays below 64 times this. */
   readonly maxBytes: number;
 }
@@ -65,11 +67,18 @@ interface DiagnosisInput {
  * 6 ms for 15 KiB, 15 ms for the worst 64 KiB found. Callers must limit its rate, and must call it after the answer was
  * sent: its duration depends on secrets.
  */
-export function diagnose({ given, ...signed }: DiagnosisInput): string | null {
+export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): string | null {
   const { digest, problems } = readLoosely(given);
-  const cause = digest === null ? null : causeOf(signed, digest);
+  const cause = digest === null ? null : (causeOf(signed, digest) ?? decompressed(signed.body, lines));
   const rest = cause?.length === 0 && problems.length > 0 ? ['otherwise it is correct'] : (cause ?? []);
   return sentence([...problems, ...rest]);
+}
+
+/** Some fronts decompress a body, and leave the header that said how it was compressed. */
+function decompressed(body: Buffer, lines: readonly string[]): readonly string[] | null {
+  const isEncoded = lines.some((text, at) => at % 2 === 0 && text.toLowerCase() === 'content-encoding');
+  const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));
+  return isEncoded && isJson ? ['the body was decompressed on the way: it has a Content-Encoding, and is plain'] : null;
 }
 
 const sentence = (parts: readonly string[]) => parts.join('; ') || null;

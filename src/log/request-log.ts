@@ -1,6 +1,6 @@
 // The request log: one line per request. It must never hold a query, a body, a signature, a secret or another
 // header's value, and a flood of requests must never become a flood of lines.
-import type { RequestRecord } from '../core/record.ts';
+import { isLost, type RequestRecord } from '../core/record.ts';
 import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log.ts';
 
 export type RequestLogMode = 'all' | 'rejected' | 'none';
@@ -41,11 +41,12 @@ export class RequestLog {
   }
 }
 
-/** Mode `rejected` leaves out exactly `info`. An error is a failure of our own, not one that the upstream answered. */
-function levelOf({ decision, status, upstreamStatus, upstreamFailure }: RequestRecord): LogLevel {
+/** Mode `rejected` leaves out exactly `info`: what was served, and the app's own errors to requests that nobody signed. */
+function levelOf(record: RequestRecord): LogLevel {
+  const { decision, status, upstreamStatus, upstreamFailure } = record;
   if (upstreamFailure !== null) return 'error';
   if (decision === 'rejected') return 'warn';
-  if (status >= 500 && upstreamStatus === 0) return 'error';
+  if (isLost(record) || (status >= 500 && upstreamStatus === 0)) return 'error';
   return decision === 'reported' ? 'warn' : 'info';
 }
 
@@ -59,6 +60,7 @@ function requestTail(r: RequestRecord): string {
   if (r.secret !== null) tail += `,"secret":${jsonString(r.secret)}`;
   tail += `,"body_bytes":${r.bodyBytes},"duration_ms":${milliseconds(r.durationMs)}`;
   if (r.upstreamMs >= 0) tail += `,"upstream_ms":${milliseconds(r.upstreamMs)}`;
+  if (r.upstreamStatus > 0) tail += `,"upstream_status":${r.upstreamStatus}`;
   if (r.upstreamFailure !== null) tail += `,"upstream_failure":"${r.upstreamFailure}"`;
   if (r.upstreamError !== null) tail += `,"upstream_error":${jsonString(shortened(r.upstreamError, 64))}`;
   if (r.rule !== null) tail += `,"rule":"${r.rule}"`;

@@ -54,6 +54,7 @@ export async function takeSnapshot(
       warnings: configWarnings(live),
       awaitingRestart: live.awaitingRestart,
     },
+    connections: { open: listener.connections, limit: loaded.config.limits.connections },
     certificates: certificates(live.ruleset),
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
@@ -100,10 +101,10 @@ function certificate(
 
 /** `lastMatch` is epoch seconds. */
 function secretStatus(material: SecretMaterial, at: number, lastMatch: number): SecretStatus {
-  const { id, source, key, warnings, notBefore, notAfter } = material;
+  const { id, source, key, warnings, notBefore, notAfter, adoptedAt: changedAt } = material;
   const state = key === null ? 'unusable' : stateOf(material, at);
   const problem = material.problem ?? (warnings.join('; ') || null);
-  return { id, source, state, problem, notBefore, notAfter, lastMatch };
+  return { id, source, state, problem, notBefore, notAfter, lastMatch, changedAt };
 }
 
 /** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */

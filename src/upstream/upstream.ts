@@ -64,6 +64,8 @@ export class Upstream {
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
   #closed = false;
+  /** Of the last failed connect: why the upstream is down. */
+  #lastError: Error | null = null;
   #asking: Promise<string | null> | null = null;
   #released: (readonly [Waiter, PooledConnection])[] = [];
 
@@ -94,7 +96,7 @@ export class Upstream {
   /** Lets the request wait again: no byte was sent, so a retry is safe for every method. One probe serves all. */
   connectFailed(request: UpstreamRequest, error: Error): void {
     if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
-    request.connectError = error;
+    request.connectError = this.#lastError = error;
     if (!this.limiter.down) this.#probeSoon();
     this.limiter.down = true;
     this.limiter.release(request);
@@ -143,9 +145,9 @@ export class Upstream {
   #wait(request: UpstreamRequest): void {
     const remaining = request.startedAt + this.options.retryConnectFor - performance.now();
     const waits = this.limiter.wait(request, Math.max(remaining, 0), () => {
-      const { connectError } = request;
-      const up = connectError === null && !this.limiter.down;
-      request.giveUp(up ? OVERLOADED : failedUpstream('connect', connectError));
+      // While it is down, only some requests connect themselves: the others tell what these found.
+      const error = request.connectError ?? (this.limiter.down ? this.#lastError : null);
+      request.giveUp(error === null ? OVERLOADED : failedUpstream('connect', error));
     });
     if (!waits) request.giveUp(OVERLOADED);
   }

@@ -3,12 +3,14 @@
 // must identify the body and the cause, and never show the body itself.
 import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
+import type { ApiStatus } from '../../src/admin/advice.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { exchange } from '../support/http/raw-client.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
 import { test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 
 const BODY = '{"event":"that may be lost"}';
 const TAG = createHash('sha256').update(BODY).digest('hex').slice(0, 16);
@@ -61,6 +63,42 @@ test('no slot within the wait: 503', async ({ start, onTestFinished }) => {
   expect(await logged(proxy)).toMatchObject({ status: 503, reason: 'overloaded', body_sha256: TAG });
   await raw.close();
   await first;
+});
+
+test('the app answers 5xx: a line at log.requests: rejected, and a place among the lost deliveries', async ({
+  start,
+  onTestFinished,
+}) => {
+  const app = await startUpstream({ handle: (_, response) => void response.writeHead(500).end('{"oops":1}') });
+  onTestFinished(() => app.close());
+  const proxy = await start({ upstream: { url: app.url } });
+  expect((await deliver(proxy)).status).toBe(500);
+  expect(await logged(proxy)).toMatchObject({
+    level: 'error',
+    status: 500,
+    decision: 'accepted',
+    reason: 'none',
+    upstream_status: 500,
+    body_sha256: TAG,
+  });
+  const { undelivered, routes, advice } = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as ApiStatus;
+  expect(undelivered).toMatchObject([{ status: 500, cause: '5xx', bodySha256: TAG }]);
+  expect(routes[0]?.traffic).toMatchObject({ answers: { '5xx': 1 }, notTaken: { failed: 1 } });
+  expect(advice[0]).toMatchObject({ id: 'deliveries', state: 'failed', message: expect.stringContaining('500') });
+});
+
+test('the app’s 2xx and 4xx, and 5xx to what nobody signed, leave no line', async ({ start, onTestFinished }) => {
+  let status = 404;
+  const app = await startUpstream({ handle: (_, response) => void response.writeHead(status).end() });
+  onTestFinished(() => app.close());
+  const proxy = await start({ upstream: { url: app.url }, routes: [{ path: '/open', action: 'forward' }] });
+  expect((await deliver(proxy)).status).toBe(404);
+  status = 200;
+  expect((await deliver(proxy)).status).toBe(200);
+  status = 500;
+  expect((await fetch(`${proxy.url}/open`)).status).toBe(500);
+  expect((await fetch(`${proxy.url}/notify`, { method: 'POST' })).status).toBe(401);
+  expect(await logged(proxy)).toMatchObject({ reason: 'missing_signature' });
 });
 
 test('an unverified request leaves no trace of its body', async ({ start }) => {

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest';
 import type { ApiStatus } from '../../src/admin/advice.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
+import { deliver } from '../support/deliveries/deliver.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
 import { test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -99,6 +100,22 @@ describe.concurrent('the state of the upstream', () => {
     const trusted = await status(await start({ upstream: { url, tls: { caFile: authority.caFile } } }));
     expect(trusted.upstream).toMatchObject({ reachable: true, error: null });
     expect(trusted.advice[0]).toMatchObject({ id: 'all', state: 'ok' });
+  });
+
+  // Servers on OpenSSL, Node's among them, close the connection; others send an alert; nginx and Go answer 400 in HTTP.
+  test.for<[server: string, tls: boolean, says: string, failure: object]>([
+    ['closes the connection', true, '', { status: 502, upstream_failure: 'reset' }],
+    ['sends a TLS alert', false, '\x15\x03\x01\x00\x02\x02\x46', { status: 502, upstream_failure: 'protocol' }],
+  ])('plain HTTP to a TLS port that %s: the cause says what came back', async (row, { start, onTestFinished }) => {
+    const [, isTls, says, failure] = row;
+    const app = isTls
+      ? tlsApp()
+      : createNetServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(says, 'latin1')));
+    const proxy = await start({ upstream: { url: `http://127.0.0.1:${await portOf(app, onTestFinished)}` } });
+    expect(await deliver(proxy, 'a')).toBe(502);
+    expect(await proxy.waitForLog(({ msg }) => msg === 'request')).toMatchObject(failure);
+    const { advice } = await status(proxy);
+    expect(advice[0]).toMatchObject({ id: 'deliveries', state: 'failed', remedy: expect.stringMatching(/https:\/\//) });
   });
 
   test('certificates in use have their dates and files', async ({ start }) => {

@@ -132,15 +132,26 @@ test('the counts cover the last five minutes', () => {
 
 test('the background noise of a public port is counted apart and is never the top reason', () => {
   const recent = new RecentRequests();
-  recent.record(refused({ reason: 'method_not_allowed', method: 'GET' }));
-  recent.record(refused({ reason: 'route_rejected' }));
-  recent.record(refused({ reason: 'client_closed' }));
-  recent.record(refused({ reason: 'missing_signature', method: 'GET' }));
-  recent.record(refused({ reason: 'missing_signature', method: 'HEAD' }));
+  const unsigned = (changes: Partial<RequestRecord>) => recent.record(refused({ ...changes, signed: false }));
+  unsigned({ reason: 'method_not_allowed', method: 'GET' });
+  unsigned({ reason: 'route_rejected' });
+  unsigned({ reason: 'client_closed' });
+  unsigned({ reason: 'missing_signature', method: 'GET' });
+  unsigned({ reason: 'missing_signature', method: 'HEAD' });
   recent.record(accepted({ reason: 'client_closed' }));
   expect(recent.view().recent).toMatchObject({ rejected: 5, noise: 5, topReason: null });
-  recent.record(refused({ reason: 'missing_signature' }));
+  unsigned({ reason: 'missing_signature' });
   expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 5, topReason: 'missing_signature' });
+});
+
+test('a refused request with a signature may be a delivery: it is no noise, and counts for an hour', () => {
+  const recent = new RecentRequests();
+  for (const reason of ['route_rejected', 'client_closed', 'bad_request'] as const) recent.record(refused({ reason }));
+  recent.record(refused({ reason: 'bad_request', signed: false }));
+  const signedReasons = { route_rejected: 1, client_closed: 1, bad_request: 1 };
+  expect(recent.view().recent).toMatchObject({ noise: 0, reasons: { bad_request: 1 }, signedReasons });
+  vi.advanceTimersByTime(50 * 60_000);
+  expect(recent.view().recent).toMatchObject({ reasons: {}, signedReasons });
 });
 
 test('the curves show the last hour by minute, and nothing older', () => {

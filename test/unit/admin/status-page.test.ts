@@ -47,10 +47,35 @@ test('refusals are groups with their count; possibly lost deliveries have their 
   expect(page({ refusals: refusals.view().refusals })).not.toContain('id="undelivered"');
 });
 
+test('the answers of the app have figures by class, and each route shows its own', () => {
+  const traffic = {
+    ...NOTIFY.traffic,
+    answers: { ...NOTIFY.traffic.answers, '2xx': 12, '5xx': 3 },
+    lastTaken: NOW - 90_000,
+  };
+  const text = page({ recent: { ...QUIET, app5xx: 3 }, routes: [{ ...NOTIFY, traffic }] });
+  for (const code of ['2xx', '3xx', '4xx', '5xx']) expect(text).toContain(`<dt>app answered ${code}</dt>`);
+  expect(text).toMatch(/12 × 2xx, 3 × 5xx.*took the last delivery <time[^>]*>90 s ago/);
+});
+
+test('the certificates have their files and dates, if there are any', () => {
+  const certificate = {
+    certificate: 'listen',
+    file: '/tls/tls.crt',
+    notBefore: 0,
+    notAfter: NOW + 3 * 86_400_000,
+  } as const;
+  const text = page({ certificates: [certificate] });
+  expect(text).toMatch(
+    /<dt>Certificate for clients<\/dt><dd><code>\/tls\/tls\.crt<\/code> .*▲.* ends <time[^>]*>in 3 days/,
+  );
+  expect(page()).not.toContain('Certificate for clients');
+});
+
 test('each figure has a curve of its last hour, drawn without a script and described in words', () => {
   const hour = { ...QUIET.hour, accepted: [...QUIET.hour.accepted.slice(1), 12] };
   const text = page({ recent: { ...QUIET, accepted: 12, hour } });
-  expect(text.match(/<svg class="curve"/g)).toHaveLength(6);
+  expect(text.match(/<svg class="curve"/g)).toHaveLength(10);
   expect(text).toContain('aria-label="accepted, the last hour by minute: at most 12"');
   expect(text).toContain('aria-label="rejected, the last hour by minute: none"');
   expect(text).toMatch(/58,18\.0 59,2\.0"/);

@@ -294,3 +294,18 @@ describe('any input', () => {
     );
   });
 });
+
+describe('a body that was decompressed on the way, while its header stayed', () => {
+  const compressed = sign(SECRET, gzipSync(COMPACT));
+  const at = (body: string | Buffer, lines: readonly string[]) =>
+    diagnose({ body: Buffer.from(body), given: compressed, keys: KEYS, maxBytes: 64 * 1024, lines });
+
+  test('is told', () => {
+    expect(at(COMPACT, ['Host', 'h', 'content-Encoding', 'gzip'])).toMatch(/^the body was decompressed on the way/);
+  });
+
+  test('is not told of a body without the header, or one that is still compressed', () => {
+    expect(at(COMPACT, ['Host', 'content-encoding'])).toBe(null);
+    expect(at(gzipSync(`${COMPACT} `), ['content-encoding', 'gzip'])).toBe(null);
+  });
+});

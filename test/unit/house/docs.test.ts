@@ -86,7 +86,7 @@ describe('docs/logs.md', () => {
     );
     requests.record(refused({ rule: 'route-headers', header: 'x_a' }));
     const fields = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line))));
-    expect(fields.size).toBe(21);
+    expect(fields.size).toBe(22);
     for (const field of fields) expect(page).toMatch(new RegExp(`^\\| \`${field}\` \\| `, 'm'));
   });
 

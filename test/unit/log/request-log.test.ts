@@ -18,7 +18,7 @@ test('a line has the documented fields and no others', () => {
   expect(log.lines[0]).toBe(
     '{"time":"2026-11-24T12:00:00.000Z","level":"info","msg":"request","route":"/notify","method":"POST",' +
       '"path":"/notify","status":200,"decision":"accepted","reason":"none","secret":"current","body_bytes":512,' +
-      '"duration_ms":12.346,"upstream_ms":10,"client":"192.0.2.7","trace_id":"0af7651916cd43dd8448eb211c80319c"}\n',
+      '"duration_ms":12.346,"upstream_ms":10,"upstream_status":200,"client":"192.0.2.7","trace_id":"0af7651916cd43dd8448eb211c80319c"}\n',
   );
 });
 
@@ -60,7 +60,13 @@ test("a refusal by the gate names the rule and the header, truncated; our own fa
 test.each([
   ['a served request', accepted(), false],
   ['a forwarded request', accepted({ decision: 'forwarded', secret: null }), false],
-  ['a 502 from the upstream itself', accepted({ status: 502, upstreamStatus: 502 }), false],
+  ['a delivery that the app answered with 5xx', accepted({ status: 502, upstreamStatus: 502 }), true],
+  ['a delivery that the app answered with 4xx', accepted({ status: 404, upstreamStatus: 404 }), false],
+  [
+    'the app’s 5xx to what nobody verified',
+    accepted({ status: 500, decision: 'forwarded', secret: null, upstreamStatus: 500 }),
+    false,
+  ],
   ['a rejected request', refused(), true],
   ['a reported request', refused({ status: 200, decision: 'reported', upstreamStatus: 200 }), true],
   ['our own 502', accepted({ status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect' }), true],

@@ -20,6 +20,7 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     hint: null,
     rule: null,
     header: null,
+    signed: true,
     secret: 'current',
     bodyBytes: 512,
     durationMs: 12.3456,
@@ -105,6 +106,7 @@ export const CURRENT: SecretStatus = {
   notBefore: null,
   notAfter: null,
   lastMatch: 0,
+  changedAt: null,
 };
 
 const HOUR: readonly number[] = new Array<number>(60).fill(0);
@@ -116,7 +118,13 @@ export const QUIET = {
   reported: 0,
   forwarded: 0,
   duplicate: 0,
+  app2xx: 0,
+  app3xx: 0,
+  app4xx: 0,
+  app5xx: 0,
   upstreamFailures: 0,
+  reasons: {},
+  signedReasons: {},
   noise: 0,
   topReason: null,
   hour: {
@@ -125,6 +133,10 @@ export const QUIET = {
     reported: HOUR,
     forwarded: HOUR,
     duplicate: HOUR,
+    app2xx: HOUR,
+    app3xx: HOUR,
+    app4xx: HOUR,
+    app5xx: HOUR,
     upstreamFailures: HOUR,
   },
 } as const;
@@ -148,6 +160,7 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
       warnings: [],
       awaitingRestart: [],
     },
+    connections: { open: 3, limit: 1024 },
     certificates: [],
     log: { dropped: 0, lastDropped: null },
     lastReload: null,

@@ -225,6 +225,7 @@ test('whatever is recorded, the set of series does not grow and no label comes f
     decision: fc.constantFrom(...DECISIONS),
     reason: fc.constantFrom(...REASON_NAMES, 'none' as const),
     hint: fc.option(fc.string()),
+    signed: fc.boolean(),
     secret: fc.option(fc.oneof(fc.constantFrom('a', '__proto__'), fc.string())),
     bodyBytes: fc.integer({ min: -1, max: 1e9 }),
     durationMs: fc.double(),

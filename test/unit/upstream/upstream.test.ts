@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { Upstream } from '../../../src/upstream/upstream.ts';
+import { type ForwardFailure, Upstream, type UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { WebSocketExchange } from '../../../src/upstream/websocket-tunnel.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
@@ -16,7 +16,7 @@ let upstream: Upstream;
 beforeEach(async () => {
   server = await startRawUpstream();
   const times = { connectTimeout: 1000, retryConnectFor: 0, keepAlive: 1000 };
-  upstream = new Upstream({ url: server.url, connections: 1, queue: 1, ...times, tls: null });
+  upstream = new Upstream({ url: server.url, connections: 1, queue: 2, ...times, tls: null });
 });
 afterEach(async () => {
   upstream.close();
@@ -50,4 +50,23 @@ test.each([
   expect(() => new WebSocketExchange(permit as Permit, {} as Exchange, upstream, OPTIONS)).toThrow('no permit');
   expect(await upstream.accepts(1000)).toBe(true);
   expect(server.heads).toEqual([]);
+});
+
+test('a request that waited out an outage has the code that another one found', async () => {
+  const asks = (then: (failure: ForwardFailure) => void): UpstreamRequest => ({
+    place: -1,
+    verified: true,
+    startedAt: performance.now(),
+    connectError: null,
+    acquired() {},
+    stalledFor: () => 0,
+    evict() {},
+    giveUp: then,
+  });
+  const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+  const first = asks(() => {});
+  upstream.acquireSlot(first);
+  upstream.connectFailed(first, refused);
+  const failure = await new Promise((resolve) => upstream.acquireSlot(asks(resolve)));
+  expect(failure).toMatchObject({ cause: 'connect', code: 'ECONNREFUSED' });
 });
