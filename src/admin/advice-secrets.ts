@@ -72,10 +72,10 @@ function expiresSoon(secret: SecretStatus, s: StatusSnapshot): Advice {
   return { ...ADVICE, message, remedy: 'Add its successor before then, and set that at Entrupy.' };
 }
 
-/** A new value that nothing has matched yet, while the one before it has ended. */
+/** A new value that nothing has matched yet, while the one that verified deliveries before has ended. */
 function unproven({ id, state, lastMatch, changedAt }: SecretStatus, s: StatusSnapshot): Advice | null {
   if (state !== 'live' || changedAt === null || lastMatch > 0) return null;
-  const routes = s.routes.filter(({ action, secretIds }) => action === 'verify' && secretIds.includes(id));
+  const routes = s.routes.filter(({ secretIds, traffic }) => secretIds.includes(id) && traffic.lastAccepted !== null);
   const others = s.secrets.filter((other) => other.id !== id && other.state === 'live');
   const isProven = (route: RouteStatus) => others.some((other) => route.secretIds.includes(other.id));
   const only = routes.filter((route) => !isProven(route)).map(({ path }) => path);

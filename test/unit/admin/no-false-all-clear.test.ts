@@ -222,6 +222,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     expected: ['warning', 'secrets', /expires in .*\. From then on senders to \/notify get 503/, /Add its successor/],
   },
   'the old value ended, and nothing has matched the new one': {
+    requests: HELD,
     state: { secrets: [{ ...CURRENT, changedAt: NOW - DAY }] },
     expected: [
       'warning',
