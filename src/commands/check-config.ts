@@ -1,18 +1,17 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import type { Config, Salvaged, SecretSource } from '../config/config.ts';
-import { ConfigError, formatProblem, loadConfig } from '../config/load.ts';
-import { DURATION, SIZE } from '../config/units.ts';
-import { outsideText } from '../core/keyring.ts';
-import type { Route } from '../core/routes.ts';
+import type { Config, Salvaged } from '../config/config.ts';
+import { ConfigError, loadConfig } from '../config/load.ts';
+import { stateOf } from '../core/keyring.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
 import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
 import { buildTls } from '../runtime/tls-files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { failuresOf, readSecrets } from '../secrets/rotation.ts';
 import { readKeyFile, sourceName } from '../secrets/sources.ts';
+import { print, type Reading, type Remark, type Report, type SecretRow } from './check-config-text.ts';
 import { command, type Io } from './command-line.ts';
-import { CONFIG_OPTION } from './definition.ts';
+import { CONFIG_OPTION, JSON_OPTION } from './definition.ts';
 
 export const definition = {
   name: 'check-config',
@@ -25,41 +24,83 @@ checked even if the configuration has other mistakes.`,
   options: {
     ...CONFIG_OPTION,
     'no-secrets': { type: 'boolean', does: 'does not read or check secrets and TLS files' },
+    ...JSON_OPTION,
   },
   positionals: [],
   exits: [
     ['0', 'serve could start and be ready, and its certificates are valid now'],
     ['2', 'it could not, or the command line cannot be used'],
   ],
+  json: [
+    ['ok', '`true` if the exit code is 0'],
+    [
+      'file, sha256',
+      'the configuration, and the SHA-256 of its bytes; `null` if it is the environment alone, or has errors',
+    ],
+    [
+      'errors[], warnings[]',
+      '`file`, `line`, `column`, `key`, `message`; the first four are `null` where there is no such place',
+    ],
+    [
+      'routes[]',
+      'as in the configuration, with every default; durations in ms, sizes in bytes; the last one is `unmatched`',
+    ],
+    [
+      'secrets[]',
+      '`id`, `source`, `state` (`live`, `not_yet`, `expired`, `unusable`, `not_read`), `problem`, `notBefore`, `notAfter` (epoch ms)',
+    ],
+    ['limits', 'as in the configuration, in ms and bytes'],
+  ],
 } as const;
 
 export const run = command(definition, async ({ values }, io) => {
-  const reads = values['no-secrets'] !== true;
+  const reading = values['no-secrets'] ? 'no secrets' : 'secrets too';
+  const report = await inspect(values.config ?? null, reading, io);
+  if (values.json) io.stdout(`${JSON.stringify(asData(report))}\n`);
+  else print(report, reading, io);
+  return report.errors.length === 0 ? 0 : 2;
+});
+
+async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report> {
   try {
-    const { config, file, sha256, warnings } = await loadConfig({ file: values.config ?? null, env: io.env });
-    const { secrets, notes, troubles } = reads ? await inspect(config, io) : unread(config, io);
-    const sections = [
-      ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
-      ['Routes', routeLines(config)],
-      ['Secrets', secrets.length === 0 ? ['none'] : table([['id', 'source', 'state'], ...secrets])],
-      ['Limits', limitLines(config)],
-      ['Warnings', [...warnings.map(formatProblem), ...endedReports(config), ...notes]],
-    ] as const;
-    for (const [title, lines] of sections) {
-      if (lines.length > 0) io.stdout(`${title}\n${lines.map((line) => `  ${line}\n`).join('')}\n`);
-    }
-    if (troubles.length > 0) io.stderr(`${troubles.join('\n')}\n`);
-    else io.stdout(`The configuration is valid${reads ? '' : '; secrets and TLS files were not read'}.\n`);
-    return troubles.length > 0 ? 2 : 0;
+    const loaded = await loadConfig({ file, env: io.env });
+    const { config } = loaded;
+    const warnings = [...loaded.warnings, ...endedReports(config)];
+    if (reading === 'no secrets') return { loaded, secrets: unread(config, io), warnings, errors: [] };
+    const { secrets, troubles } = await readFiles(config, io);
+    const without = routesWithoutSecret(config, buildPolicy(config, secrets), Date.now());
+    const errors = [
+      ...troubles,
+      ...without.map(({ path }) => `route ${path}: no live secret, so its requests are answered with 503`),
+    ];
+    return {
+      loaded,
+      secrets: secrets.map(rowOf),
+      warnings: [...warnings, ...(await notesOn(config, secrets))],
+      errors,
+    };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, salvaged } = error;
-    const troubles = salvaged === null || !reads ? [] : (await readFiles(salvaged, io)).troubles;
-    const lines = [...problems.map(formatProblem), ...troubles];
-    io.stderr(`${lines.join('\n')}\n${lines.length} ${lines.length === 1 ? 'error' : 'errors'}\n`);
-    return 2;
+    const troubles = salvaged === null || reading === 'no secrets' ? [] : (await readFiles(salvaged, io)).troubles;
+    return { loaded: null, secrets: [], warnings: [], errors: [...problems, ...troubles] };
   }
-});
+}
+
+function asData({ loaded, secrets, warnings, errors }: Report) {
+  const nowhere = { file: null, line: null, column: null, key: null };
+  const place = (remark: Remark) => (typeof remark === 'string' ? { ...nowhere, message: remark } : remark);
+  return {
+    ok: errors.length === 0,
+    file: loaded?.file ?? null,
+    sha256: loaded === null || loaded.file === null ? null : loaded.sha256,
+    errors: errors.map(place),
+    warnings: warnings.map(place),
+    routes: loaded === null ? [] : routesOf(loaded.config),
+    secrets,
+    limits: loaded?.config.limits ?? null,
+  };
+}
 
 /** Reads secret sources and TLS files. `troubles` are failures, and certificates that some clients would refuse. */
 async function readFiles(config: Salvaged, { env }: Io) {
@@ -68,24 +109,17 @@ async function readFiles(config: Salvaged, { env }: Io) {
   return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)] };
 }
 
-/** A row for each secret, `notes` that do not stop serve, and `troubles`: why it could not start or be ready. */
-async function inspect(config: Config, io: Io) {
-  const { secrets, troubles } = await readFiles(config, io);
-  const now = Date.now();
-  const rows = secrets.map((secret) => {
-    const { id, source, problem } = secret;
-    return [id, source, problem === null ? (outsideText(secret, now) ?? 'live') : `cannot be used: ${problem}`];
-  });
-  for (const { path } of routesWithoutSecret(config, buildPolicy(config, secrets), now)) {
-    troubles.push(`route ${path}: no live secret, so its requests are answered with 503`);
-  }
-  return { secrets: rows, notes: await notesOn(config, secrets), troubles };
+function rowOf(secret: SecretMaterial): SecretRow {
+  const { id, source, problem, key, notBefore, notAfter } = secret;
+  return { id, source, state: key === null ? 'unusable' : stateOf(secret, Date.now()), problem, notBefore, notAfter };
 }
 
-function unread({ secrets }: Config, { env }: Io) {
-  const idOf = (source: SecretSource) => (source.kind === 'directory' ? '*' : source.id);
-  const rows = secrets.map((source) => [idOf(source), sourceName(source, env), 'not read']);
-  return { secrets: rows, notes: [], troubles: [] };
+function unread({ secrets }: Config, { env }: Io): readonly SecretRow[] {
+  return secrets.map((source) => {
+    const id = source.kind === 'directory' ? '*' : source.id;
+    const { notBefore, notAfter } = source;
+    return { id, source: sourceName(source, env), state: 'not_read', problem: null, notBefore, notAfter };
+  });
 }
 
 /** Notes on dates that have passed: each has changed its route although nobody changed the configuration. */
@@ -109,56 +143,4 @@ async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Prom
   // Not an error: serve starts without the password, and `onStoreFailure` decides.
   const { problem } = await readKeyFile(passwordFile, { allowShort: true });
   return problem === null ? notes : [...notes, `once.passwordFile ${passwordFile}: ${problem}`];
-}
-
-function routeLines(config: Config): readonly string[] {
-  const rows = routesOf(config).map((route) => [
-    route.path,
-    route.action,
-    route.action === 'reject' ? '-' : (route.methods?.join(',') ?? 'all'),
-    ...(route.action === 'verify' ? verifyCells(route) : ['-', '-', '-']),
-    optionCell(route),
-  ]);
-  return table([['path', 'action', 'methods', 'secrets', 'mode', 'maxBody', 'options'], ...rows]);
-}
-
-function verifyCells({ secrets, mode, reportUntil, maxBody }: Route): readonly string[] {
-  const until = reportUntil === null ? '' : ` until ${new Date(reportUntil).toISOString().replace('.000Z', 'Z')}`;
-  return [secrets?.join(',') ?? 'all', `${mode}${until}`, SIZE.format(maxBody)];
-}
-
-const OPTIONS = ['query', 'once', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'] as const;
-
-/** The options that differ from their defaults. */
-function optionCell(route: Route): string {
-  const options = OPTIONS.flatMap((key) => {
-    const value = route[key];
-    const text = typeof value === 'number' ? DURATION.format(value) : String(value ?? '');
-    return text === '' || text === 'forward' ? [] : [`${key} ${text}`];
-  });
-  return options.join(', ') || '-';
-}
-
-function limitLines(config: Config): readonly string[] {
-  const { limits, upstream, shutdown, once } = config;
-  const { maxEntries, onStoreFailure } = once;
-  const shared = once.name === '' ? once.store : `${once.store} as ${once.name}`;
-  const store = once.store === 'memory' ? `memory, ${maxEntries} events` : `${shared}, when it fails ${onStoreFailure}`;
-  return table([
-    ['maxBody', SIZE.format(limits.maxBody)],
-    ['bufferedBytes', limits.bufferedBytes === 'auto' ? 'auto' : SIZE.format(limits.bufferedBytes)],
-    ['maxHeader', SIZE.format(limits.maxHeader)],
-    ['headersTimeout', DURATION.format(limits.headersTimeout)],
-    ['bodyTimeout', DURATION.format(limits.bodyTimeout)],
-    ['connections', `${limits.connections}, ${upstream.connections} to ${upstream.url}`],
-    ['connectionAge', DURATION.format(limits.connectionAge)],
-    ['shutdown', `delay ${DURATION.format(shutdown.delay)}, grace ${DURATION.format(shutdown.grace)}`],
-    ...(deliversOnce(config) ? [['once', store]] : []),
-  ]);
-}
-
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const pad = (cell: string, column: number) => cell.padEnd(widths[column] ?? 0);
-  return rows.map((row) => row.map(pad).join('  ').trimEnd());
 }

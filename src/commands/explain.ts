@@ -11,8 +11,8 @@ import { type Examination, type Route, reports, UNMATCHED } from '../core/routes
 import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { pathOf } from '../core/targets.ts';
 import { policyWith } from '../runtime/ruleset.ts';
-import { command, usageError } from './command-line.ts';
-import { CONFIG_OPTION } from './definition.ts';
+import { command, type Io, usageError } from './command-line.ts';
+import { CONFIG_OPTION, JSON_OPTION } from './definition.ts';
 
 export const definition = {
   name: 'explain',
@@ -32,11 +32,31 @@ a signature as one with a signature of the right form. TARGET is the path and qu
       value: "'NAME: VALUE'",
       does: 'a header of the request, for the gate; may be repeated',
     },
+    ...JSON_OPTION,
   },
   positionals: ['METHOD', 'TARGET'],
   exits: [
     ['0', 'explained, whatever would happen to the request'],
     ['2', 'the command line or the configuration cannot be used'],
+  ],
+  json: [
+    ['method, target', 'the request'],
+    ['path, folded[], marks[]', 'the path as sent, what servers could make of it, and what makes it ambiguous'],
+    [
+      'candidates[]',
+      '`path`, `action`, `mode` of each route that a server could match, and `how` it was found: `plain`, `prefix`, `in order`',
+    ],
+    [
+      'route',
+      'the path of the strictest, whose treatment the request gets; `null` if the gate refuses it on every route',
+    ],
+    ['outcome', '`verified` (its signature decides), `forwarded`, `reported` (forwarded, and counted) or `refused`'],
+    ['status, reason', 'of a refusal, and the reason of a report; else `null`'],
+    [
+      'rule, header, hint',
+      "the gate's rule that refuses it ([logs.md](logs.md#rules)), the header that broke it, and what to do; else `null`",
+    ],
+    ['methods, secrets, maxBody', 'what the route allows, of a route that verifies: `null` is any live secret'],
   ],
 } as const;
 
@@ -53,7 +73,12 @@ export const run = command(definition, async (given, io) => {
   const request = { method, target: Buffer.from(target, 'utf8').toString('latin1'), version: '1.1' };
   const head = new Head(request, [...host, ...signature, ...headers]);
   const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
-  io.stdout(`${[`${method} ${target}`, '', ...explain(head, policyOf(config))].join('\n')}\n`);
+  const at = Date.now();
+  const policy = policyOf(config);
+  const admission = admit(arrivalOf(head, policy, at));
+  const examination = policy.routes.examine(pathOf(head.target), at);
+  if (given.values.json) io.stdout(`${JSON.stringify({ method, target, ...asData(admission, examination) })}\n`);
+  else io.stdout(`${[`${method} ${target}`, '', ...explain(admission, examination, io)].join('\n')}\n`);
   return 0;
 });
 
@@ -79,21 +104,49 @@ function policyOf(config: Config): Policy {
   );
 }
 
-function explain(head: Head, policy: Policy): readonly string[] {
-  const at = Date.now();
-  const admission = admit(arrivalOf(head, policy, at));
-  const examination = policy.routes.examine(pathOf(head.target), at);
-  const lines = described(admission, examination.treatment);
-  // A rule that needs no route stands before all readings.
-  const isEarly = admission.kind === 'refuse' && admission.rule !== null && Object.hasOwn(GATE, admission.rule);
-  return isEarly ? lines : [...readings(examination), '', ...lines];
+const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', read: 'verified' } as const;
+
+function asData(admission: Admission, { target, candidates, treatment }: Examination) {
+  const refused = admission.kind === 'refuse' ? admission : null;
+  const reported = admission.kind === 'report' ? admission.permit.reason : null;
+  const { methods, secrets, maxBody, action } = treatment;
+  return {
+    path: target.path,
+    folded: foldedPaths(target),
+    marks: target.marks,
+    candidates: candidates.map(({ route: { path, action, mode }, how }) => ({ path, action, mode, how })),
+    route: isEarly(admission) ? null : treatment.path,
+    outcome: OUTCOMES[admission.kind],
+    status: refused === null ? null : REASONS[refused.reason].status,
+    reason: refused?.reason ?? reported,
+    rule: refused?.rule ?? null,
+    header: refused?.header ?? null,
+    hint: refused?.hint ?? null,
+    ...{ methods, secrets, maxBody: action === 'verify' ? maxBody : null },
+  };
+}
+
+function foldedPaths({ folded }: Examination['target']): readonly string[] {
+  return [...new Set([folded, ...folded.lenient].map(({ text }) => `/${text.join('/')}`))];
+}
+
+/** True for a rule that needs no route: it stands before all readings. */
+function isEarly(admission: Admission): boolean {
+  return admission.kind === 'refuse' && admission.rule !== null && Object.hasOwn(GATE, admission.rule);
+}
+
+function explain(admission: Admission, examination: Examination, { paint }: Io): readonly string[] {
+  const lines = described(admission, examination.treatment).map((line) => {
+    return line.startsWith('=>') ? paint(admission.kind === 'refuse' ? 'red' : 'green', line) : line;
+  });
+  return isEarly(admission) ? lines : [...readings(examination), '', ...lines];
 }
 
 function readings({ target, candidates, treatment }: Examination): string[] {
-  const { marks, folded } = target;
+  const { marks } = target;
   const lines = [
     `Path             ${target.path}`,
-    ...[...new Set([folded, ...folded.lenient].map(({ text }) => `Folds to         /${text.join('/')}`))],
+    ...foldedPaths(target).map((path) => `Folds to         ${path}`),
     `Marks            ${marks.length === 0 ? 'none: it has only one reading' : `${marks.join(', ')}: servers may read it differently`}`,
     'Routes that a server could match:',
   ];

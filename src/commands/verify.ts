@@ -1,6 +1,8 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
+import type { Paint } from '../base/colour.ts';
 import { admit, admitBody, arrivalOf } from '../core/admission.ts';
+import type { Reason } from '../core/decision.ts';
 import { Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { Head } from '../core/request-head.ts';
@@ -9,6 +11,7 @@ import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
 import { readSecrets } from '../secrets/rotation.ts';
 import { command, type Io, readBody, UsageError, usageError } from './command-line.ts';
+import { JSON_OPTION } from './definition.ts';
 import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
 
 export const definition = {
@@ -26,12 +29,19 @@ Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
     },
     config: { type: 'string', value: 'FILE', does: 'tries all secrets of this configuration' },
     ...SECRET_OPTIONS,
+    ...JSON_OPTION,
   },
   positionals: ['BODY'],
   exits: [
     ['0', 'valid'],
     ['1', 'invalid'],
     ['2', 'the command line, the secret or the body cannot be used'],
+  ],
+  json: [
+    ['valid', '`true` or `false`'],
+    ['reason', 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid'],
+    ['secret', 'the id of the secret that made the signature; `null` if none did'],
+    ['hint', 'the likely cause; `null` if it is valid'],
   ],
 } as const;
 
@@ -45,10 +55,19 @@ export const run = command(definition, async (given, io) => {
   if (config !== undefined && source !== null) throw usageError('give --config or a secret, not both');
   const secrets = config === undefined ? [await readSecret(source ?? DEFAULT_SOURCE, io)] : await secretsOf(config, io);
   const body = await readBody(given.positionals[0], io);
-  const lines = verdictOn(headerValue(signature), body, secrets);
-  io.stdout(`${lines.join('\n')}\n`);
-  return lines[0] === VALID ? 0 : 1;
+  const verdict = verdictOn(headerValue(signature), body, secrets);
+  io.stdout(given.values.json ? `${JSON.stringify(verdict)}\n` : textOf(verdict, io.paint));
+  return verdict.valid ? 0 : 1;
 });
+
+function textOf({ valid, reason, secret, hint }: Verdict, paint: Paint): string {
+  const lines = [
+    valid ? paint('green', 'valid') : `${paint('red', 'invalid')}: ${reason}`,
+    ...(secret === null ? [] : [`secret: ${secret}`]),
+    ...(hint === null ? [] : [`hint: ${hint}`]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
 
 /** Accepts the whole header line as logs and `curl -v` show it, and the white space that HTTP allows around a value. */
 function headerValue(pasted: string): string {
@@ -68,7 +87,6 @@ async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
   return secrets;
 }
 
-const VALID = 'valid';
 /** What the proxy would have on such a request: a POST that one route verifies with all these secrets. */
 const ROUTE: Route = {
   ...{
@@ -84,23 +102,33 @@ const ROUTE: Route = {
   ...{ responseTimeout: null, idleTimeout: null },
 };
 
-/** The proxy's own verdict, the secret that made the signature, and the likely cause of a mismatch. */
-function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): readonly string[] {
+interface Verdict {
+  readonly valid: boolean;
+  /** Null if it is valid. */
+  readonly reason: Reason | null;
+  /** The id of the secret that made the signature; null if none did. */
+  readonly secret: string | null;
+  /** The likely cause of a mismatch; null if it is valid. */
+  readonly hint: string | null;
+}
+
+/** The proxy's own verdict. */
+function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): Verdict {
   const at = Date.now();
   const policy = policyOf(secrets);
   const lines = ['Host', 'localhost', SIGNATURE_HEADER, given];
   const arrival = arrivalOf(new Head({ method: 'POST', target: '/', version: '1.1' }, lines), policy, at);
   const admission = admit(arrival);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body) : admission;
-  if (verdict.kind === 'forward') return [VALID, `secret: ${verdict.permit.secret}`];
+  if (verdict.kind === 'forward') return { valid: true, reason: null, secret: verdict.permit.secret, hint: null };
   if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
   const { reason, secret } = verdict;
   const keys = secrets.map(({ id, key, ...validity }): DiagnosisKey => {
     const state = stateOf(validity, at);
     return { id, key, use: state === 'live' ? 'route' : state };
   });
-  const cause = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it';
-  return [`invalid: ${reason}`, ...(secret === null ? [] : [`secret: ${secret}`]), `hint: ${cause}`];
+  const hint = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it';
+  return { valid: false, reason, secret, hint };
 }
 
 function policyOf(secrets: readonly Secret[]): Policy {

@@ -4,8 +4,10 @@ import { describe, expect } from 'vitest';
 import { post } from '../support/load/load.ts';
 import { onTerminal } from '../support/machine/terminal.ts';
 import { haveTools } from '../support/machine/tools.ts';
+import { runCommand } from '../support/proxy/command.ts';
 import { commandLine, ready } from '../support/proxy/own-stdout.ts';
-import { eventually, test } from '../support/proxy/proxied.ts';
+import { PROGRAM } from '../support/proxy/program.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
 
 const ESCAPE = '\u001b[';
 const TIME = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`;
@@ -47,6 +49,26 @@ describe.skipIf(!haveTools('python3'))('on a terminal', () => {
   test('log.format: json stays JSON', async ({ directory, upstream }) => {
     const proxy = await started(directory, upstream.url, { log: 'json' });
     expect(JSON.parse(proxy.text().split('\n')[0] ?? '')).toMatchObject({ msg: 'listening' });
+  });
+});
+
+describe.skipIf(!haveTools('python3')).each([
+  [['check-config'], 'The configuration is valid', 0],
+  [['explain', 'POST', '/notify'], '=> verified by unmatched', 0],
+  [['verify', '--signature', 'x', '/dev/null'], 'invalid', 1],
+  [['check'], 'failed', 1],
+] as const)('%j', ([command, ...args], words, code) => {
+  const env = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a'), ADMIN_PORT: '1' };
+
+  test('has colour on a terminal alone, and not with NO_COLOR', async () => {
+    const line = [process.execPath, PROGRAM, command, ...args];
+    const [coloured, plain] = await Promise.all([onTerminal(line, env), onTerminal(line, { ...env, NO_COLOR: '1' })]);
+    expect([await coloured.exited, await plain.exited]).toEqual([code, code]);
+    expect(coloured.text()).toContain(`m${words}`);
+    expect(plain.text()).toContain(words);
+    expect(plain.text()).not.toContain(ESCAPE);
+    const { stdout } = await runCommand([command, ...args], { env });
+    expect(stdout).not.toContain(ESCAPE);
   });
 });
 

@@ -1,0 +1,85 @@
+// --json of check-config, explain and verify: one object, whose keys docs/commands.md lists.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { COMMANDS } from '../../src/commands/all.ts';
+import { callCommand } from '../support/proxy/command.ts';
+import { test, value } from '../support/proxy/proxied.ts';
+
+/** Runs it with --json; the keys of the object must be the documented ones. */
+async function json(args: readonly [string, ...string[]], env: Record<string, string> = {}, stdin = '') {
+  const { code, stdout, stderr } = await callCommand([...args, '--json'], { env, stdin });
+  const object = JSON.parse(stdout) as Record<string, unknown>;
+  const { definition } = (await COMMANDS[args[0]]?.load()) ?? {};
+  const documented = definition?.json?.flatMap(([names]) =>
+    names.split(', ').map((name) => name.replace(/[[.].*/, '')),
+  );
+  expect(Object.keys(object).sort()).toEqual([...new Set(documented)].sort());
+  return { code, stderr, object };
+}
+
+const config = async (directory: string, text: string) => {
+  const file = join(directory, 'config.yaml');
+  await writeFile(file, text);
+  return file;
+};
+
+describe('check-config --json', () => {
+  test('a valid configuration', async ({ directory }) => {
+    const file = await config(directory, 'secrets: [{ id: a, env: KEY }]\nroutes: [{ path: /a, mode: report }]\n');
+    const { code, stderr, object } = await json(['check-config', '--config', file], { KEY: value('a') });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(object).toMatchObject({
+      ok: true,
+      file,
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      errors: [],
+      warnings: [{ file, line: 2, column: 28, key: 'routes[0].mode', message: expect.any(String) }],
+      routes: [{ path: '/a', action: 'verify', mode: 'report', maxBody: 1048576 }, { path: 'unmatched' }],
+      secrets: [{ id: 'a', source: 'env KEY', state: 'live', problem: null, notBefore: null, notAfter: null }],
+      limits: { maxBody: 1048576, headersTimeout: 10_000 },
+    });
+    expect(JSON.stringify(object)).not.toContain(value('a'));
+  });
+
+  test('a configuration with errors, and one without a usable secret', async ({ directory }) => {
+    const file = await config(directory, 'unmached: verify\n');
+    const { code, stderr, object } = await json(['check-config', '--config', file]);
+    expect([code, stderr]).toEqual([2, '']);
+    expect(object).toMatchObject({ ok: false, errors: [{ file, line: 1, column: 1, key: 'unmached' }], routes: [] });
+    const none = await json(['check-config'], { WEBHOOK_ENDPOINT_SECRET_KEY: '' });
+    expect(none).toMatchObject({ code: 2, object: { ok: false, file: null, secrets: [{ state: 'unusable' }] } });
+  });
+});
+
+describe('explain --json', () => {
+  test.for([
+    [['POST', '/notify'], { route: '/notify', outcome: 'verified', status: null, methods: ['POST'], marks: [] }],
+    [['GET', '/x'], { route: 'unmatched', outcome: 'forwarded', reason: null, maxBody: null }],
+    [['GET', '/notify'], { outcome: 'refused', status: 405, reason: 'method_not_allowed', rule: null }],
+    [['GET', '/x#y'], { outcome: 'refused', status: 400, reason: 'bad_request', rule: 'no-fragment', route: null }],
+    [['GET', '/trial'], { outcome: 'reported', reason: 'method_not_allowed' }],
+    [
+      ['POST', '/x/..;/notify'],
+      { route: '/notify', candidates: [{ path: 'unmatched', how: 'plain' }, { how: 'in order' }] },
+    ],
+  ] as const)('%j', async ([args, expected], { directory }) => {
+    const file = await config(
+      directory,
+      'secrets: [{ id: a, file: a }]\nunmatched: forward\nroutes: [{ path: /notify }, { path: /trial, mode: report }]\n',
+    );
+    const { code, object } = await json(['explain', ...args, '--config', file]);
+    expect(code).toBe(0);
+    expect(object).toMatchObject(expected);
+  });
+});
+
+test('verify --json', async () => {
+  const env = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a') };
+  const { stdout } = await callCommand(['sign'], { env, stdin: 'body' });
+  const right = await json(['verify', '--signature', stdout.trim()], env, 'body');
+  expect(right).toMatchObject({ code: 0, object: { valid: true, reason: null, secret: 'env', hint: null } });
+  const wrong = await json(['verify', '--signature', stdout.trim()], env, 'other');
+  expect(wrong).toMatchObject({ code: 1, object: { valid: false, reason: 'signature_mismatch', secret: null } });
+  expect(wrong.object.hint).toEqual(expect.any(String));
+});
