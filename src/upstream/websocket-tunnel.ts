@@ -1,6 +1,12 @@
-// One permitted WebSocket: a slot, a socket, the WebSocket handshake, then bytes both ways until a side ends.
-// http-proxy-3 writes the handshake and pipes the tunnel; our reply answers if there is none. Only this file needs
-// node:http.
+// One permitted WebSocket: a slot, a socket, the WebSocket handshake, then bytes both ways until a side ends. Only this
+// file needs node:http.
+//
+// http-proxy-3 writes the handshake and pipes the tunnel. The socket comes from our pool, by an agent, because a failed
+// connect waits and is tried again as any other. The library's three listeners are replaced, since none can be stopped
+// by one before it. Tried with each left in place: `upgrade` opens a tunnel for any 101, also where bytes are missing
+// (test/integration/websocket-bytes.test.ts fails); `response` relays refusals without backpressure, coded bytes as
+// plain, a cut body as whole (test/integration/websocket-refused-handshakes.test.ts fails); with `error` the tests pass,
+// but it ends the client's socket by destroySoon, where our answers end in order.
 
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -17,7 +23,7 @@ import type { ForwardOptions, TunnelRequester } from './requester.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 import { MAX_INTERIMS } from './upstream-exchange.ts';
 
-type Library = typeof import('./websocket-library.ts');
+type Library = typeof import('http-proxy-3');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
 
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
@@ -57,9 +63,9 @@ export class WebSocketExchange implements UpstreamRequest {
   // --- a slot and a socket
 
   acquired(): void {
-    // Loaded with the first WebSocket, which most proxies never see.
-    import('./websocket-library.ts').then(
-      (library) => this.#connect(library),
+    // Loaded with the first WebSocket, which most proxies never see. The build keeps only the default export's names.
+    import('http-proxy-3').then(
+      (library) => this.#connect(library.default),
       () => this.giveUp(failedUpstream('reset')),
     );
   }
@@ -95,10 +101,9 @@ export class WebSocketExchange implements UpstreamRequest {
       outgoing.path = head.target; // to the byte: toProxy drops a lone `?`
     });
     proxy.once('open', this.#onOpen);
-    proxy.ws(this.#incoming(clientConnection.stream), clientConnection.stream, NO_BYTES, this.#onTunnelError);
+    proxy.ws(this.#incoming(), clientConnection.stream, NO_BYTES, this.#onTunnelError);
     const outgoing = this.#request;
     if (outgoing === null) return this.giveUp(failedUpstream('reset'));
-    // The library's own listeners take every 101 for a tunnel, write refusals without backpressure, ignore failures.
     const [pipeTunnel] = outgoing.listeners('upgrade') as OnUpgrade[];
     outgoing
       .removeAllListeners('upgrade')
@@ -116,17 +121,11 @@ export class WebSocketExchange implements UpstreamRequest {
     if (responseTimeout > 0) this.#deadline = setTimeout(late, responseTimeout);
   }
 
-  /** The client's request as a node object, which http-proxy-3 needs. */
-  #incoming(client: Socket): IncomingMessage {
-    const { IncomingMessage } = process.getBuiltinModule('node:http');
+  /** The client's request: as much of a node object as http-proxy-3 reads. */
+  #incoming(): IncomingMessage {
     const { head } = this.#requester;
     const headers = webSocketHeaders(this.#options.lines, head.upgrade ?? '') as IncomingHttpHeaders;
-    return Object.assign(new IncomingMessage(client), {
-      method: head.method,
-      url: head.target,
-      headers,
-      httpVersion: '1.1',
-    });
+    return { method: head.method, url: head.target, headers, httpVersion: '1.1' } as IncomingMessage;
   }
 
   readonly #onInformation = (info: { statusCode: number; statusMessage: string; rawHeaders: string[] }): void => {
