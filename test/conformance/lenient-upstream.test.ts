@@ -3,9 +3,10 @@
 // upstream must fall for every kind of smuggling, and the client's parser must refuse everything that breaks the RFC.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
+import { get, request } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { forged, get, request } from './wire-case.ts';
+import { forged } from './wire-case.ts';
 
 let upstream: LenientUpstream;
 beforeAll(async () => {

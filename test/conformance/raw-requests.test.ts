@@ -3,11 +3,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { get } from '../support/http/requests.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { CASES, readResponses } from './rows.ts';
-import { get, SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
+import { SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 
 /** The whole body of each refusal, by status. */
 const REFUSALS: Readonly<Record<number, readonly string[]>> = {

@@ -1,6 +1,6 @@
 // The format of a row of the conformance tables, the configurations that rows run on, and the helpers that rows are
 // written with. Rows are data: they must never derive an expectation from the proxy's code.
-import { sign } from '../support/deliveries/signer.ts';
+import { delivery, signatureLine as lineFor, post, request } from '../support/http/requests.ts';
 
 export const SECRET = 'conformance-secret-0123456789abcdef';
 
@@ -68,31 +68,14 @@ export const VARIANTS = {
 } as const;
 export type Variant = keyof typeof VARIANTS;
 
-/** A request head and its body, with nothing added. */
-export function request(head: readonly string[], body = ''): string {
-  return `${head.join('\r\n')}\r\n\r\n${body}`;
-}
-
 /** `Entrupy-Signature` for a body given as latin1 text. */
-export function signatureLine(body: string, secret = SECRET): string {
-  return `Entrupy-Signature: ${sign(secret, Buffer.from(body, 'latin1'))}`;
-}
+export const signatureLine = (body: string, secret = SECRET) => lineFor(body, secret);
+
+/** A POST without a signature, which must never reach the upstream. */
+export const forged = post;
 
 /** A delivery as Entrupy sends it, with extra `lines`. */
-export function signed(body: string, { target = '/notify', lines = [] as readonly string[] } = {}): string {
-  const head = [`POST ${target} HTTP/1.1`, 'Host: a', signatureLine(body), ...lines];
-  return request([...head, `Content-Length: ${body.length}`], body);
-}
-
-/** The same without a signature, which must never reach the upstream. */
-export function forged(body: string, { target = '/notify', lines = [] as readonly string[] } = {}): string {
-  return request([`POST ${target} HTTP/1.1`, 'Host: a', ...lines, `Content-Length: ${body.length}`], body);
-}
-
-/** A request without a body to a forward route. */
-export function get(target: string, lines: readonly string[] = []): string {
-  return request([`GET ${target} HTTP/1.1`, 'Host: a', ...lines]);
-}
+export const signed = (body: string, changes: Parameters<typeof post>[1] = {}) => delivery(body, SECRET, changes);
 
 /** A signed delivery of `abc` with exactly this framing. */
 export function signedAbc(framing: readonly string[], body: string): string {

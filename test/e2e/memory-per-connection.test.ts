@@ -1,7 +1,9 @@
 // Bodies, handshakes and answers that nobody reads do not fill the memory.
 // What one connection can make the proxy hold in memory: a body up to its length, a handshake, bytes behind a request in
 // flight, an unread response. Each flood fills every available connection with one of them, for nine seconds.
+
 import { expect, test } from 'vitest';
+import { get } from '../support/http/requests.ts';
 import { type Flood, repeated } from '../support/load/flood.ts';
 import {
   expectFlooded,
@@ -17,8 +19,6 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const ALL = 1024;
 const SLOW_MS = 3000;
-
-const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
 
 test.each([200, 400])('%i connections with bodies of 1 MiB and wrong signatures', async (connections) => {
   const proxy = await startFloodedProxy();

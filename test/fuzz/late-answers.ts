@@ -1,7 +1,8 @@
 // Requests to an upstream that writes bytes behind its answers, sooner or later. Servers do that after HEAD, 204 and
 // 304: the body that the answer must not have.
 import fc from 'fast-check';
-import { get, request, SECRET, signed } from '../conformance/wire-case.ts';
+import { SECRET, signed } from '../conformance/wire-case.ts';
+import { get, request } from '../support/http/requests.ts';
 
 /** `reported`: without a signature, on a route that only reports. */
 const KINDS = {

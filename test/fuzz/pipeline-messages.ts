@@ -1,5 +1,6 @@
 // The messages of the pipelines, served and refused. What each gets is known, whatever stands in front of it and behind.
-import { request, SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+import { SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+import { request } from '../support/http/requests.ts';
 
 /** `limits.maxHeader` unless it is set: so many bytes behind a request are kept. */
 export const MAX_HEADER = 16 * 1024;

@@ -1,7 +1,8 @@
 // Pipelined requests, mutated like those of the wire fuzzer, and a last one that shows where each parser sees their
 // end.
 import fc from 'fast-check';
-import { forged, get, request, signed } from '../conformance/wire-case.ts';
+import { forged, signed } from '../conformance/wire-case.ts';
+import { get, request } from '../support/http/requests.ts';
 import { fewMutations, type Mutation, mutate, mutationOf } from './wire-mutations.ts';
 import { BASES } from './wire-requests.ts';
 

@@ -1,5 +1,6 @@
 // The starting points of the wire fuzzer: requests whose outcome is known as long as they are not mutated.
-import { forged, get, request, SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+import { forged, SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+import { get, request } from '../support/http/requests.ts';
 
 export interface BaseRequest {
   readonly name: string;

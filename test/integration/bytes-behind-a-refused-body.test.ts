@@ -1,8 +1,8 @@
 // A refusal may go out before the rest of its request's body. What comes in one read with the end of that body belongs
 // to the next request, however much it is: a delivery must not be swallowed, nor the middle of it taken for a request.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -25,10 +25,7 @@ afterEach(async () => {
   await upstream?.close();
 });
 
-function delivery(body: string): string {
-  const head = ['POST /notify HTTP/1.1', 'Host: h', `Entrupy-Signature: ${sign(SECRET, body)}`];
-  return [...head, `Content-Length: ${body.length}`, '', body].join('\r\n');
-}
+const signed = (body: string) => delivery(body, SECRET);
 
 const bodies = () => upstream.seen.map(({ body }) => body.toString('latin1'));
 
@@ -39,7 +36,7 @@ test.each([200, 17_000, 65_000, 100_000])(
     const body = 'd'.repeat(size);
     await client.send(REFUSED_HEAD + 'r'.repeat(100));
     expect((await client.response()).status).toBe(401);
-    await client.send('r'.repeat(REFUSED_BODY - 100) + delivery(body));
+    await client.send('r'.repeat(REFUSED_BODY - 100) + signed(body));
     expect((await client.response()).status).toBe(200);
     expect(bodies()).toEqual([body]);
     client.destroy();
@@ -51,7 +48,7 @@ test('a request within a delivery behind a refused body is never one of its own'
   const hidden = 'GET /open/hidden HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(1500);
   await client.send(REFUSED_HEAD + 'r'.repeat(100));
   expect((await client.response()).status).toBe(401);
-  await client.send('r'.repeat(REFUSED_BODY - 100) + delivery(hidden));
+  await client.send('r'.repeat(REFUSED_BODY - 100) + signed(hidden));
   expect((await client.response()).status).toBe(200);
   expect(upstream.seen.map(({ target }) => target)).toEqual(['/notify']);
   expect(bodies()).toEqual([hidden]);
@@ -61,8 +58,8 @@ test('a request within a delivery behind a refused body is never one of its own'
 test('requests that wait for their turn are served, however much comes behind them meanwhile', async () => {
   const client = await openClient({ port: proxy.port });
   const last = 'l'.repeat(30_000);
-  await client.send(delivery('1') + delivery('2'));
-  await client.send(delivery(last));
+  await client.send(signed('1') + signed('2'));
+  await client.send(signed(last));
   const statuses: number[] = [];
   for (let closes = false; !closes && statuses.length < 3; ) {
     const response = await client.responseOrClose();
@@ -85,13 +82,13 @@ test('bytes dropped after the answer went out end the connection in an orderly w
     asked.resolve();
   });
   const client = await openClient({ port: proxy.port });
-  await client.send(delivery('first'));
+  await client.send(signed('first'));
   await asked.promise;
   // The answer's head goes out without `close`, then too much comes, then the answer ends.
   sockets[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
   await client.bytes(39);
   // More than socket buffers hold, so the proxy has read, and dropped, some of it.
-  await client.send(delivery('s'.repeat(24_000_000)));
+  await client.send(signed('s'.repeat(24_000_000)));
 
   sockets[0]?.write('k');
   expect((await client.response()).body.toString()).toBe('ok');

@@ -2,18 +2,16 @@
 // If a client kept its connection after our own 502, 503 or 504, its retry would reach the same pod. A closed connection
 // lets the retry reach another pod.
 import { describe, expect } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { delivery, get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
-const BODY = '{"event":1}';
-const DELIVERY = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(value('a'), BODY)}\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
+const DELIVERY = delivery('{"event":1}', value('a'));
 const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
-const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
 
 async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
   const client = await openClient({ port: proxy.port });

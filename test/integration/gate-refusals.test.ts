@@ -2,29 +2,25 @@
 // The gate refuses a signed delivery. The operator learns which rule and header refused it and what would let it
 // through. The client learns nothing, and no header value is shown anywhere.
 import { expect } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import type { LogLine } from '../support/machine/child-output.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 
 const BODY = '{"event":1}';
 const VALUE = '/shown-to-nobody';
 
-function delivery(target: string, ...lines: string[]): string {
-  const signature = `Entrupy-Signature: ${sign(value('a'), BODY)}`;
-  const head = [`POST ${target} HTTP/1.1`, 'Host: a', signature, ...lines, `Content-Length: ${BODY.length}`];
-  return `${head.join('\r\n')}\r\n\r\n${BODY}`;
-}
+const signed = (target: string, ...lines: string[]) => delivery(BODY, value('a'), { target, lines });
 
 test('the log, /api/status and the page name them', async ({ start }) => {
   const proxy = await start({ routes: [{ path: '/notify', query: 'refuse' }], limits: { maxHeader: '2KiB' } });
   const sent: readonly (readonly [string, object])[] = [
-    [delivery('/notify', `X-Forwarded-Prefix: ${VALUE}`), { rule: 'route-headers', header: 'x-forwarded-prefix' }],
-    [delivery('/notify', `X_Trace: ${VALUE}`), { rule: 'route-headers', header: 'x_trace' }],
-    [delivery(`/notify?token=${VALUE}`), { rule: 'query' }],
-    [delivery('/notify', `Expect: ${VALUE}`), { rule: 'expectation', header: 'expect' }],
+    [signed('/notify', `X-Forwarded-Prefix: ${VALUE}`), { rule: 'route-headers', header: 'x-forwarded-prefix' }],
+    [signed('/notify', `X_Trace: ${VALUE}`), { rule: 'route-headers', header: 'x_trace' }],
+    [signed(`/notify?token=${VALUE}`), { rule: 'query' }],
+    [signed('/notify', `Expect: ${VALUE}`), { rule: 'expectation', header: 'expect' }],
     ['POST /notify HTTP/1.1\r\nNo colon\r\n\r\n', { rule: 'parser' }],
-    [delivery('/notify', `X-Long: ${'x'.repeat(4000)}`), { rule: 'head-size' }],
+    [signed('/notify', `X-Long: ${'x'.repeat(4000)}`), { rule: 'head-size' }],
   ];
   for (const [request, fields] of sent) {
     const client = await openClient({ port: proxy.port });

@@ -3,8 +3,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { delivery, get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -12,12 +12,8 @@ import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const BODY = '{"event":1}';
 const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
-const get = (target: string) => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
 
-function delivery(...lines: readonly string[]): string {
-  const head = ['POST /notify HTTP/1.1', 'Host: h', ...lines, `Entrupy-Signature: ${sign(value('a'), BODY)}`];
-  return [...head, `Content-Length: ${BODY.length}`, '', BODY].join('\r\n');
-}
+const signed = (...lines: readonly string[]) => delivery(BODY, value('a'), { lines });
 
 async function sent(proxy: RunningProxy, bytes: string): Promise<RawClient> {
   const client = await openClient({ port: proxy.port });
@@ -51,7 +47,7 @@ describe.concurrent('pipelined requests', () => {
     using upstream = await startCountingUpstream();
     const proxy = await start({ upstream: { url: upstream.url }, routes });
     const targets = Array.from({ length: 100 }, (_, nth) => `/open/${nth}`);
-    const client = await sent(proxy, targets.map(get).join(''));
+    const client = await sent(proxy, targets.map((target) => get(target)).join(''));
     for (const target of targets) expect((await client.response()).body.toString()).toBe(target);
     expect(upstream.most()).toBe(1);
     client.destroy();
@@ -87,7 +83,7 @@ describe.concurrent('an offer of h2c', () => {
   test('on every delivery leaves the connection open', async ({ start, upstream }) => {
     const client = await openClient({ port: (await start()).port });
     for (const nth of [1, 2, 3]) {
-      await client.send(delivery(...OFFER));
+      await client.send(signed(...OFFER));
       const { status, lines } = await client.response();
       expect([nth, status, values(lines, 'connection')]).toEqual([nth, 200, []]);
     }
@@ -96,7 +92,7 @@ describe.concurrent('an offer of h2c', () => {
   });
 
   test('with another delivery pipelined behind it loses neither', async ({ start, upstream }) => {
-    const client = await sent(await start(), delivery(...OFFER) + delivery());
+    const client = await sent(await start(), signed(...OFFER) + signed());
     for (const nth of [1, 2]) expect([nth, (await client.response()).status]).toEqual([nth, 200]);
     expect(upstream.requests.length).toBe(2);
     client.destroy();

@@ -2,8 +2,8 @@
 // reached the upstream without a response would be sent again, and processed twice.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -25,10 +25,7 @@ afterEach(async () => {
   await upstream?.close();
 });
 
-function delivery(body: string): string {
-  const head = ['POST /notify HTTP/1.1', 'Host: h', `Entrupy-Signature: ${sign(SECRET, body)}`];
-  return [...head, `Content-Length: ${body.length}`, '', body].join('\r\n');
-}
+const signed = (body: string) => delivery(body, SECRET);
 
 /** Makes the upstream hold each response; returns the next socket that waits for one. */
 function holdAnswers(): () => Promise<Socket> {
@@ -62,11 +59,11 @@ async function answers(client: RawClient): Promise<number[]> {
 test('one at a time: a request does not start before the previous response is out', async () => {
   const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
-  await client.send(delivery('first') + delivery('second'));
+  await client.send(signed('first') + signed('second'));
   const first = await nextHeld();
   // Another connection gets its response meanwhile, so there was time to start the second request here too.
   const other = await openClient({ port: proxy.port });
-  await other.send(delivery('other'));
+  await other.send(signed('other'));
   (await nextHeld()).write(OK.replace('ok', 'c3'));
   expect((await other.response()).body.toString()).toBe('c3');
   expect(upstream.seen.map(({ body }) => body.toString())).toEqual(['first', 'other']);
@@ -81,8 +78,8 @@ test('one at a time: a request does not start before the previous response is ou
 test('up to maxHeader bytes behind a request are kept; more end the connection after the response', async () => {
   const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
-  const many = delivery('x'.repeat(1000));
-  await client.send(delivery('first') + many.repeat(20));
+  const many = signed('x'.repeat(1000));
+  await client.send(signed('first') + many.repeat(20));
   (await nextHeld()).write(OK);
   expect(await answers(client)).toEqual([200]);
   expect(upstream.seen.map(({ body }) => body.toString())).toEqual(['first']);
@@ -94,7 +91,7 @@ test.each(['drain', 'stop'])(
   async (how) => {
     const nextHeld = holdAnswers();
     const client = await openClient({ port: proxy.port });
-    await client.send(delivery('1') + delivery('2') + delivery('3'));
+    await client.send(signed('1') + signed('2') + signed('3'));
     const socket = await nextHeld();
     if (how === 'drain') {
       await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
@@ -115,7 +112,7 @@ test.each([
 ])('not processed after the response that ends the connection: %s', async (_name, line) => {
   if (line === '') await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
   const client = await openClient({ port: proxy.port });
-  await client.send(delivery('1').replace('Host', `${line}Host`) + delivery('2') + delivery('3'));
+  await client.send(signed('1').replace('Host', `${line}Host`) + signed('2') + signed('3'));
   const statuses = await answers(client);
   client.destroy();
   expect(statuses.length).toBeGreaterThanOrEqual(1);
@@ -125,7 +122,7 @@ test.each([
 test('when a client leaves, all of its requests end', async () => {
   const nextHeld = holdAnswers();
   const client = await openClient({ port: proxy.port });
-  await client.send(delivery('1') + delivery('2'));
+  await client.send(signed('1') + signed('2'));
   const socket = await nextHeld();
   const closed = new Promise((resolve) => socket.once('close', resolve));
   client.destroy();

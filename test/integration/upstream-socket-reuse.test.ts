@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
 import { exchange, openClient } from '../support/http/raw-client.ts';
+import { delivery, get, post } from '../support/http/requests.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
@@ -15,11 +16,9 @@ const BODY = '{"event":1}';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON';
 
-const get = (target = '/open') => `GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`;
-const post = (target: string, lines: readonly string[] = []) =>
-  [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, `Content-Length: ${BODY.length}`, '', BODY].join('\r\n');
-const signature = `Entrupy-Signature: ${sign(SECRET, BODY)}`;
-const signed = (target = '/notify') => post(target, [signature]);
+const ask = (target = '/open') => get(target);
+const unsigned = (target: string, lines: readonly string[] = []) => post(BODY, { target, lines });
+const signed = (target = '/notify') => delivery(BODY, SECRET, { target });
 const chunked = (target: string) =>
   `POST ${target} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`;
 
@@ -66,8 +65,8 @@ const lastLines = () => upstream.seen.map(({ lines }) => lines.at(-1));
 
 describe('a socket is reused', () => {
   test('by requests without a body, and another one by verified requests, in any order', async () => {
-    const bodiless = [get(), get('/elsewhere'), get('/report'), 'DELETE /open HTTP/1.1\r\nHost: h\r\n\r\n'];
-    await askAll([signed(), ...bodiless, signed(), signed('/report'), get(), signed()]);
+    const bodiless = [ask(), ask('/elsewhere'), ask('/report'), 'DELETE /open HTTP/1.1\r\nHost: h\r\n\r\n'];
+    await askAll([signed(), ...bodiless, signed(), signed('/report'), ask(), signed()]);
     const [verified, unverified] = connections();
     expect(unverified).not.toBe(verified);
     const [v, u] = [verified, unverified];
@@ -86,7 +85,7 @@ describe('a socket is reused', () => {
   test('most recently freed first, when several are idle', async () => {
     const waiting: Socket[] = [];
     upstream.answer(() => (socket) => void waiting.push(socket));
-    const asked = [exchange(proxy.port, get()), exchange(proxy.port, get())];
+    const asked = [exchange(proxy.port, ask()), exchange(proxy.port, ask())];
     await expect.poll(() => waiting.length).toBe(2);
     const [first, second] = waiting;
     first?.write(OK);
@@ -95,7 +94,7 @@ describe('a socket is reused', () => {
     await Promise.all(asked);
     await untilAtRest(proxy);
     upstream.answer(() => OK);
-    await askAll([get(), get()]);
+    await askAll([ask(), ask()]);
     const [, freedLast, ...next] = connections();
     expect(next).toEqual([freedLast, freedLast]);
   });
@@ -103,16 +102,16 @@ describe('a socket is reused', () => {
 
 describe('a socket is not reused', () => {
   test.each([
-    ['a forwarded body with a length', post('/open')],
+    ['a forwarded body with a length', unsigned('/open')],
     ['a forwarded body in chunks', chunked('/open')],
-    ['a body that only unmatched lets through', post('/elsewhere')],
-    ['a reported body without a signature', post('/report')],
-    ['a reported body with a wrong signature', post('/report', [`Entrupy-Signature: ${sign('other', BODY)}`])],
+    ['a body that only unmatched lets through', unsigned('/elsewhere')],
+    ['a reported body without a signature', unsigned('/report')],
+    ['a reported body with a wrong signature', unsigned('/report', [`Entrupy-Signature: ${sign('other', BODY)}`])],
     ['a reported body in chunks', chunked('/report')],
-    ['a reported body by another method', post('/report').replace('POST', 'PUT')],
-    ['a GET with a body', post('/open').replace('POST', 'GET')],
+    ['a reported body by another method', unsigned('/report').replace('POST', 'PUT')],
+    ['a GET with a body', unsigned('/open').replace('POST', 'GET')],
   ])('after %s', async (_name, request) => {
-    await askAll([get(), request, get(), signed(), request, signed()]);
+    await askAll([ask(), request, ask(), signed(), request, signed()]);
     const used = connections();
     expect(used.slice(2)).not.toContain(used[1]);
     expect(used.slice(5)).not.toContain(used[4]);
@@ -120,7 +119,16 @@ describe('a socket is not reused', () => {
   });
 
   test('with keepAlive: 0, whatever it was used for', async () => {
-    const requests = [get(), signed(), signed(), get(), post('/open'), chunked('/report'), signed('/report'), get()];
+    const requests = [
+      ask(),
+      signed(),
+      signed(),
+      ask(),
+      unsigned('/open'),
+      chunked('/report'),
+      signed('/report'),
+      ask(),
+    ];
     await askAll(requests, closing);
     expect(new Set(connections()).size).toBe(requests.length);
     expect(lastLines()).toEqual(requests.map(() => 'Connection: close'));
@@ -138,27 +146,27 @@ describe('a socket is not reused', () => {
     ['a 204 has a body', `HTTP/1.1 204 No Content\r\n\r\n${POISON}`],
   ])('when %s', async (_name, answer) => {
     const used = answerAndKeep(answer);
-    await askAll([get()]);
+    await askAll([ask()]);
     await eventually(() => used.socket?.destroyed, true);
     upstream.answer(() => OK);
-    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    expect(await askAll([ask(), signed()])).toEqual(['ok', 'ok']);
     expect(connections().slice(1)).not.toContain(connections()[0]);
   });
 
   const head = 'HEAD /open HTTP/1.1\r\nHost: h\r\n\r\n';
   test.each([
     ['HEAD', head, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'],
-    ['204', get(), 'HTTP/1.1 204 No Content\r\n\r\n'],
-    ['304', get(), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n'],
-    ['204 to a reported request', get('/report'), 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['204', ask(), 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['304', ask(), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n'],
+    ['204 to a reported request', ask('/report'), 'HTTP/1.1 204 No Content\r\n\r\n'],
   ])('after %s that nobody verified, since servers write a body late', async (_name, request, answer) => {
     const used = answerAndKeep(answer);
     await askAll([request]);
     // The body comes when the next requests could already have been sent on the socket.
     upstream.answer(() => OK);
-    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    expect(await askAll([ask(), signed()])).toEqual(['ok', 'ok']);
     used.socket?.write(POISON);
-    expect(await askAll([get(), signed()])).toEqual(['ok', 'ok']);
+    expect(await askAll([ask(), signed()])).toEqual(['ok', 'ok']);
     await eventually(() => used.socket?.destroyed, true);
     expect(connections().slice(1)).not.toContain(connections()[0]);
   });
@@ -166,7 +174,7 @@ describe('a socket is not reused', () => {
   test('when the client leaves before the response is complete', async () => {
     const used = answerAndKeep('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
     const client = await openClient({ port: proxy.port });
-    await client.send(get());
+    await client.send(ask());
     await client.bytes(1);
     client.destroy();
     await eventually(() => used.socket?.destroyed, true);
@@ -204,7 +212,7 @@ describe('both kinds of sockets', () => {
       secrets: { current: SECRET },
     });
     try {
-      for (const request of [get(), signed(), get(), get(), signed(), signed(), get()]) {
+      for (const request of [ask(), signed(), ask(), ask(), signed(), signed(), ask()]) {
         expect((await exchange(one.port, request)).status).toBe(200);
         await untilAtRest(one);
         await expect.poll(() => open.size).toBe(1);
@@ -239,7 +247,7 @@ describe('both kinds of sockets', () => {
       secrets: { current: SECRET },
     });
     try {
-      expect((await exchange(before.port, get())).status).toBe(200);
+      expect((await exchange(before.port, ask())).status).toBe(200);
       await untilAtRest(before);
       expect((await exchange(before.port, signed())).status).toBe(200);
     } finally {
@@ -266,7 +274,7 @@ describe('unsolicited bytes end an idle socket and answer no request', () => {
     idle.socket?.write(bytes);
     await eventually(() => idle.socket?.destroyed, true);
     upstream.answer(() => OK);
-    expect(await askAll([signed(), get()])).toEqual(['ok', 'ok']);
+    expect(await askAll([signed(), ask()])).toEqual(['ok', 'ok']);
     expect(connections()[1]).not.toBe(connections()[0]);
   });
 

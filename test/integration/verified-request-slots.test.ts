@@ -3,8 +3,8 @@
 // they are. With one connection, the two kinds share it.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { delivery } from '../support/http/requests.ts';
 import { expectSlotsFree, untilAtRest } from '../support/proxy/at-rest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -13,7 +13,7 @@ const SECRET = 'upstream-share-secret-0123456789abcdef';
 const BODY = '{"event":1}';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-const signed = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, BODY)}\r\nContent-Length: 11\r\n\r\n${BODY}`;
+const signed = delivery(BODY, SECRET);
 /** Kinds of unverified request; the upstream is slow with each. */
 const UNVERIFIED = {
   'without a body': 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n',

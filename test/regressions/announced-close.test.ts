@@ -3,8 +3,9 @@
 // that. node closes a connection whose expectation got a final response instead of 100, but the response did not say
 // so. The request behind it was started, counted and never answered. A delivery would have been delivered twice.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
+import { forged, SECRET, signed } from '../conformance/wire-case.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { get } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';

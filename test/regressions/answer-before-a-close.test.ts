@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { forged, get, SECRET, signed } from '../conformance/wire-case.ts';
+import { forged, SECRET, signed } from '../conformance/wire-case.ts';
+import { get } from '../support/http/requests.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 

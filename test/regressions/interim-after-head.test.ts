@@ -6,8 +6,9 @@
 // Requests are now answered one at a time, so no response is queued. This test shows that none is ever mixed up.
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { get, SECRET, signed } from '../conformance/wire-case.ts';
+import { SECRET, signed } from '../conformance/wire-case.ts';
 import { openClient } from '../support/http/raw-client.ts';
+import { get } from '../support/http/requests.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 

@@ -1,6 +1,8 @@
 // Deliveries with a missing, repeated or look-alike signature, with Expect and with Upgrade, and the order of all
 // checks.
-import { forged, gated, get, request, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
+
+import { get, request } from '../../support/http/requests.ts';
+import { forged, gated, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
 
 const RIGHT = signatureLine('abc');
 const post = (lines: readonly string[]) => forged('abc', { lines });

@@ -1,5 +1,7 @@
 // Lines, chunks, trailers and versions: the exact grammar of RFC 9112.
-import { forged, get, refused, request, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
+
+import { get, request } from '../../support/http/requests.ts';
+import { forged, refused, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
 
 const chunked = (body: string, lines: readonly string[] = []) =>
   signedAbc(['Transfer-Encoding: chunked', ...lines], body);

@@ -1,6 +1,8 @@
 // Headers that could make a server see another request: Host, Connection, names that servers fold, and headers that
 // re-route.
-import { gated, get, request, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
+
+import { get, request } from '../../support/http/requests.ts';
+import { gated, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
 
 const withHost = (...hosts: string[]) => request(['GET /open HTTP/1.1', ...hosts]);
 

@@ -1,5 +1,7 @@
 // Limits as the client sees them: declared and counted sizes, heads that are too large or too slow, bodies that stall.
-import { forged, get, request, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
+
+import { get, request } from '../../support/http/requests.ts';
+import { forged, row, signatureLine, signed, type WireCase } from '../wire-case.ts';
 
 const chunked = (body: string, chunks: string) =>
   request(['POST /notify HTTP/1.1', 'Host: a', signatureLine(body), 'Transfer-Encoding: chunked'], chunks);

@@ -1,6 +1,8 @@
 // Smuggling: two servers disagree on where a body ends. Whatever could make them disagree is refused, or rewritten so
 // that it cannot. Background: RFC 9112 (6.3, 11.2), proxy-request-smuggling advisories such as CVE-2026-29057.
-import { forged, get, refused, request, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
+
+import { get, request } from '../../support/http/requests.ts';
+import { forged, refused, row, signatureLine, signed, signedAbc, type WireCase } from '../wire-case.ts';
 
 const ATTACK = forged('forged');
 const openPost = (framing: readonly string[], body: string) =>

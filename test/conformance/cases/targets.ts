@@ -1,6 +1,8 @@
 // Targets that the gate refuses, targets that a server could read as a verified route, and targets that must keep
 // working. The long list of spellings is tried on real servers in test/e2e; these rows cover each rule once.
-import { forged, gated, get, request, row, signed, type WireCase } from '../wire-case.ts';
+
+import { get, request } from '../../support/http/requests.ts';
+import { forged, gated, row, signed, type WireCase } from '../wire-case.ts';
 
 const IN_PATH: readonly (readonly [string, string])[] = [
   ['a fragment', '/open#x'],

@@ -1,10 +1,10 @@
 // A `test` with numbered deliveries to upstreams on raw sockets, which can tell them apart. All ends with the test.
 
 import { openClient, type RawClient } from '../http/raw-client.ts';
+import { delivery as signed } from '../http/requests.ts';
 import { test as base, value } from '../proxy/proxied.ts';
 import type { RunningProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
-import { sign } from './signer.ts';
 
 interface Fixtures {
   /** Starts one on a free loopback port, or on the path of a unix socket. */
@@ -36,10 +36,7 @@ export const test = base.extend<Fixtures>({
 /** A delivery with its own number. */
 export function delivery(id: number): string {
   const body = `{"id":${id}}`;
-  return (
-    `POST /notify HTTP/1.1\r\nHost: h\r\nX-Id: ${id}\r\nEntrupy-Signature: ${sign(value('a'), body)}\r\n` +
-    `Content-Length: ${body.length}\r\n\r\n${body}`
-  );
+  return signed(body, value('a'), { lines: [`X-Id: ${id}`] });
 }
 
 /** Sends these bytes on a new connection. */

@@ -1,8 +1,8 @@
 // A `test` with proxies that have limits, and upstreams that answer byte by byte or stream. All of them end with the
 // test.
 import { expect } from 'vitest';
-import { sign } from '../deliveries/signer.ts';
 import { exchange, openClient, type RawClient } from '../http/raw-client.ts';
+import { request, signatureLine } from '../http/requests.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
 import { type StreamingUpstream, startStreamingUpstream } from '../upstream/streams.ts';
 import { test as base, value } from './proxied.ts';
@@ -47,7 +47,7 @@ export const many = <T>(count: number, make: (index: number) => Promise<T>): Pro
 
 /** The head of a delivery with this body. */
 export function signed(body: string | Buffer, framing = `Content-Length: ${body.length}`): string {
-  return `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(value('a'), body)}\r\n${framing}\r\n\r\n`;
+  return request(['POST /notify HTTP/1.1', 'Host: h', signatureLine(body, value('a')), framing]);
 }
 
 /** An honest delivery on a new connection gets its 200. */

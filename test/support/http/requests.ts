@@ -1,0 +1,33 @@
+// Requests as bytes, for clients on raw sockets. Each holds what is written here and what the test adds, nothing else.
+import { sign } from '../deliveries/signer.ts';
+
+interface Post {
+  readonly target?: string;
+  /** Lines before the framing. */
+  readonly lines?: readonly string[];
+}
+
+/** A request head and its body, with nothing added. */
+export function request(head: readonly string[], body = ''): string {
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** A request without a body. */
+export function get(target: string, lines: readonly string[] = []): string {
+  return request([`GET ${target} HTTP/1.1`, 'Host: a', ...lines]);
+}
+
+/** A POST of latin1 text with a length, unsigned unless `lines` say otherwise. */
+export function post(body: string, { target = '/notify', lines = [] }: Post = {}): string {
+  return request([`POST ${target} HTTP/1.1`, 'Host: a', ...lines, `Content-Length: ${body.length}`], body);
+}
+
+/** `Entrupy-Signature` for a body of bytes or latin1 text. */
+export function signatureLine(body: string | Buffer, secret: string): string {
+  return `Entrupy-Signature: ${sign(secret, Buffer.from(body as string, 'latin1'))}`;
+}
+
+/** A delivery as Entrupy sends it. */
+export function delivery(body: string, secret: string, { target, lines = [] }: Post = {}): string {
+  return post(body, { ...(target && { target }), lines: [signatureLine(body, secret), ...lines] });
+}
