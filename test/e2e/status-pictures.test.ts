@@ -14,14 +14,16 @@ const NEXT = 'the secret that replaces it, 32 bytes or more';
 const FOREIGN = 'somebody else’s secret, 32 bytes or more';
 const DESK: View = { width: 1000, height: 800, scheme: 'light' };
 /** Narrow enough to be read at half a page's width. */
-const HALF: View = { width: 620, height: 700, scheme: 'light', scale: 2 };
-const PHONE: View = { width: 390, height: 844, scheme: 'dark', scale: 2 };
+const HALF: View = { width: 620, height: 700, scheme: 'light', scale: 1.5 };
+const PHONE: View = { width: 390, height: 844, scheme: 'dark', scale: 1.5 };
 const HOURS = 60;
 
 describe.skipIf(!HAS_CHROMIUM)('pictures of the status page (needs Debian’s chromium)', () => {
   let browser: Browser;
   let upstream: Upstream;
   let story: Story;
+  /** What the app answers to deliveries. */
+  let answer = 200;
 
   beforeAll(async () => {
     browser = await openBrowser();
@@ -29,7 +31,13 @@ describe.skipIf(!HAS_CHROMIUM)('pictures of the status page (needs Debian’s ch
   afterAll(() => browser?.close());
 
   beforeEach(async () => {
-    upstream = await startUpstream();
+    answer = 200;
+    upstream = await startUpstream({
+      handle({ target }, response) {
+        response.statusCode = target === '/notify' ? answer : 200;
+        response.end();
+      },
+    });
     story = await beginStory(31 * HOURS, {
       config: (directory) => ({
         listen: { trustedProxies: ['127.0.0.1/32'] },
@@ -56,7 +64,7 @@ describe.skipIf(!HAS_CHROMIUM)('pictures of the status page (needs Debian’s ch
     }
   }
 
-  /** At the story's end: the page, by default down to the counts. Returns its whole text. */
+  /** At the story's end: the page, by default its verdict and the first row of counts. Returns its whole text. */
   async function picture(name: string, view: View = HALF): Promise<string> {
     const { page } = browser;
     await story.at(0);
@@ -68,8 +76,10 @@ describe.skipIf(!HAS_CHROMIUM)('pictures of the status page (needs Debian’s ch
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
     if (process.env.SCREENSHOTS !== undefined) {
       await mkdir(IMAGES, { recursive: true });
-      const counts = await page.evaluate<number>('document.querySelector(".note").getBoundingClientRect().bottom');
-      const height = view === HALF ? Math.ceil(counts) + 12 : view === PHONE ? view.height : undefined;
+      const counts = await page.evaluate<number>(
+        'document.querySelector(".figures > *").getBoundingClientRect().bottom',
+      );
+      const height = view === HALF ? Math.ceil(counts) + 6 : view === PHONE ? view.height : undefined;
       await writeFile(new URL(`status-${name}.png`, IMAGES), await page.screenshot(height));
     }
     return text;
@@ -116,8 +126,16 @@ describe.skipIf(!HAS_CHROMIUM)('pictures of the status page (needs Debian’s ch
     await writeFile(join(story.proxy.directory, 'secrets', 'current'), NEXT);
     await story.proxy.waitForLog(({ msg }) => msg === 'reloaded', 'the reload');
     await deliveries(SECRET, { from: 59, to: 11 });
-    await deliveries(NEXT, { from: 40, to: 1 });
+    await deliveries(NEXT, { from: 40, to: 6 });
+    await deliveries(NEXT, { from: 2, to: 1 });
     expect(await picture('rotating')).toMatch(/Rotation: .*old value of current/s);
+  });
+
+  test('the app fails: it answers 500 since its last deployment', async () => {
+    await deliveries(SECRET, { from: 5 * HOURS, to: 50 });
+    answer = 500;
+    await deliveries(SECRET, { from: 41, to: 2 });
+    expect(await picture('app-fails')).toMatch(/Act now.*500/s);
   });
 
   test('broken: the app is down, and a reload failed', async () => {

@@ -30,6 +30,7 @@ const RUN_HERE = [
   'export WEBHOOK_ENDPOINT_SECRET_KEY',
   'BODY=',
   '# another body with the same signature',
+  'node_modules/.bin/node src/main.ts check --probe',
   'node_modules/.bin/node src/main.ts check-config',
 ];
 const RUN_BY_E2E = ['docker build', 'printf %s "$WEBHOOK_ENDPOINT_SECRET_KEY" |\n  kubectl create secret'];
@@ -46,7 +47,9 @@ test('every block of commands is run by a test', () => {
 /** Commands within a sentence. `npm ci && npm test` runs this test. */
 test('every command within a sentence is run by a test, too', () => {
   const commands = [...README.matchAll(/`((?:npm|node|docker|podman) [^`]+)`/g)].map(([, command = '']) => command);
-  const known = ['npm ci', 'npm run demo -- --once', 'npm ci && npm test', 'podman build'];
+  // The one in a container is run by an end-to-end test.
+  const inContainer = 'docker exec proxy entrupy-signature-proxy check';
+  const known = ['npm ci', 'npm run demo -- --once', 'npm ci && npm test', 'podman build', inContainer];
   expect(commands.filter((command) => !known.includes(command))).toEqual([]);
 });
 
@@ -140,11 +143,12 @@ describe('in front of your own app', () => {
   let upstream: Upstream;
   let proxy: Shell;
   let port: string;
+  let adminPort: string;
   beforeAll(async () => {
     upstream = await startUpstream();
     const script = block('export WEBHOOK_ENDPOINT_SECRET_KEY').replace('http://127.0.0.1:3000', upstream.url);
     proxy = shell(script, { LISTEN_PORT: '0', ADMIN_PORT: '0' });
-    [, port = ''] = await proxy.waitFor(/"msg":"listening".*?"port":(\d+)/);
+    [, port = '', adminPort = ''] = await proxy.waitFor(/"msg":"listening".*?"port":(\d+).*?"admin_port":(\d+)/);
   });
   afterAll(async () => {
     await proxy?.stop();
@@ -166,6 +170,17 @@ describe('in front of your own app', () => {
     expect(text.split('\n')).toContain(`by hand: ${signature}`);
     expect(text).toContain('{"error":"unauthorized"}');
     expect(upstream.requests.length - before, 'the app saw the signed one alone').toBe(1);
+    expect(code).toBe(0);
+  });
+
+  test('check finds nothing wrong', async () => {
+    const ports = { LISTEN_PORT: port, ADMIN_PORT: adminPort };
+    const { text, code } = await output(block('node_modules/.bin/node src/main.ts check --probe'), {
+      ...env,
+      ...ports,
+    });
+    expect(text).toMatch(/^ok +probe-unsigned: .*\nok +probe-signed: /m);
+    expect(text).toMatch(/^0 failed, 0 unknown/m);
     expect(code).toBe(0);
   });
 
