@@ -126,8 +126,8 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
 
   test('install what the unit runs, with a secret that only its group may read', async () => {
     const blocks = await blocksOf('sh');
-    const [install = '', start = '', , rotate = '', check = ''] = blocks;
-    expect(blocks).toHaveLength(5);
+    const [install = '', start = '', , , rotate = '', check = ''] = blocks;
+    expect(blocks).toHaveLength(6);
     expect(start).toMatch(/^systemctl daemon-reload\n(?:systemctl .*\n)+$/);
     const group = (await mustRun('id', ['-gn'])).trim();
     // As written, except for what depends on the machine: the root directory, the group and the packages.
@@ -274,6 +274,14 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
       expect([...said.matchAll(/HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(['401', '200']);
     },
   );
+
+  test('check finds nothing wrong', async () => {
+    const [, , , command = ''] = await blocksOf('sh');
+    const [, ...words] = command.trim().split(' ');
+    expect(words[0]).toBe('check');
+    const { code, stdout } = await runCommand([...words, '--config', join(directory, 'config.yaml')]);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringMatching(/ok +probe-signed: /) });
+  });
 
   test('a body as large as the proxy allows passes nginx, a larger one is refused', async () => {
     const send = async (bytes: number) => {
