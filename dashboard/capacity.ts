@@ -22,7 +22,7 @@ export function capacityRow(): Panel[] {
     }),
     graph({
       title: 'Buffered bytes and their limit',
-      description: 'Verified bodies held in memory. At the limit the slowest unfinished body gets 503.',
+      description: 'Verified bodies buffered in memory. At the limit the slowest unfinished body gets 503.',
       runbook: OVERLOADED,
       queries: [
         { expr: `max(${of('buffered_bytes')})`, legend: 'fullest pod' },

@@ -1,4 +1,4 @@
-// System errors: their codes, and those of files in words.
+// System errors: their codes, those of files in words, and the listener that ignores them.
 
 /** An error's code, such as `ENOENT`; empty if it has none. */
 export function codeOf(error: unknown): string {
@@ -19,3 +19,6 @@ export function fileProblem(error: unknown): string {
   const code = codeOf(error);
   return FILE_PROBLEMS[code] ?? `it cannot be read (${code || 'unknown error'})`;
 }
+
+/** An error listener that does nothing: the 'close' that follows is handled. */
+export function ignore(): void {}

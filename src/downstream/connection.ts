@@ -4,17 +4,18 @@
 //                                     `-> tunnel -> closed
 //
 // The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
-// request and `maxHeader` bytes. The file is long because the states and the bytes that move them are read together.
+// request and `maxHeader` bytes. The file is long because the states and the bytes that move them are read together;
+// what has a subject of its own is elsewhere: following-bytes.ts, answer-progress.ts.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
+import { ignore } from '../base/errors.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import type { Reason } from '../core/decision.ts';
 import { declaredLength, Head } from '../core/request-head.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { ignore } from '../wire/sockets.ts';
 import { AnswerProgress } from './answer-progress.ts';
 import { Exchange } from './client-exchange.ts';
 import { FollowingBytes } from './following-bytes.ts';

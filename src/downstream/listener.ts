@@ -3,9 +3,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { codeOf } from '../base/errors.ts';
+import { codeOf, ignore } from '../base/errors.ts';
 import { dropOldest } from '../base/oldest.ts';
-import { ignore } from '../wire/sockets.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { Connection, type Handler, type State } from './connection.ts';
@@ -74,7 +73,7 @@ export class Listener {
     return this.#all.list().filter(({ exchange }) => exchange !== null).length;
   }
 
-  /** Applies new limits after a reload. New TLS contents apply to handshakes from now on. */
+  /** Applies new limits after a reload. New TLS contents apply to TLS handshakes from now on. */
   adopt(limits: ListenerLimits): void {
     this.limits = limits;
     if (limits.tls !== null) this.#tls?.adopt(limits.tls);

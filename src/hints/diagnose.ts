@@ -9,9 +9,9 @@ import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
 import { bodyVariants, keyVariants, LITERAL_SECRETS } from './variants.ts';
 
-/** Without a limit, a flood of bad signatures would cost a hundred HMACs each. */
+/** The most diagnoses a second: a flood of bad signatures would cost a hundred HMACs each. */
 const DIAGNOSES_PER_SECOND = 3;
-/** The proxy tries no variants of a longer body. */
+/** Bytes of the largest body of which the proxy tries variants. */
 const MAX_BYTES = 16 * 1024;
 
 type Mismatch = Pick<DiagnosisInput, 'body' | 'given' | 'lines'> & { route: Route; policy: Policy; at: number };

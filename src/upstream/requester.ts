@@ -75,7 +75,7 @@ export interface ForwardOptions {
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** With a lease the upstream's 2xx counts even if the client departs, so a departure aborts nothing. */
+  /** The right to deliver: with it the upstream's 2xx counts even if the client departs, which then aborts nothing. */
   readonly lease: DeliveryLease | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;

@@ -11,13 +11,12 @@
 import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';
-import { codeOf } from '../base/errors.ts';
+import { codeOf, ignore } from '../base/errors.ts';
 import { endToEnd } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import { acceptsWebSocket, webSocketHeaders } from '../core/websocket-handshake.ts';
 import { isCoded } from '../wire/head-text.ts';
-import { ignore } from '../wire/sockets.ts';
 import { PROBE_AFTER_MS } from './pool.ts';
 import type { ForwardOptions, TunnelRequester } from './requester.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
