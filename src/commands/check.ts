@@ -137,7 +137,11 @@ const INDENT = ' '.repeat(9);
 
 function textOf(lines: readonly Line[], { paint }: Io): string {
   const texts = lines.map(({ id, state, message, remedy, page }) => {
-    const text = message.split('\n').map(printable).join(`\n${INDENT}`);
+    const text = message
+      .replace(/^Configuration: /, '')
+      .split('\n')
+      .map(printable)
+      .join(`\n${INDENT}`);
     const next = state === 'ok' ? '' : `${INDENT}${printable(remedy ?? '')} ${paint('dim', `See docs/${page}`)}\n`;
     return `${paint(COLOURS[state], state.padEnd(8))} ${id}: ${text}\n${next}`;
   });

@@ -150,6 +150,7 @@ describe.skipIf(!ready)('the image', () => {
     const signed = ['--secret-env', 'WEBHOOK_ENDPOINT_SECRET_KEY', '--expect-not', '401'];
     expect(await command('probe', '--url', 'http://127.0.0.1:8080/', ...signed)).toMatchObject({ code: 0 });
     expect(await command('healthcheck')).toMatchObject({ code: 0 });
+    expect(await command('check', '--probe', '/notify')).toMatchObject({ code: 0, stderr: '' });
     // Only the demo writes: the secrets that it rotates.
     const demo = await run('podman', ['run', '--rm', ...RESTRICTIONS, '--tmpfs', '/tmp', IMAGE, 'demo', '--once']);
     expect(demo).toMatchObject({ code: 0, stderr: '' });

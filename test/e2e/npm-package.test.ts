@@ -16,7 +16,7 @@ const TOO_OLD = ['18.20.8', '20.20.2', '22.23.3', '24.16.0'];
 const nodeOf = (version: string) => `${TOOLS}/nodes/${version}/bin/node`;
 const TAKEN = { [process.versions.node]: process.execPath, '24.17.0': nodeOf('24.17.0') };
 const ready = haveTools('npm', ...TOO_OLD.map(nodeOf), nodeOf('24.17.0'));
-const COMMANDS = ['serve', 'check-config', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'];
+const COMMANDS = ['serve', 'check-config', 'sign', 'verify', 'explain', 'check', 'probe', 'healthcheck', 'demo'];
 const SECRET = 'a secret of the package suite, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
 const QUIET = ['--no-audit', '--no-fund', '--no-update-notifier', '--prefer-offline'];
@@ -126,6 +126,9 @@ describe.skipIf(!ready)('the npm package', () => {
       try {
         const ask = on(node, { env });
         await until('healthcheck', async () => (await ask('healthcheck')).code === 0);
+        expect(await ask('check', '--json')).toMatchObject({
+          stdout: expect.stringContaining('"id":"ready","state":"ok"'),
+        });
         const url = `http://127.0.0.1:${port}/notify`;
         expect(await ask('probe', '--url', url, '--expect', '401')).toMatchObject({ code: 0 });
       } finally {
