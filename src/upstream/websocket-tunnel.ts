@@ -22,7 +22,7 @@ import type { ForwardOptions, TunnelRequester } from './requester.ts';
 import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
 import { MAX_INTERIMS } from './upstream-exchange.ts';
 
-type Library = typeof import('http-proxy-3');
+type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
 
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
@@ -62,9 +62,9 @@ export class WebSocketExchange implements UpstreamRequest {
   // --- a slot and a socket
 
   acquired(): void {
-    // Loaded with the first WebSocket, which most proxies never see. The build keeps only the default export's names.
-    import('http-proxy-3').then(
-      (library) => this.#connect(library.default),
+    // Loaded with the first WebSocket, which most proxies never see.
+    import('./websocket-library.ts').then(
+      (library) => this.#connect(library),
       () => this.giveUp(failedUpstream('reset')),
     );
   }
