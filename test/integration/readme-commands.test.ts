@@ -44,12 +44,15 @@ test('every block of commands is run by a test', () => {
     ).toBe(true);
 });
 
+const ONCE = 'npm run demo -- --once';
+const APP_ALONE = 'npm run demo -- --upstream-only --port 3000';
+
 /** Commands within a sentence. `npm ci && npm test` runs this test. */
 test('every command within a sentence is run by a test, too', () => {
   const commands = [...README.matchAll(/`((?:npm|node|docker|podman) [^`]+)`/g)].map(([, command = '']) => command);
   // The one in a container is run by an end-to-end test.
   const inContainer = 'docker exec proxy entrupy-signature-proxy check';
-  const known = ['npm ci', 'npm run demo -- --once', 'npm ci && npm test', 'podman build', inContainer];
+  const known = ['npm ci', ONCE, APP_ALONE, 'npm ci && npm test', 'podman build', inContainer];
   expect(commands.filter((command) => !known.includes(command))).toEqual([]);
 });
 
@@ -110,10 +113,18 @@ async function output(
 }
 
 test('npm run demo -- --once ends by itself', async () => {
-  const { text, code } = await output('npm run demo -- --once', {});
+  const { text, code } = await output(ONCE, {});
   expect(text).toContain('Every step went as expected.');
   expect(text).not.toContain('The demo keeps running');
   expect(code).toBe(0);
+});
+
+test('the demo app alone stands in for an app', async ({ onTestFinished }) => {
+  const app = shell(APP_ALONE.replace('3000', '0'));
+  onTestFinished(async () => void (await app.stop()));
+  const [, port = ''] = await app.waitFor(/upstream on port (\d+)/);
+  const { status } = await fetch(`http://127.0.0.1:${port}/notify`, { method: 'POST', body: '{}' });
+  expect(status).toBe(200);
 });
 
 describe('npm run demo', () => {
@@ -198,14 +209,15 @@ describe('in front of your own app', () => {
   });
 });
 
-test('docs/entrupy.md: both probes are content with a proxy that is right', async () => {
-  await using upstream = await startUpstream().then((app) => ({ ...app, [Symbol.asyncDispose]: () => app.close() }));
+test('docs/entrupy.md: both probes are content with a proxy that is right', async ({ onTestFinished }) => {
+  const upstream = await startUpstream();
+  onTestFinished(() => upstream.close());
   await using directory = await mkdtempDisposable(join(tmpdir(), 'entrupy-readme-'));
   const secret = 'the secret that Entrupy has, 32 bytes or more';
   await writeFile(join(directory.path, 'secret'), `${secret}\n`);
   const env = { UPSTREAM_URL: upstream.url, LISTEN_PORT: '0', ADMIN_PORT: '0', WEBHOOK_ENDPOINT_SECRET_KEY: secret };
   const proxy = shell(`exec "${process.execPath}" src/main.ts`, env);
-  await using _running = { [Symbol.asyncDispose]: () => proxy.stop() as Promise<unknown> as Promise<void> };
+  onTestFinished(async () => void (await proxy.stop()));
   const [, port = ''] = await proxy.waitFor(/"msg":"listening".*?"port":(\d+)/);
   const commands = block('entrupy-signature-proxy probe', 'docs/entrupy.md')
     .replaceAll('https://hooks.example.com', `http://127.0.0.1:${port}`)
