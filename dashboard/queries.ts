@@ -73,13 +73,14 @@ export const UPSTREAM_FAILING = share(
   total('requests_total', SENT_ON),
 );
 
-/** Only of verify routes: no others have a series for report mode. */
-const verified = (series: string) =>
-  `(increase(${series}[$__range]) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
+const LOST = [
+  of('upstream_failures_total'),
+  of('upstream_responses_total', 'code="5xx"'),
+  of('requests_total', 'decision="rejected",reason="overloaded"'),
+].map((series) => `increase(${series}[$__range])`);
 
-export const FAILED_DELIVERIES =
-  `sum(${verified(of('upstream_failures_total'))}) + ` +
-  `sum(${verified(of('requests_total', 'decision="rejected",reason="overloaded"'))})`;
+/** Only of verify routes: no others have a series for report mode. */
+export const FAILED_DELIVERIES = `sum((${LOST.join(' or ')}) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
 
 export const ALERTS_FIRING =
   'ALERTS{alertname=~"EntrupyProxy.+",alertstate="firing",job=~"$job",namespace=~"$namespace"}';

@@ -39,6 +39,7 @@ const WANTED = [
   'EverythingRejected',
   'NoLiveSecret',
   'DeliveryFailed',
+  'AppRefusesDeliveries',
   'SecretStale',
   'CertificateExpiresSoon',
   'CertificateAboutToExpire',
