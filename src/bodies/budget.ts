@@ -7,7 +7,7 @@ export const SMALL_BODY = 64 * 1024;
 
 /** A body that is not complete yet. */
 export interface UnfinishedBody extends Member {
-  /** Bytes of memory that the body takes. */
+  /** Bytes of memory that the body has reserved. */
   readonly buffered: number;
   /** Bytes per millisecond over the last second or so. */
   rate(now: number): number;

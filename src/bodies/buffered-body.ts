@@ -35,7 +35,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   readonly deadline: number;
   /** Bytes of the body so far. */
   received = 0;
-  /** Bytes of memory that the body takes, or keeps alive by a view. */
+  /** Bytes of memory that the body has reserved: its own, or what it keeps alive by a view. */
   buffered = 0;
   readonly #options: BufferedBodyOptions;
   readonly #done: (end: BodyEnd) => void;

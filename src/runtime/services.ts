@@ -30,7 +30,7 @@ export interface Effects {
   /** From the command line; null for the usual places. */
   readonly configFile: string | null;
   readonly env: Env;
-  /** Takes the log. It may fail, block or fill up. */
+  /** Receives the log. It may fail, block or fill up. */
   readonly stdout: Writable;
 }
 
