@@ -1,10 +1,14 @@
 // Writes the contents of the bundle as CycloneDX JSON for the image, because no scanner sees packages inside a bundle.
 // The same bundle gives the same bytes, so there is no time and no serial number in it.
-import { writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
 import manifest from '../package.json' with { type: 'json' };
 import { type BundledPackage, bundledPackages } from './bundled-packages.ts';
 
-const target = process.argv[2] ?? 'dist/sbom.cdx.json';
+// --node: for the executable, which holds Node too.
+const { values, positionals } = parseArgs({ options: { node: { type: 'boolean' } }, allowPositionals: true });
+const target = positionals[0] ?? 'dist/sbom.cdx.json';
 
 const purl = (name: string, version: string) => `pkg:npm/${name.replace('@', '%40')}@${version}`;
 
@@ -25,7 +29,25 @@ function library({ name, version, license, integrity }: BundledPackage) {
   return { ...component('library', name, version, license), scope: 'required', hashes: [{ alg: 'SHA-512', content }] };
 }
 
-const components = (await bundledPackages()).map(library);
+async function node() {
+  const version = process.versions.node;
+  const content = createHash('sha256')
+    .update(await readFile(process.execPath))
+    .digest('hex');
+  return {
+    type: 'platform',
+    'bom-ref': `pkg:generic/node@${version}`,
+    name: 'node',
+    version,
+    purl: `pkg:generic/node@${version}`,
+    cpe: `cpe:2.3:a:nodejs:node.js:${version}:*:*:*:*:*:*:*`,
+    licenses: licences('MIT'),
+    scope: 'required',
+    hashes: [{ alg: 'SHA-256', content }],
+  };
+}
+
+const components = [...(await bundledPackages()).map(library), ...(values.node ? [await node()] : [])];
 const program = component('application', manifest.name, manifest.version, manifest.license);
 const sbom = {
   $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',

@@ -196,6 +196,25 @@ describe.skipIf(!ready)('a release', () => {
     });
   });
 
+  test('a file is signed, with the signature beside it', async () => {
+    const file = join(directory, 'archive.tar.gz');
+    await writeFile(file, 'an archive');
+    await mustScript('sign.sh', file);
+    const check = (key: string) =>
+      run(
+        'cosign',
+        ['verify-blob', '--key', key, '--insecure-ignore-tlog=true', '--bundle', `${file}.sigstore.json`, file],
+        {
+          cwd: directory,
+          env: env(),
+        },
+      );
+    expect(await check('cosign.pub')).toMatchObject({ code: 0 });
+    await writeFile(file, 'another archive');
+    expect((await check('cosign.pub')).code).not.toBe(0);
+    expect(await script('sign.sh', join(directory, 'none.tar.gz'))).toMatchObject({ code: 2 });
+  });
+
   test('Artifact Hub finds its metadata beside the chart, with the publisher’s id', async () => {
     const name = `${registry}/hooks/charts/${manifest.name}`;
     const options = ['scripts/release/artifact-hub.ts', '--id', '00000000-0000-4000-8000-000000000001', '--to', name];

@@ -24,6 +24,13 @@ const blocksOf = async (kind: string): Promise<string[]> =>
     ...(await read(`${ROOT}docs/systemd.md`)).matchAll(new RegExp(`^( *)\`\`\`${kind}\\n([\\s\\S]*?)^ *\`\`\`$`, 'gm')),
   ].map(([, indent = '', block = '']) => block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
 
+/** The page's one shell block that matches: its commands run here, so it must be no other. */
+const blockThat = async (pattern: RegExp): Promise<string> => {
+  const [block, ...more] = (await blocksOf('sh')).filter((text) => pattern.test(text));
+  if (block === undefined || more.length > 0) throw new Error(`docs/systemd.md has not one block with ${pattern}`);
+  return block;
+};
+
 /** The values of one setting, in order. */
 const settings = (unit: string, name: string): string[] =>
   [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
@@ -38,8 +45,7 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
   const verified = async (text: string) => {
     const file = join(directory, 'entrupy-signature-proxy.service');
     // This clone's program takes the place of the installed one.
-    const node = '/usr/local/bin/node';
-    await writeFile(file, text.replaceAll(node, process.execPath));
+    await writeFile(file, text.replaceAll('/usr/local/bin/entrupy-signature-proxy', `${ROOT}dist/main.js`));
     return run('systemd-analyze', ['verify', '--man=no', file]);
   };
 
@@ -125,10 +131,13 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
   test('install what the unit runs, with a secret that only its group may read', async () => {
-    const blocks = await blocksOf('sh');
-    const [install = '', start = '', , , rotate = '', check = ''] = blocks;
-    expect(blocks).toHaveLength(6);
-    expect(start).toMatch(/^systemctl daemon-reload\n(?:systemctl .*\n)+$/);
+    expect(await blockThat(/^tar /)).toMatch(/\ninstall .* \/usr\/local\/bin\/entrupy-signature-proxy\n$/);
+    expect(await blockThat(/^systemctl/)).toMatch(/^systemctl daemon-reload\n(?:systemctl .*\n)+$/);
+    const [install, setUp] = [await blockThat(/^npm ci$/m), await blockThat(/^groupadd /)];
+    const [rotate, check] = [
+      await blockThat(/^\(umask .*next/),
+      await blockThat(/^entrupy-signature-proxy check-config/),
+    ];
     const group = (await mustRun('id', ['-gn'])).trim();
     // As written, except for what depends on the machine: the root directory, the group and the packages.
     const here = (text: string) =>
@@ -156,22 +165,23 @@ describe.skipIf(!haveTools('npm', 'openssl'))('the commands of docs/systemd.md',
     await symlink(`${ROOT}node_modules`, join(clone, 'node_modules'));
     for (const path of ['etc/systemd/system', 'etc/nginx/conf.d', 'usr'])
       await mkdir(join(directory, path), { recursive: true });
-    for (const block of [install, rotate])
+    for (const block of [install, setUp, rotate])
       await mustRun('bash', ['-ec', here(block)], { cwd: clone, env: { npm_config_prefer_offline: 'true' } });
 
     const mode = async (path: string) => ((await stat(join(directory, path))).mode & 0o777).toString(8);
     expect(await mode('etc/entrupy/secrets')).toBe('750');
     for (const name of ['current', 'next']) expect(await mode(`etc/entrupy/secrets/${name}`)).toBe('640');
     const unit = await read(join(directory, 'etc/systemd/system/entrupy-signature-proxy.service'));
-    const [, program = ''] = settings(unit, 'ExecStart')[0]?.split(' ') ?? [];
+    const [program = ''] = settings(unit, 'ExecStart')[0]?.split(' ') ?? [];
     const config = join(directory, 'etc/entrupy-signature-proxy/config.yaml');
     await writeFile(
       config,
       (await read(config)).replace('/etc/entrupy/secrets', join(directory, 'etc/entrupy/secrets')),
     );
-    const node = join(directory, 'usr/local/bin/node');
     expect(check).toBe('entrupy-signature-proxy check-config --config /etc/entrupy-signature-proxy/config.yaml\n');
-    const checked = await mustRun(node, [join(directory, program), 'check-config', '--config', config]);
+    // systemd's own PATH begins with these two.
+    const env = { PATH: `${directory}/usr/local/sbin:${directory}/usr/local/bin:/usr/bin:/bin` };
+    const checked = await mustRun(join(directory, program), ['check-config', '--config', config], { env });
     expect(checked).toContain('The configuration is valid.');
     expect(checked).toMatch(/current .*\n.*next /);
     expect(await mode('etc/nginx/conf.d/hooks.conf')).toBe('644');
@@ -263,7 +273,7 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   test.skipIf(!haveTools('curl', 'openssl'))(
     'the last commands: over TLS, 401 without a signature and 200 with one',
     async () => {
-      const [, , commands = ''] = await blocksOf('sh');
+      const commands = await blockThat(/^BODY=/);
       const { port } = new URL(tlsUrl);
       const here = commands
         .replaceAll('https://hooks.your-shop.example', tlsUrl)
@@ -276,7 +286,7 @@ describe.skipIf(!haveTools('nginx'))('behind nginx', () => {
   );
 
   test('check finds nothing wrong', async () => {
-    const [, , , command = ''] = await blocksOf('sh');
+    const command = await blockThat(/check --wait/);
     const [, ...words] = command.trim().split(' ');
     expect(words[0]).toBe('check');
     const { code, stdout } = await runCommand([...words, '--config', join(directory, 'config.yaml')]);

@@ -36,6 +36,8 @@ export const RESTRICTIONS = [
 ];
 
 export interface ContainerOptions {
+  /** Another image than IMAGE. */
+  readonly image?: string;
   /** Arguments for podman besides the restrictions: volumes, network. */
   readonly options?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -73,7 +75,7 @@ export interface Memory {
 }
 
 export async function startContainer(given: ContainerOptions): Promise<RunningContainer> {
-  const { options = [], env = {}, args = [], ports = [] } = given;
+  const { image = IMAGE, options = [], env = {}, args = [], ports = [] } = given;
   const name = `entrupy-e2e-${randomUUID().slice(0, 8)}`;
   const variables = Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]);
   const published = ports.flatMap((port) => ['-p', `127.0.0.1::${port}`]);
@@ -86,7 +88,7 @@ export async function startContainer(given: ContainerOptions): Promise<RunningCo
     ...options,
     ...variables,
     ...published,
-    IMAGE,
+    image,
     ...args,
   ]);
   return handle(name);

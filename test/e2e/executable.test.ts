@@ -1,0 +1,151 @@
+// The executable runs without Node.
+// The archive of scripts/release/executable.ts for this machine's platform: what is in it, what it needs, and that it
+// works as the image does, under podman in an image that holds the libraries of docs/systemd.md and nothing else.
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { sign } from '../support/deliveries/signer.ts';
+import { post } from '../support/load/load.ts';
+import { RESTRICTIONS, type RunningContainer, startContainer, until } from '../support/machine/containers.ts';
+import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
+
+const ready = haveTools('podman', 'buildah', 'runc', 'ldd');
+const IMAGE = 'localhost/entrupy-signature-proxy:executable';
+const SECRET = 'a secret of the executable, 32 bytes and more';
+const BODY = '{"hello":"entrupy"}';
+const COMMANDS = ['serve', 'check-config', 'check', 'sign', 'verify', 'explain', 'probe', 'healthcheck', 'demo'];
+/** glibc's own; every system that has glibc has them. */
+const GLIBC = /^(?:ld-linux-\S+|linux-vdso|lib(?:c|m|dl|pthread|rt))\.so/;
+
+describe.skipIf(!ready)('the executable', () => {
+  let directory = '';
+  let folder = '';
+  let program = '';
+  let libraries: { name: string; path: string }[] = [];
+  const started: RunningContainer[] = [];
+  const start = async (options: Parameters<typeof startContainer>[0]) => {
+    const container = await startContainer({ image: IMAGE, ...options });
+    started.push(container);
+    return container;
+  };
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-executable-'));
+    const options = ['scripts/release/executable.ts', '--out', directory];
+    const archive = (await mustRun(process.execPath, options, { timeout: 600_000 })).trim();
+    await mustRun('tar', ['--extract', '--gzip', `--file=${archive}`, `--directory=${directory}`]);
+    folder = archive.replace(/\.tar\.gz$/, '');
+    program = join(folder, manifest.name);
+    const needed = await mustRun('ldd', [program]);
+    libraries = [...needed.matchAll(/^\s*(\S+)(?: => (\S+))? \(0x/gm)].map(([, name = '', path = name]) => ({
+      name: name.slice(name.lastIndexOf('/') + 1),
+      path,
+    }));
+    const root = join(directory, 'root');
+    for (const { path } of libraries.filter((library) => library.path.startsWith('/'))) {
+      await mkdir(join(root, dirname(path)), { recursive: true });
+      await copyFile(path, join(root, path));
+    }
+    await copyFile(program, join(root, manifest.name));
+    await chmod(join(root, manifest.name), 0o755);
+    // With the environment of the image, which the systemd unit has too.
+    const [, environment = ''] =
+      /^(ENV NODE_ENV=production(?:.*\\\n)*.*)$/m.exec(await readFile(`${ROOT}Dockerfile`, 'utf8')) ?? [];
+    const lines = ['FROM scratch', 'COPY root/ /', environment, `ENTRYPOINT ["/${manifest.name}"]`];
+    await writeFile(join(directory, 'Containerfile'), `${lines.join('\n')}\n`);
+    await mustRun('buildah', [
+      'bud',
+      '--format=docker',
+      '-f',
+      join(directory, 'Containerfile'),
+      '-t',
+      IMAGE,
+      directory,
+    ]);
+  }, 900_000);
+  afterEach(async () => {
+    for (const container of started.splice(0).reverse()) await container.remove();
+  });
+  afterAll(async () => {
+    await run('podman', ['rmi', '--force', IMAGE]);
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test('comes with the licences and an SBOM that names Node too', async () => {
+    for (const name of [
+      'LICENSE',
+      'LICENSE-NODE',
+      'THIRD-PARTY-LICENSES.txt',
+      'config.example.yaml',
+      'examples/systemd/entrupy-signature-proxy.service',
+    ]) {
+      expect((await stat(join(folder, name))).size, name).toBeGreaterThan(500);
+    }
+    const sbom = JSON.parse(await readFile(join(folder, 'sbom.cdx.json'), 'utf8')) as {
+      specVersion: string;
+      components: { purl: string }[];
+    };
+    expect(sbom.specVersion).toBe('1.6');
+    const purls = sbom.components.map(({ purl }) => decodeURIComponent(purl));
+    for (const name of [
+      'npm/undici',
+      'npm/http-proxy-3',
+      'npm/yaml',
+      'npm/zod',
+      'npm/prom-client',
+      'npm/@redis/client',
+    ]) {
+      expect(purls).toContainEqual(expect.stringMatching(new RegExp(`^pkg:${name}@\\d`)));
+    }
+    expect(purls).toContain(`pkg:generic/node@${process.versions.node}`);
+  });
+
+  test('needs no library but those that docs/systemd.md names', async () => {
+    const [, named = ''] =
+      /three libraries that small systems may lack: (.*?) \(/.exec(await readFile(`${ROOT}docs/systemd.md`, 'utf8')) ??
+      [];
+    const needed = libraries.map(({ name }) => name).filter((name) => !GLIBC.test(name));
+    expect(needed.sort()).toEqual([...named.matchAll(/`(\S+)`/g)].map(([, name = '']) => name).sort());
+  });
+
+  test('has the version and the commands of the bundle, word for word', async () => {
+    expect((await mustRun(program, ['--version'])).trim()).toBe(manifest.version);
+    for (const command of COMMANDS) {
+      const [here, there] = await Promise.all([
+        run(program, [command, '--help']),
+        run(process.execPath, [`${ROOT}dist/main.js`, command, '--help']),
+      ]);
+      expect(here, command).toEqual(there);
+    }
+    const check = ['check-config', '--config', `${ROOT}config.example.yaml`, '--no-secrets', '--json'];
+    expect(await run(program, check)).toEqual(await run(process.execPath, [`${ROOT}dist/main.js`, ...check]));
+  });
+
+  test('tells everything with demo --once, with every restriction and nothing to write to but /tmp', async () => {
+    const ran = await run('podman', ['run', '--rm', ...RESTRICTIONS, '--tmpfs=/tmp', IMAGE, 'demo', '--once']);
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('Every step went as expected.') });
+  });
+
+  test('three environment variables protect an app, within 128 MiB', async () => {
+    const app = await start({ args: ['demo', '--upstream-only', '--port', '3000'], ports: [8080, 9464] });
+    const env = { UPSTREAM_URL: 'http://127.0.0.1:3000', WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
+    const proxy = await start({ options: [`--network=container:${app.name}`], env });
+    const url = `http://${await app.address(8080)}/notify`;
+    const admin = `http://${await app.address(9464)}`;
+    await until('readiness', async () => (await fetch(`${admin}/readyz`)).status === 200);
+    const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
+    expect(await post({ url, body: BODY })).toMatchObject({ status: 401 });
+    expect(await post({ url, body: BODY, headers })).toMatchObject({ status: 200 });
+    // Parts that the bundle loads on demand.
+    const metrics = await (await fetch(`${admin}/metrics`)).text();
+    expect(metrics).toContain(`entrupy_proxy_build_info{version="${manifest.version}"`);
+    expect((await proxy.exec([`/${manifest.name}`, 'healthcheck'])).code).toBe(0);
+    expect((await proxy.exec([`/${manifest.name}`, 'check'])).code).toBe(0);
+    const signed = await proxy.exec([`/${manifest.name}`, 'sign'], BODY);
+    expect(signed).toMatchObject({ code: 0, stdout: `${sign(SECRET, BODY)}\n` });
+    expect(await proxy.stop()).toBe(0);
+    expect(await proxy.state()).toBe('exited');
+  });
+});
