@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 
 if (!existsSync(new URL('../node_modules/esbuild', import.meta.url))) {
   process.stderr.write(
-    'The development packages are not installed (NODE_ENV=production leaves them out): run npm ci --include=dev\n',
+    'The development packages are not installed (NODE_ENV=production leaves them out): run npm ci --include=dev; or take the executable of a release, which needs none (docs/systemd.md)\n',
   );
   process.exitCode = 1;
 }

@@ -285,6 +285,16 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
     expect((await tryTemplate([...APP, ...set('replicaCount=null')], { helm })).code).toBe(0);
   });
 
+  test('the notes sign with a key that the Secret has after a rotation', async () => {
+    const kubectl = ['--kubeconfig', join(directory, 'kubeconfig'), '--namespace', 'shop'];
+    expect(await install(CHART, ...APP)).toContain('--secret-file /etc/entrupy/secrets/current)');
+    await mustRun('kubectl', [...kubectl, 'create', 'secret', 'generic', 'hook-keys', '--from-literal=next=abc']);
+    expect(await upgrade(...APP)).toContain('--secret-file /etc/entrupy/secrets/next)');
+    expect(await upgrade(...APP, ...set('test.secretKey=third'))).toContain(
+      '--secret-file /etc/entrupy/secrets/third)',
+    );
+  });
+
   test('values of every mode survive --reuse-values', async () => {
     for (const name of ['sidecar-everything', 'gateway-everything', 'library', 'inject-everything', 'gateway-once']) {
       const file = join(VALUES, `${name}-values.yaml`);

@@ -191,7 +191,7 @@ describe.skipIf(!ready)('the npm package', () => {
         const { code, stderr } = await run('npm', ['run', script], { cwd: clone, env });
         expect(code).toBe(1);
         expect(stderr).toBe(
-          'The development packages are not installed (NODE_ENV=production leaves them out): run npm ci --include=dev\n',
+          'The development packages are not installed (NODE_ENV=production leaves them out): run npm ci --include=dev; or take the executable of a release, which needs none (docs/systemd.md)\n',
         );
       }
     });
