@@ -1,5 +1,6 @@
 // Colour for people: on a terminal only, so that no escape sequence reaches a file or a pipe.
-import { styleText } from 'node:util';
+// As a whole, not by name: Node 18 lacks styleText, and `--help` must load there.
+import util from 'node:util';
 
 export type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
 
@@ -14,5 +15,5 @@ export function painter(
   env: Readonly<Record<string, string | undefined>>,
 ): Paint {
   if (stream.isTTY !== true || env.NO_COLOR || env.TERM === 'dumb') return plainText;
-  return (colour, text) => styleText(colour, text, { validateStream: false });
+  return (colour, text) => util.styleText(colour, text, { validateStream: false });
 }
