@@ -84,7 +84,8 @@ export function certificateState(
   return notAfter - now < 14 * DAY ? 'warning' : 'ok';
 }
 
-function certificateAdvice(status: CertificateStatus, now: number): Advice | null {
+/** Null for a certificate with more than 14 days to its end. */
+export function certificateAdvice(status: CertificateStatus, now: number): Advice | null {
   const { certificate, file, notBefore, notAfter } = status;
   const state = certificateState(status, now);
   if (state === 'ok') return null;

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { formatProblem, type LoadedConfig } from '../config/load.ts';
 import type { Problem } from '../config/problems.ts';
 import { DURATION, SIZE } from '../config/units.ts';
-import { outsideText, type Secret, type SecretState } from '../core/keyring.ts';
+import { outsideByClock, type Secret, type SecretState } from '../core/keyring.ts';
 import type { Route } from '../core/routes.ts';
 import { deliversOnce, routesOf } from '../runtime/ruleset.ts';
 import type { Io } from './command-line.ts';
@@ -57,7 +57,11 @@ export function print({ loaded, secrets, warnings, errors }: Report, reading: Re
 
 function cells({ id, source, state, problem, ...validity }: SecretRow): readonly string[] {
   if (state === 'not_read') return [id, source, 'not read'];
-  return [id, source, problem === null ? (outsideText(validity, Date.now()) ?? 'live') : `cannot be used: ${problem}`];
+  return [
+    id,
+    source,
+    problem === null ? (outsideByClock(validity, Date.now()) ?? 'live') : `cannot be used: ${problem}`,
+  ];
 }
 
 function routeLines(config: Config): readonly string[] {

@@ -1,11 +1,12 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
+import { certificateAdvice } from '../admin/advice-state.ts';
 import type { Config, Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { stateOf } from '../core/keyring.ts';
 import { readTlsFiles } from '../runtime/inputs.ts';
 import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
-import { buildTls } from '../runtime/tls-files.ts';
+import { buildTls, certificatesOf } from '../runtime/tls-files.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { failuresOf, readSecrets } from '../secrets/rotation.ts';
 import { readKeyFile, sourceName } from '../secrets/sources.ts';
@@ -67,7 +68,7 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
     const { config } = loaded;
     const warnings = [...loaded.warnings, ...endedReports(config)];
     if (reading === 'no secrets') return { loaded, secrets: unread(config, io), warnings, errors: [] };
-    const { secrets, troubles } = await readFiles(config, io);
+    const { secrets, troubles, ending } = await readFiles(config, io);
     const without = routesWithoutSecret(config, buildPolicy(config, secrets), Date.now());
     const errors = [
       ...troubles,
@@ -76,7 +77,7 @@ async function inspect(file: string | null, reading: Reading, io: Io): Promise<R
     return {
       loaded,
       secrets: secrets.map(rowOf),
-      warnings: [...warnings, ...(await notesOn(config, secrets))],
+      warnings: [...warnings, ...ending, ...(await notesOn(config, secrets))],
       errors,
     };
   } catch (error) {
@@ -102,11 +103,19 @@ function asData({ loaded, secrets, warnings, errors }: Report) {
   };
 }
 
-/** Reads secret sources and TLS files. `troubles` are failures, and certificates that some clients would refuse. */
+/**
+ * Reads secret sources and TLS files. `troubles` are failures, and certificates that some clients would refuse; `ending`
+ * are certificates that will soon be such.
+ */
 async function readFiles(config: Salvaged, { env }: Io) {
   const tls = buildTls(config, await readTlsFiles(config), null);
   const secrets = await readSecrets(config.secrets, env);
-  return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)] };
+  const now = Date.now();
+  const ending = certificatesOf(config, tls).flatMap((certificate) => {
+    const advice = certificateAdvice(certificate, now);
+    return advice?.state === 'warning' ? [`${advice.message} ${advice.remedy}`] : [];
+  });
+  return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)], ending };
 }
 
 function rowOf(secret: SecretMaterial): SecretRow {

@@ -26,6 +26,14 @@ export function outsideText(secret: Validity, now: number): string | null {
     : `not valid before ${isoDate(secret.notBefore)}`;
 }
 
+/** The same with the clock that says so, which may be the one that is wrong. */
+export function outsideByClock(secret: Validity, now: number): string | null {
+  const text = outsideText(secret, now);
+  return text === null ? null : `${text}; ${clockText(now)}`;
+}
+
+const clockText = (now: number) => `this machine's clock says ${isoDate(now - (now % 1000))}`;
+
 const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');
 
 const PREVIOUS = '.previous';
@@ -66,7 +74,8 @@ export class Keyring {
   /** The listed secrets that are not live at `now`, and why, for people; null if there are none. */
   whyNoneLive(ids: readonly string[] | null, now: number): string | null {
     const outside = this.listed(ids).filter((secret) => stateOf(secret, now) !== 'live');
-    return outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`).join('; ') || null;
+    const texts = outside.map((secret) => `secret ${secret.id} ${outsideText(secret, now)}`);
+    return texts.length === 0 ? null : `${texts.join('; ')}; ${clockText(now)}`;
   }
 
   /** The listed secrets that are live at `now` (epoch milliseconds): the array of `listed` itself if all are. */

@@ -3,7 +3,7 @@
 // a pass.
 import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { isListed, outsideText, type Secret, stateOf } from '../core/keyring.ts';
+import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { readLoosely } from './loose-signature.ts';
@@ -35,7 +35,7 @@ export function createDiagnosis() {
         const state = stateOf(secret, at);
         const live = isListed(secret.id, route.secrets) ? 'route' : 'other_route';
         const use = state === 'live' ? live : state;
-        return { id: secret.id, key: secret.key, use, outside: outsideText(secret, at) };
+        return { id: secret.id, key: secret.key, use, outside: outsideByClock(secret, at) };
       });
       return diagnose({ ...signed, keys, maxBytes: MAX_BYTES });
     },

@@ -21,9 +21,8 @@ import { readKeyFile } from '../secrets/sources.ts';
 import { Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { greatestSendBuffer } from '../wire/kernel-queues.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
-import { readCertificate } from './tls-files.ts';
+import { certificatesOf } from './tls-files.ts';
 
 /** The parts of the process that the app needs. */
 export interface Effects {
@@ -110,19 +109,18 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
   return { log, output, metrics, requests, recent, upstream, listener, exposure, deliveries: () => deliveries, adopt };
 }
 
-function seriesPlan({ loaded, materials, listenTls, upstreamTls }: Ruleset): SeriesPlan {
+function seriesPlan(ruleset: Ruleset): SeriesPlan {
+  const { loaded, materials } = ruleset;
+  const ends = new Map(
+    certificatesOf(loaded.config, ruleset).map(({ certificate, notAfter }) => [certificate, notAfter]),
+  );
   return {
     routes: routesOf(loaded.config),
     secrets: onePerId(materials),
-    certificates: { listen: expiryOf(listenTls), upstream_client: expiryOf(upstreamTls) },
+    certificates: { listen: ends.get('listen') ?? null, upstream_client: ends.get('upstream_client') ?? null },
     configSha256: loaded.sha256,
     checkExposure: loaded.config.upstream.checkExposure,
   };
-}
-
-/** The end of the certificate's validity, in epoch milliseconds; null if there is none. */
-function expiryOf(tls: TlsContents | null): number | null {
-  return tls?.cert === undefined ? null : (readCertificate(tls.cert)?.validToDate.getTime() ?? null);
 }
 
 /** One secret per id, a usable one if possible. */

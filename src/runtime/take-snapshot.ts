@@ -1,5 +1,5 @@
 // The snapshot behind the status page and /api/status, taken from the parts of a running proxy.
-import type { CertificateStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
+import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
 import { stateOf } from '../core/keyring.ts';
@@ -7,11 +7,10 @@ import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
-import { type Ruleset, routesOf } from './ruleset.ts';
-import { readCertificate } from './tls-files.ts';
+import { routesOf } from './ruleset.ts';
+import { certificatesOf } from './tls-files.ts';
 
 /** `startedAt` is epoch milliseconds, as is `at` below. */
 export async function takeSnapshot(
@@ -55,7 +54,7 @@ export async function takeSnapshot(
       awaitingRestart: live.awaitingRestart,
     },
     connections: { open: listener.connections, limit: loaded.config.limits.connections },
-    certificates: certificates(live.ruleset),
+    certificates: certificatesOf(loaded.config, live.ruleset),
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
     once: onceStatus(deliveries(), loaded.config.once),
@@ -79,24 +78,6 @@ function routeStatus(route: Route, { keyring }: Policy, at: number): Omit<RouteS
   const liveSecrets = verifies ? keyring.live(route.secrets, at).length : 0;
   const maxBody = verifies ? route.maxBody : null;
   return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once };
-}
-
-/** The certificates in use: after a failed reload, older ones than those in the files. */
-function certificates({ loaded: { config }, listenTls, upstreamTls }: Ruleset): readonly CertificateStatus[] {
-  return [
-    ...certificate('listen', config.listen.tls?.certFile, listenTls),
-    ...certificate('upstream_client', config.upstream.tls?.certFile, upstreamTls),
-  ];
-}
-
-function certificate(
-  certificate: CertificateStatus['certificate'],
-  file: string | null | undefined,
-  tls: TlsContents | null,
-): readonly CertificateStatus[] {
-  const found = tls?.cert === undefined ? null : readCertificate(tls.cert);
-  if (found === null || file == null) return [];
-  return [{ certificate, file, notBefore: found.validFromDate.getTime(), notAfter: found.validToDate.getTime() }];
 }
 
 /** `lastMatch` is epoch seconds. */

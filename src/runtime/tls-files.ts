@@ -3,6 +3,7 @@
 // No message holds a part of a key.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import type { CertificateStatus } from '../admin/status-snapshot.ts';
 import type { TlsParts } from '../config/config.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 
@@ -122,6 +123,22 @@ export function timeProblem({ name, bytes }: PemFile, now: number): string | nul
   }
   if (now >= validFromDate.getTime()) return null;
   return `${name}: the certificate is not valid before ${validFromDate.toISOString()}; check this machine's clock`;
+}
+
+/** The certificates in use: after a failed reload, older ones than those in the files. */
+export function certificatesOf(
+  { listen, upstream }: TlsParts,
+  { listenTls, upstreamTls }: Pick<BuiltTls, 'listenTls' | 'upstreamTls'>,
+): readonly CertificateStatus[] {
+  const found = [
+    { certificate: 'listen', file: listen.tls?.certFile, tls: listenTls },
+    { certificate: 'upstream_client', file: upstream.tls?.certFile, tls: upstreamTls },
+  ] as const;
+  return found.flatMap(({ certificate, file, tls }) => {
+    const read = tls?.cert === undefined ? null : readCertificate(tls.cert);
+    if (read === null || file == null) return [];
+    return [{ certificate, file, notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }];
+  });
 }
 
 function readPrivateKey(bytes: Buffer): KeyObject | string {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { callCommand } from '../support/proxy/command.ts';
-import { createAuthority } from '../support/tls/certificates.ts';
+import { createAuthority, type Pair } from '../support/tls/certificates.ts';
 
 const SECRET = 'check-config-0123456789-abcdefghij';
 const KEY = 'WEBHOOK_ENDPOINT_SECRET_KEY';
@@ -86,7 +86,7 @@ test('a good configuration is shown as it runs, with secrets by id and never by 
     /^ {2}\/admin\/\* +reject +- +- +- +- +-$/m,
     /^ {2}unmatched +forward +all +- +- +- +-$/m,
     /^ {2}current +\S.*\/secrets +live$/m,
-    /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z$/m,
+    /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z; this machine's clock says 20\S+Z$/m,
     /^ {2}connections +1024, 128 to unix:\/\/\/run\/app\.sock$/m,
     /:10:12: unmatched: forward sends every request/,
     /^ {2}route \/notify: no secret has the id absent now$/m,
@@ -177,6 +177,32 @@ test('an ended report and a world-writable secret file are warnings', async () =
   expect(open.stdout).toMatch(/^ {2}route \/a: reportUntil \(2021-01-01T00:00:00\.000Z\) has passed/m);
   await chmod(secret, 0o644);
   expect((await check(['--config', config])).stdout).not.toContain('writable by');
+});
+
+test('a certificate that ends within 14 days is a warning with its file and date', async () => {
+  const authority = createAuthority(folder, 'authority');
+  const names = ['DNS:localhost'];
+  const soon = authority.issue('soon', { names, days: 2 });
+  const later = authority.issue('later', { names, days: 20 });
+  const checked = async ({ certFile, keyFile }: Pair) => {
+    const config = await put('config.yaml', `listen: { tls: { certFile: ${certFile}, keyFile: ${keyFile} } }\n`);
+    return check(['--config', config], { [KEY]: SECRET });
+  };
+  const { code, stdout } = await checked(soon);
+  expect(stdout).toMatch(
+    /^Warnings\n {2}The TLS certificate in \S*soon\.pem expires in \d+ h, at 20\d\d-\d\d-\d\d \d\d:\d\d UTC\. From then on clients that check it refuse to connect\. Replace/m,
+  );
+  expect(code).toBe(0);
+  expect((await checked(later)).stdout).not.toContain('expires');
+});
+
+test('a secret outside its dates is shown with the clock that says so', async () => {
+  const config = await put('config.yaml', `secrets: [{ id: next, env: ${KEY}, notBefore: 2999-01-01T00:00:00Z }]\n`);
+  const { code, stdout, stderr } = await check(['--config', config], { [KEY]: SECRET });
+  expect(stdout).toMatch(
+    /^ {2}next .* not valid before 2999-01-01T00:00:00Z; this machine's clock says 20\d\d-\d\d-\d\dT/m,
+  );
+  expect([code, stderr]).toEqual([2, expect.stringContaining('no live secret')]);
 });
 
 test('an enforcing route with only an expired secret is an error; in report mode it is not', async () => {
