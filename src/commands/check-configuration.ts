@@ -12,7 +12,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 const ID = 'configuration';
 const page = PAGES.configuration;
 
-/** `named`: the file that the user named. `status` is null if no proxy answers. Null: there is no file anywhere. */
+/** `named`: the file that the user named. `status` is null if no proxy answers. Null: the proxy runs without a file. */
 export async function configurationLine(
   named: string | null,
   status: ApiStatus | null,
@@ -31,13 +31,14 @@ export async function configurationLine(
       return named === null ? unknown(ID, { message, remedy, page }) : failed(ID, { message, remedy, page });
     }
   }
+  // The environment of a running process never changes.
+  if (file === null && status !== null) return null;
   const refused = await refusal(file, env);
   if (refused !== null) return refused;
   if (status === null) {
     const message = `${file ?? 'The environment'} is a valid configuration; whether it is in use is not known.`;
     return unknown(ID, { message, remedy: 'Start the proxy.', page: PAGES.start });
   }
-  if (file === null) return null;
   const used = status.config.file ?? 'the environment alone';
   return failed(ID, {
     message: `${file} is not the configuration in use${used === file ? ': it has changed' : `, which is ${used}`}.`,

@@ -28,7 +28,7 @@ const RIGHT: Readonly<Record<string, (s: ApiStatus) => string | null>> = {
     const live = routes.filter(({ action, liveSecrets }) => action === 'verify' && liveSecrets > 0);
     return live.length === 0
       ? null
-      : `Live secrets: ${live.map((one) => `${one.path} ${one.liveSecrets}`).join(', ')}.`;
+      : `Live secrets: ${live.map((one) => `${one.liveSecrets} on ${one.path}`).join(', ')}.`;
   },
   upstream: ({ upstream: { url, reachable } }) => (reachable ? `The upstream ${url} accepts connections.` : null),
   exposed: ({ upstream: { exposure } }) => (exposure === 'hidden' ? 'Clients cannot bypass the proxy.' : null),

@@ -38,7 +38,7 @@ describe.concurrent('check', () => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
     const { states, messages } = await check(proxy);
     expect(states).toEqual(WELL);
-    expect(messages).toContain('Live secrets: /notify 1, unmatched 1.');
+    expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
   });
 
   test('prints lines for people, and one object for programs', async ({ start, upstream }) => {
