@@ -119,7 +119,7 @@ function undelivered(s: StatusSnapshot): Advice | null {
   return {
     id: 'deliveries',
     state: 'warning',
-    message: `${many} of the last day may be lost, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. They are listed below.`,
+    message: `${many} of the last day may be lost, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. The status page lists them.`,
     remedy: `Find the events again, and process them.${bridge}`,
     page: PAGES.findAgain,
   };
@@ -130,7 +130,7 @@ const OVERLOADED_REMEDY =
 
 type Loss = readonly [what: string, remedy: string, page?: string];
 
-const YOURS = 'If you know the clients below, ';
+const YOURS = 'If you know their clients, ';
 
 /** Refused requests with a signature, which may be deliveries. Wrong signatures have advice of their own. */
 const LOSSES: Partial<Readonly<Record<Reason, Loss>>> = {
@@ -206,7 +206,7 @@ function onlyDuplicates(s: StatusSnapshot): Advice | null {
 }
 
 const OTHERS: Partial<Readonly<Record<Reason, string>>> = {
-  missing_signature: `Ignore them if you do not know the clients below. If you do, something in front drops the signature's header.`,
+  missing_signature: `Ignore them if you do not know their clients. If you do, something in front drops the signature's header.`,
   bad_request: 'If they are yours, something in front of the proxy changes them.',
   header_too_large: 'If they are yours, raise limits.maxHeader, or remove lines that something in front adds.',
   header_timeout: 'If they are yours, raise limits.headersTimeout; scanners open connections and send nothing.',

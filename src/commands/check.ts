@@ -22,7 +22,8 @@ Each line is ok, warning, failed or unknown; one that is not ok says what to do,
 What is not configured has no line. Without --probe no secret is read.
 
 With --probe it also sends two POSTs to TARGET on the traffic port: an unsigned one, which must get 401,
-and one signed with a live secret of the route, which must not. The signed one reaches your app.
+and one signed with a live secret of the route, which must not. The signed one reaches your app. Log,
+metrics and status page count both.
 
   entrupy-signature-proxy check --wait 30s --probe /notify`,
   options: {
@@ -146,6 +147,7 @@ function textOf(lines: readonly Line[], { paint }: Io): string {
     return `${paint(COLOURS[state], state.padEnd(8))} ${id}: ${text}\n${next}`;
   });
   const count = (wanted: Line['state']) => lines.filter(({ state }) => state === wanted).length;
-  const counts = (['failed', 'unknown', 'warning'] as const).map((state) => `${count(state)} ${state}`).join(', ');
-  return `${texts.join('')}\n${lines.every(({ state }) => state === 'ok') ? 'All is well.' : `${counts}.`}\n`;
+  const warnings = `${count('warning')} ${count('warning') === 1 ? 'warning' : 'warnings'}`;
+  const counts = `${count('failed')} failed, ${count('unknown')} unknown, ${warnings}.`;
+  return `${texts.join('')}\n${lines.every(({ state }) => state === 'ok') ? 'All is well.' : counts}\n`;
 }

@@ -154,7 +154,7 @@ function readings({ target, candidates, treatment }: Examination): string[] {
     const why = {
       plain: route.path === UNMATCHED ? 'no route matches the path as sent' : 'matches the path as sent',
       prefix: 'matches the start of the folded path',
-      'in order': 'its segments occur in this order in a target with marks',
+      'in order': 'because of its marks, a server could find this path in it',
     }[how];
     const does = route.action === 'verify' ? `verify, ${route.mode}` : route.action;
     lines.push(`  ${route.path.padEnd(20)} ${does.padEnd(16)} ${why}`);

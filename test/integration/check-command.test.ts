@@ -49,7 +49,7 @@ describe.concurrent('check', () => {
     expect(stdout).toMatch(/^ok {7}ready: The proxy is ready \(version [^\n]+\)\.\n/);
     expect(stdout).toContain(`ok       upstream: The upstream ${upstream.url} accepts connections.\n`);
     expect(stdout).toContain('See docs/alerts.md#entrupyproxyreportmodetoolong\n');
-    expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warning\.\n$/);
+    expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warnings?\.\n$/);
     const json = await runCommand(['check', '--config', configFile, '--json'], options);
     expect(Object.keys(JSON.parse(json.stdout))).toEqual(['ok', 'checks']);
     expect(Object.keys(JSON.parse(json.stdout).checks[0])).toEqual(['id', 'state', 'message', 'remedy', 'page']);
