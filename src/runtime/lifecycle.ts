@@ -46,10 +46,11 @@ export class Lifecycle {
   /** Connects to the upstream, once more after a second, and logs it if both fail: a wrong address shows at once. */
   async checkUpstream(): Promise<void> {
     const { upstream, log } = this.#live.services;
-    if (await upstream.accepts(PROBE_TIMEOUT_MS)) return;
+    if ((await upstream.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
     await new Promise((resolve) => setTimeout(resolve, 1000).unref());
-    if (this.#stopping || (await upstream.accepts(PROBE_TIMEOUT_MS))) return;
-    log.warn('the upstream accepts no connections', { upstream: upstream.options.url });
+    const failure = await upstream.tryConnect(PROBE_TIMEOUT_MS);
+    if (this.#stopping || failure === null) return;
+    log.warn('the upstream accepts no connections', { upstream: upstream.options.url, upstream_error: failure });
   }
 
   /** Drains: not ready, and every response closes its connection, but requests are still served. */

@@ -119,12 +119,13 @@ export class Upstream {
   }
 
   async #connectTwice(milliseconds: number): Promise<string | null> {
-    if ((await this.#tryConnect(milliseconds)) === null) return null;
+    if ((await this.tryConnect(milliseconds)) === null) return null;
     await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
-    return this.#tryConnect(milliseconds);
+    return this.tryConnect(milliseconds);
   }
 
-  #tryConnect(milliseconds: number): Promise<string | null> {
+  /** The code of one failed connect; null if it works. */
+  tryConnect(milliseconds: number): Promise<string | null> {
     return new Promise((resolve) => {
       const socket = this.pool.openSocket((error) => {
         clearTimeout(timer);
@@ -132,6 +133,8 @@ export class Upstream {
         socket.destroy();
       });
       const timer = setTimeout(() => socket.destroy(connectTimeout()), milliseconds);
+      // Without an error where the proxy stops.
+      socket.once('close', () => resolve(CONNECT_TIMEOUT));
     });
   }
 

@@ -94,8 +94,11 @@ describe.concurrent('the state of the upstream', () => {
     onTestFinished,
   }) => {
     const url = `https://127.0.0.1:${await portOf(tlsApp(), onTestFinished)}`;
-    const untrusted = await status(await start({ upstream: { url } }));
-    expect(untrusted.upstream).toMatchObject({ reachable: false, error: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+    const proxy = await start({ upstream: { url } });
+    const code = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE';
+    await proxy.waitForLog(({ upstream_error }) => upstream_error === code, 'the line at the start');
+    const untrusted = await status(proxy);
+    expect(untrusted.upstream).toMatchObject({ reachable: false, error: code });
     expect(untrusted.advice[0]?.remedy).toContain('upstream.tls.caFile');
     const trusted = await status(await start({ upstream: { url, tls: { caFile: authority.caFile } } }));
     expect(trusted.upstream).toMatchObject({ reachable: true, error: null });
