@@ -10,8 +10,11 @@ interface Entry {
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   serve: { does: 'run the proxy (the default)', load: () => import('./serve.ts') },
-  'check-config': { does: 'check a configuration and its secrets', load: () => import('./check-config.ts') },
-  check: { does: 'ask the running proxy how things stand', load: () => import('./check.ts') },
+  'check-config': {
+    does: 'check a configuration and its secrets',
+    load: () => import('./check-config/check-config.ts'),
+  },
+  check: { does: 'ask the running proxy how things stand', load: () => import('./check/check.ts') },
   sign: { does: 'sign a body as Entrupy does', load: () => import('./sign.ts') },
   verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./verify.ts') },
   explain: { does: 'explain what happens to a request, and why', load: () => import('./explain.ts') },

@@ -1,6 +1,6 @@
 // The one table of decisions and reasons. Status, body, metric label and log field follow from it; tests fail until
 // docs and dashboard name a new row. `possibleDecisions` says which routes have it, `advice.ts` what to do about it.
-import { MAX_LINES } from './request-head.ts';
+import { MAX_LINES } from './header-lines.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 

@@ -2,8 +2,9 @@
 // answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
 // never a value. The client chooses the header's name, so the log and the status page cut it.
 
-import { ABOUT_CLIENT, HOP_BY_HOP, nominated } from './header-lines.ts';
-import { CGI_PATHS, type Head, MAX_LINES } from './request-head.ts';
+import { ABOUT_CLIENT, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
+import type { Head } from './request-head.ts';
+import { CGI_PATHS } from './rerouting-headers.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';

@@ -1,6 +1,10 @@
-// Which header lines belong to one connection (RFC 9110 7.6.1), and which trailers are forwarded.
-import { isRerouting } from './request-head.ts';
+// How many header lines there may be, which of them belong to one connection (RFC 9110 7.6.1), and which trailers are
+// forwarded.
+import { isRerouting } from './rerouting-headers.ts';
 import { looksLikeSignature } from './signature.ts';
+
+/** The most lines of a head, and of trailers: the parser refuses more. */
+export const MAX_LINES = 100;
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',

@@ -11,6 +11,7 @@ import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
+import { ROOM_RATE } from '../bodies/rate.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import type { Reason } from '../core/decision.ts';
 import { declaredLength, Head } from '../core/request-head.ts';
@@ -18,10 +19,11 @@ import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { AnswerProgress } from './answer-progress.ts';
 import { Exchange } from './client-exchange.ts';
+import { networkOf } from './client-network.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
-import { networkOf, RANKS } from './make-room.ts';
-import { STALL_MS } from './unread-answers.ts';
+import { RANKS } from './make-room.ts';
+import { STALL_MS, UNREAD_MS } from './unread-answers.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
@@ -42,10 +44,6 @@ const REST_MS = 2000;
 const DROPPED_BYTES = 32 * 1024 * 1024;
 const DROPPING_MS = 2000;
 const SILENCE_MS = 1000;
-/** Bytes per millisecond: a body slower than 1 KiB/s makes room for a newcomer. */
-const SLOW_RATE = 1.024;
-/** Milliseconds without progress after which an answer counts as unread. */
-const UNREAD_MS = 1000;
 
 /** A client's connection. It owns the socket, the request in progress and the one deadline of its present state. */
 export class Connection {
@@ -184,7 +182,7 @@ export class Connection {
     if (this.state !== 'request') return RANKS[this.state];
     if (this.progress.unreadFor(now) >= UNREAD_MS) return RANKS.unread;
     const receiver = this.#awaiting;
-    return receiver !== null && receiver.rate(now) < SLOW_RATE ? RANKS.slow : null;
+    return receiver !== null && receiver.rate(now) < ROOM_RATE ? RANKS.slow : null;
   }
 
   /** The orderly end: send the last bytes, half-close, drop what still comes up to a limit, destroy (RFC 9112 9.6). */

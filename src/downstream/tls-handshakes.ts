@@ -4,9 +4,10 @@ import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';
 import { free } from '../base/bytes.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
-import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
+import { tlsOptions } from './tls-options.ts';
 
 /** The most TLS handshakes under way: 1,024 unfinished ones need 78 MiB. */
 const MAX_UNDER_WAY = 128;
@@ -103,9 +104,4 @@ export class TlsHandshakes {
     for (const same of this.#byNetwork.values()) if (same.size > most.size) most = same;
     return most.values().next().value;
   }
-}
-
-/** Client certificates are requested, and must be valid, if a CA for them is configured. */
-function tlsOptions(tls: TlsContents) {
-  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
 }

@@ -4,6 +4,8 @@
 import { greatestSendBuffer, lookAtQueues } from '../wire/kernel-queues.ts';
 import type { Connection } from './connection.ts';
 
+/** Milliseconds without progress after which an answer counts as unread, where connections make room. */
+export const UNREAD_MS = 1000;
 /** Milliseconds for which an answer may stay unread while twice as many as allowed are; the more are, the shorter. */
 const PATIENCE_MS = 1000;
 /** Shorter than this only while the kernel's memory runs out: a client far away acknowledges once a round trip. */

@@ -6,7 +6,7 @@ import { jsonString, type Log, type LogLevel, shortened, shownPath } from './log
 export type RequestLogMode = 'all' | 'rejected' | 'none';
 
 /** The most lines per second (`log.requests`). */
-const MAX_LINES = 50;
+const LINES_A_SECOND = 50;
 
 /** `log.level` filters too: a served request is info, a refused or reported one warn, our own 5xx error. */
 export class RequestLog {
@@ -27,17 +27,17 @@ export class RequestLog {
     if ((this.mode === 'rejected' && level === 'info') || !this.#log.enabled(level)) return;
     // A timer, not the clock: no second ends late because the clock is set back, or because a flood ends.
     this.#second ??= setTimeout(() => this.flush(), 1000).unref();
-    if (++this.#lines <= MAX_LINES) this.#log.line(level, 'request', requestTail(record));
+    if (++this.#lines <= LINES_A_SECOND) this.#log.line(level, 'request', requestTail(record));
   }
 
   /** Ends the second, and writes the number of lines left out in it, if any. Also called when the process ends. */
   flush(): void {
     clearTimeout(this.#second);
     this.#second = undefined;
-    const leftOut = this.#lines - MAX_LINES;
+    const leftOut = this.#lines - LINES_A_SECOND;
     this.#lines = 0;
     if (leftOut <= 0) return;
-    this.#log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${MAX_LINES}`);
+    this.#log.line('warn', 'request lines left out', `,"left_out":${leftOut},"lines_a_second":${LINES_A_SECOND}`);
   }
 }
 

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { ByteBudget } from '../bodies/budget.ts';
 import { BufferedPieces } from '../bodies/buffered-pieces.ts';
-import { Pace } from '../bodies/rate.ts';
+import { Pace, SLOT_RATE } from '../bodies/rate.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import type { PooledConnection } from './pooled-connection.ts';
@@ -22,8 +22,6 @@ export interface BodyOwner {
   readonly onSent: () => void;
 }
 
-/** Bytes per millisecond. A client that sends slower than 8 KiB/s keeps its slot only while nobody else needs it. */
-const SLOT_RATE = 8;
 /** Bytes. While slots are scarce, a body gets one once this much of it has arrived, or all of it. */
 const ENOUGH_FOR_SLOT = 16 * 1024;
 

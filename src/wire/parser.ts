@@ -3,7 +3,7 @@
 
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { MAX_LINES } from '../core/request-head.ts';
+import { MAX_LINES } from '../core/header-lines.ts';
 import { isLine, saysClose, trimmed } from './head-text.ts';
 import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 

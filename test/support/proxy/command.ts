@@ -44,8 +44,8 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
 }
 
 const IN_PROCESS = {
-  'check-config': () => import('../../../src/commands/check-config.ts'),
-  check: () => import('../../../src/commands/check.ts'),
+  'check-config': () => import('../../../src/commands/check-config/check-config.ts'),
+  check: () => import('../../../src/commands/check/check.ts'),
   sign: () => import('../../../src/commands/sign.ts'),
   verify: () => import('../../../src/commands/verify.ts'),
   explain: () => import('../../../src/commands/explain.ts'),

@@ -126,9 +126,9 @@ test('check loads no more at its start, but tables of texts: no secret, no parse
   const own = [
     'admin/advice-pages.ts',
     'base/printable.ts',
-    'commands/check-configuration.ts',
-    'commands/check-lines.ts',
+    'commands/check/configuration-in-use.ts',
+    'commands/check/status-lines.ts',
   ];
   const more = ['config/units.ts', 'node:crypto', 'node:timers/promises'];
-  expect(loadedBy('check', 'at start')).toEqual([...SHARED, ...ASKING, ...NODE, ...own, ...more].sort());
+  expect(loadedBy('check/check', 'at start')).toEqual([...SHARED, ...ASKING, ...NODE, ...own, ...more].sort());
 });

@@ -1,6 +1,6 @@
 // The limits of MessageParser: each to the exact byte or line, in one read, in two reads and byte by byte.
 import { describe, expect, test } from 'vitest';
-import { MAX_LINES } from '../../../src/core/request-head.ts';
+import { MAX_LINES } from '../../../src/core/header-lines.ts';
 import { cut, eachByte, type ParseOptions, parse } from '../../support/http/parsed.ts';
 
 const KIB = 1024;

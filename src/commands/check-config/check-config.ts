@@ -1,18 +1,18 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import { certificateAdvice } from '../admin/advice-state.ts';
-import type { Config, Salvaged } from '../config/config.ts';
-import { ConfigError, loadConfig } from '../config/load.ts';
-import { stateOf } from '../core/keyring.ts';
-import { readTlsFiles } from '../runtime/inputs.ts';
-import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../runtime/ruleset.ts';
-import { buildTls, certificatesOf } from '../runtime/tls-files.ts';
-import type { SecretMaterial } from '../secrets/material.ts';
-import { failuresOf, readSecrets } from '../secrets/rotation.ts';
-import { readKeyFile, sourceName } from '../secrets/sources.ts';
-import { print, type Reading, type Remark, type Report, type SecretRow } from './check-config-text.ts';
-import { command, type Io } from './command-line.ts';
-import { CONFIG_OPTION, JSON_OPTION } from './definition.ts';
+import { certificateAdvice } from '../../admin/advice-state.ts';
+import type { Config, Salvaged } from '../../config/config.ts';
+import { ConfigError, loadConfig } from '../../config/load.ts';
+import { stateOf } from '../../core/keyring.ts';
+import { readTlsFiles } from '../../runtime/inputs.ts';
+import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../../runtime/ruleset.ts';
+import { buildTls, certificatesOf } from '../../runtime/tls-files.ts';
+import type { SecretMaterial } from '../../secrets/material.ts';
+import { failuresOf, readSecrets } from '../../secrets/rotation.ts';
+import { readKeyFile, sourceName } from '../../secrets/sources.ts';
+import { command, type Io } from '../command-line.ts';
+import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';
+import { print, type Reading, type Remark, type Report, type SecretRow } from './report.ts';
 
 export const definition = {
   name: 'check-config',

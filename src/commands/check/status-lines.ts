@@ -1,7 +1,7 @@
 // What `check` says of a running proxy, line by line: the advice of /api/status, and a line for each thing that is
 // right. What is wrong is told by the advice alone, so that no text exists twice.
-import type { ApiStatus } from '../admin/advice.ts';
-import { PAGES } from '../admin/advice-pages.ts';
+import type { ApiStatus } from '../../admin/advice.ts';
+import { PAGES } from '../../admin/advice-pages.ts';
 
 export interface Line {
   readonly id: string;

@@ -1,13 +1,13 @@
 // The output of `check-config` for people.
 
-import type { Config } from '../config/config.ts';
-import { formatProblem, type LoadedConfig } from '../config/load.ts';
-import type { Problem } from '../config/problems.ts';
-import { DURATION, SIZE } from '../config/units.ts';
-import { outsideByClock, type Secret, type SecretState } from '../core/keyring.ts';
-import type { Route } from '../core/routes.ts';
-import { deliversOnce, routesOf } from '../runtime/ruleset.ts';
-import type { Io } from './command-line.ts';
+import type { Config } from '../../config/config.ts';
+import { formatProblem, type LoadedConfig } from '../../config/load.ts';
+import type { Problem } from '../../config/problems.ts';
+import { DURATION, SIZE } from '../../config/units.ts';
+import { outsideByClock, type Secret, type SecretState } from '../../core/keyring.ts';
+import type { Route } from '../../core/routes.ts';
+import { deliversOnce, routesOf } from '../../runtime/ruleset.ts';
+import type { Io } from '../command-line.ts';
 
 export type Reading = 'secrets too' | 'no secrets';
 

@@ -1,16 +1,16 @@
 // `check`: asks the running proxy how things stand, and says it line by line. It shares the container's memory with the
 // proxy, so it must load no part of it that it does not need. It must never read a secret without --probe.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiStatus } from '../admin/advice.ts';
-import { PAGES } from '../admin/advice-pages.ts';
-import { printable } from '../base/printable.ts';
-import { DURATION } from '../config/units.ts';
-import { adminPort, namedConfig } from './admin-port.ts';
-import { askWhole } from './ask.ts';
-import { configurationLine } from './check-configuration.ts';
-import { failed, type Line, statusLines, unknown } from './check-lines.ts';
-import { command, type Io, usageError } from './command-line.ts';
-import { CONFIG_OPTION, JSON_OPTION } from './definition.ts';
+import type { ApiStatus } from '../../admin/advice.ts';
+import { PAGES } from '../../admin/advice-pages.ts';
+import { printable } from '../../base/printable.ts';
+import { DURATION } from '../../config/units.ts';
+import { adminPort, namedConfig } from '../admin-port.ts';
+import { askWhole } from '../ask.ts';
+import { command, type Io, usageError } from '../command-line.ts';
+import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';
+import { configurationLine } from './configuration-in-use.ts';
+import { failed, type Line, statusLines, unknown } from './status-lines.ts';
 
 export const definition = {
   name: 'check',
@@ -101,7 +101,7 @@ async function look({ named, io }: Look) {
 
 async function probe(status: ApiStatus | null, { named, target, io }: Look): Promise<readonly Line[]> {
   if (target === undefined || status === null) return [];
-  const { probeLines } = await import('./check-probe.ts');
+  const { probeLines } = await import('./probe-requests.ts');
   return probeLines(target, { file: named ?? status.config.file, status, env: io.env });
 }
 

@@ -1,18 +1,18 @@
 // `check --probe`: two POSTs to the traffic port of the running proxy, one unsigned and one signed with a live secret of
 // the route. The only part of `check` that reads secrets. It must never print one, nor a signature.
-import type { ApiStatus } from '../admin/advice.ts';
-import { PAGES } from '../admin/advice-pages.ts';
-import { localUrl } from '../base/local-url.ts';
-import { loadConfig } from '../config/load.ts';
-import { admit, arrivalOf } from '../core/admission.ts';
-import type { Secret } from '../core/keyring.ts';
-import { Head } from '../core/request-head.ts';
-import { type Route, reports } from '../core/routes.ts';
-import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
-import { buildPolicy } from '../runtime/ruleset.ts';
-import { readSecrets } from '../secrets/rotation.ts';
-import { ask } from './ask.ts';
-import { failed, type Line, ok, unknown } from './check-lines.ts';
+import type { ApiStatus } from '../../admin/advice.ts';
+import { PAGES } from '../../admin/advice-pages.ts';
+import { localUrl } from '../../base/local-url.ts';
+import { loadConfig } from '../../config/load.ts';
+import { admit, arrivalOf } from '../../core/admission.ts';
+import type { Secret } from '../../core/keyring.ts';
+import { Head } from '../../core/request-head.ts';
+import { type Route, reports } from '../../core/routes.ts';
+import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../../core/signature.ts';
+import { buildPolicy } from '../../runtime/ruleset.ts';
+import { readSecrets } from '../../secrets/rotation.ts';
+import { ask } from '../ask.ts';
+import { failed, type Line, ok, unknown } from './status-lines.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -2,10 +2,10 @@
 // use, to say why.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { ApiStatus } from '../admin/advice.ts';
-import { PAGES } from '../admin/advice-pages.ts';
-import { fileProblem } from '../base/errors.ts';
-import { failed, type Line, ok, unknown } from './check-lines.ts';
+import type { ApiStatus } from '../../admin/advice.ts';
+import { PAGES } from '../../admin/advice-pages.ts';
+import { fileProblem } from '../../base/errors.ts';
+import { failed, type Line, ok, unknown } from './status-lines.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -56,7 +56,7 @@ function inUse(file: string, { config: { awaitingRestart } }: ApiStatus): Line {
 /** A line if `serve` would refuse the configuration. */
 async function refusal(file: string | null, env: Env): Promise<Line | null> {
   // Loaded only here: the parser and its libraries take as much memory as the rest of this command.
-  const { loadConfig } = await import('../config/load.ts');
+  const { loadConfig } = await import('../../config/load.ts');
   try {
     await loadConfig({ file, env });
     return null;
