@@ -11,7 +11,7 @@ import { post } from '../support/load/load.ts';
 import { RESTRICTIONS, type RunningContainer, startContainer, until } from '../support/machine/containers.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
 
-const ready = haveTools('podman', 'buildah', 'runc', 'ldd');
+const ready = haveTools('podman', 'buildah', 'runc', 'ldd', 'systemd-analyze');
 const IMAGE = 'localhost/entrupy-signature-proxy:executable';
 const SECRET = 'a secret of the executable, 32 bytes and more';
 const BODY = '{"hello":"entrupy"}';
@@ -21,6 +21,7 @@ const GLIBC = /^(?:ld-linux-\S+|linux-vdso|lib(?:c|m|dl|pthread|rt))\.so/;
 
 describe.skipIf(!ready)('the executable', () => {
   let directory = '';
+  let archive = '';
   let folder = '';
   let program = '';
   let libraries: { name: string; path: string }[] = [];
@@ -34,7 +35,7 @@ describe.skipIf(!ready)('the executable', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'entrupy-executable-'));
     const options = ['scripts/release/executable.ts', '--out', directory];
-    const archive = (await mustRun(process.execPath, options, { timeout: 600_000 })).trim();
+    archive = (await mustRun(process.execPath, options, { timeout: 600_000 })).trim();
     await mustRun('tar', ['--extract', '--gzip', `--file=${archive}`, `--directory=${directory}`]);
     folder = archive.replace(/\.tar\.gz$/, '');
     program = join(folder, manifest.name);
@@ -108,6 +109,26 @@ describe.skipIf(!ready)('the executable', () => {
       [];
     const needed = libraries.map(({ name }) => name).filter((name) => !GLIBC.test(name));
     expect(needed.sort()).toEqual([...named.matchAll(/`(\S+)`/g)].map(([, name = '']) => name).sort());
+  });
+
+  test('is installed by the commands of docs/systemd.md, and the unit accepts it', async () => {
+    const page = await readFile(`${ROOT}docs/systemd.md`, 'utf8');
+    const [, install = ''] = /^```sh\n(tar [\s\S]*?)^```$/m.exec(page) ?? [];
+    const empty = join(directory, 'empty');
+    await mkdir(empty);
+    await copyFile(archive, join(empty, archive.slice(archive.lastIndexOf('/') + 1)));
+    // As written, except for the root directory.
+    const here = install.replaceAll(' /usr/', ` ${directory}/usr/`);
+    expect(here).not.toBe(install);
+    await mustRun('bash', ['-ec', here], { cwd: empty });
+    const installed = join(directory, 'usr/local/bin', manifest.name);
+    expect((await mustRun(installed, ['--version'])).trim()).toBe(manifest.version);
+    const unit = await readFile(join(empty, 'examples/systemd/entrupy-signature-proxy.service'), 'utf8');
+    const file = join(directory, 'entrupy-signature-proxy.service');
+    await writeFile(file, unit.replaceAll(`/usr/local/bin/${manifest.name}`, installed));
+    expect(await run('systemd-analyze', ['verify', '--man=no', file])).toMatchObject({ code: 0, stderr: '' });
+    await writeFile(file, unit.replaceAll(`/usr/local/bin/${manifest.name}`, `${installed}-not`));
+    expect((await run('systemd-analyze', ['verify', '--man=no', file])).code).not.toBe(0);
   });
 
   test('has the version and the commands of the bundle, word for word', async () => {
