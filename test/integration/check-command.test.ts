@@ -65,6 +65,10 @@ describe.concurrent('check', () => {
     const refused = await check({ adminPort: 1, configFile });
     expect(refused.states).toContain('configuration failed');
     expect(refused.messages).toContain('did you mean "unmatched"?');
+    await writeFile(configFile, 'listen: { tls: { certFile: /none.pem, keyFile: /none.key } }\n');
+    const tls = await check({ adminPort: 1, configFile });
+    expect(tls.states).toContain('configuration failed');
+    expect(tls.messages).toContain('listen.tls.certFile /none.pem cannot be read');
   });
 
   test('another program on the port is no proxy', async ({ upstream, directory }) => {

@@ -57,12 +57,19 @@ function inUse(file: string, { config: { awaitingRestart } }: ApiStatus): Line {
 async function refusal(file: string | null, env: Env): Promise<Line | null> {
   // Loaded only here: the parser and its libraries take as much memory as the rest of this command.
   const { loadConfig } = await import('../../config/load.ts');
+  const refusedFor = (why: string): Line => {
+    const remedy = 'Correct it: check-config lists every mistake at once, with its place.';
+    return failed(ID, { message: `serve refuses this configuration: ${why}`, remedy, page });
+  };
   try {
-    await loadConfig({ file, env });
-    return null;
+    const { config } = await loadConfig({ file, env });
+    if (config.listen.tls === null && config.upstream.tls === null) return null;
+    const { readTlsFiles } = await import('../../runtime/inputs.ts');
+    const { buildTls } = await import('../../runtime/tls-files.ts');
+    const { failures } = buildTls(config, await readTlsFiles(config), null);
+    return failures.length === 0 ? null : refusedFor(failures.join('\n'));
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'ConfigError') throw error;
-    const remedy = 'Correct it: check-config lists every mistake at once, with its place.';
-    return failed(ID, { message: `serve refuses this configuration: ${error.message}`, remedy, page });
+    return refusedFor(error.message);
   }
 }
