@@ -259,6 +259,24 @@ describe.skipIf(!ready).each(HELMS)('an upgrade by %s', (helm) => {
       expect(replicas()).toBe(2);
     });
 
+    test.runIf(applies)('with --server-side=false falls to one if nobody says it, once', async () => {
+      const client = (...options: readonly string[]) => upgrade('--server-side=false', ...APP, ...options);
+      const start = async () => {
+        await install(LAST, ...APP);
+        api.scale('shop', 5);
+        await must('upgrade', 'shop', LAST, '--disable-openapi-validation', ...APP);
+      };
+      await start();
+      await client();
+      expect(replicas()).toBe(1);
+      await must('uninstall', 'shop');
+      await start();
+      await client(...set('replicaCount=5'));
+      expect(replicas()).toBe(5);
+      await client(...set('minReadySeconds=5'));
+      expect(replicas()).toBe(5);
+    });
+
     test('of a release that Helm 4 made is kept by Helm 3', async () => {
       await install(CHART, ...GATEWAY);
       api.scale('shop', 5);
