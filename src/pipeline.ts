@@ -35,10 +35,11 @@ import { withForwarded } from './downstream/forwarded-headers.ts';
 import { readWhole } from './downstream/read-whole.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
+import type { ForwardFailure } from './upstream/forward-failure.ts';
 import type { ForwardOptions } from './upstream/requester.ts';
-import type { ForwardFailure, Upstream } from './upstream/upstream.ts';
+import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
-import { WebSocketExchange } from './upstream/websocket-tunnel.ts';
+import { mayOpenTunnel, WebSocketExchange } from './upstream/websocket-tunnel.ts';
 
 export interface PipelineParts {
   /** The current policy; called once for each request. */
@@ -179,7 +180,7 @@ export class Pipeline {
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
-    if (permit.tunnel && this.#tunnels >= settings.connections / 2) return exchange.refuse('overloaded');
+    if (permit.tunnel && !mayOpenTunnel(this.#tunnels, settings.connections)) return exchange.refuse('overloaded');
     note(exchange, permitted);
     const options: ForwardOptions = {
       lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders),

@@ -34,8 +34,20 @@ export function webSocketHeaders(all: readonly string[], upgrade: string): Recor
 /** The text that every server appends to a handshake's key (RFC 6455 1.3). */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** True if a 101 with `lines` accepts the handshake with the lines `asked`, which begins a tunnel (RFC 6455 4.2.2). */
-export function acceptsWebSocket(asked: readonly string[], lines: readonly string[]): boolean {
+/**
+ * The answer to the handshake with the lines `asked`: `accepted` begins a tunnel (RFC 6455 4.2.2), `refused` is a final
+ * response, which is forwarded. `invalid`: a 101 that accepts another handshake or none, or another interim response.
+ */
+export function readWebSocketAnswer(
+  asked: readonly string[],
+  status: number,
+  lines: readonly string[],
+): 'accepted' | 'refused' | 'invalid' {
+  if (status >= 200) return 'refused';
+  return status === 101 && accepts(asked, lines) ? 'accepted' : 'invalid';
+}
+
+function accepts(asked: readonly string[], lines: readonly string[]): boolean {
   const [key = ''] = valuesOf(asked, 'sec-websocket-key');
   const accept = createHash('sha1').update(`${key}${GUID}`, 'latin1').digest('base64');
   // Repeated lines are joined with a comma, and then do not match.

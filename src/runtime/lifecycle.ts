@@ -37,7 +37,9 @@ export class Lifecycle {
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');
-    const failure = config.admin.readyNeedsUpstream ? await services.upstream.connectFailure(PROBE_TIMEOUT_MS) : null;
+    const failure = config.admin.readyNeedsUpstream
+      ? await services.upstream.reachability.failure(PROBE_TIMEOUT_MS)
+      : null;
     if (failure !== null) causes.push(`the upstream accepts no connections (${failure})`);
     if (causes.length === 0) this.#wasReady = true;
     return { ready: causes.length === 0, causes };
@@ -46,9 +48,9 @@ export class Lifecycle {
   /** Connects to the upstream, once more after a second, and logs it if both fail: a wrong address shows at once. */
   async checkUpstream(): Promise<void> {
     const { upstream, log } = this.#live.services;
-    if ((await upstream.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
+    if ((await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS)) === null) return;
     await new Promise((resolve) => setTimeout(resolve, 1000).unref());
-    const failure = await upstream.tryConnect(PROBE_TIMEOUT_MS);
+    const failure = await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS);
     if (this.#stopping || failure === null) return;
     log.warn('the upstream accepts no connections', { upstream: upstream.options.url, upstream_error: failure });
   }

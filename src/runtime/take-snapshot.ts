@@ -22,7 +22,7 @@ export async function takeSnapshot(
   const now = Date.now();
   const [{ ready, causes }, error] = await Promise.all([
     lifecycle.readiness(),
-    upstream.connectFailure(PROBE_TIMEOUT_MS),
+    upstream.reachability.failure(PROBE_TIMEOUT_MS),
   ]);
   const { draining } = listener;
   // Only now: a reload may have replaced it meanwhile.

@@ -1,5 +1,4 @@
-// Where the upstream is, and whether it accepts connections.
-import { connect, type NetConnectOpts } from 'node:net';
+// Where the upstream is.
 
 /** Where to connect. `serverName`: the URL's host if the upstream speaks TLS; else null. */
 export type Address =
@@ -13,16 +12,4 @@ export function addressOf(url: string): Address {
   const secure = protocol === 'https:';
   const host = hostname.replace(/^\[|\]$/g, '');
   return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
-}
-
-/** True if a connect succeeds within `milliseconds`. */
-export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
-    socket.once('error', () => resolve(false));
-    socket.once('connect', () => {
-      resolve(true);
-      socket.destroy();
-    });
-  });
 }

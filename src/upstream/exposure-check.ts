@@ -1,6 +1,6 @@
 // Checks whether the upstream's port also answers at the pod's own address, where clients can bypass the proxy.
 import type { TcpNetConnectOpts } from 'node:net';
-import { acceptsConnection } from './address.ts';
+import { acceptsConnection } from './connect.ts';
 
 /** Milliseconds between two checks; in the first minute less, since a sidecar is up before its app. */
 const EVERY_MS = 60_000;

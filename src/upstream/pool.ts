@@ -1,26 +1,19 @@
 // The sockets to the upstream: one request at a time on each, the most recently freed is used next, and idle ones are
 // closed. An unexpected byte ends its socket: it would be read as the answer to the next request. Verified requests have
 // sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
-import { Buffer } from 'node:buffer';
-import { connect, isIP, type Socket } from 'node:net';
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
 import { dropOldest } from '../base/oldest.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
-import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
+import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf } from './address.ts';
+import { connectTimeout, connectTo } from './connect.ts';
 import { PooledConnection, type Traffic } from './pooled-connection.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
-/** Milliseconds after which TCP probes a silent connection. */
-export const PROBE_AFTER_MS = 60_000;
-/** The error code of a connect that takes too long. */
-export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
-export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
-/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-
 export class ConnectionPool {
   readonly address: Address;
   readonly #options: Pick<UpstreamOptions, 'connections' | 'connectTimeout' | 'keepAlive'>;
@@ -108,27 +101,8 @@ export class ConnectionPool {
   }
 
   #connect(onRead?: (bytes: Buffer) => void): Socket {
-    const { serverName, ...address } = this.address;
-    const callback = (length: number) => {
-      onRead?.(READ_BUFFER.subarray(0, length));
-      return true;
-    };
-    const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
-    const options = { ...address, ...keeping, ...(onRead && { onread: { buffer: READ_BUFFER, callback } }) };
-    if (serverName === null) return connect(options);
     const tls = this.#tls;
-    // The URL's host or the configured name, never a name that a client chose.
-    const name = tls?.servername ?? serverName;
-    // Loaded only if it is needed: TLS costs 2 MB of idle memory.
-    const socket = process.getBuiltinModule('node:tls').connect({
-      ...tls,
-      ...options,
-      // TLS has no server name for an address (RFC 6066 3): the certificate must then name the address itself.
-      ...(isIP(name) === 0 && { servername: name }),
-      ...(this.#session !== undefined && { session: this.#session }),
-      ALPNProtocols: ALPN,
-    });
-    return socket.on('session', (session) => {
+    return connectTo(this.address, { tls, session: this.#session, onRead }).on('session', (session: Buffer) => {
       // A session that began with other TLS files would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });

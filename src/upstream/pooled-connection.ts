@@ -5,6 +5,7 @@ import { MessageParser } from '../wire/parser.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { readBeforeFailedWriteEnds } from './early-answers.ts';
+import { MAX_RESPONSE_HEAD } from './response-limits.ts';
 
 /** The requests that a socket carries, from its first request to its last. */
 export type Traffic = 'verified' | 'unverified';
@@ -21,9 +22,6 @@ export interface ConnectionUser {
   tick(now: number): void;
 }
 
-/** Bytes. A longer response head is a failure of the protocol. */
-const MAX_HEAD = 64 * 1024;
-
 export class PooledConnection {
   /** Its index in the indexed set that it is in. */
   place = -1;
@@ -32,7 +30,7 @@ export class PooledConnection {
   /** The TLS files that it was opened with. Once others are in force, the connection is not used again. */
   readonly tls: TlsContents | null;
   readonly writer: MessageWriter;
-  readonly parser = new MessageParser('response', { head: MAX_HEAD });
+  readonly parser = new MessageParser('response', { head: MAX_RESPONSE_HEAD });
   user: ConnectionUser | null = null;
   /** When it ends unless it is used again, in milliseconds on the monotonic clock; Infinity while it is in use. */
   unusedUntil = Number.POSITIVE_INFINITY;

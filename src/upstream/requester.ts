@@ -7,7 +7,7 @@ import type { BodyReceiver } from '../bodies/receiver.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
-import type { ForwardFailure } from './upstream.ts';
+import type { ForwardFailure } from './forward-failure.ts';
 
 /** Receives the response. */
 export interface ResponseSink {

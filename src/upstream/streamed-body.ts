@@ -6,9 +6,9 @@ import { BufferedPieces } from '../bodies/buffered-pieces.ts';
 import { Pace, SLOT_RATE } from '../bodies/rate.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
+import { type ForwardFailure, OVERLOADED } from './forward-failure.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 import type { Requester } from './requester.ts';
-import { type ForwardFailure, OVERLOADED } from './upstream.ts';
 
 /** The exchange of a body, as the body knows it. */
 export interface BodyOwner {

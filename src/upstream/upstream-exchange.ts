@@ -7,15 +7,15 @@ import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { isCoded } from '../wire/head-text.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
+import { type ForwardFailure, failedUpstream, OVERLOADED } from './forward-failure.ts';
 import { outgoingHead } from './outgoing-head.ts';
 import type { ConnectionUser, PooledConnection } from './pooled-connection.ts';
 import type { ForwardOptions, Requester } from './requester.ts';
+import { MAX_INTERIMS } from './response-limits.ts';
 import { SocketProgress } from './socket-progress.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
-import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
+import type { Upstream, UpstreamRequest } from './upstream.ts';
 
-/** The maximum number of interim responses: nothing else stops an upstream that sends them forever. */
-export const MAX_INTERIMS = 100;
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
 

@@ -15,15 +15,19 @@ import { codeOf, ignore } from '../base/errors.ts';
 import { endToEnd } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
-import { acceptsWebSocket, webSocketHeaders } from '../core/websocket-handshake.ts';
+import { readWebSocketAnswer, webSocketHeaders } from '../core/websocket-handshake.ts';
 import { isCoded } from '../wire/head-text.ts';
-import { PROBE_AFTER_MS } from './pool.ts';
+import { PROBE_AFTER_MS } from './connect.ts';
+import { type ForwardFailure, failedUpstream, OVERLOADED } from './forward-failure.ts';
 import type { ForwardOptions, TunnelRequester } from './requester.ts';
-import { type ForwardFailure, failedUpstream, OVERLOADED, type Upstream, type UpstreamRequest } from './upstream.ts';
-import { MAX_INTERIMS } from './upstream-exchange.ts';
+import { MAX_INTERIMS } from './response-limits.ts';
+import type { Upstream, UpstreamRequest } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
+
+/** True if one more tunnel may be opened: half of the connections are kept for other requests. */
+export const mayOpenTunnel = (open: number, connections: number) => open < connections / 2;
 
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
 const HALF_CLOSED_MS = 30_000;
@@ -138,8 +142,9 @@ export class WebSocketExchange implements UpstreamRequest {
   readonly #onRefused = (incoming: IncomingMessage): void => {
     if (this.#ended) return;
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
-    // A 101 that upgrades nothing, or a coding that node leaves in the body.
-    if (status < 200 || isCoded({ lines, framing: 'chunked' })) return this.giveUp(failedUpstream('protocol'));
+    const isRefusal = answerOf(incoming, this.#requester) === 'refused';
+    // A coding stays in the body: node does not decode it.
+    if (!isRefusal || isCoded({ lines, framing: 'chunked' })) return this.giveUp(failedUpstream('protocol'));
     const { reply } = this.#requester;
     this.#answered(status);
     const length = headers['content-length'] ?? '';
@@ -165,8 +170,7 @@ export class WebSocketExchange implements UpstreamRequest {
 
   /** True if the response accepts the WebSocket handshake; the library then writes the 101. */
   #accepts(response: IncomingMessage): boolean {
-    if (this.#ended || response.statusCode !== 101) return false;
-    if (!acceptsWebSocket(this.#requester.lines, response.rawHeaders)) return false;
+    if (this.#ended || answerOf(response, this.#requester) !== 'accepted') return false;
     this.#answered(101);
     this.#requester.tunnelled = true;
     this.#requester.reply.becomeTunnel();
@@ -238,6 +242,10 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#onHalfClosed();
     this.#socket?.destroySoon(); // the client's last bytes still go out
   };
+}
+
+function answerOf({ statusCode = 0, rawHeaders }: IncomingMessage, { lines }: TunnelRequester) {
+  return readWebSocketAnswer(lines, statusCode, rawHeaders);
 }
 
 function causeOf(error: Error): UpstreamFailure {

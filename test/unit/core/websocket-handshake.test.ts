@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { endToEnd, nominated } from '../../../src/core/header-lines.ts';
 import { Head } from '../../../src/core/request-head.ts';
-import { acceptsWebSocket, asksForWebSocket, webSocketHeaders } from '../../../src/core/websocket-handshake.ts';
+import { asksForWebSocket, readWebSocketAnswer, webSocketHeaders } from '../../../src/core/websocket-handshake.ts';
 import { ACCEPT, KEY } from '../../support/websocket/client.ts';
 
 const LINES = ['Host', 'h', 'Connection', 'keep-alive, Upgrade', 'Upgrade', 'WebSocket'];
@@ -59,7 +59,7 @@ describe('a 101', () => {
   const agreed = ['Upgrade', 'WebSocket', 'Connection', 'Upgrade', 'Sec-WebSocket-Accept', ACCEPT];
 
   test('accepts a handshake with its key', () => {
-    expect(acceptsWebSocket(asked, agreed)).toBe(true);
+    expect(readWebSocketAnswer(asked, 101, agreed)).toBe('accepted');
   });
 
   test.each([
@@ -70,7 +70,14 @@ describe('a 101', () => {
     ['the accept of another key', agreed.with(-1, `${ACCEPT.slice(0, -2)}8=`)],
     ['two accepts', [...agreed, 'Sec-WebSocket-Accept', ACCEPT]],
   ])('does not with %s', (_what, lines) => {
-    expect(acceptsWebSocket(asked, lines)).toBe(false);
+    expect(readWebSocketAnswer(asked, 101, lines)).toBe('invalid');
+  });
+
+  test.each([
+    ['a final response refuses it, whatever its lines', 403, 'refused'],
+    ['another interim response is no answer to it', 102, 'invalid'],
+  ])('is the only acceptance: %s', (_what, status, answer) => {
+    expect(readWebSocketAnswer(asked, status, agreed)).toBe(answer);
   });
 });
 

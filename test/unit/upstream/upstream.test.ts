@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward, permitUpgrade } from '../../../src/core/permit.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { type ForwardFailure, Upstream, type UpstreamRequest } from '../../../src/upstream/upstream.ts';
+import type { ForwardFailure } from '../../../src/upstream/forward-failure.ts';
+import { Upstream, type UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import { WebSocketExchange } from '../../../src/upstream/websocket-tunnel.ts';
 import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
@@ -38,7 +39,7 @@ test.each([
   ['an object shaped like a permit', { ...permitForward(LIVE), decision: 'accepted' }],
 ])('no request is sent with %s', async (_what, permit) => {
   expect(() => new UpstreamExchange(permit as Permit, {} as Exchange, upstream, OPTIONS)).toThrow('no permit');
-  expect(await upstream.accepts(1000)).toBe(true);
+  expect(await upstream.reachability.tryConnect(1000)).toBe(null);
   expect(server.heads).toEqual([]);
 });
 
@@ -48,7 +49,7 @@ test.each([
   ['a permit to forward a request', permitForward(LIVE)],
 ])('no tunnel is opened with %s', async (_what, permit) => {
   expect(() => new WebSocketExchange(permit as Permit, {} as Exchange, upstream, OPTIONS)).toThrow('no permit');
-  expect(await upstream.accepts(1000)).toBe(true);
+  expect(await upstream.reachability.tryConnect(1000)).toBe(null);
   expect(server.heads).toEqual([]);
 });
 

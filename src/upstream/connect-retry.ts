@@ -1,0 +1,65 @@
+// When a failed connect is tried again: for which errors, for how long, and what tells that the upstream is back.
+import { codeOf } from '../base/errors.ts';
+import { failedUpstream, OVERLOADED } from './forward-failure.ts';
+import type { UpstreamLimiter } from './limiter.ts';
+import type { UpstreamRequest } from './upstream.ts';
+
+/** Milliseconds between two probes of an upstream that accepts no connections. */
+const PROBE_EVERY_MS = 100;
+
+/** False for TLS errors, such as an untrusted certificate: a retry would not help. */
+function isWorthRetrying(error: Error): boolean {
+  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
+}
+
+interface Parts {
+  readonly limiter: UpstreamLimiter;
+  /** Milliseconds. */
+  readonly retryConnectFor: number;
+  /** One probe: true if the upstream accepts a connection. */
+  readonly accepts: () => Promise<boolean>;
+}
+
+/** While the upstream accepts no connections, requests wait, and one probe serves them all. */
+export class ConnectRetry {
+  readonly #parts: Parts;
+  /** Of the last failed connect: why the upstream is down. */
+  #lastError: Error | null = null;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Lets the request wait again: no byte was sent, so a retry is safe for every method. One probe serves all. */
+  failed(request: UpstreamRequest, error: Error): void {
+    if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    const { limiter } = this.#parts;
+    request.connectError = this.#lastError = error;
+    if (!limiter.down) this.#probeSoon();
+    limiter.down = true;
+    limiter.release(request);
+    this.wait(request);
+  }
+
+  /** Lets the request wait for a slot until `retryConnectFor` is over. */
+  wait(request: UpstreamRequest): void {
+    const { limiter, retryConnectFor } = this.#parts;
+    const remaining = request.startedAt + retryConnectFor - performance.now();
+    const waits = limiter.wait(request, Math.max(remaining, 0), () => {
+      // While it is down, only some requests connect themselves: the others tell what these found.
+      const error = request.connectError ?? (limiter.down ? this.#lastError : null);
+      request.giveUp(error === null ? OVERLOADED : failedUpstream('connect', error));
+    });
+    if (!waits) request.giveUp(OVERLOADED);
+  }
+
+  #probeSoon(): void {
+    const { limiter, accepts } = this.#parts;
+    setTimeout(async () => {
+      // If no request waits, the next one finds out by itself.
+      const up = limiter.waiting === 0 || (await accepts());
+      if (!up) return this.#probeSoon();
+      limiter.setUp();
+    }, PROBE_EVERY_MS);
+  }
+}

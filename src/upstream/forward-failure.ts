@@ -1,0 +1,23 @@
+// Why a request was not forwarded, or its response is not whole, and which of our answers that gives.
+import { codeOf } from '../base/errors.ts';
+import type { BodyFailure } from '../bodies/receiver.ts';
+import type { UpstreamFailure } from '../core/record.ts';
+import { CONNECT_TIMEOUT } from './connect.ts';
+
+export type ForwardFailure =
+  | { readonly side: 'client'; readonly reason: BodyFailure }
+  | {
+      readonly side: 'upstream';
+      readonly cause: UpstreamFailure;
+      readonly answer: 'bad_gateway' | 'gateway_timeout';
+      /** The system's code, such as `ECONNREFUSED`. */
+      readonly code: string | null;
+    };
+
+export function failedUpstream(cause: UpstreamFailure, error: Error | null = null): ForwardFailure {
+  const code = codeOf(error);
+  const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
+  return { side: 'upstream', cause, answer: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+}
+
+export const OVERLOADED: ForwardFailure = { side: 'client', reason: 'overloaded' };
