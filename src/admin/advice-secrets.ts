@@ -11,8 +11,12 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const ADVICE = { id: 'secrets', state: 'warning', page: PAGES.rotation } as const;
 
+export function withoutLiveSecret(s: StatusSnapshot): readonly (Advice | null)[] {
+  return s.routes.map((route) => noneLive(route, s));
+}
+
 export function secretAdvice(s: StatusSnapshot): readonly (Advice | null)[] {
-  return [...s.routes.map((route) => noneLive(route, s)), ...s.secrets.map((secret) => ofSecret(secret, s))];
+  return s.secrets.map((secret) => ofSecret(secret, s));
 }
 
 function noneLive(route: RouteStatus, s: StatusSnapshot): Advice | null {

@@ -2,7 +2,7 @@
 import { reports } from '../core/routes.ts';
 import type { Advice, State } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { secretAdvice } from './advice-secrets.ts';
+import { secretAdvice, withoutLiveSecret } from './advice-secrets.ts';
 import { spanText } from './html.ts';
 import { dateText } from './phrases.ts';
 import type { CertificateStatus, RouteStatus, StatusSnapshot } from './status-snapshot.ts';
@@ -10,20 +10,29 @@ import type { CertificateStatus, RouteStatus, StatusSnapshot } from './status-sn
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
+/** What stops deliveries, or soon will. */
 export function stateAdvice(s: StatusSnapshot): readonly Advice[] {
   const found = [
     s.draining ? DRAINING : null,
-    ...secretAdvice(s),
+    ...withoutLiveSecret(s),
     unreachable(s),
     ...s.certificates.map((certificate) => certificateAdvice(certificate, s.now)),
     s.upstream.exposed ? EXPOSED : null,
     onceStore(s),
     reload(s),
     notReady(s),
+    connectionsFull(s),
+  ];
+  return found.filter((advice) => advice !== null);
+}
+
+/** What may stand for weeks, and must not hide what happens meanwhile. */
+export function standingAdvice(s: StatusSnapshot): readonly Advice[] {
+  const found = [
+    ...secretAdvice(s),
     ...s.routes.map((route) => reportMode(route, s.now)),
     ...s.config.warnings.map(configuration),
     droppedLines(s),
-    connectionsFull(s),
   ];
   return found.filter((advice) => advice !== null);
 }

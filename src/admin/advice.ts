@@ -2,7 +2,7 @@
 // holds it, also for `check`, so each text exists once, here and in advice-*.ts. A pure function of the snapshot.
 // It must never recommend weakening verification, nor say that all is well while deliveries are lost.
 import { PAGES } from './advice-pages.ts';
-import { stateAdvice } from './advice-state.ts';
+import { standingAdvice, stateAdvice } from './advice-state.ts';
 import { lastTaken, trafficAdvice } from './advice-traffic.ts';
 import { spanText } from './html.ts';
 import { count, lately } from './phrases.ts';
@@ -47,7 +47,7 @@ export interface ApiStatus extends StatusSnapshot {
 
 /** The advice on a snapshot: at least one item; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
-  const found = [...stateAdvice(s), ...trafficAdvice(s)];
+  const found = [...stateAdvice(s), ...trafficAdvice(s), ...standingAdvice(s)];
   const of = (wanted: State) => found.filter(({ state }) => state === wanted);
   const worse = [...of('failed'), ...of('warning')];
   return [...(worse.length > 0 ? worse : [allIsWell(s)]), ...of('ok')];

@@ -59,7 +59,8 @@ function figures({ recent }: StatusSnapshot): Html {
   const minutes = Math.round(recent.windowSeconds / 60);
   const boxes = CURVES.map((curve) => {
     const name = CURVE_NAMES[curve] ?? curve;
-    return html`<div><dt>${name}</dt><dd>${recent[curve]}</dd><dd>${curveOf(name, recent.hour[curve])}</dd></div>`;
+    const bad = curve === 'app5xx' || curve === 'upstreamFailures';
+    return html`<div class="${bad && recent[curve] > 0 ? 'failed' : 'plain'}"><dt>${name}</dt><dd>${recent[curve]}</dd><dd>${curveOf(name, recent.hour[curve])}</dd></div>`;
   });
   return html`<dl class="figures" aria-label="Requests in the last ${minutes} minutes">${boxes}</dl>
 <p class="soft note">Requests in the last ${minutes} minutes; the curves show the last hour by minute, each on its own scale.</p>`;
@@ -166,7 +167,7 @@ time { white-space: nowrap; }
 .advice span { color: var(--text); }
 .advice b { font-weight: 600; }
 .advice small { color: var(--soft); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem; margin: 1.1rem 0 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(12rem, 45%), 1fr)); gap: .6rem; margin: 1.1rem 0 0; }
 .figures div, section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
 .figures div { padding: .6rem .9rem; display: flex; flex-direction: column; gap: .1rem; }
 .figures dd:first-of-type { order: -1; }

@@ -272,7 +272,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   'a route only reports': {
     requests: times(4, refused({ decision: 'reported', status: 200, upstreamStatus: 200 })),
     state: { routes: [{ ...NOTIFY, mode: 'report' }] },
-    expected: ['warning', 'report-mode', /only reports/, /mode: enforce/],
+    expected: ['warning', 'signatures', /4 would have been refused/, /signed probe/],
   },
   'a certificate ends in two days': {
     requests: HELD,
@@ -350,6 +350,14 @@ test.each<[string, readonly RequestRecord[], silence: number, RegExp]>([
   expect(lookAt({ requests }, silence * MINUTE)).toEqual([
     expect.objectContaining({ state: 'ok', id: 'all', message: expect.stringMatching(message) }),
   ]);
+});
+
+test('what stands for weeks does not hide what happens: it comes last', () => {
+  const config = { file: null, sha256: '', warnings: ['unmatched: forward'], awaitingRestart: [] };
+  const secrets = [{ ...CURRENT, problem: 'it is short' }];
+  const routes = [{ ...NOTIFY, mode: 'report' } as const];
+  const advice = lookAt({ requests: [...HELD, appSays(500)], state: { config, secrets, routes } }, 0);
+  expect(advice.map(({ id }) => id)).toEqual(['deliveries', 'deliveries', 'secrets', 'report-mode', 'configuration']);
 });
 
 test('strangers may be ignored only where they sent no signature', () => {
