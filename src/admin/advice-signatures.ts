@@ -68,11 +68,14 @@ function explained({ message, state }: Finding, group: RefusalGroup | undefined,
   }
   return {
     ...advice,
-    message: `${message} Either they are signed with another secret than the ones here, or something in front of the proxy changes the body.`,
+    message: `${message} Each is ${EITHER}.`,
     remedy: TELL_APART,
     page: PAGES.mismatch,
   };
 }
+
+/** What a wrong signature is that no hint explains. */
+export const EITHER = 'signed with another secret than the ones here, or its body was changed in front of the proxy';
 
 const TELL_APART =
   'To tell which, send a signed probe through the front (probe --url https://… --secret-file F). If it gets 401, the front changes bodies. If not, set the secret of here at Entrupy. A front that decompresses bodies passes the probe, and leaves no trace: look at its configuration.';

@@ -1,5 +1,6 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
+import { EITHER } from '../admin/advice-signatures.ts';
 import type { Paint } from '../base/colour.ts';
 import { admit, admitBody, arrivalOf } from '../core/admission.ts';
 import type { Reason } from '../core/decision.ts';
@@ -127,7 +128,8 @@ function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): Ver
     const state = stateOf(validity, at);
     return { id, key, use: state === 'live' ? 'route' : state };
   });
-  const hint = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? 'no known mistake explains it';
+  const unexplained = reason === 'signature_mismatch' ? EITHER : null;
+  const hint = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? unexplained;
   return { valid: false, reason, secret, hint };
 }
 

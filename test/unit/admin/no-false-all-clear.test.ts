@@ -138,7 +138,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     expected: [
       'failed',
       'signatures',
-      /No signature was accepted on \/notify since the start.* another secret .* changes the body/,
+      /No signature was accepted on \/notify since the start.* another secret .* body was changed in front of the proxy/,
       /probe .*401, the front changes bodies.*decompresses/,
     ],
   },

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { EITHER } from '../../../src/admin/advice-signatures.ts';
 import { run } from '../../../src/commands/verify.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { fakeIo } from '../../support/proxy/fake-io.ts';
@@ -35,7 +36,7 @@ describe('with one secret', () => {
   });
 
   test.each([
-    [sign(OLD, BODY), 'invalid: signature_mismatch\nhint: no known mistake explains it\n'],
+    [sign(OLD, BODY), `invalid: signature_mismatch\nhint: ${EITHER}\n`],
     [sign(`${CURRENT}\n`, BODY), 'invalid: signature_mismatch\nhint: the secret was used with a trailing newline\n'],
     [good.slice(7), 'invalid: malformed_signature\nhint: the prefix SHA256: is missing; otherwise it is correct\n'],
     [good.toLowerCase(), 'invalid: unsupported_algorithm\nhint: the algorithm must be written SHA256\n'],
@@ -67,7 +68,7 @@ describe('with a configuration', () => {
       1,
       'invalid: expired_secret\nsecret: future\nhint: signed with secret "future", which is not valid yet\n',
     ],
-    ['unknown', 'x', 1, 'invalid: signature_mismatch\nhint: no known mistake explains it\n'],
+    ['unknown', 'x', 1, `invalid: signature_mismatch\nhint: ${EITHER}\n`],
   ])('signed with the %s secret', async (_, secret, code, stdout) => {
     expect(await verify(sign(secret, BODY), { args: ['--config', file], env })).toEqual({ code, stdout, stderr });
   });
