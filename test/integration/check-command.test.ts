@@ -1,5 +1,7 @@
 // `check` against running proxies, each with one thing really wrong.
+import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -77,6 +79,19 @@ describe.concurrent('check', () => {
     const { states, messages } = await check({ adminPort: Number(new URL(upstream.url).port), configFile });
     expect(states[0]).toBe('ready failed');
     expect(messages).toContain('but not as this version of the proxy does');
+  });
+
+  test('no text of an answer controls the terminal', async ({ start, onTestFinished, directory }) => {
+    const proxy = await start();
+    const status = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as { advice: object[] };
+    const evil = { id: 'log', state: 'warning', message: 'a\u001b[2J\u202e', remedy: '\u009b', page: 'x' };
+    const body = JSON.stringify({ ...status, advice: [evil] });
+    const server = createHttpServer((_, response) => void response.end(body)).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const env = { ADMIN_PORT: String((server.address() as { port: number }).port) };
+    const { stdout } = await callCommand(['check', '--config', join(directory, 'none.yaml')], { env });
+    expect(stdout).toContain('log: a\\u001b[2J\\u202e\n         \\u009b See docs/x\n');
   });
 
   test('a file that is not the one in use', async ({ start, directory }) => {
