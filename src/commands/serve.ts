@@ -1,7 +1,8 @@
-// `serve`: the proxy as a process, with its signals and exit codes.
+// `serve`: the proxy as a process, with its exit codes. Its signals: signals.ts.
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
 import { CONFIG_OPTION } from './definition.ts';
+import { hearSignals } from './signals.ts';
 
 export const definition = {
   name: 'serve',
@@ -46,30 +47,15 @@ export const run = command(definition, async ({ values }, io) => {
 type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly port?: number };
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
-  const asked = Promise.withResolvers<'keep' | 'skip'>();
-  let signals = 0;
   let app: App | null = null;
-  const onSignal = (signal: NodeJS.Signals) => {
-    // A second signal exits at once, without flushing or waiting.
-    if (signals++ > 0) process.exit(signal === 'SIGINT' ? 130 : 143);
-    // No balancer sends requests to a proxy that is still starting, so no delay is needed.
-    asked.resolve(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
-  };
-  const onReload = () => void app?.reload();
-  // Before the program is even loaded: a process that is PID 1 and has no handler ignores SIGTERM, and is killed at the
-  // end of the grace period.
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  process.on('SIGHUP', onReload);
+  const signals = hearSignals({ isStarting: () => app === null, reload: () => void app?.reload() });
   try {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, stdout: process.stdout });
-    await app.stop({ delay: await asked.promise });
+    await app.stop({ delay: await signals.stop });
     setTimeout(() => process.exit(0), EXIT_AFTER_MS).unref();
     return 0;
   } finally {
-    process.off('SIGTERM', onSignal);
-    process.off('SIGINT', onSignal);
-    process.off('SIGHUP', onReload);
+    signals.off();
   }
 }

@@ -2,6 +2,7 @@
 // answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
 // never a value. The client chooses the header's name, so the log and the status page cut it.
 
+import type { Reason } from './decision.ts';
 import { ABOUT_CLIENT, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
 import type { Head } from './request-head.ts';
 import { CGI_PATHS } from './rerouting-headers.ts';
@@ -118,6 +119,12 @@ export const RULES = {
   parser: 'bytes that are not a whole HTTP/1.1 request, or a body in too many tiny chunks',
   'head-size': `a head larger than \`limits.maxHeader\`, or with more than ${MAX_LINES} lines`,
 } as Readonly<Record<RuleName, string>>;
+
+/** The rule of a refusal that names none: bytes that the parser refused. */
+export const PARSER_RULES: { readonly [R in Reason]?: RuleName } = {
+  bad_request: 'parser',
+  header_too_large: 'head-size',
+};
 
 export interface GateRefusal {
   readonly rule: RuleName;

@@ -1,6 +1,6 @@
 // The paths that a server could read a target as. Premise: servers decode, fold, cut and drop path segments, but never
 // invent them. Theorem: if any such reading of a target matches a verify or reject route, `couldBeRead` finds it.
-import { type Folded, foldPath, type Reading } from './fold.ts';
+import { type Folded, foldPath, type Reading } from './fold-path.ts';
 import { beginsWith, type Occurrences, occursInOrder, type Words } from './occurrences.ts';
 
 /** The path of a target, without its query. The gate has already refused `#`. */

@@ -2,16 +2,14 @@
 // reply the status and whether the connection persists.
 import type { BodyReceiver } from '../bodies/receiver.ts';
 import { type Decision, REASONS, type Reason } from '../core/decision.ts';
-import type { RuleName } from '../core/gate.ts';
+import { PARSER_RULES, type RuleName } from '../core/gate.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
+import { traceIdOf } from '../core/trace-id.ts';
 import type { Connection } from './connection.ts';
 import { Reply } from './reply.ts';
-
-/** The rule of a refusal that names none. */
-const DEFAULT_RULES: { readonly [R in Reason]?: RuleName } = { bad_request: 'parser', header_too_large: 'head-size' };
 
 /** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
 export class Exchange implements RequestRecord {
@@ -62,10 +60,8 @@ export class Exchange implements RequestRecord {
     this.client = connection.address;
   }
 
-  /** The trace id of a valid W3C `traceparent` (https://www.w3.org/TR/trace-context/#traceparent-header); else null. */
   get traceId(): string | null {
-    const valid = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
-    return valid.exec(this.head.traceparent ?? '')?.[1] ?? null;
+    return traceIdOf(this.head.traceparent);
   }
 
   get signed(): boolean {
@@ -85,7 +81,7 @@ export class Exchange implements RequestRecord {
   /** Refuses the request, unless the client has departed. `allow`: the methods that the route allows, for 405. */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
     this.decide('rejected', reason);
-    this.rule ??= DEFAULT_RULES[reason] ?? null;
+    this.rule ??= PARSER_RULES[reason] ?? null;
     if (reason !== 'client_closed') this.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 

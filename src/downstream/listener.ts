@@ -3,11 +3,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { codeOf, ignore } from '../base/errors.ts';
-import { dropOldest } from '../base/oldest.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { Connection, type Handler, type State } from './connection.ts';
+import { endIdleLate } from './drain-idle.ts';
 import { Room } from './make-room.ts';
 import { TlsHandshakes } from './tls-handshakes.ts';
 import { UnreadAnswers } from './unread-answers.ts';
@@ -31,9 +32,6 @@ const WITHOUT_REQUEST: readonly State[] = ['idle', 'silent', 'tls'];
 const BACKLOG = 4096;
 /** Milliseconds for bytes that are on their way when the listener closes. */
 const LAST_BYTES_MS = 100;
-/** The part of `shutdown.delay` in which idle connections end: balancers have noticed, and the app still serves. */
-const IDLE_END_FROM = 0.6;
-const IDLE_END_TO = 0.9;
 /** The most closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
 
@@ -94,21 +92,7 @@ export class Listener {
   /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
   startDraining(delay: number): void {
     this.draining = true;
-    if (delay === 0) return;
-    this.#endingIdle ??= setTimeout(() => {
-      // Silent connections stay: their first request is on its way.
-      const idle = this.#all.list().filter(({ state }) => state === 'idle');
-      const each = (delay * (IDLE_END_TO - IDLE_END_FROM)) / idle.length;
-      idle.sort((a, b) => a.since - b.since);
-      for (const [index, connection] of idle.entries()) {
-        setTimeout(
-          () => {
-            if (connection.state === 'idle') connection.close();
-          },
-          each * (index + 1),
-        ).unref();
-      }
-    }, delay * IDLE_END_FROM).unref();
+    if (delay > 0) this.#endingIdle ??= endIdleLate(() => this.#all.list(), delay);
   }
 
   /** Undoes `startDraining`: connections may persist again. */

@@ -3,14 +3,11 @@
 import type { Buffer } from 'node:buffer';
 import type { OwnStatus, Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
-import { CHUNKED, headLines } from '../wire/head-text.ts';
+import { headLines } from '../wire/head-text.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';
-
-/** Seconds. */
-const RETRY_AFTER_SECONDS = '1';
-const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+import { CONTINUE, framedLines, interimHead, PHRASES, refusalLines, responseHead } from './response-head.ts';
 
 export class Reply {
   /** 0 until the answer has begun. */
@@ -51,24 +48,21 @@ export class Reply {
   /** Sends an interim response (1xx). HTTP/1.0 has none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
+    this.#head(interimHead(status, reason, lines), 'plain');
     this.#writer.flush();
   }
 
   /** Begins the upstream's response. */
-  begin({ status, reason, lines, framing, length }: ResponseHead, wish: 'close' | 'persist' = 'persist'): void {
+  begin(response: ResponseHead, wish: 'close' | 'persist' = 'persist'): void {
     if (this.phase !== 'waiting') return;
+    const { status, reason, framing } = response;
     const modern = this.#request.version === '1.1';
     const streams = framing === 'chunked' || framing === 'close';
     const chunked = streams && modern;
     // Nothing can follow a body that only the close ends, nor a request that was not read whole.
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
-    // The length has no leading zeros, but stays text: 18446744073709551615 would become another number.
-    // A 204 has none (RFC 9110 8.6).
-    const own =
-      streams || length === '' || status === 204 ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`;
-    const framed = headLines(lines, chunked ? CHUNKED : own);
+    const framed = framedLines(response, chunked ? 'chunked' : streams ? 'until close' : 'whole');
     this.#head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
@@ -98,11 +92,8 @@ export class Reply {
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
   refuse(refusal: Refusal, allow: readonly string[] | null = null): void {
-    const { status, body, closes, retryable } = refusal;
-    const lines = ['Content-Type', 'application/json'];
-    if (retryable) lines.push('Retry-After', RETRY_AFTER_SECONDS);
-    if (allow !== null) lines.push('Allow', allow.join(', '));
-    this.answer({ status, body, lines }, closes ? 'close' : 'persist');
+    const { status, body, closes } = refusal;
+    this.answer({ status, body, lines: refusalLines(refusal, allow) }, closes ? 'close' : 'persist');
   }
 
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
@@ -151,36 +142,10 @@ export class Reply {
     this.#writer.head(text, coding);
   }
 
-  /**
-   * The last response on a connection says `close`. Others say nothing in HTTP/1.1, where connections persist by
-   * default, and we add no line that the upstream did not send.
-   */
   #begunHead(status: number, reason: string, lines: string): string {
     this.phase = 'begun';
     this.status = status;
-    const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
-    return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
+    const keeps = this.#request.version === '1.1' ? null : 'keep-alive';
+    return responseHead({ status, reason }, lines, this.#last ? 'close' : keeps);
   }
 }
-
-/** Forwards a reason phrase byte for byte. One with control characters could end the line, so it becomes empty. */
-function statusLine(status: number, reason: string): string {
-  return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
-}
-
-/** The phrases of our own answers (RFC 9110 15). Loading node:http for its table takes 35 ms and 15 MiB. */
-const PHRASES: Readonly<Record<OwnStatus, string>> = {
-  200: 'OK',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  413: 'Content Too Large',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-};

@@ -1,6 +1,7 @@
 // Answers that their clients do not read lie in the kernel, whose memory counts against a container's. So their number
 // is bounded, and the longest unread goes first.
 
+import { containerMemory } from '../base/container-memory.ts';
 import { greatestSendBuffer, lookAtQueues } from '../wire/kernel-queues.ts';
 import type { Connection } from './connection.ts';
 
@@ -17,6 +18,11 @@ const PAUSE_MS = 100;
 const CALM_PAUSE_MS = 1000;
 /** The least pause after a look, as a multiple of its time: with many thousand sockets it takes long. */
 const PAUSE = 4;
+
+/** How many answers may lie unread: as many as fit into half of the container's memory. The rest is for all else. */
+export function mostUnreadAnswers(): number {
+  return Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
+}
 
 interface Suspect {
   /** Bytes in the kernel's queue at the last look. */

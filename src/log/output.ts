@@ -3,7 +3,7 @@
 import type { Writable } from 'node:stream';
 import { type Paint, painter } from '../base/colour.ts';
 import { createLog } from './log.ts';
-import { textLine } from './text.ts';
+import { textLine } from './text-format.ts';
 
 /** `auto`: text where the stream is a terminal, else json. */
 export type LogFormat = 'auto' | 'json' | 'text';

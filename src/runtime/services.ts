@@ -1,13 +1,13 @@
 // The parts that live as long as the process: created from the first ruleset and updated with each later one.
 // They always ask for the current policy and never keep one.
-import type { TcpNetConnectOpts } from 'node:net';
 import type { Writable } from 'node:stream';
-import { RecentRequests } from '../admin/recent.ts';
-import { ByteBudget } from '../bodies/budget.ts';
+import { RecentRequests } from '../admin/recent-requests.ts';
+import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import type { Policy } from '../core/policy.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
+import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
@@ -18,9 +18,8 @@ import { Pipeline } from '../pipeline.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
-import { Exposure } from '../upstream/exposure-check.ts';
+import { bypassAddress, Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
-import { greatestSendBuffer } from '../wire/kernel-queues.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 
@@ -73,7 +72,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
       recent.record(record);
     },
   });
-  const bypass = bypassAddress(env.POD_IP, upstream, config);
+  const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
     const where = typeof bypass === 'string' ? {} : { ...bypass };
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
@@ -149,30 +148,11 @@ async function readPassword(file: string): Promise<string> {
 }
 
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
-  // The other half is for everything else.
-  const unreadAnswers = Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
+  const unreadAnswers = mostUnreadAnswers();
   return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers };
 }
 
-/** The address at which clients could bypass the proxy. */
-function bypassAddress(
-  podIp: string | undefined,
-  { pool }: Upstream,
-  { listen }: Config,
-): TcpNetConnectOpts | 'unknown' | 'hidden' {
-  if (podIp === undefined || podIp === '') return 'unknown';
-  // A socket file has no address, and on the port of the proxy itself only the proxy answers.
-  if (!('port' in pool.address) || pool.address.port === listen.port) return 'hidden';
-  return { host: podIp, port: pool.address.port };
-}
-
-/** Bytes. `auto`: the smaller of 64 MiB and a quarter of the container's memory. */
+/** Bytes. */
 function budgetOf({ limits }: Config): number {
-  if (limits.bufferedBytes !== 'auto') return limits.bufferedBytes;
-  return Math.min(64 * 1024 * 1024, Math.floor(containerMemory() / 4));
-}
-
-/** Bytes; huge or Infinity where there is no limit. */
-function containerMemory(): number {
-  return process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown
+  return limits.bufferedBytes === 'auto' ? automaticLimit() : limits.bufferedBytes;
 }

@@ -1,5 +1,6 @@
 // Checks whether the upstream's port also answers at the pod's own address, where clients can bypass the proxy.
 import type { TcpNetConnectOpts } from 'node:net';
+import type { Address } from './address.ts';
 import { acceptsConnection } from './connect.ts';
 
 /** Milliseconds between two checks; in the first minute less, since a sidecar is up before its app. */
@@ -12,13 +13,28 @@ const CONNECT_TIMEOUT_MS = 1000;
 /** `off`: not checked, since nobody asked. `unknown`: not yet checked, or it can't be. */
 type ExposureState = 'off' | 'unknown' | 'exposed' | 'hidden';
 
+/**
+ * The address at which clients could bypass the proxy. `hidden`: there is none. `podIp`: `$POD_IP`. `listenPort`: the
+ * port of the proxy.
+ */
+export function bypassAddress(
+  podIp: string | undefined,
+  upstream: Address,
+  listenPort: number,
+): TcpNetConnectOpts | 'unknown' | 'hidden' {
+  if (podIp === undefined || podIp === '') return 'unknown';
+  // A socket file has no address, and on the port of the proxy itself only the proxy answers.
+  if (!('port' in upstream) || upstream.port === listenPort) return 'hidden';
+  return { host: podIp, port: upstream.port };
+}
+
 export class Exposure {
   readonly #address: TcpNetConnectOpts | 'unknown' | 'hidden';
   readonly #onChange: (now: ExposureState) => void;
   #timer: NodeJS.Timeout | null = null;
   state: ExposureState = 'off';
 
-  /** `hidden`: there is no address at which clients could bypass the proxy. `onChange`: it is exposed now, or no more. */
+  /** `address`: as `bypassAddress` gives it. `onChange`: it is exposed now, or no more. */
   constructor(address: TcpNetConnectOpts | 'unknown' | 'hidden', onChange: (now: ExposureState) => void) {
     this.#address = address;
     this.#onChange = onChange;

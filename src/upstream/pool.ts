@@ -3,7 +3,7 @@
 // sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { dropOldest } from '../base/oldest.ts';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { type Address, addressOf } from './address.ts';

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
-import { RecentRequests } from '../../src/admin/recent.ts';
+import { RecentRequests } from '../../src/admin/recent-requests.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
 import type { ReloadOutcome } from '../../src/admin/status-snapshot.ts';
 import type { Listener } from '../../src/downstream/listener.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { adviceFor } from '../../../src/admin/advice.ts';
 import { PAGES } from '../../../src/admin/advice-pages.ts';
-import { RecentRequests } from '../../../src/admin/recent.ts';
+import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import { secretVerdict } from '../../../src/admin/secret-verdict.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';

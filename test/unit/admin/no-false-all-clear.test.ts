@@ -2,7 +2,7 @@
 // last request has just come, and again 40 minutes later, at the four deliveries an hour that a shop gets.
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Advice, adviceFor, type State, type Topic } from '../../../src/admin/advice.ts';
-import { RecentRequests } from '../../../src/admin/recent.ts';
+import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';

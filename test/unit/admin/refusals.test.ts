@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import { RecentRequests } from '../../../src/admin/recent.ts';
+import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { beforeEach, expect, test, vi } from 'vitest';
-import { RecentRequests } from '../../../src/admin/recent.ts';
+import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import { PAGE_CSP, renderStatusPage } from '../../../src/admin/status-page.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';

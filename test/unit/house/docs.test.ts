@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { adviceFor } from '../../../src/admin/advice.ts';
-import { RecentRequests } from '../../../src/admin/recent.ts';
+import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import { noTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';

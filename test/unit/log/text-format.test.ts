@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { plainText } from '../../../src/base/colour.ts';
-import { textLine } from '../../../src/log/text.ts';
+import { textLine } from '../../../src/log/text-format.ts';
 
 const line = (fields: object) =>
   textLine(`${JSON.stringify({ time: '2026-11-24T12:00:00.123Z', level: 'warn', msg: 'it', ...fields })}\n`, plainText);

@@ -2,7 +2,7 @@
 // deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
 // one reason never displaces the entry of another that explains a broken rotation.
 
-import { dropOldest } from '../base/oldest.ts';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { REASON_NAMES, type Reason } from '../core/decision.ts';
 import { isLost, type RequestRecord } from '../core/record.ts';
 import { shortened, shownPath } from '../log/log.ts';

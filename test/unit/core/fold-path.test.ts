@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeFully, foldPath } from '../../../src/core/fold.ts';
+import { decodeFully, foldPath } from '../../../src/core/fold-path.ts';
 
 const decoded = (text: string) => decodeFully(Buffer.from(text, 'latin1')).toString('latin1');
 
