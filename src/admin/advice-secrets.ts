@@ -1,6 +1,7 @@
 // Advice on secrets: none live, expiring, in rotation, not proven yet.
 import { currentOf, isPrevious } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
+import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
 import { spanText } from './html.ts';
@@ -31,13 +32,15 @@ function noneLive(route: RouteStatus, s: StatusSnapshot): Advice | null {
 }
 
 /** Dates are compared with this machine's clock, which may be the one that is wrong. */
-function outsideRemedy({ id, state, notBefore, notAfter }: SecretStatus, now: number): string[] {
+function outsideRemedy(secret: SecretStatus, now: number): string[] {
   const clock = `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock; if it is right,`;
+  const { id, state } = secret;
   if (state === 'not_yet') {
-    return [`Secret ${id} is valid from ${dateText(notBefore)} on. ${clock} correct its notBefore.`];
+    return [`Secret ${id} is ${whyOutside(state, secret, dateText)}. ${clock} correct its notBefore.`];
   }
   if (state !== 'expired') return [];
-  return [`Secret ${id} expired at ${dateText(notAfter)}. ${clock} add its successor, or correct its notAfter.`];
+  const text = whyOutside(state, secret, dateText);
+  return [`Secret ${id} ${text}. ${clock} add its successor, or correct its notAfter.`];
 }
 
 function valueRemedy({ secretIds }: RouteStatus): string {
@@ -60,9 +63,9 @@ function ofSecret(secret: SecretStatus, s: StatusSnapshot): Advice | null {
 }
 
 function expired(secret: SecretStatus, s: StatusSnapshot): Advice | null {
-  const { id, notAfter } = secret;
+  const { id } = secret;
   if (s.routes.some((route) => route.secretIds.includes(id) && noneLive(route, s) !== null)) return null;
-  const message = `Secret ${id} expired at ${dateText(notAfter)}.`;
+  const message = `Secret ${id} ${whyOutside('expired', secret, dateText)}.`;
   if (!isUsedOutside(secret, s)) return { ...ADVICE, message, remedy: 'Remove it once its successor verifies.' };
   const remedy = 'Keep its entry until you know who still signs with it.';
   return { ...ADVICE, message, remedy, page: PAGES.expiredSecret };

@@ -1,5 +1,6 @@
 // The verdict on each secret: can it be removed?
 import { isPrevious } from '../core/keyring.ts';
+import { whyOutside } from '../core/secret-validity.ts';
 import { isUsedOutside, onlySecretOf } from './advice-secrets.ts';
 import { spanText } from './html.ts';
 import { dateText } from './phrases.ts';
@@ -9,9 +10,9 @@ const HOUR = 3_600_000;
 
 /** Says whether a secret can be removed: only if it verified nothing while another one did. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {
-  const { id, state, lastMatch, notBefore, notAfter } = secret;
+  const { id, state, lastMatch, notAfter } = secret;
   if (state === 'unusable') return 'cannot be used: fix it, or remove its entry';
-  if (state === 'not_yet') return `not valid before ${dateText(notBefore)}`;
+  if (state === 'not_yet') return whyOutside(state, secret, dateText);
   if (state === 'expired') {
     if (isUsedOutside(secret, s)) return 'expired, and a client still signs with it: see the refusals below';
     return isPrevious(id) ? 'expired: it is removed automatically' : 'expired: can be removed';

@@ -3,9 +3,10 @@
 // rely on its names: docs/admin.md lists them.
 import type { Config } from '../config/config.ts';
 import { DECISIONS, type Reason } from '../core/decision.ts';
-import type { Secret, SecretState } from '../core/keyring.ts';
+import type { Secret } from '../core/keyring.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
+import type { SecretState } from '../core/secret-validity.ts';
 import type { RouteTraffic } from './route-traffic.ts';
 
 export interface RouteStatus

@@ -1,5 +1,6 @@
-// The secrets of a policy, and when each is valid. A secret's value exists only in a KeyObject and is never printed.
+// The secrets of a policy, and which of them a route tries. A secret's value exists only in a KeyObject and is never printed.
 import type { KeyObject } from 'node:crypto';
+import { clockText, outsideText, stateOf } from './secret-validity.ts';
 
 export interface Secret {
   readonly id: string;
@@ -8,33 +9,6 @@ export interface Secret {
   readonly notBefore: number | null;
   readonly notAfter: number | null;
 }
-
-type Validity = Pick<Secret, 'notBefore' | 'notAfter'>;
-export type SecretState = 'live' | 'not_yet' | 'expired';
-
-export function stateOf({ notBefore, notAfter }: Validity, now: number): SecretState {
-  if (notBefore !== null && now < notBefore) return 'not_yet';
-  return notAfter !== null && now >= notAfter ? 'expired' : 'live';
-}
-
-/** Why a secret is not live, for people: `expired at 2026-12-01T00:00:00Z`; null for a live one. */
-export function outsideText(secret: Validity, now: number): string | null {
-  const state = stateOf(secret, now);
-  if (state === 'live') return null;
-  return state === 'expired'
-    ? `expired at ${isoDate(secret.notAfter)}`
-    : `not valid before ${isoDate(secret.notBefore)}`;
-}
-
-/** The same with the clock that says so, which may be the one that is wrong. */
-export function outsideByClock(secret: Validity, now: number): string | null {
-  const text = outsideText(secret, now);
-  return text === null ? null : `${text}; ${clockText(now)}`;
-}
-
-const clockText = (now: number) => `this machine's clock says ${isoDate(now - (now % 1000))}`;
-
-const isoDate = (ms: number | null) => new Date(ms ?? 0).toISOString().replace('.000Z', 'Z');
 
 const PREVIOUS = '.previous';
 

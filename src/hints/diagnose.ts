@@ -3,9 +3,10 @@
 // a pass.
 import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';
+import { isListed, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
+import { outsideByClock, stateOf } from '../core/secret-validity.ts';
 import { readLoosely } from './loose-signature.ts';
 import { bodyVariants, keyVariants, LITERAL_SECRETS } from './variants.ts';
 

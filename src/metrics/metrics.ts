@@ -2,9 +2,10 @@
 // client must never be able to add one.
 
 import { VERSION } from '../base/version.ts';
-import { currentOf, isListed, isPrevious, type Secret, stateOf } from '../core/keyring.ts';
+import { currentOf, isListed, isPrevious, type Secret } from '../core/keyring.ts';
 import type { RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
+import { stateOf } from '../core/secret-validity.ts';
 import { type Cell, cell, type HistogramCell, RouteCells, type Sample } from './cells.ts';
 import type { createExposition } from './exposition.ts';
 import type { MetricName } from './metric-table.ts';

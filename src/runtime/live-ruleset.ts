@@ -1,7 +1,7 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
 import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
-import { outsideText, stateOf } from '../core/keyring.ts';
+import { outsideText, stateOf } from '../core/secret-validity.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';

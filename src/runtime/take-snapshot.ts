@@ -2,9 +2,9 @@
 import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
-import { stateOf } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
+import { stateOf } from '../core/secret-validity.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';

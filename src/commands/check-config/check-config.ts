@@ -3,7 +3,7 @@
 import { certificateAdvice } from '../../admin/advice-state.ts';
 import type { Config, Salvaged } from '../../config/config.ts';
 import { ConfigError, loadConfig } from '../../config/load.ts';
-import { stateOf } from '../../core/keyring.ts';
+import { stateOf } from '../../core/secret-validity.ts';
 import { readTlsFiles } from '../../runtime/inputs.ts';
 import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../../runtime/ruleset.ts';
 import { buildTls, certificatesOf } from '../../runtime/tls-files.ts';

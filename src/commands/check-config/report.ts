@@ -4,8 +4,9 @@ import type { Config } from '../../config/config.ts';
 import { formatProblem, type LoadedConfig } from '../../config/load.ts';
 import type { Problem } from '../../config/problems.ts';
 import { DURATION, SIZE } from '../../config/units.ts';
-import { outsideByClock, type Secret, type SecretState } from '../../core/keyring.ts';
+import type { Secret } from '../../core/keyring.ts';
 import type { Route } from '../../core/routes.ts';
+import { outsideByClock, type SecretState } from '../../core/secret-validity.ts';
 import { deliversOnce, routesOf } from '../../runtime/ruleset.ts';
 import type { Io } from '../command-line.ts';
 

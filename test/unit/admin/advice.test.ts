@@ -49,7 +49,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
       routes: [{ ...NOTIFY, liveSecrets: 0 }],
       secrets: [{ ...CURRENT, state: 'not_yet', notBefore: Date.parse('2026-12-01T00:00:00Z') }],
     },
-    /^failed: .*Secret current is valid from 2026-12-01 00:00 UTC on\. The clock of this machine says 2026-11-24 12:00 UTC: if that is wrong, set the clock; if it is right, correct its notBefore/,
+    /^failed: .*Secret current is not valid before 2026-12-01 00:00 UTC\. The clock of this machine says 2026-11-24 12:00 UTC: if that is wrong, set the clock; if it is right, correct its notBefore/,
   ],
   [
     'one of two has expired',

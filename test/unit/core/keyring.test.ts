@@ -1,6 +1,7 @@
 // Which secrets a route may use, and when.
 import { describe, expect, test } from 'vitest';
-import { isListed, Keyring, stateOf } from '../../../src/core/keyring.ts';
+import { isListed, Keyring } from '../../../src/core/keyring.ts';
+import { stateOf } from '../../../src/core/secret-validity.ts';
 import { NOW, secret } from './fixtures.ts';
 
 test('a secret is live from notBefore on, and before notAfter', () => {

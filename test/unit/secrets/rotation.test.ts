@@ -2,9 +2,10 @@
 import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
-import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
+import { Keyring, type Secret } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
+import { stateOf } from '../../../src/core/secret-validity.ts';
 import type { SecretMaterial } from '../../../src/secrets/material.ts';
 import { changedIds, failuresOf, isPreviousValue, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
 import { sourceName } from '../../../src/secrets/sources.ts';
