@@ -10,11 +10,12 @@ import { acceptedInAnHour, count, inAnHour, lately } from './phrases.ts';
 import type { NotTaken, RouteTraffic } from './route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
 
-const DAY = 24 * 3_600_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 
 export function trafficAdvice(s: StatusSnapshot): readonly Advice[] {
   const found = [
-    ...s.routes.map((route) => notTaken(route, s)),
+    ...s.routes.flatMap((route) => notTaken(route, s) ?? someNotTaken(route, s) ?? []),
     upstreamFailing(s),
     ...signatureAdvice(s),
     ...Object.entries(LOSSES).map(([reason, loss]) => lossAdvice(reason as Reason, loss, s)),
@@ -44,6 +45,16 @@ function notTaken(route: RouteStatus, s: StatusSnapshot): Advice | null {
     remedy,
     page,
   };
+}
+
+/** The app takes some deliveries of a route, and not others. Failed ones are listed, and have advice of their own. */
+function someNotTaken(route: RouteStatus, s: StatusSnapshot): Advice | null {
+  const { lastNotTaken: at, lastNotTakenWhy: why } = route.traffic;
+  if (at === null || why === null || why === 'failed' || s.now - at >= HOUR) return null;
+  const { remedy, page } = NOT_TAKEN[why]('', route, s);
+  const what = why === 'clientError' ? 'The app answered 4xx to' : 'The sender left before the app answered';
+  const message = `${what} a delivery to ${route.path} ${spanText(s.now - at)} ago, and the app took others since.`;
+  return { id: 'deliveries', state: 'warning', message, remedy, page };
 }
 
 interface Account {

@@ -14,6 +14,8 @@ export interface RouteTraffic {
   /** Deliveries since `lastTaken`, by what happened to them. */
   readonly notTaken: Readonly<Record<NotTaken, number>>;
   readonly lastNotTaken: number | null;
+  /** What happened to that one. */
+  readonly lastNotTakenWhy: NotTaken | null;
   /** The status of the answer to the last delivery; null before the first. */
   readonly lastStatus: number | null;
   /** When a signature was last accepted. */
@@ -58,6 +60,7 @@ export class TrafficByRoute {
     else {
       traffic.notTaken[end]++;
       traffic.lastNotTaken = at;
+      traffic.lastNotTakenWhy = end;
     }
   }
 
@@ -77,6 +80,7 @@ export function noTraffic(): Mutable<RouteTraffic> {
     lastTaken: null,
     notTaken: noneNotTaken(),
     lastNotTaken: null,
+    lastNotTakenWhy: null,
     lastStatus: null,
     lastAccepted: null,
     refusedSignatures: 0,

@@ -65,6 +65,24 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     requests: times(4, appSays(404)),
     expected: ['failed', 'deliveries', /The app answered 404 to the last 4 deliveries/, /Does the app serve this path/],
   },
+  'the app answers 404 to every second delivery': {
+    requests: [appSays(404), accepted(), appSays(404), accepted()],
+    expected: [
+      'warning',
+      'deliveries',
+      /answered 4xx to a delivery to \/notify 15 min ago, and the app took others since/,
+      /Does the app/,
+    ],
+  },
+  'the sender leaves every second delivery': {
+    requests: [noAnswer({ status: 499, reason: 'client_closed' }), accepted()],
+    expected: [
+      'warning',
+      'deliveries',
+      /sender left before the app answered a delivery to \/notify 15 min ago/,
+      /answer first/,
+    ],
+  },
   'the app is down': {
     requests: [...HELD, ...times(2, noAnswer({ upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' }))],
     state: {
