@@ -2,7 +2,7 @@
 // escapes text that comes from a client or a file.
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type State } from './advice.ts';
-import { certificateState } from './advice-state.ts';
+import { certificateState } from './advice-certificates.ts';
 import { Html, html, when } from './html.ts';
 import { type CertificateStatus, CURVES, type Curve, type StatusSnapshot } from './status-snapshot.ts';
 import { pill, tables } from './status-tables.ts';

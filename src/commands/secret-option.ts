@@ -5,8 +5,8 @@ import { stat } from 'node:fs/promises';
 import type { SecretSource } from '../config/config.ts';
 import { VariableName } from '../config/environment.ts';
 import type { Secret } from '../core/keyring.ts';
-import { keyFromFileContent } from '../secrets/material.ts';
 import { failuresOf, readSecrets } from '../secrets/rotation.ts';
+import { keyFromFileContent } from '../secrets/secret-value.ts';
 import { sourceName } from '../secrets/sources.ts';
 import { collect, type Io, usageError } from './command-line.ts';
 

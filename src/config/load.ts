@@ -8,7 +8,7 @@ import { allowedAt } from './describe.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
 import { atValue, ConfigError, formatPath, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
 import { crossErrors, crossWarnings } from './rules.ts';
-import { readWritten, soundness } from './written.ts';
+import { readWritten, soundness } from './schema-problems.ts';
 import { readYaml } from './yaml.ts';
 
 export { ConfigError, formatProblem } from './problems.ts';

@@ -5,7 +5,7 @@ import { isPrevious } from '../core/keyring.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import type { Values } from './config.ts';
 import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
-import type { Written } from './written.ts';
+import type { Written } from './schema-problems.ts';
 
 type SecretEntry = Written['secrets'][number];
 type RouteEntry = Written['routes'][number];

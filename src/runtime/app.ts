@@ -7,6 +7,7 @@ import { VERSION } from '../base/version.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
+import { Readiness } from './readiness.ts';
 import type { Effects } from './services.ts';
 import { takeSnapshot } from './take-snapshot.ts';
 import { Reloader } from './watch-inputs.ts';
@@ -32,20 +33,21 @@ export async function startApp(effects: Effects): Promise<App> {
   const { log, metrics, listener, exposure, requests } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
+  const readiness = new Readiness(live);
   const reloader = new Reloader(inputs, {
     read: (before) => readInputs(configFile, env, before),
     apply: (changed) => {
       const outcome = live.apply(changed);
       // Records readiness even if no probe asks now: a proxy that was ready once stays ready.
-      void lifecycle.readiness();
+      void readiness.check();
       return outcome;
     },
     fail: (problem) => live.endReload([problem]),
   });
   const admin = createAdminServer({
-    status: () => takeSnapshot(startedAt, live, lifecycle),
-    started: () => lifecycle.started,
-    readiness: () => lifecycle.readiness(),
+    status: () => takeSnapshot(startedAt, live, readiness),
+    started: () => readiness.started,
+    readiness: () => readiness.check(),
     drain: () => lifecycle.drain(),
     reload: () => reloader.force(),
     retirePrevious: () => live.retirePrevious(),
@@ -59,13 +61,13 @@ export async function startApp(effects: Effects): Promise<App> {
     admin.cutAll();
     throw error;
   });
-  lifecycle.started = true;
+  readiness.started = true;
   log.info('listening', {
     ...{ host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort },
     ...{ upstream: upstreamAt.url, admin_url: localUrl(adminAt.host, adminPort).href, version: VERSION },
   });
   void lifecycle.checkUpstream();
-  const { ready, causes } = await lifecycle.readiness();
+  const { ready, causes } = await readiness.check();
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');

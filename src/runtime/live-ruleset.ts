@@ -1,11 +1,11 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
 import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
-import { outsideText, stateOf } from '../core/secret-validity.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
 import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
+import { warningsOf } from './warnings.ts';
 
 /** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
@@ -89,20 +89,4 @@ export class LiveRuleset {
     clearTimeout(this.#nextCheck);
     this.#nextCheck = setTimeout(() => this.#logWarnings(), Math.min(DAY_MS, ...ends)).unref();
   }
-}
-
-/** Log lines about the config, its sources, certificates and secrets. `now` is epoch milliseconds. */
-function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
-  const problems = [
-    ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
-    ...warnings.map((problem) => ({ problem })),
-    ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
-  ];
-  const outside = materials
-    .filter((secret) => secret.key !== null && !isPreviousValue(secret) && stateOf(secret, now) !== 'live')
-    .map((secret) => ({ secret: secret.id, source: secret.source, problem: outsideText(secret, now) }));
-  return [
-    ...problems.map((fields) => ({ msg: 'configuration warning', ...fields })),
-    ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),
-  ];
 }

@@ -7,8 +7,8 @@ import type { Route } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
-import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
+import { PROBE_TIMEOUT_MS, type Readiness } from './readiness.ts';
 import { routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 
@@ -16,12 +16,12 @@ import { certificatesOf } from './tls-files.ts';
 export async function takeSnapshot(
   startedAt: number,
   live: LiveRuleset,
-  lifecycle: Lifecycle,
+  readiness: Readiness,
 ): Promise<StatusSnapshot> {
   const { listener, upstream, exposure, metrics, output, deliveries } = live.services;
   const now = Date.now();
   const [{ ready, causes }, error] = await Promise.all([
-    lifecycle.readiness(),
+    readiness.check(),
     upstream.reachability.failure(PROBE_TIMEOUT_MS),
   ]);
   const { draining } = listener;

@@ -1,16 +1,6 @@
-// A secret's bytes: the rules for an acceptable value, and the key that is made from it.
-// No message holds a value, a part of one, its length or a hash of it.
-import { isUtf8 } from 'node:buffer';
-import { createSecretKey, type KeyObject } from 'node:crypto';
+// A secret as it was read from its source.
 import type { SecretSource } from '../config/config.ts';
-
-/** The reading of one value: a key, or a problem; both if an older key is still in use. */
-export interface KeyReading {
-  readonly key: KeyObject | null;
-  readonly problem: string | null;
-  /** Suspicious properties of the value. */
-  readonly warnings: readonly string[];
-}
+import type { KeyReading } from './secret-value.ts';
 
 /** A secret with the times of its source: epoch milliseconds, and `overlap` in milliseconds; null for none. */
 export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefore' | 'notAfter' | 'overlap'> {
@@ -22,71 +12,4 @@ export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefor
   readonly source: string;
   /** When a reload adopted this value, in epoch milliseconds; null for the values of the start. */
   readonly adoptedAt: number | null;
-}
-
-/** The largest secret that is read, in bytes. A larger file is almost certainly the wrong one. */
-export const MAX_SECRET_BYTES = 64 * 1024;
-const SHORTEST_BYTES = 16;
-const RECOMMENDED_BYTES = 32;
-const TOO_SHORT = `it is shorter than ${SHORTEST_BYTES} bytes and too easy to guess`;
-
-const LF = 0x0a;
-const CR = 0x0d;
-const BYTE_ORDER_MARK = Buffer.from('\ufeff');
-const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0', (character) => Buffer.from(character));
-const REPLACEMENT_CHARACTER = Buffer.from('\ufffd');
-
-export function refused(problem: string): KeyReading {
-  return { key: null, problem, warnings: [] };
-}
-
-/** Makes a key from a file: one trailing `\n` or `\r\n` belongs to the file, everything else to the secret. */
-export function keyFromFileContent(content: Buffer, rules: Pick<SecretSource, 'allowShort'>): KeyReading {
-  const lf = content.at(-1) === LF ? 1 : 0;
-  const cr = lf === 1 && content.at(-2) === CR ? 1 : 0;
-  return keyFromValue(content.subarray(0, content.length - lf - cr), rules);
-}
-
-/** Makes a key from every byte of the value. The caller may overwrite them afterwards: the key has its own copy. */
-export function keyFromValue(value: Buffer, { allowShort }: Pick<SecretSource, 'allowShort'>): KeyReading {
-  if (value.length === 0) return refused('it is empty');
-  if (value.length > MAX_SECRET_BYTES)
-    return refused(`it is larger than ${MAX_SECRET_BYTES / 1024} KiB: is this the right file?`);
-  if (!isUtf8(value)) return refused('it is not valid UTF-8: a secret is text, used as it is and never decoded');
-  if (value.length < SHORTEST_BYTES && !allowShort) {
-    return refused(`${TOO_SHORT} (allowShort accepts it)`);
-  }
-  return { key: createSecretKey(value), problem: null, warnings: warningsAbout(value) };
-}
-
-const KEPT = 'which is kept as part of the secret';
-
-function warningsAbout(value: Buffer): readonly string[] {
-  const [first, last] = [value.at(0), value.at(-1)];
-  const isShort = value.length < SHORTEST_BYTES;
-  const startsWithSpace = WHITE_SPACE.some((space) => value.subarray(0, space.length).equals(space));
-  const endsWithSpace = WHITE_SPACE.some((space) => value.subarray(-space.length).equals(space));
-  const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
-  const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
-  const found: readonly (readonly [holds: boolean, warning: string])[] = [
-    [isShort, TOO_SHORT],
-    [
-      !isShort && value.length < RECOMMENDED_BYTES,
-      `it is shorter than ${RECOMMENDED_BYTES} bytes: longer secrets are safer`,
-    ],
-    [startsWithSpace, `it begins with white space, ${KEPT}`],
-    [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
-    [isMarked, `it begins with a byte order mark, ${KEPT}`],
-    [
-      isQuoted,
-      "it is enclosed in quotes, which are kept as part of the secret (docker's --env-file does not remove them)",
-    ],
-    [value.subarray(0, -1).includes(LF), 'it has several lines, which together are one secret'],
-    [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
-    [
-      value.includes(REPLACEMENT_CHARACTER),
-      'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value',
-    ],
-  ];
-  return found.flatMap(([holds, warning]) => (holds ? warning : []));
 }

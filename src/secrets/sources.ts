@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import type { KeyReading, SecretMaterial } from './material.ts';
-import { keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './material.ts';
+import type { SecretMaterial } from './material.ts';
+import { type KeyReading, keyFromFileContent, keyFromValue, MAX_SECRET_BYTES, refused } from './secret-value.ts';
 
 type DirectorySource = SecretSource & { readonly kind: 'directory' };
 

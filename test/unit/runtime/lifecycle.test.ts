@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
 import type { LiveRuleset } from '../../../src/runtime/live-ruleset.ts';
+import { Readiness } from '../../../src/runtime/readiness.ts';
 
 const MINUTE = 60_000;
 const RULESET = {
@@ -35,9 +36,10 @@ function alive() {
   };
   const log = { info: () => {}, warn: () => {} };
   const services = { listener, log, upstream: { accepts: async () => true, close: () => {} }, deliveries: () => null };
-  const life = new Lifecycle({ ruleset: RULESET, services } as unknown as LiveRuleset);
-  life.started = true;
-  return { life, listener, said };
+  const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
+  const readiness = new Readiness(live);
+  readiness.started = true;
+  return { life: new Lifecycle(live), readiness, listener, said };
 }
 
 beforeEach(() => {
@@ -48,13 +50,13 @@ afterEach(() => {
 });
 
 test('a drain ends by itself after 10 minutes: ready again, connections persist again', async () => {
-  const { life, listener, said } = alive();
+  const { life, readiness, listener, said } = alive();
   life.drain();
-  expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'] });
+  expect(await readiness.check()).toEqual({ ready: false, causes: ['draining'] });
   vi.advanceTimersByTime(10 * MINUTE - 1);
   expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(1);
-  expect(await life.readiness()).toEqual({ ready: true, causes: [] });
+  expect(await readiness.check()).toEqual({ ready: true, causes: [] });
   expect(said).toEqual(['closing', 'persisting']);
 });
 
