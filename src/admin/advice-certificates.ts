@@ -1,9 +1,9 @@
 // Advice on TLS certificates: ours, and that of the upstream.
+
 import type { Advice, State } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { spanText } from './html.ts';
-import { dateText } from './phrases.ts';
 import type { CertificateStatus } from './status-snapshot.ts';
+import { dateText, spanText } from './times.ts';
 
 const DAY = 24 * 3_600_000;
 

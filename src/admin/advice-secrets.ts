@@ -1,12 +1,12 @@
 // Advice on secrets: none live, expiring, in rotation, not proven yet.
+
 import { currentOf, isPrevious } from '../core/keyring.ts';
 import { reports } from '../core/routes.ts';
 import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { spanText } from './html.ts';
-import { dateText } from './phrases.ts';
 import type { RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
+import { dateText, spanText } from './times.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

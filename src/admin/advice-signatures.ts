@@ -1,10 +1,11 @@
 // Advice on signatures that no live secret makes: whose they may be, and how to tell.
+
 import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { spanText } from './html.ts';
-import { acceptedInAnHour, count, dateText } from './phrases.ts';
+import { acceptedInAnHour, count } from './phrases.ts';
 import type { RefusalGroup, RouteStatus, StatusSnapshot } from './status-snapshot.ts';
+import { dateText, spanText } from './times.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

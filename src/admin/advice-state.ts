@@ -1,11 +1,12 @@
 // Advice on the state of the proxy: readiness, upstream, configuration and log.
+
 import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { certificateAdvice, tlsRemedy } from './advice-certificates.ts';
 import { PAGES } from './advice-pages.ts';
 import { secretAdvice, withoutLiveSecret } from './advice-secrets.ts';
-import { spanText } from './html.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
+import { spanText } from './times.ts';
 
 const HOUR = 3_600_000;
 

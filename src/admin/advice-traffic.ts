@@ -1,14 +1,15 @@
 // Advice on what the requests of late tell. A route that gets four deliveries an hour is judged by its last ones, however
 // long ago they came: counts of minutes would call it well as soon as nothing comes.
+
 import type { Reason } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
 import { signatureAdvice } from './advice-signatures.ts';
-import { spanText } from './html.ts';
 import { acceptedInAnHour, count, inAnHour, lately } from './phrases.ts';
 import type { NotTaken, RouteTraffic } from './route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
+import { spanText } from './times.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

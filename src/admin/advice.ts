@@ -1,12 +1,13 @@
 // Advice on the state of the proxy: one item for each problem, worst first. The status page shows it and /api/status
 // holds it, also for `check`, so each text exists once, here and in advice-*.ts. A pure function of the snapshot.
 // It must never recommend weakening verification, nor say that all is well while deliveries are lost.
+
 import { PAGES } from './advice-pages.ts';
 import { standingAdvice, stateAdvice } from './advice-state.ts';
 import { lastTaken, trafficAdvice } from './advice-traffic.ts';
-import { spanText } from './html.ts';
 import { count, lately } from './phrases.ts';
 import type { StatusSnapshot } from './status-snapshot.ts';
+import { spanText } from './times.ts';
 
 /** `failed`: deliveries fail now. `warning`: look at it. `ok`: nothing to do. */
 export type State = 'failed' | 'warning' | 'ok';

@@ -1,10 +1,10 @@
 // The verdict on each secret: can it be removed?
+
 import { isPrevious } from '../core/keyring.ts';
 import { whyOutside } from '../core/secret-validity.ts';
 import { isUsedOutside, onlySecretOf } from './advice-secrets.ts';
-import { spanText } from './html.ts';
-import { dateText } from './phrases.ts';
 import type { SecretStatus, StatusSnapshot } from './status-snapshot.ts';
+import { dateText, spanText } from './times.ts';
 
 const HOUR = 3_600_000;
 

@@ -9,6 +9,7 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { isForeign, mayAct } from './guard.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 /** The largest body, in bytes, that is read and discarded, such as that of `curl -d ''`. */
 const MAX_BODY = 1024;
@@ -61,15 +62,7 @@ async function answer(exchange: Exchange, handlers: AdminHandlers, sources: Admi
 }
 
 function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close' = 'persist'): void {
-  const lines = {
-    'Content-Type': 'application/json',
-    'Cache-Control': 'no-store',
-    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-    'Cross-Origin-Resource-Policy': 'same-origin',
-    'Referrer-Policy': 'same-origin',
-    'X-Content-Type-Options': 'nosniff',
-    ...answer.headers,
-  };
+  const lines = { 'Content-Type': 'application/json', ...SECURITY_HEADERS, ...answer.headers };
   const body = Buffer.from(answer.body, 'utf8').toString('latin1');
   exchange.reply.answer({ status: answer.status, body, lines: Object.entries(lines).flat() }, wish);
 }

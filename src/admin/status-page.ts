@@ -1,11 +1,13 @@
 // The status page, for operators without Grafana. Plain HTML and CSS, no script, nothing from other hosts; html.ts
 // escapes text that comes from a client or a file.
+
 import { createHash } from 'node:crypto';
 import { type Advice, adviceFor, type State } from './advice.ts';
 import { certificateState } from './advice-certificates.ts';
-import { Html, html, when } from './html.ts';
+import { Html, html } from './html.ts';
 import { type CertificateStatus, CURVES, type Curve, type StatusSnapshot } from './status-snapshot.ts';
 import { pill, tables } from './status-tables.ts';
+import { when } from './times.ts';
 
 const REFRESH_SECONDS = 5;
 

@@ -1,11 +1,13 @@
 // The tables of the status page. State is always a word, never a colour alone.
+
 import { SIZE } from '../config/units.ts';
 import { REASONS } from '../core/decision.ts';
 import { reports } from '../core/routes.ts';
 import type { State } from './advice.ts';
-import { type Html, html, spanText, when } from './html.ts';
+import { type Html, html } from './html.ts';
 import { secretVerdict } from './secret-verdict.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status-snapshot.ts';
+import { spanText, when } from './times.ts';
 
 interface Table<Row> {
   readonly id: string;

@@ -1,11 +1,10 @@
 // Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported
 // as a type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run
 // time too.
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { type Decision, REASONS, type Reason } from './decision.ts';
-import type { Keyring, Secret } from './keyring.ts';
 import { type Route, reports } from './routes.ts';
-import { signs } from './signature.ts';
+import { findSigner, type Mismatch, type SignedBody } from './verdict.ts';
 
 class Permit {
   readonly #minted = true; // its presence is the proof: no code outside the class can add it
@@ -35,45 +34,15 @@ class Permit {
 export type { Permit };
 export const isPermit = Permit.is;
 
-export type Verdict =
-  | { readonly permit: Permit }
-  | {
-      readonly refused: 'signature_mismatch' | 'expired_secret';
-      /** The id of the secret outside its validity that signs so. */
-      readonly secret: string | null;
-    };
+export type Verdict = { readonly permit: Permit } | Mismatch;
 
-/**
- * The verdict on a body that was read whole. It tries every live secret of the route, without an early exit. Only when
- * none matches does it try those outside their validity, to tell the operator; the answer is a 401 all the same.
- */
-export function judge(input: {
-  route: Route;
-  keyring: Keyring;
-  /** The live secrets of the route at the time of the request's head. */
-  live: readonly Secret[];
-  digest: string;
-  body: Buffer;
-}): Verdict {
-  const { route, live, body } = input;
+/** The verdict on a body that was read whole, with its permit. */
+export function judge(input: SignedBody & { readonly route: Route }): Verdict {
+  const { route, body } = input;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
-  const digest = Buffer.from(input.digest, 'latin1');
-  const match = firstMatch(live, body, digest);
-  if (match !== null) {
-    return { permit: new Permit({ decision: 'accepted', reason: 'none', secret: match, body, tunnel: false }) };
-  }
-  const listed = input.keyring.listed(route.secrets);
-  const outside = listed === live ? [] : listed.filter((secret) => !live.includes(secret));
-  const secret = firstMatch(outside, body, digest);
-  return { refused: secret === null ? 'signature_mismatch' : 'expired_secret', secret };
-}
-
-function firstMatch(secrets: readonly Secret[], body: Buffer, digest: Buffer): string | null {
-  let match: string | null = null;
-  for (const secret of secrets) {
-    if (signs(secret.key, body, digest) && match === null) match = secret.id;
-  }
-  return match;
+  const found = findSigner(input);
+  if ('refused' in found) return found;
+  return { permit: new Permit({ decision: 'accepted', reason: 'none', secret: found.signer, body, tunnel: false }) };
 }
 
 /** Report mode forwards and counts what enforce mode would refuse. `at`, in epoch milliseconds, decides the mode. */

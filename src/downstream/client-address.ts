@@ -1,6 +1,11 @@
 // The client's address: for the log, and for the upstream if the operator asked for it. No decision may ever depend on
 // X-Forwarded-For: the client writes it.
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
+
+/** The address of a connection: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
+export function connectedAddress({ remoteAddress = '' }: Socket): string {
+  return remoteAddress.replace(/^::ffff:/, '');
+}
 
 /** The right-most address of X-Forwarded-For that is no trusted proxy; the connection's own if that is not trusted. */
 export function clientAddressOf(

@@ -18,6 +18,7 @@ import { declaredLength, Head } from '../core/request-head.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
 import { AnswerProgress } from './answer-progress.ts';
+import { connectedAddress } from './client-address.ts';
 import { Exchange } from './client-exchange.ts';
 import { networkOf } from './client-network.ts';
 import { FollowingBytes } from './following-bytes.ts';
@@ -52,7 +53,7 @@ export class Connection {
   /** Only the reply writes to it, except in a tunnel. The receiver of a body may pause and resume it. */
   stream: Socket;
   encrypted = false;
-  /** The client's address: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
+  /** The client's address. */
   readonly address: string;
   #key: string | null = null;
   state: State = 'silent';
@@ -79,7 +80,7 @@ export class Connection {
   constructor(socket: Socket, listener: Listener) {
     this.stream = this.#socket = socket;
     this.#listener = listener;
-    this.address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.address = connectedAddress(socket);
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);

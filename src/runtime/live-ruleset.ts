@@ -3,7 +3,8 @@ import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts'
 import type { Config } from '../config/config.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
 import type { Inputs } from './inputs.ts';
-import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
+import { RESTART_ONLY } from './restart-only.ts';
+import { buildPolicy, buildRuleset, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 import { warningsOf } from './warnings.ts';
 

@@ -2,7 +2,7 @@
 // A running process reloads most of its configuration. For the rest the chart changes an annotation, so the pods
 // restart. Too few restarts would leave a change without effect; too many would make every change a rollout.
 import { describe, expect, test } from 'vitest';
-import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
+import { RESTART_ONLY } from '../../src/runtime/restart-only.ts';
 import { set, template } from '../support/chart/helm.ts';
 import { haveTools } from '../support/machine/tools.ts';
 

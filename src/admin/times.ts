@@ -1,0 +1,22 @@
+// How times and spans are written on the status page and in the advice.
+import { type Html, html } from './html.ts';
+
+/** Epoch milliseconds as `2026-11-24 12:00 UTC`. */
+export function dateText(ms: number | null): string {
+  return `${new Date(ms ?? 0).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** Epoch milliseconds as `3 min ago` or `in 2 days`, with the exact time as its title. */
+export function when(at: number, now: number): Html {
+  const iso = new Date(at).toISOString();
+  const span = spanText(Math.abs(now - at));
+  return html`<time datetime="${iso}" title="${iso}">${at <= now ? `${span} ago` : `in ${span}`}</time>`;
+}
+
+const UNITS = { days: 86_400_000, h: 3_600_000, min: 60_000 };
+
+/** Milliseconds in the largest unit that gives at least two (`30 h`, not `1 d`). */
+export function spanText(ms: number): string {
+  const [unit, size] = Object.entries(UNITS).find(([, size]) => ms >= 2 * size) ?? ['s', 1000];
+  return `${Math.floor(ms / size)} ${unit}`;
+}
