@@ -23,10 +23,10 @@ import {
   type Refused,
   type ToRead,
 } from './core/admission.ts';
+import { bodyTag } from './core/body-tag.ts';
 import { DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
-import { bodyTag } from './core/record.ts';
 import { hasBody } from './core/request-head.ts';
 import { signatureForm } from './core/signature.ts';
 import { clientAddressOf } from './downstream/client-address.ts';

@@ -6,6 +6,7 @@ import { free, NO_BYTES } from '../base/bytes.ts';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { Pace } from './rate.ts';
 import type { BodyFailure, BodyReceiver, Owner } from './receiver.ts';
+import { hasTinyChunks } from './tiny-chunks.ts';
 
 export type BodyEnd = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
@@ -22,8 +23,6 @@ export interface BufferedBodyOptions {
 
 /** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
 const MAX_EXTRA = 4 * 1024;
-/** The most chunks of a body, besides one per 16 bytes: some encoders send one for each word. */
-const MAX_TINY_CHUNKS = 8 * 1024;
 
 /**
  * A body to verify, read whole into one growing buffer. An array of chunks would be open to attack: a million one-byte
@@ -102,8 +101,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const total = this.received + piece.length;
     this.#pace.count(piece.length, performance.now());
     if (total > this.#options.maxBody) this.fail('body_too_large');
-    // Each chunk costs a microsecond.
-    else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
+    else if (hasTinyChunks(pieces, total)) this.fail('bad_request');
     return !this.#ended;
   }
 

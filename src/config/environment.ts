@@ -1,6 +1,7 @@
 // Environment variables as part of the configuration, with a file or alone. The value of a secret's variable is not
 // kept: only whether it is set matters here.
-import { nearest, type Problem } from './problems.ts';
+import { nearest } from './nearest-word.ts';
+import type { Problem } from './problems.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;

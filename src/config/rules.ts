@@ -4,7 +4,8 @@ import { whyNeverAllowed } from '../core/gate.ts';
 import { isPrevious } from '../core/keyring.ts';
 import { foldsAlike, pathProblem } from '../core/targets.ts';
 import type { Values } from './config.ts';
-import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
+import { nearest } from './nearest-word.ts';
+import { atKey, atValue, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
 import type { Written } from './schema-problems.ts';
 
 type SecretEntry = Written['secrets'][number];

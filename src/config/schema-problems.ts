@@ -3,7 +3,8 @@
 import type * as z from 'zod/mini';
 import type { Values } from './config.ts';
 import { allowedAt, CONFIG_KEYS } from './describe.ts';
-import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
+import { nearest } from './nearest-word.ts';
+import { atKey, atValue, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
 import { configSchema, MAY_BE_EMPTY } from './schema.ts';
 import { isMapping, type Mapping } from './yaml.ts';
 import { lacksSpace, NO_SPACE } from './yaml-errors.ts';

@@ -3,7 +3,8 @@
 import { isIP, isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
 import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl } from './addresses.ts';
-import { listOf, nearest } from './problems.ts';
+import { nearest } from './nearest-word.ts';
+import { listOf } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
 
 /** More about a wrong value, such as its right spelling; null if nothing is obvious. */

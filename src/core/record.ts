@@ -1,5 +1,4 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
-import { hash } from 'node:crypto';
 import type { Decision, Reason } from './decision.ts';
 import type { RuleName } from './gate.ts';
 
@@ -55,11 +54,6 @@ export function isLost(record: Pick<RequestRecord, LostFields>): boolean {
 }
 
 type LostFields = 'secret' | 'decision' | 'reason' | 'upstreamFailure' | 'upstreamStatus';
-
-/** `bodySha256` of a body: enough to find an event again, too short to be mistaken for a signature. */
-export function bodyTag(body: Uint8Array): string {
-  return hash('sha256', body, 'hex').slice(0, 16);
-}
 
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];

@@ -21,6 +21,7 @@ import { AnswerProgress } from './answer-progress.ts';
 import { connectedAddress } from './client-address.ts';
 import { Exchange } from './client-exchange.ts';
 import { networkOf } from './client-network.ts';
+import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, REST_MS, SILENCE_MS } from './drop-limits.ts';
 import { FollowingBytes } from './following-bytes.ts';
 import type { Listener } from './listener.ts';
 import { RANKS } from './make-room.ts';
@@ -36,15 +37,6 @@ export interface Handler {
   /** A request has ended, in whatever way. Requests are recorded only here. */
   onEnd(exchange: Exchange): void;
 }
-
-/** Bytes. A refused body up to this size is read and dropped; a longer one ends the connection. */
-const DROPPED_BODY = 64 * 1024;
-/** Milliseconds for the rest of a refused body. */
-const REST_MS = 2000;
-/** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
-const DROPPED_BYTES = 32 * 1024 * 1024;
-const DROPPING_MS = 2000;
-const SILENCE_MS = 1000;
 
 /** A client's connection. It owns the socket, the request in progress and the one deadline of its present state. */
 export class Connection {

@@ -1,7 +1,7 @@
 // The log: one JSON line per event. It must never throw, whatever it is given, and never print bytes: a Buffer in a
 // field may be a body or a secret. Text from a client is cut, has no query, and cannot control a terminal.
 import { printable } from '../base/printable.ts';
-import { pathOf } from '../core/targets.ts';
+import { shortened } from './cut-text.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
@@ -70,16 +70,6 @@ function plain(this: unknown, key: string, value: unknown): unknown {
   if (typeof value === 'function') return '[function]';
   const isText = typeof value === 'string' || typeof value === 'bigint' || typeof value === 'symbol';
   return isText ? shortened(String(value), MAX_TEXT) : value;
-}
-
-/** The path as log and status page show it: cut at 256, and at `?` even if the caller forgot to. */
-export function shownPath(path: string): string {
-  return pathOf(path.slice(0, 256));
-}
-
-/** Cuts a text that has no natural bound (a method, a hint) at `limit` UTF-16 units. */
-export function shortened(text: string, limit: number): string {
-  return text.length > limit ? `${text.slice(0, limit)}…` : text;
 }
 
 /** A JSON string, quotes included, that is safe to print on any terminal. */

@@ -2,7 +2,8 @@
 // The store may fail at any time: then onStoreFailure decides, and no request hangs.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeliveryLease } from '../base/delivery-lease.ts';
-import { eventKey, type OnceStore, type OnStoreChange } from './store.ts';
+import { eventKey } from './event-key.ts';
+import type { OnceStore, OnStoreChange } from './store.ts';
 
 /** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait. */
 export type Claimed =

@@ -1,6 +1,5 @@
 // The store of delivered events for `once`: its interface, the choice of one, and the one in memory.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
-import { hash } from 'node:crypto';
 import { createMemoryStore } from './memory.ts';
 
 /** `first`: the caller delivers it, and reports what happened. `busy`: another process is delivering it. */
@@ -42,9 +41,4 @@ export async function openStore(options: StoreOptions, onChange: OnStoreChange):
   if (options.store === 'memory') return createMemoryStore(options.maxEntries);
   const { createRedisStore } = await import('./redis.ts');
   return createRedisStore(options, onChange);
-}
-
-/** An event's key: its path as sent, without the query, and the SHA-256 of its body. */
-export function eventKey(path: string, body: Uint8Array): string {
-  return hash('sha256', `${hash('sha256', body, 'base64url')} ${path}`, 'base64url');
 }

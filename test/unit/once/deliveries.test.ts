@@ -4,8 +4,9 @@ import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/
 import { describe, expect, test } from 'vitest';
 import type { DeliveryLease } from '../../../src/base/delivery-lease.ts';
 import { type Claimed, Deliveries } from '../../../src/once/deliveries.ts';
+import { eventKey } from '../../../src/once/event-key.ts';
 import { createMemoryStore } from '../../../src/once/memory.ts';
-import { type Claim, eventKey, type OnceStore, type OnStoreChange } from '../../../src/once/store.ts';
+import type { Claim, OnceStore, OnStoreChange } from '../../../src/once/store.ts';
 
 type Options = Partial<OnceStore> & {
   readonly onStoreFailure?: 'forward' | 'refuse';

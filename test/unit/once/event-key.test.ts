@@ -1,6 +1,6 @@
 // Two deliveries are the same event if the path as sent and the body's bytes match; the key reveals neither.
 import { expect, test } from 'vitest';
-import { eventKey } from '../../../src/once/store.ts';
+import { eventKey } from '../../../src/once/event-key.ts';
 
 test('the same path and body give the same key, everything else another', () => {
   const events = [
