@@ -1,17 +1,14 @@
 // The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
 // Contents decide whether two readings differ, never file times or events.
 
-import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { NO_BYTES } from '../base/bytes.ts';
-import { fileProblem } from '../base/errors.ts';
-import type { TlsParts } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import type { ConfigFile, LoadedConfig } from '../config/load.ts';
 import { ConfigError, DEFAULT_FILE, parseConfig, readConfigFile } from '../config/load.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
-import type { TlsFile } from './tls-files.ts';
+import { canBeRead } from './regular-file.ts';
+import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
 export interface Inputs {
   /** Null if the file can't be read. */
@@ -61,42 +58,10 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
 /** The config file, or the place where one may appear. */
 const fileOf = ({ file }: LoadedConfig) => file ?? DEFAULT_FILE;
 
-/** False for something that exists and is not a regular file: reading it could block forever. */
-async function canBeRead(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => stats.isFile(),
-    () => true,
-  );
-}
-
 /** True for an empty file, and for comments alone: they may be the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {
   const lines = bytes?.toString('latin1').split('\n') ?? [];
   return lines.every((line) => /^\s*(?:#|---\s*$|$)/.test(line));
-}
-
-const ROLES = { certFile: 'cert', keyFile: 'key', caFile: 'ca', clientCaFile: 'ca' } as const;
-
-export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]> {
-  const named = (['listen', 'upstream'] as const).flatMap((side) => {
-    const paths: Readonly<Record<string, string | null>> = { ...parts[side].tls };
-    return Object.entries(ROLES).flatMap(([key, role]) => {
-      const path = paths[key] ?? null;
-      return path === null ? [] : [{ side, role, path, name: `${side}.tls.${key} ${path}` }];
-    });
-  });
-  return Promise.all(named.map(readTlsFile));
-}
-
-async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
-  let why = 'it is not a regular file';
-  try {
-    if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
-  } catch (error) {
-    why = fileProblem(error);
-  }
-  const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
-  return { ...file, bytes: NO_BYTES, problem };
 }
 
 /** True if both readings found the same contents. isDeepStrictEqual compares KeyObjects by their keys. */

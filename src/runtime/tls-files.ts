@@ -1,11 +1,15 @@
-// The TLS part of a ruleset: contents of files, checked before use. A certificate that does not match its key, or has
-// expired, never replaces one that works. OpenSSL only gives a code; these messages name the file and the fix.
+// The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
+// has expired, never replaces one that works. OpenSSL only gives a code; these messages name the file and the fix.
 // No message holds a part of a key.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { CertificateStatus } from '../admin/status-snapshot.ts';
+import { NO_BYTES } from '../base/bytes.ts';
+import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
+import { canBeRead } from './regular-file.ts';
 
 /** A file that the config names, with its contents. */
 export interface TlsFile {
@@ -18,6 +22,30 @@ export interface TlsFile {
   readonly bytes: Buffer;
   /** Why the file can't be read; null if it can. */
   readonly problem: string | null;
+}
+
+const ROLES = { certFile: 'cert', keyFile: 'key', caFile: 'ca', clientCaFile: 'ca' } as const;
+
+export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]> {
+  const named = (['listen', 'upstream'] as const).flatMap((side) => {
+    const paths: Readonly<Record<string, string | null>> = { ...parts[side].tls };
+    return Object.entries(ROLES).flatMap(([key, role]) => {
+      const path = paths[key] ?? null;
+      return path === null ? [] : [{ side, role, path, name: `${side}.tls.${key} ${path}` }];
+    });
+  });
+  return Promise.all(named.map(readTlsFile));
+}
+
+async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
+  let why = 'it is not a regular file';
+  try {
+    if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
+  } catch (error) {
+    why = fileProblem(error);
+  }
+  const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
+  return { ...file, bytes: NO_BYTES, problem };
 }
 
 type Files = Partial<Record<TlsFile['role'], TlsFile>>;

@@ -64,8 +64,7 @@ async function refusal(file: string | null, env: Env): Promise<Line | null> {
   try {
     const { config } = await loadConfig({ file, env });
     if (config.listen.tls === null && config.upstream.tls === null) return null;
-    const { readTlsFiles } = await import('../../runtime/inputs.ts');
-    const { buildTls } = await import('../../runtime/tls-files.ts');
+    const { buildTls, readTlsFiles } = await import('../../runtime/tls-files.ts');
     const { failures } = buildTls(config, await readTlsFiles(config), null);
     return failures.length === 0 ? null : refusedFor(failures.join('\n'));
   } catch (error) {
