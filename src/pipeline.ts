@@ -25,6 +25,7 @@ import {
 } from './core/admission.ts';
 import { bodyTag } from './core/body-tag.ts';
 import { DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
+import { FULL } from './core/full.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { hasBody } from './core/request-head.ts';
@@ -115,8 +116,10 @@ export class Pipeline {
     const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
     pending.body = readWhole(exchange, options, (end: BodyEnd) => {
-      if ('failure' in end) exchange.refuse(end.failure);
-      else this.#judge(pending, toRead, end.body);
+      if ('failure' in end) {
+        if (end.failure === 'overloaded') exchange.hint = FULL.bytes;
+        exchange.refuse(end.failure);
+      } else this.#judge(pending, toRead, end.body);
     });
   }
 
@@ -161,6 +164,7 @@ export class Pipeline {
         break;
       case 'refuse':
         exchange.bodySha256 = bodyTag(permit.body ?? NO_BYTES);
+        exchange.hint = FULL[claimed.full];
         exchange.refuse('overloaded');
         break;
       case 'duplicate':
@@ -180,7 +184,10 @@ export class Pipeline {
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
-    if (permit.tunnel && !mayOpenTunnel(this.#tunnels, settings.connections)) return exchange.refuse('overloaded');
+    if (permit.tunnel && !mayOpenTunnel(this.#tunnels, settings.connections)) {
+      exchange.hint = FULL.tunnels;
+      return exchange.refuse('overloaded');
+    }
     note(exchange, permitted);
     const options: ForwardOptions = {
       lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders),
@@ -222,6 +229,8 @@ function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): vo
     exchange.upstreamError = failure.code;
   }
   if (exchange.reply.committed) exchange.reply.cut();
-  else if (failure.side === 'client') exchange.refuse(failure.reason);
-  else exchange.reply.refuse(GATEWAY_ANSWERS[failure.answer]);
+  else if (failure.side === 'client') {
+    exchange.hint ??= failure.hint ?? null;
+    exchange.refuse(failure.reason);
+  } else exchange.reply.refuse(GATEWAY_ANSWERS[failure.answer]);
 }

@@ -2,6 +2,7 @@
 // long ago they came: counts of minutes would call it well as soon as nothing comes.
 
 import type { Reason } from '../core/decision.ts';
+import { roomFor } from '../core/full.ts';
 import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
@@ -11,7 +12,8 @@ import type { NotTaken, RouteTraffic } from './route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
 import { spanText } from './times.ts';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 export function trafficAdvice(s: StatusSnapshot): readonly Advice[] {
@@ -35,6 +37,7 @@ function notTaken(route: RouteStatus, s: StatusSnapshot): Advice | null {
   const [most] = amounts.toSorted(([, a], [, b]) => b - a);
   if (most === undefined || total === 0 || traffic.lastNotTaken === null) return null;
   const which = total === 1 ? `the last delivery to ${path}` : `the last ${total} deliveries to ${path}`;
+  if (overloadTells(route, total, s)) return null;
   const { what, remedy, page } = NOT_TAKEN[most[0]](which, route, s);
   const others = amounts.filter(([kind, amount]) => kind !== most[0] && amount > 0);
   const also = others.length === 0 ? '' : ` Of these, ${others.map(([kind, n]) => `${n} ${BRIEF[kind]}`).join(', ')}.`;
@@ -58,6 +61,13 @@ function someNotTaken(route: RouteStatus, s: StatusSnapshot): Advice | null {
   return { id: 'deliveries', state: 'warning', message, remedy, page };
 }
 
+/** True if the advice on overload says all of it. */
+function overloadTells({ path }: RouteStatus, total: number, { undelivered, recent }: StatusSnapshot): boolean {
+  const lost = undelivered.filter(({ route }) => route === path).slice(0, total);
+  const isFull = lost.length > 0 && lost.every(({ cause }) => cause === 'overloaded');
+  return isFull && (recent.signedReasons.overloaded ?? 0) >= total;
+}
+
 interface Account {
   readonly what: string;
   readonly remedy: string;
@@ -76,7 +86,12 @@ const NOT_TAKEN: Readonly<Record<NotTaken, (which: string, route: RouteStatus, s
       };
     }
     if (last?.cause === 'overloaded') {
-      return { what: `The proxy was full, so ${which} got 503`, remedy: OVERLOADED_REMEDY, page: PAGES.overloaded };
+      const what = `The proxy answered 503 to ${which}: ${last.hint ?? FULL}`;
+      return {
+        what,
+        remedy: `${roomFor(last.hint) ?? OVERLOADED_REMEDY} Then find the events again.`,
+        page: PAGES.overloaded,
+      };
     }
     const why = [last?.cause ?? [], last?.upstreamError ?? []].flat().join(', ');
     return {
@@ -126,19 +141,21 @@ function undelivered(s: StatusSnapshot): Advice | null {
   const [last] = recent;
   if (last === undefined) return null;
   const many = recent.length >= 20 ? 'At least 20 deliveries' : count(recent.length, 'delivery', 'deliveries');
+  const { cause, status, upstreamError, hint } = last;
+  const why = cause === '5xx' ? `the app answered ${status}` : [cause, upstreamError ?? hint ?? []].flat().join(', ');
   const bridge =
-    last.cause === 'connect' ? ' If the app was restarting, a longer upstream.retryConnectFor covers that.' : '';
+    cause === 'connect' ? ' If the app was restarting, a longer upstream.retryConnectFor covers that.' : '';
   return {
     id: 'deliveries',
     state: 'warning',
-    message: `${many} of the last day may be lost, the last one ${spanText(s.now - last.at)} ago: Entrupy documents no retry. The status page lists them.`,
-    remedy: `Find the events again, and process them.${bridge}`,
+    message: `${many} of the last day may be lost, the last one ${spanText(s.now - last.at)} ago (${why}): Entrupy documents no retry. The status page lists them.`,
+    remedy: `${roomFor(hint) ?? 'Look at the log of the app.'} Then find the events again, and process them.${bridge}`,
     page: PAGES.findAgain,
   };
 }
 
-const OVERLOADED_REMEDY =
-  'Is the app slow, or do bodies trickle in? Entrupy documents no retry: find the events again.';
+const FULL = 'the proxy was full';
+const OVERLOADED_REMEDY = 'Is the app slow, or do bodies trickle in?';
 
 type Loss = readonly [what: string, remedy: string, page?: string];
 
@@ -146,7 +163,7 @@ const YOURS = 'If you know their clients, ';
 
 /** Refused requests with a signature, which may be deliveries. Wrong signatures have advice of their own. */
 const LOSSES: Partial<Readonly<Record<Reason, Loss>>> = {
-  overloaded: ['got 503: the proxy was full', OVERLOADED_REMEDY, PAGES.overloaded],
+  overloaded: ['got 503', OVERLOADED_REMEDY, PAGES.overloaded],
   no_live_secret: [
     'got 503 while no secret was live on their route',
     'Entrupy documents no retry: treat them as lost, and find the events again.',
@@ -177,14 +194,21 @@ function lossAdvice(reason: Reason, [what, remedy, page = PAGES.refused]: Loss, 
   const isCovered = reason === 'no_live_secret' && s.routes.some((r) => r.action === 'verify' && r.liveSecrets === 0);
   if (amount === 0 || isCovered) return null;
   const none = acceptedInAnHour(s) === 0;
-  const { broken, cause, pass } = explanation(reason, s);
+  const { broken, cause, pass, instead } = explanation(reason, s);
   return {
     id: 'refusals',
-    state: reason === 'overloaded' && none ? 'failed' : 'warning',
+    state: reason === 'overloaded' && failsMany(amount, s) ? 'failed' : 'warning',
     message: `${count(amount, 'signed request')} of the last hour ${what}${broken}${none ? ', and none was accepted' : ''}.${cause}`,
-    remedy: `${remedy}${pass}`,
+    remedy: `${instead ?? remedy}${pass}`,
     page,
   };
+}
+
+/** As the alert: more than one in a hundred, at least ten, or more than half. */
+function failsMany(amount: number, s: StatusSnapshot): boolean {
+  const share = amount / (amount + acceptedInAnHour(s));
+  const last = s.refusals.find(({ reason }) => reason === 'overloaded')?.at ?? s.now;
+  return share > 0.5 || (amount >= 10 && share > 0.01 && s.now - last < 10 * MINUTE);
 }
 
 /** What the last refusal with a hint tells of a reason: the rule that was broken, the cause, and what would let it pass. */
@@ -194,6 +218,7 @@ function explanation(reason: Reason, { refusals }: StatusSnapshot) {
     header = null,
     hint = null,
   } = refusals.find((r) => r.reason === reason && r.hint !== null) ?? {};
+  if (reason === 'overloaded') return { broken: `: ${hint ?? FULL}`, cause: '', pass: '', instead: roomFor(hint) };
   if (hint === null) return { broken: '', cause: '', pass: '' };
   if (rule === null) return { broken: '', cause: ` Likely cause: ${hint}.`, pass: '' };
   return {
@@ -232,15 +257,15 @@ function unsigned(s: StatusSnapshot): Advice | null {
   const [most] = found.toSorted(([, a], [, b]) => b - a);
   if (most === undefined || refused === 0) return null;
   const [reason] = most;
-  const { broken, cause, pass } = explanation(reason, s);
+  const { broken, cause, pass, instead } = explanation(reason, s);
   const isReported = s.recent.rejected === 0 && s.routes.some((route) => reports(route, s.now));
   const were = isReported ? 'would have been' : refused === 1 ? 'was' : 'were';
   return {
     id: 'refusals',
     state: 'warning',
     message: `${count(refused, 'request')} without a signature ${were} refused ${lately(s)}, mostly ${reason}${broken}.${cause}`,
-    remedy: `${OTHERS[reason]}${pass}`,
-    page: broken === '' ? PAGES.refused : PAGES.ingress,
+    remedy: `${instead ?? OTHERS[reason]}${pass}`,
+    page: reason === 'overloaded' ? PAGES.overloaded : broken === '' ? PAGES.refused : PAGES.ingress,
   };
 }
 

@@ -140,9 +140,9 @@ function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
 }
 
 function undeliveredOf(record: RequestRecord, at: number): Undelivered {
-  const { upstreamFailure, reason, bodySha256 } = record;
+  const { upstreamFailure, reason, hint, bodySha256 } = record;
   const cause = upstreamFailure ?? (reason === 'overloaded' ? reason : '5xx');
-  return { ...shownOf(record, at), cause, bodySha256 };
+  return { ...shownOf(record, at), cause, hint, bodySha256 };
 }
 
 function refusalOf(record: RequestRecord, at: number): RefusalGroup {

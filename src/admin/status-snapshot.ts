@@ -69,7 +69,7 @@ export interface RefusalGroup extends ShownRequest, Pick<RequestRecord, RefusedF
 }
 
 /** A delivery that failed for its sender: it ended in our 502, 503 or 504, its answer was cut, or the app said 5xx. */
-export interface Undelivered extends ShownRequest, Pick<RequestRecord, 'bodySha256'> {
+export interface Undelivered extends ShownRequest, Pick<RequestRecord, 'hint' | 'bodySha256'> {
   readonly cause: UpstreamFailure | 'overloaded' | '5xx';
 }
 

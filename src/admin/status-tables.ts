@@ -131,7 +131,10 @@ const UNDELIVERED: Table<Undelivered> = {
     When: ({ at }, { now }) => when(at, now),
     Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,
     Answer: ({ status }) => status,
-    Cause: ({ cause, upstreamError }) => (upstreamError === null ? cause : `${cause} (${upstreamError})`),
+    Cause: ({ cause, upstreamError, hint }) => {
+      const detail = upstreamError ?? hint;
+      return detail === null ? cause : `${cause} (${detail})`;
+    },
     Body: ({ bodySha256 }) => (bodySha256 === null ? 'unknown' : html`<code>${bodySha256}</code>`),
     Client: ({ client }) => html`<code>${client}</code>`,
   },

@@ -57,7 +57,11 @@ const ROWS = {
   malformed_signature: [401, 'The signature header is not SHA256:<base64 of 32 bytes>.', REPORTABLE],
   unsupported_algorithm: [401, 'The signature names an algorithm other than SHA256.', REPORTABLE],
   body_too_large: [413, 'The body is larger than maxBody.'],
-  overloaded: [503, 'Byte budget, upstream connections or queue are full, or the proxy stops.', TRY_ELSEWHERE],
+  overloaded: [
+    503,
+    'Byte budget, upstream connections or queue are full, the proxy stops, or once has no store or waits.',
+    TRY_ELSEWHERE,
+  ],
   body_timeout: [408, 'The body exceeded limits.bodyTimeout or, in a pause, idleTimeout; or it made room.', CLOSES],
   signature_mismatch: [401, 'No live secret of the route produces this signature.', REPORTABLE],
   expired_secret: [401, 'Only a secret that has expired or is not valid yet produces this signature.', REPORTABLE],

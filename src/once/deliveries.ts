@@ -5,13 +5,15 @@ import type { DeliveryLease } from '../base/delivery-lease.ts';
 import { eventKey } from './event-key.ts';
 import type { OnceStore, OnStoreChange } from './store.ts';
 
-/** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait. */
+/** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait (`full`). */
 export type Claimed =
   | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
-  | { readonly kind: 'duplicate' | 'refuse' | 'departed' };
+  | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
+  | { readonly kind: 'duplicate' | 'departed' };
 
 const DUPLICATE: Claimed = { kind: 'duplicate' };
-const REFUSE: Claimed = { kind: 'refuse' };
+const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
+const STORE_FAILED: Claimed = { kind: 'refuse', full: 'store' };
 const DEPARTED: Claimed = { kind: 'departed' };
 
 export interface DeliveriesOptions {
@@ -122,7 +124,7 @@ export class Deliveries {
     } catch (error) {
       this.#failed(error);
       // Otherwise it is delivered without a claim, and still recorded if the store works again at the end.
-      if (this.#options.onStoreFailure === 'refuse') return REFUSE;
+      if (this.#options.onStoreFailure === 'refuse') return STORE_FAILED;
     }
     delivers(own);
     return { kind: 'deliver', lease: this.#lease(key, window) };

@@ -1,6 +1,6 @@
 // When a failed connect is tried again: for which errors, for how long, and what tells that the upstream is back.
 import { codeOf } from '../base/errors.ts';
-import { failedUpstream, OVERLOADED } from './forward-failure.ts';
+import { failedUpstream, NO_SLOT } from './forward-failure.ts';
 import type { UpstreamLimiter } from './limiter.ts';
 import type { UpstreamRequest } from './upstream.ts';
 
@@ -48,9 +48,9 @@ export class ConnectRetry {
     const waits = limiter.wait(request, Math.max(remaining, 0), () => {
       // While it is down, only some requests connect themselves: the others tell what these found.
       const error = request.connectError ?? (limiter.down ? this.#lastError : null);
-      request.giveUp(error === null ? OVERLOADED : failedUpstream('connect', error));
+      request.giveUp(error === null ? NO_SLOT : failedUpstream('connect', error));
     });
-    if (!waits) request.giveUp(OVERLOADED);
+    if (!waits) request.giveUp(NO_SLOT);
   }
 
   #probeSoon(): void {

@@ -1,11 +1,12 @@
 // Why a request was not forwarded, or its response is not whole, and which of our answers that gives.
 import { codeOf } from '../base/errors.ts';
 import type { BodyFailure } from '../bodies/receiver.ts';
+import { FULL } from '../core/full.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 
 export type ForwardFailure =
-  | { readonly side: 'client'; readonly reason: BodyFailure }
+  | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: string }
   | {
       readonly side: 'upstream';
       readonly cause: UpstreamFailure;
@@ -20,4 +21,8 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
   return { side: 'upstream', cause, answer: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
 }
 
-export const OVERLOADED: ForwardFailure = { side: 'client', reason: 'overloaded' };
+const overloaded = (hint: string): ForwardFailure => ({ side: 'client', reason: 'overloaded', hint });
+
+export const NO_SLOT = overloaded(FULL.slots);
+export const NO_BYTES_LEFT = overloaded(FULL.bytes);
+export const STOPPED = overloaded(FULL.stopped);

@@ -6,7 +6,7 @@ import { BufferedPieces } from '../bodies/buffered-pieces.ts';
 import { Pace, SLOT_RATE } from '../bodies/rate.ts';
 import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardFailure, OVERLOADED } from './forward-failure.ts';
+import { type ForwardFailure, NO_BYTES_LEFT } from './forward-failure.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 import type { Requester } from './requester.ts';
 
@@ -135,7 +135,7 @@ export class StreamedBody implements BodyReceiver {
     this.#pace.count(piece.length, this.#lastPieceAt);
     // A copy, since a slice would keep its whole read alive: six times its bytes where chunks have one byte.
     if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
-    else if (!this.#buffered.add(piece)) this.#owner.giveUp(OVERLOADED);
+    else if (!this.#buffered.add(piece)) this.#owner.giveUp(NO_BYTES_LEFT);
     else if (this.#buffered.buffered >= ENOUGH_FOR_SLOT) {
       this.#pause();
       if (this.#slotTimer !== undefined) this.#ask();

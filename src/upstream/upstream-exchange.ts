@@ -7,7 +7,7 @@ import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { isCoded } from '../wire/head-text.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardFailure, failedUpstream, OVERLOADED } from './forward-failure.ts';
+import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import { outgoingHead } from './outgoing-head.ts';
 import type { ConnectionUser, PooledConnection } from './pooled-connection.ts';
 import type { ForwardOptions, Requester } from './requester.ts';
@@ -89,7 +89,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   evict(): void {
     // The upstream has answered, and with a lease its 2xx counts although this client is slow.
     if (this.#state === 'done' || (this.#options.lease !== null && this.#begun)) this.#requester.reply.cut();
-    else this.giveUp(OVERLOADED);
+    else this.giveUp(this.#upstream.full);
   }
 
   askForSlot(): void {

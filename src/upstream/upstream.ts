@@ -2,7 +2,7 @@
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { acceptsConnection } from './connect.ts';
 import { ConnectRetry } from './connect-retry.ts';
-import { type ForwardFailure, OVERLOADED } from './forward-failure.ts';
+import { type ForwardFailure, NO_SLOT, STOPPED } from './forward-failure.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
 import { ConnectionPool } from './pool.ts';
 import type { PooledConnection } from './pooled-connection.ts';
@@ -63,9 +63,14 @@ export class Upstream {
 
   /** Acquires a slot at once, or waits for one until `retryConnectFor` is over. */
   acquireSlot(request: UpstreamRequest): void {
-    if (this.#closed) request.giveUp(OVERLOADED);
+    if (this.#closed) request.giveUp(STOPPED);
     else if (this.limiter.tryAcquire(request)) request.acquired();
     else this.#retry.wait(request);
+  }
+
+  /** Why a request has to give up its slot. */
+  get full(): ForwardFailure {
+    return this.#closed ? STOPPED : NO_SLOT;
   }
 
   /** Lets the request wait again if that may help. */

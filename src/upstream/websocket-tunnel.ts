@@ -18,7 +18,7 @@ import type { UpstreamFailure } from '../core/record.ts';
 import { readWebSocketAnswer, webSocketHeaders } from '../core/websocket-handshake.ts';
 import { isCoded } from '../wire/head-text.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
-import { type ForwardFailure, failedUpstream, OVERLOADED } from './forward-failure.ts';
+import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import type { ForwardOptions, TunnelRequester } from './requester.ts';
 import { MAX_INTERIMS } from './response-limits.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';
@@ -79,7 +79,7 @@ export class WebSocketExchange implements UpstreamRequest {
   }
 
   evict(): void {
-    this.giveUp(OVERLOADED);
+    this.giveUp(this.#upstream.full);
   }
 
   #connect(library: Library): void {

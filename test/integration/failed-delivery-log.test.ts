@@ -60,7 +60,12 @@ test('no slot within the wait: 503', async ({ start, onTestFinished }) => {
   const first = deliver(proxy).catch(() => null);
   await expect.poll(() => raw.heads.length).toBe(1);
   expect((await deliver(proxy)).status).toBe(503);
-  expect(await logged(proxy)).toMatchObject({ status: 503, reason: 'overloaded', body_sha256: TAG });
+  expect(await logged(proxy)).toMatchObject({
+    status: 503,
+    reason: 'overloaded',
+    hint: 'no place in upstream.connections became free',
+    body_sha256: TAG,
+  });
   await raw.close();
   await first;
 });

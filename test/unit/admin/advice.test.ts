@@ -107,7 +107,7 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   [
     'deliveries may be lost',
     { undelivered: gone.view().undelivered },
-    /^warning: 1 delivery of the last day may be lost, the last one 0 s ago: Entrupy documents no retry.*Find the events again.*retryConnectFor/,
+    /^warning: 1 delivery of the last day may be lost, the last one 0 s ago \(connect\): Entrupy documents no retry.*Then find the events again.*retryConnectFor/,
   ],
   [
     'a secret expires',

@@ -5,6 +5,7 @@ import { type Advice, adviceFor, type State, type Topic } from '../../../src/adm
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
+import { FULL } from '../../../src/core/full.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import { accepted, CURRENT, NOTIFY, NOW, refused, snapshot } from '../metrics/fixtures.ts';
 
@@ -15,8 +16,9 @@ const REJECT = { ...NOTIFY, path: '/old/*', action: 'reject' } as const;
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
 interface Cause {
-  /** Requests, a quarter of an hour apart, the last one at NOW. */
+  /** Requests, `spacing` apart (a quarter of an hour), the last one at NOW. */
   readonly requests?: readonly RequestRecord[];
+  readonly spacing?: number;
   /** What the snapshot has besides. */
   readonly state?: Partial<StatusSnapshot>;
   readonly expected: readonly [State, Topic, message: RegExp, remedy: RegExp];
@@ -24,10 +26,13 @@ interface Cause {
   readonly later?: State;
 }
 
-function lookAt({ requests = [], state = {} }: Omit<Cause, 'expected'>, silence: number): readonly Advice[] {
+function lookAt(
+  { requests = [], spacing = 15 * MINUTE, state = {} }: Omit<Cause, 'expected'>,
+  silence: number,
+): readonly Advice[] {
   const recent = new RecentRequests();
   for (const [at, request] of requests.entries()) {
-    vi.setSystemTime(NOW - (requests.length - 1 - at) * 15 * MINUTE);
+    vi.setSystemTime(NOW - (requests.length - 1 - at) * spacing);
     recent.record(request);
   }
   vi.setSystemTime(NOW + silence);
@@ -144,12 +149,45 @@ const CAUSES: Readonly<Record<string, Cause>> = {
       'failed',
       'refusals',
       /4 signed requests of the last hour got 503: the proxy was full, and none was acc/,
-      /slow/,
+      /slow, or do bodies trickle in/,
     ],
   },
   'the proxy is full after it has verified': {
-    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current' })),
-    expected: ['failed', 'deliveries', /The proxy was full, so the last 4 deliveries to \/notify got 503/, /slow/],
+    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: FULL.slots })),
+    expected: ['failed', 'refusals', /4 signed requests .* got 503: no place in upstream\.connections/, /app slow/],
+  },
+  'the proxy is full, and takes every second delivery': {
+    requests: [...HELD, ...times(15, refused({ reason: 'overloaded', status: 503, hint: FULL.bytes })), accepted()],
+    spacing: MINUTE,
+    expected: [
+      'failed',
+      'refusals',
+      /15 signed .* got 503: limits\.bufferedBytes is used up/,
+      /raise limits\.bufferedBytes/,
+    ],
+  },
+  'the proxy was full an hour ago': {
+    requests: [refused({ reason: 'overloaded', status: 503, secret: 'current', hint: FULL.slots }), ...HELD],
+    expected: [
+      'warning',
+      'deliveries',
+      /1 delivery of the last day .* \(overloaded, no place in upstream/,
+      /app slow.*Then find/,
+    ],
+  },
+  'the store of delivered events failed, and refused': {
+    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: FULL.store })),
+    expected: ['failed', 'refusals', /got 503: the store of delivered events fails/, /^Bring the store back/],
+  },
+  'the app answers 500 to one in four': {
+    requests: [accepted(), appSays(500), ...times(3, accepted())],
+    spacing: MINUTE,
+    expected: [
+      'warning',
+      'deliveries',
+      /1 delivery .* ago \(the app answered 500\)/,
+      /^Look at the log of the app\. Then find/,
+    ],
   },
   'the secret was never the right one': {
     requests: times(4, refused()),

@@ -88,6 +88,7 @@ test('deliveries that may be lost are kept apart: verified, then our own 502, 50
       status: 502,
       cause: 'connect',
       upstreamError: 'ECONNREFUSED',
+      hint: null,
       bodySha256: '0123456789abcdef',
       client: '192.0.2.7',
     },
