@@ -26,7 +26,14 @@ const REASON_COLOR: Readonly<Record<Reason, string>> = {
   body_timeout: 'light-purple',
   client_closed: '#808080',
 };
-const DECISION_COLOR = { accepted: 'green', forwarded: 'blue', duplicate: 'purple', reported: LOOK, rejected: BAD };
+const DECISION_COLOR = {
+  accepted: 'green',
+  forwarded: 'blue',
+  duplicate: 'purple',
+  deferred: 'yellow',
+  reported: LOOK,
+  rejected: BAD,
+};
 
 export function refusalsRow(): Panel[] {
   const runbook = 'entrupyproxyrejectionratiohigh';

@@ -3,6 +3,7 @@
 //   admit -> refuse
 //         -> read the body -> admit the body -> refuse
 //         `-> permit (-> once) -> slot -> connect -> send -> read -> answer
+//                                   `-> failed, or not taken (-> stored -> 202) -> answer
 //
 // core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
 // with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. One that
@@ -24,11 +25,12 @@ import {
   type ToRead,
 } from './core/admission.ts';
 import { bodyTag } from './core/body-tag.ts';
-import { DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
+import { DEFERRED, DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
 import { FULL } from './core/full.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { hasBody } from './core/request-head.ts';
+import type { Route } from './core/routes.ts';
 import { signatureForm } from './core/signature.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
@@ -36,6 +38,7 @@ import { withForwarded } from './downstream/forwarded-headers.ts';
 import { readWhole } from './downstream/read-whole.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
+import { FailureEdge, type Room } from './redelivery/failure-edge.ts';
 import type { ForwardFailure } from './upstream/forward-failure.ts';
 import type { ForwardOptions } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
@@ -49,6 +52,8 @@ export interface PipelineParts {
   readonly budget: ByteBudget;
   /** Called only on routes with `once`. */
   readonly deliveries: () => Deliveries;
+  /** Asked only on routes with `redeliver`. */
+  readonly room: Room;
 }
 
 /** A request and what applies to it until its end. */
@@ -62,6 +67,9 @@ export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #diagnose = createDiagnosis();
   #tunnels = 0;
+  /** Deliveries that could still be stored, also those whose clients have departed. */
+  #storable = 0;
+  #onSettled: (() => void)[] = [];
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -74,6 +82,14 @@ export class Pipeline {
     exchange.client = clientAddressOf(exchange.clientConnection.address, head.forwardedFor, policy.trusts);
     const pending: Pending = { exchange, head, path, policy, at: Date.now(), body: null };
     this.#carryOut(pending, admit(pending));
+  }
+
+  /** Resolves when the fate of each delivery on a route with `redeliver` is known. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#storable === 0) resolve();
+      else this.#onSettled.push(resolve);
+    });
   }
 
   #carryOut(pending: Pending, admission: Admission): void {
@@ -139,18 +155,38 @@ export class Pipeline {
   }
 
   #deliver(pending: Pending, permitted: Permitted, body: Buffer): void {
-    const { once } = permitted.route;
-    if (once === null) this.#forward(pending, permitted);
-    else void this.#deliverOnce(pending, permitted, { body, window: once });
+    const { once, redeliver } = permitted.route;
+    const edge = redeliver === null ? null : this.#edge(pending, permitted, body);
+    if (once === null) this.#forward(pending, permitted, { ...FIRST, edge });
+    else void this.#deliverOnce(pending, permitted, { body, window: once, edge });
+  }
+
+  /** Null for a request that is never stored. Takes only verified ones: nothing else may ever be sent by itself. */
+  #edge(pending: Pending, { route, permit }: Permitted, body: Buffer): FailureEdge | null {
+    const { exchange, head, at, policy } = pending;
+    if (head.method === 'GET' || head.method === 'HEAD') return null;
+    this.#storable++;
+    const lines = linesOf(pending, route);
+    return new FailureEdge(
+      this.#parts.room,
+      { head, lines, body, route, permit, at, policy },
+      {
+        onStored: () => deferred(exchange, permit),
+        onOver: () => {
+          if (--this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+        },
+      },
+    );
   }
 
   /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
-  async #deliverOnce(pending: Pending, permitted: Permitted, event: { body: Buffer; window: number }): Promise<void> {
+  async #deliverOnce(pending: Pending, permitted: Permitted, event: OnceEvent): Promise<void> {
+    const { edge } = event;
     const { exchange, policy, path } = pending;
     const { route, permit } = permitted;
     const departure = new AbortController();
-    note(exchange, permitted);
-    exchange.onDeparture(() => departure.abort());
+    decide(exchange, permitted);
+    if (edge === null) exchange.onDeparture(() => departure.abort());
     const { responseTimeout, idleTimeout } = policy.settings;
     const { retryConnectFor } = this.#parts.upstream.options;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
@@ -159,7 +195,7 @@ export class Pipeline {
     exchange.onDeparture(null);
     switch (claimed.kind) {
       case 'deliver':
-        if (!exchange.departed) return this.#forward(pending, permitted, claimed.lease);
+        if (!exchange.departed || edge !== null) return this.#forward(pending, permitted, { ...claimed, edge });
         claimed.lease.failed();
         break;
       case 'refuse':
@@ -176,10 +212,12 @@ export class Pipeline {
       default:
         claimed satisfies never;
     }
-    pending.body?.discard();
+    const release = () => pending.body?.discard();
+    if (edge === null) release();
+    else edge.over(release);
   }
 
-  #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
+  #forward(pending: Pending, permitted: Permitted, { lease, edge }: Delivering = FIRST): void {
     const { exchange, policy, body } = pending;
     const { permit, route } = permitted;
     const { settings } = policy;
@@ -188,20 +226,28 @@ export class Pipeline {
       exchange.hint = FULL.tunnels;
       return exchange.refuse('overloaded');
     }
-    note(exchange, permitted);
+    decide(exchange, permitted);
+    // Unless all was sent, a socket may still be writing from the body's memory.
+    const release = (sending: 'sent' | 'unsent') => (sending === 'sent' ? body?.discard() : body?.forget());
     const options: ForwardOptions = {
-      lines: settings.forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders),
+      lines: edge?.delivery.lines ?? linesOf(pending, route),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
+      departure: edge === null ? 'aborts' : 'aborts nothing',
+      deferred: false,
+      atHead: edge?.atHead ?? null,
       budget: this.#parts.budget,
-      onFailure: (failure) => failed(exchange, permit, failure),
+      onFailure: (failure) => {
+        note(exchange, permit, failure);
+        if (edge === null || exchange.reply.committed) failed(exchange, failure);
+        else edge.failed(failure, () => failed(exchange, failure));
+      },
       onEnd: (sending) => {
         if (exchange.upstreamStatus >= 500) tagBody(exchange, permit);
         if (permit.tunnel) this.#tunnels--;
-        // Unless all was sent, a socket may still be writing from the body's memory.
-        if (sending === 'sent') body?.discard();
-        else body?.forget();
+        if (edge === null) release(sending);
+        else edge.over((memory) => release(memory === 'shared' ? 'unsent' : sending));
       },
     };
     if (permit.tunnel) this.#tunnels++;
@@ -211,9 +257,37 @@ export class Pipeline {
   }
 }
 
-function note(exchange: Exchange, { permit: { decision, reason, secret } }: Permitted): void {
+/** What goes with a delivery to the upstream. */
+interface Delivering {
+  /** Null without `once`. */
+  readonly lease: DeliveryLease | null;
+  /** Null without `redeliver`. */
+  readonly edge: FailureEdge | null;
+}
+
+interface OnceEvent extends Pick<Delivering, 'edge'> {
+  readonly body: Buffer;
+  readonly window: number;
+}
+
+const FIRST: Delivering = { lease: null, edge: null };
+
+/** The lines as they go out. */
+function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {
+  const { forwardedHeaders } = policy.settings;
+  return forwardedHeaders === 'none' ? exchange.lines : withForwarded(exchange, route.allowHeaders);
+}
+
+function decide(exchange: Exchange, { permit: { decision, reason, secret } }: Permitted): void {
   exchange.decide(decision, reason);
   exchange.secret = secret;
+}
+
+/** The app did not take the delivery, and it is stored. */
+function deferred(exchange: Exchange, permit: Permit): void {
+  tagBody(exchange, permit);
+  exchange.decide('deferred', 'none');
+  exchange.reply.refuse(DEFERRED);
 }
 
 /** For a lost delivery: its sender may never retry, and the hash lets the operator find the event. */
@@ -221,13 +295,16 @@ function tagBody(exchange: Exchange, { secret, body }: Permit): void {
   if (secret !== null && body !== null) exchange.bodySha256 = bodyTag(body);
 }
 
-/** The failure edge: an answer before the response has begun, a cut later. */
-function failed(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
+/** Notes a failure for the record. */
+function note(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
   tagBody(exchange, permit);
-  if (failure.side === 'upstream') {
-    exchange.upstreamFailure = failure.cause;
-    exchange.upstreamError = failure.code;
-  }
+  if (failure.side !== 'upstream') return;
+  exchange.upstreamFailure = failure.cause;
+  exchange.upstreamError = failure.code;
+}
+
+/** The failure edge: an answer before the response has begun, a cut later. */
+function failed(exchange: Exchange, failure: ForwardFailure): void {
   if (exchange.reply.committed) exchange.reply.cut();
   else if (failure.side === 'client') {
     exchange.hint ??= failure.hint ?? null;

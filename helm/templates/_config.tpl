@@ -32,7 +32,7 @@
 {{- $listen := $config.listen | default dict -}}
 {{- $admin := pick ($config.admin | default dict) "host" "port" -}}
 {{- $upstream := pick $config.upstream "url" "connections" "connectTimeout" "retryConnectFor" "keepAlive" -}}
-{{- list (pick $listen "host" "port") (hasKey $listen "tls") $admin $upstream $config.once | toJson | sha256sum | trunc 16 -}}
+{{- list (pick $listen "host" "port") (hasKey $listen "tls") $admin $upstream $config.once $config.redelivery | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 
 {{/* "true" if some route delivers once. */}}

@@ -1,6 +1,6 @@
 // docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/decision.ts.
 import { DECISIONS, type Decision, possibleDecisions, REASONS } from '../../src/core/decision.ts';
-import { UPSTREAM_FAILURES } from '../../src/core/record.ts';
+import { DEFERRED_STATES, REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../../src/core/record.ts';
 import { UNMATCHED } from '../../src/core/routes.ts';
 import {
   METRIC_NAMES,
@@ -18,6 +18,7 @@ const DECISION_MEANING: Readonly<Record<Decision, string>> = {
   reported: '`mode: report` forwarded a request that would have been refused.',
   forwarded: 'A forward route forwarded it without a verdict.',
   duplicate: 'The event was already delivered, so the proxy answered and did not forward it again (`once`).',
+  deferred: 'The app did not take the delivery, so the proxy stored it, and sends it again (`redeliver`).',
 };
 
 const LABELS: readonly (readonly [string, string])[] = [
@@ -31,7 +32,8 @@ const LABELS: readonly (readonly [string, string])[] = [
   ['certificate', '`listen`: shown to clients; `upstream_client`: shown to the upstream'],
   ['code', code(STATUS_CLASSES)],
   ['cause', code(UPSTREAM_FAILURES)],
-  ['result', code(['success', 'failure'])],
+  ['result', `${code(['success', 'failure'])}; of deliveries that were sent again ${code(REDELIVERY_RESULTS)}`],
+  ['state', code(DEFERRED_STATES)],
   ['sha256', 'the hash of the config file, never of a secret; it differs between pods that run different configs'],
   ['version', 'the version of this program'],
   ['node_version', 'the version of Node'],
@@ -107,7 +109,7 @@ function bucketRows(): string[][] {
 }
 
 function reasonRows(): string[][] {
-  const route = { path: UNMATCHED, mode: 'report', once: 1 } as const;
+  const route = { path: UNMATCHED, mode: 'report', once: 1, redeliver: 1 } as const;
   const outcomes = [
     ...possibleDecisions({ ...route, action: 'verify' }),
     ...possibleDecisions({ ...route, action: 'forward' }),

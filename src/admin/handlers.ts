@@ -17,6 +17,8 @@ export interface AdminSources {
   reload(): Promise<ReloadOutcome>;
   /** Ends every overlap; returns how many values that retired. */
   retirePrevious(): number;
+  /** Lets what is deferred be sent now; `id`: that one. Returns how many; null if nothing is ever deferred. */
+  redeliver(id: string | null): number | null;
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly log: Log;
@@ -75,6 +77,14 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       const outcome = await sources.reload();
       if (outcome.kind === 'applied') return OK;
       return json(500, { status: 'failed', error: outcome.problems.join('\n') });
+    }),
+    '/-/redeliver': on(['POST'], ({ client, head, path }) => {
+      const id = new URLSearchParams(head.target.slice(path.length)).get('id');
+      if (id !== null && !/^[a-z0-9-]{1,64}$/.test(id)) return json(400, { error: 'bad_request' });
+      const deliveries = sources.redeliver(id);
+      if (deliveries === null || (id !== null && deliveries === 0)) return json(404, { error: 'not_found' });
+      log.info('redelivery requested on the admin port', { client, deliveries });
+      return json(200, { status: 'ok', deliveries });
     }),
     '/-/retire-previous': on(['POST'], ({ client }) => {
       const retired = sources.retirePrevious();

@@ -41,8 +41,14 @@ export class ByteBudget {
       slowest.fail('overloaded');
       if (slowest === body) return false;
     }
-    this.used += bytes;
-    if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
+    this.#count(bytes);
+    return true;
+  }
+
+  /** Reserves `bytes` for one buffer of what nobody waits for: only if there is room, and ends nothing. */
+  reserveSpare(bytes: number): boolean {
+    if (!this.#fits(bytes)) return false;
+    this.#count(bytes);
     return true;
   }
 
@@ -50,6 +56,11 @@ export class ByteBudget {
   release(bytes: number): void {
     this.used -= bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
+  }
+
+  #count(bytes: number): void {
+    this.used += bytes;
+    if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
   }
 
   #fits(bytes: number): boolean {

@@ -100,7 +100,7 @@ const ROUTE: Route = {
     reportUntil: null,
     query: 'forward',
   },
-  ...{ maxBody: Number.POSITIVE_INFINITY, once: null, upgrade: [], allowHeaders: [] },
+  ...{ maxBody: Number.POSITIVE_INFINITY, once: null, redeliver: null, upgrade: [], allowHeaders: [] },
   ...{ responseTimeout: null, idleTimeout: null },
 };
 

@@ -61,12 +61,27 @@ function readSocketUrl(path: string): Reading {
 
 /** Takes `memory`, or `redis://host:6379/0` (rediss://), at most with a user: the password comes from a file. */
 export function readStore(text: string): Reading {
-  if (text === 'memory') return { value: text };
+  return text === 'memory' ? { value: text } : readRedisUrl(text, 'once');
+}
+
+/** The longest path: Linux's PATH_MAX without the final NUL. */
+const MAX_PATH = 4095;
+
+/** Takes an absolute path without `.` and `..`, or the URL of a Redis as `readStore` does. */
+export function readDeferredStore(text: string): Reading {
+  if (!text.startsWith('/')) return readRedisUrl(text, 'redelivery');
+  const isPlain = !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;
+  return isPlain
+    ? { value: text }
+    : { problem: 'its path has an empty, "." or ".." part, a control character, or no end' };
+}
+
+function readRedisUrl(text: string, section: 'once' | 'redelivery'): Reading {
   if (!/^rediss?:\/\//.test(text)) return { problem: 'it is neither' };
   const url = /[\s\x00-\x1f\x7f\\]/.test(text) ? null : URL.parse(text);
   if (url === null || url.hostname === '') return { problem: 'it is not a URL with a host' };
   if (url.password !== '' || /:[^@/]*@/.test(text.slice(text.indexOf('//')))) {
-    return { problem: 'it holds a password: put it into once.passwordFile' };
+    return { problem: `it holds a password: put it into ${section}.passwordFile` };
   }
   if (url.search !== '' || url.hash !== '') return { problem: 'it has a query or fragment' };
   if (!/^\/?$|^\/[0-9]{1,4}$/.test(url.pathname)) return { problem: 'its path is not a database number' };

@@ -17,6 +17,7 @@ export function crossErrors(written: Written): readonly ProblemAt[] {
   return [
     ...addressErrors(written),
     ...upstreamTlsErrors(written),
+    ...redeliveryErrors(written),
     ...written.secrets.flatMap((secret) => secretErrors(secret, written)),
     ...written.routes.flatMap((route) => [...routeErrors(route), ...secretIdErrors(route, written)]),
     ...pathPairErrors(written.routes),
@@ -57,6 +58,13 @@ function upstreamTlsErrors({ values: { upstream }, isSound }: Written): readonly
     found.push(atKey([...path, given], `found without ${other}; allowed are both or neither`));
   }
   return found;
+}
+
+function redeliveryErrors({ values: { redelivery }, isSound }: Written): readonly ProblemAt[] {
+  const { store, name } = redelivery;
+  if (!isSound(['redelivery']) || store.startsWith('/') || name !== '') return [];
+  const message = "found without redelivery.name; apps that share this database would get each other's deliveries";
+  return [atKey(['redelivery', 'store'], message)];
 }
 
 function secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): readonly ProblemAt[] {
@@ -101,6 +109,7 @@ const ACTIONS: Readonly<Record<Exclude<keyof RouteEntry['value'], 'path' | 'acti
   maxBody: ['verify'],
   query: ['verify'],
   once: ['verify'],
+  redeliver: ['verify'],
   allowHeaders: ['verify', 'forward'],
   upgrade: ['forward'],
   responseTimeout: ['forward'],
@@ -170,7 +179,8 @@ const QUERY_ROUTING =
   'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
 
 /** Every warning about a configuration that is valid but rarely intended. None stops the proxy. */
-export function crossWarnings({ listen, secrets, routes, unmatched, limits, once }: Values): readonly ProblemAt[] {
+export function crossWarnings(values: Values): readonly ProblemAt[] {
+  const { listen, secrets, routes, unmatched, limits, once } = values;
   const found: ProblemAt[] = [];
   if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
     const message =
@@ -195,10 +205,35 @@ export function crossWarnings({ listen, secrets, routes, unmatched, limits, once
       found.push(atKey(['once', 'store'], message));
     }
   }
+  found.push(...redeliveryWarnings(values));
   for (const [index, network] of listen.trustedProxies.entries()) {
     if (!network.endsWith('/0')) continue;
     const message = 'every address: any client can choose the logged client address by sending X-Forwarded-For';
     found.push(atValue(['listen', 'trustedProxies', index], message));
+  }
+  return found;
+}
+
+function redeliveryWarnings({ routes, secrets, redelivery }: Values): readonly ProblemAt[] {
+  const found: ProblemAt[] = [];
+  const { store, passwordFile, maxBytes } = redelivery;
+  const asking = routes.filter((route) => route.redeliver !== null);
+  if (asking.length === 0) {
+    if (!store.startsWith('/')) found.push(atKey(['redelivery', 'store'], 'not used: no route has redeliver'));
+    return found;
+  }
+  if (store.startsWith('/') && passwordFile !== null) {
+    found.push(atKey(['redelivery', 'passwordFile'], 'not read: store is a directory'));
+  }
+  for (const [index, secret] of secrets.entries()) {
+    if (secret.overlap === null) continue;
+    const message =
+      'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
+    found.push(atKey(['secrets', index, 'overlap'], message));
+  }
+  for (const [index, route] of routes.entries()) {
+    if (route.redeliver === null || (route.maxBody ?? 0) <= maxBytes) continue;
+    found.push(atValue(['routes', index, 'maxBody'], 'larger than redelivery.maxBytes: such a body is never stored'));
   }
   return found;
 }

@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import {
   cidr,
   date,
+  deferredStore,
   duration,
   filePath,
   flag,
@@ -158,6 +159,22 @@ const once = section({
   ),
 });
 
+const redelivery = section({
+  store: key(
+    'Where deliveries are stored that the app did not take. Only used if a route has redeliver. A directory is for one process, on a local file system.',
+    z.prefault(deferredStore(), '/var/lib/entrupy-signature-proxy'),
+  ),
+  passwordFile: optional('A file that holds the password of the Redis or Valkey store.', filePath()),
+  name: key(
+    'Which proxies share what is stored. Required with Redis or Valkey: give each app its own.',
+    z.prefault(matching('a name of letters, digits, ".", "_" and "-", or nothing', /^[A-Za-z0-9._-]{0,253}$/), ''),
+  ),
+  maxBytes: key(
+    'The limit of all that is stored. When it is full, deliveries are answered as without redeliver. A delivery counts 4KiB at least.',
+    z.prefault(size('4KiB', '16GiB'), '256MiB'),
+  ),
+});
+
 const log = section({
   format: key(
     'auto writes lines for people where standard output is a terminal, else JSON. json and text write one or the other.',
@@ -170,7 +187,7 @@ const log = section({
   ),
 });
 
-/** The longest window of `once` and `overlap`: thirty days. */
+/** The longest window of `once`, `redeliver` and `overlap`: thirty days. */
 const window = () => duration('1ms', '720h');
 
 const secretId = () => matching('a name of letters, digits, ".", "_" and "-"', /^[A-Za-z0-9._-]{1,253}$/);
@@ -229,6 +246,10 @@ export const routeSchema = section({
     'An event that was delivered within this time is answered, not forwarded again. Two events with equal bodies count as one. verify only.',
     window(),
   ),
+  redeliver: optional(
+    'A delivery that the app did not take is stored, answered with 202, and sent again for so long. verify only; never for GET and HEAD.',
+    window(),
+  ),
   upgrade: key(
     'Allows WebSocket upgrades. forward only.',
     z.prefault(list(oneOf(['websocket']), '[websocket] or []'), []),
@@ -264,6 +285,7 @@ export const configSchema = section({
   limits: key('Limits of size, time and number.', z.prefault(limits, {})),
   shutdown: key('How the proxy stops.', z.prefault(shutdown, {})),
   once: key('The store for routes that have once.', z.prefault(once, {})),
+  redelivery: key('The store for routes that have redeliver.', z.prefault(redelivery, {})),
   log: key('The log, on standard output.', z.prefault(log, {})),
 });
 

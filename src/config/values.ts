@@ -2,7 +2,7 @@
 // No phrase repeats the value that was found: it may hold a password.
 import { isIP, isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
-import { HOST_NAME, isCidr, isHost, type Reading, readStore, readUpstreamUrl } from './addresses.ts';
+import { HOST_NAME, isCidr, isHost, type Reading, readDeferredStore, readStore, readUpstreamUrl } from './addresses.ts';
 import { nearest } from './nearest-word.ts';
 import { listOf } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
@@ -167,4 +167,9 @@ export function upstreamUrl() {
 
 export function storeUrl() {
   return url('memory, or redis://host:6379/0 (rediss:// for TLS) without a password', readStore);
+}
+
+export function deferredStore() {
+  const allowed = "a directory's absolute path, or redis://host:6379/0 (rediss:// for TLS) without a password";
+  return url(allowed, readDeferredStore);
 }

@@ -5,7 +5,7 @@ import { type Route, UNMATCHED } from './routes.ts';
 import { SIGNATURE_HEADER } from './signature.ts';
 
 /** The statuses of our own answers, on both ports. */
-export type OwnStatus = 200 | 400 | 401 | 403 | 404 | 405 | 408 | 413 | 431 | 500 | 502 | 503 | 504;
+export type OwnStatus = 200 | 202 | 400 | 401 | 403 | 404 | 405 | 408 | 413 | 431 | 500 | 502 | 503 | 504;
 
 /** The answer to a request that is not forwarded, or to which the upstream gives no response. */
 export interface Refusal {
@@ -81,7 +81,7 @@ export const REASONS = Object.fromEntries(Object.entries(ROWS).map(([name, row])
 };
 export const REASON_NAMES = Object.keys(REASONS) as readonly Reason[];
 
-export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate'] as const;
+export const DECISIONS = ['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred'] as const;
 export type Decision = (typeof DECISIONS)[number];
 
 /** The answers if the upstream fails before its response begins. */
@@ -93,6 +93,14 @@ export const GATEWAY_ANSWERS = {
 /** The answer to an event that was already delivered. */
 export const DUPLICATE: Refusal = { status: 200, body: '{"status":"duplicate"}', closes: false, retryable: false };
 
+/** The answer to a delivery that the app did not take, once it is stored. */
+export const DEFERRED: Refusal = { status: 202, body: '{"status":"deferred"}', closes: false, retryable: false };
+
+/** True for a status with which the app has not taken a delivery, so that it is worth sending again. */
+export function isNotTaken(status: number): boolean {
+  return status >= 500 || status === 408 || status === 425 || status === 429;
+}
+
 type DecisionAndReason = readonly [Decision, Reason | 'none'];
 
 /**
@@ -100,7 +108,7 @@ type DecisionAndReason = readonly [Decision, Reason | 'none'];
  * is missing here is not counted. `unmatched` also counts the heads that a rule other than `query` refuses.
  */
 export function possibleDecisions(
-  route: Pick<Route, 'path' | 'action' | 'mode' | 'once'>,
+  route: Pick<Route, 'path' | 'action' | 'mode' | 'once' | 'redeliver'>,
 ): readonly DecisionAndReason[] {
   const possible = new Map<string, DecisionAndReason>();
   const add = (decision: Decision, ...reasons: (Reason | 'none')[]) => {
@@ -119,6 +127,7 @@ export function possibleDecisions(
     if (route.mode === 'report')
       add('reported', 'client_closed', ...REASON_NAMES.filter((reason) => REASONS[reason].reportable));
     if (route.once !== null) add('duplicate', 'none');
+    if (route.redeliver !== null) add('deferred', 'none');
   }
   return [...possible.values()];
 }

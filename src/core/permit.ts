@@ -8,7 +8,7 @@ import { findSigner, type Mismatch, type SignedBody } from './verdict.ts';
 
 class Permit {
   readonly #minted = true; // its presence is the proof: no code outside the class can add it
-  readonly decision: Exclude<Decision, 'rejected' | 'duplicate'>;
+  readonly decision: Exclude<Decision, 'rejected' | 'duplicate' | 'deferred'>;
   readonly reason: Reason | 'none';
   /** The id of the secret that matched; null if none did, or none was needed. */
   readonly secret: string | null;

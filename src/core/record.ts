@@ -57,3 +57,19 @@ type LostFields = 'secret' | 'decision' | 'reason' | 'upstreamFailure' | 'upstre
 
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
+
+/** What is stored: it is sent again by itself; the app refused it; nothing verifies it now. */
+export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
+export type DeferredState = (typeof DEFERRED_STATES)[number];
+
+/** What is stored in one state. */
+export interface DeferredTotals {
+  readonly deliveries: number;
+  readonly bytes: number;
+  /** When the oldest came, epoch milliseconds; 0 if there is none. */
+  readonly oldest: number;
+}
+
+/** How a deferred delivery ended, or came to a stop. */
+export const REDELIVERY_RESULTS = ['delivered', 'client_error', 'expired', 'dropped', 'unverified'] as const;
+export type RedeliveryResult = (typeof REDELIVERY_RESULTS)[number];

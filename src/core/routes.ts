@@ -27,6 +27,8 @@ export interface Route {
   /** `refuse`: a request with a query, which the signature does not cover, gets 400. */
   readonly query: 'forward' | 'refuse';
   readonly once: number | null;
+  /** Milliseconds for which a delivery that the app did not take is sent again; null means not at all. */
+  readonly redeliver: number | null;
   readonly upgrade: readonly 'websocket'[];
   /** Lower case. */
   readonly allowHeaders: readonly string[];
@@ -69,6 +71,12 @@ export class RouteTable {
     this.#protecting = entries.filter(({ route }) => route.action !== 'forward');
     this.#words = new Words(this.#protecting.flatMap(({ pattern: { folded } }) => [...folded.text, ...folded.bytes]));
     this.#unmatched = unmatched;
+  }
+
+  /** The route with this path as configured. */
+  find(path: string): Route | undefined {
+    if (path === UNMATCHED) return this.#unmatched;
+    return this.#longestFirst.find(({ route }) => route.path === path)?.route;
   }
 
   /** The treatment of a path. A cached one takes 0.1 µs; an examination takes 2 µs, and more with many routes. */
@@ -157,9 +165,9 @@ function strictest(routes: readonly Route[], now: number): Route {
 
 /** One route that demands what all of `routes` demand. A new route option does not compile until it is merged here. */
 function combined(named: Route, routes: readonly Route[]): Route {
-  const { path, action, mode, reportUntil, once, upgrade, responseTimeout, idleTimeout } = named;
+  const { path, action, mode, reportUntil, once, redeliver, upgrade, responseTimeout, idleTimeout } = named;
   return {
-    ...{ path, action, mode, reportUntil, once, upgrade, responseTimeout, idleTimeout },
+    ...{ path, action, mode, reportUntil, once, redeliver, upgrade, responseTimeout, idleTimeout },
     methods: intersection(routes.map((route) => route.methods)),
     secrets: intersection(routes.map((route) => route.secrets)),
     allowHeaders: intersection(routes.map((route) => route.allowHeaders)) ?? [],

@@ -45,6 +45,7 @@ export class RequestLog {
 /** Mode `rejected` leaves out exactly `info`: what was served, and the app's own errors to requests that nobody signed. */
 function levelOf(record: RequestRecord): LogLevel {
   const { decision, status, upstreamStatus, upstreamFailure } = record;
+  if (decision === 'deferred') return 'warn';
   if (upstreamFailure !== null) return 'error';
   if (decision === 'rejected') return 'warn';
   if (isLost(record) || (status >= 500 && upstreamStatus === 0)) return 'error';

@@ -1,8 +1,8 @@
 // The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request must
 // not allocate, hash or look at a label. The route and its secrets fix the set of series: recording never adds one.
 import { type Decision, possibleDecisions, type Reason } from '../core/decision.ts';
-import { UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
-import type { Route } from '../core/routes.ts';
+import { REDELIVERY_RESULTS, type RedeliveryResult, UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
 import { METRICS, STATUS_CLASSES } from './metric-table.ts';
 
 /** One line of the exposition, in the shape that prom-client's registry renders. */
@@ -74,6 +74,8 @@ export class RouteCells {
   responses: readonly Cell[] = [];
   readonly failures = new Map<UpstreamFailure, Cell>();
   secrets = new Map<string, Cell>();
+  /** Empty if the route does not verify. */
+  readonly redelivered = new Map<RedeliveryResult, Cell>();
 
   /**
    * Adds the cells that the route and its secrets need, and removes those of removed secrets. Those of the old route
@@ -88,6 +90,10 @@ export class RouteCells {
       };
       this.decisions.set(decision, cells);
       if (!cells.requests.has(reason)) cells.requests.set(reason, cell({ route, decision, reason }));
+    }
+    // What is stored may outlast its route: then it counts as unmatched.
+    if ((action === 'verify' || route === UNMATCHED) && this.redelivered.size === 0) {
+      for (const result of REDELIVERY_RESULTS) this.redelivered.set(result, cell({ route, result }));
     }
     if (action === 'verify') {
       this.verification ??= new HistogramCell({ route }, METRICS.verification_duration_seconds.buckets);

@@ -18,6 +18,7 @@ const HMAC_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005,
 const BYTES = [256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216];
 
 const VERIFY = 'routes that verify';
+const REDELIVERING = 'where a route has redeliver';
 const FORWARDING = 'routes that verify or forward';
 
 export const METRICS = {
@@ -97,6 +98,30 @@ export const METRICS = {
     when: 'where a route has once',
   },
   once_store_failures_total: { help: 'Failures of the store of delivered events.', when: 'where a route has once' },
+  deferred_deliveries: {
+    labels: ['state'],
+    help: 'Deliveries in the store of redelivery, as this process sees it.',
+    when: REDELIVERING,
+  },
+  deferred_bytes: {
+    labels: ['state'],
+    help: 'Bytes of these deliveries; each counts 4 KiB at least.',
+    when: REDELIVERING,
+  },
+  deferred_oldest_timestamp_seconds: {
+    labels: ['state'],
+    help: 'When the oldest of these deliveries came; 0 if there is none.',
+    when: REDELIVERING,
+  },
+  redelivered_total: {
+    labels: ['route', 'result'],
+    help: 'Deferred deliveries that ended, or that are no longer sent by themselves.',
+    when: 'routes that verify, and unmatched, where a route has redeliver',
+  },
+  deferred_store_failures_total: {
+    help: 'Failures of the store of redelivery, a full one and one that is too slow included.',
+    when: REDELIVERING,
+  },
   log_lines_dropped_total: { help: 'Log lines that standard output did not take.' },
   reloads_total: { labels: ['result'], help: 'Reloads of config, secrets or TLS files.' },
   last_reload_successful: { help: '1 if the last reload, or the start, succeeded, else 0.' },

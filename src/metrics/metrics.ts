@@ -3,7 +3,13 @@
 
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret } from '../core/keyring.ts';
-import type { RequestRecord } from '../core/record.ts';
+import {
+  DEFERRED_STATES,
+  type DeferredState,
+  type DeferredTotals,
+  type RedeliveryResult,
+  type RequestRecord,
+} from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import { type Cell, cell, type HistogramCell, RouteCells, type Sample } from './cells.ts';
@@ -33,10 +39,11 @@ export type Gauges = Readonly<
     | 'upstream_exposed'
     | 'once_entries'
     | 'once_store_failures_total'
+    | 'deferred_store_failures_total'
     | 'log_lines_dropped_total',
     () => number
   >
->;
+> & { readonly deferred: (state: DeferredState) => DeferredTotals };
 
 /**
  * How to read each metric: its samples, or its value if it has no labels. `name` is the family's. A metric without an
@@ -92,6 +99,12 @@ export class Metrics {
     increment(route.secrets.get(r.secret));
     const secret = this.#secrets.get(r.secret);
     if (secret !== undefined) secret.matched = this.#now() / 1000;
+  }
+
+  /** `route`: as configured; one that is not configured counts as `unmatched`. */
+  redelivered(route: string, result: RedeliveryResult): void {
+    const count = this.#routes.get(route)?.redelivered.get(result);
+    increment(count ?? this.#routes.get(UNMATCHED)?.redelivered.get(result));
   }
 
   /** Adapts the series to a new plan: new ones begin at 0, others keep counting, those not in the plan are removed. */
@@ -154,8 +167,14 @@ export class Metrics {
   }
 
   #stateCollectors() {
-    const gauge = (name: keyof Gauges) => () => this.#gauges?.[name]() ?? [];
+    const gauge = (name: Exclude<keyof Gauges, 'deferred'>) => () => this.#gauges?.[name]() ?? [];
     const once = () => this.#plan.routes.some((route) => route.once !== null);
+    const redelivers = () => this.#plan.routes.some((route) => route.redeliver !== null);
+    const deferred = (read: (totals: DeferredTotals) => number) => () =>
+      DEFERRED_STATES.flatMap((state) => {
+        const totals = redelivers() ? this.#gauges?.deferred(state) : undefined;
+        return totals === undefined ? [] : [cell({ state }, read(totals))];
+      });
     const verifying = () => this.#plan.routes.filter(({ action }) => action === 'verify');
     const isLive = (secret: SeriesPlan['secrets'][number]) =>
       secret.key !== null && stateOf(secret, this.#now()) === 'live';
@@ -178,6 +197,12 @@ export class Metrics {
       upstream_exposed: () => (this.#plan.checkExposure ? gauge('upstream_exposed')() : []),
       once_entries: () => (once() ? gauge('once_entries')() : []),
       once_store_failures_total: () => (once() ? gauge('once_store_failures_total')() : []),
+      deferred_deliveries: deferred(({ deliveries }) => deliveries),
+      deferred_bytes: deferred(({ bytes }) => bytes),
+      deferred_oldest_timestamp_seconds: deferred(({ oldest }) => oldest / 1000),
+      redelivered_total: () =>
+        redelivers() ? [...this.#routes.values()].flatMap(({ redelivered }) => [...redelivered.values()]) : [],
+      deferred_store_failures_total: () => (redelivers() ? gauge('deferred_store_failures_total')() : []),
       log_lines_dropped_total: gauge('log_lines_dropped_total'),
       tls_certificate_not_after_timestamp_seconds: () =>
         Object.entries(this.#plan.certificates).flatMap(([certificate, notAfter]) =>

@@ -50,6 +50,7 @@ export async function startApp(effects: Effects): Promise<App> {
     readiness: () => readiness.check(),
     drain: () => lifecycle.drain(),
     reload: () => reloader.force(),
+    redeliver: (id) => live.services.redelivery.current?.deliverNow(id) ?? null,
     retirePrevious: () => live.retirePrevious(),
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
     metrics,
@@ -82,6 +83,7 @@ export async function startApp(effects: Effects): Promise<App> {
       const cut = await lifecycle.stop(options);
       reloader.stop();
       exposure.stop();
+      await live.services.redelivery.current?.close();
       await live.services.deliveries()?.close();
       admin.cutAll();
       requests.flush();

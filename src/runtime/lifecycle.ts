@@ -44,7 +44,7 @@ export class Lifecycle {
 
   /** Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { listener, upstream, log, deliveries } = this.#live.services;
+    const { listener, upstream, log, deliveries, redelivery, pipeline } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
@@ -53,11 +53,15 @@ export class Lifecycle {
     listener.startDraining(wait);
     log.info('stopping', { in_flight: listener.inFlight });
     if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
+    redelivery.current?.stopSending();
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
-    const idle = listener.stopAccepting().then(() => deliveries()?.settled());
+    const idle = listener
+      .stopAccepting()
+      .then(() => Promise.all([deliveries()?.settled(), redelivery.current?.settled(), pipeline.settled()]));
     await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
     const cut = listener.inFlight;
     upstream.close();
+    await pipeline.settled(); // what could not end is stored, which takes a second at most
     await listener.refuseRest();
     listener.cutAll();
     await nextTurn(); // in which they are recorded

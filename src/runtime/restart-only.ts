@@ -17,4 +17,5 @@ export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Confi
   ['upstream.retryConnectFor', ({ upstream }) => upstream.retryConnectFor],
   ['upstream.keepAlive', ({ upstream }) => upstream.keepAlive],
   ['once', ({ once }) => JSON.stringify(once)],
+  ['redelivery', ({ redelivery }) => JSON.stringify(redelivery)],
 ];

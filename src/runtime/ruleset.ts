@@ -76,6 +76,10 @@ export function deliversOnce({ routes }: Config): boolean {
   return routes.some(({ once }) => once !== null);
 }
 
+export function redelivers({ routes }: Config): boolean {
+  return routes.some(({ redeliver }) => redeliver !== null);
+}
+
 /** Enforcing routes without a live secret: they answer 503, and a starting proxy is not ready while there is one. */
 export function routesWithoutSecret(config: Config, policy: Policy, at: number): readonly Route[] {
   return routesOf(config)

@@ -20,6 +20,7 @@ import { changedIds } from '../secrets/rotation.ts';
 import { readKeyFile } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
+import { RedeliveryHolder } from './redelivery.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 
@@ -43,6 +44,8 @@ export interface Services {
   readonly exposure: Exposure;
   /** Null until a route has `once`. */
   deliveries(): Deliveries | null;
+  readonly redelivery: RedeliveryHolder;
+  readonly pipeline: Pipeline;
   adopt(next: Ruleset, before: Ruleset): void;
 }
 
@@ -63,7 +66,14 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
   };
   // The store connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
-  const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries });
+  let inForce = config;
+  const redelivery = new RedeliveryHolder({
+    config: () => inForce,
+    redelivery: config.redelivery,
+    readPassword: (file) => readPassword('redelivery', file),
+    ...{ policy, upstream, budget, deliveries: openedDeliveries, log, metrics },
+  });
+  const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries, room: redelivery });
   const listener = new Listener(listenerLimits(first), {
     onRequest: (exchange) => pipeline.begin(exchange),
     onEnd: (record) => {
@@ -86,11 +96,17 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     upstream_exposed: () => (exposure.state === 'exposed' ? 1 : 0),
     once_entries: () => deliveries?.entries() ?? 0,
     once_store_failures_total: () => deliveries?.failures ?? 0,
+    deferred: (state) => redelivery.totals(state),
+    deferred_store_failures_total: () => redelivery.current?.failures ?? 0,
     log_lines_dropped_total: () => output.dropped,
   });
 
+  // Loads early too, so that what was deferred before a restart is sent.
+  redelivery.adopt();
+
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
+    inForce = config;
     if (deliversOnce(config)) openedDeliveries();
     metrics.replan(seriesPlan(next));
     recent.traffic.keepOnly(routesOf(config).map(({ path }) => path));
@@ -103,9 +119,11 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     upstream.limiter.queueLimit = config.limits.connections;
     exposure.watch(config.upstream.checkExposure ? 'on' : 'off');
     if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
+    redelivery.adopt();
   }
 
-  return { log, output, metrics, requests, recent, upstream, listener, exposure, deliveries: () => deliveries, adopt };
+  const parts = { log, output, metrics, requests, recent, upstream, listener, exposure, redelivery, pipeline };
+  return { ...parts, deliveries: () => deliveries, adopt };
 }
 
 function seriesPlan(ruleset: Ruleset): SeriesPlan {
@@ -131,7 +149,7 @@ function onePerId(materials: readonly SecretMaterial[]): readonly SecretMaterial
 
 function createDeliveries(once: Config['once'], log: Log): Deliveries {
   return new Deliveries({
-    open: (onChange) => openStore({ ...once, readPassword }, onChange),
+    open: (onChange) => openStore({ ...once, readPassword: (file) => readPassword('once', file) }, onChange),
     onStoreFailure: once.onStoreFailure,
     onChange: (problem) => {
       if (problem === null) log.info('the store of delivered events works again');
@@ -140,10 +158,10 @@ function createDeliveries(once: Config['once'], log: Log): Deliveries {
   });
 }
 
-/** Reads `once.passwordFile` as secret files are read: a pipe must not block, and an empty file must not pass. */
-async function readPassword(file: string): Promise<string> {
+/** Reads a `passwordFile` as secret files are read: a pipe must not block, and an empty file must not pass. */
+async function readPassword(section: 'once' | 'redelivery', file: string): Promise<string> {
   const { key, problem } = await readKeyFile(file, { allowShort: true });
-  if (key === null) throw new Error(`once.passwordFile ${file}: ${problem}`);
+  if (key === null) throw new Error(`${section}.passwordFile ${file}: ${problem}`);
   return key.export().toString('utf8');
 }
 

@@ -6,6 +6,8 @@ import type { UpstreamRequest } from './upstream.ts';
 
 /** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
+/** Milliseconds for which a deferred request waits for a slot, with its body in memory. */
+const DEFERRED_WAIT_MS = 10_000;
 
 /** False for TLS errors, such as an untrusted certificate: a retry would not help. */
 function isWorthRetrying(error: Error): boolean {
@@ -32,7 +34,8 @@ export class ConnectRetry {
 
   /** Lets the request wait again: no byte was sent, so a retry is safe for every method. One probe serves all. */
   failed(request: UpstreamRequest, error: Error): void {
-    if (!isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    // Nobody waits for a deferred one, and its failure says nothing to those for which somebody does.
+    if (request.deferred || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     const { limiter } = this.#parts;
     request.connectError = this.#lastError = error;
     if (!limiter.down) this.#probeSoon();
@@ -44,7 +47,8 @@ export class ConnectRetry {
   /** Lets the request wait for a slot until `retryConnectFor` is over. */
   wait(request: UpstreamRequest): void {
     const { limiter, retryConnectFor } = this.#parts;
-    const remaining = request.startedAt + retryConnectFor - performance.now();
+    const patience = request.deferred ? DEFERRED_WAIT_MS : retryConnectFor;
+    const remaining = request.startedAt + patience - performance.now();
     const waits = limiter.wait(request, Math.max(remaining, 0), () => {
       // While it is down, only some requests connect themselves: the others tell what these found.
       const error = request.connectError ?? (limiter.down ? this.#lastError : null);

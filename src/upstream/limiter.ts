@@ -5,6 +5,8 @@ import { IndexedSet, type Member } from '../base/indexed-set.ts';
 /** A request that wants a slot, waits for one or holds one. */
 export interface Waiter extends Member {
   readonly verified: boolean;
+  /** True for a verified request that is sent again: it waits behind all others. */
+  readonly deferred: boolean;
   /** The request now holds a slot. */
   acquired(): void;
   /** For how many milliseconds it has kept its slot only because its client makes no progress; else 0. */
@@ -27,6 +29,7 @@ export class UpstreamLimiter {
   queueLimit: number;
   readonly #verified: Queue = new Map();
   readonly #unverified: Queue = new Map();
+  readonly #deferred: Queue = new Map();
   readonly #holders = new IndexedSet<Waiter>();
   #unverifiedHolders = 0;
   /** True while the upstream accepts no connections: every request waits. */
@@ -40,6 +43,7 @@ export class UpstreamLimiter {
     this.queueLimit = queue;
   }
 
+  /** Requests whose clients wait. */
   get waiting(): number {
     return this.#verified.size + this.#unverified.size;
   }
@@ -52,6 +56,7 @@ export class UpstreamLimiter {
   /** Acquires a slot if the request need not wait. */
   tryAcquire(waiter: Waiter): boolean {
     if (this.down || this.#verified.size > 0 || (!waiter.verified && this.#unverified.size > 0)) return false;
+    if (waiter.deferred && this.waiting + this.#deferred.size > 0) return false;
     if (!this.#fits(waiter)) return false;
     this.#hold(waiter);
     return true;
@@ -79,12 +84,13 @@ export class UpstreamLimiter {
     }
     if (!this.#holders.delete(waiter)) return;
     if (!waiter.verified) this.#unverifiedHolders--;
-    if (this.waiting > 0) this.#serveQueues();
+    if (this.waiting + this.#deferred.size > 0) this.#serveQueues();
   }
 
   /** Ends every request that waits or holds a slot. */
   evictAll(): void {
-    for (const waiter of [...this.#verified.keys(), ...this.#unverified.keys(), ...this.#holders]) waiter.evict();
+    const waiters = this.#queues.flatMap((queue) => [...queue.keys()]);
+    for (const waiter of [...waiters, ...this.#holders]) waiter.evict();
   }
 
   /** The upstream accepts connections again. */
@@ -93,7 +99,13 @@ export class UpstreamLimiter {
     this.#serveQueues();
   }
 
-  #queueOf({ verified }: Waiter): Queue {
+  /** In the order in which they get slots. */
+  get #queues(): readonly Queue[] {
+    return [this.#verified, this.#unverified, this.#deferred];
+  }
+
+  #queueOf({ verified, deferred }: Waiter): Queue {
+    if (deferred) return this.#deferred;
     return verified ? this.#verified : this.#unverified;
   }
 
@@ -111,7 +123,7 @@ export class UpstreamLimiter {
   }
 
   #serveQueues(): void {
-    for (const queue of [this.#verified, this.#unverified]) {
+    for (const queue of this.#queues) {
       for (const [waiter, timer] of queue) {
         if (this.down || !this.#fits(waiter)) break;
         clearTimeout(timer);

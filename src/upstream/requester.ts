@@ -75,8 +75,17 @@ export interface ForwardOptions {
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** The right to deliver: with it the upstream's 2xx counts even if the client departs, which then aborts nothing. */
+  /** The right to deliver: with it the upstream's 2xx counts even if the client departs once the request is sent. */
   readonly lease: DeliveryLease | null;
+  /** What a departing client aborts: nothing, where its delivery is stored if the upstream does not take it. */
+  readonly departure: 'aborts' | 'aborts nothing';
+  /** True if nobody waits: it is sent again, behind all others. */
+  readonly deferred: boolean;
+  /**
+   * Called at the response's head. With a promise the head waits until it is settled: `passes` goes on, `diverted` ends
+   * the upstream connection, since the client has got another answer. Null: it passes at once.
+   */
+  readonly atHead: ((status: number) => Promise<'passes' | 'diverted'> | null) | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
   /** There is no response, or it broke off. Called at most once, before `onEnd`. */

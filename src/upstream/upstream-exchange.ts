@@ -3,6 +3,7 @@
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { appended, NO_BYTES } from '../base/bytes.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { isCoded } from '../wire/head-text.ts';
@@ -19,11 +20,20 @@ import type { Upstream, UpstreamRequest } from './upstream.ts';
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
 
+/** What came with and behind a head that waits, and what happened to it meanwhile. */
+interface WaitingHead {
+  readonly piece: Buffer | null;
+  rest: Buffer;
+  ended: boolean;
+  failure: ForwardFailure | null;
+}
+
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOwner {
   /** Its index in the indexed set that it is in. */
   place = -1;
   readonly verified: boolean;
+  readonly deferred: boolean;
   readonly #permit: Permit;
   readonly #requester: Requester;
   readonly #upstream: Upstream;
@@ -40,6 +50,8 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   readonly #progress = new SocketProgress(this.startedAt);
   // The response.
   #begun = false;
+  /** Null unless a head waits for `atHead`. */
+  #waiting: WaitingHead | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -51,6 +63,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#upstream = upstream;
     this.#options = options;
     this.verified = permit.decision === 'accepted';
+    this.deferred = options.deferred;
   }
 
   start(): void {
@@ -148,24 +161,73 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   onData(bytes: Buffer): void {
     const connection = this.#connection;
     if (connection === null) return;
-    const { parser } = connection;
     this.#progress.movedAt = performance.now();
+    if (this.#waiting !== null) this.#waiting.rest = appended(this.#waiting.rest, bytes);
+    else this.#read(connection, bytes);
+  }
+
+  #read(connection: PooledConnection, bytes: Buffer): void {
+    const { parser } = connection;
     let at = 0;
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
-      if (!this.#begun && parser.hasHead && !this.#onHead(connection)) continue;
+      if (!this.#begun && parser.hasHead) {
+        const seen = this.#onHead(connection);
+        if (seen === 'none') continue;
+        if (seen !== 'begun') return this.#waitAtHead(connection, seen, bytes.subarray(at));
+      }
       // A copy, since the next read overwrites the bytes.
-      if (parser.piece !== null && !this.#requester.reply.data(Buffer.from(parser.piece)))
-        this.#pauseUpstream(connection);
-      if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
-      if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
+      const piece = parser.piece === null ? null : Buffer.from(parser.piece);
+      if (this.#pass(connection, piece, at === bytes.length ? 'nothing' : 'bytes') === 'over') return;
     }
+    this.#flush(connection);
+  }
+
+  /** Passes on what one read gave. */
+  #pass(connection: PooledConnection, piece: Buffer | null, followed: 'nothing' | 'bytes'): 'over' | 'goes on' {
+    if (piece !== null && !this.#requester.reply.data(piece)) this.#pauseUpstream(connection);
+    if (connection.parser.state === 'failed') this.giveUp(failedUpstream('protocol'));
+    else if (connection.parser.state === 'ended') this.#complete(connection, followed);
+    else return 'goes on';
+    return 'over';
+  }
+
+  #flush(connection: PooledConnection): void {
     if (this.#begun && this.#state !== 'done' && !this.#requester.reply.flush()) this.#pauseUpstream(connection);
+  }
+
+  /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
+  #waitAtHead(connection: PooledConnection, decided: Promise<'passes' | 'diverted'>, rest: Buffer): void {
+    const { parser, socket } = connection;
+    const piece = parser.piece === null ? null : Buffer.from(parser.piece);
+    const waiting: WaitingHead = { piece, rest: appended(NO_BYTES, rest), ended: false, failure: null };
+    this.#waiting = waiting;
+    socket.pause();
+    void decided.then((decision) => {
+      this.#waiting = null;
+      if (decision === 'diverted') this.#abort();
+      else if (waiting.failure !== null) this.giveUp(waiting.failure);
+      else this.#goOn(connection, waiting);
+    });
+  }
+
+  #goOn(connection: PooledConnection, { piece, rest, ended }: WaitingHead): void {
+    this.#progress.movedAt = performance.now();
+    connection.socket.resume();
+    this.#begin(connection);
+    if (this.#pass(connection, piece, rest.length === 0 ? 'nothing' : 'bytes') === 'over') return;
+    if (rest.length > 0) this.#read(connection, rest);
+    else this.#flush(connection);
+    if (ended) this.onEnd();
   }
 
   onEnd(): void {
     const connection = this.#connection;
     if (connection === null) return;
+    if (this.#waiting !== null) {
+      this.#waiting.ended = true;
+      return;
+    }
     if (this.#begun && connection.parser.finish()) this.#complete(connection, 'close');
     else this.giveUp(failedUpstream('reset'));
   }
@@ -175,13 +237,14 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.giveUp(failedUpstream('reset', error));
   }
 
-  /** False for an interim response, and for a head that ends the exchange as a protocol failure. */
-  #onHead({ parser }: PooledConnection): boolean {
+  /** `none`: an interim response, or a head that ends the exchange as a protocol failure. */
+  #onHead(connection: PooledConnection): 'begun' | 'none' | Promise<'passes' | 'diverted'> {
+    const { parser } = connection;
     const { status, reason, lines, version } = parser;
     const { reply } = this.#requester;
     if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
       this.giveUp(failedUpstream('protocol'));
-      return false;
+      return 'none';
     }
     if (status < 200) {
       if (this.#requester.interims === MAX_INTERIMS) this.giveUp(failedUpstream('protocol'));
@@ -190,13 +253,19 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
         reply.inform(status, reason, lines);
         parser.next();
       }
-      return false;
+      return 'none';
     }
-    this.#begun = true;
     this.#requester.upstreamMs = performance.now() - this.startedAt;
     this.#requester.upstreamStatus = status;
-    reply.begin(parser);
-    return true;
+    const decided = this.#options.atHead?.(status) ?? null;
+    if (decided !== null) return decided;
+    this.#begin(connection);
+    return 'begun';
+  }
+
+  #begin({ parser }: PooledConnection): void {
+    this.#begun = true;
+    this.#requester.reply.begin(parser);
   }
 
   #pauseUpstream({ socket }: PooledConnection): void {
@@ -241,7 +310,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   tick(now: number): void {
     const connection = this.#connection;
-    if (connection === null) return;
+    if (connection === null || this.#waiting !== null) return;
     const { idleTimeout, responseTimeout } = this.#options;
     const { socket } = connection;
     const idle = this.#progress.idleFor(socket, now);
@@ -257,14 +326,19 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   giveUp(failure: ForwardFailure): void {
     if (this.#state === 'done') return;
+    if (this.#waiting !== null) {
+      this.#waiting.failure ??= failure;
+      return;
+    }
     this.#options.onFailure(failure);
     this.#abort();
   }
 
   readonly #onDeparture = (): void => {
     if (this.#state === 'done') return;
-    const goesOn = this.#options.lease !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if (!goesOn) return this.#abort();
+    const { lease, departure } = this.#options;
+    const counts = lease !== null && (this.#state === 'sending' || this.#state === 'reading');
+    if (departure === 'aborts' && !counts) return this.#abort();
     this.#pausedAt = null;
     this.#connection?.socket.resume();
   };

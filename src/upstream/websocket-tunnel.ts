@@ -36,6 +36,7 @@ export class WebSocketExchange implements UpstreamRequest {
   /** Its index in the indexed set that it is in. */
   place = -1;
   readonly verified = false;
+  readonly deferred = false;
   readonly #requester: TunnelRequester;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;

@@ -34,6 +34,7 @@ const route: fc.Arbitrary<Route> = fc
     maxBody: fc.constantFrom(1024, 4096),
     query: fc.constantFrom('forward', 'refuse'),
     once: fc.constant(null),
+    redeliver: fc.constant(null),
     upgrade: fc.constant([]),
     allowHeaders: fc.constantFrom([], ['x-forwarded-prefix']),
     responseTimeout: fc.constant(null),

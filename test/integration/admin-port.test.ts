@@ -30,6 +30,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
       acts.push('reload');
       return state.reload;
     },
+    redeliver: () => acts.push('redeliver'),
     retirePrevious: () => acts.push('retire') + 1,
     actionsFrom: () => [],
     log: createLog('debug', (line) => lines.push(line)),

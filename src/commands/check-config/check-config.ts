@@ -4,7 +4,7 @@ import { certificateAdvice } from '../../admin/advice-certificates.ts';
 import type { Config, Salvaged } from '../../config/config.ts';
 import { ConfigError, loadConfig } from '../../config/load.ts';
 import { stateOf } from '../../core/secret-validity.ts';
-import { buildPolicy, deliversOnce, routesOf, routesWithoutSecret } from '../../runtime/ruleset.ts';
+import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../../runtime/ruleset.ts';
 import { buildTls, certificatesOf, readTlsFiles } from '../../runtime/tls-files.ts';
 import type { SecretMaterial } from '../../secrets/material.ts';
 import { failuresOf, readSecrets } from '../../secrets/rotation.ts';
@@ -146,9 +146,16 @@ async function notesOn(config: Config, secrets: readonly SecretMaterial[]): Prom
     const unknown = ids?.filter((id) => !secrets.some((secret) => secret.id === id)) ?? [];
     notes.push(...unknown.map((id) => `route ${path}: no secret has the id ${id} now`));
   }
-  const { store, passwordFile } = config.once;
-  if (store === 'memory' || passwordFile === null || !deliversOnce(config)) return notes;
-  // Not an error: serve starts without the password, and `onStoreFailure` decides.
-  const { problem } = await readKeyFile(passwordFile, { allowShort: true });
-  return problem === null ? notes : [...notes, `once.passwordFile ${passwordFile}: ${problem}`];
+  const { once, redelivery } = config;
+  const asked = [
+    ['once', once, once.store !== 'memory' && deliversOnce(config)],
+    ['redelivery', redelivery, !redelivery.store.startsWith('/') && redelivers(config)],
+  ] as const;
+  for (const [section, { passwordFile }, isUsed] of asked) {
+    if (!isUsed || passwordFile === null) continue;
+    // Not an error: serve starts without the password, and does without the store.
+    const { problem } = await readKeyFile(passwordFile, { allowShort: true });
+    if (problem !== null) notes.push(`${section}.passwordFile ${passwordFile}: ${problem}`);
+  }
+  return notes;
 }

@@ -7,7 +7,7 @@ import { DURATION, SIZE } from '../../config/units.ts';
 import type { Secret } from '../../core/keyring.ts';
 import type { Route } from '../../core/routes.ts';
 import { outsideByClock, type SecretState } from '../../core/secret-validity.ts';
-import { deliversOnce, routesOf } from '../../runtime/ruleset.ts';
+import { deliversOnce, redelivers, routesOf } from '../../runtime/ruleset.ts';
 import type { Io } from '../command-line.ts';
 
 export type Reading = 'secrets too' | 'no secrets';
@@ -81,7 +81,7 @@ function verifyCells({ secrets, mode, reportUntil, maxBody }: Route): readonly s
   return [secrets?.join(',') ?? 'all', `${mode}${until}`, SIZE.format(maxBody)];
 }
 
-const OPTIONS = ['query', 'once', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'] as const;
+const OPTIONS = ['query', 'once', 'redeliver', 'upgrade', 'allowHeaders', 'responseTimeout', 'idleTimeout'] as const;
 
 /** The options that differ from their defaults. */
 function optionCell(route: Route): string {
@@ -94,9 +94,10 @@ function optionCell(route: Route): string {
 }
 
 function limitLines(config: Config): readonly string[] {
-  const { limits, upstream, shutdown, once } = config;
+  const { limits, upstream, shutdown, once, redelivery } = config;
   const { maxEntries, onStoreFailure } = once;
   const shared = once.name === '' ? once.store : `${once.store} as ${once.name}`;
+  const deferred = redelivery.name === '' ? redelivery.store : `${redelivery.store} as ${redelivery.name}`;
   const store = once.store === 'memory' ? `memory, ${maxEntries} events` : `${shared}, when it fails ${onStoreFailure}`;
   return table([
     ['maxBody', SIZE.format(limits.maxBody)],
@@ -108,6 +109,7 @@ function limitLines(config: Config): readonly string[] {
     ['connectionAge', DURATION.format(limits.connectionAge)],
     ['shutdown', `delay ${DURATION.format(shutdown.delay)}, grace ${DURATION.format(shutdown.grace)}`],
     ...(deliversOnce(config) ? [['once', store]] : []),
+    ...(redelivers(config) ? [['redelivery', `${deferred}, ${SIZE.format(redelivery.maxBytes)}`]] : []),
   ]);
 }
 

@@ -119,6 +119,7 @@ test('the counts cover the last five minutes', () => {
     reported: 0,
     forwarded: 0,
     duplicate: 0,
+    deferred: 0,
     upstreamFailures: 1,
     topReason: 'signature_mismatch',
   });

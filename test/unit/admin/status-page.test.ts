@@ -75,7 +75,7 @@ test('the certificates have their files and dates, if there are any', () => {
 test('each figure has a curve of its last hour, drawn without a script and described in words', () => {
   const hour = { ...QUIET.hour, accepted: [...QUIET.hour.accepted.slice(1), 12] };
   const text = page({ recent: { ...QUIET, accepted: 12, hour } });
-  expect(text.match(/<svg class="curve"/g)).toHaveLength(10);
+  expect(text.match(/<svg class="curve"/g)).toHaveLength(11);
   expect(text).toContain('aria-label="accepted, the last hour by minute: at most 12"');
   expect(text).toContain('aria-label="rejected, the last hour by minute: none"');
   expect(text).toMatch(/58,18\.0 59,2\.0"/);

@@ -48,6 +48,7 @@ routes:
     reportUntil: null,
     query: 'forward',
     once: null,
+    redeliver: null,
     upgrade: [],
     allowHeaders: [],
     responseTimeout: null,

@@ -25,7 +25,7 @@ const CONTRACT: Readonly<Record<string, number>> = {
 
 test('the reasons and their statuses are those that users depend on', () => {
   expect(Object.fromEntries(REASON_NAMES.map((reason) => [reason, REASONS[reason].status]))).toEqual(CONTRACT);
-  expect(DECISIONS).toEqual(['accepted', 'rejected', 'reported', 'forwarded', 'duplicate']);
+  expect(DECISIONS).toEqual(['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred']);
 });
 
 test('report mode lets through the six 401 reasons, no_live_secret and method_not_allowed', () => {
@@ -92,7 +92,9 @@ describe('the possible outcomes of a route', () => {
     }
   });
 
-  test('only routes with once have duplicates', () => {
+  test('only routes with once have duplicates, and only those with redeliver defer', () => {
     expect(of({ once: 1000 })).toContain('duplicate/none');
+    expect(of({ once: 1000 })).not.toContain('deferred/none');
+    expect(of({ redeliver: 1000 })).toContain('deferred/none');
   });
 });

@@ -17,6 +17,7 @@ export function verify(path: string, changes: Partial<Route> = {}): Route {
     maxBody: 1_048_576,
     query: 'forward',
     once: null,
+    redeliver: null,
     upgrade: [],
     allowHeaders: [],
     responseTimeout: null,

@@ -24,10 +24,12 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   downstream: ['bodies', 'wire', 'core', 'base'],
   upstream: ['bodies', 'wire', 'core', 'base'],
   admin: ['downstream', 'config', 'log', 'metrics', 'core', 'base'],
-  'pipeline.ts': ['upstream', 'downstream', 'bodies', 'once', 'hints', 'core', 'base'],
+  redelivery: ['upstream', 'bodies', 'wire', 'once', 'core', 'base'],
+  'pipeline.ts': ['redelivery', 'upstream', 'downstream', 'bodies', 'once', 'hints', 'core', 'base'],
   runtime: [
     ...[
       'pipeline.ts',
+      'redelivery',
       'admin',
       'upstream',
       'downstream',
@@ -42,7 +44,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
       'base',
     ],
   ],
-  commands: ['runtime', 'admin', 'hints', 'downstream', 'secrets', 'config', 'core', 'base'],
+  commands: ['runtime', 'admin', 'redelivery', 'hints', 'downstream', 'secrets', 'config', 'core', 'base'],
   'main.ts': ['commands', 'core', 'base'],
 };
 

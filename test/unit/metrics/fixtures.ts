@@ -69,6 +69,8 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): M
     once_entries: () => 7,
     once_store_failures_total: () => 8,
     log_lines_dropped_total: () => 9,
+    deferred_store_failures_total: () => 10,
+    deferred: () => ({ deliveries: 11, bytes: 12, oldest: 13_000 }),
   });
   return metrics;
 }
@@ -122,6 +124,7 @@ export const QUIET = {
   app3xx: 0,
   app4xx: 0,
   app5xx: 0,
+  deferred: 0,
   upstreamFailures: 0,
   reasons: {},
   signedReasons: {},
@@ -137,6 +140,7 @@ export const QUIET = {
     app3xx: HOUR,
     app4xx: HOUR,
     app5xx: HOUR,
+    deferred: HOUR,
     upstreamFailures: HOUR,
   },
 } as const;

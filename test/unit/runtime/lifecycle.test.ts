@@ -35,7 +35,9 @@ function alive() {
     cutAll: () => {},
   };
   const log = { info: () => {}, warn: () => {} };
-  const services = { listener, log, upstream: { accepts: async () => true, close: () => {} }, deliveries: () => null };
+  const upstream = { accepts: async () => true, close: () => {} };
+  const pipeline = { settled: async () => {} };
+  const services = { listener, log, upstream, pipeline, redelivery: { current: null }, deliveries: () => null };
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
   const readiness = new Readiness(live);
   readiness.started = true;

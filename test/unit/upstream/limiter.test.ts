@@ -7,13 +7,15 @@ class Fake implements Waiter {
   place = -1;
   readonly events: string[] = [];
   readonly verified: boolean;
+  readonly deferred: boolean;
   readonly #slots: UpstreamLimiter;
   moves = true;
   #since = 0;
 
-  constructor(slots: UpstreamLimiter, verified = true) {
+  constructor(slots: UpstreamLimiter, verified = true, deferred = false) {
     this.#slots = slots;
     this.verified = verified;
+    this.deferred = deferred;
   }
 
   acquired(): void {

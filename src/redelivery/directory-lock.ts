@@ -1,0 +1,38 @@
+// The proof that one process alone uses a folder. It must die with its process, also by SIGKILL, and a pid proves
+// nothing, since a container's is always 1. Node has no `flock`; but SQLite, which is within it, locks its file by
+// `fcntl`, which the kernel releases. That holds between containers on one machine, not between machines.
+import { lstat, open } from 'node:fs/promises';
+import { codeOf } from '../base/errors.ts';
+
+/** SQLite's code for a lock that another process holds (https://www.sqlite.org/rescode.html#busy). */
+const SQLITE_BUSY = 5;
+
+export interface Lock {
+  release(): void;
+}
+
+/**
+ * Locks a folder by a file in it. Null: another process holds it. Throws if it can't be locked. The kernel releases such
+ * a lock when its process closes the file, by whatever handle: nothing else may ever open it.
+ */
+export async function lockFile(path: string): Promise<Lock | null> {
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite') ?? {};
+  if (DatabaseSync === undefined) throw new Error('this build of Node has no node:sqlite, which locks the directory');
+  const stats = await lstat(path).catch(() => null);
+  if (stats === null) await (await open(path, 'wx', 0o600)).close();
+  else if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    // In this mode a lock that was taken is kept; nothing is ever written.
+    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
+    return { release: () => database.close() };
+  } catch (error) {
+    database.close();
+    if (isBusy(error)) return null;
+    throw error;
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return codeOf(error) === 'ERR_SQLITE_ERROR' && (error as { readonly errcode?: number }).errcode === SQLITE_BUSY;
+}

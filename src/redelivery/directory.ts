@@ -1,0 +1,486 @@
+// The store of deferred deliveries in a directory, for one process on a local file system. Each delivery is a file, which
+// is written beside, synced and renamed; its progress is a second, small one. In memory are ids and sizes alone.
+//
+//   STORE/deferred/lock            held while the process lives
+//   STORE/deferred/ID              8 digits: the length of the head; LF; head; body
+//   STORE/deferred/ID.progress     absent before the first failure
+//   ….new                          being written; what a crash leaves of these is removed at the start
+import { Buffer } from 'node:buffer';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, opendir, rename, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { codeOf } from '../base/errors.ts';
+import { type Lock, lockFile } from './directory-lock.ts';
+import { FileCalls } from './file-calls.ts';
+import {
+  type Added,
+  bodyOf,
+  type Claimed,
+  countedBytes,
+  type DeferredStore,
+  type Entry,
+  ID,
+  LEAST_BYTES,
+  type Listing,
+  MAX_OF_ONE_BODY,
+  MAX_PROGRESS,
+  type OnStoreChange,
+  type StoredBytes,
+  type StoreOptions,
+} from './store.ts';
+
+const FOLDER = 'deferred';
+const LOCK = 'lock';
+const PROGRESS = '.progress';
+const NEW = '.new';
+/** The length of a head in eight digits, and a line feed. */
+const PREAMBLE = 9;
+const RETRY_MS = 2000;
+/** The most files that are synced together: their clients wait a second at most. */
+const BATCH = 32;
+/** The most foreign files of which each is told. */
+const MAX_TOLD = 100;
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+interface Waiting {
+  readonly id: string;
+  readonly record: StoredBytes;
+  readonly until: number;
+  readonly done: (error: Error | null) => void;
+}
+
+/** Resolves at once: whether the directory can be used is found out meanwhile, and told by `onChange`. */
+export async function createDirectoryStore(options: StoreOptions, onChange: OnStoreChange): Promise<DeferredStore> {
+  const store = new DirectoryStore(options, onChange);
+  await store.ready;
+  return store;
+}
+
+class DirectoryStore implements DeferredStore {
+  /** Settled after the first try to use the directory. */
+  readonly ready: Promise<void>;
+  readonly #options: StoreOptions;
+  readonly #onChange: OnStoreChange;
+  readonly #folder: string;
+  readonly #calls = new FileCalls();
+  #opened: { readonly lock: Lock | null; readonly handle: FileHandle } | null = null;
+  #failure = 'not opened yet';
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** The bytes of each stored delivery. */
+  readonly #known = new Map<string, number>();
+  readonly #ofBody = new Map<string, number>();
+  #bytes = 0;
+  readonly #adding = new Map<string, Promise<unknown>>();
+  readonly #claims = new Set<string>();
+  #waiting: Waiting[] = [];
+  #writing = false;
+  /** Gone while the folder could not be used. */
+  #droppedBefore: string[] = [];
+  readonly #told = new Set<string>();
+
+  constructor(options: StoreOptions, onChange: OnStoreChange) {
+    this.#options = options;
+    this.#onChange = onChange;
+    this.#folder = join(options.store, FOLDER);
+    this.ready = this.#open();
+  }
+
+  async add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
+    for (let other = this.#adding.get(id); other !== undefined; other = this.#adding.get(id))
+      await other.catch(() => {});
+    const added = this.#work(() => this.#add(id, record, over));
+    this.#adding.set(id, added);
+    try {
+      return await added;
+    } finally {
+      this.#adding.delete(id);
+    }
+  }
+
+  list(): Promise<Listing> {
+    return this.#work(async () => {
+      if (!(await this.#calls.run(() => this.#isSameFolder()))) {
+        await this.#shut();
+        throw new Error('it was removed or replaced');
+      }
+      const { entries, dropped } = await this.#list('look');
+      return { entries, dropped: [...this.#droppedBefore.splice(0), ...dropped] };
+    });
+  }
+
+  claim(id: string): Promise<Claimed> {
+    return this.#work(async () => {
+      const found = await this.#calls.run(() => this.#readRecord(id));
+      if (found === 'absent') return { kind: this.#forget(id) ? 'dropped' : 'removed' };
+      if (found === 'unfit') return { kind: found };
+      const progress = await this.#calls.run(() => readSmall(this.#path(id, PROGRESS)));
+      this.#claims.add(id);
+      return { kind: 'claimed', record: found, progress };
+    });
+  }
+
+  release(id: string, progress: Buffer | null): Promise<void> {
+    return this.#work(async () => {
+      if (!this.#claims.delete(id) || progress === null) return;
+      await this.#calls.run(async () => {
+        await this.#write(this.#path(id, PROGRESS), [progress]);
+        await rename(this.#path(id, PROGRESS + NEW), this.#path(id, PROGRESS));
+      });
+    });
+  }
+
+  remove(id: string): Promise<boolean> {
+    return this.#work(async () => {
+      if (!this.#claims.has(id)) return false;
+      await this.#calls.run(() => this.#unlink(id));
+      this.#claims.delete(id);
+      this.#forget(id);
+      return true;
+    });
+  }
+
+  read(id: string): Promise<StoredBytes | null> {
+    return this.#work(async () => {
+      const found = await this.#calls.run(() => this.#readRecord(id));
+      return typeof found === 'string' ? null : found;
+    });
+  }
+
+  drop(id: string): Promise<boolean> {
+    return this.#work(() => this.#calls.run(() => this.#unlink(id)));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#claims.clear();
+    const opened = this.#opened;
+    this.#opened = null;
+    if (opened === null) return;
+    opened.lock?.release();
+    await opened.handle.close();
+  }
+
+  // --- the folder
+
+  async #open(): Promise<void> {
+    let lock: Lock | null = null;
+    try {
+      await this.#calls.run(() => this.#makeFolder());
+      const { as } = this.#options;
+      if (as === 'owner') lock = await lockFile(join(this.#folder, LOCK));
+      if (as === 'owner' && lock === null) throw new Error('another process uses it');
+      const handle = await this.#calls.run(() => open(this.#folder, constants.O_DIRECTORY | O_RDONLY | O_NOFOLLOW));
+      this.#opened = { lock, handle };
+      if (as === 'owner') this.#droppedBefore.push(...(await this.#list('clean')).dropped);
+      this.#onChange(null);
+    } catch (error) {
+      if (this.#opened === null) lock?.release();
+      this.#fail(error);
+      await this.#shut();
+    }
+  }
+
+  /** Gives the folder up, and tries again later. */
+  async #shut(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = null;
+    if (!this.#closed) this.#retry = setTimeout(() => void this.#open(), RETRY_MS).unref();
+    opened?.lock?.release();
+    await opened?.handle.close().catch(() => {});
+  }
+
+  async #isSameFolder(): Promise<boolean> {
+    const here = await lstat(this.#folder).catch(absent);
+    const ours = await this.#opened?.handle.stat();
+    return here !== null && here.ino === ours?.ino && here.dev === ours.dev;
+  }
+
+  async #makeFolder(): Promise<void> {
+    if (this.#options.as === 'owner') {
+      const made = await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      if (made !== undefined) await syncFolder(dirname(made));
+    }
+    const stats = await lstat(this.#folder);
+    if (!stats.isDirectory()) throw new Error('it is a link or a file, not a directory');
+    if (this.#options.as === 'visitor') return;
+    if (stats.uid !== process.geteuid?.()) throw new Error('it belongs to another user');
+    if ((stats.mode & 0o077) !== 0) throw new Error('others may use it; allowed is mode 0700');
+  }
+
+  async #work<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#opened === null) throw new Error(this.#failure);
+    try {
+      const result = await job();
+      if (this.#failure !== '') this.#onChange(null);
+      this.#failure = '';
+      return result;
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): Error {
+    const problem = error instanceof Error ? error.message : String(error);
+    // A system's message repeats the path, which may be another process's.
+    this.#failure = `${this.#folder}: ${/^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : problem}`;
+    if (!this.#closed) this.#onChange(this.#failure);
+    return new Error(this.#failure);
+  }
+
+  #path(id: string, ending = ''): string {
+    return join(this.#folder, id + ending);
+  }
+
+  // --- adding
+
+  async #add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
+    const exists = await this.#calls.run(() => isThere(this.#path(id)));
+    if (exists && over === 'nothing') return 'known';
+    if (!exists) this.#claims.delete(id); // of what somebody has dropped
+    const before = this.#known.get(id) ?? 0;
+    const bytes = countedBytes(record);
+    if (this.#bytes - before + bytes > this.#options.maxBytes) return 'full';
+    if (before === 0 && (this.#ofBody.get(bodyOf(id)) ?? 0) >= MAX_OF_ONE_BODY) return 'crowded';
+    this.#count(id, bytes);
+    try {
+      await this.#stored(id, record);
+    } catch (error) {
+      if (before === 0) this.#forget(id);
+      else this.#count(id, before);
+      throw error;
+    }
+    this.#claims.delete(id);
+    return 'stored';
+  }
+
+  /** Resolves once it is synced, together with others. */
+  #stored(id: string, record: StoredBytes): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (error: Error | null) => (error === null ? resolve() : reject(error));
+      this.#waiting.push({ id, record, until: performance.now() + 1000, done });
+      if (!this.#writing) void this.#writeBatches();
+    });
+  }
+
+  async #writeBatches(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, BATCH).filter(({ until, done }) => {
+        if (performance.now() < until) return true;
+        done(new Error('the file system is too slow'));
+        return false;
+      });
+      const written = await Promise.all(batch.map((each) => this.#writeOne(each)));
+      const folder = this.#opened?.handle;
+      let error: Error | null = folder === undefined ? new Error('it was closed') : null;
+      await this.#calls.run(async () => folder?.sync()).catch((failure: Error) => (error = failure));
+      for (const each of written) each?.done(error);
+    }
+    this.#writing = false;
+  }
+
+  /** Null if it has failed, which it then knows. */
+  async #writeOne(waiting: Waiting): Promise<Waiting | null> {
+    const { id, record, done } = waiting;
+    try {
+      await this.#calls.run(async () => {
+        const preamble = Buffer.from(`${`${record.head.length}`.padStart(PREAMBLE - 1, '0')}\n`, 'latin1');
+        await this.#write(this.#path(id), [preamble, record.head, record.body]);
+        await unlinkIfThere(this.#path(id, PROGRESS)); // of what it replaces
+        await rename(this.#path(id, NEW), this.#path(id));
+      });
+      return waiting;
+    } catch (error) {
+      done(error as Error);
+      return null;
+    }
+  }
+
+  /** Writes a file beside, and syncs it. */
+  async #write(path: string, parts: readonly Buffer[]): Promise<void> {
+    const beside = path + NEW;
+    await unlinkIfThere(beside);
+    const file = await open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      const whole = parts.reduce((sum, { length }) => sum + length, 0);
+      const { bytesWritten } = await file.writev([...parts]);
+      if (bytesWritten !== whole) throw new Error('a file could not be written whole');
+      await file.datasync();
+    } catch (error) {
+      await unlinkIfThere(beside).catch(() => {});
+      throw error;
+    } finally {
+      await file.close();
+    }
+  }
+
+  #count(id: string, bytes: number): void {
+    const before = this.#known.get(id);
+    if (before === undefined) this.#ofBody.set(bodyOf(id), (this.#ofBody.get(bodyOf(id)) ?? 0) + 1);
+    this.#known.set(id, bytes);
+    this.#bytes += bytes - (before ?? 0);
+  }
+
+  /** False if it was not known. */
+  #forget(id: string): boolean {
+    const bytes = this.#known.get(id);
+    if (bytes === undefined) return false;
+    this.#known.delete(id);
+    this.#bytes -= bytes;
+    const left = (this.#ofBody.get(bodyOf(id)) ?? 1) - 1;
+    if (left > 0) this.#ofBody.set(bodyOf(id), left);
+    else this.#ofBody.delete(bodyOf(id));
+    return true;
+  }
+
+  // --- reading
+
+  async #readRecord(id: string): Promise<StoredBytes | 'absent' | 'unfit'> {
+    const { head, body } = this.#options.limits();
+    const bytes = await readFile(this.#path(id), PREAMBLE + head + body);
+    if (typeof bytes === 'string') return bytes;
+    const preamble = bytes.toString('latin1', 0, PREAMBLE);
+    const length = /^[0-9]{8}\n$/.test(preamble) ? Number.parseInt(preamble, 10) : Number.POSITIVE_INFINITY;
+    const end = PREAMBLE + length;
+    if (end > bytes.length || length > head || bytes.length - end > body) return 'unfit';
+    return { head: bytes.subarray(PREAMBLE, end), body: bytes.subarray(end) };
+  }
+
+  async #unlink(id: string): Promise<boolean> {
+    const was = await unlinkIfThere(this.#path(id));
+    await unlinkIfThere(this.#path(id, PROGRESS));
+    return was;
+  }
+
+  // --- listing
+
+  /** `clean`: at the start, when whatever is half-written is of a process that is dead. */
+  async #list(why: 'clean' | 'look'): Promise<Listing> {
+    const before = [...this.#known.keys()];
+    const names = await this.#names();
+    const entries: Entry[] = [];
+    const most = Math.max(1, Math.floor(this.#options.maxBytes / LEAST_BYTES));
+    const known = before.filter((id) => names.has(id));
+    const others = [...names].filter((name) => ID.test(name) && !this.#known.has(name));
+    const ids = [...known, ...others].slice(0, Math.max(most, known.length));
+    const workers = [ids.values()].flatMap((all) => [all, all]);
+    await Promise.all(
+      workers.map(async (all) => {
+        for (const id of all) {
+          const entry = await this.#entry(id, names);
+          if (entry !== null) entries.push(entry);
+        }
+      }),
+    );
+    for (const name of names) if (!ID.test(name)) await this.#noteOther(name, names, why);
+    const dropped = before.filter((id) => !names.has(id) && !this.#adding.has(id) && this.#forget(id));
+    return { entries, dropped };
+  }
+
+  async #names(): Promise<ReadonlySet<string>> {
+    const names = new Set<string>();
+    const most = 4 * Math.ceil(this.#options.maxBytes / LEAST_BYTES) + 1000;
+    const folder = await this.#calls.run(() => opendir(this.#folder, { bufferSize: 1024 }));
+    try {
+      for (let next = await this.#calls.run(() => folder.read()); next !== null && names.size < most; ) {
+        names.add(next.name);
+        next = await this.#calls.run(() => folder.read());
+      }
+    } finally {
+      await folder.close();
+    }
+    return names;
+  }
+
+  /** Null for what is no regular file. */
+  async #entry(id: string, names: ReadonlySet<string>): Promise<Entry | null> {
+    const stats = await this.#calls.run(() => lstat(this.#path(id)).catch(absent));
+    if (stats === null) return null; // removed meanwhile
+    if (!stats.isFile() || stats.nlink !== 1) {
+      this.#tell('a file is not one of ours, and is left alone', id);
+      return null;
+    }
+    const bytes = Math.max(LEAST_BYTES, stats.size - PREAMBLE);
+    if (this.#options.as === 'owner' && !this.#adding.has(id)) this.#count(id, bytes);
+    const hasProgress = names.has(id + PROGRESS);
+    const progress = hasProgress ? await this.#calls.run(() => readSmall(this.#path(id, PROGRESS))) : null;
+    return { id, bytes, at: Math.round(stats.mtimeMs), progress };
+  }
+
+  async #noteOther(name: string, names: ReadonlySet<string>, why: 'clean' | 'look'): Promise<void> {
+    if (this.#options.as === 'visitor' || name === LOCK) return;
+    const id = name.slice(0, 49);
+    const ending = ID.test(id) ? name.slice(49) : '';
+    const isHalf = ending === NEW || ending === PROGRESS + NEW;
+    if (isHalf || (ending === PROGRESS && !names.has(id))) {
+      if (why === 'look') return; // it is being written, or removed
+      await this.#calls.run(() => unlinkIfThere(this.#path(name)));
+      this.#tell('a file that a crash left half-written was removed', name);
+    } else if (ending !== PROGRESS) this.#tell('a file is not one of ours, and is left alone', name);
+  }
+
+  /** Once for each file. A name may be anything. */
+  #tell(message: string, name: string): void {
+    if (this.#told.has(name) || this.#told.size >= MAX_TOLD) return;
+    this.#told.add(name);
+    this.#options.onRemark(message, { folder: this.#folder, file: name.slice(0, 100) });
+  }
+}
+
+/** A regular file that is no link and not larger than `most` bytes. It is measured before it is read. */
+async function readFile(path: string, most: number): Promise<Buffer | 'absent' | 'unfit'> {
+  let file: FileHandle;
+  try {
+    file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 'absent';
+    if (codeOf(error) === 'ELOOP' || codeOf(error) === 'ENXIO') return 'unfit';
+    throw error;
+  }
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile() || stats.nlink !== 1 || stats.size > most) return 'unfit';
+    const bytes = Buffer.allocUnsafeSlow(stats.size);
+    const { bytesRead } = await file.read(bytes, 0, stats.size, 0);
+    return bytesRead === stats.size ? bytes : 'unfit';
+  } finally {
+    await file.close();
+  }
+}
+
+/** Null if there is none. What is no progress of ours is empty, and then nothing verifies it. */
+async function readSmall(path: string): Promise<Buffer | null> {
+  const bytes = await readFile(path, MAX_PROGRESS);
+  if (bytes === 'absent') return null;
+  return bytes === 'unfit' ? Buffer.alloc(0) : bytes;
+}
+
+async function unlinkIfThere(path: string): Promise<boolean> {
+  return unlink(path).then(
+    () => true,
+    (error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(absent)) !== null;
+}
+
+function absent(error: unknown): null {
+  if (codeOf(error) === 'ENOENT') return null;
+  throw error;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,22 @@
+// Redelivery with the configured store: what runtime loads, once a route asks for it.
+
+import { openStore } from './open-store.ts';
+import { mostHead } from './record.ts';
+import { Redelivery, type RedeliveryParts } from './redelivery.ts';
+import type { StoreOptions } from './store.ts';
+
+export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name'> {
+  readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;
+  /** The largest body of any route, in bytes. */
+  readonly maxBody: () => number;
+}
+
+export function openRedelivery({ store, maxBody, ...parts }: RedeliveryOptions): Redelivery {
+  const limits = () => ({ head: mostHead(parts.maxHeader()), body: maxBody() });
+  const onRemark: StoreOptions['onRemark'] = (message, fields) => parts.tell('warn', message, fields);
+  return new Redelivery({
+    ...parts,
+    name: store.name,
+    open: (onChange) => openStore({ ...store, limits, as: 'owner', onRemark }, onChange),
+  });
+}

@@ -1,0 +1,446 @@
+// Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
+// over. This file says what happens to each; schedule.ts says when, record.ts what may be sent, sending.ts how.
+//
+//   defer -> stored -> its turn: claim -> read, checked by every rule -> (once) -> send -> taken: removed
+//                                                  |                                 |-> refused: stopped
+//                                                  `-> unverified: stays             `-> failed: waits
+import type { ByteBudget } from '../bodies/budget.ts';
+import type { Policy } from '../core/policy.ts';
+import type { DeferredState, DeferredTotals, RedeliveryResult } from '../core/record.ts';
+import { pathOf } from '../core/targets.ts';
+import type { Deliveries } from '../once/deliveries.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { Deferrable, Room } from './failure-edge.ts';
+import { eventId, openRecord, peekProgress, sealRecord, type Unverified, type Verified } from './record.ts';
+import { type Deferred, Pace, pauseAfter, Schedule } from './schedule.ts';
+import { send } from './sending.ts';
+import {
+  type Claimed,
+  countedBytes,
+  type DeferredStore,
+  type Entry,
+  type OnStoreChange,
+  type StoredBytes,
+  TIME_LIMIT_MS,
+} from './store.ts';
+import { type Teller, Telling } from './telling.ts';
+
+export interface RedeliveryParts {
+  readonly policy: () => Policy;
+  readonly upstream: Upstream;
+  readonly budget: ByteBudget;
+  /** Called only for routes with `once`. */
+  readonly deliveries: () => Deliveries;
+  readonly open: (onChange: OnStoreChange) => Promise<DeferredStore>;
+  /** `redelivery.name`. */
+  readonly name: string;
+  readonly maxHeader: () => number;
+  /** The longest `redeliver` of all routes, in milliseconds. Null: no route has it, so nothing is sent. */
+  readonly longestWindow: () => number | null;
+  readonly tell: Teller;
+  /** `route` as configured; null if it is unknown. */
+  readonly onResult: (route: string | null, result: RedeliveryResult) => void;
+}
+
+/** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
+const MOST_AT_WORK = 8;
+/** After the end of its window a delivery is tried once more; not after this long. */
+const GRACE_MS = 3_600_000;
+const LOOK_EVERY_MS = 10_000;
+/** Milliseconds until another process, a twin of `once`, or a store that fails is asked again. */
+const BUSY_PAUSE_MS = 5000;
+const FAILED_PAUSE_MS = 1000;
+const CLOSE_MS = 2000;
+const NEVER = new AbortController().signal;
+
+export class Redelivery implements Room {
+  readonly #parts: RedeliveryParts;
+  readonly #store: Promise<DeferredStore>;
+  readonly #schedule = new Schedule();
+  readonly #pace: Pace;
+  readonly #telling: Telling;
+  #atWork = 0;
+  /** Bytes of deliveries that are at work. */
+  #bytes = 0;
+  /** Nothing is begun before: the store failed, or there is no memory. */
+  #pausedUntil = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #looks: NodeJS.Timeout | undefined;
+  #state: 'runs' | 'stopping' = 'runs';
+  readonly #onIdle: (() => void)[] = [];
+  /** How often the store failed, was full, or was too slow. */
+  failures = 0;
+  /** The store's present problem; null if none is known. */
+  failure: string | null = null;
+
+  constructor(parts: RedeliveryParts) {
+    this.#parts = parts;
+    this.#telling = new Telling(parts.tell);
+    this.#pace = new Pace(Math.max(1, Math.min(MOST_AT_WORK, Math.floor(parts.upstream.options.connections / 4))));
+    this.#store = parts.open((failure) => this.#setFailure(failure));
+    this.#store.catch(() => {}); // each use reports it
+    void this.#lookAgain();
+  }
+
+  // --- storing
+
+  async defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error(`it took more than ${TIME_LIMIT_MS} ms`)), TIME_LIMIT_MS);
+    try {
+      return await Promise.race([this.#keep(delivery, failure), late]);
+    } catch (error) {
+      this.#failed(error);
+      return 'passes';
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** May store it after `defer` has given up: then it is sent although its client was told of a failure. */
+  async #keep(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
+    const { permit, policy, at, route } = delivery;
+    const key = policy.keyring.secrets.find((secret) => secret.id === permit.secret)?.key;
+    if (key === undefined || permit.secret === null) return 'passes';
+    const record = sealRecord(delivery, { at, secret: permit.secret, failure }, { key, name: this.#parts.name });
+    const id = eventId(delivery.head, delivery.body);
+    // A promise to send what could not be sent would be worse than none.
+    const opened = this.#open(id, record, null);
+    if (opened.kind === 'unverified') {
+      this.#telling.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.detail });
+      return 'passes';
+    }
+    const store = await this.#store;
+    let added = await store.add(id, record, 'nothing');
+    if (added === 'known' && !(await this.#waits(store, id))) added = await store.add(id, record, 'existing');
+    if (added === 'known') return 'stored';
+    if (added !== 'stored') {
+      this.#failed(new Error(added === 'full' ? 'it is full' : 'too many deliveries with one body are stored'));
+      return 'passes';
+    }
+    const entry = this.#entryOf({ id, bytes: countedBytes(record), at, progress: null });
+    const fields = {
+      route: route.path,
+      secret: permit.secret,
+      failure,
+      checked: true,
+      due: Date.now() + pauseAfter(0, 0),
+    };
+    this.#schedule.add(Object.assign(entry, fields));
+    this.#run();
+    return 'stored';
+  }
+
+  /** True if what is stored under the id will be sent by itself. */
+  async #waits(store: DeferredStore, id: string): Promise<boolean> {
+    const known = this.#schedule.get(id);
+    if (known?.busy === true || (known?.checked === true && known.state === 'waiting')) return true;
+    if (known?.checked === true) return false;
+    if (known !== undefined) known.busy = true; // nothing else may claim it meanwhile
+    try {
+      // Another process stored it, or a former one: it says so, but nobody vouches for that yet.
+      const claimed = await store.claim(id);
+      if (claimed.kind !== 'claimed') return claimed.kind === 'busy';
+      const opened = this.#open(id, claimed.record, claimed.progress);
+      await store.release(id, null);
+      return opened.kind === 'verified' && opened.progress?.stopped !== true;
+    } finally {
+      if (known !== undefined) this.#schedule.wait(known, known.due);
+    }
+  }
+
+  #open(id: string, record: StoredBytes, progress: Entry['progress']): Verified | Unverified {
+    const { policy, name, maxHeader } = this.#parts;
+    return openRecord({ id, record, progress, policy: policy(), name, now: Date.now(), maxHeader: maxHeader() });
+  }
+
+  // --- for people
+
+  totals(state: DeferredState): DeferredTotals {
+    return this.#schedule.totals(state);
+  }
+
+  /** What is deferred, in no order. */
+  list(): Iterable<Readonly<Deferred>> {
+    return this.#schedule.all();
+  }
+
+  /**
+   * Lets what is deferred be tried now, also what the app refused; `id`: this one alone. Returns how many. Their pace
+   * stays: one at a time until the app takes one.
+   */
+  deliverNow(id: string | null): number {
+    const one = id === null ? undefined : this.#schedule.get(id);
+    const asked = id === null ? [...this.#schedule.all()] : one === undefined ? [] : [one];
+    for (const entry of asked) {
+      entry.asked = true;
+      if (!entry.busy) this.#schedule.wait(entry, Math.min(entry.at, Date.now()));
+    }
+    this.#pace.now();
+    this.#run();
+    return asked.length;
+  }
+
+  // --- life
+
+  /** Secrets and routes have changed: what nothing verified may be sendable now. */
+  adopt(): void {
+    for (const entry of this.#schedule.all()) {
+      if (entry.state === 'unverified' && !entry.busy) this.#schedule.wait(entry, Date.now());
+    }
+    this.#run();
+  }
+
+  /** Begins no sending from now on; those at work go on. Deliveries are still stored. */
+  stopSending(): void {
+    this.#state = 'stopping';
+    clearTimeout(this.#timer);
+    clearTimeout(this.#looks);
+  }
+
+  /** Resolves when nothing is being sent. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#atWork === 0) resolve();
+      else this.#onIdle.push(resolve);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.stopSending();
+    const timer = setTimeout(() => this.#idle(), CLOSE_MS);
+    await this.settled();
+    clearTimeout(timer);
+    this.#telling.flush();
+    await this.#store.then((store) => store.close()).catch((error: unknown) => this.#failed(error));
+  }
+
+  // --- looking
+
+  async #lookAgain(): Promise<void> {
+    if (this.#parts.longestWindow() !== null) {
+      await this.#look().catch((error: unknown) => this.#failed(error));
+      this.#run();
+    }
+    this.#telling.flush();
+    if (this.#state === 'runs') this.#looks = setTimeout(() => void this.#lookAgain(), LOOK_EVERY_MS).unref();
+  }
+
+  /** Learns what is in the store, and what is no longer; removes what is long over, whatever the pace. */
+  async #look(): Promise<void> {
+    const known = new Set(this.#schedule.all());
+    const { entries, dropped } = await (await this.#store).list();
+    for (const id of dropped) this.#dropped(id);
+    const listed = new Set(entries.map(({ id }) => id));
+    for (const entry of known) if (!listed.has(entry.id) && !entry.busy) this.#schedule.delete(entry);
+    for (const entry of entries)
+      if (this.#schedule.get(entry.id) === undefined) this.#schedule.add(this.#entryOf(entry));
+    for (const entry of [...this.#schedule.all()]) {
+      if (!entry.busy && Date.now() >= this.#endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0)) {
+        await this.#work(entry, 'remove');
+      }
+    }
+  }
+
+  #entryOf({ id, bytes, at, progress }: Entry): Deferred {
+    const now = Date.now();
+    const known = progress === null ? null : peekProgress(progress);
+    const { attempts = 0, failure = '', stopped = false } = known ?? {};
+    const due = known === null ? at : Math.min(known.tried, now) + pauseAfter(attempts, Math.random());
+    const entry: Deferred = {
+      ...{ id, bytes, at: Math.min(at, now), checked: false, due, busy: false, attempts, failure },
+      ...{ state: stopped ? 'stopped' : 'waiting', route: null, secret: null, asked: false },
+    };
+    return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#endOf(entry)) });
+  }
+
+  /** When its window ends. */
+  #endOf({ at, route }: Pick<Deferred, 'at' | 'route'>): number {
+    const { policy, longestWindow } = this.#parts;
+    const window = route === null ? null : policy().routes.find(route)?.redeliver;
+    return at + (window ?? longestWindow() ?? Number.POSITIVE_INFINITY);
+  }
+
+  #dropped(id: string): void {
+    const entry = this.#schedule.get(id);
+    if (entry !== undefined) this.#schedule.delete(entry);
+    this.#telling.tell('warn', 'a deferred delivery was dropped from the store', { id });
+    this.#parts.onResult(entry?.route ?? null, 'dropped');
+  }
+
+  // --- sending
+
+  /** Begins what may begin now, and comes back when something else may. */
+  readonly #run = (): void => {
+    clearTimeout(this.#timer);
+    if (this.#state !== 'runs' || this.#parts.longestWindow() === null) return;
+    const { budget } = this.#parts;
+    while (this.#atWork < this.#pace.most) {
+      const entry = this.#schedule.next();
+      if (entry === null) return;
+      const wait = Math.max(entry.due, this.#pace.notBefore, this.#pausedUntil) - Date.now();
+      if (wait > 0) {
+        this.#timer = setTimeout(this.#run, Math.min(wait, LOOK_EVERY_MS)).unref();
+        return;
+      }
+      // One alone may be larger; else it would never be sent.
+      if (this.#atWork > 0 && this.#bytes + entry.bytes > budget.limit / 4) return;
+      if (!budget.reserveSpare(entry.bytes)) {
+        this.#pausedUntil = Date.now() + FAILED_PAUSE_MS;
+        continue;
+      }
+      void this.#work(entry, 'send').finally(() => budget.release(entry.bytes));
+    }
+  };
+
+  async #work(entry: Deferred, may: 'send' | 'remove'): Promise<void> {
+    const { bytes } = entry;
+    entry.busy = true;
+    this.#atWork++;
+    this.#bytes += bytes;
+    try {
+      await this.#turn(await this.#store, entry, may);
+    } catch (error) {
+      this.#failed(error);
+      this.#pausedUntil = Date.now() + FAILED_PAUSE_MS;
+      this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+    }
+    this.#atWork--;
+    this.#bytes -= bytes;
+    if (this.#atWork === 0) this.#idle();
+    this.#run();
+  }
+
+  #idle(): void {
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
+  /** Leaves the entry waiting, or deletes it. */
+  async #turn(store: DeferredStore, entry: Deferred, may: 'send' | 'remove'): Promise<void> {
+    const claimed = await store.claim(entry.id);
+    if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
+    const opened = this.#open(entry.id, claimed.record, claimed.progress);
+    const now = Date.now();
+    if (opened.kind === 'unverified') {
+      this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
+      if (now >= this.#endOf(entry)) return await this.#end(store, entry, 'expired');
+      await store.release(entry.id, null);
+      return this.#schedule.wait(entry, this.#endOf(entry));
+    }
+    const { facts, route, progress } = opened;
+    const { attempts = 0, failure = facts.failure, stopped = false, tried = facts.at } = progress ?? {};
+    const state = stopped ? 'stopped' : 'waiting';
+    Object.assign(entry, {
+      at: facts.at,
+      checked: true,
+      state,
+      attempts,
+      failure,
+      route: route.path,
+      secret: facts.secret,
+    });
+    const end = this.#endOf(entry);
+    const rests = stopped && !entry.asked;
+    if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
+    const soonest = Math.min(end, Math.min(tried, now) + pauseAfter(attempts, 1));
+    if (rests || may === 'remove' || (soonest > now && !entry.asked)) {
+      await store.release(entry.id, null);
+      return this.#schedule.wait(entry, rests ? end : soonest);
+    }
+    await this.#send(store, entry, opened);
+  }
+
+  async #send(store: DeferredStore, entry: Deferred, opened: Verified): Promise<void> {
+    const { upstream, budget, policy } = this.#parts;
+    const { route, head, body } = opened;
+    let lease = null;
+    if (route.once !== null) {
+      const event = { path: pathOf(head.target), body, window: route.once, patience: 0, departed: NEVER };
+      const claim = await this.#parts.deliveries().claim(event);
+      if (claim.kind === 'duplicate') return await this.#end(store, entry, 'delivered');
+      if (claim.kind !== 'deliver') {
+        await store.release(entry.id, null);
+        return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+      }
+      lease = claim.lease;
+    }
+    const { responseTimeout, idleTimeout } = policy().settings;
+    const { went, failure } = await send(opened, { upstream, budget, lease, responseTimeout, idleTimeout });
+    const now = Date.now();
+    this.#pace.note(went, now);
+    if (went === 'taken') return await this.#end(store, entry, 'delivered');
+    entry.failure = failure;
+    if (went === 'no connection') {
+      await store.release(entry.id, null);
+      return this.#schedule.wait(entry, now);
+    }
+    entry.asked = false;
+    const end = this.#endOf(entry);
+    if (went === 'failed' && now >= end) return await this.#end(store, entry, 'expired');
+    entry.attempts++;
+    const stopped = went === 'refused';
+    const progress = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
+    await store.release(entry.id, progress);
+    if (stopped) {
+      entry.state = 'stopped';
+      this.#telling.tell('warn', 'the app refused a deferred delivery', { id: entry.id, status: failure });
+      this.#parts.onResult(entry.route, 'client_error');
+    }
+    this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
+  }
+
+  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed'>): void {
+    switch (kind) {
+      case 'busy':
+        return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+      case 'removed':
+        return this.#schedule.delete(entry);
+      case 'dropped':
+        return this.#dropped(entry.id);
+      case 'unfit':
+        this.#noteUnverified(entry, 'unfit', entry.at);
+        // Nothing of ours: it stays until a person drops it.
+        return this.#schedule.wait(entry, Number.POSITIVE_INFINITY);
+      default:
+        kind satisfies never;
+    }
+  }
+
+  /** `claimedAt`: when it says that it came. A time that is still to come would keep it for ever. */
+  #noteUnverified(entry: Deferred, why: string, claimedAt: number): void {
+    entry.at = Math.min(entry.at, claimedAt);
+    entry.asked = false;
+    entry.checked = true;
+    entry.failure = why;
+    if (entry.state === 'unverified') return;
+    entry.state = 'unverified';
+    this.#telling.tell('error', 'a deferred delivery cannot be verified, and is not sent', { id: entry.id, why });
+    this.#parts.onResult(entry.route, 'unverified');
+  }
+
+  async #end(store: DeferredStore, entry: Deferred, result: 'delivered' | 'expired'): Promise<void> {
+    if (!(await store.remove(entry.id))) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+    this.#schedule.delete(entry);
+    this.#parts.onResult(entry.route, result);
+    const { id, attempts } = entry;
+    if (result === 'delivered') this.#telling.tell('info', 'a deferred delivery was taken', { id, attempts });
+    else this.#telling.tell('error', 'a deferred delivery is lost: its window is over', { id, attempts });
+  }
+
+  // --- the store's failures
+
+  #failed(error: unknown): void {
+    this.failures++;
+    if (this.failure !== null) return; // the store has told
+    const problem = error instanceof Error ? error.message : String(error);
+    this.#telling.tell('error', 'the store of deferred deliveries fails', { problem });
+  }
+
+  #setFailure(failure: string | null): void {
+    const changed = (failure === null) !== (this.failure === null);
+    this.failure = failure;
+    if (!changed) return;
+    if (failure === null) this.#telling.tell('info', 'the store of deferred deliveries works', {});
+    else this.#telling.tell('error', 'the store of deferred deliveries fails', { problem: failure });
+  }
+}

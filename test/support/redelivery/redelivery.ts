@@ -1,0 +1,129 @@
+// A `test` with an app whose answers the test chooses, and proxies that store what it does not take. All end with the
+// test; a directory outlives its proxies, so that the next one finds what the last one stored.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sign } from '../deliveries/signer.ts';
+import { openClient } from '../http/raw-client.ts';
+import { test as base, eventually, value } from '../proxy/proxied.ts';
+import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
+import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
+
+/** What the app does with a request: a status, no answer at all, or an end of the connection. */
+export type Answer = number | 'hang' | 'reset' | Handler;
+
+export interface App extends Upstream {
+  /** What it does from now on. Every request is recorded, whatever it does with it. */
+  answer: (body: string) => Answer;
+  /** The bodies that it has got, as text. */
+  bodies(): string[];
+}
+
+export interface RedelivererOptions extends Partial<Omit<ProxyOptions, 'config'>> {
+  readonly route?: object;
+  readonly config?: object;
+  readonly redelivery?: object;
+  readonly upstream?: object;
+}
+
+interface Fixtures {
+  readonly app: App;
+  /** Its one route is `/notify`, with `redeliver: 1h` unless `route` says otherwise; it stores in `directory`. */
+  readonly redeliverer: (options?: RedelivererOptions) => Promise<RunningProxy>;
+}
+
+export const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  app: async ({}, use) => {
+    const app = await startApp();
+    await use(app);
+    await app.close();
+  },
+  redeliverer: async ({ start, app, directory }, use) =>
+    use(({ route = {}, config = {}, redelivery = {}, upstream = {}, ...options } = {}) =>
+      start(
+        {
+          upstream: { url: app.url, retryConnectFor: '100ms', ...upstream },
+          routes: [{ path: '/notify', redeliver: '1h', ...route }],
+          redelivery: { store: directory, ...redelivery },
+          log: { requests: 'all' },
+          ...config,
+        },
+        options,
+      ),
+    ),
+});
+
+export async function startApp(port = 0): Promise<App> {
+  const upstream = await startUpstream({
+    port,
+    handle: (request, response) => {
+      const given = app.answer(request.body.toString('latin1'));
+      if (typeof given === 'function') given(request, response);
+      else if (given === 'reset') response.socket?.resetAndDestroy();
+      else if (given !== 'hang') response.writeHead(given).end(given === 204 ? '' : `the app says ${given}`);
+    },
+  });
+  const bodies = () => upstream.requests.map(({ body }) => body.toString('latin1'));
+  const app: App = { ...upstream, answer: () => 200, bodies };
+  return app;
+}
+
+export interface Delivered {
+  readonly target?: string;
+  readonly lines?: readonly string[];
+  /** The name of the secret. */
+  readonly secret?: string;
+  readonly method?: string;
+}
+
+export function deliveryBytes(body: string | Buffer, delivered: Delivered = {}): Buffer {
+  const { target = '/notify', lines = [], secret = 'a', method = 'POST' } = delivered;
+  const bytes = Buffer.from(body);
+  const all = ['Host: hooks.example', ...lines, `Entrupy-Signature: ${sign(value(secret), bytes)}`];
+  const head = `${method} ${target} HTTP/1.1\r\n${all.join('\r\n')}\r\nContent-Length: ${bytes.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head, 'latin1'), bytes]);
+}
+
+/** Sends a signed delivery on a new connection; returns the status and the body of the answer. */
+export async function deliver(proxy: RunningProxy, body: string | Buffer, delivered: Delivered = {}) {
+  const client = await openClient({ port: proxy.port });
+  await client.send(deliveryBytes(body, delivered));
+  const { status, body: text } = await client.response();
+  client.destroy();
+  return { status, text: text.toString('latin1') };
+}
+
+export const DEFERRED = { status: 202, text: '{"status":"deferred"}' };
+
+/** Asks for all that is deferred to be sent now, or for one of them. */
+export async function redeliver(proxy: RunningProxy, id?: string): Promise<{ status: number; deliveries?: number }> {
+  const query = id === undefined ? '' : `?id=${id}`;
+  const response = await fetch(`${proxy.adminUrl}/-/redeliver${query}`, { method: 'POST' });
+  return { ...((await response.json()) as { deliveries?: number }), status: response.status };
+}
+
+export const ROUTE = '{route="/notify",';
+
+/** The deliveries in the store by state, as the proxy sees it. */
+export async function deferred(proxy: RunningProxy) {
+  const metrics = await proxy.metrics();
+  const of = (state: string) => metrics.get(`entrupy_proxy_deferred_deliveries{state="${state}"}`);
+  return { waiting: of('waiting'), stopped: of('stopped'), unverified: of('unverified') };
+}
+
+export const nothingDeferred = (proxy: RunningProxy) =>
+  eventually(() => deferred(proxy), { waiting: 0, stopped: 0, unverified: 0 });
+
+/** How many deferred deliveries of the route ended so. */
+export async function results(proxy: RunningProxy, result: string): Promise<number | undefined> {
+  return (await proxy.metrics()).get(`entrupy_proxy_redelivered_total{route="/notify",result="${result}"}`);
+}
+
+const folderOf = (directory: string) => join(directory, 'deferred');
+
+/** The names of the stored records. */
+export async function recordsIn(directory: string): Promise<string[]> {
+  return (await readdir(folderOf(directory))).filter((name) => /^[0-9a-f]{16}-[0-9a-f]{32}$/.test(name)).sort();
+}
+
+export const recordFile = (directory: string, id: string) => join(folderOf(directory), id);
