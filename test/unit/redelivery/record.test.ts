@@ -1,0 +1,283 @@
+// What is read from a store is sent only if it is, in every byte, what was stored, and the rules of now allow it.
+import { Buffer } from 'node:buffer';
+import { describe, expect, test } from 'vitest';
+import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import type { Policy } from '../../../src/core/policy.ts';
+import type { Route } from '../../../src/core/routes.ts';
+import {
+  eventId,
+  type Facts,
+  openRecord,
+  peekProgress,
+  type Reading,
+  sealRecord,
+  type Verified,
+} from '../../../src/redelivery/record.ts';
+import type { StoredBytes } from '../../../src/redelivery/store.ts';
+import { sign } from '../../support/deliveries/signer.ts';
+import { forward, head as headOf, NOW, reject, report, secret, table, verify } from '../core/fixtures.ts';
+
+const VALUE = 'record-secret-0123456789abcdef0123';
+const OTHER = 'record-other-0123456789abcdef01234';
+const HOUR = 3_600_000;
+const BODY = Buffer.from('{"event":"\u00e9"}\r\n');
+const CURRENT = secret('current', VALUE);
+
+function policyOf(routes: readonly Route[], secrets: readonly Secret[] = [CURRENT]): Policy {
+  return {
+    settings: { bodyTimeout: 1, connections: 1, responseTimeout: 1, idleTimeout: 1, forwardedHeaders: 'none' },
+    routes: table(routes, 'reject'),
+    keyring: new Keyring(secrets),
+    trusts: () => false,
+  };
+}
+
+const POLICY = policyOf([verify('/notify'), verify('/other')]);
+
+interface Made {
+  readonly target?: string;
+  readonly version?: string;
+  readonly lines?: readonly string[];
+  readonly body?: Buffer;
+  readonly facts?: Partial<Facts>;
+  readonly name?: string;
+  readonly by?: Secret;
+  readonly value?: string;
+}
+
+function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY, ...rest }: Made = {}) {
+  const { facts = {}, name = '', by = CURRENT, value = VALUE } = rest;
+  const framing = ['Content-Length', `${body.length}`];
+  const all = ['Host', 'h', ...lines, 'Entrupy-Signature', sign(value, body), ...framing];
+  const head = headOf({ target, version, lines: all });
+  const told: Facts = { at: NOW - HOUR, secret: by.id, failure: '500', ...facts };
+  return { id: eventId(head, body), record: sealRecord({ head, lines: all, body }, told, { key: by.key, name }) };
+}
+
+function open(stored: { id: string; record: StoredBytes }, changes: Partial<Reading> = {}) {
+  return openRecord({ ...stored, progress: null, policy: POLICY, name: '', now: NOW, maxHeader: 16_384, ...changes });
+}
+
+function verified(stored: { id: string; record: StoredBytes }, changes: Partial<Reading> = {}): Verified {
+  const opened = open(stored, changes);
+  if (opened.kind !== 'verified') throw new Error(`${opened.why}: ${opened.detail}`);
+  return opened;
+}
+
+const told = (...given: Parameters<typeof open>) => {
+  const opened = open(...given);
+  return opened.kind === 'verified' ? 'verified' : `${opened.why}: ${opened.detail}`;
+};
+
+describe('what was stored', () => {
+  test('comes back with its lines, its body, and a permit of now', () => {
+    const lines = [
+      'X-Odd',
+      'two  spaces',
+      'x-odd',
+      'caf\xe9',
+      'TE',
+      'trailers',
+      'Connection',
+      'TE, x-hop',
+      'X-Hop',
+      '1',
+    ];
+    const opened = verified(made({ lines }));
+    expect(opened.head.target).toBe('/notify?a=1');
+    expect(opened.lines.filter((_, at) => at % 2 === 0)).toEqual([
+      ...['Host', 'X-Odd', 'x-odd', 'TE', 'Entrupy-Signature', 'Content-Length', 'Connection'],
+    ]);
+    expect(opened.lines[5]).toBe('caf\xe9');
+    expect(opened.body).toBe(opened.permit.body);
+    expect(opened.body.equals(BODY)).toBe(true);
+    expect(opened.permit).toMatchObject({ decision: 'accepted', secret: 'current' });
+    expect(opened.facts).toEqual({ at: NOW - HOUR, secret: 'current', failure: '500' });
+    expect(opened.route.path).toBe('/notify');
+  });
+
+  test('a delivery in HTTP/1.0 is one again', () => {
+    expect(verified(made({ version: '1.0' })).head.version).toBe('1.0');
+  });
+
+  test('with an empty body', () => {
+    expect(verified(made({ body: Buffer.alloc(0) })).body.length).toBe(0);
+  });
+});
+
+describe('a record that was changed is not sent', () => {
+  const stored = made();
+
+  test('in any of its bits', () => {
+    for (const part of ['head', 'body'] as const) {
+      for (let at = 0; at < stored.record[part].length; at++) {
+        for (const bit of [0x01, 0x20, 0x80]) {
+          const changed = Buffer.from(stored.record[part]);
+          changed[at] = (changed[at] ?? 0) ^ bit;
+          expect(told({ ...stored, record: { ...stored.record, [part]: changed } }), `${part} ${at}`).not.toBe(
+            'verified',
+          );
+        }
+      }
+    }
+  });
+
+  test('cut or longer at any place', () => {
+    const { head, body } = stored.record;
+    for (let at = 0; at < head.length; at++) {
+      expect(told({ ...stored, record: { head: head.subarray(0, at), body } })).not.toBe('verified');
+      const longer = Buffer.concat([head.subarray(0, at), Buffer.from('x'), head.subarray(at)]);
+      expect(told({ ...stored, record: { head: longer, body } })).not.toBe('verified');
+    }
+    expect(told({ ...stored, record: { head, body: Buffer.concat([body, Buffer.from('x')]) } })).not.toBe('verified');
+    const moved = { head: Buffer.concat([head, body.subarray(0, 1)]), body: body.subarray(1) };
+    expect(told({ ...stored, record: moved })).not.toBe('verified');
+  });
+
+  /** A record whose text was changed by somebody who can write, and knows the format. */
+  function rewritten(change: (text: string) => string) {
+    const head = Buffer.from(change(stored.record.head.toString('latin1')), 'latin1');
+    return told({ ...stored, record: { ...stored.record, head } });
+  }
+
+  test.each([
+    ['its target', (text: string) => text.replace('/notify?a=1', '/notify?a=2'), 'forged: id'],
+    ['its route', (text: string) => text.replace('/notify?', '/other?'), 'forged: id'],
+    ['its method', (text: string) => text.replace('POST ', 'PUT '), 'forged: id'],
+    ['its version', (text: string) => text.replace('HTTP/1.1', 'HTTP/1.0'), 'forged: mac'],
+    ['a line more', (text: string) => text.replace('Host: h', 'Host: h\r\nX-Admin: yes'), 'forged: mac'],
+    [
+      'a CRLF in a line',
+      (text: string) => text.replace('Host: h', 'Host: h\r\n\r\nGET / HTTP/1.1'),
+      'unreadable: request',
+    ],
+    ['a bare LF in a line', (text: string) => text.replace('Host: h', 'Host: h\nX-Admin: yes'), 'unreadable: request'],
+    ['another host', (text: string) => text.replace('Host: h', 'Host: i'), 'forged: mac'],
+    [
+      'a header that reroutes',
+      (text: string) => text.replace('Host: h', 'Host: h\r\nX-Original-URL: /a'),
+      'refused: bad_request',
+    ],
+    [
+      'chunks',
+      (text: string) => text.replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'),
+      'unreadable: request',
+    ],
+    ['when it came', (text: string) => text.replace(`${NOW - HOUR}`, `${NOW - HOUR + 1}`), 'forged: mac'],
+    ['its secret', (text: string) => text.replace('"secret":"current"', '"secret":"other"'), 'forged: mac'],
+    ['its failure', (text: string) => text.replace('"500"', '"400"'), 'forged: mac'],
+    ['its format', (text: string) => text.replace('entrupy-deferred 1', 'entrupy-deferred 2'), 'unreadable: format'],
+    ['no MAC', (text: string) => text.replace(/\n[^\n]+\n/, '\n\n'), 'unreadable: format'],
+    ['another MAC', (text: string) => text.replace(/\n[^\n]+\n/, `\n${'A'.repeat(43)}\n`), 'forged: mac'],
+  ])('in %s', (_what, change, expected) => {
+    expect(rewritten(change)).toBe(expected);
+  });
+
+  test('under the id of another, or with the body of another', () => {
+    const other = made({ target: '/other' });
+    expect(told({ id: other.id, record: stored.record })).toBe('forged: id');
+    expect(told({ id: stored.id, record: other.record })).toBe('forged: id');
+    const body = Buffer.from('{"event":2}');
+    const next = made({ body });
+    expect(told({ id: stored.id, record: { head: stored.record.head, body } })).not.toBe('verified');
+    expect(told({ id: next.id, record: { head: stored.record.head, body } })).not.toBe('verified');
+  });
+
+  test('of an app with another name, or by whoever knows only the format', () => {
+    expect(told(made({ name: 'orders' }))).toBe('forged: mac');
+    expect(told(made({ name: 'orders' }), { name: 'orders' })).toBe('verified');
+    expect(told(made({ by: { ...CURRENT, key: secret('x', OTHER).key } }))).toBe('forged: mac');
+  });
+
+  test('larger than maxHeader allows', () => {
+    const large = made({ lines: ['X-Large', 'x'.repeat(5000)] });
+    expect(told(large)).toBe('verified');
+    expect(told(large, { maxHeader: 1024 })).toBe('unreadable: request');
+    const body = Buffer.alloc(2000);
+    expect(told(made({ body }), { policy: policyOf([verify('/notify', { maxBody: 1999 })]) })).toBe(
+      'refused: body_too_large',
+    );
+  });
+});
+
+describe('the rules of now', () => {
+  const stored = made();
+
+  test.each([
+    ['the route forwards', [forward('/notify')], 'refused: forward'],
+    ['the route rejects', [reject('/notify')], 'refused: route_rejected'],
+    ['the route is gone', [], 'refused: route_rejected'],
+    ['the method is not allowed', [verify('/notify', { methods: ['PUT'] })], 'refused: method_not_allowed'],
+    ['the query is refused', [verify('/notify', { query: 'refuse' })], 'refused: bad_request'],
+    ['the route lists another secret', [verify('/notify', { secrets: ['other'] })], 'refused: no_live_secret'],
+    ['the route reports and the signature is right', [report('/notify')], 'verified'],
+  ])('%s', (_what, routes, expected) => {
+    expect(told(stored, { policy: policyOf(routes) })).toBe(expected);
+  });
+
+  test('report mode excuses nothing that is stored', () => {
+    const wrong = made({ value: OTHER });
+    expect(told(wrong)).toBe('refused: signature_mismatch');
+    expect(told(wrong, { policy: policyOf([report('/notify')]) })).toBe('refused: signature_mismatch');
+    expect(told(stored, { policy: policyOf([report('/notify')], []) })).toBe('refused: report');
+  });
+});
+
+describe('the secrets that may verify it', () => {
+  const came = NOW - HOUR;
+  const under = (...secrets: readonly Secret[]) => told(made(), { policy: policyOf([verify('/notify')], secrets) });
+
+  test.each([
+    ['one that has expired since', secret('current', VALUE, { notAfter: came + 1 }), 'verified'],
+    ['one that had expired', secret('current', VALUE, { notAfter: came }), 'refused: no_live_secret'],
+    ['one that was not valid yet', secret('current', VALUE, { notBefore: came + 1 }), 'refused: no_live_secret'],
+    ['a replaced value within its overlap', secret('current.previous', VALUE, { notAfter: NOW + 1 }), 'verified'],
+    [
+      'a replaced value whose overlap has ended',
+      secret('current.previous', VALUE, { notAfter: NOW }),
+      'refused: no_live_secret',
+    ],
+    ['another name with the value', secret('renamed', VALUE), 'verified'],
+    ['another value', secret('current', OTHER), 'refused: signature_mismatch'],
+  ])('%s', (_what, one, expected) => {
+    expect(under(one)).toBe(expected);
+  });
+
+  test('one of several', () => {
+    expect(under(secret('current', OTHER), secret('old', VALUE, { notAfter: came + 1 }))).toBe('verified');
+  });
+});
+
+describe('progress', () => {
+  const stored = made();
+  const progress = { attempts: 3, tried: NOW - 1, failure: 'timeout', stopped: false };
+  const sealed = verified(stored).sealProgress(progress);
+
+  test('comes back', () => {
+    expect(verified(stored, { progress: sealed }).progress).toEqual(progress);
+    expect(peekProgress(sealed)).toEqual(progress);
+  });
+
+  test('that was changed, or is of another record, stops the record', () => {
+    const others = [made({ target: '/other' }), made({ facts: { at: NOW } })];
+    for (const other of others) expect(told(other, { progress: sealed })).toBe('forged: progress');
+    for (let at = 0; at < sealed.length; at++) {
+      const changed = Buffer.from(sealed);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      expect(told(stored, { progress: changed })).toBe('forged: progress');
+    }
+    const forged = Buffer.from(sealed.toString('latin1').replace('"attempts":3', '"attempts":0'), 'latin1');
+    expect(told(stored, { progress: forged })).toBe('forged: progress');
+    expect(told(stored, { progress: Buffer.alloc(0) })).toBe('forged: progress');
+    expect(told(stored, { progress: Buffer.alloc(2000) })).toBe('forged: progress');
+  });
+});
+
+test('equal events have equal ids, others do not, and the first part names the body', () => {
+  const of = (method: string, target: string, body: string) => eventId({ method, target }, Buffer.from(body));
+  const ids = [of('POST', '/n', 'a'), of('PUT', '/n', 'a'), of('POST', '/n?', 'a'), of('POST', '/n', 'b')];
+  expect(new Set(ids).size).toBe(4);
+  expect(of('POST', '/n', 'a')).toBe(ids[0]);
+  expect(new Set(ids.slice(0, 3).map((id) => id.slice(0, 16))).size).toBe(1);
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{16}-[0-9a-f]{32}$/);
+});
