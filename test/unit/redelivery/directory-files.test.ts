@@ -1,0 +1,213 @@
+// What only the directory promises: modes, links, leftovers of a crash, foreign files, and one process at a time.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { link, lstat, mkdir, mkdtemp, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openStore } from '../../../src/redelivery/open-store.ts';
+import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
+import { eventually } from '../../support/proxy/proxied.ts';
+import { claimedRecord, idOf, MANY_BYTES, someRecord } from '../../support/redelivery/store-contract.ts';
+
+let directory: string;
+let folder: string;
+let remarks: string[];
+let failures: (string | null)[];
+const opened: DeferredStore[] = [];
+
+async function open(options: Partial<StoreOptions> = {}): Promise<DeferredStore> {
+  const store = await openStore(
+    {
+      ...{ store: directory, name: '', passwordFile: null, readPassword: async () => '', maxBytes: MANY_BYTES },
+      limits: () => ({ head: 10_000, body: 100_000 }),
+      as: 'owner',
+      onRemark: (message, { file }) => remarks.push(`${message}: ${file}`),
+      ...options,
+    },
+    (failure) => failures.push(failure),
+  );
+  opened.push(store);
+  return store;
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'entrupy-files-'));
+  folder = join(directory, 'deferred');
+  [remarks, failures] = [[], []];
+});
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close();
+  await rm(directory, { recursive: true });
+});
+
+const FOREIGN = 'a file is not one of ours, and is left alone';
+const HALF = 'a file that a crash left half-written was removed';
+
+test('the folder and its files are for its user alone', async () => {
+  const store = await open();
+  const id = idOf();
+  await store.add(id, someRecord(), 'nothing');
+  await claimedRecord(store, id);
+  await store.release(id, Buffer.from('progress'));
+  expect((await lstat(folder)).mode & 0o777).toBe(0o700);
+  const names = await readdir(folder);
+  expect(names.sort()).toEqual([id, `${id}.progress`, 'lock'].sort());
+  for (const name of names) expect((await lstat(join(folder, name))).mode & 0o777, name).toBe(0o600);
+});
+
+test('what a crash left half-written is removed and told at the start; whole records stay', async () => {
+  const store = await open();
+  const [whole, half] = [idOf(), idOf()];
+  await store.add(whole, someRecord(), 'nothing');
+  await store.close();
+  opened.pop();
+  for (const name of [`${half}.new`, `${half}.progress`, `${whole}.progress.new`]) {
+    await writeFile(join(folder, name), 'half');
+  }
+  const next = await open();
+  expect(remarks.sort()).toEqual(
+    [`${HALF}: ${half}.new`, `${HALF}: ${half}.progress`, `${HALF}: ${whole}.progress.new`].sort(),
+  );
+  expect((await readdir(folder)).sort()).toEqual([whole, 'lock'].sort());
+  expect((await next.list()).entries.map(({ id }) => id)).toEqual([whole]);
+});
+
+test('foreign files and folders are left alone, and told once', async () => {
+  await mkdir(folder, { mode: 0o700 });
+  await writeFile(join(folder, 'notes.txt'), 'mine');
+  await mkdir(join(folder, idOf('a folder')));
+  const store = await open();
+  for (let times = 0; times < 3; times++) expect(await store.list()).toEqual({ entries: [], dropped: [] });
+  expect(remarks.sort()).toEqual([`${FOREIGN}: ${idOf('a folder')}`, `${FOREIGN}: notes.txt`].sort());
+  expect(await readdir(folder)).toContain('notes.txt');
+});
+
+describe('a record that', () => {
+  let store: DeferredStore;
+  let id: string;
+  let file: string;
+  beforeEach(async () => {
+    store = await open();
+    id = idOf();
+    file = join(folder, id);
+    await store.add(id, someRecord(), 'nothing');
+  });
+
+  test('is a link to another file is not read', async () => {
+    await rename(file, join(directory, 'elsewhere'));
+    await symlink(join(directory, 'elsewhere'), file);
+    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    expect(await store.read(id)).toBeNull();
+    expect((await store.list()).entries).toEqual([]);
+  });
+
+  test('has a second name is not read', async () => {
+    await link(file, join(directory, 'elsewhere'));
+    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+  });
+
+  test('is huge is measured, not read', async () => {
+    await truncate(file, 2 ** 40);
+    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+  });
+
+  test('is cut is unfit, and leaves the others alone', async () => {
+    await truncate(file, 20);
+    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    const other = idOf();
+    await store.add(other, someRecord(), 'nothing');
+    expect((await claimedRecord(store, other)).progress).toBeNull();
+  });
+
+  test('has progress that is a link: it is not read, so nothing verifies it', async () => {
+    await writeFile(join(directory, 'elsewhere'), 'progress');
+    await symlink(join(directory, 'elsewhere'), `${file}.progress`);
+    expect((await claimedRecord(store, id)).progress?.length).toBe(0);
+  });
+});
+
+test('a folder that is a link, belongs to all, or is a file is refused', async () => {
+  await mkdir(join(directory, 'elsewhere'), { mode: 0o700 });
+  await symlink(join(directory, 'elsewhere'), folder);
+  const store = await open();
+  await expect(store.add(idOf(), someRecord(), 'nothing')).rejects.toThrow('it is a link or a file');
+  await store.close();
+  opened.pop();
+  await rm(folder);
+  await mkdir(folder, { mode: 0o755 });
+  await expect((await open()).list()).rejects.toThrow('others may use it; allowed is mode 0700');
+  expect(failures.at(-1)).toContain(folder);
+});
+
+test('a folder that vanishes is a failure, and comes back; what it held was dropped', async () => {
+  const store = await open();
+  const id = idOf();
+  await store.add(id, someRecord(), 'nothing');
+  await rm(folder, { recursive: true });
+  await expect(store.add(idOf(), someRecord(), 'nothing')).rejects.toThrow();
+  await expect(store.list()).rejects.toThrow();
+  await eventually(() => store.list().catch(() => null), { entries: [], dropped: [id] });
+  expect(await store.add(idOf(), someRecord(), 'nothing')).toBe('stored');
+  expect(failures.at(-1)).toBeNull();
+});
+
+describe('one process', () => {
+  /** Another process that locks the folder, and tells so. */
+  async function holder() {
+    const code = `import { openStore } from '${new URL('../../../src/redelivery/open-store.ts', import.meta.url)}';
+      await openStore({ store: ${JSON.stringify(directory)}, name: '', maxBytes: 65536, as: 'owner', onRemark() {},
+        limits: () => ({ head: 1, body: 1 }) }, (failure) => console.log(failure ?? 'holds'));
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [said] = (await once(child.stdout, 'data')) as [Buffer];
+    return { child, said: said.toString().trim() };
+  }
+
+  test('alone uses it: a second one stores nothing, tells, and has it once the first is killed', async () => {
+    const { child, said } = await holder();
+    expect(said).toBe('holds');
+    const store = await open();
+    await expect(store.add(idOf(), someRecord(), 'nothing')).rejects.toThrow('another process uses it');
+    expect(failures).toEqual([`${folder}: another process uses it`]);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await eventually(() => store.add(idOf(), someRecord(), 'nothing').catch(() => 'not yet'), 'stored');
+    const next = await holder();
+    expect(next.said).toContain('another process uses it');
+    next.child.kill('SIGKILL');
+  });
+
+  test('keeps it while a command lists, reads and drops beside it', async () => {
+    const store = await open();
+    const id = idOf();
+    await store.add(id, someRecord(), 'nothing');
+    const visitor = await open({ as: 'visitor' });
+    expect((await visitor.list()).entries).toHaveLength(1);
+    await visitor.close();
+    opened.pop();
+    const { child, said } = await holder();
+    expect(said).toContain('another process uses it');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
+});
+
+test('a file system that hangs holds two calls, and each add fails in a second', async () => {
+  const { FileCalls } = await import('../../../src/redelivery/file-calls.ts');
+  const calls = new FileCalls();
+  const begun: number[] = [];
+  const hung = Promise.withResolvers<void>();
+  const hang = (at: number) => async () => {
+    begun.push(at);
+    await hung.promise;
+  };
+  const ended = await Promise.allSettled([1, 2, 3, 4].map((at) => calls.run(hang(at))));
+  expect(ended.map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+  expect(begun).toEqual([1, 2]);
+  await expect(calls.run(async () => 'next')).rejects.toThrow('did not answer');
+  hung.resolve();
+  await eventually(() => calls.run(async () => 'again').catch(() => null), 'again');
+});
