@@ -58,6 +58,8 @@ export interface Unverified {
   readonly why: 'unreadable' | 'forged' | 'refused';
   /** For the operator: the reason of the refusal, or what is wrong; of a closed set of words. */
   readonly detail: string;
+  /** The route, as configured, that its target leads to now; null where it can't be read. */
+  readonly route: string | null;
   /** What the record says of itself, which nobody vouches for; null where it can't be read. */
   readonly claims: Facts | null;
 }
@@ -115,34 +117,39 @@ export interface Reading {
 /** Reads a record as the request that it was: parser, whole admission, MAC. Never throws. */
 export function openRecord(reading: Reading): Verified | Unverified {
   const framed = framedOf(reading.record.head);
-  if (framed === null) return unverified('unreadable', 'format', null);
+  if (framed === null) return { kind: 'unverified', why: 'unreadable', detail: 'format', route: null, claims: null };
   const { facts, mac, told, request } = framed;
   const parsed = parsedOf(request, reading.record.body, reading.maxHeader);
-  if (parsed === null) return unverified('unreadable', 'request', facts);
+  let label: string | null = null;
+  const unverified = (why: Unverified['why'], detail: string): Unverified => {
+    return { kind: 'unverified', why, detail, route: label, claims: facts };
+  };
+  if (parsed === null) return unverified('unreadable', 'request');
   const { head, lines } = parsed;
   const { body } = reading.record;
-  if (eventId(head, body) !== reading.id) return unverified('forged', 'id', facts);
   const policy = policyAt(reading.policy, facts.at, reading.now);
   const arrival = arrivalOf(head, policy, reading.now);
+  label = policy.routes.routeFor(arrival.path, reading.now).path;
+  if (eventId(head, body) !== reading.id) return unverified('forged', 'id');
   const early = admit(arrival);
   // A route that only reports would forward some of what it refuses: nothing stored may use that.
-  if (early.kind !== 'read') return unverified('refused', early.kind === 'refuse' ? early.reason : early.kind, facts);
+  if (early.kind !== 'read') return unverified('refused', early.kind === 'refuse' ? early.reason : early.kind);
   const { kind, ...admission } = admitBody(early, arrival, body);
-  if (!('permit' in admission)) return unverified('refused', admission.reason, facts);
+  if (!('permit' in admission)) return unverified('refused', admission.reason);
   const { permit, route } = admission;
   const secret = policy.keyring.secrets.find(({ id }) => id === permit.secret);
   if (kind !== 'forward' || permit.decision !== 'accepted' || secret === undefined) {
-    return unverified('refused', permit.reason, facts);
+    return unverified('refused', permit.reason);
   }
   const { key } = secret;
   const { name } = reading;
-  if (!isSame(mac, macOf(derived(key, 'record', name), [told, body]))) return unverified('forged', 'mac', facts);
+  if (!isSame(mac, macOf(derived(key, 'record', name), [told, body]))) return unverified('forged', 'mac');
   const sealProgress = (progress: Progress) => sealedProgress(progress, derived(key, 'progress', name), mac);
   let progress: Progress | null = null;
   if (reading.progress !== null) {
     progress = peekProgress(reading.progress);
     if (progress === null || !sealProgress(progress).equals(reading.progress)) {
-      return unverified('forged', 'progress', facts);
+      return unverified('forged', 'progress');
     }
   }
   return { kind: 'verified', head, lines, body, facts, route, permit, progress, sealProgress };
@@ -168,10 +175,6 @@ function sealedProgress(progress: Progress, key: Buffer, recordMac: string): Buf
   const told = Buffer.from(JSON.stringify({ attempts, tried, failure, stopped }), 'latin1');
   const mac = macOf(key, [Buffer.from(`${recordMac}\n`, 'latin1'), told]);
   return Buffer.concat([Buffer.from(`${mac}\n`, 'latin1'), told]);
-}
-
-function unverified(why: Unverified['why'], detail: string, claims: Facts | null): Unverified {
-  return { kind: 'unverified', why, detail, claims };
 }
 
 /** A key for one use, which tells nothing about the secret (RFC 5869). Its label binds the app's name. */

@@ -322,6 +322,7 @@ export class Redelivery implements Room {
     const opened = this.#open(entry.id, claimed.record, claimed.progress);
     const now = Date.now();
     if (opened.kind === 'unverified') {
+      entry.route = opened.route;
       this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
       if (now >= this.#endOf(entry)) return await this.#end(store, entry, 'expired');
       await store.release(entry.id, null);
