@@ -71,7 +71,10 @@ class DirectoryStore implements DeferredStore {
   readonly #known = new Map<string, number>();
   readonly #ofBody = new Map<string, number>();
   #bytes = 0;
-  readonly #adding = new Map<string, Promise<unknown>>();
+  /** By id. */
+  readonly #atWork = new Map<string, Promise<unknown>>();
+  /** Changes that are under way, also those that took too long. */
+  readonly #unsettled = new Set<string>();
   readonly #claims = new Set<string>();
   #waiting: Waiting[] = [];
   #writing = false;
@@ -86,16 +89,8 @@ class DirectoryStore implements DeferredStore {
     this.ready = this.#open();
   }
 
-  async add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
-    for (let other = this.#adding.get(id); other !== undefined; other = this.#adding.get(id))
-      await other.catch(() => {});
-    const added = this.#work(() => this.#add(id, record, over));
-    this.#adding.set(id, added);
-    try {
-      return await added;
-    } finally {
-      this.#adding.delete(id);
-    }
+  add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
+    return this.#alone(id, () => this.#add(id, record, over));
   }
 
   list(): Promise<Listing> {
@@ -110,7 +105,7 @@ class DirectoryStore implements DeferredStore {
   }
 
   claim(id: string): Promise<Claimed> {
-    return this.#work(async () => {
+    return this.#alone(id, async () => {
       const found = await this.#calls.run(() => this.#readRecord(id));
       if (found === 'absent') return { kind: this.#forget(id) ? 'dropped' : 'removed' };
       if (found === 'unfit') return { kind: found };
@@ -121,9 +116,9 @@ class DirectoryStore implements DeferredStore {
   }
 
   release(id: string, progress: Buffer | null): Promise<void> {
-    return this.#work(async () => {
+    return this.#alone(id, async () => {
       if (!this.#claims.delete(id) || progress === null) return;
-      await this.#calls.run(async () => {
+      await this.#change(id, async () => {
         await this.#write(this.#path(id, PROGRESS), [progress]);
         await rename(this.#path(id, PROGRESS + NEW), this.#path(id, PROGRESS));
       });
@@ -131,9 +126,9 @@ class DirectoryStore implements DeferredStore {
   }
 
   remove(id: string): Promise<boolean> {
-    return this.#work(async () => {
+    return this.#alone(id, async () => {
       if (!this.#claims.has(id)) return false;
-      await this.#calls.run(() => this.#unlink(id));
+      await this.#change(id, () => this.#unlink(id));
       this.#claims.delete(id);
       this.#forget(id);
       return true;
@@ -209,6 +204,32 @@ class DirectoryStore implements DeferredStore {
     if ((stats.mode & 0o077) !== 0) throw new Error('others may use it; allowed is mode 0700');
   }
 
+  /** Jobs on one delivery follow each other: a removal must not meet what replaces it. */
+  async #alone<T>(id: string, job: () => Promise<T>): Promise<T> {
+    for (let other = this.#atWork.get(id); other !== undefined; other = this.#atWork.get(id)) {
+      await other.catch(() => {});
+    }
+    if (this.#unsettled.has(id)) throw new Error('the file system has not answered yet');
+    const work = this.#work(job);
+    this.#atWork.set(id, work);
+    try {
+      return await work;
+    } finally {
+      this.#atWork.delete(id);
+    }
+  }
+
+  /** A change that takes too long may still happen: until then nothing else is done with that delivery. */
+  #change<T>(id: string, job: () => Promise<T>): Promise<T> {
+    return this.#calls.run(() => {
+      const done = job();
+      this.#unsettled.add(id);
+      const settle = () => this.#unsettled.delete(id);
+      done.then(settle, settle);
+      return done;
+    });
+  }
+
   async #work<T>(job: () => Promise<T>): Promise<T> {
     if (this.#opened === null) throw new Error(this.#failure);
     try {
@@ -238,12 +259,12 @@ class DirectoryStore implements DeferredStore {
   async #add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
     const exists = await this.#calls.run(() => isThere(this.#path(id)));
     if (exists && over === 'nothing') return 'known';
-    if (!exists) this.#claims.delete(id); // of what somebody has dropped
     const before = this.#known.get(id) ?? 0;
     const bytes = countedBytes(record);
     if (this.#bytes - before + bytes > this.#options.maxBytes) return 'full';
     if (before === 0 && (this.#ofBody.get(bodyOf(id)) ?? 0) >= MAX_OF_ONE_BODY) return 'crowded';
     this.#count(id, bytes);
+    this.#claims.delete(id); // of what it replaces, or of what somebody has dropped
     try {
       await this.#stored(id, record);
     } catch (error) {
@@ -251,7 +272,6 @@ class DirectoryStore implements DeferredStore {
       else this.#count(id, before);
       throw error;
     }
-    this.#claims.delete(id);
     return 'stored';
   }
 
@@ -285,7 +305,7 @@ class DirectoryStore implements DeferredStore {
   async #writeOne(waiting: Waiting): Promise<Waiting | null> {
     const { id, record, done } = waiting;
     try {
-      await this.#calls.run(async () => {
+      await this.#change(id, async () => {
         const preamble = Buffer.from(`${`${record.head.length}`.padStart(PREAMBLE - 1, '0')}\n`, 'latin1');
         await this.#write(this.#path(id), [preamble, record.head, record.body]);
         await unlinkIfThere(this.#path(id, PROGRESS)); // of what it replaces
@@ -375,7 +395,7 @@ class DirectoryStore implements DeferredStore {
       }),
     );
     for (const name of names) if (!ID.test(name)) await this.#noteOther(name, names, why);
-    const dropped = before.filter((id) => !names.has(id) && !this.#adding.has(id) && this.#forget(id));
+    const dropped = before.filter((id) => !names.has(id) && !this.#atWork.has(id) && this.#forget(id));
     return { entries, dropped };
   }
 
@@ -403,7 +423,7 @@ class DirectoryStore implements DeferredStore {
       return null;
     }
     const bytes = Math.max(LEAST_BYTES, stats.size - PREAMBLE);
-    if (this.#options.as === 'owner' && !this.#adding.has(id)) this.#count(id, bytes);
+    if (this.#options.as === 'owner' && !this.#atWork.has(id)) this.#count(id, bytes);
     const hasProgress = names.has(id + PROGRESS);
     const progress = hasProgress ? await this.#calls.run(() => readSmall(this.#path(id, PROGRESS))) : null;
     return { id, bytes, at: Math.round(stats.mtimeMs), progress };

@@ -134,13 +134,14 @@ export class Redelivery implements Room {
   /** True if what is stored under the id will be sent by itself. */
   async #waits(store: DeferredStore, id: string): Promise<boolean> {
     const known = this.#schedule.get(id);
-    if (known?.busy === true || (known?.checked === true && known.state === 'waiting')) return true;
-    if (known?.checked === true) return false;
+    // One at work may have been taken already, before this one came: then it must not stand for this one.
+    if (known?.busy === true) return false;
+    if (known?.checked === true) return known.state === 'waiting';
     if (known !== undefined) known.busy = true; // nothing else may claim it meanwhile
     try {
       // Another process stored it, or a former one: it says so, but nobody vouches for that yet.
       const claimed = await store.claim(id);
-      if (claimed.kind !== 'claimed') return claimed.kind === 'busy';
+      if (claimed.kind !== 'claimed') return false;
       const opened = this.#open(id, claimed.record, claimed.progress);
       await store.release(id, null);
       return opened.kind === 'verified' && opened.progress?.stopped !== true;

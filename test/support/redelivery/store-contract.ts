@@ -122,6 +122,20 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await idsIn(store)).toEqual([id]);
     });
 
+    test('what replaces a delivery outlives the removal of the old one, whichever comes first', async () => {
+      for (let times = 0; times < 30; times++) {
+        const id = idOf();
+        const fresh = someRecord();
+        await store.add(id, someRecord(), 'nothing');
+        await claimedRecord(store, id);
+        const remove = () => store.remove(id);
+        const add = () => store.add(id, fresh, 'existing');
+        const both = times % 2 === 0 ? [remove(), add()] : [add(), remove()];
+        expect(await Promise.all(both)).toContain('stored');
+        expect((await store.read(id))?.body.equals(fresh.body)).toBe(true);
+      }
+    });
+
     test('one of many adds of one id is stored', async () => {
       const id = idOf();
       const added = await Promise.all(Array.from({ length: 20 }, () => store.add(id, someRecord(), 'nothing')));
