@@ -1,34 +1,64 @@
-// The connection to Redis or Valkey, which reconnects by itself. While the server is down, stuck or refuses us,
-// commands fail at once: no request may wait in the client library's queue.
+// A connection to Redis or Valkey, which reconnects by itself. While the server is down, stuck or refuses us, commands
+// fail at once: no request may wait in the client library's queue.
+import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
-import { createClient, ErrorReply } from '@redis/client';
-import type { OnStoreChange, StoreOptions } from './store.ts';
+import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
+import type { OnStoreChange } from './store.ts';
 
-/** A Lua script with everything that it can answer: any other answer is a failure of the store. */
-export interface Script<Answer> {
-  readonly text: string;
-  readonly answers: readonly Answer[];
+export interface ConnectionOptions {
+  /** redis:// or rediss:// with a user and a database number at most. */
+  readonly store: string;
+  readonly passwordFile: string | null;
+  /** Called at each connect, so that the password may change. Rejects with the file's problem. */
+  readonly readPassword: (file: string) => Promise<string>;
+  /** Begins every key. */
+  readonly prefix: string;
+  /** Milliseconds. The longest wait for an answer. */
+  readonly timeLimit: number;
+  /** A write, as what follows it is: a full or read-only server would still answer PING. */
+  readonly probe: Command<unknown>;
 }
 
-/** A script, the event's key and the script's argument. */
-export type Command<Answer> = readonly [script: Script<Answer>, key: string, argument: string];
+/** A Lua script and how its answer is read. */
+export interface Script<Answer> {
+  readonly text: string;
+  /** Undefined if the answer makes no sense, which is a failure of the store. Bulk strings are buffers. */
+  readonly read: (given: unknown) => Answer | undefined;
+}
 
-const PREFIX = 'entrupy-once:';
-/** The longest wait for an answer, and the longest pause between two attempts. */
+/** A script, its keys and its arguments. */
+export type Command<Answer> = readonly [
+  script: Script<Answer>,
+  keys: readonly string[],
+  ...args: readonly (string | Buffer)[],
+];
+
+export interface RunOptions {
+  /** The server may have run it, but its answer came too late or never. */
+  readonly onLost?: () => void;
+  /** Milliseconds; the connection's limit unless given. */
+  readonly timeLimit?: number;
+}
+
+/** The longest wait for a connection, and the longest pause between two attempts. */
 export const TIMEOUT_MS = 1000;
 export const PROBE_EVERY_MS = 5000;
 /** A connection without a byte for this long is dead, whatever the kernel says: probes are more frequent. */
 const SILENT_MS = 2 * PROBE_EVERY_MS;
 
-/** A write, as a claim is: a full or read-only server would still answer PING. */
-const PROBE_SCRIPT: Script<1> = { text: `redis.call('SET', KEYS[1], '', 'PX', 1) return 1`, answers: [1] };
-export const PROBE: Command<1> = [PROBE_SCRIPT, 'look', ''];
-
 const NO_SENSE = new Error('it gave an answer that makes no sense');
+
+/** A script's text, and everything that it can answer. */
+export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
+  return { text, read: (given) => answers.find((known) => known === textOf(given)) };
+}
+
+/** A bulk string as text, and anything else as it is. */
+export const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
 
 export class RedisConnection {
   readonly #client;
-  readonly #prefix: string;
+  readonly #options: ConnectionOptions;
   readonly #onChange: OnStoreChange;
   #failure = 'not connected yet';
   /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
@@ -36,10 +66,9 @@ export class RedisConnection {
   #nextProbe: NodeJS.Timeout | undefined;
 
   /** `onChange` gets null each time the server becomes available. */
-  constructor(options: StoreOptions, onChange: OnStoreChange) {
+  constructor(options: ConnectionOptions, onChange: OnStoreChange) {
+    this.#options = options;
     this.#onChange = onChange;
-    // Without a name the keys are those of 0.2.0, so that an upgrade forgets no event.
-    this.#prefix = options.name === '' ? PREFIX : `${PREFIX}${options.name}:`;
     this.#client = createClient(clientOptions(options));
     this.#client.on('ready', () => this.#probe());
     this.#client.on('error', (error: Error) => this.#report(error));
@@ -51,14 +80,15 @@ export class RedisConnection {
   }
 
   /**
-   * Runs a command. `onLost`: the server may have run it, but its answer came too late or never. Once a command has
-   * timed out, no other one waits: a server that accepts and never answers must not delay deliveries.
+   * Runs a command. Once one has timed out, no other one waits: a server that accepts and never answers must not delay
+   * deliveries.
    */
-  async run<Answer>(command: Command<Answer>, onLost = () => {}): Promise<Answer> {
+  async run<Answer>(command: Command<Answer>, options: RunOptions = {}): Promise<Answer> {
+    const { onLost = () => {}, timeLimit = this.#options.timeLimit } = options;
     if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error(`it did not answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
+    const timer = setTimeout(() => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)), timeLimit);
     try {
       return await Promise.race([answer, late]);
     } catch (error) {
@@ -80,9 +110,9 @@ export class RedisConnection {
     this.#client.destroy();
   }
 
-  async #eval<Answer>([{ text, answers }, key, argument]: Command<Answer>): Promise<Answer> {
-    const given: unknown = await this.#client.eval(text, { keys: [this.#prefix + key], arguments: [argument] });
-    const answer = answers.find((known) => known === given);
+  async #eval<Answer>([{ text, read }, keys, ...args]: Command<Answer>): Promise<Answer> {
+    const prefixed = keys.map((key) => this.#options.prefix + key);
+    const answer = read(await this.#client.eval(text, { keys: prefixed, arguments: args }));
     if (answer === undefined) throw NO_SENSE;
     return answer;
   }
@@ -97,7 +127,7 @@ export class RedisConnection {
   #probe(): void {
     this.#answers = false;
     clearTimeout(this.#nextProbe);
-    this.#eval(PROBE).then(
+    this.#eval(this.#options.probe).then(
       () => {
         this.#answers = true;
         this.#onChange(null);
@@ -117,7 +147,7 @@ export class RedisConnection {
   }
 }
 
-function clientOptions({ store, passwordFile, readPassword }: StoreOptions) {
+function clientOptions({ store, passwordFile, readPassword }: ConnectionOptions) {
   const { hostname, port, username, pathname, protocol } = new URL(store);
   const host = hostname.replace(/^\[|\]$/g, '');
   const user = username === '' ? {} : { username: decodeURIComponent(username) };
@@ -131,6 +161,7 @@ function clientOptions({ store, passwordFile, readPassword }: StoreOptions) {
   const name = isIP(host) === 0 ? { servername: host } : {};
   return {
     RESP: 2,
+    commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
     database: Number(pathname.slice(1)),
     socket: protocol === 'rediss:' ? { ...socket, ...name, tls: true as const } : socket,
     credentialsProvider: {

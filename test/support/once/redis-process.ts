@@ -1,14 +1,14 @@
-// A redis-server or valkey-server as a child process that listens on loopback and keeps nothing on disk. The caller
-// ends it.
+// A redis-server or valkey-server as a child process that listens on loopback and keeps nothing on disk unless it is
+// asked to. The caller ends it.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 
 export type RedisProcess = ChildProcessByStdio<null, Readable, null>;
 
-/** `args`: the ports, and other options. */
+/** `args`: the ports, and other options, which win. */
 export function spawnRedis(program: string, { directory, args }: { directory: string; args: string[] }): RedisProcess {
   const common = ['--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'];
-  return spawn(program, [...args, ...common], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(program, [...common, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 /** Resolves when it accepts connections. Call it at once: it reads the output from the start. */

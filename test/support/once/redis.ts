@@ -1,5 +1,5 @@
-// A real redis-server or valkey-server on a free loopback port, with nothing on disk. It ends only the process that it
-// started.
+// A real redis-server or valkey-server on a free loopback port, with nothing on disk unless it is asked to. It ends
+// only the process that it started.
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { createClient } from '@redis/client';
@@ -23,6 +23,10 @@ export const VALKEY_OR_REDIS: RedisProgram = SERVERS.includes('valkey-server') ?
 export interface RedisOptions {
   readonly password?: string;
   readonly tls?: Pair;
+  /** More of the server's options, such as `--appendonly yes`. */
+  readonly settings?: readonly string[];
+  /** For what it keeps on disk. */
+  readonly directory?: string;
 }
 
 export interface RedisServer {
@@ -34,13 +38,14 @@ export interface RedisServer {
   /** From now on it accepts connections and never replies. */
   pause(): void;
   resume(): void;
-  /** Kills it; its data is lost. */
+  /** Kills it; what is not on disk is lost. */
   kill(): Promise<void>;
   /** Starts it again on the same port. */
   start(): Promise<void>;
 }
 
-export async function startRedis(program: RedisProgram, { password, tls }: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis(program: RedisProgram, options: RedisOptions = {}): Promise<RedisServer> {
+  const { password, tls, settings = [], directory = tmpdir() } = options;
   const port = await freePort();
   const url = `${tls === undefined ? 'redis' : 'rediss'}://127.0.0.1:${port}`;
   const listen =
@@ -51,10 +56,11 @@ export async function startRedis(program: RedisProgram, { password, tls }: Redis
     ...listen,
     ...(tls === undefined ? [] : ['--tls-auth-clients', 'no', '--tls-ca-cert-file', tls.certFile]),
     ...(password === undefined ? [] : ['--requirepass', password]),
+    ...settings,
   ];
   let child: RedisProcess | null = null;
   const start = async () => {
-    const started = spawnRedis(program, { directory: tmpdir(), args });
+    const started = spawnRedis(program, { directory, args });
     child = started;
     await untilListening(started);
   };

@@ -1,0 +1,73 @@
+// Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
+import { randomUUID } from 'node:crypto';
+import { expect, vi } from 'vitest';
+import { type DeferredStore, openStore, type StoreOptions } from '../../../src/redelivery/store.ts';
+import type { RedisServer } from '../once/redis.ts';
+import { MANY_BYTES, type StorePlace } from './store-contract.ts';
+
+export const NAME = 'orders';
+
+export interface Opened {
+  readonly store: DeferredStore;
+  /** What it has reported, in order. */
+  readonly failures: (string | null)[];
+  readonly remarks: string[];
+}
+
+/** Does not wait for the server. */
+export async function opened(url: string, options: Partial<StoreOptions> = {}): Promise<Opened> {
+  const failures: (string | null)[] = [];
+  const remarks: string[] = [];
+  const store = await openStore(
+    {
+      store: url,
+      name: NAME,
+      passwordFile: null,
+      readPassword: () => Promise.reject(new Error('there is no password')),
+      maxBytes: MANY_BYTES,
+      limits: () => ({ head: 10_000, body: 200_000 }),
+      as: 'owner',
+      onRemark: (message) => void remarks.push(message),
+      ...options,
+    },
+    (failure) => void failures.push(failure),
+  );
+  return { store, failures, remarks };
+}
+
+/** Resolves when the store answers: on a busy machine it may open before it is connected. */
+export async function ready(store: DeferredStore): Promise<DeferredStore> {
+  await vi.waitFor(() => store.read('0'), { timeout: 40_000, interval: 20 });
+  return store;
+}
+
+export const openReady = async (url: string, options: Partial<StoreOptions> = {}) =>
+  ready((await opened(url, options)).store);
+
+/** Sends commands to the server, and gives the last answer. */
+export async function askAll(server: RedisServer, ...commands: readonly (readonly string[])[]): Promise<unknown> {
+  let answer: unknown;
+  for (const command of commands) answer = await server.ask(...command);
+  return answer;
+}
+
+export const prefixOf = (name = NAME) => `entrupy-deferred:{${name}}:`;
+export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}event:${id}`;
+
+/** A place of its own on a server that is there already. */
+export function placeOn(server: RedisServer): StorePlace {
+  const name = randomUUID();
+  return {
+    open: (options = {}) => openReady(server.url, { name, ...options }),
+    shared: true,
+    // The lease as a whole, since its holder lives and would renew one that has only ended.
+    async endLeases() {
+      const keys = (await server.ask('KEYS', `${eventKey('*', name)}`)) as string[];
+      expect(keys.length).toBeGreaterThan(0);
+      for (const key of keys) await server.ask('HDEL', key, 'claim', 'until');
+    },
+    async clean() {
+      await server.ask('FLUSHALL');
+    },
+  };
+}
