@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, vi } from 'vitest';
 import { type DeferredStore, openStore, type StoreOptions } from '../../../src/redelivery/store.ts';
 import type { RedisServer } from '../once/redis.ts';
-import { MANY_BYTES, type StorePlace } from './store-contract.ts';
+import { idOf, MANY_BYTES, type StorePlace } from './store-contract.ts';
 
 export const NAME = 'orders';
 
@@ -71,3 +71,7 @@ export function placeOn(server: RedisServer): StorePlace {
     },
   };
 }
+
+/** Ids that are each an event of their own. */
+export const idsOf = (count: number, text = '') =>
+  Array.from({ length: count }, (_, at) => idOf(`${text} ${at}`, `${text} ${at}`));

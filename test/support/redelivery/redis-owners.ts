@@ -1,0 +1,27 @@
+// A `test` with stores of deferred deliveries that share a server. They end with the test.
+import type { StoreOptions } from '../../../src/redelivery/store.ts';
+import { test as base } from '../once/once.ts';
+import { REDIS_OR_VALKEY, type RedisServer } from '../once/redis.ts';
+import { type Opened, opened, ready } from './redis-store.ts';
+
+interface Fixtures {
+  readonly server: RedisServer;
+  /** Opens one more, which is ready once it is returned. */
+  readonly open: (options?: Partial<StoreOptions>) => Promise<Opened>;
+}
+
+export const test = base.extend<Fixtures>({
+  server: async ({ redis }, use) => {
+    await use(await redis(REDIS_OR_VALKEY));
+  },
+  open: async ({ server }, use) => {
+    const stores: Opened[] = [];
+    await use(async (options) => {
+      const one = await opened(server.url, options);
+      stores.push(one);
+      await ready(one.store);
+      return one;
+    });
+    await Promise.all(stores.map(({ store }) => store.close()));
+  },
+});
