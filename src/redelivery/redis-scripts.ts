@@ -199,9 +199,9 @@ export const READ: Script<StoredBytes | null> = {
 return redis.call('HMGET', event, 'head', 'body')`,
   read: (given) => {
     if (!Array.isArray(given)) return undefined;
-    const [head, body] = listOf(given);
     if (given.length === 0) return null;
-    return head instanceof Buffer && body instanceof Buffer ? { head, body } : undefined;
+    const [head, body, ...rest] = given as readonly unknown[];
+    return head instanceof Buffer && body instanceof Buffer && rest.length === 0 ? { head, body } : undefined;
   },
 };
 

@@ -6,7 +6,9 @@ import { type Opened, opened, ready } from './redis-store.ts';
 
 interface Fixtures {
   readonly server: RedisServer;
-  /** Opens one more, which is ready once it is returned. */
+  /** Opens one more, on `server` unless `store` says otherwise, whether or not the server is available. */
+  readonly attempt: (options?: Partial<StoreOptions>) => Promise<Opened>;
+  /** The same, ready once it is returned. */
   readonly open: (options?: Partial<StoreOptions>) => Promise<Opened>;
 }
 
@@ -14,14 +16,20 @@ export const test = base.extend<Fixtures>({
   server: async ({ redis }, use) => {
     await use(await redis(REDIS_OR_VALKEY));
   },
-  open: async ({ server }, use) => {
+  attempt: async ({ server }, use) => {
     const stores: Opened[] = [];
     await use(async (options) => {
       const one = await opened(server.url, options);
       stores.push(one);
-      await ready(one.store);
       return one;
     });
     await Promise.all(stores.map(({ store }) => store.close()));
+  },
+  open: async ({ attempt }, use) => {
+    await use(async (options) => {
+      const one = await attempt(options);
+      await ready(one.store);
+      return one;
+    });
   },
 });
