@@ -131,6 +131,7 @@ class RedisStore implements DeferredStore {
     const limits = [String(head), String(body)];
     const claimed = await this.#connection.run([CLAIM, keysOf(id), id, token, ...limits, epoch, String(number)]);
     if (claimed.kind === 'claimed') this.#claims.set(id, token);
+    else this.#claims.delete(id);
     if (claimed.kind === 'removed' || claimed.kind === 'dropped') this.#marks.delete(id);
     return claimed;
   }
