@@ -16,7 +16,7 @@ const LEASE_MS = 30_000;
 /** Milliseconds. How long a loss is remembered as told: far longer than any process goes without a listing. */
 const TOLD_MS = 24 * 60 * 60 * 1000;
 /** Fields of the index that one script reads, so that it blocks the server for a few milliseconds. */
-const PAGE = 1000;
+const PAGE = 500;
 
 /** Which event an id meant: numbers of one epoch never repeat. */
 export interface Mark {
