@@ -7,14 +7,15 @@
 //   ….new                          being written; what a crash leaves of these is removed at the start
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, opendir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, opendir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf } from '../base/errors.ts';
+import { Batches } from './batches.ts';
 import { type Lock, lockFile } from './directory-lock.ts';
 import { FileCalls } from './file-calls.ts';
+import { absent, isThere, NEW, readMeasured, readSmall, syncFolder, unlinkIfThere, writeBeside } from './files.ts';
 import {
   type Added,
-  bodyOf,
   type Claimed,
   countedBytes,
   type DeferredStore,
@@ -23,31 +24,21 @@ import {
   LEAST_BYTES,
   type Listing,
   MAX_OF_ONE_BODY,
-  MAX_PROGRESS,
   type OnStoreChange,
   type StoredBytes,
   type StoreOptions,
 } from './store.ts';
+import { Usage } from './usage.ts';
 
 const FOLDER = 'deferred';
 const LOCK = 'lock';
 const PROGRESS = '.progress';
-const NEW = '.new';
 /** The length of a head in eight digits, and a line feed. */
 const PREAMBLE = 9;
 const RETRY_MS = 2000;
-/** The most files that are synced together: their clients wait a second at most. */
-const BATCH = 32;
 /** The most foreign files of which each is told. */
 const MAX_TOLD = 100;
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
-
-interface Waiting {
-  readonly id: string;
-  readonly record: StoredBytes;
-  readonly until: number;
-  readonly done: (error: Error | null) => void;
-}
+const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 /** Resolves at once: whether the directory can be used is found out meanwhile, and told by `onChange`. */
 export async function createDirectoryStore(options: StoreOptions, onChange: OnStoreChange): Promise<DeferredStore> {
@@ -67,17 +58,14 @@ class DirectoryStore implements DeferredStore {
   #failure = 'not opened yet';
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  /** The bytes of each stored delivery. */
-  readonly #known = new Map<string, number>();
-  readonly #ofBody = new Map<string, number>();
-  #bytes = 0;
+  readonly #usage = new Usage();
   /** By id. */
   readonly #atWork = new Map<string, Promise<unknown>>();
   /** Changes that are under way, also those that took too long. */
   readonly #unsettled = new Set<string>();
   readonly #claims = new Set<string>();
-  #waiting: Waiting[] = [];
-  #writing = false;
+  /** What waits to be stored is synced together. */
+  readonly #batches = new Batches(() => this.#calls.run(async () => this.#opened?.handle.sync()));
   /** Gone while the folder could not be used. */
   #droppedBefore: string[] = [];
   readonly #told = new Set<string>();
@@ -107,7 +95,7 @@ class DirectoryStore implements DeferredStore {
   claim(id: string): Promise<Claimed> {
     return this.#alone(id, async () => {
       const found = await this.#calls.run(() => this.#readRecord(id));
-      if (found === 'absent') return { kind: this.#forget(id) ? 'dropped' : 'removed' };
+      if (found === 'absent') return { kind: this.#usage.delete(id) ? 'dropped' : 'removed' };
       if (found === 'unfit') return { kind: found };
       const progress = await this.#calls.run(() => readSmall(this.#path(id, PROGRESS)));
       this.#claims.add(id);
@@ -119,7 +107,7 @@ class DirectoryStore implements DeferredStore {
     return this.#alone(id, async () => {
       if (!this.#claims.delete(id) || progress === null) return;
       await this.#change(id, async () => {
-        await this.#write(this.#path(id, PROGRESS), [progress]);
+        await writeBeside(this.#path(id, PROGRESS), [progress]);
         await rename(this.#path(id, PROGRESS + NEW), this.#path(id, PROGRESS));
       });
     });
@@ -130,7 +118,7 @@ class DirectoryStore implements DeferredStore {
       if (!this.#claims.has(id)) return false;
       await this.#change(id, () => this.#unlink(id));
       this.#claims.delete(id);
-      this.#forget(id);
+      this.#usage.delete(id);
       return true;
     });
   }
@@ -166,7 +154,7 @@ class DirectoryStore implements DeferredStore {
       const { as } = this.#options;
       if (as === 'owner') lock = await lockFile(join(this.#folder, LOCK));
       if (as === 'owner' && lock === null) throw new Error('another process uses it');
-      const handle = await this.#calls.run(() => open(this.#folder, constants.O_DIRECTORY | O_RDONLY | O_NOFOLLOW));
+      const handle = await this.#calls.run(() => open(this.#folder, O_DIRECTORY | O_NOFOLLOW));
       this.#opened = { lock, handle };
       if (as === 'owner') this.#droppedBefore.push(...(await this.#list('clean')).dropped);
       this.#onChange(null);
@@ -259,107 +247,36 @@ class DirectoryStore implements DeferredStore {
   async #add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
     const exists = await this.#calls.run(() => isThere(this.#path(id)));
     if (exists && over === 'nothing') return 'known';
-    const before = this.#known.get(id) ?? 0;
+    const before = this.#usage.of(id);
     const bytes = countedBytes(record);
-    if (this.#bytes - before + bytes > this.#options.maxBytes) return 'full';
-    if (before === 0 && (this.#ofBody.get(bodyOf(id)) ?? 0) >= MAX_OF_ONE_BODY) return 'crowded';
-    this.#count(id, bytes);
+    if (this.#usage.bytes - before + bytes > this.#options.maxBytes) return 'full';
+    if (before === 0 && this.#usage.withBodyOf(id) >= MAX_OF_ONE_BODY) return 'crowded';
+    this.#usage.set(id, bytes);
     this.#claims.delete(id); // of what it replaces, or of what somebody has dropped
     try {
-      await this.#stored(id, record);
+      await this.#batches.add(() => this.#writeRecord(id, record));
     } catch (error) {
-      if (before === 0) this.#forget(id);
-      else this.#count(id, before);
+      if (before === 0) this.#usage.delete(id);
+      else this.#usage.set(id, before);
       throw error;
     }
     return 'stored';
   }
 
-  /** Resolves once it is synced, together with others. */
-  #stored(id: string, record: StoredBytes): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const done = (error: Error | null) => (error === null ? resolve() : reject(error));
-      this.#waiting.push({ id, record, until: performance.now() + 1000, done });
-      if (!this.#writing) void this.#writeBatches();
+  #writeRecord(id: string, { head, body }: StoredBytes): Promise<void> {
+    return this.#change(id, async () => {
+      const preamble = Buffer.from(`${`${head.length}`.padStart(PREAMBLE - 1, '0')}\n`, 'latin1');
+      await writeBeside(this.#path(id), [preamble, head, body]);
+      await unlinkIfThere(this.#path(id, PROGRESS)); // of what it replaces
+      await rename(this.#path(id, NEW), this.#path(id));
     });
-  }
-
-  async #writeBatches(): Promise<void> {
-    this.#writing = true;
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, BATCH).filter(({ until, done }) => {
-        if (performance.now() < until) return true;
-        done(new Error('the file system is too slow'));
-        return false;
-      });
-      const written = await Promise.all(batch.map((each) => this.#writeOne(each)));
-      const folder = this.#opened?.handle;
-      let error: Error | null = folder === undefined ? new Error('it was closed') : null;
-      await this.#calls.run(async () => folder?.sync()).catch((failure: Error) => (error = failure));
-      for (const each of written) each?.done(error);
-    }
-    this.#writing = false;
-  }
-
-  /** Null if it has failed, which it then knows. */
-  async #writeOne(waiting: Waiting): Promise<Waiting | null> {
-    const { id, record, done } = waiting;
-    try {
-      await this.#change(id, async () => {
-        const preamble = Buffer.from(`${`${record.head.length}`.padStart(PREAMBLE - 1, '0')}\n`, 'latin1');
-        await this.#write(this.#path(id), [preamble, record.head, record.body]);
-        await unlinkIfThere(this.#path(id, PROGRESS)); // of what it replaces
-        await rename(this.#path(id, NEW), this.#path(id));
-      });
-      return waiting;
-    } catch (error) {
-      done(error as Error);
-      return null;
-    }
-  }
-
-  /** Writes a file beside, and syncs it. */
-  async #write(path: string, parts: readonly Buffer[]): Promise<void> {
-    const beside = path + NEW;
-    await unlinkIfThere(beside);
-    const file = await open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-    try {
-      const whole = parts.reduce((sum, { length }) => sum + length, 0);
-      const { bytesWritten } = await file.writev([...parts]);
-      if (bytesWritten !== whole) throw new Error('a file could not be written whole');
-      await file.datasync();
-    } catch (error) {
-      await unlinkIfThere(beside).catch(() => {});
-      throw error;
-    } finally {
-      await file.close();
-    }
-  }
-
-  #count(id: string, bytes: number): void {
-    const before = this.#known.get(id);
-    if (before === undefined) this.#ofBody.set(bodyOf(id), (this.#ofBody.get(bodyOf(id)) ?? 0) + 1);
-    this.#known.set(id, bytes);
-    this.#bytes += bytes - (before ?? 0);
-  }
-
-  /** False if it was not known. */
-  #forget(id: string): boolean {
-    const bytes = this.#known.get(id);
-    if (bytes === undefined) return false;
-    this.#known.delete(id);
-    this.#bytes -= bytes;
-    const left = (this.#ofBody.get(bodyOf(id)) ?? 1) - 1;
-    if (left > 0) this.#ofBody.set(bodyOf(id), left);
-    else this.#ofBody.delete(bodyOf(id));
-    return true;
   }
 
   // --- reading
 
   async #readRecord(id: string): Promise<StoredBytes | 'absent' | 'unfit'> {
     const { head, body } = this.#options.limits();
-    const bytes = await readFile(this.#path(id), PREAMBLE + head + body);
+    const bytes = await readMeasured(this.#path(id), PREAMBLE + head + body);
     if (typeof bytes === 'string') return bytes;
     const preamble = bytes.toString('latin1', 0, PREAMBLE);
     const length = /^[0-9]{8}\n$/.test(preamble) ? Number.parseInt(preamble, 10) : Number.POSITIVE_INFINITY;
@@ -378,12 +295,12 @@ class DirectoryStore implements DeferredStore {
 
   /** `clean`: at the start, when whatever is half-written is of a process that is dead. */
   async #list(why: 'clean' | 'look'): Promise<Listing> {
-    const before = [...this.#known.keys()];
+    const before = this.#usage.ids();
     const names = await this.#names();
     const entries: Entry[] = [];
     const most = Math.max(1, Math.floor(this.#options.maxBytes / LEAST_BYTES));
     const known = before.filter((id) => names.has(id));
-    const others = [...names].filter((name) => ID.test(name) && !this.#known.has(name));
+    const others = [...names].filter((name) => ID.test(name) && this.#usage.of(name) === 0);
     const ids = [...known, ...others].slice(0, Math.max(most, known.length));
     const workers = [ids.values()].flatMap((all) => [all, all]);
     await Promise.all(
@@ -395,7 +312,7 @@ class DirectoryStore implements DeferredStore {
       }),
     );
     for (const name of names) if (!ID.test(name)) await this.#noteOther(name, names, why);
-    const dropped = before.filter((id) => !names.has(id) && !this.#atWork.has(id) && this.#forget(id));
+    const dropped = before.filter((id) => !names.has(id) && !this.#atWork.has(id) && this.#usage.delete(id));
     return { entries, dropped };
   }
 
@@ -423,7 +340,7 @@ class DirectoryStore implements DeferredStore {
       return null;
     }
     const bytes = Math.max(LEAST_BYTES, stats.size - PREAMBLE);
-    if (this.#options.as === 'owner' && !this.#atWork.has(id)) this.#count(id, bytes);
+    if (this.#options.as === 'owner' && !this.#atWork.has(id)) this.#usage.set(id, bytes);
     const hasProgress = names.has(id + PROGRESS);
     const progress = hasProgress ? await this.#calls.run(() => readSmall(this.#path(id, PROGRESS))) : null;
     return { id, bytes, at: Math.round(stats.mtimeMs), progress };
@@ -446,61 +363,5 @@ class DirectoryStore implements DeferredStore {
     if (this.#told.has(name) || this.#told.size >= MAX_TOLD) return;
     this.#told.add(name);
     this.#options.onRemark(message, { folder: this.#folder, file: name.slice(0, 100) });
-  }
-}
-
-/** A regular file that is no link and not larger than `most` bytes. It is measured before it is read. */
-async function readFile(path: string, most: number): Promise<Buffer | 'absent' | 'unfit'> {
-  let file: FileHandle;
-  try {
-    file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return 'absent';
-    if (codeOf(error) === 'ELOOP' || codeOf(error) === 'ENXIO') return 'unfit';
-    throw error;
-  }
-  try {
-    const stats = await file.stat();
-    if (!stats.isFile() || stats.nlink !== 1 || stats.size > most) return 'unfit';
-    const bytes = Buffer.allocUnsafeSlow(stats.size);
-    const { bytesRead } = await file.read(bytes, 0, stats.size, 0);
-    return bytesRead === stats.size ? bytes : 'unfit';
-  } finally {
-    await file.close();
-  }
-}
-
-/** Null if there is none. What is no progress of ours is empty, and then nothing verifies it. */
-async function readSmall(path: string): Promise<Buffer | null> {
-  const bytes = await readFile(path, MAX_PROGRESS);
-  if (bytes === 'absent') return null;
-  return bytes === 'unfit' ? Buffer.alloc(0) : bytes;
-}
-
-async function unlinkIfThere(path: string): Promise<boolean> {
-  return unlink(path).then(
-    () => true,
-    (error: unknown) => {
-      if (codeOf(error) === 'ENOENT') return false;
-      throw error;
-    },
-  );
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return (await lstat(path).catch(absent)) !== null;
-}
-
-function absent(error: unknown): null {
-  if (codeOf(error) === 'ENOENT') return null;
-  throw error;
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
