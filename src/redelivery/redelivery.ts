@@ -1,5 +1,6 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
-// over. This file says what happens to each; schedule.ts says when, record.ts what may be sent, sending.ts how.
+// over. This file stores, looks and begins; turn.ts says what happens to each, schedule.ts when, record.ts what may be
+// sent, sending.ts how.
 //
 //   defer -> stored -> its turn: claim -> read, checked by every rule -> (once) -> send -> taken: removed
 //                                                  |                                 |-> refused: stopped
@@ -7,23 +8,14 @@
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { Policy } from '../core/policy.ts';
 import type { DeferredState, DeferredTotals, RedeliveryResult } from '../core/record.ts';
-import { pathOf } from '../core/targets.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
-import { eventId, openRecord, peekProgress, sealRecord, type Unverified, type Verified } from './record.ts';
+import { eventId, peekProgress, sealRecord } from './record.ts';
 import { type Deferred, Pace, pauseAfter, Schedule } from './schedule.ts';
-import { send } from './sending.ts';
-import {
-  type Claimed,
-  countedBytes,
-  type DeferredStore,
-  type Entry,
-  type OnStoreChange,
-  type StoredBytes,
-  TIME_LIMIT_MS,
-} from './store.ts';
+import { countedBytes, type DeferredStore, type Entry, type OnStoreChange, TIME_LIMIT_MS } from './store.ts';
 import { type Teller, Telling } from './telling.ts';
+import { BUSY_PAUSE_MS, GRACE_MS, Turns } from './turn.ts';
 
 export interface RedeliveryParts {
   readonly policy: () => Policy;
@@ -44,14 +36,9 @@ export interface RedeliveryParts {
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
-/** After the end of its window a delivery is tried once more; not after this long. */
-const GRACE_MS = 3_600_000;
 const LOOK_EVERY_MS = 10_000;
-/** Milliseconds until another process, a twin of `once`, or a store that fails is asked again. */
-const BUSY_PAUSE_MS = 5000;
 const FAILED_PAUSE_MS = 1000;
 const CLOSE_MS = 2000;
-const NEVER = new AbortController().signal;
 
 export class Redelivery implements Room {
   readonly #parts: RedeliveryParts;
@@ -59,6 +46,7 @@ export class Redelivery implements Room {
   readonly #schedule = new Schedule();
   readonly #pace: Pace;
   readonly #telling: Telling;
+  readonly #turns: Turns;
   #atWork = 0;
   /** Bytes of deliveries that are at work. */
   #bytes = 0;
@@ -77,6 +65,7 @@ export class Redelivery implements Room {
     this.#parts = parts;
     this.#telling = new Telling(parts.tell);
     this.#pace = new Pace(Math.max(1, Math.min(MOST_AT_WORK, Math.floor(parts.upstream.options.connections / 4))));
+    this.#turns = new Turns(parts, { schedule: this.#schedule, pace: this.#pace, telling: this.#telling });
     this.#store = parts.open((failure) => this.#setFailure(failure));
     this.#store.catch(() => {}); // each use reports it
     void this.#lookAgain();
@@ -105,7 +94,7 @@ export class Redelivery implements Room {
     const record = sealRecord(delivery, { at, secret: permit.secret, failure }, { key, name: this.#parts.name });
     const id = eventId(delivery.head, delivery.body);
     // A promise to send what could not be sent would be worse than none.
-    const opened = this.#open(id, record, null);
+    const opened = this.#turns.open(id, record, null);
     if (opened.kind === 'unverified') {
       this.#telling.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.detail });
       return 'passes';
@@ -142,17 +131,12 @@ export class Redelivery implements Room {
       // Another process stored it, or a former one: it says so, but nobody vouches for that yet.
       const claimed = await store.claim(id);
       if (claimed.kind !== 'claimed') return false;
-      const opened = this.#open(id, claimed.record, claimed.progress);
+      const opened = this.#turns.open(id, claimed.record, claimed.progress);
       await store.release(id, null);
       return opened.kind === 'verified' && opened.progress?.stopped !== true;
     } finally {
       if (known !== undefined) this.#schedule.wait(known, known.due);
     }
-  }
-
-  #open(id: string, record: StoredBytes, progress: Entry['progress']): Verified | Unverified {
-    const { policy, name, maxHeader } = this.#parts;
-    return openRecord({ id, record, progress, policy: policy(), name, now: Date.now(), maxHeader: maxHeader() });
   }
 
   // --- for people
@@ -231,13 +215,13 @@ export class Redelivery implements Room {
   async #look(): Promise<void> {
     const known = new Set(this.#schedule.all());
     const { entries, dropped } = await (await this.#store).list();
-    for (const id of dropped) this.#dropped(id);
+    for (const id of dropped) this.#turns.dropped(id);
     const listed = new Set(entries.map(({ id }) => id));
     for (const entry of known) if (!listed.has(entry.id) && !entry.busy) this.#schedule.delete(entry);
     for (const entry of entries)
       if (this.#schedule.get(entry.id) === undefined) this.#schedule.add(this.#entryOf(entry));
     for (const entry of [...this.#schedule.all()]) {
-      if (!entry.busy && Date.now() >= this.#endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0)) {
+      if (!entry.busy && Date.now() >= this.#turns.endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0)) {
         await this.#work(entry, 'remove');
       }
     }
@@ -250,23 +234,9 @@ export class Redelivery implements Room {
     const due = known === null ? at : Math.min(known.tried, now) + pauseAfter(attempts, Math.random());
     const entry: Deferred = {
       ...{ id, bytes, at: Math.min(at, now), checked: false, due, busy: false, attempts, failure },
-      ...{ state: stopped ? 'stopped' : 'waiting', route: null, secret: null, asked: false },
+      ...{ state: stopped ? 'stopped' : 'waiting', route: null, secret: null, asked: false, ended: null },
     };
-    return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#endOf(entry)) });
-  }
-
-  /** When its window ends. */
-  #endOf({ at, route }: Pick<Deferred, 'at' | 'route'>): number {
-    const { policy, longestWindow } = this.#parts;
-    const window = route === null ? null : policy().routes.find(route)?.redeliver;
-    return at + (window ?? longestWindow() ?? Number.POSITIVE_INFINITY);
-  }
-
-  #dropped(id: string): void {
-    const entry = this.#schedule.get(id);
-    if (entry !== undefined) this.#schedule.delete(entry);
-    this.#telling.tell('warn', 'a deferred delivery was dropped from the store', { id });
-    this.#parts.onResult(entry?.route ?? null, 'dropped');
+    return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#turns.endOf(entry)) });
   }
 
   // --- sending
@@ -300,7 +270,7 @@ export class Redelivery implements Room {
     this.#atWork++;
     this.#bytes += bytes;
     try {
-      await this.#turn(await this.#store, entry, may);
+      await this.#turns.take(await this.#store, entry, may);
     } catch (error) {
       this.#failed(error);
       this.#pausedUntil = Date.now() + FAILED_PAUSE_MS;
@@ -314,119 +284,6 @@ export class Redelivery implements Room {
 
   #idle(): void {
     for (const resolve of this.#onIdle.splice(0)) resolve();
-  }
-
-  /** Leaves the entry waiting, or deletes it. */
-  async #turn(store: DeferredStore, entry: Deferred, may: 'send' | 'remove'): Promise<void> {
-    const claimed = await store.claim(entry.id);
-    if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
-    const opened = this.#open(entry.id, claimed.record, claimed.progress);
-    const now = Date.now();
-    if (opened.kind === 'unverified') {
-      entry.route = opened.route;
-      this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
-      if (now >= this.#endOf(entry)) return await this.#end(store, entry, 'expired');
-      await store.release(entry.id, null);
-      return this.#schedule.wait(entry, this.#endOf(entry));
-    }
-    const { facts, route, progress } = opened;
-    const { attempts = 0, failure = facts.failure, stopped = false, tried = facts.at } = progress ?? {};
-    const state = stopped ? 'stopped' : 'waiting';
-    Object.assign(entry, {
-      at: facts.at,
-      checked: true,
-      state,
-      attempts,
-      failure,
-      route: route.path,
-      secret: facts.secret,
-    });
-    const end = this.#endOf(entry);
-    const rests = stopped && !entry.asked;
-    if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
-    const soonest = Math.min(end, Math.min(tried, now) + pauseAfter(attempts, 1));
-    if (rests || may === 'remove' || (soonest > now && !entry.asked)) {
-      await store.release(entry.id, null);
-      return this.#schedule.wait(entry, rests ? end : soonest);
-    }
-    await this.#send(store, entry, opened);
-  }
-
-  async #send(store: DeferredStore, entry: Deferred, opened: Verified): Promise<void> {
-    const { upstream, budget, policy } = this.#parts;
-    const { route, head, body } = opened;
-    let lease = null;
-    if (route.once !== null) {
-      const event = { path: pathOf(head.target), body, window: route.once, patience: 0, departed: NEVER };
-      const claim = await this.#parts.deliveries().claim(event);
-      if (claim.kind === 'duplicate') return await this.#end(store, entry, 'delivered');
-      if (claim.kind !== 'deliver') {
-        await store.release(entry.id, null);
-        return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
-      }
-      lease = claim.lease;
-    }
-    const { responseTimeout, idleTimeout } = policy().settings;
-    const { went, failure } = await send(opened, { upstream, budget, lease, responseTimeout, idleTimeout });
-    const now = Date.now();
-    this.#pace.note(went, now);
-    if (went === 'taken') return await this.#end(store, entry, 'delivered');
-    entry.failure = failure;
-    if (went === 'no connection') {
-      await store.release(entry.id, null);
-      return this.#schedule.wait(entry, now);
-    }
-    entry.asked = false;
-    const end = this.#endOf(entry);
-    if (went === 'failed' && now >= end) return await this.#end(store, entry, 'expired');
-    entry.attempts++;
-    const stopped = went === 'refused';
-    const progress = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
-    await store.release(entry.id, progress);
-    if (stopped) {
-      entry.state = 'stopped';
-      this.#telling.tell('warn', 'the app refused a deferred delivery', { id: entry.id, status: failure });
-      this.#parts.onResult(entry.route, 'client_error');
-    }
-    this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
-  }
-
-  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed'>): void {
-    switch (kind) {
-      case 'busy':
-        return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
-      case 'removed':
-        return this.#schedule.delete(entry);
-      case 'dropped':
-        return this.#dropped(entry.id);
-      case 'unfit':
-        this.#noteUnverified(entry, 'unfit', entry.at);
-        // Nothing of ours: it stays until a person drops it.
-        return this.#schedule.wait(entry, Number.POSITIVE_INFINITY);
-      default:
-        kind satisfies never;
-    }
-  }
-
-  /** `claimedAt`: when it says that it came. A time that is still to come would keep it for ever. */
-  #noteUnverified(entry: Deferred, why: string, claimedAt: number): void {
-    entry.at = Math.min(entry.at, claimedAt);
-    entry.asked = false;
-    entry.checked = true;
-    entry.failure = why;
-    if (entry.state === 'unverified') return;
-    entry.state = 'unverified';
-    this.#telling.tell('error', 'a deferred delivery cannot be verified, and is not sent', { id: entry.id, why });
-    this.#parts.onResult(entry.route, 'unverified');
-  }
-
-  async #end(store: DeferredStore, entry: Deferred, result: 'delivered' | 'expired'): Promise<void> {
-    if (!(await store.remove(entry.id))) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
-    this.#schedule.delete(entry);
-    this.#parts.onResult(entry.route, result);
-    const { id, attempts } = entry;
-    if (result === 'delivered') this.#telling.tell('info', 'a deferred delivery was taken', { id, attempts });
-    else this.#telling.tell('error', 'a deferred delivery is lost: its window is over', { id, attempts });
   }
 
   // --- the store's failures

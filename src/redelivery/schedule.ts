@@ -21,6 +21,8 @@ export interface Deferred {
   secret: string | null;
   /** True if a person asked for it: what the app refused is then sent once more. */
   asked: boolean;
+  /** How it ended, while the store has not learnt that yet. */
+  ended: 'delivered' | 'expired' | null;
 }
 
 export const FIRST_PAUSE_MS = 1000;

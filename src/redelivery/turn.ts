@@ -1,0 +1,166 @@
+// One turn of a deferred delivery: claimed, read, checked by every rule, sent, and then removed, stopped or left waiting.
+// schedule.ts says when it comes.
+import { pathOf } from '../core/targets.ts';
+import { openRecord, type Unverified, type Verified } from './record.ts';
+import type { RedeliveryParts } from './redelivery.ts';
+import { type Deferred, type Pace, pauseAfter, type Schedule } from './schedule.ts';
+import { send } from './sending.ts';
+import type { Claimed, DeferredStore, Entry, StoredBytes } from './store.ts';
+import type { Telling } from './telling.ts';
+
+/** After the end of its window a delivery is tried once more; not after this long. */
+export const GRACE_MS = 3_600_000;
+/** Milliseconds until another process, a twin of `once`, or a store that fails is asked again. */
+export const BUSY_PAUSE_MS = 5000;
+const NEVER = new AbortController().signal;
+
+export class Turns {
+  readonly #parts: RedeliveryParts;
+  readonly #schedule: Schedule;
+  readonly #pace: Pace;
+  readonly #telling: Telling;
+
+  constructor(parts: RedeliveryParts, state: { schedule: Schedule; pace: Pace; telling: Telling }) {
+    this.#parts = parts;
+    this.#schedule = state.schedule;
+    this.#pace = state.pace;
+    this.#telling = state.telling;
+  }
+
+  open(id: string, record: StoredBytes, progress: Entry['progress']): Verified | Unverified {
+    const { policy, name, maxHeader } = this.#parts;
+    return openRecord({ id, record, progress, policy: policy(), name, now: Date.now(), maxHeader: maxHeader() });
+  }
+
+  /** When its window ends. */
+  endOf({ at, route }: Pick<Deferred, 'at' | 'route'>): number {
+    const { policy, longestWindow } = this.#parts;
+    const window = route === null ? null : policy().routes.find(route)?.redeliver;
+    return at + (window ?? longestWindow() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Leaves the entry waiting, or deletes it. */
+  async take(store: DeferredStore, entry: Deferred, may: 'send' | 'remove'): Promise<void> {
+    if (entry.ended !== null) return await this.#end(store, entry, entry.ended);
+    const claimed = await store.claim(entry.id);
+    if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
+    const opened = this.open(entry.id, claimed.record, claimed.progress);
+    const now = Date.now();
+    if (opened.kind === 'unverified') {
+      entry.route = opened.route;
+      this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
+      if (now >= this.endOf(entry)) return await this.#end(store, entry, 'expired');
+      await store.release(entry.id, null);
+      return this.#schedule.wait(entry, this.endOf(entry));
+    }
+    const { facts, route, progress } = opened;
+    const { attempts = 0, failure = facts.failure, stopped = false, tried = facts.at } = progress ?? {};
+    const state = stopped ? 'stopped' : 'waiting';
+    Object.assign(entry, {
+      at: facts.at,
+      checked: true,
+      state,
+      attempts,
+      failure,
+      route: route.path,
+      secret: facts.secret,
+    });
+    const end = this.endOf(entry);
+    const rests = stopped && !entry.asked;
+    if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
+    const soonest = Math.min(end, Math.min(tried, now) + pauseAfter(attempts, 1));
+    if (rests || may === 'remove' || (soonest > now && !entry.asked)) {
+      await store.release(entry.id, null);
+      return this.#schedule.wait(entry, rests ? end : soonest);
+    }
+    await this.#send(store, entry, opened);
+  }
+
+  async #send(store: DeferredStore, entry: Deferred, opened: Verified): Promise<void> {
+    const { upstream, budget, policy } = this.#parts;
+    const { route, head, body } = opened;
+    let lease = null;
+    if (route.once !== null) {
+      const event = { path: pathOf(head.target), body, window: route.once, patience: 0, departed: NEVER };
+      const claim = await this.#parts.deliveries().claim(event);
+      if (claim.kind === 'duplicate') return await this.#end(store, entry, 'delivered');
+      if (claim.kind !== 'deliver') {
+        await store.release(entry.id, null);
+        return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+      }
+      lease = claim.lease;
+    }
+    const { responseTimeout, idleTimeout } = policy().settings;
+    const { went, failure } = await send(opened, { upstream, budget, lease, responseTimeout, idleTimeout });
+    const now = Date.now();
+    this.#pace.note(went, now);
+    if (went === 'taken') return await this.#end(store, entry, 'delivered');
+    entry.failure = failure;
+    if (went === 'no connection') {
+      await store.release(entry.id, null);
+      return this.#schedule.wait(entry, now);
+    }
+    entry.asked = false;
+    const end = this.endOf(entry);
+    if (went === 'failed' && now >= end) return await this.#end(store, entry, 'expired');
+    entry.attempts++;
+    const stopped = went === 'refused';
+    const progress = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
+    await store.release(entry.id, progress);
+    if (stopped) {
+      entry.state = 'stopped';
+      this.#telling.tell('warn', 'the app refused a deferred delivery', { id: entry.id, status: failure });
+      this.#parts.onResult(entry.route, 'client_error');
+    }
+    this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
+  }
+
+  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed'>): void {
+    switch (kind) {
+      case 'busy':
+        return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+      case 'removed':
+        return this.#schedule.delete(entry);
+      case 'dropped':
+        return this.dropped(entry.id);
+      case 'unfit':
+        this.#noteUnverified(entry, 'unfit', entry.at);
+        // Nothing of ours: it stays until a person drops it.
+        return this.#schedule.wait(entry, Number.POSITIVE_INFINITY);
+      default:
+        kind satisfies never;
+    }
+  }
+
+  /** `claimedAt`: when it says that it came. A time that is still to come would keep it for ever. */
+  #noteUnverified(entry: Deferred, why: string, claimedAt: number): void {
+    entry.at = Math.min(entry.at, claimedAt);
+    entry.asked = false;
+    entry.checked = true;
+    entry.failure = why;
+    if (entry.state === 'unverified') return;
+    entry.state = 'unverified';
+    this.#telling.tell('error', 'a deferred delivery cannot be verified, and is not sent', { id: entry.id, why });
+    this.#parts.onResult(entry.route, 'unverified');
+  }
+
+  async #end(store: DeferredStore, entry: Deferred, result: 'delivered' | 'expired'): Promise<void> {
+    entry.ended = result; // where the store fails now, it is removed at the next turn, and not sent again
+    const removed = await store.remove(entry.id);
+    entry.ended = null;
+    if (!removed) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+    this.#schedule.delete(entry);
+    this.#parts.onResult(entry.route, result);
+    const { id, attempts } = entry;
+    if (result === 'delivered') this.#telling.tell('info', 'a deferred delivery was taken', { id, attempts });
+    else this.#telling.tell('error', 'a deferred delivery is lost: its window is over', { id, attempts });
+  }
+
+  /** It is gone from the store, although nobody here removed it. */
+  dropped(id: string): void {
+    const entry = this.#schedule.get(id);
+    if (entry !== undefined) this.#schedule.delete(entry);
+    this.#telling.tell('warn', 'a deferred delivery was dropped from the store', { id });
+    this.#parts.onResult(entry?.route ?? null, 'dropped');
+  }
+}
