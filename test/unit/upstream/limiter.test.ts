@@ -65,6 +65,43 @@ function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean 
   return true;
 }
 
+describe('a deferred request', () => {
+  test('waits behind all others, whenever they came, and gets what is free', () => {
+    const { slots, at } = make(2, { slots: 1, queue: 5 });
+    const deferred = new Fake(slots, true, true);
+    claim(slots, at(0));
+    claim(slots, deferred);
+    const unverified = new Fake(slots, false);
+    claim(slots, unverified);
+    claim(slots, at(1));
+    slots.release(at(0));
+    expect([at(1), unverified, deferred].map(({ events }) => events.length)).toEqual([1, 0, 0]);
+    slots.release(at(1));
+    slots.release(unverified);
+    expect(deferred.events).toEqual(['granted']);
+  });
+
+  test('does not take a free slot before another that waits, and makes nobody else wait in a queue', () => {
+    const { slots, at } = make(1, { slots: 4, queue: 5 });
+    const [first, second] = [new Fake(slots, true, true), new Fake(slots, true, true)];
+    slots.down = true;
+    claim(slots, first);
+    expect(slots.waiting).toBe(0);
+    slots.down = false;
+    expect(slots.tryAcquire(second)).toBe(false);
+    expect(slots.tryAcquire(at(0))).toBe(true);
+  });
+
+  test('is evicted with the rest at the end', () => {
+    const { slots, at } = make(1, { slots: 1, queue: 5 });
+    const deferred = new Fake(slots, true, true);
+    claim(slots, at(0));
+    claim(slots, deferred);
+    slots.evictAll();
+    expect([at(0).events, deferred.events]).toEqual([['granted', 'evicted'], ['evicted']]);
+  });
+});
+
 describe('the queue', () => {
   test('is served in order as slots come back', () => {
     const { slots, waiters, at } = make(5);

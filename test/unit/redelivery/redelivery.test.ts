@@ -1,0 +1,140 @@
+// Redelivery with a store that fails at a chosen moment: a real directory, a real app, and one method in between.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
+import { admit, admitBody, arrivalOf } from '../../../src/core/admission.ts';
+import { Keyring } from '../../../src/core/keyring.ts';
+import type { Policy } from '../../../src/core/policy.ts';
+import type { Deferrable } from '../../../src/redelivery/failure-edge.ts';
+import { openStore } from '../../../src/redelivery/open-store.ts';
+import { Redelivery } from '../../../src/redelivery/redelivery.ts';
+import type { DeferredStore } from '../../../src/redelivery/store.ts';
+import { Upstream } from '../../../src/upstream/upstream.ts';
+import { sign } from '../../support/deliveries/signer.ts';
+import { eventually } from '../../support/proxy/proxied.ts';
+import { type App, startApp } from '../../support/redelivery/redelivery.ts';
+import { head as headOf, secret, table, verify } from '../core/fixtures.ts';
+
+const VALUE = 'redelivery-secret-0123456789abcdef';
+const ROUTE = verify('/notify', { redeliver: 3_600_000 });
+
+let directory: string;
+let app: App;
+let upstream: Upstream;
+let redelivery: Redelivery;
+let budget: ByteBudget;
+let results: string[];
+
+const POLICY: Policy = {
+  settings: { bodyTimeout: 1, connections: 8, responseTimeout: 0, idleTimeout: 0, forwardedHeaders: 'none' },
+  routes: table([ROUTE], 'reject'),
+  keyring: new Keyring([secret('current', VALUE)]),
+  trusts: () => false,
+};
+
+/** `between` may replace methods of the store. */
+function start(between: (store: DeferredStore) => Partial<DeferredStore>): void {
+  redelivery = new Redelivery({
+    policy: () => POLICY,
+    ...{ upstream, budget, name: '', maxHeader: () => 16_384, longestWindow: () => ROUTE.redeliver },
+    deliveries: () => {
+      throw new Error('no route has once');
+    },
+    open: async (onChange) => {
+      const options = {
+        store: directory,
+        name: '',
+        passwordFile: null,
+        readPassword: async () => '',
+        maxBytes: 1_048_576,
+      };
+      const limits = () => ({ head: 100_000, body: 1_048_576 });
+      const store = await openStore({ ...options, limits, as: 'owner', onRemark: () => {} }, onChange);
+      const methods = ['add', 'list', 'claim', 'release', 'remove', 'read', 'drop', 'close'] as const;
+      const bound = Object.fromEntries(methods.map((name) => [name, store[name].bind(store)]));
+      return { ...bound, ...between(store) } as DeferredStore;
+    },
+    tell: () => {},
+    onResult: (_route, result) => results.push(result),
+  });
+}
+
+function delivery(text: string): Deferrable {
+  const body = Buffer.from(text);
+  const lines = ['Host', 'h', 'Entrupy-Signature', sign(VALUE, body), 'Content-Length', `${body.length}`];
+  const head = headOf({ lines });
+  const arrival = arrivalOf(head, POLICY, Date.now());
+  const early = admit(arrival);
+  const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
+  if (!('permit' in admission)) throw new Error('refused');
+  return { head, lines, body, route: ROUTE, permit: admission.permit, at: arrival.at, policy: POLICY };
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'entrupy-redelivery-'));
+  app = await startApp();
+  results = [];
+  budget = new ByteBudget(1_048_576);
+  const times = { connectTimeout: 1000, retryConnectFor: 100, keepAlive: 1000 };
+  upstream = new Upstream({ url: app.url, connections: 32, queue: 32, tls: null, ...times });
+});
+afterEach(async () => {
+  await redelivery.close();
+  upstream.close();
+  await app.close();
+  await rm(directory, { recursive: true });
+});
+
+test('what the app took is not sent again while its removal fails', async () => {
+  let failures = 2;
+  start((store) => ({
+    remove: async (id) => {
+      if (failures-- > 0) throw new Error('not now');
+      return store.remove(id);
+    },
+  }));
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  expect(app.requests).toHaveLength(1);
+  expect(results).toEqual(['delivered']);
+  expect(budget.used).toBe(0);
+  expect(redelivery.failures).toBe(2);
+});
+
+test('a client waits for a store that hangs no longer than a second, and what is stored late is sent', async () => {
+  const hung = Promise.withResolvers<void>();
+  start((store) => ({
+    add: async (...given) => {
+      await hung.promise;
+      return store.add(...given);
+    },
+  }));
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('passes');
+  expect(redelivery.failures).toBe(1);
+  hung.resolve();
+  await eventually(() => app.bodies(), ['event']);
+});
+
+test('bodies at work stay within a quarter of the budget, and wait while fresh ones need it all', async () => {
+  start(() => ({}));
+  const texts = Array.from({ length: 9 }, (_, at) => `${at}`.padEnd(100_000));
+  const used: number[] = [];
+  app.answer = () => (_request, response) => {
+    used.push(budget.used);
+    setTimeout(() => response.end('ok'), 20);
+  };
+  const fresh = budget.limit / 2;
+  budget.reserveSpare(fresh);
+  budget.limit = fresh + 4096;
+  for (const text of texts) expect(await redelivery.defer(delivery(text), '500')).toBe('stored');
+  expect(redelivery.deliverNow(null)).toBe(texts.length);
+  expect(budget.used).toBe(fresh);
+  budget.limit = 1_048_576;
+  budget.release(fresh);
+  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  expect(new Set(app.bodies())).toEqual(new Set(texts));
+  expect(Math.max(...used)).toBeLessThanOrEqual(budget.limit / 4);
+  expect(budget.used).toBe(0);
+});
