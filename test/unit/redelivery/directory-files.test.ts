@@ -1,5 +1,5 @@
 // What only the directory promises: modes, links, leftovers of a crash, foreign files, and one process at a time.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { link, lstat, mkdir, mkdtemp, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ let folder: string;
 let remarks: string[];
 let failures: (string | null)[];
 const opened: DeferredStore[] = [];
+const children: ChildProcess[] = [];
 
 async function open(options: Partial<StoreOptions> = {}): Promise<DeferredStore> {
   const store = await openStore(
@@ -37,6 +38,7 @@ beforeEach(async () => {
   [remarks, failures] = [[], []];
 });
 afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const store of opened.splice(0)) await store.close();
   await rm(directory, { recursive: true });
 });
@@ -162,6 +164,7 @@ describe('one process', () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    children.push(child);
     const [said] = (await once(child.stdout, 'data')) as [Buffer];
     return { child, said: said.toString().trim() };
   }
