@@ -167,17 +167,14 @@ export class Pipeline {
     if (head.method === 'GET' || head.method === 'HEAD') return null;
     this.#storable++;
     const lines = linesOf(pending, route);
-    return new FailureEdge(
-      this.#parts.room,
-      { head, lines, body, route, permit, at, policy },
-      {
-        onStored: () => deferred(exchange, permit),
-        onOver: () => {
-          if (--this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
-        },
-      },
-    );
+    const delivery = { head, lines, body, route, permit, at, policy };
+    const onStored = () => deferred(exchange, permit);
+    return new FailureEdge(this.#parts.room, delivery, { onStored, onOver: this.#onOver });
   }
+
+  readonly #onOver = (): void => {
+    if (--this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+  };
 
   /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
   async #deliverOnce(pending: Pending, permitted: Permitted, event: OnceEvent): Promise<void> {

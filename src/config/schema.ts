@@ -62,7 +62,7 @@ const admin = section({
     z.prefault(flag(), false),
   ),
   actionsFrom: key(
-    'Networks that may use /-/drain, /-/reload and /-/retire-previous. If empty, anyone who reaches the port may. Loopback always may.',
+    'Networks that may use /-/drain, /-/reload, /-/redeliver and /-/retire-previous. If empty, anyone who reaches the port may. Loopback always may.',
     z.prefault(list(cidr(), 'a list of networks'), []),
   ),
 });
