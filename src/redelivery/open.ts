@@ -1,8 +1,9 @@
 // Redelivery with the configured store: what runtime loads, once a route asks for it.
 
 import { openStore } from './open-store.ts';
+import type { RedeliveryParts } from './parts.ts';
 import { mostHead } from './record.ts';
-import { Redelivery, type RedeliveryParts } from './redelivery.ts';
+import { Redelivery } from './redelivery.ts';
 import type { StoreOptions } from './store.ts';
 
 export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name'> {

@@ -5,34 +5,14 @@
 //   defer -> stored -> its turn: claim -> read, checked by every rule -> (once) -> send -> taken: removed
 //                                                  |                                 |-> refused: stopped
 //                                                  `-> unverified: stays             `-> failed: waits
-import type { ByteBudget } from '../bodies/budget.ts';
-import type { Policy } from '../core/policy.ts';
-import type { DeferredState, DeferredTotals, RedeliveryResult } from '../core/record.ts';
-import type { Deliveries } from '../once/deliveries.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { DeferredState, DeferredTotals } from '../core/record.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
+import type { RedeliveryParts } from './parts.ts';
 import { eventId, peekProgress, sealRecord } from './record.ts';
 import { type Deferred, Pace, pauseAfter, Schedule } from './schedule.ts';
-import { countedBytes, type DeferredStore, type Entry, type OnStoreChange, TIME_LIMIT_MS } from './store.ts';
-import { type Teller, Telling } from './telling.ts';
+import { countedBytes, type DeferredStore, type Entry, TIME_LIMIT_MS } from './store.ts';
+import { Telling } from './telling.ts';
 import { BUSY_PAUSE_MS, GRACE_MS, Turns } from './turn.ts';
-
-export interface RedeliveryParts {
-  readonly policy: () => Policy;
-  readonly upstream: Upstream;
-  readonly budget: ByteBudget;
-  /** Called only for routes with `once`. */
-  readonly deliveries: () => Deliveries;
-  readonly open: (onChange: OnStoreChange) => Promise<DeferredStore>;
-  /** `redelivery.name`. */
-  readonly name: string;
-  readonly maxHeader: () => number;
-  /** The longest `redeliver` of all routes, in milliseconds. Null: no route has it, so nothing is sent. */
-  readonly longestWindow: () => number | null;
-  readonly tell: Teller;
-  /** `route` as configured; null if it is unknown. */
-  readonly onResult: (route: string | null, result: RedeliveryResult) => void;
-}
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;

@@ -1,8 +1,8 @@
 // One turn of a deferred delivery: claimed, read, checked by every rule, sent, and then removed, stopped or left waiting.
 // schedule.ts says when it comes.
 import { pathOf } from '../core/targets.ts';
+import type { RedeliveryParts } from './parts.ts';
 import { openRecord, type Unverified, type Verified } from './record.ts';
-import type { RedeliveryParts } from './redelivery.ts';
 import { type Deferred, type Pace, pauseAfter, type Schedule } from './schedule.ts';
 import { send } from './sending.ts';
 import type { Claimed, DeferredStore, Entry, StoredBytes } from './store.ts';
