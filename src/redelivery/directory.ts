@@ -7,13 +7,26 @@
 //   ….new                          being written; what a crash leaves of these is removed at the start
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, opendir, rename } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf } from '../base/errors.ts';
 import { Batches } from './batches.ts';
 import { type Lock, lockFile } from './directory-lock.ts';
 import { FileCalls } from './file-calls.ts';
-import { absent, isThere, NEW, readMeasured, readSmall, syncFolder, unlinkIfThere, writeBeside } from './files.ts';
+import {
+  absent,
+  isThere,
+  LOCK,
+  NEW,
+  PREAMBLE,
+  PROGRESS,
+  readMeasured,
+  readSmall,
+  syncFolder,
+  unlinkIfThere,
+  writeBeside,
+} from './files.ts';
+import { FolderReader } from './folder-reader.ts';
 import {
   type Added,
   type Claimed,
@@ -31,13 +44,7 @@ import {
 import { Usage } from './usage.ts';
 
 const FOLDER = 'deferred';
-const LOCK = 'lock';
-const PROGRESS = '.progress';
-/** The length of a head in eight digits, and a line feed. */
-const PREAMBLE = 9;
 const RETRY_MS = 2000;
-/** The most foreign files of which each is told. */
-const MAX_TOLD = 100;
 const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 /** Resolves at once: whether the directory can be used is found out meanwhile, and told by `onChange`. */
@@ -54,6 +61,7 @@ class DirectoryStore implements DeferredStore {
   readonly #onChange: OnStoreChange;
   readonly #folder: string;
   readonly #calls = new FileCalls();
+  readonly #reader: FolderReader;
   #opened: { readonly lock: Lock | null; readonly handle: FileHandle } | null = null;
   #failure = 'not opened yet';
   #retry: NodeJS.Timeout | undefined;
@@ -66,14 +74,16 @@ class DirectoryStore implements DeferredStore {
   readonly #claims = new Set<string>();
   /** What waits to be stored is synced together. */
   readonly #batches = new Batches(() => this.#calls.run(async () => this.#opened?.handle.sync()));
+  /** What the start found, until it is listed. */
+  readonly #found = new Map<string, Entry>();
   /** Gone while the folder could not be used. */
   #droppedBefore: string[] = [];
-  readonly #told = new Set<string>();
 
   constructor(options: StoreOptions, onChange: OnStoreChange) {
     this.#options = options;
     this.#onChange = onChange;
     this.#folder = join(options.store, FOLDER);
+    this.#reader = new FolderReader(this.#folder, this.#calls, options);
     this.ready = this.#open();
   }
 
@@ -296,72 +306,31 @@ class DirectoryStore implements DeferredStore {
   /** `clean`: at the start, when whatever is half-written is of a process that is dead. */
   async #list(why: 'clean' | 'look'): Promise<Listing> {
     const before = this.#usage.ids();
-    const names = await this.#names();
+    const names = await this.#reader.names();
     const entries: Entry[] = [];
     const most = Math.max(1, Math.floor(this.#options.maxBytes / LEAST_BYTES));
     const known = before.filter((id) => names.has(id));
     const others = [...names].filter((name) => ID.test(name) && this.#usage.of(name) === 0);
-    const ids = [...known, ...others].slice(0, Math.max(most, known.length));
-    const workers = [ids.values()].flatMap((all) => [all, all]);
-    await Promise.all(
-      workers.map(async (all) => {
-        for (const id of all) {
-          const entry = await this.#entry(id, names);
-          if (entry !== null) entries.push(entry);
-        }
-      }),
-    );
-    for (const name of names) if (!ID.test(name)) await this.#noteOther(name, names, why);
+    for (const id of known) entries.push(this.#found.get(id) ?? this.#knownEntry(id));
+    const fresh = others.slice(0, Math.max(0, most - known.length)).values();
+    const read = async () => {
+      for (const id of fresh) {
+        const entry = await this.#reader.entry(id, names);
+        if (entry === null) continue;
+        entries.push(entry);
+        if (this.#options.as === 'owner' && !this.#atWork.has(id)) this.#usage.set(id, entry.bytes);
+      }
+    };
+    await Promise.all([read(), read()]);
+    this.#found.clear();
+    if (why === 'clean') for (const entry of entries) this.#found.set(entry.id, entry);
+    for (const name of names) if (!ID.test(name)) await this.#reader.noteOther(name, names, why);
     const dropped = before.filter((id) => !names.has(id) && !this.#atWork.has(id) && this.#usage.delete(id));
     return { entries, dropped };
   }
 
-  async #names(): Promise<ReadonlySet<string>> {
-    const names = new Set<string>();
-    const most = 4 * Math.ceil(this.#options.maxBytes / LEAST_BYTES) + 1000;
-    const folder = await this.#calls.run(() => opendir(this.#folder, { bufferSize: 1024 }));
-    try {
-      for (let next = await this.#calls.run(() => folder.read()); next !== null && names.size < most; ) {
-        names.add(next.name);
-        next = await this.#calls.run(() => folder.read());
-      }
-    } finally {
-      await folder.close();
-    }
-    return names;
-  }
-
-  /** Null for what is no regular file. */
-  async #entry(id: string, names: ReadonlySet<string>): Promise<Entry | null> {
-    const stats = await this.#calls.run(() => lstat(this.#path(id)).catch(absent));
-    if (stats === null) return null; // removed meanwhile
-    if (!stats.isFile() || stats.nlink !== 1) {
-      this.#tell('a file is not one of ours, and is left alone', id);
-      return null;
-    }
-    const bytes = Math.max(LEAST_BYTES, stats.size - PREAMBLE);
-    if (this.#options.as === 'owner' && !this.#atWork.has(id)) this.#usage.set(id, bytes);
-    const hasProgress = names.has(id + PROGRESS);
-    const progress = hasProgress ? await this.#calls.run(() => readSmall(this.#path(id, PROGRESS))) : null;
-    return { id, bytes, at: Math.round(stats.mtimeMs), progress };
-  }
-
-  async #noteOther(name: string, names: ReadonlySet<string>, why: 'clean' | 'look'): Promise<void> {
-    if (this.#options.as === 'visitor' || name === LOCK) return;
-    const id = name.slice(0, 49);
-    const ending = ID.test(id) ? name.slice(49) : '';
-    const isHalf = ending === NEW || ending === PROGRESS + NEW;
-    if (isHalf || (ending === PROGRESS && !names.has(id))) {
-      if (why === 'look') return; // it is being written, or removed
-      await this.#calls.run(() => unlinkIfThere(this.#path(name)));
-      this.#tell('a file that a crash left half-written was removed', name);
-    } else if (ending !== PROGRESS) this.#tell('a file is not one of ours, and is left alone', name);
-  }
-
-  /** Once for each file. A name may be anything. */
-  #tell(message: string, name: string): void {
-    if (this.#told.has(name) || this.#told.size >= MAX_TOLD) return;
-    this.#told.add(name);
-    this.#options.onRemark(message, { folder: this.#folder, file: name.slice(0, 100) });
+  /** What was listed before is not looked at again: there may be tens of thousands, every ten seconds. */
+  #knownEntry(id: string): Entry {
+    return { id, bytes: this.#usage.of(id), at: Date.now(), progress: null };
   }
 }

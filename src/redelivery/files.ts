@@ -5,8 +5,12 @@ import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
 import { codeOf } from '../base/errors.ts';
 import { MAX_PROGRESS } from './store.ts';
 
+export const LOCK = 'lock';
+export const PROGRESS = '.progress';
 /** The ending of a file that is being written. */
 export const NEW = '.new';
+/** The length of a head in eight digits, and a line feed. */
+export const PREAMBLE = 9;
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
 /** Writes a file beside its place, and syncs it: a rename then puts it there. */

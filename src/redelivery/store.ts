@@ -19,9 +19,9 @@ export interface Entry {
   readonly id: string;
   /** Bytes that it counts against `maxBytes`: `countedBytes`. */
   readonly bytes: number;
-  /** About when it was stored, epoch milliseconds. */
+  /** About when it was stored, epoch milliseconds; of what this process stored or listed before, any time up to now. */
   readonly at: number;
-  /** The last progress that was written, at most `MAX_PROGRESS` bytes; null if there is none. */
+  /** The last progress, at most `MAX_PROGRESS` bytes; null if there is none, or this process stored or listed it before. */
   readonly progress: Buffer | null;
 }
 
@@ -71,8 +71,8 @@ export interface DeferredStore {
   /**
    * Claims a delivery and reads it, atomically: of several claims of one id, by whatever process, one is `claimed`.
    * A claim ends with its process: with Redis it is a lease of 30 s at most, which the store renews by itself until
-   * `release` or `remove`. A process that stood still for longer has lost it, and its `release` and `remove` of that
-   * claim do nothing.
+   * `release` or `remove`. A process that stood still for longer loses it to whoever claims next, and its `release` and
+   * `remove` of that claim then do nothing.
    */
   claim(id: string): Promise<Claimed>;
 
