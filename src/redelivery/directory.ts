@@ -6,26 +6,13 @@
 //   STORE/deferred/ID.progress     absent before the first failure
 //   ….new                          being written; what a crash leaves of these is removed at the start
 import { Buffer } from 'node:buffer';
-import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { codeOf } from '../base/errors.ts';
 import { Batches } from './batches.ts';
-import { type Lock, lockFile } from './directory-lock.ts';
+import { DeferredFolder } from './deferred-folder.ts';
 import { FileCalls } from './file-calls.ts';
-import {
-  absent,
-  isThere,
-  LOCK,
-  NEW,
-  PREAMBLE,
-  PROGRESS,
-  readMeasured,
-  readSmall,
-  syncFolder,
-  unlinkIfThere,
-  writeBeside,
-} from './files.ts';
+import { isThere, NEW, PREAMBLE, PROGRESS, readMeasured, readSmall, unlinkIfThere, writeBeside } from './files.ts';
 import { FolderReader } from './folder-reader.ts';
 import {
   type Added,
@@ -45,7 +32,6 @@ import { Usage } from './usage.ts';
 
 const FOLDER = 'deferred';
 const RETRY_MS = 2000;
-const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
 /** Resolves at once: whether the directory can be used is found out meanwhile, and told by `onChange`. */
 export async function createDirectoryStore(options: StoreOptions, onChange: OnStoreChange): Promise<DeferredStore> {
@@ -62,7 +48,8 @@ class DirectoryStore implements DeferredStore {
   readonly #folder: string;
   readonly #calls = new FileCalls();
   readonly #reader: FolderReader;
-  #opened: { readonly lock: Lock | null; readonly handle: FileHandle } | null = null;
+  /** Null while it can't be used. */
+  #opened: DeferredFolder | null = null;
   #failure = 'not opened yet';
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -73,7 +60,12 @@ class DirectoryStore implements DeferredStore {
   readonly #unsettled = new Set<string>();
   readonly #claims = new Set<string>();
   /** What waits to be stored is synced together. */
-  readonly #batches = new Batches(() => this.#calls.run(async () => this.#opened?.handle.sync()));
+  readonly #batches = new Batches(() =>
+    this.#calls.run(async () => {
+      if (this.#opened === null) throw new Error(this.#failure);
+      await this.#opened.sync();
+    }),
+  );
   /** What the start found, until it is listed. */
   readonly #found = new Map<string, Entry>();
   /** Gone while the folder could not be used. */
@@ -93,8 +85,9 @@ class DirectoryStore implements DeferredStore {
 
   list(): Promise<Listing> {
     return this.#work(async () => {
-      if (!(await this.#calls.run(() => this.#isSameFolder()))) {
-        await this.#shut();
+      const opened = this.#opened;
+      if (opened === null || !(await this.#calls.run(() => opened.isSame()))) {
+        await this.#shut(opened);
         throw new Error('it was removed or replaced');
       }
       const { entries, dropped } = await this.#list('look');
@@ -150,56 +143,32 @@ class DirectoryStore implements DeferredStore {
     this.#claims.clear();
     const opened = this.#opened;
     this.#opened = null;
-    if (opened === null) return;
-    opened.lock?.release();
-    await opened.handle.close();
+    await opened?.close();
   }
 
   // --- the folder
 
   async #open(): Promise<void> {
-    let lock: Lock | null = null;
+    const { as } = this.#options;
+    let folder: DeferredFolder | null = null;
     try {
-      await this.#calls.run(() => this.#makeFolder());
-      const { as } = this.#options;
-      if (as === 'owner') lock = await lockFile(join(this.#folder, LOCK));
-      if (as === 'owner' && lock === null) throw new Error('another process uses it');
-      const handle = await this.#calls.run(() => open(this.#folder, O_DIRECTORY | O_NOFOLLOW));
-      this.#opened = { lock, handle };
+      folder = await DeferredFolder.open(this.#folder, as, this.#calls);
+      // Before anything is written: what is half-written now is of a process that is dead.
       if (as === 'owner') this.#droppedBefore.push(...(await this.#list('clean')).dropped);
+      if (this.#closed) return await folder.close();
+      this.#opened = folder;
       this.#onChange(null);
     } catch (error) {
-      if (this.#opened === null) lock?.release();
       this.#fail(error);
-      await this.#shut();
+      await this.#shut(folder);
     }
   }
 
   /** Gives the folder up, and tries again later. */
-  async #shut(): Promise<void> {
-    const opened = this.#opened;
+  async #shut(folder: DeferredFolder | null): Promise<void> {
     this.#opened = null;
     if (!this.#closed) this.#retry = setTimeout(() => void this.#open(), RETRY_MS).unref();
-    opened?.lock?.release();
-    await opened?.handle.close().catch(() => {});
-  }
-
-  async #isSameFolder(): Promise<boolean> {
-    const here = await lstat(this.#folder).catch(absent);
-    const ours = await this.#opened?.handle.stat();
-    return here !== null && here.ino === ours?.ino && here.dev === ours.dev;
-  }
-
-  async #makeFolder(): Promise<void> {
-    if (this.#options.as === 'owner') {
-      const made = await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      if (made !== undefined) await syncFolder(dirname(made));
-    }
-    const stats = await lstat(this.#folder);
-    if (!stats.isDirectory()) throw new Error('it is a link or a file, not a directory');
-    if (this.#options.as === 'visitor') return;
-    if (stats.uid !== process.geteuid?.()) throw new Error('it belongs to another user');
-    if ((stats.mode & 0o077) !== 0) throw new Error('others may use it; allowed is mode 0700');
+    await folder?.close();
   }
 
   /** Jobs on one delivery follow each other: a removal must not meet what replaces it. */

@@ -3,7 +3,6 @@
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { appended, NO_BYTES } from '../base/bytes.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
 import { isCoded } from '../wire/head-text.ts';
@@ -16,17 +15,10 @@ import { MAX_INTERIMS } from './response-limits.ts';
 import { SocketProgress } from './socket-progress.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';
+import { WaitingHead } from './waiting-head.ts';
 
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
-
-/** What came with and behind a head that waits, and what happened to it meanwhile. */
-interface WaitingHead {
-  readonly piece: Buffer | null;
-  rest: Buffer;
-  ended: boolean;
-  failure: ForwardFailure | null;
-}
 
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOwner {
@@ -162,7 +154,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const connection = this.#connection;
     if (connection === null) return;
     this.#progress.movedAt = performance.now();
-    if (this.#waiting !== null) this.#waiting.rest = appended(this.#waiting.rest, bytes);
+    if (this.#waiting !== null) this.#waiting.append(bytes);
     else this.#read(connection, bytes);
   }
 
@@ -199,8 +191,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
   #waitAtHead(connection: PooledConnection, decided: Promise<'passes' | 'diverted'>, rest: Buffer): void {
     const { parser, socket } = connection;
-    const piece = parser.piece === null ? null : Buffer.from(parser.piece);
-    const waiting: WaitingHead = { piece, rest: appended(NO_BYTES, rest), ended: false, failure: null };
+    const waiting = new WaitingHead(parser.piece, rest);
     this.#waiting = waiting;
     socket.pause();
     void decided.then((decision) => {

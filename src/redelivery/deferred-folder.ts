@@ -1,0 +1,64 @@
+// The folder of deferred deliveries: made, checked, and held by one process.
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Lock, lockFile } from './directory-lock.ts';
+import type { FileCalls } from './file-calls.ts';
+import { absent, LOCK, syncFolder } from './files.ts';
+import type { StoreOptions } from './store.ts';
+
+const { O_DIRECTORY, O_NOFOLLOW } = constants;
+
+export class DeferredFolder {
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  /** Null for a visitor. */
+  readonly #lock: Lock | null;
+
+  private constructor(path: string, handle: FileHandle, lock: Lock | null) {
+    this.#path = path;
+    this.#handle = handle;
+    this.#lock = lock;
+  }
+
+  /** Throws if the folder can't be made or must not be used, or if another process holds it. */
+  static async open(path: string, as: StoreOptions['as'], calls: FileCalls): Promise<DeferredFolder> {
+    await calls.run(() => makeFolder(path, as));
+    const lock = as === 'owner' ? await lockFile(join(path, LOCK)) : null;
+    if (as === 'owner' && lock === null) throw new Error('another process uses it');
+    try {
+      return new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);
+    } catch (error) {
+      lock?.release();
+      throw error;
+    }
+  }
+
+  /** False once the folder at the path is gone, or another one. */
+  async isSame(): Promise<boolean> {
+    const here = await lstat(this.#path).catch(absent);
+    const ours = await this.#handle.stat();
+    return here !== null && here.ino === ours.ino && here.dev === ours.dev;
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.sync();
+  }
+
+  async close(): Promise<void> {
+    this.#lock?.release();
+    await this.#handle.close().catch(() => {});
+  }
+}
+
+async function makeFolder(path: string, as: StoreOptions['as']): Promise<void> {
+  if (as === 'owner') {
+    const made = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (made !== undefined) await syncFolder(dirname(made));
+  }
+  const stats = await lstat(path);
+  if (!stats.isDirectory()) throw new Error('it is a link or a file, not a directory');
+  if (as === 'visitor') return;
+  if (stats.uid !== process.geteuid?.()) throw new Error('it belongs to another user');
+  if ((stats.mode & 0o077) !== 0) throw new Error('others may use it; allowed is mode 0700');
+}
