@@ -116,6 +116,19 @@ describe('a delivery that the app does not take', () => {
     await nothingDeferred(next);
   });
 
+  test('is stored when grace cuts it although its client left', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer({ config: { shutdown: { delay: '0s', grace: '300ms' } } });
+    app.answer = () => 'hang';
+    const clients = await Promise.all(Array.from({ length: 30 }, () => openClient({ port: proxy.port })));
+    for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`.padEnd(50_000)));
+    await eventually(() => app.requests.length, 30);
+    for (const client of clients) client.destroy();
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
+    proxy.signal('SIGTERM');
+    expect((await proxy.exited).code).toBe(0);
+    expect(await recordsIn(directory)).toHaveLength(30);
+  });
+
   test('by GET or HEAD is not stored', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer({ route: { methods: ['GET', 'POST'] } });
     app.answer = () => 500;
