@@ -18,6 +18,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   sign: { does: 'sign a body as Entrupy does', load: () => import('./sign.ts') },
   verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./verify.ts') },
   explain: { does: 'explain what happens to a request, and why', load: () => import('./explain.ts') },
+  deferred: { does: 'list, show, deliver or drop deferred deliveries', load: () => import('./deferred.ts') },
   probe: { does: 'send one POST, signed or not', load: () => import('./probe.ts') },
   healthcheck: { does: 'check whether a running proxy is ready', load: () => import('./healthcheck.ts') },
   demo: { does: 'try everything on loopback', load: () => import('./demo.ts') },

@@ -7,7 +7,8 @@ import { fileProblem } from '../base/errors.ts';
 import { type Definition, helpOf, type Options } from './definition.ts';
 
 export interface Io {
-  readonly stdout: (text: string) => void;
+  /** Bytes go out as they are. */
+  readonly stdout: (data: string | Uint8Array) => void;
   /** Colours a text for stdout if that is a terminal. */
   readonly paint: Paint;
   readonly stderr: (text: string) => void;
@@ -84,7 +85,7 @@ export function processIo(process: NodeJS.Process): Io {
   // An error belongs to the write that failed. Without these listeners Node would end the process for any of them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return {
-    stdout: (text) => process.stdout.write(text, exitIfLost),
+    stdout: (data) => process.stdout.write(data, exitIfLost),
     stderr: (text) => process.stderr.write(text),
     env: process.env,
     paint: painter(process.stdout, process.env),

@@ -3,6 +3,7 @@ import { plainText } from '../../../src/base/colour.ts';
 import type { Io } from '../../../src/commands/command-line.ts';
 
 export interface FakeIo extends Io {
+  /** Bytes on stdout are one character each. */
   readonly printed: { stdout: string; stderr: string };
 }
 
@@ -19,8 +20,8 @@ export function fakeIo({
     env,
     paint: plainText,
     stdin: async () => Buffer.from(stdin),
-    stdout: (text) => {
-      printed.stdout += text;
+    stdout: (data) => {
+      printed.stdout += typeof data === 'string' ? data : Buffer.from(data).toString('latin1');
     },
     stderr: (text) => {
       printed.stderr += text;

@@ -1,13 +1,14 @@
 // Command lines: each mistake is one readable line and exit code 2, in every command that takes options this way.
 import { describe, expect, test } from 'vitest';
 import { command } from '../../../src/commands/command-line.ts';
+import * as deferred from '../../../src/commands/deferred.ts';
 import * as healthcheck from '../../../src/commands/healthcheck.ts';
 import * as probe from '../../../src/commands/probe.ts';
 import * as sign from '../../../src/commands/sign.ts';
 import * as verify from '../../../src/commands/verify.ts';
 import { fakeIo } from '../../support/proxy/fake-io.ts';
 
-const COMMANDS = { sign, verify, probe, healthcheck };
+const COMMANDS = { sign, verify, probe, healthcheck, deferred };
 const ENV = { WEBHOOK_ENDPOINT_SECRET_KEY: 'a-secret-of-thirty-two-bytes-ok!' };
 
 describe.each(Object.entries(COMMANDS))('%s', (name, { run }) => {
@@ -61,6 +62,14 @@ test.each<[keyof typeof COMMANDS, string[], string]>([
     ['--signature', 'x', '--config', 'a', '--secret-env', 'b'],
     'give --config or a secret, not both; see --help',
   ],
+  ['deferred', ['fetch'], 'the action must be list, show, deliver or drop; see --help'],
+  ['deferred', ['constructor'], 'the action must be list, show, deliver or drop; see --help'],
+  ['deferred', ['show'], 'show needs an ID; see --help'],
+  ['deferred', ['drop', '--json'], 'drop needs an ID; see --help'],
+  ['deferred', ['list', 'a'], 'list takes no ID; see --help'],
+  ['deferred', ['show', '../../etc/passwd'], 'an ID has only a-z, 0-9 and "-"; see --help'],
+  ['deferred', ['deliver', 'A'], 'an ID has only a-z, 0-9 and "-"; see --help'],
+  ['deferred', ['show', 'a', 'b'], 'too many arguments: expected ACTION and ID; see --help'],
   ['probe', [], '--url is required; see --help'],
   ['probe', ['http://x'], 'too many arguments: expected none; see --help'],
   ['probe', ['--url', 'nowhere'], "--url must be an http:// or https:// URL, not 'nowhere'; see --help"],
