@@ -1,5 +1,4 @@
 // The store of deferred deliveries for a command beside the proxy: it lists, reads and drops, and claims nothing.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { mostHead } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/open-store.ts';
@@ -26,15 +25,11 @@ export interface Deferred {
   readonly io: Io;
 }
 
-/** How long a store over the network may take to connect. */
-const CONNECT_MS = 5000;
-const PAUSE_MS = 50;
-
 /** Opens the configured store. Rejects if it can't be used. */
 export async function openVisitor(config: Config, io: Io): Promise<DeferredStore> {
   const { redelivery, limits } = config;
   const body = Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
-  const store = await openStore(
+  return openStore(
     {
       ...redelivery,
       as: 'visitor',
@@ -42,29 +37,8 @@ export async function openVisitor(config: Config, io: Io): Promise<DeferredStore
       readPassword,
       onRemark: (message) => io.stderr(`warning: ${message}\n`),
     },
-    () => {},
+    () => {}, // each call says what is wrong
   );
-  try {
-    await connected(store, redelivery.store.startsWith('/') ? 0 : CONNECT_MS);
-    return store;
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-/** A client of Redis fails every call until it has connected. */
-async function connected(store: DeferredStore, patience: number): Promise<void> {
-  const until = Date.now() + patience;
-  for (;;) {
-    try {
-      await store.list();
-      return;
-    } catch (error) {
-      if (Date.now() >= until) throw error;
-      await delay(PAUSE_MS);
-    }
-  }
 }
 
 async function readPassword(file: string): Promise<string> {
