@@ -1,4 +1,5 @@
-# A bundle of a few files on distroless Node: no shell, no package manager, uid 65532, no writes.
+# A bundle of a few files on distroless Node: no shell, no package manager, uid 65532. It writes nothing, but for deferred
+# deliveries where a route has `redeliver`, to a volume.
 # Both base images are pinned by digest (an index of all platforms). A machine without access to these registries passes
 # other images as build arguments.
 ARG BUILD_IMAGE=docker.io/library/node:26.10.0-trixie-slim@sha256:930557a230abacbc3f4fd9b8648abf8f4bee1e17cb72195dcdfb2f709bc85b33
@@ -18,7 +19,8 @@ COPY src src
 RUN node scripts/build.ts \
  && node scripts/bundle-licences.ts dist/THIRD-PARTY-LICENSES.txt \
  && node scripts/bundle-sbom.ts dist/sbom.cdx.json \
- && mkdir -p /image/app/dist /image/usr/local/bin \
+ && mkdir -p /image/app/dist /image/usr/local/bin /state/entrupy-signature-proxy \
+ && chmod 0770 /state/entrupy-signature-proxy \
  && cp dist/* /image/app/dist/ \
  && sed -i '1s|^#!.*|#!/nodejs/bin/node|' /image/app/dist/main.js \
  && ln -s /app/dist/main.js /image/usr/local/bin/entrupy-signature-proxy
@@ -39,6 +41,8 @@ LABEL org.opencontainers.image.title="entrupy-signature-proxy" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
 COPY --from=build /image/ /
+# A volume that is mounted here gets this owner. Group 0: OpenShift runs the image with another uid and this group.
+COPY --from=build --chown=65532:0 /state/ /var/lib/
 # A small young generation halves the peak of memory under 16 KiB bodies. The heap limit must stay below the container's
 # memory.
 # The MALLOC_* variables make glibc return freed large bodies to the system: a flood of 1 MiB bodies peaks at 107 MB, not

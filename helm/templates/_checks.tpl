@@ -53,6 +53,7 @@
     {{- $problems = append $problems "config.once.passwordFile and once.existingSecret are mutually exclusive: with the Secret, the chart sets the path" -}}
   {{- end -}}
 {{- end -}}
+{{- $problems = concat $problems (include "entrupy-signature-proxy.redeliveryProblems" . | fromJsonArray) -}}
 {{- if and (eq $v.mode "gateway") (not $v.upstream.url) (not $v.existingConfigMap) -}}
   {{- $problems = append $problems "upstream.url is required in mode gateway: the Service to protect, such as http://legacy.shop.svc:8080" -}}
 {{- end -}}
@@ -162,4 +163,59 @@
 {{- if $problems -}}
   {{- fail (printf "these values do not fit together:\n  - %s" (join "\n  - " $problems)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The rules of the store for routes with redeliver, as a JSON list: Redis, or a directory that a volume of one pod keeps. */}}
+{{- define "entrupy-signature-proxy.redeliveryProblems" -}}
+{{- $v := .Values -}}
+{{- $r := $v.redelivery | default dict -}}
+{{- $store := include "entrupy-signature-proxy.deferredStore" . -}}
+{{- $isRedis := regexMatch "^rediss?://" $store -}}
+{{- $claim := include "entrupy-signature-proxy.claim" . -}}
+{{- $volumes := list -}}
+{{- range $key := list "existingClaim" "size" "ephemeral" -}}
+  {{- if get $r $key }}{{ $volumes = append $volumes (printf "redelivery.%s" $key) }}{{ end -}}
+{{- end -}}
+{{- $problems := list -}}
+{{- if not (or $isRedis (hasPrefix "/" $store)) -}}
+  {{- $problems = append $problems "config.redelivery.store must be a directory's absolute path, or redis://host:6379/0 (rediss:// for TLS)" -}}
+{{- else if regexMatch "//[^/]*:[^/]*@" $store -}}
+  {{- $problems = append $problems "config.redelivery.store holds a password: put it into a Secret and set redelivery.existingSecret" -}}
+{{- end -}}
+{{- if $r.existingSecret -}}
+  {{- if eq $v.mode "inject" -}}
+    {{- $problems = append $problems "redelivery.existingSecret is not for mode inject: set inject.redeliverySecret, a Secret in the pods' own namespace" -}}
+  {{- else if not (or $isRedis $v.existingConfigMap) -}}
+    {{- $problems = append $problems "redelivery.existingSecret is the password of a Redis or Valkey store: set config.redelivery.store, such as redis://valkey:6379/0" -}}
+  {{- end -}}
+  {{- if (($v.config).redelivery).passwordFile -}}
+    {{- $problems = append $problems "config.redelivery.passwordFile and redelivery.existingSecret are mutually exclusive: with the Secret, the chart sets the path" -}}
+  {{- end -}}
+{{- end -}}
+{{- if gt (len $volumes) 1 -}}
+  {{- $problems = append $problems (printf "%s are mutually exclusive: deferred deliveries have one place" (join " and " $volumes)) -}}
+{{- end -}}
+{{- if and $volumes (has $v.mode (list "inject" "monitoring")) -}}
+  {{- $why := ternary "pods that are injected share a Redis or Valkey, which redelivery.store in their ConfigMap names" "mode monitoring has no proxy" (eq $v.mode "inject") -}}
+  {{- $problems = append $problems (printf "%s is not for mode %s: %s" (first $volumes) $v.mode $why) -}}
+{{- else if and $volumes $isRedis -}}
+  {{- $problems = append $problems (printf "%s is for a directory, and config.redelivery.store is a Redis or Valkey: remove one of them" (first $volumes)) -}}
+{{- else if and (include "entrupy-signature-proxy.redelivers" .) (not $isRedis) (not $volumes) -}}
+  {{- $problems = append $problems (printf "a route has redeliver, and no volume keeps %s: set config.redelivery.store to a Redis or Valkey; or redelivery.size or redelivery.existingClaim, for one pod; or redelivery.ephemeral=true, which loses what is deferred with the pod" $store) -}}
+{{- end -}}
+{{- if and $claim (include "entrupy-signature-proxy.isWorkload" .) -}}
+  {{- if include "entrupy-signature-proxy.isSeveral" . -}}
+    {{- $problems = append $problems "redelivery: a claim is for one pod, and this release has or may have several: set replicaCount=1 without autoscaling, or let them share a Redis or Valkey (config.redelivery.store)" -}}
+  {{- end -}}
+  {{- if ne (($v.updateStrategy).type | default "Recreate") "Recreate" -}}
+    {{- $problems = append $problems (printf "updateStrategy.type %s: with a claim for redelivery two pods would have it at a time; remove updateStrategy" $v.updateStrategy.type) -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $r.storageClass (not $r.size) -}}
+  {{- $problems = append $problems "redelivery.storageClass is of the claim that the chart creates: set redelivery.size" -}}
+{{- end -}}
+{{- if and (include "entrupy-signature-proxy.redelivers" .) $isRedis (not (($v.config).redelivery).name) -}}
+  {{- $problems = append $problems "config.redelivery.name is required with a Redis or Valkey: apps that share one would get each other's deliveries" -}}
+{{- end -}}
+{{- $problems | toJson -}}
 {{- end -}}

@@ -22,7 +22,9 @@
   "upstream" (dict "url" (include "entrupy-signature-proxy.upstreamUrl" .) "checkExposure" $beside)
   "admin" (dict "readyNeedsUpstream" $beside)
   "secrets" (list (dict "directory" "/etc/entrupy/secrets")) -}}
-{{- if .Values.once.existingSecret }}{{ $_ := set $needed "once" (dict "passwordFile" "/etc/entrupy/once/password") }}{{ end -}}
+{{- range $section := list "once" "redelivery" -}}
+  {{- if (get $.Values $section | default dict).existingSecret }}{{ $_ := set $needed $section (dict "passwordFile" (printf "/etc/entrupy/%s/password" $section)) }}{{ end -}}
+{{- end -}}
 {{- mergeOverwrite $needed (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
 
@@ -45,10 +47,26 @@
 {{- ((.Values.config).once).store | default "memory" -}}
 {{- end -}}
 
-{{/* The port of the Redis or Valkey; empty for memory. */}}
+{{/* The port of a Redis or Valkey; empty for every other store. */}}
 {{- define "entrupy-signature-proxy.storePort" -}}
-{{- $store := include "entrupy-signature-proxy.store" . -}}
-{{- if ne $store "memory" }}{{ (urlParse $store).host | regexFind ":[0-9]+$" | trimPrefix ":" | default "6379" }}{{ end -}}
+{{- if regexMatch "^rediss?://" . }}{{ (urlParse .).host | regexFind ":[0-9]+$" | trimPrefix ":" | default "6379" }}{{ end -}}
+{{- end -}}
+
+{{/* "true" if some route has deliveries sent again. */}}
+{{- define "entrupy-signature-proxy.redelivers" -}}
+{{- range (.Values.config).routes }}{{ if .redeliver }}true{{ break }}{{ end }}{{ end -}}
+{{- end -}}
+
+{{/* A directory, or a URL. The directory of an existingConfigMap must be this one. */}}
+{{- define "entrupy-signature-proxy.deferredStore" -}}
+{{- ((.Values.config).redelivery).store | default "/var/lib/entrupy-signature-proxy" -}}
+{{- end -}}
+
+{{/* The claim that keeps the directory; empty if there is none. */}}
+{{- define "entrupy-signature-proxy.claim" -}}
+{{- with .Values.redelivery | default dict -}}
+{{- if .existingClaim }}{{ .existingClaim }}{{ else if .size }}{{ printf "%s-deferred" (include "entrupy-signature-proxy.ownName" $) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* A duration such as 250ms or 2m, in seconds, rounded up. */}}

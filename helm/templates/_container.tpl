@@ -45,6 +45,14 @@ Modes sidecar and gateway use the same two. Both are lists.
     {{- if .Values.once.existingSecret }}
     - {name: entrupy-once, mountPath: /etc/entrupy/once, readOnly: true}
     {{- end }}
+    {{- with .Values.redelivery | default dict }}
+    {{- if .existingSecret }}
+    - {name: entrupy-redelivery, mountPath: /etc/entrupy/redelivery, readOnly: true}
+    {{- end }}
+    {{- if or (include "entrupy-signature-proxy.claim" $) .ephemeral }}
+    - {name: entrupy-deferred, mountPath: {{ include "entrupy-signature-proxy.deferredStore" $ | quote }}}
+    {{- end }}
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -82,9 +90,31 @@ Modes sidecar and gateway use the same two. Both are lists.
     optional: true
     items: [{key: {{ $.Values.once.key | quote }}, path: password}]
 {{- end }}
+{{- with .Values.redelivery | default dict }}
+{{- if .existingSecret }}
+# Optional: without the Secret deliveries are answered as without redeliver.
+- name: entrupy-redelivery
+  secret:
+    secretName: {{ .existingSecret }}
+    optional: true
+    items: [{key: {{ .key | default "password" | quote }}, path: password}]
+{{- end }}
+{{- if include "entrupy-signature-proxy.claim" $ }}
+- name: entrupy-deferred
+  persistentVolumeClaim: {claimName: {{ include "entrupy-signature-proxy.claim" $ }}}
+{{- else if .ephemeral }}
+- {name: entrupy-deferred, emptyDir: {}}
+{{- end }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* The pod's own settings: a claim is mounted for the group of the image's user. */}}
+{{- define "entrupy-signature-proxy.podSecurityContext" -}}
+{{- $ours := ternary (dict "fsGroup" 65532 "fsGroupChangePolicy" "OnRootMismatch") dict (ne (include "entrupy-signature-proxy.claim" .) "") -}}
+{{- mergeOverwrite $ours (deepCopy (.Values.podSecurityContext | default dict)) | toYaml -}}
 {{- end -}}
 
 {{/* The app of mode sidecar: the user's, or the demo upstream. */}}

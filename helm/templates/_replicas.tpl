@@ -8,7 +8,7 @@ nothing. The annotation entrupy-signature-proxy/sets-replicas records which of t
 {{- define "entrupy-signature-proxy.replicas" -}}
 {{- $live := include "entrupy-signature-proxy.liveDeployment" . | fromJson -}}
 {{- if not (or .Values.autoscaling.enabled (kindIs "invalid" .Values.replicaCount)) }}{{ int .Values.replicaCount -}}
-{{- else if not $live.spec }}{{ if and (eq .Values.mode "gateway") (not .Values.autoscaling.enabled) }}2{{ end -}}
+{{- else if not $live.spec }}{{ if and (eq .Values.mode "gateway") (not .Values.autoscaling.enabled) (not (include "entrupy-signature-proxy.claim" .)) }}2{{ end -}}
 {{- else if not (include "entrupy-signature-proxy.keepsReplicas" (dict "root" . "live" $live)) }}{{ int $live.spec.replicas -}}
 {{- end -}}
 {{- end -}}

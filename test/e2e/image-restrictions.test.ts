@@ -127,12 +127,23 @@ describe.skipIf(!ready)('the image', () => {
     const look = `
       const status = fs.readFileSync('/proc/1/status', 'utf8');
       const read = (key) => status.match(new RegExp('^' + key + ':\\\\s*(\\\\S+)', 'm'))[1];
-      let write = []; for (const path of ['/app/x', '/tmp/x', '/x']) try { fs.writeFileSync(path, ''); write.push(path) } catch {}
+      let write = []; for (const path of ['/app/x', '/tmp/x', '/x', '/var/lib/entrupy-signature-proxy/x']) try { fs.writeFileSync(path, ''); write.push(path) } catch {}
       console.log(JSON.stringify({ uid: read('Uid'), capabilities: read('CapEff'), noNewPrivileges: read('NoNewPrivs'), seccomp: read('Seccomp'), write }))`;
     const { stdout } = await proxy.exec(['/nodejs/bin/node', '-e', look]);
     expect(JSON.parse(stdout)).toEqual({
       ...{ uid: '65532', capabilities: '0000000000000000', noNewPrivileges: '1', seccomp: '2', write: [] },
     });
+  });
+
+  test.each([
+    ['its own user', '65532:65532'],
+    ['the user that OpenShift assigns', '1000680000:0'],
+  ])('a volume for deferred deliveries belongs to %s, and to nobody else', async (_, user) => {
+    const folder = '/var/lib/entrupy-signature-proxy';
+    const { proxy, isReady } = await startPair({ options: ['-v', folder, `--user=${user}`] });
+    await until('ready', isReady);
+    const look = `fs.mkdirSync('${folder}/x', { mode: 0o700 }); console.log((fs.statSync('${folder}').mode & 0o777).toString(8))`;
+    expect(await proxy.exec(['/nodejs/bin/node', '-e', look])).toMatchObject({ code: 0, stdout: '770\n' });
   });
 
   test('every command works inside it', async () => {

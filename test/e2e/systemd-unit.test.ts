@@ -116,6 +116,13 @@ describe.skipIf(!haveTools('systemd-analyze'))('the systemd unit', () => {
     expect(start.split(' ').slice(-3)).toEqual(['serve', '--config', '/etc/entrupy-signature-proxy/config.yaml']);
   });
 
+  test('keeps deferred deliveries where the configuration stores them by default', async () => {
+    const unit = await read(UNIT);
+    const [, store = ''] = /^ {2}store: (\/\S+)/m.exec(await read(`${ROOT}config.example.yaml`)) ?? [];
+    expect(settings(unit, 'StateDirectory').map((name) => `/var/lib/${name}`)).toEqual([store]);
+    expect(settings(unit, 'StateDirectoryMode')).toEqual(['0700']);
+  });
+
   test('stops later than the configuration needs', async () => {
     const [unit, config] = [await read(UNIT), await read(`${EXAMPLES}/config.yaml`)];
     const seconds = [...config.matchAll(/(?:delay|grace): (\d+)s/g)].reduce((sum, [, text]) => sum + Number(text), 0);

@@ -39,6 +39,9 @@ async function invalidValues({ from, manifest }: NamedManifest): Promise<string[
   }
 }
 
+/** A server reads null as a field that is to be removed. */
+const withoutNull = (_key: string, value: unknown) => value ?? undefined;
+
 /** TypeScript checks only object literals for excess properties, so the manifests are written as literals. */
 async function unknownFields(manifests: readonly NamedManifest[]): Promise<string[]> {
   // Below the tools, where the types resolve.
@@ -46,7 +49,7 @@ async function unknownFields(manifests: readonly NamedManifest[]): Promise<strin
   const lines = manifests.map(({ from, manifest: { apiVersion, kind }, manifest }, index) =>
     [
       `import type { I${kind} as I${index} } from '${moduleOf(apiVersion)}/${kind}';`,
-      `export const m${index} = ${JSON.stringify(manifest, null, 1)} satisfies I${index}; // ${from}`,
+      `export const m${index} = ${JSON.stringify(manifest, withoutNull, 1)} satisfies I${index}; // ${from}`,
     ].join('\n'),
   );
   await writeFile(`${directory}/manifests.ts`, `${lines.join('\n')}\n`);

@@ -123,7 +123,7 @@ function handle(name: string): RunningContainer {
       );
     },
     memory: async () => readMemory(await inspect('{{.State.Pid}}')),
-    remove: async () => void (await mustRun('podman', ['rm', '--force', '--time', '0', name])),
+    remove: async () => void (await mustRun('podman', ['rm', '--force', '--volumes', '--time', '0', name])),
   };
 }
 
