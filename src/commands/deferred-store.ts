@@ -1,7 +1,7 @@
 // The store of deferred deliveries for a command beside the proxy: it lists, reads and drops, and claims nothing.
 import type { Config } from '../config/config.ts';
-import { mostHead } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/open-store.ts';
+import { mostHead } from '../redelivery/record.ts';
 import type { DeferredStore } from '../redelivery/store.ts';
 import { routesOf } from '../runtime/ruleset.ts';
 import { readKeyFile } from '../secrets/sources.ts';

@@ -91,6 +91,7 @@ export class Redelivery implements Room {
     const fields = {
       route: route.path,
       secret: permit.secret,
+      key,
       failure,
       checked: true,
       due: Date.now() + pauseAfter(0, 0),
@@ -214,7 +215,7 @@ export class Redelivery implements Room {
     const due = known === null ? at : Math.min(known.tried, now) + pauseAfter(attempts, Math.random());
     const entry: Deferred = {
       ...{ id, bytes, at: Math.min(at, now), checked: false, due, busy: false, attempts, failure },
-      ...{ state: stopped ? 'stopped' : 'waiting', route: null, secret: null, asked: false, ended: null },
+      ...{ state: stopped ? 'stopped' : 'waiting', route: null, secret: null, key: null, asked: false, ended: null },
     };
     return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#turns.endOf(entry)) });
   }

@@ -1,5 +1,6 @@
 // When deferred deliveries are sent again: which is next, how many at once, and how long each waits after a failure. No
 // I/O, and no clock but the one that is given: times are epoch milliseconds.
+import type { KeyObject } from 'node:crypto';
 import type { DeferredState, DeferredTotals } from '../core/record.ts';
 
 /** What is known in memory of one deferred delivery: never its body or its lines. */
@@ -19,6 +20,8 @@ export interface Deferred {
   /** As configured; null until the record was read, or if no route takes it. */
   route: string | null;
   secret: string | null;
+  /** The secret that verified it when it was last read: an id names another value after a rotation. Null until then. */
+  key: KeyObject | null;
   /** True if a person asked for it: what the app refused is then sent once more. */
   asked: boolean;
   /** How it ended, while the store has not learnt that yet. */

@@ -64,6 +64,7 @@ export class Turns {
       failure,
       route: route.path,
       secret: facts.secret,
+      key: this.#parts.policy().keyring.secrets.find(({ id }) => id === opened.permit.secret)?.key ?? null,
     });
     const end = this.endOf(entry);
     const rests = stopped && !entry.asked;
