@@ -3,6 +3,7 @@
 // It must never recommend weakening verification, nor say that all is well while deliveries are lost.
 
 import { PAGES } from './advice-pages.ts';
+import { redeliveryAdvice } from './advice-redelivery.ts';
 import { standingAdvice, stateAdvice } from './advice-state.ts';
 import { lastTaken, trafficAdvice } from './advice-traffic.ts';
 import { count, lately } from './phrases.ts';
@@ -21,6 +22,7 @@ export type Topic =
   | 'upstream'
   | 'exposed'
   | 'once'
+  | 'redelivery'
   | 'certificates'
   | 'connections'
   | 'reload'
@@ -48,15 +50,15 @@ export interface ApiStatus extends StatusSnapshot {
 
 /** The advice on a snapshot: at least one item; the first is the headline. */
 export function adviceFor(s: StatusSnapshot): readonly Advice[] {
-  const found = [...stateAdvice(s), ...trafficAdvice(s), ...standingAdvice(s)];
+  const found = [...stateAdvice(s), ...redeliveryAdvice(s), ...trafficAdvice(s), ...standingAdvice(s)];
   const of = (wanted: State) => found.filter(({ state }) => state === wanted);
   const worse = [...of('failed'), ...of('warning')];
   return [...(worse.length > 0 ? worse : [allIsWell(s)]), ...of('ok')];
 }
 
 function allIsWell(s: StatusSnapshot): Advice {
-  const { accepted, forwarded, duplicate, noise } = s.recent;
-  const served = accepted + forwarded + duplicate;
+  const { accepted, forwarded, duplicate, deferred, noise } = s.recent;
+  const served = accepted + forwarded + duplicate + deferred;
   const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
   const advice = { id: 'all', state: 'ok', remedy: 'Nothing to do.', page: PAGES.admin } as const;
   if (served > 0) {

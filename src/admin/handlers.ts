@@ -15,13 +15,21 @@ export interface AdminSources {
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
   reload(): Promise<ReloadOutcome>;
-  /** Ends every overlap; returns how many values that retired. */
-  retirePrevious(): number;
+  /** Ends every overlap. */
+  retirePrevious(): Retired;
   /** Lets what is deferred be sent now; `id`: that one. Returns how many; null if nothing is ever deferred. */
   redeliver(id: string | null): number | null;
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly log: Log;
+}
+
+/** What the end of every overlap did. */
+export interface Retired {
+  /** How many values it retired. */
+  readonly retired: number;
+  /** How many deferred deliveries nothing verifies any more, as far as they have been read; absent if none ever is. */
+  readonly stranded?: number;
 }
 
 export interface AdminReply {
@@ -87,9 +95,9 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return json(200, { status: 'ok', deliveries });
     }),
     '/-/retire-previous': on(['POST'], ({ client }) => {
-      const retired = sources.retirePrevious();
-      log.info('previous secrets retired on the admin port', { client, retired });
-      return json(200, { status: 'ok', retired });
+      const told = sources.retirePrevious();
+      log.info('previous secrets retired on the admin port', { client, ...told });
+      return json(200, { status: 'ok', ...told });
     }),
   };
 }

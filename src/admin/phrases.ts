@@ -14,4 +14,4 @@ export function lately({ recent }: StatusSnapshot): string {
 export const inAnHour = (minutes: readonly number[]) => minutes.reduce((total, minute) => total + minute, 0);
 
 export const acceptedInAnHour = ({ recent: { hour } }: StatusSnapshot) =>
-  inAnHour(hour.accepted) + inAnHour(hour.duplicate);
+  inAnHour(hour.accepted) + inAnHour(hour.duplicate) + inAnHour(hour.deferred);

@@ -45,7 +45,7 @@ export class TrafficByRoute {
     const answered = STATUS_CLASSES[Math.floor(upstreamStatus / 100) - 1];
     if (answered !== undefined) traffic.answers[answered]++;
     traffic.answers['1xx'] += interims;
-    if (decision === 'accepted' || decision === 'duplicate') {
+    if (decision === 'accepted' || decision === 'duplicate' || decision === 'deferred') {
       traffic.lastAccepted = at;
       traffic.refusedSignatures = 0;
     }

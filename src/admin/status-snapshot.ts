@@ -4,13 +4,13 @@
 import type { Config } from '../config/config.ts';
 import { DECISIONS, type Reason } from '../core/decision.ts';
 import type { Secret } from '../core/keyring.ts';
-import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
+import type { DeferredState, RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Route } from '../core/routes.ts';
 import type { SecretState } from '../core/secret-validity.ts';
 import type { RouteTraffic } from './route-traffic.ts';
 
 export interface RouteStatus
-  extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once'> {
+  extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once' | 'redeliver'> {
   /** Ids that can match here, `current.previous` included; empty unless `action` is verify. */
   readonly secretIds: readonly string[];
   readonly liveSecrets: number;
@@ -30,6 +30,8 @@ export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfte
   readonly lastMatch: number;
   /** When a reload took this value; null for one that was there at the start. */
   readonly changedAt: number | null;
+  /** Deferred deliveries that it signs, as far as they have been read. */
+  readonly deferred: number;
 }
 
 export const APP_ANSWERS = ['app2xx', 'app3xx', 'app4xx', 'app5xx'] as const;
@@ -87,6 +89,43 @@ export type ReloadOutcome =
   | { readonly kind: 'applied' }
   | { readonly kind: 'failed'; readonly problems: readonly string[] };
 
+/** A deferred delivery. */
+export interface DeferredDelivery {
+  readonly id: string;
+  readonly state: DeferredState;
+  /** When it came. */
+  readonly at: number;
+  /** Null until it was read, and if no route takes it. */
+  readonly route: string | null;
+  /** How often it was sent again. */
+  readonly attempts: number;
+  /** A status, or a word such as `connect`; empty if it is not known yet. */
+  readonly lastFailure: string;
+  /** Null if it is not sent again by itself. */
+  readonly nextTry: number | null;
+}
+
+/** What waits to be sent again. */
+export interface DeferredStatus {
+  /** A directory, or a host. */
+  readonly store: string;
+  /** Why the store fails; null while it works. */
+  readonly problem: string | null;
+  /** False if no route has `redeliver` any more: then nothing is sent. */
+  readonly sends: boolean;
+  /** The number of deliveries in each state. */
+  readonly waiting: number;
+  readonly stopped: number;
+  readonly unverified: number;
+  /** Those that were not read since the start, so that nobody knows yet which secret signs them. */
+  readonly unread: number;
+  readonly bytes: number;
+  /** When the oldest one that waits came; null if none does. */
+  readonly oldest: number | null;
+  /** The first ones, those with the soonest turn first. */
+  readonly deliveries: readonly DeferredDelivery[];
+}
+
 export interface StatusSnapshot {
   readonly version: string;
   readonly nodeVersion: string;
@@ -136,6 +175,8 @@ export interface StatusSnapshot {
     readonly trouble: string | null;
     readonly onStoreFailure: Config['once']['onStoreFailure'];
   } | null;
+  /** Null until a route had `redeliver`. */
+  readonly deferred: DeferredStatus | null;
   readonly recent: RecentCounts;
   /** The newest first, as is `undelivered`. */
   readonly refusals: readonly RefusalGroup[];

@@ -6,7 +6,14 @@ import { reports } from '../core/routes.ts';
 import type { State } from './advice.ts';
 import { type Html, html } from './html.ts';
 import { secretVerdict } from './secret-verdict.ts';
-import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot, Undelivered } from './status-snapshot.ts';
+import type {
+  DeferredDelivery,
+  RefusalGroup,
+  RouteStatus,
+  SecretStatus,
+  StatusSnapshot,
+  Undelivered,
+} from './status-snapshot.ts';
 import { spanText, when } from './times.ts';
 
 interface Table<Row> {
@@ -22,6 +29,7 @@ interface Table<Row> {
 
 export function tables(s: StatusSnapshot): Html {
   return html`${section(UNDELIVERED, s.undelivered, s)}
+${section(DEFERRED, s.deferred?.deliveries ?? [], s)}
 ${section(ROUTES, s.routes, s)}
 ${section(SECRETS, s.secrets, s)}
 ${section(REFUSALS, s.refusals, s)}`;
@@ -84,11 +92,12 @@ function answersOf({ action, traffic: { answers, lastTaken } }: RouteStatus, { n
   return action === 'reject' ? '–' : 'no answer yet';
 }
 
-function limitsOf({ maxBody, query, once }: RouteStatus): string {
+function limitsOf({ maxBody, query, once, redeliver }: RouteStatus): string {
   const limits = [
     ...(maxBody === null ? [] : [`body ${SIZE.format(maxBody)}`]),
     ...(query === 'refuse' ? ['no query'] : []),
     ...(once === null ? [] : [`once per ${spanText(once)}`]),
+    ...(redeliver === null ? [] : [`sent again for ${spanText(redeliver)}`]),
   ];
   return limits.join(', ') || '–';
 }
@@ -139,6 +148,27 @@ const UNDELIVERED: Table<Undelivered> = {
     Client: ({ client }) => html`<code>${client}</code>`,
   },
 };
+
+const DEFERRED: Table<DeferredDelivery> = {
+  id: 'deferred',
+  title: 'Deferred deliveries',
+  caption:
+    'The app did not take them; they are stored and sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
+  columns: {
+    Came: ({ at }, { now }) => when(at, now),
+    Event: ({ id, route }) =>
+      html`<code>${id}</code><p class="soft">${route === null ? 'not read yet' : `route ${route}`}</p>`,
+    State: ({ state }) => pill(DEFERRED_STATES[state], state),
+    'Sent again': ({ attempts }) => attempts,
+    'Last failure': ({ lastFailure }) => (lastFailure === '' ? 'not read yet' : lastFailure),
+    'Next try': ({ nextTry }, { now, deferred }) => {
+      if (nextTry === null || deferred?.sends !== true) return 'only when asked';
+      return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
+    },
+  },
+};
+
+const DEFERRED_STATES = { waiting: 'ok', stopped: 'warning', unverified: 'failed' } as const;
 
 const REFUSALS: Table<RefusalGroup> = {
   id: 'refusals',

@@ -1,7 +1,9 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
+import type { Retired } from '../admin/handlers.ts';
 import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
+import { SignedWith } from './deferred-status.ts';
 import type { Inputs } from './inputs.ts';
 import { RESTART_ONLY } from './restart-only.ts';
 import { buildPolicy, buildRuleset, type Ruleset } from './ruleset.ts';
@@ -56,15 +58,18 @@ export class LiveRuleset {
     return failed ? { kind: 'failed', problems } : { kind: 'applied' };
   }
 
-  /** Ends every overlap; returns their number. */
-  retirePrevious(): number {
+  /** Ends every overlap. */
+  retirePrevious(): Retired {
     const now = Date.now();
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
+    const { current } = this.services.redelivery;
+    const signed = new SignedWith(current);
+    const stranded = ended.reduce((sum, { key }) => sum + signed.of(key), 0);
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, materials);
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
     this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id) });
-    return ended.length;
+    return { retired: ended.length, ...(current !== null && { stranded }) };
   }
 
   #adopt(next: Ruleset): void {

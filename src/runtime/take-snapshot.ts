@@ -7,6 +7,7 @@ import type { Route } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
+import { deferredStatus, SignedWith } from './deferred-status.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { PROBE_TIMEOUT_MS, type Readiness } from './readiness.ts';
 import { routesOf } from './ruleset.ts';
@@ -18,7 +19,7 @@ export async function takeSnapshot(
   live: LiveRuleset,
   readiness: Readiness,
 ): Promise<StatusSnapshot> {
-  const { listener, upstream, exposure, metrics, output, deliveries } = live.services;
+  const { listener, upstream, exposure, metrics, output, deliveries, redelivery } = live.services;
   const now = Date.now();
   const [{ ready, causes }, error] = await Promise.all([
     readiness.check(),
@@ -29,6 +30,7 @@ export async function takeSnapshot(
   const { loaded, policy, materials } = live.ruleset;
   const { recent, refusals, undelivered } = live.services.recent.view();
   const at = Date.now();
+  const signed = new SignedWith(redelivery.current);
   return {
     version: VERSION,
     nodeVersion: process.version,
@@ -46,7 +48,10 @@ export async function takeSnapshot(
       ...routeStatus(route, policy, at),
       traffic: live.services.recent.traffic.of(route.path),
     })),
-    secrets: materials.map((material) => secretStatus(material, at, metrics.lastMatch(material.id))),
+    secrets: materials.map((material) => ({
+      ...secretStatus(material, at, metrics.lastMatch(material.id)),
+      deferred: signed.of(material.key),
+    })),
     config: {
       file: loaded.file,
       sha256: loaded.sha256,
@@ -58,6 +63,7 @@ export async function takeSnapshot(
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: live.lastReload,
     once: onceStatus(deliveries(), loaded.config.once),
+    deferred: deferredStatus(redelivery.current, loaded.config),
     recent,
     refusals,
     undelivered,
@@ -72,16 +78,16 @@ function configWarnings({ ruleset: { loaded, warnings }, awaitingRestart }: Live
 }
 
 function routeStatus(route: Route, { keyring }: Policy, at: number): Omit<RouteStatus, 'traffic'> {
-  const { path, action, mode, reportUntil, methods, query, once } = route;
+  const { path, action, mode, reportUntil, methods, query, once, redeliver } = route;
   const verifies = action === 'verify';
   const secretIds = verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [];
   const liveSecrets = verifies ? keyring.live(route.secrets, at).length : 0;
   const maxBody = verifies ? route.maxBody : null;
-  return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once };
+  return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once, redeliver };
 }
 
 /** `lastMatch` is epoch seconds. */
-function secretStatus(material: SecretMaterial, at: number, lastMatch: number): SecretStatus {
+function secretStatus(material: SecretMaterial, at: number, lastMatch: number): Omit<SecretStatus, 'deferred'> {
   const { id, source, key, warnings, notBefore, notAfter, adoptedAt: changedAt } = material;
   const state = key === null ? 'unusable' : stateOf(material, at);
   const problem = material.problem ?? (warnings.join('; ') || null);

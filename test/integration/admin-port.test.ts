@@ -31,7 +31,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
       return state.reload;
     },
     redeliver: () => acts.push('redeliver'),
-    retirePrevious: () => acts.push('retire') + 1,
+    retirePrevious: () => ({ retired: acts.push('retire') + 1, stranded: 2 }),
     actionsFrom: () => [],
     log: createLog('debug', (line) => lines.push(line)),
     ...changes,
@@ -99,7 +99,9 @@ test('drain by GET or POST, reload and retire-previous by POST', async () => {
   expect(await ask('/-/drain')).toMatchObject({ status: 200, text: '{"status":"draining"}' });
   expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
   expect(await ask('/-/reload', { method: 'POST', body: '' })).toMatchObject({ status: 200, text: '{"status":"ok"}' });
-  expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({ text: '{"status":"ok","retired":5}' });
+  expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({
+    text: '{"status":"ok","retired":5,"stranded":2}',
+  });
   state.reload = { kind: 'failed', problems: ['config.yaml:3: unknown key'] };
   expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
     status: 500,

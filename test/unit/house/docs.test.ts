@@ -10,7 +10,7 @@ import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
-import { accepted, refused, snapshot } from '../metrics/fixtures.ts';
+import { accepted, DEFERRED, refused, snapshot } from '../metrics/fixtures.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -116,6 +116,7 @@ test('docs/admin.md has a row for every field of /api/status, and each row names
     certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
     lastReload: { ok: true, at: 0, error: null },
     once: { store: 'memory', entries: 0, trouble: null, onStoreFailure: 'forward' },
+    deferred: DEFERRED,
   });
   const status: Record<string, unknown> = { ...shown, recent: counts, advice: adviceFor(shown) };
   const [, section = ''] = read('docs/admin.md').split('\n## /api/status\n');

@@ -2,7 +2,7 @@
 
 import { createSecretKey } from 'node:crypto';
 import { noTraffic } from '../../../src/admin/route-traffic.ts';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
+import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { verify } from '../core/fixtures.ts';
@@ -97,6 +97,7 @@ export const NOTIFY: RouteStatus = {
   maxBody: 1 << 20,
   query: 'forward',
   once: null,
+  redeliver: null,
   traffic: noTraffic(),
 };
 
@@ -109,6 +110,30 @@ export const CURRENT: SecretStatus = {
   notAfter: null,
   lastMatch: 0,
   changedAt: null,
+  deferred: 0,
+};
+
+export const DEFERRED: DeferredStatus = {
+  store: '/var/lib/entrupy-signature-proxy',
+  problem: null,
+  sends: true,
+  waiting: 1,
+  stopped: 0,
+  unverified: 0,
+  unread: 0,
+  bytes: 4096,
+  oldest: NOW - 60_000,
+  deliveries: [
+    {
+      id: '0123456789abcdef-0123456789abcdef0123456789abcdef',
+      state: 'waiting',
+      at: NOW - 60_000,
+      route: '/notify',
+      attempts: 3,
+      lastFailure: '503',
+      nextTry: NOW + 8000,
+    },
+  ],
 };
 
 const HOUR: readonly number[] = new Array<number>(60).fill(0);
@@ -169,6 +194,7 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     log: { dropped: 0, lastDropped: null },
     lastReload: null,
     once: null,
+    deferred: null,
     recent: QUIET,
     refusals: [],
     undelivered: [],
