@@ -15,7 +15,7 @@ const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 const NOISE = 'reason!~"route_rejected|method_not_allowed|client_closed"';
 export const REFUSED = `decision="rejected",${NOISE}`;
 export const JUDGED = `decision!="forwarded",${NOISE}`;
-export const SENT_ON = 'decision=~"accepted|forwarded|reported"';
+export const SENT_ON = 'decision=~"accepted|forwarded|reported|deferred"';
 
 /** The series of the selected targets, and of the selected routes if the metric has them. */
 export function of(name: MetricName, matchers = ''): string {
@@ -80,7 +80,14 @@ const LOST = [
 ].map((series) => `increase(${series}[$__range])`);
 
 /** Only of verify routes: no others have a series for report mode. */
-export const FAILED_DELIVERIES = `sum((${LOST.join(' or ')}) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
+const FAILED = `sum((${LOST.join(' or ')}) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
+
+const increased = (series: string) => `(sum(increase(${series}[$__range])) or vector(0))`;
+
+/** As in the alert: what was deferred is not lost before it ended in vain. */
+export const FAILED_DELIVERIES =
+  `clamp_min(${FAILED} - 1.02 * ${increased(of('requests_total', 'decision="deferred"'))}, 0) + ` +
+  increased(of('redelivered_total', 'result=~"client_error|expired|dropped|unverified"'));
 
 export const ALERTS_FIRING =
   'ALERTS{alertname=~"EntrupyProxy.+",alertstate="firing",job=~"$job",namespace=~"$namespace"}';

@@ -1,6 +1,7 @@
 // The rows of the dashboard, in the order of an on-call engineer's questions.
 import { capacityRow } from './capacity.ts';
 import type { Panel } from './panels.ts';
+import { redeliveryRow } from './redelivery.ts';
 import { refusalsRow } from './refusals.ts';
 import { rotationRow } from './rotation.ts';
 import { upstreamRow } from './upstream.ts';
@@ -16,5 +17,6 @@ export const ROWS: readonly Row[] = [
   { title: 'Which requests are refused?', panels: refusalsRow() },
   { title: 'Is a rotation failing?', panels: rotationRow() },
   { title: 'Is the app down?', panels: upstreamRow() },
+  { title: 'What waits to be sent again?', panels: redeliveryRow() },
   { title: 'Is there enough capacity?', panels: capacityRow() },
 ];

@@ -154,7 +154,7 @@ export function verdictRow(): Panel[] {
       ...wide,
       title: 'Deliveries that may be lost',
       description:
-        'Requests to verified routes in this time range that the proxy answered with 502, 503 or 504, whose response was cut, or that the app answered with 5xx. Entrupy documents no retry.',
+        'Requests to verified routes in this time range that the proxy answered with 502, 503 or 504, whose response was cut, or that the app answered with 5xx; and deferred deliveries that ended in vain, but not those that wait. Entrupy documents no retry.',
       runbook: 'entrupyproxydeliveryfailed',
       query: FAILED_DELIVERIES,
       unit: 'short',

@@ -52,6 +52,9 @@ const WANTED = [
   'UpstreamFailing',
   'Overloaded',
   'OnceStoreFailing',
+  'DeferredTooLong',
+  'DeferredInVain',
+  'DeferredStoreFailing',
   'ReportModeTooLong',
   'NoDeliveries',
 ].map((name) => `EntrupyProxy${name}`);
