@@ -15,8 +15,11 @@ export async function deliver({ store, admin, json, io }: Deferred, id: string |
   const before = await attempts(store);
   if (id !== null && !before.has(id)) throw noSuchId(id);
   const ids = id === null ? [...before.keys()] : [id];
-  if (ids.length > 0) await askProxy(admin, id);
-  const state = await watch({ store, ids, before }, (text) => io.stderr(`${text}\n`));
+  let state: State = { waiting: [], failure: null, still: false };
+  if (ids.length > 0) {
+    await askProxy(admin, id);
+    state = await watch({ store, ids, before }, (text) => io.stderr(`${text}\n`));
+  }
   const result = { asked: ids.length, gone: ids.length - state.waiting.length, waiting: state.waiting };
   if (json) io.stdout(`${JSON.stringify(result)}\n`);
   else io.stdout(sentence(result, state));

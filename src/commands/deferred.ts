@@ -2,6 +2,7 @@
 // claims nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
 // reach a terminal's control sequences.
 import { localUrl } from '../base/local-url.ts';
+import { printable } from '../base/printable.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { SIZE } from '../config/units.ts';
@@ -119,16 +120,13 @@ function shownOf({ id, at, bytes, progress }: Entry, record: StoredBytes | null)
     at: facts?.at ?? at,
     bytes,
     method,
-    path: path === null ? null : plain(path.slice(0, MAX_PATH)),
-    secret: facts === null ? null : plain(facts.secret),
+    path: path === null ? null : printable(path.slice(0, MAX_PATH)),
+    secret: facts === null ? null : printable(facts.secret),
     attempts: since?.attempts ?? 0,
     lastTry: since?.tried ?? null,
     lastFailure: since?.failure ?? facts?.failure ?? null,
   };
 }
-
-/** Text that steers no terminal, whatever was in the store. */
-const plain = (text: string) => text.replaceAll(/[^\x20-\x7e]/g, '?');
 
 async function list({ store, json, io }: Deferred): Promise<number> {
   const { entries } = await store.list();

@@ -43,6 +43,8 @@ const RIGHT: Readonly<Record<string, (s: ApiStatus) => string | null>> = {
       ? 'No reload since the start.'
       : `The last reload worked, at ${new Date(lastReload.at).toISOString()}.`,
   once: ({ once }) => (once === null ? null : `The store of delivered events (${once.store}) answers.`),
+  redelivery: ({ deferred }) =>
+    deferred === null ? null : `The store of deferred deliveries (${deferred.store}) works.`,
 };
 
 /** Facts that stay true beside a warning on the same subject, such as a secret that ends soon. */

@@ -1,0 +1,182 @@
+// The command `deferred` beside a running proxy: it lists, shows, drops, and has the proxy deliver. Its store is a real
+// directory, and what is in it was deferred by the proxy, or put there by somebody.
+import { symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import { callCommand, runCommand } from '../support/proxy/command.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { DEFERRED, deferred, deliver, recordFile, recordsIn, results, test } from '../support/redelivery/redelivery.ts';
+
+const command = (proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, ...words: readonly string[]) =>
+  callCommand(['deferred', ...words, '--config', proxy.configFile], { env: { ADMIN_PORT: String(proxy.adminPort) } });
+
+const json = async (proxy: RunningProxy, ...words: readonly string[]) => {
+  const { code, stdout } = await command(proxy, ...words, '--json');
+  return { code, ...(JSON.parse(stdout) as Record<string, unknown>) };
+};
+
+const NO_ID = `${'0'.repeat(16)}-${'0'.repeat(32)}`;
+
+describe.concurrent('deferred', () => {
+  test('lists what waits, the oldest first, for people and for programs', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    expect(await command(proxy)).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
+    app.answer = () => 503;
+    const before = Date.now();
+    expect(await deliver(proxy, 'one', { target: '/notify?token=MARKER', lines: ['X-Key: MARKER'] })).toEqual(DEFERRED);
+    app.answer = () => 'reset';
+    expect(await deliver(proxy, 'two')).toEqual(DEFERRED);
+    const ids = await recordsIn(directory);
+    const { code, deliveries } = (await json(proxy, 'list')) as { code: number; deliveries: Record<string, unknown>[] };
+    expect(code).toBe(0);
+    expect(deliveries.map(({ id }) => id).toSorted()).toEqual(ids);
+    const [first, second] = deliveries;
+    expect(first).toMatchObject({
+      ...{ state: 'waiting', bytes: 4096, method: 'POST', path: '/notify', secret: 'current' },
+    });
+    expect(Number(first?.at)).toBeGreaterThanOrEqual(before);
+    expect(Number(first?.at)).toBeLessThanOrEqual(Number(second?.at));
+    expect([first?.lastFailure, second?.lastFailure]).toEqual([expect.stringMatching(/^(503|reset)$/), 'reset']);
+    const { stdout } = await command(proxy);
+    expect(stdout).toMatch(/^id +came +state +attempts +last failure +bytes +request\n/);
+    expect(stdout).toMatch(/^[0-9a-f]{16}-[0-9a-f]{32} {2}20\d\d-\S+Z {2}waiting +\d+ +reset +4KiB +POST \/notify$/m);
+    expect(stdout + JSON.stringify(deliveries)).not.toContain('MARKER');
+  });
+
+  test('shows the bytes of a body, whatever they are', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    const body = Buffer.from([0, 0xff, 0x0d, 0x0a, 0x1b, 0x80]);
+    expect(await deliver(proxy, body)).toEqual(DEFERRED);
+    const [id = ''] = await recordsIn(directory);
+    expect(await command(proxy, 'show', id)).toEqual({ code: 0, stdout: body.toString('latin1'), stderr: '' });
+    expect(await json(proxy, 'show', id)).toMatchObject({
+      code: 0,
+      id,
+      path: '/notify',
+      body: body.toString('base64'),
+    });
+  });
+
+  test('the program writes the bytes to standard output as they are', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    const text = 'ä€\n'.repeat(50_000); // longer than a pipe
+    expect(await deliver(proxy, text)).toEqual(DEFERRED);
+    const [id = ''] = await recordsIn(directory);
+    const shown = await runCommand(['deferred', 'show', id, '--config', proxy.configFile]);
+    expect({ ...shown, stdout: shown.stdout === text }).toEqual({ code: 0, stdout: true, stderr: '' });
+  });
+
+  test('drops one, which the proxy counts and never sends', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'dropped')).toEqual(DEFERRED);
+    const [id = ''] = await recordsIn(directory);
+    expect(await command(proxy, 'drop', id)).toEqual({
+      ...{ code: 0, stdout: `dropped ${id}: it is never sent again\n`, stderr: '' },
+    });
+    const known = app.requests.length;
+    app.answer = () => 200;
+    await eventually(() => results(proxy, 'dropped'), 1);
+    expect(app.bodies().slice(known)).toEqual([]);
+    expect(await command(proxy, 'drop', id)).toEqual({
+      ...{ code: 1, stdout: '', stderr: `entrupy-signature-proxy deferred: nothing is deferred under the ID ${id}\n` },
+    });
+  });
+
+  test('has the proxy deliver all, and tells how it goes', async ({ app, redeliverer }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    for (const body of ['one', 'two', 'three']) expect(await deliver(proxy, body)).toEqual(DEFERRED);
+    app.answer = () => 410; // from now on nothing is sent by itself
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 3, unverified: 0 });
+    app.answer = () => 200;
+    const told = await command(proxy, 'deliver');
+    expect(told).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^All 3 are gone from the store: the app took/),
+    });
+    expect(told.stderr).toMatch(/3 of 3 gone, 0 tried and not taken\n$/);
+    expect(new Set(app.bodies().slice(-3))).toEqual(new Set(['one', 'two', 'three']));
+    expect(await command(proxy, 'deliver')).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
+  });
+
+  test('has it deliver one that the app refused before', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'refused')).toEqual(DEFERRED);
+    app.answer = () => 422;
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+    const [id = ''] = await recordsIn(directory);
+    expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +1 +422 /);
+    expect(await json(proxy, 'deliver', id)).toEqual({ code: 1, asked: 1, gone: 0, waiting: [id] });
+    expect((await command(proxy, 'deliver', id)).stdout).toMatch(
+      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 422\./,
+    );
+    app.answer = () => 200;
+    expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
+  });
+
+  test('ends with 1 without such an ID, without a store and without a proxy', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const proxy = await redeliverer();
+    for (const action of ['show', 'drop', 'deliver']) {
+      for (const id of [NO_ID, 'an-id-of-another-kind']) {
+        const { code, stderr } = await command(proxy, action, id);
+        expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`under the ID ${id}\n`) });
+      }
+    }
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'waits')).toEqual(DEFERRED);
+    const alone = { configFile: proxy.configFile, adminPort: 1 };
+    const asked = await command(alone, 'deliver');
+    expect(asked).toMatchObject({ code: 1, stdout: '' });
+    expect(asked.stderr).toMatch(
+      /no answer from the proxy at http:\/\/127\.0\.0\.1:\d+\/: the connection was refused\n$/,
+    );
+    const configFile = join(directory, 'elsewhere.yaml');
+    const store = join(directory, 'none');
+    await writeFile(configFile, `unmatched: reject\nredelivery: { store: ${store} }\n`);
+    const { code, stderr } = await command({ configFile, adminPort: 1 });
+    expect(code).toBe(1);
+    expect(stderr).toContain(`entrupy-signature-proxy deferred: the store ${store}: `);
+    expect(stderr).toContain('; no route has redeliver\n');
+  });
+
+  test('follows no link, and shows text that somebody put there without its control characters', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'ours')).toEqual(DEFERRED);
+    const [ours = ''] = await recordsIn(directory);
+    const secret = join(directory, 'secret');
+    await writeFile(secret, 'MARKER');
+    const link = NO_ID.replace('0-', '1-');
+    await symlink(secret, recordFile(directory, link));
+    const facts = JSON.stringify({ at: 1, secret: '\x1b[2J', failure: 'connect' });
+    const head = `entrupy-deferred 1\n${'A'.repeat(43)}\n${facts}\nPOST /\x1b]0;x\x07\x9b HTTP/1.1\r\n\r\n`;
+    const forged = NO_ID.replace('0-', '2-');
+    const bytes = Buffer.from(head, 'latin1');
+    await writeFile(
+      recordFile(directory, forged),
+      `${String(bytes.length).padStart(8, '0')}\n${bytes.toString('latin1')}`,
+      'latin1',
+    );
+    const { code, stdout } = await command(proxy);
+    expect(code).toBe(0);
+    expect(stdout).toContain(forged);
+    expect(stdout).toContain(ours);
+    expect(stdout.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
+    const shown = await command(proxy, 'show', link);
+    expect(shown).toMatchObject({ code: 1, stdout: '' });
+    expect(JSON.stringify(shown)).not.toContain('MARKER');
+  });
+});

@@ -1,0 +1,88 @@
+// What /api/status, the page and `check` tell of deferred deliveries, and which secret they need, also when its value has
+// become the previous one.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect } from 'vitest';
+import type { ApiStatus } from '../../src/admin/advice.ts';
+import { replaceFile } from '../support/machine/files.ts';
+import { callCommand } from '../support/proxy/command.ts';
+import { eventually, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { edit, nextReload } from '../support/proxy/reloads.ts';
+import { DEFERRED, deferred, deliver, recordsIn, test } from '../support/redelivery/redelivery.ts';
+
+const statusOf = async (proxy: RunningProxy) =>
+  (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as ApiStatus;
+const signedWith = async (proxy: RunningProxy) =>
+  Object.fromEntries((await statusOf(proxy)).secrets.map(({ id, deferred }) => [id, deferred]));
+const pageOf = async (proxy: RunningProxy) => (await fetch(`${proxy.adminUrl}/?refresh=off`)).text();
+const retire = async (proxy: RunningProxy) =>
+  (await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' })).json();
+
+async function checked(proxy: RunningProxy): Promise<string[]> {
+  const words = ['check', '--config', proxy.configFile, '--json'];
+  const { stdout } = await callCommand(words, { env: { ADMIN_PORT: String(proxy.adminPort) } });
+  const { checks } = JSON.parse(stdout) as { checks: { id: string; state: string; message: string }[] };
+  return checks.filter(({ id }) => id === 'redelivery').map(({ state, message }) => `${state}: ${message}`);
+}
+
+describe.concurrent('a proxy that redelivers', () => {
+  test('lists what waits on the page and in the API, and check says it', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    expect((await statusOf(proxy)).deferred).toMatchObject({ waiting: 0, sends: true, problem: null, deliveries: [] });
+    expect(await checked(proxy)).toEqual([`ok: The store of deferred deliveries (${directory}) works.`]);
+    expect(await pageOf(proxy)).not.toContain('id="deferred"');
+    app.answer = () => 503;
+    const before = Date.now();
+    expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
+    const status = await statusOf(proxy);
+    const [id] = await recordsIn(directory);
+    expect(status.deferred).toMatchObject({ waiting: 1, stopped: 0, unverified: 0, unread: 0, bytes: 4096 });
+    const [first] = status.deferred?.deliveries ?? [];
+    expect(first).toMatchObject({ id, state: 'waiting', route: '/notify', lastFailure: '503' });
+    expect(first?.at).toBeGreaterThanOrEqual(before);
+    expect(status.undelivered).toEqual([]);
+    expect(await pageOf(proxy)).toContain(`<code>${id}</code>`);
+    expect((await checked(proxy))[1]).toMatch(
+      /^ok: 1 deferred delivery waits to be sent again, the oldest for \d+ s\.$/,
+    );
+    app.answer = () => 400;
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+    expect(await checked(proxy)).toEqual([
+      'warning: The app refused 1 deferred delivery (4xx), so they are sent again only when you ask.',
+    ]);
+  });
+
+  test('keeps a secret that deferred deliveries need, by its value', async ({ app, redeliverer, directory }) => {
+    const file = join(directory, 'key');
+    await writeFile(file, value('a'));
+    const config = { secrets: [{ id: 'current', file, overlap: '1h' }] };
+    const proxy = await redeliverer({ config });
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'old')).toEqual(DEFERRED);
+    expect(await signedWith(proxy)).toEqual({ current: 1 });
+    expect(await pageOf(proxy)).toContain('keep it: 1 deferred delivery is signed with it');
+    await nextReload(proxy, () => replaceFile(file, value('b')));
+    expect(await deliver(proxy, 'new 1', { secret: 'b' })).toEqual(DEFERRED);
+    expect(await deliver(proxy, 'new 2', { secret: 'b' })).toEqual(DEFERRED);
+    expect(await signedWith(proxy)).toEqual({ current: 2, 'current.previous': 1 });
+    expect(await pageOf(proxy)).toMatch(
+      /1 deferred delivery is signed with it, and not sent any more after its end in/,
+    );
+    expect(await retire(proxy)).toEqual({ status: 'ok', retired: 1, stranded: 1 });
+    expect(await retire(proxy)).toEqual({ status: 'ok', retired: 0, stranded: 0 });
+    await eventually(async () => (await deferred(proxy)).unverified, 1);
+    expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
+  });
+
+  test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }] })));
+    expect((await statusOf(proxy)).deferred).toMatchObject({ waiting: 1, sends: false });
+    expect((await checked(proxy)).join()).toMatch(
+      /warning: 1 deferred delivery waits, and nothing is sent, since no route/,
+    );
+  });
+});
