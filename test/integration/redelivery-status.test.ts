@@ -1,6 +1,6 @@
 // What /api/status, the page and `check` tell of deferred deliveries, and which secret they need, also when its value has
 // become the previous one.
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import type { ApiStatus } from '../../src/admin/advice.ts';
@@ -75,7 +75,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
   });
 
-  test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer }) => {
+  test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
     expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
@@ -84,5 +84,19 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await checked(proxy)).join()).toMatch(
       /warning: 1 deferred delivery waits, and nothing is sent, since no route/,
     );
+    // The next process does not even look at the store.
+    await proxy.stop();
+    const next = await redeliverer({ config: { routes: [{ path: '/notify' }] } });
+    expect((await statusOf(next)).deferred).toBeNull();
+    expect(await checked(next)).toEqual([
+      `warning: 1 deferred delivery waits in ${directory}, and nothing is sent, since no route has redeliver.`,
+    ]);
+  });
+
+  test('that never deferred anything has no line in check', async ({ redeliverer, directory }) => {
+    const store = join(directory, 'none');
+    const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }], redelivery: { store } } });
+    expect(await checked(proxy)).toEqual([]);
+    await expect(readdir(store)).rejects.toThrow('ENOENT'); // check makes nothing
   });
 });

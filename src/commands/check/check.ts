@@ -96,7 +96,13 @@ async function look({ named, io }: Look) {
   const { status, failure } = await statusAt(url);
   const configuration = await configurationLine(named, status, io.env);
   const [ready, ...others] = status === null ? unreachable(url, failure) : statusLines(status);
-  return { status, lines: [ready, configuration, ...others].filter((line) => line != null) };
+  const deferred = status === null || status.deferred !== null ? null : await leftBehind(named ?? status.config.file);
+  return { status, lines: [ready, configuration, ...others, deferred].filter((line) => line != null) };
+}
+
+async function leftBehind(file: string | null): Promise<Line | null> {
+  const { deferredLine } = await import('./check-deferred.ts');
+  return deferredLine(file);
 }
 
 async function probe(status: ApiStatus | null, { named, target, io }: Look): Promise<readonly Line[]> {
