@@ -28,6 +28,7 @@ export async function deliver({ store, admin, json, io }: Deferred, id: string |
 
 function sentence({ asked, gone }: { asked: number; gone: number }, { failure, still }: State): string {
   if (asked === 0) return 'Nothing is deferred.\n';
+  if (asked === 1 && gone === 1) return 'It is gone from the store: the app took it, or it was dropped or expired.\n';
   if (gone === asked)
     return `All ${asked} are gone from the store: the app took them, or they were dropped or expired.\n`;
   const why = failure === null ? '' : `; the last failure: ${failure}`;

@@ -73,6 +73,7 @@ describe.skipIf(!ready)('the commands of the docs', () => {
   afterAll(async () => {
     await run('podman', ['rm', '--force', '--time', '0', 'proxy', 'legacy']);
     await run('podman', ['network', 'rm', '--force', 'hooks']);
+    await run('podman', ['volume', 'rm', '--force', 'deferred']);
     await rm(directory, { recursive: true, force: true });
   });
 
@@ -125,6 +126,8 @@ describe.skipIf(!ready)('the commands of the docs', () => {
       'docker rm --force',
       'mkdir -p secrets',
       'docker run -d',
+      'docker rm --force', // with a volume
+      'docker run -d',
       'mkdir -p secrets', // Compose
     ]);
     for (const command of steps.slice(0, 5)) await ask(command);
@@ -138,6 +141,23 @@ describe.skipIf(!ready)('the commands of the docs', () => {
     const inside = commands.filter((line) => line.startsWith('docker exec'));
     expect(inside.length).toBeGreaterThan(2);
     for (const command of inside) await ask(command);
+
+    const config = join(directory, 'clone/examples/docker/config.yaml');
+    await writeFile(config, (await readFile(config, 'utf8')).replace('#redeliver:', 'redeliver:'));
+    for (const command of steps.slice(8, 10)) await ask(command);
+    await until('200', async () => (await status(signed)) === 200);
+    await mustRun('podman', ['stop', '--time', '0', 'legacy']);
+    expect(await status(signed)).toBe(202);
+    const deferred = (...words: string[]) =>
+      ask(`docker exec proxy entrupy-signature-proxy deferred ${words.join(' ')}`);
+    expect(await deferred()).toMatch(/ waiting +0 +\w+ +4KiB +POST \/notify\n$/);
+    const received = async () => (await mustRun('podman', ['logs', 'legacy'])).match(/^POST /gm)?.length ?? 0;
+    const before = await received();
+    await mustRun('podman', ['start', 'legacy']);
+    // The proxy may have been faster.
+    expect(await deferred('deliver')).toMatch(/^(?:It is gone from the store|Nothing is deferred)/);
+    expect(await deferred()).toBe('Nothing is deferred.\n');
+    expect(await received()).toBe(before + 1);
   });
 
   test('every helm install renders valid, restricted manifests', async () => {
