@@ -101,7 +101,7 @@ async function look({ named, io }: Look) {
 }
 
 async function leftBehind(file: string | null): Promise<Line | null> {
-  const { deferredLine } = await import('./check-deferred.ts');
+  const { deferredLine } = await import('./left-behind.ts');
   return deferredLine(file);
 }
 

@@ -1,8 +1,8 @@
 // Deliveries in a directory that the running proxy does not read, since no route has `redeliver` any more. A Redis is not
 // asked: that needs its password.
 import { readFile } from 'node:fs/promises';
-import { PAGES } from '../admin/advice-pages.ts';
-import type { Line } from './check-lines.ts';
+import { PAGES } from '../../admin/advice-pages.ts';
+import type { Line } from './status-lines.ts';
 
 const DEFAULT_STORE = '/var/lib/entrupy-signature-proxy';
 
@@ -25,13 +25,13 @@ export async function deferredLine(file: string | null): Promise<Line | null> {
 async function configuredStore(file: string | null): Promise<string> {
   const text = file === null ? '' : await readFile(file, 'utf8').catch(() => '');
   if (!text.includes('redelivery')) return DEFAULT_STORE;
-  const { looseValue } = await import('../config/yaml.ts');
+  const { looseValue } = await import('../../config/yaml.ts');
   const store = looseValue(text, ['redelivery', 'store']);
   return typeof store === 'string' ? store : DEFAULT_STORE;
 }
 
 async function count(store: string): Promise<number> {
-  const { createDirectoryStore } = await import('../redelivery/directory.ts');
+  const { createDirectoryStore } = await import('../../redelivery/directory.ts');
   const visitor = await createDirectoryStore(
     {
       ...{ store, name: '', passwordFile: null, readPassword: async () => '', maxBytes: Number.MAX_SAFE_INTEGER },

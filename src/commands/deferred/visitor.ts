@@ -1,11 +1,11 @@
 // The store of deferred deliveries for a command beside the proxy: it lists, reads and drops, and claims nothing.
-import type { Config } from '../config/config.ts';
-import { openStore } from '../redelivery/open-store.ts';
-import { mostHead } from '../redelivery/record.ts';
-import type { DeferredStore } from '../redelivery/store.ts';
-import { routesOf } from '../runtime/ruleset.ts';
-import { readKeyFile } from '../secrets/sources.ts';
-import type { Io } from './command-line.ts';
+import type { Config } from '../../config/config.ts';
+import { openStore } from '../../redelivery/open-store.ts';
+import { mostHead } from '../../redelivery/record.ts';
+import type { DeferredStore } from '../../redelivery/store.ts';
+import { routesOf } from '../../runtime/ruleset.ts';
+import { readKeyFile } from '../../secrets/sources.ts';
+import type { Io } from '../command-line.ts';
 
 /** Why the command exits with 1, for people. */
 export class DeferredError extends Error {

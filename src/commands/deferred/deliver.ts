@@ -1,10 +1,10 @@
 // `deferred deliver`: has the running proxy try what is deferred now, and watches the store until each delivery is gone
 // or was tried. The proxy alone sends, at its own pace.
 import { setTimeout as delay } from 'node:timers/promises';
-import { peekProgress } from '../redelivery/record.ts';
-import type { DeferredStore } from '../redelivery/store.ts';
-import { ask } from './ask.ts';
-import { type Deferred, DeferredError, noSuchId } from './deferred-store.ts';
+import { peekProgress } from '../../redelivery/record.ts';
+import type { DeferredStore } from '../../redelivery/store.ts';
+import { ask } from '../ask.ts';
+import { type Deferred, DeferredError, noSuchId } from './visitor.ts';
 
 const TIMEOUT = 10_000;
 const LOOK_MS = 500;

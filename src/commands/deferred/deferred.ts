@@ -1,18 +1,18 @@
 // `deferred`: the deliveries that the app did not take, for the operator. It reads the store beside the running proxy and
 // claims nothing; only `deliver` needs the proxy. What the store says is shown unchecked, so a text from it must not
 // reach a terminal's control sequences.
-import { localUrl } from '../base/local-url.ts';
-import { printable } from '../base/printable.ts';
-import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
-import { SIZE } from '../config/units.ts';
-import { peekFacts, peekProgress } from '../redelivery/record.ts';
-import { type Entry, ID, type StoredBytes } from '../redelivery/store.ts';
-import { redelivers } from '../runtime/ruleset.ts';
-import { command, usageError } from './command-line.ts';
-import { deliver } from './deferred-deliver.ts';
-import { type Deferred, DeferredError, noSuchId, openVisitor } from './deferred-store.ts';
-import { CONFIG_OPTION, JSON_OPTION } from './definition.ts';
+import { localUrl } from '../../base/local-url.ts';
+import { printable } from '../../base/printable.ts';
+import type { Config } from '../../config/config.ts';
+import { loadConfig } from '../../config/load.ts';
+import { SIZE } from '../../config/units.ts';
+import { peekFacts, peekProgress } from '../../redelivery/record.ts';
+import { type Entry, ID, type StoredBytes } from '../../redelivery/store.ts';
+import { redelivers } from '../../runtime/ruleset.ts';
+import { command, usageError } from '../command-line.ts';
+import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';
+import { deliver } from './deliver.ts';
+import { type Deferred, DeferredError, noSuchId, openVisitor } from './visitor.ts';
 
 export const definition = {
   name: 'deferred',
