@@ -46,7 +46,7 @@ function stopped({ stopped }: DeferredStatus): Advice | null {
   return {
     id: ID,
     state: 'warning',
-    message: `The app refused ${many(stopped)} (4xx), so they are sent again only when you ask.`,
+    message: `The app refused ${many(stopped)} (4xx), so ${stopped === 1 ? 'it is' : 'they are'} sent again only when you ask.`,
     remedy: 'Correct the app, then entrupy-signature-proxy deferred deliver; or drop them.',
     page: PAGES.redelivery,
   };

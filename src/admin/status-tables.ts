@@ -156,17 +156,25 @@ const DEFERRED: Table<DeferredDelivery> = {
     'The app did not take them; they are stored and sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
   columns: {
     Came: ({ at }, { now }) => when(at, now),
-    Event: ({ id, route }) =>
-      html`<code>${id}</code><p class="soft">${route === null ? 'not read yet' : `route ${route}`}</p>`,
+    Event: (event) => html`<code>${event.id}</code><p class="soft">${routeOf(event)}</p>`,
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts,
     'Last failure': ({ lastFailure }) => (lastFailure === '' ? 'not read yet' : lastFailure),
-    'Next try': ({ nextTry }, { now, deferred }) => {
-      if (nextTry === null || deferred?.sends !== true) return 'only when asked';
-      return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
-    },
+    'Next try': nextTryOf,
   },
 };
+
+function routeOf({ route, state }: DeferredDelivery): string {
+  if (route !== null) return `route ${route}`;
+  return state === 'unverified' ? 'no known route' : 'not read yet';
+}
+
+function nextTryOf({ state, nextTry }: DeferredDelivery, { now, deferred }: StatusSnapshot): Html | string {
+  if (state === 'unverified') return 'once it can be verified';
+  if (nextTry === null) return 'only when asked';
+  if (deferred?.sends !== true) return 'not while no route has redeliver';
+  return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
+}
 
 const DEFERRED_STATES = { waiting: 'ok', stopped: 'warning', unverified: 'failed' } as const;
 

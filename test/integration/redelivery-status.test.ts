@@ -49,7 +49,7 @@ describe.concurrent('a proxy that redelivers', () => {
     app.answer = () => 400;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
     expect(await checked(proxy)).toEqual([
-      'warning: The app refused 1 deferred delivery (4xx), so they are sent again only when you ask.',
+      'warning: The app refused 1 deferred delivery (4xx), so it is sent again only when you ask.',
     ]);
   });
 

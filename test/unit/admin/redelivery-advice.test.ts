@@ -62,7 +62,8 @@ test('the page lists when each came, its route, attempts, last failure and next 
   if (first === undefined) throw new Error('the fixture lists none');
   const stopped = { ...first, id: 'stopped', state: 'stopped', nextTry: null } as const;
   const unread = { ...first, id: 'unread', route: null, lastFailure: '', nextTry: NOW - 1 };
-  const deferred = { ...DEFERRED, deliveries: [first, stopped, unread] };
+  const unverified = { ...unread, id: 'unverified', state: 'unverified', nextTry: null } as const;
+  const deferred = { ...DEFERRED, deliveries: [first, stopped, unread, unverified] };
   const text = renderStatusPage(snapshot({ deferred }), { refresh: 'off' });
   const [, rows = ''] = text.split('<h2 id="deferred">Deferred deliveries</h2>');
   const cells = [...rows.slice(0, rows.indexOf('</table>')).matchAll(/<td data-label="([^"]+)">(.*?)<\/td>/g)].map(
@@ -84,8 +85,10 @@ test('the page lists when each came, its route, attempts, last failure and next 
     'Next try: in 8 s',
     'Next try: only when asked',
     'Next try: when it is its turn',
+    'Next try: once it can be verified',
   ]);
   expect(cells).toContain('Event: unread not read yet');
+  expect(cells).toContain('Event: unverified no known route');
   const idle = renderStatusPage(snapshot({ deferred: { ...deferred, sends: false } }), { refresh: 'off' });
   expect(idle).not.toContain('in 8 s');
   expect(text).toContain('body 1MiB');
