@@ -7,6 +7,9 @@ import { callCommand } from '../support/proxy/command.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { DEFERRED, deferred, deliver, test } from '../support/redelivery/redelivery.ts';
 
+/** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
+const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
+
 describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
   test('lists, shows, drops and has delivered what is stored there', async ({
     app,
@@ -23,7 +26,7 @@ describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
     const env = { ADMIN_PORT: String(proxy.adminPort) };
     const command = (...words: string[]) => callCommand(['deferred', ...words, '--config', proxy.configFile], { env });
     app.answer = () => 500;
-    for (const body of ['one', 'two']) await eventually(() => deliver(proxy, body), DEFERRED);
+    for (const body of ['one', 'two']) await defer(proxy, body);
     app.answer = () => 410;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, unverified: 0 });
     const { stdout } = await command('list', '--json');

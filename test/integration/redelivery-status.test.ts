@@ -26,6 +26,9 @@ async function checked(proxy: RunningProxy): Promise<string[]> {
   return checks.filter(({ id }) => id === 'redelivery').map(({ state, message }) => `${state}: ${message}`);
 }
 
+/** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
+const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
+
 describe.concurrent('a proxy that redelivers', () => {
   test('lists what waits on the page and in the API, and check says it', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
@@ -34,7 +37,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(await pageOf(proxy)).not.toContain('id="deferred"');
     app.answer = () => 503;
     const before = Date.now();
-    expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
+    await defer(proxy, 'event');
     const status = await statusOf(proxy);
     const [id] = await recordsIn(directory);
     expect(status.deferred).toMatchObject({ waiting: 1, stopped: 0, unverified: 0, unread: 0, bytes: 4096 });
@@ -59,12 +62,12 @@ describe.concurrent('a proxy that redelivers', () => {
     const config = { secrets: [{ id: 'current', file, overlap: '1h' }] };
     const proxy = await redeliverer({ config });
     app.answer = () => 500;
-    expect(await deliver(proxy, 'old')).toEqual(DEFERRED);
+    await defer(proxy, 'old');
     expect(await signedWith(proxy)).toEqual({ current: 1 });
     expect(await pageOf(proxy)).toContain('keep it: 1 deferred delivery is signed with it');
     await nextReload(proxy, () => replaceFile(file, value('b')));
-    expect(await deliver(proxy, 'new 1', { secret: 'b' })).toEqual(DEFERRED);
-    expect(await deliver(proxy, 'new 2', { secret: 'b' })).toEqual(DEFERRED);
+    await defer(proxy, 'new 1', { secret: 'b' });
+    await defer(proxy, 'new 2', { secret: 'b' });
     expect(await signedWith(proxy)).toEqual({ current: 2, 'current.previous': 1 });
     expect(await pageOf(proxy)).toMatch(
       /1 deferred delivery is signed with it, and not sent any more after its end in/,
@@ -75,10 +78,20 @@ describe.concurrent('a proxy that redelivers', () => {
     expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
   });
 
+  test('knows the secret of what a former process stored once it has read it', async ({ app, redeliverer }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    await defer(proxy, 'event');
+    await proxy.stop();
+    const next = await redeliverer();
+    await eventually(() => signedWith(next), { current: 1 });
+    expect((await statusOf(next)).deferred).toMatchObject({ waiting: 1, unread: 0 });
+  });
+
   test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
-    expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
+    await defer(proxy, 'event');
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }] })));
     expect((await statusOf(proxy)).deferred).toMatchObject({ waiting: 1, sends: false });
     expect((await checked(proxy)).join()).toMatch(

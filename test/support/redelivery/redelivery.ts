@@ -38,7 +38,8 @@ export const test = base.extend<Fixtures>({
     await use(app);
     await app.close();
   },
-  redeliverer: async ({ start, app, directory }, use) =>
+  // In this order: proxies stop before their directory goes.
+  redeliverer: async ({ directory, app, start }, use) =>
     use(({ route = {}, config = {}, redelivery = {}, upstream = {}, ...options } = {}) =>
       start(
         {
