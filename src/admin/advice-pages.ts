@@ -13,6 +13,7 @@ export const PAGES = {
   reportMode: 'alerts.md#entrupyproxyreportmodetoolong',
   configuration: 'configuration.md#keys',
   ingress: 'ingress.md',
+  bodies: 'ingress.md#what-changes-a-body',
   rules: 'logs.md#rules',
   once: 'once.md#when-the-store-fails',
   rotation: 'rotation.md',

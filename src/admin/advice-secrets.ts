@@ -5,7 +5,7 @@ import { reports } from '../core/routes.ts';
 import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import type { RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
+import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
 import { dateText, spanText } from './times.ts';
 
 const HOUR = 3_600_000;
@@ -65,10 +65,14 @@ function ofSecret(secret: SecretStatus, s: StatusSnapshot): Advice | null {
 function expired(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   const { id } = secret;
   if (s.routes.some((route) => route.secretIds.includes(id) && noneLive(route, s) !== null)) return null;
+  // If somebody still signs with it, the advice on signatures says so.
+  if (isUsedOutside(secret, s)) return null;
   const message = `Secret ${id} ${whyOutside('expired', secret, dateText)}.`;
-  if (!isUsedOutside(secret, s)) return { ...ADVICE, message, remedy: 'Remove it once its successor verifies.' };
-  const remedy = 'Keep its entry until you know who still signs with it.';
-  return { ...ADVICE, message, remedy, page: PAGES.expiredSecret };
+  const routes = s.routes.filter(({ secretIds }) => secretIds.includes(id));
+  const verifies = (route: RouteStatus) =>
+    s.secrets.some(({ id, state, lastMatch }) => state === 'live' && lastMatch > 0 && route.secretIds.includes(id));
+  if (routes.every(verifies)) return { ...ADVICE, state: 'ok', message, remedy: 'Remove it: its successor verifies.' };
+  return { ...ADVICE, message, remedy: 'Remove it once its successor verifies.' };
 }
 
 function expiresSoon(secret: SecretStatus, s: StatusSnapshot): Advice {
@@ -96,8 +100,13 @@ function unproven({ id, state, lastMatch, changedAt }: SecretStatus, s: StatusSn
 }
 
 /** True if a refused request of late was signed with this secret, which is outside its dates. */
-export function isUsedOutside({ id }: SecretStatus, s: StatusSnapshot): boolean {
-  return s.refusals.some(({ reason, hint }) => reason === 'expired_secret' && hint?.includes(`"${id}"`) === true);
+export function isUsedOutside(secret: SecretStatus, s: StatusSnapshot): boolean {
+  return s.refusals.some((group) => isSignedWith(secret, group));
+}
+
+/** True for requests that only this secret signs, outside its dates: their hint names it. */
+export function isSignedWith({ id }: SecretStatus, { reason, hint }: RefusalGroup): boolean {
+  return reason === 'expired_secret' && hint?.includes(`"${id}"`) === true;
 }
 
 /** The paths of the routes on which no other secret is live. */

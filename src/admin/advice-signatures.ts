@@ -3,21 +3,25 @@
 import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
+import { isSignedWith } from './advice-secrets.ts';
+import { hintRemedy } from './hint-remedies.ts';
 import { acceptedInAnHour, count } from './phrases.ts';
-import type { RefusalGroup, RouteStatus, StatusSnapshot } from './status-snapshot.ts';
+import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
 import { dateText, spanText } from './times.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 export function signatureAdvice(s: StatusSnapshot): readonly Advice[] {
-  const found = s.routes.map((route) => refusedInARow(route, s)).filter((advice) => advice !== null);
+  const outside = outsideAdvice(s);
+  const found = s.routes.map((route) => refusedInARow(route, outside, s)).filter((advice) => advice !== null);
   const some = found.length > 0 ? null : someRefused(s);
-  return some === null ? found : [some];
+  const untold = outside.filter(({ message }) => !found.some((told) => told.message.endsWith(message)));
+  return [...found, ...untold, ...(some === null ? [] : [some])];
 }
 
 /** The last signatures of a route were refused, and none was accepted since. */
-function refusedInARow(route: RouteStatus, s: StatusSnapshot): Advice | null {
+function refusedInARow(route: RouteStatus, outside: readonly Advice[], s: StatusSnapshot): Advice | null {
   const { refusedSignatures: amount, lastRefusedSignature: last, lastAccepted } = route.traffic;
   if (amount === 0 || last === null) return null;
   const silence = lastAccepted === null ? Number.POSITIVE_INFINITY : s.now - lastAccepted;
@@ -29,56 +33,85 @@ function refusedInARow(route: RouteStatus, s: StatusSnapshot): Advice | null {
     lastAccepted === null ? `since the start, ${spanText(s.now - s.startedAt)} ago` : `for ${spanText(silence)}`;
   const refused = `${amount} ${reported ? 'would have been' : amount === 1 ? 'was' : 'were'} refused`;
   const message = `No signature was accepted on ${route.path} ${since}; ${refused}, the last one ${spanText(s.now - last)} ago.`;
-  const group = s.refusals.find((each) => isSignature(each) && each.route === route.path);
-  return explained({ message, state: failed ? 'failed' : 'warning' }, group, s);
+  const state = failed ? 'failed' : 'warning';
+  const group = s.refusals.find(
+    (each) => isMismatch(each) && each.route === route.path && each.at >= (lastAccepted ?? 0),
+  );
+  const [only] = outside;
+  if (group === undefined && only !== undefined) return { ...only, state, message: `${message} ${only.message}` };
+  return explained({ message, state }, group);
 }
 
-/** Signatures were refused beside others that were accepted. */
+/** Signatures were refused beside others that were accepted, or since the last one, a moment ago. */
 function someRefused(s: StatusSnapshot): Advice | null {
-  const { signature_mismatch = 0, expired_secret = 0 } = s.recent.signedReasons;
-  const amount = signature_mismatch + expired_secret;
+  const { signature_mismatch: amount = 0 } = s.recent.signedReasons;
   if (amount === 0) return null;
-  const message = `${count(amount, 'signature was', 'signatures were')} refused in the last hour, beside ${acceptedInAnHour(s)} accepted.`;
-  return explained({ message, state: 'warning' }, s.refusals.find(isSignature), s);
+  const [traffic] = s.routes
+    .map((route) => route.traffic)
+    .toSorted((a, b) => b.refusedSignatures - a.refusedSignatures);
+  const { refusedSignatures: since = 0, lastAccepted = null } = traffic ?? {};
+  const others =
+    since > 0 && lastAccepted !== null
+      ? `, the last one ${spanText(s.now - lastAccepted)} ago; ${since} refused since`
+      : '';
+  const message = `${count(amount, 'signature was', 'signatures were')} refused in the last hour, beside ${acceptedInAnHour(s)} accepted${others}.`;
+  return explained({ message, state: 'warning' }, s.refusals.find(isMismatch));
 }
 
-function isSignature({ reason }: RefusalGroup): boolean {
-  return reason === 'signature_mismatch' || reason === 'expired_secret';
+const isMismatch = ({ reason }: RefusalGroup) => reason === 'signature_mismatch';
+
+/** Secrets outside their dates with which somebody signs. Newer forged signatures must not hide a leak. */
+function outsideAdvice(s: StatusSnapshot): readonly Advice[] {
+  const groups = s.refusals.filter(({ reason }) => reason === 'expired_secret');
+  const named = s.secrets
+    .filter((secret) => secret.state !== 'live')
+    .map((secret) => {
+      const own = groups.filter((group) => isSignedWith(secret, group));
+      return outside(own, secret, s);
+    });
+  const unnamed = groups.filter(
+    (group) => s.now - group.at < HOUR && !s.secrets.some((one) => isSignedWith(one, group)),
+  );
+  return [...named, outside(unnamed, null, s)].filter((advice) => advice !== null);
+}
+
+/** `groups`: the newest first. `secret`: null if its entry is gone. */
+function outside(groups: readonly RefusalGroup[], secret: SecretStatus | null, { now }: StatusSnapshot): Advice | null {
+  const [last] = groups;
+  if (last === undefined) return null;
+  const isEarly = secret?.state === 'not_yet';
+  const which =
+    secret === null
+      ? 'a secret outside its dates'
+      : `secret ${secret.id}, ${isEarly ? 'not valid before' : 'expired at'} ${dateText(isEarly ? secret.notBefore : secret.notAfter)}`;
+  const clients = `${last.client}${new Set(groups.map(({ client }) => client)).size > 1 ? ' and others' : ''}`;
+  const clock = `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock`;
+  return {
+    id: 'signatures',
+    state: 'warning',
+    message: `${clients} signed with ${which}, the last time ${spanText(now - last.at)} ago.`,
+    remedy: isEarly
+      ? `${clock}; if it is right, correct the secret's notBefore.`
+      : `If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. ${clock}.`,
+    page: isEarly ? PAGES.start : PAGES.expiredSecret,
+  };
 }
 
 type Finding = Pick<Advice, 'message' | 'state'>;
 
-function explained({ message, state }: Finding, group: RefusalGroup | undefined, { now }: StatusSnapshot): Advice {
+function explained({ message, state }: Finding, group: RefusalGroup | undefined): Advice {
   const advice = { id: 'signatures', state } as const;
   const hint = group?.hint ?? null;
-  if (group?.reason === 'expired_secret') {
-    return {
-      ...advice,
-      message: `${message} ${hint === null ? 'They are signed with a secret outside its dates' : sentence(hint)}.`,
-      remedy: `If you know the client below, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. The clock of this machine says ${dateText(now)}; if that is wrong, set the clock.`,
-      page: PAGES.expiredSecret,
-    };
-  }
   if (hint !== null) {
-    return {
-      ...advice,
-      message: `${message} Likely cause: ${hint}.`,
-      remedy: 'Mend that, at the sender, in front of the proxy or in the secret here.',
-      page: PAGES.refused,
-    };
+    const [remedy, page] = hintRemedy(hint);
+    return { ...advice, message: `${message} Likely cause: ${hint}.`, remedy, page };
   }
-  return {
-    ...advice,
-    message: `${message} Each is ${EITHER}.`,
-    remedy: TELL_APART,
-    page: PAGES.mismatch,
-  };
+  const forger = group?.decision === 'reported' ? '' : ', or a forger sent it: none got through';
+  return { ...advice, message: `${message} Each is ${EITHER}${forger}.`, remedy: TELL_APART, page: PAGES.mismatch };
 }
 
 /** What a wrong signature is that no hint explains. */
 export const EITHER = 'signed with another secret than the ones here, or its body was changed in front of the proxy';
 
 const TELL_APART =
-  'To tell which, send a signed probe through the front (probe --url https://… --secret-file F). If it gets 401, the front changes bodies. If not, set the secret of here at Entrupy. A front that decompresses bodies passes the probe, and leaves no trace: look at its configuration.';
-
-const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+  'To tell which, send a signed probe through the front (probe --url https://… --secret-file F). If it gets 401, the front changes bodies, unless check --probe fails too. If not, Entrupy has another secret: add that one here, beside the present one. A front that decompresses passes the probe: look at its configuration.';

@@ -89,7 +89,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     await deliver(null, { path: '/%3Cscript%3Ealert(1)%3C%2Fscript%3E' });
     const { advice, rows, text, scripts } = await look();
     expect(advice[0]).toMatch(
-      /^▲ Look at this\. 20 signatures were refused in the last hour, beside 5 accepted\. Each is signed with another secret/,
+      /^▲ Look at this\. 20 signatures were refused in the last hour, beside 5 accepted.*\. Each is signed with another secret/,
     );
     expect(advice[1]).toMatch(/5 requests without a signature were refused .*missing_signature\. Ignore them if/);
     expect(text).toContain('No live secret of the route produces this signature.');

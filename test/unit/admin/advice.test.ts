@@ -53,8 +53,22 @@ test.each<[string, Partial<StatusSnapshot>, RegExp]>([
   ],
   [
     'one of two has expired',
-    { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 }] },
+    {
+      routes: [{ ...NOTIFY, secretIds: ['current', 'old'] }],
+      secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 }],
+    },
     /^warning: Secret old expired at 2026-11-24 11:59 UTC\. Remove it/,
+  ],
+  [
+    'one of two has expired, and the other one verifies',
+    {
+      routes: [{ ...NOTIFY, secretIds: ['current', 'old'] }],
+      secrets: [
+        { ...CURRENT, lastMatch: 9 },
+        { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - 1 },
+      ],
+    },
+    /^ok: Nothing is wrong/,
   ],
   [
     'a route names no secret',

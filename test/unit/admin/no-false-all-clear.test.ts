@@ -44,6 +44,7 @@ function lookAt(
 
 const times = (count: number, record: RequestRecord) => new Array<RequestRecord>(count).fill(record);
 const HELD = times(4, accepted());
+const HINT_OLD = 'signed with secret "old", which has expired (expired at 2026)';
 const appSays = (status: number) => accepted({ status, upstreamStatus: status, bodySha256: 'ab12ab12ab12ab12' });
 const noAnswer = (changes: Partial<RequestRecord>) => accepted({ status: 502, upstreamStatus: 0, ...changes });
 
@@ -221,16 +222,60 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     expected: ['failed', 'signatures', /Likely cause: the body was re-serialised/, /in front of the proxy/],
   },
   'a sender has an expired secret, or it has leaked': {
-    requests: [
-      ...HELD,
-      refused({ reason: 'expired_secret', hint: 'signed with secret "old", which has expired (expired at 2026)' }),
-    ],
+    requests: [...HELD, refused({ reason: 'expired_secret', hint: HINT_OLD })],
+    state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
     expected: [
       'warning',
       'signatures',
-      /Signed with secret "old", which has expired/,
+      /192\.0\.2\.7 signed with secret old, expired at 2026-11-23 12:00 UTC, the last time/,
       /If you do not, that secret has leaked.*clock of this machine says 2026-11-24/,
     ],
+  },
+  'a leak is used before newer forged signatures': {
+    requests: [...HELD, refused({ reason: 'expired_secret', hint: HINT_OLD }), ...times(3, refused()), accepted()],
+    spacing: MINUTE,
+    state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
+    expected: ['warning', 'signatures', /signed with secret old, expired at/, /that secret has leaked/],
+  },
+  'a sender has a secret that is not valid yet': {
+    requests: [
+      ...HELD,
+      refused({ reason: 'expired_secret', hint: 'signed with secret "next", which is not valid yet' }),
+    ],
+    state: { secrets: [CURRENT, { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY }] },
+    expected: [
+      'warning',
+      'signatures',
+      /signed with secret next, not valid before 2026-11-25/,
+      /^The clock of this machine says [^.]*; if it is right, correct the secret's notBefore\.$/,
+    ],
+  },
+  'the secret was changed at Entrupy alone, a minute ago': {
+    requests: [...HELD, ...times(2, refused())],
+    spacing: MINUTE,
+    expected: [
+      'warning',
+      'signatures',
+      /2 signatures .* beside 4 accepted, the last one 2 min ago; 2 refused since/,
+      /add that one here/,
+    ],
+  },
+  'a front compresses bodies': {
+    requests: times(4, refused({ hint: 'the body was signed before it was compressed' })),
+    expected: [
+      'failed',
+      'signatures',
+      /Likely cause: the body was signed before/,
+      /in front .* compresses.*turn that off/,
+    ],
+  },
+  'the secret was copied with a line break': {
+    requests: times(4, refused({ hint: 'the secret was used with a trailing newline' })),
+    expected: ['failed', 'signatures', /trailing newline/, /in the same form here and at Entrupy/],
+  },
+  'a forger tries a quiet route': {
+    requests: [...HELD, ...times(3, refused())],
+    expected: ['failed', 'signatures', /or a forger sent it: none got through/, /add that one here/],
   },
   'the address at Entrupy is that of a route that rejects': {
     requests: times(4, refused({ reason: 'route_rejected', status: 404, route: '/old/*' })),
