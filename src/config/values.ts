@@ -2,10 +2,18 @@
 // No phrase repeats the value that was found: it may hold a password.
 import { isIP, isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
-import { HOST_NAME, isCidr, isHost, type Reading, readDeferredStore, readStore, readUpstreamUrl } from './addresses.ts';
 import { nearest } from './nearest-word.ts';
 import { listOf } from './problems.ts';
 import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
+import {
+  HOST_NAME,
+  isCidr,
+  isHost,
+  type Reading,
+  readDeferredStore,
+  readStore,
+  readUpstreamUrl,
+} from './url-values.ts';
 
 /** More about a wrong value, such as its right spelling; null if nothing is obvious. */
 type Advice = (input: string | number) => string | null;

@@ -5,7 +5,7 @@ import { MessageParser } from '../wire/parser.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { MessageWriter } from '../wire/writer.ts';
 import { readBeforeFailedWriteEnds } from './early-answers.ts';
-import { MAX_RESPONSE_HEAD } from './response-limits.ts';
+import { MAX_RESPONSE_HEAD } from './response-sizes.ts';
 
 /** The requests that a socket carries, from its first request to its last. */
 export type Traffic = 'verified' | 'unverified';

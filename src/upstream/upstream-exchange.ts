@@ -11,7 +11,7 @@ import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import { outgoingHead } from './outgoing-head.ts';
 import type { ConnectionUser, PooledConnection } from './pooled-connection.ts';
 import type { ForwardOptions, Requester } from './requester.ts';
-import { MAX_INTERIMS } from './response-limits.ts';
+import { MAX_INTERIMS } from './response-sizes.ts';
 import { SocketProgress } from './socket-progress.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';

@@ -20,7 +20,7 @@ import { isCoded } from '../wire/head-text.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
 import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import type { ForwardOptions, TunnelRequester } from './requester.ts';
-import { MAX_INTERIMS } from './response-limits.ts';
+import { MAX_INTERIMS } from './response-sizes.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';
 
 type Library = typeof import('./websocket-library.ts');

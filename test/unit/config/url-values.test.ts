@@ -1,6 +1,6 @@
 // Hosts, networks and URLs: which forms are accepted, and which are not.
 import { describe, expect, test } from 'vitest';
-import { isCidr, isHost, readStore, readUpstreamUrl } from '../../../src/config/addresses.ts';
+import { isCidr, isHost, readStore, readUpstreamUrl } from '../../../src/config/url-values.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 
 describe('upstream.url', () => {
