@@ -7,12 +7,13 @@ import { dateText, spanText } from './times.ts';
 
 const DAY = 24 * 3_600_000;
 
-/** Before its end there are 14 days to act. */
+/** As the alerts: before its end there are 14 days to act, and the last three are urgent. */
 export function certificateState(
   { notBefore, notAfter }: Pick<CertificateStatus, 'notBefore' | 'notAfter'>,
   now: number,
 ): State {
   if (now < notBefore || now >= notAfter) return 'failed';
+  if (notAfter - now < 3 * DAY) return 'failed';
   return notAfter - now < 14 * DAY ? 'warning' : 'ok';
 }
 
@@ -31,7 +32,7 @@ export function certificateAdvice(status: CertificateStatus, now: number): Advic
   }
   const remedy = 'Replace the certificate and its key; the proxy loads them without a restart.';
   const message =
-    state === 'failed'
+    now >= notAfter
       ? `${name} expired at ${dateText(notAfter)}: ${refuse}.`
       : `${name} expires in ${spanText(notAfter - now)}, at ${dateText(notAfter)}. From then on ${refuse}.`;
   return { ...advice, message, remedy };

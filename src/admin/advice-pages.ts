@@ -16,6 +16,7 @@ export const PAGES = {
   bodies: 'ingress.md#what-changes-a-body',
   rules: 'logs.md#rules',
   once: 'once.md#when-the-store-fails',
+  onceStore: 'alerts.md#entrupyproxyoncestorefailing',
   rotation: 'rotation.md',
   redelivery: 'redelivery.md',
   deferredStore: 'redelivery.md#the-store',

@@ -12,22 +12,28 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const ADVICE = { id: 'secrets', state: 'warning', page: PAGES.rotation } as const;
 
-export function withoutLiveSecret(s: StatusSnapshot): readonly (Advice | null)[] {
-  return s.routes.map((route) => noneLive(route, s));
+/** Routes that lack the same secrets share an item. */
+export function withoutLiveSecret(s: StatusSnapshot): readonly Advice[] {
+  const without = s.routes.filter(isWithout);
+  const alike = (route: RouteStatus) => `${reports(route, s.now)} ${route.secretIds}`;
+  return Object.values(Object.groupBy(without, alike)).flatMap((routes) => noneLive(routes ?? [], s) ?? []);
 }
 
 export function secretAdvice(s: StatusSnapshot): readonly (Advice | null)[] {
   return s.secrets.map((secret) => ofSecret(secret, s));
 }
 
-function noneLive(route: RouteStatus, s: StatusSnapshot): Advice | null {
-  if (route.action !== 'verify' || route.liveSecrets > 0) return null;
+const isWithout = ({ action, liveSecrets }: RouteStatus) => action === 'verify' && liveSecrets === 0;
+
+function noneLive(routes: readonly RouteStatus[], s: StatusSnapshot): Advice | null {
+  const [route] = routes;
+  if (route === undefined) return null;
   const ours = s.secrets.filter(({ id }) => route.secretIds.includes(id));
   const remedies = ours.flatMap((secret) => outsideRemedy(secret, s.now));
   const remedy = remedies.length > 0 ? remedies.join(' ') : valueRemedy(route);
   const only = reports(route, s.now);
   const effect = only ? 'so nothing there is verified' : 'so senders get 503';
-  const message = `No secret is live on ${route.path}, ${effect}.`;
+  const message = `No secret is live on ${routes.map(({ path }) => path).join(', ')}, ${effect}.`;
   return { id: 'secrets', state: only ? 'warning' : 'failed', message, remedy, page: PAGES.noLiveSecret };
 }
 
@@ -64,7 +70,7 @@ function ofSecret(secret: SecretStatus, s: StatusSnapshot): Advice | null {
 
 function expired(secret: SecretStatus, s: StatusSnapshot): Advice | null {
   const { id } = secret;
-  if (s.routes.some((route) => route.secretIds.includes(id) && noneLive(route, s) !== null)) return null;
+  if (s.routes.some((route) => route.secretIds.includes(id) && isWithout(route))) return null;
   // If somebody still signs with it, the advice on signatures says so.
   if (isUsedOutside(secret, s)) return null;
   const message = `Secret ${id} ${whyOutside('expired', secret, dateText)}.`;

@@ -67,6 +67,8 @@ function unreachable({ upstream: { url, reachable, error } }: StatusSnapshot): A
   };
 }
 
+const STORE_REMEDY = 'Bring the store back, or correct once.store: the page has a remedy for each problem.';
+
 function onceStore({ once }: StatusSnapshot): Advice | null {
   if (once === null || once.trouble === null) return null;
   const refuses = once.onStoreFailure === 'refuse';
@@ -75,8 +77,8 @@ function onceStore({ once }: StatusSnapshot): Advice | null {
     id: 'once',
     state: refuses ? 'failed' : 'warning',
     message: `The store of delivered events (${once.store}) fails: ${once.trouble}. Until it works again, ${effect}.`,
-    remedy: 'Check the store and once.passwordFile.',
-    page: PAGES.once,
+    remedy: /passwordFile|WRONGPASS|NOAUTH/.test(once.trouble) ? 'Correct once.passwordFile.' : STORE_REMEDY,
+    page: PAGES.onceStore,
   };
 }
 
@@ -99,7 +101,7 @@ function notReady(s: StatusSnapshot): Advice | null {
     id: 'ready',
     state: 'warning',
     message: `Not ready${s.causes.length > 0 ? `: ${s.causes.join('; ')}` : ''}.`,
-    remedy: 'Load balancers send no requests here until that is mended.',
+    remedy: 'Mend what it names: until then load balancers send no requests here.',
     page: PAGES.start,
   };
 }

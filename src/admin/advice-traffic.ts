@@ -80,7 +80,7 @@ const NOT_TAKEN: Readonly<Record<NotTaken, (which: string, route: RouteStatus, s
     const last = undelivered.find(({ route }) => route === path);
     if (last?.cause === '5xx') {
       return {
-        what: `The app answered ${traffic.lastStatus} to ${which}: to their sender they failed`,
+        what: `The app answered ${traffic.lastStatus} to ${which}, a failure for the sender`,
         remedy: 'Verification is not the cause: look at the log of the app. Then find the events again.',
         page: PAGES.appAnswers,
       };
@@ -101,13 +101,13 @@ const NOT_TAKEN: Readonly<Record<NotTaken, (which: string, route: RouteStatus, s
     };
   },
   clientError: (which, { traffic }, { upstream }) => ({
-    what: `The app answered ${traffic.lastStatus} to ${which}, which were verified`,
-    remedy: `Does the app serve this path, and does it check something of its own, such as a token? Look at its log.${tlsQuestion(traffic, upstream.url)}`,
+    what: `The app answered ${traffic.lastStatus} to ${which}`,
+    remedy: `Verification is not the cause. Does the app serve this path, and does it check something of its own, such as a token? Look at its log.${tlsQuestion(traffic, upstream.url)}`,
     page: PAGES.appAnswers,
   }),
   departed: (which) => ({
     what: `The sender left before the app answered ${which}`,
-    remedy: 'Let the app answer first and work then. It may have processed them: check there.',
+    remedy: 'Let the app answer first and work then. It may have processed what it got: check there.',
     page: PAGES.appAnswers,
   }),
 };
@@ -159,7 +159,8 @@ const OVERLOADED_REMEDY = 'Is the app slow, or do bodies trickle in?';
 
 type Loss = readonly [what: string, remedy: string, page?: string];
 
-const YOURS = 'If you know their clients, ';
+/** The status page lists clients; `check` does not. */
+const YOURS = 'If you know their clients (status page), ';
 
 /** Refused requests with a signature, which may be deliveries. Wrong signatures have advice of their own. */
 const LOSSES: Partial<Readonly<Record<Reason, Loss>>> = {
@@ -190,9 +191,7 @@ const LOSSES: Partial<Readonly<Record<Reason, Loss>>> = {
 
 function lossAdvice(reason: Reason, [what, remedy, page = PAGES.refused]: Loss, s: StatusSnapshot): Advice | null {
   const amount = s.recent.signedReasons[reason] ?? 0;
-  // A route without a live secret has advice of its own.
-  const isCovered = reason === 'no_live_secret' && s.routes.some((r) => r.action === 'verify' && r.liveSecrets === 0);
-  if (amount === 0 || isCovered) return null;
+  if (amount === 0) return null;
   const none = acceptedInAnHour(s) === 0;
   const { broken, cause, pass, instead } = explanation(reason, s);
   return {
@@ -244,9 +243,9 @@ function onlyDuplicates(s: StatusSnapshot): Advice | null {
 
 const OTHERS: Partial<Readonly<Record<Reason, string>>> = {
   missing_signature: `Ignore them if you do not know their clients. If you do, something in front drops the signature's header.`,
-  bad_request: 'If they are yours, something in front of the proxy changes them.',
-  header_too_large: 'If they are yours, raise limits.maxHeader, or remove lines that something in front adds.',
-  header_timeout: 'If they are yours, raise limits.headersTimeout; scanners open connections and send nothing.',
+  bad_request: `${YOURS}something in front of the proxy changes them.`,
+  header_too_large: `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
+  header_timeout: `${YOURS}raise limits.headersTimeout; scanners open connections and send nothing.`,
   overloaded: OVERLOADED_REMEDY,
 };
 
@@ -258,12 +257,14 @@ function unsigned(s: StatusSnapshot): Advice | null {
   if (most === undefined || refused === 0) return null;
   const [reason] = most;
   const { broken, cause, pass, instead } = explanation(reason, s);
+  const { accepted, duplicate, noise } = s.recent;
+  const fine = accepted + duplicate > 0 ? ` ${count(accepted + duplicate, 'delivery', 'deliveries')} got through.` : '';
   const isReported = s.recent.rejected === 0 && s.routes.some((route) => reports(route, s.now));
   const were = isReported ? 'would have been' : refused === 1 ? 'was' : 'were';
   return {
     id: 'refusals',
     state: 'warning',
-    message: `${count(refused, 'request')} without a signature ${were} refused ${lately(s)}, mostly ${reason}${broken}.${cause}`,
+    message: `${count(refused, 'request')} without a signature ${were} refused ${lately(s)}, mostly ${reason}${broken}${noise > 0 ? `, and ${noise} more, as on any public port` : ''}.${cause}${fine}`,
     remedy: `${instead ?? OTHERS[reason]}${pass}`,
     page: reason === 'overloaded' ? PAGES.overloaded : broken === '' ? PAGES.refused : PAGES.ingress,
   };

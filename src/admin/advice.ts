@@ -59,7 +59,8 @@ export function adviceFor(s: StatusSnapshot): readonly Advice[] {
 function allIsWell(s: StatusSnapshot): Advice {
   const { accepted, forwarded, duplicate, deferred, noise } = s.recent;
   const served = accepted + forwarded + duplicate + deferred;
-  const scanned = noise > 0 ? ` ${count(noise, 'other was', 'others were')} refused, as on any public port.` : '';
+  const other = served > 0 ? ['other was', 'others were'] : ['request was', 'requests were'];
+  const scanned = noise > 0 ? ` ${count(noise, other[0] ?? '', other[1])} refused, as on any public port.` : '';
   const advice = { id: 'all', state: 'ok', remedy: 'Nothing to do.', page: PAGES.admin } as const;
   if (served > 0) {
     const refused = noise > 0 ? 'no delivery' : 'none';

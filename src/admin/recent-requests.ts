@@ -41,6 +41,8 @@ export class RecentRequests {
   readonly #slots = new Map<number, Record<Counted, number>>();
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
+  /** The requests of groups that are kept no more. */
+  readonly #dropped: Record<string, number> = {};
   readonly traffic = new TrafficByRoute();
   #undelivered: readonly Undelivered[] = [];
 
@@ -83,12 +85,19 @@ export class RecentRequests {
     groups.delete(group);
     // Diagnoses are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
     groups.set(group, { ...refusal, hint: refusal.hint ?? before?.hint ?? null, count: (before?.count ?? 0) + 1 });
-    dropOldest(groups, GROUPS_PER_REASON);
+    const oldest = groups.keys().next().value ?? group;
+    const amount = groups.get(oldest)?.count ?? 0;
+    if (dropOldest(groups, GROUPS_PER_REASON) !== undefined)
+      this.#dropped[reason] = (this.#dropped[reason] ?? 0) + amount;
   }
 
   /** The parts of a status snapshot that come from requests. */
   view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'undelivered'> {
-    const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
+    const refusals = Object.entries(this.#groups).flatMap(([reason, kept]) => {
+      const groups = [...kept.values()];
+      const others = this.#dropped[reason] ?? 0;
+      return groups.map((group, at) => (at === groups.length - 1 ? { ...group, others } : group));
+    });
     return {
       recent: this.#counts(),
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
@@ -130,13 +139,13 @@ const byReason = (count: (name: Reason) => number): RecentCounts['reasons'] =>
   Object.fromEntries(REASON_NAMES.map((name) => [name, count(name)] as const).filter(([, amount]) => amount > 0));
 
 /**
- * True for requests that every public port gets: other paths, other methods, GETs without a signature, and clients that
+ * True for requests that every public port gets: other paths, other methods, GETs without a signature, also odd ones, and clients that
  * departed. One with a signature may be a delivery, so it is none of these.
  */
 function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
   if (signed) return reason === 'client_closed' && decision !== 'rejected';
   if (reason === 'route_rejected' || reason === 'method_not_allowed' || reason === 'client_closed') return true;
-  return reason === 'missing_signature' && (method === 'GET' || method === 'HEAD');
+  return (reason === 'missing_signature' || reason === 'bad_request') && (method === 'GET' || method === 'HEAD');
 }
 
 function undeliveredOf(record: RequestRecord, at: number): Undelivered {
@@ -150,6 +159,7 @@ function refusalOf(record: RequestRecord, at: number): RefusalGroup {
   return {
     ...shownOf(record, at),
     count: 1,
+    others: 0,
     method: shortened(method, 32),
     decision,
     reason,

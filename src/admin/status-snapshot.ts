@@ -68,6 +68,8 @@ type RefusedFields = 'method' | 'decision' | 'reason' | 'upstreamFailure' | 'hin
  */
 export interface RefusalGroup extends ShownRequest, Pick<RequestRecord, RefusedFields> {
   readonly count: number;
+  /** In the newest group of a reason or rule: the number of requests of its groups that were removed. */
+  readonly others: number;
 }
 
 /** A delivery that failed for its sender: it ended in our 502, 503 or 504, its answer was cut, or the app said 5xx. */

@@ -186,7 +186,8 @@ const REFUSALS: Table<RefusalGroup> = {
   none: 'None since the start.',
   columns: {
     Last: ({ at }, { now }) => when(at, now),
-    Count: ({ count }) => count,
+    Count: ({ count, others }) =>
+      others === 0 ? count : html`${count}<p class="soft">and ${others} of groups not shown any more</p>`,
     Request: ({ method, path, route }) => html`<code>${method} ${path}</code><p class="soft">route ${route}</p>`,
     Answer: (refusal) => html`${refusal.status} ${outcomeOf(refusal)}`,
     Why: whyOf,

@@ -9,8 +9,10 @@ export function dateText(ms: number | null): string {
 /** Epoch milliseconds as `3 min ago` or `in 2 days`, with the exact time as its title. */
 export function when(at: number, now: number): Html {
   const iso = new Date(at).toISOString();
-  const span = spanText(Math.abs(now - at));
-  return html`<time datetime="${iso}" title="${iso}">${at <= now ? `${span} ago` : `in ${span}`}</time>`;
+  // What happened while the snapshot was taken is a moment ahead of it.
+  const isAhead = at - now >= 1000;
+  const span = spanText(isAhead ? at - now : Math.max(0, now - at));
+  return html`<time datetime="${iso}" title="${iso}">${isAhead ? `in ${span}` : `${span} ago`}</time>`;
 }
 
 const UNITS = { days: 86_400_000, h: 3_600_000, min: 60_000 };

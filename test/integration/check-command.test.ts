@@ -33,7 +33,7 @@ async function check(proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, args
   return { code, states, messages: checks.map(({ message }) => message).join('\n') };
 }
 
-const WELL = ['ready ok', 'configuration ok', 'secrets ok', 'upstream ok', 'reload ok'];
+const WELL = ['ready ok', 'configuration ok', 'secrets ok', 'upstream ok', 'reload ok', 'deliveries ok'];
 
 describe.concurrent('check', () => {
   test('says what is right, and has no line for what is not configured', async ({ start }) => {
@@ -41,6 +41,7 @@ describe.concurrent('check', () => {
     const { states, messages } = await check(proxy);
     expect(states).toEqual(WELL);
     expect(messages).toContain('Live secrets: 1 on /notify, 1 on unmatched.');
+    expect(messages).toContain('Nothing is wrong, and nothing is proven yet');
   });
 
   test('prints lines for people, and one object for programs', async ({ start, upstream }) => {

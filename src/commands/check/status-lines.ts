@@ -66,7 +66,8 @@ export function statusLines(s: ApiStatus): readonly Line[] {
     const message = isRight ? say(s) : null;
     return message === null ? [] : [ok(id, message)];
   });
-  return inOrder([...right, ...told, ...notYetKnown(s)]);
+  const all = s.advice.filter(({ id }) => id === 'all').map(({ message }) => ok('deliveries', message));
+  return inOrder([...right, ...told, ...notYetKnown(s), ...all]);
 }
 
 function notYetKnown({ upstream: { exposure } }: ApiStatus): readonly Line[] {

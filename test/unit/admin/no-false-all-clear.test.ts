@@ -22,6 +22,8 @@ interface Cause {
   /** What the snapshot has besides. */
   readonly state?: Partial<StatusSnapshot>;
   readonly expected: readonly [State, Topic, message: RegExp, remedy: RegExp];
+  /** Another item that is there at first. */
+  readonly also?: RegExp;
   /** The state after 40 silent minutes, where it is another one. */
   readonly later?: State;
 }
@@ -54,7 +56,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     expected: [
       'failed',
       'deliveries',
-      /The app answered 500 to the last 4 deliveries to \/notify: to their sender they failed, the last time 0 s ago\. The app has taken none/,
+      /The app answered 500 to the last 4 deliveries to \/notify, a failure for the sender, the last time 0 s ago\. The app has taken none/,
       /log of the app/,
     ],
   },
@@ -63,7 +65,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     expected: [
       'warning',
       'deliveries',
-      /^The app answered 500 to the last delivery to \/notify: .*, 0 s ago\.$/,
+      /^The app answered 500 to the last delivery to \/notify, a failure for the sender, 0 s ago\.$/,
       /log of the app/,
     ],
   },
@@ -298,6 +300,23 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     requests: times(4, refused({ reason: 'client_closed', status: 499 })),
     expected: ['warning', 'refusals', /ended early, since their client left/, /timeouts/],
   },
+  'no secret is live, and deliveries come': {
+    requests: times(2, refused({ reason: 'no_live_secret', status: 503 })),
+    state: {
+      routes: [
+        { ...NOTIFY, liveSecrets: 0 },
+        { ...NOTIFY, path: '/other', liveSecrets: 0 },
+      ],
+    },
+    expected: ['failed', 'secrets', /No secret is live on \/notify, \/other, so senders get 503/, /Store a value/],
+    also: /2 signed requests of the last hour got 503 while no secret was live/,
+  },
+  'a flood of unsigned requests': {
+    requests: [accepted(), ...times(9, refused({ reason: 'missing_signature', signed: false }))],
+    spacing: MINUTE / 10,
+    expected: ['warning', 'refusals', /9 requests without a signature .* 1 delivery got through\./, /Ignore them/],
+    later: 'ok',
+  },
   'no secret is live': {
     state: { routes: [{ ...NOTIFY, liveSecrets: 0 }] },
     expected: ['failed', 'secrets', /No secret is live on \/notify, so senders get 503/, /Store a value/],
@@ -349,11 +368,16 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   },
   'the store of delivered events fails, and refuses': {
     state: { once: { store: 'redis', entries: 0, trouble: 'ECONNREFUSED', onStoreFailure: 'refuse' } },
-    expected: ['failed', 'once', /fails: ECONNREFUSED.*routes with once answer 503/, /Check the store/],
+    expected: [
+      'failed',
+      'once',
+      /fails: ECONNREFUSED.*routes with once answer 503/,
+      /^Bring the store back, or correct once\.store/,
+    ],
   },
   'the store of delivered events fails, and forwards': {
-    state: { once: { store: 'redis', entries: 0, trouble: 'ECONNREFUSED', onStoreFailure: 'forward' } },
-    expected: ['warning', 'once', /events may be delivered twice/, /Check the store/],
+    state: { once: { store: 'redis', entries: 0, trouble: 'WRONGPASS', onStoreFailure: 'forward' } },
+    expected: ['warning', 'once', /events may be delivered twice/, /^Correct once\.passwordFile\.$/],
   },
   'another app shares the store, and gets the events': {
     requests: times(4, accepted({ decision: 'duplicate', upstreamStatus: 0 })),
@@ -378,7 +402,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   'a certificate ends in two days': {
     requests: HELD,
     state: { certificates: [{ certificate: 'listen', file: '/tls/tls.crt', notBefore: 0, notAfter: NOW + 2 * DAY }] },
-    expected: ['warning', 'certificates', /in \/tls\/tls\.crt expires in .* at 2026-11-26 12:00 UTC/, /Replace/],
+    expected: ['failed', 'certificates', /in \/tls\/tls\.crt expires in .* at 2026-11-26 12:00 UTC/, /Replace/],
   },
   'a certificate has ended': {
     requests: HELD,
@@ -416,7 +440,9 @@ describe.each(Object.entries(CAUSES))('%s', (_, cause) => {
   const [state, id, message, remedy] = cause.expected;
 
   test('is the headline', () => {
-    const [headline] = lookAt(cause, 0);
+    const advice = lookAt(cause, 0);
+    const [headline] = advice;
+    if (cause.also !== undefined) expect(advice.map((item) => item.message).join('\n')).toMatch(cause.also);
     expect(headline).toMatchObject({
       state,
       id,
@@ -439,7 +465,13 @@ test.each<[string, readonly RequestRecord[], silence: number, RegExp]>([
     'scanners came too',
     [...HELD, refused({ reason: 'missing_signature', method: 'GET', signed: false })],
     0,
-    /^All is well: the app took the last delivery 15 min ago.* 1 other was refused, as on any public port/,
+    /^All is well: the app took the last delivery 15 min ago.* 1 request was refused, as on any public port/,
+  ],
+  [
+    'a scanner sends odd GETs',
+    [refused({ reason: 'bad_request', method: 'GET', signed: false })],
+    0,
+    /^Nothing is wrong.* 1 request was refused, as on any public port/,
   ],
   [
     'nothing came',

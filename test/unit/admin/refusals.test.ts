@@ -34,6 +34,7 @@ test('a flood of one reason fills only its own places and evicts no other reason
   const list = refusals.view().refusals;
   expect(list.map(({ path }) => path)).toEqual([...Array.from({ length: 10 }, (_, i) => `/${9999 - i}`), '/notify']);
   expect(list.at(-1)?.hint).toBe('the old secret');
+  expect(list.map(({ others }) => others)).toEqual([9990, ...new Array(10).fill(0)]);
 });
 
 test('requests with the same reason, route and client form one group, with its count and its last request', () => {
@@ -140,10 +141,11 @@ test('the background noise of a public port is counted apart and is never the to
   unsigned({ reason: 'client_closed' });
   unsigned({ reason: 'missing_signature', method: 'GET' });
   unsigned({ reason: 'missing_signature', method: 'HEAD' });
+  unsigned({ reason: 'bad_request', method: 'GET' });
   recent.record(accepted({ reason: 'client_closed' }));
-  expect(recent.view().recent).toMatchObject({ rejected: 5, noise: 5, topReason: null });
+  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 6, topReason: null });
   unsigned({ reason: 'missing_signature' });
-  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 5, topReason: 'missing_signature' });
+  expect(recent.view().recent).toMatchObject({ rejected: 7, noise: 6, topReason: 'missing_signature' });
 });
 
 test('a refused request with a signature may be a delivery: it is no noise, and counts for an hour', () => {
