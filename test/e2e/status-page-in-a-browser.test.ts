@@ -91,7 +91,9 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     expect(advice[0]).toMatch(
       /^▲ Look at this\. 20 signatures were refused in the last hour, beside 5 accepted.*\. Each is signed with another secret/,
     );
-    expect(advice[1]).toMatch(/5 requests without a signature were refused .*missing_signature\. Ignore them if/);
+    expect(advice[1]).toMatch(
+      /5 requests without a signature were refused .*missing_signature\. 5 deliveries got through\. Ignore them if/,
+    );
     expect(text).toContain('No live secret of the route produces this signature.');
     expect(text).toContain('There is no Entrupy-Signature header.');
     expect(text).toContain('127.0.0.1');

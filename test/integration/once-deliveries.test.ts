@@ -2,6 +2,7 @@
 // Deliver once behaves the same with each store: real proxies, a real upstream, a real Redis and Valkey.
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { StatusSnapshot } from '../../src/admin/status-snapshot.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
 import {
@@ -183,6 +184,11 @@ describe.each(['memory', ...(HAS_SERVERS ? SERVERS : [])] as const)('with %s', (
     client.destroy();
     expect([tooMany.status, tooMany.body.toString()]).toEqual([503, '{"error":"overloaded"}']);
     expect(tooMany.lines).toContain('Retry-After: 1');
+    const lost = async () => {
+      const status = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as StatusSnapshot;
+      return status.undelivered[0]?.hint;
+    };
+    await eventually(lost, 'another request for the same event took too long, or too many waited for it');
     answer(200);
     expect(await first.given).toEqual(DELIVERED);
     for (const { given } of waiting) expect(await given).toEqual(DUPLICATE);

@@ -83,7 +83,7 @@ describe.concurrent('SIGTERM', () => {
     const records = proxy.logs().filter(({ msg }) => msg === 'request');
     expect(records).toHaveLength(3);
     for (const record of [
-      { status: 503, decision: 'rejected', reason: 'overloaded', body_sha256: tag },
+      { status: 503, decision: 'rejected', reason: 'overloaded', hint: 'the proxy stopped', body_sha256: tag },
       { status: 408, decision: 'rejected', reason: 'body_timeout', body_bytes: BODY.length - 1 },
     ])
       expect(records).toContainEqual(expect.objectContaining(record));

@@ -239,6 +239,12 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
     expected: ['warning', 'signatures', /signed with secret old, expired at/, /that secret has leaked/],
   },
+  'a leak is used, and then every signature is refused': {
+    requests: [...HELD, refused({ reason: 'expired_secret', hint: HINT_OLD }), ...times(3, refused())],
+    state: { secrets: [CURRENT, { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY }] },
+    expected: ['failed', 'signatures', /No signature was accepted/, /signed probe/],
+    also: /192\.0\.2\.7 signed with secret old, expired at/,
+  },
   'a sender has a secret that is not valid yet': {
     requests: [
       ...HELD,

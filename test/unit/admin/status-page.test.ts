@@ -14,6 +14,13 @@ function page(changes: Partial<StatusSnapshot> = {}): string {
 
 const XSS = `"><script>alert('1')</script><img src=x onerror=alert(2)>`;
 
+test('what happened while the snapshot was taken is not in the future', () => {
+  const refusals = new RecentRequests();
+  vi.setSystemTime(NOW + 5);
+  refusals.record(refused());
+  expect(page(refusals.view())).not.toContain('>in 0 s<');
+});
+
 test('text from clients, files and names is escaped', () => {
   const refusals = new RecentRequests();
   refusals.record(refused({ path: `/${XSS}`, method: XSS, hint: XSS, client: XSS, route: XSS }));
