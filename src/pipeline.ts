@@ -8,7 +8,7 @@
 // core/admission.ts decides, in one order; this file carries it out. A request that fails before the permit is refused
 // with our own answer; where a route only reports, some are forwarded. `once` answers a duplicate with 200. One that
 // fails later gets our answer if the response has not begun; else the response is cut. Only a failed connect is retried.
-// Bytes that never become a head: downstream/connection.ts.
+// Bytes that never become a head: downstream/connection.ts. The file is long because a life is read in one piece.
 
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from './base/bytes.ts';

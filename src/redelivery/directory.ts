@@ -5,6 +5,8 @@
 //   STORE/deferred/ID              8 digits: the length of the head; LF; head; body
 //   STORE/deferred/ID.progress     absent before the first failure
 //   ….new                          being written; what a crash leaves of these is removed at the start
+//
+// The file is long because the order of file calls, which is what survives a crash, is read in one piece.
 import { Buffer } from 'node:buffer';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';

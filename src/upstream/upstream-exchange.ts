@@ -1,6 +1,8 @@
 // One permitted request to the upstream, and its response: waiting, connecting, sending, reading, done. Bytes are
 // forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
+// The file is long because its states are read together; what has a subject of its own is elsewhere: streamed-body.ts,
+// outgoing-head.ts, waiting-head.ts, socket-progress.ts.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
