@@ -39,7 +39,7 @@ import { readWhole } from './downstream/read-whole.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';
 import { FailureEdge, type Room } from './redelivery/failure-edge.ts';
-import type { ForwardFailure } from './upstream/forward-failure.ts';
+import { type ForwardFailure, STOPPED } from './upstream/forward-failure.ts';
 import type { ForwardOptions } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
@@ -70,6 +70,8 @@ export class Pipeline {
   /** Deliveries that could still be stored, also those whose clients have departed. */
   #storable = 0;
   #onSettled: (() => void)[] = [];
+  /** Aborted at the end of `grace`. */
+  readonly #waits = new AbortController();
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -90,6 +92,11 @@ export class Pipeline {
       if (this.#storable === 0) resolve();
       else this.#onSettled.push(resolve);
     });
+  }
+
+  /** A delivery that can be stored waits for its twin no longer: the twin may be at another process, and take long. */
+  endWaits(): void {
+    this.#waits.abort();
   }
 
   #carryOut(pending: Pending, admission: Admission): void {
@@ -187,7 +194,7 @@ export class Pipeline {
     const { responseTimeout, idleTimeout } = policy.settings;
     const { retryConnectFor } = this.#parts.upstream.options;
     const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
-    const delivery = { ...event, path, patience, departed: departure.signal };
+    const delivery = { ...event, path, patience, departed: (edge === null ? departure : this.#waits).signal };
     const claimed = await this.#parts.deliveries().claim(delivery);
     exchange.onDeparture(null);
     switch (claimed.kind) {
@@ -205,6 +212,7 @@ export class Pipeline {
         exchange.reply.refuse(DUPLICATE);
         break;
       case 'departed':
+        edge?.failed(STOPPED, () => failed(exchange, STOPPED));
         break;
       default:
         claimed satisfies never;

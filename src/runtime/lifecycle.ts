@@ -61,6 +61,7 @@ export class Lifecycle {
     await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
     const cut = listener.inFlight;
     upstream.close();
+    pipeline.endWaits();
     await pipeline.settled(); // what could not end is stored, which takes a second at most
     await listener.refuseRest();
     listener.cutAll();
