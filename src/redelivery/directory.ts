@@ -8,6 +8,7 @@
 //
 // The file is long because the order of file calls, which is what survives a crash, is read in one piece.
 import { Buffer } from 'node:buffer';
+import { randomUUID } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../base/errors.ts';
@@ -18,6 +19,7 @@ import { isThere, NEW, PREAMBLE, PROGRESS, readMeasured, readSmall, unlinkIfTher
 import { FolderReader } from './folder-reader.ts';
 import {
   type Added,
+  type Claim,
   type Claimed,
   countedBytes,
   type DeferredStore,
@@ -60,7 +62,8 @@ class DirectoryStore implements DeferredStore {
   readonly #atWork = new Map<string, Promise<unknown>>();
   /** Changes that are under way, also those that took too long. */
   readonly #unsettled = new Set<string>();
-  readonly #claims = new Set<string>();
+  /** The one claim that an id has. */
+  readonly #claims = new Map<string, Claim>();
   /** What waits to be stored is synced together. */
   readonly #batches = new Batches(() =>
     this.#calls.run(async () => {
@@ -103,14 +106,18 @@ class DirectoryStore implements DeferredStore {
       if (found === 'absent') return { kind: this.#usage.delete(id) ? 'dropped' : 'removed' };
       if (found === 'unfit') return { kind: found };
       const progress = await this.#calls.run(() => readSmall(this.#path(id, PROGRESS)));
-      this.#claims.add(id);
-      return { kind: 'claimed', record: found, progress };
+      const claim = { id, token: randomUUID() };
+      this.#claims.set(id, claim);
+      return { kind: 'claimed', claim, record: found, progress };
     });
   }
 
-  release(id: string, progress: Buffer | null): Promise<void> {
+  release(claim: Claim, progress: Buffer | null): Promise<void> {
+    const { id } = claim;
     return this.#alone(id, async () => {
-      if (!this.#claims.delete(id) || progress === null) return;
+      if (!this.#holds(claim)) return;
+      this.#claims.delete(id);
+      if (progress === null) return;
       await this.#change(id, async () => {
         await writeBeside(this.#path(id, PROGRESS), [progress]);
         await rename(this.#path(id, PROGRESS + NEW), this.#path(id, PROGRESS));
@@ -118,9 +125,10 @@ class DirectoryStore implements DeferredStore {
     });
   }
 
-  remove(id: string): Promise<boolean> {
+  remove(claim: Claim): Promise<boolean> {
+    const { id } = claim;
     return this.#alone(id, async () => {
-      if (!this.#claims.has(id)) return false;
+      if (!this.#holds(claim)) return false;
       await this.#change(id, () => this.#unlink(id));
       this.#claims.delete(id);
       this.#usage.delete(id);
@@ -146,6 +154,10 @@ class DirectoryStore implements DeferredStore {
     const opened = this.#opened;
     this.#opened = null;
     await opened?.close();
+  }
+
+  #holds({ id, token }: Claim): boolean {
+    return this.#claims.get(id)?.token === token;
   }
 
   // --- the folder

@@ -28,6 +28,8 @@ export class Redelivery implements Room {
   readonly #telling: Telling;
   readonly #turns: Turns;
   #atWork = 0;
+  /** Ids at work: one sending of each. What replaces one at work waits until that is over. */
+  readonly #working = new Set<string>();
   /** Bytes of deliveries that are at work. */
   #bytes = 0;
   /** Nothing is begun before: the store failed, or there is no memory. */
@@ -113,7 +115,7 @@ export class Redelivery implements Room {
       const claimed = await store.claim(id);
       if (claimed.kind !== 'claimed') return false;
       const opened = this.#turns.open(id, claimed.record, claimed.progress);
-      await store.release(id, null);
+      await store.release(claimed.claim, null);
       return opened.kind === 'verified' && opened.progress?.stopped !== true;
     } finally {
       if (known !== undefined) this.#schedule.wait(known, known.due);
@@ -215,7 +217,15 @@ export class Redelivery implements Room {
     const due = known === null ? at : Math.min(known.tried, now) + pauseAfter(attempts, Math.random());
     const entry: Deferred = {
       ...{ id, bytes, at: Math.min(at, now), checked: false, due, busy: false, attempts, failure },
-      ...{ state: stopped ? 'stopped' : 'waiting', route: null, secret: null, key: null, asked: false, ended: null },
+      ...{
+        state: stopped ? 'stopped' : 'waiting',
+        route: null,
+        secret: null,
+        key: null,
+        asked: false,
+        claim: null,
+        ended: null,
+      },
     };
     return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#turns.endOf(entry)) });
   }
@@ -246,7 +256,9 @@ export class Redelivery implements Room {
   };
 
   async #work(entry: Deferred, may: 'send' | 'remove'): Promise<void> {
-    const { bytes } = entry;
+    const { id, bytes } = entry;
+    if (this.#working.has(id)) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+    this.#working.add(id);
     entry.busy = true;
     this.#atWork++;
     this.#bytes += bytes;
@@ -257,6 +269,7 @@ export class Redelivery implements Room {
       this.#pausedUntil = Date.now() + FAILED_PAUSE_MS;
       this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
     }
+    this.#working.delete(id);
     this.#atWork--;
     this.#bytes -= bytes;
     if (this.#atWork === 0) this.#idle();

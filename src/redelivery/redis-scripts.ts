@@ -9,7 +9,7 @@
 // No key but `told` has a time to live: what a policy of the server evicts by that is not ours.
 import { Buffer } from 'node:buffer';
 import { type Command, type Script, script, textOf } from '../once/redis-connection.ts';
-import { type Added, type Claimed, ID, MAX_OF_ONE_BODY, MAX_PROGRESS, type StoredBytes } from './store.ts';
+import { type Added, type Entry, ID, MAX_OF_ONE_BODY, MAX_PROGRESS, type StoredBytes } from './store.ts';
 
 /** Milliseconds. The holder renews it three times and more before it ends. */
 const LEASE_MS = 30_000;
@@ -129,8 +129,16 @@ return {'stored', of('epoch'), whole(number)}`,
   },
 };
 
-/** ID, token, most bytes of a head and a body, the mark of the id (an empty epoch if there is none). */
-export const CLAIM: Script<Claimed> = {
+/** What `CLAIM` answers: `Claimed`, but for the claim. */
+type Answer =
+  | ({ readonly kind: 'claimed'; readonly record: StoredBytes } & Pick<Entry, 'progress'>)
+  | { readonly kind: 'busy' | 'removed' | 'dropped' | 'unfit' };
+
+/**
+ * ID, token, most bytes of a head and a body, the mark of the id (an empty epoch if there is none), the token of this
+ * process's former claim, which gives way (empty if there is none).
+ */
+export const CLAIM: Script<Answer> = {
   text: `${COMMON}${DRAINS}
 local id, token = ARGV[1], ARGV[2]
 if not of(id) then
@@ -141,7 +149,7 @@ if kind() == 'none' then leave(id) return {'dropped'} end
 if not isFit(ARGV[3], ARGV[4]) then return {'unfit'} end
 local held = redis.call('HMGET', event, 'claim', 'until')
 local remaining = (tonumber(held[2]) or 0) - now()
-if held[1] and held[1] ~= token and remaining > 0 and remaining <= ${LEASE_MS} then return {'busy'} end
+if held[1] and held[1] ~= ARGV[7] and remaining > 0 and remaining <= ${LEASE_MS} then return {'busy'} end
 redis.call('HSET', event, 'claim', token, 'until', whole(now() + ${LEASE_MS}))
 local found = redis.call('HMGET', event, 'head', 'body', 'progress')
 return {'claimed', found[1], found[2], found[3]}`,

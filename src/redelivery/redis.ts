@@ -21,6 +21,7 @@ import {
 } from './redis-scripts.ts';
 import {
   type Added,
+  type Claim,
   type Claimed,
   countedBytes,
   type DeferredStore,
@@ -55,7 +56,7 @@ class RedisStore implements DeferredStore {
   readonly #connection: RedisConnection;
   readonly #renewal: NodeJS.Timeout;
   readonly #known = Promise.withResolvers<void>();
-  /** The claims of this process: ids and their tokens. */
+  /** The claims of this process: ids and the tokens of the last claim of each. */
   readonly #claims = new Map<string, string>();
   /** What this process knows to be stored: if the server forgets all, nobody else can tell what is lost. */
   readonly #marks = new Map<string, Mark>();
@@ -125,30 +126,26 @@ class RedisStore implements DeferredStore {
   }
 
   async claim(id: string): Promise<Claimed> {
-    const token = this.#claims.get(id) ?? randomUUID();
+    const claim = { id, token: randomUUID() };
     const { head, body } = this.#options.limits();
     const { epoch, number } = this.#marks.get(id) ?? UNKNOWN;
-    const limits = [String(head), String(body)];
-    const claimed = await this.#connection.run([CLAIM, keysOf(id), id, token, ...limits, epoch, String(number)]);
-    if (claimed.kind === 'claimed') this.#claims.set(id, token);
+    const rules = [String(head), String(body), epoch, String(number), this.#claims.get(id) ?? ''];
+    const found = await this.#connection.run([CLAIM, keysOf(id), id, claim.token, ...rules]);
+    if (found.kind === 'claimed') this.#claims.set(id, claim.token);
     else this.#claims.delete(id);
-    if (claimed.kind === 'removed' || claimed.kind === 'dropped') this.#marks.delete(id);
-    return claimed;
+    if (found.kind === 'removed' || found.kind === 'dropped') this.#marks.delete(id);
+    return found.kind === 'claimed' ? { ...found, claim } : found;
   }
 
-  async release(id: string, progress: Buffer | null): Promise<void> {
-    const token = this.#claims.get(id);
-    if (token === undefined) return;
-    this.#claims.delete(id); // whatever happens now, the lease is not renewed
+  async release({ id, token }: Claim, progress: Buffer | null): Promise<void> {
+    this.#forget(id, token); // whatever happens now, the lease is not renewed
     await this.#connection.run([RELEASE, keysOf(id), token, ...(progress === null ? [] : [progress])]);
   }
 
   /** After a failure the claim stays: the delivery was taken, and nobody else should send it meanwhile. */
-  async remove(id: string): Promise<boolean> {
-    const token = this.#claims.get(id);
-    if (token === undefined) return false;
+  async remove({ id, token }: Claim): Promise<boolean> {
     const removed = await this.#connection.run([REMOVE, keysOf(id), id, token]);
-    this.#claims.delete(id);
+    this.#forget(id, token);
     if (removed === 1) this.#marks.delete(id);
     return removed === 1;
   }
@@ -164,8 +161,12 @@ class RedisStore implements DeferredStore {
 
   async close(): Promise<void> {
     clearInterval(this.#renewal);
-    await Promise.allSettled([...this.#claims.keys()].map((id) => this.release(id, null)));
+    await Promise.allSettled([...this.#claims].map(([id, token]) => this.release({ id, token }, null)));
     this.#connection.close();
+  }
+
+  #forget(id: string, token: string): void {
+    if (this.#claims.get(id) === token) this.#claims.delete(id);
   }
 
   get #isOwner(): boolean {

@@ -2,6 +2,7 @@
 // I/O, and no clock but the one that is given: times are epoch milliseconds.
 import type { KeyObject } from 'node:crypto';
 import type { DeferredState, DeferredTotals } from '../core/record.ts';
+import type { Claim } from './store.ts';
 
 /** What is known in memory of one deferred delivery: never its body or its lines. */
 export interface Deferred {
@@ -24,6 +25,8 @@ export interface Deferred {
   key: KeyObject | null;
   /** True if a person asked for it: what the app refused is then sent once more. */
   asked: boolean;
+  /** The last claim on its record, which may have ended. */
+  claim: Claim | null;
   /** How it ended, while the store has not learnt that yet. */
   ended: 'delivered' | 'expired' | null;
 }

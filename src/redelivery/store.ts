@@ -42,13 +42,20 @@ export interface Listing {
  */
 export type Added = 'stored' | 'known' | 'full' | 'crowded';
 
+/** One claim on one record: what replaces the record under the same id is not claimed by it. */
+export interface Claim {
+  readonly id: string;
+  /** Of this claim alone. */
+  readonly token: string;
+}
+
 /**
  * `claimed`: nobody else gets it until `release` or `remove`, or until the lease of this process has ended. `busy`:
  * another process has claimed it. `removed`: an owner has removed it. `dropped`: as in `Listing`. `unfit`: it is no
  * regular file, is larger than the limits, or can't be told apart into head and body; it was not read, and stays.
  */
 export type Claimed =
-  | { readonly kind: 'claimed'; readonly record: StoredBytes; readonly progress: Buffer | null }
+  | { readonly kind: 'claimed'; readonly claim: Claim; readonly record: StoredBytes; readonly progress: Buffer | null }
   | { readonly kind: 'busy' | 'removed' | 'dropped' | 'unfit' };
 
 /**
@@ -70,17 +77,18 @@ export interface DeferredStore {
 
   /**
    * Claims a delivery and reads it, atomically: of several claims of one id, by whatever process, one is `claimed`.
+   * One that this process has claimed already is claimed anew, and its former claim has ended.
    * A claim ends with its process: with Redis it is a lease of 30 s at most, which the store renews by itself until
    * `release` or `remove`. A process that stood still for longer loses it to whoever claims next, and its `release` and
    * `remove` of that claim then do nothing.
    */
   claim(id: string): Promise<Claimed>;
 
-  /** Ends this process's claim. `progress` (null: as it was) replaces the last one. Does nothing without the claim. */
-  release(id: string, progress: Buffer | null): Promise<void>;
+  /** Ends a claim. `progress` (null: as it was) replaces the last one. Does nothing if the claim has ended. */
+  release(claim: Claim, progress: Buffer | null): Promise<void>;
 
-  /** Removes what this process has claimed, and ends the claim. False if the claim was lost: nothing was removed. */
-  remove(id: string): Promise<boolean>;
+  /** Removes what was claimed, and ends the claim. False if the claim had ended: nothing was removed. */
+  remove(claim: Claim): Promise<boolean>;
 
   /** Reads without a claim: for people. `body` as in `claim`. Null if there is nothing to read. */
   read(id: string): Promise<StoredBytes | null>;

@@ -44,13 +44,14 @@ export class Turns {
     if (entry.ended !== null) return await this.#end(store, entry, entry.ended);
     const claimed = await store.claim(entry.id);
     if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
+    entry.claim = claimed.claim;
     const opened = this.open(entry.id, claimed.record, claimed.progress);
     const now = Date.now();
     if (opened.kind === 'unverified') {
       entry.route = opened.route;
       this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
       if (now >= this.endOf(entry)) return await this.#end(store, entry, 'expired');
-      await store.release(entry.id, null);
+      await release(store, entry, null);
       return this.#schedule.wait(entry, this.endOf(entry));
     }
     const { facts, route, progress } = opened;
@@ -71,7 +72,7 @@ export class Turns {
     if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
     const soonest = Math.min(end, Math.min(tried, now) + pauseAfter(attempts, 1));
     if (rests || may === 'remove' || (soonest > now && !entry.asked)) {
-      await store.release(entry.id, null);
+      await release(store, entry, null);
       return this.#schedule.wait(entry, rests ? end : soonest);
     }
     await this.#send(store, entry, opened);
@@ -86,7 +87,7 @@ export class Turns {
       const claim = await this.#parts.deliveries().claim(event);
       if (claim.kind === 'duplicate') return await this.#end(store, entry, 'delivered');
       if (claim.kind !== 'deliver') {
-        await store.release(entry.id, null);
+        await release(store, entry, null);
         return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
       }
       lease = claim.lease;
@@ -98,7 +99,7 @@ export class Turns {
     if (went === 'taken') return await this.#end(store, entry, 'delivered');
     entry.failure = failure;
     if (went === 'no connection') {
-      await store.release(entry.id, null);
+      await release(store, entry, null);
       return this.#schedule.wait(entry, now);
     }
     entry.asked = false;
@@ -107,7 +108,7 @@ export class Turns {
     entry.attempts++;
     const stopped = went === 'refused';
     const progress = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
-    await store.release(entry.id, progress);
+    await release(store, entry, progress);
     if (stopped) {
       entry.state = 'stopped';
       this.#telling.tell('warn', 'the app refused a deferred delivery', { id: entry.id, status: failure });
@@ -147,7 +148,7 @@ export class Turns {
 
   async #end(store: DeferredStore, entry: Deferred, result: 'delivered' | 'expired'): Promise<void> {
     entry.ended = result; // where the store fails now, it is removed at the next turn, and not sent again
-    const removed = await store.remove(entry.id);
+    const removed = entry.claim !== null && (await store.remove(entry.claim));
     entry.ended = null;
     if (!removed) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
     this.#schedule.delete(entry);
@@ -164,4 +165,8 @@ export class Turns {
     this.#telling.tell('warn', 'a deferred delivery was dropped from the store', { id });
     this.#parts.onResult(entry?.route ?? null, 'dropped');
   }
+}
+
+async function release(store: DeferredStore, { claim }: Deferred, progress: Entry['progress']): Promise<void> {
+  if (claim !== null) await store.release(claim, progress);
 }

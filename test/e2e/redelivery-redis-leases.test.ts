@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { startOtherProcess } from '../support/redelivery/other-process.ts';
 import { eventKey, idsOf, NAME, openReady } from '../support/redelivery/redis-store.ts';
-import { someRecord } from '../support/redelivery/store-contract.ts';
+import { claimedRecord, someRecord } from '../support/redelivery/store-contract.ts';
 
 const LONGER_THAN_A_LEASE = { timeout: 120_000, interval: 200 };
 
@@ -36,11 +36,13 @@ describe.skipIf(!HAS_SERVERS)('two processes and one Redis', () => {
     stopped.resume();
     expect(await stopped.ask('remove', lost)).toBe(false);
     expect(await stopped.ask('claim', lost)).toBe('busy');
-    await store.release(lost, null);
+    await store.release((await claimedRecord(store, lost)).claim, null);
     expect(await store.claim(lost)).toMatchObject({ kind: 'claimed', progress: null });
     // Nobody claimed it meanwhile, so what was delivered need not be sent again.
     expect(await stopped.ask('remove', kept)).toBe(true);
-    for (const id of [lost, ofKilled]) expect(await store.remove(id)).toBe(true);
+    for (const id of [lost, ofKilled]) {
+      expect(await store.remove((await claimedRecord(store, id)).claim)).toBe(true);
+    }
     expect(await stopped.ask('claim', lost)).toBe('removed');
     expect(await store.list()).toEqual({ entries: [], dropped: [] });
   });

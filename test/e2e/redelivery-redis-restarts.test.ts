@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DeferredStore, LEAST_BYTES, type StoredBytes } from '../../src/redelivery/store.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
-import { claimedRecord, idOf, someRecord } from '../support/redelivery/store-contract.ts';
+import { claimedRecord, claimOf, idOf, someRecord } from '../support/redelivery/store-contract.ts';
 
 const MANY = 65_536;
 /** At once. */
@@ -61,7 +61,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
       const { record } = await claimedRecord(store, id);
       const { head, body } = answered.get(id) ?? record;
       expect(record.head.equals(head) && record.body.equals(body)).toBe(true);
-      expect(await store.remove(id)).toBe(true);
+      expect(await store.remove(claimOf(store, id))).toBe(true);
     }
     expect(await store.list()).toEqual({ entries: [], dropped: [] });
     expect(failures.length).toBeGreaterThan(0);
@@ -75,7 +75,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     for (const id of [early, removed]) await store.add(id, someRecord(), 'nothing');
     await other.list();
     await claimedRecord(other, removed);
-    await other.remove(removed);
+    await other.remove(claimOf(other, removed));
     const { size } = await stat(log);
     await store.add(ofStore, someRecord(), 'nothing');
     await other.add(ofOther, someRecord(), 'nothing');
@@ -106,7 +106,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     await server.start();
     for (const each of [store, other]) await ready(each);
     expect(await store.add(idOf('fresh'), someRecord(), 'nothing')).toBe('stored');
-    expect(await other.remove(ids[0] ?? '')).toBe(false);
+    expect(await other.remove(claimOf(other, ids[0] ?? ''))).toBe(false);
     const listings = await Promise.all([store.list(), other.list()]);
     expect(listings.flatMap(({ dropped }) => dropped).sort()).toEqual(ids.sort());
     for (const { entries } of listings) expect(entries).toHaveLength(1);
@@ -123,7 +123,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
       store.add(fresh, someRecord(), 'nothing'),
       store.list(),
       store.claim(fresh),
-      store.remove(id),
+      store.remove(claimOf(store, id)),
       store.read(id),
       store.drop(fresh),
     ];
@@ -139,7 +139,7 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     // What had reached the server before it stood still was done when it woke.
     const { entries, dropped } = await store.list();
     for (const each of [...entries.map((entry) => entry.id), ...dropped]) expect([id, fresh]).toContain(each);
-    await store.remove(id);
+    await store.remove(claimOf(store, id));
     expect(await idsIn(store)).not.toContain(id);
   });
 

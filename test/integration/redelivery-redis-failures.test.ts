@@ -12,7 +12,7 @@ import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from 
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
 import { eventKey, idsOf, opened, prefixOf } from '../support/redelivery/redis-store.ts';
-import { claimedRecord, idOf, someRecord } from '../support/redelivery/store-contract.ts';
+import { claimedRecord, claimOf, idOf, someRecord } from '../support/redelivery/store-contract.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 const INDEX = `${prefixOf()}index`;
@@ -45,10 +45,10 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
       expect(await full.ask('EXISTS', eventKey(fresh))).toBe(0);
       expect(await indexOf(full)).toEqual(before);
       await claimedRecord(store, kept);
-      await store.release(kept, Buffer.from('progress'));
+      await store.release(claimOf(store, kept), Buffer.from('progress'));
       expect((await claimedRecord(store, kept)).progress?.toString()).toBe('progress');
       await claimedRecord(store, taken);
-      expect(await store.remove(taken)).toBe(true);
+      expect(await store.remove(claimOf(store, taken))).toBe(true);
       expect((await store.list()).entries).toMatchObject([{ id: kept }]);
       expect(await store.drop(kept)).toBe(true);
       expect((await store.list()).dropped).toEqual([kept]);
@@ -168,9 +168,9 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     const [id = '', other = ''] = idsOf(2, 'rights');
     for (const each of [id, other]) expect(await store.add(each, someRecord(), 'nothing')).toBe('stored');
     await claimedRecord(store, id);
-    await store.release(id, Buffer.from('progress'));
+    await store.release(claimOf(store, id), Buffer.from('progress'));
     await claimedRecord(store, id);
-    expect(await store.remove(id)).toBe(true);
+    expect(await store.remove(claimOf(store, id))).toBe(true);
     expect(await store.drop(other)).toBe(true);
     expect(await store.list()).toEqual({ entries: [], dropped: [other] });
     const lost = idOf('lost');

@@ -6,7 +6,7 @@ import { HAS_SERVERS, type RedisServer } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
 import { eventKey, idsOf, prefixOf } from '../support/redelivery/redis-store.ts';
-import { claimedRecord, idOf, someRecord } from '../support/redelivery/store-contract.ts';
+import { claimedRecord, claimOf, idOf, someRecord } from '../support/redelivery/store-contract.ts';
 
 const keysIn = async (server: RedisServer) => (await server.ask('KEYS', '*')) as string[];
 const droppedIn = (listings: readonly Listing[]) => listings.flatMap(({ dropped }) => dropped).sort();
@@ -19,7 +19,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     expect(await other.add(id, someRecord(), 'nothing')).toBe('stored');
     await claimedRecord(store, id);
     await claimedRecord(other, id);
-    expect(await other.remove(id)).toBe(true);
+    expect(await other.remove(claimOf(other, id))).toBe(true);
     expect((await store.list()).entries).toMatchObject([{ id }]);
     const keys = await keysIn(server);
     expect(keys.filter((key) => key.startsWith(prefixOf()) || key.startsWith(prefixOf('shop')))).toEqual(keys);
@@ -84,7 +84,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     for (const id of [removed, shared, claimed]) await store.add(id, someRecord(), 'nothing');
     for (const each of [other, third]) await each.list();
     await claimedRecord(other, removed);
-    await other.remove(removed);
+    await other.remove(claimOf(other, removed));
     await store.add(ofStore, someRecord(), 'nothing');
     await other.add(ofOther, someRecord(), 'nothing');
     await (how === 'FLUSHALL' ? server.ask(how) : server.ask('DEL', `${prefixOf()}index`));
@@ -93,7 +93,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
     await third.add(fresh, someRecord(), 'nothing');
     await third.add(again, someRecord(), 'nothing');
     await claimedRecord(third, again);
-    await third.remove(again);
+    await third.remove(claimOf(third, again));
     expect(await other.claim(claimed)).toEqual({ kind: 'dropped' });
     const told = droppedIn(await Promise.all([store.list(), other.list(), third.list()]));
     // The server no longer knows who removed what: `removed` may be among them, for the one who had not heard of it.
@@ -129,12 +129,12 @@ describe.skipIf(!HAS_SERVERS).concurrent('replicas with one Redis', () => {
       await store.add(each, someRecord(), 'nothing');
       await claimedRecord(store, each);
     }
-    await store.release(free, null);
+    await store.release(claimOf(store, free), null);
     // It has ended, and nobody has claimed the event since.
     await server.ask('HSET', eventKey(id), 'until', '1');
     await eventually(async () => Number(await server.ask('HGET', eventKey(id), 'until')) > 1, true);
     expect(await server.ask('HEXISTS', eventKey(free), 'until')).toBe(0);
-    expect(await store.remove(id)).toBe(true);
+    expect(await store.remove(claimOf(store, id))).toBe(true);
   });
 
   test('a process that closes ends its claims', async ({ server, open }) => {

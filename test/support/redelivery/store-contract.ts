@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
+  type Claim,
   type DeferredStore,
   LEAST_BYTES,
   MAX_OF_ONE_BODY,
@@ -37,8 +38,14 @@ export const someRecord = (length = 100): StoredBytes => ({ head: randomBytes(20
 export async function claimedRecord(store: DeferredStore, id: string) {
   const claimed = await store.claim(id);
   if (claimed.kind !== 'claimed') throw new Error(`the claim is ${claimed.kind}`);
+  claims.set(store, new Map(claims.get(store)).set(id, claimed.claim));
   return claimed;
 }
+
+/** The last claim that `claimedRecord` made of it; one that nobody has made if there is none. */
+export const claimOf = (store: DeferredStore, id: string): Claim => claims.get(store)?.get(id) ?? { id, token: 'none' };
+
+const claims = new WeakMap<DeferredStore, ReadonlyMap<string, Claim>>();
 
 const idsIn = async (store: DeferredStore) => (await store.list()).entries.map(({ id }) => id).sort();
 
@@ -82,7 +89,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(first, record, 'nothing');
       await store.add(second, someRecord(10_000), 'nothing');
       await claimedRecord(store, first);
-      await store.release(first, Buffer.from('progress'));
+      await store.release(claimOf(store, first), Buffer.from('progress'));
       await reopened();
       const { entries, dropped } = await store.list();
       expect(dropped).toEqual([]);
@@ -103,9 +110,9 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(id, old, 'nothing');
       expect(await store.add(id, fresh, 'nothing')).toBe('known');
       await claimedRecord(store, id);
-      await store.release(id, Buffer.from('progress'));
+      await store.release(claimOf(store, id), Buffer.from('progress'));
       expect((await claimedRecord(store, id)).record.body.equals(old.body)).toBe(true);
-      await store.release(id, null);
+      await store.release(claimOf(store, id), null);
       expect(await store.add(id, fresh, 'existing')).toBe('stored');
       const claimed = await claimedRecord(store, id);
       expect(claimed.record.body.equals(fresh.body)).toBe(true);
@@ -118,8 +125,23 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(id, someRecord(), 'nothing');
       await claimedRecord(store, id);
       await store.add(id, someRecord(), 'existing');
-      expect(await store.remove(id)).toBe(false);
+      expect(await store.remove(claimOf(store, id))).toBe(false);
       expect(await idsIn(store)).toEqual([id]);
+    });
+
+    test('a claim on what was replaced is none on what replaces it, also once that is claimed', async () => {
+      const id = idOf();
+      await store.add(id, someRecord(), 'nothing');
+      const { claim: old } = await claimedRecord(store, id);
+      await store.add(id, someRecord(), 'existing');
+      const { claim } = await claimedRecord(store, id);
+      await store.release(old, Buffer.from('of the old one'));
+      expect(await store.remove(old)).toBe(false);
+      await store.release(claim, null);
+      expect((await claimedRecord(store, id)).progress).toBeNull();
+      expect(await store.remove(claim)).toBe(false);
+      expect(await store.remove(claimOf(store, id))).toBe(true);
+      expect(await idsIn(store)).toEqual([]);
     });
 
     test('what replaces a delivery outlives the removal of the old one, whichever comes first', async () => {
@@ -128,7 +150,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         const fresh = someRecord();
         await store.add(id, someRecord(), 'nothing');
         await claimedRecord(store, id);
-        const remove = () => store.remove(id);
+        const remove = () => store.remove(claimOf(store, id));
         const add = () => store.add(id, fresh, 'existing');
         const both = times % 2 === 0 ? [remove(), add()] : [add(), remove()];
         expect(await Promise.all(both)).toContain('stored');
@@ -147,9 +169,9 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       const id = idOf();
       await store.add(id, someRecord(), 'nothing');
       await claimedRecord(store, id);
-      await store.release(id, Buffer.from('one'));
+      await store.release(claimOf(store, id), Buffer.from('one'));
       await claimedRecord(store, id);
-      await store.release(id, null);
+      await store.release(claimOf(store, id), null);
       expect((await claimedRecord(store, id)).progress?.toString()).toBe('one');
     });
 
@@ -158,7 +180,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(gone, someRecord(), 'nothing');
       await store.add(stays, someRecord(), 'nothing');
       await claimedRecord(store, gone);
-      expect(await store.remove(gone)).toBe(true);
+      expect(await store.remove(claimOf(store, gone))).toBe(true);
       expect(await store.list()).toMatchObject({ entries: [{ id: stays }], dropped: [] });
       expect(['removed', 'dropped']).toContain((await store.claim(gone)).kind);
       await reopened();
@@ -190,7 +212,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.add(idOf(), someRecord(1), 'nothing')).toBe('full');
       expect(await store.add(last, someRecord(1), 'nothing')).toBe('known');
       await claimedRecord(store, last);
-      await store.remove(last);
+      await store.remove(claimOf(store, last));
       expect(await store.add(last, someRecord(1), 'nothing')).toBe('stored');
       await reopened({ maxBytes: 4 * LEAST_BYTES });
       await store.list();
@@ -215,7 +237,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.list();
       expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('crowded');
       await claimedRecord(store, all[0] ?? '');
-      await store.remove(all[0] ?? '');
+      await store.remove(claimOf(store, all[0] ?? ''));
       expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('stored');
     });
 
@@ -235,8 +257,8 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect((await store.claim(idOf())).kind).not.toBe('claimed');
       expect(await store.read(idOf())).toBeNull();
       expect(await store.drop(idOf())).toBe(false);
-      expect(await store.remove(idOf())).toBe(false);
-      await store.release(idOf(), Buffer.from('progress'));
+      expect(await store.remove(claimOf(store, idOf()))).toBe(false);
+      await store.release(claimOf(store, idOf()), Buffer.from('progress'));
       expect(await store.list()).toEqual({ entries: [], dropped: [] });
     });
 
@@ -246,7 +268,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await Promise.all(
         [...stored].map(async ([id, { body }]) => {
           expect((await claimedRecord(store, id)).record.body.equals(body)).toBe(true);
-          expect(await store.remove(id)).toBe(true);
+          expect(await store.remove(claimOf(store, id))).toBe(true);
         }),
       );
       expect(await store.list()).toEqual({ entries: [], dropped: [] });
@@ -259,12 +281,10 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(first, someRecord(), 'nothing');
       await store.add(second, someRecord(), 'nothing');
       await other.list();
-      const kinds = await Promise.all(
-        [store.claim(first), other.claim(first)].map(async (claim) => (await claim).kind),
-      );
-      expect(kinds.sort()).toEqual(['busy', 'claimed']);
-      const [holder, loser] = (await store.remove(first)) ? [store, other] : [other, store];
-      await holder.remove(first);
+      const claims = await Promise.all([store.claim(first), other.claim(first)]);
+      expect(claims.map(({ kind }) => kind).sort()).toEqual(['busy', 'claimed']);
+      const [holder, loser] = claims[0].kind === 'claimed' ? [store, other] : [other, store];
+      for (const each of claims) if (each.kind === 'claimed') expect(await holder.remove(each.claim)).toBe(true);
       expect(await loser.claim(first)).toEqual({ kind: 'removed' });
       expect(await loser.list()).toMatchObject({ entries: [{ id: second }], dropped: [] });
       expect(await loser.add(second, someRecord(), 'nothing')).toBe('known');
@@ -280,10 +300,10 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await endLeases();
       const other = await place.open();
       await claimedRecord(other, id);
-      expect(await store.remove(id)).toBe(false);
-      await store.release(id, Buffer.from('late'));
+      expect(await store.remove(claimOf(store, id))).toBe(false);
+      await store.release(claimOf(store, id), Buffer.from('late'));
       expect(await store.claim(id)).toEqual({ kind: 'busy' });
-      await other.release(id, null);
+      await other.release(claimOf(other, id), null);
       expect((await claimedRecord(store, id)).progress).toBeNull();
       await other.close();
     });

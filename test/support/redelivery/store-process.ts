@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { createInterface } from 'node:readline';
 import { openStore } from '../../../src/redelivery/open-store.ts';
+import type { Claim } from '../../../src/redelivery/store.ts';
 
 const [url = '', name = ''] = process.argv.slice(2);
 
@@ -14,16 +15,21 @@ const store = await openStore(
   () => {},
 );
 
+const claims = new Map<string, Claim>();
+const NONE: Claim = { id: '', token: 'none' };
 const answer = (value: unknown) => process.stdout.write(`${JSON.stringify({ answer: value })}\n`);
 
 async function done(method: string, id: string): Promise<unknown> {
   switch (method) {
-    case 'claim':
-      return (await store.claim(id)).kind;
+    case 'claim': {
+      const claimed = await store.claim(id);
+      if (claimed.kind === 'claimed') claims.set(id, claimed.claim);
+      return claimed.kind;
+    }
     case 'remove':
-      return await store.remove(id);
+      return await store.remove(claims.get(id) ?? NONE);
     case 'release':
-      return (await store.release(id, Buffer.from('late'))) ?? 'released';
+      return (await store.release(claims.get(id) ?? NONE, Buffer.from('late'))) ?? 'released';
     default:
       throw new Error(`there is no method ${method}`);
   }

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../../src/redelivery/open-store.ts';
 import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
-import { claimedRecord, idOf, MANY_BYTES, someRecord } from '../../support/redelivery/store-contract.ts';
+import { claimedRecord, claimOf, idOf, MANY_BYTES, someRecord } from '../../support/redelivery/store-contract.ts';
 
 let directory: string;
 let folder: string;
@@ -51,7 +51,7 @@ test('the folder and its files are for its user alone', async () => {
   const id = idOf();
   await store.add(id, someRecord(), 'nothing');
   await claimedRecord(store, id);
-  await store.release(id, Buffer.from('progress'));
+  await store.release(claimOf(store, id), Buffer.from('progress'));
   expect((await lstat(folder)).mode & 0o777).toBe(0o700);
   const names = await readdir(folder);
   expect(names.sort()).toEqual([id, `${id}.progress`, 'lock'].sort());

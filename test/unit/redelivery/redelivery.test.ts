@@ -1,5 +1,6 @@
 // Redelivery with a store that fails at a chosen moment: a real directory, a real app, and one method in between.
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -90,9 +91,9 @@ afterEach(async () => {
 test('what the app took is not sent again while its removal fails', async () => {
   let failures = 2;
   start((store) => ({
-    remove: async (id) => {
+    remove: async (claim) => {
       if (failures-- > 0) throw new Error('not now');
-      return store.remove(id);
+      return store.remove(claim);
     },
   }));
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
@@ -137,4 +138,30 @@ test('bodies at work stay within a quarter of the budget, and wait while fresh o
   expect(new Set(app.bodies())).toEqual(new Set(texts));
   expect(Math.max(...used)).toBeLessThanOrEqual(budget.limit / 4);
   expect(budget.used).toBe(0);
+});
+
+test('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async () => {
+  start(() => ({}));
+  await redelivery.defer(delivery('the app works'), '500');
+  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  for (const status of [503, 200]) {
+    const held: ServerResponse[] = [];
+    app.answer = () => (_request, response) => held.push(response);
+    const event = delivery(`its first sending ends in ${status}`);
+    expect(await redelivery.defer(event, '500')).toBe('stored');
+    await eventually(() => held.length, 1);
+    expect(await redelivery.defer(event, '500')).toBe('stored');
+    redelivery.deliverNow(null);
+    // Were it begun beside the first, it would be under way by then.
+    expect(await redelivery.defer(delivery(`beside ${status}`), '500')).toBe('stored');
+    redelivery.deliverNow(null);
+    await eventually(() => app.bodies().includes(`beside ${status}`), true);
+    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(1);
+    app.answer = () => 200;
+    held[1]?.writeHead(200).end();
+    held[0]?.writeHead(status).end();
+    await eventually(() => redelivery.totals('waiting').deliveries + redelivery.totals('unverified').deliveries, 0);
+    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
+  }
+  expect(results).not.toContain('unverified');
 });

@@ -6,7 +6,7 @@ import { NOW } from '../core/fixtures.ts';
 function entry(id: string, changes: Partial<Deferred> = {}): Deferred {
   return {
     ...{ id, bytes: 4096, at: NOW, checked: true, state: 'waiting', due: NOW, busy: false, attempts: 0, failure: '' },
-    ...{ route: '/notify', secret: 'current', key: null, asked: false, ended: null },
+    ...{ route: '/notify', secret: 'current', key: null, asked: false, claim: null, ended: null },
     ...changes,
   };
 }

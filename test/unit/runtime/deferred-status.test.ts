@@ -22,6 +22,7 @@ function redeliveryOf(entries: readonly Partial<Deferred>[]): Redelivery {
         secret: 'current',
         key: keyOf('one'),
         asked: false,
+        claim: null,
         ended: null,
       },
       ...entry,
