@@ -10,7 +10,7 @@ import type { Deferrable, Room } from './failure-edge.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { eventId, peekProgress, sealRecord } from './record.ts';
 import { type Deferred, Pace, pauseAfter, Schedule } from './schedule.ts';
-import { countedBytes, type DeferredStore, type Entry, TIME_LIMIT_MS } from './store.ts';
+import { countedBytes, type DeferredStore, type Entry, type StoredBytes, TIME_LIMIT_MS } from './store.ts';
 import { Telling } from './telling.ts';
 import { BUSY_PAUSE_MS, GRACE_MS, Turns } from './turn.ts';
 
@@ -19,6 +19,8 @@ const MOST_AT_WORK = 8;
 const LOOK_EVERY_MS = 10_000;
 const FAILED_PAUSE_MS = 1000;
 const CLOSE_MS = 2000;
+/** The part of a window after which an equal event that comes replaces one that waits: it was promised a whole one. */
+const MOST_SPENT = 0.25;
 
 export class Redelivery implements Room {
   readonly #parts: RedeliveryParts;
@@ -83,7 +85,7 @@ export class Redelivery implements Room {
     }
     const store = await this.#store;
     let added = await store.add(id, record, 'nothing');
-    if (added === 'known' && !(await this.#waits(store, id))) added = await store.add(id, record, 'existing');
+    if (added === 'known' && !(await this.#waits(store, id, record))) added = await store.add(id, record, 'existing');
     if (added === 'known') return 'stored';
     if (added !== 'stored') {
       this.#failed(new Error(added === 'full' ? 'it is full' : 'too many deliveries with one body are stored'));
@@ -103,21 +105,27 @@ export class Redelivery implements Room {
     return 'stored';
   }
 
-  /** True if what is stored under the id will be sent by itself. */
-  async #waits(store: DeferredStore, id: string): Promise<boolean> {
+  /** True if what is stored under the id is sent by itself for about as long as `record` would be. */
+  async #waits(store: DeferredStore, id: string, record: StoredBytes): Promise<boolean> {
     const known = this.#schedule.get(id);
     // One at work may have been taken already, before this one came: then it must not stand for this one.
-    if (known?.busy === true) return false;
-    if (known?.checked === true) return known.state === 'waiting';
+    if (known?.busy === true || this.#working.has(id)) return false;
+    if (known !== undefined && (known.ended !== null || known.state !== 'waiting')) return false;
+    const bytes = countedBytes(record); // an equal one is about as large
+    if (!this.#parts.budget.reserveSpare(bytes)) return false;
     if (known !== undefined) known.busy = true; // nothing else may claim it meanwhile
     try {
-      // Another process stored it, or a former one: it says so, but nobody vouches for that yet.
+      // Whoever stored it, and whatever it was then: the rules in force say whether it would be sent.
       const claimed = await store.claim(id);
       if (claimed.kind !== 'claimed') return false;
       const opened = this.#turns.open(id, claimed.record, claimed.progress);
       await store.release(claimed.claim, null);
-      return opened.kind === 'verified' && opened.progress?.stopped !== true;
+      if (opened.kind !== 'verified' || opened.progress?.stopped === true) return false;
+      const { at } = opened.facts;
+      const end = this.#turns.endOf({ at, route: opened.route.path });
+      return Date.now() - at < (end - at) * MOST_SPENT;
     } finally {
+      this.#parts.budget.release(bytes);
       if (known !== undefined) this.#schedule.wait(known, known.due);
     }
   }

@@ -28,17 +28,18 @@ let redelivery: Redelivery;
 let budget: ByteBudget;
 let results: string[];
 
-const POLICY: Policy = {
+const policyOf = (...secrets: readonly (readonly [string, string])[]): Policy => ({
   settings: { bodyTimeout: 1, connections: 8, responseTimeout: 0, idleTimeout: 0, forwardedHeaders: 'none' },
   routes: table([ROUTE], 'reject'),
-  keyring: new Keyring([secret('current', VALUE)]),
+  keyring: new Keyring(secrets.map(([id, value]) => secret(id, value))),
   trusts: () => false,
-};
+});
+let policy: Policy;
 
 /** `between` may replace methods of the store. */
 function start(between: (store: DeferredStore) => Partial<DeferredStore>): void {
   redelivery = new Redelivery({
-    policy: () => POLICY,
+    policy: () => policy,
     ...{ upstream, budget, name: '', maxHeader: () => 16_384, longestWindow: () => ROUTE.redeliver },
     deliveries: () => {
       throw new Error('no route has once');
@@ -62,20 +63,21 @@ function start(between: (store: DeferredStore) => Partial<DeferredStore>): void 
   });
 }
 
-function delivery(text: string): Deferrable {
+function delivery(text: string, { value = VALUE, age = 0 } = {}): Deferrable {
   const body = Buffer.from(text);
-  const lines = ['Host', 'h', 'Entrupy-Signature', sign(VALUE, body), 'Content-Length', `${body.length}`];
+  const lines = ['Host', 'h', 'Entrupy-Signature', sign(value, body), 'Content-Length', `${body.length}`];
   const head = headOf({ lines });
-  const arrival = arrivalOf(head, POLICY, Date.now());
+  const arrival = arrivalOf(head, policy, Date.now());
   const early = admit(arrival);
   const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   if (!('permit' in admission)) throw new Error('refused');
-  return { head, lines, body, route: ROUTE, permit: admission.permit, at: arrival.at, policy: POLICY };
+  return { head, lines, body, route: ROUTE, permit: admission.permit, at: arrival.at - age, policy };
 }
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'entrupy-redelivery-'));
   app = await startApp();
+  policy = policyOf(['current', VALUE]);
   results = [];
   budget = new ByteBudget(1_048_576);
   const times = { connectTimeout: 1000, retryConnectFor: 100, keepAlive: 1000 };
@@ -164,4 +166,54 @@ test('what replaces an event at work is sent on its own, once that is over, what
     expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
   }
   expect(results).not.toContain('unverified');
+});
+
+/** Stores it, and waits until the app has failed to take it once more. */
+async function deferAndFail(event: Deferrable): Promise<void> {
+  app.answer = () => 500;
+  expect(await redelivery.defer(event, '500')).toBe('stored');
+  const tried = () => [...redelivery.list()].map(({ attempts, busy }) => attempts > 0 && !busy);
+  await eventually(tried, [true]);
+}
+
+test('what was taken, and whose removal fails, does not stand for an equal event that comes', async () => {
+  let fails = true;
+  start((store) => ({
+    remove: async (claim) => {
+      if (fails) throw new Error('not now');
+      return store.remove(claim);
+    },
+  }));
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => redelivery.failures, 1);
+  expect(app.requests).toHaveLength(1);
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  fails = false;
+  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  expect(app.requests).toHaveLength(2);
+});
+
+test('what a removed secret verified does not stand for an equal event that comes', async () => {
+  const other = 'redelivery-secret-of-another-one';
+  policy = policyOf(['current', VALUE], ['other', other]);
+  start(() => ({}));
+  await deferAndFail(delivery('event'));
+  policy = policyOf(['other', other]);
+  expect(await redelivery.defer(delivery('event', { value: other }), '500')).toBe('stored');
+  app.answer = () => 200;
+  redelivery.deliverNow(null);
+  await eventually(() => results, ['delivered']);
+});
+
+test('what has spent much of its window does not stand for an equal event that comes', async () => {
+  start(() => ({}));
+  await deferAndFail(delivery('event', { age: 3_000_000 }));
+  const fresh = delivery('event');
+  expect(await redelivery.defer(fresh, '500')).toBe('stored');
+  expect([...redelivery.list()].map(({ at }) => at)).toEqual([fresh.at]);
+  // That one has all of its own before it.
+  await eventually(() => [...redelivery.list()].map(({ attempts, busy }) => attempts > 0 && !busy), [true]);
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  expect([...redelivery.list()].map(({ at }) => at)).toEqual([fresh.at]);
+  expect(budget.used).toBe(0);
 });
