@@ -42,6 +42,7 @@ async function restartMark(...values: readonly string[]): Promise<string> {
 function changeOf(key: string): string[] {
   if (key === 'listen.tls') return ['config.listen.tls.certFile=/a', 'config.listen.tls.keyFile=/b'];
   if (key === 'once') return ['config.once.maxEntries=5000'];
+  if (key === 'redelivery') return ['config.redelivery.maxBytes=9MiB'];
   if (key === 'upstream.url') return ['upstream.url=http://other:80'];
   return [`config.${key}=${OTHER[key]}`];
 }
