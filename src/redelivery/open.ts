@@ -6,7 +6,7 @@ import { mostHead } from './record.ts';
 import { Redelivery } from './redelivery.ts';
 import type { StoreOptions } from './store.ts';
 
-export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name'> {
+export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name' | 'mostBytes'> {
   readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;
   /** The largest body of any route, in bytes. */
   readonly maxBody: () => number;
@@ -18,6 +18,7 @@ export function openRedelivery({ store, maxBody, ...parts }: RedeliveryOptions):
   return new Redelivery({
     ...parts,
     name: store.name,
+    mostBytes: () => limits().head + limits().body,
     open: (onChange) => openStore({ ...store, limits, as: 'owner', onRemark }, onChange),
   });
 }

@@ -34,7 +34,7 @@ export class Redelivery implements Room {
   readonly #working = new Set<string>();
   /** Bytes of deliveries that are at work. */
   #bytes = 0;
-  /** Nothing is begun before: the store failed, or there is no memory. */
+  /** Nothing is begun before: the store failed. */
   #pausedUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
@@ -254,17 +254,21 @@ export class Redelivery implements Room {
         return;
       }
       // One alone may be larger; else it would never be sent.
-      if (this.#atWork > 0 && this.#bytes + entry.bytes > budget.limit / 4) return;
-      if (!budget.reserveSpare(entry.bytes)) {
-        this.#pausedUntil = Date.now() + FAILED_PAUSE_MS;
-        continue;
-      }
-      void this.#work(entry, 'send').finally(() => budget.release(entry.bytes));
+      const bytes = this.#bytesOf(entry);
+      if (this.#atWork > 0 && this.#bytes + bytes > budget.limit / 4) return;
+      if (budget.reserveSpare(bytes)) void this.#work(entry, 'send').finally(() => budget.release(bytes));
+      else this.#schedule.wait(entry, Date.now() + FAILED_PAUSE_MS); // it must not hold up those behind it
     }
   };
 
+  /** Of memory: what is over the limits is not read. */
+  #bytesOf({ bytes }: Deferred): number {
+    return bytes > this.#parts.mostBytes() ? 0 : bytes;
+  }
+
   async #work(entry: Deferred, may: 'send' | 'remove'): Promise<void> {
-    const { id, bytes } = entry;
+    const { id } = entry;
+    const bytes = this.#bytesOf(entry);
     if (this.#working.has(id)) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
     this.#working.add(id);
     entry.busy = true;

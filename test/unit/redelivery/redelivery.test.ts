@@ -1,5 +1,5 @@
 // Redelivery with a store that fails at a chosen moment: a real directory, a real app, and one method in between.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +40,14 @@ let policy: Policy;
 function start(between: (store: DeferredStore) => Partial<DeferredStore>): void {
   redelivery = new Redelivery({
     policy: () => policy,
-    ...{ upstream, budget, name: '', maxHeader: () => 16_384, longestWindow: () => ROUTE.redeliver },
+    ...{
+      upstream,
+      budget,
+      name: '',
+      maxHeader: () => 16_384,
+      mostBytes: () => 1_148_576,
+      longestWindow: () => ROUTE.redeliver,
+    },
     deliveries: () => {
       throw new Error('no route has once');
     },
@@ -50,7 +57,7 @@ function start(between: (store: DeferredStore) => Partial<DeferredStore>): void 
         name: '',
         passwordFile: null,
         readPassword: async () => '',
-        maxBytes: 1_048_576,
+        maxBytes: 16 * 1_048_576,
       };
       const limits = () => ({ head: 100_000, body: 1_048_576 });
       const store = await openStore({ ...options, limits, as: 'owner', onRemark: () => {} }, onChange);
@@ -216,4 +223,30 @@ test('what has spent much of its window does not stand for an equal event that c
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   expect([...redelivery.list()].map(({ at }) => at)).toEqual([fresh.at]);
   expect(budget.used).toBe(0);
+});
+
+test('one that is over the limits is told, takes no memory, and holds up nothing', async () => {
+  const file = join(directory, 'deferred', `${'0'.repeat(16)}-${'0'.repeat(32)}`);
+  await mkdir(join(directory, 'deferred'), { mode: 0o700 });
+  await writeFile(file, '', { mode: 0o600 });
+  await truncate(file, 8 * budget.limit);
+  const before = Date.now() / 1000 - 100;
+  await utimes(file, before, before);
+  start(() => ({}));
+  await eventually(() => redelivery.totals('unverified').deliveries, 1);
+  expect(results).toEqual(['unverified']);
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => app.bodies(), ['event']);
+});
+
+test('a large one that finds no memory waits, and a small one behind it is sent', async () => {
+  start(() => ({}));
+  const large = 'large'.padEnd(300_000);
+  budget.reserveSpare(700_000);
+  expect(await redelivery.defer(delivery(large), '500')).toBe('stored');
+  expect(await redelivery.defer(delivery('small'), '500')).toBe('stored');
+  await eventually(() => app.bodies(), ['small']);
+  budget.release(700_000);
+  await eventually(() => app.bodies(), ['small', large]);
+  await eventually(() => budget.used, 0);
 });
