@@ -49,6 +49,8 @@ export function send(delivery: Verified, options: SendingOptions): Promise<Sent>
       atHead: null,
       onFailure: (found) => {
         failure = found;
+        // A 2xx counts, even if nobody reads it to its end: the delivery is not sent again.
+        if (sink.status >= 200 && sink.status < 300) lease?.delivered();
       },
       onEnd: () => {
         sink.stop();

@@ -187,7 +187,11 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   }
 
   #flush(connection: PooledConnection): void {
-    if (this.#begun && this.#state !== 'done' && !this.#requester.reply.flush()) this.#pauseUpstream(connection);
+    if (!this.#begun || this.#state === 'done') return;
+    const { reply } = this.#requester;
+    // The app has answered, so nothing is stored any more, and an endless answer would keep its slot.
+    if (reply.phase === 'gone' && this.#options.lease === null) this.#abort();
+    else if (!reply.flush()) this.#pauseUpstream(connection);
   }
 
   /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
@@ -331,9 +335,10 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     if (this.#state === 'done') return;
     const { lease, departure } = this.#options;
     const counts = lease !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if (departure === 'aborts' && !counts) return this.#abort();
+    if ((departure === 'aborts' || this.#begun) && !counts) return this.#abort();
     this.#pausedAt = null;
-    this.#connection?.socket.resume();
+    // Nothing bounds what is read while a head waits.
+    if (this.#waiting === null) this.#connection?.socket.resume();
   };
 
   #abort(): void {

@@ -1,8 +1,11 @@
 // Deliveries whose end comes from outside: a stop while they wait, or a client that leaves.
+
+import type { ServerResponse } from 'node:http';
 import { describe, expect } from 'vitest';
+import { openClient } from '../support/http/raw-client.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { DEFERRED, deliver, test } from '../support/redelivery/redelivery.ts';
+import { DEFERRED, deliver, deliveryBytes, nothingDeferred, test } from '../support/redelivery/redelivery.ts';
 
 describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
   test('is awaited no longer than grace: then the delivery is stored', async ({ app, redeliverer, onTestFinished }) => {
@@ -30,3 +33,53 @@ describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
     expect(app.requests).toHaveLength(1);
   });
 });
+
+describe('an endless 2xx is ended once its client has left', () => {
+  const answerWithoutEnd = (response: ServerResponse, ended: () => void) => {
+    response.writeHead(200);
+    const timer = setInterval(() => response.write('on and on'), 10);
+    response.on('close', () => {
+      clearInterval(timer);
+      ended();
+    });
+  };
+
+  test.for(['before it began', 'after it began'])('%s', async (when, { app, redeliverer }) => {
+    const proxy = await redeliverer();
+    const asked = Promise.withResolvers<ServerResponse>();
+    const ended = Promise.withResolvers<void>();
+    app.answer = () => (_request, response) => {
+      asked.resolve(response);
+    };
+    const client = await openClient({ port: proxy.port });
+    await client.send(deliveryBytes('event'));
+    const response = await asked.promise;
+    if (when === 'after it began') {
+      answerWithoutEnd(response, ended.resolve);
+      await client.bytes(1);
+    }
+    client.destroy();
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
+    if (when === 'before it began') answerWithoutEnd(response, ended.resolve);
+    await ended.promise;
+    expect(app.requests).toHaveLength(1);
+  });
+});
+
+test.for(['is long', 'breaks off'])(
+  'with once a 2xx to a sending that %s counts',
+  async (how, { app, redeliverer }) => {
+    const proxy = await redeliverer({ route: { once: '1h' } });
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
+    app.answer = () => (_request, response) => {
+      response.writeHead(200, { 'Content-Length': 4_000_000 });
+      if (how === 'is long') response.end(Buffer.alloc(4_000_000));
+      else response.write('half', () => response.socket?.destroy());
+    };
+    await nothingDeferred(proxy);
+    app.answer = () => 200;
+    expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: '{"status":"duplicate"}' });
+    expect(app.requests).toHaveLength(2);
+  },
+);
