@@ -14,6 +14,8 @@ export class DeferredFolder {
   readonly #handle: FileHandle;
   /** Null for a visitor. */
   readonly #lock: Lock | null;
+  /** The inode of the lock file when it was locked. */
+  #lockNumber: number | null = null;
 
   private constructor(path: string, handle: FileHandle, lock: Lock | null) {
     this.#path = path;
@@ -27,18 +29,21 @@ export class DeferredFolder {
     const lock = as === 'owner' ? await lockFile(join(path, LOCK)) : null;
     if (as === 'owner' && lock === null) throw new Error('another process uses it');
     try {
-      return new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);
+      const folder = new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);
+      if (lock !== null) folder.#lockNumber = await calls.run(() => lockNumber(path));
+      return folder;
     } catch (error) {
       lock?.release();
       throw error;
     }
   }
 
-  /** False once the folder at the path is gone, or another one. */
+  /** False once the folder at the path, or the lock in it, is gone or another one: then another process may hold it. */
   async isSame(): Promise<boolean> {
     const here = await lstat(this.#path).catch(absent);
     const ours = await this.#handle.stat();
-    return here !== null && here.ino === ours.ino && here.dev === ours.dev;
+    if (here === null || here.ino !== ours.ino || here.dev !== ours.dev) return false;
+    return this.#lock === null || (await lockNumber(this.#path)) === this.#lockNumber;
   }
 
   sync(): Promise<void> {
@@ -49,6 +54,10 @@ export class DeferredFolder {
     this.#lock?.release();
     await this.#handle.close().catch(() => {});
   }
+}
+
+async function lockNumber(path: string): Promise<number | null> {
+  return (await lstat(join(path, LOCK)).catch(absent))?.ino ?? null;
 }
 
 async function makeFolder(path: string, as: StoreOptions['as']): Promise<void> {

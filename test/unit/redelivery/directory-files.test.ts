@@ -185,6 +185,16 @@ describe('one process', () => {
     next.child.kill('SIGKILL');
   });
 
+  test('gives it up once its lock is removed, and another process has taken it', async () => {
+    const store = await open();
+    await rm(join(folder, 'lock'));
+    const { said } = await holder();
+    expect(said).toBe('holds');
+    await expect(store.list()).rejects.toThrow('it was removed or replaced');
+    await expect(store.add(idOf(), someRecord(), 'nothing')).rejects.toThrow();
+    expect(failures.at(-1)).not.toBeNull();
+  });
+
   test('keeps it while a command lists, reads and drops beside it', async () => {
     const store = await open();
     const id = idOf();
