@@ -34,7 +34,11 @@ export class Redelivery implements Room {
   readonly #working = new Set<string>();
   /** Bytes of deliveries that are at work. */
   #bytes = 0;
-  /** Nothing is begun before: the store failed. */
+  /** Bytes of deliveries that the store has not answered for yet. */
+  #asked = 0;
+  /** How many of them it has not answered for in time: no budget counts their bytes any more. */
+  #late = 0;
+  /** Nothing is begun before: the store failed. By `performance.now()`. */
   #pausedUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
@@ -58,10 +62,26 @@ export class Redelivery implements Room {
   // --- storing
 
   async defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error(`it took more than ${TIME_LIMIT_MS} ms`)), TIME_LIMIT_MS);
+    const { length } = delivery.body;
+    // A store that hangs would hold any number of bodies.
+    if (this.#late > 0 && this.#asked + length > this.#parts.budget.limit / 4) {
+      this.#failed(new Error('it is too slow: too many bytes wait for it'));
+      return 'passes';
+    }
+    let late = false;
+    const { promise: inTime, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      late = true;
+      this.#late++;
+      reject(new Error(`it took more than ${TIME_LIMIT_MS} ms`));
+    }, TIME_LIMIT_MS);
+    this.#asked += length;
+    const kept = this.#keep(delivery, failure).finally(() => {
+      this.#asked -= length;
+      if (late) this.#late--;
+    });
     try {
-      return await Promise.race([this.#keep(delivery, failure), late]);
+      return await Promise.race([kept, inTime]);
     } catch (error) {
       this.#failed(error);
       return 'passes';
@@ -195,6 +215,7 @@ export class Redelivery implements Room {
 
   async #lookAgain(): Promise<void> {
     if (this.#parts.longestWindow() !== null) {
+      this.#schedule.catchUp(Date.now());
       await this.#look().catch((error: unknown) => this.#failed(error));
       this.#run();
     }
@@ -233,6 +254,7 @@ export class Redelivery implements Room {
         asked: false,
         claim: null,
         ended: null,
+        unwritten: null,
       },
     };
     return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#turns.endOf(entry)) });
@@ -248,7 +270,8 @@ export class Redelivery implements Room {
     while (this.#atWork < this.#pace.most) {
       const entry = this.#schedule.next();
       if (entry === null) return;
-      const wait = Math.max(entry.due, this.#pace.notBefore, this.#pausedUntil) - Date.now();
+      const pause = Math.max(this.#pace.notBefore, this.#pausedUntil) - performance.now();
+      const wait = Math.max(entry.due - Date.now(), pause);
       if (wait > 0) {
         this.#timer = setTimeout(this.#run, Math.min(wait, LOOK_EVERY_MS)).unref();
         return;
@@ -278,7 +301,7 @@ export class Redelivery implements Room {
       await this.#turns.take(await this.#store, entry, may);
     } catch (error) {
       this.#failed(error);
-      this.#pausedUntil = Date.now() + FAILED_PAUSE_MS;
+      this.#pausedUntil = performance.now() + FAILED_PAUSE_MS;
       this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
     }
     this.#working.delete(id);

@@ -1,5 +1,6 @@
 // When deferred deliveries are sent again: which is next, how many at once, and how long each waits after a failure. No
-// I/O, and no clock but the one that is given: times are epoch milliseconds.
+// I/O, and no clock but the one that is given: times are epoch milliseconds, the pace's are of a clock that never goes back.
+import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import type { DeferredState, DeferredTotals } from '../core/record.ts';
 import type { Claim } from './store.ts';
@@ -29,6 +30,8 @@ export interface Deferred {
   claim: Claim | null;
   /** How it ended, while the store has not learnt that yet. */
   ended: 'delivered' | 'expired' | null;
+  /** Its last progress, sealed, while the store has not learnt that yet. */
+  unwritten: Buffer | null;
 }
 
 export const FIRST_PAUSE_MS = 1000;
@@ -63,11 +66,12 @@ export class Pace {
     return this.#careful ? 1 : this.#most;
   }
 
-  /** No sending begins before. */
+  /** No sending begins before. Milliseconds of the clock that `note` is given. */
   get notBefore(): number {
     return this.#notBefore;
   }
 
+  /** `now`: of a clock that never goes back. */
   note(went: Went, now: number): void {
     switch (went) {
       case 'taken':
@@ -98,11 +102,18 @@ export class Pace {
   }
 }
 
+interface Place {
+  readonly due: number;
+  readonly entry: Deferred;
+}
+/** Places in the heap beyond two for each entry: below that, old ones are not worth the work. */
+const SPARE_PLACES = 64;
+
 /** Everything that is deferred, in the order due. */
 export class Schedule {
   readonly #all = new Map<string, Deferred>();
   /** A binary heap by due time. One whose time has changed since is in it again; the old place is skipped. */
-  readonly #heap: { readonly due: number; readonly entry: Deferred }[] = [];
+  #heap: Place[] = [];
 
   get(id: string): Deferred | undefined {
     return this.#all.get(id);
@@ -132,6 +143,14 @@ export class Schedule {
     if (this.#all.get(entry.id) === entry) this.#push(entry);
   }
 
+  /** Where the clock went back, it is the turn of what would wait for longer than its pause, or a probe's. */
+  catchUp(now: number): void {
+    for (const entry of this.#all.values()) {
+      const latest = now + Math.max(PROBE_EVERY_MS, pauseAfter(entry.attempts, 0));
+      if (entry.state === 'waiting' && !entry.busy && entry.due > latest) this.wait(entry, now);
+    }
+  }
+
   /** The next one; null if there is none. It stays the next one until it is busy, deleted or waits. */
   next(): Deferred | null {
     for (let top = this.#heap[0]; top !== undefined; top = this.#heap[0]) {
@@ -153,7 +172,13 @@ export class Schedule {
     return { deliveries, bytes, oldest };
   }
 
+  /** Places in the heap, old ones included. */
+  get places(): number {
+    return this.#heap.length;
+  }
+
   #push(entry: Deferred): void {
+    if (this.#heap.length >= 2 * this.#all.size + SPARE_PLACES) this.#rebuild();
     const heap = this.#heap;
     const item = { due: entry.due, entry };
     let at = heap.push(item) - 1;
@@ -163,6 +188,12 @@ export class Schedule {
       heap[at] = parent;
       heap[above] = item;
     }
+  }
+
+  /** Old places would grow in number with each request of a person. One at work has a new place when it waits. */
+  #rebuild(): void {
+    const waiting = [...this.#all.values()].filter(({ busy }) => !busy);
+    this.#heap = waiting.map((entry) => ({ due: entry.due, entry })).sort((a, b) => a.due - b.due);
   }
 
   #pop(): void {

@@ -45,17 +45,17 @@ export class Turns {
     const claimed = await store.claim(entry.id);
     if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
     entry.claim = claimed.claim;
-    const opened = this.open(entry.id, claimed.record, claimed.progress);
+    const opened = this.#open(entry, claimed);
     const now = Date.now();
     if (opened.kind === 'unverified') {
       entry.route = opened.route;
       this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
       if (now >= this.endOf(entry)) return await this.#end(store, entry, 'expired');
-      await release(store, entry, null);
+      await release(store, entry);
       return this.#schedule.wait(entry, this.endOf(entry));
     }
     const { facts, route, progress } = opened;
-    const { attempts = 0, failure = facts.failure, stopped = false, tried = facts.at } = progress ?? {};
+    const { attempts = 0, failure = facts.failure, stopped = false } = progress ?? {};
     const state = stopped ? 'stopped' : 'waiting';
     Object.assign(entry, {
       at: facts.at,
@@ -70,12 +70,29 @@ export class Turns {
     const end = this.endOf(entry);
     const rests = stopped && !entry.asked;
     if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
-    const soonest = Math.min(end, Math.min(tried, now) + pauseAfter(attempts, 1));
+    const soonest = Math.min(end, this.#soonest(entry, opened, now));
     if (rests || may === 'remove' || (soonest > now && !entry.asked)) {
-      await release(store, entry, null);
+      await release(store, entry);
       return this.#schedule.wait(entry, rests ? end : soonest);
     }
     await this.#send(store, entry, opened);
+  }
+
+  /** By the last progress, also where the store could not write it: else a full disk would end all pauses and stops. */
+  #open(entry: Deferred, { record, progress }: Extract<Claimed, { kind: 'claimed' }>): Verified | Unverified {
+    if (entry.unwritten !== null) {
+      const opened = this.open(entry.id, record, entry.unwritten);
+      if (opened.kind === 'verified') return opened;
+      entry.unwritten = null; // of a record that another process has replaced
+    }
+    return this.open(entry.id, record, progress);
+  }
+
+  /** When it may be sent, after its last pause. Where the clock went back, the pause begins now, and not anew each turn. */
+  #soonest(entry: Deferred, { facts, progress, sealProgress }: Verified, now: number): number {
+    if (progress === null) return facts.at > now ? now : facts.at + pauseAfter(0, 1);
+    if (progress.tried > now) entry.unwritten = sealProgress({ ...progress, tried: now });
+    return Math.min(progress.tried, now) + pauseAfter(progress.attempts, 1);
   }
 
   async #send(store: DeferredStore, entry: Deferred, opened: Verified): Promise<void> {
@@ -87,7 +104,7 @@ export class Turns {
       const claim = await this.#parts.deliveries().claim(event);
       if (claim.kind === 'duplicate') return await this.#end(store, entry, 'delivered');
       if (claim.kind !== 'deliver') {
-        await release(store, entry, null);
+        await release(store, entry);
         return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
       }
       lease = claim.lease;
@@ -95,11 +112,11 @@ export class Turns {
     const { responseTimeout, idleTimeout } = policy().settings;
     const { went, failure } = await send(opened, { upstream, budget, lease, responseTimeout, idleTimeout });
     const now = Date.now();
-    this.#pace.note(went, now);
+    this.#pace.note(went, performance.now());
     if (went === 'taken') return await this.#end(store, entry, 'delivered');
     entry.failure = failure;
     if (went === 'no connection') {
-      await release(store, entry, null);
+      await release(store, entry);
       return this.#schedule.wait(entry, now);
     }
     entry.asked = false;
@@ -107,13 +124,13 @@ export class Turns {
     if (went === 'failed' && now >= end) return await this.#end(store, entry, 'expired');
     entry.attempts++;
     const stopped = went === 'refused';
-    const progress = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
-    await release(store, entry, progress);
+    entry.unwritten = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
     if (stopped) {
       entry.state = 'stopped';
       this.#telling.tell('warn', 'the app refused a deferred delivery', { id: entry.id, status: failure });
       this.#parts.onResult(entry.route, 'client_error');
     }
+    await release(store, entry);
     this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
   }
 
@@ -167,6 +184,7 @@ export class Turns {
   }
 }
 
-async function release(store: DeferredStore, { claim }: Deferred, progress: Entry['progress']): Promise<void> {
-  if (claim !== null) await store.release(claim, progress);
+async function release(store: DeferredStore, entry: Deferred): Promise<void> {
+  if (entry.claim !== null) await store.release(entry.claim, entry.unwritten);
+  entry.unwritten = null;
 }

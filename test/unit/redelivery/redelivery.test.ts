@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, truncate, utimes, writeFile } from 'node:fs/promise
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { admit, admitBody, arrivalOf } from '../../../src/core/admission.ts';
 import { Keyring } from '../../../src/core/keyring.ts';
@@ -91,6 +91,7 @@ beforeEach(async () => {
   upstream = new Upstream({ url: app.url, connections: 32, queue: 32, tls: null, ...times });
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   await redelivery.close();
   upstream.close();
   await app.close();
@@ -125,6 +126,68 @@ test('a client waits for a store that hangs no longer than a second, and what is
   expect(redelivery.failures).toBe(1);
   hung.resolve();
   await eventually(() => app.bodies(), ['event']);
+});
+
+test('a store that hangs is given no more bodies once they take a quarter of the budget', async () => {
+  const hung = Promise.withResolvers<void>();
+  let calls = 0;
+  start((store) => ({
+    add: async (...given) => {
+      calls++;
+      await hung.promise;
+      return store.add(...given);
+    },
+  }));
+  const large = 'x'.repeat(budget.limit / 4);
+  expect(await redelivery.defer(delivery(large), '500')).toBe('passes');
+  expect(await redelivery.defer(delivery('small'), '500')).toBe('passes');
+  expect([calls, redelivery.failures]).toEqual([1, 2]);
+  hung.resolve();
+  await eventually(() => app.bodies(), [large]);
+  expect(await redelivery.defer(delivery('small'), '500')).toBe('stored');
+});
+
+test('what the app refused is not sent again while the store cannot write that', async () => {
+  let failures = 0;
+  const written: boolean[] = [];
+  start((store) => ({
+    release: async (id, progress) => {
+      if (progress !== null && failures++ < 2) {
+        await store.release(id, null);
+        throw new Error('the disk is full');
+      }
+      await store.release(id, progress);
+      written.push(progress !== null);
+    },
+  }));
+  app.answer = () => 404;
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => failures, 2);
+  await eventually(() => written, [true]);
+  expect(app.requests).toHaveLength(1);
+  expect(failures).toBe(3);
+  expect([...redelivery.list()]).toMatchObject([{ state: 'stopped', attempts: 1, failure: '404', unwritten: null }]);
+  expect(results).toEqual(['client_error']);
+}, 60_000);
+
+test('a clock that goes back stops nothing that failed before', async () => {
+  start(() => ({}));
+  app.answer = () => 500;
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => [...redelivery.list()].map(({ attempts }) => attempts), [1]);
+  const now = Date.now.bind(Date);
+  vi.spyOn(Date, 'now').mockImplementation(() => now() - 1_800_000);
+  app.answer = () => 200;
+  expect(await redelivery.defer(delivery('later'), '500')).toBe('stored');
+  await eventually(() => results, ['delivered']);
+  await eventually(() => results, ['delivered', 'delivered']);
+}, 90_000);
+
+test('a clock that went back stops nothing that was not tried before', async () => {
+  start(() => ({}));
+  const early = { ...delivery('event'), at: Date.now() + 1_800_000 };
+  expect(await redelivery.defer(early, '500')).toBe('stored');
+  await eventually(() => results, ['delivered']);
 });
 
 test('bodies at work stay within a quarter of the budget, and wait while fresh ones need it all', async () => {

@@ -7,6 +7,7 @@ function entry(id: string, changes: Partial<Deferred> = {}): Deferred {
   return {
     ...{ id, bytes: 4096, at: NOW, checked: true, state: 'waiting', due: NOW, busy: false, attempts: 0, failure: '' },
     ...{ route: '/notify', secret: 'current', key: null, asked: false, claim: null, ended: null },
+    unwritten: null,
     ...changes,
   };
 }
@@ -77,6 +78,37 @@ describe('the order', () => {
     poison.busy = true;
     schedule.wait(poison, NOW + pauseAfter(1, 1));
     expect(schedule.next()).toBe(next);
+  });
+
+  test('takes a bounded number of places, however often each is asked for, and stays right', () => {
+    const schedule = new Schedule();
+    const all = Array.from({ length: 100 }, (_, at) => entry(`e${at}`, { due: NOW + ((at * 37) % 100) }));
+    for (const each of all) schedule.add(each);
+    for (const each of all.slice(0, 10)) each.busy = true;
+    for (let round = 0; round < 100; round++) {
+      for (const each of all.slice(10)) schedule.wait(each, NOW + ((each.due * 31 + round) % 977));
+    }
+    expect(schedule.places).toBeLessThanOrEqual(2 * all.length + 64);
+    for (const each of all.slice(0, 10)) schedule.wait(each, NOW - 1);
+    const dues: number[] = [];
+    for (let next = schedule.next(); next !== null; next = schedule.next()) {
+      dues.push(next.due);
+      next.busy = true;
+    }
+    expect(dues).toEqual(all.map(({ due }) => due).toSorted((a, b) => a - b));
+  });
+
+  test('lets nothing that waits wait for longer than its pause where the clock went back', () => {
+    const schedule = new Schedule();
+    const hour = 3_600_000;
+    const late = entry('late', { due: NOW + hour, attempts: 5 });
+    const soon = entry('soon', { due: NOW + 500 });
+    const stopped = entry('stopped', { due: NOW + hour, state: 'stopped' });
+    const busy = entry('busy', { due: NOW + hour, busy: true });
+    for (const each of [late, soon, stopped, busy]) schedule.add(each);
+    schedule.catchUp(NOW);
+    expect([late, soon, stopped, busy].map(({ due }) => due - NOW)).toEqual([0, 500, hour, hour]);
+    expect(schedule.next()).toBe(late);
   });
 
   test('a new entry under the id of an old one takes its place', () => {

@@ -24,6 +24,7 @@ function redeliveryOf(entries: readonly Partial<Deferred>[]): Redelivery {
         asked: false,
         claim: null,
         ended: null,
+        unwritten: null,
       },
       ...entry,
     });
