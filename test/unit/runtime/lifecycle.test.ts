@@ -36,7 +36,7 @@ function alive() {
   };
   const log = { info: () => {}, warn: () => {} };
   const upstream = { accepts: async () => true, close: () => {} };
-  const pipeline = { settled: async () => {} };
+  const pipeline = { settled: async () => {}, endWaits: () => {} };
   const services = { listener, log, upstream, pipeline, redelivery: { current: null }, deliveries: () => null };
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
   const readiness = new Readiness(live);
