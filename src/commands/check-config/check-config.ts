@@ -112,7 +112,8 @@ async function readFiles(config: Salvaged, { env }: Io) {
   const now = Date.now();
   const ending = certificatesOf(config, tls).flatMap((certificate) => {
     const advice = certificateAdvice(certificate, now);
-    return advice?.state === 'warning' ? [`${advice.message} ${advice.remedy}`] : [];
+    const isValid = now >= certificate.notBefore && now < certificate.notAfter; // else it is among the troubles
+    return advice !== null && isValid ? [`${advice.message} ${advice.remedy}`] : [];
   });
   return { secrets, troubles: [...tls.failures, ...tls.warnings, ...failuresOf(secrets)], ending };
 }
