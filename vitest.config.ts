@@ -1,4 +1,4 @@
-// `npm test` runs `unit` and `fast`, in 90 seconds on two cores; `e2e` has the tests that need longer or real components.
+// `npm test` runs `unit` and `fast`, in three minutes on two cores; `e2e` has the tests that need longer or real components.
 import { defineConfig } from 'vitest/config';
 import { MISSING } from './test/support/machine/tools.ts';
 
