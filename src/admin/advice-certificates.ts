@@ -3,9 +3,7 @@
 import type { Advice, State } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
 import type { CertificateStatus } from './status-snapshot.ts';
-import { dateText, spanText } from './times.ts';
-
-const DAY = 24 * 3_600_000;
+import { DAY, dateText, spanText } from './times.ts';
 
 /** As the alerts: before its end there are 14 days to act, and the last three are urgent. */
 export function certificateState(

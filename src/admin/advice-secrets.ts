@@ -6,10 +6,8 @@ import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
-import { dateText, spanText } from './times.ts';
+import { DAY, dateText, HOUR, spanText } from './times.ts';
 
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
 const ADVICE = { id: 'secrets', state: 'warning', page: PAGES.rotation } as const;
 
 /** Routes that lack the same secrets share an item. */

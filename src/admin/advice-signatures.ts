@@ -7,10 +7,7 @@ import { isSignedWith } from './advice-secrets.ts';
 import { hintRemedy } from './hint-remedies.ts';
 import { acceptedInAnHour, count } from './phrases.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
-import { dateText, spanText } from './times.ts';
-
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
+import { dateText, HOUR, MINUTE, spanText } from './times.ts';
 
 export function signatureAdvice(s: StatusSnapshot): readonly Advice[] {
   const outside = outsideAdvice(s);

@@ -6,9 +6,7 @@ import { certificateAdvice, tlsRemedy } from './advice-certificates.ts';
 import { PAGES } from './advice-pages.ts';
 import { secretAdvice, withoutLiveSecret } from './advice-secrets.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
-import { spanText } from './times.ts';
-
-const HOUR = 3_600_000;
+import { HOUR, spanText } from './times.ts';
 
 /** What stops deliveries, or soon will. */
 export function stateAdvice(s: StatusSnapshot): readonly Advice[] {

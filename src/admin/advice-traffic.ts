@@ -10,11 +10,7 @@ import { signatureAdvice } from './advice-signatures.ts';
 import { acceptedInAnHour, count, inAnHour, lately } from './phrases.ts';
 import type { NotTaken, RouteTraffic } from './route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
-import { spanText } from './times.ts';
-
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+import { DAY, HOUR, MINUTE, spanText } from './times.ts';
 
 export function trafficAdvice(s: StatusSnapshot): readonly Advice[] {
   const found = [

@@ -35,7 +35,7 @@ export type Topic =
 export interface Advice {
   readonly id: Topic;
   readonly state: State;
-  /** What is wrong, in one or two sentences. */
+  /** The problem, in one or two sentences. */
   readonly message: string;
   /** What to do about it. */
   readonly remedy: string;

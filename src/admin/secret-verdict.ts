@@ -5,9 +5,7 @@ import { whyOutside } from '../core/secret-validity.ts';
 import { isUsedOutside, onlySecretOf } from './advice-secrets.ts';
 import { count } from './phrases.ts';
 import type { SecretStatus, StatusSnapshot } from './status-snapshot.ts';
-import { dateText, spanText } from './times.ts';
-
-const HOUR = 3_600_000;
+import { dateText, HOUR, spanText } from './times.ts';
 
 /** Says whether a secret can be removed: only if it verified nothing while another one did. */
 export function secretVerdict(secret: SecretStatus, s: StatusSnapshot): string {

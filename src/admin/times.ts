@@ -1,6 +1,11 @@
 // How times and spans are written on the status page and in the advice.
 import { type Html, html } from './html.ts';
 
+/** Milliseconds. */
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
 /** Epoch milliseconds as `2026-11-24 12:00 UTC`. */
 export function dateText(ms: number | null): string {
   return `${new Date(ms ?? 0).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
@@ -15,7 +20,7 @@ export function when(at: number, now: number): Html {
   return html`<time datetime="${iso}" title="${iso}">${isAhead ? `in ${span}` : `${span} ago`}</time>`;
 }
 
-const UNITS = { days: 86_400_000, h: 3_600_000, min: 60_000 };
+const UNITS = { days: DAY, h: HOUR, min: MINUTE };
 
 /** Milliseconds in the largest unit that gives at least two (`30 h`, not `1 d`). */
 export function spanText(ms: number): string {

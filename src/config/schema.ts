@@ -1,6 +1,8 @@
 // The schema of the configuration file: the one source of parsing, errors, types, config.schema.json and
 // docs/configuration.md. Rules about several keys are in rules.ts. No key takes a secret's value.
+
 import * as z from 'zod/mini';
+import { STATE_DIRECTORY } from '../base/state-directory.ts';
 import {
   cidr,
   date,
@@ -162,7 +164,7 @@ const once = section({
 const redelivery = section({
   store: key(
     'Where deliveries are stored that the app did not take. Only used if a route has redeliver. A directory is for one process, on a local file system.',
-    z.prefault(deferredStore(), '/var/lib/entrupy-signature-proxy'),
+    z.prefault(deferredStore(), STATE_DIRECTORY),
   ),
   passwordFile: optional('A file that holds the password of the Redis or Valkey store.', filePath()),
   name: key(

@@ -58,16 +58,23 @@ type LostFields = 'secret' | 'decision' | 'reason' | 'upstreamFailure' | 'upstre
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 
-/** What is stored: it is sent again by itself; the app refused it; nothing verifies it now. */
+/** States of a deferred delivery: it is sent again by itself; the app refused it; nothing verifies it now. */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** What is stored in one state. */
-export interface DeferredTotals {
-  readonly deliveries: number;
-  readonly bytes: number;
+/** The deliveries of one state. */
+interface DeferredTotal {
+  deliveries: number;
+  bytes: number;
   /** When the oldest came, epoch milliseconds; 0 if there is none. */
-  readonly oldest: number;
+  oldest: number;
+}
+
+export type DeferredTotals = Record<DeferredState, DeferredTotal>;
+
+export function noneDeferred(): DeferredTotals {
+  const none = () => ({ deliveries: 0, bytes: 0, oldest: 0 });
+  return { waiting: none(), stopped: none(), unverified: none() };
 }
 
 /** How a deferred delivery ended, or came to a stop. */

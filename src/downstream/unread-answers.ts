@@ -25,8 +25,8 @@ export function mostUnreadAnswers(): number {
 }
 
 interface Suspect {
-  /** Bytes in the kernel's queue at the last look. */
-  queued: number;
+  /** Bytes that the kernel had at the last look. */
+  inKernel: number;
   /** Bytes that the client has acknowledged, as far as is known, and since when no more. */
   read: number;
   since: number;
@@ -49,7 +49,7 @@ export class UnreadAnswers {
   add(connection: Connection): void {
     if (this.#most === Number.POSITIVE_INFINITY) return;
     if (!this.#suspects.has(connection)) {
-      this.#suspects.set(connection, { queued: 0, read: -1, since: performance.now() });
+      this.#suspects.set(connection, { inKernel: 0, read: -1, since: performance.now() });
     }
     this.#lookIn(this.#suspects.size > this.#most ? PAUSE_MS : CALM_PAUSE_MS);
   }
@@ -64,7 +64,7 @@ export class UnreadAnswers {
 
   /** True if the kernel had much of an answer at the last look. */
   isUnread(connection: Connection): boolean {
-    return connection.progress.maySwell && (this.#suspects.get(connection)?.queued ?? 0) > 0;
+    return connection.progress.maySwell && (this.#suspects.get(connection)?.inKernel ?? 0) > 0;
   }
 
   delete(connection: Connection): void {
@@ -88,10 +88,10 @@ export class UnreadAnswers {
     const queues = await lookAtQueues();
     const now = performance.now();
     for (const [connection, suspect] of this.#suspects) {
-      const queued = queues.get(connection.key) ?? 0;
-      const read = connection.progress.flushed - queued;
-      connection.progress.markRead((answered.get(connection) ?? 0) - queued - connection.stream.writableLength);
-      suspect.queued = queued;
+      const inKernel = queues.get(connection.key) ?? 0;
+      const read = connection.progress.flushed - inKernel;
+      connection.progress.markRead((answered.get(connection) ?? 0) - inKernel - connection.stream.writableLength);
+      suspect.inKernel = inKernel;
       if (!connection.progress.maySwell) this.#suspects.delete(connection);
       else if (read !== suspect.read) Object.assign(suspect, { read, since: now });
       else if (connection.state === 'closing' && now - suspect.since >= STALL_MS) connection.reset();
@@ -108,7 +108,7 @@ export class UnreadAnswers {
     const excess = this.#suspects.size - this.#most;
     if (excess <= 0) return;
     let bytes = 0;
-    for (const { queued } of this.#suspects.values()) bytes += queued;
+    for (const { inKernel } of this.#suspects.values()) bytes += inKernel;
     const short = (PATIENCE_MS * this.#most) / this.#suspects.size;
     const patience = bytes > this.#mostBytes ? short : Math.max(short, ROUND_TRIP_MS);
     const unread = [...this.#suspects].filter(([, { since }]) => now - since >= patience);

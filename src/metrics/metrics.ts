@@ -3,13 +3,7 @@
 
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret } from '../core/keyring.ts';
-import {
-  DEFERRED_STATES,
-  type DeferredState,
-  type DeferredTotals,
-  type RedeliveryResult,
-  type RequestRecord,
-} from '../core/record.ts';
+import type { DeferredTotals, RedeliveryResult, RequestRecord } from '../core/record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import { type Cell, cell, type HistogramCell, RouteCells, type Sample } from './cells.ts';
@@ -43,7 +37,7 @@ export type Gauges = Readonly<
     | 'log_lines_dropped_total',
     () => number
   >
-> & { readonly deferred: (state: DeferredState) => DeferredTotals };
+> & { readonly deferred: () => DeferredTotals };
 
 /**
  * How to read each metric: its samples, or its value if it has no labels. `name` is the family's. A metric without an
@@ -170,11 +164,10 @@ export class Metrics {
     const gauge = (name: Exclude<keyof Gauges, 'deferred'>) => () => this.#gauges?.[name]() ?? [];
     const once = () => this.#plan.routes.some((route) => route.once !== null);
     const redelivers = () => this.#plan.routes.some((route) => route.redeliver !== null);
-    const deferred = (read: (totals: DeferredTotals) => number) => () =>
-      DEFERRED_STATES.flatMap((state) => {
-        const totals = redelivers() ? this.#gauges?.deferred(state) : undefined;
-        return totals === undefined ? [] : [cell({ state }, read(totals))];
-      });
+    const deferred = (read: (total: DeferredTotals[keyof DeferredTotals]) => number) => () => {
+      const totals = redelivers() ? this.#gauges?.deferred() : undefined;
+      return Object.entries(totals ?? {}).map(([state, total]) => cell({ state }, read(total)));
+    };
     const verifying = () => this.#plan.routes.filter(({ action }) => action === 'verify');
     const isLive = (secret: SeriesPlan['secrets'][number]) =>
       secret.key !== null && stateOf(secret, this.#now()) === 'live';

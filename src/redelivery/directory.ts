@@ -25,9 +25,9 @@ import {
   type DeferredStore,
   type Entry,
   ID,
-  LEAST_BYTES,
   type Listing,
   MAX_OF_ONE_BODY,
+  mostEntries,
   type OnStoreChange,
   type StoredBytes,
   type StoreOptions,
@@ -291,7 +291,7 @@ class DirectoryStore implements DeferredStore {
     const before = this.#usage.ids();
     const names = await this.#reader.names();
     const entries: Entry[] = [];
-    const most = Math.max(1, Math.floor(this.#options.maxBytes / LEAST_BYTES));
+    const most = mostEntries(this.#options.maxBytes);
     const known = before.filter((id) => names.has(id));
     const others = [...names].filter((name) => ID.test(name) && this.#usage.of(name) === 0);
     for (const id of known) entries.push(this.#found.get(id) ?? this.#knownEntry(id));

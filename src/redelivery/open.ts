@@ -1,5 +1,4 @@
 // Redelivery with the configured store: what runtime loads, once a route asks for it.
-
 import { openStore } from './open-store.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { mostHead } from './record.ts';
@@ -9,11 +8,11 @@ import type { StoreOptions } from './store.ts';
 export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name' | 'mostBytes'> {
   readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;
   /** The largest body of any route, in bytes. */
-  readonly maxBody: () => number;
+  readonly mostBody: () => number;
 }
 
-export function openRedelivery({ store, maxBody, ...parts }: RedeliveryOptions): Redelivery {
-  const limits = () => ({ head: mostHead(parts.maxHeader()), body: maxBody() });
+export function openRedelivery({ store, mostBody, ...parts }: RedeliveryOptions): Redelivery {
+  const limits = () => ({ head: mostHead(parts.maxHeader()), body: mostBody() });
   const onRemark: StoreOptions['onRemark'] = (message, fields) => parts.tell('warn', message, fields);
   return new Redelivery({
     ...parts,

@@ -5,7 +5,7 @@
 //   defer -> stored -> its turn: claim -> read, checked by every rule -> (once) -> send -> taken: removed
 //                                                  |                                 |-> refused: stopped
 //                                                  `-> unverified: stays             `-> failed: waits
-import type { DeferredState, DeferredTotals } from '../core/record.ts';
+import type { DeferredTotals } from '../core/record.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { eventId, peekProgress, sealRecord } from './record.ts';
@@ -152,8 +152,8 @@ export class Redelivery implements Room {
 
   // --- for people
 
-  totals(state: DeferredState): DeferredTotals {
-    return this.#schedule.totals(state);
+  totals(): DeferredTotals {
+    return this.#schedule.totals();
   }
 
   /** What is deferred, in no order. */
@@ -245,17 +245,22 @@ export class Redelivery implements Room {
     const { attempts = 0, failure = '', stopped = false } = known ?? {};
     const due = known === null ? at : Math.min(known.tried, now) + pauseAfter(attempts, Math.random());
     const entry: Deferred = {
-      ...{ id, bytes, at: Math.min(at, now), checked: false, due, busy: false, attempts, failure },
-      ...{
-        state: stopped ? 'stopped' : 'waiting',
-        route: null,
-        secret: null,
-        key: null,
-        asked: false,
-        claim: null,
-        ended: null,
-        unwritten: null,
-      },
+      id,
+      bytes,
+      at: Math.min(at, now),
+      checked: false,
+      state: stopped ? 'stopped' : 'waiting',
+      due,
+      busy: false,
+      attempts,
+      failure,
+      route: null,
+      secret: null,
+      key: null,
+      asked: false,
+      claim: null,
+      ended: null,
+      unwritten: null,
     };
     return Object.assign(entry, { due: Math.min(stopped ? Number.POSITIVE_INFINITY : due, this.#turns.endOf(entry)) });
   }

@@ -26,8 +26,8 @@ import {
   countedBytes,
   type DeferredStore,
   type Entry,
-  LEAST_BYTES,
   type Listing,
+  mostEntries,
   type OnStoreChange,
   type StoredBytes,
   type StoreOptions,
@@ -100,7 +100,7 @@ class RedisStore implements DeferredStore {
     const run = <Answer>(command: Command<Answer>) =>
       this.#connection.run(command, { timeLimit: Math.max(1, end - performance.now()) });
     const before = [...this.#marks];
-    const most = Math.floor(this.#options.maxBytes / LEAST_BYTES);
+    const most = mostEntries(this.#options.maxBytes);
     const entries = new Map<string, Entry>();
     let page: Page = { cursor: '0', epoch: '', entries: [], dropped: [] };
     do {

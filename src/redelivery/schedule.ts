@@ -2,7 +2,7 @@
 // I/O, and no clock but the one that is given: times are epoch milliseconds, the pace's are of a clock that never goes back.
 import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import type { DeferredState, DeferredTotals } from '../core/record.ts';
+import { type DeferredState, type DeferredTotals, noneDeferred } from '../core/record.ts';
 import type { Claim } from './store.ts';
 
 /** What is known in memory of one deferred delivery: never its body or its lines. */
@@ -34,8 +34,8 @@ export interface Deferred {
   unwritten: Buffer | null;
 }
 
-export const FIRST_PAUSE_MS = 1000;
-export const MAX_PAUSE_MS = 10 * 60_000;
+const FIRST_PAUSE_MS = 1000;
+const MAX_PAUSE_MS = 10 * 60_000;
 /** Between two probes of an app that accepts no connection. */
 export const PROBE_EVERY_MS = 10_000;
 /** Between two sendings while each of them fails. */
@@ -119,10 +119,6 @@ export class Schedule {
     return this.#all.get(id);
   }
 
-  get size(): number {
-    return this.#all.size;
-  }
-
   all(): IterableIterator<Deferred> {
     return this.#all.values();
   }
@@ -161,15 +157,16 @@ export class Schedule {
     return null;
   }
 
-  totals(state: DeferredState): DeferredTotals {
-    let [deliveries, bytes, oldest] = [0, 0, 0];
-    for (const entry of this.#all.values()) {
-      if (entry.state !== state) continue;
-      deliveries++;
-      bytes += entry.bytes;
-      oldest = oldest === 0 ? entry.at : Math.min(oldest, entry.at);
+  /** In one pass: there may be tens of thousands. */
+  totals(): DeferredTotals {
+    const totals = noneDeferred();
+    for (const { state, bytes, at } of this.#all.values()) {
+      const total = totals[state];
+      total.deliveries++;
+      total.bytes += bytes;
+      total.oldest = total.oldest === 0 ? at : Math.min(total.oldest, at);
     }
-    return { deliveries, bytes, oldest };
+    return totals;
   }
 
   /** Places in the heap, old ones included. */

@@ -140,6 +140,9 @@ export const ID = /^[0-9a-f]{16}-[0-9a-f]{32}$/;
 /** The part of an id that names the body. */
 export const bodyOf = (id: string) => id.slice(0, 16);
 
+/** How many events a store of `maxBytes` lists. */
+export const mostEntries = (maxBytes: number) => Math.max(1, Math.floor(maxBytes / LEAST_BYTES));
+
 export function countedBytes({ head, body }: StoredBytes): number {
   return Math.max(LEAST_BYTES, head.length + body.length);
 }

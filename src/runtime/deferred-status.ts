@@ -4,42 +4,39 @@ import type { KeyObject } from 'node:crypto';
 import type { DeferredDelivery, DeferredStatus } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
 import type { Redelivery } from '../redelivery/redelivery.ts';
+import type { Deferred } from '../redelivery/schedule.ts';
 import { redelivers } from './ruleset.ts';
 
 /** The most deliveries that are listed. */
 const LISTED = 50;
 
-type Deferred = ReturnType<Redelivery['list']> extends Iterable<infer T> ? T : never;
-
 export function deferredStatus(redelivery: Redelivery | null, config: Config): DeferredStatus | null {
   if (redelivery === null) return null;
   const all = [...redelivery.list()];
   const { store } = config.redelivery;
-  const [waiting, stopped, unverified] = (['waiting', 'stopped', 'unverified'] as const).map((state) =>
-    redelivery.totals(state),
-  );
+  const { waiting, stopped, unverified } = redelivery.totals();
   return {
     store: store.startsWith('/') ? store : new URL(store).host,
     problem: redelivery.failure,
     sends: redelivers(config),
-    waiting: waiting?.deliveries ?? 0,
-    stopped: stopped?.deliveries ?? 0,
-    unverified: unverified?.deliveries ?? 0,
+    waiting: waiting.deliveries,
+    stopped: stopped.deliveries,
+    unverified: unverified.deliveries,
     unread: all.filter(({ checked }) => !checked).length,
-    bytes: all.reduce((sum, { bytes }) => sum + bytes, 0),
-    oldest: waiting?.oldest || null,
+    bytes: waiting.bytes + stopped.bytes + unverified.bytes,
+    oldest: waiting.oldest || null,
     deliveries: all.sort(bySoonest).slice(0, LISTED).map(shown),
   };
 }
 
-const turnOf = ({ state, due }: Deferred) => (state === 'waiting' ? due : Number.POSITIVE_INFINITY);
+const turnOf = ({ state, due }: Readonly<Deferred>) => (state === 'waiting' ? due : Number.POSITIVE_INFINITY);
 
-function bySoonest(one: Deferred, other: Deferred): number {
+function bySoonest(one: Readonly<Deferred>, other: Readonly<Deferred>): number {
   const [first, second] = [turnOf(one), turnOf(other)];
   return first === second ? one.at - other.at : first - second;
 }
 
-function shown(entry: Deferred): DeferredDelivery {
+function shown(entry: Readonly<Deferred>): DeferredDelivery {
   const { id, state, at, route, attempts, failure } = entry;
   const turn = turnOf(entry);
   return { id, state, at, route, attempts, lastFailure: failure, nextTry: Number.isFinite(turn) ? turn : null };

@@ -29,7 +29,7 @@ export class LiveRuleset {
   constructor(inputs: Inputs, effects: Effects) {
     this.ruleset = buildRuleset(inputs, null);
     this.#atStart = this.ruleset.loaded.config;
-    this.services = createServices(this.ruleset, () => this.ruleset.policy, effects);
+    this.services = createServices(this.ruleset, () => this.ruleset, effects);
     this.#logWarnings();
     for (const { id, source, problem } of this.ruleset.materials) {
       if (problem !== null) this.services.log.error('a secret cannot be used', { secret: id, source, problem });

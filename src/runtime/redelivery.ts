@@ -1,26 +1,19 @@
 // Redelivery within the process: loaded when a route first asks for it, and not before, since most proxies never do.
-import type { ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
-import type { Policy } from '../core/policy.ts';
-import type { DeferredState, DeferredTotals } from '../core/record.ts';
+import { type DeferredTotals, noneDeferred } from '../core/record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { Deliveries } from '../once/deliveries.ts';
 import type { Room } from '../redelivery/failure-edge.ts';
+import type { RedeliveryParts } from '../redelivery/parts.ts';
 import type { Redelivery } from '../redelivery/redelivery.ts';
-import type { Upstream } from '../upstream/upstream.ts';
-import { redelivers, routesOf } from './ruleset.ts';
+import { mostBody, redelivers, routesOf } from './ruleset.ts';
 
-export interface RedeliveryNeeds {
+export interface RedeliveryNeeds extends Pick<RedeliveryParts, 'policy' | 'upstream' | 'budget' | 'deliveries'> {
   /** Of the ruleset in force. */
   readonly config: () => Config;
   /** Of the start: `redelivery` changes only with a restart. */
   readonly redelivery: Config['redelivery'];
-  readonly policy: () => Policy;
-  readonly upstream: Upstream;
-  readonly budget: ByteBudget;
-  readonly deliveries: () => Deliveries;
   readonly readPassword: (file: string) => Promise<string>;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -49,8 +42,8 @@ export class RedeliveryHolder implements Room {
     this.current?.adopt();
   }
 
-  totals(state: DeferredState): DeferredTotals {
-    return this.current?.totals(state) ?? { deliveries: 0, bytes: 0, oldest: 0 };
+  totals(): DeferredTotals {
+    return this.current?.totals() ?? noneDeferred();
   }
 
   #open(): Promise<Redelivery> {
@@ -60,7 +53,7 @@ export class RedeliveryHolder implements Room {
         ...rest,
         store: { ...redelivery, readPassword },
         maxHeader: () => config().limits.maxHeader,
-        maxBody: () => Math.max(...routesOf(config()).map(({ maxBody }) => maxBody)),
+        mostBody: () => mostBody(config()),
         longestWindow: () => longestWindow(config()),
         tell: (level, message, fields) => log[level](message, fields),
         onResult: (route, result) => metrics.redelivered(route ?? UNMATCHED, result),

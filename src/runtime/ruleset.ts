@@ -72,6 +72,11 @@ export function routesOf(config: Config): readonly Route[] {
   return [...config.routes, config.unmatched];
 }
 
+/** The largest body that any route takes, in bytes. */
+export function mostBody(config: Config): number {
+  return Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
+}
+
 export function deliversOnce({ routes }: Config): boolean {
   return routes.some(({ once }) => once !== null);
 }

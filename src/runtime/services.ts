@@ -5,7 +5,6 @@ import { RecentRequests } from '../admin/recent-requests.ts';
 import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import type { Policy } from '../core/policy.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
 import { createLog, type Log } from '../log/log.ts';
@@ -17,7 +16,7 @@ import { openStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
 import type { SecretMaterial } from '../secrets/material.ts';
 import { changedIds } from '../secrets/rotation.ts';
-import { readKeyFile } from '../secrets/sources.ts';
+import { readPasswordFile } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { RedeliveryHolder } from './redelivery.ts';
@@ -49,9 +48,10 @@ export interface Services {
   adopt(next: Ruleset, before: Ruleset): void;
 }
 
-/** Creates the services from the first ruleset. `policy` returns the current policy. */
-export function createServices(first: Ruleset, policy: () => Policy, { env, stdout }: Effects): Services {
+/** Creates the services from the first ruleset. `current` returns the one in force. */
+export function createServices(first: Ruleset, current: () => Ruleset, { env, stdout }: Effects): Services {
   const { config } = first.loaded;
+  const policy = () => current().policy;
   const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
@@ -66,12 +66,16 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
   };
   // The store connects early, so that problems are logged before the first event.
   if (deliversOnce(config)) openedDeliveries();
-  let inForce = config;
   const redelivery = new RedeliveryHolder({
-    config: () => inForce,
+    config: () => current().loaded.config,
     redelivery: config.redelivery,
-    readPassword: (file) => readPassword('redelivery', file),
-    ...{ policy, upstream, budget, deliveries: openedDeliveries, log, metrics },
+    readPassword: (file) => readPasswordFile('redelivery', file),
+    policy,
+    upstream,
+    budget,
+    deliveries: openedDeliveries,
+    log,
+    metrics,
   });
   const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries, room: redelivery });
   const listener = new Listener(listenerLimits(first), {
@@ -96,7 +100,7 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
     upstream_exposed: () => (exposure.state === 'exposed' ? 1 : 0),
     once_entries: () => deliveries?.entries() ?? 0,
     once_store_failures_total: () => deliveries?.failures ?? 0,
-    deferred: (state) => redelivery.totals(state),
+    deferred: () => redelivery.totals(),
     deferred_store_failures_total: () => redelivery.current?.failures ?? 0,
     log_lines_dropped_total: () => output.dropped,
   });
@@ -106,7 +110,6 @@ export function createServices(first: Ruleset, policy: () => Policy, { env, stdo
 
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
-    inForce = config;
     if (deliversOnce(config)) openedDeliveries();
     metrics.replan(seriesPlan(next));
     recent.traffic.keepOnly(routesOf(config).map(({ path }) => path));
@@ -149,20 +152,13 @@ function onePerId(materials: readonly SecretMaterial[]): readonly SecretMaterial
 
 function createDeliveries(once: Config['once'], log: Log): Deliveries {
   return new Deliveries({
-    open: (onChange) => openStore({ ...once, readPassword: (file) => readPassword('once', file) }, onChange),
+    open: (onChange) => openStore({ ...once, readPassword: (file) => readPasswordFile('once', file) }, onChange),
     onStoreFailure: once.onStoreFailure,
     onChange: (problem) => {
       if (problem === null) log.info('the store of delivered events works again');
       else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });
     },
   });
-}
-
-/** Reads a `passwordFile` as secret files are read: a pipe must not block, and an empty file must not pass. */
-async function readPassword(section: 'once' | 'redelivery', file: string): Promise<string> {
-  const { key, problem } = await readKeyFile(file, { allowShort: true });
-  if (key === null) throw new Error(`${section}.passwordFile ${file}: ${problem}`);
-  return key.export().toString('utf8');
 }
 
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {

@@ -60,6 +60,13 @@ function readVariable(value: string | undefined, rules: Pick<SecretSource, 'allo
   }
 }
 
+/** Reads a `passwordFile` as secret files are read: a pipe must not block, and an empty file must not pass. Rejects then. */
+export async function readPasswordFile(section: 'once' | 'redelivery', path: string): Promise<string> {
+  const { key, problem } = await readKeyFile(path, { allowShort: true });
+  if (key === null) throw new Error(`${section}.passwordFile ${path}: ${problem}`);
+  return key.export().toString('utf8');
+}
+
 /** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
 export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
   const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);

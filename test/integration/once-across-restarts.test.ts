@@ -3,9 +3,10 @@
 // reload neither loses a delivery nor blocks an event for all proxies.
 import { describe, expect } from 'vitest';
 import { DELIVERED, DUPLICATE, deliver, type Given, held, send } from '../support/once/events.ts';
-import { inFlight, KEY, keysOf, reload, remembering, test } from '../support/once/once.ts';
+import { inFlight, KEY, keysOf, remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, SERVERS } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
+import { reload } from '../support/proxy/reloads.ts';
 
 const STORES = ['memory', ...(HAS_SERVERS ? SERVERS : [])] as const;
 

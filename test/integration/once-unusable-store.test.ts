@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { DELIVERED, DUPLICATE, deliver } from '../support/once/events.ts';
 import { fails, isBack, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
-import { reload, test } from '../support/once/once.ts';
+import { test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
+import { reload } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, or not yet', () => {

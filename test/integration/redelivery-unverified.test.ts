@@ -1,9 +1,8 @@
 // Deferred deliveries that nothing verifies now are never sent: tampered with, copied, or their secret or route is gone.
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
-import { replaceFile } from '../support/machine/files.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { reload } from '../support/proxy/reloads.ts';
 import {
   DEFERRED,
   deferred,
@@ -17,11 +16,6 @@ import {
 } from '../support/redelivery/redelivery.ts';
 
 const UNVERIFIED = 'a deferred delivery cannot be verified, and is not sent';
-
-async function reload(proxy: RunningProxy, change: (config: string) => string): Promise<void> {
-  await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
-  expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(200);
-}
 
 describe('what nothing verifies now', () => {
   test('stays, is told, and goes once its secret is back', async ({ app, redeliverer }) => {

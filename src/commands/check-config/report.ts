@@ -9,6 +9,7 @@ import type { Route } from '../../core/routes.ts';
 import { outsideByClock, type SecretState } from '../../core/secret-validity.ts';
 import { deliversOnce, redelivers, routesOf } from '../../runtime/ruleset.ts';
 import type { Io } from '../command-line.ts';
+import { table } from '../text-table.ts';
 
 export type Reading = 'secrets too' | 'no secrets';
 
@@ -111,10 +112,4 @@ function limitLines(config: Config): readonly string[] {
     ...(deliversOnce(config) ? [['once', store]] : []),
     ...(redelivers(config) ? [['redelivery', `${deferred}, ${SIZE.format(redelivery.maxBytes)}`]] : []),
   ]);
-}
-
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const pad = (cell: string, column: number) => cell.padEnd(widths[column] ?? 0);
-  return rows.map((row) => row.map(pad).join('  ').trimEnd());
 }

@@ -2,9 +2,8 @@
 // asked: that needs its password.
 import { readFile } from 'node:fs/promises';
 import { PAGES } from '../../admin/advice-pages.ts';
+import { STATE_DIRECTORY } from '../../base/state-directory.ts';
 import type { Line } from './status-lines.ts';
-
-const DEFAULT_STORE = '/var/lib/entrupy-signature-proxy';
 
 /** Null if there are none, or it cannot be known. `file`: the configuration. */
 export async function deferredLine(file: string | null): Promise<Line | null> {
@@ -24,18 +23,24 @@ export async function deferredLine(file: string | null): Promise<Line | null> {
 
 async function configuredStore(file: string | null): Promise<string> {
   const text = file === null ? '' : await readFile(file, 'utf8').catch(() => '');
-  if (!text.includes('redelivery')) return DEFAULT_STORE;
+  if (!text.includes('redelivery')) return STATE_DIRECTORY;
   const { looseValue } = await import('../../config/yaml.ts');
   const store = looseValue(text, ['redelivery', 'store']);
-  return typeof store === 'string' ? store : DEFAULT_STORE;
+  return typeof store === 'string' ? store : STATE_DIRECTORY;
 }
 
 async function count(store: string): Promise<number> {
   const { createDirectoryStore } = await import('../../redelivery/directory.ts');
   const visitor = await createDirectoryStore(
     {
-      ...{ store, name: '', passwordFile: null, readPassword: async () => '', maxBytes: Number.MAX_SAFE_INTEGER },
-      ...{ limits: () => ({ head: 0, body: 0 }), as: 'visitor', onRemark: () => {} }, // nothing is read but the names
+      store,
+      name: '',
+      passwordFile: null,
+      readPassword: async () => '',
+      maxBytes: Number.MAX_SAFE_INTEGER,
+      limits: () => ({ head: 0, body: 0 }), // nothing is read but the names
+      as: 'visitor',
+      onRemark: () => {},
     },
     () => {},
   );

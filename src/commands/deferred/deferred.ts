@@ -11,6 +11,7 @@ import { type Entry, ID, type StoredBytes } from '../../redelivery/store.ts';
 import { redelivers } from '../../runtime/ruleset.ts';
 import { command, usageError } from '../command-line.ts';
 import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';
+import { table } from '../text-table.ts';
 import { deliver } from './deliver.ts';
 import { type Deferred, DeferredError, noSuchId, openVisitor } from './visitor.ts';
 
@@ -141,19 +142,17 @@ async function list({ store, json, io }: Deferred): Promise<number> {
 
 function listText(shown: readonly Shown[]): string {
   const rows = shown.map(({ id, at, state, attempts, lastFailure, bytes, method, path }) => [
-    ...[id, new Date(at).toISOString().replace(/\.\d+Z/, 'Z'), state, String(attempts), lastFailure ?? '-'],
-    ...[SIZE.format(bytes), method === null ? '-' : `${method} ${path}`],
+    id,
+    new Date(at).toISOString().replace(/\.\d+Z/, 'Z'),
+    state,
+    String(attempts),
+    lastFailure ?? '-',
+    SIZE.format(bytes),
+    method === null ? '-' : `${method} ${path}`,
   ]);
   const all = [['id', 'came', 'state', 'attempts', 'last failure', 'bytes', 'request'], ...rows];
-  const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
-  return all
-    .map(
-      (row) =>
-        `${row
-          .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
+  return table(all)
+    .map((line) => `${line}\n`)
     .join('');
 }
 

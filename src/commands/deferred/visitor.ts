@@ -3,8 +3,8 @@ import type { Config } from '../../config/config.ts';
 import { openStore } from '../../redelivery/open-store.ts';
 import { mostHead } from '../../redelivery/record.ts';
 import type { DeferredStore } from '../../redelivery/store.ts';
-import { routesOf } from '../../runtime/ruleset.ts';
-import { readKeyFile } from '../../secrets/sources.ts';
+import { mostBody } from '../../runtime/ruleset.ts';
+import { readPasswordFile } from '../../secrets/sources.ts';
 import type { Io } from '../command-line.ts';
 
 /** Why the command exits with 1, for people. */
@@ -28,21 +28,14 @@ export interface Deferred {
 /** Opens the configured store. Rejects if it can't be used. */
 export async function openVisitor(config: Config, io: Io): Promise<DeferredStore> {
   const { redelivery, limits } = config;
-  const body = Math.max(...routesOf(config).map(({ maxBody }) => maxBody));
   return openStore(
     {
       ...redelivery,
       as: 'visitor',
-      limits: () => ({ head: mostHead(limits.maxHeader), body }),
-      readPassword,
+      limits: () => ({ head: mostHead(limits.maxHeader), body: mostBody(config) }),
+      readPassword: (file) => readPasswordFile('redelivery', file),
       onRemark: (message) => io.stderr(`warning: ${message}\n`),
     },
     () => {}, // each call says what is wrong
   );
-}
-
-async function readPassword(file: string): Promise<string> {
-  const { key, problem } = await readKeyFile(file, { allowShort: true });
-  if (key === null) throw new Error(`redelivery.passwordFile ${file}: ${problem}`);
-  return key.export().toString('utf8');
 }

@@ -1,7 +1,5 @@
 // A `test` with an upstream of events, proxies that deliver them once, and the stores that they share. All of them end with
 // the test.
-import { readFile } from 'node:fs/promises';
-import { replaceFile } from '../machine/files.ts';
 import { test as base, eventually, value } from '../proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { DUPLICATE, deliver, type EventUpstream, startEventUpstream } from './events.ts';
@@ -57,13 +55,6 @@ export const test = base.extend<Fixtures>({
     await Promise.all(proxies.map((proxy) => proxy.stop()));
   },
 });
-
-/** Changes the config's text and reloads it. */
-export async function reload(proxy: RunningProxy, change: (config: string) => string): Promise<void> {
-  await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
-  const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-  if (status !== 200) throw new Error(`the reload answered ${status}`);
-}
 
 /**
  * The proxy, once its store remembers: on a busy machine the second that a store is given at the start may be over

@@ -70,10 +70,12 @@ export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): M
     once_store_failures_total: () => 8,
     log_lines_dropped_total: () => 9,
     deferred_store_failures_total: () => 10,
-    deferred: () => ({ deliveries: 11, bytes: 12, oldest: 13_000 }),
+    deferred: () => ({ waiting: TOTAL, stopped: TOTAL, unverified: TOTAL }),
   });
   return metrics;
 }
+
+const TOTAL = { deliveries: 11, bytes: 12, oldest: 13_000 };
 
 export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return {

@@ -107,7 +107,7 @@ test('what the app took is not sent again while its removal fails', async () => 
     },
   }));
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  await eventually(() => redelivery.totals().waiting.deliveries, 0);
   expect(app.requests).toHaveLength(1);
   expect(results).toEqual(['delivered']);
   expect(budget.used).toBe(0);
@@ -206,7 +206,7 @@ test('bodies at work stay within a quarter of the budget, and wait while fresh o
   expect(budget.used).toBe(fresh);
   budget.limit = 1_048_576;
   budget.release(fresh);
-  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  await eventually(() => redelivery.totals().waiting.deliveries, 0);
   expect(new Set(app.bodies())).toEqual(new Set(texts));
   expect(Math.max(...used)).toBeLessThanOrEqual(budget.limit / 4);
   expect(budget.used).toBe(0);
@@ -215,7 +215,7 @@ test('bodies at work stay within a quarter of the budget, and wait while fresh o
 test('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async () => {
   start(() => ({}));
   await redelivery.defer(delivery('the app works'), '500');
-  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  await eventually(() => redelivery.totals().waiting.deliveries, 0);
   for (const status of [503, 200]) {
     const held: ServerResponse[] = [];
     app.answer = () => (_request, response) => held.push(response);
@@ -232,7 +232,7 @@ test('what replaces an event at work is sent on its own, once that is over, what
     app.answer = () => 200;
     held[1]?.writeHead(200).end();
     held[0]?.writeHead(status).end();
-    await eventually(() => redelivery.totals('waiting').deliveries + redelivery.totals('unverified').deliveries, 0);
+    await eventually(() => redelivery.totals().waiting.deliveries + redelivery.totals().unverified.deliveries, 0);
     expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
   }
   expect(results).not.toContain('unverified');
@@ -259,7 +259,7 @@ test('what was taken, and whose removal fails, does not stand for an equal event
   expect(app.requests).toHaveLength(1);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   fails = false;
-  await eventually(() => redelivery.totals('waiting').deliveries, 0);
+  await eventually(() => redelivery.totals().waiting.deliveries, 0);
   expect(app.requests).toHaveLength(2);
 });
 
@@ -296,7 +296,7 @@ test('one that is over the limits is told, takes no memory, and holds up nothing
   const before = Date.now() / 1000 - 100;
   await utimes(file, before, before);
   start(() => ({}));
-  await eventually(() => redelivery.totals('unverified').deliveries, 1);
+  await eventually(() => redelivery.totals().unverified.deliveries, 1);
   expect(results).toEqual(['unverified']);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => app.bodies(), ['event']);

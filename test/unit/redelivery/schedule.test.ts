@@ -127,7 +127,7 @@ test('totals are by state, and the oldest is 0 if there is none', () => {
   schedule.add(entry('a', { at: NOW - 5 }));
   schedule.add(entry('b', { at: NOW - 9, bytes: 5000 }));
   schedule.add(entry('c', { state: 'stopped' }));
-  expect(schedule.totals('waiting')).toEqual({ deliveries: 2, bytes: 9096, oldest: NOW - 9 });
-  expect(schedule.totals('stopped')).toEqual({ deliveries: 1, bytes: 4096, oldest: NOW });
-  expect(schedule.totals('unverified')).toEqual({ deliveries: 0, bytes: 0, oldest: 0 });
+  expect(schedule.totals().waiting).toEqual({ deliveries: 2, bytes: 9096, oldest: NOW - 9 });
+  expect(schedule.totals().stopped).toEqual({ deliveries: 1, bytes: 4096, oldest: NOW });
+  expect(schedule.totals().unverified).toEqual({ deliveries: 0, bytes: 0, oldest: 0 });
 });

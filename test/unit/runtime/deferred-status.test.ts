@@ -32,7 +32,7 @@ function redeliveryOf(entries: readonly Partial<Deferred>[]): Redelivery {
   // The rest of it is not asked.
   return {
     list: () => schedule.all(),
-    totals: (state: Deferred['state']) => schedule.totals(state),
+    totals: () => schedule.totals(),
     failure: null,
   } as unknown as Redelivery;
 }
