@@ -58,6 +58,7 @@ describe('a delivery that the app does not take', () => {
     'but %i passes',
     async (status, { app, redeliverer, directory }) => {
       const proxy = await redeliverer();
+      await eventually(() => recordsIn(directory), []); // the folder is made beside the start
       app.answer = () => status;
       const text = status === 204 ? '' : `the app says ${status}`;
       expect(await deliver(proxy, 'event')).toEqual({ status, text });
