@@ -69,7 +69,7 @@ function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const { input: found, code } = issue;
   if (found === undefined) return [atValue(path, `missing; required is ${allowed}`)];
   const bound = Array.isArray(found) && code === 'too_big' ? `, ${issue.maximum} at most` : '';
-  const hint = typeof found === 'string' || typeof found === 'number' ? advice?.(found) : null;
+  const hint = typeof found === 'string' ? advice?.(found) : null;
   const quotes = path.includes('secrets') && typeof found === 'number' ? 'a number needs quotes' : null;
   const space = keys.length > 0 && typeof found === 'string' && lacksSpace(found) ? NO_SPACE : null;
   const parts = [`found ${show(found, path)}, allowed is ${allowed}${bound}`, hint, quotes, space];

@@ -1,5 +1,4 @@
-// Durations, sizes and dates as people write them: parsed, formatted, and guessed if the spelling is wrong.
-// Only error messages use guesses: every spelling but the documented one is refused.
+// Durations, sizes and dates as people write them. Every spelling but the documented one is refused.
 
 type Units = Readonly<Record<string, number>>;
 
@@ -16,7 +15,6 @@ export const DURATION = {
     return input === 0 || input === '0' ? 0 : product(DURATION.pattern.exec(String(input)), MILLISECONDS);
   },
   format: (ms: number) => inLargestUnit(ms, MILLISECONDS),
-  guess: guessDuration,
 };
 
 export type Quantity = typeof DURATION;
@@ -31,7 +29,6 @@ export const SIZE: Quantity = {
     return Number.isSafeInteger(input) && input >= 0 ? input : null;
   },
   format: (bytes) => inLargestUnit(bytes, BYTES),
-  guess: guessSize,
 };
 
 function product(match: RegExpExecArray | null, units: Units): number | null {
@@ -44,40 +41,6 @@ function inLargestUnit(value: number, units: Units): string {
   return `${value / factor}${unit}`;
 }
 
-const LOOSE_UNITS: readonly (readonly [RegExp, number])[] = [
-  [/^(?:ms|msecs?|millis?|milliseconds?)$/, 1],
-  [/^(?:s|secs?|seconds?)$/, 1000],
-  [/^(?:m|mins?|minutes?)$/, 60_000],
-  [/^(?:h|hrs?|hours?)$/, 3_600_000],
-  [/^(?:d|days?)$/, 86_400_000],
-  [/^(?:w|weeks?)$/, 604_800_000],
-];
-
-/** The duration that was probably meant: `1.5s`, `1m30s`, `7d`, and `5` for 5 seconds. */
-function guessDuration(input: string | number): number | null {
-  const text = withoutSpace(input);
-  if (/^[0-9]{1,9}$/.test(text)) return Number(text) * 1000;
-  if (!/^(?:[0-9]{1,9}(?:\.[0-9]{1,3})?[a-z]{1,12}){1,4}$/.test(text)) return null;
-  const total = [...text.matchAll(/([0-9.]+)([a-z]+)/g)].reduce((sum, [, amount, unit = '']) => {
-    const factor = LOOSE_UNITS.find(([pattern]) => pattern.test(unit))?.[1] ?? Number.NaN;
-    return sum + Math.round(Number(amount) * factor);
-  }, 0);
-  return total > 0 ? total : null;
-}
-
-/** The size that was probably meant: `64k`, `64KB` and `64 Ki` for 64KiB, `1.5M`. */
-function guessSize(input: string | number): number | null {
-  const pattern = /^([0-9]{1,12}(?:\.[0-9]{1,3})?)([kmg]?)(?:i?b|i|bytes?)?$/;
-  const [, amount, prefix = ''] = pattern.exec(withoutSpace(input)) ?? [];
-  const bytes = Number(amount) * (BYTES[`${prefix.toUpperCase()}iB`] ?? 1);
-  return Number.isSafeInteger(bytes) ? bytes : null;
-}
-
-function withoutSpace(input: string | number): string {
-  const text = String(input).toLowerCase();
-  return text.replace(/[\s_]+/g, '');
-}
-
 const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?(?:Z|[+-][0-9]{2}:[0-9]{2})$/;
 
 /** Epoch milliseconds of an RFC 3339 date and time with its zone; null for anything else, even 30 February. */
@@ -87,14 +50,4 @@ export function parseDate(text: string): number | null {
   // Date.parse reads 30 February as 2 March, so the day must survive the round trip. An invalid date's JSON is null.
   const isDay = new Date(`${day}T00:00:00Z`).toJSON()?.startsWith(day) ?? false;
   return isDay && !Number.isNaN(time) ? time : null;
-}
-
-const LOOSE_DATE =
-  /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]+([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?$/i;
-
-/** The spelling that was probably meant: `2026-11-01` and `2026-11-01 00:00` are `2026-11-01T00:00:00Z`. */
-export function guessDate(input: string | number): string | null {
-  const [, day = '', time = '00:00', seconds = ':00', zone = 'Z'] = LOOSE_DATE.exec(String(input).trim()) ?? [];
-  const spelling = `${day}T${time}${seconds}${zone.toUpperCase().replace(/^([+-][0-9]{2})([0-9]{2})$/, '$1:$2')}`;
-  return parseDate(spelling) === null ? null : spelling;
 }

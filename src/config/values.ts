@@ -1,10 +1,10 @@
 // The kinds of value that a key can have, as zod schemas. One phrase says what is allowed, in errors and docs alike.
 // No phrase repeats the value that was found: it may hold a password.
-import { isIP, isIPv4 } from 'node:net';
+import { isIPv4 } from 'node:net';
 import * as z from 'zod/mini';
 import { nearest } from './nearest-word.ts';
 import { listOf } from './problems.ts';
-import { DURATION, guessDate, parseDate, type Quantity, SIZE } from './units.ts';
+import { DURATION, parseDate, type Quantity, SIZE } from './units.ts';
 import {
   HOST_NAME,
   isCidr,
@@ -15,8 +15,8 @@ import {
   readUpstreamUrl,
 } from './url-values.ts';
 
-/** More about a wrong value, such as its right spelling; null if nothing is obvious. */
-type Advice = (input: string | number) => string | null;
+/** More about a wrong text, such as the word that was probably meant; null if nothing is obvious. */
+type Advice = (found: string) => string | null;
 
 /** For each schema, a phrase that says what is allowed. A schema without `advice` is safe under `secrets`. */
 export const ALLOWED = z.registry<{ readonly allowed: string; readonly advice?: Advice }>();
@@ -33,15 +33,6 @@ export function optional<S extends z.ZodMiniType>(description: string, schema: S
   return key(description, z.pipe(z.optional(schema), orNull));
 }
 
-const quoted = (suggestion: string | null) => (suggestion === null ? null : `"${suggestion}"`);
-
-function meant(suggest: Advice): Advice {
-  return (input) => {
-    const suggestion = suggest(input);
-    return suggestion === null ? null : `did you mean ${suggestion}?`;
-  };
-}
-
 /** Converts a value; the JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
 function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
   const reader = z.transform((found: I, context): T => {
@@ -54,24 +45,19 @@ function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T
 }
 
 export function integer(min: number, max: number) {
-  const advice = meant((input) => {
-    const plain = /^[0-9]{1,9}$/.test(String(input)) ? Number(input) : -1;
-    return plain >= min && plain <= max ? `${plain}, without quotes or leading zeros` : null;
-  });
   const allowed = `a whole number from ${min} to ${max}`;
-  return z.int().check(z.gte(min), z.lte(max)).register(ALLOWED, { allowed, advice });
+  return z.int().check(z.gte(min), z.lte(max)).register(ALLOWED, { allowed });
 }
 
 export function flag() {
-  const advice = meant((input) => {
-    if (/^(?:true|yes|on|y)$/i.test(String(input))) return 'true';
-    return /^(?:false|no|off|n)$/i.test(String(input)) ? 'false' : null;
-  });
-  return z.boolean().register(ALLOWED, { allowed: 'true or false', advice });
+  return z.boolean().register(ALLOWED, { allowed: 'true or false' });
 }
 
 export function oneOf<const W extends readonly string[]>(words: W, allowed = listOf(words, 'or')) {
-  const advice = meant((input) => quoted(nearest(String(input), words)));
+  const advice: Advice = (found) => {
+    const near = nearest(found, words);
+    return near === null ? null : `did you mean "${near}"?`;
+  };
   return z.enum(words).register(ALLOWED, { allowed, advice });
 }
 
@@ -111,17 +97,14 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
   const most = kind.parse(max) ?? Number(max);
   const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
   const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
-  const inRange = (value: number | null) =>
-    value !== null && (value === also || (value >= least && value <= most)) ? value : null;
-  const advice = meant((input) => {
-    const guess = inRange(kind.guess(input));
-    return guess === null ? null : kind.format(guess);
-  });
+  const read = (found: string | number): number | A | null => {
+    const value = kind.parse(found);
+    if (found === also || value === also) return also ?? null;
+    return value !== null && value >= least && value <= most ? value : null;
+  };
   const words = also === 'auto' ? [z.literal('auto')] : [];
   const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern))]);
-  return converted<string | number, number | A>(input, (found) =>
-    found === also ? also : inRange(kind.parse(found)),
-  ).register(ALLOWED, { allowed, advice });
+  return converted(input, read).register(ALLOWED, { allowed });
 }
 
 /** Milliseconds. `also` allows 0, whatever the minimum. */
@@ -137,16 +120,12 @@ export function size<A extends 'auto' = never>(...bounds: Bounds<A>) {
 /** Epoch milliseconds. */
 export function date() {
   const allowed = 'a date and time with its zone, such as 2026-11-01T00:00:00Z';
-  return converted(z.string(), parseDate).register(ALLOWED, { allowed, advice: meant(guessDate) });
+  return converted(z.string(), parseDate).register(ALLOWED, { allowed });
 }
 
 export function host() {
-  const advice = meant((input) => {
-    const bare = /^\[(.*)\]$/.exec(String(input))?.[1];
-    return bare !== undefined && isHost(bare) ? quoted(bare) : null;
-  });
   const allowed = 'an IP address without brackets, or a host name';
-  return z.string().check(z.refine(isHost)).register(ALLOWED, { allowed, advice });
+  return z.string().check(z.refine(isHost)).register(ALLOWED, { allowed });
 }
 
 export function hostName() {
@@ -157,15 +136,11 @@ export function hostName() {
 
 export function cidr() {
   const allowed = 'a network such as 10.0.0.0/8 or fd00::/8';
-  const advice = meant((input) => {
-    const bits = isIPv4(String(input)) ? 32 : 128;
-    return isIP(String(input)) === 0 ? null : `"${input}/${bits}"`;
-  });
-  return z.string().check(z.refine(isCidr)).register(ALLOWED, { allowed, advice });
+  return z.string().check(z.refine(isCidr)).register(ALLOWED, { allowed });
 }
 
 function url(allowed: string, read: (text: string) => Reading) {
-  const advice: Advice = (input) => (typeof input === 'string' ? (read(input).problem ?? null) : null);
+  const advice: Advice = (found) => read(found).problem ?? null;
   return converted(z.string(), (text) => read(text).value ?? null).register(ALLOWED, { allowed, advice });
 }
 
