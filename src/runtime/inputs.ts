@@ -76,13 +76,13 @@ function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): 
   return [...secrets, fileOf(loaded), ...tlsFiles.map(({ path }) => path)];
 }
 
-/** The files that the inputs came from. A directory of secrets ends in `/.`, so that its `dirname` is itself. */
+/** The files and directories that the inputs came from, each once. */
 export function placesOf(inputs: Inputs): readonly string[] {
   const listed = inputs.loaded.config.secrets.flatMap((source) => {
     if (source.kind !== 'directory') return [];
     const name = sourceName(source);
     const mine = inputs.secrets.filter(({ kind, source }) => kind === 'secret' && source === name);
-    return ['.', ...mine.map(({ id }) => id)].map((file) => `${source.directory}/${file}`);
+    return [source.directory, ...mine.map(({ id }) => `${source.directory}/${id}`)];
   });
-  return [...namedFiles(inputs), ...listed];
+  return [...new Set([...namedFiles(inputs), ...listed])];
 }

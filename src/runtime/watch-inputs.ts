@@ -1,7 +1,6 @@
 // Watches the inputs and decides when they become a ruleset. All files are read if one changes, and every ten seconds.
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
-import { unwatchFile, watch, watchFile } from 'node:fs';
-import { dirname } from 'node:path';
+import { unwatchFile, watchFile } from 'node:fs';
 import type { ReloadOutcome } from '../admin/status-snapshot.ts';
 import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 
@@ -9,8 +8,6 @@ import { type Inputs, placesOf, sameInputs } from './inputs.ts';
 const POLL_MS = 1000;
 /** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
 const READ_MS = 10_000;
-/** Milliseconds from a file event to the check: an editor or the kubelet causes several events at once. */
-const AFTER_EVENT_MS = 100;
 const SETTLE_MS = 250;
 /** The most readings of files that keep changing; then they wait for the next check. */
 const MAX_TRIES = 8;
@@ -29,10 +26,10 @@ export class Reloader {
   /** All calls of `force` before a check begins share it. */
   #asked: PromiseWithResolvers<ReloadOutcome> | null = null;
   #timer: NodeJS.Timeout | undefined;
-  /** Milliseconds to the next check. The first is soon: a change between the first reading and `start` has no event. */
+  /** Milliseconds to the next check. The first is soon: a poll does not see a change between the first reading and `start`. */
   #pause = POLL_MS;
   #checking = false;
-  readonly #unwatch: (() => void)[] = [];
+  #polled: readonly string[] = [];
   #stopped = false;
 
   /** `first`: the inputs of the ruleset that runs now. */
@@ -42,14 +39,14 @@ export class Reloader {
   }
 
   start(): void {
-    this.#watch();
+    this.#poll();
     this.#checkIn(POLL_MS);
   }
 
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    for (const end of this.#unwatch) end();
+    this.#poll();
   }
 
   /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
@@ -59,10 +56,7 @@ export class Reloader {
     return this.#asked.promise;
   }
 
-  /** Acts once per check: in a busy directory, such as /tmp, each event would delay the check again. */
-  readonly #onFileEvent = (): void => {
-    if (this.#pause > AFTER_EVENT_MS) this.#checkIn(AFTER_EVENT_MS);
-  };
+  readonly #onChange = (): void => this.#checkIn(0);
 
   /** Makes the next check earlier, never later. A check in progress starts the timer when it ends. */
   #checkIn(milliseconds: number): void {
@@ -103,27 +97,14 @@ export class Reloader {
   #apply(inputs: Inputs): ReloadOutcome {
     this.#seen = inputs;
     const outcome = this.#options.apply(inputs);
-    this.#watch();
+    this.#poll();
     return outcome;
   }
 
-  #watch(): void {
-    for (const end of this.#unwatch.splice(0)) end();
-    if (this.#stopped) return;
-    const places = placesOf(this.#seen);
-    for (const path of new Set(places)) {
-      watchFile(path, { persistent: false, interval: POLL_MS }, this.#onFileEvent);
-      this.#unwatch.push(() => unwatchFile(path, this.#onFileEvent));
-    }
-    // Directories alone are watched: a file's watcher would stay on the old inode when a rename replaces the file.
-    for (const path of new Set(places.map((place) => dirname(place)))) {
-      try {
-        const watcher = watch(path, { persistent: false }, this.#onFileEvent);
-        watcher.on('error', () => watcher.close());
-        this.#unwatch.push(() => watcher.close());
-      } catch {
-        // The directory does not exist yet, or there are no more watches: the poll finds the change.
-      }
-    }
+  /** Polls the files of the inputs that were seen last, and no others; none once it has stopped. */
+  #poll(): void {
+    for (const path of this.#polled) unwatchFile(path, this.#onChange);
+    this.#polled = this.#stopped ? [] : placesOf(this.#seen);
+    for (const path of this.#polled) watchFile(path, { persistent: false, interval: POLL_MS }, this.#onChange);
   }
 }
