@@ -1,13 +1,7 @@
 // PromQL for the dashboard, written with the names of the metric table: a query must never name a metric or a label
 // that does not exist. It works for one pod and for fifty, and without namespace and pod labels (docker run).
-import {
-  METRICS,
-  type MetricName,
-  type MetricRow,
-  PREFIX,
-  type PROCESS_METRICS,
-  typeOf,
-} from '../src/metrics/metric-table.ts';
+import type { PROCESS_METRICS } from '../scripts/generators/process-metrics.ts';
+import { METRICS, type MetricName, type MetricRow, PREFIX, typeOf } from '../src/metrics/metric-table.ts';
 
 const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 

@@ -7,10 +7,10 @@ import {
   METRICS,
   type MetricRow,
   PREFIX,
-  PROCESS_METRICS,
   STATUS_CLASSES,
   typeOf,
 } from '../../src/metrics/metric-table.ts';
+import { PROCESS_METRICS } from './process-metrics.ts';
 
 const DECISION_MEANING: Readonly<Record<Decision, string>> = {
   accepted: 'A live secret verified the signature, even if the upstream then failed, which is counted apart.',

@@ -1,11 +1,11 @@
 // Reads dashboard, rules and runbook for the tests that keep them consistent.
+import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
 import {
   METRIC_NAMES,
   METRICS,
   type MetricName,
   type MetricRow,
   PREFIX,
-  PROCESS_METRICS,
   typeOf,
 } from '../../../src/metrics/metric-table.ts';
 

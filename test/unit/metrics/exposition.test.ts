@@ -1,14 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
 import { prefersOpenMetrics } from '../../../src/metrics/exposition.ts';
-import {
-  METRIC_NAMES,
-  METRICS,
-  type MetricRow,
-  PREFIX,
-  PROCESS_METRICS,
-  typeOf,
-} from '../../../src/metrics/metric-table.ts';
+import { METRIC_NAMES, METRICS, type MetricRow, PREFIX, typeOf } from '../../../src/metrics/metric-table.ts';
 import { haveTools } from '../../support/machine/tools.ts';
 import { accepted, metricsOf, route, UNMATCHED } from './fixtures.ts';
 

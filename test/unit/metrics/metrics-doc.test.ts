@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { renderMetricsDoc } from '../../../scripts/generators/metrics-doc.ts';
+import { PROCESS_METRICS } from '../../../scripts/generators/process-metrics.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
-import { METRIC_NAMES, METRICS, type MetricRow, PREFIX, PROCESS_METRICS } from '../../../src/metrics/metric-table.ts';
+import { METRIC_NAMES, METRICS, type MetricRow, PREFIX } from '../../../src/metrics/metric-table.ts';
 
 const doc = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8');
 
