@@ -82,12 +82,9 @@ export class Reply {
     return !this.#connection.stream.writableNeedDrain;
   }
 
-  /** Completes the answer. */
+  /** Completes the upstream's answer. */
   end(trailers: readonly string[] = NO_TRAILERS): void {
-    if (this.phase !== 'begun') return;
-    this.phase = 'ended';
-    this.committed = true;
-    this.#writer.end(trailers, () => this.#connection.replied(this.#last ? 'close' : 'persist'));
+    if (this.phase === 'begun') this.#end(trailers, this.#replied);
   }
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
@@ -108,7 +105,8 @@ export class Reply {
     const head = this.#begunHead(status, PHRASES[status], framed);
     // One string with its head, so one write.
     this.#head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
-    this.end();
+    // Later, since whoever refuses may still note why, and the request may still be read.
+    this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
   }
 
   /** The connection becomes a tunnel; http-proxy-3 writes the 101. */
@@ -135,6 +133,14 @@ export class Reply {
   /** Calls `listener` once the kernel has all that was written, or the client is gone. */
   onSent(listener: () => void): void {
     this.#connection.stream.write('', listener);
+  }
+
+  readonly #replied = (): void => this.#connection.replied(this.#last ? 'close' : 'persist');
+
+  #end(trailers: readonly string[], sent: () => void): void {
+    this.phase = 'ended';
+    this.committed = true;
+    this.#writer.end(trailers, sent);
   }
 
   #head(text: string, coding: 'plain' | 'chunked'): void {

@@ -40,11 +40,18 @@ export class MessageWriter {
     if (this.#coding === 'chunked') this.#parts.push('\r\n');
   }
 
-  /** Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed. */
+  /**
+   * Writes the rest. `sent` is called once the kernel has all of it, or the socket is closed; before this call returns
+   * if the kernel takes all at once, since a callback of the socket's costs 1.3 µs.
+   */
   end(trailers: readonly string[], sent: () => void): void {
     if (this.#coding === 'chunked') this.#parts.push(`0\r\n${trailers.length === 0 ? '\r\n' : trailerLines(trailers)}`);
     if (this.#parts.length === 0) this.#parts.push('');
-    this.#write(sent);
+    // TLS never has all written when a write returns.
+    if ('encrypted' in this.#socket) return this.#write(sent);
+    this.#write(undefined);
+    if (this.#socket.writableLength === 0) sent();
+    else this.#socket.write('', sent);
   }
 
   /**
