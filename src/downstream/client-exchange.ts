@@ -56,7 +56,7 @@ export class Exchange implements RequestRecord {
     this.path = pathOf(head.target);
     this.clientConnection = connection;
     this.reply = new Reply(connection, head);
-    this.startedAt = performance.now();
+    this.startedAt = connection.since;
     this.client = connection.address;
   }
 

@@ -111,7 +111,7 @@ export class Connection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** True if no request may follow on the connection, whatever the answer says. */
+  /** True if no request may follow on the connection, whatever the answer says. Its age counts as the request began. */
   mustClose(): boolean {
     const { draining, limits } = this.#listener;
     return (
@@ -119,7 +119,7 @@ export class Connection {
       this.#following.state === 'dropped' ||
       this.stream.readableEnded ||
       draining ||
-      performance.now() - this.openedAt >= limits.connectionAge
+      this.since - this.openedAt >= limits.connectionAge
     );
   }
 
@@ -135,10 +135,11 @@ export class Connection {
   replied(said: 'close' | 'persist'): void {
     if (this.state !== 'request') return;
     if (this.progress.maySwell) this.#listener.unread.add(this);
-    this.#endExchange('answered');
+    const now = performance.now();
+    this.#endExchange('answered', now);
     if (said === 'close' || this.mustClose() || this.#parser?.state === 'failed') this.close();
-    else if (this.#parser?.state === 'ended') this.#next();
-    else this.#enter('rest', REST_MS);
+    else if (this.#parser?.state === 'ended') this.#next(now);
+    else this.#enter('rest', REST_MS, now);
   }
 
   /** True if too many bytes followed the current request, so that some were dropped. */
@@ -219,10 +220,10 @@ export class Connection {
 
   // --- states
 
-  #enter(state: State, milliseconds: number): void {
+  #enter(state: State, milliseconds: number, now = performance.now()): void {
     this.state = state;
-    this.since = performance.now();
-    this.deadline = this.since + milliseconds;
+    this.since = now;
+    this.deadline = now + milliseconds;
   }
 
   #expire(): void {
@@ -234,12 +235,12 @@ export class Connection {
   }
 
   /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */
-  #next(): void {
+  #next(now = performance.now()): void {
     this.stallTimeout = STALL_MS;
     if (this.#following.state === 'dropped') return this.close();
     this.#parser?.next();
-    if (this.#following.state === 'none') return this.#enter('idle', this.#listener.limits.keepAlive);
-    this.#enter('head', this.#listener.limits.headersTimeout);
+    if (this.#following.state === 'none') return this.#enter('idle', this.#listener.limits.keepAlive, now);
+    this.#enter('head', this.#listener.limits.headersTimeout, now);
     // The next request gets its own turn of the event loop: a pipelining client must not keep the others waiting.
     this.#turn = setImmediate(this.#readKept);
   }
@@ -335,13 +336,13 @@ export class Connection {
 
   // --- ends
 
-  #endExchange(how: 'answered' | 'departed'): void {
+  #endExchange(how: 'answered' | 'departed', now = performance.now()): void {
     const { exchange } = this;
     if (exchange === null) return;
     if (how === 'departed') exchange.clientDeparted();
     this.exchange = null;
     this.progress.end(exchange.reply.bytes);
-    exchange.durationMs = performance.now() - exchange.startedAt;
+    exchange.durationMs = now - exchange.startedAt;
     this.#listener.handler.onEnd(exchange);
   }
 

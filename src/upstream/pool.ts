@@ -34,12 +34,15 @@ export class ConnectionPool {
     this.#tls = options.tls;
   }
 
-  /** Acquires an idle connection, which then belongs to the caller; null if there is none. */
-  acquire(traffic: Traffic): PooledConnection | null {
+  /**
+   * Acquires an idle connection, which then belongs to the caller; null if there is none. `now` here and below:
+   * milliseconds on the monotonic clock.
+   */
+  acquire(traffic: Traffic, now: number): PooledConnection | null {
     const idle = this.#idle[traffic];
     for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
       const { socket, unusedUntil } = connection;
-      if (performance.now() < unusedUntil && socket.writable && socket.readable) {
+      if (now < unusedUntil && socket.writable && socket.readable) {
         connection.unusedUntil = Number.POSITIVE_INFINITY;
         return connection;
       }
@@ -109,12 +112,12 @@ export class ConnectionPool {
   }
 
   /** Releases a connection after a clean end of its response. */
-  release(connection: PooledConnection): void {
+  release(connection: PooledConnection, now: number): void {
     if (connection.tls !== this.#tls) {
       connection.socket.destroy();
       return;
     }
-    connection.unusedUntil = performance.now() + this.#options.keepAlive;
+    connection.unusedUntil = now + this.#options.keepAlive;
     this.#idle[connection.traffic].push(connection);
   }
 

@@ -77,7 +77,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#acquiredAt = performance.now();
     this.#state = 'connecting';
     const traffic = this.verified ? 'verified' : 'unverified';
-    const idle = this.#upstream.pool.acquire(traffic);
+    const idle = this.#upstream.pool.acquire(traffic, this.#acquiredAt);
     if (idle !== null) return this.#send(idle);
     this.#connecting = this.#upstream.pool.open(traffic, (opened) => {
       this.#connecting = null;
@@ -252,7 +252,7 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
       }
       return 'none';
     }
-    this.#requester.upstreamMs = performance.now() - this.startedAt;
+    this.#requester.upstreamMs = this.#progress.movedAt - this.startedAt;
     this.#requester.upstreamStatus = status;
     const decided = this.#options.atHead?.(status) ?? null;
     if (decided !== null) return decided;

@@ -88,8 +88,9 @@ export class Upstream {
   readonly #releaseNow = (): void => {
     const released = this.#released;
     this.#released = [];
+    const now = performance.now();
     for (const [waiter, connection] of released) {
-      if (!connection.socket.destroyed) this.pool.release(connection);
+      if (!connection.socket.destroyed) this.pool.release(connection, now);
       this.limiter.release(waiter);
     }
   };
