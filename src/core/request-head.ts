@@ -1,4 +1,5 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
+import { lowerCaseName } from './common-names.ts';
 import { isRerouting } from './rerouting-headers.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 
@@ -36,7 +37,7 @@ export class Head {
     this.target = target;
     this.version = version;
     for (let index = 0; index < lines.length; index += 2) {
-      readLine(this, (lines[index] ?? '').toLowerCase(), lines[index + 1] ?? '');
+      readLine(this, lowerCaseName(lines[index] ?? ''), lines[index + 1] ?? '');
     }
   }
 }

@@ -1,6 +1,7 @@
 // Header lines are a flat list of name, value, name, value …, one character per byte, with order, spelling and
 // duplicates kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the
 // sender's, so no white space or framing that servers read differently gets through.
+import { lowerCaseName } from '../core/common-names.ts';
 import { endToEnd, HOP_BY_HOP, linesOf, mayTrail } from '../core/header-lines.ts';
 import type { MessageParser } from './parser.ts';
 
@@ -10,16 +11,14 @@ const CONTENT_LENGTH = 'content-length';
 const EXAMINED: ReadonlySet<string> = new Set([...HOP_BY_HOP, CONTENT_LENGTH]);
 /** The names that `headLines` handles itself, whatever `Connection` says of it. */
 const HANDLED = EXAMINED.difference(new Set(['connection']));
-/** The lengths of names to lower-case: sparing the others saves 0.3 µs of a request's two heads. */
-const EXAMINED_LENGTHS: ReadonlySet<number> = new Set([...EXAMINED].map((name) => name.length));
 const [HTAB, SP] = [0x09, 0x20];
 /** Values of `Connection` that name no other line. */
 const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
 
 /** True if the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
-export function isLine(lines: readonly string[], index: number, lowerCaseName: string): boolean {
+export function isLine(lines: readonly string[], index: number, lowerCase: string): boolean {
   const name = lines[index] ?? '';
-  return name.length === lowerCaseName.length && name.toLowerCase() === lowerCaseName;
+  return name.length === lowerCase.length && lowerCaseName(name) === lowerCase;
 }
 
 /**
@@ -33,14 +32,13 @@ export function headLines(lines: readonly string[], framing: string | null, te: 
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index] ?? '';
     const value = lines[index + 1] ?? '';
-    const lower = EXAMINED_LENGTHS.has(name.length) ? name.toLowerCase() : '';
+    const lower = lowerCaseName(name);
     if (lower === CONTENT_LENGTH || lower === 'transfer-encoding') {
       text += due;
       due = '';
     } else if (lower === 'connection') {
       if (!NAMES_NONE.has(value)) return headLines(endToEnd(lines, HANDLED), framing, te);
     } else if (
-      lower === '' ||
       !HOP_BY_HOP.has(lower) ||
       (lower === 'trailer' && framing === CHUNKED) ||
       (lower === 'te' && value.toLowerCase() === te)

@@ -34,7 +34,7 @@ const STOP = -1;
 export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
 export const TARGET = 0;
 export const REASON = 1;
-const NAME = 2;
+export const NAME = 2;
 export const VALUE = 3;
 
 /** The most bytes that one run reads: the size of the scratch area in the module's memory. */

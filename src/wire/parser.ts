@@ -3,9 +3,10 @@
 
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
+import { nameIn } from '../core/common-names.ts';
 import { MAX_LINES } from '../core/header-lines.ts';
 import { isLine, saysClose, trimmed } from './head-text.ts';
-import { Llhttp, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
+import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -22,8 +23,8 @@ const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 
 /**
- * The parts that the present run has found: kind, from, to, kind …, refilled by each run. All parsers share it, since
- * one runs at a time and drains it before its end; a list for each, freed after each head, cost 2 KB of garbage.
+ * The parts that the present run has found: kind, from, to, kind … All parsers share it, since one runs at a time and
+ * drains it before its end; a list for each, freed after each head, cost 2 KB of garbage.
  */
 const spans: number[] = [];
 let spanned = 0;
@@ -285,14 +286,18 @@ export class MessageParser implements RunRecorder {
     const lines = inHead ? this.lines : this.trailers;
     const most = 2 * MAX_LINES;
     for (let index = 0; index < spanned && lines.length <= most; index += 3) {
-      const part = text.slice((spans[index + 1] ?? 0) - base, (spans[index + 2] ?? 0) - base);
       const kind = spans[index] as SpanKind;
-      if (kind === TARGET) this.target += part;
-      else if (kind === REASON) this.reason += part;
-      else if ((lines.length % 2 === 1) === (kind === VALUE)) lines.push(part);
-      else lines[lines.length - 1] += part;
+      const from = (spans[index + 1] ?? 0) - base;
+      const to = (spans[index + 2] ?? 0) - base;
+      this.#add(kind, kind === NAME ? nameIn(text, from, to) : text.slice(from, to), lines);
     }
     spanned = 0;
     if (lines.length > most) this.#fail(inHead ? 'too_large' : 'malformed');
+  }
+  #add(kind: SpanKind, part: string, lines: string[]): void {
+    if (kind === TARGET) this.target += part;
+    else if (kind === REASON) this.reason += part;
+    else if ((lines.length % 2 === 1) === (kind === VALUE)) lines.push(part);
+    else lines[lines.length - 1] += part;
   }
 }
