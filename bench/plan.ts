@@ -9,6 +9,7 @@ import {
   FLOOR,
   HAPROXY,
   LEAN_SERVER,
+  NET_SERVER,
   NGINX_NJS,
   NO_PROXY,
   ONCE_IN_MEMORY,
@@ -43,6 +44,10 @@ export const FRESH = load(KIB, 4, { rate: 100, fresh: 'kept' });
 export const FRESH_NEW = load(KIB, 4, { rate: 100, fresh: 'new' });
 /** An unsigned body on a forward route: our proxy gives it a new upstream socket. */
 export const FORWARDED = load(KIB, 32, { signed: false, path: '/open' });
+/** The same from one client, for its latency. */
+export const FORWARDED_ALONE = load(KIB, 1, { signed: false, path: '/open' });
+/** The usual load through a balancer: eleven header lines. */
+export const BALANCED = load(KIB, 32, { lines: 'balancer' });
 
 export const BY_ROUTES = [10, 100, 1000].map((routes) => ({
   routes,
@@ -83,10 +88,14 @@ export function planOf({ quick, only, against }: Choice): Cell[] {
 
 function quickCells(beside: readonly Subject[]): Cell[] {
   return [
-    ...cells([...beside, BARE_SERVER, LEAN_SERVER], [USUAL]),
+    ...cells([...beside, BARE_SERVER, LEAN_SERVER, NET_SERVER], [USUAL]),
     ...cells([OURS, FLOOR, NGINX_NJS, HAPROXY], [load(KIB, 1), load(KIB, 256)]),
     ...cells([OURS, FLOOR], [FLOOD, FRESH, FRESH_NEW]),
-    ...cells([OURS, BARE_STREAMING], [FORWARDED]),
+    ...cells(
+      beside.filter((subject) => !PEERS_OF_OURS.includes(subject) || subject === FLOOR),
+      [BALANCED],
+    ),
+    ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
     ...cells([OURS, FLOOR, BARE_PROXYING], [LARGE]),
     ...cells(
       [...BY_ROUTES.slice(-1), ...BY_SECRETS.slice(-1)].map(({ subject }) => subject),
@@ -98,12 +107,13 @@ function quickCells(beside: readonly Subject[]): Cell[] {
 function fullCells(beside: readonly Subject[]): Cell[] {
   const loads = SIZES.flatMap((size) => CONNECTIONS.map((connections) => load(size, connections)));
   return [
-    ...cells([...beside, BARE_SERVER, LEAN_SERVER, UNBUILT], [USUAL]),
+    ...cells([...beside, BARE_SERVER, LEAN_SERVER, NET_SERVER, UNBUILT], [USUAL]),
     ...cells(beside, loads),
     ...cells(FLOODED, [FLOOD]),
     ...cells(CALMED, [CALM]),
     ...cells([OURS, FLOOR], [FRESH, FRESH_NEW]),
-    ...cells([OURS, BARE_STREAMING], [FORWARDED]),
+    ...cells(beside, [BALANCED]),
+    ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
     ...cells(
       [OURS, FLOOR],
       SIZES_OF_OURS.map((size) => load(size, 32)),

@@ -5,6 +5,7 @@ import type { Load } from './harness/load.ts';
 import type { Results } from './harness/measure.ts';
 import { figure, ratio, type Sample, type Spread, spread } from './harness/samples.ts';
 import {
+  BALANCED,
   BY_ROUTES,
   BY_SECRETS,
   CALM,
@@ -14,6 +15,7 @@ import {
   FLOOD,
   FLOODED,
   FORWARDED,
+  FORWARDED_ALONE,
   FRESH,
   FRESH_NEW,
   load,
@@ -28,6 +30,7 @@ import {
   BARE_STREAMING,
   FLOOR,
   LEAN_SERVER,
+  NET_SERVER,
   NO_PROXY,
   ONCE_IN_MEMORY,
   ONCE_IN_REDIS,
@@ -52,6 +55,7 @@ export function reportOf(report: Report): string {
     flood(results),
     calm(results),
     fresh(results),
+    balanced(report),
     forwarded(results),
     sizes(report),
     counts(results),
@@ -79,7 +83,9 @@ function goals(rows: readonly Goal[]): string {
 function sideBySide({ results, against }: Report, at: Load): string {
   const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS];
   const shown =
-    at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER, LEAN_SERVER] : beside;
+    at.size === USUAL.size && at.connections === USUAL.connections
+      ? [...beside, BARE_SERVER, LEAN_SERVER, NET_SERVER]
+      : beside;
   const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
   return section(
     `${bytes(at.size)}, ${at.connections} connection${at.connections === 1 ? '' : 's'}`,
@@ -123,13 +129,28 @@ function fresh(results: Results): string {
   );
 }
 
-function forwarded(results: Results): string {
+function balanced({ results, against }: Report): string {
+  const beside = [OURS, ...(against === null ? [] : [against]), ...PEERS_OF_OURS];
   return section(
-    'A forward route with a body, unsigned, 1 KiB, 32 connections',
-    ['', 'requests/s', 'CPU µs a request'],
-    rows([OURS, BARE_STREAMING], results, FORWARDED, (samples) => [
+    'With the lines of a balancer: eleven, 1 KiB, 32 connections',
+    ['', 'requests/s', 'CPU µs a request', 'range', '× with four lines'],
+    rows(beside, results, BALANCED, (samples, subject) => [
       digits(figure(samples, 'requestsPerSecond').median),
       digits(figure(samples, 'cpuMicros').median),
+      range(figure(samples, 'cpuMicros')),
+      digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),
+    ]),
+  );
+}
+
+function forwarded(results: Results): string {
+  return section(
+    'A forward route with a body, unsigned, 1 KiB',
+    ['', 'requests/s, 32 connections', 'CPU µs a request', 'p50 ms, one connection'],
+    rows([OURS, BARE_STREAMING], results, FORWARDED, (samples, subject) => [
+      digits(figure(samples, 'requestsPerSecond').median),
+      digits(figure(samples, 'cpuMicros').median),
+      digits(figure(results.of(subject, FORWARDED_ALONE), 'p50Millis').median),
     ]),
   );
 }

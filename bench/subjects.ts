@@ -188,6 +188,10 @@ export const LEAN_SERVER = nodePeer('lean-server', 'bare-server without node’s
   verifies: false,
   forwards: false,
 });
+export const NET_SERVER = nodePeer('net-server', 'bare node:net that answers by itself', ['net-server.js'], {
+  verifies: false,
+  forwards: false,
+});
 export const BARE_PROXYING = nodePeer('bare-proxying', 'the floor without the check', ['unverified.js', 'whole'], {
   verifies: false,
 });

@@ -26,6 +26,8 @@ export interface Load {
   readonly fresh?: 'kept' | 'new';
   /** To a forward route, where nothing is verified. */
   readonly path?: '/open';
+  /** With the seven lines that a balancer and its client add, so that a head has eleven. */
+  readonly lines?: 'balancer';
 }
 
 /** Signed bodies prepared for each second in which none is repeated: more than any subject handles. */
@@ -33,6 +35,16 @@ const MOST_A_SECOND = 25_000;
 /** Digits of a body's number, just before its end. */
 const DIGITS = 8;
 const TAIL = '"}';
+
+const BALANCER_LINES = [
+  'User-Agent: python-requests/2.32.3',
+  'Accept: */*',
+  'Accept-Encoding: gzip, deflate',
+  'X-Forwarded-For: 203.0.113.7',
+  'X-Forwarded-Proto: https',
+  'X-Forwarded-Port: 443',
+  'X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678',
+];
 
 /** The counts of wrk. Times in microseconds. */
 export interface Outcome {
@@ -116,6 +128,7 @@ export class Traffic {
       ...['--threads', '1', '--connections', String(load.connections), '--duration', `${to.seconds}s`],
       ...['--timeout', '10s', '--latency', '--script', SCRIPT, `http://127.0.0.1:${to.port}${load.path ?? '/notify'}`],
       ...(load.fresh === 'new' ? ['--header', 'Connection: close'] : []),
+      ...(load.lines === 'balancer' ? BALANCER_LINES.flatMap((line) => ['--header', line]) : []),
       ...['--', file, signature, String(pause), ...numbered],
     ]);
     const line = /^\{.*\}$/m.exec(stdout);

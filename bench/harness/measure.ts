@@ -37,8 +37,8 @@ export class Results {
 }
 
 export function keyOf(subject: Subject, load: Load): string {
-  const { size, connections, signed, rate, bodies = 1, fresh = '', path = '' } = load;
-  return [subject.name, size, connections, signed, rate, bodies, fresh, path].join(' ');
+  const { size, connections, signed, rate, bodies = 1, fresh = '', path = '', lines = '' } = load;
+  return [subject.name, size, connections, signed, rate, bodies, fresh, path, lines].join(' ');
 }
 
 export interface Pace {
