@@ -3,11 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { fileProblem } from '../base/errors.ts';
 import { localUrl } from '../base/local-url.ts';
+import type { Env } from '../config/environment.ts';
 
 const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 const DEFAULT_PORT = 9464;
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** The file that the user named, with `--config` or in the environment; null for the usual places. */
 export function namedConfig(option: string | undefined, env: Env): string | null {

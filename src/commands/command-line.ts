@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Paint, painter } from '../base/colour.ts';
 import { fileProblem } from '../base/errors.ts';
+import type { Env } from '../config/environment.ts';
 import { type Definition, helpOf, type Options } from './definition.ts';
 
 export interface Io {
@@ -12,7 +13,7 @@ export interface Io {
   /** Colours a text for stdout if that is a terminal. */
   readonly paint: Paint;
   readonly stderr: (text: string) => void;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   /** Reads standard input to its end; throws UsageError past MAX_BODY_BYTES. */
   readonly stdin: () => Promise<Buffer>;
 }

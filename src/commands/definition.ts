@@ -69,20 +69,11 @@ ${table(exits)}
 const WIDTH = 100;
 
 /** Two columns, the second one wrapped. */
-export function table(rows: Meanings): string {
+function table(rows: Meanings): string {
   const first = Math.max(...rows.map(([name]) => name.length)) + 4;
-  return rows.map(([name, meaning]) => `  ${name}`.padEnd(first) + wrapped(meaning, first)).join('\n');
-}
-
-function wrapped(text: string, indent: number): string {
-  let column = indent;
-  return text
-    .split(' ')
-    .map((word, at) => {
-      const breaks = at > 0 && column + 1 + word.length > WIDTH;
-      column = breaks ? indent + word.length : column + word.length + (at > 0 ? 1 : 0);
-      if (breaks) return `\n${' '.repeat(indent)}${word}`;
-      return at > 0 ? ` ${word}` : word;
-    })
-    .join('');
+  const line = new RegExp(`.{1,${WIDTH - first}}(?: |$)|\\S+(?: |$)`, 'g');
+  const wrapped = (text: string) => (text.match(line) ?? []).map((part) => part.trimEnd());
+  return rows
+    .map(([name, meaning]) => `  ${name}`.padEnd(first) + wrapped(meaning).join(`\n${' '.repeat(first)}`))
+    .join('\n');
 }

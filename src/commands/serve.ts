@@ -1,8 +1,7 @@
-// `serve`: the proxy as a process, with its exit codes. Its signals: signals.ts.
+// `serve`: the proxy as a process, with its signals and exit codes.
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
 import { CONFIG_OPTION } from './definition.ts';
-import { hearSignals } from './signals.ts';
 
 export const definition = {
   name: 'serve',
@@ -48,14 +47,25 @@ type ListenError = NodeJS.ErrnoException & { readonly address?: string; readonly
 
 async function serve(configFile: string | null, io: Io): Promise<number> {
   let app: App | null = null;
-  const signals = hearSignals({ isStarting: () => app === null, reload: () => void app?.reload() });
+  // Heard before the program is even loaded: a process that is PID 1 and has no handler ignores SIGTERM, and is killed at
+  // the end of the grace period.
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<'keep' | 'skip'>();
+  let count = 0;
+  const onStop = (signal: NodeJS.Signals) => {
+    // A second signal exits at once, without flushing or waiting.
+    if (count++ > 0) process.exit(signal === 'SIGINT' ? 130 : 143);
+    // No balancer sends requests to a proxy that is still starting, so no delay is needed.
+    stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
+  };
+  const onReload = () => void app?.reload();
+  process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
   try {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, stdout: process.stdout });
-    await app.stop({ delay: await signals.stop });
+    await app.stop({ delay: await stopped });
     setTimeout(() => process.exit(0), EXIT_AFTER_MS).unref();
     return 0;
   } finally {
-    signals.off();
+    process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
   }
 }

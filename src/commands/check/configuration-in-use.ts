@@ -5,9 +5,8 @@ import { readFile } from 'node:fs/promises';
 import type { ApiStatus } from '../../admin/advice.ts';
 import { PAGES } from '../../admin/advice-pages.ts';
 import { fileProblem } from '../../base/errors.ts';
+import type { Env } from '../../config/environment.ts';
 import { failed, type Line, ok, unknown } from './status-lines.ts';
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 const ID = 'configuration';
 const page = PAGES.configuration;

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { PAGES } from '../../admin/advice-pages.ts';
 import { STATE_DIRECTORY } from '../../base/state-directory.ts';
-import type { Line } from './status-lines.ts';
+import { type Line, warning } from './status-lines.ts';
 
 /** Null if there are none, or it cannot be known. `file`: the configuration. */
 export async function deferredLine(file: string | null): Promise<Line | null> {
@@ -12,13 +12,9 @@ export async function deferredLine(file: string | null): Promise<Line | null> {
   const waiting = await count(store).catch(() => 0); // there is no such directory, or it is not ours to read
   if (waiting === 0) return null;
   const many = waiting === 1 ? '1 deferred delivery waits' : `${waiting} deferred deliveries wait`;
-  return {
-    id: 'redelivery',
-    state: 'warning',
-    message: `${many} in ${store}, and nothing is sent, since no route has redeliver.`,
-    remedy: 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
-    page: PAGES.redelivery,
-  };
+  const message = `${many} in ${store}, and nothing is sent, since no route has redeliver.`;
+  const remedy = 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.';
+  return warning('redelivery', { message, remedy, page: PAGES.redelivery });
 }
 
 async function configuredStore(file: string | null): Promise<string> {

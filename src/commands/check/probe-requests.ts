@@ -3,6 +3,7 @@
 import type { ApiStatus } from '../../admin/advice.ts';
 import { PAGES } from '../../admin/advice-pages.ts';
 import { localUrl } from '../../base/local-url.ts';
+import type { Env } from '../../config/environment.ts';
 import { loadConfig } from '../../config/load.ts';
 import { admit, arrivalOf } from '../../core/admission.ts';
 import type { Secret } from '../../core/keyring.ts';
@@ -12,9 +13,7 @@ import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../../core/signatu
 import { buildPolicy } from '../../runtime/ruleset.ts';
 import { readSecrets } from '../../secrets/rotation.ts';
 import { ask } from '../ask.ts';
-import { failed, type Line, ok, unknown } from './status-lines.ts';
-
-type Env = Readonly<Record<string, string | undefined>>;
+import { failed, type Line, ok, unknown, warning } from './status-lines.ts';
 
 const UNSIGNED = 'probe-unsigned';
 const SIGNED = 'probe-signed';
@@ -40,9 +39,8 @@ export async function probeLines(target: string, { file, status, env }: Running)
   const { route, secrets, asksForCertificate } = found;
   if (asksForCertificate) {
     const message = 'Clients need a TLS certificate (listen.tls.clientCaFile), and check has none.';
-    return [
-      unknown(UNSIGNED, { message, remedy: 'Send a probe as a client of yours does.', page: PAGES.certificates }),
-    ];
+    const remedy = 'Send a probe as a client of yours does.';
+    return [unknown(UNSIGNED, { message, remedy, page: PAGES.certificates })];
   }
   return [await unsigned(url, route), await signed(url, secrets)];
 }
@@ -77,13 +75,7 @@ async function unsigned(url: URL, route: Route): Promise<Line> {
   const message = `An unsigned POST to ${path} gets ${status} in place of 401.`;
   if (reports(route, Date.now())) {
     const remedy = 'Set mode: enforce once no request is reported any more.';
-    return {
-      id: UNSIGNED,
-      state: 'warning',
-      message: `${message} The route only reports.`,
-      remedy,
-      page: PAGES.reportMode,
-    };
+    return warning(UNSIGNED, { message: `${message} The route only reports.`, remedy, page: PAGES.reportMode });
   }
   const remedy = 'Is it this proxy that answers there? Look at its log, and at what stands in front of the app.';
   return failed(UNSIGNED, { message, remedy, page: PAGES.refused });
@@ -106,13 +98,7 @@ async function signed(url: URL, [secret]: readonly Secret[]): Promise<Line> {
   }
   if (status < 500) return ok(SIGNED, `${message}: it is verified.`);
   const remedy = 'Look at the log of the app, and at the other lines.';
-  return {
-    id: SIGNED,
-    state: 'warning',
-    message: `${message}: verified, but not delivered.`,
-    remedy,
-    page: PAGES.upstream,
-  };
+  return warning(SIGNED, { message: `${message}: verified, but not delivered.`, remedy, page: PAGES.upstream });
 }
 
 function post(url: URL, body: Buffer, more: Readonly<Record<string, string>>) {

@@ -15,6 +15,7 @@ export interface Line {
 type Said = Pick<Line, 'message' | 'remedy' | 'page'>;
 
 export const ok = (id: string, message: string): Line => ({ id, state: 'ok', message, remedy: null, page: null });
+export const warning = (id: string, said: Said): Line => ({ id, state: 'warning', ...said });
 export const failed = (id: string, said: Said): Line => ({ id, state: 'failed', ...said });
 export const unknown = (id: string, said: Said): Line => ({ id, state: 'unknown', ...said });
 
@@ -55,10 +56,7 @@ export function statusLines(s: ApiStatus): readonly Line[] {
   const told = s.advice
     .filter(({ id }) => id !== 'all')
     .map(
-      (advice): Line => ({
-        ...advice,
-        state: FAILS.has(advice.id) && advice.state === 'warning' ? 'failed' : advice.state,
-      }),
+      (advice): Line => (FAILS.has(advice.id) && advice.state === 'warning' ? { ...advice, state: 'failed' } : advice),
     );
   const right = Object.entries(RIGHT).flatMap(([id, say]) => {
     const about = told.filter((line) => line.id === id && line.state !== 'ok');
