@@ -94,9 +94,7 @@ function outside(groups: readonly RefusalGroup[], secret: SecretStatus | null, {
   };
 }
 
-type Finding = Pick<Advice, 'message' | 'state'>;
-
-function explained({ message, state }: Finding, group: RefusalGroup | undefined): Advice {
+function explained({ message, state }: Pick<Advice, 'message' | 'state'>, group: RefusalGroup | undefined): Advice {
   const advice = { id: 'signatures', state } as const;
   const hint = group?.hint ?? null;
   if (hint !== null) {

@@ -64,10 +64,8 @@ function allIsWell(s: StatusSnapshot): Advice {
   const advice = { id: 'all', state: 'ok', remedy: 'Nothing to do.', page: PAGES.admin } as const;
   if (served > 0) {
     const refused = noise > 0 ? 'no delivery' : 'none';
-    return {
-      ...advice,
-      message: `All is well: ${count(served, 'request')} served and ${refused} refused ${lately(s)}.${scanned}`,
-    };
+    const message = `All is well: ${count(served, 'request')} served and ${refused} refused ${lately(s)}.${scanned}`;
+    return { ...advice, message };
   }
   const last = lastTaken(s.routes.map(({ traffic }) => traffic));
   if (last !== null) {

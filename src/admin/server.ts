@@ -9,10 +9,18 @@ import type { Exchange } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { isForeign, mayAct } from './guard.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
-import { SECURITY_HEADERS } from './security-headers.ts';
 
 /** The largest body, in bytes, that is read and discarded, such as that of `curl -d ''`. */
 const MAX_BODY = 1024;
+
+/** Of every answer. The status page has its own `Content-Security-Policy`. */
+const SECURITY_HEADERS = {
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'same-origin',
+  'X-Content-Type-Options': 'nosniff',
+};
 
 const LIMITS: ListenerLimits = {
   connections: 64,
