@@ -64,11 +64,7 @@ function overloadTells({ path }: RouteStatus, total: number, { undelivered, rece
   return isFull && (recent.signedReasons.overloaded ?? 0) >= total;
 }
 
-interface Account {
-  readonly what: string;
-  readonly remedy: string;
-  readonly page: string;
-}
+type Account = Readonly<Record<'what' | 'remedy' | 'page', string>>;
 
 const NOT_TAKEN: Readonly<Record<NotTaken, (which: string, route: RouteStatus, s: StatusSnapshot) => Account>> = {
   failed: (which, { path, traffic }, { undelivered, upstream }) => {

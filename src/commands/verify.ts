@@ -3,7 +3,6 @@
 import { EITHER } from '../admin/advice-signatures.ts';
 import type { Paint } from '../base/colour.ts';
 import { admit, admitBody, arrivalOf } from '../core/admission.ts';
-import type { Reason } from '../core/decision.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { Head } from '../core/request-head.ts';
@@ -104,18 +103,10 @@ const ROUTE: Route = {
   ...{ responseTimeout: null, idleTimeout: null },
 };
 
-interface Verdict {
-  readonly valid: boolean;
-  /** Null if it is valid. */
-  readonly reason: Reason | null;
-  /** The id of the secret that made the signature; null if none did. */
-  readonly secret: string | null;
-  /** The likely cause of a mismatch; null if it is valid. */
-  readonly hint: string | null;
-}
+type Verdict = ReturnType<typeof verdictOn>;
 
 /** The proxy's own verdict. */
-function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]): Verdict {
+function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   const at = Date.now();
   const policy = policyOf(secrets);
   const lines = ['Host', 'localhost', SIGNATURE_HEADER, given];

@@ -90,28 +90,12 @@ function whyNot(error: unknown, config: Config): string {
   return `the store ${config.redelivery.store}: ${error.message}${unused}`;
 }
 
-/** A deferred delivery as the store tells it, unchecked. Null: it could not be read. */
-interface Shown {
-  readonly id: string;
-  /** `stopped`: the app refused it. The proxy alone knows which records it would refuse to send. */
-  readonly state: 'waiting' | 'stopped' | 'unreadable';
-  /** When it came, epoch milliseconds. */
-  readonly at: number;
-  readonly bytes: number;
-  readonly method: string | null;
-  /** Without the query. */
-  readonly path: string | null;
-  readonly secret: string | null;
-  /** How often it was sent again. */
-  readonly attempts: number;
-  /** Epoch milliseconds; null until it was sent again. */
-  readonly lastTry: number | null;
-  readonly lastFailure: string | null;
-}
-
 const MAX_PATH = 256;
 
-function shownOf({ id, at, bytes, progress }: Entry, record: StoredBytes | null): Shown {
+type Shown = ReturnType<typeof shownOf>;
+
+/** A delivery as the store tells it, unchecked: only the proxy knows which records it would refuse to send. */
+function shownOf({ id, at, bytes, progress }: Entry, record: StoredBytes | null) {
   const facts = record === null ? null : peekFacts(record);
   const since = progress === null ? null : peekProgress(progress);
   const [, method = null, path = null] = /^([A-Z-]+) ([^ ?\r\n]*)/.exec(facts?.request.toString('latin1') ?? '') ?? [];
