@@ -1,4 +1,5 @@
 // `npm test` runs `unit` and `fast`, in three minutes on two cores; `e2e` has the tests that need longer or real components.
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { MISSING } from './test/support/machine/tools.ts';
 
@@ -32,6 +33,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/{integration,conformance,fuzz,regressions}/**/*.test.ts'],
           ...PATIENCE,
+          // Hundreds of tests start the program. On the source half of a start is its compilation.
+          env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('.cache/compiled', import.meta.url)) },
           isolate: false,
           retry: RETRY,
         },

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { onTestFinished } from 'vitest';
+import { PROGRAM_ENV } from '../proxy/program.ts';
 
 const RELAY = `
 import os, subprocess, sys
@@ -34,7 +35,7 @@ export async function onTerminal(
   env: Readonly<Record<string, string>> = {},
 ): Promise<OnTerminal> {
   const python = spawn('python3', ['-c', RELAY, ...words], {
-    env: { PATH: process.env.PATH ?? '', TERM: 'xterm', ...env },
+    env: { ...PROGRAM_ENV, TERM: 'xterm', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(python, 'close').then(([code]) => code as number | null);

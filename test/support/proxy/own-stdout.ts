@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
 import { freePort } from '../machine/free-port.ts';
-import { PROGRAM } from './program.ts';
+import { PROGRAM, PROGRAM_ENV } from './program.ts';
 import { eventually, value } from './proxied.ts';
 
 export interface Unwatched {
@@ -43,7 +43,7 @@ type Line = Awaited<ReturnType<typeof commandLine>>;
 /** Starts it with this as stdout and stderr, until the test ends. Resolves when it is ready. */
 export async function startWith({ words, url, adminUrl }: Line, output: number | Socket): Promise<Unwatched> {
   const [node, ...rest] = words;
-  const child = spawn(node, rest, { env: { PATH: process.env.PATH ?? '' }, stdio: ['ignore', output, output] });
+  const child = spawn(node, rest, { env: PROGRAM_ENV, stdio: ['ignore', output, output] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   await ready(adminUrl);

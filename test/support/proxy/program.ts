@@ -7,6 +7,14 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 export const PROGRAM = resolve(ROOT, process.env.PROGRAM ?? 'src/main.ts');
 
+const CACHE = process.env.NODE_COMPILE_CACHE;
+
+/** The environment that each program gets: PATH, and where Node finds what it has compiled before (vitest.config.ts). */
+export const PROGRAM_ENV: Readonly<Record<string, string>> = {
+  PATH: process.env.PATH ?? '',
+  ...(CACHE !== undefined && { NODE_COMPILE_CACHE: CACHE }),
+};
+
 /** The result of `npm run build`: tests of memory or of a crowd measure the program as it ships. */
 export function builtProgram(): string {
   const program = resolve(ROOT, 'dist/main.js');

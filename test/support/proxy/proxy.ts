@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
-import { PROGRAM } from './program.ts';
+import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
 const START_MS = 20_000;
 const WAIT_MS = 20_000;
@@ -70,7 +70,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const configFile = await writeFiles(directory, options);
   const words = [...(options.flags ?? []), options.program ?? PROGRAM, 'serve', '--config', configFile];
   const child = spawn(process.execPath, words, {
-    env: { PATH: process.env.PATH ?? '', ...options.env },
+    env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd === 'own' && { cwd: directory }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
