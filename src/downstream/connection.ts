@@ -59,7 +59,9 @@ export class Connection {
   exchange: Exchange | null = null;
   /** How much of its answers the client has read. */
   readonly progress = new AnswerProgress(this);
-  hadRequest = false;
+  /** When its last request began, and how long after the one before; NaN without them. */
+  requestedAt = Number.NaN;
+  interval = Number.NaN;
   readonly #listener: Listener;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
@@ -89,6 +91,10 @@ export class Connection {
     return networkOf(this.address);
   }
 
+  get hadRequest(): boolean {
+    return !Number.isNaN(this.requestedAt);
+  }
+
   /** Called when the TLS handshake begins. */
   beginTls(): void {
     this.#enter('tls', this.#listener.limits.headersTimeout);
@@ -111,16 +117,15 @@ export class Connection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** True if no request may follow on the connection, whatever the answer says. Its age counts as the request began. */
+  /** True if the answer must say `close`, whatever else it says. The connection's age counts as the request began. */
   mustClose(): boolean {
     const { draining, limits } = this.#listener;
-    return (
-      this.#parser?.keepAlive !== true ||
-      this.#following.state === 'dropped' ||
-      this.stream.readableEnded ||
-      draining ||
-      this.since - this.openedAt >= limits.connectionAge
-    );
+    return this.#isLast || draining || this.since - this.openedAt >= limits.connectionAge;
+  }
+
+  /** True if no request can follow on the connection. */
+  get #isLast(): boolean {
+    return this.#parser?.keepAlive !== true || this.#following.state === 'dropped' || this.stream.readableEnded;
   }
 
   /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
@@ -137,7 +142,8 @@ export class Connection {
     if (this.progress.maySwell) this.#listener.unread.add(this);
     const now = performance.now();
     this.#endExchange('answered', now);
-    if (said === 'close' || this.mustClose() || this.#parser?.state === 'failed') this.close();
+    // A client that was not told `close` may send at once, also in a drain.
+    if (said === 'close' || this.#isLast || this.#parser?.state === 'failed') this.close();
     else if (this.#parser?.state === 'ended') this.#next(now);
     else this.#enter('rest', REST_MS, now);
   }
@@ -191,6 +197,14 @@ export class Connection {
     this.stream.end();
   }
 
+  /** Ends an idle connection, unless its next request has arrived: what the kernel has is read first. */
+  closeIdle(): void {
+    const { since } = this;
+    setImmediate(() => {
+      if (this.state === 'idle' && this.since === since) this.close();
+    });
+  }
+
   /** Ends the connection at once. An answer that lies unread must not stay in the kernel for minutes. */
   destroy(): void {
     if (this.#listener.unread.isUnread(this)) this.reset();
@@ -228,7 +242,8 @@ export class Connection {
 
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
-    else if (this.state === 'idle' || this.state === 'rest') this.close();
+    else if (this.state === 'idle') this.closeIdle();
+    else if (this.state === 'rest') this.close();
     else if (this.state === 'closing' && this.progress.maySwell && this.#listener.unread.mustStay(this))
       this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
     else this.destroy();
@@ -311,7 +326,8 @@ export class Connection {
     this.#enter('request', Number.POSITIVE_INFINITY);
     const exchange = new Exchange(head, lines, this);
     this.exchange = exchange;
-    this.hadRequest = true;
+    this.interval = this.since - this.requestedAt;
+    this.requestedAt = this.since;
     this.progress.begin(this.since);
     return exchange;
   }

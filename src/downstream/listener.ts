@@ -110,6 +110,7 @@ export class Listener {
     this.#server.close();
     do {
       await sleep(LAST_BYTES_MS);
+      await nextTurn(); // reads what the kernel has
       for (const connection of this.#all.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
     } while (this.inFlight > 0);
   }

@@ -193,6 +193,30 @@ describe.concurrent('/-/drain', () => {
     expect(await (await fetch(proxy.adminUrl)).text()).toContain('Draining');
   });
 
+  test('an answer that began before it ends no connection: its client was told nothing, and may send at once', async ({
+    start,
+    upstream,
+  }) => {
+    const finish = Promise.withResolvers<void>();
+    upstream.server.removeAllListeners('request').on('request', async (request, response) => {
+      request.resume();
+      response.write('begun');
+      await finish.promise;
+      response.end();
+    });
+    const proxy = await start();
+    const client = await openClient({ port: proxy.port });
+    await client.send(REQUEST);
+    await client.bytes(1);
+    await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+    finish.resolve();
+    expect((await client.response()).lines.join()).not.toMatch(/connection:/i);
+    await client.send(REQUEST);
+    const next = await client.response();
+    expect([next.status, next.lines.includes('Connection: close')]).toEqual([200, true]);
+    expect(await client.rest()).toEqual(Buffer.alloc(0));
+  });
+
   test('a SIGTERM waits only for the rest of the delay, counted from the first call', async ({ start }) => {
     const proxy = await start({ shutdown: { delay: '2s' } });
     const drained = performance.now();

@@ -1,6 +1,8 @@
 // A client's pool of kept connections, each used now and then, like a load balancer's. It reuses a connection unless it
 // was told to close it or saw it end, sends nothing twice, and records what happened to each request.
 import { connect, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { parseResponse, values } from '../http/response-parser.ts';
 
 export interface PooledLoad {
@@ -8,6 +10,10 @@ export interface PooledLoad {
   idle(): number;
   /** From now on it uses its open connections and opens no new ones. */
   stopOpening(): void;
+  /** From now on new connections go to this port. */
+  moveTo(port: number): void;
+  /** Resolves when every place has an open connection again; those without one get a request. */
+  fill(): Promise<void>;
   /** Stops sending; resolves when every request has ended. May be called twice. */
   stop(): Promise<PoolReport>;
 }
@@ -28,12 +34,24 @@ export interface PoolOptions {
   readonly rate: number;
   /** The bytes of a request. */
   readonly request: string;
+  /** Which connection the next request goes on: any, or the one that was used last or longest ago. */
+  readonly pick?: 'random' | 'newest' | 'oldest';
+  /** `steady`: one request each 1000 / rate ms. `random`: as they come. `own`: each connection has its own steady beat. */
+  readonly gaps?: 'steady' | 'random' | 'own';
+  /**
+   * When it looks whether a connection has ended: each time before it sends, or not even then. By default it is told as
+   * soon as its event loop comes to it, which may be too late.
+   */
+  readonly looks?: 'first' | 'never';
+  readonly tls?: true;
 }
 
 /** Resolves when every connection has had its first response. */
-export async function startPooledLoad({ port, connections, rate, request }: PoolOptions): Promise<PooledLoad> {
+export async function startPooledLoad(options: PoolOptions): Promise<PooledLoad> {
+  const { connections, rate, pick = 'random', gaps = 'steady' } = options;
   const ends: Record<string, number> = {};
-  const places = Array.from({ length: connections }, () => new Place(port, request));
+  const target = { port: options.port };
+  const places = Array.from({ length: connections }, () => new Place(target, options));
   const pending = new Set<Promise<void>>();
   let mayOpen = true;
   const use = async (place: Place): Promise<void> => {
@@ -45,19 +63,52 @@ export async function startPooledLoad({ port, connections, rate, request }: Pool
     pending.add(work);
     void work.then(() => pending.delete(work));
   };
-  for (const place of places) await use(place);
-  const timer = setInterval(() => {
-    const place = places[Math.floor(Math.random() * places.length)];
-    if (place !== undefined) track(use(place));
-  }, 1000 / rate);
+  const fill = async () => {
+    for (const place of places) if (!place.isIdle) await use(place);
+  };
+  await fill();
+  const timers = new Set<NodeJS.Timeout>();
+  /** Calls `act` each `gap()` ms, without drifting. */
+  const beat = (gap: () => number, act: () => void) => {
+    let due = performance.now() + gap() * Math.random();
+    const next = () => {
+      const timer = setTimeout(
+        () => {
+          timers.delete(timer);
+          due += gap();
+          next();
+          act();
+        },
+        Math.max(due - performance.now(), 1),
+      );
+      timers.add(timer);
+    };
+    next();
+  };
+  const mean = 1000 / rate;
+  if (gaps === 'own')
+    for (const place of places)
+      beat(
+        () => connections * mean,
+        () => track(use(place)),
+      );
+  else
+    beat(
+      () => (gaps === 'random' ? -Math.log(1 - Math.random()) * mean : mean),
+      () => track(use(choose(places, pick))),
+    );
   const count = (look: (place: Place) => number) => places.reduce((sum, place) => sum + look(place), 0);
   return {
     idle: () => count((place) => Number(place.isIdle)),
     stopOpening: () => {
       mayOpen = false;
     },
+    moveTo: (port) => {
+      target.port = port;
+    },
+    fill,
     stop: async () => {
-      clearInterval(timer);
+      for (const timer of timers) clearTimeout(timer);
       await Promise.all(pending);
       for (const place of places) place.leave();
       return { ends, refused: count(({ refused }) => refused), endedIdle: count(({ endedIdle }) => endedIdle) };
@@ -65,20 +116,29 @@ export async function startPooledLoad({ port, connections, rate, request }: Pool
   };
 }
 
+/** A place with an open connection, if there is one and `pick` asks for an order. */
+function choose(places: readonly Place[], pick: 'random' | 'newest' | 'oldest'): Place {
+  const idle = places.filter(({ isIdle }) => isIdle).sort((a, b) => a.usedAt - b.usedAt);
+  const any = places[Math.floor(Math.random() * places.length)] as Place;
+  return (pick === 'random' ? any : pick === 'oldest' ? idle[0] : idle.at(-1)) ?? any;
+}
+
 /** One connection of the pool, and its replacement. */
 class Place {
-  readonly #port: number;
-  readonly #request: string;
+  readonly #target: { readonly port: number };
+  readonly #options: PoolOptions;
   #socket: Socket | null = null;
   #unread: Buffer = Buffer.alloc(0);
   #answered: ((end: string) => void) | null = null;
   isBusy = false;
+  /** Milliseconds on the monotonic clock. */
+  usedAt = 0;
   refused = 0;
   endedIdle = 0;
 
-  constructor(port: number, request: string) {
-    this.#port = port;
-    this.#request = request;
+  constructor(target: { readonly port: number }, options: PoolOptions) {
+    this.#target = target;
+    this.#options = options;
   }
 
   get isIdle(): boolean {
@@ -88,13 +148,19 @@ class Place {
   /** The status, or what came instead; null if nothing was sent. */
   async ask(): Promise<string | null> {
     this.isBusy = true;
+    this.usedAt = performance.now();
     try {
+      if (this.#options.looks === 'first') await nextTurn();
       this.#socket ??= await this.#open();
       const socket = this.#socket;
       if (socket === null) return null;
+      if (socket.readableEnded) {
+        this.leave();
+        return 'sent on an ended connection';
+      }
       return await new Promise<string>((resolve) => {
         this.#answered = resolve;
-        socket.write(this.#request);
+        socket.write(this.#options.request);
       });
     } finally {
       this.isBusy = false;
@@ -108,9 +174,10 @@ class Place {
   }
 
   #open(): Promise<Socket | null> {
-    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
+    const at = { port: this.#target.port, host: '127.0.0.1', noDelay: true };
+    const socket = this.#options.tls ? connectTls({ ...at, rejectUnauthorized: false }) : connect(at);
     return new Promise((resolve) => {
-      socket.once('connect', () => resolve(socket));
+      socket.once(this.#options.tls ? 'secureConnect' : 'connect', () => resolve(socket));
       socket.on('data', (piece: Buffer) => this.#read(piece));
       socket.on('end', () => this.#ended(socket, 'ended without an answer'));
       socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -132,6 +199,10 @@ class Place {
 
   #ended(socket: Socket, how: string): void {
     if (socket !== this.#socket) return;
+    if (this.#options.looks === 'never' && this.#answered === null) {
+      this.endedIdle++;
+      return;
+    }
     this.leave();
     if (this.#answered === null) this.endedIdle++;
     else this.#finish(how);

@@ -1,0 +1,149 @@
+// A close that crosses a request loses it: an idle connection ends when its next request is least likely, and never with
+// one that has arrived but is not read yet, as when the process stood still.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { leastLikely } from '../../../src/downstream/drain-idle.ts';
+import { Listener } from '../../../src/downstream/listener.ts';
+
+const CLIENTS = 20;
+const REQUEST = 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n';
+/** Milliseconds. */
+const DELAY = 200;
+
+describe('leastLikely', () => {
+  const since = (milliseconds: number) => ({ since: milliseconds, requestedAt: Number.NaN, interval: Number.NaN });
+  const at = { at: 10_000, margin: 250 };
+
+  test.for([
+    ['one of three', 1, [2]],
+    ['two of three', 2, [2, 3]],
+    ['all', 3, [1, 2, 3]],
+    ['more than there are', 9, [1, 2, 3]],
+    ['none', 0, []],
+  ] as const)('takes those in the middle, neither newest nor oldest: %s', ([, count, chosen]) => {
+    const idle = [since(3), since(1), since(2)];
+    expect(leastLikely(idle, count, at).map((connection) => connection.since)).toEqual(chosen);
+  });
+
+  test('never takes one whose rhythm says that its next request is due', () => {
+    const every = (interval: number, last: number) => ({ since: last + 1, requestedAt: last, interval });
+    const due = [every(30_000, -20_000), every(7500, 2600), every(4000, 5800)];
+    const others = [every(30_000, -10_000), every(7500, 1000), every(4000, 7000)];
+    expect(leastLikely([...due, ...others], 9, at)).toEqual(others.toSorted((a, b) => a.since - b.since));
+  });
+});
+
+let listener: Listener;
+let clients: readonly Client[];
+
+/** A connection, and all that has come on it. */
+interface Client {
+  readonly socket: Socket;
+  readonly ended: Promise<unknown>;
+  received: string;
+}
+
+async function open(port: number): Promise<Client> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  const client: Client = { socket, ended: once(socket, 'end'), received: '' };
+  client.ended.catch(() => {});
+  socket.on('data', (piece) => {
+    client.received += piece;
+  });
+  await once(socket, 'connect');
+  return client;
+}
+
+const states = () => new Set(listener.list().map(({ state }) => state));
+
+beforeEach(async () => {
+  const limits = { connections: 100, keepAlive: 60_000, headersTimeout: 60_000, connectionAge: 3_600_000 };
+  listener = new Listener(
+    { ...limits, maxHeader: 16_384, tls: null, unreadAnswers: 100 },
+    {
+      onRequest: ({ reply }) => reply.answer({ status: 200, body: 'served', lines: [] }, 'persist'),
+      onEnd() {},
+    },
+  );
+  const port = await listener.listen('127.0.0.1', 0);
+  clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(port)));
+  for (const { socket } of clients) socket.write(REQUEST);
+  await expect.poll(() => clients.every(({ received }) => received.endsWith('served'))).toBe(true);
+  await expect.poll(states).toEqual(new Set(['idle']));
+});
+
+afterEach(() => {
+  for (const { socket } of clients) socket.destroy();
+  listener.cutAll();
+});
+
+/**
+ * Each client sends a request, and the proxy's event loop stands still for so long that its timers are overdue. Before it
+ * looks at its sockets again it runs those.
+ */
+async function askAndStandStill(milliseconds: number): Promise<void> {
+  await nextTurn();
+  for (const client of clients) {
+    client.received = '';
+    client.socket.write(REQUEST);
+  }
+  for (const until = performance.now() + milliseconds; performance.now() < until; );
+}
+
+async function expectAllServed(): Promise<void> {
+  await expect
+    .poll(() => clients.map(({ received }) => received.endsWith('served')))
+    .toEqual(Array(CLIENTS).fill(true));
+}
+
+describe('Requests that came while the process stood still are answered, whatever would end their connections:', () => {
+  test('the late part of a drain', async () => {
+    listener.startDraining(DELAY);
+    await askAndStandStill(2 * DELAY);
+    await expectAllServed();
+    for (const { received } of clients) expect(received).toContain('Connection: close\r\n');
+    await Promise.all(clients.map(({ ended }) => ended));
+  });
+
+  test('the end of the keep-alive time', async () => {
+    for (const connection of listener.list()) connection.deadline = 0;
+    await askAndStandStill(500);
+    await expectAllServed();
+  });
+
+  test('the stop', async () => {
+    const stopped = listener.stopAccepting();
+    while (listener.port !== 0) await nextTurn();
+    await askAndStandStill(500);
+    await expectAllServed();
+    await stopped;
+  });
+});
+
+test('a request that is half sent when idle connections end is served, with Connection: close', async () => {
+  const [slow, ...others] = clients;
+  slow?.socket.write(REQUEST.slice(0, 20));
+  await expect.poll(states).toContain('head');
+  listener.startDraining(DELAY);
+  await Promise.all(others.map(({ ended }) => ended));
+  slow?.socket.write(REQUEST.slice(20));
+  await slow?.ended;
+  expect(slow?.received).toMatch(/Connection: close\r\n\r\nserved$/);
+});
+
+test('all idle connections have ended by the end of the delay, also those that are about due', async () => {
+  for (const connection of listener.list()) connection.interval = performance.now() + DELAY - connection.requestedAt;
+  listener.startDraining(DELAY);
+  await Promise.all(clients.map(({ ended }) => ended));
+});
+
+test('a connection knows its rhythm once it has had two requests', async () => {
+  expect(listener.list().every(({ interval }) => Number.isNaN(interval))).toBe(true);
+  const first = listener.list().map(({ requestedAt }) => requestedAt);
+  await askAndStandStill(0);
+  await expectAllServed();
+  const rhythms = listener.list().map(({ requestedAt, interval }) => requestedAt - interval);
+  for (const [nth, began] of first.entries()) expect(rhythms[nth]).toBeCloseTo(began, 3);
+});
