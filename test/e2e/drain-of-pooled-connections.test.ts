@@ -16,7 +16,9 @@ const REQUEST = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(S
 const CONNECTIONS = 300;
 const DELAY_MS = 5000;
 
-async function start(): Promise<{ readonly proxy: RunningProxy; readonly load: PooledLoad }> {
+async function start(
+  pick: 'random' | 'oldest' = 'random',
+): Promise<{ readonly proxy: RunningProxy; readonly load: PooledLoad }> {
   const upstream = await startUpstream();
   onTestFinished(() => upstream.close());
   const proxy = await startProxy({
@@ -29,7 +31,8 @@ async function start(): Promise<{ readonly proxy: RunningProxy; readonly load: P
     secrets: { current: SECRET },
   });
   onTestFinished(async () => void (await proxy.stop()));
-  const load = await startPooledLoad({ port: proxy.port, connections: CONNECTIONS, rate: 40, request: REQUEST });
+  const pool = { connections: CONNECTIONS, rate: 40, pick, looks: 'first' } as const;
+  const load = await startPooledLoad({ port: proxy.port, request: REQUEST, ...pool });
   onTestFinished(async () => console.log(JSON.stringify(await load.stop())));
   await pause(1000);
   expect(load.idle()).toBeGreaterThan(CONNECTIONS - 10);
@@ -49,8 +52,11 @@ async function expectNothingLost(load: PooledLoad): Promise<void> {
   expect(endedIdle).toBeGreaterThan(0);
 }
 
-test('SIGTERM', async () => {
-  const { proxy, load } = await start();
+test.for([
+  ['any of its connections', 'random'],
+  ['the one that was idle longest, which is no time to close that one', 'oldest'],
+] as const)('SIGTERM, and a client that uses %s', async ([, pick]) => {
+  const { proxy, load } = await start(pick);
   proxy.signal('SIGTERM');
   // By the end of the delay a balancer opens no new connections, but would still use those that it has.
   const timer = setTimeout(load.stopOpening, DELAY_MS - 200);

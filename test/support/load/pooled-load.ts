@@ -67,36 +67,21 @@ export async function startPooledLoad(options: PoolOptions): Promise<PooledLoad>
     for (const place of places) if (!place.isIdle) await use(place);
   };
   await fill();
-  const timers = new Set<NodeJS.Timeout>();
-  /** Calls `act` each `gap()` ms, without drifting. */
-  const beat = (gap: () => number, act: () => void) => {
-    let due = performance.now() + gap() * Math.random();
-    const next = () => {
-      const timer = setTimeout(
-        () => {
-          timers.delete(timer);
-          due += gap();
-          next();
-          act();
-        },
-        Math.max(due - performance.now(), 1),
-      );
-      timers.add(timer);
-    };
-    next();
-  };
   const mean = 1000 / rate;
-  if (gaps === 'own')
-    for (const place of places)
-      beat(
-        () => connections * mean,
-        () => track(use(place)),
-      );
-  else
-    beat(
-      () => (gaps === 'random' ? -Math.log(1 - Math.random()) * mean : mean),
-      () => track(use(choose(places, pick))),
-    );
+  const stops =
+    gaps === 'own'
+      ? places.map((place) =>
+          startBeat(
+            () => connections * mean,
+            () => track(use(place)),
+          ),
+        )
+      : [
+          startBeat(
+            () => (gaps === 'random' ? -Math.log(1 - Math.random()) * mean : mean),
+            () => track(use(choose(places, pick))),
+          ),
+        ];
   const count = (look: (place: Place) => number) => places.reduce((sum, place) => sum + look(place), 0);
   return {
     idle: () => count((place) => Number(place.isIdle)),
@@ -108,12 +93,30 @@ export async function startPooledLoad(options: PoolOptions): Promise<PooledLoad>
     },
     fill,
     stop: async () => {
-      for (const timer of timers) clearTimeout(timer);
+      for (const stop of stops) stop();
       await Promise.all(pending);
       for (const place of places) place.leave();
       return { ends, refused: count(({ refused }) => refused), endedIdle: count(({ endedIdle }) => endedIdle) };
     },
   };
+}
+
+/** Calls `act` after each `gap()` milliseconds, without drifting. Returns what stops it. */
+function startBeat(gap: () => number, act: () => void): () => void {
+  let due = performance.now() + gap() * Math.random();
+  let timer: NodeJS.Timeout;
+  const next = () => {
+    timer = setTimeout(
+      () => {
+        due += gap();
+        next();
+        act();
+      },
+      Math.max(due - performance.now(), 1),
+    );
+  };
+  next();
+  return () => clearTimeout(timer);
 }
 
 /** A place with an open connection, if there is one and `pick` asks for an order. */
