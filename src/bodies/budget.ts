@@ -33,6 +33,11 @@ export class ByteBudget {
     this.limit = limit;
   }
 
+  /** Bytes of the largest buffer that it ever has room for. */
+  get most(): number {
+    return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
+  }
+
   /** Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
   reserve(bytes: number, body: UnfinishedBody): boolean {
     while (!this.#fits(bytes)) {
@@ -50,6 +55,11 @@ export class ByteBudget {
     if (!this.#fits(bytes)) return false;
     this.#count(bytes);
     return true;
+  }
+
+  /** Counts a buffer of `bytes` that is there already, whether there is room or not. */
+  hold(bytes: number): void {
+    this.#count(bytes);
   }
 
   /** Releases one buffer: exactly the `bytes` that were reserved for it. */

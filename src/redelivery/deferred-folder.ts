@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { BoundedCalls } from './bounded-calls.ts';
 import { type Lock, lockFile } from './directory-lock.ts';
-import type { FileCalls } from './file-calls.ts';
 import { absent, LOCK, syncFolder } from './files.ts';
 import type { StoreOptions } from './store.ts';
 
@@ -24,7 +24,7 @@ export class DeferredFolder {
   }
 
   /** Throws if the folder can't be made or must not be used, or if another process holds it. */
-  static async open(path: string, as: StoreOptions['as'], calls: FileCalls): Promise<DeferredFolder> {
+  static async open(path: string, as: StoreOptions['as'], calls: BoundedCalls): Promise<DeferredFolder> {
     await calls.run(() => makeFolder(path, as));
     const lock = as === 'owner' ? await lockFile(join(path, LOCK)) : null;
     if (as === 'owner' && lock === null) throw new Error('another process uses it');

@@ -13,8 +13,8 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../base/errors.ts';
 import { Batches } from './batches.ts';
+import { BoundedCalls } from './bounded-calls.ts';
 import { DeferredFolder } from './deferred-folder.ts';
-import { FileCalls } from './file-calls.ts';
 import { isThere, NEW, PREAMBLE, PROGRESS, readMeasured, readSmall, unlinkIfThere, writeBeside } from './files.ts';
 import { FolderReader } from './folder-reader.ts';
 import {
@@ -50,7 +50,8 @@ class DirectoryStore implements DeferredStore {
   readonly #options: StoreOptions;
   readonly #onChange: OnStoreChange;
   readonly #folder: string;
-  readonly #calls = new FileCalls();
+  /** Two at a time: node has four threads for all files and for DNS, and a sync that never returns holds one for ever. */
+  readonly #calls = new BoundedCalls('the file system', () => 2);
   readonly #reader: FolderReader;
   /** Null while it can't be used. */
   #opened: DeferredFolder | null = null;
@@ -67,12 +68,10 @@ class DirectoryStore implements DeferredStore {
   /** What waits to be stored is synced together. */
   readonly #batches = new Batches(() =>
     this.#calls.run(async () => {
-      if (this.#opened === null) throw new Error(this.#failure);
-      await this.#opened.sync();
+      const opened = await this.#checked();
+      await opened.sync();
     }),
   );
-  /** What the start found, until it is listed. */
-  readonly #found = new Map<string, Entry>();
   /** Gone while the folder could not be used. */
   #droppedBefore: string[] = [];
 
@@ -90,18 +89,15 @@ class DirectoryStore implements DeferredStore {
 
   list(): Promise<Listing> {
     return this.#work(async () => {
-      const opened = this.#opened;
-      if (opened === null || !(await this.#calls.run(() => opened.isSame()))) {
-        await this.#shut(opened);
-        throw new Error('it was removed or replaced');
-      }
-      const { entries, dropped } = await this.#list('look');
+      await this.#calls.run(() => this.#checked());
+      const { entries, dropped } = await this.#list();
       return { entries, dropped: [...this.#droppedBefore.splice(0), ...dropped] };
     });
   }
 
   claim(id: string): Promise<Claimed> {
     return this.#alone(id, async () => {
+      await this.#calls.run(() => this.#checked());
       const found = await this.#calls.run(() => this.#readRecord(id));
       if (found === 'absent') return { kind: this.#usage.delete(id) ? 'dropped' : 'removed' };
       if (found === 'unfit') return { kind: found };
@@ -131,6 +127,15 @@ class DirectoryStore implements DeferredStore {
       if (!this.#holds(claim)) return false;
       await this.#change(id, () => this.#unlink(id));
       this.#claims.delete(id);
+      this.#usage.delete(id);
+      return true;
+    });
+  }
+
+  discard(id: string): Promise<boolean> {
+    return this.#alone(id, async () => {
+      if ((await this.#calls.run(() => this.#readRecord(id))) !== 'unfit') return false;
+      await this.#change(id, () => this.#unlink(id));
       this.#usage.delete(id);
       return true;
     });
@@ -168,7 +173,7 @@ class DirectoryStore implements DeferredStore {
     try {
       folder = await DeferredFolder.open(this.#folder, as, this.#calls);
       // Before anything is written: what is half-written now is of a process that is dead.
-      if (as === 'owner') this.#droppedBefore.push(...(await this.#list('clean')).dropped);
+      if (as === 'owner') await this.#learnNames();
       if (this.#closed) return await folder.close();
       this.#opened = folder;
       this.#onChange(null);
@@ -176,6 +181,15 @@ class DirectoryStore implements DeferredStore {
       this.#fail(error);
       await this.#shut(folder);
     }
+  }
+
+  /** Throws, and gives the folder up, once another process may hold it. */
+  async #checked(): Promise<DeferredFolder> {
+    const opened = this.#opened;
+    if (opened === null) throw new Error(this.#failure);
+    if (await opened.isSame()) return opened;
+    if (this.#opened === opened) await this.#shut(opened);
+    throw new Error('it was removed or replaced');
   }
 
   /** Gives the folder up, and tries again later. */
@@ -268,13 +282,12 @@ class DirectoryStore implements DeferredStore {
   // --- reading
 
   async #readRecord(id: string): Promise<StoredBytes | 'absent' | 'unfit'> {
-    const { head, body } = this.#options.limits();
-    const bytes = await readMeasured(this.#path(id), PREAMBLE + head + body);
+    const bytes = await readMeasured(this.#path(id), PREAMBLE + this.#options.mostBytes());
     if (typeof bytes === 'string') return bytes;
     const preamble = bytes.toString('latin1', 0, PREAMBLE);
     const length = /^[0-9]{8}\n$/.test(preamble) ? Number.parseInt(preamble, 10) : Number.POSITIVE_INFINITY;
     const end = PREAMBLE + length;
-    if (end > bytes.length || length > head || bytes.length - end > body) return 'unfit';
+    if (end > bytes.length) return 'unfit';
     return { head: bytes.subarray(PREAMBLE, end), body: bytes.subarray(end) };
   }
 
@@ -286,30 +299,40 @@ class DirectoryStore implements DeferredStore {
 
   // --- listing
 
-  /** `clean`: at the start, when whatever is half-written is of a process that is dead. */
-  async #list(why: 'clean' | 'look'): Promise<Listing> {
+  /** Nothing waits for more than the names: where there are tens of thousands, their sizes take seconds. */
+  async #learnNames(): Promise<void> {
+    const names = await this.#reader.names();
+    for (const name of names) if (!ID.test(name)) await this.#reader.noteOther(name, names, 'clean');
+    this.#droppedBefore.push(...this.#gone(this.#usage.ids(), names));
+    for (const name of names) if (ID.test(name)) this.#usage.name(name);
+  }
+
+  async #list(): Promise<Listing> {
     const before = this.#usage.ids();
     const names = await this.#reader.names();
     const entries: Entry[] = [];
-    const most = mostEntries(this.#options.maxBytes);
-    const known = before.filter((id) => names.has(id));
-    const others = [...names].filter((name) => ID.test(name) && this.#usage.of(name) === 0);
-    for (const id of known) entries.push(this.#found.get(id) ?? this.#knownEntry(id));
-    const fresh = others.slice(0, Math.max(0, most - known.length)).values();
+    const unsized: string[] = [];
+    for (const name of names) {
+      if (!ID.test(name)) await this.#reader.noteOther(name, names, 'look');
+      else if (this.#usage.isSized(name)) entries.push(this.#knownEntry(name));
+      else unsized.push(name);
+    }
+    const next = unsized.slice(0, Math.max(0, mostEntries(this.#options.maxBytes) - entries.length)).values();
     const read = async () => {
-      for (const id of fresh) {
+      for (const id of next) {
         const entry = await this.#reader.entry(id, names);
-        if (entry === null) continue;
+        if (entry === 'foreign') this.#usage.delete(id);
+        if (typeof entry === 'string') continue;
         entries.push(entry);
         if (this.#options.as === 'owner' && !this.#atWork.has(id)) this.#usage.set(id, entry.bytes);
       }
     };
     await Promise.all([read(), read()]);
-    this.#found.clear();
-    if (why === 'clean') for (const entry of entries) this.#found.set(entry.id, entry);
-    for (const name of names) if (!ID.test(name)) await this.#reader.noteOther(name, names, why);
-    const dropped = before.filter((id) => !names.has(id) && !this.#atWork.has(id) && this.#usage.delete(id));
-    return { entries, dropped };
+    return { entries, dropped: this.#gone(before, names) };
+  }
+
+  #gone(before: readonly string[], names: ReadonlySet<string>): string[] {
+    return before.filter((id) => !names.has(id) && !this.#atWork.has(id) && this.#usage.delete(id));
   }
 
   /** What was listed before is not looked at again: there may be tens of thousands, every ten seconds. */

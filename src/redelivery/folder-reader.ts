@@ -1,20 +1,22 @@
 // What is in the folder of deferred deliveries: records, what a crash left, and what is none of ours.
 import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FileCalls } from './file-calls.ts';
+import type { BoundedCalls } from './bounded-calls.ts';
 import { absent, LOCK, NEW, PREAMBLE, PROGRESS, readSmall, unlinkIfThere } from './files.ts';
 import { type Entry, ID, LEAST_BYTES, type StoreOptions } from './store.ts';
 
 /** The most foreign files of which each is told. */
 const MAX_TOLD = 100;
+/** Names that one call reads. */
+const AT_ONCE = 1024;
 
 export class FolderReader {
   readonly #folder: string;
-  readonly #calls: FileCalls;
+  readonly #calls: BoundedCalls;
   readonly #options: StoreOptions;
   readonly #told = new Set<string>();
 
-  constructor(folder: string, calls: FileCalls, options: StoreOptions) {
+  constructor(folder: string, calls: BoundedCalls, options: StoreOptions) {
     this.#folder = folder;
     this.#calls = calls;
     this.#options = options;
@@ -23,25 +25,29 @@ export class FolderReader {
   async names(): Promise<ReadonlySet<string>> {
     const names = new Set<string>();
     const most = 4 * Math.ceil(this.#options.maxBytes / LEAST_BYTES) + 1000;
-    const folder = await this.#calls.run(() => opendir(this.#folder, { bufferSize: 1024 }));
+    const folder = await this.#calls.run(() => opendir(this.#folder, { bufferSize: AT_ONCE }));
     try {
-      for (let next = await this.#calls.run(() => folder.read()); next !== null && names.size < most; ) {
-        names.add(next.name);
-        next = await this.#calls.run(() => folder.read());
-      }
+      const read = async () => {
+        const end = names.size + AT_ONCE;
+        for (let next = await folder.read(); next !== null; next = await folder.read()) {
+          names.add(next.name);
+          if (names.size >= end) return 'more';
+        }
+        return 'all';
+      };
+      while (names.size < most && (await this.#calls.run(read)) === 'more');
     } finally {
       await folder.close();
     }
     return names;
   }
 
-  /** Null for what is no regular file. */
-  async entry(id: string, names: ReadonlySet<string>): Promise<Entry | null> {
+  async entry(id: string, names: ReadonlySet<string>): Promise<Entry | 'gone' | 'foreign'> {
     const stats = await this.#calls.run(() => lstat(join(this.#folder, id)).catch(absent));
-    if (stats === null) return null; // removed meanwhile
+    if (stats === null) return 'gone';
     if (!stats.isFile() || stats.nlink !== 1) {
       this.#tell('a file is not one of ours, and is left alone', id);
-      return null;
+      return 'foreign';
     }
     const bytes = Math.max(LEAST_BYTES, stats.size - PREAMBLE);
     const hasProgress = names.has(id + PROGRESS);

@@ -12,12 +12,13 @@ export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name'
 }
 
 export function openRedelivery({ store, mostBody, ...parts }: RedeliveryOptions): Redelivery {
-  const limits = () => ({ head: mostHead(parts.maxHeader()), body: mostBody() });
+  // What the budget can never hold would wait for room without end.
+  const mostBytes = () => Math.min(mostHead(parts.maxHeader()) + mostBody(), parts.budget.most);
   const onRemark: StoreOptions['onRemark'] = (message, fields) => parts.tell('warn', message, fields);
   return new Redelivery({
     ...parts,
     name: store.name,
-    mostBytes: () => limits().head + limits().body,
-    open: (onChange) => openStore({ ...store, limits, as: 'owner', onRemark }, onChange),
+    mostBytes,
+    open: (onChange) => openStore({ ...store, mostBytes, as: 'owner', onRemark }, onChange),
   });
 }

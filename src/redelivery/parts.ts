@@ -17,7 +17,7 @@ export interface RedeliveryParts {
   /** `redelivery.name`. */
   readonly name: string;
   readonly maxHeader: () => number;
-  /** The most bytes of a record that the store reads. */
+  /** The most bytes of one delivery that the store reads. */
   readonly mostBytes: () => number;
   /** The longest `redeliver` of all routes, in milliseconds. Null: no route has it, so nothing is sent. */
   readonly longestWindow: () => number | null;

@@ -6,17 +6,20 @@
 //                                                  |                                 |-> refused: stopped
 //                                                  `-> unverified: stays             `-> failed: waits
 import type { DeferredTotals } from '../core/record.ts';
+import { BoundedCalls } from './bounded-calls.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { eventId, peekProgress, sealRecord } from './record.ts';
 import { type Deferred, Pace, pauseAfter, Schedule } from './schedule.ts';
-import { countedBytes, type DeferredStore, type Entry, type StoredBytes, TIME_LIMIT_MS } from './store.ts';
+import { countedBytes, type DeferredStore, type Entry, LEAST_BYTES, type StoredBytes } from './store.ts';
 import { Telling } from './telling.ts';
 import { BUSY_PAUSE_MS, GRACE_MS, Turns } from './turn.ts';
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
 const LOOK_EVERY_MS = 10_000;
+/** What a start found is read in small lots, so that it is known which secrets sign it long before each turn. */
+const READ_EACH_LOOK = 500;
 const FAILED_PAUSE_MS = 1000;
 const CLOSE_MS = 2000;
 /** The part of a window after which an equal event that comes replaces one that waits: it was promised a whole one. */
@@ -34,10 +37,8 @@ export class Redelivery implements Room {
   readonly #working = new Set<string>();
   /** Bytes of deliveries that are at work. */
   #bytes = 0;
-  /** Bytes of deliveries that the store has not answered for yet. */
-  #asked = 0;
-  /** How many of them it has not answered for in time: no budget counts their bytes any more. */
-  #late = 0;
+  /** Bodies in the hands of the store: one that hangs must not get any number of them. */
+  readonly #calls: BoundedCalls;
   /** Nothing is begun before: the store failed. By `performance.now()`. */
   #pausedUntil = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -52,6 +53,7 @@ export class Redelivery implements Room {
   constructor(parts: RedeliveryParts) {
     this.#parts = parts;
     this.#telling = new Telling(parts.tell);
+    this.#calls = new BoundedCalls('the store', () => parts.budget.limit / 4);
     this.#pace = new Pace(Math.max(1, Math.min(MOST_AT_WORK, Math.floor(parts.upstream.options.connections / 4))));
     this.#turns = new Turns(parts, { schedule: this.#schedule, pace: this.#pace, telling: this.#telling });
     this.#store = parts.open((failure) => this.#setFailure(failure));
@@ -62,31 +64,23 @@ export class Redelivery implements Room {
   // --- storing
 
   async defer(delivery: Deferrable, failure: string): Promise<'stored' | 'passes'> {
-    const { length } = delivery.body;
-    // A store that hangs would hold any number of bodies.
-    if (this.#late > 0 && this.#asked + length > this.#parts.budget.limit / 4) {
-      this.#failed(new Error('it is too slow: too many bytes wait for it'));
-      return 'passes';
-    }
-    let late = false;
-    const { promise: inTime, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      late = true;
-      this.#late++;
-      reject(new Error(`it took more than ${TIME_LIMIT_MS} ms`));
-    }, TIME_LIMIT_MS);
-    this.#asked += length;
-    const kept = this.#keep(delivery, failure).finally(() => {
-      this.#asked -= length;
-      if (late) this.#late--;
-    });
+    const { budget } = this.#parts;
+    const bytes = Math.max(LEAST_BYTES, delivery.body.buffer.byteLength);
+    let kept: Promise<'stored' | 'passes'> | null = null;
     try {
-      return await Promise.race([kept, inTime]);
+      return await this.#calls.run(() => {
+        kept = this.#keep(delivery, failure);
+        return kept;
+      }, bytes);
     } catch (error) {
       this.#failed(error);
+      if (kept !== null) {
+        // Whoever gave the body is told now, and lets it go; a store that is too slow still holds it.
+        budget.hold(bytes);
+        const release = () => budget.release(bytes);
+        (kept as Promise<unknown>).then(release, release);
+      }
       return 'passes';
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -98,6 +92,7 @@ export class Redelivery implements Room {
     const record = sealRecord(delivery, { at, secret: permit.secret, failure }, { key, name: this.#parts.name });
     const id = eventId(delivery.head, delivery.body);
     // A promise to send what could not be sent would be worse than none.
+    if (countedBytes(record) > this.#parts.mostBytes()) throw new Error('limits.bufferedBytes is too small to send it');
     const opened = this.#turns.open(id, record, null);
     if (opened.kind === 'unverified') {
       this.#telling.tell('error', 'a delivery cannot be stored', { route: route.path, why: opened.detail });
@@ -223,7 +218,7 @@ export class Redelivery implements Room {
     if (this.#state === 'runs') this.#looks = setTimeout(() => void this.#lookAgain(), LOOK_EVERY_MS).unref();
   }
 
-  /** Learns what is in the store, and what is no longer; removes what is long over, whatever the pace. */
+  /** Learns what is in the store, and what is no longer; reads what it can, and removes what is long over, whatever the pace. */
   async #look(): Promise<void> {
     const known = new Set(this.#schedule.all());
     const { entries, dropped } = await (await this.#store).list();
@@ -232,10 +227,11 @@ export class Redelivery implements Room {
     for (const entry of known) if (!listed.has(entry.id) && !entry.busy) this.#schedule.delete(entry);
     for (const entry of entries)
       if (this.#schedule.get(entry.id) === undefined) this.#schedule.add(this.#entryOf(entry));
+    let unread = READ_EACH_LOOK;
     for (const entry of [...this.#schedule.all()]) {
-      if (!entry.busy && Date.now() >= this.#turns.endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0)) {
-        await this.#work(entry, 'remove');
-      }
+      if (entry.busy || performance.now() < this.#pausedUntil) continue;
+      const isOver = Date.now() >= this.#turns.endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0);
+      if (isOver || (!entry.checked && unread-- > 0)) await this.#work(entry, 'read');
     }
   }
 
@@ -284,8 +280,7 @@ export class Redelivery implements Room {
       // One alone may be larger; else it would never be sent.
       const bytes = this.#bytesOf(entry);
       if (this.#atWork > 0 && this.#bytes + bytes > budget.limit / 4) return;
-      if (budget.reserveSpare(bytes)) void this.#work(entry, 'send').finally(() => budget.release(bytes));
-      else this.#schedule.wait(entry, Date.now() + FAILED_PAUSE_MS); // it must not hold up those behind it
+      void this.#work(entry, 'send');
     }
   };
 
@@ -294,10 +289,13 @@ export class Redelivery implements Room {
     return bytes > this.#parts.mostBytes() ? 0 : bytes;
   }
 
-  async #work(entry: Deferred, may: 'send' | 'remove'): Promise<void> {
+  async #work(entry: Deferred, may: 'send' | 'read'): Promise<void> {
     const { id } = entry;
+    const { budget } = this.#parts;
     const bytes = this.#bytesOf(entry);
     if (this.#working.has(id)) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+    // It must not hold up those behind it.
+    if (!budget.reserveSpare(bytes)) return this.#schedule.wait(entry, Date.now() + FAILED_PAUSE_MS);
     this.#working.add(id);
     entry.busy = true;
     this.#atWork++;
@@ -312,6 +310,7 @@ export class Redelivery implements Room {
     this.#working.delete(id);
     this.#atWork--;
     this.#bytes -= bytes;
+    budget.release(bytes);
     if (this.#atWork === 0) this.#idle();
     this.#run();
   }

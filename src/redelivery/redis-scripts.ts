@@ -67,9 +67,9 @@ local function isLost(id, epoch, number)
 end
 local function kind() return redis.call('TYPE', event).ok end
 local function size(field) return redis.call('HSTRLEN', event, field) end
-local function isFit(head, body)
+local function isFit(most)
   return kind() == 'hash' and redis.call('HEXISTS', event, 'head') == 1 and redis.call('HEXISTS', event, 'body') == 1
-    and size('head') <= tonumber(head) and size('body') <= tonumber(body) and size('progress') <= ${MAX_PROGRESS}
+    and size('head') + size('body') <= tonumber(most) and size('progress') <= ${MAX_PROGRESS}
 end
 local function isHeld(token)
   return kind() == 'hash' and redis.call('HGET', event, 'claim') == token
@@ -135,21 +135,21 @@ type Answer =
   | { readonly kind: 'busy' | 'removed' | 'dropped' | 'unfit' };
 
 /**
- * ID, token, most bytes of a head and a body, the mark of the id (an empty epoch if there is none), the token of this
+ * ID, token, the most bytes of one event, the mark of the id (an empty epoch if there is none), the token of this
  * process's former claim, which gives way (empty if there is none).
  */
 export const CLAIM: Script<Answer> = {
   text: `${COMMON}${DRAINS}
 local id, token = ARGV[1], ARGV[2]
 if not of(id) then
-  local isDropped = redis.call('HDEL', index, '~' .. id) == 1 or isLost(id, ARGV[5], ARGV[6])
+  local isDropped = redis.call('HDEL', index, '~' .. id) == 1 or isLost(id, ARGV[4], ARGV[5])
   return {isDropped and 'dropped' or 'removed'}
 end
 if kind() == 'none' then leave(id) return {'dropped'} end
-if not isFit(ARGV[3], ARGV[4]) then return {'unfit'} end
+if not isFit(ARGV[3]) then return {'unfit'} end
 local held = redis.call('HMGET', event, 'claim', 'until')
 local remaining = (tonumber(held[2]) or 0) - now()
-if held[1] and held[1] ~= ARGV[7] and remaining > 0 and remaining <= ${LEASE_MS} then return {'busy'} end
+if held[1] and held[1] ~= ARGV[6] and remaining > 0 and remaining <= ${LEASE_MS} then return {'busy'} end
 redis.call('HSET', event, 'claim', token, 'until', whole(now() + ${LEASE_MS}))
 local found = redis.call('HMGET', event, 'head', 'body', 'progress')
 return {'claimed', found[1], found[2], found[3]}`,
@@ -201,9 +201,18 @@ return was`,
   [0, 1],
 );
 
-/** ID, most bytes of a head and a body. */
+/** ID, the most bytes of one event. */
+export const DISCARD = script(
+  `${COMMON}if not of(ARGV[1]) or isFit(ARGV[2]) then return 0 end
+redis.call('UNLINK', event)
+leave(ARGV[1])
+return 1`,
+  [0, 1],
+);
+
+/** ID, the most bytes of one event. */
 export const READ: Script<StoredBytes | null> = {
-  text: `${COMMON}if not of(ARGV[1]) or not isFit(ARGV[2], ARGV[3]) then return {} end
+  text: `${COMMON}if not of(ARGV[1]) or not isFit(ARGV[2]) then return {} end
 return redis.call('HMGET', event, 'head', 'body')`,
   read: (given) => {
     if (!Array.isArray(given)) return undefined;

@@ -7,6 +7,7 @@ import { type Command, PROBE_EVERY_MS, RedisConnection, TIMEOUT_MS } from '../on
 import {
   ADD,
   CLAIM,
+  DISCARD,
   DROP,
   keysOf,
   LIST,
@@ -127,9 +128,8 @@ class RedisStore implements DeferredStore {
 
   async claim(id: string): Promise<Claimed> {
     const claim = { id, token: randomUUID() };
-    const { head, body } = this.#options.limits();
     const { epoch, number } = this.#marks.get(id) ?? UNKNOWN;
-    const rules = [String(head), String(body), epoch, String(number), this.#claims.get(id) ?? ''];
+    const rules = [String(this.#options.mostBytes()), epoch, String(number), this.#claims.get(id) ?? ''];
     const found = await this.#connection.run([CLAIM, keysOf(id), id, claim.token, ...rules]);
     if (found.kind === 'claimed') this.#claims.set(id, claim.token);
     else this.#claims.delete(id);
@@ -150,9 +150,14 @@ class RedisStore implements DeferredStore {
     return removed === 1;
   }
 
+  async discard(id: string): Promise<boolean> {
+    const discarded = await this.#connection.run([DISCARD, keysOf(id), id, String(this.#options.mostBytes())]);
+    if (discarded === 1) this.#marks.delete(id);
+    return discarded === 1;
+  }
+
   read(id: string): Promise<StoredBytes | null> {
-    const { head, body } = this.#options.limits();
-    return this.#connection.run([READ, keysOf(id), id, String(head), String(body)]);
+    return this.#connection.run([READ, keysOf(id), id, String(this.#options.mostBytes())]);
   }
 
   async drop(id: string): Promise<boolean> {

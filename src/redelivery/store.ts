@@ -8,9 +8,9 @@ import type { Buffer } from 'node:buffer';
  * a joined copy of a large body would be memory that no budget counts.
  */
 export interface StoredBytes {
-  /** What record.ts writes before the body, at most `limits().head` bytes. Binary. */
+  /** What record.ts writes before the body. Binary. */
   readonly head: Buffer;
-  /** At most `limits().body` bytes; may be empty. Binary. */
+  /** May be empty. Binary. */
   readonly body: Buffer;
 }
 
@@ -52,7 +52,7 @@ export interface Claim {
 /**
  * `claimed`: nobody else gets it until `release` or `remove`, or until the lease of this process has ended. `busy`:
  * another process has claimed it. `removed`: an owner has removed it. `dropped`: as in `Listing`. `unfit`: it is no
- * regular file, is larger than the limits, or can't be told apart into head and body; it was not read, and stays.
+ * regular file, is larger than `mostBytes`, or can't be told apart into head and body; it is not given, and stays.
  */
 export type Claimed =
   | { readonly kind: 'claimed'; readonly claim: Claim; readonly record: StoredBytes; readonly progress: Buffer | null }
@@ -90,7 +90,10 @@ export interface DeferredStore {
   /** Removes what was claimed, and ends the claim. False if the claim had ended: nothing was removed. */
   remove(claim: Claim): Promise<boolean>;
 
-  /** Reads without a claim: for people. `body` as in `claim`. Null if there is nothing to read. */
+  /** Removes what `claim` calls `unfit`. False if it is not so any more: nothing was removed. */
+  discard(id: string): Promise<boolean>;
+
+  /** Reads without a claim: for people. Null if there is nothing to read. */
   read(id: string): Promise<StoredBytes | null>;
 
   /** Drops it without a claim: for people. The process that sends finds it `dropped`. False if there was none. */
@@ -109,8 +112,8 @@ export interface StoreOptions {
   /** Called at each connect, so that the password may change. Rejects with the file's problem. */
   readonly readPassword: (file: string) => Promise<string>;
   readonly maxBytes: number;
-  /** The most bytes of a head and of a body, which a reload may change. What is larger is never read. */
-  readonly limits: () => { readonly head: number; readonly body: number };
+  /** The most bytes of one delivery, which a reload may change. What is larger is never read. */
+  readonly mostBytes: () => number;
   /**
    * `owner`: the proxy. `visitor`: a command beside it, which only lists, reads and drops, changes nothing else, and
    * needs no claim on the store as a whole.

@@ -14,6 +14,13 @@ export const GRACE_MS = 3_600_000;
 export const BUSY_PAUSE_MS = 5000;
 const NEVER = new AbortController().signal;
 
+/** Why it is not sent. */
+interface Problem {
+  readonly why: string;
+  /** When it says that it came. A time that is still to come would keep it for ever. */
+  readonly claimedAt: number;
+}
+
 export class Turns {
   readonly #parts: RedeliveryParts;
   readonly #schedule: Schedule;
@@ -40,20 +47,21 @@ export class Turns {
   }
 
   /** Leaves the entry waiting, or deletes it. */
-  async take(store: DeferredStore, entry: Deferred, may: 'send' | 'remove'): Promise<void> {
+  async take(store: DeferredStore, entry: Deferred, may: 'send' | 'read'): Promise<void> {
     if (entry.ended !== null) return await this.#end(store, entry, entry.ended);
     const claimed = await store.claim(entry.id);
+    if (claimed.kind === 'unfit') {
+      entry.claim = null;
+      return await this.#keep(store, entry, { why: claimed.kind, claimedAt: entry.at });
+    }
     if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
     entry.claim = claimed.claim;
     const opened = this.#open(entry, claimed);
-    const now = Date.now();
     if (opened.kind === 'unverified') {
       entry.route = opened.route;
-      this.#noteUnverified(entry, opened.detail, opened.claims?.at ?? entry.at);
-      if (now >= this.endOf(entry)) return await this.#end(store, entry, 'expired');
-      await release(store, entry);
-      return this.#schedule.wait(entry, this.endOf(entry));
+      return await this.#keep(store, entry, { why: opened.detail, claimedAt: opened.claims?.at ?? entry.at });
     }
+    const now = Date.now();
     const { facts, route, progress } = opened;
     const { attempts = 0, failure = facts.failure, stopped = false } = progress ?? {};
     const state = stopped ? 'stopped' : 'waiting';
@@ -71,7 +79,7 @@ export class Turns {
     const rests = stopped && !entry.asked;
     if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
     const soonest = Math.min(end, this.#soonest(entry, opened, now));
-    if (rests || may === 'remove' || (soonest > now && !entry.asked)) {
+    if (rests || may === 'read' || (soonest > now && !entry.asked)) {
       await release(store, entry);
       return this.#schedule.wait(entry, rests ? end : soonest);
     }
@@ -134,7 +142,7 @@ export class Turns {
     this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
   }
 
-  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed'>): void {
+  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed' | 'unfit'>): void {
     switch (kind) {
       case 'busy':
         return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
@@ -142,17 +150,20 @@ export class Turns {
         return this.#schedule.delete(entry);
       case 'dropped':
         return this.dropped(entry.id);
-      case 'unfit':
-        this.#noteUnverified(entry, 'unfit', entry.at);
-        // Nothing of ours: it stays until a person drops it.
-        return this.#schedule.wait(entry, Number.POSITIVE_INFINITY);
       default:
         kind satisfies never;
     }
   }
 
-  /** `claimedAt`: when it says that it came. A time that is still to come would keep it for ever. */
-  #noteUnverified(entry: Deferred, why: string, claimedAt: number): void {
+  /** Nothing verifies it: it stays until its window is over. */
+  async #keep(store: DeferredStore, entry: Deferred, problem: Problem): Promise<void> {
+    this.#noteUnverified(entry, problem);
+    if (Date.now() >= this.endOf(entry)) return await this.#end(store, entry, 'expired');
+    await release(store, entry);
+    this.#schedule.wait(entry, this.endOf(entry));
+  }
+
+  #noteUnverified(entry: Deferred, { why, claimedAt }: Problem): void {
     entry.at = Math.min(entry.at, claimedAt);
     entry.asked = false;
     entry.checked = true;
@@ -165,7 +176,7 @@ export class Turns {
 
   async #end(store: DeferredStore, entry: Deferred, result: 'delivered' | 'expired'): Promise<void> {
     entry.ended = result; // where the store fails now, it is removed at the next turn, and not sent again
-    const removed = entry.claim !== null && (await store.remove(entry.claim));
+    const removed = await (entry.claim === null ? store.discard(entry.id) : store.remove(entry.claim));
     entry.ended = null;
     if (!removed) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
     this.#schedule.delete(entry);

@@ -56,6 +56,21 @@ describe.concurrent('a proxy that redelivers', () => {
     ]);
   });
 
+  test('reads what the app refused after a restart, too, so that it knows which secret it needs', async ({
+    app,
+    redeliverer,
+  }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 503;
+    await defer(proxy, 'event');
+    app.answer = () => 404;
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
+    await proxy.stop();
+    const next = await redeliverer();
+    await eventually(() => signedWith(next), { current: 1 });
+    expect((await statusOf(next)).deferred).toMatchObject({ stopped: 1, unread: 0 });
+  });
+
   test('keeps a secret that deferred deliveries need, by its value', async ({ app, redeliverer, directory }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));

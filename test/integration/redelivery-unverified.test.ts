@@ -63,6 +63,25 @@ describe('what nothing verifies now', () => {
     await eventually(() => next.logs().filter(({ msg }) => msg === UNVERIFIED).length > 0, true);
   });
 
+  test('what limits.bufferedBytes can not hold any more is told once, and holds up nothing', async ({
+    app,
+    redeliverer,
+    directory,
+  }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 500;
+    expect(await deliver(proxy, 'x'.repeat(600_000))).toEqual(DEFERRED);
+    await proxy.stop();
+    const next = await redeliverer({ config: { limits: { bufferedBytes: '256KiB', maxBody: '1MiB' } } });
+    await eventually(() => deferred(next), { waiting: 0, stopped: 0, unverified: 1 });
+    await next.waitForLog(({ msg, why }) => msg === UNVERIFIED && why === 'unfit');
+    expect(await deliver(next, 'small')).toEqual(DEFERRED);
+    app.answer = () => 200;
+    await eventually(() => deferred(next), { waiting: 0, stopped: 0, unverified: 1 });
+    expect(app.bodies().at(-1)).toBe('small');
+    expect(await recordsIn(directory)).toHaveLength(1);
+  });
+
   test('waits where its route verifies no longer, and is sent while another route has redeliver', async ({
     app,
     redeliverer,

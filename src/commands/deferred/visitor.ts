@@ -32,7 +32,7 @@ export async function openVisitor(config: Config, io: Io): Promise<DeferredStore
     {
       ...redelivery,
       as: 'visitor',
-      limits: () => ({ head: mostHead(limits.maxHeader), body: mostBody(config) }),
+      mostBytes: () => mostHead(limits.maxHeader) + mostBody(config),
       readPassword: (file) => readPasswordFile('redelivery', file),
       onRemark: (message) => io.stderr(`warning: ${message}\n`),
     },

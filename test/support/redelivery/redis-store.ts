@@ -26,7 +26,7 @@ export async function opened(url: string, options: Partial<StoreOptions> = {}): 
       passwordFile: null,
       readPassword: () => Promise.reject(new Error('there is no password')),
       maxBytes: MANY_BYTES,
-      limits: () => ({ head: 10_000, body: 200_000 }),
+      mostBytes: () => 210_000,
       as: 'owner',
       onRemark: (message) => void remarks.push(message),
       ...options,

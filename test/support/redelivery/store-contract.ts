@@ -234,7 +234,6 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('crowded');
       expect(await store.add(idOf('one more', 'other'), someRecord(), 'nothing')).toBe('stored');
       await reopened();
-      await store.list();
       expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('crowded');
       await claimedRecord(store, all[0] ?? '');
       await store.remove(claimOf(store, all[0] ?? ''));
@@ -244,13 +243,24 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     test('what is larger than the limits is not read, and stays', async () => {
       const id = idOf();
       await store.add(id, someRecord(5000), 'nothing');
-      await reopened({ limits: () => ({ head: 1000, body: 4999 }) });
+      await reopened({ mostBytes: () => 5199 });
       await store.list();
       expect(await store.claim(id)).toEqual({ kind: 'unfit' });
-      await reopened({ limits: () => ({ head: 199, body: 5000 }) });
-      await store.list();
-      expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+      expect(await store.read(id)).toBeNull();
       expect(await idsIn(store)).toEqual([id]);
+    });
+
+    test('what is not read can be discarded, which is no drop; anything else can not', async () => {
+      const [unfit, fit] = [idOf(), idOf()];
+      await store.add(unfit, someRecord(5000), 'nothing');
+      await store.add(fit, someRecord(10), 'nothing');
+      await reopened({ mostBytes: () => 5199 });
+      await store.list();
+      expect(await store.discard(fit)).toBe(false);
+      expect(await store.discard(idOf())).toBe(false);
+      expect(await store.discard(unfit)).toBe(true);
+      expect(await store.discard(unfit)).toBe(false);
+      expect(await store.list()).toMatchObject({ entries: [{ id: fit }], dropped: [] });
     });
 
     test('ids that nobody stored are neither claimed, read nor dropped', async () => {

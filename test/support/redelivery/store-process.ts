@@ -10,7 +10,7 @@ const [url = '', name = ''] = process.argv.slice(2);
 const store = await openStore(
   {
     ...{ store: url, name, passwordFile: null, readPassword: () => Promise.reject(new Error('there is none')) },
-    ...{ maxBytes: 1024 * 1024, limits: () => ({ head: 10_000, body: 200_000 }), as: 'owner', onRemark: () => {} },
+    ...{ maxBytes: 1024 * 1024, mostBytes: () => 210_000, as: 'owner', onRemark: () => {} },
   },
   () => {},
 );

@@ -21,7 +21,7 @@ async function open(options: Partial<StoreOptions> = {}): Promise<DeferredStore>
   const store = await openStore(
     {
       ...{ store: directory, name: '', passwordFile: null, readPassword: async () => '', maxBytes: MANY_BYTES },
-      limits: () => ({ head: 10_000, body: 100_000 }),
+      mostBytes: () => 110_000,
       as: 'owner',
       onRemark: (message, { file }) => remarks.push(`${message}: ${file}`),
       ...options,
@@ -73,6 +73,25 @@ test('what a crash left half-written is removed and told at the start; whole rec
   );
   expect((await readdir(folder)).sort()).toEqual([whole, 'lock'].sort());
   expect((await next.list()).entries.map(({ id }) => id)).toEqual([whole]);
+});
+
+test('takes deliveries before it knows the sizes of what a start found, which count 4 KiB until they are listed', async () => {
+  await mkdir(folder, { mode: 0o700 });
+  await writeFile(join(folder, idOf()), Buffer.alloc(60_000));
+  const store = await open({ maxBytes: 65_536 });
+  expect(await store.add(idOf(), someRecord(10_000), 'nothing')).toBe('stored');
+  expect((await store.list()).entries.map(({ bytes }) => bytes).sort()).toEqual([10_200, 59_991]);
+  expect(await store.add(idOf(), someRecord(), 'nothing')).toBe('full');
+});
+
+test('what is dropped before it was listed once is told', async () => {
+  const gone = idOf();
+  await mkdir(folder, { mode: 0o700 });
+  await writeFile(join(folder, gone), 'unfit');
+  const store = await open();
+  await rm(join(folder, gone));
+  expect(await store.list()).toEqual({ entries: [], dropped: [gone] });
+  expect(await store.list()).toEqual({ entries: [], dropped: [] });
 });
 
 test('foreign files and folders are left alone, and told once', async () => {
@@ -161,7 +180,7 @@ describe('one process', () => {
   async function holder() {
     const code = `import { openStore } from '${new URL('../../../src/redelivery/open-store.ts', import.meta.url)}';
       await openStore({ store: ${JSON.stringify(directory)}, name: '', maxBytes: 65536, as: 'owner', onRemark() {},
-        limits: () => ({ head: 1, body: 1 }) }, (failure) => console.log(failure ?? 'holds'));
+        mostBytes: () => 1 }, (failure) => console.log(failure ?? 'holds'));
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -190,9 +209,18 @@ describe('one process', () => {
     await rm(join(folder, 'lock'));
     const { said } = await holder();
     expect(said).toBe('holds');
-    await expect(store.list()).rejects.toThrow('it was removed or replaced');
-    await expect(store.add(idOf(), someRecord(), 'nothing')).rejects.toThrow();
+    await expect(store.add(idOf(), someRecord(), 'nothing')).rejects.toThrow('it was removed or replaced');
+    await expect(store.list()).rejects.toThrow();
     expect(failures.at(-1)).not.toBeNull();
+  });
+
+  test('claims nothing once its lock is removed', async () => {
+    const store = await open();
+    const id = idOf();
+    await store.add(id, someRecord(), 'nothing');
+    await rm(join(folder, 'lock'));
+    await expect(store.claim(id)).rejects.toThrow('it was removed or replaced');
+    await eventually(async () => (await store.claim(id).catch(() => null))?.kind, 'claimed');
   });
 
   test('keeps it while a command lists, reads and drops beside it', async () => {
@@ -211,8 +239,8 @@ describe('one process', () => {
 });
 
 test('a file system that hangs holds two calls, and each add fails in a second', async () => {
-  const { FileCalls } = await import('../../../src/redelivery/file-calls.ts');
-  const calls = new FileCalls();
+  const { BoundedCalls } = await import('../../../src/redelivery/bounded-calls.ts');
+  const calls = new BoundedCalls('the file system', () => 2);
   const begun: number[] = [];
   const hung = Promise.withResolvers<void>();
   const hang = (at: number) => async () => {

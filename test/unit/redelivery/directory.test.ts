@@ -14,7 +14,7 @@ storeContract('a directory', async () => {
     passwordFile: null,
     readPassword: async () => '',
     maxBytes: MANY_BYTES,
-    limits: () => ({ head: 10_000, body: 1_000_000 }),
+    mostBytes: () => 1_010_000,
     as: 'owner',
     onRemark: () => {},
   };

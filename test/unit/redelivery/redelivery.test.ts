@@ -1,5 +1,5 @@
 // Redelivery with a store that fails at a chosen moment: a real directory, a real app, and one method in between.
-import { mkdir, mkdtemp, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +36,8 @@ const policyOf = (...secrets: readonly (readonly [string, string])[]): Policy =>
 });
 let policy: Policy;
 
+const mostBytes = () => budget.most;
+
 /** `between` may replace methods of the store. */
 function start(between: (store: DeferredStore) => Partial<DeferredStore>): void {
   redelivery = new Redelivery({
@@ -45,7 +47,7 @@ function start(between: (store: DeferredStore) => Partial<DeferredStore>): void 
       budget,
       name: '',
       maxHeader: () => 16_384,
-      mostBytes: () => 1_148_576,
+      mostBytes,
       longestWindow: () => ROUTE.redeliver,
     },
     deliveries: () => {
@@ -59,9 +61,8 @@ function start(between: (store: DeferredStore) => Partial<DeferredStore>): void 
         readPassword: async () => '',
         maxBytes: 16 * 1_048_576,
       };
-      const limits = () => ({ head: 100_000, body: 1_048_576 });
-      const store = await openStore({ ...options, limits, as: 'owner', onRemark: () => {} }, onChange);
-      const methods = ['add', 'list', 'claim', 'release', 'remove', 'read', 'drop', 'close'] as const;
+      const store = await openStore({ ...options, mostBytes, as: 'owner', onRemark: () => {} }, onChange);
+      const methods = ['add', 'list', 'claim', 'release', 'remove', 'discard', 'read', 'drop', 'close'] as const;
       const bound = Object.fromEntries(methods.map((name) => [name, store[name].bind(store)]));
       return { ...bound, ...between(store) } as DeferredStore;
     },
@@ -128,7 +129,7 @@ test('a client waits for a store that hangs no longer than a second, and what is
   await eventually(() => app.bodies(), ['event']);
 });
 
-test('a store that hangs is given no more bodies once they take a quarter of the budget', async () => {
+test('a store that hangs holds a quarter of the budget at most, from the first, and the budget counts it', async () => {
   const hung = Promise.withResolvers<void>();
   let calls = 0;
   start((store) => ({
@@ -138,13 +139,16 @@ test('a store that hangs is given no more bodies once they take a quarter of the
       return store.add(...given);
     },
   }));
-  const large = 'x'.repeat(budget.limit / 4);
-  expect(await redelivery.defer(delivery(large), '500')).toBe('passes');
+  const large = ['a', 'b', 'c', 'd'].map((each) => each.repeat(budget.limit / 8));
+  const told = await Promise.all(large.map((each) => redelivery.defer(delivery(each), '500')));
+  expect(told).toEqual(Array(4).fill('passes'));
+  expect([calls, redelivery.failures, budget.used]).toEqual([2, 4, budget.limit / 4]);
   expect(await redelivery.defer(delivery('small'), '500')).toBe('passes');
-  expect([calls, redelivery.failures]).toEqual([1, 2]);
+  expect([calls, redelivery.failures, budget.used]).toEqual([2, 5, budget.limit / 4]);
   hung.resolve();
-  await eventually(() => app.bodies(), [large]);
+  await eventually(() => app.bodies().sort(), large.slice(0, 2));
   expect(await redelivery.defer(delivery('small'), '500')).toBe('stored');
+  await eventually(() => budget.used, 0);
 });
 
 test('what the app refused is not sent again while the store cannot write that', async () => {
@@ -300,6 +304,25 @@ test('one that is over the limits is told, takes no memory, and holds up nothing
   expect(results).toEqual(['unverified']);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => app.bodies(), ['event']);
+});
+
+test('what the budget can never hold is not promised', async () => {
+  start(() => ({}));
+  expect(await redelivery.defer(delivery('x'.repeat(budget.most)), '500')).toBe('passes');
+  expect(redelivery.failures).toBe(1);
+  expect([...redelivery.list()]).toEqual([]);
+});
+
+test('what can not be read goes when its window is over, by the time of its file', async () => {
+  const [old = '', young = ''] = ['a', 'b'].map((each) => `${each.repeat(16)}-${each.repeat(32)}`);
+  await mkdir(join(directory, 'deferred'), { mode: 0o700 });
+  for (const id of [old, young]) await writeFile(join(directory, 'deferred', id), 'unfit');
+  const before = Date.now() / 1000 - 3 * 3600;
+  await utimes(join(directory, 'deferred', old), before, before);
+  start(() => ({}));
+  await eventually(() => redelivery.totals().unverified.deliveries, 1);
+  await eventually(() => results.toSorted(), ['expired', 'unverified', 'unverified']);
+  expect((await readdir(join(directory, 'deferred'))).sort()).toEqual([young, 'lock']);
 });
 
 test('a large one that finds no memory waits, and a small one behind it is sent', async () => {

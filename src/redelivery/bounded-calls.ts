@@ -1,0 +1,53 @@
+// Calls that may hang: what they take together is bounded, and so is the time that anybody waits for one.
+import { TIME_LIMIT_MS } from './store.ts';
+
+interface Waiting {
+  readonly size: number;
+  readonly begin: () => void;
+}
+
+export class BoundedCalls {
+  readonly #callee: string;
+  readonly #most: () => number;
+  #taken = 0;
+  readonly #waiting = new Set<Waiting>();
+
+  /** `callee`: who may hang, for the error. `most`: the sum of the sizes that are at work; one alone may be larger. */
+  constructor(callee: string, most: () => number) {
+    this.#callee = callee;
+    this.#most = most;
+  }
+
+  /**
+   * Runs a job. Rejects with its error, or once `TIME_LIMIT_MS` is over: then a job that has begun goes on, and its place
+   * stays taken until it ends; one that has not never begins.
+   */
+  run<T>(job: () => Promise<T>, size = 1): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const begin = () => {
+        this.#waiting.delete(waiting);
+        this.#taken += size;
+        job()
+          .then(resolve, reject)
+          .finally(() => {
+            clearTimeout(timer);
+            this.#taken -= size;
+            this.#next();
+          });
+      };
+      const waiting = { size, begin };
+      const timer = setTimeout(() => {
+        this.#waiting.delete(waiting);
+        reject(new Error(`${this.#callee} did not answer within ${TIME_LIMIT_MS} ms`));
+      }, TIME_LIMIT_MS);
+      this.#waiting.add(waiting);
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    for (const { size, begin } of this.#waiting) {
+      if (this.#taken === 0 || this.#taken + size <= this.#most()) begin();
+    }
+  }
+}
