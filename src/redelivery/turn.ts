@@ -78,10 +78,11 @@ export class Turns {
     const end = this.endOf(entry);
     const rests = stopped && !entry.asked;
     if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
-    const soonest = Math.min(end, this.#soonest(entry, opened, now));
-    if (rests || may === 'read' || (soonest > now && !entry.asked)) {
+    const soonest = entry.asked ? now : this.#soonest(entry, opened, now);
+    const due = rests ? end : Math.min(end, soonest);
+    if (may === 'read' || due > now) {
       await release(store, entry);
-      return this.#schedule.wait(entry, rests ? end : soonest);
+      return this.#schedule.wait(entry, due);
     }
     await this.#send(store, entry, opened);
   }
@@ -134,11 +135,11 @@ export class Turns {
     const stopped = went === 'refused';
     entry.unwritten = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
     if (stopped) {
-      entry.state = 'stopped';
       this.#telling.tell('warn', 'the app refused a deferred delivery', { id: entry.id, status: failure });
       this.#parts.onResult(entry.route, 'client_error');
     }
     await release(store, entry);
+    if (stopped) entry.state = 'stopped'; // not before the store says so: a command reads it there
     this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
   }
 
