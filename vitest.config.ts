@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     // More workers than cores: most tests wait for a socket or a process.
     maxWorkers: 5,
-    reporters: ['default', './test/support/runner/missing-reporter.ts'],
+    reporters: ['default', './test/support/runner/missing-reporter.ts', './test/support/runner/passed-reporter.ts'],
     onConsoleLog: (text) => !text.startsWith(MISSING),
     projects: [
       {
