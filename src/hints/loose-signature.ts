@@ -3,25 +3,16 @@
 import { Buffer } from 'node:buffer';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 
-type Repair = readonly [problem: string, pattern: RegExp, by: (match: string, first: string, second: string) => string];
-
-/** Removes characters that people paste around a value. */
-const WRAPPINGS: readonly Repair[] = [
-  ['there is white space around the signature', /^\s+|\s+$/g, () => ''],
-  ["the value repeats the header's name", new RegExp(`^${SIGNATURE_HEADER}\\s*:\\s*`, 'i'), () => ''],
-  ['the signature is enclosed in quotes', /^(["'])(.*)\1$/, (_, _quote, inner) => inner],
-];
-
-const ENCODINGS: readonly Repair[] = [
-  ['the signature is percent-encoded', /%(?:2b|2f|3d)/gi, (escaped) => decodeURIComponent(escaped)],
-  [
-    'the signature has spaces where + should be (it was form-decoded)',
-    /^(?=.* )[A-Za-z0-9+/ ]{43}=$/,
-    (text) => text.replaceAll(' ', '+'),
-  ],
+/** What people paste around a value, and what remains of it. */
+const WRAPPINGS: readonly (readonly [problem: string, pattern: RegExp, remains: string])[] = [
+  ['there is white space around the signature', /^\s+|\s+$/g, ''],
+  ["the value repeats the header's name", new RegExp(`^${SIGNATURE_HEADER}\\s*:\\s*`, 'i'), ''],
+  ['the signature is enclosed in quotes', /^(["'])(.*)\1$/, '$2'],
 ];
 
 const MAX_LENGTH = 1024;
+const LIST = /[,;]/;
+const TOO_MANY = 'the header holds a list; exactly one SHA256:<base64> is allowed';
 
 /**
  * The signature that a badly written header probably means: the 32 bytes of the HMAC (null if they were not found), and
@@ -30,17 +21,13 @@ const MAX_LENGTH = 1024;
 export function readLoosely(given: string): { readonly digest: Buffer | null; readonly problems: readonly string[] } {
   if (given.length > MAX_LENGTH) return { digest: null, problems: ['the signature is far too long'] };
   const problems: string[] = [];
-  const rest = readPrefix(repair(given, WRAPPINGS, problems), problems);
-  const digest = rest === null ? null : readDigest(repair(rest, ENCODINGS, problems), problems);
-  return { digest, problems };
-}
-
-function repair(text: string, repairs: readonly Repair[], problems: string[]): string {
-  return repairs.reduce((before, [problem, pattern, by]) => {
-    const after = before.replace(pattern, by);
+  const bare = WRAPPINGS.reduce((before, [problem, pattern, remains]) => {
+    const after = before.replace(pattern, remains);
     if (after !== before) problems.push(problem);
     return after;
-  }, text);
+  }, given);
+  const rest = readPrefix(bare, problems);
+  return { digest: rest === null ? null : readDigest(rest, problems), problems };
 }
 
 /** The text after the algorithm; null if the rest cannot be read. */
@@ -60,11 +47,10 @@ function readPrefix(text: string, problems: string[]): string | null {
 function unreadable(text: string): string | null {
   if (text === '') return 'the signature is empty';
   if (/^[A-Za-z][A-Za-z0-9_-]{0,31}:/.test(text)) return 'the signature names an algorithm other than SHA256';
-  return /[,;]/.test(text) ? 'the header holds a list; exactly one SHA256:<base64> is allowed' : null;
+  return LIST.test(text) ? TOO_MANY : null;
 }
 
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;
-const OTHER_HASHES: Readonly<Record<number, string>> = { 20: 'SHA-1', 48: 'SHA-384', 64: 'SHA-512' };
 
 function readDigest(text: string, problems: string[]): Buffer | null {
   if (HEX_DIGEST.test(text)) {
@@ -76,22 +62,15 @@ function readDigest(text: string, problems: string[]): Buffer | null {
     if (!text.endsWith('=')) problems.push('the signature lacks its base64 padding');
     return Buffer.from(text, 'base64');
   }
-  // A digest of the wrong length: of another hash, of the hex text, or truncated.
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) {
-    const isList = /[,;]/.test(text);
-    problems.push(isList ? 'the header holds a list; exactly one is allowed' : 'the signature is not base64');
+    problems.push(LIST.test(text) ? TOO_MANY : 'the signature is not base64');
     return null;
   }
-  const decoded = Buffer.from(text, 'base64');
-  const inner = decoded.toString('latin1');
+  const inner = Buffer.from(text, 'base64').toString('latin1');
   if (HEX_DIGEST.test(inner)) {
     problems.push('the signature is the base64 of the hex text, not of the 32 bytes');
     return Buffer.from(inner, 'hex');
   }
-  const bytes = /^(?:[0-9a-f]{2})+$/i.test(text) ? text.length / 2 : decoded.length;
-  const hash = OTHER_HASHES[bytes];
-  problems.push(
-    `the signature is not the base64 of 32 bytes${hash === undefined ? '' : `: it is as long as a ${hash}`}`,
-  );
+  problems.push('the signature is not the base64 of 32 bytes');
   return null;
 }

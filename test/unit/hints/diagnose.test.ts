@@ -53,7 +53,6 @@ describe('a signature of the wrong form is described, with a note if it is other
     [` SHA256:${digest('base64')}`, 'there is white space around the signature'],
     [`"SHA256:${digest('base64')}"`, 'the signature is enclosed in quotes'],
     [`Entrupy-Signature: SHA256:${digest('base64')}`, "the value repeats the header's name"],
-    [`SHA256:${encodeURIComponent(digest('base64'))}`, 'the signature is percent-encoded'],
     [
       `SHA256:${Buffer.from(digest('hex')).toString('base64')}`,
       'the signature is the base64 of the hex text, not of the 32 bytes',
@@ -63,7 +62,7 @@ describe('a signature of the wrong form is described, with a note if it is other
     expect(formHint(given)).toBe(expected);
   });
 
-  test('url-safe base64, and + that became a space', () => {
+  test('url-safe base64', () => {
     // Found by trying bodies until the digest holds a +.
     let body = '';
     while (!sign(SECRET, body).slice(7).includes('+')) body += 'x';
@@ -71,22 +70,21 @@ describe('a signature of the wrong form is described, with a note if it is other
     expect(hint(standard.replaceAll('+', '-').replaceAll('/', '_'), body)).toMatch(
       /^the signature is url-safe base64, not standard base64; otherwise/,
     );
-    expect(hint(standard.replaceAll('+', ' '), body)).toMatch(/^the signature has spaces where \+ should be/);
   });
 
   test.each([
     ['', 'the signature is empty'],
     ['SHA512:abc', 'the signature names an algorithm other than SHA256'],
     ['MD5:abc', 'the signature names an algorithm other than SHA256'],
-    [
-      `SHA256:${Buffer.alloc(20).toString('base64')}`,
-      'the signature is not the base64 of 32 bytes: it is as long as a SHA-1',
-    ],
-    [`SHA256:${'ab'.repeat(64)}`, 'the signature is not the base64 of 32 bytes: it is as long as a SHA-512'],
+    [`SHA256:${Buffer.alloc(20).toString('base64')}`, 'the signature is not the base64 of 32 bytes'],
+    [`SHA256:${'ab'.repeat(64)}`, 'the signature is not the base64 of 32 bytes'],
     ['SHA256:abc', 'the signature is not the base64 of 32 bytes'],
     ['SHA256:', 'the signature is not base64'],
     ['SHA256:a:b', 'the signature is not base64'],
-    [`SHA256:${digest('base64')},SHA256:${digest('base64')}`, 'the header holds a list; exactly one is allowed'],
+    [
+      `SHA256:${digest('base64')},SHA256:${digest('base64')}`,
+      'the header holds a list; exactly one SHA256:<base64> is allowed',
+    ],
     [`t=1,v1=${digest('hex')}`, 'the header holds a list; exactly one SHA256:<base64> is allowed'],
     ['A'.repeat(5000), 'the signature is far too long'],
   ])('%j cannot be decoded', (given, expected) => {
