@@ -35,16 +35,17 @@ function noneLive(routes: readonly RouteStatus[], s: StatusSnapshot): Advice | n
   return { id: 'secrets', state: only ? 'warning' : 'failed', message, remedy, page: PAGES.noLiveSecret };
 }
 
-/** Dates are compared with this machine's clock, which may be the one that is wrong. */
 function outsideRemedy(secret: SecretStatus, now: number): string[] {
-  const clock = `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock; if it is right,`;
   const { id, state } = secret;
-  if (state === 'not_yet') {
-    return [`Secret ${id} is ${whyOutside(state, secret, dateText)}. ${clock} correct its notBefore.`];
-  }
-  if (state !== 'expired') return [];
-  const text = whyOutside(state, secret, dateText);
-  return [`Secret ${id} ${text}. ${clock} add its successor, or correct its notAfter.`];
+  if (state !== 'not_yet' && state !== 'expired') return [];
+  const [is, fix] =
+    state === 'not_yet' ? ['is ', 'correct its notBefore'] : ['', 'add its successor, or correct its notAfter'];
+  return [`Secret ${id} ${is}${whyOutside(state, secret, dateText)}. ${clockText(now)}; if it is right, ${fix}.`];
+}
+
+/** Dates are compared with this machine's clock, which may be the one that is wrong. */
+export function clockText(now: number): string {
+  return `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock`;
 }
 
 function valueRemedy({ secretIds }: RouteStatus): string {

@@ -1,9 +1,10 @@
 // Advice on signatures that no live secret makes: whose they may be, and how to tell.
 
 import { reports } from '../core/routes.ts';
+import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { isSignedWith } from './advice-secrets.ts';
+import { clockText, isSignedWith } from './advice-secrets.ts';
 import { hintRemedy } from './hint-remedies.ts';
 import { acceptedInAnHour, count } from './phrases.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
@@ -77,19 +78,17 @@ function outside(groups: readonly RefusalGroup[], secret: SecretStatus | null, {
   const [last] = groups;
   if (last === undefined) return null;
   const isEarly = secret?.state === 'not_yet';
+  const state = isEarly ? 'not_yet' : 'expired';
   const which =
-    secret === null
-      ? 'a secret outside its dates'
-      : `secret ${secret.id}, ${isEarly ? 'not valid before' : 'expired at'} ${dateText(isEarly ? secret.notBefore : secret.notAfter)}`;
+    secret === null ? 'a secret outside its dates' : `secret ${secret.id}, ${whyOutside(state, secret, dateText)}`;
   const clients = `${last.client}${new Set(groups.map(({ client }) => client)).size > 1 ? ' and others' : ''}`;
-  const clock = `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock`;
   return {
     id: 'signatures',
     state: 'warning',
     message: `${clients} signed with ${which}, the last time ${spanText(now - last.at)} ago.`,
     remedy: isEarly
-      ? `${clock}; if it is right, correct the secret's notBefore.`
-      : `If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. ${clock}.`,
+      ? `${clockText(now)}; if it is right, correct the secret's notBefore.`
+      : `If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. ${clockText(now)}.`,
     page: isEarly ? PAGES.start : PAGES.expiredSecret,
   };
 }

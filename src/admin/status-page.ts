@@ -1,7 +1,7 @@
 // The status page, for operators without Grafana. Plain HTML and CSS, no script, nothing from other hosts; html.ts
 // escapes text that comes from a client or a file.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type Advice, adviceFor, type State } from './advice.ts';
 import { certificateState } from './advice-certificates.ts';
 import { Html, html } from './html.ts';
@@ -202,7 +202,7 @@ footer { padding-top: 1.1rem; padding-bottom: 2rem; font-size: .88rem; }
 }
 `;
 
-const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
+const STYLE_HASH = hash('sha256', STYLE, 'base64');
 
 /** Allows the style of the page only: no script, image, font, form or frame. */
 export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;

@@ -1,6 +1,6 @@
 // Loads the configuration: reads the file, applies the environment, checks, resolves. All problems are reported at
 // once. No other file is opened, and no secret is read.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
@@ -87,10 +87,7 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
   }
   const config = resolveConfig(written.values);
   warnings.push(...[...crossWarnings(written.values), ...unsetVariables(config, env)].map(toProblem));
-  const sha256 = createHash('sha256')
-    .update(bytes ?? '')
-    .digest('hex');
-  return { config, file, sha256, warnings: inOrder(warnings) };
+  return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings) };
 }
 
 /** Where `env:` names no variable. The name itself stays out: people paste a value there. */

@@ -1,7 +1,7 @@
 // Variants of body and secret that the sender may have used: line breaks, encodings, compression, rewritten JSON. Only
 // the diagnosis uses them: the verdict only sees the body that arrived and the configured secrets.
 import { Buffer, isUtf8 } from 'node:buffer';
-import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
+import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { jsonVariants, parseJson } from './json-variants.ts';
 
@@ -108,8 +108,7 @@ function* wrappings(body: Buffer, limit: number): Generator<BodyVariant> {
     yield ['the body was base64-encoded after it was signed', Buffer.from(text, 'base64')];
   }
   yield ['the base64 of the body was signed', Buffer.from(body.toString('base64'))];
-  const hex = createHash('sha256').update(body).digest('hex');
-  yield ['the hex SHA-256 of the body was signed, not the body', Buffer.from(hex)];
+  yield ['the hex SHA-256 of the body was signed, not the body', Buffer.from(hash('sha256', body, 'hex'))];
 }
 
 function unzipped(body: Buffer, limit: number): Buffer | null {

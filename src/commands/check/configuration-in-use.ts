@@ -1,6 +1,6 @@
 // Whether the configuration in use is the one in the file. The file is only hashed; it is parsed only if it is not in
 // use, to say why.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { ApiStatus } from '../../admin/advice.ts';
 import { PAGES } from '../../admin/advice-pages.ts';
@@ -20,10 +20,7 @@ export async function configurationLine(
   const file = named ?? status?.config.file ?? null;
   if (file !== null && status !== null) {
     try {
-      const sha256 = createHash('sha256')
-        .update(await readFile(file))
-        .digest('hex');
-      if (sha256 === status.config.sha256) return inUse(file, status);
+      if (hash('sha256', await readFile(file), 'hex') === status.config.sha256) return inUse(file, status);
     } catch (error) {
       const message = `${file} cannot be compared with the configuration in use: ${fileProblem(error)}.`;
       const remedy = 'Run check where the file is, or name it with --config.';
