@@ -241,7 +241,6 @@ const OTHERS: Partial<Readonly<Record<Reason, string>>> = {
   overloaded: OVERLOADED_REMEDY,
 };
 
-/** Refusals without a signature. */
 function unsigned(s: StatusSnapshot): Advice | null {
   const found = (Object.keys(OTHERS) as Reason[]).map((reason) => [reason, s.recent.reasons[reason] ?? 0] as const);
   const refused = found.reduce((total, [, amount]) => total + amount, 0);

@@ -26,7 +26,6 @@ export interface AdminSources {
 
 /** What the end of every overlap did. */
 export interface Retired {
-  /** How many values it retired. */
   readonly retired: number;
   /** How many deferred deliveries nothing verifies any more, as far as they have been read; absent if none ever is. */
   readonly stranded?: number;

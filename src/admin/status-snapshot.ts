@@ -91,11 +91,9 @@ export type ReloadOutcome =
   | { readonly kind: 'applied' }
   | { readonly kind: 'failed'; readonly problems: readonly string[] };
 
-/** A deferred delivery. */
 export interface DeferredDelivery {
   readonly id: string;
   readonly state: DeferredState;
-  /** When it came. */
   readonly at: number;
   /** Null until it was read, and if no route takes it. */
   readonly route: string | null;
@@ -107,7 +105,6 @@ export interface DeferredDelivery {
   readonly nextTry: number | null;
 }
 
-/** What waits to be sent again. */
 export interface DeferredStatus {
   /** A directory, or a host. */
   readonly store: string;
@@ -115,7 +112,6 @@ export interface DeferredStatus {
   readonly problem: string | null;
   /** False if no route has `redeliver` any more: then nothing is sent. */
   readonly sends: boolean;
-  /** The number of deliveries in each state. */
   readonly waiting: number;
   readonly stopped: number;
   readonly unverified: number;
@@ -132,7 +128,6 @@ export interface StatusSnapshot {
   readonly version: string;
   readonly nodeVersion: string;
   readonly startedAt: number;
-  /** When this snapshot was taken. */
   readonly now: number;
   readonly ready: boolean;
   /** Why it is not ready, as in /readyz. */

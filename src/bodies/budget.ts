@@ -11,7 +11,6 @@ export function automaticLimit(): number {
   return Math.min(64 * 1024 * 1024, Math.floor(containerMemory() / 4));
 }
 
-/** A body that is not complete yet. */
 export interface UnfinishedBody extends Member {
   /** Bytes of memory that the body has reserved. */
   readonly buffered: number;

@@ -81,7 +81,6 @@ function parse<O extends Options>({ options, positionals: names }: Definition<O>
 /** The longest body that a command reads: far longer than any delivery, far below a container's memory. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-/** The process's own streams and environment. */
 export function processIo(process: NodeJS.Process): Io {
   // An error belongs to the write that failed. Without these listeners Node would end the process for any of them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});

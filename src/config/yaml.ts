@@ -12,7 +12,6 @@ const MAX_ENTRIES = 50_000;
 
 export type Mapping = Readonly<Record<string, unknown>>;
 
-/** What a walk through the document found. */
 interface Walk {
   /** Violations of YAML's grammar or of the rules of this file. */
   readonly problems: ProblemAt[];

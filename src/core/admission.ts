@@ -105,7 +105,6 @@ export function admitBody(
   return refusedOrReported(route, at, { reason: verdict.refused, body, secret: verdict.secret });
 }
 
-/** The arrival of a head under a policy. */
 export function arrivalOf(head: Head, policy: Policy, at: number): Arrival {
   return { head, path: pathOf(head.target), policy, at };
 }

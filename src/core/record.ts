@@ -62,7 +62,6 @@ export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];
 export const DEFERRED_STATES = ['waiting', 'stopped', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** The deliveries of one state. */
 interface DeferredTotal {
   deliveries: number;
   bytes: number;

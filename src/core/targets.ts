@@ -19,7 +19,6 @@ const MARKS: readonly (readonly [RegExp, string])[] = [
   [/;|%3b/i, 'a path parameter'],
 ];
 
-/** A target's path, examined once. */
 export interface Target {
   readonly path: string;
   readonly folded: Folded;

@@ -26,7 +26,6 @@ export interface Script<Answer> {
   readonly read: (given: unknown) => Answer | undefined;
 }
 
-/** A script, its keys and its arguments. */
 export type Command<Answer> = readonly [
   script: Script<Answer>,
   keys: readonly string[],

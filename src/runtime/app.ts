@@ -12,7 +12,6 @@ import type { Effects } from './services.ts';
 import { takeSnapshot } from './take-snapshot.ts';
 import { Reloader } from './watch-inputs.ts';
 
-/** A running proxy. */
 export interface App {
   readonly port: number;
   readonly adminPort: number;

@@ -7,7 +7,6 @@ import type { Redelivery } from '../redelivery/redelivery.ts';
 import type { Deferred } from '../redelivery/schedule.ts';
 import { redelivers } from './ruleset.ts';
 
-/** The most deliveries that are listed. */
 const LISTED = 50;
 
 export function deferredStatus(redelivery: Redelivery | null, config: Config): DeferredStatus | null {

@@ -11,7 +11,6 @@ import type { TlsParts } from '../config/config.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { canBeRead } from './regular-file.ts';
 
-/** A file that the config names, with its contents. */
 export interface TlsFile {
   readonly side: keyof TlsParts;
   readonly role: 'ca' | 'cert' | 'key';

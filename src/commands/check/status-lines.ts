@@ -51,7 +51,6 @@ const RIGHT: Readonly<Record<string, (s: ApiStatus) => string | null>> = {
 /** Facts that stay true beside a warning on the same subject, such as a secret that ends soon. */
 const BESIDE_WARNINGS: ReadonlySet<string> = new Set(['secrets', 'upstream']);
 
-/** The lines on the proxy itself. */
 export function statusLines(s: ApiStatus): readonly Line[] {
   const told = s.advice
     .filter(({ id }) => id !== 'all')

@@ -16,7 +16,6 @@ export function noSuchId(id: string): DeferredError {
   return new DeferredError(`nothing is deferred under the ID ${id}`);
 }
 
-/** What an action of `deferred` works with. */
 export interface Deferred {
   readonly store: DeferredStore;
   /** The running proxy's admin port. */
