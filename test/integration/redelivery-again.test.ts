@@ -14,7 +14,7 @@ import {
   test,
 } from '../support/redelivery/redelivery.ts';
 
-test('a later attempt is told from the first one by its progress, across restarts', async ({
+test.concurrent('a later attempt is told from the first one by its progress, across restarts', async ({
   app,
   redeliverer,
   directory,
@@ -35,7 +35,10 @@ test('a later attempt is told from the first one by its progress, across restart
   expect(await recordsIn(directory)).toEqual([]);
 });
 
-test('an app that is down gets one probe, and all that waits once it is up', async ({ app, redeliverer }) => {
+test.concurrent('an app that is down gets one probe, and all that waits once it is up', async ({
+  app,
+  redeliverer,
+}) => {
   const proxy = await redeliverer();
   app.answer = () => 500;
   for (let at = 0; at < 30; at++) await deliver(proxy, `event ${at}`);
@@ -45,7 +48,7 @@ test('an app that is down gets one probe, and all that waits once it is up', asy
   expect(await results(proxy, 'delivered')).toBe(29);
 });
 
-test('with once a sending claims as a delivery does, and its 2xx counts', async ({ app, redeliverer }) => {
+test.concurrent('with once a sending claims as a delivery does, and its 2xx counts', async ({ app, redeliverer }) => {
   const proxy = await redeliverer({ route: { once: '1h' } });
   app.answer = () => 500;
   for (const target of ['/notify?1', '/notify?2']) expect(await deliver(proxy, 'event', { target })).toEqual(DEFERRED);
@@ -56,7 +59,10 @@ test('with once a sending claims as a delivery does, and its 2xx counts', async 
   expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: '{"status":"duplicate"}' });
 });
 
-test('with once a client that leaves while a twin is under way loses nothing', async ({ app, redeliverer }) => {
+test.concurrent('with once a client that leaves while a twin is under way loses nothing', async ({
+  app,
+  redeliverer,
+}) => {
   const proxy = await redeliverer({ route: { once: '1h' }, upstream: { responseTimeout: '300ms' } });
   app.answer = () => 'hang';
   const twins = await Promise.all([deliver(proxy, 'event'), deliver(proxy, 'event')]);
@@ -65,7 +71,7 @@ test('with once a client that leaves while a twin is under way loses nothing', a
   await nothingDeferred(proxy);
 });
 
-test('what a person deletes counts as dropped', async ({ app, redeliverer, directory }) => {
+test.concurrent('what a person deletes counts as dropped', async ({ app, redeliverer, directory }) => {
   const proxy = await redeliverer();
   app.answer = () => 500;
   await deliver(proxy, 'event');
@@ -78,7 +84,11 @@ test('what a person deletes counts as dropped', async ({ app, redeliverer, direc
   expect(app.requests).toHaveLength(2);
 });
 
-test('one whose window is over is tried once more, then removed and told', async ({ app, redeliverer, directory }) => {
+test.concurrent('one whose window is over is tried once more, then removed and told', async ({
+  app,
+  redeliverer,
+  directory,
+}) => {
   const proxy = await redeliverer({ route: { redeliver: '1500ms' } });
   app.answer = () => 500;
   await deliver(proxy, 'event');
@@ -89,7 +99,7 @@ test('one whose window is over is tried once more, then removed and told', async
   expect(app.requests.length).toBeGreaterThanOrEqual(3);
 });
 
-test('a second process in one directory stores nothing, tells, and sends what the first left', async ({
+test.concurrent('a second process in one directory stores nothing, tells, and sends what the first left', async ({
   app,
   redeliverer,
 }) => {
@@ -106,7 +116,10 @@ test('a second process in one directory stores nothing, tells, and sends what th
   expect(app.bodies().at(-1)).toBe('stored');
 });
 
-test('nothing is loaded, and no folder made, where no route asks for it', async ({ redeliverer, directory }) => {
+test.concurrent('nothing is loaded, and no folder made, where no route asks for it', async ({
+  redeliverer,
+  directory,
+}) => {
   const proxy = await redeliverer({ config: { routes: [{ path: '/notify' }] } });
   const metrics = await proxy.metrics();
   expect([...metrics.keys()].filter((name) => /deferred|redelivered/.test(name))).toEqual([]);

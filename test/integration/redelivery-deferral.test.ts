@@ -19,7 +19,7 @@ import {
 const requests = (decision: string, reason = 'none') =>
   `entrupy_proxy_requests_total{route="/notify",decision="${decision}",reason="${reason}"}`;
 
-describe('a delivery that the app does not take', () => {
+describe.concurrent('a delivery that the app does not take', () => {
   test('is answered with 202, stored, and sent again byte for byte', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     const lines = ['X-Odd:  two  spaces ', 'x-odd: caf\xe9', 'Cookie: a=b', 'Connection: X-Hop', 'X-Hop: gone'];
@@ -181,7 +181,11 @@ describe('a delivery that the app does not take', () => {
   });
 });
 
-test('what the app refuses stops, and is sent again only when asked', async ({ app, redeliverer, directory }) => {
+test.concurrent('what the app refuses stops, and is sent again only when asked', async ({
+  app,
+  redeliverer,
+  directory,
+}) => {
   const proxy = await redeliverer();
   app.answer = () => 500;
   await deliver(proxy, 'event');
@@ -199,7 +203,7 @@ test('what the app refuses stops, and is sent again only when asked', async ({ a
   expect(app.requests).toHaveLength(3);
 });
 
-test('a fresh delivery is tried first; equal ones are stored once, and one that stopped is stored anew', async ({
+test.concurrent('a fresh delivery is tried first; equal ones are stored once, and one that stopped is stored anew', async ({
   app,
   redeliverer,
   directory,
@@ -218,7 +222,7 @@ test('a fresh delivery is tried first; equal ones are stored once, and one that 
   await nothingDeferred(proxy);
 });
 
-test('at most 16 of one body wait, whatever the query', async ({ app, redeliverer, directory }) => {
+test.concurrent('at most 16 of one body wait, whatever the query', async ({ app, redeliverer, directory }) => {
   const proxy = await redeliverer();
   app.answer = () => 500;
   for (let at = 0; at < 16; at++) expect(await deliver(proxy, 'one', { target: `/notify?${at}` })).toEqual(DEFERRED);

@@ -1,107 +1,23 @@
-// Redelivery with a store that fails at a chosen moment: a real directory, a real app, and one method in between.
-import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+// What redelivery does while its store fails, its memory is spent, or an equal event comes.
+import { mkdir, readdir, truncate, utimes, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { ByteBudget } from '../../../src/bodies/budget.ts';
-import { admit, admitBody, arrivalOf } from '../../../src/core/admission.ts';
-import { Keyring } from '../../../src/core/keyring.ts';
-import type { Policy } from '../../../src/core/policy.ts';
+import { expect } from 'vitest';
 import type { Deferrable } from '../../../src/redelivery/failure-edge.ts';
-import { openStore } from '../../../src/redelivery/open-store.ts';
-import { Redelivery } from '../../../src/redelivery/redelivery.ts';
-import type { DeferredStore } from '../../../src/redelivery/store.ts';
-import { Upstream } from '../../../src/upstream/upstream.ts';
-import { sign } from '../../support/deliveries/signer.ts';
+import type { Redelivery } from '../../../src/redelivery/redelivery.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
-import { type App, startApp } from '../../support/redelivery/redelivery.ts';
-import { head as headOf, secret, table, verify } from '../core/fixtures.ts';
+import type { App } from '../../support/redelivery/redelivery.ts';
+import { policyOf, test, VALUE } from './fixtures.ts';
 
-const VALUE = 'redelivery-secret-0123456789abcdef';
-const ROUTE = verify('/notify', { redeliver: 3_600_000 });
-
-let directory: string;
-let app: App;
-let upstream: Upstream;
-let redelivery: Redelivery;
-let budget: ByteBudget;
-let results: string[];
-
-const policyOf = (...secrets: readonly (readonly [string, string])[]): Policy => ({
-  settings: { bodyTimeout: 1, connections: 8, responseTimeout: 0, idleTimeout: 0, forwardedHeaders: 'none' },
-  routes: table([ROUTE], 'reject'),
-  keyring: new Keyring(secrets.map(([id, value]) => secret(id, value))),
-  trusts: () => false,
-});
-let policy: Policy;
-
-const mostBytes = () => budget.most;
-
-/** `between` may replace methods of the store. */
-function start(between: (store: DeferredStore) => Partial<DeferredStore>): void {
-  redelivery = new Redelivery({
-    policy: () => policy,
-    ...{
-      upstream,
-      budget,
-      name: '',
-      maxHeader: () => 16_384,
-      mostBytes,
-      longestWindow: () => ROUTE.redeliver,
-    },
-    deliveries: () => {
-      throw new Error('no route has once');
-    },
-    open: async (onChange) => {
-      const options = {
-        store: directory,
-        name: '',
-        passwordFile: null,
-        readPassword: async () => '',
-        maxBytes: 16 * 1_048_576,
-      };
-      const store = await openStore({ ...options, mostBytes, as: 'owner', onRemark: () => {} }, onChange);
-      const methods = ['add', 'list', 'claim', 'release', 'remove', 'discard', 'read', 'drop', 'close'] as const;
-      const bound = Object.fromEntries(methods.map((name) => [name, store[name].bind(store)]));
-      return { ...bound, ...between(store) } as DeferredStore;
-    },
-    tell: () => {},
-    onResult: (_route, result) => results.push(result),
-  });
-}
-
-function delivery(text: string, { value = VALUE, age = 0 } = {}): Deferrable {
-  const body = Buffer.from(text);
-  const lines = ['Host', 'h', 'Entrupy-Signature', sign(value, body), 'Content-Length', `${body.length}`];
-  const head = headOf({ lines });
-  const arrival = arrivalOf(head, policy, Date.now());
-  const early = admit(arrival);
-  const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
-  if (!('permit' in admission)) throw new Error('refused');
-  return { head, lines, body, route: ROUTE, permit: admission.permit, at: arrival.at - age, policy };
-}
-
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'entrupy-redelivery-'));
-  app = await startApp();
-  policy = policyOf(['current', VALUE]);
-  results = [];
-  budget = new ByteBudget(1_048_576);
-  const times = { connectTimeout: 1000, retryConnectFor: 100, keepAlive: 1000 };
-  upstream = new Upstream({ url: app.url, connections: 32, queue: 32, tls: null, ...times });
-});
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await redelivery.close();
-  upstream.close();
-  await app.close();
-  await rm(directory, { recursive: true });
-});
-
-test('what the app took is not sent again while its removal fails', async () => {
+test.concurrent('what the app took is not sent again while its removal fails', async ({
+  app,
+  budget,
+  results,
+  start,
+  delivery,
+}) => {
   let failures = 2;
-  start((store) => ({
+  const redelivery = start((store) => ({
     remove: async (claim) => {
       if (failures-- > 0) throw new Error('not now');
       return store.remove(claim);
@@ -115,9 +31,13 @@ test('what the app took is not sent again while its removal fails', async () => 
   expect(redelivery.failures).toBe(2);
 });
 
-test('a client waits for a store that hangs no longer than a second, and what is stored late is sent', async () => {
+test.concurrent('a client waits for a store that hangs no longer than a second, and what is stored late is sent', async ({
+  app,
+  start,
+  delivery,
+}) => {
   const hung = Promise.withResolvers<void>();
-  start((store) => ({
+  const redelivery = start((store) => ({
     add: async (...given) => {
       await hung.promise;
       return store.add(...given);
@@ -129,10 +49,15 @@ test('a client waits for a store that hangs no longer than a second, and what is
   await eventually(() => app.bodies(), ['event']);
 });
 
-test('a store that hangs holds a quarter of the budget at most, from the first, and the budget counts it', async () => {
+test.concurrent('a store that hangs holds a quarter of the budget at most, from the first, and the budget counts it', async ({
+  app,
+  budget,
+  start,
+  delivery,
+}) => {
   const hung = Promise.withResolvers<void>();
   let calls = 0;
-  start((store) => ({
+  const redelivery = start((store) => ({
     add: async (...given) => {
       calls++;
       await hung.promise;
@@ -151,10 +76,15 @@ test('a store that hangs holds a quarter of the budget at most, from the first, 
   await eventually(() => budget.used, 0);
 });
 
-test('what the app refused is not sent again while the store cannot write that', async () => {
+test.concurrent('what the app refused is not sent again while the store cannot write that', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
   let failures = 0;
   const written: boolean[] = [];
-  start((store) => ({
+  const redelivery = start((store) => ({
     release: async (id, progress) => {
       if (progress !== null && failures++ < 2) {
         await store.release(id, null);
@@ -172,30 +102,15 @@ test('what the app refused is not sent again while the store cannot write that',
   expect(failures).toBe(3);
   expect([...redelivery.list()]).toMatchObject([{ state: 'stopped', attempts: 1, failure: '404', unwritten: null }]);
   expect(results).toEqual(['client_error']);
-}, 60_000);
-
-test('a clock that goes back stops nothing that failed before', async () => {
-  start(() => ({}));
-  app.answer = () => 500;
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => [...redelivery.list()].map(({ attempts }) => attempts), [1]);
-  const now = Date.now.bind(Date);
-  vi.spyOn(Date, 'now').mockImplementation(() => now() - 1_800_000);
-  app.answer = () => 200;
-  expect(await redelivery.defer(delivery('later'), '500')).toBe('stored');
-  await eventually(() => results, ['delivered']);
-  await eventually(() => results, ['delivered', 'delivered']);
-}, 90_000);
-
-test('a clock that went back stops nothing that was not tried before', async () => {
-  start(() => ({}));
-  const early = { ...delivery('event'), at: Date.now() + 1_800_000 };
-  expect(await redelivery.defer(early, '500')).toBe('stored');
-  await eventually(() => results, ['delivered']);
 });
 
-test('bodies at work stay within a quarter of the budget, and wait while fresh ones need it all', async () => {
-  start(() => ({}));
+test.concurrent('bodies at work stay within a quarter of the budget, and wait while fresh ones need it all', async ({
+  app,
+  budget,
+  start,
+  delivery,
+}) => {
+  const redelivery = start(() => ({}));
   const texts = Array.from({ length: 9 }, (_, at) => `${at}`.padEnd(100_000));
   const used: number[] = [];
   app.answer = () => (_request, response) => {
@@ -216,8 +131,13 @@ test('bodies at work stay within a quarter of the budget, and wait while fresh o
   expect(budget.used).toBe(0);
 });
 
-test('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async () => {
-  start(() => ({}));
+test.concurrent('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = start(() => ({}));
   await redelivery.defer(delivery('the app works'), '500');
   await eventually(() => redelivery.totals().waiting.deliveries, 0);
   for (const status of [503, 200]) {
@@ -243,16 +163,23 @@ test('what replaces an event at work is sent on its own, once that is over, what
 });
 
 /** Stores it, and waits until the app has failed to take it once more. */
-async function deferAndFail(event: Deferrable): Promise<void> {
+async function deferAndFail(
+  { app, redelivery }: { app: App; redelivery: Redelivery },
+  event: Deferrable,
+): Promise<void> {
   app.answer = () => 500;
   expect(await redelivery.defer(event, '500')).toBe('stored');
   const tried = () => [...redelivery.list()].map(({ attempts, busy }) => attempts > 0 && !busy);
   await eventually(tried, [true]);
 }
 
-test('what was taken, and whose removal fails, does not stand for an equal event that comes', async () => {
+test.concurrent('what was taken, and whose removal fails, does not stand for an equal event that comes', async ({
+  app,
+  start,
+  delivery,
+}) => {
   let fails = true;
-  start((store) => ({
+  const redelivery = start((store) => ({
     remove: async (claim) => {
       if (fails) throw new Error('not now');
       return store.remove(claim);
@@ -267,21 +194,32 @@ test('what was taken, and whose removal fails, does not stand for an equal event
   expect(app.requests).toHaveLength(2);
 });
 
-test('what a removed secret verified does not stand for an equal event that comes', async () => {
+test.concurrent('what a removed secret verified does not stand for an equal event that comes', async ({
+  app,
+  results,
+  rules,
+  start,
+  delivery,
+}) => {
   const other = 'redelivery-secret-of-another-one';
-  policy = policyOf(['current', VALUE], ['other', other]);
-  start(() => ({}));
-  await deferAndFail(delivery('event'));
-  policy = policyOf(['other', other]);
+  rules.policy = policyOf(['current', VALUE], ['other', other]);
+  const redelivery = start(() => ({}));
+  await deferAndFail({ app, redelivery }, delivery('event'));
+  rules.policy = policyOf(['other', other]);
   expect(await redelivery.defer(delivery('event', { value: other }), '500')).toBe('stored');
   app.answer = () => 200;
   redelivery.deliverNow(null);
   await eventually(() => results, ['delivered']);
 });
 
-test('what has spent much of its window does not stand for an equal event that comes', async () => {
-  start(() => ({}));
-  await deferAndFail(delivery('event', { age: 3_000_000 }));
+test.concurrent('what has spent much of its window does not stand for an equal event that comes', async ({
+  app,
+  budget,
+  start,
+  delivery,
+}) => {
+  const redelivery = start(() => ({}));
+  await deferAndFail({ app, redelivery }, delivery('event', { age: 3_000_000 }));
   const fresh = delivery('event');
   expect(await redelivery.defer(fresh, '500')).toBe('stored');
   expect([...redelivery.list()].map(({ at }) => at)).toEqual([fresh.at]);
@@ -292,41 +230,57 @@ test('what has spent much of its window does not stand for an equal event that c
   expect(budget.used).toBe(0);
 });
 
-test('one that is over the limits is told, takes no memory, and holds up nothing', async () => {
+test.concurrent('one that is over the limits is told, takes no memory, and holds up nothing', async ({
+  directory,
+  app,
+  budget,
+  results,
+  start,
+  delivery,
+}) => {
   const file = join(directory, 'deferred', `${'0'.repeat(16)}-${'0'.repeat(32)}`);
   await mkdir(join(directory, 'deferred'), { mode: 0o700 });
   await writeFile(file, '', { mode: 0o600 });
   await truncate(file, 8 * budget.limit);
   const before = Date.now() / 1000 - 100;
   await utimes(file, before, before);
-  start(() => ({}));
+  const redelivery = start(() => ({}));
   await eventually(() => redelivery.totals().unverified.deliveries, 1);
   expect(results).toEqual(['unverified']);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => app.bodies(), ['event']);
 });
 
-test('what the budget can never hold is not promised', async () => {
-  start(() => ({}));
+test.concurrent('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
+  const redelivery = start(() => ({}));
   expect(await redelivery.defer(delivery('x'.repeat(budget.most)), '500')).toBe('passes');
   expect(redelivery.failures).toBe(1);
   expect([...redelivery.list()]).toEqual([]);
 });
 
-test('what can not be read goes when its window is over, by the time of its file', async () => {
+test.concurrent('what can not be read goes when its window is over, by the time of its file', async ({
+  directory,
+  results,
+  start,
+}) => {
   const [old = '', young = ''] = ['a', 'b'].map((each) => `${each.repeat(16)}-${each.repeat(32)}`);
   await mkdir(join(directory, 'deferred'), { mode: 0o700 });
   for (const id of [old, young]) await writeFile(join(directory, 'deferred', id), 'unfit');
   const before = Date.now() / 1000 - 3 * 3600;
   await utimes(join(directory, 'deferred', old), before, before);
-  start(() => ({}));
+  const redelivery = start(() => ({}));
   await eventually(() => redelivery.totals().unverified.deliveries, 1);
   await eventually(() => results.toSorted(), ['expired', 'unverified', 'unverified']);
   expect((await readdir(join(directory, 'deferred'))).sort()).toEqual([young, 'lock']);
 });
 
-test('a large one that finds no memory waits, and a small one behind it is sent', async () => {
-  start(() => ({}));
+test.concurrent('a large one that finds no memory waits, and a small one behind it is sent', async ({
+  app,
+  budget,
+  start,
+  delivery,
+}) => {
+  const redelivery = start(() => ({}));
   const large = 'large'.padEnd(300_000);
   budget.reserveSpare(700_000);
   expect(await redelivery.defer(delivery(large), '500')).toBe('stored');
