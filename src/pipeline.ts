@@ -24,11 +24,11 @@ import {
   type Refused,
   type ToRead,
 } from './core/admission.ts';
-import { bodyTag } from './core/body-tag.ts';
 import { DEFERRED, DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
 import { FULL } from './core/full.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
+import { bodyTag } from './core/record.ts';
 import { hasBody } from './core/request-head.ts';
 import type { Route } from './core/routes.ts';
 import { signatureForm } from './core/signature.ts';

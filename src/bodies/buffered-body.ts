@@ -2,11 +2,9 @@
 
 import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
-
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 import { Pace } from './rate.ts';
 import type { BodyFailure, BodyReceiver, Owner } from './receiver.ts';
-import { hasTinyChunks } from './tiny-chunks.ts';
 
 export type BodyEnd = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
@@ -21,6 +19,8 @@ export interface BufferedBodyOptions {
   readonly deadline: number;
 }
 
+/** The most chunks of a body, besides one per 16 bytes: some encoders send one for each word, and each costs a microsecond. */
+const MAX_TINY_CHUNKS = 8 * 1024;
 /** Bytes besides its own that a body may keep alive, such as its head: a copy would cost more. */
 const MAX_EXTRA = 4 * 1024;
 
@@ -101,7 +101,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     const total = this.received + piece.length;
     this.#pace.count(piece.length, performance.now());
     if (total > this.#options.maxBody) this.fail('body_too_large');
-    else if (hasTinyChunks(pieces, total)) this.fail('bad_request');
+    else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
     return !this.#ended;
   }
 

@@ -54,7 +54,7 @@ export function command<const O extends Options>(
   };
 }
 
-function parse<O extends Options>({ options, positionals: names }: Definition<O>, argv: readonly string[]) {
+function parse<O extends Options>({ options, positionals: names = [] }: Definition<O>, argv: readonly string[]) {
   try {
     const given = parseArgs({ args: [...argv], options, allowPositionals: true, tokens: true });
     const seen = new Set<string>();

@@ -22,7 +22,7 @@ export interface Definition<O extends Options = Options> {
   readonly about: string;
   readonly options: O;
   /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
-  readonly positionals: readonly string[];
+  readonly positionals?: readonly string[];
   readonly exits: Meanings;
   /** What --json prints: each key of the one object. */
   readonly json?: Meanings;

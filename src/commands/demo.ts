@@ -25,7 +25,6 @@ and prints curl commands to try.`,
     port: { type: 'string', value: 'N', does: 'its port (3000)' },
     host: { type: 'string', value: 'H', does: 'its address (every interface)' },
   },
-  positionals: [],
   exits: [
     ['0', 'stopped, or with --once every step went as expected'],
     ['1', 'a step did not go as expected'],

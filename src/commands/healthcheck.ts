@@ -13,7 +13,6 @@ export const definition = {
 Asks the proxy on this host or in this container, through its admin port, whether it is ready. Waits at
 most 2 s. The port is $ADMIN_PORT, else that of the configuration, else 9464.`,
   options: CONFIG_OPTION,
-  positionals: [],
   exits: [
     ['0', 'ready'],
     ['1', 'not ready, or no answer'],

@@ -19,7 +19,6 @@ Without --expect and --expect-not, a 2xx is a success.`,
     expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
     'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
   },
-  positionals: [],
   exits: [
     ['0', 'success'],
     ['1', 'another answer, or none'],

@@ -12,7 +12,6 @@ Runs the proxy; the default command.
 Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
 the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads.`,
   options: CONFIG_OPTION,
-  positionals: [],
   exits: [
     ['0', 'stopped by a signal'],
     ['1', 'it failed, or a port is in use'],

@@ -1,4 +1,5 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
+import { hash } from 'node:crypto';
 import type { Decision, Reason } from './decision.ts';
 import type { RuleName } from './gate.ts';
 
@@ -41,6 +42,11 @@ export interface RequestRecord {
   readonly bodySha256: string | null;
   readonly client: string;
   readonly traceId: string | null;
+}
+
+/** `bodySha256` of a body: enough to find an event again, too short to be mistaken for a signature. */
+export function bodyTag(body: Uint8Array): string {
+  return hash('sha256', body, 'hex').slice(0, 16);
 }
 
 /**

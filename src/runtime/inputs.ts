@@ -5,8 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Env } from '../config/environment.ts';
 import type { ConfigFile, LoadedConfig } from '../config/load.ts';
 import { ConfigError, DEFAULT_FILE, parseConfig, readConfigFile } from '../config/load.ts';
-import type { SecretMaterial } from '../secrets/material.ts';
-import { fixedFiles, fixedVariables, readSources, sourceName } from '../secrets/sources.ts';
+import { fixedFiles, fixedVariables, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { canBeRead } from './regular-file.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
 

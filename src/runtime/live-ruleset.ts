@@ -2,13 +2,13 @@
 import type { Retired } from '../admin/handlers.ts';
 import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
+import { outsideText, stateOf } from '../core/secret-validity.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
 import { SignedWith } from './deferred-status.ts';
 import type { Inputs } from './inputs.ts';
 import { RESTART_ONLY } from './restart-only.ts';
 import { buildPolicy, buildRuleset, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
-import { warningsOf } from './warnings.ts';
 
 /** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
@@ -95,4 +95,20 @@ export class LiveRuleset {
     clearTimeout(this.#nextCheck);
     this.#nextCheck = setTimeout(() => this.#logWarnings(), Math.min(DAY_MS, ...ends)).unref();
   }
+}
+
+/** The warnings that hold at `now` (epoch milliseconds): on the configuration, and on secrets outside their validity. */
+function warningsOf({ loaded, warnings, materials }: Ruleset, now: number) {
+  const problems = [
+    ...loaded.warnings.map(({ key, message: problem }) => ({ key, problem })),
+    ...warnings.map((problem) => ({ problem })),
+    ...materials.flatMap(({ id, source, warnings }) => warnings.map((problem) => ({ secret: id, source, problem }))),
+  ];
+  const outside = materials
+    .filter((secret) => secret.key !== null && !isPreviousValue(secret) && stateOf(secret, now) !== 'live')
+    .map((secret) => ({ secret: secret.id, source: secret.source, problem: outsideText(secret, now) }));
+  return [
+    ...problems.map((fields) => ({ msg: 'configuration warning', ...fields })),
+    ...outside.map((fields) => ({ msg: 'a secret is outside its validity', ...fields })),
+  ];
 }

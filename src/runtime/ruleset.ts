@@ -7,8 +7,8 @@ import type { LoadedConfig } from '../config/load.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';
-import type { SecretMaterial } from '../secrets/material.ts';
 import { failuresOf, rotate } from '../secrets/rotation.ts';
+import type { SecretMaterial } from '../secrets/sources.ts';
 import type { Inputs } from './inputs.ts';
 import { type BuiltTls, buildTls } from './tls-files.ts';
 

@@ -6,7 +6,7 @@ import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import type { Deliveries } from '../once/deliveries.ts';
-import type { SecretMaterial } from '../secrets/material.ts';
+import type { SecretMaterial } from '../secrets/sources.ts';
 import { deferredStatus, SignedWith } from './deferred-status.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { PROBE_TIMEOUT_MS, type Readiness } from './readiness.ts';

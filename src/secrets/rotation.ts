@@ -4,8 +4,7 @@
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
 import { isPrevious, previousOf } from '../core/keyring.ts';
-import type { SecretMaterial } from './material.ts';
-import { readSources } from './sources.ts';
+import { readSources, type SecretMaterial } from './sources.ts';
 
 /** Milliseconds. A value that is replaced sooner may be the first half of a file that was written slowly. */
 const WHOLE_AFTER_MS = 60_000;

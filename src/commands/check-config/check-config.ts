@@ -6,9 +6,8 @@ import { ConfigError, loadConfig } from '../../config/load.ts';
 import { stateOf } from '../../core/secret-validity.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../../runtime/ruleset.ts';
 import { buildTls, certificatesOf, readTlsFiles } from '../../runtime/tls-files.ts';
-import type { SecretMaterial } from '../../secrets/material.ts';
 import { failuresOf, readSecrets } from '../../secrets/rotation.ts';
-import { readKeyFile, sourceName } from '../../secrets/sources.ts';
+import { readKeyFile, type SecretMaterial, sourceName } from '../../secrets/sources.ts';
 import { command, type Io } from '../command-line.ts';
 import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';
 import { print, type Reading, type Remark, type Report, type SecretRow } from './report.ts';
@@ -26,7 +25,6 @@ checked even if the configuration has other mistakes.`,
     'no-secrets': { type: 'boolean', does: 'does not read or check secrets and TLS files' },
     ...JSON_OPTION,
   },
-  positionals: [],
   exits: [
     ['0', 'serve could start and be ready, and its certificates are valid now'],
     ['2', 'it could not, or the command line cannot be used'],

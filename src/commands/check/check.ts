@@ -36,7 +36,6 @@ metrics and status page count both.
     },
     ...JSON_OPTION,
   },
-  positionals: [],
   exits: [
     ['0', 'nothing failed'],
     ['1', 'something failed, or the proxy cannot be reached'],

@@ -6,9 +6,8 @@ import { Keyring, type Secret } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { stateOf } from '../../../src/core/secret-validity.ts';
-import type { SecretMaterial } from '../../../src/secrets/material.ts';
 import { changedIds, failuresOf, isPreviousValue, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
-import { sourceName } from '../../../src/secrets/sources.ts';
+import { type SecretMaterial, sourceName } from '../../../src/secrets/sources.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

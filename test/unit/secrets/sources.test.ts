@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
 import { VariableName } from '../../../src/config/environment.ts';
-import type { SecretMaterial } from '../../../src/secrets/material.ts';
 import { readSecrets } from '../../../src/secrets/rotation.ts';
-import { readSources } from '../../../src/secrets/sources.ts';
+import { readSources, type SecretMaterial } from '../../../src/secrets/sources.ts';
 
 const VALIDITY = { overlap: null, notBefore: null, notAfter: null, allowShort: false };
 const value = (name: string) => `value-of-${name}-0123456789-0123456789`;
