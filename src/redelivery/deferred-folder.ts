@@ -26,7 +26,7 @@ export class DeferredFolder {
   /** Throws if the folder can't be made or must not be used, or if another process holds it. */
   static async open(path: string, as: StoreOptions['as'], calls: BoundedCalls): Promise<DeferredFolder> {
     await calls.run(() => makeFolder(path, as));
-    const lock = as === 'owner' ? await lockFile(join(path, LOCK)) : null;
+    const lock = as === 'owner' ? await lockFile(join(path, LOCK), calls) : null;
     if (as === 'owner' && lock === null) throw new Error('another process uses it');
     try {
       const folder = new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);

@@ -3,6 +3,8 @@
 // `fcntl`, which the kernel releases. That holds between containers on one machine, not between machines.
 import { lstat, open } from 'node:fs/promises';
 import { codeOf } from '../base/errors.ts';
+import type { BoundedCalls } from './bounded-calls.ts';
+import { absent } from './files.ts';
 
 /** SQLite's code for a lock that another process holds (https://www.sqlite.org/rescode.html#busy). */
 const SQLITE_BUSY = 5;
@@ -15,12 +17,10 @@ export interface Lock {
  * Locks a folder by a file in it. Null: another process holds it. Throws if it can't be locked. The kernel releases such
  * a lock when its process closes the file, by whatever handle: nothing else may ever open it.
  */
-export async function lockFile(path: string): Promise<Lock | null> {
+export async function lockFile(path: string, calls: BoundedCalls): Promise<Lock | null> {
   const { DatabaseSync } = process.getBuiltinModule('node:sqlite') ?? {};
   if (DatabaseSync === undefined) throw new Error('this build of Node has no node:sqlite, which locks the directory');
-  const stats = await lstat(path).catch(() => null);
-  if (stats === null) await (await open(path, 'wx', 0o600)).close();
-  else if (!stats.isFile()) throw new Error(`${path} is not a regular file`);
+  await calls.run(() => lookUp(path));
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
     // In this mode a lock that was taken is kept; nothing is ever written.
@@ -31,6 +31,14 @@ export async function lockFile(path: string): Promise<Lock | null> {
     if (isBusy(error)) return null;
     throw error;
   }
+}
+
+/** Nothing bounds SQLite's calls. They look up these files, and read none: so a disk that hangs is met here. */
+async function lookUp(path: string): Promise<void> {
+  const stats = await lstat(path).catch(absent);
+  if (stats === null) await (await open(path, 'wx', 0o600)).close();
+  else if (!stats.isFile() || stats.size > 0) throw new Error(`${path} is not an empty regular file`);
+  for (const ending of ['-journal', '-wal']) await lstat(path + ending).catch(absent);
 }
 
 function isBusy(error: unknown): boolean {

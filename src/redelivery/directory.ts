@@ -36,6 +36,8 @@ import { Usage } from './usage.ts';
 
 const FOLDER = 'deferred';
 const RETRY_MS = 2000;
+/** Names a file that is only ever half-written, so that a start removes what a crash leaves of it. */
+const NO_ID = `${'0'.repeat(16)}-${'0'.repeat(32)}`;
 
 /** Resolves at once: whether the directory can be used is found out meanwhile, and told by `onChange`. */
 export async function createDirectoryStore(options: StoreOptions, onChange: OnStoreChange): Promise<DeferredStore> {
@@ -91,6 +93,7 @@ class DirectoryStore implements DeferredStore {
     return this.#work(async () => {
       await this.#calls.run(() => this.#checked());
       const { entries, dropped } = await this.#list();
+      if (this.#failure !== '' && this.#options.as === 'owner') await this.#probe();
       return { entries, dropped: [...this.#droppedBefore.splice(0), ...dropped] };
     });
   }
@@ -176,7 +179,7 @@ class DirectoryStore implements DeferredStore {
       if (as === 'owner') await this.#learnNames();
       if (this.#closed) return await folder.close();
       this.#opened = folder;
-      this.#onChange(null);
+      this.#works();
     } catch (error) {
       this.#fail(error);
       await this.#shut(folder);
@@ -215,23 +218,36 @@ class DirectoryStore implements DeferredStore {
   }
 
   /** A change that takes too long may still happen: until then nothing else is done with that delivery. */
-  #change<T>(id: string, job: () => Promise<T>): Promise<T> {
-    return this.#calls.run(() => {
+  async #change<T>(id: string, job: () => Promise<T>): Promise<T> {
+    const changed = await this.#calls.run(() => {
       const done = job();
       this.#unsettled.add(id);
       const settle = () => this.#unsettled.delete(id);
       done.then(settle, settle);
       return done;
     });
+    this.#works();
+    return changed;
+  }
+
+  /** Looks whether it works again: a disk that is full or read-only still lets everything be read. */
+  async #probe(): Promise<void> {
+    const write = async () => {
+      await writeBeside(this.#path(NO_ID), [Buffer.from('probe')]);
+      await unlinkIfThere(this.#path(NO_ID, NEW));
+    };
+    await this.#change(NO_ID, write).catch((error: unknown) => this.#fail(error));
+  }
+
+  #works(): void {
+    if (this.#failure !== '') this.#onChange(null);
+    this.#failure = '';
   }
 
   async #work<T>(job: () => Promise<T>): Promise<T> {
     if (this.#opened === null) throw new Error(this.#failure);
     try {
-      const result = await job();
-      if (this.#failure !== '') this.#onChange(null);
-      this.#failure = '';
-      return result;
+      return await job();
     } catch (error) {
       throw this.#fail(error);
     }

@@ -5,6 +5,7 @@
 //   defer -> stored -> its turn: claim -> read, checked by every rule -> (once) -> send -> taken: removed
 //                                                  |                                 |-> refused: stopped
 //                                                  `-> unverified: stays             `-> failed: waits
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeferredTotals } from '../core/record.ts';
 import { BoundedCalls } from './bounded-calls.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
@@ -199,11 +200,10 @@ export class Redelivery implements Room {
 
   async close(): Promise<void> {
     this.stopSending();
-    const timer = setTimeout(() => this.#idle(), CLOSE_MS);
-    await this.settled();
-    clearTimeout(timer);
+    await within(CLOSE_MS, this.settled());
     this.#telling.flush();
-    await this.#store.then((store) => store.close()).catch((error: unknown) => this.#failed(error));
+    const closed = this.#store.then((store) => store.close());
+    await within(CLOSE_MS, closed).catch((error: unknown) => this.#failed(error));
   }
 
   // --- looking
@@ -335,4 +335,10 @@ export class Redelivery implements Room {
     if (failure === null) this.#telling.tell('info', 'the store of deferred deliveries works', {});
     else this.#telling.tell('error', 'the store of deferred deliveries fails', { problem: failure });
   }
+}
+
+/** Waits no longer: a disk that hangs must not hold up a stop. */
+async function within(ms: number, job: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([job, sleep(ms, undefined, over).catch(() => {})]).finally(() => over.abort());
 }

@@ -163,6 +163,30 @@ test('a folder that is a link, belongs to all, or is a file is refused', async (
   expect(failures.at(-1)).toContain(folder);
 });
 
+test('a disk that can still be read, but not written, works again only once it can be written', async () => {
+  const store = await open();
+  const id = idOf();
+  await store.add(id, someRecord(), 'nothing');
+  // No file can be written there while a folder has its name.
+  const names = [`${id}.progress.new`, `${'0'.repeat(16)}-${'0'.repeat(32)}.new`].map((name) => join(folder, name));
+  for (const name of names) await mkdir(name);
+  await claimedRecord(store, id);
+  await expect(store.release(claimOf(store, id), Buffer.from('progress'))).rejects.toThrow();
+  await claimedRecord(store, id);
+  expect((await store.list()).entries).toHaveLength(1);
+  expect(failures.at(-1)).not.toBeNull();
+  for (const name of names) await rm(name, { recursive: true });
+  expect((await store.list()).entries).toHaveLength(1);
+  expect(failures.at(-1)).toBeNull();
+  expect((await readdir(folder)).sort()).toEqual([id, 'lock'].sort());
+});
+
+test('a lock that is not empty is not ours', async () => {
+  await mkdir(folder, { mode: 0o700 });
+  await writeFile(join(folder, 'lock'), 'a database');
+  await expect((await open()).list()).rejects.toThrow('is not an empty regular file');
+});
+
 test('a folder that vanishes is a failure, and comes back; what it held was dropped', async () => {
   const store = await open();
   const id = idOf();
