@@ -33,16 +33,7 @@ export async function startApp(effects: Effects): Promise<App> {
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
   const readiness = new Readiness(live);
-  const reloader = new Reloader(inputs, {
-    read: (before) => readInputs(configFile, env, before),
-    apply: (changed) => {
-      const outcome = live.apply(changed);
-      // Records readiness even if no probe asks now: a proxy that was ready once stays ready.
-      void readiness.check();
-      return outcome;
-    },
-    fail: (problem) => live.endReload([problem]),
-  });
+  const reloader = new Reloader(inputs, { live, readiness, configFile, env });
   const admin = createAdminServer({
     status: () => takeSnapshot(startedAt, live, readiness),
     started: () => readiness.started,

@@ -2,7 +2,10 @@
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watchFile } from 'node:fs';
 import type { ReloadOutcome } from '../admin/status-snapshot.ts';
-import { type Inputs, placesOf, sameInputs } from './inputs.ts';
+import { type Inputs, placesOf, readInputs, sameInputs } from './inputs.ts';
+import type { LiveRuleset } from './live-ruleset.ts';
+import type { Readiness } from './readiness.ts';
+import type { Effects } from './services.ts';
 
 /** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
 const POLL_MS = 1000;
@@ -12,16 +15,13 @@ const SETTLE_MS = 250;
 /** The most readings of files that keep changing; then they wait for the next check. */
 const MAX_TRIES = 8;
 
-export interface ReloaderOptions {
-  readonly read: (before: Inputs) => Promise<Inputs>;
-  /** Builds a ruleset from the inputs and swaps it in, or says why not. */
-  readonly apply: (inputs: Inputs) => ReloadOutcome;
-  /** Reports that nothing could be applied. */
-  readonly fail: (problem: string) => ReloadOutcome;
+interface ReloaderParts extends Pick<Effects, 'configFile' | 'env'> {
+  readonly live: LiveRuleset;
+  readonly readiness: Readiness;
 }
 
 export class Reloader {
-  readonly #options: ReloaderOptions;
+  readonly #parts: ReloaderParts;
   #seen: Inputs;
   /** All calls of `force` before a check begins share it. */
   #asked: PromiseWithResolvers<ReloadOutcome> | null = null;
@@ -33,9 +33,9 @@ export class Reloader {
   #stopped = false;
 
   /** `first`: the inputs of the ruleset that runs now. */
-  constructor(first: Inputs, options: ReloaderOptions) {
+  constructor(first: Inputs, parts: ReloaderParts) {
     this.#seen = first;
-    this.#options = options;
+    this.#parts = parts;
   }
 
   start(): void {
@@ -79,24 +79,27 @@ export class Reloader {
   }
 
   async #readAndApply(when: 'always' | 'if changed'): Promise<ReloadOutcome> {
+    const { live, configFile, env } = this.#parts;
     try {
-      let inputs = await this.#options.read(this.#seen);
+      let inputs = await readInputs(configFile, env, this.#seen);
       if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : { kind: 'applied' };
       for (let tries = 0; tries < MAX_TRIES; tries++) {
         await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-        const again = await this.#options.read(inputs);
+        const again = await readInputs(configFile, env, inputs);
         if (sameInputs(again, inputs)) return this.#apply(again);
         inputs = again;
       }
-      return this.#options.fail('the files keep changing while they are being read');
+      return live.endReload(['the files keep changing while they are being read']);
     } catch (error) {
-      return this.#options.fail(error instanceof Error ? error.message : String(error));
+      return live.endReload([error instanceof Error ? error.message : String(error)]);
     }
   }
 
   #apply(inputs: Inputs): ReloadOutcome {
     this.#seen = inputs;
-    const outcome = this.#options.apply(inputs);
+    const outcome = this.#parts.live.apply(inputs);
+    // Recorded even if no probe asks now: a proxy that was ready once stays ready.
+    void this.#parts.readiness.check();
     this.#poll();
     return outcome;
   }
