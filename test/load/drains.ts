@@ -2,8 +2,8 @@
 // take turns: one is told to drain, its app ends after `shutdown.delay`, then it gets SIGTERM, and comes back on its port.
 // Prints for each kind of client how many requests were sent, lost, and how many connections ended while idle.
 //   npm run load:drains -- --kinds random,own,undici --drains 14 --connections 300 --rate 40
-// --busy MS: the clients do something else for so long, ten times a second. --frozen MS: the same for the proxy, which
-// then stands still as in a pod at its CPU limit. Clients of the kind `go` need go, those behind `nginx` nginx.
+// --delay MS: `shutdown.delay`. --busy MS: the clients do something else for so long, ten times a second. --frozen MS: the same for the proxy, which
+// then stands still. --cgroup DIR: a draining proxy runs in this control group (v1, or v2), such as one with a CPU limit. Clients of the kind `go` need go, those behind `nginx` nginx.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,6 @@ import type { ClientOptions } from './pools.ts';
 
 const SECRET = 'pooled-connections-secret-0123456789abcdef';
 const BODY = '{"event":1}';
-const DELAY_MS = 5000;
 /** From the drain until new connections go elsewhere, as with the endpoints of a Service. */
 const NOTICED_MS = 1000;
 /** A turn from the start of the drain's successor to the drain. */
@@ -30,30 +29,34 @@ const SETTLE_MS = 2000;
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+interface PodOptions extends Pick<Settings, 'delay' | 'frozen' | 'cgroup'> {
+  /** The section `listen.tls`; null: plain HTTP. */
+  readonly tls: object | null;
+}
+
 /** A sidecar and its app, on a port that stays. */
 class Pod {
   readonly port: number;
-  readonly #tls: object | undefined;
-  readonly #frozen: number;
+  readonly #options: PodOptions;
   #proxy: RunningProxy | null = null;
   #upstream: Upstream | null = null;
   #freezing: NodeJS.Timeout | undefined;
 
-  constructor(port: number, { tls, frozen }: { readonly tls: object | undefined; readonly frozen: number }) {
+  constructor(port: number, options: PodOptions) {
     this.port = port;
-    this.#tls = tls;
-    this.#frozen = frozen;
+    this.#options = options;
   }
 
   async start(): Promise<void> {
+    const { tls, delay } = this.#options;
     this.#upstream = await startUpstream();
     this.#proxy = await startProxy({
       program: process.env.PROGRAM === undefined ? builtProgram() : PROGRAM,
       config: {
-        listen: { host: '127.0.0.1', port: this.port, ...(this.#tls !== undefined && { tls: this.#tls }) },
+        listen: { host: '127.0.0.1', port: this.port, ...(tls !== null && { tls }) },
         upstream: { url: this.#upstream.url },
         routes: [{ path: '/notify' }],
-        shutdown: { delay: `${DELAY_MS}ms`, grace: '20s' },
+        shutdown: { delay: `${delay}ms`, grace: '20s' },
       },
       secrets: { current: SECRET },
     });
@@ -65,11 +68,13 @@ class Pod {
     if (proxy === null) return 0;
     const open = (await proxy.metrics()).get('entrupy_proxy_connections') ?? Number.NaN;
     this.#freeze(proxy);
+    const { cgroup } = this.#options;
+    if (cgroup !== '') await writeFile(join(cgroup, 'cgroup.procs'), String(proxy.pid));
     await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
     const drained = performance.now();
     await pause(NOTICED_MS);
     onNoticed();
-    await pause(drained + DELAY_MS - performance.now());
+    await pause(drained + this.#options.delay - performance.now());
     await this.#upstream?.close();
     clearInterval(this.#freezing);
     proxy.signal('SIGCONT');
@@ -81,10 +86,11 @@ class Pod {
   }
 
   #freeze(proxy: RunningProxy): void {
-    if (this.#frozen === 0) return;
+    const { frozen } = this.#options;
+    if (frozen === 0) return;
     this.#freezing = setInterval(() => {
       proxy.signal('SIGSTOP');
-      setTimeout(() => proxy.signal('SIGCONT'), this.#frozen);
+      setTimeout(() => proxy.signal('SIGCONT'), frozen);
     }, 100);
   }
 
@@ -121,12 +127,18 @@ class Client {
 }
 
 export interface Settings {
+  /** Of clients, as in pools.ts; `go`, or `nginx` as a front. */
   readonly kind: string;
   readonly drains: number;
   readonly connections: number;
+  /** Requests a second. */
   readonly rate: number;
+  /** Milliseconds. */
+  readonly delay: number;
   readonly busy: number;
   readonly frozen: number;
+  /** A folder; '' without one. */
+  readonly cgroup: string;
 }
 
 export interface Row extends Omit<PoolReport, 'ends'> {
@@ -138,10 +150,14 @@ export interface Row extends Omit<PoolReport, 'ends'> {
   readonly open: number;
 }
 
-export async function runDrains({ kind, drains, connections, rate, busy, frozen }: Settings): Promise<Row> {
+export async function runDrains(settings: Settings): Promise<Row> {
+  const { kind, drains, connections, rate, busy } = settings;
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-drains-'));
-  const tls = kind === 'tls' ? createAuthority(directory, 'ca').issue('proxy', { names: ['IP:127.0.0.1'] }) : undefined;
-  const pods = [new Pod(await freePort(), { tls, frozen }), new Pod(await freePort(), { tls, frozen })] as const;
+  const tls = kind === 'tls' ? createAuthority(directory, 'ca').issue('proxy', { names: ['IP:127.0.0.1'] }) : null;
+  const pods = [
+    new Pod(await freePort(), { ...settings, tls }),
+    new Pod(await freePort(), { ...settings, tls }),
+  ] as const;
   let [live, next]: readonly Pod[] = pods;
   let client: Client | null = null;
   let front: ChildProcess | null = null;
@@ -157,7 +173,7 @@ export async function runDrains({ kind, drains, connections, rate, busy, frozen 
     }
     const signature = sign(SECRET, BODY);
     const options: ClientOptions = { kind, port, connections, rate, busy, signature, body: BODY };
-    client = startClient(options, directory);
+    client = startClient(options);
     await client.line();
     for (let drain = 0; drain < drains; drain++) {
       client.send('fill');
@@ -182,13 +198,12 @@ export async function runDrains({ kind, drains, connections, rate, busy, frozen 
   }
 }
 
-function startClient(options: ClientOptions, directory: string): Client {
+function startClient(options: ClientOptions): Client {
   if (options.kind === 'go') {
     const source = fileURLToPath(new URL('pool.go', import.meta.url));
     const { port, connections, rate, signature, body } = options;
     return new Client('go', ['run', source, ...[port, connections, rate].map(String), signature, body]);
   }
-  void directory;
   const shown = options.kind === 'nginx' ? { ...options, kind: 'agent' } : options;
   return new Client(process.execPath, [fileURLToPath(new URL('pools.ts', import.meta.url)), JSON.stringify(shown)]);
 }
@@ -211,21 +226,25 @@ server { listen 127.0.0.1:${port}; location / { proxy_pass http://proxies; proxy
 if (import.meta.filename === process.argv[1]) {
   const { values } = parseArgs({
     options: {
-      kinds: { type: 'string', default: 'random,own,oldest,newest,tls,undici,undici-long,agent,agent-fifo,deaf' },
+      kinds: { type: 'string', default: 'random,own,oldest,newest,tls,undici,undici-long,agent,agent-fifo' },
       drains: { type: 'string', default: '14' },
       connections: { type: 'string', default: '300' },
       rate: { type: 'string', default: '40' },
+      delay: { type: 'string', default: '5000' },
       busy: { type: 'string', default: '0' },
       frozen: { type: 'string', default: '0' },
+      cgroup: { type: 'string', default: '' },
     },
   });
-  const { kinds, ...numbers } = values;
+  const { kinds, cgroup, ...numbers } = values;
   for (const kind of kinds.split(',')) {
     const row = await runDrains({
       kind,
+      cgroup,
       drains: Number(numbers.drains),
       connections: Number(numbers.connections),
       rate: Number(numbers.rate),
+      delay: Number(numbers.delay),
       busy: Number(numbers.busy),
       frozen: Number(numbers.frozen),
     });

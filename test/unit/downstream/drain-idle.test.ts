@@ -3,9 +3,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { leastLikely } from '../../../src/downstream/drain-idle.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
+import { makeIdentity, validFor } from '../../support/tls/x509.ts';
 
 const CLIENTS = 20;
 const REQUEST = 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n';
@@ -45,39 +47,46 @@ interface Client {
   received: string;
 }
 
-async function open(port: number): Promise<Client> {
-  const socket = connect({ port, host: '127.0.0.1' });
+async function open(over: 'TCP' | 'TLS', port: number): Promise<Client> {
+  const at = { port, host: '127.0.0.1' };
+  const socket = over === 'TLS' ? connectTls({ ...at, rejectUnauthorized: false }) : connect(at);
   const client: Client = { socket, ended: once(socket, 'end'), received: '' };
   client.ended.catch(() => {});
   socket.on('data', (piece) => {
     client.received += piece;
   });
-  await once(socket, 'connect');
+  await once(socket, over === 'TLS' ? 'secureConnect' : 'connect');
   return client;
 }
 
 const states = () => new Set(listener.list().map(({ state }) => state));
 
-beforeEach(async () => {
+function contents() {
+  const { certificate, privateKey } = makeIdentity({ name: 'proxy', issuer: null, names: [], ...validFor(30) });
+  return { cert: Buffer.from(certificate), key: Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })) };
+}
+
+/** A listener with idle clients, each of which has had one request. */
+async function start(over: 'TCP' | 'TLS'): Promise<void> {
   const limits = { connections: 100, keepAlive: 60_000, headersTimeout: 60_000, connectionAge: 3_600_000 };
   listener = new Listener(
-    { ...limits, maxHeader: 16_384, tls: null, unreadAnswers: 100 },
+    { ...limits, maxHeader: 16_384, tls: over === 'TLS' ? contents() : null, unreadAnswers: 100 },
     {
       onRequest: ({ reply }) => reply.answer({ status: 200, body: 'served', lines: [] }, 'persist'),
       onEnd() {},
     },
   );
   const port = await listener.listen('127.0.0.1', 0);
-  clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(port)));
+  clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(over, port)));
   for (const { socket } of clients) socket.write(REQUEST);
   await expect.poll(() => clients.every(({ received }) => received.endsWith('served'))).toBe(true);
   await expect.poll(states).toEqual(new Set(['idle']));
-});
+}
 
-afterEach(() => {
+function end(): void {
   for (const { socket } of clients) socket.destroy();
   listener.cutAll();
-});
+}
 
 /**
  * Each client sends a request, and the proxy's event loop stands still for so long that its timers are overdue. Before it
@@ -98,52 +107,73 @@ async function expectAllServed(): Promise<void> {
     .toEqual(Array(CLIENTS).fill(true));
 }
 
-describe('Requests that came while the process stood still are answered, whatever would end their connections:', () => {
-  test('the late part of a drain', async () => {
+describe.for(['TCP', 'TLS'] as const)(
+  '%s: requests that came while the process stood still are answered, in spite of',
+  (over) => {
+    beforeEach(() => start(over));
+    afterEach(end);
+
+    test('the late part of a drain', async () => {
+      listener.startDraining(DELAY);
+      await askAndStandStill(2 * DELAY);
+      await expectAllServed();
+      for (const { received } of clients) expect(received).toContain('Connection: close\r\n');
+      await Promise.all(clients.map(({ ended }) => ended));
+    });
+
+    test('the end of the keep-alive time', async () => {
+      for (const connection of listener.list()) connection.deadline = 0;
+      await askAndStandStill(500);
+      await expectAllServed();
+    });
+
+    test('the stop', async () => {
+      const stopped = listener.stopAccepting();
+      while (listener.port !== 0) await nextTurn();
+      await askAndStandStill(500);
+      await expectAllServed();
+      await stopped;
+    });
+  },
+);
+
+describe('A drain', () => {
+  beforeEach(() => start('TCP'));
+  afterEach(end);
+
+  test('a request that is half sent when idle connections end is served, with Connection: close', async () => {
+    const [slow, ...others] = clients;
+    slow?.socket.write(REQUEST.slice(0, 20));
+    await expect.poll(states).toContain('head');
     listener.startDraining(DELAY);
-    await askAndStandStill(2 * DELAY);
-    await expectAllServed();
-    for (const { received } of clients) expect(received).toContain('Connection: close\r\n');
+    await Promise.all(others.map(({ ended }) => ended));
+    slow?.socket.write(REQUEST.slice(20));
+    await slow?.ended;
+    expect(slow?.received).toMatch(/Connection: close\r\n\r\nserved$/);
+  });
+
+  test('of pipelined requests in a drain the first is served, and its answer says that no other was begun', async () => {
+    const [client] = clients;
+    listener.startDraining(60_000);
+    client?.socket.write(REQUEST + REQUEST);
+    await client?.ended;
+    expect(client?.received.split('HTTP/1.1 200 OK')).toHaveLength(3); // with the one before the drain
+    expect(client?.received).toMatch(/Connection: close\r\n\r\nserved$/);
+    expect(states()).toContain('idle'); // the others stay
+  });
+
+  test('all idle connections have ended by the end of the delay, also those that are about due', async () => {
+    for (const connection of listener.list()) connection.interval = performance.now() + DELAY - connection.requestedAt;
+    listener.startDraining(DELAY);
     await Promise.all(clients.map(({ ended }) => ended));
   });
 
-  test('the end of the keep-alive time', async () => {
-    for (const connection of listener.list()) connection.deadline = 0;
-    await askAndStandStill(500);
+  test('a connection knows its rhythm once it has had two requests', async () => {
+    expect(listener.list().every(({ interval }) => Number.isNaN(interval))).toBe(true);
+    const first = listener.list().map(({ requestedAt }) => requestedAt);
+    await askAndStandStill(0);
     await expectAllServed();
+    const rhythms = listener.list().map(({ requestedAt, interval }) => requestedAt - interval);
+    for (const [nth, began] of first.entries()) expect(rhythms[nth]).toBeCloseTo(began, 3);
   });
-
-  test('the stop', async () => {
-    const stopped = listener.stopAccepting();
-    while (listener.port !== 0) await nextTurn();
-    await askAndStandStill(500);
-    await expectAllServed();
-    await stopped;
-  });
-});
-
-test('a request that is half sent when idle connections end is served, with Connection: close', async () => {
-  const [slow, ...others] = clients;
-  slow?.socket.write(REQUEST.slice(0, 20));
-  await expect.poll(states).toContain('head');
-  listener.startDraining(DELAY);
-  await Promise.all(others.map(({ ended }) => ended));
-  slow?.socket.write(REQUEST.slice(20));
-  await slow?.ended;
-  expect(slow?.received).toMatch(/Connection: close\r\n\r\nserved$/);
-});
-
-test('all idle connections have ended by the end of the delay, also those that are about due', async () => {
-  for (const connection of listener.list()) connection.interval = performance.now() + DELAY - connection.requestedAt;
-  listener.startDraining(DELAY);
-  await Promise.all(clients.map(({ ended }) => ended));
-});
-
-test('a connection knows its rhythm once it has had two requests', async () => {
-  expect(listener.list().every(({ interval }) => Number.isNaN(interval))).toBe(true);
-  const first = listener.list().map(({ requestedAt }) => requestedAt);
-  await askAndStandStill(0);
-  await expectAllServed();
-  const rhythms = listener.list().map(({ requestedAt, interval }) => requestedAt - interval);
-  for (const [nth, began] of first.entries()) expect(rhythms[nth]).toBeCloseTo(began, 3);
 });
