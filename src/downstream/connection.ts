@@ -197,14 +197,6 @@ export class Connection {
     this.stream.end();
   }
 
-  /** Ends an idle connection, unless its next request has arrived: what the kernel has is read first. */
-  closeIdle(): void {
-    const { since } = this;
-    setImmediate(() => {
-      if (this.state === 'idle' && this.since === since) this.close();
-    });
-  }
-
   /** Ends the connection at once. An answer that lies unread must not stay in the kernel for minutes. */
   destroy(): void {
     if (this.#listener.unread.isUnread(this)) this.reset();
@@ -242,11 +234,19 @@ export class Connection {
 
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
-    else if (this.state === 'idle') this.closeIdle();
+    else if (this.state === 'idle') this.#closeIdle();
     else if (this.state === 'rest') this.close();
     else if (this.state === 'closing' && this.progress.maySwell && this.#listener.unread.mustStay(this))
       this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
     else this.destroy();
+  }
+
+  /** Ends it unless its next request has arrived: what the kernel has is read first. */
+  #closeIdle(): void {
+    const { since } = this;
+    setImmediate(() => {
+      if (this.state === 'idle' && this.since === since) this.close();
+    });
   }
 
   /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */

@@ -1,5 +1,6 @@
 // In a drain idle connections end late in `shutdown.delay`, a few at a time: balancers have noticed by then, and the app
 // still serves. A close that crosses the client's next request loses it, so none ends when that request is likely.
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 
 /** The part of the delay in which they end, and in how many steps. */
@@ -7,31 +8,50 @@ const FROM = 0.6;
 const TO = 0.9;
 const STEPS = 75;
 /** The part of the delay by which a request may miss its rhythm. */
-const MARGIN = 0.05;
+const MARGIN = 0.1;
+/** Milliseconds of a quiet turn of the event loop, and how many turns are given to find one. */
+const QUIET_MS = 0.25;
+const MAX_TURNS = 50;
 
-/** `delay` in milliseconds. Clearing the timer keeps those that do not end yet. */
-export function endIdleLate(all: () => readonly Connection[], delay: number): NodeJS.Timeout {
+/** `delay` in milliseconds. Rejects once aborted: those that have not ended then stay. */
+export async function endIdleLate(all: () => readonly Connection[], delay: number, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   const step = (delay * (TO - FROM)) / STEPS;
-  const timer = setInterval(() => {
+  let part = 0;
+  for (let wait = delay * FROM; part < TO; wait = step) {
+    await sleep(wait, null, { ref: false, signal });
     const now = performance.now();
-    const part = (now - began) / delay;
-    if (part < FROM) return;
+    part = (now - began) / delay;
     // Silent connections stay: their first request is on its way.
     const idle = all().filter(({ state }) => state === 'idle');
-    // Those that are due wait for their request a little longer than the others.
-    const stepsToGo = Math.max(1, ((TO - MARGIN - part) * delay) / step);
-    const few = leastLikely(idle, Math.ceil(idle.length / stepsToGo), { at: now, margin: delay * MARGIN });
-    for (const connection of part < TO ? few : idle) connection.closeIdle();
-    if (part >= TO) clearInterval(timer);
-  }, step);
-  return timer.unref();
+    // Fewer and fewer: the last ones of a pool get all of its requests, and end by those.
+    const stepsToGo = Math.max(1, ((TO - part) * delay) / step);
+    const few = leastLikely(idle, Math.floor((2 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
+    if (few.length === 0) continue;
+    await quietTurn();
+    signal.throwIfAborted();
+    for (const connection of few) if (connection.state === 'idle') connection.close();
+  }
 }
 
 /**
- * At most `count` idle connections on which a request is least likely now. Not one that was as long idle before its last
- * request as it is now, give or take `margin`. Of the others those in the middle: a pool uses the one that was used last,
- * or the one that was used longest ago.
+ * Resolves when the event loop has just read all that the kernel has. A process that is busy, or stands still at its CPU
+ * limit, would otherwise close on requests that wait in its kernel.
+ */
+export async function quietTurn(): Promise<void> {
+  await nextTurn();
+  for (let turn = 0, now = performance.now(); turn < MAX_TURNS; turn++) {
+    const before = now;
+    await nextTurn();
+    now = performance.now();
+    if (now - before < QUIET_MS) return;
+  }
+}
+
+/**
+ * At most `count` idle connections on which a request is least likely now: those in the middle, since a pool uses the one
+ * that was used last, or the one that was used longest ago. Only after all others one that was as long idle before its
+ * last request as it is now, give or take `margin`.
  */
 export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' | 'interval'>>(
   idle: readonly T[],
@@ -39,7 +59,11 @@ export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' |
   { at, margin }: { readonly at: number; readonly margin: number },
 ): readonly T[] {
   const isDue = ({ requestedAt, interval }: T) => Math.abs(requestedAt + interval - at) < margin;
-  const others = idle.filter((connection) => !isDue(connection)).sort((a, b) => a.since - b.since);
-  const from = Math.max(0, Math.ceil((others.length - count) / 2));
-  return others.slice(from, from + count);
+  const { due = [], others = [] } = Object.groupBy(idle, (connection) => (isDue(connection) ? 'due' : 'others'));
+  return [...middle(others, count), ...middle(due, Math.max(0, count - others.length))];
+}
+
+function middle<T extends Pick<Connection, 'since'>>(list: readonly T[], count: number): readonly T[] {
+  const from = Math.max(0, Math.ceil((list.length - count) / 2));
+  return list.toSorted((a, b) => a.since - b.since).slice(from, from + count);
 }

@@ -8,7 +8,7 @@ import { codeOf, ignore } from '../base/errors.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
 import { Connection, type Handler, type State } from './connection.ts';
-import { endIdleLate } from './drain-idle.ts';
+import { endIdleLate, quietTurn } from './drain-idle.ts';
 import { Room } from './make-room.ts';
 import { TlsHandshakes } from './tls-handshakes.ts';
 import { UnreadAnswers } from './unread-answers.ts';
@@ -47,7 +47,8 @@ export class Listener {
   readonly unread: UnreadAnswers;
   readonly #closing = new Set<Connection>();
   #accepted = 0;
-  #endingIdle: NodeJS.Timeout | undefined;
+  /** Stops the drain's ending of idle connections. */
+  #endingIdle: AbortController | undefined;
 
   constructor(limits: ListenerLimits, handler: Handler) {
     this.limits = limits;
@@ -92,13 +93,15 @@ export class Listener {
   /** Makes every response say `Connection: close`, and ends idle connections late in `delay` (milliseconds). */
   startDraining(delay: number): void {
     this.draining = true;
-    if (delay > 0) this.#endingIdle ??= endIdleLate(() => this.#all.list(), delay);
+    if (delay === 0 || this.#endingIdle !== undefined) return;
+    this.#endingIdle = new AbortController();
+    endIdleLate(() => this.#all.list(), delay, this.#endingIdle.signal).catch(ignore);
   }
 
   /** Undoes `startDraining`: connections may persist again. */
   stopDraining(): void {
     this.draining = false;
-    clearTimeout(this.#endingIdle);
+    this.#endingIdle?.abort();
     this.#endingIdle = undefined;
   }
 
@@ -110,7 +113,7 @@ export class Listener {
     this.#server.close();
     do {
       await sleep(LAST_BYTES_MS);
-      await nextTurn(); // reads what the kernel has
+      await quietTurn();
       for (const connection of this.#all.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
     } while (this.inFlight > 0);
   }
