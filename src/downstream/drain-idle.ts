@@ -64,6 +64,6 @@ export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' |
 }
 
 function middle<T extends Pick<Connection, 'since'>>(list: readonly T[], count: number): readonly T[] {
-  const from = Math.max(0, Math.ceil((list.length - count) / 2));
+  const from = Math.max(0, Math.floor((list.length - count) / 2));
   return list.toSorted((a, b) => a.since - b.since).slice(from, from + count);
 }

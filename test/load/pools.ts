@@ -138,3 +138,4 @@ for await (const line of createInterface(process.stdin)) {
     process.exit(0);
   }
 }
+process.exit(1); // drains.ts is gone
