@@ -1,5 +1,6 @@
 // Each alerting rule is sound, and fires and stays silent as its cases say.
-// promtool checks the alerting rules and runs the cases of test/rules: weeks of evaluations, which take 10 s of one core.
+// promtool checks the alerting rules and runs the cases of test/rules: weeks of evaluations, which take half a
+// minute of one core.
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,8 +27,9 @@ test.skipIf(!haveTools('promtool'))('promtool checks and tests the rules', async
       const checked = await run('promtool', ['check', 'rules', name], { cwd: directory });
       expect(checked.code, checked.stdout + checked.stderr).toBe(0);
     }
-    const tested = await run('promtool', ['test', 'rules', ...files], { cwd: directory });
-    expect(tested.code, tested.stdout + tested.stderr).toBe(0);
+    const patience = { cwd: directory, timeout: 500_000 };
+    const tested = await Promise.all(files.map((name) => run('promtool', ['test', 'rules', name], patience)));
+    for (const { code, stdout, stderr } of tested) expect(code, stdout + stderr).toBe(0);
   } finally {
     await rm(directory, { recursive: true });
   }

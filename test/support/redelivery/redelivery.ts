@@ -40,18 +40,19 @@ export const test = base.extend<Fixtures>({
   },
   // In this order: proxies stop before their directory goes.
   redeliverer: async ({ directory, app, start }, use) =>
-    use(({ route = {}, config = {}, redelivery = {}, upstream = {}, ...options } = {}) =>
-      start(
-        {
-          upstream: { url: app.url, retryConnectFor: '100ms', ...upstream },
-          routes: [{ path: '/notify', redeliver: '1h', ...route }],
-          redelivery: { store: directory, ...redelivery },
-          log: { requests: 'all' },
-          ...config,
-        },
-        options,
-      ),
-    ),
+    use(async ({ route = {}, config = {}, redelivery = {}, upstream = {}, ...options } = {}) => {
+      const whole = {
+        upstream: { url: app.url, retryConnectFor: '100ms', ...upstream },
+        routes: [{ path: '/notify', redeliver: '1h', ...route }],
+        redelivery: { store: directory, ...redelivery },
+        log: { requests: 'all' },
+        ...config,
+      };
+      const proxy = await start(whole, options);
+      // The folder is opened beside the start. A delivery waits a second for it at most, which a busy machine exceeds.
+      if (whole.redelivery.store === directory && 'redeliver' in (whole.routes[0] ?? {})) await untilOpen(directory);
+      return proxy;
+    }),
 });
 
 export async function startApp(port = 0): Promise<App> {
@@ -121,6 +122,9 @@ export async function results(proxy: RunningProxy, result: string): Promise<numb
 }
 
 const folderOf = (directory: string) => join(directory, 'deferred');
+
+const untilOpen = (directory: string) =>
+  eventually(async () => (await readdir(folderOf(directory)).catch((): string[] => [])).includes('lock'), true);
 
 /** The names of the stored records. */
 export async function recordsIn(directory: string): Promise<string[]> {

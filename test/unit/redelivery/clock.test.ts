@@ -8,7 +8,7 @@ afterEach(() => {
 });
 
 test('a clock that goes back stops nothing that failed before', async ({ app, results, start, delivery }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   app.answer = () => 500;
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => [...redelivery.list()].map(({ attempts }) => attempts), [1]);
@@ -21,7 +21,7 @@ test('a clock that goes back stops nothing that failed before', async ({ app, re
 });
 
 test('a clock that went back stops nothing that was not tried before', async ({ results, start, delivery }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   const early = { ...delivery('event'), at: Date.now() + 1_800_000 };
   expect(await redelivery.defer(early, '500')).toBe('stored');
   await eventually(() => results, ['delivered']);

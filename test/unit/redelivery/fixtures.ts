@@ -34,8 +34,8 @@ interface Fixtures {
   readonly results: string[];
   /** The policy in force, which a test may replace. */
   readonly rules: { policy: Policy };
-  /** Called once; `between` may replace methods of the store. */
-  readonly start: (between: (store: DeferredStore) => Partial<DeferredStore>) => Redelivery;
+  /** Called once; `between` may replace methods of the store. Resolves when the store is open. */
+  readonly start: (between: (store: DeferredStore) => Partial<DeferredStore>) => Promise<Redelivery>;
   /** A verified delivery of this body, which the app does not take. */
   readonly delivery: (body: string, options?: Delivery) => Deferrable;
 }
@@ -75,7 +75,8 @@ export const test = base.extend<Fixtures>({
       ...{ store: directory, name: '', passwordFile: null, readPassword: async () => '', maxBytes: 16 * 1_048_576 },
       ...{ mostBytes, as: 'owner' as const, onRemark: () => {} },
     };
-    await use((between) => {
+    await use(async (between) => {
+      const ready = Promise.withResolvers<void>();
       const redelivery = new Redelivery({
         policy: () => rules.policy,
         ...{ upstream, budget, name: '', maxHeader: () => 16_384, mostBytes, longestWindow: () => ROUTE.redeliver },
@@ -84,6 +85,7 @@ export const test = base.extend<Fixtures>({
         },
         open: async (onChange) => {
           const opened = await openStore(store, onChange);
+          ready.resolve();
           const methods = ['add', 'list', 'claim', 'release', 'remove', 'discard', 'read', 'drop', 'close'] as const;
           const bound = Object.fromEntries(methods.map((name) => [name, opened[name].bind(opened)]));
           return { ...bound, ...between(opened) } as DeferredStore;
@@ -92,6 +94,7 @@ export const test = base.extend<Fixtures>({
         onResult: (_route, result) => results.push(result),
       });
       started.push(redelivery);
+      await ready.promise;
       return redelivery;
     });
     for (const redelivery of started) await redelivery.close();

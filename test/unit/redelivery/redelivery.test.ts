@@ -17,7 +17,7 @@ test.concurrent('what the app took is not sent again while its removal fails', a
   delivery,
 }) => {
   let failures = 2;
-  const redelivery = start((store) => ({
+  const redelivery = await start((store) => ({
     remove: async (claim) => {
       if (failures-- > 0) throw new Error('not now');
       return store.remove(claim);
@@ -37,7 +37,7 @@ test.concurrent('a client waits for a store that hangs no longer than a second, 
   delivery,
 }) => {
   const hung = Promise.withResolvers<void>();
-  const redelivery = start((store) => ({
+  const redelivery = await start((store) => ({
     add: async (...given) => {
       await hung.promise;
       return store.add(...given);
@@ -57,7 +57,7 @@ test.concurrent('a store that hangs holds a quarter of the budget at most, from 
 }) => {
   const hung = Promise.withResolvers<void>();
   let calls = 0;
-  const redelivery = start((store) => ({
+  const redelivery = await start((store) => ({
     add: async (...given) => {
       calls++;
       await hung.promise;
@@ -84,7 +84,7 @@ test.concurrent('what the app refused is not sent again while the store cannot w
 }) => {
   let failures = 0;
   const written: boolean[] = [];
-  const redelivery = start((store) => ({
+  const redelivery = await start((store) => ({
     release: async (id, progress) => {
       if (progress !== null && failures++ < 2) {
         await store.release(id, null);
@@ -110,7 +110,7 @@ test.concurrent('bodies at work stay within a quarter of the budget, and wait wh
   start,
   delivery,
 }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   const texts = Array.from({ length: 9 }, (_, at) => `${at}`.padEnd(100_000));
   const used: number[] = [];
   app.answer = () => (_request, response) => {
@@ -137,7 +137,7 @@ test.concurrent('what replaces an event at work is sent on its own, once that is
   start,
   delivery,
 }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   await redelivery.defer(delivery('the app works'), '500');
   await eventually(() => redelivery.totals().waiting.deliveries, 0);
   for (const status of [503, 200]) {
@@ -179,7 +179,7 @@ test.concurrent('what was taken, and whose removal fails, does not stand for an 
   delivery,
 }) => {
   let fails = true;
-  const redelivery = start((store) => ({
+  const redelivery = await start((store) => ({
     remove: async (claim) => {
       if (fails) throw new Error('not now');
       return store.remove(claim);
@@ -203,7 +203,7 @@ test.concurrent('what a removed secret verified does not stand for an equal even
 }) => {
   const other = 'redelivery-secret-of-another-one';
   rules.policy = policyOf(['current', VALUE], ['other', other]);
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   await deferAndFail({ app, redelivery }, delivery('event'));
   rules.policy = policyOf(['other', other]);
   expect(await redelivery.defer(delivery('event', { value: other }), '500')).toBe('stored');
@@ -218,7 +218,7 @@ test.concurrent('what has spent much of its window does not stand for an equal e
   start,
   delivery,
 }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   await deferAndFail({ app, redelivery }, delivery('event', { age: 3_000_000 }));
   const fresh = delivery('event');
   expect(await redelivery.defer(fresh, '500')).toBe('stored');
@@ -244,7 +244,7 @@ test.concurrent('one that is over the limits is told, takes no memory, and holds
   await truncate(file, 8 * budget.limit);
   const before = Date.now() / 1000 - 100;
   await utimes(file, before, before);
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   await eventually(() => redelivery.totals().unverified.deliveries, 1);
   expect(results).toEqual(['unverified']);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
@@ -252,7 +252,7 @@ test.concurrent('one that is over the limits is told, takes no memory, and holds
 });
 
 test.concurrent('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   expect(await redelivery.defer(delivery('x'.repeat(budget.most)), '500')).toBe('passes');
   expect(redelivery.failures).toBe(1);
   expect([...redelivery.list()]).toEqual([]);
@@ -268,7 +268,7 @@ test.concurrent('what can not be read goes when its window is over, by the time 
   for (const id of [old, young]) await writeFile(join(directory, 'deferred', id), 'unfit');
   const before = Date.now() / 1000 - 3 * 3600;
   await utimes(join(directory, 'deferred', old), before, before);
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   await eventually(() => redelivery.totals().unverified.deliveries, 1);
   await eventually(() => results.toSorted(), ['expired', 'unverified', 'unverified']);
   expect((await readdir(join(directory, 'deferred'))).sort()).toEqual([young, 'lock']);
@@ -280,7 +280,7 @@ test.concurrent('a large one that finds no memory waits, and a small one behind 
   start,
   delivery,
 }) => {
-  const redelivery = start(() => ({}));
+  const redelivery = await start(() => ({}));
   const large = 'large'.padEnd(300_000);
   budget.reserveSpare(700_000);
   expect(await redelivery.defer(delivery(large), '500')).toBe('stored');
