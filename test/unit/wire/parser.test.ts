@@ -152,6 +152,37 @@ describe('its states', () => {
   });
 });
 
+describe('parsers in turn', () => {
+  test('each keeps its own parts, however their bytes come interleaved', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(120), { maxLength: 8 }), fc.array(fc.nat(120), { maxLength: 8 }), (one, other) => {
+        const texts = [REQUESTS[0] ?? '', post('X-Other: 1\r\nContent-Length: 2\r\n', 'ab')];
+        const parsers = texts.map(() => new MessageParser('request', { head: 1024 }));
+        const pieces = texts.map((text, at) => cut(bytes(text), at === 0 ? one : other));
+        for (let at = 0; pieces.some((own) => at < own.length); at++)
+          for (const [index, parser] of parsers.entries()) readOn(parser, pieces[index]?.[at] ?? Buffer.alloc(0));
+        expect(parsers.map(({ lines }) => lines)).toEqual([
+          ['Host', 'a', 'Content-Length', '3'],
+          ['Host', 'a', 'X-Other', '1', 'Content-Length', '2'],
+        ]);
+        for (const parser of parsers) parser.free();
+      }),
+    );
+  });
+
+  test('parts of a run that threw do not become the next message', () => {
+    const broken = new MessageParser('request', { head: 1024 });
+    broken.headComplete = () => {
+      throw new Error('out of memory');
+    };
+    expect(() => broken.read(bytes(post('X-Theirs: 1\r\n')), 0)).toThrow('out of memory');
+    const next = new MessageParser('request', { head: 1024 });
+    readOn(next, bytes(post('X-Ours: 1\r\n')));
+    expect([next.target, next.lines]).toEqual(['/notify?a=b', ['Host', 'a', 'X-Ours', '1']]);
+    for (const parser of [broken, next]) parser.free();
+  });
+});
+
 function ends(messages: readonly string[]): number[] {
   return messages.map((_, index) => messages.slice(0, index + 1).join('').length);
 }
