@@ -27,7 +27,6 @@ export class DeferredFolder {
   static async open(path: string, as: StoreOptions['as'], calls: BoundedCalls): Promise<DeferredFolder> {
     await calls.run(() => makeFolder(path, as));
     const lock = as === 'owner' ? await lockFile(join(path, LOCK), calls) : null;
-    if (as === 'owner' && lock === null) throw new Error('another process uses it');
     try {
       const folder = new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);
       if (lock !== null) folder.#lockNumber = await calls.run(() => lockNumber(path));

@@ -14,10 +14,10 @@ export interface Lock {
 }
 
 /**
- * Locks a folder by a file in it. Null: another process holds it. Throws if it can't be locked. The kernel releases such
- * a lock when its process closes the file, by whatever handle: nothing else may ever open it.
+ * Locks a folder by a file in it. Throws if it can't be locked, or if another process holds it. The kernel releases such a
+ * lock when its process closes the file, by whatever handle: nothing else may ever open it.
  */
-export async function lockFile(path: string, calls: BoundedCalls): Promise<Lock | null> {
+export async function lockFile(path: string, calls: BoundedCalls): Promise<Lock> {
   const { DatabaseSync } = process.getBuiltinModule('node:sqlite') ?? {};
   if (DatabaseSync === undefined) throw new Error('this build of Node has no node:sqlite, which locks the directory');
   await calls.run(() => lookUp(path));
@@ -28,8 +28,7 @@ export async function lockFile(path: string, calls: BoundedCalls): Promise<Lock 
     return { release: () => database.close() };
   } catch (error) {
     database.close();
-    if (isBusy(error)) return null;
-    throw error;
+    throw isBusy(error) ? new Error('another process uses it') : error;
   }
 }
 

@@ -108,15 +108,8 @@ export class Redelivery implements Room {
       return 'passes';
     }
     const entry = this.#entryOf({ id, bytes: countedBytes(record), at, progress: null });
-    const fields = {
-      route: route.path,
-      secret: permit.secret,
-      key,
-      failure,
-      checked: true,
-      due: Date.now() + pauseAfter(0, 0),
-    };
-    this.#schedule.add(Object.assign(entry, fields));
+    const due = Date.now() + pauseAfter(0, 0);
+    this.#schedule.add({ ...entry, route: route.path, secret: permit.secret, key, failure, checked: true, due });
     this.#run();
     return 'stored';
   }
@@ -218,7 +211,7 @@ export class Redelivery implements Room {
     if (this.#state === 'runs') this.#looks = setTimeout(() => void this.#lookAgain(), LOOK_EVERY_MS).unref();
   }
 
-  /** Learns what is in the store, and what is no longer; reads what it can, and removes what is long over, whatever the pace. */
+  /** Learns what is in the store, and what is no longer; reads some, and removes what is long over, whatever the pace. */
   async #look(): Promise<void> {
     const known = new Set(this.#schedule.all());
     const { entries, dropped } = await (await this.#store).list();
@@ -229,7 +222,8 @@ export class Redelivery implements Room {
       if (this.#schedule.get(entry.id) === undefined) this.#schedule.add(this.#entryOf(entry));
     let unread = READ_EACH_LOOK;
     for (const entry of [...this.#schedule.all()]) {
-      if (entry.busy || performance.now() < this.#pausedUntil) continue;
+      if (this.#state !== 'runs' || performance.now() < this.#pausedUntil) return;
+      if (entry.busy) continue;
       const isOver = Date.now() >= this.#turns.endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0);
       if (isOver || (!entry.checked && unread-- > 0)) await this.#work(entry, 'read');
     }

@@ -274,6 +274,27 @@ test.concurrent('what can not be read goes when its window is over, by the time 
   expect((await readdir(join(directory, 'deferred'))).sort()).toEqual([young, 'lock']);
 });
 
+test.concurrent('nothing more is read once it is closed', async ({ directory, start }) => {
+  await mkdir(join(directory, 'deferred'), { mode: 0o700 });
+  for (const each of 'abc') {
+    await writeFile(join(directory, 'deferred', `${each.repeat(16)}-${each.repeat(32)}`), 'unfit');
+  }
+  const started = Promise.withResolvers<Redelivery>();
+  const closing = Promise.withResolvers<void>();
+  let claims = 0;
+  const redelivery = await start((store) => ({
+    claim: async (id) => {
+      claims++;
+      const begun = await started.promise;
+      if (claims === 1) begun.close().then(closing.resolve, closing.reject);
+      return store.claim(id);
+    },
+  }));
+  started.resolve(redelivery);
+  await closing.promise;
+  expect([claims, redelivery.failures]).toEqual([1, 0]);
+});
+
 test.concurrent('a large one that finds no memory waits, and a small one behind it is sent', async ({
   app,
   budget,
