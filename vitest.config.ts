@@ -1,4 +1,4 @@
-// `npm test` runs `unit` and `fast`, in three minutes on two cores; `e2e` has the tests that need longer or real components.
+// `npm test` runs `unit` and `fast`, in two minutes on two cores; `e2e` has the tests that need longer or real components.
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { MISSING } from './test/support/machine/tools.ts';
