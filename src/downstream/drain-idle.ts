@@ -9,6 +9,8 @@ const TO = 0.9;
 const STEPS = 75;
 /** The part of the delay by which a request may miss its rhythm. */
 const MARGIN = 0.1;
+/** Milliseconds after which a connection without a request counts as idle. */
+const SILENT_MS = 1000;
 /** Milliseconds of a quiet turn of the event loop, and how many turns are given to find one. */
 const QUIET_MS = 0.25;
 const MAX_TURNS = 50;
@@ -22,16 +24,20 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
     await sleep(wait, null, { ref: false, signal });
     const now = performance.now();
     part = (now - began) / delay;
-    // Silent connections stay: their first request is on its way.
-    const idle = all().filter(({ state }) => state === 'idle');
+    const idle = all().filter((connection) => isIdle(connection, now));
     // Fewer and fewer: the last ones of a pool get all of its requests, and end by those.
     const stepsToGo = Math.max(1, ((TO - part) * delay) / step);
-    const few = leastLikely(idle, Math.floor((2 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
+    const few = leastLikely(idle, Math.floor((3 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
     if (few.length === 0) continue;
     await quietTurn();
     signal.throwIfAborted();
-    for (const connection of few) if (connection.state === 'idle') connection.close();
+    for (const connection of few) if (isIdle(connection, now)) connection.close();
   }
+}
+
+/** Pools also keep connections that they opened and never used. The first request of a younger one is on its way. */
+function isIdle({ state, since }: Connection, now: number): boolean {
+  return state === 'idle' || (state === 'silent' && now - since > SILENT_MS);
 }
 
 /**
@@ -49,8 +55,8 @@ export async function quietTurn(): Promise<void> {
 }
 
 /**
- * At most `count` idle connections on which a request is least likely now: those in the middle, since a pool uses the one
- * that was used last, or the one that was used longest ago. Only after all others one that was as long idle before its
+ * At most `count` idle connections on which a request is least likely now: neither the newest nor the oldest, since most
+ * pools use the one that was used last, and some the one that was used longest ago. Only after all others one that was as long idle before its
  * last request as it is now, give or take `margin`.
  */
 export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' | 'interval'>>(
@@ -60,10 +66,10 @@ export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' |
 ): readonly T[] {
   const isDue = ({ requestedAt, interval }: T) => Math.abs(requestedAt + interval - at) < margin;
   const { due = [], others = [] } = Object.groupBy(idle, (connection) => (isDue(connection) ? 'due' : 'others'));
-  return [...middle(others, count), ...middle(due, Math.max(0, count - others.length))];
+  return [...older(others, count), ...older(due, Math.max(0, count - others.length))];
 }
 
-function middle<T extends Pick<Connection, 'since'>>(list: readonly T[], count: number): readonly T[] {
-  const from = Math.max(0, Math.floor((list.length - count) / 2));
+function older<T extends Pick<Connection, 'since'>>(list: readonly T[], count: number): readonly T[] {
+  const from = Math.max(0, Math.floor((list.length - count) / 4));
   return list.toSorted((a, b) => a.since - b.since).slice(from, from + count);
 }

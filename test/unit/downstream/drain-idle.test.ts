@@ -21,13 +21,13 @@ describe('leastLikely', () => {
   const at = { at: 10_000, margin: 250 };
 
   test.for([
-    ['one of three', 1, [2]],
-    ['two of three', 2, [1, 2]],
-    ['all', 3, [1, 2, 3]],
-    ['more than there are', 9, [1, 2, 3]],
+    ['one', 1, [2]],
+    ['two', 2, [1, 2]],
+    ['all', 5, [1, 2, 3, 4, 5]],
+    ['more than there are', 9, [1, 2, 3, 4, 5]],
     ['none', 0, []],
-  ] as const)('takes those in the middle, neither newest nor oldest: %s', ([, count, chosen]) => {
-    const idle = [since(3), since(1), since(2)];
+  ] as const)('takes neither the newest nor, while it can, the oldest: %s of five', ([, count, chosen]) => {
+    const idle = [since(3), since(5), since(1), since(2), since(4)];
     expect(leastLikely(idle, count, at).map((connection) => connection.since)).toEqual(chosen);
   });
 
@@ -36,7 +36,7 @@ describe('leastLikely', () => {
     const due = [every(30_000, -20_000), every(7500, 2600), every(4000, 5800)];
     const others = [every(30_000, -10_000), every(7500, 1000), every(4000, 7000)];
     expect(new Set(leastLikely([...due, ...others], 3, at))).toEqual(new Set(others));
-    expect(new Set(leastLikely([...due, ...others], 4, at))).toEqual(new Set([...others, due[1]]));
+    expect(new Set(leastLikely([...due, ...others], 4, at))).toEqual(new Set([...others, due[0]]));
     expect(leastLikely([...due, ...others], 9, at)).toHaveLength(6);
   });
 });
@@ -181,6 +181,22 @@ describe('A drain', () => {
     for (const connection of listener.list()) connection.interval = performance.now() + DELAY - connection.requestedAt;
     listener.startDraining(DELAY);
     await Promise.all(clients.map(({ ended }) => ended));
+  });
+
+  test('connections that were opened long ago and never used end like idle ones, new ones stay', async () => {
+    const [old, young] = await Promise.all([open('TCP', listener.port), open('TCP', listener.port)]);
+    clients = [...clients, old, young];
+    await expect.poll(() => listener.connections).toBe(CLIENTS + 2);
+    const silent = listener.list().filter(({ state }) => state === 'silent');
+    for (const connection of silent) {
+      const isOld = connection.key.endsWith(` ${old.socket.localPort}`);
+      connection.since = isOld ? 0 : Number.POSITIVE_INFINITY;
+    }
+    listener.startDraining(DELAY);
+    await Promise.all(clients.filter((client) => client !== young).map(({ ended }) => ended));
+    young.socket.write(REQUEST);
+    await young.ended;
+    expect(young.received).toMatch(/Connection: close\r\n\r\nserved$/);
   });
 
   test('a connection knows its rhythm once it has had two requests', async () => {
