@@ -62,8 +62,11 @@ class Pod {
     });
   }
 
-  /** Ends as a pod does. Returns how many connections were open when the drain began. */
-  async end(onNoticed: () => void): Promise<number> {
+  /**
+   * Ends as a pod does. Returns how many connections were open when the drain began. `app`: whether it ends first, as
+   * beside a sidecar, or outlives the proxy, as behind a gateway.
+   */
+  async end(app: 'first' | 'last', onNoticed: () => void): Promise<number> {
     const proxy = this.#proxy;
     if (proxy === null) return 0;
     const open = (await proxy.metrics()).get('entrupy_proxy_connections') ?? Number.NaN;
@@ -75,12 +78,12 @@ class Pod {
     await pause(NOTICED_MS);
     onNoticed();
     await pause(drained + this.#options.delay - performance.now());
-    await this.#upstream?.close();
+    if (app === 'first') await this.#upstream?.close();
     clearInterval(this.#freezing);
     proxy.signal('SIGCONT');
     proxy.signal('SIGTERM');
     await proxy.exited;
-    await proxy.stop();
+    await this.stop();
     this.#proxy = null;
     return open;
   }
@@ -181,7 +184,9 @@ export async function runDrains(settings: Settings): Promise<Row> {
       await pause(SETTLE_MS);
       if (kind !== 'nginx') await next.start();
       const to = next.port;
-      open += await live.end(() => kind !== 'nginx' && client?.send(`port ${to}`));
+      // nginx is not told of a pod's end, so it may ask one whose app is gone.
+      const app = kind === 'nginx' ? 'last' : 'first';
+      open += await live.end(app, () => kind !== 'nginx' && client?.send(`port ${to}`));
       if (kind === 'nginx') await live.start();
       [live, next] = [next, live];
     }

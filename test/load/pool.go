@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"strconv"
 	"strings"
@@ -30,11 +31,13 @@ var (
 func ask(client *http.Client) {
 	defer pending.Done()
 	end := ""
-	request, _ := http.NewRequest("POST", "http://h/notify", strings.NewReader(os.Args[5]))
+	var got httptrace.GotConnInfo
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { got = info }}
+	request, _ := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "POST", "http://h/notify", strings.NewReader(os.Args[5]))
 	request.Header.Set("Entrupy-Signature", os.Args[4])
 	response, err := client.Do(request)
 	if err != nil {
-		end = err.Error()
+		end = fmt.Sprintf("%v (reused %v, idle %v)", err, got.Reused, got.IdleTime.Round(time.Millisecond))
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			end = "ECONNREFUSED"
 		}
