@@ -1,6 +1,5 @@
-// What redelivery does while its store fails, its memory is spent, or an equal event comes.
+// What redelivery does while its store hangs, its memory is spent, or an equal event comes.
 import { mkdir, readdir, truncate, utimes, writeFile } from 'node:fs/promises';
-import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Deferrable } from '../../../src/redelivery/failure-edge.ts';
@@ -9,29 +8,7 @@ import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
 import { policyOf, test, VALUE } from './fixtures.ts';
 
-test.concurrent('what the app took is not sent again while its removal fails', async ({
-  app,
-  budget,
-  results,
-  start,
-  delivery,
-}) => {
-  let failures = 2;
-  const redelivery = await start((store) => ({
-    remove: async (claim) => {
-      if (failures-- > 0) throw new Error('not now');
-      return store.remove(claim);
-    },
-  }));
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => redelivery.totals().waiting.deliveries, 0);
-  expect(app.requests).toHaveLength(1);
-  expect(results).toEqual(['delivered']);
-  expect(budget.used).toBe(0);
-  expect(redelivery.failures).toBe(2);
-});
-
-test.concurrent('a client waits for a store that hangs no longer than a second, and what is stored late is sent', async ({
+test('a client waits for a store that hangs no longer than a second, and what is stored late is sent', async ({
   app,
   start,
   delivery,
@@ -49,7 +26,7 @@ test.concurrent('a client waits for a store that hangs no longer than a second, 
   await eventually(() => app.bodies(), ['event']);
 });
 
-test.concurrent('a store that hangs holds a quarter of the budget at most, from the first, and the budget counts it', async ({
+test('a store that hangs holds a quarter of the budget at most, from the first, and the budget counts it', async ({
   app,
   budget,
   start,
@@ -76,35 +53,7 @@ test.concurrent('a store that hangs holds a quarter of the budget at most, from 
   await eventually(() => budget.used, 0);
 });
 
-test.concurrent('what the app refused is not sent again while the store cannot write that', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  let failures = 0;
-  const written: boolean[] = [];
-  const redelivery = await start((store) => ({
-    release: async (id, progress) => {
-      if (progress !== null && failures++ < 2) {
-        await store.release(id, null);
-        throw new Error('the disk is full');
-      }
-      await store.release(id, progress);
-      written.push(progress !== null);
-    },
-  }));
-  app.answer = () => 404;
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => failures, 2);
-  await eventually(() => written, [true]);
-  expect(app.requests).toHaveLength(1);
-  expect(failures).toBe(3);
-  expect([...redelivery.list()]).toMatchObject([{ state: 'stopped', attempts: 1, failure: '404', unwritten: null }]);
-  expect(results).toEqual(['client_error']);
-});
-
-test.concurrent('bodies at work stay within a quarter of the budget, and wait while fresh ones need it all', async ({
+test('bodies at work stay within a quarter of the budget, and wait while fresh ones need it all', async ({
   app,
   budget,
   start,
@@ -131,37 +80,6 @@ test.concurrent('bodies at work stay within a quarter of the budget, and wait wh
   expect(budget.used).toBe(0);
 });
 
-test.concurrent('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(() => ({}));
-  await redelivery.defer(delivery('the app works'), '500');
-  await eventually(() => redelivery.totals().waiting.deliveries, 0);
-  for (const status of [503, 200]) {
-    const held: ServerResponse[] = [];
-    app.answer = () => (_request, response) => held.push(response);
-    const event = delivery(`its first sending ends in ${status}`);
-    expect(await redelivery.defer(event, '500')).toBe('stored');
-    await eventually(() => held.length, 1);
-    expect(await redelivery.defer(event, '500')).toBe('stored');
-    redelivery.deliverNow(null);
-    // Were it begun beside the first, it would be under way by then.
-    expect(await redelivery.defer(delivery(`beside ${status}`), '500')).toBe('stored');
-    redelivery.deliverNow(null);
-    await eventually(() => app.bodies().includes(`beside ${status}`), true);
-    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(1);
-    app.answer = () => 200;
-    held[1]?.writeHead(200).end();
-    held[0]?.writeHead(status).end();
-    await eventually(() => redelivery.totals().waiting.deliveries + redelivery.totals().unverified.deliveries, 0);
-    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
-  }
-  expect(results).not.toContain('unverified');
-});
-
 /** Stores it, and waits until the app has failed to take it once more. */
 async function deferAndFail(
   { app, redelivery }: { app: App; redelivery: Redelivery },
@@ -173,7 +91,7 @@ async function deferAndFail(
   await eventually(tried, [true]);
 }
 
-test.concurrent('what was taken, and whose removal fails, does not stand for an equal event that comes', async ({
+test('what was taken, and whose removal fails, does not stand for an equal event that comes', async ({
   app,
   start,
   delivery,
@@ -194,7 +112,7 @@ test.concurrent('what was taken, and whose removal fails, does not stand for an 
   expect(app.requests).toHaveLength(2);
 });
 
-test.concurrent('what a removed secret verified does not stand for an equal event that comes', async ({
+test('what a removed secret verified does not stand for an equal event that comes', async ({
   app,
   results,
   rules,
@@ -212,7 +130,7 @@ test.concurrent('what a removed secret verified does not stand for an equal even
   await eventually(() => results, ['delivered']);
 });
 
-test.concurrent('what has spent much of its window does not stand for an equal event that comes', async ({
+test('what has spent much of its window does not stand for an equal event that comes', async ({
   app,
   budget,
   start,
@@ -230,7 +148,7 @@ test.concurrent('what has spent much of its window does not stand for an equal e
   expect(budget.used).toBe(0);
 });
 
-test.concurrent('one that is over the limits is told, takes no memory, and holds up nothing', async ({
+test('one that is over the limits is told, takes no memory, and holds up nothing', async ({
   directory,
   app,
   budget,
@@ -251,14 +169,14 @@ test.concurrent('one that is over the limits is told, takes no memory, and holds
   await eventually(() => app.bodies(), ['event']);
 });
 
-test.concurrent('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
+test('what the budget can never hold is not promised', async ({ budget, start, delivery }) => {
   const redelivery = await start(() => ({}));
   expect(await redelivery.defer(delivery('x'.repeat(budget.most)), '500')).toBe('passes');
   expect(redelivery.failures).toBe(1);
   expect([...redelivery.list()]).toEqual([]);
 });
 
-test.concurrent('what can not be read goes when its window is over, by the time of its file', async ({
+test('what can not be read goes when its window is over, by the time of its file', async ({
   directory,
   results,
   start,
@@ -274,7 +192,7 @@ test.concurrent('what can not be read goes when its window is over, by the time 
   expect((await readdir(join(directory, 'deferred'))).sort()).toEqual([young, 'lock']);
 });
 
-test.concurrent('nothing more is read once it is closed', async ({ directory, start }) => {
+test('nothing more is read once it is closed', async ({ directory, start }) => {
   await mkdir(join(directory, 'deferred'), { mode: 0o700 });
   for (const each of 'abc') {
     await writeFile(join(directory, 'deferred', `${each.repeat(16)}-${each.repeat(32)}`), 'unfit');
@@ -295,7 +213,7 @@ test.concurrent('nothing more is read once it is closed', async ({ directory, st
   expect([claims, redelivery.failures]).toEqual([1, 0]);
 });
 
-test.concurrent('a large one that finds no memory waits, and a small one behind it is sent', async ({
+test('a large one that finds no memory waits, and a small one behind it is sent', async ({
   app,
   budget,
   start,

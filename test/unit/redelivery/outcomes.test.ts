@@ -1,0 +1,87 @@
+// What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work. These
+// wait ten seconds each, side by side.
+import type { ServerResponse } from 'node:http';
+import { expect } from 'vitest';
+import { eventually } from '../../support/proxy/proxied.ts';
+import { test } from './fixtures.ts';
+
+test.concurrent('what the app took is not sent again while its removal fails', async ({
+  app,
+  budget,
+  results,
+  start,
+  delivery,
+}) => {
+  let failures = 2;
+  const redelivery = await start((store) => ({
+    remove: async (claim) => {
+      if (failures-- > 0) throw new Error('not now');
+      return store.remove(claim);
+    },
+  }));
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => redelivery.totals().waiting.deliveries, 0);
+  expect(app.requests).toHaveLength(1);
+  expect(results).toEqual(['delivered']);
+  expect(budget.used).toBe(0);
+  expect(redelivery.failures).toBe(2);
+});
+
+test.concurrent('what the app refused is not sent again while the store cannot write that', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  let failures = 0;
+  const written: boolean[] = [];
+  const redelivery = await start((store) => ({
+    release: async (id, progress) => {
+      if (progress !== null && failures++ < 2) {
+        await store.release(id, null);
+        throw new Error('the disk is full');
+      }
+      await store.release(id, progress);
+      written.push(progress !== null);
+    },
+  }));
+  app.answer = () => 404;
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => failures, 2);
+  await eventually(() => written, [true]);
+  expect(app.requests).toHaveLength(1);
+  expect(failures).toBe(3);
+  expect([...redelivery.list()]).toMatchObject([{ state: 'stopped', attempts: 1, failure: '404', unwritten: null }]);
+  expect(results).toEqual(['client_error']);
+});
+
+test.concurrent('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = await start(() => ({}));
+  await redelivery.defer(delivery('the app works'), '500');
+  await eventually(() => redelivery.totals().waiting.deliveries, 0);
+  for (const status of [503, 200]) {
+    const held: ServerResponse[] = [];
+    app.answer = () => (_request, response) => held.push(response);
+    const event = delivery(`its first sending ends in ${status}`);
+    expect(await redelivery.defer(event, '500')).toBe('stored');
+    await eventually(() => held.length, 1);
+    expect(await redelivery.defer(event, '500')).toBe('stored');
+    redelivery.deliverNow(null);
+    // Were it begun beside the first, it would be under way by then.
+    expect(await redelivery.defer(delivery(`beside ${status}`), '500')).toBe('stored');
+    redelivery.deliverNow(null);
+    await eventually(() => app.bodies().includes(`beside ${status}`), true);
+    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(1);
+    app.answer = () => 200;
+    held[1]?.writeHead(200).end();
+    held[0]?.writeHead(status).end();
+    await eventually(() => redelivery.totals().waiting.deliveries + redelivery.totals().unverified.deliveries, 0);
+    expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
+  }
+  expect(results).not.toContain('unverified');
+});
