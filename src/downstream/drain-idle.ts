@@ -36,7 +36,7 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
 }
 
 /** Pools also keep connections that they opened and never used. The first request of a younger one is on its way. */
-function isIdle({ state, since }: Connection, now: number): boolean {
+export function isIdle({ state, since }: Pick<Connection, 'state' | 'since'>, now: number): boolean {
   return state === 'idle' || (state === 'silent' && now - since > SILENT_MS);
 }
 
