@@ -324,7 +324,8 @@ class DirectoryStore implements DeferredStore {
   }
 
   async #list(): Promise<Listing> {
-    const before = this.#usage.ids();
+    // But those at work: what is being stored has no name yet.
+    const before = this.#usage.ids().filter((id) => !this.#atWork.has(id));
     const names = await this.#reader.names();
     const entries: Entry[] = [];
     const unsized: string[] = [];

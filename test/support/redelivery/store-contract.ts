@@ -187,6 +187,24 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await idsIn(store)).toEqual([stays]);
     });
 
+    test('what is stored while it is listed is no drop', async () => {
+      const dropped: string[] = [];
+      let adding = true;
+      const listing = (async () => {
+        while (adding) dropped.push(...(await store.list()).dropped);
+      })();
+      const add = async () => {
+        for (let times = 0; times < 10; times++)
+          expect(await store.add(idOf(), someRecord(), 'nothing')).toBe('stored');
+      };
+      await Promise.all(Array.from({ length: 20 }, add)).finally(() => {
+        adding = false;
+      });
+      await listing;
+      expect(dropped).toEqual([]);
+      expect((await store.list()).entries).toHaveLength(200);
+    });
+
     test('what a person drops is told once', async () => {
       const [first, second] = [idOf(), idOf()];
       await store.add(first, someRecord(), 'nothing');
