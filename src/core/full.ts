@@ -1,4 +1,5 @@
-// Why a request got 503 `overloaded`: its hint, and what would have made room. Each text completes "got 503: …".
+// Why a request got 503 `overloaded`: its hint, and what would have made room. Each text completes "got 503: …". The
+// status itself is a row of decision.ts.
 
 /** Keyed by what was used up. */
 export const FULL = {

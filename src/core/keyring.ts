@@ -1,4 +1,5 @@
-// The secrets of a policy, and which of them a route tries. A secret's value exists only in a KeyObject and is never printed.
+// The secrets of a policy: which a route lists, and which are live. verdict.ts tries them, in the order of this list. A
+// secret's value exists only in a KeyObject and is never printed.
 import type { KeyObject } from 'node:crypto';
 import { clockText, outsideText, stateOf } from './secret-validity.ts';
 

@@ -1,4 +1,5 @@
-// The headers that make a server take another target, method or prefix than the one that was verified.
+// The headers that make a server take another target, method or prefix than the one that was verified. gate.ts
+// refuses them, unless a route's `allowHeaders` names them.
 
 /**
  * Headers with which frameworks replace the verified target, method or prefix. Envoy's `X-Envoy-Original-Path` and

@@ -1,4 +1,5 @@
-// The verdict on a signature: which secrets are tried, and what it means if none matches. permit.ts mints the permit.
+// The verdict on a signature: which secrets are tried, in which order, and what it means if none matches. permit.ts
+// mints the permit.
 import { Buffer } from 'node:buffer';
 import type { Keyring, Secret } from './keyring.ts';
 import type { Route } from './routes.ts';

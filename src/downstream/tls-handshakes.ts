@@ -1,4 +1,5 @@
-// TLS on the clients' side: from a connection's first byte to its secured stream.
+// TLS on the clients' side: from a connection's first byte to its secured stream. How long that may take is
+// `limits.headersTimeout`, set in connection.ts (`beginTls`); here handshakes only make room for one another.
 
 import type { Socket } from 'node:net';
 import type { Server } from 'node:tls';

@@ -11,7 +11,7 @@ export const UNREAD_MS = 1000;
 const PATIENCE_MS = 1000;
 /** Shorter than this only while the kernel's memory runs out: a client far away acknowledges once a round trip. */
 const ROUND_TRIP_MS = 400;
-/** Milliseconds for which an answer may make no progress, until a route says otherwise; while closing, always. */
+/** Milliseconds for which an answer may make no progress, until its route's `idleTimeout` says; while closing, always. */
 export const STALL_MS = 30_000;
 /** Milliseconds between two looks at the kernel's queues, with more answers than allowed and otherwise. */
 const PAUSE_MS = 100;

@@ -1,4 +1,5 @@
-// Calls on the files of the directory store. Nothing follows a link, and nothing is read before it is measured.
+// Calls on the files of the directory store. Nothing follows a link, and nothing is read before it is
+// measured. Which files there are, and their names: directory.ts.
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
