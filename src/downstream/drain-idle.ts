@@ -20,13 +20,16 @@ export async function endIdleLate(all: () => readonly Connection[], delay: numbe
   const began = performance.now();
   const step = (delay * (TO - FROM)) / STEPS;
   let part = 0;
+  let last = began + delay * FROM - step;
   for (let wait = delay * FROM; part < TO; wait = step) {
     await sleep(wait, null, { ref: false, signal });
     const now = performance.now();
     part = (now - began) / delay;
     const idle = all().filter((connection) => isIdle(connection, now));
     // Fewer and fewer: the last ones of a pool get all of its requests, and end by those.
-    const stepsToGo = Math.max(1, ((TO - part) * delay) / step);
+    // Where the loop is busy, a step lasts longer, and takes more of them.
+    const stepsToGo = Math.max(1, ((TO - part) * delay) / Math.max(step, now - last));
+    last = now;
     const few = leastLikely(idle, Math.floor((3 * idle.length) / stepsToGo), { at: now, margin: delay * MARGIN });
     if (few.length === 0) continue;
     await quietTurn();

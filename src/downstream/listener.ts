@@ -115,6 +115,7 @@ export class Listener {
       await sleep(LAST_BYTES_MS);
       await quietTurn();
       for (const connection of this.#all.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
+      await nextTurn(); // a request that was kept behind the last answer begins
     } while (this.inFlight > 0);
   }
 

@@ -45,9 +45,11 @@ export class BoundedCalls {
     });
   }
 
+  /** In their order: small ones that overtake a large one would keep it out until its time is over. */
   #next(): void {
     for (const { size, begin } of this.#waiting) {
-      if (this.#taken === 0 || this.#taken + size <= this.#most()) begin();
+      if (this.#taken > 0 && this.#taken + size > this.#most()) return;
+      begin();
     }
   }
 }

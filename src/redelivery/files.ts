@@ -32,6 +32,9 @@ export async function writeBeside(path: string, parts: readonly Buffer[]): Promi
   }
 }
 
+/** What no later attempt will open either: a link, a socket, another user's file. */
+const UNFIT: ReadonlySet<string> = new Set(['ELOOP', 'ENXIO', 'EACCES', 'EPERM']);
+
 /** A regular file that is no link and not larger than `most` bytes. It is measured before it is read. */
 export async function readMeasured(path: string, most: number): Promise<Buffer | 'absent' | 'unfit'> {
   let file: FileHandle;
@@ -39,7 +42,7 @@ export async function readMeasured(path: string, most: number): Promise<Buffer |
     file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return 'absent';
-    if (codeOf(error) === 'ELOOP' || codeOf(error) === 'ENXIO') return 'unfit';
+    if (UNFIT.has(codeOf(error))) return 'unfit';
     throw error;
   }
   try {

@@ -1,6 +1,7 @@
 // What is in the folder of deferred deliveries: records, what a crash left, and what is none of ours.
 import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ignore } from '../base/errors.ts';
 import type { BoundedCalls } from './bounded-calls.ts';
 import { absent, LOCK, NEW, PREAMBLE, PROGRESS, readSmall, unlinkIfThere } from './files.ts';
 import { type Entry, ID, LEAST_BYTES, type StoreOptions } from './store.ts';
@@ -37,7 +38,7 @@ export class FolderReader {
       };
       while (names.size < most && (await this.#calls.run(read)) === 'more');
     } finally {
-      await folder.close();
+      void folder.close().catch(ignore); // it would wait for a read that hangs
     }
     return names;
   }
