@@ -115,7 +115,7 @@ describe.each(SERVER_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
       lines: [`X-Case: ${index}`, line],
       body: BODY,
     }));
-    await fire(server.port, bullets, PATIENCE);
+    await fire(server.port, bullets, DEADLINE);
     const followed = new Set((await server.hits()).map((hit) => Number(hit.case)));
     for (const [index, { line, follower }] of DETOURS.entries()) {
       if (follower === kind.name) expect(followed, line).toContain(index);
