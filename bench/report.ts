@@ -3,7 +3,7 @@
 import { type Goal, goalsOf } from './goals.ts';
 import type { Load } from './harness/load.ts';
 import type { Results } from './harness/measure.ts';
-import { figure, ratio, type Sample, type Spread, spread } from './harness/samples.ts';
+import { type Figure, figure, ratio, type Sample, type Spread, spread } from './harness/samples.ts';
 import {
   BALANCED,
   BY_ROUTES,
@@ -103,10 +103,18 @@ function sideBySide({ results, against }: Report, at: Load): string {
       'start ms',
     ],
     rows(shown, results, at, (samples, subject) => {
-      const median = (name: Parameters<typeof figure>[1]) => digits(figure(samples, name).median);
       const own = subject === NO_PROXY ? ['', '', '', ''] : cpuColumns(samples, base);
-      const held = subject === NO_PROXY ? ['', '', ''] : [median('rssIdle'), median('rssAfter'), median('startMillis')];
-      return [median('requestsPerSecond'), median('p50Millis'), median('p99Millis'), ...own, ...held];
+      const held =
+        subject === NO_PROXY
+          ? ['', '', '']
+          : [median(samples, 'rssIdle'), median(samples, 'rssAfter'), median(samples, 'startMillis')];
+      return [
+        median(samples, 'requestsPerSecond'),
+        median(samples, 'p50Millis'),
+        median(samples, 'p99Millis'),
+        ...own,
+        ...held,
+      ];
     }),
   );
 }
@@ -122,9 +130,9 @@ function fresh(results: Results): string {
     'A fresh process: its first 2,000 requests at 100 a second, 1 KiB',
     ['', 'CPU µs a request, kept connections', 'CPU µs a request, new connections', 'RSS after MiB'],
     rows([OURS, FLOOR], results, FRESH, (samples, subject) => [
-      digits(figure(samples, 'cpuMicros').median),
-      digits(figure(results.of(subject, FRESH_NEW), 'cpuMicros').median),
-      digits(figure(samples, 'rssAfter').median),
+      median(samples, 'cpuMicros'),
+      median(results.of(subject, FRESH_NEW), 'cpuMicros'),
+      median(samples, 'rssAfter'),
     ]),
   );
 }
@@ -135,8 +143,8 @@ function balanced({ results, against }: Report): string {
     'With the lines of a balancer: eleven, 1 KiB, 32 connections',
     ['', 'requests/s', 'CPU µs a request', 'range', '× with four lines'],
     rows(beside, results, BALANCED, (samples, subject) => [
-      digits(figure(samples, 'requestsPerSecond').median),
-      digits(figure(samples, 'cpuMicros').median),
+      median(samples, 'requestsPerSecond'),
+      median(samples, 'cpuMicros'),
       range(figure(samples, 'cpuMicros')),
       digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),
     ]),
@@ -148,9 +156,9 @@ function forwarded(results: Results): string {
     'A forward route with a body, unsigned, 1 KiB',
     ['', 'requests/s, 32 connections', 'CPU µs a request', 'p50 ms, one connection'],
     rows([OURS, BARE_STREAMING], results, FORWARDED, (samples, subject) => [
-      digits(figure(samples, 'requestsPerSecond').median),
-      digits(figure(samples, 'cpuMicros').median),
-      digits(figure(results.of(subject, FORWARDED_ALONE), 'p50Millis').median),
+      median(samples, 'requestsPerSecond'),
+      median(samples, 'cpuMicros'),
+      median(results.of(subject, FORWARDED_ALONE), 'p50Millis'),
     ]),
   );
 }
@@ -160,8 +168,8 @@ function flood(results: Results): string {
     'Refusals: no signature, 1 KiB, 32 connections',
     ['', 'refusals/s', 'CPU µs a refusal', '× its accepted request', '× ours'],
     rows(FLOODED, results, FLOOD, (samples, subject) => [
-      digits(figure(samples, 'requestsPerSecond').median),
-      digits(figure(samples, 'cpuMicros').median),
+      median(samples, 'requestsPerSecond'),
+      median(samples, 'cpuMicros'),
       digits(ratio(samples, results.of(subject, USUAL), 'cpuMicros').median),
       digits(ratio(samples, results.of(OURS, FLOOD), 'cpuMicros').median),
     ]),
@@ -176,8 +184,8 @@ function calm(results: Results): string {
     'Latency at 100 requests a second, 1 KiB',
     ['', 'p50 ms', 'p99 ms', 'p50 added', 'p99 added'],
     rows(CALMED, results, CALM, (samples) => [
-      digits(figure(samples, 'p50Millis').median),
-      digits(figure(samples, 'p99Millis').median),
+      median(samples, 'p50Millis'),
+      median(samples, 'p99Millis'),
       added(samples, 'p50Millis'),
       added(samples, 'p99Millis'),
     ]),
@@ -185,7 +193,7 @@ function calm(results: Results): string {
 }
 
 function sizes({ results, hmac }: Report): string {
-  const cpu = (subject: Subject, at: Load) => digits(figure(results.of(subject, at), 'cpuMicros').median);
+  const cpu = (subject: Subject, at: Load) => median(results.of(subject, at), 'cpuMicros');
   const shown = SIZES_OF_OURS.filter((size) => results.of(OURS, load(size, 32)).length > 0);
   return section(
     'CPU µs a request by the body’s size, 32 connections',
@@ -227,12 +235,12 @@ function once(results: Results): string {
       : [
           [
             what,
-            digits(figure(samples, 'requestsPerSecond').median),
+            median(samples, 'requestsPerSecond'),
             digits(cpu.median),
             range(cpu),
             digits(ratio(samples, off, 'cpuMicros').median),
             digits(store.median),
-            digits(figure(samples, 'rssAfter').median),
+            median(samples, 'rssAfter'),
           ],
         ];
   };
@@ -270,6 +278,10 @@ export function digits(value: number): string {
   if (!Number.isFinite(value)) return '–';
   const size = Math.abs(value);
   return size >= 100 ? Math.round(value).toLocaleString('en-GB') : value.toFixed(size >= 10 ? 1 : 2);
+}
+
+function median(samples: readonly Sample[], name: Figure): string {
+  return digits(figure(samples, name).median);
 }
 
 function range({ min, max }: Spread): string {

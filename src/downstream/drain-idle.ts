@@ -59,8 +59,8 @@ export async function quietTurn(): Promise<void> {
 
 /**
  * At most `count` idle connections on which a request is least likely now: neither the newest nor the oldest, since most
- * pools use the one that was used last, and some the one that was used longest ago. Only after all others one that was as long idle before its
- * last request as it is now, give or take `margin`.
+ * pools use the one that was used last, and some the one that was used longest ago. Only after all others one that was
+ * as long idle before its last request as it is now, give or take `margin`.
  */
 export function leastLikely<T extends Pick<Connection, 'since' | 'requestedAt' | 'interval'>>(
   idle: readonly T[],

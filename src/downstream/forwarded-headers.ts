@@ -1,4 +1,5 @@
 // The lines that tell the upstream about the client, where `forwardedHeaders` asks for it.
+import { lowerCaseName } from '../core/common-names.ts';
 import { ABOUT_CLIENT, linesOf } from '../core/header-lines.ts';
 import type { Exchange } from './client-exchange.ts';
 
@@ -11,7 +12,7 @@ const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0
 export function withForwarded({ lines, head, clientConnection }: Exchange, allowHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (const [name, value] of linesOf(lines)) {
-    const lower = name.toLowerCase();
+    const lower = lowerCaseName(name);
     if (SPELT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
     kept.push(name, value);
   }

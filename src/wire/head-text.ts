@@ -8,9 +8,8 @@ import type { MessageParser } from './parser.ts';
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
 export const CHUNKED = 'Transfer-Encoding: chunked';
 const CONTENT_LENGTH = 'content-length';
-const EXAMINED: ReadonlySet<string> = new Set([...HOP_BY_HOP, CONTENT_LENGTH]);
 /** The names that `headLines` handles itself, whatever `Connection` says of it. */
-const HANDLED = EXAMINED.difference(new Set(['connection']));
+const HANDLED = new Set([...HOP_BY_HOP, CONTENT_LENGTH]).difference(new Set(['connection']));
 const [HTAB, SP] = [0x09, 0x20];
 /** Values of `Connection` that name no other line. */
 const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);

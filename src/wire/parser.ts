@@ -294,6 +294,7 @@ export class MessageParser implements RunRecorder {
     spanned = 0;
     if (lines.length > most) this.#fail(inHead ? 'too_large' : 'malformed');
   }
+
   #add(kind: SpanKind, part: string, lines: string[]): void {
     if (kind === TARGET) this.target += part;
     else if (kind === REASON) this.reason += part;
