@@ -1,5 +1,6 @@
 // The settings that the image gives the process, read from the Dockerfile, so memory is measured as it ships. The
-// heap's share of the container's memory is left out: outside of a container it would be a share of the machine's.
+// heap's share of the container's memory is left out: outside of a container it would be a share of the machine's. Who
+// asks whether memory stays flat adds `heapOf`: with a machine's heap V8 collects late, and grows by as much as it likes.
 import { readFileSync } from 'node:fs';
 
 const DOCKERFILE = readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8').replaceAll(/\\\n/g, ' ');
@@ -16,6 +17,13 @@ export const IMAGE_ENV: Readonly<Record<string, string>> = Object.fromEntries(
 
 /** The flags between node and the program in ENTRYPOINT. */
 export const IMAGE_FLAGS: readonly string[] = withoutShare(entrypoint().slice(1, -1));
+
+/** The flag that limits the heap to the share that the image gives it in a container of so many MiB. */
+export function heapOf(containerMib: number): string {
+  const share = /--max-old-space-size-percentage=(\d+)/.exec(DOCKERFILE)?.[1];
+  if (share === undefined) throw new Error('the Dockerfile gives the heap no share');
+  return `--max-old-space-size=${(containerMib * Number(share)) / 100}`;
+}
 
 function entrypoint(): readonly string[] {
   const words = /^ENTRYPOINT (\[.*\])$/m.exec(DOCKERFILE)?.[1];
