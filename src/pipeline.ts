@@ -25,7 +25,7 @@ import {
   type ToRead,
 } from './core/admission.ts';
 import { DEFERRED, DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
-import { FULL } from './core/full.ts';
+import { OVERLOAD_HINTS } from './core/overload-hints.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
@@ -140,7 +140,7 @@ export class Pipeline {
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
     pending.body = readWhole(exchange, options, (end: BodyEnd) => {
       if ('failure' in end) {
-        if (end.failure === 'overloaded') exchange.hint = FULL.bytes;
+        if (end.failure === 'overloaded') exchange.hint = OVERLOAD_HINTS.bytes;
         exchange.refuse(end.failure);
       } else this.#judge(pending, toRead, end.body);
     });
@@ -204,7 +204,7 @@ export class Pipeline {
         break;
       case 'refuse':
         exchange.bodySha256 = bodyTag(permit.body ?? NO_BYTES);
-        exchange.hint = FULL[claimed.full];
+        exchange.hint = OVERLOAD_HINTS[claimed.full];
         exchange.refuse('overloaded');
         break;
       case 'duplicate':
@@ -228,7 +228,7 @@ export class Pipeline {
     const { settings } = policy;
     exchange.route = route.path;
     if (permit.tunnel && !mayOpenTunnel(this.#tunnels, settings.connections)) {
-      exchange.hint = FULL.tunnels;
+      exchange.hint = OVERLOAD_HINTS.tunnels;
       return exchange.refuse('overloaded');
     }
     decide(exchange, permitted);

@@ -2,7 +2,7 @@
 // long ago they came: counts of minutes would call it well as soon as nothing comes.
 
 import type { Reason } from '../core/decision.ts';
-import { roomFor } from '../core/full.ts';
+import { roomFor } from '../core/overload-hints.ts';
 import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';

@@ -1,7 +1,7 @@
 // Why a request was not forwarded, or its response is not whole, and which of our answers that gives.
 import { codeOf } from '../base/errors.ts';
 import type { BodyFailure } from '../bodies/receiver.ts';
-import { FULL } from '../core/full.ts';
+import { OVERLOAD_HINTS } from '../core/overload-hints.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 
@@ -23,6 +23,6 @@ export function failedUpstream(cause: UpstreamFailure, error: Error | null = nul
 
 const overloaded = (hint: string): ForwardFailure => ({ side: 'client', reason: 'overloaded', hint });
 
-export const NO_SLOT = overloaded(FULL.slots);
-export const NO_BYTES_LEFT = overloaded(FULL.bytes);
-export const STOPPED = overloaded(FULL.stopped);
+export const NO_SLOT = overloaded(OVERLOAD_HINTS.slots);
+export const NO_BYTES_LEFT = overloaded(OVERLOAD_HINTS.bytes);
+export const STOPPED = overloaded(OVERLOAD_HINTS.stopped);

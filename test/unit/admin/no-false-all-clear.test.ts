@@ -5,7 +5,7 @@ import { type Advice, adviceFor, type State, type Topic } from '../../../src/adm
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
-import { FULL } from '../../../src/core/full.ts';
+import { OVERLOAD_HINTS } from '../../../src/core/overload-hints.ts';
 import type { RequestRecord } from '../../../src/core/record.ts';
 import { accepted, CURRENT, NOTIFY, NOW, refused, snapshot } from '../metrics/fixtures.ts';
 
@@ -156,11 +156,15 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     ],
   },
   'the proxy is full after it has verified': {
-    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: FULL.slots })),
+    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.slots })),
     expected: ['failed', 'refusals', /4 signed requests .* got 503: no place in upstream\.connections/, /app slow/],
   },
   'the proxy is full, and takes every second delivery': {
-    requests: [...HELD, ...times(15, refused({ reason: 'overloaded', status: 503, hint: FULL.bytes })), accepted()],
+    requests: [
+      ...HELD,
+      ...times(15, refused({ reason: 'overloaded', status: 503, hint: OVERLOAD_HINTS.bytes })),
+      accepted(),
+    ],
     spacing: MINUTE,
     expected: [
       'failed',
@@ -170,7 +174,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     ],
   },
   'the proxy was full an hour ago': {
-    requests: [refused({ reason: 'overloaded', status: 503, secret: 'current', hint: FULL.slots }), ...HELD],
+    requests: [refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.slots }), ...HELD],
     expected: [
       'warning',
       'deliveries',
@@ -179,7 +183,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
     ],
   },
   'the store of delivered events failed, and refused': {
-    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: FULL.store })),
+    requests: times(4, refused({ reason: 'overloaded', status: 503, secret: 'current', hint: OVERLOAD_HINTS.store })),
     expected: ['failed', 'refusals', /got 503: the store of delivered events fails/, /^Bring the store back/],
   },
   'the app answers 500 to one in four': {

@@ -1,8 +1,8 @@
-// Why a request got 503 `overloaded`: its hint, and what would have made room. Each text completes "got 503: …". The
-// status itself is a row of decision.ts.
+// The hints of 503 `overloaded`, and what would have made room. Each text completes "got 503: …". The status itself is
+// a row of decision.ts.
 
 /** Keyed by what was used up. */
-export const FULL = {
+export const OVERLOAD_HINTS = {
   bytes: 'limits.bufferedBytes is used up',
   slots: 'no place in upstream.connections became free',
   tunnels: 'there are too many WebSockets for limits.connections',
@@ -11,7 +11,7 @@ export const FULL = {
   twins: 'another request for the same event took too long, or too many waited for it',
 } as const;
 
-const ROOM: Readonly<Record<keyof typeof FULL, string>> = {
+const ROOM: Readonly<Record<keyof typeof OVERLOAD_HINTS, string>> = {
   bytes: 'Do bodies trickle in? Lower limits.bodyTimeout. If not, raise limits.bufferedBytes and the memory.',
   slots: 'Is the app slow? Look at its log. If not, raise upstream.connections.',
   tunnels: 'Raise limits.connections, or close idle WebSockets.',
@@ -20,9 +20,9 @@ const ROOM: Readonly<Record<keyof typeof FULL, string>> = {
   twins: 'Is the app slow? Look at its log.',
 };
 
-/** What to do about a hint; null for one that is none of `FULL`. */
+/** What to do about a hint; null for one that is none of `OVERLOAD_HINTS`. */
 export function roomFor(hint: string | null): string | null {
-  const kinds = Object.keys(FULL) as (keyof typeof FULL)[];
-  const kind = kinds.find((name) => FULL[name] === hint);
+  const kinds = Object.keys(OVERLOAD_HINTS) as (keyof typeof OVERLOAD_HINTS)[];
+  const kind = kinds.find((name) => OVERLOAD_HINTS[name] === hint);
   return kind === undefined ? null : ROOM[kind];
 }
