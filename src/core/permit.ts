@@ -3,8 +3,8 @@
 // time too.
 import type { Buffer } from 'node:buffer';
 import { type Decision, REASONS, type Reason } from './decision.ts';
+import { findSigner, type Mismatch, type SignedBody } from './keyring.ts';
 import { type Route, reports } from './routes.ts';
-import { findSigner, type Mismatch, type SignedBody } from './verdict.ts';
 
 class Permit {
   readonly #minted = true; // its presence is the proof: no code outside the class can add it
