@@ -1,4 +1,5 @@
-// When a failed connect is tried again: for which errors, for how long, and what tells that the upstream is back.
+// When a failed connect is tried again: for which errors, and what tells that the upstream is back. limiter.ts says for
+// how long.
 import { codeOf } from '../base/errors.ts';
 import { failedUpstream, NO_SLOT } from './forward-failure.ts';
 import type { UpstreamLimiter } from './limiter.ts';
@@ -6,8 +7,6 @@ import type { UpstreamRequest } from './upstream.ts';
 
 /** Milliseconds between two probes of an upstream that accepts no connections. */
 const PROBE_EVERY_MS = 100;
-/** Milliseconds for which a deferred request waits for a slot, with its body in memory. */
-const DEFERRED_WAIT_MS = 10_000;
 
 /** False for TLS errors, such as an untrusted certificate: a retry would not help. */
 function isWorthRetrying(error: Error): boolean {
@@ -16,8 +15,6 @@ function isWorthRetrying(error: Error): boolean {
 
 interface Parts {
   readonly limiter: UpstreamLimiter;
-  /** Milliseconds. */
-  readonly retryConnectFor: number;
   /** One probe: true if the upstream accepts a connection. */
   readonly accepts: () => Promise<boolean>;
 }
@@ -44,12 +41,10 @@ export class ConnectRetry {
     this.wait(request);
   }
 
-  /** Lets the request wait for a slot until `retryConnectFor` is over. */
+  /** Lets the request wait for a slot. */
   wait(request: UpstreamRequest): void {
-    const { limiter, retryConnectFor } = this.#parts;
-    const patience = request.deferred ? DEFERRED_WAIT_MS : retryConnectFor;
-    const remaining = request.startedAt + patience - performance.now();
-    const waits = limiter.wait(request, Math.max(remaining, 0), () => {
+    const { limiter } = this.#parts;
+    const waits = limiter.wait(request, () => {
       // While it is down, only some requests connect themselves: the others tell what these found.
       const error = request.connectError ?? (limiter.down ? this.#lastError : null);
       request.giveUp(error === null ? NO_SLOT : failedUpstream('connect', error));

@@ -1,5 +1,5 @@
-// Limits the requests to the upstream to a number of slots, with bounded queues in front. Unverified requests get at
-// most three quarters of the slots, so a flood of them never blocks a verified delivery.
+// Limits the requests to the upstream to a number of slots, with bounded queues in front, in which none waits forever.
+// Unverified requests get at most three quarters of the slots, so a flood of them never blocks a verified delivery.
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
@@ -7,6 +7,8 @@ export interface Waiter extends Member {
   readonly verified: boolean;
   /** True for a verified request that is sent again: it waits behind all others. */
   readonly deferred: boolean;
+  /** Milliseconds on the monotonic clock. */
+  readonly startedAt: number;
   /** The request now holds a slot. */
   acquired(): void;
   /** For how many milliseconds it has kept its slot only because its client makes no progress; else 0. */
@@ -15,6 +17,8 @@ export interface Waiter extends Member {
   evict(): void;
 }
 
+/** Milliseconds for which a deferred request waits for a slot, with its body in memory. */
+const DEFERRED_WAIT_MS = 10_000;
 /** How long a slot holder may wait for its client while others wait for a slot. The more wait, the shorter. */
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
@@ -25,6 +29,7 @@ export class UpstreamLimiter {
   readonly #slots: number;
   /** Slots that requests without a verified signature may use. */
   readonly #unverifiedSlots: number;
+  readonly #patience: number;
   /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
   readonly #verified: Queue = new Map();
@@ -36,9 +41,13 @@ export class UpstreamLimiter {
   down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
-  /** `slots`: the maximum number of requests at the upstream. `queue`: the initial `queueLimit`. */
-  constructor({ slots, queue }: { readonly slots: number; readonly queue: number }) {
+  /**
+   * `slots`: the maximum number of requests at the upstream. `queue`: the initial `queueLimit`. `patience`: milliseconds
+   * from its start for which a request waits.
+   */
+  constructor({ slots, queue, patience }: { readonly [name in 'slots' | 'queue' | 'patience']: number }) {
     this.#slots = slots;
+    this.#patience = patience;
     this.#unverifiedSlots = Math.max(1, Math.floor((slots * 3) / 4));
     this.queueLimit = queue;
   }
@@ -62,14 +71,18 @@ export class UpstreamLimiter {
     return true;
   }
 
-  /** Waits for a slot, at most `milliseconds`; then `expired` is called. False: the queue is full. */
-  wait(waiter: Waiter, milliseconds: number, expired: () => void): boolean {
+  /** Waits for a slot until its patience is over; then `expired` is called. False: the queue is full. */
+  wait(waiter: Waiter, expired: () => void): boolean {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
-    const timer = setTimeout(() => {
-      queue.delete(waiter);
-      expired();
-    }, milliseconds);
+    const until = waiter.startedAt + (waiter.deferred ? DEFERRED_WAIT_MS : this.#patience);
+    const timer = setTimeout(
+      () => {
+        queue.delete(waiter);
+        expired();
+      },
+      Math.max(0, until - performance.now()),
+    );
     queue.set(waiter, timer);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;

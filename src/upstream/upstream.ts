@@ -10,8 +10,6 @@ import { Reachability } from './reachability.ts';
 
 /** A request that wants a slot and a socket. */
 export interface UpstreamRequest extends Waiter {
-  /** Milliseconds on the monotonic clock. */
-  readonly startedAt: number;
   /** The error of its last connect; null if none has failed. */
   connectError: Error | null;
   giveUp(failure: ForwardFailure): void;
@@ -41,13 +39,13 @@ export class Upstream {
 
   constructor(options: UpstreamOptions) {
     this.options = options;
-    this.limiter = new UpstreamLimiter({ slots: options.connections, queue: options.queue });
+    const { connections: slots, queue, retryConnectFor: patience, connectTimeout } = options;
+    this.limiter = new UpstreamLimiter({ slots, queue, patience });
     this.pool = new ConnectionPool(options);
     this.reachability = new Reachability(this.pool);
     const { limiter, pool } = this;
-    const { retryConnectFor, connectTimeout } = options;
     const accepts = () => acceptsConnection(pool.address, connectTimeout);
-    this.#retry = new ConnectRetry({ limiter, retryConnectFor, accepts });
+    this.#retry = new ConnectRetry({ limiter, accepts });
   }
 
   /**

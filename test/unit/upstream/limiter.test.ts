@@ -8,6 +8,7 @@ class Fake implements Waiter {
   readonly events: string[] = [];
   readonly verified: boolean;
   readonly deferred: boolean;
+  startedAt = performance.now();
   readonly #slots: UpstreamLimiter;
   moves = true;
   #since = 0;
@@ -46,9 +47,9 @@ afterEach(() => {
 
 function make(
   count: number,
-  limits = { slots: 2, queue: 3 },
+  limits: { slots: number; queue: number; patience?: number } = { slots: 2, queue: 3 },
 ): { slots: UpstreamLimiter; waiters: Fake[]; at: (index: number) => Fake } {
-  const slots = new UpstreamLimiter(limits);
+  const slots = new UpstreamLimiter({ patience: 1000, ...limits });
   const waiters = Array.from({ length: count }, () => new Fake(slots));
   const at = (index: number): Fake => {
     const one = waiters[index];
@@ -59,8 +60,9 @@ function make(
 }
 
 /** Claims a slot as a forward does: at once, or in the queue. */
-function claim(slots: UpstreamLimiter, one: Fake, milliseconds = 1000): boolean {
-  if (!slots.tryAcquire(one)) return slots.wait(one, milliseconds, () => one.expired());
+function claim(slots: UpstreamLimiter, one: Fake): boolean {
+  one.startedAt = performance.now();
+  if (!slots.tryAcquire(one)) return slots.wait(one, () => one.expired());
   one.acquired();
   return true;
 }
@@ -127,8 +129,8 @@ describe('the queue', () => {
   });
 
   test('drops requests that have waited too long, and those that leave', () => {
-    const { slots, waiters, at } = make(4);
-    for (const one of waiters) claim(slots, one, 500);
+    const { slots, waiters, at } = make(4, { slots: 2, queue: 3, patience: 500 });
+    for (const one of waiters) claim(slots, one);
     slots.release(at(2));
     vi.advanceTimersByTime(600);
     expect(at(2).events).toEqual([]);
@@ -140,10 +142,34 @@ describe('the queue', () => {
     expect(slots.tryAcquire(at(3))).toBe(false);
   });
 
-  test('stands still while the upstream is down', () => {
-    const { slots, waiters, at } = make(3);
+  test('counts the wait from the start of a request, however often it waits', () => {
+    const { slots, at } = make(1);
     slots.down = true;
-    for (const one of waiters) claim(slots, one, 500);
+    claim(slots, at(0));
+    vi.advanceTimersByTime(600);
+    slots.release(at(0));
+    slots.wait(at(0), () => at(0).expired());
+    vi.advanceTimersByTime(399);
+    expect(at(0).events).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(at(0).events).toEqual(['expired, down']);
+  });
+
+  test('lets a deferred request wait for ten seconds, whatever the patience of the others', () => {
+    const { slots, at } = make(1, { slots: 1, queue: 5, patience: 60_000 });
+    const deferred = new Fake(slots, true, true);
+    claim(slots, at(0));
+    claim(slots, deferred);
+    vi.advanceTimersByTime(9_999);
+    expect(deferred.events).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(deferred.events).toEqual(['expired']);
+  });
+
+  test('stands still while the upstream is down', () => {
+    const { slots, waiters, at } = make(3, { slots: 2, queue: 3, patience: 500 });
+    slots.down = true;
+    for (const one of waiters) claim(slots, one);
     vi.advanceTimersByTime(499);
     expect(waiters.map(({ events }) => events)).toEqual([[], [], []]);
     vi.advanceTimersByTime(1);
@@ -168,15 +194,15 @@ describe('a request whose client is stuck', () => {
     at(0).moves = false;
     at(1).moves = false;
     vi.advanceTimersByTime(5_000);
-    claim(slots, at(2), 5_000);
+    claim(slots, at(2));
     vi.advanceTimersByTime(200);
     expect([at(0).events, at(1).events, at(2).events]).toEqual([['granted', 'evicted'], ['granted'], ['granted']]);
   });
 
   test('gets a grace period first, which is shorter the more requests wait', () => {
     const patienceWith = (others: number): number => {
-      const { slots, waiters, at } = make(others + 1, { slots: 1, queue: 100 });
-      for (const one of waiters) claim(slots, one, 60_000);
+      const { slots, waiters, at } = make(others + 1, { slots: 1, queue: 100, patience: 60_000 });
+      for (const one of waiters) claim(slots, one);
       at(0).moves = false;
       const started = performance.now();
       while (at(0).events.length === 1) vi.advanceTimersByTime(10);
@@ -188,9 +214,9 @@ describe('a request whose client is stuck', () => {
   });
 
   test('is left alone if its upstream is the slow side', () => {
-    const { slots, at } = make(2, { slots: 1, queue: 5 });
+    const { slots, at } = make(2, { slots: 1, queue: 5, patience: 20_000 });
     claim(slots, at(0));
-    claim(slots, at(1), 20_000);
+    claim(slots, at(1));
     vi.advanceTimersByTime(20_000);
     expect([at(0).events, at(1).events]).toEqual([['granted'], ['expired']]);
   });
@@ -200,7 +226,7 @@ describe('an unverified request', () => {
   const open = (slots: UpstreamLimiter, count: number) => Array.from({ length: count }, () => new Fake(slots, false));
 
   test('gets at most three quarters of the slots, however many are free', () => {
-    const slots = new UpstreamLimiter({ slots: 8, queue: 10 });
+    const slots = new UpstreamLimiter({ slots: 8, queue: 10, patience: 1000 });
     const waiters = open(slots, 8);
     for (const one of waiters) claim(slots, one);
     expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
@@ -209,13 +235,13 @@ describe('an unverified request', () => {
   });
 
   test('shares the only slot there is', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
+    const slots = new UpstreamLimiter({ slots: 1, queue: 10, patience: 1000 });
     const [one] = open(slots, 1);
     expect(one !== undefined && slots.tryAcquire(one)).toBe(true);
   });
 
   test('never goes before a waiting delivery, whichever came first', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
+    const slots = new UpstreamLimiter({ slots: 1, queue: 10, patience: 1000 });
     const holder = new Fake(slots);
     claim(slots, holder);
     const [one = holder] = open(slots, 1);
@@ -227,14 +253,14 @@ describe('an unverified request', () => {
   });
 
   test('has its own queue: when full, it blocks no delivery', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 2 });
+    const slots = new UpstreamLimiter({ slots: 1, queue: 2, patience: 1000 });
     claim(slots, new Fake(slots));
     expect(open(slots, 3).map((one) => claim(slots, one))).toEqual([true, true, false]);
     expect(claim(slots, new Fake(slots))).toBe(true);
   });
 
   test('finds slots scarce once half of its share is taken', () => {
-    const slots = new UpstreamLimiter({ slots: 8, queue: 5 });
+    const slots = new UpstreamLimiter({ slots: 8, queue: 5, patience: 1000 });
     const waiters = open(slots, 3);
     const scarce = waiters.map((one) => {
       claim(slots, one);
