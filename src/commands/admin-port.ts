@@ -1,11 +1,11 @@
 // Where the running proxy's admin port is, from the outside: for commands that ask it. They share the container's memory
 // with the proxy, so this must never load a part of it: only the YAML reader, if a configuration file mentions `admin`.
 import { readFile } from 'node:fs/promises';
+import { CONFIG_FILE } from '../base/default-paths.ts';
 import { fileProblem } from '../base/errors.ts';
 import { localUrl } from '../base/local-url.ts';
 import type { Env } from '../config/environment.ts';
 
-const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 const DEFAULT_PORT = 9464;
 
 /** The file that the user named, with `--config` or in the environment; null for the usual places. */
@@ -22,7 +22,7 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
 /** The address in the file. A running proxy keeps its address if its file breaks or goes, so anything readable counts. */
 async function adminOf(named: string | null): Promise<{ host?: unknown; port?: unknown; problem?: string }> {
   try {
-    const text = await readFile(named ?? DEFAULT_FILE, 'utf8');
+    const text = await readFile(named ?? CONFIG_FILE, 'utf8');
     if (!text.includes('admin')) return {};
     const { looseValue } = await import('../config/yaml.ts');
     return { host: looseValue(text, ['admin', 'host']), port: looseValue(text, ['admin', 'port']) };

@@ -1,5 +1,6 @@
 // A command as data: its name, what it does, its options, exit codes and JSON. Help, docs/commands.md and the parser
 // of the command line all read it.
+import { CONFIG_FILE } from '../base/default-paths.ts';
 
 interface Option {
   readonly type: 'string' | 'boolean';
@@ -34,7 +35,7 @@ export const CONFIG_OPTION = {
   config: {
     type: 'string',
     value: 'FILE',
-    does: 'the configuration; default: $ENTRUPY_PROXY_CONFIG, else /etc/entrupy-signature-proxy/config.yaml if it exists, else the environment alone',
+    does: `the configuration; default: $ENTRUPY_PROXY_CONFIG, else ${CONFIG_FILE} if it exists, else the environment alone`,
   },
 } as const;
 

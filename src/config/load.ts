@@ -2,6 +2,7 @@
 // once. No other file is opened, and no secret is read.
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { CONFIG_FILE } from '../base/default-paths.ts';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
 import { allowedAt } from './describe.ts';
@@ -15,7 +16,6 @@ export { ConfigError, formatProblem } from './problems.ts';
 
 /** Longer files are not parsed. The longest sensible one has a fiftieth of this size. */
 const MAX_FILE_BYTES = 1024 * 1024;
-export const DEFAULT_FILE = '/etc/entrupy-signature-proxy/config.yaml';
 
 /** A configuration file's path and bytes; both null if the environment is the only source. */
 export interface ConfigFile {
@@ -41,7 +41,7 @@ export async function loadConfig(options: { file: string | null; env: Env }): Pr
 /** Finds and reads the file that `loadConfig` would load. Throws ConfigError if it can't be read. */
 export async function readConfigFile({ file, env }: { file: string | null; env: Env }): Promise<ConfigFile> {
   const named = file ?? (env.ENTRUPY_PROXY_CONFIG || null);
-  const path = named ?? DEFAULT_FILE;
+  const path = named ?? CONFIG_FILE;
   try {
     return { file: path, bytes: await readFile(path) };
   } catch (error) {

@@ -2,7 +2,7 @@
 // docs/configuration.md. Rules about several keys are in rules.ts. No key takes a secret's value.
 
 import * as z from 'zod/mini';
-import { STATE_DIRECTORY } from '../base/state-directory.ts';
+import { STATE_DIRECTORY } from '../base/default-paths.ts';
 import {
   cidr,
   date,

@@ -1,5 +1,5 @@
-// The client's address: for the log, and for the upstream if the operator asked for it. No decision may ever depend on
-// X-Forwarded-For: the client writes it.
+// The client's address: for the log, for the upstream if the operator asked for it, and where connections make room. No
+// decision may ever depend on X-Forwarded-For: the client writes it.
 import { isIP, type Socket } from 'node:net';
 
 /** The address of a connection: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
@@ -22,4 +22,18 @@ export function clientAddressOf(
     if (!trusts(address)) break;
   }
   return client;
+}
+
+/** The network that counts as one client: an IPv4 address, or the /64 network of an IPv6 address. */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':');
+  // `::` stands for zeros; beyond the fourth group it does not matter how many.
+  const rest = tail === undefined || tail === '' ? [] : tail.split(':');
+  while (tail !== undefined && groups.length + rest.length < 8) groups.push('0');
+  return [...groups, ...rest]
+    .slice(0, 4)
+    .map((group) => group || '0')
+    .join(':');
 }

@@ -2,18 +2,22 @@
 // `limits.headersTimeout`, set in connection.ts (`beginTls`); here handshakes only make room for one another.
 
 import type { Socket } from 'node:net';
-import type { Server } from 'node:tls';
+import type { Server, TlsOptions } from 'node:tls';
 import { free } from '../base/bytes.ts';
 import { queueKey } from '../wire/kernel-queues.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
+import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import { ClientHello } from './client-hello.ts';
 import type { Connection } from './connection.ts';
-import { tlsOptions } from './tls-options.ts';
 
 /** The most TLS handshakes under way: 1,024 unfinished ones need 78 MiB. */
 const MAX_UNDER_WAY = 128;
 /** Milliseconds before a TLS handshake makes room for another one, which waits: a busy client needs some. */
 const LEAST_MS = 100;
+
+/** Client certificates are requested, and must be valid, if a CA for them is configured. */
+function tlsOptions(tls: TlsContents): TlsOptions {
+  return { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: true, ALPNProtocols: ALPN };
+}
 
 export class TlsHandshakes {
   readonly #server: Server;

@@ -2,9 +2,10 @@
 // Contents decide whether two readings differ, never file times or events.
 
 import { isDeepStrictEqual } from 'node:util';
+import { CONFIG_FILE } from '../base/default-paths.ts';
 import type { Env } from '../config/environment.ts';
 import type { ConfigFile, LoadedConfig } from '../config/load.ts';
-import { ConfigError, DEFAULT_FILE, parseConfig, readConfigFile } from '../config/load.ts';
+import { ConfigError, parseConfig, readConfigFile } from '../config/load.ts';
 import { fixedFiles, fixedVariables, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
 import { canBeRead } from './regular-file.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
@@ -55,7 +56,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
 }
 
 /** The config file, or the place where one may appear. */
-const fileOf = ({ file }: LoadedConfig) => file ?? DEFAULT_FILE;
+const fileOf = ({ file }: LoadedConfig) => file ?? CONFIG_FILE;
 
 /** True for an empty file, and for comments alone: they may be the first lines of a file that is being written. */
 function isBlank(bytes: Buffer | null): boolean {

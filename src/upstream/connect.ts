@@ -1,9 +1,9 @@
 // Opens sockets to the upstream: TCP, a Unix socket or TLS.
 import { Buffer } from 'node:buffer';
-import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import type { TlsContents } from '../wire/tls-contents.ts';
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
 import type { Address } from './address.ts';
-import { tlsOptions } from './tls-options.ts';
 
 /** Milliseconds after which TCP probes a silent connection. */
 export const PROBE_AFTER_MS = 60_000;
@@ -32,6 +32,19 @@ export function connectTo({ serverName, ...address }: Address, { tls, session, o
   if (serverName === null) return connect(options);
   // Loaded only if it is needed: TLS costs 2 MB of idle memory.
   return process.getBuiltinModule('node:tls').connect({ ...options, ...tlsOptions(tls, serverName, session) });
+}
+
+/** `host`: of the upstream's URL. `session`: to resume. */
+function tlsOptions(tls: TlsContents | null, host: string, session: Buffer | undefined): ConnectionOptions {
+  // The URL's host or the configured name, never a name that a client chose.
+  const name = tls?.servername ?? host;
+  return {
+    ...tls,
+    // TLS has no server name for an address (RFC 6066 3): the certificate must then name the address itself.
+    ...(isIP(name) === 0 && { servername: name }),
+    ...(session !== undefined && { session }),
+    ALPNProtocols: ALPN,
+  };
 }
 
 /** True if a connect without TLS succeeds within `milliseconds`. */

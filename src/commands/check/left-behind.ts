@@ -2,7 +2,7 @@
 // asked: that needs its password.
 import { readFile } from 'node:fs/promises';
 import { PAGES } from '../../admin/advice-pages.ts';
-import { STATE_DIRECTORY } from '../../base/state-directory.ts';
+import { STATE_DIRECTORY } from '../../base/default-paths.ts';
 import { type Line, warning } from './status-lines.ts';
 
 /** Null if there are none, or it cannot be known. `file`: the configuration. */

@@ -112,7 +112,7 @@ function loadedBy(command: string, when: 'at start' | 'ever'): readonly string[]
   return short.sort();
 }
 
-const SHARED = ['base/colour.ts', 'base/errors.ts', 'base/local-url.ts'];
+const SHARED = ['base/colour.ts', 'base/default-paths.ts', 'base/errors.ts', 'base/local-url.ts'];
 const ASKING = ['commands/admin-port.ts', 'commands/ask.ts', 'commands/command-line.ts', 'commands/definition.ts'];
 const NODE = ['node:events', 'node:fs', 'node:fs/promises', 'node:net', 'node:util'];
 

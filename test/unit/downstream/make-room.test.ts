@@ -1,7 +1,7 @@
 // Who makes room is decided by address only among connections that have had no request: the pool of a balancer, whose
 // connections all have one address, must not pay for a flood.
 import { expect, test } from 'vitest';
-import { networkOf } from '../../../src/downstream/client-network.ts';
+import { networkOf } from '../../../src/downstream/client-address.ts';
 import type { Connection } from '../../../src/downstream/connection.ts';
 import { RANKS, Room } from '../../../src/downstream/make-room.ts';
 
