@@ -1,8 +1,10 @@
-// How many header lines there may be, which of them belong to one connection (RFC 9110 7.6.1), and which trailers are
-// forwarded.
+// How many header lines there may be, how a flat list of them is read, which belong to one connection (RFC 9110 7.6.1), and
+// which trailers are forwarded. wire/forwarded-lines.ts applies it.
+import { lowerCaseName } from './common-names.ts';
 import { isRerouting } from './rerouting-headers.ts';
 import { looksLikeSignature } from './signature.ts';
 
+const [HTAB, SP] = [0x09, 0x20];
 /** The most lines of a head, and of trailers: the parser refuses more. */
 export const MAX_LINES = 100;
 
@@ -30,14 +32,36 @@ export function* linesOf(lines: readonly string[]): Generator<readonly [name: st
   for (let index = 0; index < lines.length; index += 2) yield [lines[index] ?? '', lines[index + 1] ?? ''];
 }
 
+/** True if the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
+export function isLine(lines: readonly string[], index: number, lowerCase: string): boolean {
+  const name = lines[index] ?? '';
+  return name.length === lowerCase.length && lowerCaseName(name) === lowerCase;
+}
+
+/**
+ * The value without trailing SP and HTAB, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes
+ * U+00A0 and other bytes that belong to a value.
+ */
+export function trimmed(value: string): string {
+  let end = value.length;
+  while (end > 0 && (value.charCodeAt(end - 1) === SP || value.charCodeAt(end - 1) === HTAB)) end--;
+  return end < value.length ? value.slice(0, end) : value;
+}
+
+/** True for a Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */
+export function saysClose(lines: readonly string[], index: number): boolean {
+  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
+}
+
 /** A flat list without the lines that have one of these lower-case names. */
 export function without(lines: readonly string[], lowerCaseNames: ReadonlySet<string>): string[] {
   return lines.filter((_, at) => !lowerCaseNames.has((lines[at - (at % 2)] ?? '').toLowerCase()));
 }
 
 /** The values of one header in a flat list of lines (name, value, name, value …). */
-export function valuesOf(lines: readonly string[], lowerCaseName: string): string[] {
-  return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCaseName);
+export function valuesOf(lines: readonly string[], lowerCase: string): string[] {
+  return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCase);
 }
 
 /** The lower-case names that a head's `Connection` lines list. */
@@ -62,11 +86,11 @@ const NEVER_IN_TRAILERS = new RegExp(
  * True for a trailer that may be forwarded. Servers that merge trailers into the headers would accept a target, a
  * signature or a login from one, so fields that matter in a head are dropped from trailers (RFC 9110 6.5.1).
  */
-export function mayTrail(lowerCaseName: string): boolean {
+export function mayTrail(lowerCase: string): boolean {
   return (
-    !HOP_BY_HOP.has(lowerCaseName) &&
-    !NEVER_IN_TRAILERS.test(lowerCaseName.replaceAll('.', '-')) &&
-    !isRerouting(lowerCaseName) &&
-    !looksLikeSignature(lowerCaseName)
+    !HOP_BY_HOP.has(lowerCase) &&
+    !NEVER_IN_TRAILERS.test(lowerCase.replaceAll('.', '-')) &&
+    !isRerouting(lowerCase) &&
+    !looksLikeSignature(lowerCase)
   );
 }

@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import type { OwnStatus, Refusal } from '../core/decision.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
-import { headLines } from '../wire/head-text.ts';
+import { headLines } from '../wire/forwarded-lines.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
 import type { Connection } from './connection.ts';

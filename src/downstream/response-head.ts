@@ -1,7 +1,7 @@
 // The head of an answer as it goes to the client: the upstream's lines in their bytes, framed by us, and the lines of our
 // own answers. reply.ts decides when it is sent, and whether the connection persists.
 import type { OwnStatus, Refusal } from '../core/decision.ts';
-import { CHUNKED, headLines } from '../wire/head-text.ts';
+import { CHUNKED, headLines } from '../wire/forwarded-lines.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 
 const RETRY_AFTER_SECONDS = '1';

@@ -8,7 +8,7 @@ import type { Policy } from '../core/policy.ts';
 import type { Route } from '../core/routes.ts';
 import { outsideByClock, stateOf } from '../core/secret-validity.ts';
 import { readLoosely } from './loose-signature.ts';
-import { bodyVariants, keyVariants, LITERAL_SECRETS } from './variants.ts';
+import { bodyVariants, decompressed, keyVariants, LITERAL_SECRETS } from './variants.ts';
 
 /** The most diagnoses a second: a flood of bad signatures would cost a hundred HMACs each. */
 const DIAGNOSES_PER_SECOND = 3;
@@ -73,13 +73,6 @@ export function diagnose({ given, lines = [], ...signed }: DiagnosisInput): stri
   const cause = digest === null ? null : (causeOf(signed, digest) ?? decompressed(signed.body, lines));
   const rest = cause?.length === 0 && problems.length > 0 ? ['otherwise it is correct'] : (cause ?? []);
   return sentence([...problems, ...rest]);
-}
-
-/** Some fronts decompress a body, and leave the header that said how it was compressed. */
-function decompressed(body: Buffer, lines: readonly string[]): readonly string[] | null {
-  const isEncoded = lines.some((text, at) => at % 2 === 0 && text.toLowerCase() === 'content-encoding');
-  const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));
-  return isEncoded && isJson ? ['the body was decompressed on the way: it has a Content-Encoding, and is plain'] : null;
 }
 
 const sentence = (parts: readonly string[]) => parts.join('; ') || null;

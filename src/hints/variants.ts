@@ -120,3 +120,13 @@ function unzipped(body: Buffer, limit: number): Buffer | null {
     return null;
   }
 }
+
+/**
+ * The hint for a body that a front has decompressed, and left the header that said how it was compressed. What was signed
+ * is lost, so no variant can match. `lines`: the head's, flat.
+ */
+export function decompressed(body: Buffer, lines: readonly string[]): readonly string[] | null {
+  const isEncoded = lines.some((text, at) => at % 2 === 0 && text.toLowerCase() === 'content-encoding');
+  const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));
+  return isEncoded && isJson ? ['the body was decompressed on the way: it has a Content-Encoding, and is plain'] : null;
+}

@@ -1,6 +1,6 @@
 // The head of a request as it goes to the upstream: the client's lines in their bytes, framed by us.
 import { declaredLength, type Head } from '../core/request-head.ts';
-import { CHUNKED, headLines } from '../wire/head-text.ts';
+import { CHUNKED, headLines } from '../wire/forwarded-lines.ts';
 
 interface Outgoing {
   /** The lines to send; hop-by-hop lines and framing are replaced here. */

@@ -7,7 +7,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
-import { isCoded } from '../wire/head-text.ts';
+import { isCoded } from '../wire/forwarded-lines.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import { outgoingHead } from './outgoing-head.ts';

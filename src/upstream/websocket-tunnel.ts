@@ -16,7 +16,7 @@ import { endToEnd } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/record.ts';
 import { readWebSocketAnswer, webSocketHeaders } from '../core/websocket-handshake.ts';
-import { isCoded } from '../wire/head-text.ts';
+import { isCoded } from '../wire/forwarded-lines.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
 import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import type { ForwardOptions, TunnelRequester } from './requester.ts';

@@ -4,8 +4,7 @@
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { nameIn } from '../core/common-names.ts';
-import { MAX_LINES } from '../core/header-lines.ts';
-import { isLine, saysClose, trimmed } from './head-text.ts';
+import { isLine, MAX_LINES, saysClose, trimmed } from '../core/header-lines.ts';
 import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */

@@ -2,7 +2,7 @@
 // duplicates kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the
 // sender's, so no white space or framing that servers read differently gets through.
 import { lowerCaseName } from '../core/common-names.ts';
-import { endToEnd, HOP_BY_HOP, linesOf, mayTrail } from '../core/header-lines.ts';
+import { endToEnd, HOP_BY_HOP, isLine, linesOf, mayTrail } from '../core/header-lines.ts';
 import type { MessageParser } from './parser.ts';
 
 /** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
@@ -10,15 +10,8 @@ export const CHUNKED = 'Transfer-Encoding: chunked';
 const CONTENT_LENGTH = 'content-length';
 /** The names that `headLines` handles itself, whatever `Connection` says of it. */
 const HANDLED = new Set([...HOP_BY_HOP, CONTENT_LENGTH]).difference(new Set(['connection']));
-const [HTAB, SP] = [0x09, 0x20];
 /** Values of `Connection` that name no other line. */
 const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
-
-/** True if the line at `index` has this lower-case name. The length is compared first: most names differ in it. */
-export function isLine(lines: readonly string[], index: number, lowerCase: string): boolean {
-  const name = lines[index] ?? '';
-  return name.length === lowerCase.length && lowerCaseName(name) === lowerCase;
-}
 
 /**
  * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing
@@ -65,20 +58,4 @@ export function trailerLines(trailers: readonly string[]): string {
   let text = '';
   for (const [name, value] of linesOf(trailers)) if (mayTrail(name.toLowerCase())) text += `${name}: ${value}\r\n`;
   return `${text}\r\n`;
-}
-
-/**
- * The value without trailing SP and HTAB, which llhttp leaves there (RFC 9112 5.1). Never `.trim()`: that also removes
- * U+00A0 and other bytes that belong to a value.
- */
-export function trimmed(value: string): string {
-  let end = value.length;
-  while (end > 0 && (value.charCodeAt(end - 1) === SP || value.charCodeAt(end - 1) === HTAB)) end--;
-  return end < value.length ? value.slice(0, end) : value;
-}
-
-/** True for a Connection line with the option `close`. llhttp 9.3 misses it if a tab follows. */
-export function saysClose(lines: readonly string[], index: number): boolean {
-  if (!isLine(lines, index, 'connection') && !isLine(lines, index, 'proxy-connection')) return false;
-  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
 }
