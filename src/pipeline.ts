@@ -31,7 +31,6 @@ import type { Policy } from './core/policy.ts';
 import { bodyTag } from './core/record.ts';
 import { hasBody } from './core/request-head.ts';
 import type { Route } from './core/routes.ts';
-import { signatureForm } from './core/signature.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
 import { readWhole } from './downstream/read-whole.ts';
@@ -103,10 +102,10 @@ export class Pipeline {
     switch (admission.kind) {
       case 'refuse':
         this.#refuse(pending, admission);
-        pending.exchange.hint ??= this.#hintOnForm(pending, admission.reason);
+        pending.exchange.hint ??= this.#diagnose.form(pending.head, admission.reason);
         return;
       case 'report':
-        pending.exchange.hint = admission.hint ?? this.#hintOnForm(pending, admission.permit.reason);
+        pending.exchange.hint = admission.hint ?? this.#diagnose.form(pending.head, admission.permit.reason);
         return this.#forward(pending, admission);
       case 'forward':
         return this.#forward(pending, admission);
@@ -123,11 +122,6 @@ export class Pipeline {
     exchange.header = header;
     exchange.hint = hint;
     exchange.refuse(reason, allow);
-  }
-
-  /** The problem of a signature that has not the form of one. */
-  #hintOnForm({ head }: Pending, reason: string): string | null {
-    return head.signatures === 1 && reason === signatureForm(head).reason ? this.#diagnose.form(head.signature) : null;
   }
 
   #read(pending: Pending, toRead: ToRead): void {

@@ -10,6 +10,7 @@ import { Head } from '../core/request-head.ts';
 import { type Examination, type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { looksLikeSignature, SIGNATURE_HEADER, SIGNATURE_PREFIX } from '../core/signature.ts';
 import { pathOf } from '../core/targets.ts';
+import { createDiagnosis } from '../hints/diagnose.ts';
 import { policyWith } from '../runtime/ruleset.ts';
 import { command, type Io, usageError } from './command-line.ts';
 import { CONFIG_OPTION, JSON_OPTION } from './definition.ts';
@@ -30,7 +31,7 @@ a signature as one with a signature of the right form. TARGET is the path and qu
       type: 'string',
       multiple: true,
       value: "'NAME: VALUE'",
-      does: 'a header of the request, for the gate; may be repeated',
+      does: 'a header of the request; may be repeated',
     },
     ...JSON_OPTION,
   },
@@ -54,7 +55,7 @@ a signature as one with a signature of the right form. TARGET is the path and qu
     ['status, reason', 'of a refusal, and the reason of a report; else `null`'],
     [
       'rule, header, hint',
-      "the gate's rule that refuses it ([logs.md](logs.md#rules)), the header that broke it, and what to do; else `null`",
+      "the gate's rule that refuses it ([logs.md](logs.md#rules)), the header that broke it, and what to do, or what is wrong with the signature's form; else `null`",
     ],
     ['methods, secrets, maxBody', 'what the route allows, of a route that verifies: `null` is any live secret'],
   ],
@@ -75,7 +76,7 @@ export const run = command(definition, async (given, io) => {
   const { config } = await loadConfig({ file: given.values.config ?? null, env: io.env });
   const at = Date.now();
   const policy = policyOf(config);
-  const admission = admit(arrivalOf(head, policy, at));
+  const admission = withFormHint(admit(arrivalOf(head, policy, at)), head);
   const examination = policy.routes.examine(pathOf(head.target), at);
   if (given.values.json) io.stdout(`${JSON.stringify({ method, target, ...asData(admission, examination) })}\n`);
   else io.stdout(`${[`${method} ${target}`, '', ...explain(admission, examination, io)].join('\n')}\n`);
@@ -104,6 +105,13 @@ function policyOf(config: Config): Policy {
   );
 }
 
+/** With the problem of a signature that has not the form of one, as the log has it. */
+function withFormHint(admission: Admission, head: Head): Admission {
+  if (admission.kind === 'forward' || admission.kind === 'read') return admission;
+  const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
+  return { ...admission, hint: admission.hint ?? createDiagnosis().form(head, reason) };
+}
+
 const OUTCOMES = { refuse: 'refused', report: 'reported', forward: 'forwarded', read: 'verified' } as const;
 
 function asData(admission: Admission, { target, candidates, treatment }: Examination) {
@@ -121,7 +129,7 @@ function asData(admission: Admission, { target, candidates, treatment }: Examina
     reason: refused?.reason ?? reported,
     rule: refused?.rule ?? null,
     header: refused?.header ?? null,
-    hint: refused?.hint ?? null,
+    hint: 'hint' in admission ? admission.hint : null,
     ...{ methods, secrets, maxBody: action === 'verify' ? maxBody : null },
   };
 }
@@ -169,7 +177,8 @@ function described(admission: Admission, route: Route): readonly string[] {
       return refusal(admission, route);
     case 'report': {
       const { reason } = admission.permit;
-      return [`=> forwarded, reported as ${reason}${reason === 'method_not_allowed' ? allowed(route) : ''}`];
+      const end = `=> forwarded, reported as ${reason}${reason === 'method_not_allowed' ? allowed(route) : ''}`;
+      return [...whyLines(admission), end];
     }
     case 'forward':
       return [`=> forwarded unverified by ${route.path}`];
@@ -180,9 +189,11 @@ function described(admission: Admission, route: Route): readonly string[] {
   }
 }
 
+const whyLines = ({ hint }: Pick<Refused, 'hint'>) => (hint === null ? [] : [`  ${hint}`]);
+
 function refusal({ rule, header, hint, reason }: Refused, route: Route): readonly string[] {
   const end = `=> ${REASONS[reason].status} ${reason}${reason === 'method_not_allowed' ? allowed(route) : ''}`;
-  const why = hint === null ? [] : [`  ${hint}`];
+  const why = whyLines({ hint });
   if (rule === null) return [...why, end];
   const who =
     { 'route-headers': `The gate refuses it for ${route.path}`, query: `${route.path} refuses it` }[String(rule)] ??

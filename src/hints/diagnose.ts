@@ -5,8 +5,10 @@ import type { Buffer } from 'node:buffer';
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { isListed, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
+import type { Head } from '../core/request-head.ts';
 import type { Route } from '../core/routes.ts';
 import { outsideByClock, stateOf } from '../core/secret-validity.ts';
+import { signatureForm } from '../core/signature.ts';
 import { readLoosely } from './loose-signature.ts';
 import { bodyVariants, decompressed, keyVariants, LITERAL_SECRETS } from './variants.ts';
 
@@ -27,8 +29,11 @@ export function createDiagnosis() {
     return ++used <= DIAGNOSES_PER_SECOND;
   };
   return {
-    /** Diagnoses the header alone. */
-    form: (given: string) => (mayRun() ? sentence(readLoosely(given).problems) : null),
+    /** The problem of a signature's form; null if the head was refused for something else. */
+    form(head: Head, reason: string): string | null {
+      if (head.signatures !== 1 || reason !== signatureForm(head).reason || !mayRun()) return null;
+      return sentence(readLoosely(head.signature).problems);
+    },
     /** `at` is epoch milliseconds. */
     mismatch({ route, policy, at, ...signed }: Mismatch): string | null {
       if (!mayRun()) return null;

@@ -13,6 +13,7 @@ beforeAll(async () => {
     '{ path: /notify, query: refuse }',
     '{ path: /prefixed, allowHeaders: [x-forwarded-prefix] }',
     '{ path: /gone, action: reject }',
+    '{ path: /trial, mode: report, reportUntil: 2099-01-01T00:00:00Z }',
   ];
   await writeFile(join(folder, 'c.yaml'), `secrets: [{ id: a, file: /a }]\nroutes: [${routes.join(', ')}]\n`);
 });
@@ -47,6 +48,19 @@ test('the query is checked after the route and before the method', async () => {
   expect(stdout).toMatch(/=> 400 bad_request\n$/);
   expect((await explain('PUT', '/notify')).stdout).toContain('=> 405 method_not_allowed');
   expect((await explain('POST', '/gone?a')).stdout).toContain('=> 404 route_rejected');
+});
+
+test('the problem of a signature in another form is named, as in the log, and the signature is not', async () => {
+  const hex = ['--header', `Entrupy-Signature: SHA256:${'a1'.repeat(32)}`];
+  const { stdout } = await explain('POST', '/notify', ...hex);
+  expect(stdout).toMatch(/\n {2}the signature is hex, not base64\n=> 401 malformed_signature\n$/);
+  expect(stdout).not.toContain('a1a1');
+  expect(JSON.parse((await explain('POST', '/notify', ...hex, '--json')).stdout)).toMatchObject({
+    reason: 'malformed_signature',
+    hint: 'the signature is hex, not base64',
+  });
+  const reported = (await explain('POST', '/trial', ...hex)).stdout;
+  expect(reported).toMatch(/\n {2}the signature is hex, not base64\n=> forwarded, reported as malformed_signature\n$/);
 });
 
 test('an invalid header is an error, and is not repeated', async () => {

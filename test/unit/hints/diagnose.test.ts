@@ -3,6 +3,8 @@ import { createHash, createHmac, createSecretKey } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Head } from '../../../src/core/request-head.ts';
+import { SIGNATURE_HEADER, signatureForm } from '../../../src/core/signature.ts';
 import { createDiagnosis, type DiagnosisKey, diagnose } from '../../../src/hints/diagnose.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 
@@ -28,7 +30,10 @@ function hint(given: string, body: Buffer | string = COMPACT, keys = KEYS): stri
 }
 
 /** The proxy's hint from the header alone. */
-const formHint = (given: string) => createDiagnosis().form(given);
+function formHint(given: string): string | null {
+  const head = new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, given]);
+  return createDiagnosis().form(head, signatureForm(head).reason ?? 'none');
+}
 
 const digest = (encoding: 'hex' | 'base64' | 'base64url') =>
   createHmac('sha256', SECRET).update(COMPACT).digest(encoding);
