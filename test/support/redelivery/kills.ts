@@ -19,6 +19,8 @@ export interface Kills {
   /** The store; its own directory unless given. */
   readonly redelivery?: object;
   readonly program?: string;
+  /** How the proxy ends; by SIGKILL unless given. */
+  readonly end?: (proxy: RunningProxy) => Promise<void>;
 }
 
 export interface Fates {
@@ -38,7 +40,7 @@ const SECRET = 'value-of-kills-0123456789-0123456789';
 const EACH_ROUND = 40;
 const ROUND_MS = 900;
 
-export async function killAtRandom({ rounds, seed, redelivery, program }: Kills): Promise<Fates> {
+export async function killAtRandom({ rounds, seed, redelivery, program, end = kill }: Kills): Promise<Fates> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-kills-'));
   const random = randomOf(seed);
   const app = mortalApp({ port: await freePort(), recordFile: join(directory, 'arrivals'), after: 100 });
@@ -70,24 +72,30 @@ export async function killAtRandom({ rounds, seed, redelivery, program }: Kills)
       await sleep(random() * ROUND_MS);
       const victim = random();
       if (victim < 0.3) app.kill();
-      if (victim > 0.2) proxy.signal('SIGKILL');
-      else await sleep(random() * ROUND_MS);
+      if (victim <= 0.2) await Promise.all(sending);
+      await end(proxy);
       await Promise.all(sending);
       asking.stop();
-      proxy.signal('SIGKILL');
-      await proxy.exited;
       await proxy.stop();
     }
     await app.stop();
     await app.start('steady');
     const last = await start();
-    await drained(last);
-    await last.stop();
+    try {
+      await drained(last);
+    } finally {
+      await last.stop();
+    }
     return fatesOf(digests, statuses, app.arrivals());
   } finally {
     await app.stop();
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+async function kill(proxy: RunningProxy): Promise<void> {
+  proxy.signal('SIGKILL');
+  await proxy.exited;
 }
 
 /** Some are small, some span several reads; targets and lines are of each delivery alone. */
