@@ -44,7 +44,7 @@ import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 import { mayOpenTunnel, WebSocketExchange } from './upstream/websocket-tunnel.ts';
 
-export interface PipelineParts {
+interface PipelineParts {
   /** The current policy; called once for each request. */
   readonly policy: () => Policy;
   readonly upstream: Upstream;

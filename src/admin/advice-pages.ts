@@ -14,7 +14,6 @@ export const PAGES = {
   configuration: 'configuration.md#keys',
   ingress: 'ingress.md',
   bodies: 'ingress.md#what-changes-a-body',
-  rules: 'logs.md#rules',
   once: 'once.md#when-the-store-fails',
   onceStore: 'alerts.md#entrupyproxyoncestorefailing',
   rotation: 'rotation.md',

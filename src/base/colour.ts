@@ -2,7 +2,7 @@
 // As a whole, not by name: Node 18 lacks styleText, and `--help` must load there.
 import util from 'node:util';
 
-export type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
+type Colour = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
 
 /** Colours a text, or leaves it as it is. */
 export type Paint = (colour: Colour, text: string) => string;

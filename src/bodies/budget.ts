@@ -45,31 +45,27 @@ export class ByteBudget {
       slowest.fail('overloaded');
       if (slowest === body) return false;
     }
-    this.#count(bytes);
+    this.hold(bytes);
     return true;
   }
 
   /** Reserves `bytes` for one buffer of what nobody waits for: only if there is room, and ends nothing. */
   reserveSpare(bytes: number): boolean {
     if (!this.#fits(bytes)) return false;
-    this.#count(bytes);
+    this.hold(bytes);
     return true;
   }
 
   /** Counts a buffer of `bytes` that is there already, whether there is room or not. */
   hold(bytes: number): void {
-    this.#count(bytes);
+    this.used += bytes;
+    if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
   }
 
   /** Releases one buffer: exactly the `bytes` that were reserved for it. */
   release(bytes: number): void {
     this.used -= bytes;
     if (bytes > SMALL_BODY) this.#usedByLarge -= bytes;
-  }
-
-  #count(bytes: number): void {
-    this.used += bytes;
-    if (bytes > SMALL_BODY) this.#usedByLarge += bytes;
   }
 
   #fits(bytes: number): boolean {

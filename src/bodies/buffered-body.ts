@@ -29,7 +29,6 @@ const MAX_EXTRA = 4 * 1024;
  * chunks would take 247 MB of heap instead of 6 MB.
  */
 export class BufferedBody implements BodyReceiver, UnfinishedBody {
-  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly deadline: number;
   /** Bytes of the body so far. */

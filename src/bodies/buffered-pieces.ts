@@ -1,10 +1,9 @@
-// The pieces of a body that streams, while they wait for the upstream.
+// The pieces of a body that streams, while they wait for the upstream: copies, since a slice would keep its whole read
+// alive.
 import { Buffer } from 'node:buffer';
 import type { ByteBudget, UnfinishedBody } from './budget.ts';
 
-/** Pieces of a streaming body that wait for the upstream, as copies: a slice would keep its whole read alive. */
 export class BufferedPieces implements UnfinishedBody {
-  /** Its index in the indexed set that it is in. */
   place = -1;
   buffered = 0;
   readonly #budget: ByteBudget;

@@ -54,7 +54,7 @@ export interface Forwarded extends Permission {
 }
 
 /** An enforcing route would refuse it. */
-export interface Reported extends Permission {
+interface Reported extends Permission {
   readonly kind: 'report';
   readonly hint: string | null;
 }

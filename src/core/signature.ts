@@ -17,7 +17,7 @@ export function signBody(key: KeyObject, body: Uint8Array): string {
 }
 
 /** The part of a signature's check that needs no body. */
-export interface SignatureForm {
+interface SignatureForm {
   /** Null if the format is right. */
   readonly reason: Reason | null;
   /** The base64 of the HMAC; empty if there is a reason. */

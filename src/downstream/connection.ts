@@ -37,7 +37,6 @@ export interface Handler {
   onEnd(exchange: Exchange): void;
 }
 
-/** A client's connection. It owns the socket, the request in progress and the one deadline of its present state. */
 export class Connection {
   /** Its index in the indexed set that it is in. */
   place = -1;

@@ -35,7 +35,6 @@ const LAST_BYTES_MS = 100;
 /** The most closing connections: reading and dropping what they still send is a courtesy. */
 const MAX_CLOSING = 256;
 
-/** A port and its connections. When they are too many, one without a request, or with a stuck one, makes room. */
 export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
@@ -64,12 +63,10 @@ export class Listener {
   }
 
   /** A copy of the open connections. */
-  list(): readonly Connection[] {
-    return this.#all.list();
-  }
+  readonly list = (): readonly Connection[] => this.#all.list();
 
   get inFlight(): number {
-    return this.#all.list().filter(({ exchange }) => exchange !== null).length;
+    return this.list().filter(({ exchange }) => exchange !== null).length;
   }
 
   /** Applies new limits after a reload. New TLS contents apply to TLS handshakes from now on. */
@@ -95,7 +92,7 @@ export class Listener {
     this.draining = true;
     if (delay === 0 || this.#endingIdle !== undefined) return;
     this.#endingIdle = new AbortController();
-    endIdleLate(() => this.#all.list(), delay, this.#endingIdle.signal).catch(ignore);
+    endIdleLate(this.list, delay, this.#endingIdle.signal).catch(ignore);
   }
 
   /** Undoes `startDraining`: connections may persist again. */
@@ -114,21 +111,21 @@ export class Listener {
     do {
       await sleep(LAST_BYTES_MS);
       await quietTurn();
-      for (const connection of this.#all.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
+      for (const connection of this.list()) if (WITHOUT_REQUEST.includes(connection.state)) connection.close();
       await nextTurn(); // a request that was kept behind the last answer begins
     } while (this.inFlight > 0);
   }
 
   /** Refuses every request that is still to come, and gives the last answers a moment. */
   async refuseRest(): Promise<void> {
-    for (const connection of this.#all.list()) connection.refuseRest();
+    for (const connection of this.list()) connection.refuseRest();
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
   }
 
   /** Cuts every connection. */
   cutAll(): void {
     this.#server.close();
-    for (const connection of this.#all.list()) connection.leave();
+    for (const connection of this.list()) connection.leave();
   }
 
   // --- connections
@@ -148,7 +145,7 @@ export class Listener {
 
   /** Ends one connection to make room. False: each has a request that makes progress. */
   #makeRoom(now: number): boolean {
-    const connection = this.#room.choose(() => this.#all.list(), now);
+    const connection = this.#room.choose(this.list, now);
     if (connection === null) return false;
     this.#all.delete(connection);
     connection.refuseRest();

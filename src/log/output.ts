@@ -6,7 +6,7 @@ import { createLog } from './log.ts';
 import { textLine } from './text-format.ts';
 
 /** `auto`: text where the stream is a terminal, else json. */
-export type LogFormat = 'auto' | 'json' | 'text';
+type LogFormat = 'auto' | 'json' | 'text';
 
 type OutputStream = Writable & { readonly isTTY?: boolean };
 
@@ -17,8 +17,10 @@ export class LogOutput {
   format: LogFormat;
   readonly #stream: OutputStream;
   readonly #paint: Paint;
-  #dropped = 0;
-  #lastDropped: number | null = null;
+  /** Lines dropped since the start. */
+  dropped = 0;
+  /** When a line was last dropped, in epoch milliseconds; null for never. */
+  lastDropped: number | null = null;
   /** Dropped lines that the log has not reported yet. */
   #unreported = 0;
   /** The last write failed, perhaps after half a line. */
@@ -36,16 +38,6 @@ export class LogOutput {
     handle?.setBlocking?.(false);
   }
 
-  /** Lines dropped since the start. */
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  /** When a line was last dropped, in epoch milliseconds; null for never. */
-  get lastDropped(): number | null {
-    return this.#lastDropped;
-  }
-
   /** Takes one line of JSON, its `\n` included. */
   readonly write = (line: string): void => {
     if (this.#stream.writableLength >= MAX_WAITING) this.#drop();
@@ -53,8 +45,8 @@ export class LogOutput {
   };
 
   #drop(): void {
-    this.#dropped++;
-    this.#lastDropped = Date.now();
+    this.dropped++;
+    this.lastDropped = Date.now();
     this.#unreported++;
   }
 

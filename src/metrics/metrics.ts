@@ -24,7 +24,7 @@ export interface SeriesPlan {
 }
 
 /** Numbers that other parts hold, read at each scrape. */
-export type Gauges = Readonly<
+type Gauges = Readonly<
   Record<
     | 'requests_in_flight'
     | 'connections'

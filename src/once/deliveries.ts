@@ -16,7 +16,7 @@ const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
 const STORE_FAILED: Claimed = { kind: 'refuse', full: 'store' };
 const DEPARTED: Claimed = { kind: 'departed' };
 
-export interface DeliveriesOptions {
+interface DeliveriesOptions {
   /** Opens the store, which may report problems at any time. */
   readonly open: (onChange: OnStoreChange) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
@@ -24,7 +24,7 @@ export interface DeliveriesOptions {
   readonly onChange: OnStoreChange;
 }
 
-export interface DeliveryRequest {
+interface DeliveryRequest {
   readonly path: string;
   readonly body: Uint8Array;
   /** How long a delivered event is remembered, in milliseconds. */

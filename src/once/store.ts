@@ -1,4 +1,4 @@
-// The store of delivered events for `once`: its interface, the choice of one, and the one in memory.
+// The store of delivered events for `once`: its interface, and the choice of one.
 // Only verified requests may be recorded here: otherwise anyone could mark events as delivered.
 import { createMemoryStore } from './memory.ts';
 

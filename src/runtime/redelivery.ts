@@ -9,7 +9,7 @@ import type { RedeliveryParts } from '../redelivery/parts.ts';
 import type { Redelivery } from '../redelivery/redelivery.ts';
 import { mostBody, redelivers, routesOf } from './ruleset.ts';
 
-export interface RedeliveryNeeds extends Pick<RedeliveryParts, 'policy' | 'upstream' | 'budget' | 'deliveries'> {
+interface RedeliveryNeeds extends Pick<RedeliveryParts, 'policy' | 'upstream' | 'budget' | 'deliveries'> {
   /** Of the ruleset in force. */
   readonly config: () => Config;
   /** Of the start: `redelivery` changes only with a restart. */

@@ -14,6 +14,7 @@ import type { UpstreamOptions } from './upstream.ts';
 /** Milliseconds for which a retired socket waits for the upstream's close, so that TIME_WAIT is at the upstream. */
 const RETIRING_MS = 1000;
 const MAX_RETIRING = 128;
+
 export class ConnectionPool {
   readonly address: Address;
   readonly #options: Pick<UpstreamOptions, 'connections' | 'connectTimeout' | 'keepAlive'>;
@@ -85,8 +86,13 @@ export class ConnectionPool {
    * error. `onRead` replaces 'data' events; its bytes are in a buffer that the next read of any socket overwrites.
    */
   openSocket(done: (error: Error | null) => void, onRead?: (bytes: Buffer) => void): Socket {
-    const socket = this.#connect(onRead);
+    const tls = this.#tls;
+    const socket = connectTo(this.address, { tls, session: this.#session, onRead });
     this.#sockets.add(socket);
+    socket.on('session', (session: Buffer) => {
+      // A session that began with other TLS files would skip the check of the certificate.
+      if (tls === this.#tls) this.#session = session;
+    });
     const timer = setTimeout(() => {
       socket.destroy(connectTimeout());
     }, this.#options.connectTimeout);
@@ -101,14 +107,6 @@ export class ConnectionPool {
       done(null);
     });
     return socket;
-  }
-
-  #connect(onRead?: (bytes: Buffer) => void): Socket {
-    const tls = this.#tls;
-    return connectTo(this.address, { tls, session: this.#session, onRead }).on('session', (session: Buffer) => {
-      // A session that began with other TLS files would skip the check of the certificate.
-      if (tls === this.#tls) this.#session = session;
-    });
   }
 
   /** Releases a connection after a clean end of its response. */

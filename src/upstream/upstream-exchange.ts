@@ -24,7 +24,6 @@ const MAX_UNSENT = 16 * 1024;
 
 // Methods rather than closures, so that forwarding a request costs one object.
 export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOwner {
-  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly verified: boolean;
   readonly deferred: boolean;

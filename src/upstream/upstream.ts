@@ -27,7 +27,6 @@ export interface UpstreamOptions {
   readonly tls: TlsContents | null;
 }
 
-/** The upstream that all requests share. While it accepts no connections, they wait, and one probe serves them all. */
 export class Upstream {
   readonly options: UpstreamOptions;
   readonly limiter: UpstreamLimiter;

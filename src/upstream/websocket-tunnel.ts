@@ -33,7 +33,6 @@ export const mayOpenTunnel = (open: number, connections: number) => open < conne
 const HALF_CLOSED_MS = 30_000;
 
 export class WebSocketExchange implements UpstreamRequest {
-  /** Its index in the indexed set that it is in. */
   place = -1;
   readonly verified = false;
   readonly deferred = false;

@@ -106,7 +106,7 @@ function allocated(pointer: number): number {
 const methodNames: string[] = [];
 
 /** Why a run ended: the message is complete, it needs more bytes, or the bytes are not HTTP/1.1. */
-export type RunEnd = 'complete' | 'more' | 'malformed';
+type RunEnd = 'complete' | 'more' | 'malformed';
 
 /** One parser in the module's memory. It must be freed exactly once. */
 export class Llhttp {
