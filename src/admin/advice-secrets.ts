@@ -40,11 +40,11 @@ function outsideRemedy(secret: SecretStatus, now: number): string[] {
   if (state !== 'not_yet' && state !== 'expired') return [];
   const [is, fix] =
     state === 'not_yet' ? ['is ', 'correct its notBefore'] : ['', 'add its successor, or correct its notAfter'];
-  return [`Secret ${id} ${is}${whyOutside(state, secret, dateText)}. ${clockText(now)}; if it is right, ${fix}.`];
+  return [`Secret ${id} ${is}${whyOutside(state, secret, dateText)}. ${clockAdvice(now)}; if it is right, ${fix}.`];
 }
 
 /** Dates are compared with this machine's clock, which may be the one that is wrong. */
-export function clockText(now: number): string {
+export function clockAdvice(now: number): string {
   return `The clock of this machine says ${dateText(now)}: if that is wrong, set the clock`;
 }
 

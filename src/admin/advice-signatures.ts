@@ -4,7 +4,7 @@ import { reports } from '../core/routes.ts';
 import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { clockText, isSignedWith } from './advice-secrets.ts';
+import { clockAdvice, isSignedWith } from './advice-secrets.ts';
 import { hintRemedy } from './hint-remedies.ts';
 import { acceptedInAnHour, count } from './phrases.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
@@ -87,8 +87,8 @@ function outside(groups: readonly RefusalGroup[], secret: SecretStatus | null, {
     state: 'warning',
     message: `${clients} signed with ${which}, the last time ${spanText(now - last.at)} ago.`,
     remedy: isEarly
-      ? `${clockText(now)}; if it is right, correct the secret's notBefore.`
-      : `If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. ${clockText(now)}.`,
+      ? `${clockAdvice(now)}; if it is right, correct the secret's notBefore.`
+      : `If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. ${clockAdvice(now)}.`,
     page: isEarly ? PAGES.start : PAGES.expiredSecret,
   };
 }

@@ -95,13 +95,12 @@ async function look({ named, io }: Look) {
   const { status, failure } = await statusAt(url);
   const configuration = await configurationLine(named, status, io.env);
   const [ready, ...others] = status === null ? unreachable(url, failure) : statusLines(status);
-  const deferred = status === null || status.deferred !== null ? null : await leftBehind(named ?? status.config.file);
+  let deferred: Line | null = null;
+  if (status?.deferred === null) {
+    const { deferredLine } = await import('./left-behind.ts');
+    deferred = await deferredLine(named ?? status.config.file);
+  }
   return { status, lines: [ready, configuration, ...others, deferred].filter((line) => line != null) };
-}
-
-async function leftBehind(file: string | null): Promise<Line | null> {
-  const { deferredLine } = await import('./left-behind.ts');
-  return deferredLine(file);
 }
 
 async function probe(status: ApiStatus | null, { named, target, io }: Look): Promise<readonly Line[]> {
