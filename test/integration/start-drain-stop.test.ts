@@ -34,7 +34,7 @@ const inFlight = async (proxy: RunningProxy) => (await proxy.metrics()).get('ent
 
 describe.concurrent('SIGTERM', () => {
   test('unready at once, serves with Connection: close for the delay, then exits with 0', async ({ start }) => {
-    const proxy = await start({ shutdown: { delay: '2s' } });
+    const proxy = await start({ shutdown: { delay: '5s' } });
     const kept = await openClient({ port: proxy.port });
     await kept.send(REQUEST);
     expect((await kept.response()).lines.join()).not.toMatch(/connection:/i);
