@@ -33,7 +33,7 @@ import { hasBody } from './core/request-head.ts';
 import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
-import { readWhole } from './downstream/read-whole.ts';
+import { readWhole } from './downstream/read-whole-body.ts';
 import { withForwarded } from './downstream/x-forwarded.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
 import type { Deliveries } from './once/deliveries.ts';

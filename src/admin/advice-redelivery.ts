@@ -1,7 +1,7 @@
 // Advice on deferred deliveries: what is not sent again by itself, what waits for long, and a store that fails.
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
-import { count } from './phrases.ts';
+import { count } from './amounts.ts';
 import type { DeferredStatus, StatusSnapshot } from './status-snapshot.ts';
 import { MINUTE, spanText } from './times.ts';
 

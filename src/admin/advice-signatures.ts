@@ -5,8 +5,8 @@ import { whyOutside } from '../core/secret-validity.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
 import { clockAdvice, isSignedWith } from './advice-secrets.ts';
+import { acceptedInAnHour, count } from './amounts.ts';
 import { hintRemedy } from './hint-remedies.ts';
-import { acceptedInAnHour, count } from './phrases.ts';
 import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from './status-snapshot.ts';
 import { dateText, HOUR, MINUTE, spanText } from './times.ts';
 

@@ -7,7 +7,7 @@ import { reports } from '../core/routes.ts';
 import type { Advice } from './advice.ts';
 import { PAGES } from './advice-pages.ts';
 import { signatureAdvice } from './advice-signatures.ts';
-import { acceptedInAnHour, count, inAnHour, lately } from './phrases.ts';
+import { acceptedInAnHour, count, inAnHour, lately } from './amounts.ts';
 import type { NotTaken, RouteTraffic } from './route-traffic.ts';
 import type { RouteStatus, StatusSnapshot } from './status-snapshot.ts';
 import { DAY, HOUR, MINUTE, spanText } from './times.ts';

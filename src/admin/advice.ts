@@ -6,7 +6,7 @@ import { PAGES } from './advice-pages.ts';
 import { redeliveryAdvice } from './advice-redelivery.ts';
 import { standingAdvice, stateAdvice } from './advice-state.ts';
 import { lastTaken, trafficAdvice } from './advice-traffic.ts';
-import { count, lately } from './phrases.ts';
+import { count, lately } from './amounts.ts';
 import type { StatusSnapshot } from './status-snapshot.ts';
 import { spanText } from './times.ts';
 

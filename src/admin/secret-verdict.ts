@@ -3,7 +3,7 @@
 import { isPrevious } from '../core/keyring.ts';
 import { whyOutside } from '../core/secret-validity.ts';
 import { isUsedOutside, onlySecretOf } from './advice-secrets.ts';
-import { count } from './phrases.ts';
+import { count } from './amounts.ts';
 import type { SecretStatus, StatusSnapshot } from './status-snapshot.ts';
 import { dateText, HOUR, spanText } from './times.ts';
 

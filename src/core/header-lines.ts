@@ -1,6 +1,6 @@
 // How many header lines there may be, how a flat list of them is read, which belong to one connection (RFC 9110 7.6.1), and
 // which trailers are forwarded. wire/forwarded-lines.ts applies it.
-import { lowerCaseName } from './common-names.ts';
+import { lowerCaseName } from './common-header-names.ts';
 import { isRerouting } from './rerouting-headers.ts';
 import { looksLikeSignature } from './signature.ts';
 

@@ -1,5 +1,5 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
-import { lowerCaseName } from './common-names.ts';
+import { lowerCaseName } from './common-header-names.ts';
 import { isRerouting } from './rerouting-headers.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 

@@ -1,5 +1,5 @@
 // The lines that tell the upstream about the client, where `forwardedHeaders` asks for it.
-import { lowerCaseName } from '../core/common-names.ts';
+import { lowerCaseName } from '../core/common-header-names.ts';
 import { ABOUT_CLIENT, linesOf } from '../core/header-lines.ts';
 import type { Exchange } from './client-exchange.ts';
 

@@ -18,7 +18,7 @@ import { changedIds } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure-check.ts';
 import { Upstream } from '../upstream/upstream.ts';
-import { RedeliveryHolder } from './redelivery.ts';
+import { RedeliveryHolder } from './redelivery-holder.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 

@@ -1,7 +1,7 @@
 // Header lines are a flat list of name, value, name, value …, one character per byte, with order, spelling and
 // duplicates kept. They are forwarded in their place, written as `name: value`, and our own framing line replaces the
 // sender's, so no white space or framing that servers read differently gets through.
-import { lowerCaseName } from '../core/common-names.ts';
+import { lowerCaseName } from '../core/common-header-names.ts';
 import { endToEnd, HOP_BY_HOP, isLine, linesOf, mayTrail } from '../core/header-lines.ts';
 import type { MessageParser } from './parser.ts';
 

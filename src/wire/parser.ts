@@ -3,7 +3,7 @@
 
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { nameIn } from '../core/common-names.ts';
+import { nameIn } from '../core/common-header-names.ts';
 import { isLine, MAX_LINES, saysClose, trimmed } from '../core/header-lines.ts';
 import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 

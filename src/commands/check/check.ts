@@ -97,7 +97,7 @@ async function look({ named, io }: Look) {
   const [ready, ...others] = status === null ? unreachable(url, failure) : statusLines(status);
   let deferred: Line | null = null;
   if (status?.deferred === null) {
-    const { deferredLine } = await import('./left-behind.ts');
+    const { deferredLine } = await import('./deferred-without-route.ts');
     deferred = await deferredLine(named ?? status.config.file);
   }
   return { status, lines: [ready, configuration, ...others, deferred].filter((line) => line != null) };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lowerCaseName, nameIn } from '../../../src/core/common-names.ts';
+import { lowerCaseName, nameIn } from '../../../src/core/common-header-names.ts';
 
 const NAMES = [
   'Host',
