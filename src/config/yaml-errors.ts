@@ -46,13 +46,13 @@ export function yamlProblems(errors: readonly YAMLError[], text: string): Proble
 function problemOf({ code, pos, message: said }: YAMLError, text: string): ProblemAt {
   const [at] = pos;
   const rest = text.slice(at);
-  if (['MISSING_CHAR', 'MULTILINE_IMPLICIT_KEY'].includes(code) && lacksSpace(rest)) return problem(at, NO_SPACE);
+  if (['MISSING_CHAR', 'MULTILINE_IMPLICIT_KEY'].includes(code) && lacksSpace(rest)) return atOffset(at, NO_SPACE);
   // Where the value's own line holds no second key, the key is on the line below.
   const isBelow = ['BLOCK_AS_IMPLICIT_KEY', 'MULTILINE_IMPLICIT_KEY'].includes(code) && !/^.*:(?:\s|$)/.test(rest);
   const below = isBelow ? /^.*\n(?:[ ]*\n)*[ ]*(?=\S+:(?:\s|$))/.exec(rest) : null;
-  if (below !== null && isValue(text, at)) return problem(at + below[0].length, TOO_FAR);
+  if (below !== null && isValue(text, at)) return atOffset(at + below[0].length, TOO_FAR);
   const [, , sentence] = SENTENCES.find(([name, fits]) => name === code && fits.test(said)) ?? [];
-  return problem(at, sentence ?? 'this is not valid YAML');
+  return atOffset(at, sentence ?? 'this is not valid YAML');
 }
 
 /** True if a key and its colon stand before this place on its line. */
@@ -60,4 +60,4 @@ function isValue(text: string, at: number): boolean {
   return /:[ ]+$/.test(text.slice(text.lastIndexOf('\n', at - 1) + 1, at));
 }
 
-const problem = (at: number, message: string): ProblemAt => ({ path: [], at, message });
+export const atOffset = (at: number, message: string): ProblemAt => ({ path: [], at, message });

@@ -2,7 +2,7 @@
 // mappings, lists and scalars, without aliases and tags. Errors never quote the text, which may hold a secret.
 import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml';
 import type { KeyPath, ProblemAt } from './problems.ts';
-import { lacksSpace, NO_SPACE, yamlProblems } from './yaml-errors.ts';
+import { atOffset, lacksSpace, NO_SPACE, yamlProblems } from './yaml-errors.ts';
 
 const MAX_DEPTH = 16;
 /** Entries of one list or mapping. Without a bound, locating each of many problems would take minutes. */
@@ -42,12 +42,11 @@ export function readYaml(text: string) {
   if (isMapping(data)) return { data, problems, locate };
   const why = typeof data === 'string' && lacksSpace(data) ? NO_SPACE : 'it needs keys such as "upstream:"';
   const message = `the file is not a mapping; ${why}`;
-  return { data: {}, problems: [...problems, { path: [], at: contents?.range[0] ?? 0, message }], locate };
+  return { data: {}, problems: [...problems, atOffset(contents?.range[0] ?? 0, message)], locate };
 }
 
 /** The document's content, and its violations of YAML's grammar. */
 function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode | null; problems: ProblemAt[] } {
-  const problem = (at: number, message: string): ProblemAt => ({ path: [], at, message });
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
@@ -55,11 +54,11 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
     const reported = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
     const problems = yamlProblems(reported, text);
     if (directives.yaml.explicit && directives.yaml.version !== '1.2') {
-      problems.push(problem(0, 'the configuration is YAML 1.2; remove the %YAML line'));
+      problems.push(atOffset(0, 'the configuration is YAML 1.2; remove the %YAML line'));
     }
     return { contents, problems };
   } catch {
-    return { contents: null, problems: [problem(0, 'the file is not readable YAML')] };
+    return { contents: null, problems: [atOffset(0, 'the file is not readable YAML')] };
   }
 }
 

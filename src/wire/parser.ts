@@ -16,9 +16,6 @@ const MAX_CHUNK_FRAMING = 16 * 1024;
 const [LF, CR] = [0x0a, 0x0d];
 /** The end of a request line, for its length. */
 const ENDING = ' HTTP/1.1\r\n';
-const CODING = 'transfer-encoding';
-/** llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it, and so does this parser. */
-const EMPTY_CODING = '';
 const NO_LINES: string[] = [];
 
 /**
@@ -253,9 +250,10 @@ export class MessageParser implements RunRecorder {
       const sent = lines[index + 1] ?? '';
       const value = trimmed(sent);
       if (value !== sent) lines[index + 1] = value;
-      if (isLine(lines, index, CODING)) {
+      if (isLine(lines, index, 'transfer-encoding')) {
         coding = 'coded';
-        if (value === EMPTY_CODING) this.#fail('malformed');
+        // llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it.
+        if (value === '') this.#fail('malformed');
       } else if (this.state === 'head' && isLine(lines, index, 'content-length')) this.length = value;
       else if (saysClose(lines, index)) this.#closes = true;
     }
