@@ -2,8 +2,9 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ignore } from '../base/errors.ts';
 import type { BoundedCalls } from './bounded-calls.ts';
-import { type Lock, lockFile } from './directory-lock.ts';
+import type { DirectoryLock, Lock } from './directory-lock.ts';
 import { absent, LOCK, syncFolder } from './files.ts';
 import type { StoreOptions } from './store.ts';
 
@@ -23,10 +24,13 @@ export class DeferredFolder {
     this.#lock = lock;
   }
 
-  /** Throws if the folder can't be made or must not be used, or if another process holds it. */
-  static async open(path: string, as: StoreOptions['as'], calls: BoundedCalls): Promise<DeferredFolder> {
-    await calls.run(() => makeFolder(path, as));
-    const lock = as === 'owner' ? await lockFile(join(path, LOCK), calls) : null;
+  /**
+   * Throws if the folder can't be made or must not be used, or if another process holds it. `own`: of the file in it; null
+   * for a visitor.
+   */
+  static async open(path: string, own: DirectoryLock | null, calls: BoundedCalls): Promise<DeferredFolder> {
+    await calls.run(() => makeFolder(path, own === null ? 'visitor' : 'owner'));
+    const lock = own === null ? null : await own.take();
     try {
       const folder = new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);
       if (lock !== null) folder.#lockNumber = await calls.run(() => lockNumber(path));
@@ -49,9 +53,9 @@ export class DeferredFolder {
     return this.#handle.sync();
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#lock?.release();
-    await this.#handle.close().catch(() => {});
+    void this.#handle.close().catch(ignore); // it would wait for a call that hangs
   }
 }
 

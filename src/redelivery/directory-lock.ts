@@ -14,21 +14,44 @@ export interface Lock {
 }
 
 /**
- * Locks a folder by a file in it. Throws if it can't be locked, or if another process holds it. The kernel releases such a
- * lock when its process closes the file, by whatever handle: nothing else may ever open it.
+ * The lock of a folder: a file in it. The kernel releases such a lock when its process closes the file, by whatever
+ * handle: nothing else may ever open it, and whoever makes it has closed it before it is locked.
  */
-export async function lockFile(path: string, calls: BoundedCalls): Promise<Lock> {
-  const { DatabaseSync } = process.getBuiltinModule('node:sqlite') ?? {};
-  if (DatabaseSync === undefined) throw new Error('this build of Node has no node:sqlite, which locks the directory');
-  await calls.run(() => lookUp(path));
-  const database = new DatabaseSync(path, { timeout: 0 });
-  try {
-    // In this mode a lock that was taken is kept; nothing is ever written.
-    database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
-    return { release: () => database.close() };
-  } catch (error) {
-    database.close();
-    throw isBusy(error) ? new Error('another process uses it') : error;
+export class DirectoryLock {
+  readonly #path: string;
+  readonly #calls: BoundedCalls;
+  readonly #prepare: (path: string) => Promise<void>;
+  /** Also a preparation that takes too long: the next try waits for its end too, and begins none of its own. */
+  #preparing: Promise<void> | null = null;
+
+  /** `prepare`: makes the file unless it is there, and leaves no handle of it open. */
+  constructor(path: string, calls: BoundedCalls, prepare = lookUp) {
+    this.#path = path;
+    this.#calls = calls;
+    this.#prepare = prepare;
+  }
+
+  /** Throws if it can't be locked, or if another process holds it. */
+  async take(): Promise<Lock> {
+    const { DatabaseSync } = process.getBuiltinModule('node:sqlite') ?? {};
+    if (DatabaseSync === undefined) throw new Error('this build of Node has no node:sqlite, which locks the directory');
+    await this.#calls.run(() => this.#prepared());
+    const database = new DatabaseSync(this.#path, { timeout: 0 });
+    try {
+      // In this mode a lock that was taken is kept; nothing is ever written.
+      database.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
+      return { release: () => database.close() };
+    } catch (error) {
+      database.close();
+      throw isBusy(error) ? new Error('another process uses it') : error;
+    }
+  }
+
+  #prepared(): Promise<void> {
+    this.#preparing ??= this.#prepare(this.#path).finally(() => {
+      this.#preparing = null;
+    });
+    return this.#preparing;
   }
 }
 

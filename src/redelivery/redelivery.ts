@@ -14,7 +14,7 @@ import { eventId, peekProgress, sealRecord } from './record.ts';
 import { type Deferred, Pace, pauseAfter, Schedule } from './schedule.ts';
 import { countedBytes, type DeferredStore, type Entry, LEAST_BYTES, type StoredBytes } from './store.ts';
 import { Telling } from './telling.ts';
-import { BUSY_PAUSE_MS, GRACE_MS, Turns } from './turn.ts';
+import { BUSY_PAUSE_MS, Turns } from './turn.ts';
 
 /** The most at work at once: a quarter of the slots, so that fresh deliveries find one. */
 const MOST_AT_WORK = 8;
@@ -126,6 +126,7 @@ export class Redelivery implements Room {
     try {
       // Whoever stored it, and whatever it was then: the rules in force say whether it would be sent.
       const claimed = await store.claim(id);
+      if (claimed.kind === 'dropped') this.#turns.dropped(known ?? this.#unknown(id));
       if (claimed.kind !== 'claimed') return false;
       const opened = this.#turns.open(id, claimed.record, claimed.progress);
       await store.release(claimed.claim, null);
@@ -213,20 +214,28 @@ export class Redelivery implements Room {
 
   /** Learns what is in the store, and what is no longer; reads some, and removes what is long over, whatever the pace. */
   async #look(): Promise<void> {
-    const known = new Set(this.#schedule.all());
+    const known = new Map([...this.#schedule.all()].map((entry) => [entry.id, entry]));
     const { entries, dropped } = await (await this.#store).list();
-    for (const id of dropped) this.#turns.dropped(id);
     const listed = new Set(entries.map(({ id }) => id));
-    for (const entry of known) if (!listed.has(entry.id) && !entry.busy) this.#schedule.delete(entry);
+    for (const id of listed) known.delete(id);
+    // One that is listed was dropped before it was stored anew.
+    for (const id of dropped) this.#turns.dropped(known.get(id) ?? this.#unknown(id));
+    // The turn of one that has ended lets go of its claim.
+    for (const entry of known.values()) if (!entry.busy && entry.ended === null) this.#schedule.delete(entry);
     for (const entry of entries)
       if (this.#schedule.get(entry.id) === undefined) this.#schedule.add(this.#entryOf(entry));
     let unread = READ_EACH_LOOK;
     for (const entry of [...this.#schedule.all()]) {
       if (this.#state !== 'runs' || performance.now() < this.#pausedUntil) return;
       if (entry.busy) continue;
-      const isOver = Date.now() >= this.#turns.endOf(entry) + (entry.state === 'waiting' ? GRACE_MS : 0);
+      const isOver = Date.now() >= this.#turns.overAt(entry);
       if (isOver || (!entry.checked && unread-- > 0)) await this.#work(entry, 'read');
     }
+  }
+
+  /** Of one that was dropped before anything was known of it here. */
+  #unknown(id: string): Deferred {
+    return this.#entryOf({ id, bytes: 0, at: Date.now(), progress: null });
   }
 
   #entryOf({ id, bytes, at, progress }: Entry): Deferred {

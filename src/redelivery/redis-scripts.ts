@@ -6,10 +6,11 @@
 //   BODY: how many events have it         bytes: of all               number: of the last event
 //   epoch: since when nothing was lost    base: the last number then  run: the server's run_id then
 //
-// No key but `told` has a time to live: what a policy of the server evicts by that is not ours.
+// No key but `told` has a time to live: what a policy of the server evicts by that is not ours. An event whose key is no
+// hash any more is gone; what another has put there is left alone.
 import { Buffer } from 'node:buffer';
 import { type Command, type Script, script, textOf } from '../once/redis-connection.ts';
-import { type Added, type Entry, ID, MAX_OF_ONE_BODY, MAX_PROGRESS, type StoredBytes } from './store.ts';
+import { type Added, type Entry, ID, MAX_OF_ONE_BODY, MAX_PROGRESS, type Read, type StoredBytes } from './store.ts';
 
 /** Milliseconds. The holder renews it three times and more before it ends. */
 const LEASE_MS = 30_000;
@@ -103,7 +104,7 @@ export const PROBE: Command<Look> = [LOOK, keysOf('')];
 export const ADD: Script<{ readonly kind: Added | 'failed'; readonly mark: Mark; readonly failure: string }> = {
   text: `${COMMON}local id, bytes = ARGV[1], tonumber(ARGV[4])
 local old, body = of(id), string.sub(ARGV[1], 1, 16)
-local isGone = old and kind() == 'none'
+local isGone = old and kind() ~= 'hash'
 if old and not isGone and ARGV[6] ~= 'existing' then return {'known'} end
 local others = (tonumber(of('bytes')) or 0) - (old and string.match(old, '^%d+') or 0)
 if others + bytes > tonumber(ARGV[5]) then return {'full'} end
@@ -131,8 +132,8 @@ return {'stored', of('epoch'), whole(number)}`,
 
 /** What `CLAIM` answers: `Claimed`, but for the claim. */
 type Answer =
-  | ({ readonly kind: 'claimed'; readonly record: StoredBytes } & Pick<Entry, 'progress'>)
-  | { readonly kind: 'busy' | 'removed' | 'dropped' | 'unfit' };
+  | ({ readonly kind: 'claimed'; readonly record: Read } & Pick<Entry, 'progress'>)
+  | { readonly kind: 'busy' | 'removed' | 'dropped' };
 
 /**
  * ID, token, the most bytes of one event, the mark of the id (an empty epoch if there is none), the token of this
@@ -145,18 +146,19 @@ if not of(id) then
   local isDropped = redis.call('HDEL', index, '~' .. id) == 1 or isLost(id, ARGV[4], ARGV[5])
   return {isDropped and 'dropped' or 'removed'}
 end
-if kind() == 'none' then leave(id) return {'dropped'} end
-if not isFit(ARGV[3]) then return {'unfit'} end
+if kind() ~= 'hash' then leave(id) return {'dropped'} end
 local held = redis.call('HMGET', event, 'claim', 'until')
 local remaining = (tonumber(held[2]) or 0) - now()
 if held[1] and held[1] ~= ARGV[6] and remaining > 0 and remaining <= ${LEASE_MS} then return {'busy'} end
 redis.call('HSET', event, 'claim', token, 'until', whole(now() + ${LEASE_MS}))
+if not isFit(ARGV[3]) then return {'unfit'} end
 local found = redis.call('HMGET', event, 'head', 'body', 'progress')
 return {'claimed', found[1], found[2], found[3]}`,
   read: (given) => {
     const [kind, head, body, progress] = listOf(given);
     const name = textOf(kind);
-    if (name === 'busy' || name === 'removed' || name === 'dropped' || name === 'unfit') return { kind: name };
+    if (name === 'busy' || name === 'removed' || name === 'dropped') return { kind: name };
+    if (name === 'unfit') return { kind: 'claimed', record: name, progress: null };
     const isRecord = head instanceof Buffer && body instanceof Buffer;
     if (name !== 'claimed' || !isRecord || !(progress instanceof Buffer || progress === null)) return undefined;
     return { kind: name, record: { head, body }, progress };
@@ -202,15 +204,6 @@ return was`,
 );
 
 /** ID, the most bytes of one event. */
-export const DISCARD = script(
-  `${COMMON}if not of(ARGV[1]) or isFit(ARGV[2]) then return 0 end
-redis.call('UNLINK', event)
-leave(ARGV[1])
-return 1`,
-  [0, 1],
-);
-
-/** ID, the most bytes of one event. */
 export const READ: Script<StoredBytes | null> = {
   text: `${COMMON}if not of(ARGV[1]) or not isFit(ARGV[2]) then return {} end
 return redis.call('HMGET', event, 'head', 'body')`,
@@ -237,9 +230,8 @@ for at = 1, #page[2], 2 do
     end
   elseif string.len(id) == 49 then
     event = prefix .. id
-    local found = kind()
-    if found ~= 'none' then
-      local isReadable = found == 'hash' and size('progress') <= ${MAX_PROGRESS}
+    if kind() == 'hash' then
+      local isReadable = size('progress') <= ${MAX_PROGRESS}
       entries[#entries + 1] = id .. ' ' .. value
       entries[#entries + 1] = isReadable and redis.call('HGET', event, 'progress')
     elseif isOwner then

@@ -7,7 +7,6 @@ import { type Command, PROBE_EVERY_MS, RedisConnection, TIMEOUT_MS } from '../on
 import {
   ADD,
   CLAIM,
-  DISCARD,
   DROP,
   keysOf,
   LIST,
@@ -148,12 +147,6 @@ class RedisStore implements DeferredStore {
     this.#forget(id, token);
     if (removed === 1) this.#marks.delete(id);
     return removed === 1;
-  }
-
-  async discard(id: string): Promise<boolean> {
-    const discarded = await this.#connection.run([DISCARD, keysOf(id), id, String(this.#options.mostBytes())]);
-    if (discarded === 1) this.#marks.delete(id);
-    return discarded === 1;
   }
 
   read(id: string): Promise<StoredBytes | null> {

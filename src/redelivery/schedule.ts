@@ -5,6 +5,8 @@ import type { KeyObject } from 'node:crypto';
 import { type DeferredState, type DeferredTotals, noneDeferred } from '../core/record.ts';
 import type { Claim } from './store.ts';
 
+export type Ending = 'delivered' | 'expired' | 'dropped';
+
 /** What is known in memory of one deferred delivery: never its body or its lines. */
 export interface Deferred {
   readonly id: string;
@@ -28,8 +30,8 @@ export interface Deferred {
   asked: boolean;
   /** The last claim on its record, which may have ended. */
   claim: Claim | null;
-  /** How it ended, while the store has not learnt that yet. */
-  ended: 'delivered' | 'expired' | null;
+  /** How it ended, which is told once; then only its removal is left. Null until it has ended. */
+  ended: Ending | null;
   /** Its last progress, sealed, while the store has not learnt that yet. */
   unwritten: Buffer | null;
 }

@@ -50,13 +50,18 @@ export interface Claim {
 }
 
 /**
+ * What a claim gives. `unfit`: it is no regular file, is larger than `mostBytes`, or can't be told apart into head and
+ * body; it is claimed all the same, since another process may have other limits.
+ */
+export type Read = StoredBytes | 'unfit';
+
+/**
  * `claimed`: nobody else gets it until `release` or `remove`, or until the lease of this process has ended. `busy`:
- * another process has claimed it. `removed`: an owner has removed it. `dropped`: as in `Listing`. `unfit`: it is no
- * regular file, is larger than `mostBytes`, or can't be told apart into head and body; it is not given, and stays.
+ * another process has claimed it. `removed`: an owner has removed it. `dropped`: as in `Listing`.
  */
 export type Claimed =
-  | { readonly kind: 'claimed'; readonly claim: Claim; readonly record: StoredBytes; readonly progress: Buffer | null }
-  | { readonly kind: 'busy' | 'removed' | 'dropped' | 'unfit' };
+  | { readonly kind: 'claimed'; readonly claim: Claim; readonly record: Read; readonly progress: Buffer | null }
+  | { readonly kind: 'busy' | 'removed' | 'dropped' };
 
 /**
  * Every method rejects with an Error if the store can't do its work, within `TIME_LIMIT_MS` (a directory) or ten times
@@ -87,11 +92,11 @@ export interface DeferredStore {
   /** Ends a claim. `progress` (null: as it was) replaces the last one. Does nothing if the claim has ended. */
   release(claim: Claim, progress: Buffer | null): Promise<void>;
 
-  /** Removes what was claimed, and ends the claim. False if the claim had ended: nothing was removed. */
+  /**
+   * Removes what was claimed, and ends the claim. False if the claim had ended: nothing was removed. The one way in which
+   * a process that sends removes anything, so nobody removes what another one has claimed.
+   */
   remove(claim: Claim): Promise<boolean>;
-
-  /** Removes what `claim` calls `unfit`. False if it is not so any more: nothing was removed. */
-  discard(id: string): Promise<boolean>;
 
   /** Reads without a claim: for people. Null if there is nothing to read. */
   read(id: string): Promise<StoredBytes | null>;

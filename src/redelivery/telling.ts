@@ -1,6 +1,6 @@
 // Log lines about many deliveries: a store may hold tens of thousands of them, and each may have the same to tell.
 
-type Level = 'info' | 'warn' | 'error';
+export type Level = 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, string | number>>;
 export type Teller = (level: Level, message: string, fields: Fields) => void;
 

@@ -3,15 +3,20 @@
 import { pathOf } from '../core/targets.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { openRecord, type Unverified, type Verified } from './record.ts';
-import { type Deferred, type Pace, pauseAfter, type Schedule } from './schedule.ts';
+import { type Deferred, type Ending, type Pace, pauseAfter, type Schedule } from './schedule.ts';
 import { send } from './sending.ts';
-import type { Claimed, DeferredStore, Entry, StoredBytes } from './store.ts';
-import type { Telling } from './telling.ts';
+import type { Claimed, DeferredStore, Entry, Read } from './store.ts';
+import type { Level, Telling } from './telling.ts';
 
 /** After the end of its window a delivery is tried once more; not after this long. */
-export const GRACE_MS = 3_600_000;
+const GRACE_MS = 3_600_000;
 /** Milliseconds until another process, a twin of `once`, or a store that fails is asked again. */
 export const BUSY_PAUSE_MS = 5000;
+const TOLD: Readonly<Record<Ending, readonly [Level, string]>> = {
+  delivered: ['info', 'a deferred delivery was taken'],
+  expired: ['error', 'a deferred delivery is lost: its window is over'],
+  dropped: ['warn', 'a deferred delivery was dropped from the store'],
+};
 const NEVER = new AbortController().signal;
 
 /** Why it is not sent. */
@@ -34,7 +39,8 @@ export class Turns {
     this.#telling = state.telling;
   }
 
-  open(id: string, record: StoredBytes, progress: Entry['progress']): Verified | Unverified {
+  open(id: string, record: Read, progress: Entry['progress']): Verified | Unverified {
+    if (record === 'unfit') return { kind: 'unverified', why: 'unreadable', detail: record, route: null, claims: null };
     const { policy, name, maxHeader } = this.#parts;
     return openRecord({ id, record, progress, policy: policy(), name, now: Date.now(), maxHeader: maxHeader() });
   }
@@ -46,19 +52,23 @@ export class Turns {
     return at + (window ?? longestWindow() ?? Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * When it is removed whether or not it could be sent. What rests has had its answer. What nothing verifies has the same
+   * time as all others: another process may have the secret, or the limits, and be about to try it once more.
+   */
+  overAt(entry: Deferred): number {
+    return this.endOf(entry) + (entry.state === 'stopped' && !entry.asked ? 0 : GRACE_MS);
+  }
+
   /** Leaves the entry waiting, or deletes it. */
   async take(store: DeferredStore, entry: Deferred, may: 'send' | 'read'): Promise<void> {
-    if (entry.ended !== null) return await this.#end(store, entry, entry.ended);
+    if (entry.ended !== null) return await this.#remove(store, entry);
     const claimed = await store.claim(entry.id);
-    if (claimed.kind === 'unfit') {
-      entry.claim = null;
-      return await this.#keep(store, entry, { why: claimed.kind, claimedAt: entry.at });
-    }
     if (claimed.kind !== 'claimed') return this.#notClaimed(entry, claimed.kind);
     entry.claim = claimed.claim;
     const opened = this.#open(entry, claimed);
     if (opened.kind === 'unverified') {
-      entry.route = opened.route;
+      entry.route = opened.route ?? entry.route;
       return await this.#keep(store, entry, { why: opened.detail, claimedAt: opened.claims?.at ?? entry.at });
     }
     const now = Date.now();
@@ -75,11 +85,9 @@ export class Turns {
       secret: facts.secret,
       key: this.#parts.policy().keyring.secrets.find(({ id }) => id === opened.permit.secret)?.key ?? null,
     });
-    const end = this.endOf(entry);
-    const rests = stopped && !entry.asked;
-    if (now >= end + (rests ? 0 : GRACE_MS)) return await this.#end(store, entry, 'expired');
+    if (now >= this.overAt(entry)) return await this.#end(store, entry, 'expired');
     const soonest = entry.asked ? now : this.#soonest(entry, opened, now);
-    const due = rests ? end : Math.min(end, soonest);
+    const due = Math.min(this.endOf(entry), stopped && !entry.asked ? Number.POSITIVE_INFINITY : soonest);
     if (may === 'read' || due > now) {
       await release(store, entry);
       return this.#schedule.wait(entry, due);
@@ -143,25 +151,26 @@ export class Turns {
     this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
   }
 
-  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed' | 'unfit'>): void {
+  #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed'>): void {
     switch (kind) {
       case 'busy':
         return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
       case 'removed':
         return this.#schedule.delete(entry);
       case 'dropped':
-        return this.dropped(entry.id);
+        return this.dropped(entry);
       default:
         kind satisfies never;
     }
   }
 
-  /** Nothing verifies it: it stays until its window is over. */
+  /** Nothing verifies it: it stays until its time is over. */
   async #keep(store: DeferredStore, entry: Deferred, problem: Problem): Promise<void> {
     this.#noteUnverified(entry, problem);
-    if (Date.now() >= this.endOf(entry)) return await this.#end(store, entry, 'expired');
+    const over = this.overAt(entry);
+    if (Date.now() >= over) return await this.#end(store, entry, 'expired');
     await release(store, entry);
-    this.#schedule.wait(entry, this.endOf(entry));
+    this.#schedule.wait(entry, over);
   }
 
   #noteUnverified(entry: Deferred, { why, claimedAt }: Problem): void {
@@ -175,24 +184,33 @@ export class Turns {
     this.#parts.onResult(entry.route, 'unverified');
   }
 
-  async #end(store: DeferredStore, entry: Deferred, result: 'delivered' | 'expired'): Promise<void> {
-    entry.ended = result; // where the store fails now, it is removed at the next turn, and not sent again
-    const removed = await (entry.claim === null ? store.discard(entry.id) : store.remove(entry.claim));
-    entry.ended = null;
-    if (!removed) return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
+  async #end(store: DeferredStore, entry: Deferred, how: 'delivered' | 'expired'): Promise<void> {
+    this.#conclude(entry, how);
+    await this.#remove(store, entry);
+  }
+
+  /**
+   * Where the store fails, it is left to the next turn, and not sent again. Where the claim had ended, it has been removed
+   * already, or what is stored now is another's: the next look finds that.
+   */
+  async #remove(store: DeferredStore, entry: Deferred): Promise<void> {
+    if (entry.claim !== null) await store.remove(entry.claim);
     this.#schedule.delete(entry);
-    this.#parts.onResult(entry.route, result);
-    const { id, attempts } = entry;
-    if (result === 'delivered') this.#telling.tell('info', 'a deferred delivery was taken', { id, attempts });
-    else this.#telling.tell('error', 'a deferred delivery is lost: its window is over', { id, attempts });
   }
 
   /** It is gone from the store, although nobody here removed it. */
-  dropped(id: string): void {
-    const entry = this.#schedule.get(id);
-    if (entry !== undefined) this.#schedule.delete(entry);
-    this.#telling.tell('warn', 'a deferred delivery was dropped from the store', { id });
-    this.#parts.onResult(entry?.route ?? null, 'dropped');
+  dropped(entry: Deferred): void {
+    this.#conclude(entry, 'dropped');
+    this.#schedule.delete(entry);
+  }
+
+  /** By whoever knows it first: a removal that comes through late is seen by more than one. */
+  #conclude(entry: Deferred, how: Ending): void {
+    if (entry.ended !== null) return;
+    entry.ended = how;
+    const { id, attempts, route } = entry;
+    this.#telling.tell(...TOLD[how], how === 'dropped' ? { id } : { id, attempts });
+    this.#parts.onResult(route, how);
   }
 }
 

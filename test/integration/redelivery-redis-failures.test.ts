@@ -12,7 +12,7 @@ import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, VALKEY_OR_REDIS } from 
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';
 import { eventKey, idsOf, opened, prefixOf } from '../support/redelivery/redis-store.ts';
-import { claimedRecord, claimOf, idOf, someRecord } from '../support/redelivery/store-contract.ts';
+import { claimedRecord, claimOf, idOf, someRecord, UNFIT } from '../support/redelivery/store-contract.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
 
 const INDEX = `${prefixOf()}index`;
@@ -106,27 +106,40 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     expect(await store.add(idOf(), someRecord(), 'nothing')).toBe('stored');
   });
 
-  test('in which others wrote events: they are not read, and stay', async ({ server, open }) => {
+  test('in which others wrote to events: they are not read, and stay', async ({ server, open }) => {
     const { store } = await open();
-    const [text = '', bare = '', long = ''] = idsOf(3, 'unfit');
-    for (const id of [text, bare, long]) await store.add(id, someRecord(), 'nothing');
-    await server.ask('SET', eventKey(text), 'of another');
+    const [bare = '', long = ''] = idsOf(2, 'unfit');
+    for (const id of [bare, long]) await store.add(id, someRecord(), 'nothing');
     await server.ask('HDEL', eventKey(bare), 'body');
     await server.ask('HSET', eventKey(long), 'progress', 'x'.repeat(MAX_PROGRESS + 1));
-    for (const id of [text, bare, long]) {
-      expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    for (const id of [bare, long]) {
+      expect(await store.claim(id)).toMatchObject(UNFIT);
       expect(await store.read(id)).toBeNull();
     }
     const { entries, dropped } = await store.list();
-    expect(entries.map(({ progress }) => progress)).toEqual([null, null, null]);
+    expect(entries.map(({ progress }) => progress)).toEqual([null, null]);
     expect(dropped).toEqual([]);
-    expect(await store.drop(text)).toBe(true);
+  });
+
+  test('in which others wrote over events: these are gone, and what they wrote is left alone', async ({
+    server,
+    open,
+  }) => {
+    const { store } = await open();
+    const [claimed = '', listed = ''] = idsOf(2, 'over');
+    for (const id of [claimed, listed]) {
+      await store.add(id, someRecord(), 'nothing');
+      await server.ask('SET', eventKey(id), 'of another');
+      expect(await store.read(id)).toBeNull();
+    }
+    expect(await store.claim(claimed)).toEqual({ kind: 'dropped' });
+    expect(await store.list()).toEqual({ entries: [], dropped: [listed] });
     const before = await indexOf(server);
     const taken = idOf('taken by another');
     await server.ask('SET', eventKey(taken), 'of another');
     await expect(store.add(taken, someRecord(), 'nothing')).rejects.toThrow(/WRONGTYPE/);
     expect(await indexOf(server)).toEqual(before);
-    expect(await server.ask('GET', eventKey(taken))).toBe('of another');
+    for (const id of [claimed, listed, taken]) expect(await server.ask('GET', eventKey(id))).toBe('of another');
   });
 
   test('with a password that changes', async ({ redis, directory, open, attempt }) => {

@@ -22,6 +22,9 @@ export interface StorePlace {
   clean(): Promise<void>;
 }
 
+/** A claim on what is not given. */
+export const UNFIT = { kind: 'claimed', record: 'unfit', progress: null };
+
 export const MANY_BYTES = 1024 * 1024;
 
 let serial = 0;
@@ -38,8 +41,10 @@ export const someRecord = (length = 100): StoredBytes => ({ head: randomBytes(20
 export async function claimedRecord(store: DeferredStore, id: string) {
   const claimed = await store.claim(id);
   if (claimed.kind !== 'claimed') throw new Error(`the claim is ${claimed.kind}`);
-  claims.set(store, new Map(claims.get(store)).set(id, claimed.claim));
-  return claimed;
+  const { claim, record, progress } = claimed;
+  if (record === 'unfit') throw new Error('it is unfit');
+  claims.set(store, new Map(claims.get(store)).set(id, claim));
+  return { claim, record, progress };
 }
 
 /** The last claim that `claimedRecord` made of it; one that nobody has made if there is none. */
@@ -263,21 +268,21 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       await store.add(id, someRecord(5000), 'nothing');
       await reopened({ mostBytes: () => 5199 });
       await store.list();
-      expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+      expect(await store.claim(id)).toMatchObject(UNFIT);
       expect(await store.read(id)).toBeNull();
       expect(await idsIn(store)).toEqual([id]);
     });
 
-    test('what is not read can be discarded, which is no drop; anything else can not', async () => {
+    test('what is not read is removed by its claim as anything else, which is no drop', async () => {
       const [unfit, fit] = [idOf(), idOf()];
       await store.add(unfit, someRecord(5000), 'nothing');
       await store.add(fit, someRecord(10), 'nothing');
       await reopened({ mostBytes: () => 5199 });
       await store.list();
-      expect(await store.discard(fit)).toBe(false);
-      expect(await store.discard(idOf())).toBe(false);
-      expect(await store.discard(unfit)).toBe(true);
-      expect(await store.discard(unfit)).toBe(false);
+      const claimed = await store.claim(unfit);
+      if (claimed.kind !== 'claimed') throw new Error(`the claim is ${claimed.kind}`);
+      expect(await store.remove(claimed.claim)).toBe(true);
+      expect(await store.remove(claimed.claim)).toBe(false);
       expect(await store.list()).toMatchObject({ entries: [{ id: fit }], dropped: [] });
     });
 
@@ -317,6 +322,21 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       expect(await loser.list()).toMatchObject({ entries: [{ id: second }], dropped: [] });
       expect(await loser.add(second, someRecord(), 'nothing')).toBe('known');
       await other.close();
+    });
+
+    test('of one that is over the limits of one owner alone, the claim of another is as good as any', async (context) => {
+      if (!place.shared) return context.skip();
+      const id = idOf();
+      await store.add(id, someRecord(5000), 'nothing');
+      const narrow = await place.open({ mostBytes: () => 5199 });
+      await narrow.list();
+      await claimedRecord(store, id);
+      expect(await narrow.claim(id)).toEqual({ kind: 'busy' });
+      await store.release(claimOf(store, id), null);
+      expect(await narrow.claim(id)).toMatchObject(UNFIT);
+      expect(await store.claim(id)).toEqual({ kind: 'busy' });
+      await narrow.close();
+      await claimedRecord(store, id);
     });
 
     test('a claim that its process lost removes and changes nothing', async (context) => {

@@ -1,14 +1,34 @@
 // What only the directory promises: modes, links, leftovers of a crash, foreign files, and one process at a time.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { link, lstat, mkdir, mkdtemp, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../../src/redelivery/open-store.ts';
 import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
-import { claimedRecord, claimOf, idOf, MANY_BYTES, someRecord } from '../../support/redelivery/store-contract.ts';
+import {
+  claimedRecord,
+  claimOf,
+  idOf,
+  MANY_BYTES,
+  someRecord,
+  UNFIT,
+} from '../../support/redelivery/store-contract.ts';
 
 let directory: string;
 let folder: string;
@@ -42,6 +62,20 @@ afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
   await rm(directory, { recursive: true });
 });
+
+const NOBODY = 65_534;
+
+/** Runs a job without root's rights, which open every file. */
+async function unprivileged<T>(job: () => Promise<T>): Promise<T> {
+  if (process.geteuid?.() !== 0) return await job();
+  for (const path of [directory, folder]) await chown(path, NOBODY, NOBODY);
+  process.seteuid?.(NOBODY);
+  try {
+    return await job();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
 
 const FOREIGN = 'a file is not one of ours, and is left alone';
 const HALF = 'a file that a crash left half-written was removed';
@@ -118,7 +152,7 @@ describe('a record that', () => {
   test('is a link to another file is not read', async () => {
     await rename(file, join(directory, 'elsewhere'));
     await symlink(join(directory, 'elsewhere'), file);
-    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    expect(await store.claim(id)).toMatchObject(UNFIT);
     expect(await store.read(id)).toBeNull();
     await store.close();
     opened.pop();
@@ -127,20 +161,28 @@ describe('a record that', () => {
 
   test('has a second name is not read', async () => {
     await link(file, join(directory, 'elsewhere'));
-    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    expect(await store.claim(id)).toMatchObject(UNFIT);
   });
 
   test('is huge is measured, not read', async () => {
     await truncate(file, 2 ** 40);
-    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    expect(await store.claim(id)).toMatchObject(UNFIT);
   });
 
   test('is cut is unfit, and leaves the others alone', async () => {
     await truncate(file, 20);
-    expect(await store.claim(id)).toEqual({ kind: 'unfit' });
+    expect(await store.claim(id)).toMatchObject(UNFIT);
     const other = idOf();
     await store.add(other, someRecord(), 'nothing');
     expect((await claimedRecord(store, other)).progress).toBeNull();
+  });
+
+  test('its user may not open is unfit, and goes with its claim as any other', async () => {
+    await chmod(file, 0);
+    const claimed = await unprivileged(() => store.claim(id));
+    expect(claimed).toMatchObject(UNFIT);
+    if (claimed.kind === 'claimed') expect(await unprivileged(() => store.remove(claimed.claim))).toBe(true);
+    expect(await readdir(folder)).toEqual(['lock']);
   });
 
   test('has progress that is a link: it is not read, so nothing verifies it', async () => {

@@ -86,7 +86,7 @@ export const test = base.extend<Fixtures>({
         open: async (onChange) => {
           const opened = await openStore(store, onChange);
           ready.resolve();
-          const methods = ['add', 'list', 'claim', 'release', 'remove', 'discard', 'read', 'drop', 'close'] as const;
+          const methods = ['add', 'list', 'claim', 'release', 'remove', 'read', 'drop', 'close'] as const;
           const bound = Object.fromEntries(methods.map((name) => [name, opened[name].bind(opened)]));
           return { ...bound, ...between(opened) } as DeferredStore;
         },

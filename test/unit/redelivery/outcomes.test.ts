@@ -1,6 +1,8 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work. These
 // wait ten seconds each, side by side.
+import { rm } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { eventually } from '../../support/proxy/proxied.ts';
 import { test } from './fixtures.ts';
@@ -25,6 +27,27 @@ test.concurrent('what the app took is not sent again while its removal fails', a
   expect(results).toEqual(['delivered']);
   expect(budget.used).toBe(0);
   expect(redelivery.failures).toBe(2);
+});
+
+test.concurrent('what the app took is counted once, also if its removal fails and comes through all the same', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  let removals = 0;
+  const redelivery = await start((store) => ({
+    remove: async (claim) => {
+      const removed = await store.remove(claim);
+      if (removals++ === 0) throw new Error('too late');
+      return removed;
+    },
+  }));
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => removals > 0 && redelivery.totals().waiting.deliveries === 0, true);
+  expect(app.requests).toHaveLength(1);
+  expect(results).toEqual(['delivered']);
+  expect(redelivery.failures).toBe(1);
 });
 
 test.concurrent('what the app refused is not sent again while the store cannot write that', async ({
@@ -53,6 +76,45 @@ test.concurrent('what the app refused is not sent again while the store cannot w
   expect(failures).toBe(3);
   expect([...redelivery.list()]).toMatchObject([{ state: 'stopped', attempts: 1, failure: '404', unwritten: null }]);
   expect(results).toEqual(['client_error']);
+});
+
+test.concurrent('what a person drops while it is sent is counted once, whatever the app answers', async ({
+  directory,
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = await start(() => ({}));
+  const held: ServerResponse[] = [];
+  app.answer = () => (_request, response) => held.push(response);
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => held.length, 1);
+  for (const { id } of redelivery.list()) await rm(join(directory, 'deferred', id));
+  await eventually(() => results, ['dropped']);
+  held[0]?.writeHead(200).end();
+  await redelivery.settled();
+  expect(results).toEqual(['dropped']);
+});
+
+test.concurrent('what a person drops, and a sender sends again, are two', async ({
+  directory,
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = await start(() => ({}));
+  app.answer = () => 500;
+  const event = delivery('event');
+  expect(await redelivery.defer(event, '500')).toBe('stored');
+  for (const { id } of redelivery.list()) await rm(join(directory, 'deferred', id));
+  expect(await redelivery.defer(event, '500')).toBe('stored');
+  await eventually(() => results, ['dropped']);
+  expect(redelivery.totals().waiting.deliveries).toBe(1);
+  app.answer = () => 200;
+  redelivery.deliverNow(null);
+  await eventually(() => results, ['dropped', 'delivered']);
 });
 
 test.concurrent('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async ({

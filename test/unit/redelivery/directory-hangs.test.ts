@@ -1,0 +1,76 @@
+// The store in a directory while the file system does not answer: nothing waits for longer than a second, and what comes
+// through late is neither lost nor told as something else.
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test as base, expect } from 'vitest';
+import { openStore } from '../../../src/redelivery/open-store.ts';
+import type { DeferredStore } from '../../../src/redelivery/store.ts';
+import { hangFiles } from '../../support/machine/hung-files.ts';
+import { eventually } from '../../support/proxy/proxied.ts';
+import { claimedRecord, idOf, MANY_BYTES, someRecord } from '../../support/redelivery/store-contract.ts';
+
+interface Fixtures {
+  readonly directory: string;
+  readonly folder: string;
+  readonly store: DeferredStore;
+  /** Returns what ends it, which the end of the test does at the latest. */
+  readonly hang: () => () => Promise<void>;
+}
+
+const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  directory: async ({}, use) => {
+    const directory = await mkdtemp(join(tmpdir(), 'entrupy-hangs-'));
+    await use(directory);
+    await rm(directory, { recursive: true });
+  },
+  folder: ({ directory }, use) => use(join(directory, 'store', 'deferred')),
+  store: async ({ directory }, use) => {
+    const store = await openStore(
+      {
+        ...{ store: join(directory, 'store'), name: '', passwordFile: null, readPassword: async () => '' },
+        ...{ maxBytes: MANY_BYTES, mostBytes: () => 110_000, as: 'owner', onRemark: () => {} },
+      },
+      () => {},
+    );
+    await use(store);
+    await store.close();
+  },
+  // After the store, so that its end finds files that answer.
+  hang: async ({ directory, store: _ }, use) => {
+    const ends: (() => Promise<void>)[] = [];
+    await use(() => {
+      let ended: Promise<void> | null = null;
+      const end = hangFiles(directory);
+      ends.push(() => (ended ??= end()));
+      return () => (ended ??= end());
+    });
+    for (const end of ends) await end();
+  },
+});
+
+test('every call rejects in a second, and a close waits for nothing', async ({ store, hang }) => {
+  const id = idOf();
+  await store.add(id, someRecord(), 'nothing');
+  const end = hang();
+  const calls = [store.list(), store.claim(id), store.add(idOf(), someRecord(), 'nothing'), store.read(id)];
+  for (const each of await Promise.allSettled(calls)) expect(each.status).toBe('rejected');
+  await store.close();
+  await end();
+});
+
+test('a removal that comes through late is no drop', async ({ store, folder, hang }) => {
+  const [id, other] = [idOf(), idOf()];
+  await store.add(id, someRecord(), 'nothing');
+  await store.add(other, someRecord(), 'nothing');
+  const { claim } = await claimedRecord(store, id);
+  const end = hang();
+  await expect(store.remove(claim)).rejects.toThrow('did not answer');
+  // It would remove what is stored under the id meanwhile.
+  await expect(store.add(id, someRecord(), 'nothing')).rejects.toThrow('has not answered yet');
+  await end();
+  await eventually(async () => (await readdir(folder)).sort(), [other, 'lock'].sort());
+  expect(await store.list()).toMatchObject({ entries: [{ id: other }], dropped: [] });
+  expect(await store.claim(id)).toEqual({ kind: 'removed' });
+});
