@@ -22,7 +22,6 @@ export function nameIn(text: string, from: number, to: number): string {
   return text.slice(from, to);
 }
 
-/** The name in lower case. */
 export function lowerCaseName(name: string): string {
   return LOWER_CASE.get(name) ?? name.toLowerCase();
 }

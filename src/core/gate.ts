@@ -11,7 +11,6 @@ import { looksLikeSignature } from './signature.ts';
 import { pathOf } from './targets.ts';
 
 interface GateRule {
-  /** The attack that the rule stops. */
   readonly stops: string;
   /** The header that breaks it, in lower case; absent if the request line does. */
   readonly header?: string;

@@ -29,7 +29,6 @@ import { STALL_MS, UNREAD_MS } from './unread-answers.ts';
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-/** Handles the requests of a port. */
 export interface Handler {
   /** A request's head is complete. Its body goes to the receiver that this call sets, or is dropped. */
   onRequest(exchange: Exchange): void;
@@ -43,7 +42,6 @@ export class Connection {
   /** Only the reply writes to it, except in a tunnel. The receiver of a body may pause and resume it. */
   stream: Socket;
   encrypted = false;
-  /** The client's address. */
   readonly address: string;
   #key: string | null = null;
   state: State = 'silent';
@@ -55,7 +53,6 @@ export class Connection {
   stallTimeout = STALL_MS;
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
-  /** How much of its answers the client has read. */
   readonly progress = new AnswerProgress(this);
   /** When its last request began, and how long after the one before; NaN without them. */
   requestedAt = Number.NaN;

@@ -122,7 +122,6 @@ export class Listener {
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
   }
 
-  /** Cuts every connection. */
   cutAll(): void {
     this.#server.close();
     for (const connection of this.list()) connection.leave();

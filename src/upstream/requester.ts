@@ -9,7 +9,6 @@ import type { Head } from '../core/request-head.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import type { ForwardFailure } from './forward-failure.ts';
 
-/** Receives the response. */
 export interface ResponseSink {
   /** `gone`: nothing more can reach the client. */
   readonly phase: 'waiting' | 'begun' | 'ended' | 'gone';
@@ -68,7 +67,6 @@ export interface TunnelRequester extends Requester {
   upstreamFailure: UpstreamFailure | null;
 }
 
-/** How one request is forwarded. */
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
   readonly lines: readonly string[];
