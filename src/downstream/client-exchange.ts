@@ -7,9 +7,11 @@ import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
-import { traceIdOf } from '../core/trace-id.ts';
 import type { Connection } from './connection.ts';
 import { Reply } from './reply.ts';
+
+/** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
 /** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
 export class Exchange implements RequestRecord {
@@ -61,7 +63,7 @@ export class Exchange implements RequestRecord {
   }
 
   get traceId(): string | null {
-    return traceIdOf(this.head.traceparent);
+    return TRACEPARENT.exec(this.head.traceparent ?? '')?.[1] ?? null;
   }
 
   get signed(): boolean {

@@ -1,6 +1,5 @@
 // Reads HTTP/1.1 messages, one at a time: the head whole, the body in pieces, and not a byte of what follows. llhttp
 // reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
-
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
 import { nameIn } from '../core/common-header-names.ts';
