@@ -11,8 +11,8 @@ import type { Requester, ResponseSink } from '../upstream/requester.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { ResponseHead } from '../wire/parser.ts';
+import type { Went } from './pace.ts';
 import type { Verified } from './record.ts';
-import type { Went } from './schedule.ts';
 
 /** Of a response that nobody reads: a longer one, in bytes or milliseconds, is not read to its end. */
 const MAX_RESPONSE = 64 * 1024;

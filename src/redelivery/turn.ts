@@ -1,9 +1,11 @@
 // One turn of a deferred delivery: claimed, read, checked by every rule, sent, and then removed, stopped or left waiting.
 // schedule.ts says when it comes.
 import { pathOf } from '../core/targets.ts';
+import type { Deferred, Ending } from './deferred.ts';
+import { type Pace, pauseAfter } from './pace.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { openRecord, type Unverified, type Verified } from './record.ts';
-import { type Deferred, type Ending, type Pace, pauseAfter, type Schedule } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
 import { send } from './sending.ts';
 import type { Claimed, DeferredStore, Entry, Read } from './store.ts';
 import type { Level, Telling } from './telling.ts';

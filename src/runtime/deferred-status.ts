@@ -3,8 +3,8 @@
 import type { KeyObject } from 'node:crypto';
 import type { DeferredDelivery, DeferredStatus } from '../admin/status-snapshot.ts';
 import type { Config } from '../config/config.ts';
+import type { Deferred } from '../redelivery/deferred.ts';
 import type { Redelivery } from '../redelivery/redelivery.ts';
-import type { Deferred } from '../redelivery/schedule.ts';
 import { redelivers } from './ruleset.ts';
 
 const LISTED = 50;

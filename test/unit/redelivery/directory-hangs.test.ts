@@ -4,8 +4,10 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect } from 'vitest';
+import { BoundedCalls } from '../../../src/redelivery/bounded-calls.ts';
+import { FolderReader } from '../../../src/redelivery/folder-reader.ts';
 import { openStore } from '../../../src/redelivery/open-store.ts';
-import type { DeferredStore } from '../../../src/redelivery/store.ts';
+import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
 import { hangFiles } from '../../support/machine/hung-files.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import { claimedRecord, idOf, MANY_BYTES, someRecord } from '../../support/redelivery/store-contract.ts';
@@ -18,6 +20,11 @@ interface Fixtures {
   readonly hang: () => () => Promise<void>;
 }
 
+const optionsFor = (directory: string): StoreOptions => ({
+  ...{ store: join(directory, 'store'), name: '', passwordFile: null, readPassword: async () => '' },
+  ...{ maxBytes: MANY_BYTES, mostBytes: () => 110_000, as: 'owner', onRemark: () => {} },
+});
+
 const test = base.extend<Fixtures>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
   directory: async ({}, use) => {
@@ -27,13 +34,7 @@ const test = base.extend<Fixtures>({
   },
   folder: ({ directory }, use) => use(join(directory, 'store', 'deferred')),
   store: async ({ directory }, use) => {
-    const store = await openStore(
-      {
-        ...{ store: join(directory, 'store'), name: '', passwordFile: null, readPassword: async () => '' },
-        ...{ maxBytes: MANY_BYTES, mostBytes: () => 110_000, as: 'owner', onRemark: () => {} },
-      },
-      () => {},
-    );
+    const store = await openStore(optionsFor(directory), () => {});
     await use(store);
     await store.close();
   },
@@ -58,6 +59,20 @@ test('every call rejects in a second, and a close waits for nothing', async ({ s
   for (const each of await Promise.allSettled(calls)) expect(each.status).toBe('rejected');
   await store.close();
   await end();
+});
+
+test('a listing that was begun rejects too', async ({ directory, folder, store: _, hang }) => {
+  const calls = new BoundedCalls('the file system', () => 2);
+  const run = calls.run.bind(calls);
+  let begun = 0;
+  calls.run = (job, size) => {
+    begun++;
+    if (begun === 2) hang(); // the folder is open, and is being read
+    return run(job, size);
+  };
+  const options: StoreOptions = { ...optionsFor(directory), as: 'visitor' };
+  await expect(new FolderReader(folder, calls, options).names()).rejects.toThrow('did not answer');
+  expect(begun).toBe(2);
 });
 
 test('a removal that comes through late is no drop', async ({ store, folder, hang }) => {

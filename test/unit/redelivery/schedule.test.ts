@@ -1,6 +1,8 @@
 // When deferred deliveries are sent again, without a clock, a store or an app.
 import { describe, expect, test } from 'vitest';
-import { type Deferred, Pace, PROBE_EVERY_MS, pauseAfter, Schedule } from '../../../src/redelivery/schedule.ts';
+import type { Deferred } from '../../../src/redelivery/deferred.ts';
+import { Pace, PROBE_EVERY_MS, pauseAfter } from '../../../src/redelivery/pace.ts';
+import { Schedule } from '../../../src/redelivery/schedule.ts';
 import { NOW } from '../core/fixtures.ts';
 
 function entry(id: string, changes: Partial<Deferred> = {}): Deferred {

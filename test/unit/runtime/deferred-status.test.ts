@@ -3,8 +3,9 @@
 import { createSecretKey } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
+import type { Deferred } from '../../../src/redelivery/deferred.ts';
 import type { Redelivery } from '../../../src/redelivery/redelivery.ts';
-import { type Deferred, Schedule } from '../../../src/redelivery/schedule.ts';
+import { Schedule } from '../../../src/redelivery/schedule.ts';
 import { deferredStatus, SignedWith } from '../../../src/runtime/deferred-status.ts';
 
 const keyOf = (text: string) => createSecretKey(Buffer.from(text));

@@ -1,0 +1,70 @@
+// How fast deferred deliveries are sent again: how many at once, and how long each waits after a failure. No clock but the
+// one that is given.
+
+const FIRST_PAUSE_MS = 1000;
+const MAX_PAUSE_MS = 10 * 60_000;
+/** Between two probes of an app that accepts no connection. */
+export const PROBE_EVERY_MS = 10_000;
+/** Between two sendings while each of them fails. */
+const FAILING_PAUSE_MS = 50;
+const MAX_FAILING_PAUSE_MS = 1000;
+
+/** The pause after so many attempts: it doubles up to ten minutes. `random`: 0 to 1; it takes up to a quarter off. */
+export function pauseAfter(attempts: number, random: number): number {
+  return Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 20)) * (1 - random / 4);
+}
+
+/** How a sending went: `taken`; `refused` (a 4xx, which says that the app works); `failed`; `no connection`. */
+export type Went = 'taken' | 'refused' | 'failed' | 'no connection';
+
+/** How many may be at work. After a failure one at a time; each of them another event, since the failed one waits. */
+export class Pace {
+  readonly #most: number;
+  /** The app has just started, or failed: one at a time until it takes one. */
+  #careful = true;
+  #failures = 0;
+  #notBefore = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get most(): number {
+    return this.#careful ? 1 : this.#most;
+  }
+
+  /** No sending begins before. Milliseconds of the clock that `note` is given. */
+  get notBefore(): number {
+    return this.#notBefore;
+  }
+
+  /** `now`: of a clock that never goes back. */
+  note(went: Went, now: number): void {
+    switch (went) {
+      case 'taken':
+        this.#careful = false;
+        this.now();
+        return;
+      case 'refused':
+        this.now();
+        return;
+      case 'failed':
+        this.#careful = true;
+        this.#failures++;
+        this.#notBefore = now + Math.min(MAX_FAILING_PAUSE_MS, FAILING_PAUSE_MS * 2 ** Math.min(this.#failures, 10));
+        return;
+      case 'no connection':
+        this.#careful = true;
+        this.#notBefore = now + PROBE_EVERY_MS;
+        return;
+      default:
+        went satisfies never;
+    }
+  }
+
+  /** Somebody asked, or the app works: it need not wait. */
+  now(): void {
+    this.#failures = 0;
+    this.#notBefore = 0;
+  }
+}
