@@ -44,6 +44,9 @@ export class FolderReader {
   }
 
   async entry(id: string, names: ReadonlySet<string>): Promise<Entry | 'gone' | 'foreign'> {
+    // Before the record, since a removal begins with the record: without its progress it would seem never tried.
+    const hasProgress = names.has(id + PROGRESS);
+    const progress = hasProgress ? await this.#calls.run(() => readSmall(join(this.#folder, id + PROGRESS))) : null;
     const stats = await this.#calls.run(() => lstat(join(this.#folder, id)).catch(absent));
     if (stats === null) return 'gone';
     if (!stats.isFile() || stats.nlink !== 1) {
@@ -51,8 +54,6 @@ export class FolderReader {
       return 'foreign';
     }
     const bytes = Math.max(LEAST_BYTES, stats.size - PREAMBLE);
-    const hasProgress = names.has(id + PROGRESS);
-    const progress = hasProgress ? await this.#calls.run(() => readSmall(join(this.#folder, id + PROGRESS))) : null;
     return { id, bytes, at: Math.round(stats.mtimeMs), progress };
   }
 

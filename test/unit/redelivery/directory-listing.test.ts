@@ -1,8 +1,10 @@
 // What the directory tells of deliveries that come and go while it is listed.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect } from 'vitest';
+import { BoundedCalls } from '../../../src/redelivery/bounded-calls.ts';
+import { FolderReader } from '../../../src/redelivery/folder-reader.ts';
 import { openStore } from '../../../src/redelivery/open-store.ts';
 import { LEAST_BYTES, type StoreOptions } from '../../../src/redelivery/store.ts';
 import { claimedRecord, idOf, someRecord } from '../../support/redelivery/store-contract.ts';
@@ -19,24 +21,19 @@ const test = base.extend<{ readonly directory: string }>({
   },
 });
 
-interface Moments {
-  /** A listing knows what was stored before it, and has read no name yet. */
-  readonly onListing?: () => void;
-  /** It has met a foreign file among the names. */
-  readonly onForeign?: () => void;
-}
+const opened = (directory: string, onListing = () => {}) => openStore(optionsOf(directory, onListing), () => {});
 
-function opened(directory: string, { onListing = () => {}, onForeign = () => {} }: Moments) {
-  const options: StoreOptions = {
+/** `onListing`: a listing knows what was stored before it, and has read no name yet. */
+function optionsOf(directory: string, onListing: () => void): StoreOptions {
+  return {
     ...{ store: directory, name: '', passwordFile: null, readPassword: async () => '' },
-    ...{ mostBytes: () => 110_000, as: 'owner', onRemark: onForeign },
+    ...{ mostBytes: () => 110_000, as: 'owner', onRemark: () => {} },
     // Read at that moment.
     get maxBytes() {
       onListing();
       return 2 * MANY * LEAST_BYTES;
     },
   };
-  return openStore(options, () => {});
 }
 
 test('an equal event that is stored during a long first listing is no drop of the one that was removed', async ({
@@ -44,7 +41,7 @@ test('an equal event that is stored during a long first listing is no drop of th
   onTestFinished,
 }) => {
   let onListing = (): void => {};
-  const store = await opened(directory, { onListing: () => onListing() });
+  const store = await opened(directory, () => onListing());
   onTestFinished(() => store.close());
   const id = idOf();
   await store.add(id, someRecord(), 'nothing');
@@ -66,24 +63,29 @@ test('an equal event that is stored during a long first listing is no drop of th
   expect(next.entries).toHaveLength(MANY + 1);
 });
 
-test('what is removed while its size is looked up is no drop later', async ({ directory, onTestFinished }) => {
-  const remove = async (id: string) => {
-    const claimed = await store.claim(id);
-    if (claimed.kind === 'claimed') await store.remove(claimed.claim);
-  };
-  const removed = Promise.withResolvers<unknown>();
-  // Once the names are read, each step of a removal comes after one of the listing.
-  const onForeign = () => setImmediate(() => Promise.all(ids.map(remove)).then(removed.resolve, removed.reject));
-  const store = await opened(directory, { onForeign });
+test('what is removed between two looks at it is gone, and not one that was never tried', async ({
+  directory,
+  onTestFinished,
+}) => {
+  const store = await opened(directory);
   onTestFinished(() => store.close());
-  const ids = Array.from({ length: 300 }, () => idOf());
-  for (const id of ids) {
-    await writeFile(join(directory, 'deferred', id), 'not looked at yet');
-    await writeFile(join(directory, 'deferred', `${id}.progress`), 'makes the look longer');
-  }
-  await writeFile(join(directory, 'deferred', 'foreign'), '');
-  const { dropped } = await store.list();
-  await removed.promise;
-  expect([...dropped, ...(await store.list()).dropped]).toEqual([]);
-  expect((await store.list()).entries).toEqual([]);
+  const id = idOf();
+  await store.add(id, someRecord(), 'nothing');
+  await store.release((await claimedRecord(store, id)).claim, Buffer.from('progress'));
+  const { claim } = await claimedRecord(store, id);
+  const calls = new BoundedCalls('the file system', () => 2);
+  const run = calls.run.bind(calls);
+  let looks = 0;
+  calls.run = async (job, size) => {
+    if (looks++ === 1) await store.remove(claim);
+    return await run(job, size);
+  };
+  const folder = join(directory, 'deferred');
+  const reader = new FolderReader(
+    folder,
+    calls,
+    optionsOf(directory, () => {}),
+  );
+  expect(await reader.entry(id, new Set([id, `${id}.progress`]))).toBe('gone');
+  expect(await readdir(folder)).toEqual(['lock']);
 });
