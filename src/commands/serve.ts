@@ -1,4 +1,5 @@
 // `serve`: the proxy as a process, with its signals and exit codes.
+import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
 import { CONFIG_OPTION } from './definition.ts';
@@ -10,7 +11,7 @@ export const definition = {
 Runs the proxy; the default command.
 
 Signals: SIGTERM stops (shutdown.delay, then shutdown.grace), SIGINT stops without
-the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads.`,
+the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 does nothing.`,
   options: CONFIG_OPTION,
   exits: [
     ['0', 'stopped by a signal'],
@@ -57,6 +58,8 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
   const onReload = () => void app?.reload();
+  // Without a handler node opens its debugger on loopback, where a pod's other containers could read the secrets.
+  process.on('SIGUSR1', ignore);
   process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGHUP', onReload);
   try {
     const { startApp } = await import('../runtime/app.ts');
@@ -66,5 +69,6 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     return 0;
   } finally {
     process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);
+    process.off('SIGUSR1', ignore);
   }
 }

@@ -172,6 +172,17 @@ describe.concurrent('SIGINT and second signals', () => {
   });
 });
 
+test('SIGUSR1 opens no debugger: whoever shares the loopback could read the secrets there', async ({ start }) => {
+  const proxy = await start();
+  proxy.signal('SIGUSR1');
+  expect(await deliver(proxy, 'a')).toBe(200);
+  proxy.signal('SIGHUP');
+  await proxy.waitForLog(({ msg }) => msg === 'reloaded');
+  proxy.signal('SIGINT');
+  expect((await proxy.exited).code).toBe(0);
+  expect(proxy.output()).not.toMatch(/debugger|inspector/i);
+});
+
 describe.concurrent('/-/drain', () => {
   test('unready, every response closes its connection, new connections and all requests are served', async ({
     start,
