@@ -7,6 +7,7 @@ import type { Env } from '../config/environment.ts';
 import type { ConfigFile, LoadedConfig } from '../config/load.ts';
 import { ConfigError, parseConfig, readConfigFile } from '../config/load.ts';
 import { fixedFiles, fixedVariables, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
+import { fitOpenFiles } from './open-files.ts';
 import { canBeRead } from './regular-file.ts';
 import { readTlsFiles, type TlsFile } from './tls-files.ts';
 
@@ -48,7 +49,7 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
     if (before !== null && before.loaded.file !== null && isBlank(file.bytes)) {
       return { file, loaded: before.loaded, broken: [`${before.loaded.file}: it is empty or missing`] };
     }
-    return { file, loaded: parseConfig(file, env), broken: [] };
+    return { file, loaded: fitOpenFiles(parseConfig(file, env)), broken: [] };
   } catch (error) {
     if (!(error instanceof ConfigError) || before === null) throw error;
     return { file, loaded: before.loaded, broken: [error.message] };

@@ -4,6 +4,7 @@ import { certificateAdvice } from '../../admin/advice-certificates.ts';
 import type { Config, Salvaged } from '../../config/config.ts';
 import { ConfigError, loadConfig } from '../../config/load.ts';
 import { stateOf } from '../../core/secret-validity.ts';
+import { fitOpenFiles } from '../../runtime/open-files.ts';
 import { buildPolicy, deliversOnce, redelivers, routesOf, routesWithoutSecret } from '../../runtime/ruleset.ts';
 import { buildTls, certificatesOf, readTlsFiles } from '../../runtime/tls-files.ts';
 import { failuresOf, readSecrets } from '../../secrets/rotation.ts';
@@ -61,7 +62,7 @@ export const run = command(definition, async ({ values }, io) => {
 
 async function inspect(file: string | null, reading: Reading, io: Io): Promise<Report> {
   try {
-    const loaded = await loadConfig({ file, env: io.env });
+    const loaded = fitOpenFiles(await loadConfig({ file, env: io.env }));
     const { config } = loaded;
     const warnings = [...loaded.warnings, ...endedReports(config)];
     if (reading === 'no secrets') return { loaded, secrets: unread(config, io), warnings, errors: [] };

@@ -29,6 +29,8 @@ export interface ProxyOptions {
   readonly program?: string;
   /** `own`: its working directory is the one with its files, so paths in the config may be relative. */
   readonly cwd?: 'own';
+  /** How many files it may have open: `ulimit -n`. */
+  readonly openFiles?: number;
   /** Secret files, written to `<directory>/secrets` by id. */
   readonly secrets?: Readonly<Record<string, string | Buffer>>;
 }
@@ -69,7 +71,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);
   const words = [...(options.flags ?? []), options.program ?? PROGRAM, 'serve', '--config', configFile];
-  const child = spawn(process.execPath, words, {
+  const [command, ...before] = limitedTo(options.openFiles ?? null);
+  const child = spawn(command, [...before, ...words], {
     env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd === 'own' && { cwd: directory }),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -115,6 +118,10 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     stop,
   };
 }
+
+/** Node, if need be by a shell that first lowers the limit and then becomes it. */
+const limitedTo = (files: number | null): [string, ...string[]] =>
+  files === null ? [process.execPath] : ['sh', '-c', `ulimit -n ${files} && exec "$0" "$@"`, process.execPath];
 
 async function writeFiles(directory: string, { config, secrets = {} }: ProxyOptions): Promise<string> {
   const secretDirectory = join(directory, 'secrets');

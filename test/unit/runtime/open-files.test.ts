@@ -1,0 +1,27 @@
+// How many connections the limit of open files has room for.
+import { describe, expect, test } from 'vitest';
+import { parseConfig } from '../../../src/config/load.ts';
+import { fitOpenFiles } from '../../../src/runtime/open-files.ts';
+
+describe('of the files that a process may open, connections get', () => {
+  const fits = (yaml: string, files: number) => {
+    const loaded = parseConfig({ file: 'config.yaml', bytes: Buffer.from(yaml) }, {});
+    const { config, warnings } = fitOpenFiles(loaded, files);
+    return [config.limits.connections, warnings.some(({ key }) => key === 'limits.connections')];
+  };
+
+  test.each([
+    ['all that they may be, where there is no limit', '', Number.POSITIVE_INFINITY, [1024, false]],
+    ['all that they may be, where it is high enough', '', 1408, [1024, false]],
+    ['what upstream sockets and the rest leave', '', 1407, [1023, true]],
+    ['a half, where there are few', '', 64, [32, true]],
+    [
+      'two files each, for those that may be tunnels',
+      'routes: [{ path: /w, action: forward, upgrade: [websocket] }]',
+      1408,
+      [682, true],
+    ],
+  ] as const)('%s', (_, yaml, files, expected) => {
+    expect(fits(yaml, files)).toEqual(expected);
+  });
+});
