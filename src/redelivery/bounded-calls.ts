@@ -1,9 +1,14 @@
 // Calls that may hang: what they take together is bounded, and so is the time that anybody waits for one.
+import { ignore } from '../base/errors.ts';
 import { TIME_LIMIT_MS } from './store.ts';
 
 interface Waiting {
   readonly size: number;
   readonly begin: () => void;
+}
+
+interface Closable {
+  close(): Promise<void>;
 }
 
 export class BoundedCalls {
@@ -43,6 +48,22 @@ export class BoundedCalls {
       this.#waiting.add(waiting);
       this.#next();
     });
+  }
+
+  /** The same for what has to be closed: where it comes too late for whoever asked, it is closed here. */
+  async open<T extends Closable>(job: () => Promise<T>): Promise<T> {
+    let isWanted = true;
+    const opening = async () => {
+      const opened = await job();
+      if (!isWanted) void opened.close().catch(ignore);
+      return opened;
+    };
+    try {
+      return await this.run(opening);
+    } catch (error) {
+      isWanted = false;
+      throw error;
+    }
   }
 
   /** In their order: small ones that overtake a large one would keep it out until its time is over. */

@@ -10,18 +10,21 @@ import type { StoreOptions } from './store.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
+interface Held {
+  readonly handle: FileHandle;
+  /** Null for a visitor. */
+  readonly lock: Lock | null;
+  /** The inode of the lock file when it was locked. */
+  readonly lockNumber: number | null;
+}
+
 export class DeferredFolder {
   readonly #path: string;
-  readonly #handle: FileHandle;
-  /** Null for a visitor. */
-  readonly #lock: Lock | null;
-  /** The inode of the lock file when it was locked. */
-  #lockNumber: number | null = null;
+  readonly #held: Held;
 
-  private constructor(path: string, handle: FileHandle, lock: Lock | null) {
+  private constructor(path: string, held: Held) {
     this.#path = path;
-    this.#handle = handle;
-    this.#lock = lock;
+    this.#held = held;
   }
 
   /**
@@ -32,9 +35,9 @@ export class DeferredFolder {
     await calls.run(() => makeFolder(path, own === null ? 'visitor' : 'owner'));
     const lock = own === null ? null : await own.take();
     try {
-      const folder = new DeferredFolder(path, await calls.run(() => open(path, O_DIRECTORY | O_NOFOLLOW)), lock);
-      if (lock !== null) folder.#lockNumber = await calls.run(() => lockNumber(path));
-      return folder;
+      const number = lock === null ? null : await calls.run(() => lockNumber(path));
+      const handle = await calls.open(() => open(path, O_DIRECTORY | O_NOFOLLOW)); // last: nobody else would close it
+      return new DeferredFolder(path, { handle, lock, lockNumber: number });
     } catch (error) {
       lock?.release();
       throw error;
@@ -43,19 +46,20 @@ export class DeferredFolder {
 
   /** False once the folder at the path, or the lock in it, is gone or another one: then another process may hold it. */
   async isSame(): Promise<boolean> {
+    const { handle, lock, lockNumber: number } = this.#held;
     const here = await lstat(this.#path).catch(absent);
-    const ours = await this.#handle.stat();
+    const ours = await handle.stat();
     if (here === null || here.ino !== ours.ino || here.dev !== ours.dev) return false;
-    return this.#lock === null || (await lockNumber(this.#path)) === this.#lockNumber;
+    return lock === null || (await lockNumber(this.#path)) === number;
   }
 
   sync(): Promise<void> {
-    return this.#handle.sync();
+    return this.#held.handle.sync();
   }
 
   close(): void {
-    this.#lock?.release();
-    void this.#handle.close().catch(ignore); // it would wait for a call that hangs
+    this.#held.lock?.release();
+    void this.#held.handle.close().catch(ignore); // it would wait for a call that hangs
   }
 }
 

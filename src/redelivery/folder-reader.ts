@@ -26,7 +26,7 @@ export class FolderReader {
   async names(): Promise<ReadonlySet<string>> {
     const names = new Set<string>();
     const most = 4 * Math.ceil(this.#options.maxBytes / LEAST_BYTES) + 1000;
-    const folder = await this.#calls.run(() => opendir(this.#folder, { bufferSize: AT_ONCE }));
+    const folder = await this.#calls.open(() => opendir(this.#folder, { bufferSize: AT_ONCE }));
     try {
       const read = async () => {
         const end = names.size + AT_ONCE;

@@ -36,3 +36,14 @@ test('one that is larger than all may be goes alone', async () => {
   ends.get('small')?.();
   await Promise.all(all);
 });
+
+test('what is opened too late is closed, and what is opened in time is not', async () => {
+  const calls = new BoundedCalls('the store', () => 10);
+  const closed: string[] = [];
+  const opened = (name: string) => ({ close: async () => void closed.push(name) });
+  const late = Promise.withResolvers<ReturnType<typeof opened>>();
+  await expect(calls.open(() => late.promise)).rejects.toThrow('did not answer');
+  await calls.open(async () => opened('in time'));
+  late.resolve(opened('late'));
+  await expect.poll(() => closed).toEqual(['late']);
+});

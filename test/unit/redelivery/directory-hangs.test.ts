@@ -1,10 +1,12 @@
 // The store in a directory while the file system does not answer: nothing waits for longer than a second, and what comes
 // through late is neither lost nor told as something else.
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect } from 'vitest';
 import { BoundedCalls } from '../../../src/redelivery/bounded-calls.ts';
+import { DeferredFolder } from '../../../src/redelivery/deferred-folder.ts';
+import { DirectoryLock } from '../../../src/redelivery/directory-lock.ts';
 import { FolderReader } from '../../../src/redelivery/folder-reader.ts';
 import { openStore } from '../../../src/redelivery/open-store.ts';
 import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
@@ -42,10 +44,9 @@ const test = base.extend<Fixtures>({
   hang: async ({ directory, store: _ }, use) => {
     const ends: (() => Promise<void>)[] = [];
     await use(() => {
-      let ended: Promise<void> | null = null;
       const end = hangFiles(directory);
-      ends.push(() => (ended ??= end()));
-      return () => (ended ??= end());
+      ends.push(end);
+      return end;
     });
     for (const end of ends) await end();
   },
@@ -89,3 +90,31 @@ test('a removal that comes through late is no drop', async ({ store, folder, han
   expect(await store.list()).toMatchObject({ entries: [{ id: other }], dropped: [] });
   expect(await store.claim(id)).toEqual({ kind: 'removed' });
 });
+
+/** What this process has open in a folder, or the folder itself. */
+async function openIn(path: string): Promise<string[]> {
+  const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+  return (await Promise.all(links)).filter((link) => link.startsWith(path));
+}
+
+// Node ends the process when a file is collected as garbage that nobody has closed.
+test.runIf(process.platform === 'linux').for([1, 2, 3, 4])(
+  'a folder whose opening hangs at its call %i leaves nothing open',
+  async (at, { directory, onTestFinished }) => {
+    const folder = join(directory, 'hung');
+    const calls = new BoundedCalls('the file system', () => 2);
+    const run = calls.run.bind(calls);
+    const end = Promise.withResolvers<() => Promise<void>>();
+    let begun = 0;
+    calls.run = (job, size) => {
+      begun++;
+      if (begun === at) end.resolve(hangFiles(directory));
+      return run(job, size);
+    };
+    const opening = DeferredFolder.open(folder, new DirectoryLock(join(folder, 'lock'), calls), calls);
+    onTestFinished(async () => (await end.promise)());
+    await expect(opening).rejects.toThrow('did not answer');
+    await (await end.promise)();
+    await eventually(() => openIn(folder), []);
+  },
+);
