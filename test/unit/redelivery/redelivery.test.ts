@@ -1,5 +1,5 @@
 // What redelivery does while its store hangs, its memory is spent, or an equal event comes.
-import { mkdir, readdir, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Deferrable } from '../../../src/redelivery/failure-edge.ts';
@@ -148,6 +148,25 @@ test('what has spent much of its window does not stand for an equal event that c
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   expect([...redelivery.list()].map(({ at }) => at)).toEqual([fresh.at]);
   expect(budget.used).toBe(0);
+});
+
+test('what is dropped just as an equal event comes is counted, and that one is stored', async ({
+  directory,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = await start((store) => ({
+    add: async (id, record, over) => {
+      const added = await store.add(id, record, over);
+      if (added === 'known') await rm(join(directory, 'deferred', id));
+      return added;
+    },
+  }));
+  for (const event of [delivery('event'), delivery('event')])
+    expect(await redelivery.defer(event, '500')).toBe('stored');
+  expect(results).toEqual(['dropped']);
+  await eventually(() => results, ['dropped', 'delivered']);
 });
 
 test('one that is over the limits is told, takes no memory, and holds up nothing', async ({
