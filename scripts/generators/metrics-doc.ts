@@ -1,6 +1,6 @@
 // docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/decision.ts.
 import { DECISIONS, type Decision, possibleDecisions, REASONS } from '../../src/core/decision.ts';
-import { DEFERRED_STATES, REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../../src/core/record.ts';
+import { DEFERRED_STATES, REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../../src/core/request-record.ts';
 import { UNMATCHED } from '../../src/core/routes.ts';
 import {
   METRIC_NAMES,

@@ -4,7 +4,7 @@
 
 import { dropOldest } from '../base/drop-oldest.ts';
 import { REASON_NAMES, type Reason } from '../core/decision.ts';
-import { isLost, type RequestRecord } from '../core/record.ts';
+import { isLost, type RequestRecord } from '../core/request-record.ts';
 import { shortened, shownPath } from '../log/cut-text.ts';
 import { TrafficByRoute } from './route-traffic.ts';
 import {

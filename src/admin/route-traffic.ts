@@ -1,6 +1,6 @@
 // What became of the requests of each route since the start: the answers of the app, and whether the last deliveries
 // got through. Counts of some minutes cannot tell that where four deliveries come in an hour.
-import { isLost, type RequestRecord } from '../core/record.ts';
+import { isLost, type RequestRecord } from '../core/request-record.ts';
 import { STATUS_CLASSES } from '../metrics/metric-table.ts';
 
 type StatusClass = (typeof STATUS_CLASSES)[number];

@@ -4,7 +4,7 @@
 import type { Config } from '../config/config.ts';
 import { DECISIONS, type Reason } from '../core/decision.ts';
 import type { Secret } from '../core/keyring.ts';
-import type { DeferredState, RequestRecord, UpstreamFailure } from '../core/record.ts';
+import type { DeferredState, RequestRecord, UpstreamFailure } from '../core/request-record.ts';
 import type { Route } from '../core/routes.ts';
 import type { SecretState } from '../core/secret-validity.ts';
 import type { RouteTraffic } from './route-traffic.ts';

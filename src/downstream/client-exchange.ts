@@ -3,8 +3,8 @@
 import type { BodyReceiver } from '../bodies/receiver.ts';
 import { type Decision, REASONS, type Reason } from '../core/decision.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate.ts';
-import type { RequestRecord, UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
+import type { RequestRecord, UpstreamFailure } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { pathOf } from '../core/targets.ts';
 import type { Connection } from './connection.ts';

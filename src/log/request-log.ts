@@ -1,6 +1,6 @@
 // The request log: one line per request. It must never hold a query, a body, a signature, a secret or another
 // header's value, and a flood of requests must never become a flood of lines.
-import { isLost, type RequestRecord } from '../core/record.ts';
+import { isLost, type RequestRecord } from '../core/request-record.ts';
 import { shortened, shownPath } from './cut-text.ts';
 import { jsonString, type Log, type LogLevel } from './log.ts';
 

@@ -1,7 +1,12 @@
 // The numbers behind the metrics: plain fields that a request adds to, read at each scrape. Recording a request must
 // not allocate, hash or look at a label. The route and its secrets fix the set of series: recording never adds one.
 import { type Decision, possibleDecisions, type Reason } from '../core/decision.ts';
-import { REDELIVERY_RESULTS, type RedeliveryResult, UPSTREAM_FAILURES, type UpstreamFailure } from '../core/record.ts';
+import {
+  REDELIVERY_RESULTS,
+  type RedeliveryResult,
+  UPSTREAM_FAILURES,
+  type UpstreamFailure,
+} from '../core/request-record.ts';
 import { type Route, UNMATCHED } from '../core/routes.ts';
 import { METRICS, STATUS_CLASSES } from './metric-table.ts';
 

@@ -1,5 +1,5 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the config and
-// from closed sets alone (core/decision.ts, core/record.ts): text from a client must never become a label.
+// from closed sets alone (core/decision.ts, core/request-record.ts): text from a client must never become a label.
 
 export const PREFIX = 'entrupy_proxy_';
 

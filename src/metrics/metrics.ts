@@ -3,7 +3,7 @@
 
 import { VERSION } from '../base/version.ts';
 import { currentOf, isListed, isPrevious, type Secret } from '../core/keyring.ts';
-import type { DeferredTotals, RedeliveryResult, RequestRecord } from '../core/record.ts';
+import type { DeferredTotals, RedeliveryResult, RequestRecord } from '../core/request-record.ts';
 import { type Route, reports, UNMATCHED } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import { type Cell, cell, type HistogramCell, RouteCells, type Sample } from './cells.ts';

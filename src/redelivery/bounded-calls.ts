@@ -1,6 +1,6 @@
 // Calls that may hang: what they take together is bounded, and so is the time that anybody waits for one.
 import { ignore } from '../base/errors.ts';
-import { TIME_LIMIT_MS } from './store.ts';
+import { TIME_LIMIT_MS } from './stores/store.ts';
 
 interface Waiting {
   readonly size: number;

@@ -1,10 +1,10 @@
 // What is known in memory of one deferred delivery.
 import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import type { DeferredState } from '../core/record.ts';
+import type { DeferredState } from '../core/request-record.ts';
 import { pauseAfter } from './pace.ts';
 import { peekProgress } from './record.ts';
-import type { Claim, Entry } from './store.ts';
+import type { Claim, Entry } from './stores/store.ts';
 
 export type Ending = 'delivered' | 'expired' | 'dropped';
 

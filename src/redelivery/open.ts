@@ -1,9 +1,10 @@
 // Redelivery with the configured store: what runtime loads, once a route asks for it.
-import { openStore } from './open-store.ts';
+
 import type { RedeliveryParts } from './parts.ts';
 import { mostHead } from './record.ts';
 import { Redelivery } from './redelivery.ts';
-import type { StoreOptions } from './store.ts';
+import { openStore } from './stores/open-store.ts';
+import type { StoreOptions } from './stores/store.ts';
 
 export interface RedeliveryOptions extends Omit<RedeliveryParts, 'open' | 'name' | 'mostBytes'> {
   readonly store: Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'>;

@@ -1,11 +1,11 @@
 // What redelivery needs from the process.
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { Policy } from '../core/policy.ts';
-import type { RedeliveryResult } from '../core/record.ts';
+import type { RedeliveryResult } from '../core/request-record.ts';
 import type { Deliveries } from '../once/deliveries.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { DeferredStore, OnStoreChange } from './store.ts';
-import type { Teller } from './telling.ts';
+import type { Teller } from './grouped-log.ts';
+import type { DeferredStore, OnStoreChange } from './stores/store.ts';
 
 export interface RedeliveryParts {
   readonly policy: () => Policy;

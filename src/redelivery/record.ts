@@ -15,7 +15,7 @@ import type { Route } from '../core/routes.ts';
 import { stateOf } from '../core/secret-validity.ts';
 import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { MAX_PROGRESS, type StoredBytes } from './store.ts';
+import { MAX_PROGRESS, type StoredBytes } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';

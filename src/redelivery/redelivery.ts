@@ -6,16 +6,16 @@
 //                                                  |                                 |-> refused: stopped
 //                                                  `-> unverified: stays             `-> failed: waits
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DeferredTotals } from '../core/record.ts';
+import type { DeferredTotals } from '../core/request-record.ts';
 import { type Deferred, deferredFrom, unknownDeferred } from './deferred.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
+import { Telling } from './grouped-log.ts';
 import { Pace } from './pace.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { Schedule } from './schedule.ts';
-import type { DeferredStore, Entry } from './store.ts';
 import { StoreHealth } from './store-health.ts';
+import type { DeferredStore, Entry } from './stores/store.ts';
 import { Storing } from './storing.ts';
-import { Telling } from './telling.ts';
 import { Turns } from './turn.ts';
 import { TurnLoop } from './turn-loop.ts';
 

@@ -1,6 +1,6 @@
 // When deferred deliveries are sent again: which is next. No I/O, and no clock but the one that is given: times are epoch
 // milliseconds.
-import { type DeferredTotals, noneDeferred } from '../core/record.ts';
+import { type DeferredTotals, noneDeferred } from '../core/request-record.ts';
 import type { Deferred } from './deferred.ts';
 import { PROBE_EVERY_MS, pauseAfter } from './pace.ts';
 

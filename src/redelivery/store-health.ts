@@ -1,5 +1,5 @@
 // Whether the store of deferred deliveries works: told once for each change, and counted for each failure.
-import type { Telling } from './telling.ts';
+import type { Telling } from './grouped-log.ts';
 
 const FAILS = 'the store of deferred deliveries fails';
 

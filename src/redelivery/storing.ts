@@ -2,13 +2,13 @@
 import { BoundedCalls } from './bounded-calls.ts';
 import { deferredFrom, unknownDeferred } from './deferred.ts';
 import type { Deferrable, Room } from './failure-edge.ts';
+import type { Telling } from './grouped-log.ts';
 import { pauseAfter } from './pace.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { eventId, sealRecord } from './record.ts';
 import type { Schedule } from './schedule.ts';
-import { countedBytes, type DeferredStore, LEAST_BYTES, type StoredBytes } from './store.ts';
 import type { StoreHealth } from './store-health.ts';
-import type { Telling } from './telling.ts';
+import { countedBytes, type DeferredStore, LEAST_BYTES, type StoredBytes } from './stores/store.ts';
 import type { Turns } from './turn.ts';
 import type { TurnLoop } from './turn-loop.ts';
 

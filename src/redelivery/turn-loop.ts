@@ -4,8 +4,8 @@ import type { Deferred } from './deferred.ts';
 import type { Pace } from './pace.ts';
 import type { RedeliveryParts } from './parts.ts';
 import type { Schedule } from './schedule.ts';
-import type { DeferredStore } from './store.ts';
 import type { StoreHealth } from './store-health.ts';
+import type { DeferredStore } from './stores/store.ts';
 import { BUSY_PAUSE_MS, type Turns } from './turn.ts';
 
 /** The longest that it sleeps: the clock may be set. */

@@ -2,13 +2,13 @@
 // schedule.ts says when it comes.
 import { pathOf } from '../core/targets.ts';
 import type { Deferred, Ending } from './deferred.ts';
+import type { Level, Telling } from './grouped-log.ts';
 import { type Pace, pauseAfter } from './pace.ts';
 import type { RedeliveryParts } from './parts.ts';
 import { openRecord, type Unverified, type Verified } from './record.ts';
 import type { Schedule } from './schedule.ts';
 import { send } from './sending.ts';
-import type { Claimed, DeferredStore, Entry, Read } from './store.ts';
-import type { Level, Telling } from './telling.ts';
+import type { Claimed, DeferredStore, Entry, Read } from './stores/store.ts';
 
 /** After the end of its window a delivery is tried once more; not after this long. */
 const GRACE_MS = 3_600_000;

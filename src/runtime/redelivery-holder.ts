@@ -1,6 +1,6 @@
 // Redelivery within the process: loaded when a route first asks for it, and not before, since most proxies never do.
 import type { Config } from '../config/config.ts';
-import { type DeferredTotals, noneDeferred } from '../core/record.ts';
+import { type DeferredTotals, noneDeferred } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';

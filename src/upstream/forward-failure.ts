@@ -2,7 +2,7 @@
 import { codeOf } from '../base/errors.ts';
 import type { BodyFailure } from '../bodies/receiver.ts';
 import { OVERLOAD_HINTS } from '../core/overload-hints.ts';
-import type { UpstreamFailure } from '../core/record.ts';
+import type { UpstreamFailure } from '../core/request-record.ts';
 import { CONNECT_TIMEOUT } from './connect.ts';
 
 export type ForwardFailure =

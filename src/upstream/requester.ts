@@ -4,8 +4,8 @@ import type { Socket } from 'node:net';
 import type { DeliveryLease } from '../base/delivery-lease.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyReceiver } from '../bodies/receiver.ts';
-import type { UpstreamFailure } from '../core/record.ts';
 import type { Head } from '../core/request-head.ts';
+import type { UpstreamFailure } from '../core/request-record.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import type { ForwardFailure } from './forward-failure.ts';
 

@@ -14,7 +14,7 @@ import { NO_BYTES } from '../base/bytes.ts';
 import { codeOf, ignore } from '../base/errors.ts';
 import { endToEnd } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
-import type { UpstreamFailure } from '../core/record.ts';
+import type { UpstreamFailure } from '../core/request-record.ts';
 import { readWebSocketAnswer, webSocketHeaders } from '../core/websocket-handshake.ts';
 import { isCoded } from '../wire/forwarded-lines.ts';
 import { PROBE_AFTER_MS } from './connect.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type DeferredStore, LEAST_BYTES, type StoredBytes } from '../../src/redelivery/store.ts';
+import { type DeferredStore, LEAST_BYTES, type StoredBytes } from '../../src/redelivery/stores/store.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
 import { claimedRecord, claimOf, idOf, someRecord } from '../support/redelivery/store-contract.ts';

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { describe, expect } from 'vitest';
-import { type DeferredStore, MAX_PROGRESS } from '../../src/redelivery/store.ts';
+import { type DeferredStore, MAX_PROGRESS } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { PASSWORD } from '../support/once/failing-store.ts';

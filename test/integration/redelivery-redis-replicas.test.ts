@@ -1,7 +1,7 @@
 // Replicas that share a store of deferred deliveries in Redis: one of them gets an event, the limits hold for all of
 // them together, and a loss is told once, to one of them.
 import { describe, expect } from 'vitest';
-import { LEAST_BYTES, type Listing, MAX_OF_ONE_BODY } from '../../src/redelivery/store.ts';
+import { LEAST_BYTES, type Listing, MAX_OF_ONE_BODY } from '../../src/redelivery/stores/store.ts';
 import { HAS_SERVERS, type RedisServer } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { test } from '../support/redelivery/redis-owners.ts';

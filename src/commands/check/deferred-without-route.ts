@@ -26,7 +26,7 @@ async function configuredStore(file: string | null): Promise<string> {
 }
 
 async function count(store: string): Promise<number> {
-  const { createDirectoryStore } = await import('../../redelivery/directory.ts');
+  const { createDirectoryStore } = await import('../../redelivery/stores/directory.ts');
   const visitor = await createDirectoryStore(
     {
       store,

@@ -7,7 +7,7 @@ import type { Config } from '../../config/config.ts';
 import { loadConfig } from '../../config/load.ts';
 import { SIZE } from '../../config/units.ts';
 import { peekFacts, peekProgress } from '../../redelivery/record.ts';
-import { type Entry, ID, type StoredBytes } from '../../redelivery/store.ts';
+import { type Entry, ID, type StoredBytes } from '../../redelivery/stores/store.ts';
 import { redelivers } from '../../runtime/ruleset.ts';
 import { command, usageError } from '../command-line.ts';
 import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';

@@ -2,7 +2,7 @@
 // or was tried. The proxy alone sends, at its own pace.
 import { setTimeout as delay } from 'node:timers/promises';
 import { peekProgress } from '../../redelivery/record.ts';
-import type { DeferredStore } from '../../redelivery/store.ts';
+import type { DeferredStore } from '../../redelivery/stores/store.ts';
 import { ask } from '../ask.ts';
 import { type Deferred, DeferredError, noSuchId } from './visitor.ts';
 

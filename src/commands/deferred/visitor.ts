@@ -1,8 +1,8 @@
 // The store of deferred deliveries for a command beside the proxy: it lists, reads and drops, and claims nothing.
 import type { Config } from '../../config/config.ts';
-import { openStore } from '../../redelivery/open-store.ts';
 import { mostHead } from '../../redelivery/record.ts';
-import type { DeferredStore } from '../../redelivery/store.ts';
+import { openStore } from '../../redelivery/stores/open-store.ts';
+import type { DeferredStore } from '../../redelivery/stores/store.ts';
 import { mostBody } from '../../runtime/ruleset.ts';
 import { readPasswordFile } from '../../secrets/sources.ts';
 import type { Io } from '../command-line.ts';

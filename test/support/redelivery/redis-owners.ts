@@ -1,5 +1,5 @@
 // A `test` with stores of deferred deliveries that share a server. They end with the test.
-import type { StoreOptions } from '../../../src/redelivery/store.ts';
+import type { StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { test as base } from '../once/once.ts';
 import { REDIS_OR_VALKEY, type RedisServer } from '../once/redis.ts';
 import { type Opened, opened, ready } from './redis-store.ts';

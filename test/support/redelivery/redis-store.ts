@@ -1,8 +1,8 @@
 // Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
 import { randomUUID } from 'node:crypto';
 import { expect, vi } from 'vitest';
-import { openStore } from '../../../src/redelivery/open-store.ts';
-import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import type { DeferredStore, StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import type { RedisServer } from '../once/redis.ts';
 import { idOf, MANY_BYTES, type StorePlace } from './store-contract.ts';
 

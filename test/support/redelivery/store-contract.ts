@@ -1,4 +1,4 @@
-// What every store of deferred deliveries promises (src/redelivery/store.ts), as tests that a store's own file calls with
+// What every store of deferred deliveries promises (src/redelivery/stores/store.ts), as tests that a store's own file calls with
 // the means to make one. Whatever only one kind of store can show is in its own file.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import {
   MAX_OF_ONE_BODY,
   type StoredBytes,
   type StoreOptions,
-} from '../../../src/redelivery/store.ts';
+} from '../../../src/redelivery/stores/store.ts';
 
 /** One place for deliveries, which outlives the stores that are opened on it. */
 export interface StorePlace {

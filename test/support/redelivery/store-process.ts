@@ -2,8 +2,8 @@
 // input, a method and an id, with one line of JSON: `failed` while it is not connected.
 import { Buffer } from 'node:buffer';
 import { createInterface } from 'node:readline';
-import { openStore } from '../../../src/redelivery/open-store.ts';
-import type { Claim } from '../../../src/redelivery/store.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import type { Claim } from '../../../src/redelivery/stores/store.ts';
 
 const [url = '', name = ''] = process.argv.slice(2);
 

@@ -6,7 +6,7 @@ import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
 import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { OVERLOAD_HINTS } from '../../../src/core/overload-hints.ts';
-import type { RequestRecord } from '../../../src/core/record.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, CURRENT, NOTIFY, NOW, refused, snapshot } from '../metrics/fixtures.ts';
 
 const MINUTE = 60_000;

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
-import type { RequestRecord } from '../../../src/core/record.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { TrafficByRoute } from '../../../src/admin/route-traffic.ts';
-import type { RequestRecord } from '../../../src/core/record.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { accepted, NOW, refused } from '../metrics/fixtures.ts';
 
 let traffic: TrafficByRoute;

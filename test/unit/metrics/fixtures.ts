@@ -3,7 +3,7 @@
 import { createSecretKey } from 'node:crypto';
 import { noTraffic } from '../../../src/admin/route-traffic.ts';
 import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
-import type { RequestRecord } from '../../../src/core/record.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
 import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
 import { verify } from '../core/fixtures.ts';
 

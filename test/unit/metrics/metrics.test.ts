@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { VERSION } from '../../../src/base/version.ts';
 import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
-import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/record.ts';
+import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/request-record.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { accepted, metricsOf, NOW, plan, refused, route, secret, UNMATCHED } from './fixtures.ts';
 

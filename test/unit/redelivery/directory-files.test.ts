@@ -18,8 +18,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openStore } from '../../../src/redelivery/open-store.ts';
-import type { DeferredStore, StoreOptions } from '../../../src/redelivery/store.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import type { DeferredStore, StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import {
   claimedRecord,
@@ -244,7 +244,7 @@ test('a folder that vanishes is a failure, and comes back; what it held was drop
 describe('one process', () => {
   /** Another process that locks the folder, and tells so. */
   async function holder() {
-    const code = `import { openStore } from '${new URL('../../../src/redelivery/open-store.ts', import.meta.url)}';
+    const code = `import { openStore } from '${new URL('../../../src/redelivery/stores/open-store.ts', import.meta.url)}';
       await openStore({ store: ${JSON.stringify(directory)}, name: '', maxBytes: 65536, as: 'owner', onRemark() {},
         mostBytes: () => 1 }, (failure) => console.log(failure ?? 'holds'));
       setInterval(() => {}, 1000);`;

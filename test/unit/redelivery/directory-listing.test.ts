@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect } from 'vitest';
 import { BoundedCalls } from '../../../src/redelivery/bounded-calls.ts';
-import { FolderReader } from '../../../src/redelivery/folder-reader.ts';
-import { openStore } from '../../../src/redelivery/open-store.ts';
-import { LEAST_BYTES, type StoreOptions } from '../../../src/redelivery/store.ts';
+import { FolderReader } from '../../../src/redelivery/stores/folder-reader.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import { LEAST_BYTES, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { claimedRecord, idOf, someRecord } from '../../support/redelivery/store-contract.ts';
 
 /** Enough for several reads of the folder, and for many lookups of sizes. */

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { BoundedCalls } from '../../../src/redelivery/bounded-calls.ts';
-import { DirectoryLock } from '../../../src/redelivery/directory-lock.ts';
+import { DirectoryLock } from '../../../src/redelivery/stores/directory-lock.ts';
 
-const LOCK_FILE = new URL('../../../src/redelivery/directory-lock.ts', import.meta.url);
+const LOCK_FILE = new URL('../../../src/redelivery/stores/directory-lock.ts', import.meta.url);
 
 /** What another process is told that tries to lock the file. */
 function triedElsewhere(path: string): string {

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openStore } from '../../../src/redelivery/open-store.ts';
-import type { StoreOptions } from '../../../src/redelivery/store.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import type { StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { MANY_BYTES, storeContract } from '../../support/redelivery/store-contract.ts';
 
 storeContract('a directory', async () => {

@@ -13,7 +13,7 @@ import {
   sealRecord,
   type Verified,
 } from '../../../src/redelivery/record.ts';
-import type { StoredBytes } from '../../../src/redelivery/store.ts';
+import type { StoredBytes } from '../../../src/redelivery/stores/store.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { forward, head as headOf, NOW, reject, report, secret, table, verify } from '../core/fixtures.ts';
 

@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, PROBE_EVERY_MS, RedisConnection, TIMEOUT_MS } from '../once/redis-connection.ts';
+import { type Command, PROBE_EVERY_MS, RedisConnection, TIMEOUT_MS } from '../../once/redis-connection.ts';
 import {
   ADD,
   CLAIM,

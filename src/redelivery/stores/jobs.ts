@@ -1,5 +1,5 @@
 // What is done with the files of deliveries: one job at a time on each, and what a listing beside them may tell.
-import type { BoundedCalls } from './bounded-calls.ts';
+import type { BoundedCalls } from '../bounded-calls.ts';
 
 export class Jobs {
   readonly #calls: BoundedCalls;

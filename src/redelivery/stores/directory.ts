@@ -3,10 +3,10 @@
 import type { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { Batches } from './batches.ts';
-import { BoundedCalls } from './bounded-calls.ts';
+import { BoundedCalls } from '../bounded-calls.ts';
 import { DirectoryAccess } from './directory-access.ts';
 import { FolderReader } from './folder-reader.ts';
+import { Batches } from './folder-sync.ts';
 import { Jobs } from './jobs.ts';
 import { NO_ID, RecordFiles } from './record-files.ts';
 import {

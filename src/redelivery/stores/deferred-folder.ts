@@ -2,10 +2,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ignore } from '../base/errors.ts';
-import type { BoundedCalls } from './bounded-calls.ts';
+import { ignore } from '../../base/errors.ts';
+import type { BoundedCalls } from '../bounded-calls.ts';
 import type { DirectoryLock, Lock } from './directory-lock.ts';
-import { absent, LOCK, syncFolder } from './files.ts';
+import { absent, LOCK, syncFolder } from './durable-files.ts';
 import type { StoreOptions } from './store.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW } = constants;

@@ -1,11 +1,11 @@
 // Access to the folder of deferred deliveries: opened, checked before each use, given up once another process may hold it,
 // and tried again later.
 import { join } from 'node:path';
-import { codeOf } from '../base/errors.ts';
-import type { BoundedCalls } from './bounded-calls.ts';
+import { codeOf } from '../../base/errors.ts';
+import type { BoundedCalls } from '../bounded-calls.ts';
 import { DeferredFolder } from './deferred-folder.ts';
 import { DirectoryLock } from './directory-lock.ts';
-import { LOCK } from './files.ts';
+import { LOCK } from './durable-files.ts';
 import type { OnStoreChange, StoreOptions } from './store.ts';
 
 const RETRY_MS = 2000;

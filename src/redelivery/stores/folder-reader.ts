@@ -1,9 +1,9 @@
 // What is in the folder of deferred deliveries: records, what a crash left, and what is none of ours.
 import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ignore } from '../base/errors.ts';
-import type { BoundedCalls } from './bounded-calls.ts';
-import { absent, LOCK, NEW, PREAMBLE, PROGRESS, readSmall, unlinkIfThere } from './files.ts';
+import { ignore } from '../../base/errors.ts';
+import type { BoundedCalls } from '../bounded-calls.ts';
+import { absent, LOCK, NEW, PREAMBLE, PROGRESS, readSmall, unlinkIfThere } from './durable-files.ts';
 import { type Entry, ID, LEAST_BYTES, type StoreOptions } from './store.ts';
 
 /** The most foreign files of which each is told. */

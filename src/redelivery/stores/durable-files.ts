@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
-import { codeOf } from '../base/errors.ts';
+import { codeOf } from '../../base/errors.ts';
 import { MAX_PROGRESS } from './store.ts';
 
 export const LOCK = 'lock';

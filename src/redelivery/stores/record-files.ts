@@ -8,7 +8,16 @@
 import { Buffer } from 'node:buffer';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isThere, NEW, PREAMBLE, PROGRESS, readMeasured, readSmall, unlinkIfThere, writeBeside } from './files.ts';
+import {
+  isThere,
+  NEW,
+  PREAMBLE,
+  PROGRESS,
+  readMeasured,
+  readSmall,
+  unlinkIfThere,
+  writeBeside,
+} from './durable-files.ts';
 import type { Read, StoredBytes } from './store.ts';
 
 /** Names a file that is only ever half-written, so that a start removes what a crash leaves of it. */

@@ -2,9 +2,9 @@
 // nothing, since a container's is always 1. Node has no `flock`; but SQLite, which is within it, locks its file by
 // `fcntl`, which the kernel releases. That holds between containers on one machine, not between machines.
 import { lstat, open } from 'node:fs/promises';
-import { codeOf } from '../base/errors.ts';
-import type { BoundedCalls } from './bounded-calls.ts';
-import { absent } from './files.ts';
+import { codeOf } from '../../base/errors.ts';
+import type { BoundedCalls } from '../bounded-calls.ts';
+import { absent } from './durable-files.ts';
 
 /** SQLite's code for a lock that another process holds (https://www.sqlite.org/rescode.html#busy). */
 const SQLITE_BUSY = 5;

@@ -9,7 +9,7 @@
 // No key but `told` has a time to live: what a policy of the server evicts by that is not ours. An event whose key is no
 // hash any more is gone; what another has put there is left alone.
 import { Buffer } from 'node:buffer';
-import { type Command, type Script, script, textOf } from '../once/redis-connection.ts';
+import { type Command, type Script, script, textOf } from '../../once/redis-connection.ts';
 import { type Added, type Entry, ID, MAX_OF_ONE_BODY, MAX_PROGRESS, type Read, type StoredBytes } from './store.ts';
 
 /** Milliseconds. The holder renews it three times and more before it ends. */
