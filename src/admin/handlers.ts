@@ -1,5 +1,6 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
+import { onePerTurn } from '../base/one-per-turn.ts';
 import type { OwnStatus } from '../core/decision.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
@@ -51,6 +52,16 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
+  // A status costs milliseconds, and so do its page and the metrics: whoever asks often must not keep probes waiting.
+  const current = onePerTurn(() => sources.status());
+  const statusText = onePerTurn(async () => {
+    const status = await current();
+    return JSON.stringify({ ...status, advice: adviceFor(status) } satisfies ApiStatus);
+  });
+  const pages = {
+    on: onePerTurn(async () => renderStatusPage(await current(), { refresh: 'on' })),
+    off: onePerTurn(async () => renderStatusPage(await current(), { refresh: 'off' })),
+  };
   return {
     '/livez': on(VIEW, () => OK),
     '/health': on(VIEW, () => OK),
@@ -63,13 +74,10 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       const { body, contentType } = await metrics.expose(accept);
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     }),
-    '/api/status': on(VIEW, async () => {
-      const status = await sources.status();
-      return json(200, { ...status, advice: adviceFor(status) } satisfies ApiStatus);
-    }),
+    '/api/status': on(VIEW, async () => ({ status: 200, body: await statusText() })),
     '/': on(VIEW, async ({ head, path }) => {
       const query = new URLSearchParams(head.target.slice(path.length));
-      const body = renderStatusPage(await sources.status(), { refresh: query.get('refresh') === 'off' ? 'off' : 'on' });
+      const body = await pages[query.get('refresh') === 'off' ? 'off' : 'on']();
       const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP };
       return { status: 200, body, headers };
     }),

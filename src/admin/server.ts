@@ -28,6 +28,7 @@ const LIMITS: ListenerLimits = {
   headersTimeout: 5000,
   keepAlive: 75_000, // longer than a scrape interval, so that a scraper keeps its connection
   connectionAge: Number.POSITIVE_INFINITY,
+  whenMany: 'close', // a probe that finds no room is a failed probe, and three of them end the pod
   unreadAnswers: 8,
   tls: null,
 };

@@ -114,8 +114,8 @@ export class Connection {
 
   /** True if the answer must say `close`, whatever else it says. The connection's age counts as the request began. */
   mustClose(): boolean {
-    const { draining, limits } = this.#listener;
-    return this.#isLast || draining || this.since - this.openedAt >= limits.connectionAge;
+    const { closesAll, limits } = this.#listener;
+    return this.#isLast || closesAll || this.since - this.openedAt >= limits.connectionAge;
   }
 
   /** True if no request can follow on the connection. */

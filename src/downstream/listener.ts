@@ -19,6 +19,8 @@ export interface ListenerLimits {
   readonly keepAlive: number;
   readonly headersTimeout: number;
   readonly connectionAge: number;
+  /** `close`: while there are more than half as many as may be, none is kept after its answer, so newcomers find room. */
+  readonly whenMany: 'keep' | 'close';
   readonly maxHeader: number;
   /** How many answers may lie unread in the kernel. Fixed at the start. */
   readonly unreadAnswers: number;
@@ -60,6 +62,12 @@ export class Listener {
   /** Open connections, counted from accept, before TLS. */
   get connections(): number {
     return this.#all.size;
+  }
+
+  /** True if no answer may keep its connection. */
+  get closesAll(): boolean {
+    const { connections, whenMany } = this.limits;
+    return this.draining || (whenMany === 'close' && this.#all.size > connections / 2);
   }
 
   /** A copy of the open connections. */

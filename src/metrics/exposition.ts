@@ -1,5 +1,6 @@
 // The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own.
 import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
+import { onePerTurn } from '../base/one-per-turn.ts';
 import { METRIC_NAMES, METRICS, PREFIX, typeOf } from './metric-table.ts';
 import type { Collectors } from './metrics.ts';
 
@@ -14,8 +15,8 @@ const LAG_RESOLUTION_MS = 250;
 export function createExposition(collectors: Collectors) {
   const ofProcess = new Registry();
   collectDefaultMetrics({ register: ofProcess, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
-  return async (accept: string | undefined) => {
-    const openMetrics = prefersOpenMetrics(accept);
+  const render = async (format: 'text' | 'OpenMetrics') => {
+    const openMetrics = format === 'OpenMetrics';
     const registry = new Registry<RegistryContentType>();
     if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     for (const family of [...ownFamilies(collectors), ...(await processFamilies(ofProcess))]) {
@@ -26,6 +27,9 @@ export function createExposition(collectors: Collectors) {
     }
     return { contentType: registry.contentType, body: await registry.metrics() };
   };
+  // Rendering costs milliseconds: whoever asks often must not keep others waiting.
+  const [text, open] = [onePerTurn(() => render('text')), onePerTurn(() => render('OpenMetrics'))];
+  return (accept: string | undefined) => (prefersOpenMetrics(accept) ? open() : text());
 }
 
 function ownFamilies(collectors: Collectors) {

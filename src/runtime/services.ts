@@ -162,7 +162,7 @@ function createDeliveries(once: Config['once'], log: Log): Deliveries {
 
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {
   const unreadAnswers = mostUnreadAnswers();
-  return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers };
+  return { ...config.limits, keepAlive: config.listen.keepAlive, tls: listenTls, unreadAnswers, whenMany: 'keep' };
 }
 
 /** Bytes. */

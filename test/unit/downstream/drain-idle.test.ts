@@ -84,7 +84,13 @@ function contents() {
 
 /** A listener with idle clients, each of which has had one request. */
 async function start(over: 'TCP' | 'TLS'): Promise<void> {
-  const limits = { connections: 100, keepAlive: 60_000, headersTimeout: 60_000, connectionAge: 3_600_000 };
+  const limits = {
+    connections: 100,
+    keepAlive: 60_000,
+    headersTimeout: 60_000,
+    connectionAge: 3_600_000,
+    whenMany: 'keep',
+  } as const;
   listener = new Listener(
     { ...limits, maxHeader: 16_384, tls: over === 'TLS' ? contents() : null, unreadAnswers: 100 },
     {

@@ -14,7 +14,13 @@ let listener: Listener;
 let port: number;
 const clients: Socket[] = [];
 beforeEach(async () => {
-  const limits = { connections: 100, keepAlive: 60_000, headersTimeout: 60_000, connectionAge: 3_600_000 };
+  const limits = {
+    connections: 100,
+    keepAlive: 60_000,
+    headersTimeout: 60_000,
+    connectionAge: 3_600_000,
+    whenMany: 'keep',
+  } as const;
   listener = new Listener(
     { ...limits, maxHeader: 16_384, tls: null, unreadAnswers: MOST },
     {

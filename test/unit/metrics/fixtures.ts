@@ -60,22 +60,24 @@ export function secret(id: string, changes: Partial<PlannedSecret> = {}): Planne
 
 export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): Metrics {
   const metrics = new Metrics(plan(changes), now);
-  metrics.watch({
-    requests_in_flight: () => 3,
-    connections: () => 4,
-    buffered_bytes: () => 5,
-    buffered_bytes_limit: () => 6,
-    upstream_exposed: () => 1,
-    once_entries: () => 7,
-    once_store_failures_total: () => 8,
-    log_lines_dropped_total: () => 9,
-    deferred_store_failures_total: () => 10,
-    deferred: () => ({ waiting: TOTAL, stopped: TOTAL, unverified: TOTAL }),
-  });
+  metrics.watch(GAUGES);
   return metrics;
 }
 
 const TOTAL = { deliveries: 11, bytes: 12, oldest: 13_000 };
+
+export const GAUGES = {
+  requests_in_flight: () => 3,
+  connections: () => 4,
+  buffered_bytes: () => 5,
+  buffered_bytes_limit: () => 6,
+  upstream_exposed: () => 1,
+  once_entries: () => 7,
+  once_store_failures_total: () => 8,
+  log_lines_dropped_total: () => 9,
+  deferred_store_failures_total: () => 10,
+  deferred: () => ({ waiting: TOTAL, stopped: TOTAL, unverified: TOTAL }),
+};
 
 export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
   return {

@@ -1,0 +1,51 @@
+// Many askers share what is costly to make, and nobody gets an old one.
+import { expect, test } from 'vitest';
+import { onePerTurn } from '../../../src/base/one-per-turn.ts';
+
+function counted() {
+  let made = 0;
+  return () => ++made;
+}
+
+test('those who ask in one turn share one, and a later one is new', async () => {
+  const ask = onePerTurn(counted());
+  expect(await Promise.all([ask(), ask(), ask()])).toEqual([1, 1, 1]);
+  expect(await ask()).toBe(2);
+});
+
+test('it is made after the last of them has asked', async () => {
+  let state = 'before';
+  const ask = onePerTurn(() => state);
+  const asked = ask();
+  state = 'after';
+  expect(await Promise.all([asked, ask()])).toEqual(['after', 'after']);
+});
+
+test('those who ask while one is being made share the next, which begins when it is done', async () => {
+  const gate = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const count = counted();
+  const ask = onePerTurn(async () => {
+    begun.resolve();
+    await gate.promise;
+    return count();
+  });
+  const first = ask();
+  await begun.promise;
+  const later = [ask(), ask()];
+  gate.resolve();
+  expect([await first, ...(await Promise.all(later))]).toEqual([1, 2, 2]);
+});
+
+test('a failure is told to all who asked, and to nobody after them', async () => {
+  const count = counted();
+  const ask = onePerTurn(() => {
+    if (count() === 1) throw new Error('broken');
+    return 'made';
+  });
+  expect(await Promise.allSettled([ask(), ask()])).toMatchObject([
+    { reason: { message: 'broken' } },
+    { status: 'rejected' },
+  ]);
+  expect(await ask()).toBe('made');
+});
