@@ -110,12 +110,14 @@ class DirectoryStore implements DeferredStore {
     const { id } = claim;
     return this.#alone(id, async () => {
       if (!this.#holds(claim)) return false;
-      await this.#change(id, async () => {
+      const removal = async () => {
         await this.#files.unlink(id);
         // Within the change, which may come through late: what we have removed is no drop.
         this.#usage.delete(id);
         this.#claims.delete(id);
-      });
+      };
+      // Synced, since a record that comes back when the power fails is sent again.
+      await this.#batches.add(() => this.#change(id, removal));
       return true;
     });
   }
