@@ -137,7 +137,7 @@ export interface StatusSnapshot {
   readonly listen: { readonly host: string; readonly port: number; readonly tls: boolean };
   readonly upstream: {
     readonly url: string;
-    /** False after two failed connects in a row, a TLS handshake included. */
+    /** False after two failed connects in a row, or a slow one, a TLS handshake included. */
     readonly reachable: boolean;
     /** The system's code for the second failure, such as `ECONNREFUSED`; null while it is reachable. */
     readonly error: string | null;

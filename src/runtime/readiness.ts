@@ -5,8 +5,8 @@ import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
 import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
-/** The longest wait of a probe for a connection to the upstream, in milliseconds. */
-export const PROBE_TIMEOUT_MS = 1000;
+/** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */
+export const PROBE_TIMEOUT_MS = 900;
 
 export class Readiness {
   readonly #live: Pick<LiveRuleset, 'ruleset' | 'services'>;

@@ -15,8 +15,8 @@ export class Reachability {
   }
 
   /**
-   * The system's code for why the upstream accepts no connections; null if it does. Two connects in a row must fail, each
-   * within `milliseconds`: a busy machine fails one now and then. Callers at one time share them.
+   * The system's code for why the upstream accepts no connections; null if it does. A failed connect is tried once more
+   * within the `milliseconds` of both: a busy machine fails one now and then. Callers at one time share them.
    */
   failure(milliseconds: number): Promise<string | null> {
     this.#asking ??= this.#connectTwice(milliseconds).finally(() => {
@@ -26,9 +26,12 @@ export class Reachability {
   }
 
   async #connectTwice(milliseconds: number): Promise<string | null> {
-    if ((await this.tryConnect(milliseconds)) === null) return null;
+    const until = performance.now() + milliseconds;
+    const failure = await this.tryConnect(milliseconds);
+    const left = until - performance.now() - SECOND_LOOK_MS;
+    if (failure === null || left <= 0) return failure;
     await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
-    return this.tryConnect(milliseconds);
+    return (await this.tryConnect(left)) === null ? null : failure;
   }
 
   /** The code of one failed connect; null if it works. */
