@@ -41,10 +41,12 @@ export class BoundedCalls {
           });
       };
       const waiting = { size, begin };
-      const timer = setTimeout(() => {
+      const giveUp = () => {
         this.#waiting.delete(waiting);
         reject(new Error(`${this.#callee} did not answer within ${TIME_LIMIT_MS} ms`));
-      }, TIME_LIMIT_MS);
+      };
+      // In a later turn: after a standstill of the process, an answer that came meanwhile is not read yet.
+      const timer = setTimeout(() => setImmediate(giveUp), TIME_LIMIT_MS);
       this.#waiting.add(waiting);
       this.#next();
     });

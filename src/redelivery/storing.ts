@@ -112,6 +112,7 @@ export class Storing implements Room {
     } finally {
       this.#parts.budget.release(bytes);
       if (known !== undefined) schedule.wait(known, known.due);
+      loop.run();
     }
   }
 }

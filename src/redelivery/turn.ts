@@ -87,7 +87,7 @@ export class Turns {
       secret: facts.secret,
       key: this.#parts.policy().keyring.secrets.find(({ id }) => id === opened.permit.secret)?.key ?? null,
     });
-    if (now >= this.overAt(entry)) return await this.#end(store, entry, 'expired');
+    if (now >= this.overAt(entry)) return await this.#expire(store, entry);
     const soonest = entry.asked ? now : this.#soonest(entry, opened, now);
     const due = Math.min(this.endOf(entry), stopped && !entry.asked ? Number.POSITIVE_INFINITY : soonest);
     if (may === 'read' || due > now) {
@@ -121,7 +121,7 @@ export class Turns {
     if (route.once !== null) {
       const event = { path: pathOf(head.target), body, window: route.once, patience: 0, departed: NEVER };
       const claim = await this.#parts.deliveries().claim(event);
-      if (claim.kind === 'duplicate') return await this.#end(store, entry, 'delivered');
+      if (claim.kind === 'duplicate') return await this.#delivered(store, entry);
       if (claim.kind !== 'deliver') {
         await release(store, entry);
         return this.#schedule.wait(entry, Date.now() + BUSY_PAUSE_MS);
@@ -129,18 +129,20 @@ export class Turns {
       lease = claim.lease;
     }
     const { responseTimeout, idleTimeout } = policy().settings;
+    const wasAsked = entry.asked;
+    entry.asked = false; // who asks from now on, asks for another
     const { went, failure } = await send(opened, { upstream, budget, lease, responseTimeout, idleTimeout });
     const now = Date.now();
     this.#pace.note(went, performance.now());
-    if (went === 'taken') return await this.#end(store, entry, 'delivered');
+    if (went === 'taken') return await this.#delivered(store, entry);
     entry.failure = failure;
     if (went === 'no connection') {
+      entry.asked ||= wasAsked;
       await release(store, entry);
       return this.#schedule.wait(entry, now);
     }
-    entry.asked = false;
     const end = this.endOf(entry);
-    if (went === 'failed' && now >= end) return await this.#end(store, entry, 'expired');
+    if (went === 'failed' && now >= end) return await this.#expire(store, entry);
     entry.attempts++;
     const stopped = went === 'refused';
     entry.unwritten = opened.sealProgress({ attempts: entry.attempts, tried: now, failure, stopped });
@@ -150,7 +152,8 @@ export class Turns {
     }
     await release(store, entry);
     if (stopped) entry.state = 'stopped'; // not before the store says so: a command reads it there
-    this.#schedule.wait(entry, stopped ? end : Math.min(end, now + pauseAfter(entry.attempts, Math.random())));
+    const pause = entry.asked ? 0 : pauseAfter(entry.attempts, Math.random());
+    this.#schedule.wait(entry, stopped && !entry.asked ? end : Math.min(end, now + pause));
   }
 
   #notClaimed(entry: Deferred, kind: Exclude<Claimed['kind'], 'claimed'>): void {
@@ -170,7 +173,7 @@ export class Turns {
   async #keep(store: DeferredStore, entry: Deferred, problem: Problem): Promise<void> {
     this.#noteUnverified(entry, problem);
     const over = this.overAt(entry);
-    if (Date.now() >= over) return await this.#end(store, entry, 'expired');
+    if (Date.now() >= over) return await this.#expire(store, entry);
     await release(store, entry);
     this.#schedule.wait(entry, over);
   }
@@ -186,9 +189,20 @@ export class Turns {
     this.#parts.onResult(entry.route, 'unverified');
   }
 
-  async #end(store: DeferredStore, entry: Deferred, how: 'delivered' | 'expired'): Promise<void> {
-    this.#conclude(entry, how);
+  async #delivered(store: DeferredStore, entry: Deferred): Promise<void> {
+    this.#conclude(entry, 'delivered');
     await this.#remove(store, entry);
+  }
+
+  /** Lost only if this removes it: where the claim had ended, an equal event has replaced it, or another process has it. */
+  async #expire(store: DeferredStore, entry: Deferred): Promise<void> {
+    let isLost = true; // also if the removal fails: it is repeated then, and nothing is sent
+    try {
+      if (entry.claim !== null) isLost = await store.remove(entry.claim);
+    } finally {
+      if (isLost) this.#conclude(entry, 'expired');
+    }
+    this.#schedule.delete(entry);
   }
 
   /**

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ignore } from '../../base/errors.ts';
+import { codeOf, ignore } from '../../base/errors.ts';
 import type { BoundedCalls } from '../bounded-calls.ts';
 import type { DirectoryLock, Lock } from './directory-lock.ts';
 import { absent, LOCK, syncFolder } from './durable-files.ts';
@@ -67,10 +67,27 @@ async function lockNumber(path: string): Promise<number | null> {
   return (await lstat(join(path, LOCK)).catch(absent))?.ino ?? null;
 }
 
+/**
+ * Makes a folder and those above it. Returns the topmost that it made; null: it was there. Node's recursive mkdir never
+ * ends, on a core of its own, where nothing can be made in a folder that is there: a bind mount whose source was removed.
+ */
+async function makeAll(path: string): Promise<string | null> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return null;
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+  const top = await makeAll(dirname(path));
+  await mkdir(path, { mode: 0o700 });
+  return top ?? path;
+}
+
 async function makeFolder(path: string, as: StoreOptions['as']): Promise<void> {
   if (as === 'owner') {
-    const made = await mkdir(path, { recursive: true, mode: 0o700 });
-    if (made !== undefined) await syncFolder(dirname(made));
+    const made = await makeAll(path);
+    if (made !== null) await syncFolder(dirname(made));
   }
   const stats = await lstat(path);
   if (!stats.isDirectory()) throw new Error('it is a link or a file, not a directory');

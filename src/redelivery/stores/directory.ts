@@ -46,13 +46,9 @@ class DirectoryStore implements DeferredStore {
   readonly #usage = new Usage();
   /** The one claim that an id has. */
   readonly #claims = new Map<string, Claim>();
-  /** What waits to be stored is synced together. */
-  readonly #batches = new Batches(() =>
-    this.#calls.run(async () => {
-      const opened = await this.#access.checked();
-      await opened.sync();
-    }),
-  );
+  /** What waits to be stored is synced together. Nobody waits for a removal, so it must not hold that up. */
+  readonly #batches = new Batches(() => this.#sync());
+  readonly #removals = new Batches(() => this.#sync());
   /** Drops that no listing has passed on yet. */
   #untold: string[] = [];
 
@@ -117,7 +113,7 @@ class DirectoryStore implements DeferredStore {
         this.#claims.delete(id);
       };
       // Synced, since a record that comes back when the power fails is sent again.
-      await this.#batches.add(() => this.#change(id, removal));
+      await this.#removals.add(() => this.#change(id, removal));
       return true;
     });
   }
@@ -156,6 +152,13 @@ class DirectoryStore implements DeferredStore {
     return changed;
   }
 
+  #sync(): Promise<void> {
+    return this.#calls.run(async () => {
+      const opened = await this.#access.checked();
+      await opened.sync();
+    });
+  }
+
   /** Looks whether it works again. */
   async #probe(): Promise<void> {
     await this.#change(NO_ID, () => this.#files.probe()).catch((error: unknown) => this.#access.fail(error));
@@ -165,7 +168,10 @@ class DirectoryStore implements DeferredStore {
 
   async #add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added> {
     const exists = await this.#calls.run(() => this.#files.isThere(id));
-    if (exists && over === 'nothing') return 'known';
+    if (exists && over === 'nothing') {
+      await this.#batches.add(async () => {}); // it may lie there without its sync, which failed or was too slow
+      return 'known';
+    }
     if (!exists && this.#usage.delete(id)) this.#untold.push(id);
     const before = this.#usage.of(id);
     const bytes = countedBytes(record);
@@ -189,16 +195,17 @@ class DirectoryStore implements DeferredStore {
   async #learnNames(): Promise<void> {
     await this.#jobs.list(async (touched) => {
       const before = this.#usage.ids();
-      const names = await this.#reader.names();
-      for (const name of names) if (!ID.test(name)) await this.#reader.noteOther(name, names, 'clean');
-      this.#untold.push(...this.#gone(before, names, touched));
+      const { names, isWhole } = await this.#reader.names();
+      const why = isWhole ? 'clean' : 'look';
+      for (const name of names) if (!ID.test(name)) await this.#reader.noteOther(name, names, why);
+      if (isWhole) this.#untold.push(...this.#gone(before, names, touched));
       for (const name of names) if (ID.test(name) && !touched.has(name)) this.#usage.name(name);
     });
   }
 
   async #list(touched: ReadonlySet<string>): Promise<Listing> {
     const before = this.#usage.ids();
-    const names = await this.#reader.names();
+    const { names, isWhole } = await this.#reader.names();
     const entries: Entry[] = [];
     const unsized: string[] = [];
     for (const name of names) {
@@ -217,7 +224,7 @@ class DirectoryStore implements DeferredStore {
       }
     };
     await Promise.all([read(), read()]);
-    return { entries, dropped: this.#gone(before, names, touched) };
+    return { entries, dropped: isWhole ? this.#gone(before, names, touched) : [] };
   }
 
   #gone(before: readonly string[], names: ReadonlySet<string>, touched: ReadonlySet<string>): string[] {

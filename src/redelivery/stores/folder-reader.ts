@@ -23,7 +23,8 @@ export class FolderReader {
     this.#options = options;
   }
 
-  async names(): Promise<ReadonlySet<string>> {
+  /** Not whole where there are more than `maxBytes` allows: then nothing is known of what is not among them. */
+  async names(): Promise<{ readonly names: ReadonlySet<string>; readonly isWhole: boolean }> {
     const names = new Set<string>();
     const most = 4 * Math.ceil(this.#options.maxBytes / LEAST_BYTES) + 1000;
     const folder = await this.#calls.open(() => opendir(this.#folder, { bufferSize: AT_ONCE }));
@@ -36,11 +37,12 @@ export class FolderReader {
         }
         return 'all';
       };
-      while (names.size < most && (await this.#calls.run(read)) === 'more');
+      let left = 'more';
+      while (names.size < most && left === 'more') left = await this.#calls.run(read);
+      return { names, isWhole: left === 'all' };
     } finally {
       void folder.close().catch(ignore); // it would wait for a read that hangs
     }
-    return names;
   }
 
   async entry(id: string, names: ReadonlySet<string>): Promise<Entry | 'gone' | 'foreign'> {

@@ -205,6 +205,12 @@ test('a folder that is a link, belongs to all, or is a file is refused', async (
   expect(failures.at(-1)).toContain(folder);
 });
 
+test.runIf(process.platform === 'linux')('a place where nothing can be made is told as such', async () => {
+  // As in a bind mount whose source was removed: it is there, and mkdir says ENOENT. Node's recursive one then never ends.
+  const store = await open({ store: '/proc/self/store' });
+  await expect(store.list()).rejects.toThrow('ENOENT');
+});
+
 test('a disk that can still be read, but not written, works again only once it can be written', async () => {
   const store = await open();
   const id = idOf();

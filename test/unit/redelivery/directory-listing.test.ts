@@ -89,3 +89,21 @@ test('what is removed between two looks at it is gone, and not one that was neve
   expect(await reader.entry(id, new Set([id, `${id}.progress`]))).toBe('gone');
   expect(await readdir(folder)).toEqual(['lock']);
 });
+
+test('what a listing has no room for is no drop, and its progress stays', async ({ directory }) => {
+  const options = { ...optionsOf(directory, () => {}), maxBytes: LEAST_BYTES }; // of some thousand names
+  const folder = join(directory, 'deferred');
+  const first = await openStore(options, () => {});
+  await first.list();
+  await first.close();
+  const ids = Array.from({ length: 2 * MANY }, () => idOf());
+  for (const id of ids) {
+    await writeFile(join(folder, id), 'not looked at yet');
+    await writeFile(join(folder, `${id}.progress`), 'not looked at yet');
+  }
+  const store = await openStore(options, () => {});
+  expect((await store.list()).dropped).toEqual([]);
+  expect((await store.list()).dropped).toEqual([]);
+  await store.close();
+  expect((await readdir(folder)).length).toBe(2 * ids.length + 1);
+});

@@ -1,6 +1,6 @@
 // What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work. These
 // wait ten seconds each, side by side.
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -146,4 +146,62 @@ test.concurrent('what replaces an event at work is sent on its own, once that is
     expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
   }
   expect(results).not.toContain('unverified');
+});
+
+test.concurrent('an event whose last sending fails is not lost if an equal one has replaced it meanwhile', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = await start(() => ({}));
+  const held: ServerResponse[] = [];
+  app.answer = () => (_request, response) => held.push(response);
+  const untilOver = Date.now() + 3000;
+  expect(await redelivery.defer(delivery('event', { age: 3_600_000 - 2000 }), '500')).toBe('stored');
+  await eventually(() => held.length, 1);
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => Date.now() >= untilOver, true);
+  held[0]?.writeHead(500).end();
+  await redelivery.settled();
+  expect(results).toEqual([]);
+  expect(redelivery.totals().waiting.deliveries).toBe(1);
+});
+
+test.concurrent('what the app took, and could not be removed, is removed as it is closed', async ({
+  directory,
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  let failures = 1;
+  const redelivery = await start((store) => ({
+    remove: async (claim) => {
+      if (failures-- > 0) throw new Error('not now');
+      return store.remove(claim);
+    },
+  }));
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => redelivery.failures, 1);
+  await redelivery.close();
+  expect([app.requests.length, results]).toEqual([1, ['delivered']]);
+  expect(await readdir(join(directory, 'deferred'))).toEqual(['lock']);
+});
+
+test.concurrent('what a person asks for while it is sent is sent once more, also if the app refuses it', async ({
+  app,
+  results,
+  start,
+  delivery,
+}) => {
+  const redelivery = await start(() => ({}));
+  const held: ServerResponse[] = [];
+  app.answer = () => (_request, response) => held.push(response);
+  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await eventually(() => held.length, 1);
+  redelivery.deliverNow(null);
+  app.answer = () => 200;
+  held[0]?.writeHead(404).end();
+  await eventually(() => results, ['client_error', 'delivered']);
 });

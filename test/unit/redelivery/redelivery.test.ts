@@ -220,7 +220,7 @@ test('what can not be read goes an hour after its window, by the time of its fil
 
 test('nothing more is read once it is closed', async ({ directory, start }) => {
   await mkdir(join(directory, 'deferred'), { mode: 0o700 });
-  for (const each of 'abc') {
+  for (const each of 'abcdef') {
     await writeFile(join(directory, 'deferred', `${each.repeat(16)}-${each.repeat(32)}`), 'unfit');
   }
   const started = Promise.withResolvers<Redelivery>();
@@ -228,15 +228,16 @@ test('nothing more is read once it is closed', async ({ directory, start }) => {
   let claims = 0;
   const redelivery = await start((store) => ({
     claim: async (id) => {
-      claims++;
+      const nth = ++claims;
       const begun = await started.promise;
-      if (claims === 1) begun.close().then(closing.resolve, closing.reject);
+      if (nth === 1) begun.close().then(closing.resolve, closing.reject);
       return store.claim(id);
     },
   }));
   started.resolve(redelivery);
   await closing.promise;
-  expect([claims, redelivery.failures]).toEqual([1, 0]);
+  expect(redelivery.failures).toBe(0);
+  expect(claims).toBeLessThan(6); // a few are read at once
 });
 
 test('a large one that finds no memory waits, and a small one behind it is sent', async ({
