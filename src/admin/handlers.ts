@@ -7,11 +7,13 @@ import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { type ApiStatus, adviceFor } from './advice.ts';
 import { PAGE_CSP, renderStatusPage } from './status-page.ts';
-import type { ReloadOutcome, StatusSnapshot } from './status-snapshot.ts';
+import type { Probed, ReloadOutcome, StatusSnapshot } from './status-snapshot.ts';
 
 /** What the admin port shows and does; runtime supplies it. */
 export interface AdminSources {
-  status(): StatusSnapshot | Promise<StatusSnapshot>;
+  /** Asks what takes time: whether the upstream accepts connections. Callers at one time share it. */
+  probe(): Promise<Probed>;
+  status(probed: Probed): StatusSnapshot;
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
@@ -53,7 +55,12 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
   // A status costs milliseconds, and so do its page and the metrics: whoever asks often must not keep probes waiting.
-  const current = onePerTurn(() => sources.status());
+  // Nobody waits for another one's probe, so the last one that came through counts.
+  let probed: Probed;
+  const probe = async () => {
+    probed = await sources.probe();
+  };
+  const current = onePerTurn(() => sources.status(probed));
   const statusText = onePerTurn(async () => {
     const status = await current();
     return JSON.stringify({ ...status, advice: adviceFor(status) } satisfies ApiStatus);
@@ -74,9 +81,13 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       const { body, contentType } = await metrics.expose(accept);
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     }),
-    '/api/status': on(VIEW, async () => ({ status: 200, body: await statusText() })),
+    '/api/status': on(VIEW, async () => {
+      await probe();
+      return { status: 200, body: await statusText() };
+    }),
     '/': on(VIEW, async ({ head, path }) => {
       const query = new URLSearchParams(head.target.slice(path.length));
+      await probe();
       const body = await pages[query.get('refresh') === 'off' ? 'off' : 'on']();
       const headers = { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PAGE_CSP };
       return { status: 200, body, headers };

@@ -124,6 +124,12 @@ export interface DeferredStatus {
   readonly deliveries: readonly DeferredDelivery[];
 }
 
+/** What is asked before a snapshot is taken. */
+export interface Probed extends Pick<StatusSnapshot, 'ready' | 'causes'> {
+  /** The system's code for why the upstream accepts no connections; null if it does. */
+  readonly error: string | null;
+}
+
 export interface StatusSnapshot {
   readonly version: string;
   readonly nodeVersion: string;

@@ -9,7 +9,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
 import { Readiness } from './readiness.ts';
 import type { Effects } from './services.ts';
-import { takeSnapshot } from './take-snapshot.ts';
+import { probe, takeSnapshot } from './take-snapshot.ts';
 import { Reloader } from './watch-inputs.ts';
 
 export interface App {
@@ -35,7 +35,8 @@ export async function startApp(effects: Effects): Promise<App> {
   const readiness = new Readiness(live);
   const reloader = new Reloader(inputs, { live, readiness, configFile, env });
   const admin = createAdminServer({
-    status: () => takeSnapshot(startedAt, live, readiness),
+    probe: () => probe(live, readiness),
+    status: (probed) => takeSnapshot(startedAt, live, probed),
     started: () => readiness.started,
     readiness: () => readiness.check(),
     drain: () => lifecycle.drain(),

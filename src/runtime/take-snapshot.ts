@@ -1,5 +1,5 @@
 // The snapshot behind the status page and /api/status, taken from the parts of a running proxy.
-import type { RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
+import type { Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/status-snapshot.ts';
 import { DOCS, VERSION } from '../base/version.ts';
 import type { Config } from '../config/config.ts';
 import type { Policy } from '../core/policy.ts';
@@ -13,20 +13,20 @@ import { PROBE_TIMEOUT_MS, type Readiness } from './readiness.ts';
 import { routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 
-/** `startedAt` is epoch milliseconds, as is `at` below. */
-export async function takeSnapshot(
-  startedAt: number,
-  live: LiveRuleset,
-  readiness: Readiness,
-): Promise<StatusSnapshot> {
-  const { listener, upstream, exposure, metrics, output, deliveries, redelivery } = live.services;
-  const now = Date.now();
+/** What a snapshot needs to have asked before. */
+export async function probe(live: LiveRuleset, readiness: Readiness): Promise<Probed> {
   const [{ ready, causes }, error] = await Promise.all([
     readiness.check(),
-    upstream.reachability.failure(PROBE_TIMEOUT_MS),
+    live.services.upstream.reachability.failure(PROBE_TIMEOUT_MS),
   ]);
+  return { ready, causes, error };
+}
+
+/** `startedAt` is epoch milliseconds, as is `at` below. */
+export function takeSnapshot(startedAt: number, live: LiveRuleset, probed: Probed): StatusSnapshot {
+  const { listener, upstream, exposure, metrics, output, deliveries, redelivery } = live.services;
+  const { ready, causes, error } = probed;
   const { draining } = listener;
-  // Only now: a reload may have replaced it meanwhile.
   const { loaded, policy, materials } = live.ruleset;
   const { recent, refusals, undelivered } = live.services.recent.view();
   const at = Date.now();
@@ -35,7 +35,7 @@ export async function takeSnapshot(
     version: VERSION,
     nodeVersion: process.version,
     startedAt,
-    now,
+    now: at,
     ready,
     causes,
     draining,

@@ -1,9 +1,10 @@
 // Whether the upstream accepts connections, the TLS handshake included: for readiness and the status page.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../base/errors.ts';
 import { CONNECT_TIMEOUT, connectTimeout } from './connect.ts';
 import type { ConnectionPool } from './pool.ts';
 
-/** Milliseconds between the two connects of `failure`. */
+/** Milliseconds from one connect of `failure` to the next. */
 const SECOND_LOOK_MS = 250;
 
 export class Reachability {
@@ -15,8 +16,9 @@ export class Reachability {
   }
 
   /**
-   * The system's code for why the upstream accepts no connections; null if it does. A failed connect is tried once more
-   * within the `milliseconds` of both: a busy machine fails one now and then. Callers at one time share them.
+   * The system's code for why the upstream accepts no connections; null if it does. A connect that has failed, or has no
+   * answer yet, gets a second one beside it: a busy machine fails one now and then, and a SYN that is lost is sent again
+   * only after a second. `milliseconds` are for both. Callers at one time share them.
    */
   failure(milliseconds: number): Promise<string | null> {
     this.#asking ??= this.#connectTwice(milliseconds).finally(() => {
@@ -26,12 +28,14 @@ export class Reachability {
   }
 
   async #connectTwice(milliseconds: number): Promise<string | null> {
-    const until = performance.now() + milliseconds;
-    const failure = await this.tryConnect(milliseconds);
-    const left = until - performance.now() - SECOND_LOOK_MS;
-    if (failure === null || left <= 0) return failure;
-    await new Promise((resolve) => setTimeout(resolve, SECOND_LOOK_MS));
-    return (await this.tryConnect(left)) === null ? null : failure;
+    const first = this.tryConnect(milliseconds);
+    const works = new Promise<true>((resolve) => {
+      void first.then((failure) => failure === null && resolve(true));
+    });
+    if (await Promise.race([works, sleep(SECOND_LOOK_MS, false)])) return null;
+    const second = this.tryConnect(milliseconds - SECOND_LOOK_MS);
+    const working = [first, second].map(async (failure) => ((await failure) === null ? null : Promise.reject()));
+    return Promise.any(working).catch(() => first);
   }
 
   /** The code of one failed connect; null if it works. */

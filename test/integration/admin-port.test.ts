@@ -21,6 +21,7 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
   const lines: string[] = [];
   const state = { ready: true, started: true, reload: { kind: 'applied' } as ReloadOutcome };
   const server = createAdminServer({
+    probe: async () => ({ ready: true, causes: [], error: null }),
     status: () => snapshot(),
     metrics: metricsOf(),
     started: () => state.started,
@@ -72,7 +73,7 @@ test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
 test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
   const refusals = new RecentRequests();
   refusals.record(refused({ path: '/<b>?sig=MARKER', hint: '<i>hint</i>' }));
-  const { ask } = await admin({ status: async () => snapshot({ refusals: refusals.view().refusals }) });
+  const { ask } = await admin({ status: () => snapshot({ refusals: refusals.view().refusals }) });
   const page = await ask('/');
   expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
   expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-\S+'; /);

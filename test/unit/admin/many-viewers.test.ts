@@ -1,4 +1,5 @@
 // What is costly to show is made once for all who ask at once.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type AdminSources, adminHandlers } from '../../../src/admin/handlers.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
@@ -12,7 +13,7 @@ test('the status page and its JSON: one status for all', async () => {
     taken++;
     return snapshot();
   };
-  const handlers = adminHandlers({ status } as unknown as AdminSources);
+  const handlers = adminHandlers({ probe: async () => ({}), status } as unknown as AdminSources);
   const view = async (target: string) => {
     const path = target.replace(/\?.*/, '');
     const exchange = { head: { target }, path } as unknown as Exchange;
@@ -23,6 +24,25 @@ test('the status page and its JSON: one status for all', async () => {
   expect(taken).toBe(1);
   await view('/');
   expect(taken).toBe(2);
+});
+
+test('nobody waits for a probe of the upstream that another one has begun', async () => {
+  const probed = Promise.withResolvers<object>();
+  let probes = 0;
+  const probe = () => {
+    probes++;
+    return probed.promise;
+  };
+  const handlers = adminHandlers({ probe, status: () => snapshot() } as unknown as AdminSources);
+  const views: unknown[] = [];
+  for (let at = 0; at < 6; at++) {
+    const path = at % 2 === 0 ? '/' : '/api/status';
+    views.push(handlers[path]?.run({ head: { target: path }, path } as unknown as Exchange, ''));
+    await nextTurn();
+  }
+  expect(probes).toBe(6);
+  probed.resolve({});
+  await Promise.all(views);
 });
 
 test('the metrics: one text in each format', async () => {

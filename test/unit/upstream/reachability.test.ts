@@ -1,8 +1,11 @@
 // Whether the upstream accepts connections, asked by probes that must have their answer within a second.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTls } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Upstream } from '../../../src/upstream/upstream.ts';
+import type { TlsContents } from '../../../src/wire/tls-contents.ts';
+import { makeIdentity, validFor } from '../../support/tls/x509.ts';
 
 let server: Server;
 let upstream: Upstream;
@@ -20,16 +23,29 @@ afterEach(() => {
 });
 
 /** An upstream that speaks TLS, which the server does not. */
-function overTls(): Upstream {
+function overTls(tls: TlsContents | null = null): Upstream {
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const times = { connectTimeout: 60_000, retryConnectFor: 0, keepAlive: 1000 };
-  return new Upstream({ url, connections: 1, queue: 2, ...times, tls: null });
+  return new Upstream({ url, connections: 1, queue: 2, ...times, tls });
 }
 
-test('a connect that takes all of the time is not tried once more: the asker would wait for twice as long', async () => {
+test('a connect without an answer gets another beside it, and both end in time', async () => {
   upstream = overTls();
-  expect(await upstream.reachability.failure(300)).toMatch(/TIMEOUT|TIMEDOUT/);
-  await expect.poll(() => accepted.length).toBe(1);
+  expect(await upstream.reachability.failure(600)).toMatch(/TIMEOUT|TIMEDOUT/);
+  await expect.poll(() => accepted.length).toBe(2);
+});
+
+test('the second connect counts where the first has no answer', async () => {
+  const issuer = makeIdentity({ name: 'authority', issuer: null, names: [], ...validFor(1) });
+  const identity = makeIdentity({ name: 'app', issuer, names: ['IP:127.0.0.1'], ...validFor(1) });
+  const key = identity.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const secure = createTls({ key, cert: identity.certificate });
+  server.on('connection', (socket: Socket) => {
+    if (accepted.length === 2) secure.emit('connection', socket);
+  });
+  upstream = overTls({ ca: Buffer.from(issuer.certificate) });
+  expect(await upstream.reachability.failure(60_000)).toBe(null);
+  expect(accepted.length).toBe(2);
 });
 
 test('a connect that fails at once is tried once more', async () => {
