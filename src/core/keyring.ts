@@ -12,6 +12,8 @@ export interface Secret {
   /** Epoch milliseconds; null for no bound. Valid from `notBefore` on and before `notAfter`. */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
+  /** A person has ended it for good: no clock that is set back makes it valid again. */
+  readonly ended?: true;
 }
 
 const PREVIOUS = '.previous';

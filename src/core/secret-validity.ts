@@ -1,10 +1,11 @@
 // When a secret is valid, and the one text that says why it is not.
 import type { Secret } from './keyring.ts';
 
-type Validity = Pick<Secret, 'notBefore' | 'notAfter'>;
+type Validity = Pick<Secret, 'notBefore' | 'notAfter' | 'ended'>;
 export type SecretState = 'live' | 'not_yet' | 'expired';
 
-export function stateOf({ notBefore, notAfter }: Validity, now: number): SecretState {
+export function stateOf({ notBefore, notAfter, ended }: Validity, now: number): SecretState {
+  if (ended) return 'expired';
   if (notBefore !== null && now < notBefore) return 'not_yet';
   return notAfter !== null && now >= notAfter ? 'expired' : 'live';
 }

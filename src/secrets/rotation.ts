@@ -110,7 +110,7 @@ function isHalf({ adoptedAt }: SecretMaterial, now: number): boolean {
 /** Ends every overlap at `now` (epoch milliseconds), as after a leak: signatures by old values count as expired. */
 export function retirePrevious(current: Materials, now: number): Materials {
   return current.map((secret) =>
-    isPreviousValue(secret) ? { ...secret, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
+    isPreviousValue(secret) ? { ...secret, ended: true, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
   );
 }
 

@@ -17,6 +17,8 @@ export interface SecretMaterial extends KeyReading, Pick<SecretSource, 'notBefor
   readonly id: string;
   /** `file <path>`, `env <name>` or `env (name hidden)`, `directory <path>` or `replaced value of <id>`. */
   readonly source: string;
+  /** See `Secret`. */
+  readonly ended?: true;
   /** When a reload adopted this value, in epoch milliseconds; null for the values of the start. */
   readonly adoptedAt: number | null;
 }

@@ -78,9 +78,7 @@ function verdict(
   held: readonly SecretMaterial[],
   { name, at, listed }: { name: string; at: number; listed: readonly string[] | null },
 ): string {
-  const secrets = held.flatMap(({ id, key, notBefore, notAfter }): Secret[] =>
-    key === null ? [] : [{ id, key, notBefore, notAfter }],
-  );
+  const secrets = held.filter((one): one is SecretMaterial & Secret => one.key !== null);
   const keyring = new Keyring(secrets);
   const route = { action: 'verify', secrets: listed } as Route;
   const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
@@ -348,6 +346,15 @@ describe('a value that a reload took and that is replaced within a minute', () =
     secrets.read(NOW + 1600, [directory, { new: 'whole', old: 'o' }]);
     expect(secrets.ids()).toEqual(['new', 'old']);
     expect(secrets.verdict('half', NOW + 1600)).toBe('signature_mismatch');
+  });
+
+  test('that retire-previous has ended stays so, even if the clock is set back', () => {
+    const secrets = history();
+    secrets.read(NOW, [current, { current: 'leaked' }]);
+    secrets.read(NOW, [current, { current: 'new' }]);
+    secrets.retirePrevious(NOW + MINUTE);
+    expect(secrets.verdict('leaked', NOW - HOUR)).toBe('expired_secret');
+    expect(secrets.verdict('new', NOW - HOUR)).toBe('by current');
   });
 
   test('revives nothing that retire-previous has ended', () => {
