@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
+import { deadline } from '../base/deadline.ts';
 import type { OnStoreChange } from './store.ts';
 
 export interface ConnectionOptions {
@@ -87,7 +88,7 @@ export class RedisConnection {
     if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)), timeLimit);
+    const settled = deadline(timeLimit, () => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)));
     try {
       return await Promise.race([answer, late]);
     } catch (error) {
@@ -100,7 +101,7 @@ export class RedisConnection {
       });
       throw error;
     } finally {
-      clearTimeout(timer);
+      settled();
     }
   }
 

@@ -1,4 +1,5 @@
 // Calls that may hang: what they take together is bounded, and so is the time that anybody waits for one.
+import { deadline } from '../base/deadline.ts';
 import { ignore } from '../base/errors.ts';
 import { TIME_LIMIT_MS } from './stores/store.ts';
 
@@ -35,7 +36,7 @@ export class BoundedCalls {
         job()
           .then(resolve, reject)
           .finally(() => {
-            clearTimeout(timer);
+            answered();
             this.#taken -= size;
             this.#next();
           });
@@ -45,8 +46,7 @@ export class BoundedCalls {
         this.#waiting.delete(waiting);
         reject(new Error(`${this.#callee} did not answer within ${TIME_LIMIT_MS} ms`));
       };
-      // In a later turn: after a standstill of the process, an answer that came meanwhile is not read yet.
-      const timer = setTimeout(() => setImmediate(giveUp), TIME_LIMIT_MS);
+      const answered = deadline(TIME_LIMIT_MS, giveUp);
       this.#waiting.add(waiting);
       this.#next();
     });

@@ -1,5 +1,6 @@
 // Limits the requests to the upstream to a number of slots, with bounded queues in front, in which none waits forever.
 // Unverified requests get at most three quarters of the slots, so a flood of them never blocks a verified delivery.
+import { deadline } from '../base/deadline.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** A request that wants a slot, waits for one or holds one. */
@@ -23,7 +24,8 @@ const DEFERRED_WAIT_MS = 10_000;
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
-type Queue = Map<Waiter, NodeJS.Timeout>;
+/** With what ends the wait of each. */
+type Queue = Map<Waiter, () => void>;
 
 export class UpstreamLimiter {
   readonly #slots: number;
@@ -76,14 +78,11 @@ export class UpstreamLimiter {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
     const until = waiter.startedAt + (waiter.deferred ? DEFERRED_WAIT_MS : this.#patience);
-    const timer = setTimeout(
-      () => {
-        queue.delete(waiter);
-        expired();
-      },
-      Math.max(0, until - performance.now()),
-    );
-    queue.set(waiter, timer);
+    const served = deadline(Math.max(0, until - performance.now()), () => {
+      queue.delete(waiter);
+      expired();
+    });
+    queue.set(waiter, served);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;
   }
@@ -92,7 +91,7 @@ export class UpstreamLimiter {
   release(waiter: Waiter): void {
     const queue = this.#queueOf(waiter);
     if (queue.size > 0) {
-      clearTimeout(queue.get(waiter));
+      queue.get(waiter)?.();
       queue.delete(waiter);
     }
     if (!this.#holders.delete(waiter)) return;
@@ -137,9 +136,9 @@ export class UpstreamLimiter {
 
   #serveQueues(): void {
     for (const queue of this.#queues) {
-      for (const [waiter, timer] of queue) {
+      for (const [waiter, served] of queue) {
         if (this.down || !this.#fits(waiter)) break;
-        clearTimeout(timer);
+        served();
         queue.delete(waiter);
         this.#hold(waiter);
         waiter.acquired();

@@ -3,6 +3,7 @@
 // sockets of their own: what an upstream writes late for an unverified one must never become a delivery's answer.
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { deadline } from '../base/deadline.ts';
 import { dropOldest } from '../base/drop-oldest.ts';
 import { TickedSet } from '../wire/ticked-set.ts';
 import type { TlsContents } from '../wire/tls-contents.ts';
@@ -93,16 +94,14 @@ export class ConnectionPool {
       // A session that began with other TLS files would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });
-    const timer = setTimeout(() => {
-      socket.destroy(connectTimeout());
-    }, this.#options.connectTimeout);
+    const ended = deadline(this.#options.connectTimeout, () => socket.destroy(connectTimeout()));
     socket.once('close', () => {
-      clearTimeout(timer);
+      ended();
       this.#sockets.delete(socket);
     });
     socket.once('error', done);
     socket.once(this.address.serverName === null ? 'connect' : 'secureConnect', () => {
-      clearTimeout(timer);
+      ended();
       socket.off('error', done);
       done(null);
     });

@@ -1,5 +1,6 @@
 // Whether the upstream accepts connections, the TLS handshake included: for readiness and the status page.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deadline } from '../base/deadline.ts';
 import { codeOf } from '../base/errors.ts';
 import { CONNECT_TIMEOUT, connectTimeout } from './connect.ts';
 import type { ConnectionPool } from './pool.ts';
@@ -42,11 +43,11 @@ export class Reachability {
   tryConnect(milliseconds: number): Promise<string | null> {
     return new Promise((resolve) => {
       const socket = this.#pool.openSocket((error) => {
-        clearTimeout(timer);
+        ended();
         resolve(error === null ? null : codeOf(error) || error.name);
         socket.destroy();
       });
-      const timer = setTimeout(() => socket.destroy(connectTimeout()), milliseconds);
+      const ended = deadline(milliseconds, () => socket.destroy(connectTimeout()));
       // Without an error where the proxy stops.
       socket.once('close', () => resolve(CONNECT_TIMEOUT));
     });

@@ -60,7 +60,7 @@ describe('a delivery that the app does not take', () => {
       const proxy = await redeliverer();
       app.answer = () => status;
       const text = status === 204 ? '' : `the app says ${status}`;
-      expect(await deliver(proxy, 'event')).toEqual({ status, text });
+      expect(await deliver(proxy, 'event'), proxy.output()).toEqual({ status, text });
       expect(await recordsIn(directory)).toEqual([]);
     },
   );

@@ -42,7 +42,7 @@ export const test = base.extend<Fixtures>({
   redeliverer: async ({ directory, app, start }, use) =>
     use(async ({ route = {}, config = {}, redelivery = {}, upstream = {}, ...options } = {}) => {
       const whole = {
-        upstream: { url: app.url, retryConnectFor: '100ms', ...upstream },
+        upstream: { url: app.url, retryConnectFor: '500ms', ...upstream },
         routes: [{ path: '/notify', redeliver: '1h', ...route }],
         redelivery: { store: directory, ...redelivery },
         log: { requests: 'all' },

@@ -1,5 +1,6 @@
 // The slots by themselves: which request gets one, which waits, which loses its slot. Whole requests are in
 // test/integration.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UpstreamLimiter, type Waiter } from '../../../src/upstream/limiter.ts';
 
@@ -38,8 +39,16 @@ class Fake implements Waiter {
   }
 }
 
+/** So many milliseconds pass, and what their end has begun is done. */
+async function pass(milliseconds: number): Promise<void> {
+  vi.advanceTimersByTime(milliseconds);
+  await nextTurn();
+}
+
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+  });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -128,11 +137,11 @@ describe('the queue', () => {
     expect(slots.tryAcquire(at(1))).toBe(false);
   });
 
-  test('drops requests that have waited too long, and those that leave', () => {
+  test('drops requests that have waited too long, and those that leave', async () => {
     const { slots, waiters, at } = make(4, { slots: 2, queue: 3, patience: 500 });
     for (const one of waiters) claim(slots, one);
     slots.release(at(2));
-    vi.advanceTimersByTime(600);
+    await pass(600);
     expect(at(2).events).toEqual([]);
     expect(at(3).events).toEqual(['expired']);
     expect(slots.waiting).toBe(0);
@@ -142,82 +151,82 @@ describe('the queue', () => {
     expect(slots.tryAcquire(at(3))).toBe(false);
   });
 
-  test('counts the wait from the start of a request, however often it waits', () => {
+  test('counts the wait from the start of a request, however often it waits', async () => {
     const { slots, at } = make(1);
     slots.down = true;
     claim(slots, at(0));
-    vi.advanceTimersByTime(600);
+    await pass(600);
     slots.release(at(0));
     slots.wait(at(0), () => at(0).expired());
-    vi.advanceTimersByTime(399);
+    await pass(399);
     expect(at(0).events).toEqual([]);
-    vi.advanceTimersByTime(1);
+    await pass(1);
     expect(at(0).events).toEqual(['expired, down']);
   });
 
-  test('lets a deferred request wait for ten seconds, whatever the patience of the others', () => {
+  test('lets a deferred request wait for ten seconds, whatever the patience of the others', async () => {
     const { slots, at } = make(1, { slots: 1, queue: 5, patience: 60_000 });
     const deferred = new Fake(slots, true, true);
     claim(slots, at(0));
     claim(slots, deferred);
-    vi.advanceTimersByTime(9_999);
+    await pass(9_999);
     expect(deferred.events).toEqual([]);
-    vi.advanceTimersByTime(1);
+    await pass(1);
     expect(deferred.events).toEqual(['expired']);
   });
 
-  test('stands still while the upstream is down', () => {
+  test('stands still while the upstream is down', async () => {
     const { slots, waiters, at } = make(3, { slots: 2, queue: 3, patience: 500 });
     slots.down = true;
     for (const one of waiters) claim(slots, one);
-    vi.advanceTimersByTime(499);
+    await pass(499);
     expect(waiters.map(({ events }) => events)).toEqual([[], [], []]);
-    vi.advanceTimersByTime(1);
+    await pass(1);
     expect(at(0).events).toEqual(['expired, down']);
   });
 });
 
 describe('a request whose client is stuck', () => {
-  test('keeps its slot while no other request waits', () => {
+  test('keeps its slot while no other request waits', async () => {
     const { slots, at } = make(1, { slots: 1, queue: 5 });
     claim(slots, at(0));
     at(0).moves = false;
-    vi.advanceTimersByTime(60_000);
+    await pass(60_000);
     expect(at(0).events).toEqual(['granted']);
   });
 
-  test('gives its slot to a waiting one: longest stuck first, and no more than needed', () => {
+  test('gives its slot to a waiting one: longest stuck first, and no more than needed', async () => {
     const { slots, at } = make(3);
     claim(slots, at(0));
-    vi.advanceTimersByTime(5_000);
+    await pass(5_000);
     claim(slots, at(1));
     at(0).moves = false;
     at(1).moves = false;
-    vi.advanceTimersByTime(5_000);
+    await pass(5_000);
     claim(slots, at(2));
-    vi.advanceTimersByTime(200);
+    await pass(200);
     expect([at(0).events, at(1).events, at(2).events]).toEqual([['granted', 'evicted'], ['granted'], ['granted']]);
   });
 
-  test('gets a grace period first, which is shorter the more requests wait', () => {
-    const patienceWith = (others: number): number => {
+  test('gets a grace period first, which is shorter the more requests wait', async () => {
+    const patienceWith = async (others: number): Promise<number> => {
       const { slots, waiters, at } = make(others + 1, { slots: 1, queue: 100, patience: 60_000 });
       for (const one of waiters) claim(slots, one);
       at(0).moves = false;
       const started = performance.now();
-      while (at(0).events.length === 1) vi.advanceTimersByTime(10);
+      while (at(0).events.length === 1) await pass(10);
       return performance.now() - started;
     };
-    const [few, many] = [patienceWith(1), patienceWith(9)];
+    const [few, many] = [await patienceWith(1), await patienceWith(9)];
     expect(few).toBeGreaterThanOrEqual(500);
     expect(many).toBeLessThanOrEqual(200);
   });
 
-  test('is left alone if its upstream is the slow side', () => {
+  test('is left alone if its upstream is the slow side', async () => {
     const { slots, at } = make(2, { slots: 1, queue: 5, patience: 20_000 });
     claim(slots, at(0));
     claim(slots, at(1));
-    vi.advanceTimersByTime(20_000);
+    await pass(20_000);
     expect([at(0).events, at(1).events]).toEqual([['granted'], ['expired']]);
   });
 });
