@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { isIdle, leastLikely } from '../../../src/downstream/drain-idle.ts';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { makeIdentity, validFor } from '../../support/tls/x509.ts';
+import { LIMITS } from './fixtures.ts';
 
 const CLIENTS = 20;
 const REQUEST = 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n';
@@ -84,15 +85,8 @@ function contents() {
 
 /** A listener with idle clients, each of which has had one request. */
 async function start(over: 'TCP' | 'TLS'): Promise<void> {
-  const limits = {
-    connections: 100,
-    keepAlive: 60_000,
-    headersTimeout: 60_000,
-    connectionAge: 3_600_000,
-    whenMany: 'keep',
-  } as const;
   listener = new Listener(
-    { ...limits, maxHeader: 16_384, tls: over === 'TLS' ? contents() : null, unreadAnswers: 100 },
+    { ...LIMITS, tls: over === 'TLS' ? contents() : null },
     {
       onRequest: ({ reply }) => reply.answer({ status: 200, body: 'served', lines: [] }, 'persist'),
       onEnd() {},

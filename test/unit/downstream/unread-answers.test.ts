@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
 import { lookAtQueues, queueKey, type SendQueues } from '../../../src/wire/kernel-queues.ts';
+import { LIMITS } from './fixtures.ts';
 
 const MOST = 4;
 /** More than the client's kernel takes unread, less than what both kernels take: to Node it is sent. */
@@ -14,15 +15,8 @@ let listener: Listener;
 let port: number;
 const clients: Socket[] = [];
 beforeEach(async () => {
-  const limits = {
-    connections: 100,
-    keepAlive: 60_000,
-    headersTimeout: 60_000,
-    connectionAge: 3_600_000,
-    whenMany: 'keep',
-  } as const;
   listener = new Listener(
-    { ...limits, maxHeader: 16_384, tls: null, unreadAnswers: MOST },
+    { ...LIMITS, unreadAnswers: MOST },
     {
       onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'),
       onEnd() {},

@@ -4,8 +4,19 @@ import { readdir, rm } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { Claim, DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import { test } from './fixtures.ts';
+
+const failingRemovals = (times: number) => (store: DeferredStore) => {
+  let left = times;
+  return {
+    remove: async (claim: Claim) => {
+      if (left-- > 0) throw new Error('not now');
+      return store.remove(claim);
+    },
+  };
+};
 
 test.concurrent('what the app took is not sent again while its removal fails', async ({
   app,
@@ -14,13 +25,7 @@ test.concurrent('what the app took is not sent again while its removal fails', a
   start,
   delivery,
 }) => {
-  let failures = 2;
-  const redelivery = await start((store) => ({
-    remove: async (claim) => {
-      if (failures-- > 0) throw new Error('not now');
-      return store.remove(claim);
-    },
-  }));
+  const redelivery = await start(failingRemovals(2));
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => redelivery.totals().waiting.deliveries, 0);
   expect(app.requests).toHaveLength(1);
@@ -175,13 +180,7 @@ test.concurrent('what the app took, and could not be removed, is removed as it i
   start,
   delivery,
 }) => {
-  let failures = 1;
-  const redelivery = await start((store) => ({
-    remove: async (claim) => {
-      if (failures-- > 0) throw new Error('not now');
-      return store.remove(claim);
-    },
-  }));
+  const redelivery = await start(failingRemovals(1));
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => redelivery.failures, 1);
   await redelivery.close();
