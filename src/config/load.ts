@@ -1,7 +1,8 @@
 // Loads the configuration: reads the file, applies the environment, checks, resolves. All problems are reported at
 // once. No other file is opened, and no secret is read.
+import { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { CONFIG_FILE } from '../base/default-paths.ts';
 import { codeOf, fileProblem } from '../base/errors.ts';
 import { type Config, resolveConfig, salvage } from './config.ts';
@@ -16,6 +17,7 @@ export { ConfigError, formatProblem } from './problems.ts';
 
 /** Longer files are not parsed. The longest sensible one has a fiftieth of this size. */
 const MAX_FILE_BYTES = 1024 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /** A configuration file's path and bytes; both null if the environment is the only source. */
 export interface ConfigFile {
@@ -43,11 +45,24 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   const named = file ?? (env.ENTRUPY_PROXY_CONFIG || null);
   const path = named ?? CONFIG_FILE;
   try {
-    return { file: path, bytes: await readFile(path) };
+    return { file: path, bytes: await readStart(path) };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && named === null) return { file: null, bytes: null };
     throw fileError(path, `cannot be read: ${fileProblem(error)}`);
   }
+}
+
+/** At most a little more than a configuration may have: a device, or the wrong file, may have no end. */
+async function readStart(path: string): Promise<Buffer> {
+  await using file = await open(path);
+  const pieces: Buffer[] = [];
+  for (let size = 0; size <= MAX_FILE_BYTES; ) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(READ_BYTES));
+    if (bytesRead === 0) break;
+    pieces.push(buffer.subarray(0, bytesRead));
+    size += bytesRead;
+  }
+  return Buffer.concat(pieces);
 }
 
 function fileError(file: string | null, message: string): ConfigError {

@@ -144,4 +144,8 @@ describe('the file', () => {
     const huge = await put('huge.yaml', '#'.repeat(1024 * 1024 + 1));
     expect(await refusal({ file: huge, env: {} })).toEqual([`${huge}: the file is larger than 1 MiB`]);
   });
+
+  test.runIf(process.platform === 'linux')('without an end is not read to its end', async () => {
+    expect(await refusal({ file: '/dev/zero', env: {} })).toEqual(['/dev/zero: the file is larger than 1 MiB']);
+  });
 });
