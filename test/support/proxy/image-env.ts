@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 
 const DOCKERFILE = readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8').replaceAll(/\\\n/g, ' ');
 const MEASURED = /^(?:NODE_OPTIONS$|MALLOC_)/;
-const SHARE_OF_CONTAINER = /^--max-old-space-size-percentage=/;
+const SHARE_OF_CONTAINER = /--max-old-space-size-percentage=(\d+)/;
 
 /** NODE_OPTIONS and the settings of malloc. */
 export const IMAGE_ENV: Readonly<Record<string, string>> = Object.fromEntries(
@@ -20,7 +20,7 @@ export const IMAGE_FLAGS: readonly string[] = withoutShare(entrypoint().slice(1,
 
 /** The flag that limits the heap to the share that the image gives it in a container of so many MiB. */
 export function heapOf(containerMib: number): string {
-  const share = /--max-old-space-size-percentage=(\d+)/.exec(DOCKERFILE)?.[1];
+  const share = SHARE_OF_CONTAINER.exec(DOCKERFILE)?.[1];
   if (share === undefined) throw new Error('the Dockerfile gives the heap no share');
   return `--max-old-space-size=${(containerMib * Number(share)) / 100}`;
 }

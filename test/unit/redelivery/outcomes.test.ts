@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Claim, DeferredStore } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
+import type { App } from '../../support/redelivery/redelivery.ts';
 import { test } from './fixtures.ts';
+
+/** Lets the app answer nothing by itself; returns the responses that it holds. */
+function holding(app: App): readonly ServerResponse[] {
+  const held: ServerResponse[] = [];
+  app.answer = () => (_request, response) => held.push(response);
+  return held;
+}
 
 const failingRemovals = (times: number) => (store: DeferredStore) => {
   let left = times;
@@ -91,8 +99,7 @@ test.concurrent('what a person drops while it is sent is counted once, whatever 
   delivery,
 }) => {
   const redelivery = await start(() => ({}));
-  const held: ServerResponse[] = [];
-  app.answer = () => (_request, response) => held.push(response);
+  const held = holding(app);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => held.length, 1);
   for (const { id } of redelivery.list()) await rm(join(directory, 'deferred', id));
@@ -132,8 +139,7 @@ test.concurrent('what replaces an event at work is sent on its own, once that is
   await redelivery.defer(delivery('the app works'), '500');
   await eventually(() => redelivery.totals().waiting.deliveries, 0);
   for (const status of [503, 200]) {
-    const held: ServerResponse[] = [];
-    app.answer = () => (_request, response) => held.push(response);
+    const held = holding(app);
     const event = delivery(`its first sending ends in ${status}`);
     expect(await redelivery.defer(event, '500')).toBe('stored');
     await eventually(() => held.length, 1);
@@ -160,8 +166,7 @@ test.concurrent('an event whose last sending fails is not lost if an equal one h
   delivery,
 }) => {
   const redelivery = await start(() => ({}));
-  const held: ServerResponse[] = [];
-  app.answer = () => (_request, response) => held.push(response);
+  const held = holding(app);
   const untilOver = Date.now() + 3000;
   expect(await redelivery.defer(delivery('event', { age: 3_600_000 - 2000 }), '500')).toBe('stored');
   await eventually(() => held.length, 1);
@@ -195,8 +200,7 @@ test.concurrent('what a person asks for while it is sent is sent once more, also
   delivery,
 }) => {
   const redelivery = await start(() => ({}));
-  const held: ServerResponse[] = [];
-  app.answer = () => (_request, response) => held.push(response);
+  const held = holding(app);
   expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
   await eventually(() => held.length, 1);
   redelivery.deliverNow(null);
