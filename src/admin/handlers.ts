@@ -54,12 +54,12 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
-  // A status costs milliseconds, and so do its page and the metrics: whoever asks often must not keep probes waiting.
-  // Nobody waits for another one's probe, so the last one that came through counts.
+  /** Of the last probe that came through, since nobody waits for another one's. */
   let probed: Probed;
   const probe = async () => {
     probed = await sources.probe();
   };
+  // A status costs milliseconds, and so do its page and the metrics: whoever asks often must not keep probes waiting.
   const current = onePerTurn(() => sources.status(probed));
   const statusText = onePerTurn(async () => {
     const status = await current();

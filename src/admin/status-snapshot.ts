@@ -124,7 +124,7 @@ export interface DeferredStatus {
   readonly deliveries: readonly DeferredDelivery[];
 }
 
-/** What is asked before a snapshot is taken. */
+/** Answers that take time, and that a snapshot needs. */
 export interface Probed extends Pick<StatusSnapshot, 'ready' | 'causes'> {
   /** The system's code for why the upstream accepts no connections; null if it does. */
   readonly error: string | null;
@@ -143,9 +143,9 @@ export interface StatusSnapshot {
   readonly listen: { readonly host: string; readonly port: number; readonly tls: boolean };
   readonly upstream: {
     readonly url: string;
-    /** False after two failed connects in a row, or a slow one, a TLS handshake included. */
+    /** False if two connects failed or took too long, a TLS handshake included. */
     readonly reachable: boolean;
-    /** The system's code for the second failure, such as `ECONNREFUSED`; null while it is reachable. */
+    /** The system's code for the first of the two failures, such as `ECONNREFUSED`; null while it is reachable. */
     readonly error: string | null;
     readonly exposed: boolean;
     /** `off` without checkExposure; `unknown` until it was checked, and while $POD_IP is not set. */

@@ -3,6 +3,7 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
+import { valuesOf } from '../core/header-lines.ts';
 import { jsonVariants, parseJson } from './json-variants.ts';
 
 const PLACEHOLDER = "signed with the placeholder of Entrupy's example instead of a secret";
@@ -126,7 +127,7 @@ function unzipped(body: Buffer, limit: number): Buffer | null {
  * is lost, so no variant can match. `lines`: the head's, flat.
  */
 export function decompressed(body: Buffer, lines: readonly string[]): readonly string[] | null {
-  const isEncoded = lines.some((text, at) => at % 2 === 0 && text.toLowerCase() === 'content-encoding');
+  const isEncoded = valuesOf(lines, 'content-encoding').length > 0;
   const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));
   return isEncoded && isJson ? ['the body was decompressed on the way: it has a Content-Encoding, and is plain'] : null;
 }

@@ -88,7 +88,7 @@ export class RedisConnection {
     if (!this.usable) throw new Error(this.#failure);
     const answer = this.#eval(command);
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const settled = deadline(timeLimit, () => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)));
+    const cancel = deadline(timeLimit, () => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)));
     try {
       return await Promise.race([answer, late]);
     } catch (error) {
@@ -101,7 +101,7 @@ export class RedisConnection {
       });
       throw error;
     } finally {
-      settled();
+      cancel();
     }
   }
 

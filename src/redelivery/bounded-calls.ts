@@ -36,17 +36,16 @@ export class BoundedCalls {
         job()
           .then(resolve, reject)
           .finally(() => {
-            answered();
+            cancel();
             this.#taken -= size;
             this.#next();
           });
       };
       const waiting = { size, begin };
-      const giveUp = () => {
+      const cancel = deadline(TIME_LIMIT_MS, () => {
         this.#waiting.delete(waiting);
         reject(new Error(`${this.#callee} did not answer within ${TIME_LIMIT_MS} ms`));
-      };
-      const answered = deadline(TIME_LIMIT_MS, giveUp);
+      });
       this.#waiting.add(waiting);
       this.#next();
     });

@@ -1,4 +1,4 @@
-// What is known in memory of one deferred delivery.
+// A deferred delivery as it is known in memory: never its body or its lines.
 import type { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import type { DeferredState } from '../core/request-record.ts';
@@ -8,7 +8,6 @@ import type { Claim, Entry } from './stores/store.ts';
 
 export type Ending = 'delivered' | 'expired' | 'dropped';
 
-/** Never its body or its lines. */
 export interface Deferred {
   readonly id: string;
   bytes: number;

@@ -1,5 +1,4 @@
 // Redelivery with the configured store: what runtime loads, once a route asks for it.
-
 import type { RedeliveryParts } from './parts.ts';
 import { mostHead } from './record.ts';
 import { Redelivery } from './redelivery.ts';

@@ -154,8 +154,7 @@ export class Redelivery implements Room {
   async #look(): Promise<void> {
     const known = new Map([...this.#schedule.all()].map((entry) => [entry.id, entry]));
     const { entries, dropped } = await (await this.#store).list();
-    const listed = new Set(entries.map(({ id }) => id));
-    for (const id of listed) known.delete(id);
+    for (const { id } of entries) known.delete(id);
     // One that is listed was dropped before it was stored anew.
     for (const id of dropped) this.#turns.dropped(known.get(id) ?? unknownDeferred(id));
     // The turn of one that has ended lets go of its claim.

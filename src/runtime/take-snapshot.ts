@@ -13,7 +13,6 @@ import { PROBE_TIMEOUT_MS, type Readiness } from './readiness.ts';
 import { routesOf } from './ruleset.ts';
 import { certificatesOf } from './tls-files.ts';
 
-/** What a snapshot needs to have asked before. */
 export async function probe(live: LiveRuleset, readiness: Readiness): Promise<Probed> {
   const [{ ready, causes }, error] = await Promise.all([
     readiness.check(),

@@ -24,7 +24,7 @@ const DEFERRED_WAIT_MS = 10_000;
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
 
-/** With what ends the wait of each. */
+/** By waiter: what cancels the end of its patience. */
 type Queue = Map<Waiter, () => void>;
 
 export class UpstreamLimiter {
@@ -78,11 +78,11 @@ export class UpstreamLimiter {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
     const until = waiter.startedAt + (waiter.deferred ? DEFERRED_WAIT_MS : this.#patience);
-    const served = deadline(Math.max(0, until - performance.now()), () => {
+    const cancel = deadline(Math.max(0, until - performance.now()), () => {
       queue.delete(waiter);
       expired();
     });
-    queue.set(waiter, served);
+    queue.set(waiter, cancel);
     this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
     return true;
   }
@@ -136,9 +136,9 @@ export class UpstreamLimiter {
 
   #serveQueues(): void {
     for (const queue of this.#queues) {
-      for (const [waiter, served] of queue) {
+      for (const [waiter, cancel] of queue) {
         if (this.down || !this.#fits(waiter)) break;
-        served();
+        cancel();
         queue.delete(waiter);
         this.#hold(waiter);
         waiter.acquired();

@@ -94,14 +94,14 @@ export class ConnectionPool {
       // A session that began with other TLS files would skip the check of the certificate.
       if (tls === this.#tls) this.#session = session;
     });
-    const ended = deadline(this.#options.connectTimeout, () => socket.destroy(connectTimeout()));
+    const cancel = deadline(this.#options.connectTimeout, () => socket.destroy(connectTimeout()));
     socket.once('close', () => {
-      ended();
+      cancel();
       this.#sockets.delete(socket);
     });
     socket.once('error', done);
     socket.once(this.address.serverName === null ? 'connect' : 'secureConnect', () => {
-      ended();
+      cancel();
       socket.off('error', done);
       done(null);
     });

@@ -43,11 +43,11 @@ export class Reachability {
   tryConnect(milliseconds: number): Promise<string | null> {
     return new Promise((resolve) => {
       const socket = this.#pool.openSocket((error) => {
-        ended();
+        cancel();
         resolve(error === null ? null : codeOf(error) || error.name);
         socket.destroy();
       });
-      const ended = deadline(milliseconds, () => socket.destroy(connectTimeout()));
+      const cancel = deadline(milliseconds, () => socket.destroy(connectTimeout()));
       // Without an error where the proxy stops.
       socket.once('close', () => resolve(CONNECT_TIMEOUT));
     });

@@ -231,7 +231,7 @@ class DirectoryStore implements DeferredStore {
     return before.filter((id) => !names.has(id) && !touched.has(id) && this.#usage.delete(id));
   }
 
-  /** What was listed before is not looked at again: there may be tens of thousands, every ten seconds. */
+  /** Deliveries that were listed before are not looked at again: there may be tens of thousands, every ten seconds. */
   #knownEntry(id: string): Entry {
     return { id, bytes: this.#usage.of(id), at: Date.now(), progress: null };
   }

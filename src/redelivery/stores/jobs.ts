@@ -1,4 +1,5 @@
-// What is done with the files of deliveries: one job at a time on each, and what a listing beside them may tell.
+// Jobs on the files of deliveries: one at a time on each, and what a listing beside them may tell.
+import { ignore } from '../../base/errors.ts';
 import type { BoundedCalls } from '../bounded-calls.ts';
 
 export class Jobs {
@@ -17,7 +18,7 @@ export class Jobs {
   /** Jobs on one delivery follow each other: a removal must not meet what replaces it. */
   async alone<T>(id: string, job: () => Promise<T>): Promise<T> {
     for (let other = this.#atWork.get(id); other !== undefined; other = this.#atWork.get(id)) {
-      await other.catch(() => {});
+      await other.catch(ignore);
     }
     if (this.#unsettled.has(id)) throw new Error('the file system has not answered yet');
     for (const touched of this.#listings) touched.add(id);
