@@ -8,8 +8,6 @@ import {
   BARE_STREAMING,
   FLOOR,
   HAPROXY,
-  LEAN_SERVER,
-  NET_SERVER,
   NGINX_NJS,
   NO_PROXY,
   ONCE_IN_MEMORY,
@@ -38,10 +36,15 @@ export const USUAL = load(KIB, 32);
 export const FLOOD = load(KIB, 32, { signed: false });
 /** 100 requests a second on four connections. */
 export const CALM = load(KIB, 4, { rate: 100 });
+export const MIDDLE = load(16 * KIB, 32);
 export const LARGE = load(MIB, 32);
 /** The first 2,000 requests of a fresh process, 100 a second. */
 export const FRESH = load(KIB, 4, { rate: 100, fresh: 'kept' });
 export const FRESH_NEW = load(KIB, 4, { rate: 100, fresh: 'new' });
+/** The same on kept connections, on a machine that has many other sockets. */
+export const FRESH_BESIDE_SOCKETS = load(KIB, 4, { rate: 100, fresh: 'kept', others: 20_000 });
+/** The same with the CPU limit of a small container. */
+export const FRESH_LIMITED = load(KIB, 4, { rate: 100, fresh: 'kept', millicores: 100 });
 /** An unsigned body on a forward route: our proxy gives it a new upstream socket. */
 export const FORWARDED = load(KIB, 32, { signed: false, path: '/open' });
 /** The same from one client, for its latency. */
@@ -75,28 +78,31 @@ export interface Choice {
   readonly only: readonly string[] | null;
   /** Another build of our proxy to be measured beside it. */
   readonly against: Subject | null;
+  /** Whether this machine can limit a subject's CPU. */
+  readonly limits: boolean;
 }
 
-export function planOf({ quick, only, against }: Choice): Cell[] {
+export function planOf({ quick, only, against, limits }: Choice): Cell[] {
+  const limited = limits ? [FRESH_LIMITED] : [];
   const beside = against === null ? [OURS, ...PEERS_OF_OURS] : [OURS, against, ...PEERS_OF_OURS];
-  const named = only?.some((name) => ONCE.some((subject) => subject.name === name)) ?? !quick;
-  const delivering = named ? [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])] : [];
-  const all = [...(quick ? quickCells(beside) : fullCells(beside)), ...delivering];
+  const delivering = quick
+    ? cells([OURS, ONCE_IN_MEMORY], [NEW_EVENTS])
+    : [...cells([OURS, ...ONCE], [NEW_EVENTS]), ...cells(ONCE, [DUPLICATES])];
+  const all = [...(quick ? quickCells(beside, limited) : fullCells(beside, limited)), ...delivering];
   const once = new Map(all.map((cell) => [keyOf(cell.subject, cell.load), cell]));
   return [...once.values()].filter(({ subject }) => only === null || only.includes(subject.name));
 }
 
-function quickCells(beside: readonly Subject[]): Cell[] {
+function quickCells(beside: readonly Subject[], limited: readonly Load[]): Cell[] {
+  const own = beside.filter((subject) => !PEERS_OF_OURS.includes(subject) || subject === FLOOR);
   return [
-    ...cells([...beside, BARE_SERVER, LEAN_SERVER, NET_SERVER], [USUAL]),
-    ...cells([OURS, FLOOR, NGINX_NJS, HAPROXY], [load(KIB, 1), load(KIB, 256)]),
-    ...cells([OURS, FLOOR], [FLOOD, FRESH, FRESH_NEW]),
-    ...cells(
-      beside.filter((subject) => !PEERS_OF_OURS.includes(subject) || subject === FLOOR),
-      [BALANCED],
-    ),
+    ...cells([...beside, BARE_SERVER], [USUAL]),
+    ...cells([...own, NGINX_NJS, HAPROXY], [load(KIB, 1), load(KIB, 256)]),
+    ...cells([OURS, FLOOR], [FLOOD]),
+    ...ownCells(beside, [FRESH, FRESH_NEW, ...limited]),
+    ...ownCells(beside, [BALANCED]),
     ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
-    ...cells([OURS, FLOOR, BARE_PROXYING], [LARGE]),
+    ...cells([...own, BARE_PROXYING], [LARGE, MIDDLE]),
     ...cells(
       [...BY_ROUTES.slice(-1), ...BY_SECRETS.slice(-1)].map(({ subject }) => subject),
       [USUAL],
@@ -104,20 +110,29 @@ function quickCells(beside: readonly Subject[]): Cell[] {
   ];
 }
 
-function fullCells(beside: readonly Subject[]): Cell[] {
+/** Ours, another build of ours, and the floor. */
+function ownCells(beside: readonly Subject[], loads: readonly Load[]): Cell[] {
+  return cells(
+    beside.filter((subject) => !PEERS_OF_OURS.includes(subject) || subject === FLOOR),
+    loads,
+  );
+}
+
+function fullCells(beside: readonly Subject[], limited: readonly Load[]): Cell[] {
   const loads = SIZES.flatMap((size) => CONNECTIONS.map((connections) => load(size, connections)));
   return [
-    ...cells([...beside, BARE_SERVER, LEAN_SERVER, NET_SERVER, UNBUILT], [USUAL]),
+    ...cells([...beside, BARE_SERVER, UNBUILT], [USUAL]),
     ...cells(beside, loads),
     ...cells(FLOODED, [FLOOD]),
     ...cells(CALMED, [CALM]),
-    ...cells([OURS, FLOOR], [FRESH, FRESH_NEW]),
+    ...ownCells(beside, [FRESH, FRESH_NEW, FRESH_BESIDE_SOCKETS, ...limited]),
     ...cells(beside, [BALANCED]),
     ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
     ...cells(
       [OURS, FLOOR],
       SIZES_OF_OURS.map((size) => load(size, 32)),
     ),
+    ...cells([BARE_PROXYING], [MIDDLE]),
     ...cells([BARE_PROXYING, BARE_STREAMING], [LARGE]),
     ...cells(
       [...BY_ROUTES, ...BY_SECRETS].map(({ subject }) => subject),

@@ -17,6 +17,8 @@ import {
   FORWARDED,
   FORWARDED_ALONE,
   FRESH,
+  FRESH_BESIDE_SOCKETS,
+  FRESH_LIMITED,
   FRESH_NEW,
   load,
   NEW_EVENTS,
@@ -29,8 +31,6 @@ import {
   BARE_SERVER,
   BARE_STREAMING,
   FLOOR,
-  LEAN_SERVER,
-  NET_SERVER,
   NO_PROXY,
   ONCE_IN_MEMORY,
   ONCE_IN_REDIS,
@@ -54,7 +54,8 @@ export function reportOf(report: Report): string {
     ...SIZES.flatMap((size) => CONNECTIONS.map((connections) => sideBySide(report, load(size, connections)))),
     flood(results),
     calm(results),
-    fresh(results),
+    fresh(report),
+    limited(report),
     balanced(report),
     forwarded(results),
     sizes(report),
@@ -82,10 +83,7 @@ function goals(rows: readonly Goal[]): string {
 
 function sideBySide({ results, against }: Report, at: Load): string {
   const beside = [OURS, ...(against === null ? [] : [against]), UNBUILT, ...PEERS_OF_OURS];
-  const shown =
-    at.size === USUAL.size && at.connections === USUAL.connections
-      ? [...beside, BARE_SERVER, LEAN_SERVER, NET_SERVER]
-      : beside;
+  const shown = at.size === USUAL.size && at.connections === USUAL.connections ? [...beside, BARE_SERVER] : beside;
   const base = { ours: results.of(OURS, at), floor: results.of(FLOOR, at) };
   return section(
     `${bytes(at.size)}, ${at.connections} connection${at.connections === 1 ? '' : 's'}`,
@@ -125,14 +123,45 @@ function cpuColumns(samples: readonly Sample[], base: { ours: readonly Sample[];
   return [digits(cpu.median), range(cpu), to(base.ours), to(base.floor)];
 }
 
-function fresh(results: Results): string {
+function fresh({ results, against }: Report): string {
+  const beside = against === null ? [OURS, FLOOR] : [OURS, against, FLOOR];
+  const cpu = (subject: Subject, at: Load) => median(results.of(subject, at), 'cpuMicros');
   return section(
-    'A fresh process: its first 2,000 requests at 100 a second, 1 KiB',
-    ['', 'CPU µs a request, kept connections', 'CPU µs a request, new connections', 'RSS after MiB'],
-    rows([OURS, FLOOR], results, FRESH, (samples, subject) => [
+    'A fresh process: its first 2,000 requests at 100 a second, 1 KiB; CPU µs a request',
+    [
+      '',
+      'kept connections',
+      'range',
+      '× ours',
+      'beside 20,000 other sockets',
+      'new connections',
+      'p99 ms',
+      'RSS after MiB',
+    ],
+    rows(beside, results, FRESH, (samples, subject) => [
       median(samples, 'cpuMicros'),
-      median(results.of(subject, FRESH_NEW), 'cpuMicros'),
+      range(figure(samples, 'cpuMicros')),
+      digits(ratio(samples, results.of(OURS, FRESH), 'cpuMicros').median),
+      cpu(subject, FRESH_BESIDE_SOCKETS),
+      cpu(subject, FRESH_NEW),
+      median(samples, 'p99Millis'),
       median(samples, 'rssAfter'),
+    ]),
+  );
+}
+
+function limited({ results, against }: Report): string {
+  const beside = against === null ? [OURS, FLOOR] : [OURS, against, FLOOR];
+  return section(
+    'The same with a CPU limit of 100m, on kept connections',
+    ['', 'start ms', 'CPU µs a request', 'range', '× ours', 'p50 ms', 'p99 ms'],
+    rows(beside, results, FRESH_LIMITED, (samples) => [
+      median(samples, 'startMillis'),
+      median(samples, 'cpuMicros'),
+      range(figure(samples, 'cpuMicros')),
+      digits(ratio(samples, results.of(OURS, FRESH_LIMITED), 'cpuMicros').median),
+      median(samples, 'p50Millis'),
+      median(samples, 'p99Millis'),
     ]),
   );
 }

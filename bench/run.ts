@@ -1,30 +1,31 @@
 // `npm run bench`: our proxy beside its peers, in front of one upstream, on one core. The proxy has its own core; load,
-// upstream and this program share the other. docs/performance.md explains the output.
+// upstream and this program share the other. bench/README.md explains the output.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { canLimitCpu } from './harness/cpu-limit.ts';
 import { Bench, type Pace } from './harness/measure.ts';
 import { moveToLoadCore, PROXY_CORE } from './harness/process.ts';
 import { type Spread, spread } from './harness/samples.ts';
 import { machineLines, missing } from './machine.ts';
 import { type Choice, planOf, SIZES_OF_OURS } from './plan.ts';
-import { reportOf } from './report.ts';
+import { digits, reportOf } from './report.ts';
 import { ours } from './subjects.ts';
 
 const HELP = `Usage: npm run bench -- [OPTIONS]
 
-  --quick              2 minutes: what the goals need, and nothing else
+  --quick              10 minutes: what the goals need, and nothing else
   --only NAME,NAME     these subjects alone (names as in the tables)
   --against FILE       another build of ours (a main.js) beside this one, as "before"
   --no-build           takes dist/main.js as it is
   --seconds N          of each measurement (3; quick 2); whole seconds
   --repetitions N      of each (3; quick 2)
-  --write              puts the tables into docs/performance.md
+  --write              puts the tables into bench/results.md
 `;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const RESULTS = `${ROOT}docs/performance.md`;
+const RESULTS = `${ROOT}bench/results.md`;
 const [BEGIN, END] = ['<!-- bench: begin -->', '<!-- bench: end -->'];
 
 const { values } = parseArgs({
@@ -48,7 +49,8 @@ async function run(): Promise<void> {
   if (absent.length > 0) throw new Error(`for a run there is still needed:\n  ${absent.join('\n  ')}`);
   if (!values['no-build']) execFileSync(process.execPath, [`${ROOT}scripts/build.ts`], { stdio: 'inherit' });
   const against = values.against === undefined ? null : ours({ name: 'before', main: values.against });
-  const choice: Choice = { quick: values.quick, only: values.only?.split(',') ?? null, against };
+  const limits = canLimitCpu();
+  const choice: Choice = { quick: values.quick, only: values.only?.split(',') ?? null, against, limits };
   const pace: Pace = {
     warmSeconds: values.quick ? 1 : 2,
     seconds: Number(values.seconds ?? (values.quick ? 2 : 3)),
@@ -62,8 +64,17 @@ async function run(): Promise<void> {
   const bench = await Bench.open();
   try {
     const results = await bench.measure(cells, pace, (line) => console.error(line));
+    const speed = digits(hmac.get(1024)?.median ?? Number.NaN);
+    const unit = `- one HMAC of 1 KiB takes ${speed} µs here; on yours \`node bench/peers/hmac.js 1024\` tells: divide to compare`;
     const how = `- medians of ${pace.repetitions} repetitions of ${pace.seconds} s, each on a fresh process warmed for ${pace.warmSeconds} s`;
-    const text = [...head, how, '', reportOf({ results, hmac, against })].join('\n');
+    const text = [
+      ...head,
+      unit,
+      how,
+      ...(limits ? [] : ['- without a CPU limit: this user may make no cgroup']),
+      '',
+      reportOf({ results, hmac, against }),
+    ].join('\n');
     console.log(text);
     if (values.write) writeResults(text);
   } finally {

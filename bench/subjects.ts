@@ -184,14 +184,6 @@ export const BARE_SERVER = nodePeer('bare-server', 'bare node:http that answers 
   verifies: false,
   forwards: false,
 });
-export const LEAN_SERVER = nodePeer('lean-server', 'bare-server without node’s own undici', ['lean-server.js'], {
-  verifies: false,
-  forwards: false,
-});
-export const NET_SERVER = nodePeer('net-server', 'bare node:net that answers by itself', ['net-server.js'], {
-  verifies: false,
-  forwards: false,
-});
 export const BARE_PROXYING = nodePeer('bare-proxying', 'the floor without the check', ['unverified.js', 'whole'], {
   verifies: false,
 });

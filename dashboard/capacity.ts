@@ -1,7 +1,7 @@
 // The dashboard's last row: requests in flight, bytes, memory, event loop, and a table of pods. The graphs show only
 // the highest pod and the median.
 import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
-import { of, ofProcess, quantile, rate, totalBy } from './queries.ts';
+import { of, ofProcess, quantile, rate, total } from './queries.ts';
 
 const OVERLOADED = 'entrupyproxyoverloaded';
 const POD = 'job, namespace, pod, instance';
@@ -21,84 +21,37 @@ export function capacityRow(): Panel[] {
       unit: 'short',
     }),
     graph({
-      title: 'Buffered bytes and their limit',
-      description: 'Verified bodies buffered in memory. At the limit the slowest unfinished body gets 503.',
+      title: 'Bytes',
+      description:
+        'Of verified bodies in memory: at the limit the slowest unfinished one gets 503. Of the process, which is killed at its limit. Of deferred deliveries: at redelivery.maxBytes nothing more is deferred.',
       runbook: OVERLOADED,
       queries: [
-        { expr: `max(${of('buffered_bytes')})`, legend: 'fullest pod' },
-        { expr: `quantile(0.5, ${of('buffered_bytes')})`, legend: 'middle pod' },
+        { expr: `max(${of('buffered_bytes')})`, legend: 'bodies, fullest pod' },
         { expr: `min(${of('buffered_bytes_limit')})`, legend: 'limit' },
+        { expr: `max(${ofProcess('process_resident_memory_bytes')})`, legend: 'memory, highest pod' },
+        { expr: `sum(max by (state) (${of('deferred_bytes')}))`, legend: 'deferred' },
+        { expr: quantile(0.99, 'request_body_bytes'), legend: 'size of a body, p99' },
       ],
       unit: 'bytes',
       colors: { limit: BAD },
     }),
     graph({
-      title: 'Size of bodies',
-      description: 'Sizes of received bodies. If the largest are close to maxBody, expect body_too_large.',
-      runbook: OVERLOADED,
-      queries: [0.5, 0.99].map((q) => ({ expr: quantile(q, 'request_body_bytes'), legend: `p${q * 100}` })),
-      unit: 'bytes',
-      noValue: 'no bodies',
-    }),
-    graph({
-      title: 'Memory',
-      description: 'Resident memory. The container is killed at its limit.',
-      runbook: OVERLOADED,
-      queries: spread(ofProcess('process_resident_memory_bytes')),
-      unit: 'bytes',
-    }),
-    graph({
-      title: 'Event-loop lag, p99',
-      description: 'The delay of the event loop since the last scrape. Above 200 ms every request is slow.',
-      runbook: 'where-the-time-goes',
-      queries: spread(ofProcess('nodejs_eventloop_lag_p99_seconds')),
-      unit: 's',
-      line: 0.2,
-    }),
-    graph({
-      title: 'CPU',
-      description: 'CPU cores in use. One process uses little more than one core.',
-      runbook: OVERLOADED,
-      queries: spread(
-        `rate(${'process_cpu_seconds_total'}{job=~"$job",namespace=~"$namespace",pod=~"$pod"}[$__rate_interval]) and on (${POD}) ${of('build_info')}`,
-      ),
-      unit: 'short',
-      line: 1,
-    }),
-    graph({
-      title: 'Delivered once',
-      description: 'Events answered as duplicates, by route, and failures of the store. Only if a route has once.',
-      runbook: 'deliver-once',
+      title: 'Stores: duplicates and failures',
+      description: 'Events answered as duplicates, and failures of the stores of once and of redelivery.',
+      runbook: 'entrupyproxystorefailing',
       queries: [
-        { expr: totalBy('route', 'requests_total', 'decision="duplicate"'), legend: 'duplicates, {{route}}' },
-        { expr: `sum(${rate(of('once_store_failures_total'))})`, legend: 'store failures' },
+        { expr: total('requests_total', 'decision="duplicate"'), legend: 'duplicates' },
+        { expr: `sum(${rate(of('once_store_failures_total'))})`, legend: 'failures, once' },
+        { expr: `sum(${rate(of('deferred_store_failures_total'))})`, legend: 'failures, redelivery' },
       ],
       unit: 'reqps',
-      colors: { 'store failures': BAD },
-      noValue: 'no route has once',
-    }),
-    graph({
-      title: 'Events remembered',
-      description:
-        'Memory store: delivered events; at once.maxEntries the oldest are removed. Redis or Valkey: leases of deliveries in progress.',
-      runbook: 'deliver-once',
-      queries: [{ expr: `max(${of('once_entries')})`, legend: 'fullest pod' }],
-      unit: 'short',
-      noValue: 'no route has once',
-    }),
-    graph({
-      title: 'Log lines dropped',
-      description: 'Lines that standard output did not take. Requests are served and counted all the same.',
-      runbook: 'log-lines-dropped',
-      queries: [
-        { expr: `sum(increase(${of('log_lines_dropped_total')}[$__rate_interval]))`, legend: 'lines, all pods' },
-      ],
-      unit: 'short',
+      colors: { 'failures, once': BAD, 'failures, redelivery': BAD },
+      noValue: 'no route has once or redeliver',
     }),
     table({
       title: 'Pods',
       description: 'One row per pod, to find the one that differs.',
-      runbook: 'entrupyproxyconfigdrift',
+      runbook: 'pods-that-differ',
       width: 24,
       keys: ['job', 'namespace', 'pod', 'instance', 'version', 'node_version'],
       sortBy: 'pod',
@@ -133,6 +86,15 @@ export function capacityRow(): Panel[] {
         },
         { name: 'in flight', expr: withVersion(of('requests_in_flight')), unit: 'none' },
         {
+          name: 'cpu',
+          expr: withVersion(rate(`process_cpu_seconds_total{job=~"$job",namespace=~"$namespace",pod=~"$pod"}`)),
+          unit: 'none',
+        },
+        { name: 'loop lag p99', expr: withVersion(ofProcess('nodejs_eventloop_lag_p99_seconds')), unit: 's' },
+        { name: 'exposed', expr: withVersion(of('upstream_exposed')), unit: 'none' },
+        { name: 'events remembered', expr: withVersion(of('once_entries')), unit: 'none' },
+        { name: 'log lines dropped', expr: withVersion(of('log_lines_dropped_total')), unit: 'none' },
+        {
           name: 'buffered',
           expr: withVersion(`${of('buffered_bytes')} / ${of('buffered_bytes_limit')}`),
           unit: 'percentunit',
@@ -143,13 +105,6 @@ export function capacityRow(): Panel[] {
         },
       ],
     }),
-  ];
-}
-
-function spread(series: string) {
-  return [
-    { expr: `max(${series})`, legend: 'highest pod' },
-    { expr: `quantile(0.5, ${series})`, legend: 'middle pod' },
   ];
 }
 

@@ -145,31 +145,6 @@ const TABLE = {
   sortDesc: true,
 };
 
-export interface Timeline extends Frame {
-  readonly query: Query;
-  readonly states: readonly (Threshold & { readonly text: string })[];
-}
-
-/** The state of each series over time. */
-export function timeline(options: Timeline): Panel {
-  const mapped = options.states.map(
-    ({ value, color, text }, index) => [String(value), { color, text, index }] as const,
-  );
-  return frame(options, {
-    type: 'state-timeline',
-    targets: targets([options.query], 'range'),
-    fieldConfig: {
-      defaults: {
-        mappings: [{ type: 'value', options: Object.fromEntries(mapped) }],
-        ...colours(options.states),
-        custom: { fillOpacity: 70, lineWidth: 0 },
-      },
-      overrides: [],
-    },
-    options: { showValue: 'auto', mergeValues: true, rowHeight: 0.8, perPage: 20, legend: { showLegend: false } },
-  });
-}
-
 /** The minimum width of a column in pixels: with Grafana's 150 the last columns are out of sight. */
 const NARROWEST = 80;
 

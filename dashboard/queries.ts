@@ -8,7 +8,7 @@ const TARGET = 'job=~"$job",namespace=~"$namespace",pod=~"$pod"';
 /** Requests that every public port gets, and clients that left: no sign of trouble. As in the alerts. */
 const NOISE = 'reason!~"route_rejected|method_not_allowed|client_closed"';
 export const REFUSED = `decision="rejected",${NOISE}`;
-export const JUDGED = `decision!="forwarded",${NOISE}`;
+export const JUDGED = `decision!~"forwarded|probe",${NOISE}`;
 export const SENT_ON = 'decision=~"accepted|forwarded|reported|deferred"';
 
 /** The series of the selected targets, and of the selected routes if the metric has them. */
@@ -59,29 +59,28 @@ export const ROUTES_WITHOUT_SECRET = count(
     `(${of('secret_matches_total')} and on (job, namespace, pod, instance, secret) ${of('secret_live')} == 1))`,
 );
 
-/** The number of configs in use, in the job that has most. */
-export const CONFIGS = `max(count by (job, namespace) (group by (job, namespace, sha256) (${of('config_info')})))`;
+const changed = of('secret_changed_timestamp_seconds');
+const started = ofProcess('process_start_time_seconds');
+
+/**
+ * Pods whose configuration differs from that of most, and pods that ran already when another took a new value of a secret,
+ * and have not taken it: their kubelet is more than five minutes behind.
+ */
+export const DIFFERING =
+  `(sum(count by (job, namespace) (${of('build_info')}) - max by (job, namespace) (count by (job, namespace, sha256) (${of('config_info')}))) or vector(0)) + ` +
+  `(count(group by (job, namespace, pod, instance) (${changed} < on (job, namespace, secret) group_left () max by (job, namespace, secret) (${changed} > 0) - 300 ` +
+  `and on (job, namespace, pod, instance, secret) (${changed} * 0 + on (job, namespace, pod, instance) group_left () ${started} ` +
+  `< on (job, namespace, secret) group_left () max by (job, namespace, secret) (${changed} > 0) - 120))) or vector(0))`;
 
 export const UPSTREAM_FAILING = share(
   `(${total('upstream_failures_total')} + ${total('upstream_responses_total', 'code="5xx"')})`,
   total('requests_total', SENT_ON),
 );
 
-const LOST = [
-  of('upstream_failures_total'),
-  of('upstream_responses_total', 'code="5xx"'),
-  of('requests_total', 'decision="rejected",reason="overloaded"'),
-].map((series) => `increase(${series}[$__range])`);
-
-/** Only of verify routes: no others have a series for report mode. */
-const FAILED = `sum((${LOST.join(' or ')}) and on (job, namespace, pod, instance, route) ${of('route_report_mode')})`;
-
-const increased = (series: string) => `(sum(increase(${series}[$__range])) or vector(0))`;
-
-/** As in the alert: what was deferred is not lost before it ended in vain. */
+/** As the alert. */
 export const FAILED_DELIVERIES =
-  `clamp_min(${FAILED} - 1.02 * ${increased(of('requests_total', 'decision="deferred"'))}, 0) + ` +
-  increased(of('redelivered_total', 'result=~"client_error|expired|dropped|unverified"'));
+  `sum(increase(${of('deliveries_total', 'fate=~"failed|abandoned"')}[$__range]) ` +
+  `or increase(${of('redelivered_total', 'result="expired"')}[$__range]))`;
 
 export const ALERTS_FIRING =
   'ALERTS{alertname=~"EntrupyProxy.+",alertstate="firing",job=~"$job",namespace=~"$namespace"}';

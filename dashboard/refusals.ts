@@ -1,8 +1,10 @@
-// The dashboard's second row: which requests are refused, why and where. A new reason in core/decision.ts does not
+// The dashboard's second row: which requests are refused, why and where. A new reason in core/reasons.ts does not
 // compile until it has a colour here.
-import type { Reason } from '../src/core/decision.ts';
+
+import type { Fate } from '../src/core/fate.ts';
+import type { Reason } from '../src/core/reasons.ts';
 import { BAD, graph, LOOK, type Panel } from './panels.ts';
-import { JUDGED, REFUSED, share, totalBy } from './queries.ts';
+import { JUDGED, REFUSED, share, total, totalBy } from './queries.ts';
 
 /**
  * Warm colours if a sender's secret or a rotation may be the cause, blue and grey for noise, purple for lack of
@@ -31,9 +33,34 @@ const DECISION_COLOR = {
   forwarded: 'blue',
   duplicate: 'purple',
   deferred: 'yellow',
+  probe: 'light-green',
   reported: LOOK,
   rejected: BAD,
 };
+
+const FATE_COLOR: Readonly<Record<Fate, string>> = {
+  taken: 'green',
+  duplicate: 'purple',
+  deferred: 'yellow',
+  refused: LOOK,
+  failed: BAD,
+  abandoned: 'dark-red',
+};
+
+/** Where a route reports; the row on rotations shows it. */
+export function reportedPanel(): Panel {
+  return graph({
+    title: 'Forwarded in report mode, by reason',
+    description: 'Requests that enforce mode would refuse. Once this stays at 0, the route can enforce.',
+    runbook: 'entrupyproxyreportmodetoolong',
+    queries: [{ expr: totalBy('reason', 'requests_total', 'decision="reported"'), legend: '{{reason}}' }],
+    unit: 'reqps',
+    width: 12,
+    style: 'stacked',
+    colors: REASON_COLOR,
+    noValue: 'no route reports',
+  });
+}
 
 export function refusalsRow(): Panel[] {
   const runbook = 'entrupyproxyrejectionratiohigh';
@@ -70,31 +97,28 @@ export function refusalsRow(): Panel[] {
     }),
     graph({
       title: 'Requests, by decision',
-      description: 'All requests.',
-      runbook: 'entrupyproxynodeliveries',
-      queries: [{ expr: totalBy('decision', 'requests_total'), legend: '{{decision}}' }],
+      description:
+        'All requests. Those that were signed and forwarded without a look at it may be deliveries: then the path of your route is wrong.',
+      runbook: 'entrupyproxysignedunverified',
+      width: 12,
+      queries: [
+        { expr: totalBy('decision', 'requests_total'), legend: '{{decision}}' },
+        { expr: total('unverified_signatures_total'), legend: 'of these signed, and forwarded' },
+      ],
       unit: 'reqps',
       style: 'stacked',
       colors: DECISION_COLOR,
     }),
     graph({
-      title: 'Refused, by route',
-      description: 'The ten routes with the most refused requests.',
-      runbook,
-      queries: [
-        { expr: `topk(10, ${totalBy('route', 'requests_total', 'decision="rejected"')})`, legend: '{{route}}' },
-      ],
+      title: 'Deliveries, by fate',
+      description: 'What became of verified requests, counted when it is known. Failed and abandoned ones may be lost.',
+      runbook: 'entrupyproxydeliveryfailed',
+      queries: [{ expr: totalBy('fate', 'deliveries_total'), legend: '{{fate}}' }],
       unit: 'reqps',
-    }),
-    graph({
-      title: 'Forwarded in report mode, by reason',
-      description: 'Requests that enforce mode would refuse. Once this stays at 0, the route can enforce.',
-      runbook: 'entrupyproxyreportmodetoolong',
-      queries: [{ expr: totalBy('reason', 'requests_total', 'decision="reported"'), legend: '{{reason}}' }],
-      unit: 'reqps',
+      width: 12,
       style: 'stacked',
-      colors: REASON_COLOR,
-      noValue: 'no route reports',
+      colors: FATE_COLOR,
+      noValue: 'no deliveries',
     }),
   ];
 }

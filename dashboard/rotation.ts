@@ -1,6 +1,7 @@
 // The dashboard's third row: which secrets verify requests, when they expire, and whether all pods have the last change.
-import { BAD, GOOD, graph, LOOK, type Panel, table, timeline } from './panels.ts';
+import { BAD, GOOD, graph, LOOK, type Panel, table } from './panels.ts';
 import { of, totalBy } from './queries.ts';
+import { reportedPanel } from './refusals.ts';
 
 const DAY = 86_400;
 
@@ -11,7 +12,7 @@ export function rotationRow(): Panel[] {
       title: 'Accepted, by secret',
       description:
         'During a rotation the matches move from the old secret to the new one. Remove the old one once it stays at 0.',
-      runbook: 'entrupyproxyoldsecretunused',
+      runbook: 'entrupyproxysecretexpiressoon',
       width: 12,
       queries: [{ expr: totalBy('secret', 'secret_matches_total'), legend: '{{secret}}' }],
       unit: 'reqps',
@@ -30,8 +31,8 @@ export function rotationRow(): Panel[] {
     table({
       title: 'Secrets',
       description:
-        'If a secret is live on fewer pods than "of" says, the other pods refuse its signatures. The last match is empty if there was none since the start.',
-      runbook: 'entrupyproxyoldsecretstillused',
+        'If a secret is live on fewer pods than "of" says, the other pods refuse its signatures. If "changed first" and "changed last" differ by more than minutes, a pod did not take the new value. A secret whose matches stay at 0 beside others can go, once that is longer than your sender retries.',
+      runbook: 'entrupyproxysecretexpiressoon',
       width: 24,
       height: 6,
       keys: ['job', 'namespace', 'secret'],
@@ -88,7 +89,7 @@ export function rotationRow(): Panel[] {
     graph({
       title: 'Pods, by config',
       description: 'Two colours for longer than a rollout: some pods did not get the new file.',
-      runbook: 'entrupyproxyconfigdrift',
+      runbook: 'pods-that-differ',
       width: 12,
       queries: [
         {
@@ -99,16 +100,6 @@ export function rotationRow(): Panel[] {
       unit: 'short',
       style: 'stacked',
     }),
-    timeline({
-      title: 'Report mode, by route',
-      description: 'Which routes enforce and which only report.',
-      runbook: 'entrupyproxyreportmodetoolong',
-      width: 12,
-      query: { expr: `max by (route) (${of('route_report_mode')})`, legend: '{{route}}' },
-      states: [
-        { value: 0, color: GOOD, text: 'enforces' },
-        { value: 1, color: LOOK, text: 'reports' },
-      ],
-    }),
+    reportedPanel(),
   ];
 }

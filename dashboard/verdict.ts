@@ -2,8 +2,8 @@
 import { BAD, GOOD, LOOK, type Panel, stat } from './panels.ts';
 import {
   ALERTS_FIRING,
-  CONFIGS,
   count,
+  DIFFERING,
   FAILED_DELIVERIES,
   JUDGED,
   of,
@@ -70,15 +70,6 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Requests',
-      description: 'All requests, including those of forward routes.',
-      runbook: 'entrupyproxynodeliveries',
-      query: total('requests_total'),
-      unit: 'reqps',
-      thresholds: [{ value: null, color: 'blue' }],
-    }),
-    stat({
-      ...small,
       title: 'Pods up',
       description: 'Proxies that Prometheus scrapes successfully.',
       runbook: 'entrupyproxynodeliveries',
@@ -88,6 +79,25 @@ export function verdictRow(): Panel[] {
         { value: null, color: BAD },
         { value: 1, color: 'blue' },
       ],
+    }),
+    stat({
+      ...small,
+      title: 'In report mode',
+      description: 'Routes that forward requests that they would otherwise refuse.',
+      runbook: 'entrupyproxyreportmodetoolong',
+      query: `sum(max by (job, namespace, route) (${of('route_report_mode')}))`,
+      unit: 'none',
+      thresholds: alarm(1, 1e9),
+    }),
+    stat({
+      ...wide,
+      title: 'Deliveries that may be lost',
+      description:
+        'Deliveries in this time range that failed, were abandoned by their sender, or expired after they were deferred. Entrupy documents no retry.',
+      runbook: 'entrupyproxydeliveryfailed',
+      query: FAILED_DELIVERIES,
+      unit: 'short',
+      thresholds: none,
     }),
     stat({
       ...small,
@@ -105,15 +115,6 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'In report mode',
-      description: 'Routes that forward requests that they would otherwise refuse.',
-      runbook: 'entrupyproxyreportmodetoolong',
-      query: `sum(max by (job, namespace, route) (${of('route_report_mode')}))`,
-      unit: 'none',
-      thresholds: alarm(1, 1e9),
-    }),
-    stat({
-      ...small,
       title: 'Reload failed',
       description: 'Pods whose last reload failed. They still use the previous configuration and secrets.',
       runbook: 'entrupyproxyreloadfailed',
@@ -123,46 +124,17 @@ export function verdictRow(): Panel[] {
     }),
     stat({
       ...small,
-      title: 'Configs in use',
+      title: 'Pods that differ',
       description:
-        'Different configurations among the pods of one job. More than one for longer than a rollout is drift.',
-      runbook: 'entrupyproxyconfigdrift',
-      query: CONFIGS,
+        'Pods with another configuration than the first, or without a value of a secret that another pod took. For longer than a rollout: they accept what others refuse.',
+      runbook: 'pods-that-differ',
+      query: DIFFERING,
       unit: 'none',
-      thresholds: alarm(2, 1e9),
+      thresholds: alarm(1, 1e9),
     }),
     stat({
       ...small,
-      title: 'No room (503)',
-      description: 'Requests refused because the byte budget, the upstream connections or the queue were full.',
-      runbook: 'entrupyproxyoverloaded',
-      query: total('requests_total', 'reason="overloaded"'),
-      unit: 'reqps',
-      thresholds: alarm(1e-9, 1),
-    }),
-    stat({
-      ...small,
-      title: 'Upstream exposed',
-      description: 'Pods where clients can bypass the proxy and reach the upstream (upstream.checkExposure).',
-      runbook: 'upstream-exposed',
-      query: `sum(${of('upstream_exposed')})`,
-      unit: 'none',
-      thresholds: none,
-      noValue: 'not checked',
-    }),
-    stat({
-      ...wide,
-      title: 'Deliveries that may be lost',
-      description:
-        'Requests to verified routes in this time range that the proxy answered with 502, 503 or 504, whose response was cut, or that the app answered with 5xx; and deferred deliveries that ended in vain, but not those that wait. Entrupy documents no retry.',
-      runbook: 'entrupyproxydeliveryfailed',
-      query: FAILED_DELIVERIES,
-      unit: 'short',
-      thresholds: none,
-    }),
-    stat({
-      ...wide,
-      title: 'Next TLS certificate expires in',
+      title: 'TLS expires in',
       description: 'The certificate of the listener, or the client certificate for the upstream.',
       runbook: 'entrupyproxycertificateexpiressoon',
       query: `min(${of('tls_certificate_not_after_timestamp_seconds')}) - time()`,
@@ -173,17 +145,6 @@ export function verdictRow(): Panel[] {
         { value: 14 * DAY, color: GOOD },
       ],
       noValue: 'no TLS',
-    }),
-    stat({
-      ...wide,
-      title: 'Last change of a secret',
-      description:
-        'Time since a running pod last loaded a new value. The table of secrets below shows whether every pod did.',
-      runbook: 'entrupyproxysecretstale',
-      query: `time() - max(${of('secret_changed_timestamp_seconds')} > 0)`,
-      unit: 's',
-      thresholds: [{ value: null, color: 'blue' }],
-      noValue: 'not since the start',
     }),
   ];
 }

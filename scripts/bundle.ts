@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BuildResult, build, type Plugin } from 'esbuild';
+import { type BuildOptions, type BuildResult, build, type Plugin } from 'esbuild';
 import { BUNDLED_FILES, packagePath } from './bundled-packages.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -51,26 +51,42 @@ const llhttpAsBytes: Plugin = {
   },
 };
 
+const FORM = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  // esbuild does not know that Node 24 has it; its helpers would duplicate all parts that both builds share.
+  supported: { using: true },
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+} as const satisfies BuildOptions;
+
+/** The text of a thread. One that is a file starts neither from a bundle nor from the executable. */
+const threadAsText: Plugin = {
+  name: 'thread-as-text',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/sqlite-thread-source\.ts$/ }, async ({ path }) => {
+      const entryPoints = [path.replace('-source', '')];
+      const { outputFiles } = await build({ ...FORM, entryPoints, format: 'cjs', write: false });
+      return { contents: `export const threadSource = ${JSON.stringify(outputFiles[0]?.text)};` };
+    });
+  },
+};
+
 export async function bundle(entry: string, { plugins = [], oneFile }: Form): Promise<Bundle> {
   return await build({
-    absWorkingDir: ROOT,
+    ...FORM,
     entryPoints: [entry],
     outdir: 'dist',
     chunkNames: '[name]-[hash]',
-    bundle: true,
     splitting: !oneFile,
-    platform: 'node',
-    target: 'node24',
-    // esbuild does not know that Node 24 has it; its helpers would duplicate all parts that both builds share.
-    supported: { using: true },
     format: 'esm',
-    minifySyntax: true,
-    minifyWhitespace: true,
-    legalComments: 'none',
     metafile: true,
     write: false,
-    logLevel: 'warning',
-    plugins: [leftOut, llhttpAsBytes, ...plugins],
+    plugins: [leftOut, llhttpAsBytes, threadAsText, ...plugins],
     // CommonJS parts of the bundle (prom-client, yaml) load node's own modules with require.
     banner: {
       js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",

@@ -7,15 +7,18 @@ import { DOCS } from '../src/base/version.ts';
 import { withConfigSchema } from './generators/chart-schema.ts';
 import { renderCommandsDoc } from './generators/commands-doc.ts';
 import { renderConfigSchema, renderConfigurationPage } from './generators/config-schema.ts';
+import { withDiagnoses } from './generators/diagnoses-doc.ts';
 import { renderMetricsDoc } from './generators/metrics-doc.ts';
 import { withValuesTable } from './generators/values-doc.ts';
 
 /** The text of each generated file. Some are generated only in part and get the present text; '' if there is none. */
 const GENERATED: Readonly<Record<string, (present: string) => string>> = {
   'config.schema.json': renderConfigSchema,
+  'docs/alerts.md': withDiagnoses,
   'docs/commands.md': renderCommandsDoc,
   'docs/configuration.md': renderConfigurationPage,
   'docs/metrics.md': renderMetricsDoc,
+  'docs/troubleshooting.md': withDiagnoses,
   'helm/files/dashboard.json': renderDashboard,
   'helm/files/rules.yaml': (rules) => withRunbook(rules, DOCS),
   'helm/values.schema.json': withConfigSchema,

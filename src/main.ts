@@ -1,20 +1,9 @@
 #!/usr/bin/env node
 // The entry point: it maps the command line to a command and the result to an exit code. A command is loaded only when
 // it runs.
-import { COMMANDS } from './commands/all.ts';
+import { killSelf, threads } from './base/blocked-threads.ts';
+import { COMMANDS, usage } from './commands/all.ts';
 import { processIo } from './commands/command-line.ts';
-
-function usage(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(14)}${does}`);
-  return `Usage: entrupy-signature-proxy [COMMAND] [OPTIONS]
-
-Verifies Entrupy webhook signatures in front of any upstream.
-
-${lines.join('\n')}
-
-  --help, --version; each command has its own --help
-`;
-}
 
 async function main(argv: readonly string[]): Promise<number> {
   const [first = ''] = argv;
@@ -37,6 +26,9 @@ async function main(argv: readonly string[]): Promise<number> {
   return (await command.load()).run(named ? argv.slice(1) : argv, io);
 }
 
+/** From a command's end until the process is killed, for the last lines. */
+const FLUSH_MS = 250;
+
 // Setting the exit code lets stdout drain into a slow pipe; process.exit would lose the last lines.
 try {
   process.exitCode = await main(process.argv.slice(2));
@@ -45,3 +37,5 @@ try {
   process.stderr.write(`entrupy-signature-proxy: ${text}\n`);
   process.exitCode = 1;
 }
+// A thread that its owner could not end hangs.
+if (threads.size > 0) setTimeout(() => killSelf(process.exitCode || undefined), FLUSH_MS);

@@ -1,4 +1,6 @@
 // THE LIFE OF A REQUEST, read this first. A request is recorded once, at its end, and needs a permit for the upstream.
+// A delivery, which is a verified request but no probe, is recorded once more when its fate is known (core/fate.ts): that
+// may be after its client has departed.
 //
 //   admit -> refuse
 //         -> read the body -> admit the body -> refuse
@@ -11,10 +13,10 @@
 // Bytes that never become a head: downstream/connection.ts. The file is long because a life is read in one piece.
 
 import type { Buffer } from 'node:buffer';
+import { hash } from 'node:crypto';
 import { NO_BYTES } from './base/bytes.ts';
-import type { DeliveryLease } from './base/delivery-lease.ts';
 import type { ByteBudget } from './bodies/budget.ts';
-import type { BodyEnd, BufferedBody } from './bodies/buffered-body.ts';
+import type { BufferedBody } from './bodies/buffered-body.ts';
 import {
   type Admission,
   type Arrival,
@@ -24,22 +26,21 @@ import {
   type Refused,
   type ToRead,
 } from './core/admission.ts';
-import { DEFERRED, DUPLICATE, GATEWAY_ANSWERS } from './core/decision.ts';
-import { OVERLOAD_HINTS } from './core/overload-hints.ts';
+import { ANSWERS } from './core/answers.ts';
+import { largeBodyHint, OVERLOAD_HINTS } from './core/diagnoses-and-remedies.ts';
+import { type DeliveryLease, type Fate, fateOf } from './core/fate.ts';
 import type { Permit } from './core/permit.ts';
 import type { Policy } from './core/policy.ts';
 import { hasBody } from './core/request-head.ts';
-import { bodyTag } from './core/request-record.ts';
+import { bodyTag, type DeliveryRecord } from './core/request-record.ts';
 import type { Route } from './core/routes.ts';
 import { clientAddressOf } from './downstream/client-address.ts';
 import type { Exchange } from './downstream/client-exchange.ts';
-import { readWhole } from './downstream/read-whole-body.ts';
-import { withForwarded } from './downstream/x-forwarded.ts';
 import { createDiagnosis } from './hints/diagnose.ts';
-import type { Deliveries } from './once/deliveries.ts';
-import { FailureEdge, type Room } from './redelivery/failure-edge.ts';
-import { type ForwardFailure, STOPPED } from './upstream/forward-failure.ts';
-import type { ForwardOptions } from './upstream/requester.ts';
+import type { Claims } from './once/claims.ts';
+import { FailureEdge, type Fresh } from './redelivery/failure-edge.ts';
+import { withForwarded } from './upstream/outgoing-head.ts';
+import { type ForwardFailure, type ForwardOptions, STOPPED } from './upstream/requester.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 import { mayOpenTunnel, WebSocketExchange } from './upstream/websocket-tunnel.ts';
@@ -50,9 +51,11 @@ interface PipelineParts {
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
   /** Called only on routes with `once`. */
-  readonly deliveries: () => Deliveries;
-  /** Asked only on routes with `redeliver`. */
-  readonly room: Room;
+  readonly claims: () => Claims;
+  /** Told only of deliveries on routes with `redeliver`. */
+  readonly fresh: Fresh;
+  /** The fate of a delivery is known. */
+  readonly onFate: (delivery: DeliveryRecord) => void;
 }
 
 /** A request and what applies to it until its end. */
@@ -60,6 +63,10 @@ interface Pending extends Arrival {
   readonly exchange: Exchange;
   /** Null if no body is read. */
   body: BufferedBody | null;
+  /** Null for a request that is never stored. */
+  edge: FailureEdge | null;
+  /** The failure that ended its way to the app early; null if none did. */
+  failure: ForwardFailure | null;
 }
 
 export class Pipeline {
@@ -78,10 +85,11 @@ export class Pipeline {
 
   /** Handles a request once its head is complete. */
   begin(exchange: Exchange): void {
-    const { head, path } = exchange;
+    const { head } = exchange;
     const policy = this.#parts.policy();
-    exchange.client = clientAddressOf(exchange.clientConnection.address, head.forwardedFor, policy.trusts);
-    const pending: Pending = { exchange, head, path, policy, at: Date.now(), body: null };
+    if (head.forwardedFor !== null)
+      exchange.client = clientAddressOf(exchange.client, head.forwardedFor, policy.trusts);
+    const pending: Pending = { exchange, head, policy, at: Date.now(), body: null, edge: null, failure: null };
     this.#carryOut(pending, admit(pending));
   }
 
@@ -132,9 +140,10 @@ export class Pipeline {
     const { startedAt } = exchange;
     const deadline = startedAt + policy.settings.bodyTimeout;
     const options = { budget: this.#parts.budget, maxBody: route.maxBody, declared, startedAt, deadline };
-    pending.body = readWhole(exchange, options, (end: BodyEnd) => {
+    pending.body = exchange.readWhole(options, (end) => {
       if ('failure' in end) {
         if (end.failure === 'overloaded') exchange.hint = OVERLOAD_HINTS.bytes;
+        if (end.failure === 'body_too_large') exchange.hint = largeBodyHint(route.maxBody, null);
         exchange.refuse(end.failure);
       } else this.#judge(pending, toRead, end.body);
     });
@@ -146,8 +155,8 @@ export class Pipeline {
     const admission = admitBody(toRead, pending, body);
     exchange.verifyMs = performance.now() - started;
     if (admission.kind === 'forward') return this.#deliver(pending, admission, body);
-    if (admission.kind === 'report') this.#forward(pending, admission);
-    else this.#refuse(pending, admission);
+    if (admission.kind === 'refuse') this.#refuse(pending, admission);
+    else this.#forward(pending, admission);
     // After the answer, because its duration depends on the secrets and must not be observable.
     const { policy, at, head } = pending;
     const { lines } = exchange;
@@ -156,10 +165,12 @@ export class Pipeline {
   }
 
   #deliver(pending: Pending, permitted: Permitted, body: Buffer): void {
+    if (permitted.permit.decision === 'probe') return this.#forward(pending, permitted);
+    pending.exchange.fate = 'pending';
     const { once, redeliver } = permitted.route;
-    const edge = redeliver === null ? null : this.#edge(pending, permitted, body);
-    if (once === null) this.#forward(pending, permitted, { ...FIRST, edge });
-    else void this.#deliverOnce(pending, permitted, { body, window: once, edge });
+    if (redeliver !== null) pending.edge = this.#edge(pending, permitted, body);
+    if (once === null) this.#forward(pending, permitted);
+    else void this.#deliverOnce(pending, permitted, { body, window: once });
   }
 
   /** Null for a request that is never stored. Takes only verified ones: nothing else may ever be sent by itself. */
@@ -169,55 +180,52 @@ export class Pipeline {
     this.#storable++;
     const lines = linesOf(pending, route);
     const delivery = { head, lines, body, route, permit, at, policy };
-    const onStored = () => deferred(exchange, permit);
-    return new FailureEdge(this.#parts.room, delivery, { onStored, onOver: this.#onOver });
+    return new FailureEdge(this.#parts.fresh, delivery, () => deferred(exchange));
   }
 
-  readonly #onOver = (): void => {
-    if (--this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
-  };
-
   /** Accepts only verified requests: otherwise anyone could mark an event as delivered. */
-  async #deliverOnce(pending: Pending, permitted: Permitted, event: OnceEvent): Promise<void> {
-    const { edge } = event;
-    const { exchange, policy, path } = pending;
-    const { route, permit } = permitted;
+  async #deliverOnce(
+    pending: Pending,
+    permitted: Permitted,
+    event: { readonly body: Buffer; readonly window: number },
+  ): Promise<void> {
+    const { exchange, head, policy, edge } = pending;
+    const { permit } = permitted;
     const departure = new AbortController();
     decide(exchange, permitted);
     if (edge === null) exchange.onDeparture(() => departure.abort());
     const { responseTimeout, idleTimeout } = policy.settings;
-    const { retryConnectFor } = this.#parts.upstream.options;
-    const patience = retryConnectFor + (route.responseTimeout ?? responseTimeout) + (route.idleTimeout ?? idleTimeout);
-    const delivery = { ...event, path, patience, departed: (edge === null ? departure : this.#waits).signal };
-    const claimed = await this.#parts.deliveries().claim(delivery);
+    const patience = patienceOf(policy, edge) + responseTimeout + idleTimeout;
+    const departed = (edge === null ? departure : this.#waits).signal;
+    const claimed = await this.#parts.claims().claim({ ...event, path: head.path, patience, departed });
     exchange.onDeparture(null);
     switch (claimed.kind) {
       case 'deliver':
-        if (!exchange.departed || edge !== null) return this.#forward(pending, permitted, { ...claimed, edge });
+        if (!exchange.departed || edge !== null) return this.#forward(pending, permitted, claimed.lease);
         claimed.lease.failed();
         break;
       case 'refuse':
-        exchange.bodySha256 = bodyTag(permit.body ?? NO_BYTES);
-        exchange.hint = OVERLOAD_HINTS[claimed.full];
-        exchange.refuse('overloaded');
+        pending.failure = { side: 'client', reason: 'overloaded', hint: OVERLOAD_HINTS[claimed.full] };
+        failed(exchange, pending.failure);
         break;
       case 'duplicate':
         exchange.decide('duplicate', 'none');
-        exchange.reply.refuse(DUPLICATE);
+        exchange.reply.refuse(ANSWERS.duplicate);
         break;
       case 'departed':
-        edge?.failed(STOPPED, () => failed(exchange, STOPPED));
+        if (edge === null) break;
+        pending.failure = STOPPED;
+        edge.failed(STOPPED, () => failed(exchange, STOPPED));
         break;
       default:
         claimed satisfies never;
     }
-    const release = () => pending.body?.discard();
-    if (edge === null) release();
-    else edge.over(release);
+    this.#over(pending, permit, { fate: claimed.kind === 'duplicate' ? claimed.kind : null, sending: 'sent' });
   }
 
-  #forward(pending: Pending, permitted: Permitted, { lease, edge }: Delivering = FIRST): void {
-    const { exchange, policy, body } = pending;
+  /** `lease`: null without `once`. */
+  #forward(pending: Pending, permitted: Permitted, lease: DeliveryLease | null = null): void {
+    const { exchange, policy, edge } = pending;
     const { permit, route } = permitted;
     const { settings } = policy;
     exchange.route = route.path;
@@ -226,27 +234,23 @@ export class Pipeline {
       return exchange.refuse('overloaded');
     }
     decide(exchange, permitted);
-    // Unless all was sent, a socket may still be writing from the body's memory.
-    const release = (sending: 'sent' | 'unsent') => (sending === 'sent' ? body?.discard() : body?.forget());
     const options: ForwardOptions = {
       lines: edge?.delivery.lines ?? linesOf(pending, route),
+      patience: patienceOf(policy, edge),
       responseTimeout: route.responseTimeout ?? settings.responseTimeout,
       idleTimeout: route.idleTimeout ?? settings.idleTimeout,
       lease,
-      departure: edge === null ? 'aborts' : 'aborts nothing',
       deferred: false,
       atHead: edge?.atHead ?? null,
       budget: this.#parts.budget,
       onFailure: (failure) => {
-        note(exchange, permit, failure);
+        pending.failure = failure;
         if (edge === null || exchange.reply.committed) failed(exchange, failure);
         else edge.failed(failure, () => failed(exchange, failure));
       },
       onEnd: (sending) => {
-        if (exchange.upstreamStatus >= 500) tagBody(exchange, permit);
         if (permit.tunnel) this.#tunnels--;
-        if (edge === null) release(sending);
-        else edge.over((memory) => release(memory === 'shared' ? 'unsent' : sending));
+        this.#over(pending, permit, { fate: null, sending });
       },
     };
     if (permit.tunnel) this.#tunnels++;
@@ -254,22 +258,44 @@ export class Pipeline {
     if (permit.tunnel) new WebSocketExchange(permit, exchange, upstream, options).start();
     else new UpstreamExchange(permit, exchange, upstream, options).start();
   }
+
+  /** The upstream's part is over: the fate of a delivery is known once the store has answered, if it was asked. */
+  #over({ exchange, edge, failure, body: memory }: Pending, { body }: Permit, { fate, sending }: Ending): void {
+    const asked = edge?.asked ?? null;
+    const over = (stored: boolean) => {
+      if (exchange.fate === 'pending') {
+        const { upstreamStatus: status } = exchange;
+        const known = fate ?? fateOf({ stored, failed: failure?.side ?? null, status });
+        exchange.fate = known;
+        if (UNTAKEN.has(known)) exchange.bodySha256 = bodyTag(hash('sha256', body ?? NO_BYTES, 'hex'));
+        this.#parts.onFate(exchange as Exchange & { fate: Fate });
+        if (known === 'taken' && edge !== null) this.#parts.fresh.taken(edge.delivery);
+      }
+      // A socket, or a store that is slow, may still be reading from the body's memory.
+      if (sending === 'sent' && asked === null) memory?.discard();
+      else memory?.forget();
+      if (edge !== null && --this.#storable === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
+    };
+    if (asked === null) over(false);
+    else void asked.then((told) => over(told === 'stored'));
+  }
 }
 
-/** What goes with a delivery to the upstream. */
-interface Delivering {
-  /** Null without `once`. */
-  readonly lease: DeliveryLease | null;
-  /** Null without `redeliver`. */
-  readonly edge: FailureEdge | null;
+/** Fates after which the sender may never try again: the hash lets people find the event. */
+const UNTAKEN: ReadonlySet<Fate> = new Set(['failed', 'abandoned', 'deferred']);
+
+/** How the upstream's part of a request ended. */
+interface Ending {
+  /** Null where it follows from the rest. */
+  readonly fate: 'duplicate' | null;
+  readonly sending: 'sent' | 'unsent';
 }
 
-interface OnceEvent extends Pick<Delivering, 'edge'> {
-  readonly body: Buffer;
-  readonly window: number;
-}
+/** Milliseconds that a request waits for the upstream where `retryConnectFor` is not set; less if it can be stored. */
+const PATIENCE_MS = { plain: 5000, storable: 1000 };
 
-const FIRST: Delivering = { lease: null, edge: null };
+const patienceOf = ({ settings }: Policy, edge: FailureEdge | null): number =>
+  settings.retryConnectFor ?? (edge === null ? PATIENCE_MS.plain : PATIENCE_MS.storable);
 
 /** The lines as they go out. */
 function linesOf({ exchange, policy }: Pending, route: Route): readonly string[] {
@@ -283,23 +309,9 @@ function decide(exchange: Exchange, { permit: { decision, reason, secret } }: Pe
 }
 
 /** The app did not take the delivery, and it is stored. */
-function deferred(exchange: Exchange, permit: Permit): void {
-  tagBody(exchange, permit);
+function deferred(exchange: Exchange): void {
   exchange.decide('deferred', 'none');
-  exchange.reply.refuse(DEFERRED);
-}
-
-/** For a lost delivery: its sender may never retry, and the hash lets the operator find the event. */
-function tagBody(exchange: Exchange, { secret, body }: Permit): void {
-  if (secret !== null && body !== null) exchange.bodySha256 = bodyTag(body);
-}
-
-/** Notes a failure for the record. */
-function note(exchange: Exchange, permit: Permit, failure: ForwardFailure): void {
-  tagBody(exchange, permit);
-  if (failure.side !== 'upstream') return;
-  exchange.upstreamFailure = failure.cause;
-  exchange.upstreamError = failure.code;
+  exchange.reply.refuse(ANSWERS.deferred);
 }
 
 /** The failure edge: an answer before the response has begun, a cut later. */
@@ -308,5 +320,5 @@ function failed(exchange: Exchange, failure: ForwardFailure): void {
   else if (failure.side === 'client') {
     exchange.hint ??= failure.hint ?? null;
     exchange.refuse(failure.reason);
-  } else exchange.reply.refuse(GATEWAY_ANSWERS[failure.answer]);
+  } else exchange.reply.refuse(ANSWERS[failure.answer]);
 }

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import type { CpuLimit } from './cpu-limit.ts';
 import { PROXY_CORE } from './process.ts';
 
 export interface Program {
@@ -32,17 +33,24 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** Starts it pinned; with `core` null it runs beside this program. Resolves once it has answered `first`. */
-export async function launch(
-  program: Program,
-  { directory, port, first, core = PROXY_CORE }: { directory: string; port: number; first: Post; core?: number | null },
-): Promise<Running> {
+export interface Place {
+  readonly directory: string;
+  readonly port: number;
+  readonly first: Post;
+  /** Null: beside this program. The proxy's core unless given. */
+  readonly core?: number | null;
+  /** Its limit from exec on. */
+  readonly limit?: CpuLimit | null;
+}
+
+/** Starts it pinned. Resolves once it has answered `first`. */
+export async function launch(program: Program, place: Place): Promise<Running> {
+  const { directory, port, first, core = PROXY_CORE, limit = null } = place;
   const output = join(directory, `output-${port}.log`);
   const file = openSync(output, 'w');
-  const [command, args] =
-    core === null
-      ? [program.command, [...program.args]]
-      : ['taskset', ['-c', String(core), program.command, ...program.args]];
+  const limited = limit === null ? [] : ['sh', '-c', 'echo $$ >"$0" && exec "$@"', limit.processes];
+  const pinned = core === null ? [] : ['taskset', '-c', String(core)];
+  const [command = '', ...args] = [...limited, ...pinned, program.command, ...program.args];
   const startedAt = performance.now();
   const child = spawn(command, args, {
     env: { PATH: process.env.PATH ?? '', ...program.env },

@@ -26,6 +26,10 @@ export interface Load {
   readonly fresh?: 'kept' | 'new';
   /** To a forward route, where nothing is verified. */
   readonly path?: '/open';
+  /** Sockets of other programs on the machine. */
+  readonly others?: number;
+  /** The subject's share of a core, in thousandths; the whole core unless given. */
+  readonly millicores?: number;
   /** With the seven lines that a balancer and its client add, so that a head has eleven. */
   readonly lines?: 'balancer';
 }

@@ -7,8 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fill, type Site, type Subject } from '../subjects.ts';
+import { limitCpu } from './cpu-limit.ts';
 import { launch, post, type Running } from './launch.ts';
 import { type Load, Traffic } from './load.ts';
+import { openOtherSockets } from './other-sockets.ts';
 import { cpuMicros, residentMib } from './process.ts';
 import { startRedis } from './redis.ts';
 import type { Sample } from './samples.ts';
@@ -37,8 +39,19 @@ export class Results {
 }
 
 export function keyOf(subject: Subject, load: Load): string {
-  const { size, connections, signed, rate, bodies = 1, fresh = '', path = '', lines = '' } = load;
-  return [subject.name, size, connections, signed, rate, bodies, fresh, path, lines].join(' ');
+  const {
+    size,
+    connections,
+    signed,
+    rate,
+    bodies = 1,
+    fresh = '',
+    path = '',
+    lines = '',
+    others = 0,
+    millicores = 1000,
+  } = load;
+  return [subject.name, size, connections, signed, rate, bodies, fresh, path, lines, others, millicores].join(' ');
 }
 
 export interface Pace {
@@ -97,6 +110,11 @@ export class Bench {
   }
 
   async #sample(cell: Cell, pace: Pace): Promise<Sample> {
+    const others = cell.load.others === undefined ? null : await openOtherSockets(cell.load.others);
+    return this.#sampleAlone(cell, pace).finally(() => others?.close());
+  }
+
+  async #sampleAlone(cell: Cell, pace: Pace): Promise<Sample> {
     const directory = join(this.#directory, String(++this.#serial));
     mkdirSync(directory);
     if (cell.subject.once !== 'redis') return this.#sampleWith(cell, pace, { directory, store: cell.subject.once });
@@ -127,7 +145,8 @@ export class Bench {
     const program = subject.program(site);
     const port = program === null ? this.#upstreamPort : site.port;
     const first = this.#traffic.post(1024, secret, 'signed');
-    const running = program === null ? null : await launch(program, { directory, port, first });
+    const limit = load.millicores === undefined ? null : limitCpu(load.millicores);
+    const running = program === null ? null : await launch(program, { directory, port, first, limit });
     try {
       // A process that is measured fresh must have seen only the request that waited for its start.
       if (subject.verifies && load.fresh === undefined) await this.#prove({ subject, load }, port, secret);
@@ -156,6 +175,7 @@ export class Bench {
       };
     } finally {
       await running?.stop();
+      limit?.remove();
     }
   }
 
@@ -200,7 +220,7 @@ function secondsOf({ fresh, size }: Load, seconds: number): number {
 }
 
 function line({ subject, load }: Cell, sample: Sample, turn: string): string {
-  const what = `${load.size} B, ${load.connections} connections${load.signed ? '' : ', unsigned'}${load.path === undefined ? '' : ', forwarded'}${load.fresh === undefined ? '' : `, fresh, ${load.fresh} connections`}${load.bodies === undefined ? '' : `, ${load.bodies} bodies`}`;
+  const what = `${load.size} B, ${load.connections} connections${load.signed ? '' : ', unsigned'}${load.path === undefined ? '' : ', forwarded'}${load.fresh === undefined ? '' : `, fresh, ${load.fresh} connections`}${load.others === undefined ? '' : `, ${load.others} other sockets`}${load.millicores === undefined ? '' : `, ${load.millicores}m`}${load.bodies === undefined ? '' : `, ${load.bodies} bodies`}`;
   const broken = sample.broken === 0 ? '' : ` (${sample.broken} broken)`;
   return `${turn} ${subject.name}, ${what}: ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.requestsPerSecond)}/s${broken}`;
 }

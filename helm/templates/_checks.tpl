@@ -34,9 +34,6 @@
 {{- if and $needsSecret (not $hasSecret) -}}
   {{- $problems = append $problems "secret.existingSecret is required: the name of a Secret in which every key is a secret (kubectl create secret generic hook-keys --from-file=current=./current.key)" -}}
 {{- end -}}
-{{- if and $v.secret.existingSecret $v.secret.values -}}
-  {{- $problems = append $problems "secret.existingSecret and secret.values are mutually exclusive" -}}
-{{- end -}}
 {{- $store := include "entrupy-signature-proxy.store" . -}}
 {{- if not (or (eq $store "memory") (hasPrefix "redis://" $store) (hasPrefix "rediss://" $store)) -}}
   {{- $problems = append $problems "config.once.store must be memory, or redis://host:6379/0 (rediss:// for TLS)" -}}
@@ -81,19 +78,7 @@
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
   {{- $problems = append $problems "autoscaling.minReplicas is more than autoscaling.maxReplicas" -}}
 {{- end -}}
-{{- if and (not (kindIs "invalid" $v.pdb.minAvailable)) (not (kindIs "invalid" $v.pdb.maxUnavailable)) -}}
-  {{- $problems = append $problems "pdb.minAvailable and pdb.maxUnavailable are mutually exclusive" -}}
-{{- end -}}
 {{- $service := $v.service -}}
-{{- if and (eq $service.type "ClusterIP") $service.nodePort -}}
-  {{- $problems = append $problems "service.nodePort is for types NodePort and LoadBalancer: set service.type" -}}
-{{- end -}}
-{{- if and (eq $service.type "ClusterIP") $service.externalTrafficPolicy -}}
-  {{- $problems = append $problems "service.externalTrafficPolicy is for types NodePort and LoadBalancer: set service.type" -}}
-{{- end -}}
-{{- if and (ne $service.type "LoadBalancer") $service.loadBalancerSourceRanges -}}
-  {{- $problems = append $problems "service.loadBalancerSourceRanges is for type LoadBalancer: set service.type, or use networkPolicy.from" -}}
-{{- end -}}
 {{- if and (gt (len ($service.ipFamilies | default list)) 1) (has ($service.ipFamilyPolicy | default "") (list "" "SingleStack")) -}}
   {{- $problems = append $problems "service.ipFamilies names two families: set service.ipFamilyPolicy to PreferDualStack or RequireDualStack" -}}
 {{- end -}}
@@ -104,9 +89,6 @@
   {{- $problems = append $problems "serviceAccount.annotations are for an account that the chart creates: set serviceAccount.create=true, or annotate the existing account" -}}
 {{- end -}}
 {{- $serviceMonitor := $v.metrics.serviceMonitor | default dict -}}
-{{- if and $v.metrics.podMonitor.enabled $serviceMonitor.enabled -}}
-  {{- $problems = append $problems "metrics.podMonitor and metrics.serviceMonitor are mutually exclusive: every pod would be scraped twice" -}}
-{{- end -}}
 {{- if and $serviceMonitor.enabled (eq $v.mode "inject") -}}
   {{- $problems = append $problems "metrics.serviceMonitor is not for mode inject, whose pods are in other namespaces: use metrics.podMonitor" -}}
 {{- end -}}
@@ -135,20 +117,6 @@
       {{- $problems = append $problems (printf "%s is for modes sidecar and gateway, not %s" $name $v.mode) -}}
     {{- end -}}
   {{- end -}}
-{{- end -}}
-{{- $ingress := $v.ingress -}}
-{{- if and $ingress.enabled (not $ingress.host) (not $ingress.hosts) -}}
-  {{- $problems = append $problems "ingress.host is required: the host name that senders use; or ingress.hosts for several" -}}
-{{- end -}}
-{{- if and $ingress.host $ingress.hosts -}}
-  {{- $problems = append $problems "ingress.host and ingress.hosts are mutually exclusive: one host, or a list" -}}
-{{- else if and $ingress.host $ingress.tls -}}
-  {{- $problems = append $problems "ingress.host needs ingress.tlsSecret, not ingress.tls: set that, or use ingress.hosts" -}}
-{{- else if and $ingress.hosts $ingress.tlsSecret -}}
-  {{- $problems = append $problems "ingress.hosts needs ingress.tls, not ingress.tlsSecret" -}}
-{{- end -}}
-{{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
-  {{- $problems = append $problems "httpRoute.parentRefs is required: the Gateway to attach to, such as [{name: public}]" -}}
 {{- end -}}
 {{- $stop := add (include "entrupy-signature-proxy.seconds" (dig "shutdown" "delay" "5s" $v.config)) (include "entrupy-signature-proxy.seconds" (dig "shutdown" "grace" "20s" $v.config)) -}}
 {{- if and $workload (lt (int $v.terminationGracePeriodSeconds) (int $stop)) -}}
@@ -207,8 +175,9 @@
   {{- if include "entrupy-signature-proxy.isSeveral" . -}}
     {{- $problems = append $problems "redelivery: a claim is for one pod, and this release has or may have several: set replicaCount=1 without autoscaling, or let them share a Redis or Valkey (config.redelivery.store)" -}}
   {{- end -}}
-  {{- if ne (($v.updateStrategy).type | default "Recreate") "Recreate" -}}
-    {{- $problems = append $problems (printf "updateStrategy.type %s: with a claim for redelivery two pods would have it at a time; remove updateStrategy" $v.updateStrategy.type) -}}
+  {{- $strategy := include "entrupy-signature-proxy.strategy" . | fromYaml -}}
+  {{- if not (or (eq ($strategy.type | default "") "Recreate") (has (toString ($strategy.rollingUpdate).maxSurge) (list "0" "0%"))) -}}
+    {{- $problems = append $problems "updateStrategy: with a claim for redelivery two pods would have it at a time; remove it, or set rollingUpdate.maxSurge=0" -}}
   {{- end -}}
 {{- end -}}
 {{- if and $r.storageClass (not $r.size) -}}

@@ -20,7 +20,7 @@
 {{- $beside := ne .Values.mode "gateway" -}}
 {{- $needed := dict
   "upstream" (dict "url" (include "entrupy-signature-proxy.upstreamUrl" .) "checkExposure" $beside)
-  "admin" (dict "readyNeedsUpstream" $beside)
+  "admin" (dict "readyNeedsUpstream" (and $beside (not (include "entrupy-signature-proxy.redelivers" .))))
   "secrets" (list (dict "directory" "/etc/entrupy/secrets")) -}}
 {{- range $section := list "once" "redelivery" -}}
   {{- if (get $.Values $section | default dict).existingSecret }}{{ $_ := set $needed $section (dict "passwordFile" (printf "/etc/entrupy/%s/password" $section)) }}{{ end -}}
@@ -33,7 +33,7 @@
 {{- $config := include "entrupy-signature-proxy.config" . | fromYaml -}}
 {{- $listen := $config.listen | default dict -}}
 {{- $admin := pick ($config.admin | default dict) "host" "port" -}}
-{{- $upstream := pick $config.upstream "url" "connections" "connectTimeout" "retryConnectFor" "keepAlive" -}}
+{{- $upstream := pick $config.upstream "url" "connections" "connectTimeout" "keepAlive" -}}
 {{- list (pick $listen "host" "port") (hasKey $listen "tls") $admin $upstream $config.once $config.redelivery | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 
@@ -67,6 +67,12 @@
 {{- with .Values.redelivery | default dict -}}
 {{- if .existingClaim }}{{ .existingClaim }}{{ else if .size }}{{ printf "%s-deferred" (include "entrupy-signature-proxy.ownName" $) }}{{ end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The Deployment's strategy. With a claim one pod ends before the next begins, by the usual type: Helm 4 cannot change that of a release. */}}
+{{- define "entrupy-signature-proxy.strategy" -}}
+{{- $ours := ternary (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 0 "maxUnavailable" 1)) dict (ne (include "entrupy-signature-proxy.claim" .) "") -}}
+{{- .Values.updateStrategy | default .Values.strategy | default $ours | toYaml -}}
 {{- end -}}
 
 {{/* A duration such as 250ms or 2m, in seconds, rounded up. */}}

@@ -21,6 +21,7 @@ Modes sidecar and gateway use the same two. Both are lists.
     {{- with .Values.extraEnv }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- include "entrupy-signature-proxy.pass" (dict "from" .Values "keys" (list "envFrom") "indent" 2) }}
   ports:
     - {name: traffic, containerPort: {{ include "entrupy-signature-proxy.trafficPort" . }}, protocol: TCP}
     - {name: admin, containerPort: {{ include "entrupy-signature-proxy.adminPort" . }}, protocol: TCP}
@@ -128,28 +129,11 @@ Modes sidecar and gateway use the same two. Both are lists.
   image: {{ include "entrupy-signature-proxy.image" . | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   {{- end }}
-  {{- with $app.command }}
-  command:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
   {{- with $app.args | default (ternary (list) (list "demo" "--upstream-only" "--port" (toString $app.port) "--host" "127.0.0.1") (ne $app.image "")) }}
   args:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $app.env }}
-  env:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $app.envFrom }}
-  envFrom:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- range $probe := list "startupProbe" "readinessProbe" "livenessProbe" }}
-  {{- with index $app $probe }}
-  {{ $probe }}:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- end }}
+  {{- include "entrupy-signature-proxy.pass" (dict "from" $app "keys" (list "command" "env" "envFrom" "startupProbe" "readinessProbe" "livenessProbe" "volumeMounts") "indent" 2) }}
   {{- with include "entrupy-signature-proxy.appLifecycle" . }}
   lifecycle:
     {{- . | nindent 4 }}
@@ -160,10 +144,6 @@ Modes sidecar and gateway use the same two. Both are lists.
   {{- end }}
   securityContext:
     {{- toYaml (ternary $app.securityContext .Values.securityContext (ne $app.image "")) | nindent 4 }}
-  {{- with $app.volumeMounts }}
-  volumeMounts:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
 {{- end -}}
 
 {{/* Seconds for which the app sleeps before it stops: as long as the proxy still serves. */}}

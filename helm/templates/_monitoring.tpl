@@ -2,17 +2,7 @@
 {{- define "entrupy-signature-proxy.endpoint" -}}
 - port: admin
   path: /metrics
-  {{- range $name := list "interval" "scrapeTimeout" }}
-  {{- with get $ $name }}
-  {{ $name }}: {{ . }}
-  {{- end }}
-  {{- end }}
-  {{- range $name := list "relabelings" "metricRelabelings" }}
-  {{- with get $ $name }}
-  {{ $name }}:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- end }}
+  {{- include "entrupy-signature-proxy.pass" (dict "from" . "keys" (list "interval" "scrapeTimeout" "relabelings" "metricRelabelings") "indent" 2) }}
 {{- end -}}
 
 {{/* The labels of the pods; in mode library the user's chart sets them. */}}

@@ -31,6 +31,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{/* An object's metadata: the release's labels and annotations, with its own over them. `scope`: "cluster" for one without a namespace. */}}
+{{- define "entrupy-signature-proxy.metadata" -}}
+metadata:
+  name: {{ .name | default (include "entrupy-signature-proxy.fullname" .root) | quote }}
+  {{- if ne (.scope | default "") "cluster" }}
+  namespace: {{ include "entrupy-signature-proxy.namespace" .root | quote }}
+  {{- end }}
+  labels:
+    {{- mergeOverwrite (include "entrupy-signature-proxy.labels" .root | fromYaml) (deepCopy (.labels | default dict)) | toYaml | nindent 4 }}
+  {{- with mergeOverwrite (deepCopy (.root.Values.commonAnnotations | default dict)) (deepCopy (.annotations | default dict)) }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/* What Kubernetes takes as it is: those of `keys` that have a value in `from`, each below a line break. */}}
+{{- define "entrupy-signature-proxy.pass" -}}
+{{- $given := dict -}}
+{{- range $key := .keys }}{{ with get $.from $key }}{{ $_ := set $given $key . }}{{ end }}{{ end -}}
+{{- with $given }}{{ toYaml . | nindent $.indent }}{{ end -}}
+{{- end -}}
+
+{{/* Where and how a pod runs, the one of `helm test` too. */}}
+{{- define "entrupy-signature-proxy.placement" -}}
+{{- $keys := list "dnsConfig" "dnsPolicy" "hostAliases" "nodeSelector" "priorityClassName" "runtimeClassName" "schedulerName" "tolerations" -}}
+{{- include "entrupy-signature-proxy.pass" (dict "from" .from "keys" $keys "indent" .indent) -}}
+{{- end -}}
+
 {{/* The registry prefixes a repository that names none. A first segment with a dot or a port is a host. */}}
 {{- define "entrupy-signature-proxy.image" -}}
 {{- $image := .Values.image -}}

@@ -15,23 +15,26 @@ nothing. The annotation entrupy-signature-proxy/sets-replicas records which of t
 
 {{/*
 "true" if a manifest without the number leaves the current one in place. A field that was in the manifest before and is
-missing now becomes 1, unless Helm applies on the server and somebody else owns the field too. That Helm did so at the last
-upgrade shows in the owners of its label; one that also updated has since worked on the client.
+missing now becomes 1, unless Helm applies on the server and does not own the field, or not alone. That Helm did so at the
+last upgrade shows in the owners of its label; one that also updated has since worked on the client.
 */}}
 {{- define "entrupy-signature-proxy.keepsReplicas" -}}
 {{- $live := .live -}}
 {{- $marked := eq (dig "annotations" "entrupy-signature-proxy/sets-replicas" "" $live.metadata) "false" -}}
 {{- $applier := "" -}}
 {{- $updaters := list -}}
-{{- $scaled := false -}}
+{{- $sets := false -}}
+{{- $shared := false -}}
 {{- range $live.metadata.managedFields -}}
   {{- $fields := .fieldsV1 | default dict -}}
-  {{- if and (eq .operation "Apply") (hasKey (dig "f:metadata" "f:labels" dict $fields) "f:helm.sh/chart") }}{{ $applier = .manager }}{{ end -}}
+  {{- $owns := hasKey (dig "f:spec" dict $fields) "f:replicas" -}}
+  {{- if and (eq .operation "Apply") (hasKey (dig "f:metadata" "f:labels" dict $fields) "f:helm.sh/chart") -}}
+    {{- $applier = .manager }}{{ $sets = $owns -}}
+  {{- else if $owns }}{{ $shared = true }}{{ end -}}
   {{- if and (eq .operation "Update") (not .subresource) }}{{ $updaters = append $updaters .manager }}{{ end -}}
-  {{- if and (eq (.subresource | default "") "scale") (hasKey (dig "f:spec" dict $fields) "f:replicas") }}{{ $scaled = true }}{{ end -}}
 {{- end -}}
 {{- $helm3 := semverCompare "<4.0.0-0" .root.Capabilities.HelmVersion.Version -}}
-{{- if or $marked (eq (int $live.spec.replicas) 1) (and $applier (not (has $applier $updaters)) $scaled (not $helm3)) }}true{{ end -}}
+{{- if or $marked (eq (int $live.spec.replicas) 1) (and $applier (not (has $applier $updaters)) (or (not $sets) $shared) (not $helm3)) }}true{{ end -}}
 {{- end -}}
 
 {{/* The current Deployment as JSON; {} at the first install, and where charts are rendered without a cluster. */}}

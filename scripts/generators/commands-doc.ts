@@ -1,14 +1,20 @@
 // docs/commands.md, from the definitions that the commands themselves run on.
+import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { COMMANDS } from '../../src/commands/all.ts';
-import { type Definition, optionRows } from '../../src/commands/definition.ts';
+import { CONFIG_OPTION, type Definition, JSON_OPTION, optionRows } from '../../src/commands/definition.ts';
+import { SECRET_OPTIONS } from '../../src/commands/sign.ts';
 
 const INTRODUCTION = `# Commands
 
 <!-- Generated from src/commands by npm run generate: edit the command's definition, not this page. -->
 
-\`entrupy-signature-proxy [COMMAND] [OPTIONS]\`; without a command it is \`serve\`. In the image the program is the entry point:
-\`docker exec proxy entrupy-signature-proxy check\`. Every command has \`--help\`; \`--version\` prints the version. A command line that cannot be used
-ends with 2 and one line on standard error. On a terminal the words have colour, unless \`NO_COLOR\` is set; in a pipe they never have.
+\`entrupy-signature-proxy [COMMAND] [OPTIONS]\`; without a command it is \`serve\`. In the image the program is the entry
+point: \`docker exec proxy entrupy-signature-proxy check\`. Every command has \`--help\`; \`--version\` prints the version. A
+command line that cannot be used ends with 2 and one line on standard error. Where keys of \`--json\` are listed, it
+prints one JSON object in place of the text. Without \`--config\` the configuration is the file \`$ENTRUPY_PROXY_CONFIG\`,
+else \`${CONFIG_FILE}\` if it exists, else the environment alone. \`--secret-file FILE\` (its
+content, without one trailing line break) and \`--secret-env NAME\` (a variable's value) name the secret of \`sign\`,
+\`verify\` and \`probe\`. On a terminal the words have colour, unless \`NO_COLOR\` is set; in a pipe they never have.
 `;
 
 const definitions = await Promise.all(
@@ -30,12 +36,23 @@ function section(definition: Definition): string {
     `\n## ${name}\n`,
     `\`\`\`text\nentrupy-signature-proxy ${name} ${usage}\n\`\`\`\n`,
     `${paragraphs(about)}\n`,
-    meanings(['option', 'meaning'], optionRows(definition)),
-    meanings(['exit code', 'meaning'], exits),
+    meanings(['option', 'meaning'], optionRows(definition).filter(isOwn)),
+    `Exit codes:\n\n${exits
+      .filter(isOwn)
+      .map(([code, meaning]) => `- \`${code}\`: ${meaning}\n`)
+      .join('')}`,
     ...(json === undefined ? [] : [meanings(['key of `--json`', 'meaning'], json)]),
   ];
-  return parts.join('\n');
+  return parts.filter((part) => part !== '').join('\n');
 }
+
+const SHARED = new Set<string>([
+  ...Object.values({ ...CONFIG_OPTION, ...JSON_OPTION, ...SECRET_OPTIONS }).map(({ does }) => does),
+  'the command line cannot be used',
+]);
+
+/** False for what the introduction says of all commands. */
+const isOwn = ([name, meaning]: readonly [string, string]) => name !== '--help' && !SHARED.has(meaning);
 
 /** The text of the help as Markdown: an indented line is an example. */
 function paragraphs(about: string): string {
@@ -48,6 +65,7 @@ function paragraphs(about: string): string {
 }
 
 function meanings([first, second]: readonly [string, string], rows: readonly (readonly [string, string])[]): string {
+  if (rows.length === 0) return '';
   const lines = rows.map(([name, meaning]) => `| \`${name}\` | ${meaning.replace(/[|<]/g, '\\$&')} |`);
   return [`| ${first} | ${second} |`, '|---|---|', ...lines, ''].join('\n');
 }

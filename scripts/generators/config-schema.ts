@@ -1,29 +1,40 @@
 // config.schema.json and docs/configuration.md, from the schema. No fact about a key may be added here: edit
 // src/config/schema.ts instead.
 import * as z from 'zod/mini';
-import { CONFIG_KEYS } from '../../src/config/describe.ts';
+import { CONFIG_FILE } from '../../src/base/default-places.ts';
 import { VARIABLES } from '../../src/config/environment.ts';
-import { configSchema, MAY_BE_EMPTY } from '../../src/config/schema.ts';
-import { ALLOWED } from '../../src/config/values.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { CONFIG_KEYS, MAY_BE_EMPTY } from '../../src/config/schema-problems.ts';
+import { ALLOWED } from '../../src/config/value-kinds.ts';
+import { RESTART_ONLY } from '../../src/runtime/ruleset.ts';
 
 const INTRODUCTION = `# Configuration
 
 <!-- Generated from src/config/schema.ts by npm run generate: edit the schema, not this page. -->
 
 The configuration is one YAML file: \`--config FILE\`, else \`$ENTRUPY_PROXY_CONFIG\`, else
-\`/etc/entrupy-signature-proxy/config.yaml\` if it exists, else only the environment.
-[config.example.yaml](../config.example.yaml) shows every key. With [config.schema.json](../config.schema.json) an editor
-completes and checks keys. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line and column.
+\`${CONFIG_FILE}\` if it exists, else only the environment.
+[config.example.yaml](../config.example.yaml) shows every key. With [config.schema.json](../config.schema.json) an
+editor completes and checks keys. \`entrupy-signature-proxy check-config\` reports every mistake at once, with its line
+and column.
 
-- The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are errors.
+- The format is YAML 1.2: \`yes\`, \`on\` and \`0x1F\` are text. Aliases, tags, duplicate keys and a second document are
+  errors.
 - A section or list in which everything is commented out counts as absent. An unknown key is an error.
 - Durations are \`250ms\`, \`5s\`, \`2m\`, \`24h\`, and \`0\` where allowed; sizes \`512\`, \`64KiB\`, \`1MiB\`, \`2GiB\`; dates
   \`2026-11-01T00:00:00Z\`. File paths are relative to the working directory.
 - The file never contains a secret's value, and no message repeats text from under \`secrets\`.
 - Paths are plain ASCII (percent escapes only for non-ASCII characters). Two paths that a server could take for each
-  other, such as \`/notify\` and \`/NOTIFY\`, are an error.
-- Servers decode, fold, cut and drop path segments; they do not invent them. An upstream that routes by query
-  (\`?rest_route=\`, \`?url=\`) or rewrites paths needs \`unmatched: verify\`.
+  other, such as \`/notify\` and \`/NOTIFY\`, are an error. Some upstreams need \`unmatched: verify\`:
+  [the premise](security.md#the-premise).
+
+## Changes
+
+The proxy looks at the file each second, and reads it at once on SIGHUP or \`POST /-/reload\`. If it cannot be used, the
+old one stays in force, and the log and the metrics show it. A change of these keys needs a restart; the log and the
+status page name those that wait for one:
+
+${RESTART_ONLY.map(([key]) => `- \`${key}\`${key === 'listen.tls' ? ', on or off' : ''}`).join('\n')}
 `;
 
 const ENVIRONMENT = `## Environment
@@ -31,16 +42,15 @@ const ENVIRONMENT = `## Environment
 The environment is enough for \`docker run\` without a file. An empty variable counts as unset, except
 \`WEBHOOK_ENDPOINT_SECRET_KEY\`.
 
-- A \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` is a Kubernetes service link: it is ignored, with a warning.
+- Ignored with a warning are a \`LISTEN_PORT\` or \`ADMIN_PORT\` that begins with \`tcp://\` (a Kubernetes service link), a
+  \`LOG_FORMAT\` that is no format (another program's), and the \`WEBHOOK_*\` variables if the file has \`secrets\`. An
+  \`env:\` entry may still name them.
 - A variable whose name is close to one of these (\`VERIFY_PATH\`, \`UPSTREAM_ULR\`), or that people try in their place
-  (\`ENTRUPY_SECRET\`, \`WEBHOOK_SECRET\`, \`WEBHOOK_SECRET_KEY\`, \`UPSTREAM\`, \`PORT\`), gives a warning at start and in
-  \`check-config\` while the right one is unset or empty.
-- \`VERIFY_PATHS\` forwards a request on any other path only if the gate lets it pass: a header whose name has \`_\` is refused
-  there, too, with 400. Only a file can let it through, with the route's \`allowHeaders\`.
-- The \`WEBHOOK_*\` variables define secrets only if the file has no \`secrets\`; otherwise they are ignored, with a warning.
-  An \`env:\` entry may still name them.
-- \`VERIFY_PATHS\` and \`FORWARD_PATHS\` are mutually exclusive, and neither may be set if the file has \`routes\` or
-  \`unmatched\`. Without them, and without these keys, everything is verified.
+  (\`ENTRUPY_WEBHOOK_SECRET\`, \`ENTRUPY_SECRET\`, \`WEBHOOK_SECRET\`, \`WEBHOOK_SECRET_KEY\`, \`UPSTREAM\`, \`LISTEN\`, \`PORT\`),
+  gives a warning at start and in \`check-config\` while the right one is unset or empty.
+- \`VERIFY_PATHS\` and \`FORWARD_PATHS\` exclude each other, and neither may be set if the file has \`routes\` or
+  \`unmatched\`. Without any of these everything is verified. What they forward must still pass the gate:
+  [headers with an underscore](docker.md#headers-with-an-underscore).
 `;
 
 function cell(text: string): string {
@@ -51,7 +61,8 @@ export function renderConfigurationPage(): string {
   const rows = CONFIG_KEYS.map(({ path, allowed, fallback, needed, meaning }) => {
     const section = allowed === 'a mapping' || (Array.isArray(fallback) && MAY_BE_EMPTY.has(path));
     const standard = section || fallback === null ? (needed ? 'required' : '') : `\`${plainText(fallback)}\``;
-    const range = allowed.replace(/(, such as).*$/, '');
+    const range =
+      allowed === 'a mapping' ? '' : allowed.replace(/, such as.*$|a (?:duration|size|whole number) from /g, '');
     return `| \`${path}\` | ${cell(range)} | ${standard} | ${cell(meaning)} |`;
   });
   const variables = VARIABLES.map(([name, meaning]) => `| \`${name}\` | ${cell(meaning)} |`);

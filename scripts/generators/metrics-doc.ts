@@ -1,5 +1,7 @@
-// docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/decision.ts.
-import { DECISIONS, type Decision, possibleDecisions, REASONS } from '../../src/core/decision.ts';
+// docs/metrics.md, from the tables in src/metrics/metric-table.ts and src/core/reasons.ts.
+
+import { FATE_MEANINGS, FATES } from '../../src/core/fate.ts';
+import { DECISIONS, type Decision, possibleDecisions, REASONS } from '../../src/core/reasons.ts';
 import { DEFERRED_STATES, REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../../src/core/request-record.ts';
 import { UNMATCHED } from '../../src/core/routes.ts';
 import {
@@ -19,6 +21,7 @@ const DECISION_MEANING: Readonly<Record<Decision, string>> = {
   forwarded: 'A forward route forwarded it without a verdict.',
   duplicate: 'The event was already delivered, so the proxy answered and did not forward it again (`once`).',
   deferred: 'The app did not take the delivery, so the proxy stored it, and sends it again (`redeliver`).',
+  probe: 'A live secret verified the body that `probe` sends: it reaches the app, and counts nowhere as a delivery.',
 };
 
 const LABELS: readonly (readonly [string, string])[] = [
@@ -26,8 +29,9 @@ const LABELS: readonly (readonly [string, string])[] = [
     'route',
     "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head",
   ],
-  ['decision', code(DECISIONS)],
+  ['decision', 'a decision of the table below'],
   ['reason', 'a reason of the table below, or `none`'],
+  ['fate', 'a fate of the table below'],
   ['secret', "a secret's id; `ID.previous` is the replaced value during its overlap"],
   ['certificate', '`listen`: shown to clients; `upstream_client`: shown to the upstream'],
   ['code', code(STATUS_CLASSES)],
@@ -51,6 +55,8 @@ that removes a route or a secret removes its series; the others keep their count
 
 ${table(['name', 'type', 'labels', 'meaning', 'series for'], metricRows())}
 
+*With redelivery*: a route has \`redeliver\`, \`redelivery.store\` is configured, or its directory holds something.
+
 ## Labels
 
 ${table(
@@ -65,15 +71,25 @@ ${table(
   DECISIONS.map((decision) => [code([decision]), DECISION_MEANING[decision]]),
 )}
 
+## Fates
+
+A delivery is a verified request, but no probe. Its fate is counted once, when it is known: that may be after its sender
+has left, and after \`requests_total\` has counted the request.
+
+${table(
+  ['fate', 'meaning'],
+  FATES.map((fate) => [code([fate]), FATE_MEANINGS[fate]]),
+)}
+
 ## Reasons
 
 A 401 never reveals its reason to the client; the log, the status page and these metrics show it.
 
 ${table(['reason', 'status', 'decisions', 'meaning'], reasonRows())}
 
-499 appears only in the log, since no client is left to read a response. A client also counts as gone if it closes its own
-side of the connection before the response (half-close), or reads so slowly that the proxy ends the connection. A request that ends with \`client_closed\` keeps the
-decision that was made before.
+499 appears only in the log, since no client is left to read a response. A client also counts as gone if it closes its
+own side of the connection before the response (half-close), or reads so slowly that the proxy ends the connection. A
+request that ends with \`client_closed\` keeps the decision that was made before.
 
 ## Buckets
 
@@ -83,8 +99,8 @@ ${table(['histogram', 'upper bounds, besides +Inf'], bucketRows())}
 
 ## Process and Node
 
-prom-client measures these, some of them only on Linux. The event-loop lags exclude the 250 ms between two samples, so an idle
-loop reads as 0. Each scrape starts them anew.
+prom-client measures these, some of them only on Linux. The event-loop lags exclude the 250 ms between two samples, so
+an idle loop reads as 0. Each scrape starts them anew.
 
 ${PROCESS_METRICS.map((name) => `- \`${name}\``).join('\n')}
 `;
@@ -127,7 +143,7 @@ function code(names: readonly string[]): string {
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n');
 }
 
 /** A reason's meaning may hold `<…>`, which Markdown would read as an HTML element. */

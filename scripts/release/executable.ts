@@ -7,7 +7,7 @@
 // The file is the running Node with the bundle and V8's code cache of it inside, so arm64 is built on arm64. It takes
 // NODE_OPTIONS as Node does. SOURCE_DATE_EPOCH: the time of the files in the archive.
 import { type ExecFileSyncOptions, execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -19,8 +19,10 @@ const ARCHITECTURES: Readonly<Partial<Record<string, string>>> = { x64: 'amd64',
 /** The first Node that keeps a code cache for a module. */
 const LEAST_NODE = [26, 2] as const;
 
-/** Node's licence, from the npm package that brings its binary. */
+/** The licence of the running Node: it lies beside it, or in the npm package that brings its binary. */
 function nodeLicence(): string {
+  const beside = resolve(process.execPath, '../../LICENSE');
+  if (existsSync(beside)) return beside;
   const require = createRequire(createRequire(import.meta.url).resolve('node/package.json'));
   return join(dirname(require.resolve(`node-linux-${process.arch}/package.json`)), 'LICENSE');
 }

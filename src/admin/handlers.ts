@@ -1,37 +1,43 @@
 // The answers of the admin port, by path. livez: the event loop runs. startz: the proxy has started. readyz: it may
 // receive traffic.
-import { onePerTurn } from '../base/one-per-turn.ts';
-import type { OwnStatus } from '../core/decision.ts';
+import { onePerTurn } from '../base/deadline.ts';
+import type { OwnStatus } from '../core/answers.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { type ApiStatus, adviceFor } from './advice.ts';
-import { PAGE_CSP, renderStatusPage } from './status-page.ts';
-import type { Probed, ReloadOutcome, StatusSnapshot } from './status-snapshot.ts';
+import { apiStatus } from './advice/advice.ts';
+import { PAGE_CSP, renderStatusPage } from './page/page.ts';
+import type { Probed, ReloadOutcome, StatusSnapshot } from './snapshot.ts';
 
-/** What the admin port shows and does; runtime supplies it. */
+/** The data and actions behind the admin port; runtime supplies them. */
 export interface AdminSources {
-  /** Asks what takes time: whether the upstream accepts connections. Callers at one time share it. */
+  /** Asks whether the upstream accepts connections, which takes time. Simultaneous callers share one answer. */
   probe(): Promise<Probed>;
   status(probed: Probed): StatusSnapshot;
   started(): boolean;
   readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>>;
   drain(): void;
   reload(): Promise<ReloadOutcome>;
-  /** Ends every overlap. */
-  retirePrevious(): Retired;
-  /** Lets what is deferred be sent now; `id`: that one. Returns how many; null if nothing is ever deferred. */
-  redeliver(id: string | null): number | null;
+  /** Reads every source, then ends every overlap. */
+  retirePrevious(): Promise<Retired>;
+  /** Resolves once the deferred deliveries are known, after a second at most. */
+  known(): Promise<void>;
+  /** Lets deferred deliveries be sent now: all, or the one with `id`. Returns how many; null if none ever is. */
+  redeliver(id: string | null): Promise<number | 'not sent' | null>;
   actionsFrom(): readonly string[];
   readonly metrics: Pick<Metrics, 'expose'>;
   readonly log: Log;
 }
 
-/** What the end of every overlap did. */
+/** The result of ending every overlap. */
 export interface Retired {
   readonly retired: number;
   /** How many deferred deliveries nothing verifies any more, as far as they have been read; absent if none ever is. */
   readonly stranded?: number;
+  /** The ids of the secrets that were read. */
+  readonly read: readonly string[];
+  /** Sources that could not be read whole, a line each: the next value of such a source begins an overlap. */
+  readonly unread: readonly string[];
 }
 
 export interface AdminReply {
@@ -54,17 +60,14 @@ const OK: AdminReply = { status: 200, body: '{"status":"ok"}' };
 
 export function adminHandlers(sources: AdminSources): AdminHandlers {
   const { metrics, log } = sources;
-  /** Of the last probe that came through, since nobody waits for another one's. */
+  /** From the last probe that completed: nobody waits for the probe of another caller. */
   let probed: Probed;
   const probe = async () => {
     probed = await sources.probe();
   };
-  // A status costs milliseconds, and so do its page and the metrics: whoever asks often must not keep probes waiting.
+  // A status costs milliseconds, and so do its page and the metrics: a client that asks often must not delay probes.
   const current = onePerTurn(() => sources.status(probed));
-  const statusText = onePerTurn(async () => {
-    const status = await current();
-    return JSON.stringify({ ...status, advice: adviceFor(status) } satisfies ApiStatus);
-  });
+  const statusText = onePerTurn(async () => JSON.stringify(apiStatus(await current())));
   const pages = {
     on: onePerTurn(async () => renderStatusPage(await current(), { refresh: 'on' })),
     off: onePerTurn(async () => renderStatusPage(await current(), { refresh: 'off' })),
@@ -78,6 +81,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       return ready ? OK : json(503, { status: 'not_ready', causes });
     }),
     '/metrics': on(VIEW, async (_, accept) => {
+      await sources.known();
       const { body, contentType } = await metrics.expose(accept);
       return { status: 200, body, headers: { 'Content-Type': contentType, Vary: 'Accept' } };
     }),
@@ -104,18 +108,21 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       if (outcome.kind === 'applied') return OK;
       return json(500, { status: 'failed', error: outcome.problems.join('\n') });
     }),
-    '/-/redeliver': on(['POST'], ({ client, head, path }) => {
+    '/-/redeliver': on(['POST'], async ({ client, head, path }) => {
       const id = new URLSearchParams(head.target.slice(path.length)).get('id');
       if (id !== null && !/^[a-z0-9-]{1,64}$/.test(id)) return json(400, { error: 'bad_request' });
-      const deliveries = sources.redeliver(id);
+      const deliveries = await sources.redeliver(id).catch((error: Error) => error.message);
+      if (deliveries === 'not sent') return json(409, { error: 'not_sent', message: 'no route has redeliver' });
+      if (typeof deliveries === 'string') return json(503, { error: 'store_failed', message: deliveries });
       if (deliveries === null || (id !== null && deliveries === 0)) return json(404, { error: 'not_found' });
       log.info('redelivery requested on the admin port', { client, deliveries });
       return json(200, { status: 'ok', deliveries });
     }),
-    '/-/retire-previous': on(['POST'], ({ client }) => {
-      const told = sources.retirePrevious();
+    '/-/retire-previous': on(['POST'], async ({ client }) => {
+      const { unread, ...told } = await sources.retirePrevious();
       log.info('previous secrets retired on the admin port', { client, ...told });
-      return json(200, { status: 'ok', ...told });
+      if (unread.length === 0) return json(200, { status: 'ok', ...told });
+      return json(503, { status: 'failed', ...told, error: unread.join('\n') });
     }),
   };
 }

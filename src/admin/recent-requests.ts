@@ -1,133 +1,155 @@
-// Recent requests, for operators without Prometheus: counts of five minutes, curves of an hour, grouped refusals, and
-// deliveries that may be lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of
-// one reason never displaces the entry of another that explains a broken rotation.
+// Recent requests, for operators without Prometheus: counts of some minutes, grouped refusals, and deliveries that may be
+// lost. Memory is constant under a flood. Each reason has its own few entries, so a flood of one reason never displaces
+// the entry of another that explains a broken rotation.
 
-import { dropOldest } from '../base/drop-oldest.ts';
-import { REASON_NAMES, type Reason } from '../core/decision.ts';
-import { isLost, type RequestRecord } from '../core/request-record.ts';
-import { shortened, shownPath } from '../log/cut-text.ts';
+import { dropOldest } from '../base/indexed-set.ts';
+import { DECISIONS, type Decision, REASON_NAMES, type Reason } from '../core/reasons.ts';
+import { bodyTag, type DeliveryRecord, type RedeliveryResult, type RequestRecord } from '../core/request-record.ts';
 import { TrafficByRoute } from './route-traffic.ts';
-import {
-  APP_ANSWERS,
-  CURVES,
-  type RecentCounts,
-  type RefusalGroup,
-  type StatusSnapshot,
-  type Undelivered,
-} from './status-snapshot.ts';
+import { type ShownRequest, shownOf } from './shown-request.ts';
+import type { RecentCounts, RefusalGroup, StatusSnapshot, Undelivered } from './snapshot.ts';
 
-const SLOT_MS = 10_000;
-const SLOTS_PER_MINUTE = 6;
-const SLOTS_KEPT = 60 * SLOTS_PER_MINUTE;
-const SLOTS_COUNTED = 5 * SLOTS_PER_MINUTE;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** Minutes of the counts that are not of an hour. */
+const LATELY = 5;
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
 const KEPT_UNDELIVERED = 20;
 
-/**
- * `noise`: rejected and reported requests that need no attention; the reasons count all others, and once more those that
- * had a signature.
- */
-const COUNTED = [
-  ...CURVES,
-  ...REASON_NAMES,
-  ...REASON_NAMES.map((name) => `signed ${name}` as const),
-  'noise',
-] as const;
-type Counted = (typeof COUNTED)[number];
+/** `noise`: rejected and reported requests that need no attention; the reasons count all others, with a signature or not. */
+type Counted = Decision | Reason | `signed ${Reason}` | 'noise';
+
+const LOST = ['failed', 'abandoned', 'expired', 'dropped'] as const;
+type Lost = (typeof LOST)[number];
+
+/** A deferred delivery that has ended, or has come to a stop. */
+interface Redelivered {
+  readonly route: string;
+  readonly result: RedeliveryResult;
+  /** Null where the store no longer says. */
+  readonly id: string | null;
+  readonly failure: string;
+}
 
 export class RecentRequests {
-  /** Counts of ten seconds each, by epoch time in slots; the oldest first. */
-  readonly #slots = new Map<number, Record<Counted, number>>();
+  readonly #minutes = new Counts<Counted>(MINUTE_MS, 60);
+  readonly #lost = new Counts<Lost>(HOUR_MS, 24);
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each, the oldest is first. */
   readonly #groups: Record<string, Map<string, RefusalGroup>> = {};
-  /** The requests of groups that are kept no more. */
-  readonly #dropped: Record<string, number> = {};
-  readonly traffic = new TrafficByRoute();
+  readonly traffic: TrafficByRoute;
   #undelivered: readonly Undelivered[] = [];
+  #lastProbe: StatusSnapshot['lastProbe'] = null;
+
+  /** `slowMs`: milliseconds from which an answer of the app is slow. */
+  constructor(slowMs: (route: string) => number = () => 5000) {
+    this.traffic = new TrafficByRoute(slowMs);
+  }
 
   record(record: RequestRecord): void {
     const at = Date.now();
-    const counts = this.#countsAt(at);
-    counts[record.decision]++;
-    const answer = APP_ANSWERS[Math.floor(record.upstreamStatus / 100) - 2];
-    if (answer !== undefined) counts[answer]++;
-    if (record.upstreamFailure !== null) counts.upstreamFailures++;
-    const refused = record.decision === 'rejected' || record.decision === 'reported';
-    if (refused && isNoise(record)) counts.noise++;
-    else if (refused && record.reason !== 'none') {
-      counts[record.reason]++;
-      if (record.signed) counts[`signed ${record.reason}`]++;
+    this.#minutes.add(record.decision);
+    if (record.decision === 'probe') {
+      this.#lastProbe = shownOf(record, at);
+      return;
     }
-    if (isLost(record)) {
-      this.#undelivered = [undeliveredOf(record, at), ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
+    const refused = record.decision === 'rejected' || record.decision === 'reported';
+    if (refused && isNoise(record)) this.#minutes.add('noise');
+    else if (refused && record.reason !== 'none' && record.fate === 'none') {
+      this.#minutes.add(record.signed ? `signed ${record.reason}` : record.reason);
     }
     this.traffic.record(record, at);
-    if (refused || record.upstreamFailure !== null) this.#keep(refusalOf(record, at));
+    if (refused || (record.fate === 'none' && record.upstreamFailure !== null)) this.#keep(shownOf(record, at));
   }
 
-  #countsAt(at: number): Record<Counted, number> {
-    const slot = Math.floor(at / SLOT_MS);
-    const known = this.#slots.get(slot);
-    if (known !== undefined) return known;
-    const counts = byName(COUNTED, () => 0);
-    this.#slots.set(slot, counts);
-    dropOldest(this.#slots, SLOTS_KEPT);
-    return counts;
+  /** The fate of a delivery is known, perhaps long after its client has departed. */
+  deliver(record: DeliveryRecord): void {
+    const at = Date.now();
+    if (record.fate === 'failed' || record.fate === 'abandoned') {
+      this.#lose(record.fate, { ...shownOf(record, at), cause: causeOf(record), fate: record.fate });
+    }
+    this.traffic.deliver(record, at);
+    if (record.upstreamFailure !== null) this.#keep(shownOf(record, at));
   }
 
-  #keep(refusal: RefusalGroup): void {
+  redelivered({ route, result, id, failure }: Redelivered): void {
+    const at = Date.now();
+    if (result === 'delivered') this.traffic.redelivered(route, at);
+    if (result === 'dropped') this.#lose('dropped', null);
+    if (result !== 'expired') return;
+    const shown = { at, route, path: '', status: 202, upstreamError: null, client: '' };
+    const bodySha256 = id === null ? null : bodyTag(id);
+    const cause = { cause: failure, hint: null, diagnosis: 'deferred-lost', bodySha256 } as const;
+    this.#lose('expired', { ...shown, ...cause, fate: 'expired' });
+  }
+
+  #lose(how: Lost, shown: Undelivered | null): void {
+    this.#lost.add(how);
+    if (shown !== null) this.#undelivered = [shown, ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
+  }
+
+  #keep(refusal: ShownRequest): void {
     const reason = refusal.upstreamFailure ?? refusal.rule ?? refusal.reason;
     this.#groups[reason] ??= new Map();
     const groups = this.#groups[reason];
     const group = [refusal.decision, refusal.route, refusal.client, refusal.header].join(' ');
     const before = groups.get(group);
     groups.delete(group);
-    // Diagnoses are rate-limited: the last request of a flood may have none, so an earlier hint is kept.
-    groups.set(group, { ...refusal, hint: refusal.hint ?? before?.hint ?? null, count: (before?.count ?? 0) + 1 });
-    const oldest = groups.keys().next().value ?? group;
-    const amount = groups.get(oldest)?.count ?? 0;
-    if (dropOldest(groups, GROUPS_PER_REASON) !== undefined)
-      this.#dropped[reason] = (this.#dropped[reason] ?? 0) + amount;
+    // Hints are rate-limited: the last request of a flood may have none, so an earlier one is kept.
+    const { hint, diagnosis, secret } = refusal.hint === null && before !== undefined ? before : refusal;
+    groups.set(group, { ...refusal, hint, diagnosis, secret, count: (before?.count ?? 0) + 1 });
+    dropOldest(groups, GROUPS_PER_REASON);
   }
 
   /** The parts of a status snapshot that come from requests. */
-  view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'undelivered'> {
-    const refusals = Object.entries(this.#groups).flatMap(([reason, kept]) => {
-      const groups = [...kept.values()];
-      const others = this.#dropped[reason] ?? 0;
-      return groups.map((group, at) => (at === groups.length - 1 ? { ...group, others } : group));
-    });
+  view(): Pick<StatusSnapshot, 'recent' | 'refusals' | 'lost' | 'undelivered' | 'lastProbe'> {
+    const refusals = Object.values(this.#groups).flatMap((groups) => [...groups.values()]);
     return {
       recent: this.#counts(),
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),
+      lost: byName(LOST, (name) => this.#lost.sum(name, 24)),
       undelivered: this.#undelivered,
+      lastProbe: this.#lastProbe,
     };
   }
 
   #counts(): RecentCounts {
-    const newest = Math.floor(Date.now() / SLOT_MS);
-    const minute = (name: Counted, at: number) =>
-      this.#sum(name, newest - (59 - at) * SLOTS_PER_MINUTE, SLOTS_PER_MINUTE);
-    const lately = byName(COUNTED, (name) => this.#sum(name, newest, SLOTS_COUNTED));
-    // A client that leaves needs no attention, so it is never the top reason.
-    const reasons = REASON_NAMES.filter((name) => name !== 'client_closed' && lately[name] > 0);
+    const lately = (name: Counted) => this.#minutes.sum(name, LATELY);
     return {
-      windowSeconds: (SLOTS_COUNTED * SLOT_MS) / 1000,
-      ...byName(CURVES, (name) => lately[name]),
-      noise: lately.noise,
-      topReason: reasons.toSorted((a, b) => lately[b] - lately[a])[0] ?? null,
-      reasons: byReason((name) => lately[name] - lately[`signed ${name}`]),
-      signedReasons: byReason((name) => this.#sum(`signed ${name}`, newest, SLOTS_KEPT)),
-      hour: byName(CURVES, (name) => Array.from({ length: 60 }, (_, at) => minute(name, at))),
+      windowSeconds: (LATELY * MINUTE_MS) / 1000,
+      ...byName(DECISIONS, lately),
+      noise: lately('noise'),
+      reasons: byReason(lately),
+      signedReasons: byReason((name) => this.#minutes.sum(`signed ${name}`, 60)),
     };
   }
+}
 
-  /** The sum of the last `slots` slots up to `newest`. */
-  #sum(name: Counted, newest: number, slots: number): number {
-    let sum = 0;
-    for (let slot = newest; slot > newest - slots; slot--) sum += this.#slots.get(slot)?.[name] ?? 0;
-    return sum;
+/** Counts by slots of time, of which the oldest go. */
+class Counts<N extends string> {
+  readonly #slots = new Map<number, Partial<Record<N, number>>>();
+  readonly #slotMs: number;
+  readonly #kept: number;
+
+  constructor(slotMs: number, kept: number) {
+    this.#slotMs = slotMs;
+    this.#kept = kept;
+  }
+
+  add(name: N): void {
+    const now = Math.floor(Date.now() / this.#slotMs);
+    const counts: Partial<Record<N, number>> = this.#slots.get(now) ?? {};
+    counts[name] = (counts[name] ?? 0) + 1;
+    this.#slots.set(now, counts);
+    dropOldest(this.#slots, this.#kept);
+  }
+
+  /** Over the last `slots` slots. */
+  sum(name: N, slots: number): number {
+    const now = Math.floor(Date.now() / this.#slotMs);
+    let total = 0;
+    for (let slot = now; slot > now - slots; slot--) total += this.#slots.get(slot)?.[name] ?? 0;
+    return total;
   }
 }
 
@@ -139,8 +161,8 @@ const byReason = (count: (name: Reason) => number): RecentCounts['reasons'] =>
   Object.fromEntries(REASON_NAMES.map((name) => [name, count(name)] as const).filter(([, amount]) => amount > 0));
 
 /**
- * True for requests that every public port gets: other paths, other methods, GETs without a signature, also odd ones, and clients that
- * departed. One with a signature may be a delivery, so it is none of these.
+ * True for requests that every public port gets: other paths, other methods, GETs without a signature, also odd ones, and
+ * clients that departed. One with a signature may be a delivery, so it is none of these.
  */
 function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
   if (signed) return reason === 'client_closed' && decision !== 'rejected';
@@ -148,28 +170,7 @@ function isNoise({ reason, method, signed, decision }: RequestRecord): boolean {
   return (reason === 'missing_signature' || reason === 'bad_request') && (method === 'GET' || method === 'HEAD');
 }
 
-function undeliveredOf(record: RequestRecord, at: number): Undelivered {
-  const { upstreamFailure, reason, hint, bodySha256 } = record;
-  const cause = upstreamFailure ?? (reason === 'overloaded' ? reason : '5xx');
-  return { ...shownOf(record, at), cause, hint, bodySha256 };
-}
-
-function refusalOf(record: RequestRecord, at: number): RefusalGroup {
-  const { method, decision, reason, upstreamFailure, hint, rule, header } = record;
-  return {
-    ...shownOf(record, at),
-    count: 1,
-    others: 0,
-    method: shortened(method, 32),
-    decision,
-    reason,
-    upstreamFailure,
-    hint: hint === null ? null : shortened(hint, 512),
-    rule,
-    header: header === null ? null : shortened(header, 128),
-  };
-}
-
-function shownOf({ route, path, status, upstreamError, client }: RequestRecord, at: number) {
-  return { at, route, path: shownPath(path), status, upstreamError, client: shortened(client, 64) };
+function causeOf({ upstreamFailure, upstreamStatus, fate }: DeliveryRecord): string {
+  const own = fate === 'abandoned' ? fate : 'overloaded';
+  return upstreamFailure ?? (upstreamStatus > 0 ? `${upstreamStatus}` : own);
 }

@@ -1,71 +1,139 @@
-// What became of the requests of each route since the start: the answers of the app, and whether the last deliveries
-// got through. Counts of some minutes cannot tell that where four deliveries come in an hour.
-import { isLost, type RequestRecord } from '../core/request-record.ts';
-import { STATUS_CLASSES } from '../metrics/metric-table.ts';
+// The traffic of each route since the start: the fates of its deliveries, and its signatures. Counts of some minutes
+// would say nothing where four deliveries come in an hour.
+import { FATES, type Fate } from '../core/fate.ts';
+import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import { shortened, shownPath } from '../log/log.ts';
+import { type ShownRequest, shownOf } from './shown-request.ts';
 
-type StatusClass = (typeof STATUS_CLASSES)[number];
+/** Fates with which the app has not taken a delivery, and it is not sent again. */
+type NotTaken = 'failed' | 'refused' | 'abandoned';
 
-/** Times are epoch milliseconds, null for never. */
-export interface RouteTraffic {
-  /** Final answers of the app, by class, and its interim ones. */
-  readonly answers: Readonly<Record<StatusClass, number>>;
-  /** When the app last answered a delivery with 2xx or 3xx, or an event was a duplicate of one delivered so. */
-  readonly lastTaken: number | null;
-  /** Deliveries since `lastTaken`, by what happened to them. */
-  readonly notTaken: Readonly<Record<NotTaken, number>>;
-  readonly lastNotTaken: number | null;
-  /** What happened to that one. */
-  readonly lastNotTakenWhy: NotTaken | null;
-  /** The status of the answer to the last delivery; null before the first. */
-  readonly lastStatus: number | null;
-  /** When a signature was last accepted. */
-  readonly lastAccepted: number | null;
-  /** Since `lastAccepted`: requests with a well-formed signature that no live secret makes. */
-  readonly refusedSignatures: number;
-  readonly lastRefusedSignature: number | null;
+/** A delivery that the app did not take. */
+export interface Untaken extends ShownRequest {
+  readonly fate: NotTaken;
 }
 
-/**
- * Why the app did not take a delivery. `failed`: our 502, 503 or 504, a cut answer, or the app's 5xx. `clientError`: the
- * app's 4xx. `departed`: the sender left before the answer.
- */
-export type NotTaken = 'failed' | 'clientError' | 'departed';
+/** Of one route, since the start. Times are epoch milliseconds, null for never. */
+export class RouteTraffic {
+  fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
+  /** When the app last took a delivery, also one that was deferred, or an event was a duplicate of one. */
+  lastTaken: number | null = null;
+  /** Deliveries since `lastTaken`. */
+  notTaken = 0;
+  /** When the first of them ended. */
+  notTakenSince: number | null = null;
+  lastNotTaken: Untaken | null = null;
+  /** The last that the app refused, whatever it took since. */
+  lastRefused: Untaken | null = null;
+  /** When a signature was last accepted, and from which client. */
+  lastAccepted: number | null = null;
+  sender: string | null = null;
+  /** The path of the last request with a signature; null for a route that has a path of its own, and before the first. */
+  lastPath: string | null = null;
+  /** Since `lastAccepted`: requests with a signature that were refused, or would be but for report mode. */
+  refusedSignatures = 0;
+  /** Those of them that came from `sender`. */
+  refusedOfSender = 0;
+  firstRefusedSignature: number | null = null;
+  lastRefusedSignature: number | null = null;
+  /** Answers of the app that took long, and senders that left before one. */
+  slow: Slow = { times: [], answerMs: null, departedMs: null };
+  /** Requests with a signature that were forwarded without a look at it; null if there are none. */
+  unverified: Unverified | null = null;
+}
 
-type Mutable<T> = {
-  -readonly [K in keyof T]: T[K] extends Readonly<Record<infer N, number>> ? Record<N, number> : T[K];
-};
+interface Slow {
+  /** When the last ones ended, the newest last. */
+  readonly times: readonly number[];
+  /** Milliseconds until the app's last slow answer; null if there is none. */
+  readonly answerMs: number | null;
+  /** Milliseconds after which a sender last left; null if none did. */
+  readonly departedMs: number | null;
+}
+
+interface Unverified {
+  readonly count: number;
+  /** POSTs with a signature of the right form, as Entrupy sends them. */
+  readonly wellFormed: number;
+  readonly at: number;
+  readonly path: string;
+}
+
+/** So many slow answers within a quarter of an hour make a slow app. */
+export const SLOW_ANSWERS = 5;
+export const SLOW_SPAN_MS = 15 * 60_000;
 
 export class TrafficByRoute {
-  readonly #routes = new Map<string, Mutable<RouteTraffic>>();
+  readonly #routes = new Map<string, RouteTraffic>();
+  /** Milliseconds from which an answer is slow. */
+  readonly #slowMs: (route: string) => number;
+
+  constructor(slowMs: (route: string) => number) {
+    this.#slowMs = slowMs;
+  }
 
   record(record: RequestRecord, at: number): void {
-    const { route, upstreamStatus, interims, decision, reason } = record;
-    const traffic = this.#routes.get(route) ?? noTraffic();
-    this.#routes.set(route, traffic);
-    const answered = STATUS_CLASSES[Math.floor(upstreamStatus / 100) - 1];
-    if (answered !== undefined) traffic.answers[answered]++;
-    traffic.answers['1xx'] += interims;
+    const { route, decision, fate, signed } = record;
+    const traffic = this.#of(route);
     if (decision === 'accepted' || decision === 'duplicate' || decision === 'deferred') {
-      traffic.lastAccepted = at;
-      traffic.refusedSignatures = 0;
+      const none = { refusedSignatures: 0, refusedOfSender: 0, firstRefusedSignature: null };
+      Object.assign(traffic, { lastAccepted: at, sender: shortened(record.client, 64), ...none });
     }
-    if (reason === 'signature_mismatch' || reason === 'expired_secret') {
+    if (signed && route === UNMATCHED) traffic.lastPath = shownPath(record.path);
+    if (signed && fate === 'none' && (decision === 'rejected' || decision === 'reported')) {
       traffic.refusedSignatures++;
+      if (record.client === traffic.sender) traffic.refusedOfSender++;
+      traffic.firstRefusedSignature ??= at;
       traffic.lastRefusedSignature = at;
     }
-    const end = deliveryEnd(record);
-    if (end === null) return;
-    traffic.lastStatus = record.status;
-    if (end === 'taken') Object.assign(traffic, { lastTaken: at, notTaken: noneNotTaken() });
-    else {
-      traffic.notTaken[end]++;
-      traffic.lastNotTaken = at;
-      traffic.lastNotTakenWhy = end;
+    if (decision === 'forwarded' && signed) {
+      const isDelivery = record.method === 'POST' && record.wellFormed;
+      const { count, wellFormed } = traffic.unverified ?? { count: 0, wellFormed: 0 };
+      const counts = { count: count + 1, wellFormed: wellFormed + (isDelivery ? 1 : 0) };
+      traffic.unverified = { ...counts, at, path: shownPath(record.path) };
     }
   }
 
-  of(route: string): RouteTraffic {
-    return structuredClone(this.#routes.get(route) ?? noTraffic());
+  deliver(record: DeliveryRecord, at: number): void {
+    const { route, fate } = record;
+    const traffic = this.#of(route);
+    traffic.fates[fate]++;
+    this.#noteSlow(traffic, record, at);
+    if (fate === 'taken' || fate === 'duplicate') taken(traffic, at);
+    else if (fate !== 'deferred') {
+      const untaken = { ...shownOf(record, at), fate };
+      traffic.notTaken++;
+      traffic.notTakenSince ??= at;
+      traffic.lastNotTaken = untaken;
+      if (fate === 'refused') traffic.lastRefused = untaken;
+    }
+  }
+
+  /** The app has taken a delivery that was deferred. */
+  redelivered(route: string, at: number): void {
+    taken(this.#of(route), at);
+  }
+
+  #noteSlow(traffic: RouteTraffic, { route, upstreamMs, departedMs }: DeliveryRecord, at: number): void {
+    const isSlow = upstreamMs > this.#slowMs(route);
+    if (!isSlow && departedMs < 0) return;
+    const { times, answerMs, departedMs: before } = traffic.slow;
+    traffic.slow = {
+      times: [...times.slice(1 - SLOW_ANSWERS), at],
+      answerMs: isSlow ? upstreamMs : answerMs,
+      departedMs: departedMs < 0 ? before : departedMs,
+    };
+  }
+
+  #of(route: string): RouteTraffic {
+    const traffic = this.#routes.get(route) ?? new RouteTraffic();
+    this.#routes.set(route, traffic);
+    return traffic;
+  }
+
+  of(route: string): Readonly<RouteTraffic> {
+    return structuredClone(this.#routes.get(route) ?? new RouteTraffic());
   }
 
   /** Forgets the routes that a reload has removed. */
@@ -74,29 +142,6 @@ export class TrafficByRoute {
   }
 }
 
-export function noTraffic(): Mutable<RouteTraffic> {
-  return {
-    answers: { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 },
-    lastTaken: null,
-    notTaken: noneNotTaken(),
-    lastNotTaken: null,
-    lastNotTakenWhy: null,
-    lastStatus: null,
-    lastAccepted: null,
-    refusedSignatures: 0,
-    lastRefusedSignature: null,
-  };
-}
-
-const noneNotTaken = () => ({ failed: 0, clientError: 0, departed: 0 });
-
-/** What happened to a delivery; null for a request that is none. */
-function deliveryEnd(record: RequestRecord): 'taken' | NotTaken | null {
-  const { decision, reason, upstreamStatus } = record;
-  if (decision === 'duplicate') return 'taken';
-  if (isLost(record)) return 'failed';
-  if (decision !== 'accepted') return null;
-  if (upstreamStatus >= 400) return 'clientError';
-  if (upstreamStatus > 0) return 'taken';
-  return reason === 'client_closed' ? 'departed' : null;
+function taken(traffic: RouteTraffic, at: number): void {
+  Object.assign(traffic, { lastTaken: at, notTaken: 0, notTakenSince: null });
 }

@@ -1,19 +1,19 @@
-// The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body and shows no
-// secret. Its probes must answer even if everything else fails.
+// The admin port: metrics, probes, status and a few actions, never on the traffic port. It reads no body, has no login and
+// shows no secret. Its probes must answer even if everything else fails.
 import { Buffer } from 'node:buffer';
-import { REASONS } from '../core/decision.ts';
+import { ANSWERS } from '../core/answers.ts';
 import { refusedByGate } from '../core/gate.ts';
 import { valuesOf } from '../core/header-lines.ts';
 import { declaredLength } from '../core/request-head.ts';
+import { inRanges } from '../downstream/client-address.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
-import { isForeign, mayAct } from './guard.ts';
 import { type AdminHandlers, type AdminReply, type AdminSources, adminHandlers, json } from './handlers.ts';
 
 /** The largest body, in bytes, that is read and discarded, such as that of `curl -d ''`. */
 const MAX_BODY = 1024;
 
-/** Of every answer. The status page has its own `Content-Security-Policy`. */
+/** Headers of every answer. The status page has its own `Content-Security-Policy`. */
 const SECURITY_HEADERS = {
   'Cache-Control': 'no-store',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
@@ -48,7 +48,7 @@ export function createAdminServer(sources: AdminSources): Listener {
 
 async function answer(exchange: Exchange, handlers: AdminHandlers, sources: AdminSources): Promise<void> {
   const { head, path, client } = exchange;
-  if (refusedByGate(head) !== null) return exchange.reply.refuse(REASONS.bad_request);
+  if (refusedByGate(head) !== null) return exchange.reply.refuse(ANSWERS.bad_request);
   const declared = declaredLength(head);
   if (declared === null || declared > MAX_BODY) return reply(exchange, json(413, { error: 'body_too_large' }), 'close');
   // Own properties only: `/constructor` is not a page.
@@ -74,4 +74,37 @@ function reply(exchange: Exchange, answer: AdminReply, wish: 'persist' | 'close'
   const lines = { 'Content-Type': 'application/json', ...SECURITY_HEADERS, ...answer.headers };
   const body = Buffer.from(answer.body, 'utf8').toString('latin1');
   exchange.reply.answer({ status: answer.status, body, lines: Object.entries(lines).flat() }, wish);
+}
+
+/**
+ * True for a browser's request that another site caused; tools do not send these headers. The port has no login, so a
+ * foreign page that makes a browser send `POST /-/reload` (CSRF), or a name that resolves to this address (DNS
+ * rebinding), must change nothing.
+ */
+export function isForeign(method: string, lines: readonly string[]): boolean {
+  const sites = valuesOf(lines, 'sec-fetch-site');
+  if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return true;
+  const [host] = valuesOf(lines, 'host');
+  const sources = [...valuesOf(lines, 'origin'), ...valuesOf(lines, 'referer')];
+  // A GET by a page may carry no sign of it: Sec-Fetch headers go only to trustworthy addresses, and a Referer can be
+  // left out.
+  if (method === 'GET' && sources.length === 0 && sites.length === 0) {
+    return /^Mozilla\//.test(valuesOf(lines, 'user-agent').join()) || !isOwnAddress(`http://${host}`, host);
+  }
+  return sources.some((source) => !isOwnAddress(source, host));
+}
+
+/** False for every name but localhost: an attacker's name that resolves here is same-origin with itself. */
+function isOwnAddress(source: string, host: string | undefined): boolean {
+  const url = URL.parse(source);
+  if (url === null || url.host === '' || url.host !== host?.toLowerCase()) return false;
+  return url.hostname === 'localhost' || url.hostname.startsWith('[') || /^\d+\.\d+\.\d+\.\d+$/.test(url.hostname);
+}
+
+/**
+ * True if the client may use the actions: loopback always, and everyone if no network is configured. In that case any
+ * pod of a cluster can drain this one.
+ */
+export function mayAct(client: string, networks: readonly string[]): boolean {
+  return networks.length === 0 || inRanges(['127.0.0.0/8', '::1/128', ...networks])(client);
 }

@@ -20,3 +20,8 @@ export function free(bytes: Buffer): void {
   if (bytes.length < WORTH_FREEING || bytes.length !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
+
+/** Bytes of memory that the container may use; huge or Infinity where there is no limit. */
+export function containerMemory(): number {
+  return process.constrainedMemory() || Number.POSITIVE_INFINITY; // 0: unknown
+}

@@ -1,9 +1,11 @@
-// The end of a wait for what comes through a socket or a file.
+// Turns of the event loop: a deadline for what comes through a socket or a file, and costly work that many may ask for
+// at once.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
- * Calls `over` once so many milliseconds are over, unless the function that it returns was called before. Timers run
- * before sockets are read, so after a standstill (a suspended process or machine, a core that others use) everything that
- * came meanwhile would be late. Here it is read first.
+ * Calls `over` after `milliseconds`; the returned function cancels it. Timers run before sockets are read, so after a
+ * standstill (a suspended process or machine, a core that others use) everything that came meanwhile would be late. Here
+ * it is read first.
  */
 export function deadline(milliseconds: number, over: () => void): () => void {
   let next: NodeJS.Immediate | undefined;
@@ -13,5 +15,26 @@ export function deadline(milliseconds: number, over: () => void): () => void {
   return () => {
     clearTimeout(timer);
     clearImmediate(next);
+  };
+}
+
+/**
+ * Makes one result for all who ask in one turn of the event loop, or while the one before is being made. However many
+ * ask, everything else has its turn in between. It begins after they have asked, so no caller gets a stale result.
+ */
+export function onePerTurn<T>(make: () => T | Promise<T>): () => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | null = null;
+  const begin = async () => {
+    await nextTurn();
+    next = null;
+    return make();
+  };
+  return () => {
+    if (next === null) {
+      next = last.then(begin, begin);
+      last = next;
+    }
+    return next;
   };
 }

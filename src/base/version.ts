@@ -3,13 +3,7 @@ import manifest from '../../package.json' with { type: 'json' };
 
 export const VERSION: string = manifest.version;
 
-const { repository } = manifest as { readonly repository?: string | { readonly url?: string } };
+const url = (manifest as { readonly repository?: { readonly url?: string } }).repository?.url;
 
-/** The address of docs/, without a trailing slash; null until `repository` in package.json is filled in. */
-export const DOCS: string | null = docsAddress(typeof repository === 'string' ? repository : repository?.url);
-
-/** The docs of a repository, such as npm's `git+https://host/owner/name.git`; null if a browser cannot open it. */
-export function docsAddress(url: string | undefined): string | null {
-  const match = /^(?:git\+)?(https:\/\/[^\s?#]+?)(?:\.git)?\/?$/.exec(url ?? '');
-  return match === null ? null : `${match[1]}/blob/main/docs`;
-}
+/** The address of docs/, without a trailing slash; null until package.json has a `repository` with a `url`. */
+export const DOCS = url === undefined ? null : `${url.replace(/^git\+|\.git$/g, '')}/blob/main/docs`;

@@ -1,6 +1,6 @@
 // The byte budget: memory for all request bodies that are buffered at once. When it is full, the unfinished body with the
 // slowest recent rate ends, not the newcomer.
-import { containerMemory } from '../base/container-memory.ts';
+import { containerMemory } from '../base/bytes.ts';
 import { IndexedSet, type Member } from '../base/indexed-set.ts';
 
 /** Buffers up to this size may use the whole budget; larger ones leave an eighth of it to them. */
@@ -37,6 +37,11 @@ export class ByteBudget {
     return Math.max(Math.min(this.limit, SMALL_BODY), this.limit - this.limit / 8);
   }
 
+  /** True if half of the budget stays free beside a buffer of `bytes`: then no body need save memory. */
+  isAmple(bytes: number): boolean {
+    return this.used + bytes <= this.limit / 2;
+  }
+
   /** Reserves `bytes` for one buffer of a body. False if evictions made no room, or ended this body. */
   reserve(bytes: number, body: UnfinishedBody): boolean {
     while (!this.#fits(bytes)) {
@@ -49,7 +54,7 @@ export class ByteBudget {
     return true;
   }
 
-  /** Reserves `bytes` for one buffer of what nobody waits for: only if there is room, and ends nothing. */
+  /** Reserves `bytes` for a buffer that nobody waits for: only if there is room, and without ending another body. */
   reserveSpare(bytes: number): boolean {
     if (!this.#fits(bytes)) return false;
     this.hold(bytes);
@@ -85,5 +90,47 @@ export class ByteBudget {
       if (bodyRate < rate) [slowest, rate] = [body, bodyRate];
     }
     return slowest;
+  }
+}
+
+// --- how fast a body comes, and how slow is too slow
+
+/** Bytes per millisecond: a body slower than 1 KiB/s makes room for a new connection. */
+export const ROOM_RATE = 1.024;
+/** Bytes per millisecond. A body slower than 8 KiB/s keeps its upstream slot only while nobody else needs it. */
+export const SLOT_RATE = 8;
+
+const WINDOW_MS = 1000;
+/** The shortest times over which the rate of a new body, and of a new window, is measured. */
+const FIRST_MS = 10;
+const LATER_MS = 250;
+
+/** The recent rate of a body. An early burst must not count forever: when room runs out, slow clients end first. */
+export class ArrivalRate {
+  #windowStart: number;
+  #windowBytes = 0;
+  /** Null within the first window, so that a new body does not count as slow. */
+  #lastRate: number | null = null;
+
+  /** `now` here and below: milliseconds on the monotonic clock. */
+  constructor(now: number) {
+    this.#windowStart = now;
+  }
+
+  count(bytes: number, now: number): void {
+    const elapsed = now - this.#windowStart;
+    if (elapsed >= WINDOW_MS) {
+      this.#lastRate = this.#windowBytes / elapsed;
+      this.#windowStart = now;
+      this.#windowBytes = 0;
+    }
+    this.#windowBytes += bytes;
+  }
+
+  /** Bytes per millisecond over the last second or so; 0 if none came in that time. */
+  rate(now: number): number {
+    const elapsed = now - this.#windowStart;
+    if (this.#lastRate === null) return this.#windowBytes / Math.max(elapsed, FIRST_MS);
+    return elapsed < LATER_MS ? Math.max(this.#lastRate, this.#windowBytes / LATER_MS) : this.#windowBytes / elapsed;
   }
 }

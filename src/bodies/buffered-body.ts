@@ -2,9 +2,33 @@
 
 import { Buffer } from 'node:buffer';
 import { free, NO_BYTES } from '../base/bytes.ts';
-import type { ByteBudget, UnfinishedBody } from './budget.ts';
-import { Pace } from './rate.ts';
-import type { BodyFailure, BodyReceiver, Owner } from './receiver.ts';
+import type { Reason } from '../core/reasons.ts';
+import { ArrivalRate, type ByteBudget, SMALL_BODY, type UnfinishedBody } from './budget.ts';
+
+/** Why a body is not whole, or was not accepted. */
+export type BodyFailure = Extract<
+  Reason,
+  'bad_request' | 'body_too_large' | 'body_timeout' | 'overloaded' | 'client_closed'
+>;
+
+/**
+ * The owner of a piece's memory after the call. The caller frees it at once: the garbage collector would be too late,
+ * since the bodies of 200 refused clients would exceed the container's memory.
+ */
+export type Owner = 'caller' | 'receiver';
+
+export interface BodyReceiver {
+  /** Milliseconds on the monotonic clock; `fail('body_timeout')` follows it. */
+  readonly deadline: number;
+  /** Bytes per millisecond over the last second or so; Infinity while the client is paused. */
+  rate(now: number): number;
+  /** `pieces`: chunks, or parts of them, so far. */
+  piece(piece: Buffer, pieces: number): Owner;
+  /** The body is whole. `last`: the piece that came with its end, if any. `trailers`: a flat list of lines. */
+  end(last: Buffer | null, trailers: readonly string[], pieces: number): Owner;
+  /** The body will never be whole. Called at most once, and not after `end`. */
+  fail(failure: 'bad_request' | 'body_timeout'): void;
+}
 
 export type BodyEnd = { readonly body: Buffer } | { readonly failure: BodyFailure };
 
@@ -37,7 +61,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   buffered = 0;
   readonly #options: BufferedBodyOptions;
   readonly #done: (end: BodyEnd) => void;
-  readonly #pace: Pace;
+  readonly #arrivals: ArrivalRate;
   #buffer: Buffer = NO_BYTES;
   /** False for a view into a read of the connection: the garbage collector frees it. */
   #ours = false;
@@ -48,12 +72,12 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
     this.deadline = options.deadline;
     this.#options = options;
     this.#done = done;
-    this.#pace = new Pace(options.startedAt);
+    this.#arrivals = new ArrivalRate(options.startedAt);
     options.budget.unfinished.add(this);
   }
 
   rate(now: number): number {
-    return this.#pace.rate(now);
+    return this.#arrivals.rate(now);
   }
 
   piece(piece: Buffer, pieces: number): Owner {
@@ -98,7 +122,7 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   #accepts(piece: Buffer, pieces: number): boolean {
     if (this.#ended) return false;
     const total = this.received + piece.length;
-    this.#pace.count(piece.length, performance.now());
+    this.#arrivals.count(piece.length, performance.now());
     if (total > this.#options.maxBody) this.fail('body_too_large');
     else if (pieces > MAX_TINY_CHUNKS + total / 16) this.fail('bad_request');
     return !this.#ended;
@@ -113,13 +137,15 @@ export class BufferedBody implements BodyReceiver, UnfinishedBody {
   }
 
   #grow(total: number): boolean {
-    const most = this.#options.declared ?? this.#options.maxBody;
-    const capacity = Math.max(total, Math.min(most, total * 2));
+    const { budget, declared, maxBody } = this.#options;
+    // Each growth costs a copy, and new memory a page fault for each 4 KiB. A client that has sent little gets little.
+    const atOnce = declared !== null && total > SMALL_BODY && budget.isAmple(declared);
+    const capacity = atOnce ? declared : Math.max(total, Math.min(declared ?? maxBody, total * 2));
     const before = this.buffered;
     if (!this.#reserve(capacity)) return false; // both buffers count while both exist
     const next = Buffer.allocUnsafeSlow(capacity);
     this.#buffer.copy(next, 0, 0, this.received);
-    this.#options.budget.release(before);
+    budget.release(before);
     if (this.#ours) free(this.#buffer);
     this.#buffer = next;
     this.#ours = true;

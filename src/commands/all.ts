@@ -10,10 +10,7 @@ interface Entry {
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   serve: { does: 'run the proxy (the default)', load: () => import('./serve.ts') },
-  'check-config': {
-    does: 'check a configuration and its secrets',
-    load: () => import('./check-config/check-config.ts'),
-  },
+  'check-config': { does: 'check a configuration and its secrets', load: () => import('./check-config.ts') },
   check: { does: 'ask the running proxy how things stand', load: () => import('./check/check.ts') },
   sign: { does: 'sign a body as Entrupy does', load: () => import('./sign.ts') },
   verify: { does: 'verify a signature, or find out why it is invalid', load: () => import('./verify.ts') },
@@ -23,3 +20,16 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   healthcheck: { does: 'check whether a running proxy is ready', load: () => import('./healthcheck.ts') },
   demo: { does: 'try everything on loopback', load: () => import('./demo.ts') },
 };
+
+/** The help of the program itself. */
+export function usage(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(14)}${does}`);
+  return `Usage: entrupy-signature-proxy [COMMAND] [OPTIONS]
+
+Verifies Entrupy webhook signatures in front of any upstream.
+
+${lines.join('\n')}
+
+  --help, --version; each command has its own --help
+`;
+}

@@ -1,4 +1,4 @@
-// Shared by every command: parsing of the command line, the exit code for usage errors, and I/O. Tests run a command with
+// Shared by every command: parsing of the command line, the exit code for usage errors, I/O, and tables of text. Tests run a command with
 // their own Io, without a process. A usage error must never print a stack trace.
 import { createReadStream } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -53,6 +53,9 @@ export function command<const O extends Options>(
     }
   };
 }
+
+/** The options that were given, by the definition of the command. */
+export type ValuesOf<D extends Definition> = ReturnType<typeof parse<D['options']>>['values'];
 
 function parse<O extends Options>({ options, positionals: names = [] }: Definition<O>, argv: readonly string[]) {
   try {

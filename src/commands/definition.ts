@@ -1,6 +1,6 @@
 // A command as data: its name, what it does, its options, exit codes and JSON. Help, docs/commands.md and the parser
 // of the command line all read it.
-import { CONFIG_FILE } from '../base/default-paths.ts';
+import { CONFIG_FILE } from '../base/default-places.ts';
 
 interface Option {
   readonly type: 'string' | 'boolean';
@@ -25,7 +25,7 @@ export interface Definition<O extends Options = Options> {
   /** The names of the positional arguments, for messages. The command itself asks for those that it needs. */
   readonly positionals?: readonly string[];
   readonly exits: Meanings;
-  /** What --json prints: each key of the one object. */
+  /** The keys of the one object that --json prints, and their meanings. */
   readonly json?: Meanings;
 }
 
@@ -59,22 +59,33 @@ export function helpOf(definition: Definition): string {
 
 ${about.trim()}
 
-${table(optionRows(definition))}
+${meanings(optionRows(definition))}
 
 Exit code:
-${table(exits)}
+${meanings(exits)}
 `;
 }
 
 /** The longest line of a help text. */
 const WIDTH = 100;
 
-/** Two columns, the second one wrapped. */
-function table(rows: Meanings): string {
-  const first = Math.max(...rows.map(([name]) => name.length)) + 4;
-  const line = new RegExp(`.{1,${WIDTH - first}}(?: |$)|\\S+(?: |$)`, 'g');
-  const wrapped = (text: string) => (text.match(line) ?? []).map((part) => part.trimEnd());
-  return rows
-    .map(([name, meaning]) => `  ${name}`.padEnd(first) + wrapped(meaning).join(`\n${' '.repeat(first)}`))
+/** Two columns, indented, the second one wrapped. */
+function meanings(rows: Meanings): string {
+  const width = WIDTH - 4 - Math.max(...rows.map(([name]) => name.length));
+  const line = new RegExp(`.{1,${width}}(?: |$)|\\S+(?: |$)`, 'g');
+  const wrapped = rows.flatMap(([name, meaning]) =>
+    (meaning.match(line) ?? []).map((part, at) => [at > 0 ? '' : name, part]),
+  );
+  return table(wrapped)
+    .map((row) => `  ${row}`)
     .join('\n');
+}
+
+/** Lines whose columns are as wide as their widest cell, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    rows.reduce((most, row) => Math.max(most, (row[column] ?? '').length), 0),
+  );
+  const pad = (cell: string, column: number) => cell.padEnd(widths[column] ?? 0);
+  return rows.map((row) => row.map(pad).join('  ').trimEnd());
 }

@@ -1,8 +1,8 @@
 // `healthcheck`: asks the running proxy whether it is ready, for a container HEALTHCHECK with no shell. It shares the
 // container's memory with the proxy, so it must never load a part of it: only node:http, and the YAML reader if a
 // configuration file mentions `admin`.
-import { adminPort, namedConfig } from './admin-port.ts';
-import { ask } from './ask.ts';
+import { ADMIN_PORT, namedConfig } from '../base/default-places.ts';
+import { adminPort, ask } from './ask.ts';
 import { command } from './command-line.ts';
 import { CONFIG_OPTION } from './definition.ts';
 
@@ -11,7 +11,7 @@ export const definition = {
   usage: '[--config FILE]',
   about: `
 Asks the proxy on this host or in this container, through its admin port, whether it is ready. Waits at
-most 2 s. The port is $ADMIN_PORT, else that of the configuration, else 9464.`,
+most 2 s. The address is that of $ADMIN_HOST and $ADMIN_PORT, else of the configuration, else port ${ADMIN_PORT}.`,
   options: CONFIG_OPTION,
   exits: [
     ['0', 'ready'],

@@ -1,45 +1,59 @@
 // `probe`: sends one POST and compares the status of the answer.
 
+import { localUrl } from '../base/default-places.ts';
+import { loadConfig } from '../config/load.ts';
+import { admit } from '../core/admission.ts';
 import type { Secret } from '../core/keyring.ts';
-import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
+import { PROBE_BODY } from '../core/permit.ts';
+import { SIGNATURE_HEADER } from '../core/signature.ts';
+import { buildPolicy } from '../runtime/ruleset.ts';
+import { readSecrets } from '../secrets/rotation.ts';
 import { ask } from './ask.ts';
-import { command, usageError } from './command-line.ts';
-import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS } from './secret-option.ts';
+import { command, type Io, UsageError, usageError, type ValuesOf } from './command-line.ts';
+import { CONFIG_OPTION } from './definition.ts';
+import { chosenSource, readSecretOrDirectory, SECRET_OPTIONS, signatureOf, signedHead } from './sign.ts';
 
 export const definition = {
   name: 'probe',
-  usage: '--url URL [OPTIONS]',
+  usage: '{--url URL | [--config FILE] TARGET} [OPTIONS]',
   about: `
-Sends one POST with a small JSON body, signed if a secret is given, and prints the answer. Waits at most 10 s.
-If --secret-file names a directory, sends one request for each secret in it until one succeeds.
-Without --expect and --expect-not, a 2xx is a success.`,
+Sends one POST with the body ${PROBE_BODY}, and prints the answer. Waits at most 10 s.
+To TARGET, a path of a verified route, it goes to the proxy that runs here with the configuration, signed with
+the route's live secrets; to --url it is signed if a secret is given. Of several secrets, as of a directory in
+--secret-file, each is tried until one succeeds. Without --expect and --expect-not, a 2xx is a success.
+Your app gets a verified one. The proxy counts it as a probe, not as a delivery: send one every few minutes.
+
+  entrupy-signature-proxy probe /notify
+  entrupy-signature-proxy probe /notify --unsigned --expect 401`,
+  positionals: ['TARGET'],
   options: {
     url: { type: 'string', value: 'URL', does: 'http:// or https://' },
+    ...CONFIG_OPTION,
     ...SECRET_OPTIONS,
+    unsigned: { type: 'boolean', does: 'sends it without a signature' },
     expect: { type: 'string', value: 'CODE', does: 'succeeds only on this status' },
     'expect-not': { type: 'string', value: 'CODE', does: 'succeeds on every status but this' },
   },
   exits: [
     ['0', 'success'],
     ['1', 'another answer, or none'],
-    ['2', 'the command line or the secret cannot be used'],
+    ['2', 'the command line, the configuration or the secret cannot be used'],
   ],
 } as const;
 
-const BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
 const TIMEOUT = 10_000;
 
-export const run = command(definition, async ({ values }, io) => {
-  const url = readUrl(values.url);
+export const run = command(definition, async ({ values, positionals: [target] }, io) => {
   const expected = readExpectation(values);
-  const source = chosenSource(values);
-  const secrets = source === null ? [null] : await readSecretOrDirectory(source, io);
+  const { url, secrets, tls } = await addressee(values, target, io);
   const attempt = async (secret: Secret | null) => {
-    const { status, text } = await ask({ url, headers: headersFor(secret), body: BODY, timeout: TIMEOUT });
+    const signature = secret === null ? {} : { [SIGNATURE_HEADER]: signatureOf(secret.key, PROBE_BODY) };
+    const headers = { 'Content-Type': 'application/json', ...signature };
+    const { status, text } = await ask({ url, headers, body: PROBE_BODY, timeout: TIMEOUT, ...tls });
     const met = status !== null && expected.meets(status);
     const got = status === null ? `no answer: ${text}` : `${status} ${text}`.trim();
     // Another secret may succeed where this one was refused; without an answer none would.
-    return { met, got, secret, isLast: met || status === null || secret === secrets.at(-1) };
+    return { met, got, secret, isLast: met || status === null };
   };
   let result = await attempt(secrets[0] ?? null);
   for (const secret of secrets.slice(1)) if (!result.isLast) result = await attempt(secret);
@@ -50,13 +64,40 @@ export const run = command(definition, async ({ values }, io) => {
   return met ? 0 : 1;
 });
 
-function headersFor(secret: Secret | null): Record<string, string> {
-  const type = { 'Content-Type': 'application/json' };
-  return secret === null ? type : { ...type, [SIGNATURE_HEADER]: `${SIGNATURE_PREFIX}${signBody(secret.key, BODY)}` };
+type Values = ValuesOf<typeof definition>;
+
+/** The target's URL, and the secrets that sign in turn: null for no signature. */
+async function addressee(values: Values, target: string | undefined, io: Io) {
+  const { url, config, unsigned } = values;
+  const source = chosenSource(values);
+  if ((url === undefined) === (target === undefined)) throw usageError('give --url or a TARGET');
+  if (url !== undefined && config !== undefined) throw usageError('give --url or --config, not both');
+  if (unsigned && source !== null) throw usageError('give --unsigned or a secret, not both');
+  const named = source === null ? null : await readSecretOrDirectory(source, io);
+  if (target === undefined) return { url: readUrl(url ?? ''), secrets: named ?? [null], tls: {} };
+  const running = await runningProxy(target, config ?? null, io);
+  const secrets = unsigned ? [null] : (named ?? running.secrets);
+  return { url: running.url, secrets, tls: { certificate: 'any' } as const };
 }
 
-function readUrl(text: string | undefined): URL {
-  if (text === undefined) throw usageError('--url is required');
+/** The running proxy's listener, and the live secrets of the target's route. */
+async function runningProxy(target: string, file: string | null, { env }: Io) {
+  if (!target.startsWith('/')) throw usageError('TARGET must begin with /');
+  const { config } = await loadConfig({ file, env });
+  const { host, port, tls } = config.listen;
+  if ((tls?.clientCaFile ?? null) !== null) {
+    throw new UsageError('clients need a TLS certificate (listen.tls.clientCaFile), and probe has none');
+  }
+  // Never resolved against the address: `//other/notify` would then name another host.
+  const url = new URL(`${tls === null ? 'http' : 'https'}://${localUrl(host, port).host}${target}`);
+  const policy = buildPolicy(config, await readSecrets(config.secrets, env));
+  const admission = admit({ head: signedHead(url.pathname + url.search), policy, at: Date.now() });
+  if (admission.kind === 'read') return { url, secrets: admission.live };
+  const why = admission.kind === 'refuse' ? `it is refused as ${admission.reason}` : 'no route verifies it';
+  throw new UsageError(`a POST to ${target} cannot be probed: ${why}`);
+}
+
+function readUrl(text: string): URL {
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw usageError(`--url must be an http:// or https:// URL, not '${text}'`);
@@ -65,8 +106,7 @@ function readUrl(text: string | undefined): URL {
   return url;
 }
 
-function readExpectation(given: { readonly expect?: string; readonly 'expect-not'?: string }) {
-  const { expect, 'expect-not': expectNot } = given;
+function readExpectation({ expect, 'expect-not': expectNot }: Values) {
   if (expect !== undefined && expectNot !== undefined) throw usageError('give --expect or --expect-not, not both');
   const text = expect ?? expectNot;
   if (text === undefined) return { meaning: 'expected 2xx', meets: (status: number) => status >= 200 && status < 300 };

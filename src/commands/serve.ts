@@ -1,4 +1,5 @@
 // `serve`: the proxy as a process, with its signals and exit codes.
+import { blockedThreads, killSelf } from '../base/blocked-threads.ts';
 import { ignore } from '../base/errors.ts';
 import type { App } from '../runtime/app.ts';
 import { command, type Io } from './command-line.ts';
@@ -18,18 +19,25 @@ the delay, a second SIGTERM or SIGINT exits at once, SIGHUP reloads, SIGUSR1 doe
     ['1', 'it failed, or a port is in use'],
     ['2', 'the configuration cannot be used'],
     ['130, 143', 'ended by a second signal: SIGINT, SIGTERM'],
+    ['137', 'stopped, but a thread hangs, such as on a disk: killed by itself'],
   ],
 } as const;
 
 /** From the stop to a forced exit: a pipe that nobody reads would keep the process alive. */
-const EXIT_AFTER_MS = 1000;
+const EXIT_AFTER_MS = 500;
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'the port is in use by another program or another instance of this one; set listen.port (LISTEN_PORT) for clients or admin.port (ADMIN_PORT) for the admin port to another',
   EACCES: 'this user may not listen on that port; set listen.port or admin.port to 1024 or higher',
-  EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.host or admin.host',
+  EADDRNOTAVAIL:
+    'no interface of this machine has that address; correct listen.host (LISTEN_HOST) or admin.host (ADMIN_HOST)',
 };
+
+async function exit(code: number): Promise<void> {
+  if ((await blockedThreads()).length > 0) killSelf();
+  process.exit(code);
+}
 
 /** Resolves when the proxy has stopped. */
 export const run = command(definition, async ({ values }, io) => {
@@ -53,7 +61,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
   let count = 0;
   const onStop = (signal: NodeJS.Signals) => {
     // A second signal exits at once, without flushing or waiting.
-    if (count++ > 0) process.exit(signal === 'SIGINT' ? 130 : 143);
+    if (count++ > 0) return void exit(signal === 'SIGINT' ? 130 : 143);
     // No balancer sends requests to a proxy that is still starting, so no delay is needed.
     stop(app === null || signal === 'SIGINT' ? 'skip' : 'keep');
   };
@@ -65,7 +73,7 @@ async function serve(configFile: string | null, io: Io): Promise<number> {
     const { startApp } = await import('../runtime/app.ts');
     app = await startApp({ configFile, env: io.env, stdout: process.stdout });
     await app.stop({ delay: await stopped });
-    setTimeout(() => process.exit(0), EXIT_AFTER_MS).unref();
+    setTimeout(() => void exit(0), EXIT_AFTER_MS).unref();
     return 0;
   } finally {
     process.off('SIGTERM', onStop).off('SIGINT', onStop).off('SIGHUP', onReload);

@@ -1,7 +1,23 @@
-// `sign`: prints the signature of a body, as Entrupy would send it. It must never print the secret.
+// `sign`: prints the signature of a body, as Entrupy would send it. It must never print the secret. And the one secret that
+// `sign`, `verify` and `probe` take from --secret-file or --secret-env. The rules are those of `serve`, except that a
+// short secret is only a warning: people try things out with these commands.
+import type { KeyObject } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { SecretSource } from '../config/config.ts';
+import { VariableName } from '../config/environment.ts';
+import type { Secret } from '../core/keyring.ts';
+import { Head } from '../core/request-head.ts';
 import { SIGNATURE_HEADER, SIGNATURE_PREFIX, signBody } from '../core/signature.ts';
-import { command, readBody } from './command-line.ts';
-import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
+import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
+import { keyFromFileContent } from '../secrets/secret-value.ts';
+import { sourceName } from '../secrets/sources.ts';
+import { collect, command, type Io, readBody, usageError } from './command-line.ts';
+
+export const SECRET_OPTIONS = {
+  'secret-file': { type: 'string', value: 'FILE', does: 'the secret: FILE without one trailing line break' },
+  'secret-env': { type: 'string', value: 'NAME', does: 'the secret is the value of this variable' },
+} as const;
 
 export const definition = {
   name: 'sign',
@@ -21,10 +37,66 @@ WEBHOOK_ENDPOINT_SECRET_KEY.
 } as const;
 
 export const run = command(definition, async (given, io) => {
-  const { key } = await readSecret(chosenSource(given.values) ?? DEFAULT_SOURCE, io);
+  const { key } = await readSecret(chosenSource(given.values), io);
   const body = await readBody(given.positionals[0], io);
   if (body.length === 0) io.stderr('warning: the body is empty\n');
-  const signature = `${SIGNATURE_PREFIX}${signBody(key, body)}`;
-  io.stdout(`${given.values.header ? `${SIGNATURE_HEADER}: ` : ''}${signature}\n`);
+  io.stdout(`${given.values.header ? `${SIGNATURE_HEADER}: ` : ''}${signatureOf(key, body)}\n`);
   return 0;
 });
+
+type ChosenSource = SecretSource & { readonly kind: 'env' | 'file' };
+
+const ALWAYS = { notBefore: null, notAfter: null, overlap: null, allowShort: true } as const;
+
+/** The source that the options name; null if neither is given. Throws UsageError if both are. */
+export function chosenSource(values: { 'secret-file'?: string; 'secret-env'?: string }): ChosenSource | null {
+  const { 'secret-file': file, 'secret-env': env } = values;
+  if (file !== undefined && env !== undefined) throw usageError('give --secret-file or --secret-env, not both');
+  if (file !== undefined) return { kind: 'file', id: 'file', file, ...ALWAYS };
+  return env === undefined ? null : variableSource(env);
+}
+
+function variableSource(name: string): ChosenSource {
+  return { kind: 'env', id: 'env', env: new VariableName(name), ...ALWAYS };
+}
+
+/** The variable that Entrupy's example receiver reads (https://developer.entrupy.com/docs/api/webhooks/example). */
+const DEFAULT_SOURCE = variableSource('WEBHOOK_ENDPOINT_SECRET_KEY');
+
+/** Reads the secret; warnings go to stderr. Throws UsageError if it cannot be used. */
+export async function readSecret(chosen: ChosenSource | null, io: Io): Promise<Secret> {
+  const source = chosen ?? DEFAULT_SOURCE;
+  const read = (await readPipe(source)) ?? (await readSecrets([source], io.env))[0];
+  const name = sourceName(source, io.env);
+  if (!read?.key) throw usageError(`the secret from ${name} cannot be used: ${read?.problem ?? 'it does not exist'}`);
+  for (const warning of read.warnings) io.stderr(`warning: the secret from ${name}: ${warning}\n`);
+  return { id: source.id, key: read.key, notBefore: null, notAfter: null };
+}
+
+/** Every usable secret of a directory, else the one secret. Throws UsageError if there is none. */
+export async function readSecretOrDirectory(source: ChosenSource, io: Io): Promise<readonly Secret[]> {
+  if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isDirectory()) {
+    return [await readSecret(source, io)];
+  }
+  const read = await readSecrets([{ ...ALWAYS, kind: 'directory', directory: source.file }], io.env);
+  const secrets = usable(read);
+  if (secrets.length === 0) throw usageError(`no secret can be used: ${failuresOf(read).join('; ')}`);
+  return secrets;
+}
+
+/** `--secret-file <(pass show hook)` is a pipe. The proxy refuses pipes; here they are the best way to pass one. */
+async function readPipe(source: ChosenSource) {
+  if (source.kind !== 'file' || !(await stat(source.file).catch(() => null))?.isFIFO()) return undefined;
+  const content = await collect(createReadStream(source.file), `file ${source.file}`);
+  const reading = keyFromFileContent(content, source);
+  content.fill(0);
+  return reading;
+}
+
+/** The value of the signature header. */
+export const signatureOf = (key: KeyObject, body: Buffer) => `${SIGNATURE_PREFIX}${signBody(key, body)}`;
+
+/** The head of a POST. Without a value the signature has the right form: which one does not matter before the body. */
+export function signedHead(target: string, signature = `${SIGNATURE_PREFIX}${'A'.repeat(43)}=`): Head {
+  return new Head({ method: 'POST', target, version: '1.1' }, ['Host', 'localhost', SIGNATURE_HEADER, signature]);
+}

@@ -1,19 +1,19 @@
 // `verify`: the verdict on one captured delivery, and on a mismatch the likely cause. It must never print a secret, nor
 // the right signature.
-import { EITHER } from '../admin/advice-signatures.ts';
 import type { Paint } from '../base/colour.ts';
-import { admit, admitBody, arrivalOf } from '../core/admission.ts';
-import { Keyring, type Secret } from '../core/keyring.ts';
-import type { Policy } from '../core/policy.ts';
-import { Head } from '../core/request-head.ts';
-import { type Route, RouteTable } from '../core/routes.ts';
-import { stateOf } from '../core/secret-validity.ts';
+import { loadConfig, parseConfig } from '../config/load.ts';
+import { admit, admitBody } from '../core/admission.ts';
+import { DIAGNOSES, type Hint } from '../core/diagnoses-and-remedies.ts';
+import { type Secret, stateOf } from '../core/keyring.ts';
+import type { Reason } from '../core/reasons.ts';
+import { BY_REASON } from '../core/request-diagnosis.ts';
 import { SIGNATURE_HEADER } from '../core/signature.ts';
 import { type DiagnosisKey, diagnose } from '../hints/diagnose.ts';
-import { readSecrets } from '../secrets/rotation.ts';
+import { policyWith } from '../runtime/ruleset.ts';
+import { readSecrets, usable } from '../secrets/rotation.ts';
 import { command, type Io, readBody, UsageError, usageError } from './command-line.ts';
 import { JSON_OPTION } from './definition.ts';
-import { chosenSource, DEFAULT_SOURCE, readSecret, SECRET_OPTIONS } from './secret-option.ts';
+import { chosenSource, readSecret, SECRET_OPTIONS, signedHead } from './sign.ts';
 
 export const definition = {
   name: 'verify',
@@ -23,11 +23,7 @@ Checks the signature of a captured body and prints the secret that made it, or t
 BODY is a file, or - for standard input, which is also the default. It must be exactly the bytes that were sent.
 Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
   options: {
-    signature: {
-      type: 'string',
-      value: 'VALUE',
-      does: `the value of the ${SIGNATURE_HEADER} header, or the whole header line`,
-    },
+    signature: { type: 'string', value: 'VALUE', does: 'the value of the signature header, or the whole header line' },
     config: { type: 'string', value: 'FILE', does: 'tries all secrets of this configuration' },
     ...SECRET_OPTIONS,
     ...JSON_OPTION,
@@ -42,6 +38,7 @@ Without an option the secret is the value of WEBHOOK_ENDPOINT_SECRET_KEY.`,
     ['valid', '`true` or `false`'],
     ['reason', 'why it is invalid, as in [metrics.md](metrics.md#reasons); `null` if it is valid'],
     ['secret', 'the id of the secret that made the signature; `null` if none did'],
+    ['diagnosis', 'its id ([troubleshooting.md](troubleshooting.md)); `null` if it is valid'],
     ['hint', 'the likely cause; `null` if it is valid'],
   ],
 } as const;
@@ -54,7 +51,7 @@ export const run = command(definition, async (given, io) => {
   if (signature === undefined) throw usageError('--signature is required');
   const source = chosenSource(given.values);
   if (config !== undefined && source !== null) throw usageError('give --config or a secret, not both');
-  const secrets = config === undefined ? [await readSecret(source ?? DEFAULT_SOURCE, io)] : await secretsOf(config, io);
+  const secrets = config === undefined ? [await readSecret(source, io)] : await secretsOf(config, io);
   const body = await readBody(given.positionals[0], io);
   const verdict = verdictOn(headerValue(signature), body, secrets);
   io.stdout(given.values.json ? `${JSON.stringify(verdict)}\n` : textOf(verdict, io.paint));
@@ -76,62 +73,38 @@ function headerValue(pasted: string): string {
 }
 
 async function secretsOf(file: string, io: Io): Promise<readonly Secret[]> {
-  // Loaded only with --config: otherwise no configuration is read, and its libraries are not needed.
-  const { ConfigError, loadConfig } = await import('../config/load.ts');
-  const { config } = await loadConfig({ file, env: io.env }).catch((error: unknown) => {
-    throw error instanceof ConfigError ? new UsageError(`the configuration cannot be used\n${error.message}`) : error;
-  });
+  const { config } = await loadConfig({ file, env: io.env });
   const read = await readSecrets(config.secrets, io.env);
   for (const { id, problem } of read) if (problem !== null) io.stderr(`warning: secret ${id}: ${problem}\n`);
-  const secrets = read.flatMap((secret) => (secret.key === null ? [] : [{ ...secret, key: secret.key }]));
+  const secrets = usable(read);
   if (secrets.length === 0) throw new UsageError(`${file} has no usable secret`);
   return secrets;
 }
 
-/** What the proxy would have on such a request: a POST that one route verifies with all these secrets. */
-const ROUTE: Route = {
-  ...{
-    path: '/',
-    action: 'verify',
-    methods: null,
-    secrets: null,
-    mode: 'enforce',
-    reportUntil: null,
-    query: 'forward',
-  },
-  ...{ maxBody: Number.POSITIVE_INFINITY, once: null, redeliver: null, upgrade: [], allowHeaders: [] },
-  ...{ responseTimeout: null, idleTimeout: null },
-};
-
 type Verdict = ReturnType<typeof verdictOn>;
+
+/** A proxy without a configuration: it verifies every POST with all of its secrets. */
+const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
 
 /** The proxy's own verdict. */
 function verdictOn(given: string, body: Buffer, secrets: readonly Secret[]) {
   const at = Date.now();
-  const policy = policyOf(secrets);
-  const lines = ['Host', 'localhost', SIGNATURE_HEADER, given];
-  const arrival = arrivalOf(new Head({ method: 'POST', target: '/', version: '1.1' }, lines), policy, at);
+  const arrival = { head: signedHead('/', given), policy: policyWith(DEFAULTS, secrets), at };
   const admission = admit(arrival);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body) : admission;
-  if (verdict.kind === 'forward') return { valid: true, reason: null, secret: verdict.permit.secret, hint: null };
+  if (verdict.kind === 'forward')
+    return { valid: true, reason: null, secret: verdict.permit.secret, diagnosis: null, hint: null };
   if (verdict.kind !== 'refuse') throw new Error(`a verdict that is to ${verdict.kind}`);
   const { reason, secret } = verdict;
   const keys = secrets.map(({ id, key, ...validity }): DiagnosisKey => {
     const state = stateOf(validity, at);
     return { id, key, use: state === 'live' ? 'route' : state };
   });
-  const unexplained = reason === 'signature_mismatch' ? EITHER : null;
-  const hint = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? unexplained;
-  return { valid: false, reason, secret, hint };
+  const { diagnosis, text } = diagnose({ body, given, keys, maxBytes: DIAGNOSED_BYTES }) ?? unexplained(reason);
+  return { valid: false, reason, secret, diagnosis, hint: text };
 }
 
-function policyOf(secrets: readonly Secret[]): Policy {
-  const never = 0; // no body is read and nothing is sent
-  const times = { bodyTimeout: never, connections: never, responseTimeout: never, idleTimeout: never };
-  return {
-    settings: { ...times, forwardedHeaders: 'none' },
-    routes: new RouteTable([], ROUTE),
-    keyring: new Keyring(secrets),
-    trusts: () => false,
-  };
+function unexplained(reason: Reason): Hint {
+  const diagnosis = BY_REASON[reason];
+  return { diagnosis, text: DIAGNOSES[diagnosis].means };
 }

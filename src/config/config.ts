@@ -13,7 +13,7 @@ export type Values = DeepReadonly<z.output<typeof configSchema>>;
 
 type SecretEntry = Values['secrets'][number];
 
-/** Where secrets come from. A value is never part of the configuration. */
+/** A source of secrets. A value is never part of the configuration. */
 export type SecretSource = Pick<SecretEntry, 'overlap' | 'notBefore' | 'notAfter' | 'allowShort'> &
   (
     | { readonly kind: 'env'; readonly id: string; readonly env: VariableName }
@@ -62,19 +62,11 @@ function resolveSecret({ id, file, env, directory, ...validity }: SecretEntry): 
 }
 
 function resolveRoute(route: Values['routes'][number], maxBody: number): Route {
-  const methods = route.methods ?? (route.action === 'verify' ? ['POST'] : null);
-  const withHead = methods?.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : name)) ?? null;
-  return {
-    ...route,
-    methods: withHead && unique(withHead),
-    secrets: route.secrets && unique(route.secrets),
-    maxBody: route.maxBody ?? maxBody,
-    upgrade: unique(route.upgrade),
-    allowHeaders: unique(route.allowHeaders.map((name) => name.toLowerCase())),
-  };
+  const named = route.methods ?? (route.action === 'verify' ? ['POST'] : null);
+  const methods = named && [...new Set(named.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : name)))];
+  const allowHeaders = route.allowHeaders.map((name) => name.toLowerCase());
+  return { ...route, methods, maxBody: route.maxBody ?? maxBody, allowHeaders };
 }
-
-const unique = <T>(items: readonly T[]): readonly T[] => [...new Set(items)];
 
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) deepFreeze(inner);

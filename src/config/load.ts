@@ -2,22 +2,32 @@
 // once. No other file is opened, and no secret is read.
 import { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { CONFIG_FILE } from '../base/default-paths.ts';
+import { createReadStream } from 'node:fs';
+import { CONFIG_FILE, namedConfig } from '../base/default-places.ts';
 import { codeOf, fileProblem } from '../base/errors.ts';
-import { type Config, resolveConfig, salvage } from './config.ts';
-import { allowedAt } from './describe.ts';
+import { type Config, resolveConfig, type Salvaged, salvage } from './config.ts';
+import { crossErrors, crossWarnings } from './cross-key-rules.ts';
 import { applyEnvironment, type Env, variableProblem } from './environment.ts';
-import { atValue, ConfigError, formatPath, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
-import { crossErrors, crossWarnings } from './rules.ts';
-import { readWritten, soundness } from './schema-problems.ts';
+import { atValue, formatPath, formatProblem, inOrder, type KeyPath, type Problem, type ProblemAt } from './problems.ts';
+import { allowedAt, readWritten, soundness } from './schema-problems.ts';
 import { readYaml } from './yaml.ts';
-
-export { ConfigError, formatProblem } from './problems.ts';
 
 /** Longer files are not parsed. The longest sensible one has a fiftieth of this size. */
 const MAX_FILE_BYTES = 1024 * 1024;
-const READ_BYTES = 64 * 1024;
+
+/** The configuration cannot be used. `problems` has all of them, in the order of the text. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly Problem[];
+  /** The parts without problems; null if the text could not be read at all. */
+  readonly salvaged: Salvaged | null;
+
+  constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
+    super(problems.map(formatProblem).join('\n'));
+    this.problems = problems;
+    this.salvaged = salvaged;
+  }
+}
 
 /** A configuration file's path and bytes; both null if the environment is the only source. */
 export interface ConfigFile {
@@ -42,7 +52,7 @@ export async function loadConfig(options: { file: string | null; env: Env }): Pr
 
 /** Finds and reads the file that `loadConfig` would load. Throws ConfigError if it can't be read. */
 export async function readConfigFile({ file, env }: { file: string | null; env: Env }): Promise<ConfigFile> {
-  const named = file ?? (env.ENTRUPY_PROXY_CONFIG || null);
+  const named = namedConfig(file, env);
   const path = named ?? CONFIG_FILE;
   try {
     return { file: path, bytes: await readStart(path) };
@@ -52,16 +62,10 @@ export async function readConfigFile({ file, env }: { file: string | null; env: 
   }
 }
 
-/** At most a little more than a configuration may have: a device, or the wrong file, may have no end. */
+/** At most one byte more than a configuration may have: a device, or the wrong file, may have no end. */
 async function readStart(path: string): Promise<Buffer> {
-  await using file = await open(path);
   const pieces: Buffer[] = [];
-  for (let size = 0; size <= MAX_FILE_BYTES; ) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(READ_BYTES));
-    if (bytesRead === 0) break;
-    pieces.push(buffer.subarray(0, bytesRead));
-    size += bytesRead;
-  }
+  for await (const piece of createReadStream(path, { end: MAX_FILE_BYTES })) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 
@@ -105,7 +109,7 @@ export function parseConfig({ file, bytes }: ConfigFile, env: Env): LoadedConfig
   return { config, file, sha256: hash('sha256', bytes ?? '', 'hex'), warnings: inOrder(warnings) };
 }
 
-/** Where `env:` names no variable. The name itself stays out: people paste a value there. */
+/** A warning for each `env:` that names no variable. The name itself stays out: people paste a value there. */
 function unsetVariables({ secrets }: Config, env: Env): readonly ProblemAt[] {
   return secrets.flatMap((source, index): ProblemAt[] => {
     if (source.kind !== 'env' || source.env.valueIn(env) !== undefined) return [];

@@ -1,6 +1,5 @@
 // Problems of the configuration as messages: where, what was found, what is allowed, what was probably meant.
 // No message repeats text from under `secrets`, except names of known keys: a value may have been pasted there.
-import type { Salvaged } from './config.ts';
 
 export type KeyPath = readonly (string | number)[];
 
@@ -19,27 +18,13 @@ export interface Problem {
 /** One problem or warning, before its place in the text is known. */
 export interface ProblemAt {
   readonly path: KeyPath;
-  /** Whether the position is the key's or the value's; or an offset in the text. */
+  /** The position of the key or of the value, or an offset in the text. */
   readonly at: 'key' | 'value' | number;
   readonly message: string;
 }
 
 export const atKey = (path: KeyPath, message: string): ProblemAt => ({ path, at: 'key', message });
 export const atValue = (path: KeyPath, message: string): ProblemAt => ({ path, at: 'value', message });
-
-/** The configuration cannot be used. `problems` has all of them, in the order of the text. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly problems: readonly Problem[];
-  /** The parts without problems; null if the text could not be read at all. */
-  readonly salvaged: Salvaged | null;
-
-  constructor(problems: readonly Problem[], salvaged: Salvaged | null = null) {
-    super(problems.map(formatProblem).join('\n'));
-    this.problems = problems;
-    this.salvaged = salvaged;
-  }
-}
 
 /** `file:line:column: key: message`, as compilers write it. */
 export function formatProblem({ file, line, column, key, message }: Problem): string {
@@ -77,4 +62,31 @@ export function inOrder(problems: readonly Problem[]): readonly Problem[] {
 export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {
   if (words.length < 2) return words.join('');
   return `${words.slice(0, -1).join(', ')} ${conjunction} ${words.at(-1)}`;
+}
+
+/** The allowed word nearest to `found`, ignoring case; null if the difference is more than a typing error. */
+export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
+  if (found.length > 64) return null;
+  const most = Math.min(mostEdits, Math.floor(found.length / 2));
+  const near = allowed
+    .filter((word) => Math.abs(word.length - found.length) <= most)
+    .map((word) => ({ word, distance: edits(found.toLowerCase(), word.toLowerCase()) }))
+    .filter(({ distance }) => distance <= most)
+    .sort((a, b) => a.distance - b.distance);
+  return near[0]?.word ?? null;
+}
+
+/** Insertions, deletions and substitutions that turn `a` into `b`. */
+function edits(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
+  const cost = (row: number, column: number) => rows[row]?.[column] ?? 0;
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    rows.push(current);
+    for (let column = 1; column <= b.length; column++) {
+      const kept = cost(row - 1, column - 1) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      current.push(Math.min(cost(row - 1, column) + 1, cost(row, column - 1) + 1, kept));
+    }
+  }
+  return cost(a.length, b.length);
 }

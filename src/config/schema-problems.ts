@@ -1,13 +1,64 @@
-// The data of file and environment, checked against the schema. A default replaces a bad value, so that other problems
-// are found too. Rules ask whether a value is sound before they judge it.
-import type * as z from 'zod/mini';
+// The schema as a table of keys, for docs and messages, and the data of file and environment checked against it. A
+// default replaces a bad value, so that other problems are found too. Rules ask whether a value is sound before they judge
+// it.
+import * as z from 'zod/mini';
 import type { Values } from './config.ts';
-import { allowedAt, CONFIG_KEYS } from './describe.ts';
-import { nearest } from './nearest-word.ts';
-import { atKey, atValue, type KeyPath, listOf, type ProblemAt, show } from './problems.ts';
-import { configSchema, MAY_BE_EMPTY } from './schema.ts';
-import { isMapping, type Mapping } from './yaml.ts';
-import { lacksSpace, NO_SPACE } from './yaml-errors.ts';
+import { atKey, atValue, formatPath, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
+import { configSchema } from './schema.ts';
+import { ALLOWED } from './value-kinds.ts';
+import { isMapping, lacksSpace, type Mapping, NO_SPACE } from './yaml.ts';
+
+type Schema = z.core.$ZodType;
+
+/** The schema of each key and list item by path: `listen.port`, `routes[]`, `routes[].path`; '' for the whole file. */
+const SCHEMAS = new Map<string, Schema>();
+
+collect(configSchema, '');
+
+function collect(child: Schema, path: string): void {
+  SCHEMAS.set(path, child);
+  const schema = unwrap(child);
+  if (schema instanceof z.ZodMiniArray) collect(schema._zod.def.element, `${path}[]`);
+  if (!(schema instanceof z.ZodMiniObject)) return;
+  for (const [name, below] of Object.entries(schema.shape)) collect(below, path === '' ? name : `${path}.${name}`);
+}
+
+/** Strips default and optional from a key's schema. */
+function unwrap(schema: Schema): Schema {
+  if (schema instanceof z.ZodMiniPrefault) return schema._zod.def.innerType;
+  const source = schema instanceof z.ZodMiniPipe ? schema._zod.def.in : null;
+  return source instanceof z.ZodMiniOptional ? source._zod.def.innerType : schema;
+}
+
+/** Every key in the order of the schema, each section before its own keys. */
+export const CONFIG_KEYS = [...SCHEMAS].flatMap(([path, child]) => {
+  if (path === '' || path.endsWith(']')) return [];
+  const inner = unwrap(child);
+  return {
+    path,
+    meaning: z.globalRegistry.get(child)?.description ?? '',
+    allowed: ALLOWED.get(inner)?.allowed ?? '',
+    /** The default as a user would write it; null if there is none. */
+    fallback: child instanceof z.ZodMiniPrefault ? child._zod.def.defaultValue : null,
+    needed: child === inner,
+  };
+});
+
+/** The allowed values at `path`, in words, and the keys if it is a mapping. Null if nothing is allowed. */
+export function allowedAt(path: KeyPath) {
+  const child = SCHEMAS.get(formatPath(path).replace(/\[[0-9]+\]/g, '[]'));
+  if (child === undefined) return null;
+  const schema = unwrap(child);
+  const keys = schema instanceof z.ZodMiniObject ? Object.keys(schema.shape) : [];
+  return { allowed: '', ...ALLOWED.get(schema), keys };
+}
+
+/** Sections and top-level lists: they may be left empty (`listen:` and nothing below it). A scalar may not. */
+export const MAY_BE_EMPTY: ReadonlySet<string> = new Set(
+  CONFIG_KEYS.filter(
+    ({ path, allowed, fallback }) => allowed === 'a mapping' || (Array.isArray(fallback) && !/[.[]/.test(path)),
+  ).map(({ path }) => path),
+);
 
 export type Written = ReturnType<typeof readWritten>;
 
@@ -64,30 +115,26 @@ function withoutBad(input: Mapping, problems: readonly ProblemAt[]): Mapping {
 
 function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
-  const { allowed = '', advice, keys = [] } = allowedAt(path) ?? {};
+  const { allowed = '', keys = [] } = allowedAt(path) ?? {};
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name, keys));
-  const { input: found, code } = issue;
+  const { input: found } = issue;
   if (found === undefined) return [atValue(path, `missing; required is ${allowed}`)];
-  const bound = Array.isArray(found) && code === 'too_big' ? `, ${issue.maximum} at most` : '';
-  const hint = typeof found === 'string' ? advice?.(found) : null;
+  const words = issue.code === 'invalid_value' ? issue.values.map(String) : [];
+  const near = typeof found === 'string' ? nearest(found, words) : null;
   const quotes = path.includes('secrets') && typeof found === 'number' ? 'a number needs quotes' : null;
   const space = keys.length > 0 && typeof found === 'string' && lacksSpace(found) ? NO_SPACE : null;
-  const parts = [`found ${show(found, path)}, allowed is ${allowed}${bound}`, hint, quotes, space];
+  const parts = [`found ${show(found, path)}, allowed is ${allowed}`, near && `did you mean "${near}"?`, quotes, space];
   return [atValue(path, parts.filter((part) => part != null).join('; '))];
 }
 
 /** `name` is not among the `known` keys of the mapping at `above`. */
 function unknownKey(above: KeyPath, name: string, known: readonly string[]): ProblemAt {
-  const unknown = (hidden: string, advice: string) =>
-    atKey([...above, name], `unknown key${hidden}, allowed are ${listOf(known, 'and')}${advice}`);
   const near = nearest(name, known);
-  if (near === null && above[0] === 'secrets') {
-    const advice = "; the configuration never holds a secret's value, only its file, env or directory";
-    return unknown(' (not shown)', advice);
-  }
-  const places =
-    near === null ? CONFIG_KEYS.map(({ path }) => path).filter((path) => path.endsWith(`.${name}`)) : [near];
-  if (places.length === 0 || places.length > 3) return unknown('', '');
-  const quoted = places.map((place) => `"${place}"`);
-  return unknown('', `; did you mean ${listOf(quoted, 'or')}?`);
+  const isHidden = near === null && above[0] === 'secrets';
+  const elsewhere = CONFIG_KEYS.filter(({ path }) => path.endsWith(`.${name}`)).map(({ path }) => `"${path}"`);
+  const places = near === null ? elsewhere : [`"${near}"`];
+  const meant = places.length > 0 && places.length <= 3 ? `; did you mean ${listOf(places, 'or')}?` : '';
+  const advice = isHidden ? "; the configuration never holds a secret's value, only its file, env or directory" : meant;
+  const found = `unknown key${isHidden ? ' (not shown)' : ''}`;
+  return atKey([...above, name], `${found}, allowed are ${listOf(known, 'and')}${advice}`);
 }

@@ -1,8 +1,9 @@
 // The schema of the configuration file: the one source of parsing, errors, types, config.schema.json and
-// docs/configuration.md. Rules about several keys are in rules.ts. No key takes a secret's value.
+// docs/configuration.md. Rules about several keys are in cross-key-rules.ts. No key takes a secret's value.
 
 import * as z from 'zod/mini';
-import { STATE_DIRECTORY } from '../base/default-paths.ts';
+import { ADMIN_PORT, STATE_DIRECTORY } from '../base/default-places.ts';
+import { METHODS } from '../core/routes.ts';
 import {
   cidr,
   date,
@@ -22,27 +23,23 @@ import {
   size,
   storeUrl,
   upstreamUrl,
-} from './values.ts';
+} from './value-kinds.ts';
 
 const bodySize = () => size('1', '64MiB');
 const responseTimeout = () => duration('10ms', '1h');
 const idleTimeout = () => duration('10ms', '24h', 0);
 const port = () => integer(0, 65_535);
+const networks = () => list(cidr(), 'a list of networks');
+const appName = () => matching('a name of letters, digits, ".", "_" and "-", or nothing', /^[A-Za-z0-9._-]{0,253}$/);
 
 const listen = section({
-  host: key(
-    'The address to listen on. :: is all interfaces, dual-stack; IPv4 alone if there is no IPv6.',
-    z.prefault(host(), '::'),
-  ),
+  host: key('The address to listen on. :: is all interfaces, IPv4 alone without IPv6.', z.prefault(host(), '::')),
   port: key('The port that clients connect to. 0 takes any free port.', z.prefault(port(), 8080)),
   keepAlive: key(
     "How long an idle client connection stays open. Make it longer than the load balancer's idle timeout, or the balancer reuses connections that are being closed.",
     z.prefault(duration('1s', '1h'), '75s'),
   ),
-  trustedProxies: key(
-    'Networks whose X-Forwarded-For is trusted to name the client, in the log only.',
-    z.prefault(list(cidr(), 'a list of networks'), []),
-  ),
+  trustedProxies: key('Networks whose X-Forwarded-For names the client, in the log only.', z.prefault(networks(), [])),
   tls: optional(
     'TLS for clients. The files are reloaded when they change.',
     section({
@@ -54,37 +51,31 @@ const listen = section({
 });
 
 const admin = section({
-  host: key(
-    'The address to listen on for metrics, probes and the status page. Never the traffic port.',
-    z.prefault(host(), '::'),
-  ),
-  port: key('The admin port. 0 takes any free port.', z.prefault(port(), 9464)),
+  host: key('The address to listen on for metrics, probes and the status page.', z.prefault(host(), '::')),
+  port: key('The admin port. 0 takes any free port.', z.prefault(port(), ADMIN_PORT)),
   readyNeedsUpstream: key(
-    'Not ready until the upstream accepts a connection. For a sidecar. It does not affect the startup probe.',
+    'For a sidecar: not ready until the upstream accepts connections.',
     z.prefault(flag(), false),
   ),
   actionsFrom: key(
     'Networks that may use /-/drain, /-/reload, /-/redeliver and /-/retire-previous. If empty, anyone who reaches the port may. Loopback always may.',
-    z.prefault(list(cidr(), 'a list of networks'), []),
+    z.prefault(networks(), []),
   ),
 });
 
 const upstream = section({
   url: key('The app behind the proxy.', z.prefault(upstreamUrl(), 'http://127.0.0.1:3000')),
   connections: key(
-    'The maximum number of sockets, and so of requests in flight. Further requests wait, at most retryConnectFor.',
+    'The most sockets, and so requests. Others wait up to retryConnectFor.',
     z.prefault(integer(1, 10_000), 128),
   ),
   connectTimeout: key('The limit of one attempt to connect.', z.prefault(duration('10ms', '1m'), '2s')),
-  retryConnectFor: key(
-    'How long to retry a connection that is refused or times out. This is safe: no byte was sent yet. 0 tries once.',
-    z.prefault(duration('10ms', '5m', 0), '5s'),
+  retryConnectFor: optional(
+    'How long to retry a connection that is refused or times out. This is safe: no byte was sent yet. 0 tries once. If not set, 5s, and 1s for deliveries on a route with redeliver.',
+    duration('10ms', '5m', 0),
   ),
   responseTimeout: key("How long to wait for the response's head.", z.prefault(responseTimeout(), '30s')),
-  idleTimeout: key(
-    "The longest pause between two pieces of the response's body. 0 is off.",
-    z.prefault(idleTimeout(), '30s'),
-  ),
+  idleTimeout: key("The longest pause within the response's body. 0 is off.", z.prefault(idleTimeout(), '30s')),
   keepAlive: key(
     "How long an idle upstream socket is kept. Keep it below the app's own keep-alive timeout. 0 is one request per socket.",
     z.prefault(duration('1ms', '10m', 0), '1s'),
@@ -94,7 +85,7 @@ const upstream = section({
     z.prefault(oneOf(['none', 'overwrite']), 'none'),
   ),
   checkExposure: key(
-    "With $POD_IP set: warn, and set a gauge, when the upstream's port also answers on that address, which bypasses the proxy.",
+    "Warn, and set a gauge, if the upstream's port answers on $POD_IP, past the proxy.",
     z.prefault(flag(), false),
   ),
   tls: optional(
@@ -104,7 +95,7 @@ const upstream = section({
       certFile: optional('A client certificate, PEM.', filePath()),
       keyFile: optional('Its private key, PEM.', filePath()),
       serverName: optional(
-        "The server name to send and verify. The default is the URL's host, never the client's Host.",
+        "The server name to send and verify: by default the URL's host, never the client's.",
         hostName(),
       ),
     }),
@@ -112,10 +103,7 @@ const upstream = section({
 });
 
 const limits = section({
-  maxBody: key(
-    'The largest body of a verified request. These bodies are buffered in memory.',
-    z.prefault(bodySize(), '1MiB'),
-  ),
+  maxBody: key('The largest body of a verified request, which is buffered in memory.', z.prefault(bodySize(), '1MiB')),
   bufferedBytes: key(
     "The limit of all verified bodies buffered at once. auto is the smaller of 64MiB and a quarter of the container's memory.",
     z.prefault(size('1KiB', '16GiB', 'auto'), 'auto'),
@@ -123,15 +111,12 @@ const limits = section({
   maxHeader: key('The largest request head.', z.prefault(size('1KiB', '256KiB'), '16KiB')),
   headersTimeout: key('How long the whole head of a request may take.', z.prefault(duration('10ms', '5m'), '10s')),
   bodyTimeout: key(
-    "How long a whole verified body may take. A forward route's body has the idle timeout instead.",
+    'How long a whole verified body may take. On forward routes idleTimeout counts.',
     z.prefault(duration('10ms', '1h'), '30s'),
   ),
-  connections: key(
-    'The maximum number of client connections, and of requests that wait for the upstream.',
-    z.prefault(integer(1, 100_000), 1024),
-  ),
+  connections: key('The most client connections, and waiting requests.', z.prefault(integer(1, 100_000), 1024)),
   connectionAge: key(
-    'How long a client connection is reused. It is closed between two requests.',
+    'The longest use of a client connection. It ends between requests.',
     z.prefault(duration('1s', '168h'), '1h'),
   ),
 });
@@ -147,44 +132,46 @@ const shutdown = section({
 const once = section({
   store: key('The store of delivered events. Only used if a route has once.', z.prefault(storeUrl(), 'memory')),
   name: key(
-    "Part of the keys in Redis or Valkey. Where apps share one, give each app its own, or one app's events count as delivered for the other.",
-    z.prefault(matching('a name of letters, digits, ".", "_" and "-", or nothing', /^[A-Za-z0-9._-]{0,253}$/), ''),
+    "Part of the keys in Redis or Valkey. Apps that share one need different names, or one app's events count as delivered for the other.",
+    z.prefault(appName(), ''),
   ),
   passwordFile: optional('A file that holds the password of the Redis or Valkey store.', filePath()),
   onStoreFailure: key(
-    'What to do when the store fails: forward, at the risk of a duplicate, or refuse with 503.',
+    'When the store fails: forward, at the risk of a duplicate, or refuse with 503.',
     z.prefault(oneOf(['forward', 'refuse']), 'forward'),
   ),
   maxEntries: key(
-    'The maximum number of events in the memory store. The oldest are removed first.',
+    'The most events in memory. The oldest are removed first.',
     z.prefault(integer(1, 10_000_000), 100_000),
   ),
 });
 
 const redelivery = section({
   store: key(
-    'Where deliveries are stored that the app did not take. Only used if a route has redeliver. A directory is for one process, on a local file system.',
+    'Where deliveries that the app did not take are stored. Nothing is stored or sent unless a route has redeliver. A directory is for one process, on a local file system.',
     z.prefault(deferredStore(), STATE_DIRECTORY),
   ),
   passwordFile: optional('A file that holds the password of the Redis or Valkey store.', filePath()),
   name: key(
     'Which proxies share what is stored. Required with Redis or Valkey: give each app its own.',
-    z.prefault(matching('a name of letters, digits, ".", "_" and "-", or nothing', /^[A-Za-z0-9._-]{0,253}$/), ''),
+    z.prefault(appName(), ''),
   ),
   maxBytes: key(
-    'The limit of all that is stored. When it is full, deliveries are answered as without redeliver. A delivery counts 4KiB at least.',
+    'The limit of all that is stored; beyond it, deliveries are answered as without redeliver. A delivery counts at least 4KiB.',
     z.prefault(size('4KiB', '16GiB'), '256MiB'),
   ),
 });
 
+export const LOG_FORMATS = ['auto', 'json', 'text'] as const;
+
 const log = section({
   format: key(
-    'auto writes lines for people where standard output is a terminal, else JSON. json and text write one or the other.',
-    z.prefault(oneOf(['auto', 'json', 'text']), 'auto'),
+    'auto is text, lines for people, where standard output is a terminal, else json.',
+    z.prefault(oneOf(LOG_FORMATS), 'auto'),
   ),
   level: key('The least severe level that is logged.', z.prefault(oneOf(['debug', 'info', 'warn', 'error']), 'info')),
   requests: key(
-    "Which requests are logged. rejected means refused or reported requests, and the proxy's own 5xx.",
+    'The requests to log; rejected: of level warn or error.',
     z.prefault(oneOf(['all', 'rejected', 'none']), 'rejected'),
   ),
 });
@@ -218,7 +205,7 @@ const secret = section({
 });
 
 const ACTIONS = ['verify', 'forward', 'reject'] as const;
-const methodNames = process.getBuiltinModule('node:http').METHODS.filter((method) => method !== 'CONNECT');
+const methodNames = METHODS.filter((method) => method !== 'CONNECT');
 
 export const routeSchema = section({
   path: key(
@@ -241,7 +228,7 @@ export const routeSchema = section({
   reportUntil: optional('From this time on the route enforces. With mode report only.', date()),
   maxBody: optional('The largest body. The default is limits.maxBody. verify only.', bodySize()),
   query: key(
-    'The signature does not cover the query. refuse answers a request that has a query with 400. verify only.',
+    'The signature does not cover the query: refuse answers one with 400. verify only.',
     z.prefault(oneOf(['forward', 'refuse']), 'forward'),
   ),
   once: optional(
@@ -249,13 +236,10 @@ export const routeSchema = section({
     window(),
   ),
   redeliver: optional(
-    'A delivery that the app did not take is stored, answered with 202, and sent again for so long. verify only; never for GET and HEAD.',
+    'A delivery that the app did not take is stored, answered with 202, and sent again for at most this long. verify only; never for GET and HEAD.',
     window(),
   ),
-  upgrade: key(
-    'Allows WebSocket upgrades. forward only.',
-    z.prefault(list(oneOf(['websocket']), '[websocket] or []'), []),
-  ),
+  upgrade: key('Allows WebSockets. forward only.', z.prefault(list(oneOf(['websocket']), '[websocket] or []'), [])),
   allowHeaders: key(
     'Headers that this route allows although the gate would refuse them, or forwardedHeaders: overwrite remove them. Never SCRIPT_NAME, PATH_INFO, a hop-by-hop header, or a look-alike of the signature header, Host, Content-Length or Content-Type.',
     z.prefault(
@@ -277,11 +261,11 @@ export const configSchema = section({
     z.prefault(list(secret, 'a list of secrets, each with file, env or directory'), []),
   ),
   routes: key(
-    'What happens to the requests for each path.',
+    'What happens to the requests, by path.',
     z.prefault(list(routeSchema, 'a list of routes, each with a path'), []),
   ),
   unmatched: key(
-    'What happens to every other path: verify (POST alone), forward (warned about at start) or reject (404).',
+    'Every other path: verify (POST alone), forward (warned about at start) or reject (404).',
     z.prefault(oneOf(ACTIONS), 'verify'),
   ),
   limits: key('Limits of size, time and number.', z.prefault(limits, {})),
@@ -290,10 +274,3 @@ export const configSchema = section({
   redelivery: key('The store for routes that have redeliver.', z.prefault(redelivery, {})),
   log: key('The log, on standard output.', z.prefault(log, {})),
 });
-
-/** Lists and mappings that may be left empty (`listen:` and nothing below it), by key path. A scalar may not. */
-export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
-  ...Object.keys(configSchema.shape).filter((name) => name !== 'unmatched'),
-  'listen.tls',
-  'upstream.tls',
-]);

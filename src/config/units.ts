@@ -1,4 +1,5 @@
-// Durations, sizes and dates as people write them. Every spelling but the documented one is refused.
+// Durations and sizes as people write them, and JSON in such words. Every spelling but the documented one is
+// refused.
 
 type Units = Readonly<Record<string, number>>;
 
@@ -41,13 +42,24 @@ function inLargestUnit(value: number, units: Units): string {
   return `${value / factor}${unit}`;
 }
 
-const DATE = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?(?:Z|[+-][0-9]{2}:[0-9]{2})$/;
+// --- JSON in words: a line for each key that has a value
 
-/** Epoch milliseconds of an RFC 3339 date and time with its zone; null for anything else, even 30 February. */
-export function parseDate(text: string): number | null {
-  const [, day = ''] = DATE.exec(text) ?? [];
-  const time = Date.parse(text);
-  // Date.parse reads 30 February as 2 March, so the day must survive the round trip. An invalid date's JSON is null.
-  const isDay = new Date(`${day}T00:00:00Z`).toJSON()?.startsWith(day) ?? false;
-  return isDay && !Number.isNaN(time) ? time : null;
+const SIZES = /^max(?:Body|Header|Bytes)$|^bufferedBytes$/;
+const COUNTS = /^(?:connections|maxEntries)$/;
+const DATES = /^(?:reportUntil|notBefore|notAfter)$/;
+
+/** Each key and its value. A key within a mapping has the name of the mapping before its own: `upstream.url`. */
+export function labelled(data: object, prefix = ''): readonly (readonly [label: string, text: string])[] {
+  return Object.entries(data).flatMap(([key, value]: [string, unknown]) => {
+    if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return [];
+    if (typeof value === 'object' && !Array.isArray(value)) return labelled(value, `${prefix}${key}.`);
+    return [[`${prefix}${key}`, valueText(key, value)] as const];
+  });
+}
+
+function valueText(key: string, value: unknown): string {
+  if (Array.isArray(value)) return value.join(', ');
+  if (typeof value !== 'number' || COUNTS.test(key)) return String(value);
+  if (DATES.test(key)) return new Date(value).toISOString().replace('.000Z', 'Z');
+  return (SIZES.test(key) ? SIZE : DURATION).format(value);
 }

@@ -1,11 +1,6 @@
-// Hosts, networks and URLs in the configuration: each reader returns the normal form or a problem.
-// No problem repeats a URL, which may hold a password.
+// Hosts, networks and URLs in the configuration.
 import { isIP } from 'node:net';
-
-/** The normal form of a text, or the reason why it is refused. */
-export type Reading =
-  | { readonly value: string; readonly problem?: never }
-  | { readonly value?: never; readonly problem: string };
+import { isDirectory } from '../base/default-places.ts';
 
 export const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$/;
@@ -22,68 +17,32 @@ export function isCidr(text: string): boolean {
   return version !== 0 && Number(match?.[2]) <= (version === 4 ? 32 : 128);
 }
 
+/** Characters that no address may hold. */
+const BAD = /[\s\x00-\x1f\x7f\\?#]/;
 /** The longest path of a Unix socket on Linux, in bytes: sockaddr_un has 108, one of them for the final NUL. */
 const MAX_SOCKET_PATH = 107;
 
-/** Takes `http://host:port`, `https://host:port` (a default port is left out) or `unix:///path`. */
-export function readUpstreamUrl(text: string): Reading {
-  const [, scheme = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text) ?? [];
-  if (scheme === '') {
-    const isBare = /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$/.test(text);
-    return { problem: isBare ? `it has no scheme; did you mean "http://${text}"?` : 'it has no scheme' };
-  }
-  if (/[\s\x00-\x1f\x7f\\]/.test(text)) return { problem: 'it holds white space, a backslash or a control character' };
-  if (scheme === 'unix') return readSocketUrl(rest);
-  if (scheme !== 'http' && scheme !== 'https') return { problem: 'it has another scheme' };
-  if (rest.includes('@')) return { problem: 'it names a user or password' };
-  if (/[?#]/.test(rest)) return { problem: 'it has a query or fragment' };
-  if (/\/./.test(rest)) return { problem: 'it has a path' };
-  const authority = rest.replace(/\/$/, '');
-  const [, host = '', port] = /^(\[[^\]]*\]|[^:[\]]*)(?::([0-9]{1,5}))?$/.exec(authority) ?? [];
-  const bare = host.startsWith('[') ? host.slice(1, -1) : host;
-  const isSound = host.startsWith('[') ? isIP(bare) === 6 : isHost(bare);
-  if (!isSound) return { problem: 'its host is not a name, an IPv4 address or an IPv6 address in []' };
-  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
-    return { problem: 'its port is not between 1 and 65535' };
-  }
-  const origin = URL.parse(`${scheme}://${authority}`)?.origin;
-  return origin === undefined ? { problem: 'it is not a URL' } : { value: origin };
+/** The normal form of `http://host:port`, `https://host:port` (without a default port) or `unix:///path`; else null. */
+export function readUpstreamUrl(text: string): string | null {
+  if (BAD.test(text)) return null;
+  const [, path] = /^unix:\/\/(\/.*[^/])$/.exec(text) ?? [];
+  if (path !== undefined) return Buffer.byteLength(path) <= MAX_SOCKET_PATH ? text : null;
+  const [, host = '', port = '80'] = /^https?:\/\/(\[[^\]]*\]|[^:[\]/]*)(?::([0-9]{1,5}))?\/?$/.exec(text) ?? [];
+  const isSound = host.startsWith('[') ? isIP(host.slice(1, -1)) === 6 : isHost(host);
+  return isSound && Number(port) > 0 ? (URL.parse(text)?.origin ?? null) : null;
 }
 
-function readSocketUrl(path: string): Reading {
-  if (!path.startsWith('/')) return { problem: 'a unix:// URL has three slashes and an absolute path' };
-  if (/[?#]/.test(path)) return { problem: 'it has a query or fragment' };
-  if (path.endsWith('/')) return { problem: 'it names a directory' };
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
-    return { problem: `the socket's path is over ${MAX_SOCKET_PATH} bytes` };
-  return { value: `unix://${path}` };
-}
-
-/** Takes `memory`, or `redis://host:6379/0` (rediss://), at most with a user: the password comes from a file. */
-export function readStore(text: string): Reading {
-  return text === 'memory' ? { value: text } : readRedisUrl(text, 'once');
+/** True for `redis://host:6379/0` (rediss://), at most with a user: the password comes from a file. */
+export function isRedisUrl(text: string): boolean {
+  const isPlain = /^rediss?:\/\/(?:[^:@/]*@)?[^@/]+(?:\/[0-9]{0,4})?$/.test(text) && !BAD.test(text);
+  return isPlain && Boolean(URL.parse(text)?.hostname);
 }
 
 /** The longest path: Linux's PATH_MAX without the final NUL. */
 const MAX_PATH = 4095;
 
-/** Takes an absolute path without `.` and `..`, or the URL of a Redis as `readStore` does. */
-export function readDeferredStore(text: string): Reading {
-  if (!text.startsWith('/')) return readRedisUrl(text, 'redelivery');
-  const isPlain = !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;
-  return isPlain
-    ? { value: text }
-    : { problem: 'its path has an empty, "." or ".." part, a control character, or no end' };
-}
-
-function readRedisUrl(text: string, section: 'once' | 'redelivery'): Reading {
-  if (!/^rediss?:\/\//.test(text)) return { problem: 'it is neither' };
-  const url = /[\s\x00-\x1f\x7f\\]/.test(text) ? null : URL.parse(text);
-  if (url === null || url.hostname === '') return { problem: 'it is not a URL with a host' };
-  if (url.password !== '' || /:[^@/]*@/.test(text.slice(text.indexOf('//')))) {
-    return { problem: `it holds a password: put it into ${section}.passwordFile` };
-  }
-  if (url.search !== '' || url.hash !== '') return { problem: 'it has a query or fragment' };
-  if (!/^\/?$|^\/[0-9]{1,4}$/.test(url.pathname)) return { problem: 'its path is not a database number' };
-  return { value: text };
+/** True for an absolute path without `.`, `..` and a slash at its end, or for the URL of a Redis. */
+export function isDeferredStore(text: string): boolean {
+  if (!isDirectory(text)) return isRedisUrl(text);
+  return !/[\x00-\x1f\x7f]|\/\.{0,2}(?=\/|$)/.test(text) && Buffer.byteLength(text) <= MAX_PATH;
 }

@@ -1,8 +1,7 @@
 // Reads YAML into plain data, with the position of each key. Accepts only what a configuration needs: one document of
 // mappings, lists and scalars, without aliases and tags. Errors never quote the text, which may hold a secret.
-import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument } from 'yaml';
+import { isAlias, isScalar, isSeq, LineCounter, type ParsedNode, parseDocument, type YAMLError } from 'yaml';
 import type { KeyPath, ProblemAt } from './problems.ts';
-import { atOffset, lacksSpace, NO_SPACE, yamlProblems } from './yaml-errors.ts';
 
 const MAX_DEPTH = 16;
 /** Entries of one list or mapping. Without a bound, locating each of many problems would take minutes. */
@@ -15,7 +14,7 @@ export type Mapping = Readonly<Record<string, unknown>>;
 interface Walk {
   /** Violations of YAML's grammar or of the rules of this file. */
   readonly problems: ProblemAt[];
-  /** Where each key and its value begin, by the path as JSON. An item of a list counts as its own key. */
+  /** The offsets of each key and its value, by the path as JSON. An item of a list counts as its own key. */
   readonly places: Map<string, Readonly<Record<'key' | 'value', number>>>;
   /** The number of entries so far, of all lists and mappings. */
   entries: number;
@@ -50,13 +49,9 @@ function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode |
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.
     const options = { schema: 'core', stringKeys: true, uniqueKeys: false, prettyErrors: false, lineCounter } as const;
-    const { contents, errors, warnings, directives } = parseDocument(text, options);
+    const { contents, errors, warnings } = parseDocument(text, options);
     const reported = [...errors, ...warnings.filter(({ code }) => code === 'BAD_DIRECTIVE')];
-    const problems = yamlProblems(reported, text);
-    if (directives.yaml.explicit && directives.yaml.version !== '1.2') {
-      problems.push(atOffset(0, 'the configuration is YAML 1.2; remove the %YAML line'));
-    }
-    return { contents, problems };
+    return { contents, problems: yamlProblems(reported, text) };
   } catch {
     return { contents: null, problems: [atOffset(0, 'the file is not readable YAML')] };
   }
@@ -103,4 +98,48 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
     mapping[name] = plain(pair.value, below, walk);
   }
   return mapping;
+}
+
+// --- the library's errors in our words, at the place that the user must correct
+
+/** By the library's code, and so for all problems that have one code. */
+const SENTENCES: Readonly<Record<string, string>> = {
+  BAD_INDENT: 'this line is indented otherwise than those that it belongs to; or a "[" or "{" above is not closed',
+  BAD_SCALAR_START: 'a value that begins with this character needs quotes',
+  BLOCK_AS_IMPLICIT_KEY:
+    'a second "key:" on the line: a value that contains ": " needs quotes; or the next line is indented too far',
+  BLOCK_IN_FLOW: 'inside [ ] or { } only the [ ] and { } style is allowed',
+  MISSING_CHAR:
+    'something is missing here: a quote, a comma, a space, a "- ", or a ":" and a value; or this line is indented wrong',
+  MULTILINE_IMPLICIT_KEY: 'a ":" is missing after this key; or the next line is indented too far',
+  MULTIPLE_DOCS: 'a second document begins here; only one is allowed',
+  NON_STRING_KEY: 'a key must be plain text',
+  TAB_AS_INDENT: 'a tab is used for indentation; YAML allows only spaces',
+  UNEXPECTED_TOKEN: 'this does not match the lines above: is the indentation wrong, or a ":" missing?',
+  BAD_DQ_ESCAPE: "an unknown escape in double quotes; single quotes keep a '\\' as it is",
+  RESOURCE_EXHAUSTION: 'the file is nested too deeply',
+  BAD_DIRECTIVE: 'an unknown %directive',
+};
+
+export const NO_SPACE = 'a space is missing after the ":" of this key';
+
+/** True for `mode:report`, which YAML reads as one word. */
+export function lacksSpace(text: string): boolean {
+  return /^[A-Za-z]\w*:(?!\/\/)[^\s:]/.test(text);
+}
+
+/** The errors as problems, one for each place. */
+function yamlProblems(errors: readonly YAMLError[], text: string): ProblemAt[] {
+  const problems = errors.map((error) => problemOf(error, text)).reverse();
+  return [...new Map(problems.map((one) => [one.at, one])).values()];
+}
+
+function problemOf({ code, pos: [at] }: YAMLError, text: string): ProblemAt {
+  const [, indent = '', rest = ''] = /^( *)(.*)/.exec(text.slice(at)) ?? [];
+  const isJoined = ['MISSING_CHAR', 'MULTILINE_IMPLICIT_KEY'].includes(code) && lacksSpace(rest);
+  return atOffset(at + indent.length, isJoined ? NO_SPACE : (SENTENCES[code] ?? 'this is not valid YAML'));
+}
+
+function atOffset(at: number, message: string): ProblemAt {
+  return { path: [], at, message };
 }

@@ -7,22 +7,20 @@
 //
 // Where a route only reports, some refusals become `report`: the request is forwarded, and counted.
 import type { Buffer } from 'node:buffer';
-import type { Reason } from './decision.ts';
+import { type Diagnosis, type Hint, largeBodyHint } from './diagnoses-and-remedies.ts';
 import { type GateRefusal, type RuleName, refusedByGate, refusedForHeaders, refusedForQuery } from './gate.ts';
 import type { Secret } from './keyring.ts';
 import { judge, type Permit, permitForward, permitReported, permitUpgrade } from './permit.ts';
 import type { Policy } from './policy.ts';
+import type { Reason } from './reasons.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { signatureForm } from './signature.ts';
-import { pathOf } from './targets.ts';
 import { asksForWebSocket } from './websocket-handshake.ts';
 
-/** A request whose head is complete, and what it is judged by until its end. */
+/** A request whose head is complete, and the policy and time that apply to it until its end. */
 export interface Arrival {
   readonly head: Head;
-  /** The target without its query. */
-  readonly path: string;
   readonly policy: Policy;
   /** Epoch milliseconds. It decides the route's mode, and which secrets are live. */
   readonly at: number;
@@ -37,26 +35,19 @@ export interface Refused {
   /** The name of the header that broke the rule, in lower case; null if none did. */
   readonly header: string | null;
   /** For the operator alone: what would allow the request, or why nothing does. */
-  readonly hint: string | null;
+  readonly hint: Hint | null;
   /** The methods that the route allows, for 405. */
   readonly allow: readonly string[] | null;
   /** The id of the secret that has expired or is not valid yet; null for other reasons. */
   readonly secret: string | null;
 }
 
-interface Permission {
+export interface Permitted {
+  /** `report`: an enforcing route would refuse it. */
+  readonly kind: 'forward' | 'report';
   readonly route: Route;
   readonly permit: Permit;
-}
-
-export interface Forwarded extends Permission {
-  readonly kind: 'forward';
-}
-
-/** An enforcing route would refuse it. */
-interface Reported extends Permission {
-  readonly kind: 'report';
-  readonly hint: string | null;
+  readonly hint: Hint | null;
 }
 
 /** The verdict needs the body, which may be empty. */
@@ -71,15 +62,14 @@ export interface ToRead {
   readonly declared: number | null;
 }
 
-export type Permitted = Forwarded | Reported;
 export type Admission = Refused | Permitted | ToRead;
 
 /** The first step: everything that needs no body. */
 export function admit(arrival: Arrival): Admission {
-  const { head, path, policy, at } = arrival;
+  const { head, policy, at } = arrival;
   const atGate = refusedByGate(head);
   if (atGate !== null) return byRule(atGate, UNMATCHED);
-  const route = policy.routes.routeFor(path, at);
+  const route = policy.routes.routeFor(head.path, at);
   const forHeaders = refusedForHeaders(head, route);
   if (forHeaders !== null) return byRule(forHeaders, UNMATCHED);
   switch (route.action) {
@@ -101,25 +91,21 @@ export function admitBody(
   body: Buffer,
 ): Refused | Permitted {
   const verdict = judge({ route, keyring: policy.keyring, live, digest, body });
-  if ('permit' in verdict) return { kind: 'forward', route, permit: verdict.permit };
+  if ('permit' in verdict) return { kind: 'forward', route, permit: verdict.permit, hint: null };
   return refusedOrReported(route, at, { reason: verdict.refused, body, secret: verdict.secret });
-}
-
-export function arrivalOf(head: Head, policy: Policy, at: number): Arrival {
-  return { head, path: pathOf(head.target), policy, at };
 }
 
 function forwarded(head: Head, route: Route): Admission {
   if (!allows(route, head.method)) return refused(route, 'method_not_allowed', { allow: route.methods });
   const permit = (asksForWebSocket(head) ? permitUpgrade(route) : null) ?? permitForward(route);
   if (permit === null) throw new Error('no permit on a forward route');
-  return { kind: 'forward', route, permit };
+  return { kind: 'forward', route, permit, hint: null };
 }
 
 function verified({ head, policy, at }: Arrival, route: Route): Admission {
   const query = refusedForQuery(head, route);
   if (query !== null) return byRule(query, route.path);
-  const early = (reason: Reason, hint: string | null = null) =>
+  const early = (reason: Reason, hint: Hint | null = null) =>
     refusedOrReported(route, at, { reason, hint, body: null });
   if (!allows(route, head.method)) return early('method_not_allowed');
   const form = signatureForm(head);
@@ -127,11 +113,12 @@ function verified({ head, policy, at }: Arrival, route: Route): Admission {
   if (live.length === 0) {
     // Routes that share no secret, and a target that could be read as either: the client erred, not the operator.
     if (route.secrets?.length === 0) return early(form.reason ?? 'signature_mismatch');
-    return early('no_live_secret', policy.keyring.whyNoneLive(route.secrets, at));
+    return early('no_live_secret', hintOf('secrets-outside-dates', policy.keyring.whyNoneLive(route.secrets, at)));
   }
   if (form.reason !== null) return early(form.reason);
   const declared = declaredLength(head);
-  if (declared !== null && declared > route.maxBody) return refused(route, 'body_too_large');
+  if (declared !== null && declared > route.maxBody)
+    return refused(route, 'body_too_large', { hint: largeBodyHint(route.maxBody, declared) });
   return { kind: 'read', route, live, digest: form.digest, declared };
 }
 
@@ -142,7 +129,7 @@ function allows(route: Route, method: string): boolean {
 interface Grounds {
   readonly reason: Reason;
   readonly body: Buffer | null;
-  readonly hint?: string | null;
+  readonly hint?: Hint | null;
   readonly secret?: string | null;
 }
 
@@ -154,6 +141,10 @@ function refusedOrReported(route: Route, at: number, grounds: Grounds): Refused 
   return refused(route, reason, { hint, allow, secret });
 }
 
+function hintOf(diagnosis: Diagnosis, text: string | null): Hint | null {
+  return text === null ? null : { diagnosis, text };
+}
+
 type Details = Partial<Omit<Refused, 'kind' | 'label' | 'reason'>>;
 
 function refused({ path }: Pick<Route, 'path'>, reason: Reason, details: Details = {}): Refused {
@@ -161,7 +152,7 @@ function refused({ path }: Pick<Route, 'path'>, reason: Reason, details: Details
 }
 
 function byRule(refusal: GateRefusal, label: string): Refused {
-  return { ...NO_DETAILS, ...refusal, label, reason: 'bad_request' };
+  return { ...NO_DETAILS, ...refusal, hint: hintOf('gate-rule', refusal.hint), label, reason: 'bad_request' };
 }
 
 const NO_DETAILS = { kind: 'refuse', rule: null, header: null, hint: null, allow: null, secret: null } as const;

@@ -12,7 +12,7 @@ function hexValue(byte: number | undefined): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-/** How a server reads bytes that a strict decoder of UTF-8 refuses, and characters that nobody sees. */
+/** The way in which servers read bytes that a strict decoder of UTF-8 refuses, and invisible characters. */
 interface Leniency {
   /** An overlong form of an ASCII character: more bytes than it needs, such as `%c0%ae` for a dot. */
   readonly overlong: 'data' | 'character';
@@ -131,31 +131,32 @@ export interface Reading {
   readonly bytes: readonly string[];
 }
 
-/** A folded path: the reading of a strict server, and what else there is to know. */
+/** A folded path: the reading of a strict server, and those of others. */
 export interface Folded extends Reading {
   /** The readings of lenient servers, where they differ. */
   readonly lenient: readonly Reading[];
-  /** The fewest segments that remain if a server cuts the whole path, not each segment, at `;`, `?` or `#`. */
+  /** The fewest segments that remain if a server drops sessions, and cuts the whole path at `;`, `?` or `#`. */
   readonly kept: number;
-  /** True if a decoded segment could be read as `..`: the path can leave the folder that it seems to be in. */
+  /** True if a decoded segment could be read as `..`: the path can leave the directory that it seems to be in. */
   readonly climbs: boolean;
-  /** True if a compatibility form, such as a full-width slash, folds to a character that splits or cuts. */
-  readonly disguised: boolean;
-  /** True if it holds an overlong form, or an invisible character. */
-  readonly overlong: boolean;
-  readonly invisible: boolean;
+  /** What makes it ambiguous once it is decoded. */
+  readonly marks: readonly string[];
 }
 
 // `..` with spaces or control characters around its dots, and no name after it: `..;x`, `..%20`, `...`.
 const CLIMB = /(?:^|[/\\])[\x00-\x20\x7f]*\.[\x00-\x20\x7f]*\.(?![A-Za-z0-9_-])/;
+
+// `(S(x))`, `(A(x)F(y))`: a session or a login in the path. ASP.NET drops the segment before it routes.
+const SESSION = /(^|[/\\])[\x00-\x20\x7f]*\((?:[a-z]\([^/\\)]*\))+\)(?=[\x00-\x20.\x7f]*(?:[/\\;?#]|$))/g;
 
 function specials(text: string): string {
   return text.replace(/[^/\\;?#%.]+/g, '');
 }
 
 function keptByCut(text: string): number {
-  const cut = text.search(/[;?#]/);
-  return foldSegments(cut < 0 ? text : text.slice(0, cut)).length;
+  const sent = text.replace(SESSION, '$1');
+  const cut = sent.search(/[;?#]/);
+  return foldSegments(cut < 0 ? sent : sent.slice(0, cut)).length;
 }
 
 /** A path, decoded and with its letters folded, but not yet split. */
@@ -187,13 +188,20 @@ export function foldPath(path: string): Folded {
     : [strict, strict, strict];
   const lenient = [overlong, dropping, lax].filter((decoded) => differ(decoded, strict));
   const views = [strict, ...lenient].flatMap(({ text, bytes }) => (text === bytes ? [bytes] : [text, bytes]));
+  const marks = {
+    'an overlong form of an ASCII character': differ(overlong, strict) || differ(lax, dropping),
+    'an invisible character': differ(dropping, strict) || differ(lax, overlong),
+    'a session in brackets': views.some((view) => view.search(SESSION) >= 0),
+    // A compatibility form, such as a full-width slash.
+    'a character that folds to one that splits or cuts': [strict, ...lenient].some(
+      ({ text, bytes }) => specials(text) !== specials(bytes),
+    ),
+  };
   return {
     ...readingOf(strict),
     lenient: lenient.map(readingOf),
     kept: Math.min(...views.map(keptByCut)),
     climbs: views.some((view) => CLIMB.test(view)),
-    disguised: [strict, ...lenient].some(({ text, bytes }) => specials(text) !== specials(bytes)),
-    overlong: differ(overlong, strict) || differ(lax, dropping),
-    invisible: differ(dropping, strict) || differ(lax, overlong),
+    marks: Object.entries(marks).flatMap(([name, bears]) => (bears ? [name] : [])),
   };
 }

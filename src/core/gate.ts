@@ -2,13 +2,11 @@
 // answers 400. No rule may rely on an earlier one having passed. A refusal names the rule and the header that broke it,
 // never a value. The client chooses the header's name, so the log and the status page cut it.
 
-import type { Reason } from './decision.ts';
-import { ABOUT_CLIENT, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
+import { ABOUT_CLIENT, CGI_PATHS, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
+import type { Reason } from './reasons.ts';
 import type { Head } from './request-head.ts';
-import { CGI_PATHS } from './rerouting-headers.ts';
 import { type Route, UNMATCHED } from './routes.ts';
 import { looksLikeSignature } from './signature.ts';
-import { pathOf } from './targets.ts';
 
 interface GateRule {
   readonly stops: string;
@@ -92,7 +90,7 @@ export const GATE = {
   },
   'path-characters': {
     stops: 'control characters, spaces, raw non-ASCII, `\\` and others that servers turn into a slash, strip or cut at',
-    refuses: ({ target }) => /[^\x21-\x7e]|["<>\\^`{|}]/.test(pathOf(target)),
+    refuses: ({ path }) => /[^\x21-\x7e]|["<>\\^`{|}]/.test(path),
   },
   'query-characters': {
     stops: 'control characters, spaces, DEL and raw non-ASCII in the query, at which servers cut or split it',
@@ -100,11 +98,11 @@ export const GATE = {
   },
   'percent-escapes': {
     stops: '`%zz` and `%u006e`, which some servers decode, others drop or keep',
-    refuses: ({ target }) => target.includes('%') && /%(?![0-9a-fA-F]{2})/.test(pathOf(target)),
+    refuses: ({ path }) => path.includes('%') && /%(?![0-9a-fA-F]{2})/.test(path),
   },
   'encoded-controls': {
     stops: '`%00` and `%0a`, at which servers cut a path or end a match',
-    refuses: ({ target }) => target.includes('%') && /%(?:[01][0-9a-f]|7f)/i.test(pathOf(target)),
+    refuses: ({ path }) => path.includes('%') && /%(?:[01][0-9a-f]|7f)/i.test(path),
   },
 } as const satisfies Record<string, GateRule>;
 

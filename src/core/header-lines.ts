@@ -1,12 +1,14 @@
-// How many header lines there may be, how a flat list of them is read, which belong to one connection (RFC 9110 7.6.1), and
-// which trailers are forwarded. wire/forwarded-lines.ts applies it.
-import { lowerCaseName } from './common-header-names.ts';
-import { isRerouting } from './rerouting-headers.ts';
+// Header lines: a flat list of name, value, name, value …, one character per byte, with order, spelling and duplicates
+// kept. How many there may be, how they are read, which belong to one connection (RFC 9110 7.6.1), and which are forwarded:
+// in their place, written as `name: value`, with our own framing line instead of the sender's, so no white space or framing
+// that servers read differently gets through.
 import { looksLikeSignature } from './signature.ts';
 
 const [HTAB, SP] = [0x09, 0x20];
 /** The most lines of a head, and of trailers: the parser refuses more. */
 export const MAX_LINES = 100;
+/** The most lines that the proxy adds to a request: the five of `forwardedHeaders`, and `Connection: TE`. */
+export const MAX_ADDED_LINES = 6;
 
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
@@ -54,24 +56,52 @@ export function saysClose(lines: readonly string[], index: number): boolean {
   return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(lines[index + 1] ?? '');
 }
 
-/** A flat list without the lines that have one of these lower-case names. */
-export function without(lines: readonly string[], lowerCaseNames: ReadonlySet<string>): string[] {
-  return lines.filter((_, at) => !lowerCaseNames.has((lines[at - (at % 2)] ?? '').toLowerCase()));
-}
-
 /** The values of one header in a flat list of lines (name, value, name, value …). */
 export function valuesOf(lines: readonly string[], lowerCase: string): string[] {
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCase);
 }
 
-/** The lower-case names that a head's `Connection` lines list. */
-function namedByConnection(lines: readonly string[]): ReadonlySet<string> {
-  return new Set(valuesOf(lines, 'connection').flatMap(nominated));
-}
-
 /** The end-to-end lines of a flat list (RFC 9110 7.6.1). `but`: hop-by-hop names that the caller handles itself. */
 export function endToEnd(lines: readonly string[], but: ReadonlySet<string> = new Set()): string[] {
-  return without(lines, HOP_BY_HOP.union(namedByConnection(lines)).difference(but));
+  const named = valuesOf(lines, 'connection').flatMap(nominated);
+  const dropped = new Set([...HOP_BY_HOP, ...named]).difference(but);
+  return lines.filter((_, at) => !dropped.has((lines[at - (at % 2)] ?? '').toLowerCase()));
+}
+
+/**
+ * Headers with which frameworks replace the verified target, method or prefix. Envoy's `X-Envoy-Original-Path` and
+ * Traefik's `X-Replaced-Path` are not included: they only report a rewrite, and honest ingresses add them.
+ */
+const REROUTING: ReadonlySet<string> = new Set([
+  'x-original-url',
+  'x-original-uri',
+  'x-original-path',
+  'x-original-method',
+  'x-rewrite-url',
+  'x-rewrite-uri',
+  'x-rewrite-path',
+  'x-invoke-path',
+  'x-matched-path',
+  'x-override-url',
+  'x-forwarded-prefix',
+  'x-forwarded-uri',
+  'x-forwarded-path',
+  'x-forwarded-method',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-script-name',
+]);
+
+/** CGI's names for the path, for their spellings with dots: any name with `_` is re-routing anyway. */
+export const CGI_PATHS: ReadonlySet<string> = new Set(['script-name', 'path-info']);
+
+/** True for a name with `_` (WSGI, CGI and PHP read it as `-`), and for a re-routing header, even spelt with dots. */
+export function isRerouting(lowerCaseName: string): boolean {
+  if (lowerCaseName.includes('_') || REROUTING.has(lowerCaseName)) return true;
+  if (!lowerCaseName.includes('.')) return false;
+  const dashed = lowerCaseName.replaceAll('.', '-');
+  return REROUTING.has(dashed) || CGI_PATHS.has(dashed);
 }
 
 /** Headers in which a proxy tells about its client, as a part of regular expressions. */
@@ -86,11 +116,84 @@ const NEVER_IN_TRAILERS = new RegExp(
  * True for a trailer that may be forwarded. Servers that merge trailers into the headers would accept a target, a
  * signature or a login from one, so fields that matter in a head are dropped from trailers (RFC 9110 6.5.1).
  */
-export function mayTrail(lowerCase: string): boolean {
+function mayTrail(lowerCase: string): boolean {
   return (
     !HOP_BY_HOP.has(lowerCase) &&
     !NEVER_IN_TRAILERS.test(lowerCase.replaceAll('.', '-')) &&
     !isRerouting(lowerCase) &&
     !looksLikeSignature(lowerCase)
   );
+}
+
+// --- the lines as they go out
+
+/** The framing line of a chunked body. Only a chunked message may have trailers, so only then does `Trailer` pass. */
+export const CHUNKED = 'Transfer-Encoding: chunked';
+/** The hop-by-hop lines that may pass. */
+const HANDLED: ReadonlySet<string> = new Set(['te', 'trailer']);
+/** Values of `Connection` that name no other line. */
+const NAMES_NONE: ReadonlySet<string> = new Set(['keep-alive', 'Keep-Alive', 'close']);
+
+/**
+ * The end-to-end lines of a head as text, each with its CRLF, without the empty line. `framing` is the one framing
+ * line, such as `Content-Length: 5`: it takes the place of the first such line, or comes last. Null: there is none.
+ * `te`: the value with which `TE` passes, and the caller's `Connection` names it (RFC 9110 10.1.4); null: it is dropped.
+ */
+export function headLines(lines: readonly string[], framing: string | null, te: 'trailers' | null = null): string {
+  let text = '';
+  let due = framing === null ? '' : `${framing}\r\n`;
+  for (let index = 0; index < lines.length; index += 2) {
+    const name = lines[index] ?? '';
+    const value = lines[index + 1] ?? '';
+    const lower = lowerCaseName(name);
+    if (lower === 'content-length' || lower === 'transfer-encoding') {
+      text += due;
+      due = '';
+    } else if (lower === 'connection') {
+      if (!NAMES_NONE.has(value)) return headLines(endToEnd(lines, HANDLED), framing, te);
+    } else if (
+      !HOP_BY_HOP.has(lower) ||
+      (lower === 'trailer' && framing === CHUNKED) ||
+      (lower === 'te' && value.toLowerCase() === te)
+    )
+      text += `${name}: ${value}\r\n`;
+  }
+  return text + due;
+}
+
+/** The forwarded trailers, as text with the empty line. */
+export function trailerLines(trailers: readonly string[]): string {
+  let text = '';
+  for (const [name, value] of linesOf(trailers)) if (mayTrail(name.toLowerCase())) text += `${name}: ${value}\r\n`;
+  return `${text}\r\n`;
+}
+
+// --- common names
+
+// The names of header fields that most messages have. One string serves all messages, so that a name is neither cut out
+// of each head nor put into lower case there; with the eleven lines of a balancer that saves 1.4 µs of a request.
+
+const AS_SENT = [
+  ...['Host', 'User-Agent', 'Accept', 'Accept-Encoding', 'Content-Type', 'Content-Length', 'Entrupy-Signature'],
+  ...['Connection', 'Keep-Alive', 'Transfer-Encoding', 'Via', 'Forwarded', 'X-Forwarded-For', 'X-Forwarded-Proto'],
+  ...['X-Forwarded-Port', 'X-Forwarded-Host', 'X-Forwarded-Scheme', 'X-Scheme', 'X-Real-IP', 'X-Request-ID'],
+  ...['X-Amzn-Trace-Id', 'X-Cloud-Trace-Context', 'X-Envoy-External-Address', 'Traceparent', 'Tracestate'],
+  ...['Date', 'Server', 'ETag', 'Vary', 'Cache-Control', 'Strict-Transport-Security', 'X-Powered-By', 'Set-Cookie'],
+];
+const COMMON = [...new Set([...AS_SENT, ...AS_SENT.map((name) => name.toLowerCase())])];
+const LOWER_CASE = new Map(COMMON.map((name) => [name, name.toLowerCase()]));
+const BY_LENGTH = COMMON.reduce<string[][]>((found, name) => {
+  found[name.length] = [...(found[name.length] ?? []), name];
+  return found;
+}, []);
+const NONE: readonly string[] = [];
+
+/** The part of `text` from `from` up to `to`: one of the common names, or a string of its own. */
+export function nameIn(text: string, from: number, to: number): string {
+  for (const name of BY_LENGTH[to - from] ?? NONE) if (text.startsWith(name, from)) return name;
+  return text.slice(from, to);
+}
+
+export function lowerCaseName(name: string): string {
+  return LOWER_CASE.get(name) ?? name.toLowerCase();
 }

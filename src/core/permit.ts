@@ -1,9 +1,9 @@
 // Permits: nothing reaches the upstream without one, and only the rules in this file mint them. The class is exported
 // as a type alone, so code elsewhere that would forward without a verdict does not compile; `isPermit` checks it at run
 // time too.
-import type { Buffer } from 'node:buffer';
-import { type Decision, REASONS, type Reason } from './decision.ts';
+import { Buffer } from 'node:buffer';
 import { findSigner, type Mismatch, type SignedBody } from './keyring.ts';
+import { type Decision, REASONS, type Reason } from './reasons.ts';
 import { type Route, reports } from './routes.ts';
 
 class Permit {
@@ -36,13 +36,17 @@ export const isPermit = Permit.is;
 
 export type Verdict = { readonly permit: Permit } | Mismatch;
 
+/** The body that `probe` signs. A verified one reaches the app, and counts nowhere as a delivery. */
+export const PROBE_BODY = Buffer.from('{"probe":"entrupy-signature-proxy"}');
+
 /** The verdict on a body that was read whole, with its permit. */
 export function judge(input: SignedBody & { readonly route: Route }): Verdict {
   const { route, body } = input;
   if (route.action !== 'verify') throw new Error('a verdict on a route that is not verified');
   const found = findSigner(input);
   if ('refused' in found) return found;
-  return { permit: new Permit({ decision: 'accepted', reason: 'none', secret: found.signer, body, tunnel: false }) };
+  const decision = body.equals(PROBE_BODY) ? 'probe' : 'accepted';
+  return { permit: new Permit({ decision, reason: 'none', secret: found.signer, body, tunnel: false }) };
 }
 
 /** Report mode forwards and counts what enforce mode would refuse. `at`, in epoch milliseconds, decides the mode. */

@@ -11,6 +11,8 @@ export interface Policy {
     readonly bodyTimeout: number;
     /** The most connections; half of them may be tunnels. */
     readonly connections: number;
+    /** Null if unset. */
+    readonly retryConnectFor: number | null;
     readonly responseTimeout: number;
     readonly idleTimeout: number;
     readonly forwardedHeaders: 'none' | 'overwrite';

@@ -1,6 +1,5 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
-import { lowerCaseName } from './common-header-names.ts';
-import { isRerouting } from './rerouting-headers.ts';
+import { isRerouting, lowerCaseName } from './header-lines.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 
 /** The facts of a request's head. Values are as sent: nothing may rely on them before the gate has passed the head. */
@@ -8,6 +7,8 @@ export class Head {
   readonly method: string;
   /** As sent. */
   readonly target: string;
+  /** The target without its query. */
+  readonly path: string;
   /** `1.1`, `1.0`, or whatever else the parser accepts. */
   readonly version: string;
   hosts = 0;
@@ -35,6 +36,7 @@ export class Head {
   constructor({ method, target, version }: Pick<Head, 'method' | 'target' | 'version'>, lines: readonly string[]) {
     this.method = method;
     this.target = target;
+    this.path = pathOf(target);
     this.version = version;
     for (let index = 0; index < lines.length; index += 2) {
       readLine(this, lowerCaseName(lines[index] ?? ''), lines[index + 1] ?? '');
@@ -89,6 +91,12 @@ function readSignatureLine(head: Head, name: string, value: string): void {
     head.signatures++;
     head.signature = value;
   }
+}
+
+/** The path of a target, without its query. The gate refuses `#`. */
+export function pathOf(target: string): string {
+  const query = target.indexOf('?');
+  return query < 0 ? target : target.slice(0, query);
 }
 
 /** True if the framing lines announce a body. */

@@ -1,7 +1,9 @@
 // The facts about a request that has ended, recorded once and read by metrics, log and status page.
-import { hash } from 'node:crypto';
-import type { Decision, Reason } from './decision.ts';
+
+import type { Hint } from './diagnoses-and-remedies.ts';
+import type { Fate } from './fate.ts';
 import type { RuleName } from './gate.ts';
+import type { Decision, Reason } from './reasons.ts';
 
 export interface RequestRecord {
   /** The metric label: a configured path, or `unmatched`. */
@@ -14,18 +16,24 @@ export interface RequestRecord {
   readonly decision: Decision;
   readonly reason: Reason | 'none';
   /** For the operator only: the likely cause of a mismatch, or what would allow the request. */
-  readonly hint: string | null;
+  readonly hint: Hint | null;
   /** The rule that refused it with 400 or 431; null for every other reason. */
   readonly rule: RuleName | null;
   /** The name of the header that broke the rule, in lower case and not yet cut; never its value. */
   readonly header: string | null;
+  /** `none`: not a delivery. `pending`: not known yet, although the request may have ended. */
+  readonly fate: Fate | 'pending' | 'none';
   /** True if it had a signature header, whatever its form. */
   readonly signed: boolean;
+  /** True if it had one signature header, of the right form. */
+  readonly wellFormed: boolean;
   /** The id of the secret that matched. */
   readonly secret: string | null;
   readonly bodyBytes: number;
-  /** Milliseconds from the request's head to its end. */
+  /** Milliseconds from the request's head to its end; -1 while it has not ended. */
   readonly durationMs: number;
+  /** Milliseconds from the request's head until the client departed before its whole answer; -1 if it has not. */
+  readonly departedMs: number;
   /** Milliseconds of the HMAC and the comparison; -1 if none ran. */
   readonly verifyMs: number;
   /** Milliseconds from the start of forwarding to the response's head; -1 if there was none. */
@@ -38,28 +46,22 @@ export interface RequestRecord {
   readonly upstreamFailure: UpstreamFailure | null;
   /** The system's code for that failure, such as `ECONNREFUSED`; null if there is none. */
   readonly upstreamError: string | null;
-  /** 16 hex digits of the SHA-256 of a verified body that was then lost (`isLost`); null for every other request. */
+  /** 16 hex digits of the SHA-256 of a delivery's body, if the app did not take it (failed, abandoned, deferred). */
   readonly bodySha256: string | null;
   readonly client: string;
   readonly traceId: string | null;
 }
 
-/** `bodySha256` of a body: enough to find an event again, too short to be mistaken for a signature. */
-export function bodyTag(body: Uint8Array): string {
-  return hash('sha256', body, 'hex').slice(0, 16);
-}
-
 /**
- * True for a delivery that failed for its sender, who may never retry: it ended in our 502, 503 or 504, its answer was
- * cut, or the app answered 5xx.
+ * `bodySha256`, of a body's SHA-256 in hexadecimal, or of the id of a deferred delivery, which begins with it: enough to
+ * find an event again, too short to be mistaken for a signature.
  */
-export function isLost(record: Pick<RequestRecord, LostFields>): boolean {
-  const { secret, decision, reason, upstreamFailure, upstreamStatus } = record;
-  if (secret === null) return false;
-  return reason === 'overloaded' || (decision === 'accepted' && (upstreamFailure !== null || upstreamStatus >= 500));
-}
+export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);
 
-type LostFields = 'secret' | 'decision' | 'reason' | 'upstreamFailure' | 'upstreamStatus';
+/** A delivery whose fate is known. Its request may have ended before, or not have ended yet. */
+export interface DeliveryRecord extends RequestRecord {
+  readonly fate: Fate;
+}
 
 export const UPSTREAM_FAILURES = ['connect', 'timeout', 'reset', 'protocol'] as const;
 export type UpstreamFailure = (typeof UPSTREAM_FAILURES)[number];

@@ -3,7 +3,6 @@
 // text.
 import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import type { Reason } from './decision.ts';
 
 /** The header's only definition: all code that reads, writes or refuses it uses this file. */
 export const SIGNATURE_HEADER = 'Entrupy-Signature';
@@ -16,10 +15,12 @@ export function signBody(key: KeyObject, body: Uint8Array): string {
   return createHmac('sha256', key).update(body).digest('base64');
 }
 
+type FormReason = 'missing_signature' | 'multiple_signatures' | 'malformed_signature' | 'unsupported_algorithm';
+
 /** The part of a signature's check that needs no body. */
 interface SignatureForm {
-  /** Null if the format is right. */
-  readonly reason: Reason | null;
+  /** A reason of reasons.ts; null if the format is right. */
+  readonly reason: FormReason | null;
   /** The base64 of the HMAC; empty if there is a reason. */
   readonly digest: string;
 }
@@ -27,7 +28,7 @@ interface SignatureForm {
 // 32 bytes in base64: 43 characters and one `=`; the last character before it carries four bits, so two are zero.
 const DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
-const refusedFor = (reason: Reason): SignatureForm => ({ reason, digest: '' });
+const refusedFor = (reason: FormReason): SignatureForm => ({ reason, digest: '' });
 
 /** Exactly one line of a head must be a signature, and none a look-alike. */
 export function signatureForm(head: { signatures: number; lookAlikes: number; signature: string }): SignatureForm {

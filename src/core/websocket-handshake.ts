@@ -1,4 +1,4 @@
-// How a WebSocket handshake is recognised, checked and written. wire/forwarded-lines.ts writes all other requests.
+// How a WebSocket handshake is recognised, checked and written. `headLines` writes all other requests.
 import { createHash } from 'node:crypto';
 import { endToEnd, linesOf, nominated, valuesOf } from './header-lines.ts';
 import { type Head, hasBody } from './request-head.ts';

@@ -1,6 +1,6 @@
 // The client's address: for the log, for the upstream if the operator asked for it, and where connections make room. No
 // decision may ever depend on X-Forwarded-For: the client writes it.
-import { isIP, type Socket } from 'node:net';
+import { BlockList, isIP, isIPv4, type Socket } from 'node:net';
 
 /** The address of a connection: `10.0.0.1` where a dual-stack socket says `::ffff:10.0.0.1`. */
 export function connectedAddress({ remoteAddress = '' }: Socket): string {
@@ -8,12 +8,8 @@ export function connectedAddress({ remoteAddress = '' }: Socket): string {
 }
 
 /** The right-most address of X-Forwarded-For that is no trusted proxy; the connection's own if that is not trusted. */
-export function clientAddressOf(
-  connected: string,
-  forwardedFor: string | null,
-  trusts: (address: string) => boolean,
-): string {
-  if (forwardedFor === null || !trusts(connected)) return connected;
+export function clientAddressOf(connected: string, forwardedFor: string, trusts: (address: string) => boolean): string {
+  if (!trusts(connected)) return connected;
   let client = connected;
   for (const hop of forwardedFor.split(',').reverse()) {
     const address = hop.trim().replace(/^\[(.*)\](?::\d+)?$/, '$1');
@@ -36,4 +32,17 @@ export function networkOf(address: string): string {
     .slice(0, 4)
     .map((group) => group || '0')
     .join(':');
+}
+
+/** Returns a test: true for an address in one of the ranges (CIDRs or single addresses), false for any other text. */
+export function inRanges(ranges: readonly string[]): (address: string) => boolean {
+  if (ranges.length === 0) return () => false;
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [address = '', prefix] = range.split('/');
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return (address) => isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }

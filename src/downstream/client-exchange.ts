@@ -1,17 +1,46 @@
 // One request and its answer, from the head to the end. Only this file writes the decision and the reason, only the
 // reply the status and whether the connection persists.
-import type { BodyReceiver } from '../bodies/receiver.ts';
-import { type Decision, REASONS, type Reason } from '../core/decision.ts';
+import type { Buffer } from 'node:buffer';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { SMALL_BODY } from '../bodies/budget.ts';
+import { type BodyEnd, type BodyReceiver, BufferedBody, type BufferedBodyOptions } from '../bodies/buffered-body.ts';
+import { ANSWERS } from '../core/answers.ts';
+import type { Hint } from '../core/diagnoses-and-remedies.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate.ts';
+import type { Decision, Reason } from '../core/reasons.ts';
 import type { Head } from '../core/request-head.ts';
 import type { RequestRecord, UpstreamFailure } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { pathOf } from '../core/targets.ts';
-import type { Connection } from './connection.ts';
-import { Reply } from './reply.ts';
+import { signatureForm } from '../core/signature.ts';
+import { Reply, type ReplyConnection } from './reply.ts';
+import { STALL_MS } from './unread-answers.ts';
+
+export interface Handler {
+  /** A request's head is complete. Its body goes to the receiver that this call sets, or is dropped. */
+  onRequest(exchange: Exchange): void;
+  /** A request has ended, in whatever way. Requests are recorded only here. */
+  onEnd(exchange: Exchange): void;
+}
+
+/** The connection of a request, as the request knows it. */
+export interface ClientConnection extends ReplyConnection {
+  readonly address: string;
+  /** Milliseconds on the monotonic clock: when the request's head was complete. */
+  readonly since: number;
+  /** True if too many bytes followed the request, so that some were dropped. */
+  readonly hasDroppedBytes: boolean;
+  /** Hands the stream to a tunnel. Returns the bytes that came after its request. */
+  handOver(): Buffer;
+}
 
 /** A valid `traceparent`, with its trace id (https://www.w3.org/TR/trace-context/#traceparent-header). */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
+
+/**
+ * The queue of large bodies: each is verified in its own turn of the event loop. Node accepts one connection per turn,
+ * so with the HMACs of 200 bodies of 1 MiB in one turn a newcomer waited 6 s.
+ */
+let lastTurn: Promise<void> = Promise.resolve();
 
 /** One object with plain fields for each request: closures and option bags here cost 4 µs of 60. */
 export class Exchange implements RequestRecord {
@@ -20,22 +49,25 @@ export class Exchange implements RequestRecord {
   readonly lines: readonly string[];
   readonly method: string;
   readonly path: string;
-  readonly clientConnection: Connection;
+  readonly clientConnection: ClientConnection;
   readonly reply: Reply;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
   /** Receives the body as it comes. Null: the body is dropped. */
   receiver: BodyReceiver | null = null;
+  stallTimeout = STALL_MS;
 
   decision: Decision = 'rejected';
   reason: Reason | 'none' = 'none';
   route = UNMATCHED;
-  hint: string | null = null;
+  hint: Hint | null = null;
   rule: RuleName | null = null;
   header: string | null = null;
   secret: string | null = null;
   bodyBytes = 0;
-  durationMs = 0;
+  durationMs = -1;
+  departedMs = -1;
+  fate: RequestRecord['fate'] = 'none';
   verifyMs = -1;
   upstreamMs = -1;
   upstreamStatus = 0;
@@ -51,11 +83,11 @@ export class Exchange implements RequestRecord {
   departed = false;
   #onDeparture: (() => void) | null = null;
 
-  constructor(head: Head, lines: readonly string[], connection: Connection) {
+  constructor(head: Head, lines: readonly string[], connection: ClientConnection) {
     this.head = head;
     this.lines = lines;
     this.method = head.method;
-    this.path = pathOf(head.target);
+    this.path = head.path;
     this.clientConnection = connection;
     this.reply = new Reply(connection, head);
     this.startedAt = connection.since;
@@ -70,21 +102,30 @@ export class Exchange implements RequestRecord {
     return this.head.signatures > 0;
   }
 
+  get wellFormed(): boolean {
+    return signatureForm(this.head).reason === null;
+  }
+
   /** The status of the answer; 499 if the client departed before it. */
   get status(): number {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
+  /** Not once it has ended: its fate may still be unknown, but the decision is what the client saw. */
   decide(decision: Decision, reason: Reason | 'none'): void {
+    if (this.durationMs >= 0) return;
     this.decision = decision;
     this.reason = reason;
   }
 
-  /** Refuses the request, unless the client has departed. `allow`: the methods that the route allows, for 405. */
+  /**
+   * Refuses the request, unless the client has departed. A verified probe stays one: it is no refusal that people must
+   * know of. `allow`: the methods that the route allows, for 405.
+   */
   refuse(reason: Reason, allow: readonly string[] | null = null): void {
-    this.decide('rejected', reason);
+    if (this.decision !== 'probe') this.decide('rejected', reason);
     this.rule ??= PARSER_RULES[reason] ?? null;
-    if (reason !== 'client_closed') this.reply.refuse(REASONS[reason], reason === 'method_not_allowed' ? allow : null);
+    if (reason !== 'client_closed') this.reply.refuse(ANSWERS[reason], reason === 'method_not_allowed' ? allow : null);
   }
 
   /** Sets the one listener for a departing client. A plain field would cost 30 MiB and 10 % of CPU under load. */
@@ -92,8 +133,24 @@ export class Exchange implements RequestRecord {
     this.#onDeparture = listener;
   }
 
-  limitStall(milliseconds: number): void {
-    this.clientConnection.stallTimeout = milliseconds;
+  /**
+   * Reads the body whole and calls `done` at its end. A large one first waits for its own turn, since its HMAC takes
+   * long; it is dropped if the client departs meanwhile.
+   */
+  readWhole(options: BufferedBodyOptions, done: (end: BodyEnd) => void): BufferedBody {
+    const body = new BufferedBody(options, (end) => {
+      this.onDeparture(null);
+      this.receiver = null;
+      if ('failure' in end || body.received <= SMALL_BODY) return done(end);
+      lastTurn = lastTurn.then(nextTurn).then(() => {
+        if (this.departed) body.discard();
+        else done(end);
+      });
+    });
+    this.receiver = body;
+    this.onDeparture(() => body.fail('client_closed'));
+    this.reply.continue();
+    return body;
   }
 
   pauseBody(): void {
@@ -108,11 +165,12 @@ export class Exchange implements RequestRecord {
   clientDeparted(): void {
     this.reply.abandon();
     this.departed = true;
-    const listener = this.#onDeparture;
-    this.#onDeparture = null;
-    listener?.();
+    this.departedMs = performance.now() - this.startedAt;
     // An earlier decision stays: a refusal, or a failure of the upstream.
     const decided = this.upstreamFailure !== null || (this.decision === 'rejected' && this.reason !== 'none');
     if (!decided && !this.tunnelled) this.reason = 'client_closed';
+    const listener = this.#onDeparture;
+    this.#onDeparture = null;
+    listener?.();
   }
 }

@@ -5,85 +5,76 @@
 //
 // The next head waits until the kernel has the answer to the last one, so a pipelining client costs the memory of one
 // request and `maxHeader` bytes. The file is long because the states and the bytes that move them are read together;
-// what has a subject of its own is elsewhere: following-bytes.ts, answer-progress.ts.
+// what has a subject of its own is elsewhere: following-bytes.ts, unread-answers.ts.
 
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
-import { ROOM_RATE } from '../bodies/rate.ts';
-import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
-import type { Reason } from '../core/decision.ts';
+import type { ByteBudget } from '../bodies/budget.ts';
+import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
+import type { Reason } from '../core/reasons.ts';
 import { declaredLength, Head } from '../core/request-head.ts';
-import { queueKey } from '../wire/kernel-queues.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { AnswerProgress } from './answer-progress.ts';
+import { queueKey } from '../wire/socket-progress.ts';
 import { connectedAddress, networkOf } from './client-address.ts';
-import { Exchange } from './client-exchange.ts';
-import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, REST_MS, SILENCE_MS } from './drop-limits.ts';
-import { FollowingBytes } from './following-bytes.ts';
-import type { Listener } from './listener.ts';
-import { RANKS } from './make-room.ts';
-import { STALL_MS, UNREAD_MS } from './unread-answers.ts';
+import { type ClientConnection, Exchange, type Handler } from './client-exchange.ts';
+import { DROPPED_BODY, DROPPED_BYTES, DROPPING_MS, FollowingBytes, REST_MS, SILENCE_MS } from './following-bytes.ts';
+import { AnswerProgress } from './unread-answers.ts';
 
 /** `rest`: the kernel has the answer, while a short rest of the request's body is still to come. */
 export type State = 'silent' | 'tls' | 'head' | 'request' | 'rest' | 'idle' | 'tunnel' | 'closing' | 'closed';
 
-export interface Handler {
-  /** A request's head is complete. Its body goes to the receiver that this call sets, or is dropped. */
-  onRequest(exchange: Exchange): void;
-  /** A request has ended, in whatever way. Requests are recorded only here. */
-  onEnd(exchange: Exchange): void;
+/** The listener, as its connections know it. Times in milliseconds, sizes in bytes. */
+interface Port {
+  readonly limits: { readonly [limit in 'keepAlive' | 'headersTimeout' | 'connectionAge' | 'maxHeader']: number };
+  readonly handler: Handler;
+  readonly budget: ByteBudget;
+  /** True if no answer may keep its connection. */
+  readonly closesAll: boolean;
+  onClosing(connection: Connection): void;
+  onClosed(connection: Connection): void;
 }
 
-export class Connection {
+export class Connection implements ClientConnection {
   /** Its index in the indexed set that it is in. */
   place = -1;
   /** Only the reply writes to it, except in a tunnel. The receiver of a body may pause and resume it. */
   stream: Socket;
   encrypted = false;
   readonly address: string;
-  #key: string | null = null;
+  /** The network that counts as one client where many connections make room. */
+  readonly network: string;
+  /** The ports and the client's address, which name it among all connections. */
+  readonly key: string;
   state: State = 'silent';
   /** Milliseconds on the monotonic clock, as are `since` and `deadline`. */
   readonly openedAt = performance.now();
   since = this.openedAt;
   deadline: number;
-  /** Milliseconds that the client may leave the answer unread; 0 is off. Set for each request. */
-  stallTimeout = STALL_MS;
   /** The request in progress. Written only here. */
   exchange: Exchange | null = null;
   readonly progress = new AnswerProgress(this);
   /** When its last request began, and how long after the one before; NaN without them. */
   requestedAt = Number.NaN;
   interval = Number.NaN;
-  readonly #listener: Listener;
+  readonly #listener: Port;
   /** The socket beneath TLS, or `stream` itself. */
   readonly #socket: Socket;
   #parser: MessageParser | null = null;
-  readonly #following = new FollowingBytes();
-  /** Set while kept bytes wait to be read as the next request. */
-  #turn: NodeJS.Immediate | null = null;
+  readonly #following: FollowingBytes;
   #dropped = 0;
 
-  constructor(socket: Socket, listener: Listener) {
+  constructor(socket: Socket, listener: Port) {
     this.stream = this.#socket = socket;
     this.#listener = listener;
+    this.#following = new FollowingBytes(this, listener);
     this.address = connectedAddress(socket);
+    this.network = networkOf(this.address);
+    this.key = queueKey(socket);
     this.deadline = this.openedAt + listener.limits.headersTimeout;
     socket.on('error', ignore); // 'close' follows
     socket.once('close', this.#onClose);
-  }
-
-  /** The ports and the client's address, which name it among all connections. Asked for first while it is open. */
-  get key(): string {
-    this.#key ??= queueKey(this.#socket);
-    return this.#key;
-  }
-
-  /** The network that counts as one client where many connections make room. */
-  get network(): string {
-    return networkOf(this.address);
   }
 
   get hadRequest(): boolean {
@@ -112,7 +103,7 @@ export class Connection {
 
   // --- for the exchange, its reply and the receiver of the body
 
-  /** True if the answer must say `close`, whatever else it says. The connection's age counts as the request began. */
+  /** The connection's age counts as the request began. */
   mustClose(): boolean {
     const { closesAll, limits } = this.#listener;
     return this.#isLast || closesAll || this.since - this.openedAt >= limits.connectionAge;
@@ -123,7 +114,6 @@ export class Connection {
     return this.#parser?.keepAlive !== true || this.#following.state === 'dropped' || this.stream.readableEnded;
   }
 
-  /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
   unread(): 'nothing' | 'short' | 'long' {
     const parser = this.#parser;
     if (parser === null || parser.state === 'ended') return 'nothing';
@@ -131,10 +121,8 @@ export class Connection {
     return parser.state === 'body' && declared !== null && declared <= DROPPED_BODY ? 'short' : 'long';
   }
 
-  /** The kernel has the whole answer, or the connection is gone. `close`: no request follows. */
   replied(said: 'close' | 'persist'): void {
     if (this.state !== 'request') return;
-    if (this.progress.maySwell) this.#listener.unread.add(this);
     const now = performance.now();
     this.#endExchange('answered', now);
     // A client that was not told `close` may send at once, also in a drain.
@@ -143,12 +131,15 @@ export class Connection {
     else this.#enter('rest', REST_MS, now);
   }
 
-  /** True if too many bytes followed the current request, so that some were dropped. */
+  /** True if the whole answer is out, without `close`: the client may have it before we know. */
+  get mayHaveAnswer(): boolean {
+    return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
+  }
+
   get hasDroppedBytes(): boolean {
     return this.#following.state === 'dropped';
   }
 
-  /** Hands the stream to a tunnel. Returns the bytes that came after its request. */
   handOver(): Buffer {
     const early = this.#following.drain();
     if (early === 'dropped') throw new Error('a tunnel must not lack its first bytes');
@@ -164,20 +155,16 @@ export class Connection {
   /** Enforces the deadlines of the connection, of the body, and of an answer that the client does not read. */
   tick(now: number): void {
     if (now >= this.deadline) return this.#expire();
-    if (this.state !== 'request') return;
-    if (this.progress.maySwell) this.#listener.unread.add(this);
-    const receiver = this.#awaiting;
+    if (this.state !== 'request' || this.exchange === null) return;
+    const { stallTimeout } = this.exchange;
+    const receiver = this.awaiting;
     if (receiver !== null && now >= receiver.deadline) receiver.fail('body_timeout');
-    else if (this.stallTimeout > 0 && this.progress.unreadFor(now) >= this.stallTimeout) this.destroy();
+    else if (stallTimeout > 0 && this.progress.unreadFor(now) >= stallTimeout) this.destroy();
   }
 
-  /** The connection with the lowest rank makes room for a newcomer. Null: a tunnel, or a request that makes progress. */
-  rank(now: number): number | null {
-    if (this.state === 'tunnel' || this.state === 'closed') return null;
-    if (this.state !== 'request') return RANKS[this.state];
-    if (this.progress.unreadFor(now) >= UNREAD_MS) return RANKS.unread;
-    const receiver = this.#awaiting;
-    return receiver !== null && receiver.rate(now) < ROOM_RATE ? RANKS.slow : null;
+  /** The receiver of a body that is still to come. */
+  get awaiting(): BodyReceiver | null {
+    return this.#parser?.state === 'body' ? (this.exchange?.receiver ?? null) : null;
   }
 
   /** The orderly end: send the last bytes, half-close, drop what still comes up to a limit, destroy (RFC 9112 9.6). */
@@ -194,7 +181,8 @@ export class Connection {
 
   /** Ends the connection at once. An answer that lies unread must not stay in the kernel for minutes. */
   destroy(): void {
-    if (this.#listener.unread.isUnread(this)) this.reset();
+    const { maySwell, inKernel } = this.progress;
+    if (maySwell && (inKernel > 0 || this.stream.writableLength > 0)) this.reset();
     else this.stream.destroy();
   }
 
@@ -208,15 +196,10 @@ export class Connection {
     else this.#socket.resetAndDestroy();
   }
 
-  /** Leaves to the kernel what it still holds: the process ends. */
-  leave(): void {
-    this.stream.destroy();
-  }
-
   /** Refuses a head or a body that is still to come: the client was too slow. */
   refuseRest(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
-    else this.#awaiting?.fail('body_timeout');
+    else this.awaiting?.fail('body_timeout');
   }
 
   // --- states
@@ -229,38 +212,29 @@ export class Connection {
 
   #expire(): void {
     if (this.state === 'head') this.#refuseHead('header_timeout');
-    else if (this.state === 'idle') this.#closeIdle();
-    else if (this.state === 'rest') this.close();
-    else if (this.state === 'closing' && this.progress.maySwell && this.#listener.unread.mustStay(this))
+    else if (this.state === 'idle' || this.state === 'rest') this.close();
+    else if (this.state === 'request') this.#following.expire();
+    else if (this.state === 'closing' && this.progress.maySwell)
       this.deadline = performance.now() + SILENCE_MS; // the client still reads, or does not: only the kernel knows
     else this.destroy();
   }
 
-  /** Ends it unless its next request has arrived: what the kernel has is read first. */
-  #closeIdle(): void {
-    const { since } = this;
-    setImmediate(() => {
-      if (this.state === 'idle' && this.since === since) this.close();
-    });
-  }
-
   /** Begins the next request, if the byte behind the last one is still there. Only here does the parser go on. */
   #next(now = performance.now()): void {
-    this.stallTimeout = STALL_MS;
     if (this.#following.state === 'dropped') return this.close();
     this.#parser?.next();
     if (this.#following.state === 'none') return this.#enter('idle', this.#listener.limits.keepAlive, now);
     this.#enter('head', this.#listener.limits.headersTimeout, now);
     // The next request gets its own turn of the event loop: a pipelining client must not keep the others waiting.
-    this.#turn = setImmediate(this.#readKept);
+    setImmediate(this.#readKept);
   }
 
+  /** Reads the kept bytes as the next request. */
   readonly #readKept = (): void => {
-    if (this.#turn === null || this.state !== 'head') return;
-    this.#turn = null;
+    if (this.state !== 'head' || this.#following.state === 'none') return;
     const kept = this.#following.drain();
     if (kept === 'dropped') this.close();
-    else this.#read(kept);
+    else if (this.#read(kept) === 'caller') free(kept);
   };
 
   // --- bytes
@@ -270,7 +244,7 @@ export class Connection {
     this.#readKept();
     let owner: Owner = 'caller';
     if (this.state === 'closing') this.#drop(bytes.length);
-    else if (this.#parser?.state === 'ended') this.#following.keep(bytes, this.#listener.limits.maxHeader);
+    else if (this.#parser?.state === 'ended') this.#following.keep(bytes);
     else owner = this.#read(bytes);
     if (owner === 'caller') free(bytes);
   };
@@ -284,21 +258,20 @@ export class Connection {
   #read(bytes: Buffer): Owner {
     this.#parser ??= new MessageParser('request', { head: this.#listener.limits.maxHeader });
     const parser = this.#parser;
-    const { maxHeader, headersTimeout } = this.#listener.limits;
+    const { headersTimeout } = this.#listener.limits;
     let owner: Owner = 'caller';
     let at = 0;
     while (at < bytes.length && (parser.state === 'head' || parser.state === 'body')) {
       if (this.state === 'idle') this.#enter('head', headersTimeout);
       at = parser.read(bytes, at);
-      // What follows is checked before the request is answered: the answer must say `close` if too many bytes follow.
-      // Behind the rest of a body whose answer is out already, the next request is read at once.
-      if (this.state !== 'rest' && bytes.length - at - parser.remaining > maxHeader) this.#following.drop();
+      // Checked before the request is answered: the answer must say `close` if too many bytes follow.
+      if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
       if (!this.#hasBegun(parser)) continue;
       if (this.#giveBody(parser) === 'receiver') owner = 'receiver';
       if (this.state === 'rest' && parser.state !== 'body') this.#endRest(parser);
       if (this.state !== 'request' && this.state !== 'rest' && this.state !== 'idle') return owner;
     }
-    if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at), maxHeader);
+    if (at < bytes.length && parser.state === 'ended') this.#following.keep(bytes.subarray(at));
     return owner;
   }
 
@@ -329,9 +302,11 @@ export class Connection {
 
   /** Passes on the part of the body that was in the last read. */
   #giveBody(parser: MessageParser): Owner {
-    const receiver = this.exchange?.receiver ?? null;
-    if (receiver === null) return 'caller';
+    const { exchange } = this;
+    if (exchange === null || exchange.receiver === null) return 'caller';
+    const { receiver } = exchange;
     const { piece, state, pieces } = parser;
+    exchange.bodyBytes += piece?.length ?? 0;
     if (state === 'ended') return receiver.end(piece, parser.trailers, pieces);
     const owner = piece === null ? 'caller' : receiver.piece(piece, pieces);
     if (state === 'failed') receiver.fail('bad_request');
@@ -352,7 +327,6 @@ export class Connection {
     if (exchange === null) return;
     if (how === 'departed') exchange.clientDeparted();
     this.exchange = null;
-    this.progress.end(exchange.reply.bytes);
     exchange.durationMs = now - exchange.startedAt;
     this.#listener.handler.onEnd(exchange);
   }
@@ -360,7 +334,7 @@ export class Connection {
   readonly #onEnd = (): void => {
     this.#readKept();
     if (this.state === 'request' && this.exchange !== null) this.#onEndWithinRequest(this.exchange);
-    else if (this.state === 'head' && this.#parser?.state !== 'ended') this.#refuseHead('bad_request');
+    else if (this.state === 'head') this.#refuseHead('bad_request');
     else this.close();
   };
 
@@ -369,7 +343,10 @@ export class Connection {
     if (reply.phase === 'ended') return;
     if (receiver !== null && this.#parser?.state !== 'ended') receiver.fail('bad_request');
     else this.#endExchange('departed');
-    if (this.exchange?.reply.phase !== 'ended' && this.state === 'request') this.destroy();
+    if (this.exchange?.reply.phase === 'ended' || this.state !== 'request') return;
+    // Whether earlier answers were read is not known, and nobody will read them now.
+    if (this.progress.maySwell) this.reset();
+    else this.destroy();
   }
 
   readonly #onClose = (): void => {
@@ -377,17 +354,13 @@ export class Connection {
     if (this.state === 'head') this.#begin(NO_HEAD, []);
     this.#endExchange('departed');
     this.state = 'closed';
+    this.#following.drop();
     this.#parser?.free();
     this.#parser = null;
     this.#listener.onClosed(this);
   };
 
   readonly #onDrain = (): void => this.exchange?.reply.onDrain?.();
-
-  /** The receiver of a body that is still to come. */
-  get #awaiting(): BodyReceiver | null {
-    return this.#parser?.state === 'body' ? (this.exchange?.receiver ?? null) : null;
-  }
 }
 
 const NO_HEAD = new Head({ method: '', target: '', version: '1.1' }, []);

@@ -1,23 +1,60 @@
 // The bytes that a client sends behind the request in progress. Reading on behind a dropped byte would take the middle
 // of a body for a request, or swallow a request unanswered: so `dropped` is final, and then there is nothing to drain.
-
+//
+// Pipelined bytes are kept up to `maxHeader`. But a client may have its whole answer before the kernel tells us so,
+// over TLS always. What it sends then is its next request: more of it is kept in the byte budget, and reading pauses.
 import type { Buffer } from 'node:buffer';
 import { appended, NO_BYTES } from '../base/bytes.ts';
+import type { ByteBudget, UnfinishedBody } from '../bodies/budget.ts';
 
-export class FollowingBytes {
-  #kept = NO_BYTES;
+/** Bytes that Node still reads of a paused socket: until its own buffer of 64 KiB is full, and one more read. */
+const READ_AHEAD = 128 * 1024;
+
+interface Followed {
+  readonly stream: { pause(): void; resume(): void };
+  /** True if the whole answer is out, without `close`. */
+  readonly mayHaveAnswer: boolean;
+  deadline: number;
+}
+
+interface Port {
+  readonly limits: { readonly maxHeader: number };
+  readonly budget: ByteBudget;
+}
+
+export class FollowingBytes implements UnfinishedBody {
+  place = -1;
+  /** Bytes of the budget. While there are any, the connection is not read. */
+  buffered = 0;
   state: 'none' | 'kept' | 'dropped' = 'none';
+  readonly #connection: Followed;
+  readonly #listener: Port;
+  #kept = NO_BYTES;
+  #keptAt = 0;
 
-  /** Keeps a copy, which keeps no whole read alive; drops everything if there are more than `most` bytes in all. */
-  keep(bytes: Buffer, most: number): void {
+  constructor(connection: Followed, listener: Port) {
+    this.#connection = connection;
+    this.#listener = listener;
+  }
+
+  /** So many bytes will follow: if they are too many, the answer that is still to come must say `close`. */
+  foresee(bytes: number): void {
+    if (bytes > this.#listener.limits.maxHeader && !this.#connection.mayHaveAnswer) this.drop();
+  }
+
+  /** Keeps a copy, which keeps no whole read alive; or drops everything that follows if there is no room for it. */
+  keep(bytes: Buffer): void {
     if (this.state === 'dropped') return;
-    if (this.#kept.length + bytes.length > most) return this.drop();
+    const total = this.#kept.length + bytes.length;
+    const isLong = total > this.#listener.limits.maxHeader;
+    if (isLong && !(this.#connection.mayHaveAnswer && this.#reserve(total))) return this.drop();
     this.#kept = appended(this.#kept, bytes);
     this.state = 'kept';
   }
 
   /** Says that bytes were dropped, or will be. */
   drop(): void {
+    this.#release();
     this.#kept = NO_BYTES;
     this.state = 'dropped';
   }
@@ -25,9 +62,58 @@ export class FollowingBytes {
   /** Returns the bytes that follow, to be read next. */
   drain(): Buffer | 'dropped' {
     if (this.state === 'dropped') return 'dropped';
+    this.#release();
     const kept = this.#kept;
     this.#kept = NO_BYTES;
     this.state = 'none';
     return kept;
   }
+
+  rate(now: number): number {
+    return this.#kept.length / (now - this.#keptAt);
+  }
+
+  /** The client does not read its answer, and yet sends: from now on that is dropped, and the connection ends. */
+  expire(): void {
+    this.#connection.deadline = Number.POSITIVE_INFINITY;
+    this.drop();
+  }
+
+  /** The budget needs its room. */
+  fail(): void {
+    this.drop();
+  }
+
+  #reserve(bytes: number): boolean {
+    const needed = bytes + READ_AHEAD;
+    if (!this.#listener.budget.reserveSpare(needed)) return false; // the old copy counts until there is a new one
+    this.#release();
+    this.buffered = needed;
+    this.#keptAt = performance.now();
+    this.#listener.budget.unfinished.add(this);
+    this.#connection.stream.pause();
+    this.#connection.deadline = this.#keptAt + ANSWER_MS;
+    return true;
+  }
+
+  #release(): void {
+    if (this.buffered === 0) return;
+    this.#listener.budget.release(this.buffered);
+    this.buffered = 0;
+    this.#listener.budget.unfinished.delete(this);
+    this.#connection.stream.resume();
+  }
 }
+
+// --- the limits on what a connection reads only to drop it: the rest of a refused body, and what follows the last answer
+
+/** Bytes. A refused body up to this size is read and dropped; a longer one ends the connection. */
+export const DROPPED_BODY = 64 * 1024;
+/** Milliseconds for the rest of a refused body. */
+export const REST_MS = 2000;
+/** Limits on what a client sends after the last answer: bytes, milliseconds in all, milliseconds of silence. */
+export const DROPPED_BYTES = 32 * 1024 * 1024;
+export const DROPPING_MS = 2000;
+export const SILENCE_MS = 1000;
+/** Milliseconds in which a client must read its answer once it has sent more than `maxHeader` of its next request. */
+const ANSWER_MS = 1000;

@@ -3,11 +3,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { dropOldest } from '../base/drop-oldest.ts';
 import { codeOf, ignore } from '../base/errors.ts';
-import { TickedSet } from '../wire/ticked-set.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
-import { Connection, type Handler, type State } from './connection.ts';
+import { dropOldest } from '../base/indexed-set.ts';
+import { ByteBudget } from '../bodies/budget.ts';
+import { TickedSet, type TlsContents } from '../wire/connections.ts';
+import type { Handler } from './client-exchange.ts';
+import { Connection, type State } from './connection.ts';
 import { endIdleLate, quietTurn } from './drain-idle.ts';
 import { Room } from './make-room.ts';
 import { TlsHandshakes } from './tls-handshakes.ts';
@@ -40,21 +41,24 @@ const MAX_CLOSING = 256;
 export class Listener {
   limits: ListenerLimits;
   readonly handler: Handler;
+  /** Bytes, beyond `maxHeader`, of the data that a client sends before it is known to have its answer. */
+  readonly budget: ByteBudget;
   draining = false;
   readonly #server: Server;
   readonly #tls: TlsHandshakes | null;
-  readonly #all = new TickedSet<Connection>();
+  readonly #unread: UnreadAnswers;
+  readonly #all = new TickedSet<Connection>((now) => this.#unread.watch(now));
   readonly #room = new Room();
-  readonly unread: UnreadAnswers;
   readonly #closing = new Set<Connection>();
   #accepted = 0;
   /** Stops the drain's ending of idle connections. */
   #endingIdle: AbortController | undefined;
 
-  constructor(limits: ListenerLimits, handler: Handler) {
+  constructor(limits: ListenerLimits, handler: Handler, budget = new ByteBudget(0)) {
     this.limits = limits;
     this.handler = handler;
-    this.unread = new UnreadAnswers(limits.unreadAnswers);
+    this.budget = budget;
+    this.#unread = new UnreadAnswers(limits.unreadAnswers, this);
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     this.#tls = limits.tls === null ? null : new TlsHandshakes(limits.tls);
   }
@@ -66,12 +70,16 @@ export class Listener {
 
   /** True if no answer may keep its connection. */
   get closesAll(): boolean {
-    const { connections, whenMany } = this.limits;
-    return this.draining || (whenMany === 'close' && this.#all.size > connections / 2);
+    return this.draining || (this.limits.whenMany === 'close' && this.crowding > 1 / 2);
   }
 
   /** A copy of the open connections. */
   readonly list = (): readonly Connection[] => this.#all.list();
+
+  /** The share of the connections that may be. */
+  get crowding(): number {
+    return this.#all.size / this.limits.connections;
+  }
 
   get inFlight(): number {
     return this.list().filter(({ exchange }) => exchange !== null).length;
@@ -132,7 +140,7 @@ export class Listener {
 
   cutAll(): void {
     this.#server.close();
-    for (const connection of this.list()) connection.leave();
+    for (const connection of this.list()) connection.stream.destroy();
   }
 
   // --- connections
@@ -147,7 +155,7 @@ export class Listener {
     }
     this.#all.add(connection);
     if (this.#tls === null) connection.open(socket);
-    else this.#tls.await(connection, socket);
+    else this.#tls.await(connection);
   }
 
   /** Ends one connection to make room. False: each has a request that makes progress. */
@@ -170,7 +178,6 @@ export class Listener {
   onClosed(connection: Connection): void {
     this.#all.delete(connection);
     this.#closing.delete(connection);
-    this.unread.delete(connection);
   }
 
   // --- the end

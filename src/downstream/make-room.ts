@@ -1,9 +1,11 @@
 // Chooses the connection that makes room when there are too many. Among those that have had no request yet the client
 // address that has most pays, so that one host that opens thousands keeps nobody else out.
+import { ROOM_RATE } from '../bodies/budget.ts';
 import type { Connection } from './connection.ts';
+import { UNREAD_MS } from './unread-answers.ts';
 
 /** The order in which connections make room, by their state or by what their client does. */
-export const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
+const RANKS = { closing: 0, silent: 1, tls: 1, head: 2, unread: 3, rest: 4, slow: 4, idle: 5, young: 6 };
 /** The age up to which connections make room last: otherwise each honest newcomer would be ended for the next. */
 const YOUNG_MS = 500;
 /** Candidates of one pass, for several newcomers: a pass over all connections is dear. */
@@ -15,6 +17,8 @@ interface Candidate {
   readonly connection: Connection;
   readonly since: number;
   readonly rank: number;
+  /** How many of its network and rank are younger, and itself: ending the largest first leaves each its fair share. */
+  share: number;
 }
 
 export class Room {
@@ -28,7 +32,7 @@ export class Room {
     if (!isFresh) this.#find(all(), now);
     for (let found = this.#candidates.pop(); found !== undefined; found = this.#candidates.pop()) {
       const { connection, since } = found;
-      if (connection.place >= 0 && connection.since === since && connection.rank(now) !== null) return connection;
+      if (connection.place >= 0 && connection.since === since && rankOf(connection, now) !== null) return connection;
     }
     return isFresh ? this.choose(all, now) : null;
   }
@@ -37,13 +41,22 @@ export class Room {
     const ranked: Candidate[] = [];
     for (const connection of all) {
       const { since, openedAt } = connection;
-      const state = connection.rank(now);
-      if (state !== null) ranked.push({ connection, since, rank: now - openedAt < YOUNG_MS ? RANKS.young : state });
+      const state = rankOf(connection, now);
+      const rank = state === null || now - openedAt >= YOUNG_MS ? state : RANKS.young;
+      if (rank !== null) ranked.push({ connection, since, rank, share: 0 });
     }
     ranked.sort((a, b) => a.rank - b.rank || a.since - b.since);
     this.#candidates = byNetwork(ranked).slice(0, MAX_CANDIDATES).reverse();
     this.#foundAt = now;
   }
+}
+
+/** The lowest makes room. Null: a tunnel, or a request that makes progress. */
+function rankOf({ state, progress, awaiting }: Connection, now: number): number | null {
+  if (state === 'tunnel' || state === 'closed') return null;
+  if (state !== 'request') return RANKS[state];
+  if (progress.unreadFor(now) >= UNREAD_MS) return RANKS.unread;
+  return awaiting !== null && awaiting.rate(now) < ROOM_RATE ? RANKS.slow : null;
 }
 
 /**
@@ -52,24 +65,13 @@ export class Room {
  */
 function byNetwork(ranked: readonly Candidate[]): readonly Candidate[] {
   const newcomers = ranked.filter(({ connection }) => !connection.hadRequest);
-  const shares = sharesOf(newcomers.map(({ connection, rank }) => `${rank} ${connection.network}`));
-  const order = [...newcomers.keys()].sort((a, b) => {
-    const rank = (newcomers[a]?.rank ?? 0) - (newcomers[b]?.rank ?? 0);
-    return rank || (shares[b] ?? 0) - (shares[a] ?? 0) || a - b;
-  });
-  let next = 0;
-  return ranked.map((candidate) => {
-    return candidate.connection.hadRequest ? candidate : (newcomers[order[next++] ?? 0] ?? candidate);
-  });
-}
-
-/** Counts how often each name occurs from there on: ended by the greatest first, none keeps more than its share. */
-function sharesOf(names: readonly string[]): number[] {
   const counts = new Map<string, number>();
-  const shares = names.toReversed().map((name) => {
-    const count = (counts.get(name) ?? 0) + 1;
-    counts.set(name, count);
-    return count;
-  });
-  return shares.reverse();
+  for (const newcomer of newcomers.toReversed()) {
+    const name = `${newcomer.rank} ${newcomer.connection.network}`;
+    newcomer.share = (counts.get(name) ?? 0) + 1;
+    counts.set(name, newcomer.share);
+  }
+  newcomers.sort((a, b) => a.rank - b.rank || b.share - a.share);
+  let next = 0;
+  return ranked.map((candidate) => (candidate.connection.hadRequest ? candidate : (newcomers[next++] ?? candidate)));
 }

@@ -1,32 +1,44 @@
 // The answer to one request, and the only writer of its status, framing, persistence, 1xx and trailers. An incomplete
 // answer is cut, never ended as if it were complete.
 import type { Buffer } from 'node:buffer';
-import type { OwnStatus, Refusal } from '../core/decision.ts';
+import type { Socket } from 'node:net';
+import { type OwnAnswer, type OwnStatus, PHRASES } from '../core/answers.ts';
+import { CHUNKED, headLines } from '../core/header-lines.ts';
 import { type Head, hasBody } from '../core/request-head.ts';
-import { headLines } from '../wire/forwarded-lines.ts';
 import type { ResponseHead } from '../wire/parser.ts';
 import { MessageWriter, NO_TRAILERS } from '../wire/writer.ts';
-import type { Connection } from './connection.ts';
-import { CONTINUE, framedLines, interimHead, PHRASES, refusalLines, responseHead } from './response-head.ts';
+
+/** The connection of a request, as its reply knows it. */
+export interface ReplyConnection {
+  readonly stream: Socket;
+  readonly encrypted: boolean;
+  /** True if the answer must say `close`, whatever else it says. */
+  mustClose(): boolean;
+  /** How much of the request's body is missing. `short`: the rest is read and dropped, so the connection may stay. */
+  unread(): 'nothing' | 'short' | 'long';
+  /** The kernel has the whole answer, or the connection is gone. `close`: no request follows. */
+  replied(said: 'close' | 'persist'): void;
+  /** Ends it at once, with a reset or in whatever way. */
+  reset(): void;
+  destroy(): void;
+}
 
 export class Reply {
   /** 0 until the answer has begun. */
   status = 0;
-  readonly #connection: Connection;
+  readonly #connection: ReplyConnection;
   readonly #request: Head;
   readonly #writer: MessageWriter;
   /** `ended`: complete, though perhaps not sent. `gone`: nothing more can reach the client. Written only here. */
   phase: 'waiting' | 'begun' | 'ended' | 'gone' = 'waiting';
   /** True once a byte of the final answer is on its way: from then on it can only be ended or cut. */
   committed = false;
-  /** Bytes of the answer so far, interim responses and heads included, without framing. */
-  bytes = 0;
   /** The one listener, called when the client has caught up with reading. */
   onDrain: (() => void) | null = null;
   #last = false;
   #awaitsContinue: boolean;
 
-  constructor(connection: Connection, request: Head) {
+  constructor(connection: ReplyConnection, request: Head) {
     this.#connection = connection;
     this.#request = request;
     this.#writer = new MessageWriter(connection.stream);
@@ -36,6 +48,11 @@ export class Reply {
   /** Bytes that the kernel has not accepted yet. */
   get unsent(): number {
     return this.#connection.stream.writableLength;
+  }
+
+  /** True once the whole answer is written, and says nothing of a `close`. The client may have it before we know. */
+  get allowsNext(): boolean {
+    return this.phase === 'ended' && !this.#last;
   }
 
   /** Sends 100 to a client that waits for it. Call it only if the body will be read. */
@@ -48,7 +65,7 @@ export class Reply {
   /** Sends an interim response (1xx). HTTP/1.0 has none (RFC 9110 15.2). */
   inform(status: number, reason: string, lines: readonly string[]): void {
     if (this.phase !== 'waiting' || this.#request.version !== '1.1') return;
-    this.#head(interimHead(status, reason, lines), 'plain');
+    this.#writer.head(`${statusLine(status, reason)}${headLines(lines, null)}\r\n`, 'plain');
     this.#writer.flush();
   }
 
@@ -63,13 +80,12 @@ export class Reply {
     const closes = (streams && !modern) || this.#connection.unread() !== 'nothing';
     this.#last = closes || wish === 'close' || this.#connection.mustClose();
     const framed = framedLines(response, chunked ? 'chunked' : streams ? 'until close' : 'whole');
-    this.#head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
+    this.#writer.head(this.#begunHead(status, reason, framed), chunked ? 'chunked' : 'plain');
   }
 
   /** False: the client reads too slowly; wait for `onDrain`. Nobody else may use `piece` from now on. */
   data(piece: Buffer): boolean {
     if (this.phase !== 'begun') return true;
-    this.bytes += piece.length;
     this.#writer.data(piece);
     return !this.#connection.stream.writableNeedDrain;
   }
@@ -88,9 +104,9 @@ export class Reply {
   }
 
   /** Sends one of our own answers, unless an answer has begun. `allow`: the methods that the route allows, for 405. */
-  refuse(refusal: Refusal, allow: readonly string[] | null = null): void {
-    const { status, body, closes } = refusal;
-    this.answer({ status, body, lines: refusalLines(refusal, allow) }, closes ? 'close' : 'persist');
+  refuse(own: OwnAnswer, allow: readonly string[] | null = null): void {
+    const { status, body, closes } = own;
+    this.answer({ status, body, lines: ownLines(own, allow) }, closes ? 'close' : 'persist');
   }
 
   /** Sends a whole answer and adds `Content-Length`. `body` has one character per byte. */
@@ -104,14 +120,15 @@ export class Reply {
     const framed = headLines(lines, `Content-Length: ${body.length}`);
     const head = this.#begunHead(status, PHRASES[status], framed);
     // One string with its head, so one write.
-    this.#head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
-    // Later, since whoever refuses may still note why, and the request may still be read.
+    this.#writer.head(this.#request.method === 'HEAD' ? head : head + body, 'plain');
+    // Later, since the caller that refuses may still note why, and the request may still be read.
     this.#end(NO_TRAILERS, () => process.nextTick(this.#replied));
   }
 
   /** The connection becomes a tunnel; http-proxy-3 writes the 101. */
   becomeTunnel(): void {
     this.status = 101;
+    this.#last = true;
     this.phase = 'ended';
     this.committed = true;
   }
@@ -143,15 +160,38 @@ export class Reply {
     this.#writer.end(trailers, sent);
   }
 
-  #head(text: string, coding: 'plain' | 'chunked'): void {
-    this.bytes += text.length;
-    this.#writer.head(text, coding);
-  }
-
+  /** HTTP/1.1 persists by default: then we add no line that the upstream did not send. */
   #begunHead(status: number, reason: string, lines: string): string {
     this.phase = 'begun';
     this.status = status;
-    const keeps = this.#request.version === '1.1' ? null : 'keep-alive';
-    return responseHead({ status, reason }, lines, this.#last ? 'close' : keeps);
+    const keeps = this.#request.version === '1.1' ? '' : 'Connection: keep-alive\r\n';
+    return `${statusLine(status, reason)}${lines}${this.#last ? 'Connection: close\r\n' : keeps}\r\n`;
   }
+}
+
+// --- heads: the upstream's lines in their bytes, framed by us, and the lines of our own answers
+
+/** The interim response to a client that waits before it sends its body. */
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** The lines of the upstream's response, with our framing. */
+function framedLines({ status, lines, length }: ResponseHead, body: 'chunked' | 'until close' | 'whole'): string {
+  if (body === 'chunked') return headLines(lines, CHUNKED);
+  // The length has no leading zeros, but stays text: 18446744073709551615 would become another number.
+  // A 204 has none (RFC 9110 8.6).
+  const none = body === 'until close' || length === '' || status === 204;
+  return headLines(lines, none ? null : `Content-Length: ${length.replace(/^0+(?=\d)/, '')}`);
+}
+
+/** The lines of our own answer. `allow`: the methods that the route allows, for 405. */
+function ownLines({ retryAfter }: OwnAnswer, allow: readonly string[] | null): readonly string[] {
+  const lines = ['Content-Type', 'application/json'];
+  if (retryAfter !== null) lines.push('Retry-After', `${retryAfter}`);
+  if (allow !== null) lines.push('Allow', allow.join(', '));
+  return lines;
+}
+
+/** Forwards a reason phrase byte for byte. One with control characters could end the line, so it becomes empty. */
+function statusLine(status: number, reason: string): string {
+  return `HTTP/1.1 ${status} ${/^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : ''}\r\n`;
 }

@@ -1,12 +1,10 @@
 // TLS on the clients' side: from a connection's first byte to its secured stream. How long that may take is
 // `limits.headersTimeout`, set in connection.ts (`beginTls`); here handshakes only make room for one another.
-
-import type { Socket } from 'node:net';
+import { Buffer } from 'node:buffer';
 import type { Server, TlsOptions } from 'node:tls';
-import { free } from '../base/bytes.ts';
-import { queueKey } from '../wire/kernel-queues.ts';
-import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
-import { ClientHello } from './client-hello.ts';
+import { appended, free, NO_BYTES } from '../base/bytes.ts';
+import { ALPN, type TlsContents } from '../wire/connections.ts';
+import { queueKey } from '../wire/socket-progress.ts';
 import type { Connection } from './connection.ts';
 
 /** The most TLS handshakes under way: 1,024 unfinished ones need 78 MiB. */
@@ -21,11 +19,10 @@ function tlsOptions(tls: TlsContents): TlsOptions {
 
 export class TlsHandshakes {
   readonly #server: Server;
-  /** Connections by key, the longest first; and by network, since each newcomer of a flood asks which one has most. */
+  /** Connections by key, the longest first. */
   readonly #underWay = new Map<string, Connection>();
-  readonly #byNetwork = new Map<string, Set<Connection>>();
   /** Those whose ClientHello is whole. */
-  readonly #waiting: [Connection, Socket][] = [];
+  readonly #waiting: Connection[] = [];
 
   constructor(contents: TlsContents) {
     // Loaded only if it is needed: TLS costs 2 MB of idle memory.
@@ -36,7 +33,7 @@ export class TlsHandshakes {
         stream.destroy();
         return;
       }
-      this.#delete(connection);
+      this.#underWay.delete(connection.key);
       connection.open(stream);
     });
     this.#server.on('tlsClientError', (_error, stream) => stream.destroy());
@@ -51,7 +48,8 @@ export class TlsHandshakes {
   }
 
   /** Waits for the whole ClientHello, then begins. Until then the connection counts as silent. */
-  await(connection: Connection, socket: Socket): void {
+  await(connection: Connection): void {
+    const socket = connection.stream;
     const hello = new ClientHello();
     const onData = (bytes: Buffer) => {
       if (connection.state !== 'silent') return; // it is closing
@@ -60,53 +58,88 @@ export class TlsHandshakes {
       if (found === 'part') return;
       socket.off('data', onData).off('end', onEnd).pause();
       socket.unshift(hello.bytes);
-      if (this.#waiting.push([connection, socket]) === 1) setImmediate(this.#beginNext);
+      if (this.#waiting.push(connection) === 1) setImmediate(this.#beginNext);
     };
     const onEnd = () => connection.destroy();
     socket.on('data', onData).once('end', onEnd);
   }
 
-  /** Begins one in each turn of the event loop: a burst would else push out those whose next flight has come already. */
+  /** Begins one in each turn of the event loop: a burst would push out those whose next flight has come already. */
   readonly #beginNext = (): void => {
     const longest = this.#longest();
     if (longest !== undefined && performance.now() - longest.since < LEAST_MS) {
       setTimeout(this.#beginNext, LEAST_MS / 10).unref();
       return;
     }
-    const [connection, socket] = this.#waiting.shift() ?? [];
+    const connection = this.#waiting.shift();
     if (this.#waiting.length > 0) setImmediate(this.#beginNext);
-    if (connection === undefined || socket === undefined || connection.state !== 'silent') return;
+    if (connection?.state !== 'silent') return;
     if (longest !== undefined) {
-      this.#delete(longest);
+      this.#underWay.delete(longest.key);
       longest.destroy();
     }
-    this.#add(connection);
-    socket.once('close', () => this.#delete(connection));
+    const socket = connection.stream;
+    this.#underWay.set(connection.key, connection);
+    socket.once('close', () => this.#underWay.delete(connection.key));
     connection.beginTls();
     if (!socket.destroyed) this.#server.emit('connection', socket);
   };
 
-  #add(connection: Connection): void {
-    const { key, network } = connection;
-    this.#underWay.set(key, connection);
-    const same = this.#byNetwork.get(network);
-    if (same === undefined) this.#byNetwork.set(network, new Set([connection]));
-    else same.add(connection);
-  }
-
-  #delete(connection: Connection): void {
-    const { key, network } = connection;
-    this.#underWay.delete(key);
-    const same = this.#byNetwork.get(network);
-    same?.delete(connection);
-    if (same?.size === 0) this.#byNetwork.delete(network);
-  }
-
   /** The longest of the network that has most under way; undefined while there is room for one more. */
   #longest(): Connection | undefined {
     if (this.#underWay.size < MAX_UNDER_WAY) return undefined;
-    let most: ReadonlySet<Connection> = new Set();
-    for (const same of this.#byNetwork.values()) if (same.size > most.size) most = same;
-    return most.values().next().value;
+    const byNetwork = Map.groupBy(this.#underWay.values(), ({ network }) => network);
+    let most: readonly Connection[] = [];
+    for (const same of byNetwork.values()) if (same.length > most.length) most = same;
+    return most[0];
+  }
+}
+
+// The first bytes of a TLS connection, until its ClientHello is whole (RFC 8446 4.1.2, in records of 5.1). TLS itself
+// begins only then: a TLS handshake has one of few places, and a client that sends one byte must not get one.
+
+const TLS_HANDSHAKE = 22;
+const MAJOR_VERSION = 3;
+const CLIENT_HELLO = 1;
+const RECORD_HEADER = 5;
+const MESSAGE_HEADER = 4;
+const MAX_RECORD = 16 * 1024;
+/** Bytes. A longer ClientHello begins before it is whole: honest ones have one or two KiB. */
+const MAX_BUFFERED = 16 * 1024;
+
+export class ClientHello {
+  /** All that came, in memory of its own. */
+  bytes = NO_BYTES;
+  /** The offset of the record that is not whole yet. */
+  #record = 0;
+  /** Bytes of the message in the records before, and its first four. */
+  #received = 0;
+  #header = NO_BYTES;
+
+  /** `other`: it is no ClientHello, or too long. OpenSSL then answers with its alert. */
+  add(piece: Buffer): 'part' | 'whole' | 'other' {
+    this.bytes = appended(this.bytes, piece);
+    let found = this.#readRecord();
+    while (found === 'next') found = this.#readRecord();
+    return found === 'part' && this.bytes.length >= MAX_BUFFERED ? 'other' : found;
+  }
+
+  #readRecord(): 'part' | 'whole' | 'other' | 'next' {
+    const record = this.bytes.subarray(this.#record);
+    // OpenSSL, too, waits for the whole header, whatever it begins with.
+    if (record.length < RECORD_HEADER) return 'part';
+    if (record[0] !== TLS_HANDSHAKE || record[1] !== MAJOR_VERSION) return 'other';
+    const length = record.readUInt16BE(3);
+    if (length === 0 || length > MAX_RECORD) return 'other';
+    const fragment = record.subarray(RECORD_HEADER, RECORD_HEADER + length);
+    const header = Buffer.concat([this.#header, fragment.subarray(0, MESSAGE_HEADER - this.#header.length)]);
+    if (header.length > 0 && header[0] !== CLIENT_HELLO) return 'other';
+    const isKnown = header.length === MESSAGE_HEADER;
+    if (isKnown && this.#received + fragment.length >= MESSAGE_HEADER + header.readUIntBE(1, 3)) return 'whole';
+    if (fragment.length < length) return 'part';
+    this.#header = header;
+    this.#received += length;
+    this.#record += RECORD_HEADER + length;
+    return 'next';
   }
 }

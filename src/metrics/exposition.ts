@@ -1,8 +1,8 @@
 // The metrics in the two formats that scrapers request. prom-client renders them, with registries of our own.
 import { collectDefaultMetrics, type Metric, Registry, type RegistryContentType } from 'prom-client';
-import { onePerTurn } from '../base/one-per-turn.ts';
-import { METRIC_NAMES, METRICS, PREFIX, typeOf } from './metric-table.ts';
-import type { Collectors } from './metrics.ts';
+import { onePerTurn } from '../base/deadline.ts';
+import { METRIC_NAMES, METRICS, type MetricName, PREFIX, typeOf } from './metric-table.ts';
+import type { Reading } from './series.ts';
 
 // Sampling every 10 ms, prom-client's default, costs an idle process 4.5 ms of CPU a second, every 50 ms 0.8, every
 // 250 ms 0.2. A shorter stall may fall between two samples.
@@ -12,14 +12,14 @@ const LAG_RESOLUTION_MS = 250;
  * Starts to watch the event loop and the garbage collector; neither keeps the process alive. Returns a function that
  * renders our metrics, `process_*` and `nodejs_*` in the format that an Accept header prefers.
  */
-export function createExposition(collectors: Collectors) {
+export function createExposition(reader: (name: MetricName) => Reading) {
   const ofProcess = new Registry();
   collectDefaultMetrics({ register: ofProcess, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
   const render = async (format: 'text' | 'OpenMetrics') => {
     const openMetrics = format === 'OpenMetrics';
     const registry = new Registry<RegistryContentType>();
     if (openMetrics) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
-    for (const family of [...ownFamilies(collectors), ...(await processFamilies(ofProcess))]) {
+    for (const family of [...ownFamilies(reader), ...(await processFamilies(ofProcess))]) {
       // OpenMetrics names a counter without `_total` and its samples with it, which the registry adds.
       const named = openMetrics && String(family.type) === 'counter';
       const name = named ? family.name.replace(/_total$/, '') : family.name;
@@ -32,12 +32,11 @@ export function createExposition(collectors: Collectors) {
   return (accept: string | undefined) => (prefersOpenMetrics(accept) ? open() : text());
 }
 
-function ownFamilies(collectors: Collectors) {
-  return METRIC_NAMES.map((short) => {
-    const name = PREFIX + short;
-    const read = collectors[short](name);
+function ownFamilies(reader: (name: MetricName) => Reading) {
+  return METRIC_NAMES.map((name) => {
+    const read = reader(name) ?? [];
     const values = typeof read === 'number' ? [{ value: read }] : read;
-    return { name, help: METRICS[short].help, type: typeOf(short), values };
+    return { name: PREFIX + name, help: METRICS[name].help, type: typeOf(name), values };
   });
 }
 
@@ -61,16 +60,8 @@ function corrected<S extends { readonly value: number }>(name: string, sample: S
   return { ...sample, value: sample.value < 1e6 ? Math.max(0, sample.value - LAG_RESOLUTION_MS / 1000) : 0 };
 }
 
-/** True if the Accept header names OpenMetrics and does not prefer plain text (RFC 9110 12.5.1). */
-export function prefersOpenMetrics(accept: string | undefined): boolean {
-  let openMetrics = 0;
-  let text = 0;
-  for (const range of (accept ?? '').slice(0, 2048).toLowerCase().split(',')) {
-    const type = range.split(';')[0]?.trim();
-    const q = Number(/;\s*q=([^;]*)/.exec(range)?.[1] ?? 1);
-    const quality = q >= 0 && q <= 1 ? q : 0;
-    if (type === 'application/openmetrics-text') openMetrics = Math.max(openMetrics, quality);
-    if (type === 'text/plain' || type === 'text/*') text = Math.max(text, quality);
-  }
-  return openMetrics > 0 && openMetrics >= text;
+/** True if the Accept header names OpenMetrics, and before plain text: scrapers name first what they prefer. */
+export function prefersOpenMetrics(accept = ''): boolean {
+  const [named] = /application\/openmetrics-text|text\/(?:plain|\*)/i.exec(accept) ?? [''];
+  return named.toLowerCase().startsWith('application');
 }

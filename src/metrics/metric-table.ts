@@ -1,5 +1,5 @@
 // The one table of metrics: exposition, docs/metrics.md and the tests follow from it. Labels come from the config and
-// from closed sets alone (core/decision.ts, core/request-record.ts): text from a client must never become a label.
+// from closed sets alone (core/reasons.ts, core/request-record.ts): text from a client must never become a label.
 
 export const PREFIX = 'entrupy_proxy_';
 
@@ -18,13 +18,24 @@ const HMAC_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005,
 const BYTES = [256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216];
 
 const VERIFY = 'routes that verify';
-const REDELIVERING = 'where a route has redeliver';
+/** The page says what it means. */
+const REDELIVERING = 'with redelivery';
 const FORWARDING = 'routes that verify or forward';
 
 export const METRICS = {
   requests_total: {
     labels: ['route', 'decision', 'reason'],
     help: 'Requests that have ended, by decision and reason.',
+  },
+  deliveries_total: {
+    labels: ['route', 'fate'],
+    help: 'Verified requests, without probes, by what became of them; counted when that is known.',
+    when: 'routes that verify; fate duplicate with once, fate deferred with redeliver',
+  },
+  unverified_signatures_total: {
+    labels: ['route'],
+    help: 'Requests with a signature header that were forwarded without a verdict.',
+    when: 'routes that forward',
   },
   request_duration_seconds: {
     labels: ['route', 'decision'],
@@ -116,7 +127,7 @@ export const METRICS = {
   redelivered_total: {
     labels: ['route', 'result'],
     help: 'Deferred deliveries that ended, or that are no longer sent by themselves.',
-    when: 'routes that verify, and unmatched, where a route has redeliver',
+    when: `routes that verify, and unmatched, ${REDELIVERING}`,
   },
   deferred_store_failures_total: {
     help: 'Failures of the store of redelivery, a full one and one that is too slow included.',

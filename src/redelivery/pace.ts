@@ -2,9 +2,10 @@
 // one that is given.
 
 const FIRST_PAUSE_MS = 1000;
-const MAX_PAUSE_MS = 10 * 60_000;
+/** Milliseconds. */
+export const MAX_PAUSE_MS = 10 * 60_000;
 /** Between two probes of an app that accepts no connection. */
-export const PROBE_EVERY_MS = 10_000;
+const PROBE_EVERY_MS = 10_000;
 /** Between two sendings while each of them fails. */
 const FAILING_PAUSE_MS = 50;
 const MAX_FAILING_PAUSE_MS = 1000;
@@ -18,12 +19,13 @@ export function pauseAfter(attempts: number, random: number): number {
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection';
 
 /** How many may be at work. After a failure one at a time; each of them another event, since the failed one waits. */
-export class Pace {
+export class SendingPace {
   readonly #most: number;
   /** The app has just started, or failed: one at a time until it takes one. */
   #careful = true;
   #failures = 0;
-  #notBefore = 0;
+  /** No sending begins before. Milliseconds of the clock that `note` is given. */
+  notBefore = 0;
 
   constructor(most: number) {
     this.#most = most;
@@ -33,38 +35,19 @@ export class Pace {
     return this.#careful ? 1 : this.#most;
   }
 
-  /** No sending begins before. Milliseconds of the clock that `note` is given. */
-  get notBefore(): number {
-    return this.#notBefore;
-  }
-
   /** `now`: of a clock that never goes back. */
   note(went: Went, now: number): void {
-    switch (went) {
-      case 'taken':
-        this.#careful = false;
-        this.now();
-        return;
-      case 'refused':
-        this.now();
-        return;
-      case 'failed':
-        this.#careful = true;
-        this.#failures++;
-        this.#notBefore = now + Math.min(MAX_FAILING_PAUSE_MS, FAILING_PAUSE_MS * 2 ** Math.min(this.#failures, 10));
-        return;
-      case 'no connection':
-        this.#careful = true;
-        this.#notBefore = now + PROBE_EVERY_MS;
-        return;
-      default:
-        went satisfies never;
-    }
+    if (went === 'taken') this.#careful = false;
+    if (went === 'taken' || went === 'refused') return this.now();
+    this.#careful = true;
+    if (went === 'failed') this.#failures++;
+    const pause = Math.min(MAX_FAILING_PAUSE_MS, FAILING_PAUSE_MS * 2 ** Math.min(this.#failures, 10));
+    this.notBefore = now + (went === 'failed' ? pause : PROBE_EVERY_MS);
   }
 
   /** Somebody asked, or the app works: it need not wait. */
   now(): void {
     this.#failures = 0;
-    this.#notBefore = 0;
+    this.notBefore = 0;
   }
 }

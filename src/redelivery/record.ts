@@ -2,47 +2,36 @@
 // secret that verified it. Whoever can write to the store could else make deliveries, so nothing that is read here is
 // believed before parser, admission and MAC have passed it, in this order; what follows may be anything.
 //
-//   head:  entrupy-deferred 1 LF, MAC LF, {"at", "secret", "failure"} LF, request line and lines as on the wire
+//   head:  entrupy-deferred 1 LF, MAC LF, {"at", "secret", "key", "name", "failure"} LF, request line and lines as on the wire
 //   body:  the body's bytes
 import { Buffer } from 'node:buffer';
 import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { admit, admitBody, arrivalOf } from '../core/admission.ts';
-import { isPrevious, Keyring } from '../core/keyring.ts';
+import { printable } from '../base/printable.ts';
+import { type Admission, admit, admitBody, type ToRead } from '../core/admission.ts';
+import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
+import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Policy } from '../core/policy.ts';
+import type { Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
+import { bodyTag } from '../core/request-record.ts';
 import type { Route } from '../core/routes.ts';
-import { stateOf } from '../core/secret-validity.ts';
 import { outgoingHead } from '../upstream/outgoing-head.ts';
 import { MessageParser } from '../wire/parser.ts';
-import { MAX_PROGRESS, type StoredBytes } from './stores/store.ts';
+import type { Needs } from './needs.ts';
+import { isCount, isText, isWord, type Note, parsedJson } from './note.ts';
+import type { StoredBytes, Taken } from './stores/store.ts';
 
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
 /** Bytes of a head before the request: format, MAC and facts. */
-const MAX_FACTS = 1024;
-const MAC = /^[A-Za-z0-9_-]{43}$/;
+const MAX_FACTS = 2048;
+/** Characters of a path that a note keeps. */
+const MAX_PATH = 256;
+const FRAME = new RegExp(`^${FORMAT}\\n([\\w-]{43})\\n(\\{.*\\})\\n`);
 
-/** What is stored besides the request. */
-export interface Facts {
-  /** When the delivery came, epoch milliseconds. */
-  readonly at: number;
-  /** The id of the secret that verified it. */
-  readonly secret: string;
-  /** Why the app did not take it: a status, or a word such as `connect`. */
-  readonly failure: string;
-}
-
-/** What happened since: absent until it was sent again without success. */
-export interface Progress {
-  /** How often it was sent again. */
-  readonly attempts: number;
-  /** When last, epoch milliseconds. */
-  readonly tried: number;
-  readonly failure: string;
-  /** True once the app refused it: it is sent again only when asked. */
-  readonly stopped: boolean;
-}
+/** The facts that are stored besides the request. `name`: `redelivery.name` then. */
+export type Facts = Pick<Note, 'at' | 'secret' | 'key' | 'failure'> & { readonly name: string };
 
 /** A verified request, as it goes out. */
 export interface Outgoing {
@@ -52,16 +41,20 @@ export interface Outgoing {
   readonly body: Buffer;
 }
 
-/** Why a record is not sent. `unreadable`: its form. `forged`: its MAC. `refused`: what admission says now. */
+/**
+ * Why a record is not sent, in one word: the list, the page and the log have the same. `unreadable`: its form. `limits`:
+ * larger than they allow now. `name`: of another `redelivery.name`. `secret_gone`: no secret of its route is the one that
+ * verified it. `route_gone`: its route does not take it now. `altered`: bytes differ. Else the reason of the refusal.
+ */
+export type Why = 'unreadable' | 'limits' | 'name' | 'secret_gone' | 'route_gone' | 'altered' | Reason;
+
 export interface Unverified {
   readonly kind: 'unverified';
-  readonly why: 'unreadable' | 'forged' | 'refused';
-  /** For the operator: the reason of the refusal, or what is wrong; of a closed set of words. */
-  readonly detail: string;
+  readonly why: Why;
   /** The route, as configured, that its target leads to now; null where it can't be read. */
   readonly route: string | null;
-  /** What the record says of itself, which nobody vouches for; null where it can't be read. */
-  readonly claims: Facts | null;
+  /** The record's own words, for which nothing vouches; null if they can't be read. */
+  readonly facts: Facts | null;
 }
 
 /** A record that passed everything. */
@@ -71,16 +64,14 @@ export interface Verified extends Outgoing {
   readonly route: Route;
   /** Minted now, by the rules in force. */
   readonly permit: Permit;
-  /** Null until it was sent again. */
-  readonly progress: Progress | null;
-  /** The bytes of new progress, bound to this record. */
-  readonly sealProgress: (progress: Progress) => Buffer;
 }
+
+export type Rules = Pick<Needs, 'policy' | 'maxHeader' | 'store'>;
 
 /** The event's id: equal for equal method, target and body. */
 export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, body: Uint8Array): string {
   const ofBody = hash('sha256', body, 'hex');
-  return `${ofBody.slice(0, 16)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
+  return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
 }
 
 /** Most bytes of a head: `forwardedHeaders` may have added to it, `Host` once more. */
@@ -88,97 +79,87 @@ export function mostHead(maxHeader: number): number {
   return 2 * maxHeader + MAX_FACTS;
 }
 
-/** The record of a delivery that `key` has verified. `name`: `redelivery.name`. */
-export function sealRecord(outgoing: Outgoing, facts: Facts, { key, name }: Sealing): StoredBytes {
-  const { at, secret, failure } = facts;
+/** The most bytes of a delivery that can be sent: a larger one than the budget would wait for room without end. */
+export function mostBytes({ maxHeader, mostBody, budget }: Needs): number {
+  return Math.min(mostHead(maxHeader()) + mostBody(), budget.most);
+}
+
+/** A secret's value, as a short tag that tells nothing about it (RFC 5869). */
+export function keyTag(key: KeyObject): string {
+  return derived(key, 'tag', '').toString('hex', 0, 6);
+}
+
+/** The record of a delivery that `key` has verified. */
+export function sealRecord(outgoing: Outgoing, given: Omit<Facts, 'key'>, key: KeyObject): StoredBytes {
+  const { at, secret, name, failure } = given;
   const { body } = outgoing;
-  const told = Buffer.from(`${JSON.stringify({ at, secret, failure })}\n${requestText(outgoing)}`, 'latin1');
+  const facts: Facts = { at, secret, key: keyTag(key), name, failure };
+  const told = Buffer.from(`${JSON.stringify(facts)}\n${requestText(outgoing)}`, 'latin1');
   const mac = macOf(derived(key, 'record', name), [told, body]);
   return { head: Buffer.concat([Buffer.from(`${FORMAT}\n${mac}\n`, 'latin1'), told]), body };
 }
 
-interface Sealing {
-  readonly key: KeyObject;
-  readonly name: string;
-}
-
-/** A record from the store, and what it is judged by. */
-export interface Reading {
-  readonly id: string;
-  readonly record: StoredBytes;
-  readonly progress: Buffer | null;
-  readonly policy: Policy;
-  readonly name: string;
-  /** Epoch milliseconds. */
-  readonly now: number;
-  readonly maxHeader: number;
+/** The note on a record that passed every check. */
+export function describedAs({ head, facts, route }: Verified): Omit<Note, 'attempts' | 'tried' | 'failure'> {
+  const { at, secret, key } = facts;
+  const path = printable(head.path.slice(0, MAX_PATH));
+  return { at, route: route.path, method: head.method, path, secret, key };
 }
 
 /** Reads a record as the request that it was: parser, whole admission, MAC. Never throws. */
-export function openRecord(reading: Reading): Verified | Unverified {
-  const framed = framedOf(reading.record.head);
-  if (framed === null) return { kind: 'unverified', why: 'unreadable', detail: 'format', route: null, claims: null };
-  const { facts, mac, told, request } = framed;
-  const parsed = parsedOf(request, reading.record.body, reading.maxHeader);
-  let label: string | null = null;
-  const unverified = (why: Unverified['why'], detail: string): Unverified => {
-    return { kind: 'unverified', why, detail, route: label, claims: facts };
+export function openRecord(id: string, record: Taken['record'], rules: Rules): Verified | Unverified {
+  const no = (why: Why, route: string | null = null, facts: Facts | null = null): Unverified => {
+    return { kind: 'unverified', why, route, facts };
   };
-  if (parsed === null) return unverified('unreadable', 'request');
+  if (typeof record === 'string') return no(record);
+  const framed = framedOf(record.head);
+  if (framed === null) return no('unreadable');
+  const { facts, mac, told, request } = framed;
+  const { body } = record;
+  if (request.length > mostHead(rules.maxHeader())) return no('limits', null, facts);
+  const parsed = parsedOf(request, body, rules.maxHeader());
+  if (parsed === null) return no('unreadable', null, facts);
   const { head, lines } = parsed;
-  const { body } = reading.record;
-  const policy = policyAt(reading.policy, facts.at, reading.now);
-  const arrival = arrivalOf(head, policy, reading.now);
-  label = policy.routes.routeFor(arrival.path, reading.now).path;
-  if (eventId(head, body) !== reading.id) return unverified('forged', 'id');
+  const now = Date.now();
+  const policy = policyAt(rules.policy(), facts.at, now);
+  const arrival = { head, policy, at: now };
+  const target = policy.routes.routeFor(head.path, now);
+  const label = target.path;
+  if (eventId(head, body) !== id) return no('altered', label, facts);
   const early = admit(arrival);
+  const admission = early.kind === 'read' ? admitBody(early, arrival, body) : early;
   // A route that only reports would forward some of what it refuses: nothing stored may use that.
-  if (early.kind !== 'read') return unverified('refused', early.kind === 'refuse' ? early.reason : early.kind);
-  const { kind, ...admission } = admitBody(early, arrival, body);
-  if (!('permit' in admission)) return unverified('refused', admission.reason);
-  const { permit, route } = admission;
-  const secret = policy.keyring.secrets.find(({ id }) => id === permit.secret);
-  if (kind !== 'forward' || permit.decision !== 'accepted' || secret === undefined) {
-    return unverified('refused', permit.reason);
+  const isAccepted = admission.kind === 'forward' && admission.permit.decision === 'accepted';
+  const signer = isAccepted ? policy.keyring.secrets.find((each) => each.id === admission.permit.secret) : undefined;
+  if (!isAccepted || signer === undefined) {
+    return no(whyRefused(admission, policy.keyring.listed(target.secrets), facts), label, facts);
   }
-  const { key } = secret;
-  const { name } = reading;
-  if (!isSame(mac, macOf(derived(key, 'record', name), [told, body]))) return unverified('forged', 'mac');
-  const sealProgress = (progress: Progress) => sealedProgress(progress, derived(key, 'progress', name), mac);
-  let progress: Progress | null = null;
-  if (reading.progress !== null) {
-    progress = peekProgress(reading.progress);
-    if (progress === null || !sealProgress(progress).equals(reading.progress)) {
-      return unverified('forged', 'progress');
-    }
+  if (isSame(mac, macOf(derived(signer.key, 'record', rules.store.name), [told, body]))) {
+    return { kind: 'verified', head, lines, body, facts, route: admission.route, permit: admission.permit };
   }
-  return { kind: 'verified', head, lines, body, facts, route, permit, progress, sealProgress };
+  return no(facts.name === rules.store.name ? 'altered' : 'name', label, facts);
 }
 
-/** What progress says of itself, which nobody vouches for; null if it can't be read. */
-export function peekProgress(bytes: Buffer): Progress | null {
-  if (bytes.length > MAX_PROGRESS) return null;
-  const found = parsedJson(bytes.toString('latin1', bytes.indexOf('\n') + 1));
-  const { attempts, tried, failure, stopped } = found;
-  const sound = isCount(attempts) && isCount(tried) && isWord(failure) && typeof stopped === 'boolean';
-  return sound ? { attempts, tried, failure, stopped } : null;
-}
-
-/** What a record says of itself, which nobody vouches for; null if it can't be read. For people. */
-export function peekFacts({ head }: StoredBytes): (Facts & { readonly request: Buffer }) | null {
-  const framed = framedOf(head);
-  return framed === null ? null : { ...framed.facts, request: framed.request };
-}
-
-function sealedProgress(progress: Progress, key: Buffer, recordMac: string): Buffer {
-  const { attempts, tried, failure, stopped } = progress;
-  const told = Buffer.from(JSON.stringify({ attempts, tried, failure, stopped }), 'latin1');
-  const mac = macOf(key, [Buffer.from(`${recordMac}\n`, 'latin1'), told]);
-  return Buffer.concat([Buffer.from(`${mac}\n`, 'latin1'), told]);
+function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Facts): Why {
+  const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
+  switch (reason) {
+    case 'none':
+    case 'route_rejected':
+    case 'method_not_allowed':
+      return 'route_gone';
+    case 'body_too_large':
+      return 'limits';
+    case 'no_live_secret':
+    case 'signature_mismatch':
+    case 'expired_secret':
+      return listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : 'secret_gone';
+    default:
+      return reason;
+  }
 }
 
 /** A key for one use, which tells nothing about the secret (RFC 5869). Its label binds the app's name. */
-function derived(key: KeyObject, use: 'record' | 'progress', name: string): Buffer {
+function derived(key: KeyObject, use: 'record' | 'tag', name: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, '', `entrupy-signature-proxy deferred ${use} 1 ${name}`, 32));
 }
 
@@ -199,32 +180,18 @@ function requestText({ head, lines, body }: Outgoing): string {
 }
 
 function framedOf(head: Buffer) {
-  const formatEnd = head.indexOf('\n');
-  const macEnd = head.indexOf('\n', formatEnd + 1);
-  const factsEnd = head.indexOf('\n', macEnd + 1);
-  if (formatEnd !== FORMAT.length || macEnd < 0 || factsEnd < 0 || factsEnd > MAX_FACTS) return null;
-  const mac = head.toString('latin1', formatEnd + 1, macEnd);
-  if (head.toString('latin1', 0, formatEnd) !== FORMAT || !MAC.test(mac)) return null;
-  const { at, secret, failure } = parsedJson(head.toString('latin1', macEnd + 1, factsEnd));
-  if (!isCount(at) || typeof secret !== 'string' || !isWord(failure)) return null;
-  return { mac, facts: { at, secret, failure }, told: head.subarray(macEnd + 1), request: head.subarray(factsEnd + 1) };
+  const [frame, mac, told] = FRAME.exec(head.toString('latin1', 0, MAX_FACTS)) ?? [];
+  if (frame === undefined || mac === undefined || told === undefined) return null;
+  const { at, secret, key, name, failure } = parsedJson(told);
+  if (!isCount(at) || !isText(secret) || !isText(key) || !isText(name) || !isWord(failure)) return null;
+  const facts: Facts = { at, secret, key, name, failure };
+  return { mac, facts, told: head.subarray(frame.length - told.length - 1), request: head.subarray(frame.length) };
 }
-
-function parsedJson(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? { ...value } : {};
-  } catch {
-    return {};
-  }
-}
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
-const isWord = (value: unknown): value is string => typeof value === 'string' && /^[a-z0-9_]{1,32}$/.test(value);
 
 /** The head, if the bytes are exactly one head and `body` is exactly its body. */
 function parsedOf(request: Buffer, body: Buffer, maxHeader: number) {
-  const parser = new MessageParser('request', { head: mostHead(maxHeader) });
+  // Lines that the proxy added do not count as the sender's, so every request that passed live can be stored.
+  const parser = new MessageParser('request', { head: mostHead(maxHeader), lines: MAX_LINES + MAX_ADDED_LINES });
   try {
     const bytes = Buffer.from(request); // the parser may write to its bytes
     let at = 0;

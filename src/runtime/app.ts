@@ -1,15 +1,17 @@
 // The composition root: inputs in, a running proxy out. It stops what it starts.
 
+import { adviceFor } from '../admin/advice/advice.ts';
 import { createAdminServer } from '../admin/server.ts';
-import type { ReloadOutcome } from '../admin/status-snapshot.ts';
-import { localUrl } from '../base/local-url.ts';
+import type { ReloadOutcome } from '../admin/snapshot.ts';
+import { blockedThreads } from '../base/blocked-threads.ts';
+import { localUrl } from '../base/default-places.ts';
 import { VERSION } from '../base/version.ts';
+import { DiagnosisLog } from './diagnosis-log.ts';
 import { readInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { LiveRuleset } from './live-ruleset.ts';
-import { Readiness } from './readiness.ts';
 import type { Effects } from './services.ts';
-import { probe, takeSnapshot } from './take-snapshot.ts';
+import { probe, statusNow } from './status.ts';
 import { Reloader } from './watch-inputs.ts';
 
 export interface App {
@@ -22,6 +24,8 @@ export interface App {
 
 /** Milliseconds from the start to the loading of prom-client, whose 7 ms would delay the first request. */
 const METRICS_AFTER_MS = 1000;
+/** A look asks nobody: it tells what requests and reloads have shown. */
+const LOOK_EACH_MS = 15_000;
 
 /** Throws ConfigError or RulesetError if nothing can run, and the system's error if a port is in use. */
 export async function startApp(effects: Effects): Promise<App> {
@@ -32,17 +36,20 @@ export async function startApp(effects: Effects): Promise<App> {
   const { log, metrics, listener, exposure, requests } = live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const lifecycle = new Lifecycle(live);
-  const readiness = new Readiness(live);
-  const reloader = new Reloader(inputs, { live, readiness, configFile, env });
+  const reloader = new Reloader(inputs, { live, lifecycle, configFile, env });
   const admin = createAdminServer({
-    probe: () => probe(live, readiness),
-    status: (probed) => takeSnapshot(startedAt, live, probed),
-    started: () => readiness.started,
-    readiness: () => readiness.check(),
+    probe: () => probe(live, lifecycle),
+    status: (probed) => statusNow(startedAt, live, probed),
+    started: () => lifecycle.started,
+    readiness: () => lifecycle.readiness(),
     drain: () => lifecycle.drain(),
     reload: () => reloader.force(),
-    redeliver: (id) => live.services.redelivery.current?.deliverNow(id) ?? null,
-    retirePrevious: () => live.retirePrevious(),
+    known: async () => live.services.redelivery.current?.standing.known(),
+    redeliver: async (id) => live.services.redelivery.current?.deliverNow(id) ?? null,
+    retirePrevious: async () => {
+      await live.services.redelivery.current?.standing.known();
+      return live.retirePrevious(await reloader.readBeforeRetiring());
+    },
     actionsFrom: () => live.ruleset.loaded.config.admin.actionsFrom,
     metrics,
     log,
@@ -53,16 +60,23 @@ export async function startApp(effects: Effects): Promise<App> {
     admin.cutAll();
     throw error;
   });
-  readiness.started = true;
+  lifecycle.started = true;
   log.info('listening', {
     ...{ host: listen.host, port, admin_host: adminAt.host, admin_port: adminPort },
     ...{ upstream: upstreamAt.url, admin_url: localUrl(adminAt.host, adminPort).href, version: VERSION },
   });
   void lifecycle.checkUpstream();
-  const { ready, causes } = await readiness.check();
+  const { ready, causes } = await lifecycle.readiness();
   if (!ready) log.warn('not ready', { causes });
   reloader.start();
   exposure.watch(upstreamAt.checkExposure ? 'on' : 'off');
+  const told = new DiagnosisLog(log);
+  const look = () => {
+    const causes = lifecycle.causes();
+    const known = { ready: causes.length === 0, causes, error: null };
+    told.look(adviceFor(statusNow(startedAt, live, known)), Date.now());
+  };
+  const looks = setInterval(look, LOOK_EACH_MS).unref();
   // A failure is not lost: each scrape reports it.
   setTimeout(() => void metrics.prepare().catch(() => {}), METRICS_AFTER_MS).unref();
 
@@ -73,11 +87,15 @@ export async function startApp(effects: Effects): Promise<App> {
     async stop(options) {
       const cut = await lifecycle.stop(options);
       reloader.stop();
+      clearInterval(looks);
       exposure.stop();
-      await live.services.redelivery.current?.close();
-      await live.services.deliveries()?.close();
+      const { redelivery, claims } = live.services;
+      await lifecycle.inTime([redelivery.current?.close(), claims()?.close()]);
       admin.cutAll();
       requests.flush();
+      const blocked = await blockedThreads();
+      if (blocked.length > 0)
+        log.error('a thread hangs, so the process has to be killed', { thread: blocked.join(', ') });
       log.info('stopped', { cut });
     },
   };

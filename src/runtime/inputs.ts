@@ -1,15 +1,13 @@
 // The inputs of a ruleset, read once: the config file, every secret source, every TLS file. Reading changes nothing.
 // Contents decide whether two readings differ, never file times or events.
 
+import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { CONFIG_FILE } from '../base/default-paths.ts';
+import { CONFIG_FILE, isDirectory } from '../base/default-places.ts';
 import type { Env } from '../config/environment.ts';
-import type { ConfigFile, LoadedConfig } from '../config/load.ts';
-import { ConfigError, parseConfig, readConfigFile } from '../config/load.ts';
+import { ConfigError, type ConfigFile, type LoadedConfig, parseConfig, readConfigFile } from '../config/load.ts';
 import { fixedFiles, fixedVariables, readSources, type SecretMaterial, sourceName } from '../secrets/sources.ts';
-import { fitOpenFiles } from './open-files.ts';
-import { canBeRead } from './regular-file.ts';
-import { readTlsFiles, type TlsFile } from './tls-files.ts';
+import { canBeRead, readTlsFiles, type TlsFile } from './tls-files.ts';
 
 export interface Inputs {
   /** Null if the file can't be read. */
@@ -71,6 +69,35 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
   return isDeepStrictEqual(contents(a), contents(b));
 }
 
+/** Names the TLS files in `Settled.changing`: no secret comes from them. */
+export const TLS_FILES = 'TLS files';
+
+interface Settled {
+  readonly inputs: Inputs;
+  /** The parts that were not taken. */
+  readonly changing: readonly string[];
+}
+
+/** The parts that two readings found alike; the others as they were `before`. */
+export function settled(before: Inputs, first: Inputs, second: Inputs): Settled {
+  const isSteady = (of: (inputs: Inputs) => unknown) => isDeepStrictEqual(of(first), of(second));
+  const changing: string[] = [];
+  if (!isSteady(({ file }) => file)) changing.push(fileOf(before.loaded));
+  if (!isSteady(({ tlsFiles }) => tlsFiles)) changing.push(TLS_FILES);
+  const base = changing.length === 0 ? second : before;
+  // They were read as a configuration says that does not count.
+  if (base.loaded !== second.loaded) return { inputs: before, changing: [...changing, ...sourcesIn(before)] };
+  const secrets = sourcesIn(second).flatMap((name) => {
+    const from = ({ secrets }: Inputs) => secrets.filter(({ source }) => source === name);
+    if (isSteady(from)) return from(second);
+    changing.push(name);
+    return from(before);
+  });
+  return { inputs: { ...base, secrets }, changing };
+}
+
+const sourcesIn = ({ secrets }: Inputs) => [...new Set(secrets.map(({ source }) => source))];
+
 /** The files that the configuration names, and its own file. */
 function namedFiles({ loaded, tlsFiles }: Pick<Inputs, 'loaded' | 'tlsFiles'>): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
@@ -86,4 +113,40 @@ export function placesOf(inputs: Inputs): readonly string[] {
     return [source.directory, ...mine.map(({ id }) => `${source.directory}/${id}`)];
   });
   return [...new Set([...namedFiles(inputs), ...listed])];
+}
+
+// --- the limit of open files
+
+/** Files besides those of clients and of requests: the admin port's clients, upstream sockets at their end, our own. */
+const OTHERS = 256;
+/** The store of deferred deliveries in a directory, with its thread. */
+const STORE = 10;
+
+/** How many files this process may have open; Infinity where /proc does not tell. */
+function mostOpenFiles(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    return Number(soft ?? Number.POSITIVE_INFINITY);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/**
+ * Lowers `limits.connections` to what fits, with a warning. Connections are open files, which the system limits for each
+ * process. At that limit accept() fails, and nobody gets in any more, not even a probe, while silent clients stay.
+ */
+export function fitOpenFiles(loaded: LoadedConfig, files = mostOpenFiles()): LoadedConfig {
+  const { config, file, warnings } = loaded;
+  const { upstream, routes, redelivery } = config;
+  const { connections } = config.limits;
+  const hasStore = isDirectory(redelivery.store) && routes.some(({ redeliver }) => redeliver !== null);
+  const left = hasStore ? files - STORE : files;
+  // Nothing is promised where there are few files, but it serves: a half is for clients.
+  const fits = Math.max(1, left - Math.min(upstream.connections + OTHERS, Math.floor(left / 2)));
+  if (connections <= fits) return loaded;
+  const message = `${connections} connections need more files than the ${files} that this process may have open, so it takes ${fits}; raise that limit (ulimit -n, LimitNOFILE=, --ulimit nofile=)`;
+  const warning = { file: file ?? 'environment', line: null, column: null, key: 'limits.connections', message };
+  const limits = Object.freeze({ ...config.limits, connections: fits });
+  return { ...loaded, config: Object.freeze({ ...config, limits }), warnings: [...warnings, warning] };
 }

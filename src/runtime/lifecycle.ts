@@ -1,17 +1,28 @@
-// From the start to the end: the first look at the upstream, drains, and the order of shutdown.
+// From the start to the end: the first look at the upstream, when the proxy is ready, drains, and the order of shutdown.
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { StatusSnapshot } from '../admin/snapshot.ts';
+import { isListed } from '../core/keyring.ts';
+import type { Route } from '../core/routes.ts';
 import type { LiveRuleset } from './live-ruleset.ts';
-import { PROBE_TIMEOUT_MS } from './readiness.ts';
+import { type Ruleset, routesWithoutSecret } from './ruleset.ts';
 
+/** The longest wait of a probe for the upstream, in milliseconds: a kubelet gives a probe a second. */
+export const PROBE_TIMEOUT_MS = 900;
+/** Milliseconds from the end of `grace` to the end of the stop: deliveries that were cut are stored within a second. */
+const CLOSE_MS = 1250;
 /** A drain by `/-/drain` ends after this long without a SIGTERM. */
 const DRAIN_MINUTES = 10;
 
 export class Lifecycle {
   readonly #live: Pick<LiveRuleset, 'ruleset' | 'services'>;
+  /** True once the proxy listens. */
+  started = false;
+  #wasReady = false;
   #stopping = false;
   /** Milliseconds on the monotonic clock; null unless `drain` was called. */
   #drainingSince: number | null = null;
   #drainEnd: NodeJS.Timeout | undefined;
+  readonly #late = Promise.withResolvers<void>();
 
   constructor(live: Pick<LiveRuleset, 'ruleset' | 'services'>) {
     this.#live = live;
@@ -25,6 +36,32 @@ export class Lifecycle {
     const failure = await upstream.reachability.tryConnect(PROBE_TIMEOUT_MS);
     if (this.#stopping || failure === null) return;
     log.warn('the upstream accepts no connections', { upstream: upstream.options.url, upstream_error: failure });
+  }
+
+  /**
+   * Ready when it listens and every enforcing route has a live secret. Once it was ready, an expired secret no longer
+   * counts here: it means 503, a metric and an alert, whereas not being ready would take out every pod at once.
+   */
+  async readiness(): Promise<Pick<StatusSnapshot, 'ready' | 'causes'>> {
+    const { ruleset, services } = this.#live;
+    const causes = this.causes();
+    const failure = ruleset.loaded.config.admin.readyNeedsUpstream
+      ? await services.upstream.reachability.failure(PROBE_TIMEOUT_MS)
+      : null;
+    if (failure !== null) causes.push(`the upstream accepts no connections (${failure})`);
+    if (causes.length === 0) this.#wasReady = true;
+    return { ready: causes.length === 0, causes };
+  }
+
+  /** Why it is not ready, as far as that is known without a question to the upstream. */
+  causes(): string[] {
+    const { ruleset, services } = this.#live;
+    const now = Date.now();
+    const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.loaded.config, ruleset.policy, now);
+    const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
+    if (!this.started) causes.push('not listening yet');
+    if (services.listener.draining) causes.push('draining');
+    return causes;
   }
 
   /** Drains: not ready, and every response closes its connection, but requests are still served. */
@@ -44,7 +81,7 @@ export class Lifecycle {
 
   /** Stops: not ready, `delay`, stop accepting, `grace`, an error for the rest. Returns how many requests were cut. */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }): Promise<number> {
-    const { listener, upstream, log, deliveries, redelivery, pipeline } = this.#live.services;
+    const { listener, upstream, log, claims, redelivery, pipeline } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
@@ -53,11 +90,12 @@ export class Lifecycle {
     listener.startDraining(wait);
     log.info('stopping', { in_flight: listener.inFlight });
     if (wait > drained) await new Promise((resolve) => setTimeout(resolve, wait - drained));
+    setTimeout(this.#late.resolve, shutdown.grace + CLOSE_MS).unref();
     redelivery.current?.stopSending();
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
     const idle = listener
       .stopAccepting()
-      .then(() => Promise.all([deliveries()?.settled(), redelivery.current?.settled(), pipeline.settled()]));
+      .then(() => Promise.all([claims()?.settled(), redelivery.current?.settled(), pipeline.settled()]));
     await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, shutdown.grace).unref())]);
     const cut = listener.inFlight;
     upstream.close();
@@ -69,4 +107,19 @@ export class Lifecycle {
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return cut;
   }
+
+  /** Waits for what ends with the proxy, unless a stop has taken its time. */
+  async inTime(ends: readonly (Promise<void> | undefined)[]): Promise<void> {
+    await Promise.race([Promise.all(ends), this.#late.promise]);
+  }
+}
+
+function whyNone({ materials, policy }: Ruleset, route: Route, at: number): string {
+  const broken = materials.filter(
+    ({ kind, id, key }) => key === null && (kind !== 'secret' || isListed(id, route.secrets)),
+  );
+  const outside = policy.keyring.whyNoneLive(route.secrets, at);
+  const causes = [...broken.map(({ id, problem }) => `${id}: ${problem}`), ...(outside === null ? [] : [outside])];
+  if (causes.length > 0) return ` (${causes.join('; ')})`;
+  return materials.length === 0 ? ' (none is configured)' : '';
 }

@@ -1,17 +1,23 @@
 // The ruleset in force: one reference that a reload swaps. Services adopt it; log and metrics report it.
 import type { Retired } from '../admin/handlers.ts';
-import type { ReloadOutcome, StatusSnapshot } from '../admin/status-snapshot.ts';
+import type { ReloadOutcome, StatusSnapshot } from '../admin/snapshot.ts';
 import type { Config } from '../config/config.ts';
-import { outsideText, stateOf } from '../core/secret-validity.ts';
+import { outsideText, stateOf } from '../core/keyring.ts';
 import { isPreviousValue, retirePrevious } from '../secrets/rotation.ts';
-import { SignedWith } from './deferred-status.ts';
 import type { Inputs } from './inputs.ts';
-import { RESTART_ONLY } from './restart-only.ts';
-import { buildPolicy, buildRuleset, type Ruleset } from './ruleset.ts';
+import { buildPolicy, buildRuleset, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
 /** Milliseconds: the longest wait of a timer here, since setTimeout allows only 24 days. */
 const DAY_MS = 86_400_000;
+
+/**
+ * The sources that could not be read whole, each with its problem: once one can, the value of it that is in use becomes a
+ * previous one.
+ */
+export type Unread = ReadonlyMap<string, string>;
+
+const idOf = ({ id }: { readonly id: string }) => id;
 
 /** The ruleset in force and the services that follow it. A part of a reload that fails keeps its old version. */
 export class LiveRuleset {
@@ -24,6 +30,8 @@ export class LiveRuleset {
   #nextCheck: NodeJS.Timeout | undefined;
   /** The last reload. Written only here. */
   lastReload: StatusSnapshot['lastReload'] = null;
+  /** When the configuration in use came. */
+  configSince = Date.now();
 
   /** Throws RulesetError if the inputs can't become a ruleset. */
   constructor(inputs: Inputs, effects: Effects) {
@@ -36,12 +44,12 @@ export class LiveRuleset {
     }
   }
 
-  /** Applies changed inputs. An unusable part keeps its old version: then the reload counts as failed. */
-  apply(inputs: Inputs): ReloadOutcome {
+  /** Applies changed inputs. An unusable part keeps its old version: then, or for a `failure`, the reload has failed. */
+  apply(inputs: Inputs, failures: readonly string[]): ReloadOutcome {
     this.#adopt(buildRuleset(inputs, this.ruleset));
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
-    return this.endReload(this.ruleset.failures);
+    return this.endReload([...this.ruleset.failures, ...failures]);
   }
 
   /** Reports that a reload has worked, or why a part of the inputs is not in use. */
@@ -59,22 +67,26 @@ export class LiveRuleset {
   }
 
   /** Ends every overlap. */
-  retirePrevious(): Retired {
+  retirePrevious(unread: Unread): Retired {
     const now = Date.now();
     const ended = this.ruleset.materials.filter((secret) => isPreviousValue(secret) && now < (secret.notAfter ?? 0));
     const { current } = this.services.redelivery;
-    const signed = new SignedWith(current);
-    const stranded = ended.reduce((sum, { key }) => sum + signed.of(key), 0);
+    const stranded = ended.reduce((sum, { key }) => sum + (current?.standing.signedBy(key) ?? 0), 0);
     const materials = retirePrevious(this.ruleset.materials, now);
     const policy = buildPolicy(this.ruleset.loaded.config, materials);
     this.#adopt(Object.freeze({ ...this.ruleset, materials, policy }));
-    this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id) });
-    return { retired: ended.length, ...(current !== null && { stranded }) };
+    const told = {
+      read: materials.filter((one) => one.key !== null && !isPreviousValue(one) && !unread.has(one.source)).map(idOf),
+      unread: [...unread].map(([source, problem]) => `${source}: ${problem}`),
+    };
+    this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...told });
+    return { retired: ended.length, ...(current !== null && { stranded }), ...told };
   }
 
   #adopt(next: Ruleset): void {
     const before = this.ruleset;
     this.ruleset = next;
+    if (next.loaded.sha256 !== before.loaded.sha256) this.configSince = Date.now();
     this.services.adopt(next, before);
     this.#logWarnings();
   }

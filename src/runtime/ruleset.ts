@@ -1,13 +1,13 @@
 // A ruleset: one policy with everything that it was made of. It is built whole from inputs or not at all, and a reload
 // replaces one reference to it.
 
-import { inRanges } from '../base/address-ranges.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Keyring, type Secret } from '../core/keyring.ts';
 import type { Policy } from '../core/policy.ts';
 import { type Route, RouteTable, reports } from '../core/routes.ts';
-import { failuresOf, rotate } from '../secrets/rotation.ts';
+import { inRanges } from '../downstream/client-address.ts';
+import { failuresOf, rotate, usable } from '../secrets/rotation.ts';
 import type { SecretMaterial } from '../secrets/sources.ts';
 import type { Inputs } from './inputs.ts';
 import { type BuiltTls, buildTls } from './tls-files.ts';
@@ -47,20 +47,17 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
 }
 
 export function buildPolicy(config: Config, materials: readonly SecretMaterial[]): Policy {
-  return policyWith(
-    config,
-    materials.filter((one): one is SecretMaterial & Secret => one.key !== null),
-  );
+  return policyWith(config, usable(materials));
 }
 
 export function policyWith(
   { upstream, limits, routes, unmatched, listen }: Config,
   secrets: readonly Secret[],
 ): Policy {
-  const { responseTimeout, idleTimeout, forwardedHeaders } = upstream;
+  const { retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders } = upstream;
   const { bodyTimeout, connections } = limits;
   return Object.freeze({
-    settings: { bodyTimeout, connections, responseTimeout, idleTimeout, forwardedHeaders },
+    settings: { bodyTimeout, connections, retryConnectFor, responseTimeout, idleTimeout, forwardedHeaders },
     routes: new RouteTable(routes, unmatched),
     keyring: new Keyring(secrets),
     trusts: inRanges(listen.trustedProxies),
@@ -91,3 +88,23 @@ export function routesWithoutSecret(config: Config, policy: Policy, at: number):
     .filter((route) => route.action === 'verify' && !reports(route, at))
     .filter((route) => policy.keyring.live(route.secrets, at).length === 0);
 }
+
+// --- the changes of the configuration that only a restart applies
+
+/**
+ * Keys that a running process cannot change: its sockets, and what depends on them. The chart restarts its pods for
+ * exactly these (helm/templates/_config.tpl; a test compares the lists).
+ */
+export const RESTART_ONLY: readonly (readonly [key: string, read: (config: Config) => unknown])[] = [
+  ['listen.host', ({ listen }) => listen.host],
+  ['listen.port', ({ listen }) => listen.port],
+  ['listen.tls', ({ listen }) => listen.tls === null],
+  ['admin.host', ({ admin }) => admin.host],
+  ['admin.port', ({ admin }) => admin.port],
+  ['upstream.url', ({ upstream }) => upstream.url],
+  ['upstream.connections', ({ upstream }) => upstream.connections],
+  ['upstream.connectTimeout', ({ upstream }) => upstream.connectTimeout],
+  ['upstream.keepAlive', ({ upstream }) => upstream.keepAlive],
+  ['once', ({ once }) => JSON.stringify(once)],
+  ['redelivery', ({ redelivery }) => JSON.stringify(redelivery)],
+];

@@ -5,18 +5,21 @@ import { RecentRequests } from '../admin/recent-requests.ts';
 import { automaticLimit, ByteBudget } from '../bodies/budget.ts';
 import type { Config } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
+import { DEFERRED_STATES, type DeferredState, type DeferredTotals } from '../core/request-record.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';
 import { createLog, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
 import { Metrics, type SeriesPlan } from '../metrics/metrics.ts';
-import { Deliveries } from '../once/deliveries.ts';
-import { openStore } from '../once/store.ts';
+import { sample } from '../metrics/series.ts';
+import { Claims } from '../once/claims.ts';
+import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
-import { changedIds } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
-import { bypassAddress, Exposure } from '../upstream/exposure-check.ts';
+import { bypassAddress, Exposure } from '../upstream/reachability.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { RedeliveryHolder } from './redelivery-holder.ts';
 import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
@@ -31,88 +34,96 @@ export interface Effects {
   readonly stdout: Writable;
 }
 
-export interface Services {
-  readonly log: Log;
-  readonly output: Pick<LogOutput, 'dropped' | 'lastDropped'>;
-  readonly metrics: Metrics;
-  readonly requests: RequestLog;
-  readonly recent: RecentRequests;
-  readonly upstream: Upstream;
-  readonly listener: Listener;
-  readonly exposure: Exposure;
-  /** Null until a route has `once`. */
-  deliveries(): Deliveries | null;
-  readonly redelivery: RedeliveryHolder;
-  readonly pipeline: Pipeline;
-  adopt(next: Ruleset, before: Ruleset): void;
-}
+export type Services = ReturnType<typeof createServices>;
 
 /** Creates the services from the first ruleset. `current` returns the one in force. */
-export function createServices(first: Ruleset, current: () => Ruleset, { env, stdout }: Effects): Services {
+export function createServices(first: Ruleset, current: () => Ruleset, { env, stdout }: Effects) {
   const { config } = first.loaded;
   const policy = () => current().policy;
   const output = new LogOutput(stdout, env, config.log.format);
   const log = createLog(config.log.level, output.write);
   const requests = new RequestLog(log, config.log.requests);
-  const recent = new RecentRequests();
-  const metrics = new Metrics(seriesPlan(first), Date.now);
+  const recent = new RecentRequests(() => slowMs(current()));
+  const hasOnce = () => deliversOnce(current().loaded.config);
+  const deferred = (read: (total: DeferredTotals[DeferredState]) => number) => {
+    const totals = redelivery.totals();
+    return totals && DEFERRED_STATES.map((state) => sample({ state }, read(totals[state])));
+  };
+  const metrics = new Metrics(seriesPlan(first), {
+    requests_in_flight: () => listener.inFlight,
+    connections: () => listener.connections,
+    buffered_bytes: () => budget.used,
+    buffered_bytes_limit: () => budget.limit,
+    upstream_exposed: () =>
+      current().loaded.config.upstream.checkExposure ? Number(exposure.state === 'exposed') : null,
+    once_entries: () => (hasOnce() ? (claims?.entries() ?? 0) : null),
+    once_store_failures_total: () => (hasOnce() ? (claims?.failures ?? 0) : null),
+    deferred_deliveries: () => deferred(({ deliveries }) => deliveries),
+    deferred_bytes: () => deferred(({ bytes }) => bytes),
+    deferred_oldest_timestamp_seconds: () => deferred(({ oldest }) => oldest / 1000),
+    deferred_store_failures_total: () =>
+      redelivery.totals() === null ? null : (redelivery.current?.report.failures ?? 0),
+    log_lines_dropped_total: () => output.dropped,
+    tls_certificate_not_after_timestamp_seconds: () =>
+      certificatesOf(current().loaded.config, current()).map(({ certificate, notAfter }) =>
+        sample({ certificate }, notAfter / 1000),
+      ),
+    config_info: () => [sample({ sha256: current().loaded.sha256 }, 1)],
+  });
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
-  let deliveries: Deliveries | null = null;
-  const openedDeliveries = () => {
-    deliveries ??= createDeliveries(config.once, log);
-    return deliveries;
+  let claims: Claims | null = null;
+  const openedClaims = () => {
+    claims ??= createClaims(config.once, log);
+    return claims;
   };
   // The store connects early, so that problems are logged before the first event.
-  if (deliversOnce(config)) openedDeliveries();
+  if (deliversOnce(config)) openedClaims();
   const redelivery = new RedeliveryHolder({
     config: () => current().loaded.config,
-    redelivery: config.redelivery,
-    readPassword: (file) => readPasswordFile('redelivery', file),
+    store: { ...config.redelivery, readPassword: (file) => readPasswordFile('redelivery', file) },
     policy,
     upstream,
     budget,
-    deliveries: openedDeliveries,
+    claims: openedClaims,
     log,
-    metrics,
+    onResult: (result, id, { route, failure = '' }) => {
+      const label = route ?? UNMATCHED;
+      metrics.redelivered(label, result);
+      recent.redelivered({ route: label, result, id, failure });
+    },
   });
-  const pipeline = new Pipeline({ policy, upstream, budget, deliveries: openedDeliveries, room: redelivery });
-  const listener = new Listener(listenerLimits(first), {
+  const pipeline = new Pipeline({
+    ...{ policy, upstream, budget, claims: openedClaims, fresh: redelivery },
+    onFate: (delivery) => {
+      metrics.deliver(delivery);
+      recent.deliver(delivery);
+      requests.record(delivery);
+    },
+  });
+  const handler: Handler = {
     onRequest: (exchange) => pipeline.begin(exchange),
     onEnd: (record) => {
       metrics.record(record);
       requests.record(record);
       recent.record(record);
     },
-  });
+  };
+  const listener = new Listener(listenerLimits(first), handler, budget);
   const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
     const where = typeof bypass === 'string' ? {} : { ...bypass };
     if (now === 'exposed') log.warn('clients can bypass the proxy and reach the upstream', where);
     else log.info('clients can no longer bypass the proxy', where);
   });
-  metrics.watch({
-    requests_in_flight: () => listener.inFlight,
-    connections: () => listener.connections,
-    buffered_bytes: () => budget.used,
-    buffered_bytes_limit: () => budget.limit,
-    upstream_exposed: () => (exposure.state === 'exposed' ? 1 : 0),
-    once_entries: () => deliveries?.entries() ?? 0,
-    once_store_failures_total: () => deliveries?.failures ?? 0,
-    deferred: () => redelivery.totals(),
-    deferred_store_failures_total: () => redelivery.current?.failures ?? 0,
-    log_lines_dropped_total: () => output.dropped,
-  });
-
-  // Loads early too, so that what was deferred before a restart is sent.
-  redelivery.adopt();
+  // Loads early too, so that deliveries from before a restart are sent.
+  void redelivery.adopt();
 
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
-    if (deliversOnce(config)) openedDeliveries();
+    if (deliversOnce(config)) openedClaims();
     metrics.replan(seriesPlan(next));
     recent.traffic.keepOnly(routesOf(config).map(({ path }) => path));
-    metrics.valuesChanged(changedIds(before.materials, next.materials));
     budget.limit = budgetOf(config);
     output.format = config.log.format;
     log.setLevel(config.log.level);
@@ -121,37 +132,36 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     upstream.limiter.queueLimit = config.limits.connections;
     exposure.watch(config.upstream.checkExposure ? 'on' : 'off');
     if (next.upstreamTls !== before.upstreamTls) upstream.pool.replaceTls(next.upstreamTls);
-    redelivery.adopt();
+    void redelivery.adopt();
   }
 
-  const parts = { log, output, metrics, requests, recent, upstream, listener, exposure, redelivery, pipeline };
-  return { ...parts, deliveries: () => deliveries, adopt };
-}
-
-function seriesPlan(ruleset: Ruleset): SeriesPlan {
-  const { loaded, materials } = ruleset;
-  const ends = new Map(
-    certificatesOf(loaded.config, ruleset).map(({ certificate, notAfter }) => [certificate, notAfter]),
-  );
+  /** `claims`: null until a route has `once`. */
   return {
-    routes: routesOf(loaded.config),
-    secrets: onePerId(materials),
-    certificates: { listen: ends.get('listen') ?? null, upstream_client: ends.get('upstream_client') ?? null },
-    configSha256: loaded.sha256,
-    checkExposure: loaded.config.upstream.checkExposure,
+    ...{ log, output, metrics, requests, recent, upstream, listener, exposure, redelivery, pipeline },
+    ...{ claims: () => claims, adopt },
   };
 }
 
-/** One secret per id, a usable one if possible. */
-function onePerId(materials: readonly SecretMaterial[]): readonly SecretMaterial[] {
-  const secrets = materials.filter(({ kind }) => kind === 'secret');
-  const byId = Map.groupBy(secrets, ({ id }) => id);
-  return [...byId.values()].flatMap((same) => same.find(({ key }) => key !== null) ?? same.slice(0, 1));
+/** A sender may give up after some seconds, and some more are the app's own limit. */
+function slowMs({ policy }: Ruleset): number {
+  return Math.min(5000, policy.settings.responseTimeout / 3);
 }
 
-function createDeliveries(once: Config['once'], log: Log): Deliveries {
-  return new Deliveries({
-    open: (onChange) => openStore({ ...once, readPassword: (file) => readPasswordFile('once', file) }, onChange),
+/** One secret per id: a later one with the same id has no key (rotation.ts). */
+function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
+  const secrets = materials.filter(({ kind }) => kind === 'secret');
+  const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((one) => one.id === id) === nth;
+  return { routes: routesOf(loaded.config), secrets: secrets.filter(isFirst) };
+}
+
+function createClaims(once: Config['once'], log: Log): Claims {
+  return new Claims({
+    /** The client for Redis is loaded only if it is needed. */
+    async open(onChange) {
+      if (once.store === 'memory') return createMemoryStore(once.maxEntries);
+      const { createRedisStore } = await import('../once/redis.ts');
+      return createRedisStore({ ...once, readPassword: (file) => readPasswordFile('once', file) }, onChange);
+    },
     onStoreFailure: once.onStoreFailure,
     onChange: (problem) => {
       if (problem === null) log.info('the store of delivered events works again');

@@ -1,15 +1,14 @@
 // The TLS part of a ruleset: files are read once, and checked before use. A certificate that does not match its key, or
-// has expired, never replaces one that works. OpenSSL only gives a code; these messages name the file and the fix.
-// No message holds a part of a key.
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+// has expired, never replaces one that works. Messages name the file and its key, and tell what OpenSSL says: no part of
+// a key.
+import { X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { CertificateStatus } from '../admin/status-snapshot.ts';
+import type { CertificateStatus } from '../admin/snapshot.ts';
 import { NO_BYTES } from '../base/bytes.ts';
 import { fileProblem } from '../base/errors.ts';
 import type { TlsParts } from '../config/config.ts';
-import type { TlsContents } from '../wire/tls-contents.ts';
-import { canBeRead } from './regular-file.ts';
+import type { TlsContents } from '../wire/connections.ts';
 
 export interface TlsFile {
   readonly side: keyof TlsParts;
@@ -37,18 +36,24 @@ export async function readTlsFiles(parts: TlsParts): Promise<readonly TlsFile[]>
 }
 
 async function readTlsFile(file: Omit<TlsFile, 'bytes' | 'problem'>): Promise<TlsFile> {
-  let why = 'it is not a regular file';
-  try {
-    if (await canBeRead(file.path)) return { ...file, bytes: await readFile(file.path), problem: null };
-  } catch (error) {
-    why = fileProblem(error);
-  }
-  const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
-  return { ...file, bytes: NO_BYTES, problem };
+  const unread = (why: string) => {
+    const problem = `${file.name} cannot be read by user ${process.geteuid?.() ?? '?'}: ${why}`;
+    return { ...file, bytes: NO_BYTES, problem };
+  };
+  if (!(await canBeRead(file.path))) return unread('it is not a regular file');
+  return readFile(file.path).then(
+    (bytes) => ({ ...file, bytes, problem: null }),
+    (error: unknown) => unread(fileProblem(error)),
+  );
 }
 
-type Files = Partial<Record<TlsFile['role'], TlsFile>>;
-type PemFile = Pick<TlsFile, 'name' | 'bytes'>;
+/** False for something that exists and is not a regular file: reading it could block forever. */
+export async function canBeRead(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isFile(),
+    () => true,
+  );
+}
 
 export interface BuiltTls {
   /** Null if the config has none. */
@@ -69,8 +74,8 @@ export function buildTls(
   const failures: string[] = [];
   const warnings: string[] = [];
   const build = (side: TlsFile['side'], old: TlsContents | null, servername?: string | null) => {
-    const mine: Files = Object.fromEntries(files.filter((file) => file.side === side).map((file) => [file.role, file]));
-    const { ca, cert, key } = mine;
+    const mine = files.filter((file) => file.side === side);
+    const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((role) => mine.find((file) => file.role === role));
     const tls = { ca: ca?.bytes, cert: cert?.bytes, key: key?.bytes, servername: servername ?? undefined };
     if (old !== null && isDeepStrictEqual(old, tls)) return old;
     const problems = problemsOf(mine, tls);
@@ -89,45 +94,37 @@ export function buildTls(
 }
 
 /** Why one side's contents can't be used at all. */
-function problemsOf(files: Files, tls: TlsContents): string[] {
-  const all = Object.values(files);
-  const unreadable = all.flatMap(({ problem }) => problem ?? []);
+function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
+  const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
-  const { ca, cert, key } = files;
-  const pair = cert && key ? pairProblem(cert, key) : null;
-  const authorities = ca ? authoritiesProblem(ca) : null;
-  const problems = [pair, authorities].filter((problem) => problem !== null);
-  if (problems.length > 0) return problems;
-  try {
-    // OpenSSL decides: it refuses, for example, a key that is too short for its security level.
-    process.getBuiltinModule('node:tls').createSecureContext(tls);
-  } catch (error) {
-    const names = all.map(({ name }) => name).join(', ');
-    problems.push(`${names}: OpenSSL refuses them: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return problems;
+  const each = files.flatMap((file) => [...refusals([file], { [file.role]: file.bytes }), ...lostAuthorities(file)]);
+  // Together: a key that is not the certificate's, or too short for OpenSSL's security level.
+  return each.length > 0 ? each : refusals(files, tls);
 }
 
-/** The reason why certificate and key do not work together; null if they do. */
-export function pairProblem(cert: PemFile, key: PemFile): string | null {
-  const certificate = readCertificate(cert.bytes);
-  if (certificate === null) return `${cert.name}: ${noPem(cert.bytes, 'CERTIFICATE')}`;
-  const privateKey = readPrivateKey(key.bytes);
-  if (typeof privateKey === 'string') return `${key.name}: ${privateKey}`;
-  if (certificate.checkPrivateKey(privateKey)) return null;
-  return `${key.name}: it is not the key of the certificate in ${cert.name}; give a certificate and its own key`;
+/** OpenSSL's objections to the contents; none if it accepts them. */
+function refusals(files: readonly TlsFile[], contents: TlsContents): string[] {
+  try {
+    process.getBuiltinModule('node:tls').createSecureContext(contents);
+    return [];
+  } catch (error) {
+    const names = files.map(({ name }) => name).join(', ');
+    return [`${names}: OpenSSL says ${error instanceof Error ? error.message : String(error)}`];
+  }
 }
 
 /** The PEM labels that OpenSSL accepts for a certificate. */
 const CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]*?-----END \1-----/g;
 
-/** The reason why a CA file cannot be used; null if it has certificates and all of them can be read. */
-export function authoritiesProblem({ name, bytes }: PemFile): string | null {
+/** OpenSSL skips certificates of a CA file that it cannot read, and then refuses every client of that authority. */
+function lostAuthorities({ name, role, bytes }: TlsFile): string[] {
+  if (role !== 'ca') return [];
   const blocks = bytes.toString('latin1').match(CERTIFICATES) ?? [];
-  if (blocks.length === 0) return `${name}: ${noPem(bytes, 'CERTIFICATE')}`;
-  // OpenSSL skips certificates that it cannot read, and then refuses every client of that authority.
   const broken = blocks.findIndex((block) => readCertificate(Buffer.from(block, 'latin1')) === null);
-  return broken < 0 ? null : `${name}: certificate ${broken + 1} of ${blocks.length} cannot be read; export it again`;
+  if (blocks.length > 0 && broken < 0) return [];
+  return [
+    `${name}: ${blocks.length === 0 ? 'it holds no certificate' : `certificate ${broken + 1} of ${blocks.length} cannot be read`}`,
+  ];
 }
 
 /** The first certificate of a PEM file, which the other side sees; null if there is none. */
@@ -141,7 +138,7 @@ export function readCertificate(bytes: Buffer): X509Certificate | null {
 }
 
 /** The reason why the certificate is not valid at `now` (epoch milliseconds); null if it is. */
-export function timeProblem({ name, bytes }: PemFile, now: number): string | null {
+export function timeProblem({ name, bytes }: Pick<TlsFile, 'name' | 'bytes'>, now: number): string | null {
   const certificate = readCertificate(bytes);
   if (certificate === null) return null;
   const { validFromDate, validToDate } = certificate;
@@ -166,25 +163,4 @@ export function certificatesOf(
     if (read === null || file == null) return [];
     return [{ certificate, file, notBefore: read.validFromDate.getTime(), notAfter: read.validToDate.getTime() }];
   });
-}
-
-function readPrivateKey(bytes: Buffer): KeyObject | string {
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(bytes.toString('latin1'))) {
-    return 'the key is encrypted, and the proxy has no passphrase for it; openssl pkey -in FILE writes it unencrypted';
-  }
-  try {
-    return createPrivateKey(bytes);
-  } catch {
-    return noPem(bytes, 'PRIVATE KEY');
-  }
-}
-
-/** Describes what the file contains instead of the wanted PEM block. */
-function noPem(bytes: Buffer, wanted: 'CERTIFICATE' | 'PRIVATE KEY'): string {
-  const needed = `required is PEM text with -----BEGIN ${wanted}-----`;
-  if (bytes.length === 0) return `it is empty; ${needed}`;
-  const found = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1];
-  if (found === undefined) return `it is not a PEM file; ${needed}`;
-  if (found.endsWith(wanted)) return 'its PEM text is damaged; export it again';
-  return `it holds a ${found}; ${needed}`;
 }

@@ -1,10 +1,11 @@
 // Watches the inputs and decides when they become a ruleset. All files are read if one changes, and every ten seconds.
 // A change must read the same twice before it counts, so a half-written file never does. Checks never run in parallel.
 import { unwatchFile, watchFile } from 'node:fs';
-import type { ReloadOutcome } from '../admin/status-snapshot.ts';
-import { type Inputs, placesOf, readInputs, sameInputs } from './inputs.ts';
-import type { LiveRuleset } from './live-ruleset.ts';
-import type { Readiness } from './readiness.ts';
+import type { ReloadOutcome } from '../admin/snapshot.ts';
+import { onePerTurn } from '../base/deadline.ts';
+import { type Inputs, placesOf, readInputs, sameInputs, settled, TLS_FILES } from './inputs.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { LiveRuleset, Unread } from './live-ruleset.ts';
 import type { Effects } from './services.ts';
 
 /** Milliseconds between two checks of times and sizes. To read two files each second triples an idle proxy's CPU. */
@@ -12,25 +13,25 @@ const POLL_MS = 1000;
 /** Milliseconds between two checks of the contents: NFS may show old times for a minute. */
 const READ_MS = 10_000;
 const SETTLE_MS = 250;
-/** The most readings of files that keep changing; then they wait for the next check. */
+/** The most readings of files that keep changing: then the others count, and these wait for the next check. */
 const MAX_TRIES = 8;
+const CHANGES = 'it keeps changing while it is being read';
 
 interface ReloaderParts extends Pick<Effects, 'configFile' | 'env'> {
   readonly live: LiveRuleset;
-  readonly readiness: Readiness;
+  readonly lifecycle: Lifecycle;
 }
 
 export class Reloader {
   readonly #parts: ReloaderParts;
   #seen: Inputs;
-  /** All calls of `force` before a check begins share it. */
-  #asked: PromiseWithResolvers<ReloadOutcome> | null = null;
+  /** True once a check was asked for that applies the inputs even if nothing changed. */
+  #forced = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Milliseconds to the next check. The first is soon: a poll does not see a change between the first reading and `start`. */
-  #pause = POLL_MS;
-  #checking = false;
   #polled: readonly string[] = [];
   #stopped = false;
+  /** The sources that the last check could not read whole. */
+  #unread: Unread = new Map();
 
   /** `first`: the inputs of the ruleset that runs now. */
   constructor(first: Inputs, parts: ReloaderParts) {
@@ -38,9 +39,10 @@ export class Reloader {
     this.#parts = parts;
   }
 
+  /** The first check is soon: a poll does not see a change between the first reading and `start`. */
   start(): void {
     this.#poll();
-    this.#checkIn(POLL_MS);
+    this.#checkAfter(POLL_MS);
   }
 
   stop(): void {
@@ -51,55 +53,72 @@ export class Reloader {
 
   /** Reads all files now, and applies them even if nothing changed; for SIGHUP and `/-/reload`. */
   force(): Promise<ReloadOutcome> {
-    this.#asked ??= Promise.withResolvers();
-    this.#checkIn(0);
-    return this.#asked.promise;
+    this.#forced = true;
+    return this.#check();
   }
 
-  readonly #onChange = (): void => this.#checkIn(0);
-
-  /** Makes the next check earlier, never later. A check in progress starts the timer when it ends. */
-  #checkIn(milliseconds: number): void {
-    this.#pause = Math.min(this.#pause, milliseconds);
-    if (this.#checking || this.#stopped) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#check(), this.#pause).unref();
+  /** Reads all files now, before every overlap is ended. */
+  async readBeforeRetiring(): Promise<Unread> {
+    await this.force();
+    return this.#unread;
   }
 
-  async #check(): Promise<void> {
-    const asked = this.#asked;
+  readonly #onChange = (): void => void this.#check();
+
+  /** Calls before a check begins share it. */
+  readonly #check = onePerTurn(async (): Promise<ReloadOutcome> => {
+    const when = this.#forced ? 'always' : 'if changed';
     const before = this.#seen;
-    this.#asked = null;
-    this.#pause = READ_MS;
-    this.#checking = true;
-    const outcome = await this.#readAndApply(asked === null ? 'if changed' : 'always');
-    this.#checking = false;
-    asked?.resolve(outcome);
-    this.#checkIn(this.#seen === before ? READ_MS : POLL_MS);
+    this.#forced = false;
+    clearTimeout(this.#timer);
+    const outcome = await this.#readAndApply(when);
+    this.#checkAfter(this.#seen === before ? READ_MS : POLL_MS);
+    return outcome;
+  });
+
+  #checkAfter(milliseconds: number): void {
+    if (!this.#stopped) this.#timer = setTimeout(() => this.#check(), milliseconds).unref();
   }
 
   async #readAndApply(when: 'always' | 'if changed'): Promise<ReloadOutcome> {
     const { live, configFile, env } = this.#parts;
     try {
-      let inputs = await readInputs(configFile, env, this.#seen);
-      if (sameInputs(inputs, this.#seen)) return when === 'always' ? this.#apply(inputs) : { kind: 'applied' };
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
+      let first: Inputs;
+      let second = await readInputs(configFile, env, this.#seen);
+      if (sameInputs(second, this.#seen)) return when === 'always' ? this.#apply(second, []) : { kind: 'applied' };
+      let tries = 0;
+      do {
+        first = second;
         await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-        const again = await readInputs(configFile, env, inputs);
-        if (sameInputs(again, inputs)) return this.#apply(again);
-        inputs = again;
-      }
-      return live.endReload(['the files keep changing while they are being read']);
+        second = await readInputs(configFile, env, first);
+      } while (!sameInputs(first, second) && ++tries < MAX_TRIES);
+      const { inputs, changing } = settled(this.#seen, first, second);
+      return this.#apply(inputs, changing);
     } catch (error) {
-      return live.endReload([error instanceof Error ? error.message : String(error)]);
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#unread = new Map(this.#seen.secrets.map(({ source }) => [source, problem]));
+      return live.endReload([problem]);
     }
   }
 
-  #apply(inputs: Inputs): ReloadOutcome {
+  #apply(inputs: Inputs, changing: readonly string[]): ReloadOutcome {
     this.#seen = inputs;
-    const outcome = this.#parts.live.apply(inputs);
+    const { live } = this.#parts;
+    const outcome = live.apply(
+      inputs,
+      changing.map((name) => `${name}: ${CHANGES}`),
+    );
+    const kept = live.ruleset.materials.flatMap(({ key, source, problem }) =>
+      key === null || problem === null ? [] : [[source, problem] as const],
+    );
+    const parts = changing.filter((name) => name !== TLS_FILES).map((name) => [name, CHANGES] as const);
+    this.#unread = new Map([
+      ...inputs.broken.map((problem) => ['the configuration', problem] as const),
+      ...kept,
+      ...parts,
+    ]);
     // Recorded even if no probe asks now: a proxy that was ready once stays ready.
-    void this.#parts.readiness.check();
+    void this.#parts.lifecycle.readiness();
     this.#poll();
     return outcome;
   }

@@ -1,9 +1,9 @@
-// How secrets change when their sources are read again. A value that disappears or becomes invalid stays in use. After
+// The secrets after their sources are read again. A value that disappears or becomes invalid stays in use. After
 // a change the old value stays valid for its overlap. A file that is removed from its directory is retired.
 // Everything but readSecrets is pure: readings and time in, secrets out.
 import type { SecretSource } from '../config/config.ts';
 import type { Env } from '../config/environment.ts';
-import { isPrevious, previousOf } from '../core/keyring.ts';
+import { isPrevious, previousOf, type Secret } from '../core/keyring.ts';
 import { readSources, type SecretMaterial } from './sources.ts';
 
 /** Milliseconds. A value that is replaced sooner may be the first half of a file that was written slowly. */
@@ -35,6 +35,11 @@ export function rotate(before: Materials | null, readings: readonly SecretMateri
 
 function sameValue(a: SecretMaterial | undefined, b: SecretMaterial): boolean {
   return a?.key != null && b.key?.equals(a.key) === true;
+}
+
+/** Those that have a key. */
+export function usable(secrets: Materials): readonly (SecretMaterial & Secret)[] {
+  return secrets.filter((one): one is SecretMaterial & Secret => one.key !== null);
 }
 
 /** Secrets that can't be used, or are used although their source is bad. No message holds a value. */
@@ -89,16 +94,9 @@ function previousFor(secret: SecretMaterial, current: Materials, now: number): S
   if (old === undefined || old.key === null || sameValue(old, secret) || isHalf(old, now)) {
     return current.find((other) => other.id === id && isPreviousValue(other)) ?? null;
   }
-  return {
-    ...secret,
-    id,
-    source: `replaced value of ${secret.id}`,
-    key: old.key,
-    problem: null,
-    warnings: [],
-    notAfter: Math.min(now + secret.overlap, secret.notAfter ?? Number.POSITIVE_INFINITY),
-    overlap: null,
-  };
+  const source = `replaced value of ${secret.id}`;
+  const notAfter = Math.min(now + secret.overlap, secret.notAfter ?? Number.POSITIVE_INFINITY);
+  return { ...secret, id, source, key: old.key, problem: null, warnings: [], notAfter, overlap: null };
 }
 
 /** True if the value may be the first half of its successor. It never becomes `previous`. */
@@ -112,12 +110,4 @@ export function retirePrevious(current: Materials, now: number): Materials {
   return current.map((secret) =>
     isPreviousValue(secret) ? { ...secret, ended: true, notAfter: Math.min(now, secret.notAfter ?? now) } : secret,
   );
-}
-
-/** The ids whose value is new or has changed, previous values included. */
-export function changedIds(before: Materials, after: Materials): readonly string[] {
-  return after.flatMap((secret) => {
-    const old = before.find(({ id }) => id === secret.id);
-    return secret.key === null || sameValue(old, secret) ? [] : [secret.id];
-  });
 }

@@ -20,8 +20,7 @@ const TOO_SHORT = `it is shorter than ${SHORTEST_BYTES} bytes and too easy to gu
 
 const LF = 0x0a;
 const CR = 0x0d;
-const BYTE_ORDER_MARK = Buffer.from('\ufeff');
-const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0', (character) => Buffer.from(character));
+const WHITE_SPACE = Array.from(' \t\n\v\f\r\u00a0\ufeff', (character) => Buffer.from(character));
 const REPLACEMENT_CHARACTER = Buffer.from('\ufffd');
 
 export function refused(problem: string): KeyReading {
@@ -52,29 +51,21 @@ const KEPT = 'which is kept as part of the secret';
 function warningsAbout(value: Buffer): readonly string[] {
   const [first, last] = [value.at(0), value.at(-1)];
   const isShort = value.length < SHORTEST_BYTES;
+  const isWeak = !isShort && value.length < RECOMMENDED_BYTES;
   const startsWithSpace = WHITE_SPACE.some((space) => value.subarray(0, space.length).equals(space));
   const endsWithSpace = WHITE_SPACE.some((space) => value.subarray(-space.length).equals(space));
-  const isMarked = value.subarray(0, 3).equals(BYTE_ORDER_MARK);
   const isQuoted = value.length > 1 && (first === 0x22 || first === 0x27) && first === last;
+  const quotes = "which are kept as part of the secret (docker's --env-file does not remove them)";
+  const isRepaired = value.includes(REPLACEMENT_CHARACTER);
   const found: readonly (readonly [holds: boolean, warning: string])[] = [
     [isShort, TOO_SHORT],
-    [
-      !isShort && value.length < RECOMMENDED_BYTES,
-      `it is shorter than ${RECOMMENDED_BYTES} bytes: longer secrets are safer`,
-    ],
-    [startsWithSpace, `it begins with white space, ${KEPT}`],
+    [isWeak, `it is shorter than ${RECOMMENDED_BYTES} bytes: longer secrets are safer`],
+    [startsWithSpace, `it begins with white space or a byte order mark, ${KEPT}`],
     [endsWithSpace, `it ends with white space or a line break, ${KEPT}`],
-    [isMarked, `it begins with a byte order mark, ${KEPT}`],
-    [
-      isQuoted,
-      "it is enclosed in quotes, which are kept as part of the secret (docker's --env-file does not remove them)",
-    ],
+    [isQuoted, `it is enclosed in quotes, ${quotes}`],
     [value.subarray(0, -1).includes(LF), 'it has several lines, which together are one secret'],
     [value.includes(0), 'it holds a NUL byte, which most senders cannot use'],
-    [
-      value.includes(REPLACEMENT_CHARACTER),
-      'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value',
-    ],
+    [isRepaired, 'it holds U+FFFD, which replaces text that was not UTF-8: the sender probably has another value'],
   ];
   return found.flatMap(([holds, warning]) => (holds ? warning : []));
 }

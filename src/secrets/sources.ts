@@ -35,10 +35,8 @@ const SWAP_ATTEMPTS = 3;
 const ID = /^[A-Za-z0-9._-]+$/;
 const BAD_NAME = 'its name has characters other than A-Z a-z 0-9 . _ -';
 /** The mode's bits for writers besides the owner. Readers are fine: Kubernetes' fsGroup is for that. */
-const WRITERS = [
-  [0o002, 'its file is writable by every user of the machine, who could replace the secret; chmod o-w fixes it'],
-  [0o020, 'its file is writable by its group, whose members could replace the secret; chmod g-w fixes it'],
-] as const;
+const WRITERS = 0o022;
+const WRITABLE = 'its file is writable by others than its owner, who could replace the secret; chmod go-w fixes it';
 
 /** Reads every source once, each independently: rotation.ts compares them. Never throws. */
 export async function readSources(sources: readonly SecretSource[], env: Env): Promise<readonly SecretMaterial[]> {
@@ -83,7 +81,7 @@ export async function readPasswordFile(section: 'once' | 'redelivery', path: str
 }
 
 /** Reads one secret file and follows links. Never throws: errors become the reading's problem. */
-export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
+async function readKeyFile(path: string, rules: Pick<SecretSource, 'allowShort'>): Promise<KeyReading> {
   const buffer = Buffer.alloc(MAX_SECRET_BYTES + 3);
   let handle: FileHandle | undefined;
   try {
@@ -94,8 +92,7 @@ export async function readKeyFile(path: string, rules: Pick<SecretSource, 'allow
     if (!stats.isFile()) return refused('it is not a regular file');
     const reading = keyFromFileContent(buffer.subarray(0, await fill(handle, buffer)), rules);
     if (reading.key === null) return reading;
-    const writers = WRITERS.flatMap(([bit, warning]) => ((stats.mode & bit) === 0 ? [] : warning));
-    return { ...reading, warnings: [...reading.warnings, ...writers] };
+    return (stats.mode & WRITERS) === 0 ? reading : { ...reading, warnings: [...reading.warnings, WRITABLE] };
   } catch (error) {
     return refused(await systemProblem(path, error));
   } finally {

@@ -1,34 +1,27 @@
 // Opens sockets to the upstream: TCP, a Unix socket or TLS.
-import { Buffer } from 'node:buffer';
-import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net';
+import type { Buffer } from 'node:buffer';
+import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { ALPN, type TlsContents } from '../wire/tls-contents.ts';
-import type { Address } from './address.ts';
+import { ALPN, type TlsContents } from '../wire/connections.ts';
 
 /** Milliseconds after which TCP probes a silent connection. */
 export const PROBE_AFTER_MS = 60_000;
 /** The error code of a connect that takes too long. */
 export const CONNECT_TIMEOUT = 'CONNECT_TIMEOUT';
 export const connectTimeout = () => Object.assign(new Error('connecting lasted too long'), { code: CONNECT_TIMEOUT });
-/** Shared by all reads: Node would allocate 64 KiB for each and shrink it, which costs 1.1 µs for a short response. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
 interface ConnectOptions {
   readonly tls: TlsContents | null;
   /** A TLS session to resume. */
   readonly session: Buffer | undefined;
-  /** Replaces 'data' events; its bytes are in a buffer that the next read of any socket overwrites. */
-  readonly onRead: ((bytes: Buffer) => void) | undefined;
+  /** Replaces 'data' events. */
+  readonly onread: OnReadOpts | undefined;
 }
 
 /** Begins to connect. The socket may still fail. */
-export function connectTo({ serverName, ...address }: Address, { tls, session, onRead }: ConnectOptions): Socket {
-  const callback = (length: number) => {
-    onRead?.(READ_BUFFER.subarray(0, length));
-    return true;
-  };
+export function connectTo({ serverName, ...address }: Address, { tls, session, onread }: ConnectOptions): Socket {
   const keeping = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS, noDelay: true, allowHalfOpen: true };
-  const options = { ...address, ...keeping, ...(onRead && { onread: { buffer: READ_BUFFER, callback } }) };
+  const options = { ...address, ...keeping, ...(onread && { onread }) };
   if (serverName === null) return connect(options);
   // Loaded only if it is needed: TLS costs 2 MB of idle memory.
   return process.getBuiltinModule('node:tls').connect({ ...options, ...tlsOptions(tls, serverName, session) });
@@ -47,14 +40,16 @@ function tlsOptions(tls: TlsContents | null, host: string, session: Buffer | und
   };
 }
 
-/** True if a connect without TLS succeeds within `milliseconds`. */
-export function acceptsConnection(to: NetConnectOpts, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ ...to, signal: AbortSignal.timeout(milliseconds) });
-    socket.once('error', () => resolve(false));
-    socket.once('connect', () => {
-      resolve(true);
-      socket.destroy();
-    });
-  });
+/** The address to connect to. `serverName`: the URL's host if the upstream speaks TLS; else null. */
+export type Address =
+  | { readonly path: string; readonly serverName: null }
+  | { readonly host: string; readonly port: number; readonly serverName: string | null };
+
+/** The address of `http://…`, `https://…` or `unix:///path`. */
+export function addressOf(url: string): Address {
+  if (url.startsWith('unix://')) return { path: url.slice('unix://'.length), serverName: null };
+  const { protocol, hostname, port } = new URL(url);
+  const secure = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return { host, port: Number(port) || (secure ? 443 : 80), serverName: secure ? host : null };
 }

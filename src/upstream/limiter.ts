@@ -10,6 +10,8 @@ export interface Waiter extends Member {
   readonly deferred: boolean;
   /** Milliseconds on the monotonic clock. */
   readonly startedAt: number;
+  /** Milliseconds from then for which it waits for a slot, or for an upstream that accepts connections. */
+  readonly patience: number;
   /** The request now holds a slot. */
   acquired(): void;
   /** For how many milliseconds it has kept its slot only because its client makes no progress; else 0. */
@@ -18,8 +20,6 @@ export interface Waiter extends Member {
   evict(): void;
 }
 
-/** Milliseconds for which a deferred request waits for a slot, with its body in memory. */
-const DEFERRED_WAIT_MS = 10_000;
 /** How long a slot holder may wait for its client while others wait for a slot. The more wait, the shorter. */
 const STALL_LIMIT_MS = 1000;
 const SWEEP_MS = 100;
@@ -31,7 +31,6 @@ export class UpstreamLimiter {
   readonly #slots: number;
   /** Slots that requests without a verified signature may use. */
   readonly #unverifiedSlots: number;
-  readonly #patience: number;
   /** The maximum length of each queue; a reload may change it. */
   queueLimit: number;
   readonly #verified: Queue = new Map();
@@ -43,13 +42,9 @@ export class UpstreamLimiter {
   down = false;
   #sweeping: NodeJS.Timeout | null = null;
 
-  /**
-   * `slots`: the maximum number of requests at the upstream. `queue`: the initial `queueLimit`. `patience`: milliseconds
-   * from its start for which a request waits.
-   */
-  constructor({ slots, queue, patience }: { readonly [name in 'slots' | 'queue' | 'patience']: number }) {
+  /** `slots`: the maximum number of requests at the upstream. `queue`: the initial `queueLimit`. */
+  constructor({ slots, queue }: { readonly [name in 'slots' | 'queue']: number }) {
     this.#slots = slots;
-    this.#patience = patience;
     this.#unverifiedSlots = Math.max(1, Math.floor((slots * 3) / 4));
     this.queueLimit = queue;
   }
@@ -77,7 +72,7 @@ export class UpstreamLimiter {
   wait(waiter: Waiter, expired: () => void): boolean {
     const queue = this.#queueOf(waiter);
     if (queue.size >= this.queueLimit) return false;
-    const until = waiter.startedAt + (waiter.deferred ? DEFERRED_WAIT_MS : this.#patience);
+    const until = waiter.startedAt + waiter.patience;
     const cancel = deadline(Math.max(0, until - performance.now()), () => {
       queue.delete(waiter);
       expired();

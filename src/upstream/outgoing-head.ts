@@ -1,6 +1,8 @@
-// The head of a request as it goes to the upstream: the client's lines in their bytes, framed by us.
+// The head of a request as it goes to the upstream: the client's lines in their bytes, framed by us, and where
+// `forwardedHeaders` asks for them the lines that tell about the client.
+import type { Socket } from 'node:net';
+import { ABOUT_CLIENT, CHUNKED, headLines, linesOf, lowerCaseName } from '../core/header-lines.ts';
 import { declaredLength, type Head } from '../core/request-head.ts';
-import { CHUNKED, headLines } from '../wire/forwarded-lines.ts';
 
 interface Outgoing {
   /** The lines to send; hop-by-hop lines and framing are replaced here. */
@@ -28,4 +30,34 @@ function framingOf(head: Head): string | null {
   if (!isFramed(head)) return null;
   const declared = declaredLength(head);
   return declared === null ? CHUNKED : `Content-Length: ${declared}`;
+}
+
+/** A request as it came, with the connection that it came by. */
+interface Received {
+  readonly lines: readonly string[];
+  readonly head: Head;
+  readonly clientConnection: {
+    readonly address: string;
+    readonly encrypted: boolean;
+    readonly stream: Pick<Socket, 'localPort'>;
+  };
+}
+
+/** Each spelling that servers read alike: CGI makes `_` of every sign but letters and digits. */
+const SPELT = new RegExp(`^(?:${ABOUT_CLIENT}|x-forwarded)$`.replaceAll('-', '[^a-z0-9]'));
+/** Those that we write: `allowHeaders` must not let the client's own pass beside ours. */
+const OURS = /^x[^a-z0-9](?:forwarded[^a-z0-9](?:for|proto|host|port)|real[^a-z0-9]ip)$/;
+
+/** The lines for `forwardedHeaders: overwrite`: they say what we saw, whatever the client sent. */
+export function withForwarded({ lines, head, clientConnection }: Received, allowHeaders: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (const [name, value] of linesOf(lines)) {
+    const lower = lowerCaseName(name);
+    if (SPELT.test(lower) && (OURS.test(lower) || !allowHeaders.includes(lower))) continue;
+    kept.push(name, value);
+  }
+  const { address, encrypted, stream } = clientConnection;
+  kept.push('X-Forwarded-For', address, 'X-Forwarded-Proto', encrypted ? 'https' : 'http');
+  kept.push('X-Forwarded-Host', head.host, 'X-Forwarded-Port', `${stream.localPort ?? ''}`, 'X-Real-IP', address);
+  return kept;
 }

@@ -1,13 +1,16 @@
-// The requester of the upstream, as this folder knows it: a client's exchange, or a request that has no client at all.
+// The requester of the upstream, as src/upstream knows it: a client's exchange, or a request that has no client at all.
+
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { DeliveryLease } from '../base/delivery-lease.ts';
+import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
-import type { BodyReceiver } from '../bodies/receiver.ts';
+import type { BodyFailure, BodyReceiver } from '../bodies/buffered-body.ts';
+import { type Hint, OVERLOAD_HINTS } from '../core/diagnoses-and-remedies.ts';
+import type { DeliveryLease } from '../core/fate.ts';
 import type { Head } from '../core/request-head.ts';
 import type { UpstreamFailure } from '../core/request-record.ts';
 import type { ResponseHead } from '../wire/parser.ts';
-import type { ForwardFailure } from './forward-failure.ts';
+import { CONNECT_TIMEOUT } from './connect.ts';
 
 export interface ResponseSink {
   /** `gone`: nothing more can reach the client. */
@@ -40,14 +43,15 @@ export interface Requester {
   /** Holds back the rest of the body, or lets it come. */
   pauseBody(): void;
   resumeBody(): void;
-  /** Sets for how many milliseconds the client may leave the response unread; 0 is off. */
-  limitStall(milliseconds: number): void;
+  /** Milliseconds for which the client may leave the response unread; 0 is off. */
+  stallTimeout: number;
   /** Sets the one listener for a client that departs before its answer. */
   onDeparture(listener: (() => void) | null): void;
-  // Facts for the record.
-  bodyBytes: number;
+  // Facts for the record, written only here.
   upstreamMs: number;
   upstreamStatus: number;
+  upstreamFailure: UpstreamFailure | null;
+  upstreamError: string | null;
   interims: number;
 }
 
@@ -64,30 +68,61 @@ export interface TunnelRequester extends Requester {
   };
   /** True once a tunnel is open. */
   tunnelled: boolean;
-  upstreamFailure: UpstreamFailure | null;
 }
 
 export interface ForwardOptions {
   /** The request's lines to be sent; hop-by-hop lines and framing are replaced here. */
   readonly lines: readonly string[];
+  /** Milliseconds for which it waits for a slot, or for an upstream that accepts connections. */
+  readonly patience: number;
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
   /** The right to deliver: with it the upstream's 2xx counts even if the client departs once the request is sent. */
   readonly lease: DeliveryLease | null;
-  /** What a departing client aborts: nothing, where its delivery is stored if the upstream does not take it. */
-  readonly departure: 'aborts' | 'aborts nothing';
-  /** True if nobody waits: it is sent again, behind all others. */
+  /** True for a deferred delivery: it is sent behind all others, since no client waits. */
   readonly deferred: boolean;
   /**
    * Called at the response's head. With a promise the head waits until it is settled: `passes` goes on, `diverted` ends
-   * the upstream connection, since the client has got another answer. Null: it passes at once.
+   * the upstream connection, since the client has got another answer. Null: it passes at once, and a departing client
+   * aborts the request, whose delivery can't be stored.
    */
   readonly atHead: ((status: number) => Promise<'passes' | 'diverted'> | null) | null;
   /** Counts the pieces of a streaming body that wait for the upstream. */
   readonly budget: ByteBudget;
-  /** There is no response, or it broke off. Called at most once, before `onEnd`. */
+  /** The upstream gave no response, or broke it off. Called at most once, before `onEnd`. */
   readonly onFailure: (failure: ForwardFailure) => void;
   /** The request's body is needed no longer. `unsent`: bytes of it may still be written. */
   readonly onEnd: (body: 'sent' | 'unsent') => void;
 }
+
+// --- why a request was not forwarded, or its response is not whole, and which of our answers that gives
+
+export type ForwardFailure =
+  | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: Hint }
+  | {
+      readonly side: 'upstream';
+      readonly cause: UpstreamFailure;
+      readonly answer: 'bad_gateway' | 'gateway_timeout';
+      /** The system's code, such as `ECONNREFUSED`. */
+      readonly code: string | null;
+    };
+
+export function failedUpstream(cause: UpstreamFailure, error: Error | null = null): ForwardFailure {
+  const code = codeOf(error);
+  const tooSlow = cause === 'timeout' || (cause === 'connect' && code === CONNECT_TIMEOUT);
+  return { side: 'upstream', cause, answer: tooSlow ? 'gateway_timeout' : 'bad_gateway', code: code || null };
+}
+
+/** Notes a failure of the upstream for the record. */
+export function note(requester: Requester, failure: ForwardFailure): void {
+  if (failure.side !== 'upstream') return;
+  requester.upstreamFailure = failure.cause;
+  requester.upstreamError = failure.code;
+}
+
+const overloaded = (hint: Hint): ForwardFailure => ({ side: 'client', reason: 'overloaded', hint });
+
+export const NO_SLOT = overloaded(OVERLOAD_HINTS.slots);
+export const NO_BYTES_LEFT = overloaded(OVERLOAD_HINTS.bytes);
+export const STOPPED = overloaded(OVERLOAD_HINTS.stopped);

@@ -1,14 +1,11 @@
 // The body of a request that goes to the upstream while it comes: unverified, in order, held back at both ends, and
 // nowhere whole. Verified bodies never stream.
 import { Buffer } from 'node:buffer';
-import type { ByteBudget } from '../bodies/budget.ts';
-import { BufferedPieces } from '../bodies/buffered-pieces.ts';
-import { Pace, SLOT_RATE } from '../bodies/rate.ts';
-import type { BodyReceiver, Owner } from '../bodies/receiver.ts';
+import { ArrivalRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
+import type { BodyReceiver, Owner } from '../bodies/buffered-body.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardFailure, NO_BYTES_LEFT } from './forward-failure.ts';
-import type { PooledConnection } from './pooled-connection.ts';
-import type { Requester } from './requester.ts';
+import { type ForwardFailure, NO_BYTES_LEFT, type Requester } from './requester.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** The exchange of a body, as the body knows it. */
 export interface BodyOwner {
@@ -31,7 +28,7 @@ export class StreamedBody implements BodyReceiver {
   /** Milliseconds between two pieces; 0 is off. */
   readonly #idleTimeout: number;
   readonly #buffered: BufferedPieces;
-  readonly #pace: Pace;
+  readonly #arrivals: ArrivalRate;
   /** True once the last piece has come. */
   whole = false;
   #trailers: readonly string[] = NO_TRAILERS;
@@ -40,14 +37,14 @@ export class StreamedBody implements BodyReceiver {
   /** Asks for a slot even for a small body after a while: some clients send the rest only after the answer. */
   #slotTimer: NodeJS.Timeout | undefined;
   /** Null until it has a slot and a connection, and after its end. */
-  #connection: PooledConnection | null = null;
+  #connection: UpstreamConnection | null = null;
 
   constructor(requester: Requester, owner: BodyOwner, options: { budget: ByteBudget; idleTimeout: number }) {
     this.#requester = requester;
     this.#owner = owner;
     this.#idleTimeout = options.idleTimeout;
     this.#buffered = new BufferedPieces(options.budget, () => owner.evict());
-    this.#pace = new Pace(owner.startedAt);
+    this.#arrivals = new ArrivalRate(owner.startedAt);
     this.#lastPieceAt = owner.startedAt;
     requester.receiver = this;
   }
@@ -58,8 +55,8 @@ export class StreamedBody implements BodyReceiver {
     this.#slotTimer = setTimeout(() => this.#ask(), milliseconds);
   }
 
-  /** Sends what has come, behind a head that is written already, and goes on as more comes. */
-  sendOn(connection: PooledConnection): void {
+  /** Sends the bytes that have come, behind a head that is written already, and goes on as more come. */
+  sendOn(connection: UpstreamConnection): void {
     this.#connection = connection;
     this.#lastPieceAt = performance.now();
     for (const piece of this.#buffered.drain()) connection.writer.data(piece);
@@ -78,7 +75,7 @@ export class StreamedBody implements BodyReceiver {
 
   /** True if the slot waits for a client that sends too slowly. */
   isSlow(now: number): boolean {
-    return !this.whole && !this.#paused && this.#pace.rate(now) < SLOT_RATE;
+    return !this.whole && !this.#paused && this.#arrivals.rate(now) < SLOT_RATE;
   }
 
   /** The request has ended: the rest of the body is dropped. */
@@ -99,7 +96,7 @@ export class StreamedBody implements BodyReceiver {
   }
 
   rate(now: number): number {
-    return this.#paused ? Number.POSITIVE_INFINITY : this.#pace.rate(now);
+    return this.#paused ? Number.POSITIVE_INFINITY : this.#arrivals.rate(now);
   }
 
   piece(piece: Buffer): Owner {
@@ -130,9 +127,8 @@ export class StreamedBody implements BodyReceiver {
   }
 
   #add(piece: Buffer): void {
-    this.#requester.bodyBytes += piece.length;
     this.#lastPieceAt = performance.now();
-    this.#pace.count(piece.length, this.#lastPieceAt);
+    this.#arrivals.count(piece.length, this.#lastPieceAt);
     // A copy, since a slice would keep its whole read alive: six times its bytes where chunks have one byte.
     if (this.#connection !== null) this.#connection.writer.data(Buffer.from(piece));
     else if (!this.#buffered.add(piece)) this.#owner.giveUp(NO_BYTES_LEFT);
@@ -146,5 +142,50 @@ export class StreamedBody implements BodyReceiver {
     if (this.whole || this.#paused) return;
     this.#paused = true;
     this.#requester.pauseBody();
+  }
+}
+
+/** The pieces that wait for the upstream: copies, since a slice would keep its whole read alive. */
+class BufferedPieces implements UnfinishedBody {
+  place = -1;
+  buffered = 0;
+  readonly #budget: ByteBudget;
+  readonly #onEvicted: () => void;
+  #pieces: Buffer[] = [];
+
+  constructor(budget: ByteBudget, onEvicted: () => void) {
+    this.#budget = budget;
+    this.#onEvicted = onEvicted;
+    budget.unfinished.add(this);
+  }
+
+  /** Always 0, so that it is evicted before any other body: it waits for the upstream, not for the client. */
+  rate(): number {
+    return 0;
+  }
+
+  fail(): void {
+    this.drain();
+    this.#onEvicted();
+  }
+
+  /** False: the budget has no room for the piece. */
+  add(piece: Buffer): boolean {
+    if (!this.#budget.reserve(piece.length, this)) return false;
+    const copy = Buffer.allocUnsafeSlow(piece.length);
+    piece.copy(copy);
+    this.#pieces.push(copy);
+    this.buffered += piece.length;
+    return true;
+  }
+
+  /** Returns all pieces in order and releases their memory from the budget. */
+  drain(): Buffer[] {
+    const pieces = this.#pieces;
+    this.#budget.unfinished.delete(this);
+    for (const { length } of pieces) this.#budget.release(length);
+    this.#pieces = [];
+    this.buffered = 0;
+    return pieces;
   }
 }

@@ -2,22 +2,21 @@
 // forwarded unchanged, with backpressure from socket to socket. Each failure ends in an answer or a cut.
 // A failed connect is retried; a request that may have been processed never is (RFC 9110 9.2.2).
 // The file is long because its states are read together; what has a subject of its own is elsewhere: streamed-body.ts,
-// outgoing-head.ts, waiting-head.ts, socket-progress.ts.
+// outgoing-head.ts, socket-progress.ts.
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { isPermit, type Permit } from '../core/permit.ts';
 import { declaredLength, hasBody } from '../core/request-head.ts';
-import { isCoded } from '../wire/forwarded-lines.ts';
+import { SocketProgress } from '../wire/socket-progress.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
 import { outgoingHead } from './outgoing-head.ts';
-import type { ConnectionUser, PooledConnection } from './pooled-connection.ts';
-import type { ForwardOptions, Requester } from './requester.ts';
-import { MAX_INTERIMS } from './response-sizes.ts';
-import { SocketProgress } from './socket-progress.ts';
+import { type ForwardFailure, type ForwardOptions, failedUpstream, note, type Requester } from './requester.ts';
 import { type BodyOwner, StreamedBody } from './streamed-body.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';
-import { WaitingHead } from './waiting-head.ts';
+import { type ConnectionUser, MAX_INTERIMS, type Traffic, type UpstreamConnection } from './upstream-connection.ts';
+
+/** The event that followed the last byte of a response. */
+type End = 'nothing' | 'bytes' | 'close';
 
 /** Bytes of an answer that may still be unsent when its slot is released. */
 const MAX_UNSENT = 16 * 1024;
@@ -27,14 +26,14 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   place = -1;
   readonly verified: boolean;
   readonly deferred: boolean;
+  readonly patience: number;
   readonly #permit: Permit;
   readonly #requester: Requester;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly startedAt = performance.now();
-  connectError: Error | null = null;
   #state: 'waiting' | 'connecting' | 'sending' | 'reading' | 'done' = 'waiting';
-  #connection: PooledConnection | null = null;
+  #connection: UpstreamConnection | null = null;
   #connecting: Socket | null = null;
   #acquiredAt = 0;
   /** The request's body, if it streams. */
@@ -43,8 +42,8 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   readonly #progress = new SocketProgress(this.startedAt);
   // The response.
   #begun = false;
-  /** Null unless a head waits for `atHead`. */
-  #waiting: WaitingHead | null = null;
+  /** Null unless a head waits for `atHead`: what ended the response meanwhile. The reply keeps what one read gave. */
+  #waiting: { end: End | null; failure: ForwardFailure | null } | null = null;
   /** When the client last fell behind with reading; null while it keeps up. */
   #pausedAt: number | null = null;
 
@@ -55,18 +54,19 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    this.verified = permit.decision === 'accepted';
+    this.verified = permit.secret !== null;
     this.deferred = options.deferred;
+    this.patience = options.patience;
   }
 
   start(): void {
     const requester = this.#requester;
     const { idleTimeout } = this.#options;
     requester.onDeparture(this.#onDeparture);
-    requester.limitStall(idleTimeout);
+    requester.stallTimeout = idleTimeout;
     if (this.#permit.body !== null || !hasBody(requester.head)) return this.askForSlot();
     this.#body = new StreamedBody(requester, this, { budget: this.#options.budget, idleTimeout });
-    if (this.#upstream.limiter.scarce) this.#body.askWithin(this.#upstream.options.retryConnectFor / 2);
+    if (this.#upstream.limiter.scarce) this.#body.askWithin(this.patience / 2);
     else this.askForSlot();
   }
 
@@ -76,9 +76,17 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#acquiredAt = performance.now();
     this.#state = 'connecting';
     const traffic = this.verified ? 'verified' : 'unverified';
-    const idle = this.#upstream.pool.acquire(traffic, this.#acquiredAt);
+    if (!this.#upstream.pool.mayHaveClosed(traffic, this.#acquiredAt)) return this.#connect(traffic);
+    // The first immediate ends this turn of the event loop, so the second follows a look at every socket.
+    setImmediate(() => setImmediate(() => this.#connect(traffic)));
+  }
+
+  #connect(traffic: Traffic): void {
+    if (this.#state !== 'connecting') return; // it has ended meanwhile
+    const { pool } = this.#upstream;
+    const idle = pool.acquire(traffic, this.#acquiredAt);
     if (idle !== null) return this.#send(idle);
-    this.#connecting = this.#upstream.pool.open(traffic, (opened) => {
+    this.#connecting = pool.open(traffic, (opened) => {
       this.#connecting = null;
       if (this.#state !== 'connecting') return; // the request has ended, and destroyed the socket
       if (opened instanceof Error) this.#upstream.connectFailed(this, opened);
@@ -104,13 +112,13 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   // --- the request
 
-  #send(connection: PooledConnection): void {
+  #send(connection: UpstreamConnection): void {
     this.#state = 'sending';
     this.#connection = connection;
     connection.user = this;
     const { head } = this.#requester;
     connection.parser.requestMethod = head.method;
-    this.#progress.begin(connection.socket);
+    this.#progress.movedAt = performance.now();
     this.#requester.reply.continue();
     const { writer } = connection;
     const isChunked = this.#body !== null && declaredLength(head) === null;
@@ -155,76 +163,61 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     const connection = this.#connection;
     if (connection === null) return;
     this.#progress.movedAt = performance.now();
-    if (this.#waiting !== null) this.#waiting.append(bytes);
-    else this.#read(connection, bytes);
-  }
-
-  #read(connection: PooledConnection, bytes: Buffer): void {
     const { parser } = connection;
     let at = 0;
     while (at < bytes.length && this.#state !== 'done') {
       at = parser.read(bytes, at);
-      if (!this.#begun && parser.hasHead) {
-        const seen = this.#onHead(connection);
-        if (seen === 'none') continue;
-        if (seen !== 'begun') return this.#waitAtHead(connection, seen, bytes.subarray(at));
-      }
+      if (!this.#begun && this.#waiting === null && parser.hasHead && this.#onHead(connection) === 'none') continue;
       // A copy, since the next read overwrites the bytes.
-      const piece = parser.piece === null ? null : Buffer.from(parser.piece);
-      if (this.#pass(connection, piece, at === bytes.length ? 'nothing' : 'bytes') === 'over') return;
+      if (parser.piece !== null && !this.#requester.reply.data(Buffer.from(parser.piece)))
+        this.#pauseUpstream(connection);
+      if (parser.state === 'failed') return this.giveUp(failedUpstream('protocol'));
+      if (parser.state === 'ended') return this.#complete(connection, at === bytes.length ? 'nothing' : 'bytes');
     }
     this.#flush(connection);
   }
 
-  /** Passes on what one read gave. */
-  #pass(connection: PooledConnection, piece: Buffer | null, followed: 'nothing' | 'bytes'): 'over' | 'goes on' {
-    if (piece !== null && !this.#requester.reply.data(piece)) this.#pauseUpstream(connection);
-    if (connection.parser.state === 'failed') this.giveUp(failedUpstream('protocol'));
-    else if (connection.parser.state === 'ended') this.#complete(connection, followed);
-    else return 'goes on';
-    return 'over';
-  }
-
-  #flush(connection: PooledConnection): void {
-    if (!this.#begun || this.#state === 'done') return;
+  #flush(connection: UpstreamConnection): void {
+    if (this.#state === 'done' || this.#waiting !== null) return;
     const { reply } = this.#requester;
+    if (!this.#begun) return this.#awaitInterims(connection);
     // The app has answered, so nothing is stored any more, and an endless answer would keep its slot.
     if (reply.phase === 'gone' && this.#options.lease === null) this.#abort();
     else if (!reply.flush()) this.#pauseUpstream(connection);
   }
 
-  /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
-  #waitAtHead(connection: PooledConnection, decided: Promise<'passes' | 'diverted'>, rest: Buffer): void {
-    const { parser, socket } = connection;
-    const waiting = new WaitingHead(parser.piece, rest);
-    this.#waiting = waiting;
-    socket.pause();
-    void decided.then((decision) => {
-      this.#waiting = null;
-      if (decision === 'diverted') this.#abort();
-      else if (waiting.failure !== null) this.giveUp(waiting.failure);
-      else this.#goOn(connection, waiting);
-    });
+  /**
+   * Interim responses must be forwarded (RFC 9110 15.2). So nothing more is read until the client's socket has those of
+   * this read: a hundred heads for each client that reads nothing would exceed the container's memory.
+   */
+  #awaitInterims(connection: UpstreamConnection): void {
+    const { reply } = this.#requester;
+    if (reply.unsent === 0) return;
+    this.#pauseUpstream(connection);
+    reply.onSent(this.#onClientReads);
   }
 
-  #goOn(connection: PooledConnection, { piece, rest, ended }: WaitingHead): void {
-    this.#progress.movedAt = performance.now();
-    connection.socket.resume();
-    this.#begin(connection);
-    if (this.#pass(connection, piece, rest.length === 0 ? 'nothing' : 'bytes') === 'over') return;
-    if (rest.length > 0) this.#read(connection, rest);
-    else this.#flush(connection);
-    if (ended) this.onEnd();
+  /** The head waits; nothing that happens to the upstream connection meanwhile counts before the decision. */
+  #waitAtHead(connection: UpstreamConnection, decided: Promise<'passes' | 'diverted'>): void {
+    const waiting: { end: End | null; failure: ForwardFailure | null } = { end: null, failure: null };
+    this.#waiting = waiting;
+    connection.socket.pause();
+    void decided.then((decision) => {
+      this.#waiting = null;
+      if (decision === 'diverted') return this.#abort();
+      this.#begun = true;
+      this.#progress.movedAt = performance.now();
+      connection.socket.resume();
+      if (waiting.end !== null) this.#complete(connection, this.#connection === null ? 'close' : waiting.end);
+      else if (waiting.failure !== null) this.giveUp(waiting.failure);
+      else this.#flush(connection);
+    });
   }
 
   onEnd(): void {
     const connection = this.#connection;
     if (connection === null) return;
-    if (this.#waiting !== null) {
-      this.#waiting.ended = true;
-      return;
-    }
-    if (this.#begun && connection.parser.finish()) this.#complete(connection, 'close');
+    if ((this.#begun || this.#waiting !== null) && connection.parser.finish()) this.#complete(connection, 'close');
     else this.giveUp(failedUpstream('reset'));
   }
 
@@ -234,11 +227,11 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
   }
 
   /** `none`: an interim response, or a head that ends the exchange as a protocol failure. */
-  #onHead(connection: PooledConnection): 'begun' | 'none' | Promise<'passes' | 'diverted'> {
+  #onHead(connection: UpstreamConnection): 'begun' | 'none' {
     const { parser } = connection;
-    const { status, reason, lines, version } = parser;
+    const { status, reason, lines, version, coded } = parser;
     const { reply } = this.#requester;
-    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || isCoded(parser)) {
+    if ((version !== '1.1' && version !== '1.0') || status < 100 || status > 599 || status === 101 || coded) {
       this.giveUp(failedUpstream('protocol'));
       return 'none';
     }
@@ -254,17 +247,13 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
     this.#requester.upstreamMs = this.#progress.movedAt - this.startedAt;
     this.#requester.upstreamStatus = status;
     const decided = this.#options.atHead?.(status) ?? null;
-    if (decided !== null) return decided;
-    this.#begin(connection);
+    reply.begin(parser);
+    if (decided === null) this.#begun = true;
+    else this.#waitAtHead(connection, decided);
     return 'begun';
   }
 
-  #begin({ parser }: PooledConnection): void {
-    this.#begun = true;
-    this.#requester.reply.begin(parser);
-  }
-
-  #pauseUpstream({ socket }: PooledConnection): void {
+  #pauseUpstream({ socket }: UpstreamConnection): void {
     if (this.#pausedAt !== null || this.#requester.reply.phase === 'gone') return;
     this.#pausedAt = performance.now();
     socket.pause();
@@ -273,13 +262,19 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   readonly #onClientReads = (): void => {
     if (this.#pausedAt === null) return;
-    this.#pausedAt = null;
     this.#progress.movedAt = performance.now();
-    this.#connection?.socket.resume();
+    this.#sentAt += this.#progress.movedAt - this.#pausedAt; // the upstream had to wait
+    this.#pausedAt = null;
+    // Nothing bounds what is read while a head waits.
+    if (this.#waiting === null) this.#connection?.socket.resume();
   };
 
   /** The response is complete. `followed`: by what, so far. */
-  #complete(connection: PooledConnection, followed: 'nothing' | 'bytes' | 'close'): void {
+  #complete(connection: UpstreamConnection, followed: End): void {
+    if (this.#waiting !== null) {
+      this.#waiting.end ??= followed;
+      return;
+    }
     const { parser } = connection;
     const { status, trailers } = parser;
     const unread = this.#body !== null && !this.#body.whole;
@@ -306,15 +301,17 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
 
   tick(now: number): void {
     const connection = this.#connection;
-    if (connection === null || this.#waiting !== null) return;
+    // While it is paused, the client's deadline applies.
+    if (connection === null || this.#waiting !== null || this.#pausedAt !== null) return;
     const { idleTimeout, responseTimeout } = this.#options;
     const { socket } = connection;
     const idle = this.#progress.idleFor(socket, now);
     let overdue = idleTimeout > 0 && idle >= idleTimeout;
-    if (this.#begun) overdue &&= this.#pausedAt === null;
-    else if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
-    else if (socket.writableLength === 0) overdue = false;
-    else if (idleTimeout > 0 && idle >= idleTimeout / 2) void this.#progress.look(socket);
+    if (!this.#begun) {
+      if (this.#state === 'reading') overdue = responseTimeout > 0 && now - this.#sentAt >= responseTimeout;
+      else if (socket.writableLength === 0) overdue = false;
+      else if (idleTimeout > 0 && idle >= idleTimeout / 2) void this.#progress.look(socket);
+    }
     if (overdue) this.giveUp(failedUpstream('timeout'));
   }
 
@@ -326,18 +323,17 @@ export class UpstreamExchange implements UpstreamRequest, ConnectionUser, BodyOw
       this.#waiting.failure ??= failure;
       return;
     }
+    note(this.#requester, failure);
     this.#options.onFailure(failure);
     this.#abort();
   }
 
   readonly #onDeparture = (): void => {
     if (this.#state === 'done') return;
-    const { lease, departure } = this.#options;
+    const { lease, atHead } = this.#options;
     const counts = lease !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if ((departure === 'aborts' || this.#begun) && !counts) return this.#abort();
-    this.#pausedAt = null;
-    // Nothing bounds what is read while a head waits.
-    if (this.#waiting === null) this.#connection?.socket.resume();
+    if ((atHead === null || this.#begun) && !counts) return this.#abort();
+    this.#onClientReads();
   };
 
   #abort(): void {

@@ -1,30 +1,23 @@
-// The upstream as a whole: its slots, its sockets, and what happens while it accepts no connections.
-import type { TlsContents } from '../wire/tls-contents.ts';
-import { acceptsConnection } from './connect.ts';
-import { ConnectRetry } from './connect-retry.ts';
-import { type ForwardFailure, NO_SLOT, STOPPED } from './forward-failure.ts';
+// The upstream as a whole: its slots, its sockets, and what happens while it accepts no connections. Requests then wait,
+// for as long as each of them says, and one probe serves them all.
+import { codeOf } from '../base/errors.ts';
+import { ConnectionPool, type UpstreamOptions } from './connection-pool.ts';
 import { UpstreamLimiter, type Waiter } from './limiter.ts';
-import { ConnectionPool } from './pool.ts';
-import type { PooledConnection } from './pooled-connection.ts';
-import { Reachability } from './reachability.ts';
+import { acceptsConnection, Reachability } from './reachability.ts';
+import { type ForwardFailure, failedUpstream, NO_SLOT, STOPPED } from './requester.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** A request that wants a slot and a socket. */
 export interface UpstreamRequest extends Waiter {
-  /** The error of its last connect; null if none has failed. */
-  connectError: Error | null;
   giveUp(failure: ForwardFailure): void;
 }
 
-/** Where and how to connect. Times in milliseconds. */
-export interface UpstreamOptions {
-  /** `http://…`, `https://…` or `unix:///path`. */
-  readonly url: string;
-  readonly connections: number;
-  readonly queue: number;
-  readonly connectTimeout: number;
-  readonly retryConnectFor: number;
-  readonly keepAlive: number;
-  readonly tls: TlsContents | null;
+/** Milliseconds between two probes of an upstream that accepts no connections. */
+const PROBE_EVERY_MS = 100;
+
+/** False for TLS errors, such as an untrusted certificate: a retry would not help. */
+function isWorthRetrying(error: Error): boolean {
+  return !/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_INVALID)/.test(codeOf(error));
 }
 
 export class Upstream {
@@ -32,37 +25,35 @@ export class Upstream {
   readonly limiter: UpstreamLimiter;
   readonly pool: ConnectionPool;
   readonly reachability: Reachability;
-  readonly #retry: ConnectRetry;
+  /** Of the last failed connect: why the upstream is down. */
+  #lastError: Error | null = null;
   #closed = false;
-  #released: (readonly [Waiter, PooledConnection])[] = [];
+  #released: (readonly [Waiter, UpstreamConnection])[] = [];
 
-  constructor(options: UpstreamOptions) {
+  constructor(options: UpstreamOptions & { readonly queue: number }) {
     this.options = options;
-    const { connections: slots, queue, retryConnectFor: patience, connectTimeout } = options;
-    this.limiter = new UpstreamLimiter({ slots, queue, patience });
+    const { connections: slots, queue } = options;
+    this.limiter = new UpstreamLimiter({ slots, queue });
     this.pool = new ConnectionPool(options);
     this.reachability = new Reachability(this.pool);
-    const { limiter, pool } = this;
-    const accepts = () => acceptsConnection(pool.address, connectTimeout);
-    this.#retry = new ConnectRetry({ limiter, accepts });
   }
 
   /**
    * Releases the slot of a request that has ended and, if it can be reused, its connection. The next request gets the
    * connection in a later turn of the event loop, so unexpected bytes after the response are noticed first.
    */
-  release(waiter: Waiter, connection: PooledConnection | null): void {
+  release(waiter: Waiter, connection: UpstreamConnection | null): void {
     if (connection === null) return this.limiter.release(waiter);
     connection.user = null;
     if (this.#released.length === 0) setImmediate(this.#releaseNow);
     this.#released.push([waiter, connection]);
   }
 
-  /** Acquires a slot at once, or waits for one until `retryConnectFor` is over. */
+  /** Acquires a slot at once, or waits for one until the request's patience is over. */
   acquireSlot(request: UpstreamRequest): void {
     if (this.#closed) request.giveUp(STOPPED);
     else if (this.limiter.tryAcquire(request)) request.acquired();
-    else this.#retry.wait(request);
+    else this.#wait(request);
   }
 
   /** Why a request has to give up its slot. */
@@ -70,9 +61,15 @@ export class Upstream {
     return this.#closed ? STOPPED : NO_SLOT;
   }
 
-  /** Lets the request wait again if that may help. */
+  /** Lets the request wait again if that may help: no byte was sent, so a retry is safe for every method. */
   connectFailed(request: UpstreamRequest, error: Error): void {
-    this.#retry.failed(request, error);
+    // Nobody waits for a deferred one, and its failure says nothing to those for which somebody does.
+    if (request.deferred || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    this.#lastError = error;
+    if (!this.limiter.down) this.#probeSoon();
+    this.limiter.down = true;
+    this.limiter.release(request);
+    this.#wait(request);
   }
 
   /** Ends every request, now and from now on, and every socket. */
@@ -80,6 +77,22 @@ export class Upstream {
     this.#closed = true;
     this.limiter.evictAll();
     this.pool.destroy();
+  }
+
+  /** While it is down, only some requests connect themselves: the others tell what these found. */
+  #wait(request: UpstreamRequest): void {
+    const expired = () => request.giveUp(this.limiter.down ? failedUpstream('connect', this.#lastError) : NO_SLOT);
+    if (!this.limiter.wait(request, expired)) request.giveUp(NO_SLOT);
+  }
+
+  #probeSoon(): void {
+    setTimeout(async () => {
+      // If no request waits, the next one finds out by itself.
+      const up =
+        this.limiter.waiting === 0 || (await acceptsConnection(this.pool.address, this.options.connectTimeout));
+      if (up) this.limiter.setUp();
+      else this.#probeSoon();
+    }, PROBE_EVERY_MS);
   }
 
   readonly #releaseNow = (): void => {

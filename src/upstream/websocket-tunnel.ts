@@ -12,16 +12,14 @@ import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 
 import type { Socket } from 'node:net';
 import { NO_BYTES } from '../base/bytes.ts';
 import { codeOf, ignore } from '../base/errors.ts';
-import { endToEnd } from '../core/header-lines.ts';
+import { endToEnd, valuesOf } from '../core/header-lines.ts';
 import { isPermit, type Permit } from '../core/permit.ts';
 import type { UpstreamFailure } from '../core/request-record.ts';
 import { readWebSocketAnswer, webSocketHeaders } from '../core/websocket-handshake.ts';
-import { isCoded } from '../wire/forwarded-lines.ts';
 import { PROBE_AFTER_MS } from './connect.ts';
-import { type ForwardFailure, failedUpstream } from './forward-failure.ts';
-import type { ForwardOptions, TunnelRequester } from './requester.ts';
-import { MAX_INTERIMS } from './response-sizes.ts';
+import { type ForwardFailure, type ForwardOptions, failedUpstream, note, type TunnelRequester } from './requester.ts';
 import type { Upstream, UpstreamRequest } from './upstream.ts';
+import { MAX_INTERIMS } from './upstream-connection.ts';
 
 type Library = typeof import('./websocket-library.ts');
 type OnUpgrade = (response: IncomingMessage, socket: Socket, early: Buffer) => void;
@@ -36,11 +34,11 @@ export class WebSocketExchange implements UpstreamRequest {
   place = -1;
   readonly verified = false;
   readonly deferred = false;
+  readonly patience: number;
   readonly #requester: TunnelRequester;
   readonly #upstream: Upstream;
   readonly #options: ForwardOptions;
   readonly startedAt = performance.now();
-  connectError: Error | null = null;
   #ended = false;
   /** The client's socket, once it carries a tunnel. */
   #client: Socket | null = null;
@@ -55,11 +53,12 @@ export class WebSocketExchange implements UpstreamRequest {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
+    this.patience = options.patience;
   }
 
   start(): void {
     this.#requester.onDeparture(this.#onDeparture);
-    this.#requester.limitStall(this.#options.idleTimeout);
+    this.#requester.stallTimeout = this.#options.idleTimeout;
     this.#upstream.acquireSlot(this);
   }
 
@@ -135,7 +134,18 @@ export class WebSocketExchange implements UpstreamRequest {
     if (this.#ended) return;
     if (this.#requester.interims === MAX_INTERIMS) return this.giveUp(failedUpstream('protocol'));
     this.#requester.interims++;
-    if (info.statusCode > 101) this.#requester.reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
+    const { reply } = this.#requester;
+    if (info.statusCode > 101) reply.inform(info.statusCode, info.statusMessage, info.rawHeaders);
+    process.nextTick(this.#awaitInterims); // node:http resumes the socket at the end of each interim response
+  };
+
+  /** Nothing more is read until the client's socket has the interim responses, which must be forwarded. */
+  readonly #awaitInterims = (): void => {
+    const socket = this.#socket;
+    const { reply } = this.#requester;
+    if (socket === null || socket.isPaused() || reply.unsent === 0) return;
+    socket.pause();
+    reply.onSent(() => socket.resume());
   };
 
   /** Forwards an answer other than 101. Its bytes never become a tunnel. */
@@ -143,8 +153,9 @@ export class WebSocketExchange implements UpstreamRequest {
     if (this.#ended) return;
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders: lines, headers } = incoming;
     const isRefusal = answerOf(incoming, this.#requester) === 'refused';
+    const codings = valuesOf(lines, 'transfer-encoding').join().toLowerCase();
     // A coding stays in the body: node does not decode it.
-    if (!isRefusal || isCoded({ lines, framing: 'chunked' })) return this.giveUp(failedUpstream('protocol'));
+    if (!isRefusal || (codings !== '' && codings !== 'chunked')) return this.giveUp(failedUpstream('protocol'));
     const { reply } = this.#requester;
     this.#answered(status);
     const length = headers['content-length'] ?? '';
@@ -216,6 +227,7 @@ export class WebSocketExchange implements UpstreamRequest {
     if (this.#ended) return;
     this.#request?.destroy();
     this.#socket?.destroy();
+    note(this.#requester, failure);
     this.#options.onFailure(failure);
     this.#end();
   }

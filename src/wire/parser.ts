@@ -2,8 +2,7 @@
 // reads heads, chunks and trailers; a body with a length, or up to the close, is only counted.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { nameIn } from '../core/common-header-names.ts';
-import { isLine, MAX_LINES, saysClose, trimmed } from '../core/header-lines.ts';
+import { isLine, MAX_LINES, nameIn, saysClose, trimmed } from '../core/header-lines.ts';
 import { Llhttp, NAME, REASON, type RunRecorder, SLICE, type SpanKind, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
@@ -30,6 +29,7 @@ export type ResponseHead = Pick<MessageParser, 'status' | 'reason' | 'lines' | '
 export class MessageParser implements RunRecorder {
   readonly #type: 'request' | 'response';
   readonly #mostHead: number;
+  readonly #mostLines: number;
   readonly #llhttp: Llhttp;
 
   // --- the message so far
@@ -46,6 +46,11 @@ export class MessageParser implements RunRecorder {
   lines: string[] = [];
   trailers: string[] = NO_LINES;
   framing: Framing = 'none';
+  /**
+   * True for a transfer coding other than one `chunked`: its label would be dropped, and coded bytes would go out as
+   * plain. If llhttp does not know a spelling of `chunked`, it reads up to the close; that counts as coded too.
+   */
+  coded = false;
   /** True if the connection may carry another message after this one. */
   keepAlive = false;
   state: 'head' | 'body' | 'ended' | 'failed' = 'head';
@@ -74,10 +79,14 @@ export class MessageParser implements RunRecorder {
   #pieceFrom = 0;
   #pieceTo = 0;
 
-  /** `head`: the maximum bytes of a head, with the empty lines before it. */
-  constructor(type: 'request' | 'response', { head }: { readonly head: number }) {
+  /** `head`: the maximum bytes of a head, with the empty lines before it; `lines`: its maximum of lines. */
+  constructor(
+    type: 'request' | 'response',
+    { head, lines = MAX_LINES }: { readonly head: number; readonly lines?: number },
+  ) {
     this.#type = type;
     this.#mostHead = head;
+    this.#mostLines = lines;
     this.#llhttp = new Llhttp(type);
   }
 
@@ -95,7 +104,7 @@ export class MessageParser implements RunRecorder {
     this.lines = [];
     this.trailers = NO_LINES;
     this.framing = 'none';
-    this.keepAlive = this.#closes = false;
+    this.keepAlive = this.coded = this.#closes = false;
     this.state = 'head';
     this.failure = this.piece = null;
   }
@@ -195,7 +204,9 @@ export class MessageParser implements RunRecorder {
     const isRequest = this.#type === 'request';
     if (isRequest) this.method = this.#llhttp.method;
     else this.status = status;
-    this.framing = this.#framingOf(this.#examine(this.lines));
+    const coding = this.#examine(this.lines);
+    this.framing = this.#framingOf(coding);
+    if (coding === 'coded' && this.framing === 'close') this.coded = true;
     const line = this.#startLine;
     // llhttp 9.3 takes CR CR for the end of a status line.
     const isCut = !isRequest && line.indexOf('\r') !== line.length - 2;
@@ -250,6 +261,7 @@ export class MessageParser implements RunRecorder {
       const value = trimmed(sent);
       if (value !== sent) lines[index + 1] = value;
       if (isLine(lines, index, 'transfer-encoding')) {
+        if (this.state === 'head' && (coding === 'coded' || value.toLowerCase() !== 'chunked')) this.coded = true;
         coding = 'coded';
         // llhttp 9.3 ignores an empty coding beside a length or chunks; 9.4 refuses it.
         if (value === '') this.#fail('malformed');
@@ -280,7 +292,7 @@ export class MessageParser implements RunRecorder {
     const text = this.#bytes.toString('latin1', base, spans[spanned - 1] ?? base);
     if (!inHead && this.trailers === NO_LINES) this.trailers = [];
     const lines = inHead ? this.lines : this.trailers;
-    const most = 2 * MAX_LINES;
+    const most = 2 * (inHead ? this.#mostLines : MAX_LINES);
     for (let index = 0; index < spanned && lines.length <= most; index += 3) {
       const kind = spans[index] as SpanKind;
       const from = (spans[index + 1] ?? 0) - base;

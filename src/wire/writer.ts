@@ -4,7 +4,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { free } from '../base/bytes.ts';
-import { trailerLines } from './forwarded-lines.ts';
+import { trailerLines } from '../core/header-lines.ts';
 
 /** Parts of up to this many bytes in all are joined by copying; more are written one by one, corked. */
 const MAX_JOINED = 16 * 1024;

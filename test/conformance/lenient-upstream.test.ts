@@ -2,7 +2,7 @@
 // The conformance tables are only as good as the upstream and the client that observe them. Without the proxy, the lenient
 // upstream must fall for every kind of smuggling, and the client's parser must refuse everything that breaks the RFC.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openClient } from '../support/http/raw-client.ts';
+import { sendTo } from '../support/http/raw-client.ts';
 import { get, request } from '../support/http/requests.ts';
 import { parseResponse } from '../support/http/response-parser.ts';
 import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
@@ -30,8 +30,7 @@ test.each([
   ['pipelining', get('/open') + ATTACK],
 ])('it falls for %s', async (_name, bytes) => {
   upstream.seen.length = 0;
-  const client = await openClient({ port: upstream.port });
-  await client.send(bytes);
+  const client = await sendTo(upstream, bytes);
   await client.response();
   await client.response();
   client.destroy();
@@ -40,8 +39,7 @@ test.each([
 });
 
 test('an incomplete request is left over', async () => {
-  const client = await openClient({ port: upstream.port });
-  await client.send(`${get('/open')}POST /notify HTTP/1.1\r\n`);
+  const client = await sendTo(upstream, `${get('/open')}POST /notify HTTP/1.1\r\n`);
   await client.response();
   client.destroy();
   expect(upstream.leftovers().map(String)).toEqual(['POST /notify HTTP/1.1\r\n']);

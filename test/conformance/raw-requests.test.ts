@@ -1,14 +1,14 @@
 // Plays each row of the tables on a raw socket and checks both ends: what the client got, and what a deliberately
 // lenient upstream parsed as a request. Each configuration has one proxy, which plays its rows one after another.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
+import { describe, expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { get } from '../support/http/requests.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { CASES, readResponses } from './rows.ts';
-import { SECRET, VARIANTS, type Variant, type WireCase } from './wire-case.ts';
+import { VARIANTS, type Variant, type WireCase } from './wire-case.ts';
 
 /** The whole body of each refusal, by status. */
 const REFUSALS: Readonly<Record<number, readonly string[]>> = {
@@ -25,21 +25,11 @@ const REFUSALS: Readonly<Record<number, readonly string[]>> = {
 describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (variant) => {
   const cases = CASES.filter(({ on }) => on === variant);
   const expected: string[] = [];
-  let upstream: LenientUpstream;
-  let proxy: RunningProxy;
-  beforeAll(async () => {
-    upstream = await startLenientUpstream();
-    const config = { upstream: { url: upstream.url, keepAlive: '30s' }, ...VARIANTS[variant] };
-    proxy = await startProxy({ config, secrets: { current: SECRET } });
-  });
-  afterAll(async () => {
-    await proxy?.stop();
-    await upstream?.close();
-  });
+  const on = shared(startLenientUpstream, { ...VARIANTS[variant], upstream: { keepAlive: '30s' } });
 
-  test.each(cases)('$name', async (row) => {
-    const before = upstream.seen.length;
-    const client = await openClient({ port: proxy.port });
+  test.each(cases)('$name: as the RFCs and the rules say', async (row) => {
+    const before = on.upstream.seen.length;
+    const client = await openClient(on.proxy);
     try {
       await client.send(row.send);
       const responses = await readResponses(client, row);
@@ -54,23 +44,23 @@ describe.each(Object.keys(VARIANTS) as Variant[])('on the configuration "%s"', (
       client.destroy();
       expected.push(...row.upstream);
     }
-    const seen = upstream.seen.slice(before);
-    expect(upstream.list().slice(before)).toEqual(row.upstream);
+    const seen = on.upstream.seen.slice(before);
+    expect(on.upstream.list().slice(before)).toEqual(row.upstream);
     if (row.lines !== undefined) {
       expect(seen[0]?.lines).toEqual(row.lines);
     }
   });
 
   test('not one further byte reached the upstream, and the process is alive', async () => {
-    const { code } = await proxy.stop();
+    const { code } = await on.proxy.stop();
     expect(code).toBe(0);
-    expect(upstream.list()).toEqual(expected);
-    expect(upstream.leftovers()).toEqual([]);
+    expect(on.upstream.list()).toEqual(expected);
+    expect(on.upstream.leftovers()).toEqual([]);
   });
 
   test('no unsigned byte became a request on the verified route', () => {
     if (variant === 'report') return;
-    const deliveries = upstream.seen.filter(({ target }) => target === '/notify');
+    const deliveries = on.upstream.seen.filter(({ target }) => target === '/notify');
     for (const { lines, body } of deliveries) {
       expect(values(lines, 'entrupy-signature')).toEqual([sign(SECRET, body)]);
     }

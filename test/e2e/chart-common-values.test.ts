@@ -102,6 +102,57 @@ describe.skipIf(!ready)('the chart', () => {
     expect(podSpec(only(named, 'Deployment'))).toMatchObject({ serviceAccountName: 'shop' });
   });
 
+  test("what Kubernetes takes as it is reaches its place, and helm test's pod runs where the proxy does", async () => {
+    const placement = {
+      dnsPolicy: 'None',
+      dnsConfig: { nameservers: ['10.0.0.10'], options: [{ name: 'ndots', value: '2' }] },
+      runtimeClassName: 'gvisor',
+      schedulerName: 'own-scheduler',
+      priorityClassName: 'high',
+      nodeSelector: { 'kubernetes.io/os': 'linux' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+    };
+    const pod = podSpec(only(common, 'Deployment'));
+    expect(pod).toMatchObject(placement);
+    expect(podSpec(only(common, 'Pod'))).toMatchObject(placement);
+    expect(proxyOf(pod)).toMatchObject({ envFrom: [{ configMapRef: { name: 'proxy-env' } }] });
+    expect(pod.containers[0]).not.toHaveProperty('envFrom');
+    expect(only(common, 'Deployment').spec).toMatchObject({ strategy: { rollingUpdate: { maxSurge: 2 } } });
+    const exposed = { labels: { 'example.com/exposed': 'true' } };
+    const hosts = await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]);
+    expect(only(hosts, 'Ingress')).toMatchObject({ metadata: exposed });
+    expect(only(hosts, 'PodDisruptionBudget').spec).toMatchObject({ unhealthyPodEvictionPolicy: 'IfHealthyBudget' });
+    const everything = await template(['-f', `${CHART}/ci/gateway-everything-values.yaml`]);
+    expect(only(everything, 'PodDisruptionBudget').spec).toMatchObject({ unhealthyPodEvictionPolicy: 'AlwaysAllow' });
+    expect(only(everything, 'HTTPRoute')).toMatchObject({
+      metadata: exposed,
+      spec: { rules: [{ filters: [{ type: 'RequestHeaderModifier' }], timeouts: { request: '60s' } }] },
+    });
+  });
+
+  test("every object and pod has the common annotations, and an object's own go before them", async () => {
+    for (const { kind, metadata } of common) {
+      expect({ kind, ...metadata.annotations }).toMatchObject({ kind, 'example.com/contact': 'hooks' });
+    }
+    expect(podTemplate(only(common, 'Deployment')).metadata?.annotations).toMatchObject({
+      'example.com/contact': 'hooks',
+    });
+    expect(only(common, 'Deployment').metadata.annotations).toMatchObject({ 'example.com/owner': 'shop' });
+    const policies = [...set('mode=inject', 'commonAnnotations.a=b'), '--kube-version', '1.36.0'];
+    for (const { kind, metadata } of await template(policies)) {
+      expect({ kind, ...metadata }).toMatchObject({ kind, annotations: { a: 'b' } });
+      expect(metadata).not.toHaveProperty('namespace');
+    }
+  });
+
+  test("helm test's pod is deleted with its test, and whoever asks for the release's pods does not get it", () => {
+    const { labels, annotations } = only(common, 'Pod').metadata;
+    expect(labels).not.toHaveProperty(['app.kubernetes.io/instance']);
+    expect(annotations).toMatchObject({
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded,hook-failed',
+    });
+  });
+
   test("the Deployment's own labels, annotations and numbers do not reach its pods", () => {
     const { metadata, spec } = only(common, 'Deployment');
     expect(metadata.labels).toHaveProperty(['example.com/tier'], 'backend');
@@ -109,7 +160,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(spec).toMatchObject({ revisionHistoryLimit: 3, minReadySeconds: 0 });
     const pods = podTemplate(only(common, 'Deployment')).metadata;
     expect(pods?.labels).not.toHaveProperty(['example.com/tier']);
-    expect(pods?.annotations).not.toHaveProperty(['example.com/owner']);
+    expect(pods?.annotations).toHaveProperty(['example.com/owner'], 'nobody');
   });
 
   test('hostAliases reach the pod', () => {
@@ -160,11 +211,23 @@ describe.skipIf(!ready)('the chart', () => {
     expect(traffic?.spec).toMatchObject({
       type: 'LoadBalancer',
       externalTrafficPolicy: 'Local',
+      internalTrafficPolicy: 'Local',
+      loadBalancerClass: 'example.com/internal',
       loadBalancerSourceRanges: ['203.0.113.0/24', '2001:db8::/32'],
       ipFamilyPolicy: 'RequireDualStack',
       ipFamilies: ['IPv6', 'IPv4'],
-      ports: [{ name: 'http', port: 80, targetPort: 'traffic', nodePort: 30080, protocol: 'TCP', appProtocol: 'http' }],
+      ports: [
+        {
+          name: 'http',
+          port: 80,
+          targetPort: 'traffic',
+          nodePort: 30080,
+          protocol: 'TCP',
+          appProtocol: 'kubernetes.io/ws',
+        },
+      ],
     });
+    expect(traffic?.metadata.labels).toHaveProperty(['example.com/exposed'], 'true');
     expect(Object.keys(only(await template([]), 'Service').spec ?? {}).sort()).toEqual(['ports', 'selector', 'type']);
   });
 
@@ -218,6 +281,10 @@ describe.skipIf(!ready)('the chart', () => {
     const { spec } = only(await template(['-f', `${CHART}/ci/gateway-hosts-values.yaml`]), 'HorizontalPodAutoscaler');
     expect(spec).toMatchObject({
       behavior: { scaleDown: { stabilizationWindowSeconds: 600 } },
+      metrics: [{ resource: { name: 'memory', target: { averageUtilization: 80 } } }],
+    });
+    const usual = await template(set(...GATEWAY, 'autoscaling.enabled=true'));
+    expect(only(usual, 'HorizontalPodAutoscaler').spec).toMatchObject({
       metrics: [{ resource: { target: { type: 'AverageValue', averageValue: '700m' } } }],
     });
   });
@@ -266,6 +333,7 @@ describe.skipIf(!ready)('the chart', () => {
         '"runbook":"docs/alerts.md#entrupyproxyoverloaded"',
       );
       expect(dashboardOf(without).text).not.toMatch(/https?:|\$runbook/);
+      expect(dashboardOf(without).text).toContain('Runbook: docs/alerts.md#');
       const given = await template(['-f', `${CHART}/ci/mode-monitoring-values.yaml`]);
       const { groups } = only(given, 'PrometheusRule').spec as unknown as Rules;
       const alerts = groups.flatMap(({ rules }) => rules).filter(({ alert }) => alert !== undefined);

@@ -15,10 +15,8 @@ import {
   notesOf,
   only,
   podSpec,
-  podTemplate,
   proxyOf,
   template,
-  tryTemplate,
   valuesFiles,
 } from '../support/chart/helm.ts';
 import { typeProblems } from '../support/chart/kubernetes-types.ts';
@@ -118,21 +116,6 @@ describe.skipIf(!ready)('the chart', () => {
     }
   });
 
-  test('rules and dashboard link to the runbook at metrics.docsUrl, or name the file', async () => {
-    const file = `${CHART}/ci/monitoring-values.yaml`;
-    for (const [options, wanted] of [
-      [[], ['runbook: docs/alerts.md#', 'Runbook: docs/alerts.md#']],
-      [
-        ['--set', 'metrics.docsUrl=https://git.example/docs/'],
-        ['runbook_url: https://git.example/docs/alerts.md#', 'Runbook: https://git.example/docs/alerts.md#'],
-      ],
-    ] as const) {
-      const { stdout } = await tryTemplate(['-f', file, ...options]);
-      const named = stdout.match(/runbook(?:_url)?: \S*#|Runbook: \S*#/g) ?? [];
-      expect([...new Set(named)].toSorted()).toEqual(wanted.toSorted());
-    }
-  });
-
   test('the drain recipe is there: start-up ignores the upstream, preStop drains, the app sleeps', () => {
     const spec = podSpec(only(of('sidecar-app'), 'Deployment'));
     const proxy = proxyOf(spec);
@@ -172,21 +155,6 @@ describe.skipIf(!ready)('the chart', () => {
       { name: 'traffic', containerPort: 8181 },
       { name: 'admin', containerPort: 9999 },
     ]);
-  });
-
-  test('a change of routes causes a reload, a change of a listener or of the store a restart', async () => {
-    const annotations = async (...set: string[]) => {
-      const manifest = only(await template(set.flatMap((value) => ['--set', value])), 'Deployment');
-      return podTemplate(manifest).metadata?.annotations ?? {};
-    };
-    const before = await annotations();
-    expect(await annotations('config.routes[0].path=/notify', 'config.limits.maxBody=2MiB')).toEqual(before);
-    expect(await annotations('config.admin.port=9999')).not.toEqual(before);
-    expect(await annotations('app.port=3001')).not.toEqual(before);
-    expect(await annotations('config.once.maxEntries=500')).not.toEqual(before);
-    expect(await annotations('config.upstream.connections=64')).not.toEqual(before);
-    expect(await annotations('config.upstream.responseTimeout=9s')).toEqual(before);
-    expect(await annotations('rollOnChange=true')).toHaveProperty('entrupy-signature-proxy/config');
   });
 
   test('the store password is a file in a mounted directory, and the config names it', () => {

@@ -13,7 +13,7 @@ describe.skipIf(!ready)('the chart', () => {
     expect(files.length).toBeGreaterThanOrEqual(20);
   });
 
-  test.each(files)('refuses $name', async ({ text, options }) => {
+  test.each(files)('refuses $name with its expected sentence', async ({ text, options }) => {
     const expected = [...text.matchAll(/^# expect: (.*)$/gm)].map(([, sentence = '']) =>
       sentence.replaceAll('\\n', '\n'),
     );

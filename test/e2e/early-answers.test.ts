@@ -1,23 +1,21 @@
 // An early answer arrives, however much is still being sent.
 // An upstream that responds and closes while the body is still being sent, as one does that refuses it for its size. A
-// failed write is not the end: the response has already arrived and has to be read first. A hundred of a hundred must
-// arrive.
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
+// failed write is not the end: the response has already arrived and has to be read first. Every one must arrive.
+import type { Socket } from 'node:net';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient } from '../support/http/raw-client.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
-const SECRET = 'early-answer-secret-0123456789abcdef';
-const TIMES = 100;
 const AT_ONCE = 2;
 const CHUNK = 64 * 1024;
 
 const SIZES = [
-  ['100 KB', 100_000],
-  ['1 MB', 1_000_000],
-  ['8 MB', 8_000_000],
+  ['100 KB', 100_000, 100],
+  ['1 MB', 1_000_000, 100],
+  ['8 MB', 8_000_000, 25],
 ] as const;
 
 /** The rest of the body stays unread, so the kernel resets the connection after the response. */
@@ -28,41 +26,19 @@ const ends = (socket: Socket, answer: string) => void socket.end(answer);
 /** A body that lasts until the close, ended by a reset instead. */
 const resets = (socket: Socket) => void socket.write('HTTP/1.1 200 OK\r\n\r\npart', () => socket.resetAndDestroy());
 
-let server: Server;
-let proxy: RunningProxy;
 let close: (socket: Socket, answer: string) => void = leaves;
-const sockets = new Set<Socket>();
-beforeAll(async () => {
-  server = createServer({ allowHalfOpen: true }, (socket) => {
-    let head = '';
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
-    socket.on('data', (piece: Buffer) => {
-      head += piece.toString('latin1');
-      const id = /^x-id: (\d+)\r$/im.exec(head)?.[1];
-      if (id === undefined || !head.includes('\r\n\r\n')) return;
-      socket.pause().removeAllListeners('data');
-      const body = `early ${id}`;
-      close(socket, `HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  proxy = await startProxy({
-    config: {
-      upstream: { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
-      routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
-      limits: { maxBody: '16MiB', bufferedBytes: '256MiB' },
-      log: { requests: 'none' },
-    },
-    secrets: { current: SECRET },
-  });
+const on = shared(startRawUpstream, {
+  routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+  limits: { maxBody: '16MiB', bufferedBytes: '256MiB' },
+  log: { requests: 'none' },
 });
-afterAll(async () => {
-  await proxy?.stop();
-  for (const socket of sockets) socket.destroy();
-  await new Promise((resolve) => server?.close(resolve));
-});
+beforeAll(() =>
+  on.upstream.script((socket, { head }) => {
+    socket.pause().removeAllListeners('data');
+    const body = `early ${/^x-id: (\d+)\r$/im.exec(head)?.[1]}`;
+    close(socket, `HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  }),
+);
 
 /** A framed body of the given size, and the lines that frame it. */
 interface Payload {
@@ -98,24 +74,24 @@ function chunked(size: number): Buffer {
 }
 
 /** Sends the payload repeatedly, two at a time; counts the results. */
-async function sendAll(payload: Payload): Promise<Record<string, number>> {
+async function sendAll(payload: Payload, times: number): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   let next = 0;
   const sender = async () => {
-    while (next++ < TIMES) {
+    while (next++ < times) {
       const became = await send(payload, next);
       counts[became] = (counts[became] ?? 0) + 1;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, sender));
-  for (const socket of sockets) socket.destroy();
-  await untilAtRest(proxy);
+  for (const socket of on.upstream.sockets) socket.destroy();
+  await untilAtRest(on.proxy);
   return counts;
 }
 
 /** The result of one request, in a line. */
 async function send({ target, lines, bytes }: Payload, id: number): Promise<string> {
-  const client = await openClient({ port: proxy.port });
+  const client = await openClient(on.proxy);
   try {
     // Not awaited: the response arrives before everything is sent.
     const head = [`POST ${target} HTTP/1.1`, 'Host: h', `X-Id: ${id}`, ...lines, '', ''].join('\r\n');
@@ -135,20 +111,20 @@ describe.each([
   { name: 'leaves', how: leaves },
   { name: 'ends', how: ends },
 ])('the upstream responds and $name', ({ how }) => {
-  describe.each(SIZES)('%s', (_size, size) => {
-    test.each(KINDS)('%s', async (_kind, make) => {
+  describe.each(SIZES)('within a body of %s', (_size, size, times) => {
+    test.each(KINDS)('each %s request gets its own response', async (_kind, make) => {
       close = how;
-      expect(await sendAll(make(size))).toEqual({ 'its own': TIMES });
+      expect(await sendAll(make(size), times)).toEqual({ 'its own': times });
     });
   });
 });
 
 // A failed write consumes the reset's error, so the read side then looks as if the upstream had closed.
 describe('the upstream responds and resets within a body that lasts until the close', () => {
-  test.each(KINDS)('%s', async (_kind, make) => {
+  test.each(KINDS)('%s requests are cut or refused, never mixed up', async (_kind, make) => {
     close = resets;
-    const { cut = 0, refused = 0, ...wrong } = await sendAll(make(1_000_000));
+    const { cut = 0, refused = 0, ...wrong } = await sendAll(make(1_000_000), 100);
     expect(wrong).toEqual({});
-    expect(cut + refused).toBe(TIMES);
+    expect(cut + refused).toBe(100);
   });
 });

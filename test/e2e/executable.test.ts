@@ -10,6 +10,8 @@ import { sign } from '../support/deliveries/signer.ts';
 import { post } from '../support/load/load.ts';
 import { RESTRICTIONS, type RunningContainer, startContainer, until } from '../support/machine/containers.ts';
 import { haveTools, mustRun, ROOT, run } from '../support/machine/tools.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
+import { startApp } from '../support/redelivery/redelivery.ts';
 
 const ready = haveTools('podman', 'buildah', 'runc', 'ldd', 'systemd-analyze');
 const IMAGE = 'localhost/entrupy-signature-proxy:executable';
@@ -104,9 +106,8 @@ describe.skipIf(!ready)('the executable', () => {
   });
 
   test('needs no library but those that docs/systemd.md names', async () => {
-    const [, named = ''] =
-      /three libraries that small systems may lack: (.*?) \(/.exec(await readFile(`${ROOT}docs/systemd.md`, 'utf8')) ??
-      [];
+    const page = (await readFile(`${ROOT}docs/systemd.md`, 'utf8')).replaceAll(/\s+/g, ' ');
+    const [, named = ''] = /three libraries that small systems may lack: (.*?) \(/.exec(page) ?? [];
     const needed = libraries.map(({ name }) => name).filter((name) => !GLIBC.test(name));
     expect(needed.sort()).toEqual([...named.matchAll(/`(\S+)`/g)].map(([, name = '']) => name).sort());
   });
@@ -147,6 +148,34 @@ describe.skipIf(!ready)('the executable', () => {
   test('tells everything with demo --once, with every restriction and nothing to write to but /tmp', async () => {
     const ran = await run('podman', ['run', '--rm', ...RESTRICTIONS, '--tmpfs=/tmp', IMAGE, 'demo', '--once']);
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('Every step went as expected.') });
+  });
+
+  test('stores what the app does not take, and delivers it: the thread of the store starts there too', async () => {
+    const app = await startApp();
+    app.answer = () => 503;
+    const proxy = await startProxy({
+      executable: program,
+      config: {
+        upstream: { url: app.url },
+        routes: [{ path: '/notify', redeliver: '1h' }],
+        redelivery: { store: join(directory, 'store') },
+      },
+      secrets: { current: SECRET },
+    });
+    try {
+      const headers = { 'Entrupy-Signature': sign(SECRET, BODY) };
+      const stored = async () => (await post({ url: `${proxy.url}/notify`, body: BODY, headers })).status === 202;
+      await until('it is stored', stored);
+      app.answer = () => 200;
+      await until('the app has it', async () => {
+        await fetch(`${proxy.adminUrl}/-/redeliver`, { method: 'POST' });
+        return (await proxy.metrics()).get('entrupy_proxy_redelivered_total{route="/notify",result="delivered"}') === 1;
+      });
+    } finally {
+      await proxy.stop();
+      await app.close();
+    }
+    expect(app.bodies().at(-1)).toBe(BODY);
   });
 
   test('three environment variables protect an app, within 128 MiB', async () => {

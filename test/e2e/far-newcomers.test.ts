@@ -5,9 +5,10 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseResponse } from '../support/http/response-parser.ts';
+import { clientHello, startFlood } from '../support/load/flood.ts';
 import { loopbackCertificate, startFloodedProxy } from '../support/load/flooded.ts';
-import { clientHello, type Relay, startRelay, startStorm } from '../support/load/storm.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { startRelay } from '../support/load/relay.ts';
+import type { Listening } from '../support/machine/listening.ts';
 
 const RATE = 1000;
 const ROUND_TRIP_MS = 200;
@@ -22,6 +23,8 @@ const FAR_FROM = '127.0.0.3';
 const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
 /** The first byte of a TLS record with a handshake. */
 const ONE_BYTE = Buffer.from([0x16]);
+const STORM = { connections: RATE, endless: true, from: STORM_FROM } as const;
+const hello = await clientHello();
 
 const settled = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -46,8 +49,11 @@ function ask(socket: Socket, ready: 'connect' | 'secureConnect'): Promise<number
   });
 }
 
-const tlsFar = ({ port }: Relay, maxVersion: 'TLSv1.2' | 'TLSv1.3') =>
-  ask(connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, maxVersion }), 'secureConnect');
+function far({ port }: Listening, maxVersion: 'TLSv1.2' | 'TLSv1.3' | 'plain TCP'): Promise<number | string> {
+  const to = { port, host: '127.0.0.1' };
+  if (maxVersion === 'plain TCP') return ask(connectTcp(to), 'connect');
+  return ask(connectTls({ ...to, rejectUnauthorized: false, maxVersion }), 'secureConnect');
+}
 
 /** One newcomer each 300 ms; how many got an answer is printed. */
 async function newcomers(what: string, come: () => Promise<number | string>): Promise<(number | string)[]> {
@@ -62,48 +68,25 @@ async function newcomers(what: string, come: () => Promise<number | string>): Pr
   return outcomes;
 }
 
-async function relayTo({ port }: RunningProxy): Promise<Relay> {
-  const relay = await startRelay(port, FAR_FROM, ROUND_TRIP_MS);
-  onTestFinished(() => relay.close());
-  return relay;
-}
-
-const ALL_IN = Array<number>(NEWCOMERS).fill(200);
-
 describe(`${RATE} new connections a second from one address, and a client ${ROUND_TRIP_MS} ms away`, () => {
-  test.each([
-    { storm: 'a byte each', first: async () => ONE_BYTE, version: 'TLSv1.3' as const },
-    { storm: 'a byte each', first: async () => ONE_BYTE, version: 'TLSv1.2' as const },
-    {
-      storm: 'half a ClientHello each',
-      first: async () => (await clientHello()).subarray(0, 100),
-      version: 'TLSv1.3' as const,
-    },
-    { storm: 'a ClientHello each', first: clientHello, version: 'TLSv1.3' as const },
-    { storm: 'a ClientHello each', first: clientHello, version: 'TLSv1.2' as const },
-    { storm: 'nothing each', first: async () => Buffer.alloc(0), version: 'TLSv1.3' as const },
-  ])('with $storm, it gets in by $version', async ({ storm, first, version }) => {
-    const proxy = await startFloodedProxy({ tls: await loopbackCertificate() });
-    const relay = await relayTo(proxy);
-    const blowing = await startStorm({ port: proxy.port, from: STORM_FROM, rate: RATE, first: await first() });
+  test.for([
+    ['a byte each', 'TLSv1.3', ONE_BYTE],
+    ['half a ClientHello each', 'TLSv1.3', hello.subarray(0, 100)],
+    ['a ClientHello each', 'TLSv1.3', hello],
+    ['a ClientHello each', 'TLSv1.2', hello],
+    ['nothing each', 'TLSv1.3', undefined],
+    ['a byte each', 'plain TCP', ONE_BYTE],
+  ] as const)('with %s, it gets in by %s', async ([what, version, first]) => {
+    const proxy = await startFloodedProxy(version === 'plain TCP' ? {} : { tls: await loopbackCertificate() });
+    const relay = await startRelay(proxy.port, FAR_FROM, ROUND_TRIP_MS);
+    onTestFinished(() => relay.close());
+    const storm = await startFlood({ ...STORM, port: proxy.port, ...(first && { first }) });
     await settled(FIRST_MS);
-    const outcomes = await newcomers(`${storm}, ${version}`, () => tlsFar(relay, version));
-    const report = await blowing.stop();
+    const outcomes = await newcomers(`${what}, ${version}`, () => far(relay, version));
+    const report = await storm.stop();
     console.log(report);
     expect.soft(report.opened).toBeGreaterThan(RATE);
-    expect(outcomes).toEqual(ALL_IN);
-  });
-
-  test('with a byte each, it gets in on a port without TLS', async () => {
-    const proxy = await startFloodedProxy();
-    const relay = await relayTo(proxy);
-    const storm = { port: proxy.port, from: STORM_FROM, rate: RATE, first: Buffer.from('G') };
-    const blowing = await startStorm(storm);
-    await settled(FIRST_MS);
-    const come = () => ask(connectTcp({ port: relay.port, host: '127.0.0.1' }), 'connect');
-    const outcomes = await newcomers('without TLS', come);
-    await blowing.stop();
-    expect(outcomes).toEqual(ALL_IN);
+    expect(outcomes).toEqual(Array(NEWCOMERS).fill(200));
   });
 });
 
@@ -131,10 +114,9 @@ describe('a balancer in front, where all clients have one address', () => {
         }),
     );
     await Promise.all(used);
-    const storm = { port: proxy.port, from: STORM_FROM, rate: RATE, first: ONE_BYTE };
-    const blowing = await startStorm(storm);
+    const storm = await startFlood({ ...STORM, port: proxy.port, first: ONE_BYTE });
     await settled(FIRST_MS * 4);
-    const report = await blowing.stop();
+    const report = await storm.stop();
     // More than there is room for.
     expect(report.opened).toBeGreaterThan(2 * 1024);
     expect(ended).toBe(0);

@@ -2,11 +2,11 @@
 // Sends three times as many unique signed events as `once.maxEntries`, as fast as possible. The store stays at its limit,
 // the oldest entry is evicted first, and the process needs little more memory than in the same flood without `once`.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { expect, onTestFinished, test } from 'vitest';
 import { sign } from '../support/deliveries/signer.ts';
+import { listening } from '../support/machine/listening.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 const SECRET = 'value-of-current-0123456789-0123456789';
@@ -120,10 +120,7 @@ async function startCheapUpstream(): Promise<string> {
   const server = createServer((request, response) => {
     request.resume().on('end', () => response.end('ok'));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port, close } = await listening(server);
+  onTestFinished(close);
+  return `http://127.0.0.1:${port}`;
 }

@@ -1,38 +1,25 @@
 // No client gets another's answer, whatever the upstream does.
 // Fifty clients in front of an upstream that misbehaves in a hundred seeded ways. Each request gets its own response, a
 // refusal, or a cut. `SEED` selects another run, `REQUESTS` a longer one.
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
+import { expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { dealt, type MisbehavingUpstream, startMisbehavingUpstream } from '../support/upstream/misbehaving-upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { dealt, startMisbehavingUpstream } from '../support/upstream/misbehaving-upstream.ts';
 import { type Misbehaviour, type Outcome, textOf } from '../support/upstream/misbehaviour.ts';
 
-const SECRET = 'misbehaviour-secret-0123456789abcdef';
 const SEED = Number(process.env.SEED ?? 15);
 const REQUESTS = Number(process.env.REQUESTS ?? 20_000);
 const CLIENTS = 50;
 /** The body of a request that is answered before it arrives: larger than the socket buffers. */
 const LARGE = 'y'.repeat(300_000);
 
-let upstream: MisbehavingUpstream;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  upstream = await startMisbehavingUpstream(SEED);
-  proxy = await startProxy({
-    config: {
-      upstream: { url: upstream.url, connections: 96, responseTimeout: '2s', idleTimeout: '2s' },
-      routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
-      log: { requests: 'none' },
-    },
-    secrets: { current: SECRET },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
+const on = shared(() => startMisbehavingUpstream(SEED), {
+  upstream: { connections: 96, responseTimeout: '2s', idleTimeout: '2s' },
+  routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
+  log: { requests: 'none' },
 });
 
 /** In turn: verified, forwarded with a length, forwarded in chunks, without a body. */
@@ -76,7 +63,7 @@ async function runClient(ids: Iterator<number>, count: (what: string) => void): 
   for (let next = ids.next(); next.done !== true; next = ids.next()) {
     const id = next.value;
     const misbehaviour = dealt(SEED, id);
-    client ??= await openClient({ port: proxy.port });
+    client ??= await openClient(on.proxy);
     // Not awaited: the response may arrive before everything is sent.
     client.send(requestOf(id, misbehaviour)).catch(() => {});
     let became: string;
@@ -108,9 +95,9 @@ test(`${REQUESTS} requests from ${CLIENTS} clients`, async () => {
   await Promise.all(Array.from({ length: CLIENTS }, () => runClient(ids, count)));
   const { answer = 0, refused = 0, cut = 0, ...wrong } = Object.fromEntries(counts);
   expect(wrong).toEqual({});
-  expect(upstream.mixedUp).toEqual([]);
+  expect(on.upstream.mixedUp).toEqual([]);
   expect(answer + refused + cut).toBe(REQUESTS);
   // Each kind has to occur, or the upstream did not misbehave.
   expect(Math.min(answer / 10, refused, cut)).toBeGreaterThan(REQUESTS / 100);
-  await untilAtRest(proxy);
+  await untilAtRest(on.proxy);
 });

@@ -2,11 +2,12 @@
 import { mkdtemp, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type DeferredStore, LEAST_BYTES, type StoredBytes } from '../../src/redelivery/stores/store.ts';
+import { LEAST_BYTES, type StoredBytes } from '../../src/redelivery/stores/store.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisProgram, startRedis, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { idsOf, opened, ready } from '../support/redelivery/redis-store.ts';
-import { claimedRecord, claimOf, idOf, someRecord } from '../support/redelivery/store-contract.ts';
+import { eventOf, idOf, idsIn, listed, oneTaken, someRecord, takenFrom } from '../support/redelivery/store-contract.ts';
 
 const MANY = 65_536;
 /** At once. */
@@ -29,117 +30,110 @@ async function openOn(url: string, maxBytes = 64 * 1024 * 1024) {
   return one;
 }
 
-const idsIn = async (store: DeferredStore) => (await store.list()).entries.map(({ id }) => id).sort();
-
 describe.skipIf(!HAS_SERVERS)('a server', () => {
-  test.for([
-    [REDIS_OR_VALKEY, 'always'],
-    [VALKEY_OR_REDIS, 'everysec'],
-  ] as const)('%s with appendfsync %s, killed while it stores, has what it answered for', async ([program, sync]) => {
-    const { server } = await startServer(program, ['--appendonly', 'yes', '--appendfsync', sync]);
-    const { store, failures } = await openOn(server.url);
-    const answered = new Map<string, StoredBytes>();
-    const tried = new Set<string>();
-    for (let kill = 1; kill <= 5; kill++) {
-      const storing = idsOf(200, `kill ${kill}`).map(async (id, at) => {
-        const record = someRecord(1000 * (at % 50));
-        tried.add(id);
-        if ((await store.add(id, record, 'nothing')) === 'stored') answered.set(id, record);
-        if (answered.size === 100 * kill) await server.kill();
-      });
-      await Promise.allSettled(storing);
-      await server.kill();
-      await server.start();
-      await ready(store);
-    }
-    expect(answered.size).toBeGreaterThanOrEqual(500);
-    const { entries, dropped } = await store.list();
-    expect(dropped).toEqual([]);
-    for (const { id } of entries) expect(tried).toContain(id);
-    expect(entries.map(({ id }) => id)).toEqual(expect.arrayContaining([...answered.keys()]));
-    for (const { id } of entries) {
-      const { record } = await claimedRecord(store, id);
-      const { head, body } = answered.get(id) ?? record;
-      expect(record.head.equals(head) && record.body.equals(body)).toBe(true);
-      expect(await store.remove(claimOf(store, id))).toBe(true);
-    }
-    expect(await store.list()).toEqual({ entries: [], dropped: [] });
-    expect(failures.length).toBeGreaterThan(0);
-    expect(failures.at(-1)).toBeNull();
-  });
+  // With `everysec` a server answers before it writes while an fsync is slow: a kill can lose what it answered for.
+  test.for([REDIS_OR_VALKEY, VALKEY_OR_REDIS])(
+    '%s, killed while it stores, has what it answered for',
+    async (program) => {
+      const { server } = await startServer(program, ['--appendonly', 'yes', '--appendfsync', 'always']);
+      const { store, failures } = await openOn(server.url);
+      const answered = new Map<string, StoredBytes>();
+      const tried = new Set<string>();
+      for (let kill = 1; kill <= 5; kill++) {
+        const storing = idsOf(200, `kill ${kill}`).map(async (id, at) => {
+          const record = someRecord(1000 * (at % 50));
+          tried.add(id);
+          if ((await store.add(eventOf(id, record), 0)) === 'stored') answered.set(id, record);
+          if (answered.size === 100 * kill) await server.kill();
+        });
+        await Promise.allSettled(storing);
+        await server.kill();
+        await server.start();
+        await ready(store);
+      }
+      expect(answered.size).toBeGreaterThanOrEqual(500);
+      const ids = await idsIn(store);
+      for (const id of ids) expect(tried).toContain(id);
+      expect(ids).toEqual(expect.arrayContaining([...answered.keys()]));
+      for (let taken = await takenFrom(store); taken.length > 0; taken = await takenFrom(store)) {
+        for (const each of taken) {
+          const { head, body } = answered.get(each.id) ?? {};
+          if (head !== undefined) expect(each.record).toEqual({ head, body });
+          expect(await store.remove(each)).toBe(true);
+        }
+      }
+      expect(await listed(store)).toEqual([]);
+      expect(failures.length).toBeGreaterThan(0);
+      expect(failures.at(-1)).toBeNull();
+    },
+  );
 
-  test('whose last writes are lost: each loss is told, once, to the one who knows', async () => {
+  test('whose last writes are lost has the rest, and goes on', async () => {
     const { server, log } = await startServer(REDIS_OR_VALKEY, ['--appendonly', 'yes', '--appendfsync', 'always']);
-    const [{ store }, { store: other }] = [await openOn(server.url), await openOn(server.url)];
-    const [early = '', removed = '', ofStore = '', ofOther = '', fresh = ''] = idsOf(5, 'lost');
-    for (const id of [early, removed]) await store.add(id, someRecord(), 'nothing');
-    await other.list();
-    await claimedRecord(other, removed);
-    await other.remove(claimOf(other, removed));
+    const [{ store, losses }, { store: other }] = [await openOn(server.url), await openOn(server.url)];
+    const [early = '', lost = '', fresh = ''] = idsOf(3, 'lost');
+    await store.add(eventOf(early), 0);
     const { size } = await stat(log);
-    await store.add(ofStore, someRecord(), 'nothing');
-    await other.add(ofOther, someRecord(), 'nothing');
+    await other.add(eventOf(lost), 0);
+    const [, ofLost] = await takenFrom(other);
     await server.kill();
     await truncate(log, size);
     await server.start();
     for (const each of [store, other]) await ready(each);
-    await store.add(fresh, someRecord(), 'nothing');
-    expect(await store.claim(removed)).toEqual({ kind: 'removed' });
-    expect(await other.claim(ofOther)).toEqual({ kind: 'dropped' });
-    expect((await store.list()).dropped).toEqual([ofStore]);
-    expect((await other.list()).dropped).toEqual([]);
-    for (const each of [store, other]) {
-      expect(await idsIn(each)).toEqual([early, fresh].sort());
-      expect((await each.list()).dropped).toEqual([]);
-    }
+    expect(await store.add(eventOf(fresh), 0)).toBe('stored');
+    expect(ofLost !== undefined && (await other.remove(ofLost))).toBe(false);
+    for (const each of [store, other]) expect(await idsIn(each)).toEqual([early, fresh].sort());
+    expect(losses).toEqual([]);
   });
 
-  test('that keeps nothing on disk, started again: all is told once, and it stores again', async () => {
+  test('that keeps nothing on disk, started again: the loss is told, and it stores again', async () => {
     const { server } = await startServer(VALKEY_OR_REDIS);
-    const [{ store }, { store: other }] = [await openOn(server.url), await openOn(server.url)];
-    const ids = idsOf(1000, 'gone');
-    for (const id of ids) await store.add(id, someRecord(), 'nothing');
-    await other.list();
-    await claimedRecord(other, ids[0] ?? '');
+    const opened = [await openOn(server.url), await openOn(server.url)] as const;
+    const [{ store }, { store: other }] = opened;
+    for (const id of idsOf(100, 'gone')) await store.add(eventOf(id), 0);
+    const [taken] = await takenFrom(other, { limit: 1 });
+    // Each process looks every five seconds.
+    await sleep(6000);
     await server.kill();
-    await expect(store.list()).rejects.toThrow();
+    await expect(store.summary()).rejects.toThrow();
     await server.start();
-    for (const each of [store, other]) await ready(each);
-    expect(await store.add(idOf('fresh'), someRecord(), 'nothing')).toBe('stored');
-    expect(await other.remove(claimOf(other, ids[0] ?? ''))).toBe(false);
-    const listings = await Promise.all([store.list(), other.list()]);
-    expect(listings.flatMap(({ dropped }) => dropped).sort()).toEqual(ids.sort());
-    for (const { entries } of listings) expect(entries).toHaveLength(1);
+    for (const { store: each, losses } of opened) {
+      await ready(each);
+      await expect.poll(() => losses.length, { timeout: 30_000 }).toBe(1);
+    }
+    expect(await store.add(eventOf(idOf('fresh')), 0)).toBe('stored');
+    expect(taken !== undefined && (await other.remove(taken))).toBe(false);
+    expect(await listed(other)).toHaveLength(1);
   });
 
   test('that stands still: everything rejects, and goes on when it does', async () => {
     const { server } = await startServer(REDIS_OR_VALKEY);
     const { store, failures } = await openOn(server.url);
     const [id = '', fresh = ''] = idsOf(2, 'stuck');
-    await store.add(id, someRecord(), 'nothing');
-    await claimedRecord(store, id);
+    await store.add(eventOf(id), 0);
+    const taken = await oneTaken(store);
     server.pause();
     const ask = () => [
-      store.add(fresh, someRecord(), 'nothing'),
-      store.list(),
-      store.claim(fresh),
-      store.remove(claimOf(store, id)),
+      store.add(eventOf(fresh), 0),
+      store.summary(),
+      listed(store),
+      takenFrom(store),
+      store.remove(taken),
       store.read(id),
       store.drop(fresh),
     ];
     const started = await Promise.allSettled(ask());
-    expect(started.map(({ status }) => status)).toEqual(Array(6).fill('rejected'));
+    expect(started.map(({ status }) => status)).toEqual(Array(7).fill('rejected'));
     // Nothing waits any more.
     const later = await Promise.race([Promise.allSettled(ask()), new Promise((resolve) => setImmediate(resolve))]);
-    expect(later).toHaveLength(6);
+    expect(later).toHaveLength(7);
     expect(failures.at(-1)).toMatch(/did not answer|timeout/i);
     server.resume();
     await ready(store);
     await expect.poll(() => failures.at(-1), { timeout: 60_000 }).toBeNull();
     // What had reached the server before it stood still was done when it woke.
-    const { entries, dropped } = await store.list();
-    for (const each of [...entries.map((entry) => entry.id), ...dropped]) expect([id, fresh]).toContain(each);
-    await store.remove(claimOf(store, id));
+    for (const each of await idsIn(store)) expect([id, fresh]).toContain(each);
+    await store.remove(taken);
     expect(await idsIn(store)).not.toContain(id);
   });
 
@@ -148,19 +142,13 @@ describe.skipIf(!HAS_SERVERS)('a server', () => {
     const { store } = await openOn(server.url, MANY * LEAST_BYTES);
     const ids = idsOf(MANY, 'many');
     for (let at = 0; at < MANY; at += SOME) {
-      const added = await Promise.all(ids.slice(at, at + SOME).map((id) => store.add(id, someRecord(1), 'nothing')));
+      const added = await Promise.all(ids.slice(at, at + SOME).map((id) => store.add(eventOf(id, someRecord(1)), 0)));
       expect(new Set(added)).toEqual(new Set(['stored']));
     }
-    expect(await store.add(idOf('one more'), someRecord(1), 'nothing')).toBe('full');
+    expect(await store.add(eventOf(idOf('one more'), someRecord(1)), 0)).toBe('full');
     for (let look = 0; look < 3; look++) {
-      const { entries, dropped } = await store.list();
-      expect(dropped).toEqual([]);
-      expect(entries).toHaveLength(MANY);
-      expect(new Set(entries.map(({ id }) => id))).toEqual(new Set(ids));
+      expect(new Set(await idsIn(store))).toEqual(new Set(ids));
+      expect((await store.summary()).groups).toMatchObject([{ deliveries: MANY, bytes: MANY * LEAST_BYTES }]);
     }
-    const { store: smaller } = await openOn(server.url, SOME * LEAST_BYTES);
-    expect((await smaller.list()).entries).toHaveLength(SOME);
-    await server.ask('FLUSHALL');
-    expect([...(await store.list()).dropped].sort()).toEqual(ids.sort());
   });
 });

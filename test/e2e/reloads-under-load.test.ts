@@ -22,7 +22,7 @@ const BROKEN: readonly (readonly [edit: (good: string) => string, report: RegExp
 test('each delivery is answered, good edits take effect, broken ones are reported with their position', async () => {
   const { proxy, upstream } = await startUnderLoad(
     () => ({ limits: { maxBody: 4096 }, log: { requests: 'none' }, routes: [{ path: '/notify' }] }),
-    { secrets: { current: SECRET } },
+    { current: SECRET },
   );
   let good = await readFile(proxy.configFile, 'utf8');
   const load = startPacedLoad({ url: proxy.url, rate: RATE, connections: 100, next: (nth) => delivery(nth, SECRET) });

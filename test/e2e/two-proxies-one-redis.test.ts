@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { eventKey } from '../../src/once/event-key.ts';
+import { eventKey } from '../../src/once/claims.ts';
 import { sign } from '../support/deliveries/signer.ts';
 import { freePort } from '../support/machine/free-port.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, type RedisServer, startRedis } from '../support/once/redis.ts';

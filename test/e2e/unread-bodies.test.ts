@@ -156,7 +156,7 @@ describe.each(UNREAD_KINDS.map((kind) => ({ kind, name: kind.name })))('$name', 
 /** True if a request forged in a body, sent directly to the server, reached the handler. */
 async function forgedDirectly(server: RealServer): Promise<boolean> {
   for (const form of forms()) {
-    const client = await openClient({ port: server.port });
+    const client = await openClient(server);
     await ask(client, form);
     // The server is done: it has responded to the forged request, or closed the connection.
     client.end();

@@ -65,9 +65,9 @@ const UPS = words('.. .. %2e. %2E%2e .%252e ..; ..;x=1 ..%20 ..%2520 ... ..%23 .
   `..${overlong(' ', 2)}`,
   `..${utf8('\u00a0')}`,
 );
-const FILLERS = words('index.php a.b . x %20 %3fx ;v=1 %C2%AD %c1%81');
+const FILLERS = words('index.php a.b . x %20 %3fx ;v=1 %C2%AD %c1%81 (S(x)) (A(b)F((c)) %28s%28;%29%29 (S(x))y (S)');
 const ENDS = words(
-  '/ .json . :x ;v=1 %20 %3fx %23y/z %3b/q /. /x/.. /.. /more ~ %c3%a9 %cc%81 %e2%80%a6 %ff %2500 %C2%AD %E2%80%8Bx %c1%81 %c0%bbx %c0%a5',
+  '/ .json . :x ;v=1 %20 %3fx %23y/z %3b/q /. /x/.. /.. /more ~ %c3%a9 %cc%81 %e2%80%a6 %ff %2500 %C2%AD %E2%80%8Bx %c1%81 %c0%bbx %c0%a5 /(S(x))/',
 );
 
 /** A name that keeps its meaning for a lax server. A name that holds escapes stays unchanged. */

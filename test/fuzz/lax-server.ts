@@ -51,6 +51,11 @@ function removeDotSegments(path: Path): Path {
   return `/${kept.join('/')}`;
 }
 
+/** `/(S(x))/notify`, `/(A(x)F(y))/notify`: ASP.NET with sessions or logins in the path, on which a slash must follow. */
+function dropSessions(path: Path): Path {
+  return path.replace(/\/\((?:[A-Za-z]\([^/)]*\))+\)(?=\/)/g, '');
+}
+
 /** `/index.php/notify`: the script gets what follows it as PATH_INFO. */
 function dropScript(path: Path): Path {
   return /^\/(?:[^/]*\/)*?[^/]*[A-Za-z0-9_-]\.[A-Za-z0-9_-][^/]*(\/.*)$/s.exec(path)?.[1] ?? path;
@@ -87,6 +92,7 @@ export const OPERATIONS: readonly Operation[] = [
   { name: 'cut the path at ? #', apply: (path) => path.replace(/[?#].*$/s, '') || '/' },
   { name: 'cut the path at ;', apply: (path) => path.replace(/;.*$/s, '') || '/' },
   { name: 'remove dot segments', apply: removeDotSegments },
+  { name: 'drop sessions in brackets', apply: dropSessions },
   {
     name: 'drop trailing dots, spaces, controls',
     apply: eachSegment((segment) => segment.replace(/[\x00-\x20.\x7f]+$/, '')),
@@ -118,7 +124,7 @@ export function readings(path: Path, operations: readonly Operation[], limit: nu
 /** The segments left after every operation except the suffix cuts has been applied once, in a usual order. */
 export function canonical(path: Path): string[] {
   const text = asText((read) => dropInvisible(read).normalize('NFKC').toLowerCase().toUpperCase().toLowerCase());
-  const flat = text(readOverlong(decodeUntilStable(path))).replaceAll('\\', '/');
+  const flat = dropSessions(text(readOverlong(decodeUntilStable(path))).replaceAll('\\', '/'));
   const cut = eachSegment((segment) => segment.replace(/[;?#].*$/s, '').replace(/^[\x00-\x20\x7f]+/, ''));
   const segments = removeDotSegments(cut(flat)).split('/');
   return segments.map((segment) => segment.replace(/[\x00-\x20.\x7f]+$/, '')).filter((segment) => segment !== '');

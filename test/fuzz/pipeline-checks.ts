@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 import type { SeenRequest } from '../support/upstream/lenient-upstream.ts';
 import { MAX_HEADER, type Sent } from './pipeline-messages.ts';
-import type { Conversation } from './pipelining-client.ts';
+import type { Conversation, Play } from './pipelining-client.ts';
 import { checkAnswer } from './wire-checks.ts';
 
 export const idOf = ({ target }: SeenRequest | Sent): string => target.replace(/^[^?]*\?/, '');
@@ -17,8 +17,11 @@ export function checkOwn(answer: RawResponse, { name, id, status, method }: Sent
   else checkAnswer(answer);
 }
 
-/** A connection ends only where it may. Returns the messages that were answered. */
-export function checkEnd(sent: readonly Sent[], { answers, end }: Conversation): readonly Sent[] {
+/**
+ * A connection ends only where it may: too much behind a message ends it only if that came before the answer. Returns
+ * the messages that were answered.
+ */
+export function checkEnd({ sent, pipelined }: Play, { answers, end }: Conversation): readonly Sent[] {
   const closing = sent.findIndex(({ ends }) => ends === 'always');
   if (closing >= 0) expect(answers.length, 'answers').toBeLessThanOrEqual(closing + 1);
   const [answered, unanswered] = [sent.slice(0, answers.length), sent.slice(answers.length)];
@@ -26,7 +29,7 @@ export function checkEnd(sent: readonly Sent[], { answers, end }: Conversation):
   expect(end, 'the end of a connection that answers less than it was sent').toBe('orderly');
   const last = answered.at(-1);
   const behind = unanswered.reduce((bytes, message) => bytes + message.bytes.length, 0);
-  const mayEnd = last !== undefined && (last.ends !== 'never' || behind > MAX_HEADER);
+  const mayEnd = last !== undefined && (last.ends !== 'never' || (pipelined && behind > MAX_HEADER));
   expect(mayEnd, `an end behind ${last?.name ?? 'nothing'}, with ${behind} bytes to come`).toBe(true);
   return answered;
 }

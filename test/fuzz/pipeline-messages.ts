@@ -1,5 +1,6 @@
 // The messages of the pipelines, served and refused. What each gets is known, whatever stands in front of it and behind.
-import { SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+import { signatureLine, signed } from '../conformance/wire-case.ts';
+import { SECRET } from '../support/deliveries/signer.ts';
 import { request } from '../support/http/requests.ts';
 
 /** `limits.maxHeader` unless it is set: so many bytes behind a request are kept. */
@@ -91,6 +92,8 @@ export interface Sent {
   readonly name: string;
   readonly id: string;
   readonly bytes: Buffer;
+  /** How many of its bytes its answer needs: what is refused unread needs its head alone. */
+  readonly needs: number;
   readonly method: string;
   readonly target: string;
   readonly body: Buffer;
@@ -114,10 +117,14 @@ export function written({ kind, size, filling, chunk, held }: Message): Sent {
   const head = [`${start}?${id} HTTP/1.1`, 'Host: a', ...lines(text), ...(body === 'none' ? [] : framing)];
   const [method = '', path] = start.split(' ');
   const unread = body === 'dropped' && (chunked || length > DROPPED_BODY);
+  // Chunks are too many only once they have come.
+  const isEarly = body === 'dropped' && !(chunked && kind === 'too large');
+  const bytes = Buffer.from(request(head, chunked ? inChunks(text, chunk) : text), 'latin1');
   return {
     name: `${kind} with ${length} bytes of ${filling}${chunked ? ` in chunks of ${chunk}` : ''}${held ? ', held' : ''}`,
     id,
-    bytes: Buffer.from(request(head, chunked ? inChunks(text, chunk) : text), 'latin1'),
+    bytes,
+    needs: isEarly ? request(head).length : bytes.length,
     method,
     target: `${path}?${id}`,
     body: Buffer.from(text, 'latin1'),

@@ -2,13 +2,14 @@
 // get exactly their answers; of the others nothing reaches anyone, and the connection ends.
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SECRET } from '../conformance/wire-case.ts';
+import { SECRET } from '../support/deliveries/signer.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { createLoopbackIdentity, type LoopbackIdentity } from '../support/tls/loopback-identity.ts';
 import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { checkCounted, checkEnd, checkReached, idOf } from './pipeline-checks.ts';
-import { CONFIG, written } from './pipeline-messages.ts';
+import { CONFIG, type Message, written } from './pipeline-messages.ts';
 import { type Pipeline, piecesOf, pipeline } from './pipelines.ts';
-import { type Conversation, converse, Hold } from './pipelining-client.ts';
+import { type Conversation, converse, Hold, type Play } from './pipelining-client.ts';
 import { fuzz, SEED, TEST_TIMEOUT } from './time-box.ts';
 import { countedByStatus, settled } from './wire-checks.ts';
 
@@ -17,19 +18,30 @@ const PROBES = 3;
 const PROBE = { kind: 'no route', size: 0, filling: 'letters', chunk: 0, held: false } as const;
 
 let upstream: LenientUpstream;
-let proxy: RunningProxy;
-let counted: Map<string, number>;
+let identity: LoopbackIdentity;
+const proxies = new Map<Pipeline['over'], RunningProxy>();
+const counted = new Map<Pipeline['over'], Map<string, number>>();
 /** What an answer waits for, by the id of its message. */
 const holds = new Map<string, Hold>();
 beforeAll(async () => {
   upstream = await startLenientUpstream();
   upstream.answer(echo);
-  proxy = await startProxy({ config: { ...CONFIG, upstream: { url: upstream.url } }, secrets: { current: SECRET } });
-  counted = await proxy.metrics();
+  identity = await createLoopbackIdentity();
+  const listens = [
+    ['TCP', {}],
+    ['TLS', { tls: identity.pair }],
+  ] as const;
+  for (const [over, listen] of listens) {
+    const config = { ...CONFIG, listen, upstream: { url: upstream.url } };
+    const proxy = await startProxy({ config, secrets: { current: SECRET } });
+    proxies.set(over, proxy);
+    counted.set(over, await proxy.metrics());
+  }
 });
 afterAll(async () => {
-  await proxy?.stop();
+  for (const proxy of proxies.values()) await proxy.stop();
   await upstream?.close();
+  await identity?.remove();
 });
 
 function echo(request: SeenRequest) {
@@ -43,20 +55,33 @@ function echo(request: SeenRequest) {
   };
 }
 
-function playOf({ messages, cuts }: Pipeline) {
+function proxyOf(over: Pipeline['over']): RunningProxy {
+  const proxy = proxies.get(over);
+  if (proxy === undefined) throw new Error(`no proxy over ${over}`);
+  return proxy;
+}
+
+function playOf({ messages, cuts, over }: Pipeline): Play {
   const sent = messages.map(written);
   const hold = new Hold();
   for (const { id, held } of sent) if (held) holds.set(id, hold);
   const pieces = piecesOf(sent, cuts);
   const probes = Array.from({ length: PROBES }, () => written(PROBE));
-  return { port: proxy.port, sent: [...sent, ...probes], probes: PROBES, pieces, hold, roundTrip: proxy.metrics };
+  const { port, metrics } = proxyOf(over);
+  const to = over === 'TLS' ? { port, ca: identity.ca } : { port };
+  const pipelined = cuts !== 'between messages';
+  return { to, sent: [...sent, ...probes], probes: PROBES, pipelined, pieces, hold, roundTrip: metrics };
 }
 
 async function check(pipelines: readonly Pipeline[]): Promise<void> {
   const plays = pipelines.map(playOf);
   const ended = await Promise.allSettled(plays.map(converse));
-  const before = counted;
-  counted = await settled(proxy);
+  const counts = new Map<Pipeline['over'], Map<number, number>>();
+  for (const [over, proxy] of proxies) {
+    const before = counted.get(over) ?? new Map();
+    counted.set(over, await settled(proxy));
+    counts.set(over, countedByStatus(before, counted.get(over) ?? new Map()));
+  }
   const seen = upstream.seen.splice(0);
   holds.clear();
   const conversations: Conversation[] = [];
@@ -64,16 +89,66 @@ async function check(pipelines: readonly Pipeline[]): Promise<void> {
     if (outcome.status === 'rejected') throw outcome.reason;
     conversations.push(outcome.value);
   }
-  const answered = plays.map(({ sent }, index) => checkEnd(sent, conversations[index] as Conversation));
+  const answered = plays.map((play, index) => checkEnd(play, conversations[index] as Conversation));
   checkReached(seen, answered);
-  checkCounted(countedByStatus(before, counted), conversations);
+  for (const [over, count] of counts)
+    checkCounted(
+      count,
+      conversations.filter((_, index) => pipelines[index]?.over === over),
+    );
 }
 
-function show({ messages, cuts }: Pipeline): string {
+function show({ messages, cuts, over }: Pipeline): string {
   const sent = messages.map(written);
   const pieces = piecesOf(sent, cuts).map(({ bytes, pause }) => `${bytes.length} bytes, then ${pause}`);
-  return `${sent.map(({ name, bytes }) => `${name} (${bytes.length})`).join(', ')}\n  in ${pieces.join('; ')}`;
+  return `over ${over}: ${sent.map(({ name, bytes }) => `${name} (${bytes.length})`).join(', ')}\n  in ${pieces.join('; ')}`;
 }
+
+async function checkShown(pipelines: readonly Pipeline[]): Promise<void> {
+  await check(pipelines).catch((error: Error) => {
+    error.message += `\nsent, one connection a line:\n${pipelines.map(show).join('\n')}`;
+    throw error;
+  });
+}
+
+const messageOf = (kind: Message['kind'], size: number, filling: Message['filling'] = 'letters') =>
+  ({ kind, size, filling, chunk: 0, held: false }) as const;
+
+// A proxy that drops the rest of a body and reads on swallows the next delivery, or takes a piece of it for a request.
+test.each([1, 9, 63].flatMap((refused) => [0.2, 17, 33, 63, 100].map((size) => ({ refused, size }))))(
+  'the last bytes of a refused body of $refused KiB come in one read with a delivery of $size KB',
+  async ({ refused, size }) => {
+    for (const over of ['TCP', 'TLS'] as const) {
+      const pipelines = Array.from({ length: 5 }, (_, nth) => {
+        const delivery = messageOf('a delivery', size * 1000 + nth, nth % 2 === 0 ? 'letters' : 'requests');
+        const cuts = [{ message: 1, offset: -1 - 2 * nth, singles: 0, pause: 'the answers' as const }];
+        return { messages: [messageOf('no signature', refused * 1024), delivery], cuts, over };
+      });
+      await checkShown(pipelines);
+    }
+  },
+);
+
+test.each(['a delivery', 'no signature', 'an open GET'] as const)(
+  '%s, and in one write behind it most of a delivery, whose rest comes just when the first is answered',
+  async (kind) => {
+    const pipelines = Array.from({ length: 20 }, (_, nth) => {
+      const first = { ...messageOf(kind, kind === 'an open GET' ? 0 : 200), held: true };
+      const second = messageOf('a delivery', 18_000 + 2500 * nth, 'requests');
+      const pause = nth % 2 === 0 ? 'a turn' : 'the kernel';
+      const cuts = nth < 4 ? [] : [{ message: 1, offset: 10_000, singles: 0, pause } as const];
+      return { messages: [first, second, messageOf('a delivery', 300)], cuts, over: 'TCP' } as const;
+    });
+    for (let at = 0; at < pipelines.length; at += 4) await checkShown(pipelines.slice(at, at + 4));
+  },
+);
+
+test('of deliveries over TLS, each sent the moment that its client has a 401, none is lost', async () => {
+  const pair = [messageOf('no signature', 40_000), messageOf('a delivery', 60_000)];
+  await checkShown([
+    { messages: Array.from({ length: 150 }, () => pair).flat(), cuts: 'between messages', over: 'TLS' },
+  ]);
+});
 
 test('whatever follows whatever, however it is cut', { timeout: TEST_TIMEOUT }, async () => {
   const tried = { connections: 0, messages: 0, bytes: 0 };
@@ -83,16 +158,16 @@ test('whatever follows whatever, however it is cut', { timeout: TEST_TIMEOUT }, 
       tried.messages += messages.length;
       for (const { size } of messages) tried.bytes += size;
     }
-    await check(pipelines).catch((error: Error) => {
-      error.message += `\nsent, one connection a line:\n${pipelines.map(show).join('\n')}`;
-      throw error;
-    });
+    await checkShown(pipelines);
   });
   console.log(`${JSON.stringify(tried)}, seed ${SEED}`);
 });
 
 test('nothing is left half-sent upstream, and the proxy logged nothing odd', async () => {
   expect(upstream.leftovers()).toEqual([]);
-  expect(proxy.logs().filter(({ level }) => level === 'error')).toEqual([]);
-  expect((await proxy.stop()).code).toBe(0);
+  for (const proxy of proxies.values()) {
+    // Signed bodies that are too large are told, and rightly.
+    expect(proxy.logs().filter(({ level, msg }) => level === 'error' && msg !== 'diagnosis')).toEqual([]);
+    expect((await proxy.stop()).code).toBe(0);
+  }
 });

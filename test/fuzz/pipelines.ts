@@ -22,7 +22,9 @@ interface Cut {
 
 export interface Pipeline {
   readonly messages: readonly Message[];
-  readonly cuts: readonly Cut[];
+  /** `between messages`: nothing is pipelined, each message goes out the moment that the last one is answered. */
+  readonly cuts: readonly Cut[] | 'between messages';
+  readonly over: 'TCP' | 'TLS';
 }
 
 const around = (size: number) => fc.integer({ min: size - 300, max: size + 300 });
@@ -53,20 +55,40 @@ const cut: fc.Arbitrary<Cut> = fc.record({
   singles: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(9) }),
   pause: fc.constantFrom<Pause>('nothing', 'a turn', 'the kernel', 'the answers'),
 });
-export const pipeline: fc.Arbitrary<Pipeline> = fc.record({
+const over = fc.constantFrom('TCP', 'TLS');
+const pipelined: fc.Arbitrary<Pipeline> = fc.record({
   messages: fc.array(message, { minLength: 1, maxLength: 6 }),
   cuts: fc.array(cut, { maxLength: 8 }),
+  over,
 });
+/** Bodies that are refused before they have come, and more than is kept behind them. */
+const polite: fc.Arbitrary<Pipeline> = fc.record({
+  messages: fc.array(
+    fc.record({
+      kind: fc.constantFrom('no signature', 'no route', 'a delivery', 'an upload', 'too large'),
+      size: fc.integer({ min: MAX_HEADER, max: MOST_BODY }),
+      filling: fc.constantFrom('requests', 'deliveries'),
+      chunk: fc.constant(0),
+      held: fc.constant(false),
+    }),
+    { minLength: 6, maxLength: 12 },
+  ),
+  cuts: fc.constant('between messages'),
+  over,
+});
+export const pipeline = fc.oneof({ weight: 2, arbitrary: pipelined }, { weight: 2, arbitrary: polite });
 
 export interface Piece {
   readonly bytes: Buffer;
   readonly pause: Pause;
-  /** The number of messages that are whole with this piece. */
-  readonly whole: number;
+  /** The number of messages that can be answered with this piece. */
+  readonly answerable: number;
 }
 
 /** The messages' bytes, cut. */
-export function piecesOf(sent: readonly Sent[], cuts: readonly Cut[]): Piece[] {
+export function piecesOf(sent: readonly Sent[], cuts: Pipeline['cuts']): Piece[] {
+  if (cuts === 'between messages')
+    return sent.map(({ bytes }, index) => ({ bytes, pause: 'the answers', answerable: index + 1 }));
   const bytes = Buffer.concat(sent.map((message) => message.bytes));
   const ends: number[] = [];
   for (const message of sent) ends.push((ends.at(-1) ?? 0) + message.bytes.length);
@@ -80,7 +102,8 @@ export function piecesOf(sent: readonly Sent[], cuts: readonly Cut[]): Piece[] {
   return [...pauses]
     .sort(([a], [b]) => a - b)
     .map(([to, pause]) => {
-      const piece = { bytes: bytes.subarray(from, to), pause, whole: ends.filter((end) => end <= to).length };
+      const answerable = sent.filter(({ needs }, index) => (ends[index - 1] ?? 0) + needs <= to).length;
+      const piece = { bytes: bytes.subarray(from, to), pause, answerable };
       from = to;
       return piece;
     });

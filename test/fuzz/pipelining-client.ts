@@ -1,5 +1,5 @@
 // Plays a pipeline on a raw socket. It waits for events alone, each bounded by the raw client's deadline.
-import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { type ConnectOptions, openClient, type RawClient } from '../support/http/raw-client.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 import { checkOwn } from './pipeline-checks.ts';
 import type { Sent } from './pipeline-messages.ts';
@@ -42,18 +42,20 @@ export class Hold {
 }
 
 export interface Play {
-  readonly port: number;
+  readonly to: ConnectOptions;
   /** The pieces hold all but the last few, which are the probes. */
   readonly sent: readonly Sent[];
   readonly pieces: readonly Piece[];
   readonly probes: number;
+  /** False: nothing is sent behind a message before its answer has come. */
+  readonly pipelined: boolean;
   readonly hold: Hold;
   /** Resolves when the proxy has answered someone else: meanwhile it could begin what it has. */
   readonly roundTrip: () => Promise<unknown>;
 }
 
 export async function converse(play: Play): Promise<Conversation> {
-  const client = await openClient({ port: play.port });
+  const client = await openClient(play.to);
   let reset = false;
   client.socket.once('error', () => {
     reset = true;
@@ -80,12 +82,12 @@ type Answered = (message: number) => Promise<void> | undefined;
 
 async function write(client: RawClient, { sent, pieces, probes, hold, roundTrip }: Play, answered: Answered) {
   let taken = Promise.resolve();
-  for (const { bytes, pause, whole } of pieces) {
+  for (const { bytes, pause, answerable } of pieces) {
     if (client.socket.readableEnded) return;
     taken = client.send(bytes);
     if (pause === 'a turn') await new Promise((resolve) => setImmediate(resolve));
     else if (pause === 'the kernel') await taken;
-    else if (pause === 'the answers') await hold.opened(answered(whole - 1));
+    else if (pause === 'the answers') await hold.opened(answered(answerable - 1));
     if (pause !== 'nothing') hold.release();
   }
   hold.open();

@@ -1,8 +1,7 @@
 // Invariants for any input: each response is one of ours or the upstream's own, and each request that reached the
 // upstream is one that the routes permit. No check asks the proxy's code.
 import { expect } from 'vitest';
-import { SECRET } from '../conformance/wire-case.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import type { RawResponse } from '../support/http/response-parser.ts';
 import { values } from '../support/http/response-parser.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';

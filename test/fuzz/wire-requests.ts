@@ -1,5 +1,5 @@
 // The starting points of the wire fuzzer: requests whose outcome is known as long as they are not mutated.
-import { forged, SECRET, signatureLine, signed } from '../conformance/wire-case.ts';
+import { forged, signatureLine, signed } from '../conformance/wire-case.ts';
 import { get, request } from '../support/http/requests.ts';
 
 export interface BaseRequest {
@@ -32,16 +32,16 @@ export type Configuration = keyof typeof CONFIGURATIONS;
 export const MAX_HEADER = 4 * 1024;
 
 /** Short deadlines, so a request that never ends is over soon. */
-export function proxyOptions(configuration: Configuration, upstreamUrl: string) {
+export function optionsOf(configuration: Configuration) {
   const config = {
     ...CONFIGURATIONS[configuration],
-    upstream: { url: upstreamUrl, idleTimeout: '500ms' },
+    upstream: { idleTimeout: '500ms' },
     listen: { keepAlive: '1s' },
     limits: { maxHeader: MAX_HEADER, maxBody: '128KiB', headersTimeout: '500ms', bodyTimeout: '500ms' },
     log: { requests: 'none' },
   };
   // The image's own flag: by default V8 lets much garbage pile up before it collects.
-  return { config, secrets: { current: SECRET }, env: { NODE_OPTIONS: '--max-semi-space-size=2' } };
+  return [config, { env: { NODE_OPTIONS: '--max-semi-space-size=2' } }] as const;
 }
 
 function chunked(body: string, size: number): string {

@@ -6,9 +6,10 @@ import { afterEach, expect, test } from 'vitest';
 import type { AdminSources } from '../../src/admin/handlers.ts';
 import { RecentRequests } from '../../src/admin/recent-requests.ts';
 import { createAdminServer } from '../../src/admin/server.ts';
-import type { ReloadOutcome } from '../../src/admin/status-snapshot.ts';
+import type { ReloadOutcome } from '../../src/admin/snapshot.ts';
 import type { Listener } from '../../src/downstream/listener.ts';
 import { createLog } from '../../src/log/log.ts';
+import { freePort } from '../support/machine/free-port.ts';
 import { metricsOf, refused, snapshot } from '../unit/metrics/fixtures.ts';
 
 const open: Listener[] = [];
@@ -16,10 +17,10 @@ afterEach(() => {
   for (const server of open.splice(0)) server.cutAll();
 });
 
-async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
+async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1', ownPort = 0) {
   const acts: string[] = [];
   const lines: string[] = [];
-  const state = { ready: true, started: true, reload: { kind: 'applied' } as ReloadOutcome };
+  const state = { ready: true, started: true, unread: [] as string[], reload: { kind: 'applied' } as ReloadOutcome };
   const server = createAdminServer({
     probe: async () => ({ ready: true, causes: [], error: null }),
     status: () => snapshot(),
@@ -31,14 +32,18 @@ async function admin(changes: Partial<AdminSources> = {}, host = '127.0.0.1') {
       acts.push('reload');
       return state.reload;
     },
-    redeliver: () => acts.push('redeliver'),
-    retirePrevious: () => ({ retired: acts.push('retire') + 1, stranded: 2 }),
+    known: async () => {},
+    redeliver: async () => acts.push('redeliver'),
+    retirePrevious: async () => {
+      acts.push('retire');
+      return { retired: 5, stranded: 2, read: ['a'], unread: state.unread };
+    },
     actionsFrom: () => [],
     log: createLog('debug', (line) => lines.push(line)),
     ...changes,
   });
   open.push(server);
-  const port = await server.listen(host, 0);
+  const port = await server.listen(host, ownPort);
   const ask = async (path: string, init?: RequestInit) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
     return { status: response.status, headers: response.headers, text: await response.text() };
@@ -72,7 +77,7 @@ test('metrics are text, or OpenMetrics if Accept asks for it', async () => {
 
 test('the status page and its JSON show a refusal without its query, escaped, under a strict CSP', async () => {
   const refusals = new RecentRequests();
-  refusals.record(refused({ path: '/<b>?sig=MARKER', hint: '<i>hint</i>' }));
+  refusals.record(refused({ path: '/<b>?sig=MARKER', hint: { diagnosis: 'another-secret', text: '<i>hint</i>' } }));
   const { ask } = await admin({ status: () => snapshot({ refusals: refusals.view().refusals }) });
   const page = await ask('/');
   expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -81,7 +86,10 @@ test('the status page and its JSON show a refusal without its query, escaped, un
   expect(page.text).toContain('http-equiv="refresh"');
   expect((await ask('/?refresh=off')).text).not.toContain('http-equiv="refresh"');
   const json = await ask('/api/status');
-  expect(JSON.parse(json.text)).toMatchObject({ ready: true, refusals: [{ path: '/<b>', hint: '<i>hint</i>' }] });
+  expect(JSON.parse(json.text)).toMatchObject({
+    ready: true,
+    refusals: [{ path: '/<b>', diagnosis: 'another-secret', hint: '<i>hint</i>' }],
+  });
   expect(page.text + json.text).not.toContain('MARKER');
 });
 
@@ -101,15 +109,20 @@ test('drain by GET or POST, reload and retire-previous by POST', async () => {
   expect((await ask('/-/drain', { method: 'POST' })).status).toBe(200);
   expect(await ask('/-/reload', { method: 'POST', body: '' })).toMatchObject({ status: 200, text: '{"status":"ok"}' });
   expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({
-    text: '{"status":"ok","retired":5,"stranded":2}',
+    text: '{"status":"ok","retired":5,"stranded":2,"read":["a"]}',
+  });
+  state.unread = ['file /b: it keeps changing'];
+  expect(await ask('/-/retire-previous', { method: 'POST' })).toMatchObject({
+    status: 503,
+    text: '{"status":"failed","retired":5,"stranded":2,"read":["a"],"error":"file /b: it keeps changing"}',
   });
   state.reload = { kind: 'failed', problems: ['config.yaml:3: unknown key'] };
   expect(await ask('/-/reload', { method: 'POST' })).toMatchObject({
     status: 500,
     text: '{"status":"failed","error":"config.yaml:3: unknown key"}',
   });
-  expect(acts).toEqual(['drain', 'drain', 'reload', 'retire', 'reload']);
-  expect(lines.length).toBe(5);
+  expect(acts).toEqual(['drain', 'drain', 'reload', 'retire', 'retire', 'reload']);
+  expect(lines.length).toBe(6);
 });
 
 test('another method is 405 with Allow, another path 404', async () => {
@@ -160,7 +173,7 @@ test('an error behind a view is logged and answered with 500, and the probes kee
 });
 
 test('close ends idle connections and frees the port', async () => {
-  const { port, ask } = await admin();
+  const { port, ask } = await admin({}, '127.0.0.1', await freePort());
   await ask('/livez');
   for (const server of open.splice(0)) server.cutAll();
   await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow();

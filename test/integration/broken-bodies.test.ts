@@ -1,44 +1,33 @@
 // A broken body never becomes a whole request.
 // A client that disconnects mid-body, or sends malformed chunks. The upstream must see a broken request on a connection
 // that is never reused. A client that is still connected gets a response.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
-import { exchange, openClient } from '../support/http/raw-client.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
-const SECRET = 'broken-body-secret-0123456789abcdef';
 const OPEN = 'POST /open HTTP/1.1\r\nHost: h\r\n';
 const NOTIFY = `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, 'abc')}\r\n`;
 const CHUNKED = 'Transfer-Encoding: chunked\r\n\r\n';
 
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  upstream = await startLenientUpstream();
-  proxy = await startProxy({
-    config: {
-      upstream: { url: upstream.url, keepAlive: '30s' },
-      routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
-      log: { requests: 'all' },
-    },
-    secrets: { current: SECRET },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
+const on = shared(startLenientUpstream, {
+  upstream: { keepAlive: '30s' },
+  routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
+  log: { requests: 'all' },
 });
 beforeEach(() => {
-  upstream.seen.length = 0;
+  on.upstream.seen.length = 0;
 });
 
 /** Requests from an earlier test must not reach this one. */
 async function expectNextIntact(): Promise<void> {
-  upstream.seen.length = 0;
-  const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: next\r\n\r\n');
+  on.upstream.seen.length = 0;
+  const response = await exchange(on.proxy.port, 'GET /open HTTP/1.1\r\nHost: next\r\n\r\n');
   expect(response.status).toBe(200);
-  expect(upstream.seen.map(({ raw }) => raw.toString('latin1'))).toEqual(['GET /open HTTP/1.1\r\nHost: next\r\n\r\n']);
+  expect(on.upstream.seen.map(({ raw }) => raw.toString('latin1'))).toEqual([
+    'GET /open HTTP/1.1\r\nHost: next\r\n\r\n',
+  ]);
 }
 
 describe('malformed chunks', () => {
@@ -50,26 +39,25 @@ describe('malformed chunks', () => {
   ] as const;
 
   test.each(BROKEN)('%s, on the verified route', async (_name, body) => {
-    const response = await exchange(proxy.port, `${NOTIFY}${CHUNKED}${body}`);
+    const response = await exchange(on.proxy.port, `${NOTIFY}${CHUNKED}${body}`);
     expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
-    expect(upstream.list()).toEqual([]);
+    expect(on.upstream.list()).toEqual([]);
     await expectNextIntact();
   });
 
   test.each(BROKEN)('%s, on an open route', async (_name, body) => {
-    const response = await exchange(proxy.port, `${OPEN}${CHUNKED}${body}`);
+    const response = await exchange(on.proxy.port, `${OPEN}${CHUNKED}${body}`);
     expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
-    expect(upstream.list()).toEqual([]);
+    expect(on.upstream.list()).toEqual([]);
     await expectNextIntact();
   });
 
   test('later in the body, on an open route', async () => {
-    const client = await openClient({ port: proxy.port });
-    await client.send(`${OPEN}${CHUNKED}3\r\nabc\r\n`);
+    const client = await sendTo(on.proxy, `${OPEN}${CHUNKED}3\r\nabc\r\n`);
     await client.send('zz\r\n');
     expect((await client.response()).status).toBe(400);
     client.destroy();
-    expect(upstream.list()).toEqual([]);
+    expect(on.upstream.list()).toEqual([]);
     await expectNextIntact();
   });
 });
@@ -80,20 +68,19 @@ describe('a client that disconnects', () => {
     ['between chunks, on an open route', `${OPEN}${CHUNKED}3\r\nabc\r\n`],
     ['within a length, on the verified route', `${NOTIFY}Content-Length: 3\r\n\r\nab`],
     ['between chunks, on the verified route', `${NOTIFY}${CHUNKED}3\r\nabc\r\n`],
-  ])('%s', async (_name, bytes) => {
+  ])('%s, leaves nothing upstream and is logged', async (_name, bytes) => {
     for (const leave of ['destroy', 'end'] as const) {
-      const before = proxy.logs().filter(({ msg }) => msg === 'request').length;
-      const client = await openClient({ port: proxy.port });
-      await client.send(bytes);
+      const before = on.proxy.logs().filter(({ msg }) => msg === 'request').length;
+      const client = await sendTo(on.proxy, bytes);
       client[leave]();
-      await proxy.waitForLog(
-        (line) => line.msg === 'request' && proxy.logs().filter(({ msg }) => msg === 'request').length > before,
+      await on.proxy.waitForLog(
+        (line) => line.msg === 'request' && on.proxy.logs().filter(({ msg }) => msg === 'request').length > before,
         'the end of the request',
       );
       client.destroy();
-      expect(upstream.list()).toEqual([]);
+      expect(on.upstream.list()).toEqual([]);
       await expectNextIntact();
-      upstream.seen.length = 0;
+      on.upstream.seen.length = 0;
     }
   });
 });

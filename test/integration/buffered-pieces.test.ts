@@ -2,35 +2,33 @@
 // The memory of a streamed piece is freed as soon as it is sent. Freed earlier, while the kernel still has to take it,
 // the other side would get other bytes. Each word of the body is its own position, so no other piece can pass for it.
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Listening, listening } from '../support/machine/listening.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
 
 /** More than the kernel takes on all four sockets together. */
 const BODY = Buffer.from(Uint32Array.from({ length: 16 * 1024 * 1024 }, (_, at) => at).buffer);
 
-let echo: Server;
+let echo: Listening;
 let proxy: RunningProxy;
 beforeAll(async () => {
-  echo = createServer((incoming, response) => {
+  const server = createServer((incoming, response) => {
     const length = incoming.headers['content-length'];
     if (length !== undefined) response.setHeader('content-length', length);
     incoming.pipe(response);
   });
-  await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
-  const { port } = echo.address() as AddressInfo;
+  echo = await listening(server);
   proxy = await startProxy({
-    config: { upstream: { url: `http://127.0.0.1:${port}` }, unmatched: 'forward' },
+    config: { upstream: { url: `http://127.0.0.1:${echo.port}` }, unmatched: 'forward' },
     secrets: { current: 'byte-for-byte-0123456789abcdef0123456' },
   });
 });
 afterAll(async () => {
   await proxy?.stop();
-  echo.closeAllConnections();
-  await new Promise((resolve) => echo.close(resolve));
+  await echo?.close();
 });
 
 test.each([

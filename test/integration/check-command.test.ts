@@ -1,11 +1,10 @@
 // `check` against running proxies, each with one thing really wrong.
-import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
-import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { freePort, NOBODY } from '../support/machine/free-port.ts';
+import { listening } from '../support/machine/listening.ts';
 import { type CommandOptions, callCommand, runCommand } from '../support/proxy/command.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -33,7 +32,7 @@ async function check(proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, args
   return { code, states, messages: checks.map(({ message }) => message).join('\n') };
 }
 
-const WELL = ['ready ok', 'configuration ok', 'secrets ok', 'upstream ok', 'reload ok', 'deliveries ok'];
+const WELL = ['configuration ok', 'ready ok', 'secrets ok', 'upstream ok', 'reload ok', 'nothing-proven ok'];
 
 describe.concurrent('check', () => {
   test('says what is right, and has no line for what is not configured', async ({ start }) => {
@@ -49,7 +48,8 @@ describe.concurrent('check', () => {
     const options: CommandOptions = { env: { ADMIN_PORT: String(adminPort) } };
     const { code, stdout } = await runCommand(['check', '--config', configFile], options);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ok {7}ready: The proxy is ready \(version [^\n]+\)\.\n/);
+    expect(stdout).toMatch(/^warning {2}report-mode: \/trial only reports/); // the worst first
+    expect(stdout).toMatch(/\nok {7}ready: The proxy is ready \(version [^\n]+\)\.\n/);
     expect(stdout).toContain(`ok       upstream: The upstream ${upstream.url} accepts connections.\n`);
     expect(stdout).toContain('See docs/alerts.md#entrupyproxyreportmodetoolong\n');
     expect(stdout).toMatch(/\n0 failed, 0 unknown, \d warnings?\.\n$/);
@@ -58,20 +58,16 @@ describe.concurrent('check', () => {
     expect(Object.keys(JSON.parse(json.stdout).checks[0])).toEqual(['id', 'state', 'message', 'remedy', 'page']);
   });
 
-  test('without a proxy: failed, and what only the proxy knows is unknown', async ({ directory }) => {
+  test('without a proxy: failed, and whether its file is in use is unknown', async ({ directory }) => {
     const configFile = join(directory, 'config.yaml');
     await writeFile(configFile, 'unmatched: verify\n');
     const { states, messages } = await check({ adminPort: 1, configFile });
-    expect(states).toEqual(['ready failed', 'configuration unknown', 'secrets unknown', 'upstream unknown']);
+    expect(states).toEqual(['ready failed', 'configuration unknown']);
     expect(messages).toContain('No proxy answers at http://127.0.0.1:1/: the connection was refused.');
-    await writeFile(configFile, 'unmached: verify\n');
-    const refused = await check({ adminPort: 1, configFile });
-    expect(refused.states).toContain('configuration failed');
-    expect(refused.messages).toContain('did you mean "unmatched"?');
-    await writeFile(configFile, 'listen: { tls: { certFile: /none.pem, keyFile: /none.key } }\n');
-    const tls = await check({ adminPort: 1, configFile });
-    expect(tls.states).toContain('configuration failed');
-    expect(tls.messages).toContain('listen.tls.certFile /none.pem cannot be read');
+    for (const bad of ['unmached: verify\n', 'listen: { tls: { certFile: /none.pem, keyFile: /none.key } }\n']) {
+      await writeFile(configFile, bad);
+      expect((await check({ adminPort: 1, configFile })).states).toContain('configuration failed');
+    }
   });
 
   test('another program on the port is no proxy', async ({ upstream, directory }) => {
@@ -82,17 +78,18 @@ describe.concurrent('check', () => {
     expect(messages).toContain('but not as this version of the proxy does');
   });
 
-  test('no text of an answer controls the terminal', async ({ start, onTestFinished, directory }) => {
+  test('no text of an answer controls the terminal', async ({ start, answering, directory }) => {
     const proxy = await start();
-    const status = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as { advice: object[] };
-    const evil = { id: 'log', state: 'warning', message: 'a\u001b[2J\u202e', remedy: '\u009b', page: 'x' };
+    const status = await proxy.status();
+    const found = { id: 'log-gaps', state: 'warning', message: 'a\u001b[2J\u202e' };
+    const evil = { ...found, remedy: '\u009b', page: 'x', follows: [found] };
     const body = JSON.stringify({ ...status, advice: [evil] });
-    const server = createHttpServer((_, response) => void response.end(body)).listen(0, '127.0.0.1');
-    onTestFinished(() => void server.close());
-    await once(server, 'listening');
-    const env = { ADMIN_PORT: String((server.address() as { port: number }).port) };
+    const { port } = await answering((_, response) => response.end(body));
+    const env = { ADMIN_PORT: String(port) };
     const { stdout } = await callCommand(['check', '--config', join(directory, 'none.yaml')], { env });
-    expect(stdout).toContain('log: a\\u001b[2J\\u202e\n         \\u009b See docs/x\n');
+    expect(stdout).toContain(
+      'log-gaps: a\\u001b[2J\\u202e\n         So log-gaps: a\\u001b[2J\\u202e\n         \\u009b See docs/x\n',
+    );
   });
 
   test('a file that is not the one in use', async ({ start, directory }) => {
@@ -106,12 +103,15 @@ describe.concurrent('check', () => {
     expect(absent.states).toContain('configuration failed');
   });
 
-  test('a file that was changed and is refused: named, and so is the reload that failed', async ({ start }) => {
+  test('of a changed file that is refused one line says since when, and why', async ({ start }) => {
     const proxy = await start();
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, unmatched: 'nonsense' })));
     const { states, messages } = await check(proxy);
-    expect(states).toEqual(expect.arrayContaining(['configuration failed', 'reload failed', 'ready ok']));
-    expect(messages).toContain('serve refuses this configuration: ');
+    expect(states.filter((state) => state.startsWith('configuration'))).toEqual([]);
+    expect(states.filter((state) => state.endsWith('failed'))).toEqual(['reload-failed failed']);
+    expect(messages).toMatch(
+      /^The last reload failed \d+ s ago .* previous configuration \(of \d{4}-.* UTC\) and secrets are still/,
+    );
     expect(messages).toContain('unmatched: found "nonsense"');
   });
 
@@ -119,26 +119,29 @@ describe.concurrent('check', () => {
     const proxy = await start();
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, upstream: { url: NOBODY } })));
     const { states, messages } = await check(proxy);
-    expect(states).toContain('configuration failed');
-    expect(messages).toContain('is in use, but for these keys, which need a restart: upstream.url.');
+    expect(states.filter((state) => state.startsWith('configuration'))).toEqual([]);
+    expect(states).toContain('awaiting-restart failed');
+    expect(messages).toContain('Changed, but not in use before a restart: upstream.url.');
   });
 
   test('a reload that fails for a secret leaves the configuration right', async ({ start }) => {
     const proxy = await start((secrets: string) => ({ secrets: [{ id: 'current', file: join(secrets, 'current') }] }));
     await nextReload(proxy, () => rm(secretFile(proxy, 'current')));
     const { states } = await check(proxy);
-    expect(states).toEqual(expect.arrayContaining(['configuration ok', 'reload failed', 'secrets ok']));
+    expect(states).toEqual(expect.arrayContaining(['configuration ok', 'reload-failed failed', 'secrets ok']));
   });
 
   test('a route without a live secret', async ({ start }) => {
     const { states, messages } = await check(await start({}, { secrets: {} }));
-    expect(states).toEqual(expect.arrayContaining(['ready failed', 'secrets failed']));
-    expect(messages).toContain('No secret is live on unmatched');
+    expect(states.filter((state) => !state.endsWith('ok'))).toEqual(['secret-problem failed']);
+    expect(messages).toMatch(
+      /^Secret .*\nSo no-live-secret: No secret is live on unmatched.*\nSo not-ready: Not ready/,
+    );
   });
 
   test('an upstream that is down', async ({ start }) => {
     const { states, messages } = await check(await start({ upstream: { url: NOBODY } }));
-    expect(states).toContain('upstream failed');
+    expect(states).toContain('app-down failed');
     expect(messages).toContain(`The upstream ${NOBODY} accepts no connections (ECONNREFUSED).`);
   });
 
@@ -154,9 +157,9 @@ describe.concurrent('check', () => {
     const with_ = async (tls: object) => (await check(await start({ listen: { tls } }))).states;
     expect(await with_(authority.issue('good', { names: ['DNS:a.example'] }))).toContain('certificates ok');
     const soon = await with_(authority.issue('soon', { names: ['DNS:a.example'], days: 5 }));
-    expect(soon.filter((state) => state.startsWith('certificates'))).toEqual(['certificates warning']);
+    expect(soon.filter((state) => state.startsWith('certificate'))).toEqual(['certificate-ends warning']);
     expect(await with_(authority.issue('old', { names: ['DNS:a.example'], expired: true }))).toContain(
-      'certificates failed',
+      'certificate-ends failed',
     );
   });
 });
@@ -184,67 +187,6 @@ describe.skipIf(process.platform !== 'linux').concurrent('check of checkExposure
   });
 });
 
-describe.concurrent('check --probe', () => {
-  const probed = async (proxy: RunningProxy, target: string, configFile = proxy.configFile) => {
-    const { states, messages } = await check({ ...proxy, configFile }, ['--probe', target]);
-    return { states: states.filter((state) => state.startsWith('probe')), messages };
-  };
-
-  test('an unsigned POST gets 401, a signed one reaches the app', async ({ start, upstream }) => {
-    const proxy = await start({
-      routes: [
-        { path: '/notify', once: '1h' },
-        { path: '/open', action: 'forward' },
-      ],
-    });
-    for (const count of [1, 2]) {
-      expect((await probed(proxy, '/notify?a=b')).states).toEqual(['probe-unsigned ok', 'probe-signed ok']);
-      expect(upstream.requests.map(({ target }) => target)).toEqual(Array(count).fill('/notify?a=b'));
-    }
-    const open = await probed(proxy, '/open');
-    expect(open.states).toEqual(['probe-unsigned failed']);
-    expect(open.messages).toContain('A POST to /open cannot be probed: it is not verified.');
-  });
-
-  test('a target never names another host', async ({ start, upstream }) => {
-    const proxy = await start();
-    expect((await probed(proxy, `//127.0.0.1:1/notify`)).states).toEqual(['probe-unsigned ok', 'probe-signed ok']);
-    expect(upstream.requests.map(({ target }) => target)).toEqual(['//127.0.0.1:1/notify']);
-  });
-
-  test('a secret that the proxy does not have: the signed one gets 401', async ({ start, directory }) => {
-    const proxy = await start();
-    await writeFile(join(directory, 'secret'), value('other'));
-    const other = join(directory, 'other.yaml');
-    await writeFile(other, `secrets: [{ id: other, file: ${join(directory, 'secret')} }]\n`);
-    const { states, messages } = await probed(proxy, '/notify', other);
-    expect(states).toEqual(['probe-unsigned ok', 'probe-signed failed']);
-    expect(messages).not.toContain(value('other'));
-  });
-
-  test('a route that only reports lets the unsigned one through: a warning', async ({ start }) => {
-    const proxy = await start({ routes: [{ path: '/trial', mode: 'report' }] });
-    expect((await probed(proxy, '/trial')).states).toEqual(['probe-unsigned warning', 'probe-signed ok']);
-  });
-
-  test('an app that answers 500 or is down: verified, and not delivered', async ({ start }) => {
-    const proxy = await start({ upstream: { url: NOBODY, retryConnectFor: '0s' } });
-    expect((await probed(proxy, '/notify')).states).toEqual(['probe-unsigned ok', 'probe-signed warning']);
-  });
-
-  test('a TLS listener is asked over TLS, whatever its certificate; one that wants certificates is not known', async ({
-    start,
-    directory,
-  }) => {
-    const authority = createAuthority(directory, 'authority');
-    const pair = authority.issue('proxy', { names: ['DNS:hooks.example'] });
-    const proxy = await start({ listen: { tls: pair } });
-    expect((await probed(proxy, '/notify')).states).toEqual(['probe-unsigned ok', 'probe-signed ok']);
-    const strict = await start({ listen: { tls: { ...pair, clientCaFile: authority.caFile } } });
-    expect((await probed(strict, '/notify')).states).toEqual(['probe-unsigned unknown']);
-  });
-});
-
 describe.concurrent('check --wait', () => {
   /** An admin port that tells of each question before the proxy answers it. */
   async function relay(to: RunningProxy, onQuestion: () => void) {
@@ -254,22 +196,21 @@ describe.concurrent('check --wait', () => {
       for (const one of [socket, proxy]) one.on('error', () => {});
       socket.pipe(proxy).pipe(socket);
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return { server, adminPort: (server.address() as { port: number }).port };
+    const { port, close } = await listening(server);
+    return { adminPort: port, close };
   }
 
-  test('looks again until what was missing is there', async ({ start, onTestFinished, upstream }) => {
+  test('looks again until what was missing is there', async ({ start, onTestFinished }) => {
     const proxy = await start({}, { secrets: {} });
     let questions = 0;
-    const { server, adminPort } = await relay(proxy, () => {
+    const { adminPort, close } = await relay(proxy, () => {
       // Only the first answer finds no secret: the next question comes after it.
       if (++questions === 2) void writeFile(secretFile(proxy, 'current'), value('a'));
     });
-    onTestFinished(() => void server.close());
-    const { states } = await check({ ...proxy, adminPort }, ['--wait', '10m', '--probe', '/notify']);
-    expect(states).toEqual([...WELL, 'probe-unsigned ok', 'probe-signed ok']);
+    onTestFinished(close);
+    const { states } = await check({ ...proxy, adminPort }, ['--wait', '10m']);
+    expect(states).toEqual(WELL);
     expect(questions).toBeGreaterThan(1);
-    expect(upstream.requests).toHaveLength(1);
   });
 
   test('ends when the time is over, with what is still wrong', async ({ directory }) => {
@@ -287,13 +228,4 @@ describe.concurrent('check --wait', () => {
     await started;
     expect(JSON.parse((await waiting).stdout).ok).toBe(true);
   });
-});
-
-test.for([
-  [['--wait', '5'], '--wait takes a duration such as 250ms, 5s, 2m or 24h; see --help'],
-  [['--probe', 'notify'], '--probe takes a target that begins with /; see --help'],
-  [['extra'], 'too many arguments: expected none; see --help'],
-] as const)('%j is a mistake: exit code 2', async ([args, message]) => {
-  const { code, stderr } = await callCommand(['check', ...args]);
-  expect([code, stderr]).toEqual([2, `entrupy-signature-proxy check: ${message}\n`]);
 });

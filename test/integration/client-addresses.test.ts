@@ -5,11 +5,9 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { exchange } from '../support/http/raw-client.ts';
-import { replaceFile } from '../support/machine/files.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
-import { startUpstream } from '../support/upstream/upstream.ts';
+import { edit, reload } from '../support/proxy/reloads.ts';
 
 const get = (lines: readonly string[] = [], host = 'shop.example') =>
   `GET /open HTTP/1.1\r\n${[`Host: ${host}`, ...lines].join('\r\n')}\r\n\r\n`;
@@ -18,36 +16,33 @@ const OPEN = { routes: [{ path: '/open', action: 'forward' }] };
 describe.concurrent('trustedProxies', () => {
   const clients = (proxy: RunningProxy) => proxy.logs().flatMap(({ client, route }) => (route ? [client] : []));
 
+  const NOBODY: readonly string[] = [];
+  const SOME = ['127.0.0.0/8', '10.0.0.0/8'];
   test.for([
-    ['nobody is trusted', [], ['X-Forwarded-For: 203.0.113.9'], '127.0.0.1'],
+    ['the peer, if nobody is trusted', NOBODY, [[['203.0.113.9'], '127.0.0.1']]],
     [
-      'the rightmost address that is not a trusted proxy',
-      ['127.0.0.0/8', '10.0.0.0/8'],
-      ['X-Forwarded-For: 203.0.113.9, 198.51.100.7, 10.1.2.3'],
-      '198.51.100.7',
+      'the rightmost that is no trusted proxy, over all lines, to an invalid one at most, and the peer without any',
+      SOME,
+      [
+        [['203.0.113.9, 198.51.100.7, 10.1.2.3'], '198.51.100.7'],
+        [['203.0.113.9', '10.1.2.3'], '203.0.113.9'],
+        [['[2001:db8::1]:4711'], '2001:db8::1'],
+        [['<script>, 10.1.2.3'], '10.1.2.3'],
+        [[], '127.0.0.1'],
+      ],
     ],
-    [
-      'over several lines',
-      ['127.0.0.1/32', '10.0.0.0/8'],
-      ['X-Forwarded-For: 203.0.113.9', 'X-Forwarded-For: 10.1.2.3'],
-      '203.0.113.9',
-    ],
-    ['IPv6 with a port', ['127.0.0.1/32'], ['X-Forwarded-For: [2001:db8::1]:4711'], '2001:db8::1'],
-    [
-      'an invalid address ends the walk',
-      ['127.0.0.1/32', '10.0.0.0/8'],
-      ['X-Forwarded-For: <script>, 10.1.2.3'],
-      '10.1.2.3',
-    ],
-    ['the peer itself without a header', ['127.0.0.1/32'], [], '127.0.0.1'],
-  ] as const)('%s', async ([, trustedProxies, lines, client], { start, upstream }) => {
+  ] as const)('the client is %s', async ([, trustedProxies, rows], { start, upstream }) => {
     const proxy = await start({ ...OPEN, listen: { trustedProxies }, log: { requests: 'all' } });
-    expect((await exchange(proxy.port, get(lines))).status).toBe(200);
-    await eventually(() => clients(proxy), [client]);
-    // Only the log uses it: the upstream gets the original header.
-    expect(upstream.requests[0]?.headers['x-forwarded-for']).toBe(
-      lines.length === 0 ? undefined : lines.map((line) => line.slice('X-Forwarded-For: '.length)).join(', '),
+    for (const [values] of rows) {
+      expect((await exchange(proxy.port, get(values.map((value) => `X-Forwarded-For: ${value}`)))).status).toBe(200);
+    }
+    await eventually(
+      () => clients(proxy),
+      rows.map(([, client]) => client),
     );
+    // Only the log uses it: the upstream gets the original header.
+    const got = upstream.requests.map(({ headers }) => headers['x-forwarded-for']);
+    expect(got).toEqual(rows.map(([values]) => (values.length === 0 ? undefined : values.join(', '))));
   });
 });
 
@@ -81,26 +76,21 @@ describe.concurrent('forwardedHeaders', () => {
     'X-Real-IP: 127.0.0.1',
   ];
 
-  test('overwrite: one line each with what we saw; the client’s own claims are dropped', async ({
-    start,
-    onTestFinished,
-  }) => {
-    const upstream = await startLenientUpstream();
-    onTestFinished(() => upstream.close());
+  test('overwrite: one line each with what we saw, no claim of the client', async ({ start, lenient: upstream }) => {
     const proxy = await start({ ...OPEN, upstream: { url: upstream.url, forwardedHeaders: 'overwrite' } });
     await exchange(proxy.port, get(SPOOFED));
     await deliver(proxy, 'a');
     const [open, verified] = upstream.seen.map(({ lines }) => forwarded(lines));
     expect(open).toEqual(seenBy(proxy.port, 'shop.example'));
     expect(verified).toEqual(seenBy(proxy.port, `127.0.0.1:${proxy.port}`));
+    // Nor does a Connection header take away what we saw.
+    for (const name of ['X-Real-IP', 'X-Forwarded-Port', 'Forwarded']) {
+      expect((await exchange(proxy.port, get([`Connection: ${name}`]))).status).toBe(400);
+    }
+    expect(upstream.seen).toHaveLength(2);
   });
 
-  test('overwrite: what the route’s allowHeaders names passes, but never in place of what we saw', async ({
-    start,
-    onTestFinished,
-  }) => {
-    const upstream = await startLenientUpstream();
-    onTestFinished(() => upstream.close());
+  test('overwrite: allowHeaders passes, but never in place of what we saw', async ({ start, lenient: upstream }) => {
     const allowHeaders = ['Forwarded', 'X-Forwarded-User', 'x-forwarded-prefix', 'x-real-ip', 'x_forwarded_for'];
     const proxy = await start({
       routes: [{ path: '/open', action: 'forward', allowHeaders }],
@@ -115,41 +105,22 @@ describe.concurrent('forwardedHeaders', () => {
     ]);
   });
 
-  test('overwrite: a Connection header cannot take away what we saw', async ({ start, onTestFinished }) => {
-    const upstream = await startLenientUpstream();
-    onTestFinished(() => upstream.close());
-    const proxy = await start({ ...OPEN, upstream: { url: upstream.url, forwardedHeaders: 'overwrite' } });
-    for (const name of ['X-Real-IP', 'X-Forwarded-Port', 'Forwarded']) {
-      expect((await exchange(proxy.port, get([`Connection: ${name}`]))).status).toBe(400);
-    }
-    expect(upstream.seen).toEqual([]);
-  });
-
-  test('none: they pass unchanged; and a reload changes it at once', async ({ start, onTestFinished }) => {
-    const upstream = await startLenientUpstream();
-    onTestFinished(() => upstream.close());
+  test('none: they pass unchanged; and a reload changes it at once', async ({ start, lenient: upstream }) => {
     const proxy = await start({ ...OPEN, upstream: { url: upstream.url } });
     await exchange(proxy.port, get(SPOOFED));
     expect(forwarded(upstream.seen[0]?.lines ?? [])).toEqual(SPOOFED);
-    const config = JSON.stringify({
-      listen: { host: '127.0.0.1', port: 0 },
-      admin: { host: '127.0.0.1', port: 0 },
-      upstream: { url: upstream.url, forwardedHeaders: 'overwrite' },
-      ...OPEN,
-    });
-    await replaceFile(proxy.configFile, config);
-    await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+    await edit(proxy, ({ upstream, ...rest }) => ({
+      ...rest,
+      upstream: { ...upstream, forwardedHeaders: 'overwrite' },
+    }));
+    await reload(proxy);
     await exchange(proxy.port, get(SPOOFED));
     expect(forwarded(upstream.seen[1]?.lines ?? [])).toEqual(seenBy(proxy.port, 'shop.example'));
   });
 });
 
 describe.concurrent('an upstream on a Unix socket', () => {
-  test('gets requests with the client’s Host; may start late, go away and come back', async ({
-    start,
-    directory,
-    onTestFinished,
-  }) => {
+  test('gets the client’s Host; may start late and come back', async ({ start, directory, onTestFinished }) => {
     const path = join(directory, 'app.sock');
     const hosts: (string | undefined)[] = [];
     const listen = async () => {
@@ -190,10 +161,7 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
   const exposed = async (proxy: RunningProxy) => (await proxy.metrics()).get('entrupy_proxy_upstream_exposed');
   const env = { POD_IP: '127.0.0.2' };
 
-  test('an upstream that also listens on the pod’s address causes a warning, a gauge and a note on the status page', async ({
-    start,
-    onTestFinished,
-  }) => {
+  test('an upstream on the pod’s address, too, is told by log, gauge and page', async ({ start, onTestFinished }) => {
     const server = createServer((request, response) => request.resume().on('end', () => response.end()));
     await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
     onTestFinished(() => new Promise((resolve) => server.close(() => resolve())));
@@ -203,13 +171,10 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     const line = await proxy.waitForLog(({ msg }) => msg === 'clients can bypass the proxy and reach the upstream');
     expect([line.level, line.host, line.port]).toEqual(['warn', '127.0.0.2', port]);
     expect(await exposed(proxy)).toBe(1);
-    expect(await (await fetch(`${proxy.adminUrl}/api/status`)).json()).toMatchObject({ upstream: { exposed: true } });
+    expect(await proxy.status()).toMatchObject({ upstream: { exposed: true } });
   });
 
-  test('an upstream on loopback alone is not exposed; without $POD_IP nothing is checked', async ({
-    start,
-    upstream,
-  }) => {
+  test('an upstream on loopback alone is not exposed, nor any without $POD_IP', async ({ start, upstream }) => {
     const config = { upstream: { url: upstream.url, checkExposure: true } };
     const proxy = await start(config, { env });
     expect(await exposed(proxy)).toBe(0);
@@ -223,23 +188,15 @@ describe.skipIf(process.platform !== 'linux').concurrent('checkExposure', () => 
     expect(await exposed(await start({}, { env }))).toBe(undefined);
   });
 
-  test('a reload turns it on and off', async ({ start, onTestFinished }) => {
-    const upstream = await startUpstream();
-    onTestFinished(() => upstream.close());
+  test('a reload turns it on and off', async ({ start, upstream }) => {
     // The upstream listens on 127.0.0.1, which stands for the pod's address here.
     const proxy = await start({ upstream: { url: upstream.url } }, { env: { POD_IP: '127.0.0.1' } });
-    const config = (checkExposure: boolean) =>
-      JSON.stringify({
-        listen: { host: '127.0.0.1', port: 0 },
-        admin: { host: '127.0.0.1', port: 0 },
-        upstream: { url: upstream.url, checkExposure },
-      });
-    for (const [on, gauge] of [
+    for (const [checkExposure, gauge] of [
       [true, 1],
       [false, undefined],
     ] as const) {
-      await replaceFile(proxy.configFile, config(on));
-      await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
+      await edit(proxy, ({ upstream, ...rest }) => ({ ...rest, upstream: { ...upstream, checkExposure } }));
+      await reload(proxy);
       await eventually(() => exposed(proxy), gauge);
     }
   });

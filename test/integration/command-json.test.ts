@@ -25,7 +25,7 @@ const config = async (directory: string, text: string) => {
 };
 
 describe('check-config --json', () => {
-  test('a valid configuration', async ({ directory }) => {
+  test('a valid configuration gives its routes and secrets', async ({ directory }) => {
     const file = await config(directory, 'secrets: [{ id: a, env: KEY }]\nroutes: [{ path: /a, mode: report }]\n');
     const { code, stderr, object } = await json(['check-config', '--config', file], { KEY: value('a') });
     expect([code, stderr]).toEqual([0, '']);
@@ -63,7 +63,7 @@ describe('explain --json', () => {
       ['POST', '/x/..;/notify'],
       { route: '/notify', candidates: [{ path: 'unmatched', how: 'plain' }, { how: 'in order' }] },
     ],
-  ] as const)('%j', async ([args, expected], { directory }) => {
+  ] as const)('%j says what becomes of it, and by which rule', async ([args, expected], { directory }) => {
     const file = await config(
       directory,
       'secrets: [{ id: a, file: a }]\nunmatched: forward\nroutes: [{ path: /notify }, { path: /trial, mode: report }]\n',
@@ -74,7 +74,7 @@ describe('explain --json', () => {
   });
 });
 
-test('verify --json', async () => {
+test('verify --json says which secret signed, or why none did', async () => {
   const env = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a') };
   const { stdout } = await callCommand(['sign'], { env, stdin: 'body' });
   const right = await json(['verify', '--signature', stdout.trim()], env, 'body');

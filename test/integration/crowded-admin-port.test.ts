@@ -1,6 +1,6 @@
 // Probes get in although many others use the admin port.
 import { expect } from 'vitest';
-import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { many } from '../support/proxy/limited.ts';
 import { test } from '../support/proxy/proxied.ts';
 
@@ -15,15 +15,12 @@ async function keptBy(client: RawClient): Promise<boolean> {
   return !lines.includes('Connection: close');
 }
 
-test('a crowded admin port ends each connection after its answer, so that there is room for a probe', async ({
-  start,
-}) => {
+test('a crowded admin port ends each connection after its answer, to leave room for probes', async ({ start }) => {
   const { adminPort: port } = await start();
   const scraper = await openClient({ port });
   expect(await keptBy(scraper)).toBe(true);
   const crowd = await many(CROWD, async () => {
-    const client = await openClient({ port });
-    await client.send('GET /');
+    const client = await sendTo({ port }, 'GET /');
     return client;
   });
   // They are accepted one by one; until then the scraper stays.

@@ -5,18 +5,10 @@ import { describe, expect } from 'vitest';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { DEFERRED, deferred, deliver, test } from '../support/redelivery/redelivery.ts';
-
-/** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
-const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
+import { defer, deferred, test } from '../support/redelivery/redelivery.ts';
 
 describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
-  test('lists, shows, drops and has delivered what is stored there', async ({
-    app,
-    redeliverer,
-    directory,
-    onTestFinished,
-  }) => {
+  test('lists, shows, drops, has delivered', async ({ app, redeliverer, directory, onTestFinished }) => {
     const server = await startRedis(REDIS_OR_VALKEY, { password: 'MARKER' });
     onTestFinished(() => server.kill());
     const passwordFile = join(directory, 'password');

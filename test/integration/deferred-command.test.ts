@@ -1,12 +1,17 @@
 // The command `deferred` beside a running proxy: it lists, shows, drops, and has the proxy deliver. Its store is a real
 // directory, and what is in it was deferred by the proxy, or put there by somebody.
-import { symlink, writeFile } from 'node:fs/promises';
+
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
+import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { DEFERRED, deferred, deliver, recordFile, recordsIn, results, test } from '../support/redelivery/redelivery.ts';
+import { edit, nextReload } from '../support/proxy/reloads.ts';
+import { altered, defer, deferred, recordsIn, results, test } from '../support/redelivery/redelivery.ts';
 
 const command = (proxy: Pick<RunningProxy, 'adminPort' | 'configFile'>, ...words: readonly string[]) =>
   callCommand(['deferred', ...words, '--config', proxy.configFile], { env: { ADMIN_PORT: String(proxy.adminPort) } });
@@ -17,9 +22,6 @@ const json = async (proxy: RunningProxy, ...words: readonly string[]) => {
 };
 
 const NO_ID = `${'0'.repeat(16)}-${'0'.repeat(32)}`;
-
-/** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
-const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
 
 describe.concurrent('deferred', () => {
   test('lists what waits, the oldest first, for people and for programs', async ({ app, redeliverer, directory }) => {
@@ -36,14 +38,19 @@ describe.concurrent('deferred', () => {
     expect(deliveries.map(({ id }) => id).toSorted()).toEqual(ids);
     const [first, second] = deliveries;
     expect(first).toMatchObject({
-      ...{ state: 'waiting', bytes: 4096, method: 'POST', path: '/notify', secret: 'current' },
+      ...{ state: 'waiting', method: 'POST', path: '/notify', secret: 'current' },
     });
+    // As stored, which is less than what it counts against maxBytes.
+    expect(Number(first?.bytes)).toBeLessThan(1000);
     expect(Number(first?.at)).toBeGreaterThanOrEqual(before);
+    expect(Number(first?.nextTry)).toBeGreaterThanOrEqual(before);
     expect(Number(first?.at)).toBeLessThanOrEqual(Number(second?.at));
     expect([first?.lastFailure, second?.lastFailure]).toEqual([expect.stringMatching(/^(503|reset)$/), 'reset']);
     const { stdout } = await command(proxy);
-    expect(stdout).toMatch(/^id +came +state +attempts +last failure +bytes +request\n/);
-    expect(stdout).toMatch(/^[0-9a-f]{16}-[0-9a-f]{32} {2}20\d\d-\S+Z {2}waiting +\d+ +reset +4KiB +POST \/notify$/m);
+    expect(stdout).toMatch(/^id +came +state +why +attempts +next try +bytes +request\n/);
+    expect(stdout).toMatch(
+      /^[0-9a-f]{16}-[0-9a-f]{32} {2}20\d\d-\d\d-\d\d \d\d:\d\d UTC {2}waiting +reset +\d+ +(in its turn|in \d+ s) +\d+ +POST \/notify$/m,
+    );
     expect(stdout + JSON.stringify(deliveries)).not.toContain('MARKER');
   });
 
@@ -89,6 +96,35 @@ describe.concurrent('deferred', () => {
     });
   });
 
+  test.for([
+    [500, 'dropped'],
+    [200, 'delivered'],
+  ] as const)(
+    'drops nothing that is being sent: answered %i, it is %s',
+    async ([status, result], { app, redeliverer, directory }) => {
+      const proxy = await redeliverer();
+      app.answer = () => 500;
+      await defer(proxy, 'event');
+      const held = Promise.withResolvers<ServerResponse>();
+      app.answer = () => (_request, response) => held.resolve(response);
+      const response = await held.promise;
+      const [id = ''] = await recordsIn(directory);
+      const drop = async () => {
+        const { code, stderr } = await command(proxy, 'drop', id);
+        return stderr.includes('is being sent, and the app may take it: try again after that') ? 'being sent' : code;
+      };
+      expect(await drop()).toBe('being sent');
+      response.writeHead(status).end();
+      await eventually(drop, status === 200 ? 1 : 0);
+      await eventually(() => results(proxy, result), 1);
+      expect(await recordsIn(directory)).toEqual([]);
+      const all = ['delivered', 'dropped', 'expired'];
+      expect(await Promise.all(all.map((each) => results(proxy, each)))).toEqual(
+        all.map((each) => Number(each === result)),
+      );
+    },
+  );
+
   test('has the proxy deliver all, and tells how it goes', async ({ app, redeliverer }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
@@ -99,7 +135,7 @@ describe.concurrent('deferred', () => {
     const told = await command(proxy, 'deliver');
     expect(told).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^All 3 are gone from the store: the app took/),
+      stdout: '3 of 3 are gone from the store: taken by the app, dropped or expired.\n',
     });
     expect(told.stderr).toMatch(/3 of 3 gone, 0 tried and not taken\n$/);
     expect(new Set(app.bodies().slice(-3))).toEqual(new Set(['one', 'two', 'three']));
@@ -113,20 +149,16 @@ describe.concurrent('deferred', () => {
     app.answer = () => 422;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
     const [id = ''] = await recordsIn(directory);
-    expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +1 +422 /);
+    expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +422 +1 /);
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 1, asked: 1, gone: 0, waiting: [id] });
     expect((await command(proxy, 'deliver', id)).stdout).toMatch(
-      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 422\./,
+      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 422\. What waits is tried again\.\n$/,
     );
     app.answer = () => 200;
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
   });
 
-  test('ends with 1 without such an ID, without a store and without a proxy', async ({
-    app,
-    redeliverer,
-    directory,
-  }) => {
+  test('ends with 1 without such an ID, a store or a proxy', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     for (const action of ['show', 'drop', 'deliver']) {
       for (const id of [NO_ID, 'an-id-of-another-kind', 'lock']) {
@@ -145,41 +177,51 @@ describe.concurrent('deferred', () => {
     const configFile = join(directory, 'elsewhere.yaml');
     const store = join(directory, 'none');
     await writeFile(configFile, `unmatched: reject\nredelivery: { store: ${store} }\n`);
+    // A store that does not exist holds nothing, and none is made.
+    const nothing = { code: 0, stdout: 'Nothing is deferred.\n', stderr: '' };
+    for (const action of ['list', 'deliver'])
+      expect(await command({ configFile, adminPort: 1 }, action)).toEqual(nothing);
+    expect(existsSync(store)).toBe(false);
+    await mkdir(join(store, 'deferred'), { recursive: true, mode: 0o700 });
+    await writeFile(fileIn(store), 'no database', { mode: 0o600 });
     const { code, stderr } = await command({ configFile, adminPort: 1 });
-    expect(code).toBe(1);
-    expect(stderr).toContain(`entrupy-signature-proxy deferred: the store ${store}: `);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`the store ${store}: `) });
     expect(stderr).toContain('; no route has redeliver\n');
   });
 
-  test('follows no link, and shows text that somebody put there without its control characters', async ({
-    app,
-    redeliverer,
-    directory,
-  }) => {
+  test('lists what stands in the store without its control characters', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
-    await defer(proxy, 'ours');
-    const [ours = ''] = await recordsIn(directory);
-    const secret = join(directory, 'secret');
-    await writeFile(secret, 'MARKER');
-    const link = NO_ID.replace('0-', '1-');
-    await symlink(secret, recordFile(directory, link));
-    const facts = JSON.stringify({ at: 1, secret: '\x1b[2J', failure: 'connect' });
-    const head = `entrupy-deferred 1\n${'A'.repeat(43)}\n${facts}\nPOST /\x1b]0;x\x07\x9b HTTP/1.1\r\n\r\n`;
-    const forged = NO_ID.replace('0-', '2-');
-    const bytes = Buffer.from(head, 'latin1');
-    await writeFile(
-      recordFile(directory, forged),
-      `${String(bytes.length).padStart(8, '0')}\n${bytes.toString('latin1')}`,
-      'latin1',
-    );
+    for (const body of ['ours', 'broken', 'forged']) await defer(proxy, body);
+    app.answer = () => 404; // from now on the proxy leaves them alone
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 3, unverified: 0 });
+    const [broken = '', forged = '', ours = ''] = await recordsIn(directory);
+    altered(directory, "UPDATE event SET note = 'nothing' WHERE id = ?", broken);
+    const note = { at: 1, route: null, method: 'POST', path: '/\x1b]0;x\x07\x9b', secret: '\x1b[2J', key: '' };
+    const text = JSON.stringify({ ...note, attempts: 0, tried: 0, failure: 'connect' });
+    altered(directory, 'UPDATE event SET note = ? WHERE id = ?', text, forged);
     const { code, stdout } = await command(proxy);
     expect(code).toBe(0);
-    expect(stdout).toContain(forged);
     expect(stdout).toContain(ours);
+    expect(stdout).toMatch(new RegExp(`^${broken}  -  +unreadable `, 'm'));
+    expect(stdout).toContain(`${forged}  1970-01-01 00:00 UTC`);
     expect(stdout.replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
-    const shown = await command(proxy, 'show', link);
-    expect(shown).toMatchObject({ code: 1, stdout: '' });
-    expect(JSON.stringify(shown)).not.toContain('MARKER');
+  });
+
+  test('says at once that the app is down, and that no route has redeliver', async ({ app, redeliverer }) => {
+    const proxy = await redeliverer();
+    await app.close();
+    await defer(proxy, 'waits');
+    const told = await command(proxy, 'deliver');
+    expect(told.code).toBe(1);
+    expect(told.stdout).toMatch(/^0 of 1 are gone from the store; the app accepts no connection \(ECONNREFUSED\)/);
+    await eventually(
+      async () => (await command(proxy)).stdout.includes(' connect  0         when the app answers '),
+      true,
+    );
+    await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }] })));
+    const refused = await command(proxy, 'deliver');
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toContain('deferred: nothing is sent while no route has redeliver\n');
   });
 });

@@ -1,27 +1,13 @@
 // A refusal before the body has been read must reach the client all the same: the proxy closes the connection only after
 // the client has had time to read.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
-import { openClient } from '../support/http/raw-client.ts';
+import { describe, expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type StreamingUpstream, startStreamingUpstream } from '../support/upstream/streams.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startStreamingUpstream } from '../support/upstream/streams.ts';
 
-const SECRET = 'early-refusal-secret-0123456789abcdef';
-
-let upstream: StreamingUpstream;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  upstream = await startStreamingUpstream();
-  proxy = await startProxy({
-    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] },
-    secrets: { current: SECRET },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
-});
+const on = shared(startStreamingUpstream, { routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] });
 
 const signed = (framing: string) =>
   `POST /notify HTTP/1.1\r\nHost: h\r\nEntrupy-Signature: ${sign(SECRET, '')}\r\n${framing}\r\n\r\n`;
@@ -45,8 +31,8 @@ describe('an early refusal reaches a client that is still writing 20 MB', () => 
     ],
     ['431', `POST /notify HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20 * 1024)}\r\n\r\n`, 431, ''],
     ['405', unsigned(`Content-Length: ${BIG}`).replace('POST', 'PUT'), 405, ''],
-  ])('%s', async (_name, head, status, before) => {
-    const client = await openClient({ port: proxy.port });
+  ])('%s: the answer arrives whole', async (_name, head, status, before) => {
+    const client = await openClient(on.proxy);
     const failed: unknown[] = [];
     client.socket.on('error', (error) => failed.push(error));
     // Most client libraries write the whole body before they read the response.
@@ -61,15 +47,14 @@ describe('an early refusal reaches a client that is still writing 20 MB', () => 
     client.end();
     await client.rest();
     expect(failed).toEqual([]);
-    await untilAtRest(proxy);
+    await untilAtRest(on.proxy);
   });
 
   test('a client that keeps writing is cut in the end', async () => {
-    const client = await openClient({ port: proxy.port });
-    await client.send(unsigned('Transfer-Encoding: chunked'));
+    const client = await sendTo(on.proxy, unsigned('Transfer-Encoding: chunked'));
     expect((await client.response()).status).toBe(401);
     const drip = setInterval(() => client.socket.write('1\r\nx\r\n'), 50);
     await client.rest().finally(() => clearInterval(drip));
-    await untilAtRest(proxy);
+    await untilAtRest(on.proxy);
   });
 });

@@ -8,27 +8,18 @@ import {
   startExampleReceiver,
 } from '../support/deliveries/example-receiver.ts';
 import { exchange } from '../support/http/raw-client.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
 import { delivery, SECRET, VERDICT_CASES } from '../testdata/verdict-cases.ts';
 
 describe('our verdict', () => {
-  let upstream: Upstream;
-  let proxy: RunningProxy;
-  beforeAll(async () => {
-    upstream = await startUpstream();
-    proxy = await startProxy({ config: { upstream: { url: upstream.url } }, secrets: { current: SECRET } });
-  });
-  afterAll(async () => {
-    await proxy?.stop();
-    await upstream?.close();
-  });
+  const on = shared(startUpstream, {}, { secrets: { current: SECRET } });
 
-  test.each(VERDICT_CASES)('$name', async (row) => {
-    const before = upstream.requests.length;
-    const response = await exchange(proxy.port, delivery(row));
+  test.each(VERDICT_CASES)('on $name is as the table says', async (row) => {
+    const before = on.upstream.requests.length;
+    const response = await exchange(on.proxy.port, delivery(row));
     expect(response.status).toBe(row.status);
-    const reached = upstream.requests.slice(before);
+    const reached = on.upstream.requests.slice(before);
     if (row.status === 200) {
       expect(reached.map(({ body }) => body.toString('latin1'))).toEqual([row.body.toString('latin1')]);
     } else {
@@ -45,7 +36,7 @@ describe.skipIf(!hasExampleReceiver())("the example receiver's verdict", () => {
   });
   afterAll(() => receiver?.stop());
 
-  test.each(VERDICT_CASES)('$name', async (row) => {
+  test.each(VERDICT_CASES)('on $name is as the table says', async (row) => {
     const response = await exchange(receiver.port, delivery(row));
     expect(response.status, row.example?.because).toBe(row.example?.status ?? row.status);
   });

@@ -2,30 +2,30 @@
 // The number of a head's lines, the time for heads and bodies, and the byte budget are limited. Slow clients make room,
 // and honest deliveries are answered.
 import { describe, expect } from 'vitest';
-import { exchange } from '../support/http/raw-client.ts';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { clientOf, expectServed, many, signed, test } from '../support/proxy/limited.ts';
+import { expectServed, many, signed, test } from '../support/proxy/limited.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 describe('heads', () => {
-  test.for([
-    ['100 lines', 99, 200],
-    ['101 lines', 100, 431],
-    ['1,500 lines', 1499, 431],
-  ] as const)('of %s', async ([, more, status], { raw, proxyTo }) => {
+  test('of 100 lines pass, and more get 431', async ({ raw, proxyTo }) => {
     const proxy = await proxyTo(raw);
-    const response = await exchange(proxy.port, `GET /open/0 HTTP/1.1\r\nHost: h\r\n${'a:\r\n'.repeat(more)}\r\n`);
-    expect(response.status).toBe(status);
-    const [head = ''] = raw.heads;
-    expect(head.match(/^a:/gm)?.length ?? 0).toBe(status === 200 ? more : 0);
+    for (const [more, status] of [
+      [99, 200],
+      [100, 431],
+      [1499, 431],
+    ] as const) {
+      const response = await exchange(proxy.port, `GET /open/0 HTTP/1.1\r\nHost: h\r\n${'a:\r\n'.repeat(more)}\r\n`);
+      expect([more, response.status]).toEqual([more, status]);
+    }
+    expect(raw.heads.map((head) => head.match(/^a:/gm)?.length)).toEqual([99]);
   });
 
   test('a drip has headersTimeout in all, and gets its 408', async ({ raw, proxyTo }) => {
     const proxy = await proxyTo(raw, { limits: { headersTimeout: '1s' } });
-    const client = await clientOf(proxy);
-    await client.send('GET /open/0 HTTP/1.1\r\nHost: h\r\n');
+    const client = await sendTo(proxy, 'GET /open/0 HTTP/1.1\r\nHost: h\r\n');
     const drip = setInterval(() => client.socket.write('a: b\r\n'), 50);
     const response = await client.response().finally(() => clearInterval(drip));
     expect([response.status, response.body.toString()]).toEqual([408, '{"error":"header_timeout"}']);
@@ -35,8 +35,7 @@ describe('heads', () => {
 describe('verified bodies', () => {
   test('a drip has bodyTimeout in all, and gets its 408', async ({ raw, proxyTo }) => {
     const proxy = await proxyTo(raw, { limits: { bodyTimeout: '1s' } });
-    const client = await clientOf(proxy);
-    await client.send(signed('x'.repeat(1000)));
+    const client = await sendTo(proxy, signed('x'.repeat(1000)));
     const drip = setInterval(() => client.socket.write('x'), 50);
     const response = await client.response().finally(() => clearInterval(drip));
     expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
@@ -45,8 +44,7 @@ describe('verified bodies', () => {
 
   test('a body in chunks of one byte is refused as soon as the pattern shows', async ({ raw, proxyTo }) => {
     const proxy = await proxyTo(raw);
-    const client = await clientOf(proxy);
-    await client.send(`${signed('x', 'Transfer-Encoding: chunked')}${'1\r\nx\r\n'.repeat(100_000)}`);
+    const client = await sendTo(proxy, `${signed('x', 'Transfer-Encoding: chunked')}${'1\r\nx\r\n'.repeat(100_000)}`);
     const response = await client.response();
     expect([response.status, response.body.toString()]).toEqual([400, '{"error":"bad_request"}']);
     expect(raw.heads).toEqual([]);
@@ -54,22 +52,17 @@ describe('verified bodies', () => {
     await untilAtRest(proxy);
   });
 
-  test('the budget is full of slow bodies: the slowest gets 503, honest ones are served', async ({
-    streams,
-    proxyTo,
-  }) => {
+  test('a budget full of slow bodies: the slowest gets 503, honest ones are served', async ({ streams, proxyTo }) => {
     const proxy = await proxyTo(streams, { limits: { bufferedBytes: '8MiB' } });
     const slow = await many(16, async () => {
-      const client = await clientOf(proxy);
-      await client.send(signed(Buffer.alloc(MIB)));
+      const client = await sendTo(proxy, signed(Buffer.alloc(MIB)));
       await client.send(Buffer.alloc(400 * KIB));
       return client;
     });
     await untilMetrics(proxy, ['buffered_bytes'], ([held = 0]) => held > 5 * MIB);
     const big = Buffer.alloc(MIB, 'honest');
     const responses = await many(4, async () => {
-      const client = await clientOf(proxy);
-      await client.send(Buffer.concat([Buffer.from(signed(big)), big]));
+      const client = await sendTo(proxy, Buffer.concat([Buffer.from(signed(big)), big]));
       return client.response();
     });
     expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
@@ -81,8 +74,7 @@ describe('verified bodies', () => {
   test('buffered bytes never exceed bufferedBytes', async ({ streams, proxyTo }) => {
     const proxy = await proxyTo(streams, { limits: { bufferedBytes: '2MiB' } });
     const clients = await many(30, async () => {
-      const client = await clientOf(proxy);
-      await client.send(signed(Buffer.alloc(MIB)));
+      const client = await sendTo(proxy, signed(Buffer.alloc(MIB)));
       client.socket.write(Buffer.alloc(MIB - 1));
       return client;
     });

@@ -8,14 +8,28 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished } from 'vitest';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { post } from '../support/load/load.ts';
+import { listening } from '../support/machine/listening.ts';
 import { haveTools } from '../support/machine/tools.ts';
 import { commandLine, droppedAt, ready, startWith, type Unwatched } from '../support/proxy/own-stdout.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
+import { startProxy } from '../support/proxy/proxy.ts';
 
 /** What the kernel's pipe holds, and what the proxy lets wait. */
 const PIPE = 64 * 1024;
 const WAITING = 64 * 1024;
+
+test('whatever else a proxy prints fails the test that started it', async () => {
+  const started = (flag: string) => startProxy({ config: {}, flags: ['--import', `data:text/javascript,${flag}`] });
+  for (const words of [
+    'process.emitWarning("odd")',
+    'console.log("odd")',
+    'console.log(JSON.stringify({msg:"odd"}))',
+  ]) {
+    await expect((await started(words)).stop()).rejects.toThrow(/is no log line of its own:[\s\S]*odd/);
+  }
+  expect(await (await started('0')).stop()).toEqual({ code: 0, signal: null });
+});
 
 /** A client's doing: a refused request, which is a line. */
 const refused = async ({ url }: { readonly url: string }) => (await post({ url, body: '{}' })).status;
@@ -88,10 +102,7 @@ describe('a full disk', () => {
 });
 
 describe('a pipe', () => {
-  test('that nobody reads holds 128 KiB of lines; whoever reads it later is told how many are lost', async ({
-    directory,
-    upstream,
-  }) => {
+  test('that nobody reads holds 128 KiB of lines; a later reader learns the loss', async ({ directory, upstream }) => {
     const { reader, writer } = namedPipe(directory);
     const proxy = await startWith(await commandLine(directory, upstream.url), writer);
     closeSync(writer);
@@ -150,10 +161,9 @@ describe('a pipe', () => {
 });
 
 test('a socket that is reset costs the lines, not the proxy', async ({ directory, upstream }) => {
-  const collector = createServer().listen(0, '127.0.0.1');
-  onTestFinished(() => void collector.close());
-  await once(collector, 'listening');
-  const { port } = collector.address() as { port: number };
+  const collector = createServer();
+  const { port, close } = await listening(collector);
+  onTestFinished(close);
   const accepted = once(collector, 'connection') as Promise<[Socket]>;
   const output = connect(port, '127.0.0.1');
   const [socket] = await accepted;

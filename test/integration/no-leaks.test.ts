@@ -1,16 +1,17 @@
 // No secret, signature or body ever leaks.
 // Puts a marker in every secret, signature, body, query and header, takes the proxy through each reason, and searches
 // all of its output: the log, metrics, admin pages, responses, and the errors of its commands.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { REASON_NAMES } from '../../src/core/decision.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { REASON_NAMES } from '../../src/core/reasons.ts';
 import { sign } from '../support/deliveries/signer.ts';
-import { openClient } from '../support/http/raw-client.ts';
+import { sendTo } from '../support/http/raw-client.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 import { BODY, CONFIG, ENV, FORBIDDEN, MARK, REQUESTS, SECRETS, wire } from '../testdata/marked-requests.ts';
 
 function expectNoLeak(text: string, where: string): void {
@@ -21,49 +22,38 @@ function expectNoLeak(text: string, where: string): void {
 }
 
 describe('a proxy that met every reason', () => {
-  let upstream: LenientUpstream;
-  let proxy: RunningProxy;
-  const answers: string[] = [];
-
-  beforeAll(async () => {
-    upstream = await startLenientUpstream();
-    upstream.answer(({ target }) => {
+  const on = shared(startLenientUpstream, CONFIG, { env: ENV, secrets: {} });
+  const answers = new Map<string, string>();
+  beforeAll(() =>
+    on.upstream.answer(({ target }) => {
       if (target.startsWith('/open/cut')) return 'cut';
-      return target.startsWith('/open/silent') ? () => {} : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
-    });
-    proxy = await startProxy({ config: { upstream: { url: upstream.url }, ...CONFIG }, env: ENV });
-  });
-  afterAll(async () => {
-    await proxy?.stop();
-    await upstream?.close();
-  });
+      return target.startsWith('/open/silent') ? () => {} : OK;
+    }),
+  );
 
-  test.each(REQUESTS)('%s', async (_name, sent, status) => {
-    const client = await openClient({ port: proxy.port });
-    await client.send(wire(sent));
+  test.each(REQUESTS)('%s gets its status', async (name, sent, status) => {
+    const client = await sendTo(on.proxy, wire(sent));
     const response = await client.response();
     client.destroy();
-    answers.push(`${response.reason}\n${response.lines.join('\n')}\n${response.body.toString('latin1')}`);
+    answers.set(name, `${response.reason}\n${response.lines.join('\n')}\n${response.body.toString('latin1')}`);
     expect(response.status).toBe(status);
   });
 
-  test('header_timeout', async () => {
-    const client = await openClient({ port: proxy.port });
-    await client.send(wire({}).slice(0, 100));
+  test('header_timeout is met by half a head', async () => {
+    const client = await sendTo(on.proxy, wire({}).slice(0, 100));
     expect((await client.response()).status).toBe(408);
     client.destroy();
   });
 
-  test('client_closed', async () => {
-    const client = await openClient({ port: proxy.port });
-    await client.send(wire({ target: '/open/silent/left' }));
+  test('client_closed is met by a client that leaves', async () => {
+    const client = await sendTo(on.proxy, wire({ target: '/open/silent/left' }));
     client.destroy();
-    await proxy.waitForLog(({ reason }) => reason === 'client_closed', 'client_closed');
+    await on.proxy.waitForLog(({ reason }) => reason === 'client_closed', 'client_closed');
   });
 
   test('each reason was met, by its counter', async () => {
     const met = new Set<string>();
-    for (const [series, value] of await proxy.metrics()) {
+    for (const [series, value] of await on.proxy.metrics()) {
       const reason = /^entrupy_proxy_requests_total\{.*reason="([^"]*)"/.exec(series)?.[1];
       if (reason !== undefined && value > 0) met.add(reason);
     }
@@ -74,7 +64,7 @@ describe('a proxy that met every reason', () => {
     'the admin page %s',
     async (path) => {
       for (const accept of ['text/html', 'application/openmetrics-text; version=1.0.0', 'application/json']) {
-        const response = await fetch(proxy.adminUrl + path, { headers: { accept } });
+        const response = await fetch(on.proxy.adminUrl + path, { headers: { accept } });
         const head = [...response.headers].join('\n');
         expectNoLeak(head + (await response.text()), path);
       }
@@ -82,26 +72,24 @@ describe('a proxy that met every reason', () => {
   );
 
   test('the responses to clients', () => {
-    expect(answers.length).toBe(REQUESTS.length);
-    expectNoLeak(answers.join('\n'), 'an answer');
+    expect(answers.size).toBe(REQUESTS.length);
+    expectNoLeak([...answers.values()].join('\n'), 'an answer');
   });
 
   test('the log, at its most verbose', async () => {
-    await proxy.stop();
-    expect(proxy.logs().length).toBeGreaterThan(REQUESTS.length);
-    expectNoLeak(proxy.output(), 'the log');
+    await on.proxy.stop();
+    expect(on.proxy.logs().length).toBeGreaterThan(REQUESTS.length);
+    expectNoLeak(on.proxy.output(), 'the log');
   });
 });
 
 describe('the errors of the commands', () => {
-  let directory: string;
+  const directory = ownDirectory();
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'entrupy-leak-test-'));
     await writeFile(join(directory, 'secret'), SECRETS.current);
     await writeFile(join(directory, 'short'), MARK);
     await writeFile(join(directory, 'body'), BODY);
   });
-  afterAll(() => rm(directory, { recursive: true, force: true }));
 
   /** Configurations with a secret where none belongs. */
   test.each([

@@ -30,7 +30,7 @@ describe.concurrent('the store client', () => {
     );
     // The bundle has no files of those names; the client and its caller are a chunk of their own.
     const [deliveries, anyOfIt, client] = PROGRAM.endsWith('.ts')
-      ? ['src/once/memory.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/]
+      ? ['src/once/claims.ts', /@redis\/client|src\/once\/redis/, /@redis\/client/]
       : ['dist/app-', /dist\/redis-/, /dist\/redis-/];
     for (const scripts of [without, memory]) expect(scripts).toContain(deliveries);
     for (const scripts of [without, memory]) expect(scripts).not.toMatch(anyOfIt);

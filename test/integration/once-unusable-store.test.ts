@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { DELIVERED, DUPLICATE, deliver } from '../support/once/events.ts';
 import { fails, isBack, PASSWORD, REFUSED } from '../support/once/failing-store.ts';
-import { test } from '../support/once/once.ts';
+import { remembering, test } from '../support/once/once.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 import { reload } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
@@ -30,11 +30,7 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
     expect([await deliver(absent, 'e'), await deliver(absent, 'e')]).toEqual([DELIVERED, DUPLICATE]);
   });
 
-  test('a pipe or an empty file as the password is reported, and blocks nothing', async ({
-    deliverer,
-    redis,
-    directory,
-  }) => {
+  test('a pipe or an empty file as the password is told, blocks nothing', async ({ deliverer, redis, directory }) => {
     const { url: store } = await redis(REDIS_OR_VALKEY, { password: PASSWORD });
     const [pipe, empty] = [join(directory, 'pipe'), join(directory, 'empty')];
     execFileSync('mkfifo', [pipe]);
@@ -56,18 +52,16 @@ describe.skipIf(!HAS_SERVERS).concurrent('with a server that is not reachable, o
       deliverer({ once: { store }, env: { NODE_EXTRA_CA_CERTS: authority.caFile } }),
       deliverer({ once: { store, onStoreFailure: 'refuse' } }),
     ]);
+    await remembering(trusting);
     expect([await deliver(trusting, 'e'), await deliver(trusting, 'e')]).toEqual([DELIVERED, DUPLICATE]);
     expect(trusting.output()).not.toMatch(/certificate/);
     expect(await fails(other)).toMatchObject({ problem: expect.stringMatching(/certificate/) });
     expect(await deliver(other, 'other')).toEqual(REFUSED);
   });
 
-  test('the first event after a start, or after a reload that adds `once`, is looked up', async ({
-    deliverer,
-    redis,
-  }) => {
+  test('the first event after a start, or a reload that adds `once`, is looked up', async ({ deliverer, redis }) => {
     const once = { store: (await redis(REDIS_OR_VALKEY)).url };
-    const known = await deliverer({ once });
+    const known = await remembering(await deliverer({ once }));
     expect(await deliver(known, 'e')).toEqual(DELIVERED);
     expect(await deliver(await deliverer({ once }), 'e')).toEqual(DUPLICATE);
     const late = await deliverer({ once, route: { maxBody: '1KiB' } });

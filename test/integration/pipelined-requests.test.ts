@@ -1,34 +1,21 @@
 // Several requests written at once on one connection: each is either answered or never processed. A delivery that
 // reached the upstream without a response would be sent again, and processed twice.
 import type { Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openClient, type RawClient } from '../support/http/raw-client.ts';
+import { describe, expect } from 'vitest';
+import { SECRET } from '../support/deliveries/signer.ts';
+import { openClient, type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { eventually, test } from '../support/proxy/proxied.ts';
+import type { LenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
-const SECRET = 'pipelining-secret-0123456789abcdef';
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
-
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-beforeEach(async () => {
-  upstream = await startLenientUpstream();
-  proxy = await startProxy({
-    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }], shutdown: { delay: '0s', grace: '3s' } },
-    secrets: { current: SECRET },
-  });
-});
-afterEach(async () => {
-  await proxy?.stop();
-  await upstream?.close();
-});
-
-const signed = (body: string) => delivery(body, SECRET);
+const signed = (body: string, ...lines: readonly string[]) => delivery(body, SECRET, { lines });
+const configOf = ({ url }: LenientUpstream) => ({ upstream: { url }, routes: [{ path: '/notify' }] });
+const bodiesOf = ({ seen }: LenientUpstream) => seen.map(({ body }) => body.toString());
 
 /** Makes the upstream hold each response; returns the next socket that waits for one. */
-function holdAnswers(): () => Promise<Socket> {
+function holdAnswers(upstream: LenientUpstream): () => Promise<Socket> {
   const held: Socket[] = [];
   const wanting: ((socket: Socket) => void)[] = [];
   upstream.answer(() => (socket) => {
@@ -42,92 +29,137 @@ function holdAnswers(): () => Promise<Socket> {
   };
 }
 
-/** Reads responses until the connection ends. */
-async function answers(client: RawClient): Promise<number[]> {
+/** Reads responses until the connection ends, or so many have come. */
+async function answers(client: RawClient, most = Number.POSITIVE_INFINITY): Promise<number[]> {
   const statuses: number[] = [];
-  for (;;) {
+  while (statuses.length < most) {
     const response = await client.responseOrClose();
-    if (response === null) return statuses;
+    if (response === null) break;
     statuses.push(response.status);
-    if (values(response.lines, 'connection').includes('close')) {
-      expect((await client.rest()).length).toBe(0);
-      return statuses;
-    }
+    if (!values(response.lines, 'connection').includes('close')) continue;
+    expect((await client.rest()).length).toBe(0);
+    break;
   }
+  return statuses;
 }
 
-test('one at a time: a request does not start before the previous response is out', async () => {
-  const nextHeld = holdAnswers();
-  const client = await openClient({ port: proxy.port });
-  await client.send(signed('first') + signed('second'));
-  const first = await nextHeld();
-  // Another connection gets its response meanwhile, so there was time to start the second request here too.
-  const other = await openClient({ port: proxy.port });
-  await other.send(signed('other'));
-  (await nextHeld()).write(OK.replace('ok', 'c3'));
-  expect((await other.response()).body.toString()).toBe('c3');
-  expect(upstream.seen.map(({ body }) => body.toString())).toEqual(['first', 'other']);
-  first.write(OK.replace('ok', 'a1'));
-  expect((await client.response()).body.toString()).toBe('a1');
-  (await nextHeld()).write(OK.replace('ok', 'b2'));
-  expect((await client.response()).body.toString()).toBe('b2');
-  client.destroy();
-  other.destroy();
-});
+describe.concurrent('pipelined requests', () => {
+  test('one at a time: a request does not start before the previous response is out', async ({ start, lenient }) => {
+    const nextHeld = holdAnswers(lenient);
+    const proxy = await start(configOf(lenient));
+    const client = await sendTo(proxy, signed('first') + signed('second'));
+    const first = await nextHeld();
+    // Another connection gets its response meanwhile, so there was time to start the second request here too.
+    const other = await sendTo(proxy, signed('other'));
+    (await nextHeld()).write(OK.replace('ok', 'c3'));
+    expect((await other.response()).body.toString()).toBe('c3');
+    expect(bodiesOf(lenient)).toEqual(['first', 'other']);
+    first.write(OK.replace('ok', 'a1'));
+    expect((await client.response()).body.toString()).toBe('a1');
+    (await nextHeld()).write(OK.replace('ok', 'b2'));
+    expect((await client.response()).body.toString()).toBe('b2');
+    for (const one of [client, other]) one.destroy();
+  });
 
-test('up to maxHeader bytes behind a request are kept; more end the connection after the response', async () => {
-  const nextHeld = holdAnswers();
-  const client = await openClient({ port: proxy.port });
-  const many = signed('x'.repeat(1000));
-  await client.send(signed('first') + many.repeat(20));
-  (await nextHeld()).write(OK);
-  expect(await answers(client)).toEqual([200]);
-  expect(upstream.seen.map(({ body }) => body.toString())).toEqual(['first']);
-  client.destroy();
-});
-
-test.each(['drain', 'stop'])(
-  'the one in flight when a %s begins is answered, the ones behind it are never started',
-  async (how) => {
-    const nextHeld = holdAnswers();
-    const client = await openClient({ port: proxy.port });
-    await client.send(signed('1') + signed('2') + signed('3'));
-    const socket = await nextHeld();
-    if (how === 'drain') {
-      await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
-    } else {
-      proxy.signal('SIGTERM');
-      await proxy.waitForLog(({ msg }) => msg === 'stopping');
-    }
-    socket.write(OK);
+  test('more than maxHeader behind a request ends the connection after it', async ({ start, lenient }) => {
+    const nextHeld = holdAnswers(lenient);
+    const client = await sendTo(await start(configOf(lenient)), signed('first') + signed('x'.repeat(1000)).repeat(20));
+    (await nextHeld()).write(OK);
     expect(await answers(client)).toEqual([200]);
-    expect(upstream.list()).toHaveLength(1);
+    expect(bodiesOf(lenient)).toEqual(['first']);
     client.destroy();
-  },
-);
+  });
 
-test.each([
-  ['a drain', ''],
-  ['a request that says close', 'Connection: close\r\n'],
-])('not processed after the response that ends the connection: %s', async (_name, line) => {
-  if (line === '') await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
-  const client = await openClient({ port: proxy.port });
-  await client.send(signed('1').replace('Host', `${line}Host`) + signed('2') + signed('3'));
-  const statuses = await answers(client);
-  client.destroy();
-  expect(statuses.length).toBeGreaterThanOrEqual(1);
-  expect(upstream.list().length).toBe(statuses.length);
+  test('those that wait are served, however much comes behind them', async ({ start, lenient }) => {
+    const client = await sendTo(await start(configOf(lenient)), signed('1') + signed('2'));
+    await client.send(signed('l'.repeat(30_000)));
+    const statuses = await answers(client, 3);
+    // Bytes beyond maxHeader behind an unanswered request may be dropped, but then its answer says that nothing follows.
+    expect(statuses).toEqual(lenient.seen.map(() => 200));
+    expect(statuses.length).toBeGreaterThanOrEqual(1);
+    client.destroy();
+  });
+
+  test('bytes dropped after the answer went out end the connection in an orderly way', async ({ start, lenient }) => {
+    const nextHeld = holdAnswers(lenient);
+    const client = await sendTo(await start(configOf(lenient)), signed('first'));
+    const socket = await nextHeld();
+    // The answer's head goes out without `close`, then too much comes, then the answer ends.
+    socket.write(OK.slice(0, -1));
+    await client.bytes(OK.length - 1);
+    // More than socket buffers hold, so the proxy has read, and dropped, some of it.
+    await client.send(signed('s'.repeat(24_000_000)));
+    socket.write('k');
+    expect((await client.response()).body.toString()).toBe('ok');
+    expect((await client.rest()).length).toBe(0);
+    expect(bodiesOf(lenient)).toEqual(['first']);
+  });
+
+  test.for(['drain', 'stop'])(
+    'a %s answers the one in flight, and starts no other',
+    async (how, { start, lenient }) => {
+      const nextHeld = holdAnswers(lenient);
+      const proxy = await start({ ...configOf(lenient), shutdown: { grace: '3s' } });
+      const client = await sendTo(proxy, signed('1') + signed('2') + signed('3'));
+      const socket = await nextHeld();
+      if (how === 'drain') await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+      else proxy.signal('SIGTERM');
+      if (how === 'stop') await proxy.waitForLog(({ msg }) => msg === 'stopping');
+      socket.write(OK);
+      expect(await answers(client)).toEqual([200]);
+      expect(lenient.list()).toHaveLength(1);
+      client.destroy();
+    },
+  );
+
+  test.for([
+    ['a drain', []],
+    ['a request that says close', ['Connection: close']],
+  ] as const)(
+    'none is processed after the response that ends the connection: %s',
+    async ([, lines], { start, lenient }) => {
+      const proxy = await start(configOf(lenient));
+      if (lines.length === 0) await fetch(`${proxy.adminUrl}/-/drain`, { method: 'POST' });
+      const client = await sendTo(proxy, signed('1', ...lines) + signed('2') + signed('3'));
+      const statuses = await answers(client);
+      client.destroy();
+      expect(statuses.length).toBeGreaterThanOrEqual(1);
+      expect(lenient.list().length).toBe(statuses.length);
+    },
+  );
+
+  test('when a client leaves, all of its requests end', async ({ start, lenient }) => {
+    const nextHeld = holdAnswers(lenient);
+    const proxy = await start(configOf(lenient));
+    const client = await sendTo(proxy, signed('1') + signed('2'));
+    const socket = await nextHeld();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    client.destroy();
+    await closed;
+    await eventually(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'), 0);
+    expect(lenient.list()).toHaveLength(1);
+  });
 });
 
-test('when a client leaves, all of its requests end', async () => {
-  const nextHeld = holdAnswers();
-  const client = await openClient({ port: proxy.port });
-  await client.send(signed('1') + signed('2'));
-  const socket = await nextHeld();
-  const closed = new Promise((resolve) => socket.once('close', resolve));
-  client.destroy();
-  await closed;
-  const metrics = await proxy.metrics();
-  expect(metrics.get('entrupy_proxy_requests_in_flight')).toBe(0);
-  expect(upstream.list()).toHaveLength(1);
+// Some clients make it with each request; it costs them nothing.
+describe.concurrent('an offer of h2c', () => {
+  const OFFER = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA'];
+
+  test('on every delivery leaves the connection open', async ({ start, upstream }) => {
+    const client = await openClient(await start());
+    for (const nth of [1, 2, 3]) {
+      await client.send(signed('event', ...OFFER));
+      const { status, lines } = await client.response();
+      expect([nth, status, values(lines, 'connection')]).toEqual([nth, 200, []]);
+    }
+    expect(upstream.requests.flatMap(({ rawHeaders }) => rawHeaders).join()).not.toMatch(/h2c|http2-settings/i);
+    client.destroy();
+  });
+
+  test('with another delivery pipelined behind it loses neither', async ({ start, upstream }) => {
+    const client = await sendTo(await start(), signed('event', ...OFFER) + signed('event'));
+    expect(await answers(client, 2)).toEqual([200, 200]);
+    expect(upstream.requests.length).toBe(2);
+    client.destroy();
+  });
 });

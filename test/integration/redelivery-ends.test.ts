@@ -2,10 +2,10 @@
 
 import type { ServerResponse } from 'node:http';
 import { describe, expect } from 'vitest';
-import { openClient } from '../support/http/raw-client.ts';
+import { sendTo } from '../support/http/raw-client.ts';
 import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { DEFERRED, deliver, deliveryBytes, nothingDeferred, test } from '../support/redelivery/redelivery.ts';
+import { DEFERRED, deliver, deliveryBytes, nothingDeferred, results, test } from '../support/redelivery/redelivery.ts';
 
 describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
   test('is awaited no longer than grace: then the delivery is stored', async ({ app, redeliverer, onTestFinished }) => {
@@ -44,15 +44,14 @@ describe('an endless 2xx is ended once its client has left', () => {
     });
   };
 
-  test.for(['before it began', 'after it began'])('%s', async (when, { app, redeliverer }) => {
+  test.for(['before it began', 'after it began'])('a client that left %s', async (when, { app, redeliverer }) => {
     const proxy = await redeliverer();
     const asked = Promise.withResolvers<ServerResponse>();
     const ended = Promise.withResolvers<void>();
     app.answer = () => (_request, response) => {
       asked.resolve(response);
     };
-    const client = await openClient({ port: proxy.port });
-    await client.send(deliveryBytes('event'));
+    const client = await sendTo(proxy, deliveryBytes('event'));
     const response = await asked.promise;
     if (when === 'after it began') {
       answerWithoutEnd(response, ended.resolve);
@@ -66,20 +65,39 @@ describe('an endless 2xx is ended once its client has left', () => {
   });
 });
 
-test.for(['is long', 'breaks off'])(
-  'with once a 2xx to a sending that %s counts',
-  async (how, { app, redeliverer }) => {
-    const proxy = await redeliverer({ route: { once: '1h' } });
+test('with once a long 500 to a sending does not count, and a long 2xx does', async ({ app, redeliverer }) => {
+  const proxy = await redeliverer({ route: { once: '1h' } });
+  app.answer = () => 500;
+  expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
+  for (const [status, before] of [
+    [500, 2],
+    [200, 3],
+  ] as const) {
+    app.answer = () => (_request, response) => {
+      response.writeHead(status, { 'Content-Length': 4_000_000 }).end(Buffer.alloc(4_000_000));
+    };
+    await eventually(() => app.requests.length >= before, true);
+  }
+  await nothingDeferred(proxy);
+  const sent = app.requests.length;
+  app.answer = () => 200;
+  expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: '{"status":"duplicate"}' });
+  expect(app.requests).toHaveLength(sent);
+});
+
+test.for([{}, { once: '1h' }])(
+  "a sending whose 2xx breaks off waits for its next turn, and the sender's retry is delivered, with %o",
+  async (route, { app, redeliverer }) => {
+    const proxy = await redeliverer({ route });
     app.answer = () => 500;
     expect(await deliver(proxy, 'event')).toEqual(DEFERRED);
     app.answer = () => (_request, response) => {
-      response.writeHead(200, { 'Content-Length': 4_000_000 });
-      if (how === 'is long') response.end(Buffer.alloc(4_000_000));
-      else response.write('half', () => response.socket?.destroy());
+      response.writeHead(200, { 'Content-Length': 100 }).write('half', () => response.socket?.destroy());
     };
-    await nothingDeferred(proxy);
+    await eventually(() => app.requests.length, 2);
     app.answer = () => 200;
-    expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: '{"status":"duplicate"}' });
-    expect(app.requests).toHaveLength(2);
+    expect(await deliver(proxy, 'event')).toEqual({ status: 200, text: 'the app says 200' });
+    await nothingDeferred(proxy);
+    expect(await results(proxy, 'delivered')).toBe(1);
   },
 );

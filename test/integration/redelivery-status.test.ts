@@ -1,20 +1,19 @@
 // What /api/status, the page and `check` tell of deferred deliveries, and which secret they need, also when its value has
 // become the previous one.
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import type { ApiStatus } from '../../src/admin/advice.ts';
+import { DIAGNOSES, type Diagnosis } from '../../src/core/diagnoses-and-remedies.ts';
+import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { edit, nextReload } from '../support/proxy/reloads.ts';
-import { DEFERRED, deferred, deliver, recordsIn, test } from '../support/redelivery/redelivery.ts';
+import { defer, deferred, recordsIn, redeliver, test } from '../support/redelivery/redelivery.ts';
 
-const statusOf = async (proxy: RunningProxy) =>
-  (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as ApiStatus;
 const signedWith = async (proxy: RunningProxy) =>
-  Object.fromEntries((await statusOf(proxy)).secrets.map(({ id, deferred }) => [id, deferred]));
+  Object.fromEntries((await proxy.status()).secrets.map(({ id, deferred }) => [id, deferred]));
 const pageOf = async (proxy: RunningProxy) => (await fetch(`${proxy.adminUrl}/?refresh=off`)).text();
 const retire = async (proxy: RunningProxy) =>
   (await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' })).json();
@@ -23,31 +22,30 @@ async function checked(proxy: RunningProxy): Promise<string[]> {
   const words = ['check', '--config', proxy.configFile, '--json'];
   const { stdout } = await callCommand(words, { env: { ADMIN_PORT: String(proxy.adminPort) } });
   const { checks } = JSON.parse(stdout) as { checks: { id: string; state: string; message: string }[] };
-  return checks.filter(({ id }) => id === 'redelivery').map(({ state, message }) => `${state}: ${message}`);
+  return checks
+    .filter(({ id }) => id === 'redelivery' || (id in DIAGNOSES && DIAGNOSES[id as Diagnosis].subject === 'redelivery'))
+    .map(({ state, message }) => `${state}: ${message}`);
 }
-
-/** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
-const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
 
 describe.concurrent('a proxy that redelivers', () => {
   test('lists what waits on the page and in the API, and check says it', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
-    expect((await statusOf(proxy)).deferred).toMatchObject({ waiting: 0, sends: true, problem: null, deliveries: [] });
+    expect((await proxy.status()).deferred).toMatchObject({ waiting: 0, sends: true, problem: null, deliveries: [] });
     expect(await checked(proxy)).toEqual([`ok: The store of deferred deliveries (${directory}) works.`]);
     expect(await pageOf(proxy)).not.toContain('id="deferred"');
     app.answer = () => 503;
     const before = Date.now();
     await defer(proxy, 'event');
-    const status = await statusOf(proxy);
+    const status = await proxy.status();
     const [id] = await recordsIn(directory);
-    expect(status.deferred).toMatchObject({ waiting: 1, stopped: 0, unverified: 0, unread: 0, bytes: 4096 });
+    expect(status.deferred).toMatchObject({ waiting: 1, stopped: 0, unverified: 0, bytes: 4096 });
     const [first] = status.deferred?.deliveries ?? [];
     expect(first).toMatchObject({ id, state: 'waiting', route: '/notify', lastFailure: '503' });
     expect(first?.at).toBeGreaterThanOrEqual(before);
     expect(status.undelivered).toEqual([]);
     expect(await pageOf(proxy)).toContain(`<code>${id}</code>`);
     expect((await checked(proxy))[1]).toMatch(
-      /^ok: 1 deferred delivery waits to be sent again, the oldest for \d+ s\.$/,
+      /^ok: 1 deferred delivery waits to be sent again, the oldest since \d\d:\d\d UTC, for \d+ s\. The first is lost at /,
     );
     app.answer = () => 400;
     await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, unverified: 0 });
@@ -56,10 +54,7 @@ describe.concurrent('a proxy that redelivers', () => {
     ]);
   });
 
-  test('reads what the app refused after a restart, too, so that it knows which secret it needs', async ({
-    app,
-    redeliverer,
-  }) => {
+  test('knows the secret of what the app refused after a restart, too', async ({ app, redeliverer }) => {
     const proxy = await redeliverer();
     app.answer = () => 503;
     await defer(proxy, 'event');
@@ -68,7 +63,7 @@ describe.concurrent('a proxy that redelivers', () => {
     await proxy.stop();
     const next = await redeliverer();
     await eventually(() => signedWith(next), { current: 1 });
-    expect((await statusOf(next)).deferred).toMatchObject({ stopped: 1, unread: 0 });
+    expect((await next.status()).deferred).toMatchObject({ stopped: 1 });
   });
 
   test('keeps a secret that deferred deliveries need, by its value', async ({ app, redeliverer, directory }) => {
@@ -84,41 +79,48 @@ describe.concurrent('a proxy that redelivers', () => {
     await defer(proxy, 'new 1', { secret: 'b' });
     await defer(proxy, 'new 2', { secret: 'b' });
     expect(await signedWith(proxy)).toEqual({ current: 2, 'current.previous': 1 });
-    expect(await pageOf(proxy)).toMatch(
-      /1 deferred delivery is signed with it, and not sent any more after its end in/,
+    expect(await pageOf(proxy)).toContain(
+      'ends by itself; 1 deferred delivery is signed with it, and not sent after that',
     );
-    expect(await retire(proxy)).toEqual({ status: 'ok', retired: 1, stranded: 1 });
-    expect(await retire(proxy)).toEqual({ status: 'ok', retired: 0, stranded: 0 });
+    expect(await retire(proxy)).toEqual({ status: 'ok', retired: 1, stranded: 1, read: ['current'] });
+    expect(await retire(proxy)).toEqual({ status: 'ok', retired: 0, stranded: 0, read: ['current'] });
     await eventually(async () => (await deferred(proxy)).unverified, 1);
     expect((await checked(proxy)).join()).toMatch(/warning: 1 deferred delivery cannot be verified, so not sent/);
   });
 
-  test('knows the secret of what a former process stored once it has read it', async ({ app, redeliverer }) => {
-    const proxy = await redeliverer();
-    app.answer = () => 500;
-    await defer(proxy, 'event');
-    await proxy.stop();
-    const next = await redeliverer();
-    await eventually(() => signedWith(next), { current: 1 });
-    expect((await statusOf(next)).deferred).toMatchObject({ waiting: 1, unread: 0 });
-  });
-
-  test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer, directory }) => {
+  test('says that nothing is sent once no route has redeliver', async ({ app, redeliverer }) => {
     const proxy = await redeliverer();
     app.answer = () => 500;
     await defer(proxy, 'event');
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes: [{ path: '/notify' }] })));
-    expect((await statusOf(proxy)).deferred).toMatchObject({ waiting: 1, sends: false });
+    expect((await proxy.status()).deferred).toMatchObject({ waiting: 1, sends: false });
     expect((await checked(proxy)).join()).toMatch(
       /warning: 1 deferred delivery waits, and nothing is sent, since no route/,
     );
-    // The next process does not even look at the store.
+    const sent = app.requests.length;
+    expect((await redeliver(proxy)).status).toBe(409);
     await proxy.stop();
     const next = await redeliverer({ config: { routes: [{ path: '/notify' }] } });
-    expect((await statusOf(next)).deferred).toBeNull();
-    expect(await checked(next)).toEqual([
-      `warning: 1 deferred delivery waits in ${directory}, and nothing is sent, since no route has redeliver.`,
-    ]);
+    await eventually(() => deferred(next), { waiting: 1, stopped: 0, unverified: 0 });
+    expect((await next.status()).deferred).toMatchObject({ waiting: 1, sends: false });
+    expect((await checked(next)).join()).toMatch(/warning: 1 deferred delivery waits, and nothing is sent/);
+    expect((await redeliver(next)).status).toBe(409);
+    expect(app.requests).toHaveLength(sent);
+  });
+
+  test('says for a day that its store lost what waited in it', async ({ app, redeliverer, directory }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 503;
+    await defer(proxy, 'lost');
+    await rm(fileIn(directory));
+    await defer(proxy, 'fresh');
+    const message = `The store of deferred deliveries \\(${directory}\\) lost what waited in it .* was removed or replaced`;
+    expect((await checked(proxy)).join('\n')).toMatch(new RegExp(`^warning: ${message}`, 'm'));
+    expect(await pageOf(proxy)).toMatch(new RegExp(message));
+    expect((await proxy.status()).deferred?.storeLost?.problem).toContain(fileIn(directory));
+    const lost = 'the store of deferred deliveries has lost what waited in it';
+    const line = await proxy.waitForLog(({ msg }) => msg === lost);
+    expect(line).toMatchObject({ level: 'error', problem: expect.stringContaining('removed or replaced') });
   });
 
   test('that never deferred anything has no line in check', async ({ redeliverer, directory }) => {

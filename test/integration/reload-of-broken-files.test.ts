@@ -43,16 +43,25 @@ describe.concurrent('an incomplete file never becomes policy', () => {
   });
 
   test('a file written in two steps is loaded once, when it is complete', async ({ start }) => {
-    const proxy = await start();
-    const old = await readFile(proxy.configFile, 'utf8');
-    const more = `${old}routes:\n  - path: /first\n`;
-    await nextReload(proxy, async () => {
-      await writeFile(secretFile(proxy, 'current'), value('b').slice(0, 20));
-      await writeFile(proxy.configFile, more);
-      await new Promise((resolve) => setTimeout(resolve, 100)); // within the 250 ms for which contents must not change
-      await appendFile(secretFile(proxy, 'current'), value('b').slice(20));
-      await appendFile(proxy.configFile, '  - path: /second\n');
-    });
+    const inTwoSteps = async () => {
+      const proxy = await start();
+      const old = await readFile(proxy.configFile, 'utf8');
+      const more = `${old}routes:\n  - path: /first\n`;
+      let took = 0;
+      await nextReload(proxy, async () => {
+        const begun = performance.now();
+        await writeFile(secretFile(proxy, 'current'), value('b').slice(0, 20));
+        await writeFile(proxy.configFile, more);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        await appendFile(secretFile(proxy, 'current'), value('b').slice(20));
+        await appendFile(proxy.configFile, '  - path: /second\n');
+        took = performance.now() - begun;
+      });
+      return { proxy, took };
+    };
+    let { proxy, took } = await inTwoSteps();
+    // A busy machine may take longer than the time for which contents must not change: then the first step counts.
+    while (took > 250) ({ proxy, took } = await inTwoSteps());
     expect(reloads(proxy)).toEqual(['reloaded']);
     expect(await deliver(proxy, 'b')).toBe(200);
     const series = await proxy.metrics();
@@ -63,14 +72,11 @@ describe.concurrent('an incomplete file never becomes policy', () => {
     const proxy = await start();
     await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), ''));
     expect(await deliver(proxy, 'a')).toBe(200);
-    const { secrets, lastReload } = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as {
-      secrets: { id: string; state: string; problem: string }[];
-      lastReload: { ok: boolean };
-    };
+    const { secrets, lastReload } = await proxy.status();
     expect(secrets).toMatchObject([
       { id: 'current', state: 'live', problem: 'it is empty; the last good value is still in use' },
     ]);
-    expect(lastReload.ok).toBe(false);
+    expect(lastReload?.ok).toBe(false);
     await nextReload(proxy, () => writeFile(secretFile(proxy, 'current'), value('b')));
     expect([await deliver(proxy, 'b'), await deliver(proxy, 'a')]).toEqual([200, 401]);
     expect((await proxy.metrics()).get('entrupy_proxy_last_reload_successful')).toBe(1);
@@ -143,9 +149,7 @@ describe.concurrent('a source that can never change causes a warning', () => {
     expect(await deliver(proxy, 'two')).toBe(200);
   });
 
-  test('a config that becomes a pipe or a directory is a failed reload, and nothing waits for it', async ({
-    start,
-  }) => {
+  test('a config that becomes a pipe or a directory is a failed reload that nothing waits for', async ({ start }) => {
     const proxy = await start();
     expect(warnings(proxy)).toEqual([]);
     const good = await readFile(proxy.configFile, 'utf8');

@@ -90,9 +90,7 @@ describe.concurrent('a change is loaded', () => {
 });
 
 describe.concurrent('what a reload changes', () => {
-  test('routes and limits take effect at once; the log and the status page say what needs a restart', async ({
-    start,
-  }) => {
+  test('routes and limits take effect at once; log and status page say what needs a restart', async ({ start }) => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
     await nextReload(proxy, () =>
       edit(proxy, (config) => ({

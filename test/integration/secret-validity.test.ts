@@ -1,7 +1,7 @@
 // Secrets begin and end at their second, without a reload.
 // Validity, overlap and report mode end on their own. A secret that has ended never verifies again and has its own
 // reason.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { across, deliver } from '../support/deliveries/deliver.ts';
@@ -9,25 +9,21 @@ import { replaceFile } from '../support/machine/files.ts';
 import { kubeletWrites } from '../support/machine/kubelet.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
+import { reload, secretFile } from '../support/proxy/reloads.ts';
+
+/** Less than the milliseconds for which contents must not change before they count. */
+const SETTLED_MS = 200;
 
 const iso = (at: number) => new Date(at).toISOString();
 const reasons = (proxy: RunningProxy) => proxy.logs().flatMap(({ reason }) => (reason === undefined ? [] : [reason]));
-const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);
 
-async function reload(proxy: RunningProxy): Promise<void> {
-  expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(200);
-}
-
-/** Changes the config's text; `status` is the reload's response. */
-async function edit(proxy: RunningProxy, change: (config: string) => string, status = 200): Promise<void> {
-  await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
-  expect((await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' })).status).toBe(status);
+async function retire(proxy: RunningProxy): Promise<readonly [number, unknown]> {
+  const answer = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
+  return [answer.status, await answer.json()];
 }
 
 async function secretStates(proxy: RunningProxy): Promise<Readonly<Record<string, string>>> {
-  const { secrets } = (await (await fetch(`${proxy.adminUrl}/api/status`)).json()) as {
-    secrets: readonly { id: string; state: string }[];
-  };
+  const { secrets } = await proxy.status();
   return Object.fromEntries(secrets.map(({ id, state }) => [id, state]));
 }
 
@@ -36,9 +32,9 @@ describe.concurrent('validity', () => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));
     const proxy = await start({ secrets: [{ id: 'current', file }] });
-    const [begins, ends] = [Date.now() + 3000, Date.now() + 4500];
+    const [begins, ends] = [Date.now() + 3000, Date.now() + 6000];
     const bounds = `    notBefore: ${iso(begins)}\n    notAfter: ${iso(ends)}\n`;
-    await edit(proxy, (config) => config.replace(/ {4}file: .*\n/, (line) => line + bounds));
+    await reload(proxy, (config) => config.replace(/ {4}file: .*\n/, (line) => line + bounds));
     expect(await secretStates(proxy)).toEqual({ current: 'not_yet' });
     const first = await across(begins, () => deliver(proxy, 'a'));
     expect([first.before, first.after]).toEqual([[503], [200]]);
@@ -70,7 +66,7 @@ describe.concurrent('validity', () => {
     const proxy = await start({ routes: [{ path: '/notify' }] });
     const until = Date.now() + 3000;
     const report = `    mode: report\n    reportUntil: ${iso(until)}\n`;
-    await edit(proxy, (config) => config.replace(/ {2}- path: .*\n/, (line) => line + report));
+    await reload(proxy, (config) => config.replace(/ {2}- path: .*\n/, (line) => line + report));
     expect((await proxy.metrics()).get('entrupy_proxy_route_report_mode{route="/notify"}')).toBe(1);
     const { before, after } = await across(until, () => deliver(proxy, 'forged'));
     expect([before, after]).toEqual([[200], [401]]);
@@ -81,10 +77,7 @@ describe.concurrent('validity', () => {
 describe.concurrent('overlap', () => {
   const withOverlap = (overlap: string) => (secrets: string) => ({ secrets: [{ directory: secrets, overlap }] });
 
-  test('the old value is valid as .previous until the overlap ends, and the metrics give its end', async ({
-    start,
-    directory,
-  }) => {
+  test('the old value is valid as .previous until the end of the overlap in metrics', async ({ start, directory }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));
     const proxy = await start({ secrets: [{ id: 'current', file, overlap: '3s' }] });
@@ -105,11 +98,7 @@ describe.concurrent('overlap', () => {
     expect(metrics.get('entrupy_proxy_secret_live{secret="current.previous"}')).toBe(0);
   });
 
-  test('a file written in two steps: the half never stays, and the old value does; a restart ends every overlap', async ({
-    start,
-    directory,
-    upstream,
-  }) => {
+  test('half a file never stays; a restart ends overlaps', async ({ start, directory, upstream }) => {
     await writeFile(join(directory, 'current'), value('a'));
     const config = { upstream: { url: upstream.url }, ...withOverlap('1h')(directory) };
     const proxy = await start(config);
@@ -132,15 +121,67 @@ describe.concurrent('overlap', () => {
     for (const id of ['one', 'two']) await replaceFile(join(directory, id), value(id));
     await reload(proxy);
     expect([await deliver(proxy, 'one-old'), await deliver(proxy, 'two-old')]).toEqual([200, 200]);
-    const answer = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
-    expect(await answer.text()).toBe('{"status":"ok","retired":2}');
+    expect(await retire(proxy)).toEqual([200, { status: 'ok', retired: 2, read: ['one', 'two'] }]);
     expect([await deliver(proxy, 'one-old'), await deliver(proxy, 'two-old')]).toEqual([401, 401]);
     expect([await deliver(proxy, 'one'), await deliver(proxy, 'two')]).toEqual([200, 200]);
     expect(new Set(reasons(proxy))).toEqual(new Set(['expired_secret']));
-    const again = await fetch(`${proxy.adminUrl}/-/retire-previous`, { method: 'POST' });
-    expect(await again.text()).toBe('{"status":"ok","retired":0}');
+    expect(await retire(proxy)).toEqual([200, { status: 'ok', retired: 0, read: ['one', 'two'] }]);
     await reload(proxy);
     expect(await deliver(proxy, 'one-old')).toBe(401);
+  });
+
+  test('retire-previous reads all first: what it replaces has no previous', async ({ start, directory }) => {
+    await writeFile(join(directory, 'one'), value('leaked'));
+    const proxy = await start(withOverlap('24h')(directory));
+    await replaceFile(join(directory, 'one'), value('one'));
+    expect(await retire(proxy)).toEqual([200, { status: 'ok', retired: 1, read: ['one'] }]);
+    expect([await deliver(proxy, 'leaked'), await deliver(proxy, 'one')]).toEqual([401, 200]);
+    await reload(proxy);
+    expect(await deliver(proxy, 'leaked')).toBe(401);
+    expect(proxy.logs().find(({ msg }) => msg === 'replaced values were retired')).toMatchObject({
+      secrets: ['one.previous'],
+      read: ['one'],
+      unread: [],
+    });
+  });
+
+  test('a source that keeps changing is named; it holds up no end, nor a reload', async ({ start, directory }) => {
+    const [one, two] = [join(directory, 'one'), join(directory, 'two')];
+    const secrets = [one, two].map((file, at) => ({ id: ['one', 'two'][at], file, overlap: '24h' }));
+    const changing = async () => {
+      for (const file of [one, two]) await writeFile(file, value(`old of ${file}`));
+      const proxy = await start({ secrets });
+      await replaceFile(one, value('new one'));
+      const retiring = retire(proxy).then((answer) => ({ proxy, answer }));
+      let retired = false;
+      void retiring.finally(() => (retired = true));
+      let longest = 0;
+      for (let writes = 0, last = performance.now(); !retired; last = performance.now()) {
+        await replaceFile(two, value(`write ${writes++}`));
+        longest = Math.max(longest, performance.now() - last);
+      }
+      return { ...(await retiring), stoodStill: longest > SETTLED_MS };
+    };
+    let ended = await changing();
+    while (ended.stoodStill) ended = await changing();
+    const { proxy, answer } = ended;
+    const error = `file ${two}: it keeps changing while it is being read`;
+    expect(answer).toEqual([503, { status: 'failed', retired: 1, read: ['one'], error }]);
+    expect([await deliver(proxy, `old of ${one}`), await deliver(proxy, 'new one')]).toEqual([401, 200]);
+    await writeFile(two, value('new two'));
+    expect(await retire(proxy)).toEqual([200, { status: 'ok', retired: 1, read: ['one', 'two'] }]);
+    expect([await deliver(proxy, `old of ${two}`), await deliver(proxy, 'new two')]).toEqual([401, 200]);
+  });
+
+  test('retire-previous names a source that cannot be read: its next value overlaps', async ({ start, directory }) => {
+    for (const id of ['one', 'two']) await writeFile(join(directory, id), value(`${id}-old`));
+    const secrets = ['one', 'two'].map((id) => ({ id, file: join(directory, id), overlap: '24h' }));
+    const proxy = await start({ secrets });
+    await replaceFile(join(directory, 'one'), value('one'));
+    await writeFile(join(directory, 'two'), '');
+    const error = `file ${join(directory, 'two')}: it is empty; the last good value is still in use`;
+    expect(await retire(proxy)).toEqual([503, { status: 'failed', retired: 1, read: ['one'], error }]);
+    expect([await deliver(proxy, 'one-old'), await deliver(proxy, 'two-old')]).toEqual([401, 200]);
   });
 });
 
@@ -150,9 +191,7 @@ describe.concurrent('missing secrets', () => {
     return { status: response.status, text: await response.text() };
   };
 
-  test('at start: the proxy runs unready, responds 503 with Retry-After, and becomes ready when they appear', async ({
-    start,
-  }) => {
+  test('at start: the proxy is unready, says 503 with Retry-After, and ready once they appear', async ({ start }) => {
     const proxy = await start({ routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] }, { secrets: {} });
     expect(await readyz(proxy)).toMatchObject({
       status: 503,
@@ -160,11 +199,9 @@ describe.concurrent('missing secrets', () => {
     });
     expect((await fetch(`${proxy.adminUrl}/startz`)).status).toBe(200);
     const answer = await fetch(`${proxy.url}/notify`, { method: 'POST', headers: { 'Entrupy-Signature': 'SHA256:x' } });
-    expect([answer.status, answer.headers.get('retry-after'), await answer.text()]).toEqual([
-      503,
-      '1',
-      '{"error":"no_live_secret"}',
-    ]);
+    const header = (name: string) => answer.headers.get(name);
+    expect([answer.status, header('retry-after'), header('connection')]).toEqual([503, '1', 'close']);
+    expect(await answer.text()).toBe('{"error":"no_live_secret"}');
     expect(await deliver(proxy, 'a', '/open')).toBe(200);
     await writeFile(secretFile(proxy, 'current'), 'short');
     await proxy.waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the short secret');
@@ -184,20 +221,17 @@ describe.concurrent('missing secrets', () => {
     const isHint = (hint: unknown) => String(hint).startsWith(`${expired}; this machine's clock says 20`);
     await proxy.waitForLog(({ reason, hint }) => reason === 'no_live_secret' && isHint(hint), 'the hint');
     const page = await (await fetch(proxy.adminUrl)).text();
-    expect(page).toContain('Secret a expired at 2026-01-31 12:00 UTC');
+    expect(page).toContain('secret a expired at 2026-01-31 12:00 UTC');
     expect(page).not.toContain('Put a value where');
   });
 
-  test('after it was ready: 503 and a metric, but still ready, even if nobody asked /readyz before', async ({
-    start,
-    directory,
-  }) => {
+  test('after it was ready: 503 and a metric, but still ready, asked before or not', async ({ start, directory }) => {
     const file = join(directory, 'key');
     const proxy = await start({ secrets: [{ id: 'current', file }] });
     await writeFile(file, value('a'));
     await reload(proxy);
     // Only a config without the secret drops its last good value.
-    await edit(
+    await reload(
       proxy,
       (config) => config.replace(file, join(directory, 'none')).replace('id: current', 'id: other'),
       500,
@@ -213,10 +247,7 @@ describe.concurrent('missing secrets', () => {
     expect(await deliver(proxy, 'a')).toBe(200);
   });
 
-  test('readyNeedsUpstream: ready only while the upstream accepts connections; started in either case', async ({
-    start,
-    upstream,
-  }) => {
+  test('readyNeedsUpstream: ready only while the upstream is up; started in any case', async ({ start, upstream }) => {
     const proxy = await start({
       admin: { readyNeedsUpstream: true },
       upstream: { url: upstream.url, keepAlive: '0s' },

@@ -2,17 +2,16 @@
 // The commands as a user runs them: as a process, with files and pipes, checked against an HMAC that is not Node's.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { ownDirectory } from '../support/machine/files.ts';
 import { haveTools } from '../support/machine/tools.ts';
-import { runCommand } from '../support/proxy/command.ts';
+import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { PROGRAM } from '../support/proxy/program.ts';
 
 const SECRET = 'gëheim-🔑-0123456789abcdef0123456789';
-const dir = mkdtempSync(join(tmpdir(), 'sign-'));
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const dir = ownDirectory();
 
 function write(name: string, content: string | Buffer): string {
   const path = join(dir, name);
@@ -43,12 +42,12 @@ describe.each(Object.entries(bodies))('a body: %s', (name, content) => {
     'sign prints what openssl computes, from a file and from standard input',
     async () => {
       const expected = openssl(body);
-      const fromFile = await runCommand(['sign', '--secret-file', secretFile, body]);
+      const fromFile = await callCommand(['sign', '--secret-file', secretFile, body]);
       expect(fromFile).toMatchObject({ code: 0, stdout: `${expected}\n` });
       const env = { WEBHOOK_ENDPOINT_SECRET_KEY: SECRET };
-      const fromPipe = await runCommand(['sign', '--header'], { env, stdin: content });
+      const fromPipe = await callCommand(['sign', '--header'], { env, stdin: content });
       expect(fromPipe).toMatchObject({ code: 0, stdout: `Entrupy-Signature: ${expected}\n` });
-      const named = await runCommand(['sign', '--secret-env', 'OTHER', '-'], {
+      const named = await callCommand(['sign', '--secret-env', 'OTHER', '-'], {
         env: { OTHER: SECRET },
         stdin: content,
       });
@@ -57,11 +56,11 @@ describe.each(Object.entries(bodies))('a body: %s', (name, content) => {
   );
 
   test('verify takes the line that sign --header prints', async () => {
-    const { stdout: header } = await runCommand(['sign', '--header', '--secret-file', secretFile, body]);
-    const verified = await runCommand(['verify', '--signature', header, '--secret-file', secretFile, body]);
+    const { stdout: header } = await callCommand(['sign', '--header', '--secret-file', secretFile, body]);
+    const verified = await callCommand(['verify', '--signature', header, '--secret-file', secretFile, body]);
     expect(verified).toEqual({ code: 0, stdout: 'valid\nsecret: file\n', stderr: '' });
     const changed = Buffer.concat([content, Buffer.from(' !')]);
-    const tampered = await runCommand(['verify', '--signature', header, '--secret-file', secretFile], {
+    const tampered = await callCommand(['verify', '--signature', header, '--secret-file', secretFile], {
       stdin: changed,
     });
     expect(tampered).toMatchObject({ code: 1, stderr: '' });
@@ -78,7 +77,7 @@ describe('sign', () => {
   });
 
   test('warns of a short secret and of an empty body, and still signs', async () => {
-    const { code, stdout, stderr } = await runCommand(['sign', '--secret-env', 'S'], { env: { S: 'x' } });
+    const { code, stdout, stderr } = await callCommand(['sign', '--secret-env', 'S'], { env: { S: 'x' } });
     expect({ code, stderr }).toEqual({
       code: 0,
       stderr:

@@ -1,9 +1,11 @@
 // Slow clients do not keep the upstream slots from others.
 // `upstream.connections` limits the requests at the upstream. Clients that send or read slowly do not occupy its slots,
 // and nobody is dropped because the upstream is slow.
+
 import { describe, expect } from 'vitest';
+import { openClient, sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
-import { clientOf, expectServed, GET, many, test } from '../support/proxy/limited.ts';
+import { expectServed, GET, many, test } from '../support/proxy/limited.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
 const MIB = 1024 * 1024;
@@ -14,8 +16,7 @@ describe('upstream slots', () => {
   test('slow uploads, however many, do not lock the others out', async ({ streams, proxyTo }) => {
     const proxy = await proxyTo(streams, { upstream: slots });
     const slow = await many(20, async () => {
-      const client = await clientOf(proxy);
-      await client.send('POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx');
+      const client = await sendTo(proxy, 'POST /open/x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nx');
       const drip = setInterval(() => client.socket.write('x'), 100);
       client.socket.once('close', () => clearInterval(drip));
       return client;
@@ -29,7 +30,7 @@ describe('upstream slots', () => {
   test('unread downloads do not lock the others out', async ({ streams, proxyTo }) => {
     const proxy = await proxyTo(streams, { upstream: slots });
     const deaf = await many(12, async () => {
-      const client = await clientOf(proxy);
+      const client = await openClient(proxy);
       client.socket.pause();
       await client.send(`GET /open/${64 * MIB} HTTP/1.1\r\nHost: h\r\n\r\n`);
       return client;
@@ -43,11 +44,9 @@ describe('upstream slots', () => {
   test('a slow upstream gets its time, and no client is dropped for it', async ({ raw, proxyTo }) => {
     raw.script(() => {});
     const proxy = await proxyTo(raw, { upstream: { connections: 1, retryConnectFor: '4s' } });
-    const first = await clientOf(proxy);
-    await first.send(GET);
+    const first = await sendTo(proxy, GET);
     await expect.poll(() => raw.heads.length).toBe(1);
-    const second = await clientOf(proxy);
-    await second.send(GET);
+    const second = await sendTo(proxy, GET);
     await new Promise((resolve) => setTimeout(resolve, 2500)); // longer than a slow client would get
     for (const socket of raw.sockets) socket.write(OK);
     expect((await first.response()).status).toBe(200);

@@ -46,7 +46,7 @@ describe('a client that stops reading', () => {
 
 describe('an upstream that', () => {
   test('does not read slows the client down, and is dropped after responseTimeout', async ({ begin }) => {
-    const client = await begin(head('/open/deaf', `Content-Length: ${SIZE}`));
+    const client = await begin(head('/hasty/deaf', `Content-Length: ${SIZE}`));
     let sent = 0;
     const piece = Buffer.alloc(MIB);
     const push = () => {
@@ -56,12 +56,13 @@ describe('an upstream that', () => {
     push();
     const response = await client.response();
     expect([response.status, response.body.toString()]).toEqual([504, '{"error":"gateway_timeout"}']);
+    expect(response.lines).toContain('Connection: close');
     expect(sent).toBeLessThan(64 * MIB);
     client.destroy();
   });
 
   test('responds early: the client gets the response while it still writes', async ({ begin }) => {
-    const client = await begin(head('/open/early', `Content-Length: ${20 * MIB}`));
+    const client = await begin(head('/patient/early', `Content-Length: ${20 * MIB}`));
     const written = client.send(Buffer.alloc(20 * MIB));
     const response = await client.response();
     expect([response.status, response.body.toString()]).toEqual([413, 'early']);

@@ -41,7 +41,9 @@ describe.skipIf(!haveTools('python3'))('on a terminal', () => {
       new RegExp(`^${TIME} info {2}listening {2}host=127.0.0.1 port=\\d+ .*upstream=${upstream.url} admin_url=http`),
     );
     expect(lines[1]).toMatch(
-      new RegExp(`^${TIME} warn {2}401 POST /notify: rejected, missing_signature {2}route=unmatched body_bytes=`),
+      new RegExp(
+        `^${TIME} warn {2}401 POST /notify: rejected, missing_signature {2}route=unmatched diagnosis=no-signature body_bytes=`,
+      ),
     );
     expect(proxy.text()).not.toContain(ESCAPE);
   });
@@ -57,7 +59,7 @@ describe.skipIf(!haveTools('python3')).each([
   [['explain', 'POST', '/notify'], '=> verified by unmatched', 0],
   [['verify', '--signature', 'x', '/dev/null'], 'invalid', 1],
   [['check'], 'failed', 1],
-] as const)('%j', ([command, ...args], words, code) => {
+] as const)('what %j prints', ([command, ...args], words, code) => {
   const env = { WEBHOOK_ENDPOINT_SECRET_KEY: value('a'), ADMIN_PORT: '1' };
 
   test('has colour on a terminal alone, and not with NO_COLOR', async () => {

@@ -1,25 +1,21 @@
 // A TLS handshake takes one of 128 places. A client far away needs several round trips for its own, so a flood of
 // connections from one address must not take them all.
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { clientHello } from '../support/load/flood.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type Authority, createAuthority } from '../support/tls/certificates.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
 
 const MANY = 200;
 
-let directory: string;
-let authority: Authority;
+const authority = createAuthority(ownDirectory(), 'authority');
 let proxy: RunningProxy;
 const sockets: Socket[] = [];
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'entrupy-handshakes-test-'));
-  authority = createAuthority(directory, 'authority');
   proxy = await startProxy({
     config: {
       listen: { host: '127.0.0.1', port: 0, tls: authority.issue('proxy', { names: ['DNS:localhost'] }) },
@@ -31,7 +27,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await proxy?.stop();
-  await rm(directory, { recursive: true, force: true });
 });
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
@@ -90,14 +85,6 @@ async function flood(bytes: Buffer, localAddress: string): Promise<Socket[]> {
   return opened;
 }
 
-/** The first bytes of a client of node:tls, which are a whole ClientHello. */
-function helloBytes(): Promise<Buffer> {
-  return new Promise((resolve) => {
-    const probe = new Duplex({ read() {}, write: (bytes: Buffer) => resolve(bytes) });
-    connectTls({ socket: probe }).on('error', () => {});
-  });
-}
-
 test('Connections that send one byte take no place, whatever their address.', async () => {
   const { release } = await farAway('127.0.0.1');
   await flood(Buffer.from([22]), '127.0.0.1');
@@ -106,7 +93,7 @@ test('Connections that send one byte take no place, whatever their address.', as
 
 test('Handshakes that one address begins and leaves take the place of none from another.', async () => {
   const { release } = await farAway('127.0.0.2');
-  const flooded = await flood(await helloBytes(), '127.0.0.1');
+  const flooded = await flood(await clientHello(), '127.0.0.1');
   const answered = (socket: Socket) => socket.destroyed || socket.bytesRead > 0;
   for (const socket of flooded) socket.resume();
   await expect.poll(() => flooded.every(answered)).toBe(true);

@@ -1,14 +1,13 @@
 // Trailers arrive, but for those that a server would trust.
 // Trailers on both sides. A server that merges trailers into headers would take a target, a signature or a length from
 // one after the verdict, so such a trailer must not arrive. Each row is one line, so a failure names it.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
-import { exchange, openClient } from '../support/http/raw-client.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
-const SECRET = 'trailers-secret-0123456789abcdefghij';
 const CHUNKED = 'Transfer-Encoding: chunked';
 
 /** Headers that the gate refuses, and those that frame, route or authenticate (RFC 9110 6.5.1). */
@@ -19,33 +18,20 @@ const TRUSTED = [
   ...['Authorization: Basic Og==', 'Proxy-Authorization: Basic Og==', 'Cookie: a=1', 'Connection: close'],
 ] as const;
 
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  upstream = await startLenientUpstream();
-  proxy = await startProxy({
-    config: {
-      upstream: { url: upstream.url },
-      routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
-      unmatched: 'reject',
-    },
-    secrets: { current: SECRET },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
+const on = shared(startLenientUpstream, {
+  routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+  unmatched: 'reject',
 });
 beforeEach(() => {
-  upstream.seen.length = 0;
-  upstream.answer(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  on.upstream.seen.length = 0;
+  on.upstream.answer(() => 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
 });
 
 /** Sends a chunked request with these lines and trailers; returns what the upstream received. */
 async function sent(target: string, lines: readonly string[], trailers: readonly string[]) {
   const head = [`POST ${target} HTTP/1.1`, 'Host: h', ...lines, CHUNKED];
-  const { status } = await exchange(proxy.port, [...head, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
-  return { status, seen: upstream.seen[0] };
+  const { status } = await exchange(on.proxy.port, [...head, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
+  return { status, seen: on.upstream.seen[0] };
 }
 
 describe('of a request', () => {
@@ -62,14 +48,16 @@ describe('of a request', () => {
     const { status, seen } = await sent('/open', [], ['X-Before: 1', line, 'X-After: 2']);
     if (status === 400) expect(seen).toBeUndefined();
     else expect([status, seen?.trailers]).toEqual([200, ['X-Before: 1', 'X-After: 2']]);
-    const behindHeads = upstream.leftovers().map((bytes) => bytes.toString('latin1').split('\r\n\r\n').slice(1).join());
+    const behindHeads = on.upstream
+      .leftovers()
+      .map((bytes) => bytes.toString('latin1').split('\r\n\r\n').slice(1).join());
     expect(behindHeads.join()).not.toContain(line);
   });
 
   test('they are dropped when the body is forwarded with a length', async () => {
     const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
     for (const target of ['/notify', '/report']) {
-      upstream.seen.length = 0;
+      on.upstream.seen.length = 0;
       const { status, seen } = await sent(target, [signature, 'Trailer: X-Checksum'], ['X-Checksum: abc']);
       expect([status, seen?.trailers]).toEqual([200, []]);
       expect(seen?.lines).toEqual(['Host: h', signature, 'Content-Length: 3']);
@@ -79,8 +67,8 @@ describe('of a request', () => {
 
   test('Trailer is dropped when the body is not chunked', async () => {
     const head = ['PUT /open HTTP/1.1', 'Host: h', 'Trailer: X-Checksum', 'Content-Length: 3'];
-    await exchange(proxy.port, [...head, '', 'abc'].join('\r\n'));
-    expect(upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 3', 'Connection: close']);
+    await exchange(on.proxy.port, [...head, '', 'abc'].join('\r\n'));
+    expect(on.upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 3', 'Connection: close']);
   });
 
   test.each([
@@ -98,28 +86,30 @@ describe('of a request', () => {
   // Without it a server must not act on TE (RFC 9110 10.1.4).
   test('a TE that arrives is named by Connection, with or without a body', async () => {
     const signature = `Entrupy-Signature: ${sign(SECRET, 'abc')}`;
-    await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n');
+    await exchange(on.proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n');
     await sent('/notify', [signature, 'TE: trailers'], []);
-    expect(upstream.seen.map(({ lines }) => lines)).toEqual([
+    expect(on.upstream.seen.map(({ lines }) => lines)).toEqual([
       ['Host: h', 'TE: trailers', 'Connection: TE'],
       ['Host: h', signature, 'TE: trailers', 'Content-Length: 3', 'Connection: TE'],
     ]);
   });
 
   test('TE from an HTTP/1.0 client is dropped', async () => {
-    await exchange(proxy.port, 'GET /open HTTP/1.0\r\nHost: h\r\nTE: trailers\r\n\r\n');
-    expect(upstream.seen[0]?.lines).toEqual(['Host: h']);
+    await exchange(on.proxy.port, 'GET /open HTTP/1.0\r\nHost: h\r\nTE: trailers\r\n\r\n');
+    expect(on.upstream.seen[0]?.lines).toEqual(['Host: h']);
   });
 });
 
 /** Responds in chunks with these trailers. */
 const answerWith = (trailers: readonly string[], lines: readonly string[] = []) =>
-  upstream.answer(() => ['HTTP/1.1 200 OK', ...lines, CHUNKED, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'));
+  on.upstream.answer(() =>
+    ['HTTP/1.1 200 OK', ...lines, CHUNKED, '', '3', 'abc', '0', ...trailers, '', ''].join('\r\n'),
+  );
 
 describe('of a response', () => {
   test('they arrive in their bytes and order', async () => {
     answerWith(['X-Checksum: abc', 'x-checksum:\t caf\xe9 ', 'X-Empty:'], ['Trailer: X-Checksum']);
-    const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+    const response = await exchange(on.proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
     expect(response.lines).toEqual(['Trailer: X-Checksum', CHUNKED]);
     expect(response.trailers).toEqual(['X-Checksum: abc', 'x-checksum: caf\xe9', 'X-Empty: ']);
   });
@@ -129,8 +119,7 @@ describe('of a response', () => {
     '%s does not arrive',
     async (line) => {
       answerWith(['X-Before: 1', line, 'X-After: 2']);
-      const client = await openClient({ port: proxy.port });
-      await client.send('GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+      const client = await sendTo(on.proxy, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
       const response = await client.response().catch((error: Error) => error);
       client.destroy();
       if (response instanceof Error) expect(response.message).toContain('within a response');
@@ -140,14 +129,13 @@ describe('of a response', () => {
 
   test('an HTTP/1.0 client gets neither trailers nor Trailer', async () => {
     answerWith(['X-Checksum: abc'], ['Trailer: X-Checksum']);
-    const client = await openClient({ port: proxy.port });
-    await client.send('GET /open HTTP/1.0\r\nHost: h\r\n\r\n');
+    const client = await sendTo(on.proxy, 'GET /open HTTP/1.0\r\nHost: h\r\n\r\n');
     expect((await client.rest()).toString()).toBe('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc');
   });
 
   test('Trailer is dropped when the body is not chunked', async () => {
-    upstream.answer(() => 'HTTP/1.1 200 OK\r\nTrailer: X-Checksum\r\nContent-Length: 2\r\n\r\nok');
-    const response = await exchange(proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
+    on.upstream.answer(() => 'HTTP/1.1 200 OK\r\nTrailer: X-Checksum\r\nContent-Length: 2\r\n\r\nok');
+    const response = await exchange(on.proxy.port, 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n');
     expect(values(response.lines, 'trailer')).toEqual([]);
   });
 });

@@ -2,54 +2,39 @@
 // An upgrade leaves HTTP and with it every check. Only a WebSocket handshake on a route that lists it is allowed. Any
 // other request with an Upgrade header is handled as an ordinary request, and the header is dropped with the other
 // hop-by-hop headers.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
 
-const SECRET = 'no-upgrade-secret-0123456789abcdef';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-let client: RawClient;
-beforeAll(async () => {
-  upstream = await startLenientUpstream();
-  proxy = await startProxy({
-    config: {
-      upstream: { url: upstream.url },
-      unmatched: 'reject',
-      routes: [
-        { path: '/notify' },
-        { path: '/get', methods: ['GET'] },
-        { path: '/watch', mode: 'report' },
-        { path: '/plain', action: 'forward' },
-        { path: '/live', action: 'forward', upgrade: ['websocket'] },
-        { path: '/post', action: 'forward', upgrade: ['websocket'], methods: ['POST'] },
-        { path: '/ws/*', action: 'forward', upgrade: ['websocket'] },
-      ],
-    },
-    secrets: { current: SECRET },
-  });
+const on = shared(startLenientUpstream, {
+  unmatched: 'reject',
+  routes: [
+    { path: '/notify' },
+    { path: '/get', methods: ['GET'] },
+    { path: '/watch', mode: 'report' },
+    { path: '/plain', action: 'forward' },
+    { path: '/live', action: 'forward', upgrade: ['websocket'] },
+    { path: '/post', action: 'forward', upgrade: ['websocket'], methods: ['POST'] },
+    { path: '/ws/*', action: 'forward', upgrade: ['websocket'] },
+  ],
 });
+let client: RawClient;
 beforeEach(async () => {
-  upstream.seen.length = 0;
+  on.upstream.seen.length = 0;
   // It accepts every upgrade, of any protocol.
-  upstream.answer(({ lines }) => (lines.some((line) => /^upgrade\s*:/i.test(line)) ? AGREED : OK));
-  client = await openClient({ port: proxy.port });
+  on.upstream.answer(({ lines }) => (lines.some((line) => /^upgrade\s*:/i.test(line)) ? AGREED : OK));
+  client = await openClient(on.proxy);
 });
 afterEach(() => client?.destroy());
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
-});
-
 /** Nothing that the upstream received could start a tunnel. */
 function expectNoUpgradeSeen(): void {
-  const lines = upstream.seen.flatMap(({ lines }) => lines);
+  const lines = on.upstream.seen.flatMap(({ lines }) => lines);
   expect(lines.filter((line) => /^(?:upgrade|connection)\s*:.*(?:upgrade|websocket|h2c)/i.test(line))).toEqual([]);
 }
 
@@ -82,21 +67,21 @@ describe('on a verified route', () => {
   ])('$0 is refused: $2', async (_what, bytes, status) => {
     await client.send(bytes);
     expect((await client.response()).status).toBe(status);
-    expect(upstream.list()).toEqual([]);
+    expect(on.upstream.list()).toEqual([]);
   });
 
   test('a signed POST is verified and forwarded without its Upgrade', async () => {
     const body = '{"signed":true}';
     await client.send(request('POST /notify HTTP/1.1', [...UPGRADE, ...signed(body)], body));
     expect((await client.response()).status).toBe(200);
-    expect(upstream.list()).toEqual([`POST /notify ${body}`]);
+    expect(on.upstream.list()).toEqual([`POST /notify ${body}`]);
     expectNoUpgradeSeen();
   });
 
   test('a signed handshake where GET is allowed is forwarded without its Upgrade', async () => {
     await client.send(handshake('/get', { lines: signed('').slice(0, 1) }));
     expect((await client.response()).status).toBe(200);
-    expect(upstream.list()).toEqual(['GET /get']);
+    expect(on.upstream.list()).toEqual(['GET /get']);
     expectNoUpgradeSeen();
   });
 
@@ -126,14 +111,14 @@ describe('on a forward route', () => {
   ])('%s: forwarded without its Upgrade', async (what, bytes) => {
     await client.send(bytes);
     expect((await client.response({ head: what === 'HEAD' })).status).toBe(200);
-    expect(upstream.seen).toHaveLength(1);
+    expect(on.upstream.seen).toHaveLength(1);
     expectNoUpgradeSeen();
   });
 
   test('a method that the route does not allow: 405', async () => {
     await client.send(handshake('/post'));
     expect((await client.response()).status).toBe(405);
-    expect(upstream.list()).toEqual([]);
+    expect(on.upstream.list()).toEqual([]);
   });
 });
 
@@ -147,45 +132,45 @@ describe('among pipelined requests', () => {
     'the request behind %s that is not allowed (%s), sent %s, is answered next on the same connection',
     async (_what, body, when) => {
       const held = Promise.withResolvers<() => void>();
-      upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
+      on.upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
       const delivery = request('POST /notify HTTP/1.1', signed('ok'), 'ok');
       const lines = body === '' ? [] : [`Content-Length: ${body.length}`];
       await client.send(handshake('/plain', { lines }) + body + (when === 'at once' ? delivery : ''));
       const finish = await held.promise;
       if (when === 'later') await client.send(delivery);
-      upstream.answer(() => OK);
+      on.upstream.answer(() => OK);
       finish();
       const response = await client.response();
       expect([response.status, values(response.lines, 'connection')]).toEqual([200, []]);
       await client.send(request('GET /plain HTTP/1.1', ['Connection: close']));
       expect((await client.response()).status).toBe(200);
       expect((await client.response()).status).toBe(200);
-      expect(upstream.list()).toEqual([`GET /plain ${body}`.trim(), 'POST /notify ok', 'GET /plain']);
+      expect(on.upstream.list()).toEqual([`GET /plain ${body}`.trim(), 'POST /notify ok', 'GET /plain']);
       expectNoUpgradeSeen();
     },
   );
 
   test('a handshake behind a request in flight waits for that response', async () => {
     const held = Promise.withResolvers<() => void>();
-    upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
+    on.upstream.answer(() => (socket) => held.resolve(() => socket.write(OK)));
     await client.send(request('GET /plain HTTP/1.1', []) + handshake('/live'));
     const finish = await held.promise;
-    expect(upstream.list()).toEqual(['GET /plain']);
-    upstream.answer(() => 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n');
+    expect(on.upstream.list()).toEqual(['GET /plain']);
+    on.upstream.answer(() => 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n');
     finish();
     expect((await client.response()).status).toBe(200);
     expect((await client.response()).status).toBe(426);
-    expect(upstream.list()).toEqual(['GET /plain', 'GET /live']);
+    expect(on.upstream.list()).toEqual(['GET /plain', 'GET /live']);
   });
 
   test('bytes behind a handshake that the upstream refuses never reach it', async () => {
-    upstream.answer(() => 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n');
+    on.upstream.answer(() => 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n');
     const forged = request('POST /notify HTTP/1.1', ['Content-Length: 2'], '{}');
     await client.send(handshake('/live') + forged);
     expect((await client.response()).status).toBe(426);
     await client.send(forged);
     expect((await client.rest()).length).toBe(0);
-    expect(upstream.list()).toEqual(['GET /live']);
-    expect(upstream.leftovers()).toEqual([]);
+    expect(on.upstream.list()).toEqual(['GET /live']);
+    expect(on.upstream.leftovers()).toEqual([]);
   });
 });

@@ -1,17 +1,17 @@
 // An upstream socket is used again only where that is safe.
 // Which requests share an upstream socket. A socket reused after an unread body, half a response or unsolicited bytes
 // gives a client the response to somebody else's request.
-import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { sign } from '../support/deliveries/signer.ts';
-import { exchange, openClient } from '../support/http/raw-client.ts';
+import { createServer, type Socket } from 'node:net';
+import { beforeEach, describe, expect } from 'vitest';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
+import { exchange, sendTo } from '../support/http/raw-client.ts';
 import { delivery, get, post } from '../support/http/requests.ts';
+import { listening } from '../support/machine/listening.ts';
 import { untilAtRest } from '../support/proxy/at-rest.ts';
-import { eventually } from '../support/proxy/proxied.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { eventually, test } from '../support/proxy/proxied.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
-const SECRET = 'upstream-sockets-secret-0123456789abc';
 const BODY = '{"event":1}';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON';
@@ -22,46 +22,28 @@ const signed = (target = '/notify') => delivery(BODY, SECRET, { target });
 const chunked = (target: string) =>
   `POST ${target} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`;
 
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-/** The same with `keepAlive: 0`. */
-let closing: RunningProxy;
-beforeAll(async () => {
-  upstream = await startLenientUpstream();
-  const start = (keepAlive: string) =>
-    startProxy({
-      config: {
-        upstream: { url: upstream.url, keepAlive },
-        routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
-        unmatched: 'forward',
-      },
-      secrets: { current: SECRET },
-    });
-  proxy = await start('30s');
-  closing = await start('0s');
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await closing?.stop();
-  await upstream?.close();
+const on = shared(startLenientUpstream, {
+  upstream: { keepAlive: '30s' },
+  routes: [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }],
+  unmatched: 'forward',
 });
 beforeEach(() => {
-  upstream.seen.length = 0;
-  upstream.answer(() => OK);
+  on.upstream.seen.length = 0;
+  on.upstream.answer(() => OK);
 });
 
 /** Sends the requests one after another, each once the proxy is idle; returns the response bodies. */
-async function askAll(requests: readonly string[], { port } = proxy): Promise<string[]> {
+async function askAll(requests: readonly string[], { port } = on.proxy): Promise<string[]> {
   const bodies: string[] = [];
   for (const request of requests) {
     bodies.push((await exchange(port, request, { head: request.startsWith('HEAD') })).body.toString());
-    await untilAtRest(proxy);
+    await untilAtRest(on.proxy);
   }
   return bodies;
 }
 
-const connections = () => upstream.seen.map(({ connection }) => connection);
-const lastLines = () => upstream.seen.map(({ lines }) => lines.at(-1));
+const connections = () => on.upstream.seen.map(({ connection }) => connection);
+const lastLines = () => on.upstream.seen.map(({ lines }) => lines.at(-1));
 
 describe('a socket is reused', () => {
   test('by requests without a body, and another one by verified requests, in any order', async () => {
@@ -75,25 +57,25 @@ describe('a socket is reused', () => {
   });
 
   test('by deliveries after a 204 or 304: their sender is trusted', async () => {
-    upstream.answer(() => 'HTTP/1.1 204 No Content\r\n\r\n');
+    on.upstream.answer(() => 'HTTP/1.1 204 No Content\r\n\r\n');
     await askAll([signed(), signed()]);
-    upstream.answer(() => 'HTTP/1.1 304 Not Modified\r\n\r\n');
+    on.upstream.answer(() => 'HTTP/1.1 304 Not Modified\r\n\r\n');
     await askAll([signed(), signed()]);
     expect(new Set(connections()).size).toBe(1);
   });
 
   test('most recently freed first, when several are idle', async () => {
     const waiting: Socket[] = [];
-    upstream.answer(() => (socket) => void waiting.push(socket));
-    const asked = [exchange(proxy.port, ask()), exchange(proxy.port, ask())];
+    on.upstream.answer(() => (socket) => void waiting.push(socket));
+    const asked = [exchange(on.proxy.port, ask()), exchange(on.proxy.port, ask())];
     await expect.poll(() => waiting.length).toBe(2);
     const [first, second] = waiting;
     first?.write(OK);
-    await expect.poll(async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(1);
+    await expect.poll(async () => (await on.proxy.metrics()).get('entrupy_proxy_requests_in_flight')).toBe(1);
     second?.write(OK);
     await Promise.all(asked);
-    await untilAtRest(proxy);
-    upstream.answer(() => OK);
+    await untilAtRest(on.proxy);
+    on.upstream.answer(() => OK);
     await askAll([ask(), ask()]);
     const [, freedLast, ...next] = connections();
     expect(next).toEqual([freedLast, freedLast]);
@@ -118,17 +100,11 @@ describe('a socket is not reused', () => {
     expect(lastLines().map((line) => line === 'Connection: close')).toEqual([false, true, false, false, true, false]);
   });
 
-  test('with keepAlive: 0, whatever it was used for', async () => {
-    const requests = [
-      ask(),
-      signed(),
-      signed(),
-      ask(),
-      unsigned('/open'),
-      chunked('/report'),
-      signed('/report'),
-      ask(),
-    ];
+  test('with keepAlive: 0, whatever it was used for', async ({ start }) => {
+    const routes = [{ path: '/notify' }, { path: '/report', mode: 'report' }, { path: '/open', action: 'forward' }];
+    const closing = await start({ upstream: { url: on.upstream.url, keepAlive: '0s' }, routes });
+    const bodies = [unsigned('/open'), chunked('/report'), signed('/report')];
+    const requests = [ask(), signed(), signed(), ask(), ...bodies, ask()];
     await askAll(requests, closing);
     expect(new Set(connections()).size).toBe(requests.length);
     expect(lastLines()).toEqual(requests.map(() => 'Connection: close'));
@@ -148,7 +124,7 @@ describe('a socket is not reused', () => {
     const used = answerAndKeep(answer);
     await askAll([ask()]);
     await eventually(() => used.socket?.destroyed, true);
-    upstream.answer(() => OK);
+    on.upstream.answer(() => OK);
     expect(await askAll([ask(), signed()])).toEqual(['ok', 'ok']);
     expect(connections().slice(1)).not.toContain(connections()[0]);
   });
@@ -163,7 +139,7 @@ describe('a socket is not reused', () => {
     const used = answerAndKeep(answer);
     await askAll([request]);
     // The body comes when the next requests could already have been sent on the socket.
-    upstream.answer(() => OK);
+    on.upstream.answer(() => OK);
     expect(await askAll([ask(), signed()])).toEqual(['ok', 'ok']);
     used.socket?.write(POISON);
     expect(await askAll([ask(), signed()])).toEqual(['ok', 'ok']);
@@ -173,12 +149,11 @@ describe('a socket is not reused', () => {
 
   test('when the client leaves before the response is complete', async () => {
     const used = answerAndKeep('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
-    const client = await openClient({ port: proxy.port });
-    await client.send(ask());
+    const client = await sendTo(on.proxy, ask());
     await client.bytes(1);
     client.destroy();
     await eventually(() => used.socket?.destroyed, true);
-    upstream.answer(() => OK);
+    on.upstream.answer(() => OK);
     expect(await askAll([signed()])).toEqual(['ok']);
     expect(connections()[1]).not.toBe(connections()[0]);
   });
@@ -187,7 +162,7 @@ describe('a socket is not reused', () => {
 /** Answers the next requests with these bytes; returns the socket that the last one came on. */
 function answerAndKeep(answer: string): { readonly socket?: Socket } {
   const used: { socket?: Socket } = {};
-  upstream.answer(() => (socket) => {
+  on.upstream.answer(() => (socket) => {
     used.socket = socket;
     socket.write(answer);
   });
@@ -195,35 +170,28 @@ function answerAndKeep(answer: string): { readonly socket?: Socket } {
 }
 
 describe('both kinds of sockets', () => {
-  test('stay within upstream.connections together, and a delivery takes the place of an idle one', async () => {
+  test('stay within upstream.connections together; an idle one makes place for a delivery', async ({ start }) => {
     const open = new Set<Socket>();
     let most = 0;
-    upstream.answer(() => (socket) => {
+    on.upstream.answer(() => (socket) => {
       open.add(socket);
       socket.once('close', () => open.delete(socket));
       most = Math.max(most, open.size);
       socket.write(OK);
     });
-    const one = await startProxy({
-      config: {
-        upstream: { url: upstream.url, keepAlive: '10m', connections: 1 },
-        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
-      },
-      secrets: { current: SECRET },
+    const one = await start({
+      upstream: { url: on.upstream.url, keepAlive: '10m', connections: 1 },
+      routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
     });
-    try {
-      for (const request of [ask(), signed(), ask(), ask(), signed(), signed(), ask()]) {
-        expect((await exchange(one.port, request)).status).toBe(200);
-        await untilAtRest(one);
-        await expect.poll(() => open.size).toBe(1);
-      }
-      expect(most).toBeLessThanOrEqual(2); // the end of the one may be seen after the beginning of the other
-    } finally {
-      await one.stop();
+    for (const request of [ask(), signed(), ask(), ask(), signed(), signed(), ask()]) {
+      expect((await exchange(one.port, request)).status).toBe(200);
+      await untilAtRest(one);
+      await expect.poll(() => open.size).toBe(1);
     }
+    expect(most).toBeLessThanOrEqual(2); // the end of the one may be seen after the beginning of the other
   });
 
-  test('never keep a delivery from a server that takes one connection at a time', async () => {
+  test('never keep a delivery from a server that takes one connection at a time', async ({ start, onTestFinished }) => {
     const waiting: Socket[] = [];
     const serve = () => {
       const [socket] = waiting;
@@ -238,22 +206,14 @@ describe('both kinds of sockets', () => {
       waiting.push(socket);
       if (waiting.length === 1) serve();
     });
-    await new Promise<void>((resolve) => single.listen(0, '127.0.0.1', resolve));
-    const before = await startProxy({
-      config: {
-        upstream: { url: `http://127.0.0.1:${(single.address() as AddressInfo).port}`, keepAlive: '10m' },
-        routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
-      },
-      secrets: { current: SECRET },
-    });
-    try {
-      expect((await exchange(before.port, ask())).status).toBe(200);
-      await untilAtRest(before);
-      expect((await exchange(before.port, signed())).status).toBe(200);
-    } finally {
-      await before.stop();
-      single.close();
-    }
+    const { port, close } = await listening(single);
+    const url = `http://127.0.0.1:${port}`;
+    onTestFinished(close);
+    const routes = [{ path: '/notify' }, { path: '/open', action: 'forward' }];
+    const before = await start({ upstream: { url, keepAlive: '10m' }, routes });
+    expect((await exchange(before.port, ask())).status).toBe(200);
+    await untilAtRest(before);
+    expect((await exchange(before.port, signed())).status).toBe(200);
   });
 });
 
@@ -273,7 +233,7 @@ describe('unsolicited bytes end an idle socket and answer no request', () => {
     await askAll([signed()]);
     idle.socket?.write(bytes);
     await eventually(() => idle.socket?.destroyed, true);
-    upstream.answer(() => OK);
+    on.upstream.answer(() => OK);
     expect(await askAll([signed(), ask()])).toEqual(['ok', 'ok']);
     expect(connections()[1]).not.toBe(connections()[0]);
   });

@@ -1,36 +1,28 @@
 // The status page tells whether a delivery would find the upstream: the connect includes the TLS handshake, and one
 // failure alone, as on a busy machine, says nothing.
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import { type AddressInfo, createServer as createNetServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest';
-import type { ApiStatus } from '../../src/admin/advice.ts';
+import { createServer as createNetServer, type Server } from 'node:net';
+import { describe, expect, type TestContext } from 'vitest';
+import type { ApiStatus } from '../../src/admin/advice/advice.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { deliver } from '../support/deliveries/deliver.ts';
+import { ownDirectory } from '../support/machine/files.ts';
 import { NOBODY } from '../support/machine/free-port.ts';
+import { listening } from '../support/machine/listening.ts';
 import { eventually, test } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { type Authority, createAuthority, type Pair } from '../support/tls/certificates.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
 
-let directory: string;
-let authority: Authority;
-let pair: Pair;
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'entrupy-state-test-'));
-  authority = createAuthority(directory, 'authority');
-  pair = authority.issue('app', { names: ['IP:127.0.0.1'] });
-});
-afterAll(() => rm(directory, { recursive: true, force: true }));
+const authority = createAuthority(ownDirectory(), 'authority');
+const pair = authority.issue('app', { names: ['IP:127.0.0.1'] });
 
 type OnFinished = TestContext['onTestFinished'];
 
 async function portOf(server: Server, onTestFinished: OnFinished) {
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
+  const { port, close } = await listening(server);
+  onTestFinished(close);
+  return port;
 }
 
 function tlsApp() {
@@ -40,7 +32,7 @@ function tlsApp() {
 }
 
 function upstreamAt(url: string, onTestFinished: OnFinished): Upstream {
-  const times = { connectTimeout: 10_000, retryConnectFor: 0, keepAlive: 1000 };
+  const times = { connectTimeout: 10_000, keepAlive: 1000 };
   const tls = { ca: readFileSync(authority.caFile) };
   const upstream = new Upstream({ url, connections: 1, queue: 1, ...times, tls });
   onTestFinished(() => upstream.close());
@@ -76,35 +68,29 @@ describe.concurrent('the state of the upstream', () => {
     expect([answers, connects]).toEqual([[null, null], 1]);
   });
 
-  const status = async ({ adminUrl }: RunningProxy) =>
-    (await (await fetch(`${adminUrl}/api/status`)).json()) as ApiStatus;
-
   // Polled: a connect that a slow machine cannot finish within a second counts as failed, too.
   const seen = (proxy: RunningProxy, wanted: Pick<ApiStatus['upstream'], 'reachable' | 'error'>) =>
     eventually(async () => {
-      const { reachable, error } = (await status(proxy)).upstream;
+      const { reachable, error } = (await proxy.status()).upstream;
       return { reachable, error };
     }, wanted);
 
   test('an upstream that is down is not reachable, with the code', async ({ start }) => {
     const proxy = await start({ upstream: { url: NOBODY } });
     await seen(proxy, { reachable: false, error: 'ECONNREFUSED' });
-    expect((await status(proxy)).advice[0]).toMatchObject({ id: 'upstream', state: 'failed' });
+    expect((await proxy.status()).advice[0]).toMatchObject({ id: 'app-down', state: 'failed' });
   });
 
-  test('an upstream with a certificate that we do not trust is not reachable, and caFile is named', async ({
-    start,
-    onTestFinished,
-  }) => {
+  test('with a certificate we distrust it is unreachable; caFile is named', async ({ start, onTestFinished }) => {
     const url = `https://127.0.0.1:${await portOf(tlsApp(), onTestFinished)}`;
     const proxy = await start({ upstream: { url } });
     const line = await proxy.waitForLog(({ msg }) => msg === 'the upstream accepts no connections');
     expect(line.upstream_error).toMatch(/^(?:UNABLE_TO_VERIFY_LEAF_SIGNATURE|CONNECT_TIMEOUT)$/);
     await seen(proxy, { reachable: false, error: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
-    await eventually(async () => (await status(proxy)).advice[0]?.remedy.includes('upstream.tls.caFile'), true);
+    await eventually(async () => (await proxy.status()).advice[0]?.remedy.includes('upstream.tls.caFile'), true);
     const trusting = await start({ upstream: { url, tls: { caFile: authority.caFile } } });
     await seen(trusting, { reachable: true, error: null });
-    await eventually(async () => (await status(trusting)).advice[0]?.state, 'ok');
+    await eventually(async () => (await trusting.status()).advice[0]?.state, 'ok');
   });
 
   // Servers on OpenSSL, Node's among them, close the connection; others send an alert; nginx and Go answer 400 in HTTP.
@@ -119,13 +105,12 @@ describe.concurrent('the state of the upstream', () => {
     const proxy = await start({ upstream: { url: `http://127.0.0.1:${await portOf(app, onTestFinished)}` } });
     expect(await deliver(proxy, 'a')).toBe(502);
     expect(await proxy.waitForLog(({ msg }) => msg === 'request')).toMatchObject(failure);
-    const { advice } = await status(proxy);
-    const told = advice.find(({ id }) => id === 'deliveries');
-    expect(told).toMatchObject({ state: 'failed', remedy: expect.stringMatching(/https:\/\//) });
+    const { advice } = await proxy.status();
+    expect(advice[0]).toMatchObject({ state: 'failed', remedy: expect.stringMatching(/https:\/\//) });
   });
 
   test('certificates in use have their dates and files', async ({ start }) => {
-    const { certificates } = await status(await start({ listen: { host: '127.0.0.1', port: 0, tls: pair } }));
+    const { certificates } = await (await start({ listen: { tls: pair } })).status();
     expect(certificates).toEqual([
       { certificate: 'listen', file: pair.certFile, notBefore: expect.any(Number), notAfter: expect.any(Number) },
     ]);

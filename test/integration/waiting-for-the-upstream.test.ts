@@ -3,7 +3,8 @@
 // arrives once or never.
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
-import { delivery, idsOf, numbers, send, test, waiting } from '../support/deliveries/numbered.ts';
+import { delivery, idsOf, numbers, test, waiting } from '../support/deliveries/numbered.ts';
+import { sendTo } from '../support/http/raw-client.ts';
 import { untilAtRest, untilMetrics } from '../support/proxy/at-rest.ts';
 import { OK } from '../support/upstream/raw-upstream.ts';
 
@@ -14,7 +15,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url, { connections: 4 });
     await upstream.stop();
-    const clients = await Promise.all(numbers(30).map((id) => send(proxy, delivery(id))));
+    const clients = await Promise.all(numbers(30).map((id) => sendTo(proxy, delivery(id))));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(30));
     await upstream.listen();
     const responses = await Promise.all(clients.map((client) => client.response()));
@@ -27,7 +28,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
   test('a unix socket that appears later', async ({ directory, upstreamHere, proxyTo }) => {
     const path = join(directory, 'app.sock');
     const proxy = await proxyTo(`unix://${path}`);
-    const client = await send(proxy, delivery(1));
+    const client = await sendTo(proxy, delivery(1));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(1));
     const upstream = await upstreamHere(path);
     expect((await client.response()).status).toBe(200);
@@ -40,9 +41,13 @@ describe.concurrent('an upstream that accepts no connections', () => {
     ['has no socket', 'unix:///nonexistent/app.sock'],
   ] as const)('one that %s for longer than retryConnectFor: 502, and counted', async ([, url], { proxyTo }) => {
     const proxy = await proxyTo(url, { retryConnectFor: '300ms' });
-    const client = await send(proxy, delivery(1));
-    const response = await client.response();
-    expect([response.status, response.body.toString()]).toEqual([502, '{"error":"bad_gateway"}']);
+    const client = await sendTo(proxy, delivery(1));
+    const { status, body, lines } = await client.response();
+    expect([status, body.toString(), lines.includes('Connection: close')]).toEqual([
+      502,
+      '{"error":"bad_gateway"}',
+      true,
+    ]);
     await untilAtRest(proxy);
     expect((await proxy.metrics()).get(`entrupy_proxy_${FAILED}`)).toBe(1);
   });
@@ -66,7 +71,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
         look();
       });
     });
-    const client = await send(
+    const client = await sendTo(
       proxy,
       'POST /open HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n',
     );
@@ -77,14 +82,11 @@ describe.concurrent('an upstream that accepts no connections', () => {
     expect((await received).replace(/\r\n[0-9a-f]+\r\n|^[0-9a-f]+\r\n|\r\n/g, '')).toBe('firstsecond');
   });
 
-  test('the request of a client that leaves during the wait is not sent later, and holds nothing', async ({
-    upstreamHere,
-    proxyTo,
-  }) => {
+  test('what a client leaves during the wait is not sent later, holds nothing', async ({ upstreamHere, proxyTo }) => {
     const upstream = await upstreamHere();
     const proxy = await proxyTo(upstream.url, { connections: 2 });
     await upstream.stop();
-    const clients = await Promise.all(numbers(10).map((id) => send(proxy, delivery(id))));
+    const clients = await Promise.all(numbers(10).map((id) => sendTo(proxy, delivery(id))));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(10));
     for (const client of clients.slice(1)) client.destroy();
     await untilMetrics(proxy, ['requests_in_flight'], waiting(1));
@@ -96,7 +98,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
 
   test('requests behind a waiting one are not started: its 502 ends the connection', async ({ proxyTo }) => {
     const proxy = await proxyTo('http://127.0.0.1:1', { connections: 1, retryConnectFor: '1s' });
-    const client = await send(proxy, delivery(1) + numbers(9).map(delivery).join(''));
+    const client = await sendTo(proxy, delivery(1) + numbers(9).map(delivery).join(''));
     const { status, lines } = await client.response();
     expect([status, lines.includes('Connection: close')]).toEqual([502, true]);
     expect((await client.rest()).length).toBe(0);
@@ -106,10 +108,7 @@ describe.concurrent('an upstream that accepts no connections', () => {
 });
 
 describe.concurrent('an upstream that is busy', () => {
-  test('gets no more than upstream.connections requests at once; the others queue', async ({
-    upstreamHere,
-    proxyTo,
-  }) => {
+  test('gets upstream.connections requests at once at most; the others queue', async ({ upstreamHere, proxyTo }) => {
     const upstream = await upstreamHere();
     let [now, most] = [0, 0];
     upstream.script((socket) => {
@@ -120,29 +119,27 @@ describe.concurrent('an upstream that is busy', () => {
       }, 5);
     });
     const proxy = await proxyTo(upstream.url, { connections: 3 });
-    const clients = await Promise.all(numbers(40).map((id) => send(proxy, delivery(id))));
+    const clients = await Promise.all(numbers(40).map((id) => sendTo(proxy, delivery(id))));
     const responses = await Promise.all(clients.map((client) => client.response()));
     expect(responses.map(({ status }) => status)).toEqual(Array(40).fill(200));
     expect(most).toBe(3);
     expect(idsOf(upstream)).toEqual(numbers(40));
   });
 
-  test('leaves no slot within retryConnectFor: 503, and the request never reaches it', async ({
-    upstreamHere,
-    proxyTo,
-  }) => {
+  test('leaves no slot within retryConnectFor: 503, and nothing reaches it', async ({ upstreamHere, proxyTo }) => {
     const upstream = await upstreamHere();
     upstream.script(() => {});
     const proxy = await proxyTo(upstream.url, { connections: 1, retryConnectFor: '200ms', responseTimeout: '5s' });
-    const first = await send(proxy, delivery(1));
+    const first = await sendTo(proxy, delivery(1));
     await untilMetrics(proxy, ['requests_in_flight'], waiting(1));
-    const second = await send(proxy, delivery(2));
-    expect((await second.response()).body.toString()).toBe('{"error":"overloaded"}');
+    const second = await sendTo(proxy, delivery(2));
+    const { body, lines } = await second.response();
+    expect([body.toString(), lines.includes('Connection: close')]).toEqual(['{"error":"overloaded"}', true]);
     expect(idsOf(upstream)).toEqual([1]);
     first.destroy();
     await untilAtRest(proxy);
     upstream.script((socket) => socket.write(OK));
-    const third = await send(proxy, delivery(3));
+    const third = await sendTo(proxy, delivery(3));
     expect((await third.response()).status).toBe(200);
     third.destroy();
   });

@@ -1,23 +1,18 @@
 // A WebSocket's handshake and bytes arrive as they were sent.
 // WebSockets through the proxy as raw bytes. Only the handshake may be rewritten, and a side that does not read slows
 // the other one down.
-import { describe, expect } from 'vitest';
-import { openClient } from '../support/http/raw-client.ts';
-import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { openClient, sendTo } from '../support/http/raw-client.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 import { AGREED, handshake, KEY } from '../support/websocket/client.ts';
-import { test as base } from '../support/websocket/tunnels.ts';
+import { ROUTES } from '../support/websocket/tunnels.ts';
 
-/** An upstream that accepts every handshake unless told otherwise, and a proxy in front of it. */
-const test = base.extend<{ readonly lenient: LenientUpstream; readonly proxy: RunningProxy }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  lenient: async ({}, use) => {
-    const lenient = await startLenientUpstream();
-    lenient.answer(() => AGREED);
-    await use(lenient);
-    await lenient.close();
-  },
-  proxy: async ({ lenient, proxyTo }, use) => use(await proxyTo(lenient.url)),
+/** The upstream accepts every handshake unless told otherwise. */
+const on = shared(startLenientUpstream, { routes: ROUTES, log: { requests: 'all' } });
+beforeEach(() => {
+  on.upstream.answer(() => AGREED);
+  on.upstream.seen.length = 0;
 });
 
 /** Resolves once the number has not changed for a second. */
@@ -30,36 +25,31 @@ async function untilSteady(read: () => number): Promise<void> {
 describe('as raw bytes', () => {
   test.for(['/live?', '/ws/./a//b/%2e/c%2Fd?x=1?&&y=%zz', '/ws/a;b=1/?'])(
     'the target %s arrives as sent',
-    async (target, { lenient, proxy }) => {
-      const client = await openClient({ port: proxy.port });
-      await client.send(handshake(target));
+    async (target) => {
+      const client = await sendTo(on.proxy, handshake(target));
       await client.bytes(AGREED.length);
-      expect(lenient.seen.map(({ requestLine }) => requestLine)).toEqual([`GET ${target} HTTP/1.1`]);
+      expect(on.upstream.seen.map(({ requestLine }) => requestLine)).toEqual([`GET ${target} HTTP/1.1`]);
       client.destroy();
     },
   );
 
-  test('Host and every end-to-end header arrive as sent; hop-by-hop headers are dropped', async ({
-    lenient,
-    proxy,
-  }) => {
-    const client = await openClient({ port: proxy.port });
+  test('Host and end-to-end headers arrive as sent; hop-by-hop headers are dropped', async () => {
+    const client = await openClient(on.proxy);
     const sent = ['Host: h', 'X-Odd-CASE: \xe9', 'X-Twice: 1', 'X-Twice: 2', 'Cookie: a=1', 'Entrupy-Signature: x'];
     const hopByHop = ['TE: trailers', 'Keep-Alive: 5', 'Proxy-Connection: x', 'X-Named: 1', 'Connection: X-Named'];
     await client.send(handshake('/live', { lines: [...sent.slice(1), ...hopByHop] }));
     await client.bytes(AGREED.length);
     const own = ['Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${KEY}`, 'connection: Upgrade', 'upgrade: websocket'];
-    expect([...(lenient.seen[0]?.lines ?? [])].sort()).toEqual([...sent, ...own].sort());
+    expect([...(on.upstream.seen[0]?.lines ?? [])].sort()).toEqual([...sent, ...own].sort());
     client.destroy();
   });
 
-  test('the headers of the 101 arrive as sent too', async ({ lenient, proxy }) => {
+  test('the headers of the 101 arrive as sent too', async () => {
     const lines = ['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'Keep-Alive: 5', 'X-Empty: '];
-    lenient.answer(() => (socket) => {
+    on.upstream.answer(() => (socket) => {
       socket.end(AGREED.replace('\r\n\r\n', `\r\n${lines.join('\r\n')}\r\n\r\nhello`), 'latin1');
     });
-    const client = await openClient({ port: proxy.port });
-    await client.send(handshake('/live'));
+    const client = await sendTo(on.proxy, handshake('/live'));
     const head = (await client.rest()).toString('latin1').split('\r\n');
     expect(head).toEqual(
       expect.arrayContaining(['X-Odd-CASE: \xe9', 'Set-Cookie: a=1', 'Set-Cookie: b=2', 'X-Empty: ']),
@@ -69,18 +59,14 @@ describe('as raw bytes', () => {
     client.destroy();
   });
 
-  test('bytes sent with the handshake reach the upstream in order, once it has accepted', async ({
-    lenient,
-    proxy,
-  }) => {
+  test('bytes sent with the handshake reach the upstream in order once it accepts', async () => {
     const got: Buffer[] = [];
     const agree = Promise.withResolvers<() => void>();
-    lenient.answer(() => (socket) => {
+    on.upstream.answer(() => (socket) => {
       socket.removeAllListeners('data').on('data', (piece: Buffer) => got.push(piece));
       agree.resolve(() => socket.write(AGREED));
     });
-    const client = await openClient({ port: proxy.port });
-    await client.send(`${handshake('/live')}early, `);
+    const client = await sendTo(on.proxy, `${handshake('/live')}early, `);
     const now = await agree.promise;
     await client.send('later, ');
     expect(got).toEqual([]);
@@ -91,16 +77,13 @@ describe('as raw bytes', () => {
     client.destroy();
   });
 
-  test('a client that sends more than maxHeader before the 101 gets no tunnel: bytes would be missing in it', async ({
-    lenient,
-    proxy,
-  }) => {
+  test('more than maxHeader before the 101 gets no tunnel, which would lack bytes', async () => {
     const closed = Promise.withResolvers<void>();
-    lenient.answer(() => (socket) => {
+    on.upstream.answer(() => (socket) => {
       socket.once('close', () => closed.resolve());
       socket.write(AGREED);
     });
-    const client = await openClient({ port: proxy.port });
+    const client = await openClient(on.proxy);
     // In one write, so that the proxy has read too much before it asks the upstream.
     await client.send(`${handshake('/live')}${'x'.repeat(32 * 1024)}`);
     await closed.promise;
@@ -108,33 +91,28 @@ describe('as raw bytes', () => {
     expect(await client.rest()).toEqual(Buffer.alloc(0));
   });
 
-  test('a connection that has carried other requests can upgrade', async ({ lenient, proxy }) => {
-    lenient.answer(({ lines }) =>
+  test('a connection that has carried other requests can upgrade', async () => {
+    on.upstream.answer(({ lines }) =>
       lines.some((line) => /^upgrade/i.test(line)) ? AGREED : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
     );
-    const client = await openClient({ port: proxy.port });
-    await client.send('GET /live HTTP/1.1\r\nHost: h\r\n\r\n');
+    const client = await sendTo(on.proxy, 'GET /live HTTP/1.1\r\nHost: h\r\n\r\n');
     expect((await client.response()).status).toBe(200);
     await client.send(handshake('/live'));
     expect((await client.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
     client.destroy();
   });
 
-  test.for(['WebSocket', 'WEBSOCKET'])('Upgrade: %s', async (spelling, { proxy }) => {
-    const client = await openClient({ port: proxy.port });
-    await client.send(handshake('/live').replace('Upgrade: websocket', `Upgrade: ${spelling}`));
+  test.for(['WebSocket', 'WEBSOCKET'])('Upgrade: %s', async (spelling) => {
+    const client = await sendTo(on.proxy, handshake('/live').replace('Upgrade: websocket', `Upgrade: ${spelling}`));
     expect((await client.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
     client.destroy();
   });
 
-  test('a client that does not read slows the upstream down and does not fill our memory', async ({
-    lenient,
-    proxy,
-  }) => {
+  test('a client that does not read slows the upstream down and fills no memory', async () => {
     const total = 256 * 1024 * 1024;
     const piece = Buffer.alloc(1024 * 1024);
     let sent = 0;
-    lenient.answer(() => (socket) => {
+    on.upstream.answer(() => (socket) => {
       socket.write(AGREED);
       const more = () => {
         while (sent < total) {
@@ -145,14 +123,13 @@ describe('as raw bytes', () => {
       };
       more();
     });
-    const client = await openClient({ port: proxy.port });
-    await client.send(handshake('/live'));
+    const client = await sendTo(on.proxy, handshake('/live'));
     await client.bytes(AGREED.length);
     client.socket.pause();
-    const before = await proxy.memory();
+    const before = await on.proxy.memory();
     await untilSteady(() => sent);
     expect(sent).toBeLessThan(64 * 1024 * 1024);
-    expect((await proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
+    expect((await on.proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
     client.destroy();
   });
 });

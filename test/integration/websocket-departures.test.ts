@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
 import { openClient } from '../support/http/raw-client.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
-import { agrees, closed, polite, test } from '../support/websocket/handshakes.ts';
+import { agrees, closed, polite, SOON_IDLE, test } from '../support/websocket/handshakes.ts';
 
 describe('a client that leaves', () => {
   const ways = [
@@ -37,7 +37,7 @@ describe('a client that leaves', () => {
       leave(client.socket);
       await ended();
       await upstream.listen();
-      const other = await openClient({ port: proxy.port });
+      const other = await openClient(proxy);
       upstream.script((socket) => socket.write(AGREED));
       await other.send(handshake('/live?other'));
       await other.bytes(AGREED.length);
@@ -101,10 +101,10 @@ describe('an upstream that leaves mid-tunnel', () => {
   test.for(['client', 'upstream'] as const)(
     'the other side (%s) never closes: it is cut',
     async (silent, { start, onHandshake }) => {
-      const { client, ended, inFlight } = await start();
+      const { client, ended, inFlight } = await start({ route: SOON_IDLE });
       const there = onHandshake(agrees); // it allows half-open sockets, and so does the client
       client.socket.allowHalfOpen = true;
-      await client.send(handshake('/live'));
+      await client.send(handshake(SOON_IDLE));
       await client.bytes(AGREED.length);
       const sockets = { client: client.socket, upstream: await there };
       (silent === 'client' ? sockets.upstream : sockets.client).end();

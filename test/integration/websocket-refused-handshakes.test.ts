@@ -3,17 +3,13 @@
 // leaked socket.
 import type { Socket } from 'node:net';
 import { describe, expect } from 'vitest';
-import { openClient } from '../support/http/raw-client.ts';
+import { sendTo } from '../support/http/raw-client.ts';
 import { values } from '../support/http/response-parser.ts';
 import { AGREED, handshake } from '../support/websocket/client.ts';
-import { closed, polite, test } from '../support/websocket/handshakes.ts';
+import { closed, polite, SOON_IDLE, SOON_LATE, test } from '../support/websocket/handshakes.ts';
 
 describe('a handshake that the upstream refuses', () => {
-  test('its status, headers and body reach the client, and the connection ends', async ({
-    start,
-    onHandshake,
-    noneLeft,
-  }) => {
+  test('its status, headers and body come, and the connection ends', async ({ start, onHandshake, noneLeft }) => {
     const { client, ended } = await start();
     const lines = ['WWW-Authenticate: Basic realm="\xe9"', 'Set-Cookie: a', 'Set-Cookie: b', 'Content-Length: 9'];
     onHandshake((socket) => {
@@ -73,18 +69,18 @@ describe('a handshake that the upstream refuses', () => {
   });
 
   test('a stalled body is cut', async ({ start, onHandshake, noneLeft }) => {
-    const { client } = await start();
+    const { client } = await start({ route: SOON_IDLE });
     onHandshake((socket) => {
       polite(socket);
       socket.write('HTTP/1.1 401 Nope\r\nContent-Length: 9\r\n\r\nforb');
     });
-    await client.send(handshake('/live'));
+    await client.send(handshake(SOON_IDLE));
     expect((await client.rest()).toString()).toMatch(/forb$/);
     await noneLeft();
   });
 
   test('a large body for a client that does not read gets backpressure, then a cut', async ({ start, onHandshake }) => {
-    const { proxy, client, failures } = await start();
+    const { proxy, client, failures } = await start({ route: SOON_IDLE });
     const total = 256 * 1024 * 1024;
     const piece = Buffer.alloc(1024 * 1024);
     let sent = 0;
@@ -100,7 +96,7 @@ describe('a handshake that the upstream refuses', () => {
     });
     client.socket.pause();
     const before = await proxy.memory();
-    await client.send(handshake('/live'));
+    await client.send(handshake(SOON_IDLE));
     await closed(await upstreamSocket);
     expect(sent).toBeLessThan(64 * 1024 * 1024);
     expect((await proxy.memory()).peak - before.rss).toBeLessThan(48 * 1024 * 1024);
@@ -110,9 +106,9 @@ describe('a handshake that the upstream refuses', () => {
 
 describe('a handshake that the upstream does not answer', () => {
   test('within the timeout: 504', async ({ start, onHandshake, noneLeft }) => {
-    const { client, failures } = await start();
+    const { client, failures } = await start({ route: SOON_LATE });
     onHandshake(polite);
-    await client.send(handshake('/live'));
+    await client.send(handshake(SOON_LATE));
     expect(await client.response()).toMatchObject({ status: 504, body: Buffer.from('{"error":"gateway_timeout"}') });
     await expect.poll(() => failures('timeout')).toBe(1);
     await noneLeft();
@@ -165,17 +161,12 @@ describe('a handshake that the upstream does not answer', () => {
     expect(upstream.heads).toHaveLength(1);
   });
 
-  test('because every slot is taken: 503 after the wait, and no slot leaks', async ({
-    start,
-    upstream,
-    onHandshake,
-  }) => {
+  test('because every slot is taken: 503 after the wait; no slot leaks', async ({ start, upstream, onHandshake }) => {
     const { proxy, client } = await start({ connections: 1, retryConnectFor: '300ms', responseTimeout: '5s' });
     const agree = onHandshake(() => {});
     await client.send(handshake('/live'));
     const first = await agree;
-    const second = await openClient({ port: proxy.port });
-    await second.send(handshake('/live'));
+    const second = await sendTo(proxy, handshake('/live'));
     const refused = await second.response();
     expect([refused.status, refused.body.toString(), values(refused.lines, 'retry-after')]).toEqual([
       503,
@@ -186,8 +177,7 @@ describe('a handshake that the upstream does not answer', () => {
     first.write(AGREED);
     await client.bytes(AGREED.length);
     upstream.script((socket) => socket.write(AGREED));
-    const third = await openClient({ port: proxy.port });
-    await third.send(handshake('/live'));
+    const third = await sendTo(proxy, handshake('/live'));
     expect((await third.bytes(AGREED.length)).toString()).toMatch(/^HTTP\/1\.1 101 /);
     for (const one of [second, third]) one.destroy();
   });

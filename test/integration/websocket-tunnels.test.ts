@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { describe, expect } from 'vitest';
 import type { WebSocket } from 'ws';
-import { openClient } from '../support/http/raw-client.ts';
+import { sendTo } from '../support/http/raw-client.ts';
 import { echoed, openWebSocket } from '../support/websocket/client.ts';
 import { liveOf, test } from '../support/websocket/tunnels.ts';
 
@@ -97,10 +97,7 @@ test('a reload can allow and forbid them; open ones stay', async ({ echo, proxyT
   webSocket.terminate();
 });
 
-test('FORCE_FETCH_PATH, which switches http-proxy-3 to another code path, changes nothing', async ({
-  echo,
-  proxyTo,
-}) => {
+test('FORCE_FETCH_PATH, another code path of http-proxy-3, changes nothing', async ({ echo, proxyTo }) => {
   const proxy = await proxyTo(echo.url, {}, { env: { FORCE_FETCH_PATH: 'true' } });
   const webSocket = await openWebSocket(liveOf(proxy));
   expect((await echoed(webSocket, 'x')).toString()).toBe('x');
@@ -109,14 +106,13 @@ test('FORCE_FETCH_PATH, which switches http-proxy-3 to another code path, change
 
 test('a tunnel outlives limits.connectionAge, listen.keepAlive and the idle timeouts', async ({ echo, proxyTo }) => {
   const proxy = await proxyTo(echo.url, {
-    upstream: { url: echo.url, idleTimeout: '200ms', responseTimeout: '200ms', keepAlive: '100ms' },
-    limits: { connectionAge: '1s' },
-    listen: { keepAlive: '1s' },
+    upstream: { url: echo.url, idleTimeout: '1s', responseTimeout: '1s', keepAlive: '1s' },
+    limits: { connectionAge: '2s' },
+    listen: { keepAlive: '2s' },
   });
   const webSocket = await openWebSocket(liveOf(proxy));
   // A connection without a tunnel is ended meanwhile.
-  const idle = await openClient({ port: proxy.port });
-  await idle.send('GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n');
+  const idle = await sendTo(proxy, 'GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n');
   await idle.rest();
   expect((await echoed(webSocket, 'alive')).toString()).toBe('alive');
   webSocket.terminate();

@@ -1,17 +1,13 @@
-// The clients of a flood. The parent process says which flood (test/support/load/flood.ts). This process floods until it is
-// told to stop, then reports its results. It exits with its parent.
+// The clients of floods. The parent process says which (test/support/load/flood.ts). This process floods until it is told
+// to stop, then reports its results. It exits with its parent.
 import { connect, type Socket } from 'node:net';
-import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { type Flood, POUR_BYTES } from '../support/load/flood.ts';
 
 /** A closed client reconnects after this long, so the flood is not a storm of connects. */
 const BACK_AFTER_MS = 1000;
-/**
- * All connections are opened within about a second: more at once would fill the kernel's accept queue for everybody.
- */
-const OPEN_EVERY_MS = 50;
-const OPEN_STEPS = 20;
+/** All connections are opened within a second: more at once would fill the kernel's accept queue for everybody. */
+const OPEN_EVERY_MS = 10;
 /** Each loopback address has its own ports: 5,000 clients that reconnect each second exhaust those of one address. */
 const ADDRESSES = 200;
 
@@ -19,46 +15,37 @@ const counts = { opened: 0, ended: 0, bytesSent: 0 };
 const answers: Record<string, number> = {};
 const sockets = new Set<Socket>();
 let stopping = false;
-let opened = 0;
+let tried = 0;
 
-const address = () => `127.0.1.${1 + (opened++ % ADDRESSES)}`;
-
-function client(flood: Flood, hello: Buffer): void {
+function client(flood: Flood): void {
   if (stopping) return;
-  const raw = connect({ port: flood.port, host: '127.0.0.1', localAddress: address(), allowHalfOpen: true });
-  if (flood.deaf) raw.pause();
-  const socket =
-    flood.tls === 'finished'
-      ? connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
-      : raw;
+  const { port, tls, first, deaf, endless, from = `127.0.1.${1 + (tried++ % ADDRESSES)}` } = flood;
+  const raw = connect({ port, host: '127.0.0.1', localAddress: from, allowHalfOpen: true });
+  if (deaf) raw.pause();
+  const socket = tls ? connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }) : raw;
   sockets.add(raw);
   raw.once('connect', () => counts.opened++);
   socket.on('error', () => raw.destroy());
   raw.on('error', () => socket.destroy());
-  socket.once(flood.tls === 'finished' ? 'secureConnect' : 'connect', () => {
-    if (flood.tls === 'hello') send(socket, hello);
-    if (flood.first !== undefined) behave(socket, flood, flood.first);
-  });
-  if (!flood.deaf) read(socket, flood);
+  if (first !== undefined) socket.once(tls ? 'secureConnect' : 'connect', () => behave(socket, flood, first));
+  if (!deaf) read(socket, flood);
+  socket.on('end', () => raw.resetAndDestroy());
   raw.once('close', () => {
     sockets.delete(raw);
     if (stopping) return;
     counts.ended++;
-    setTimeout(client, BACK_AFTER_MS, flood, hello);
+    if (!endless) setTimeout(client, BACK_AFTER_MS, flood);
   });
 }
 
 function read(socket: Socket, { next, first }: Flood): void {
   let hasAnswer = false;
   socket.on('data', (piece: Buffer) => {
-    if (!hasAnswer && first !== undefined) {
-      const status = piece.toString('latin1', 9, 12);
-      answers[status] = (answers[status] ?? 0) + 1;
-    }
+    const status = /^HTTP\/1\.1 (\d+)/.exec(piece.toString('latin1', 0, 12))?.[1];
+    if (!hasAnswer && status !== undefined) answers[status] = (answers[status] ?? 0) + 1;
     hasAnswer = true;
     if (next === 'ask' && first !== undefined) send(socket, first);
   });
-  socket.on('end', () => socket.destroy());
 }
 
 function behave(socket: Socket, { next, deaf, connections }: Flood, first: Buffer): void {
@@ -70,10 +57,10 @@ function behave(socket: Socket, { next, deaf, connections }: Flood, first: Buffe
   if (next === 'pour') pour();
   else send(socket, first);
   // A paused socket notices a reset only on a write, even an empty one.
-  if (next === 'drip' || (deaf && next === undefined)) {
-    const timer = setInterval(() => send(socket, Buffer.alloc(next === 'drip' ? 1 : 0, 'x')), 1000);
-    socket.once('close', () => clearInterval(timer));
-  }
+  const { drip, every } = typeof next === 'object' ? next : { drip: '', every: 1000 };
+  if (drip === '' && !(deaf && next === undefined)) return;
+  const timer = setInterval(() => send(socket, Buffer.from(drip)), every);
+  socket.once('close', () => clearInterval(timer));
 }
 
 function send(socket: Socket, bytes: Buffer, onTaken?: () => void): void {
@@ -85,34 +72,24 @@ function send(socket: Socket, bytes: Buffer, onTaken?: () => void): void {
   });
 }
 
-/** The first bytes that a TLS client on this machine sends. */
-function clientHello(): Promise<Buffer> {
-  return new Promise((resolve) => {
-    const wire = new Duplex({
-      read: () => {},
-      write: (bytes: Buffer, _encoding, done) => {
-        resolve(bytes);
-        done();
-      },
-    });
-    connectTls({ socket: wire, rejectUnauthorized: false }).on('error', () => {});
-  });
-}
-
-async function begin(flood: Flood): Promise<void> {
-  const hello = await clientHello();
-  let left = flood.connections;
-  const step = Math.ceil(flood.connections / OPEN_STEPS);
+function begin(flood: Flood): void {
+  const { connections, endless } = flood;
+  const begun = performance.now();
+  let opened = 0;
   const timer = setInterval(() => {
-    for (let count = 0; count < step && left > 0; count++, left--) client(flood, hello);
-    if (left === 0) clearInterval(timer);
+    const seconds = (performance.now() - begun) / 1000;
+    const due = connections * (endless ? seconds : Math.min(seconds, 1)) - opened;
+    // A busy machine makes up for little of what it missed.
+    for (let count = Math.min(due, (connections * OPEN_EVERY_MS * 3) / 1000); count > 0; count--, opened++)
+      client(flood);
+    if (!endless && opened >= connections) clearInterval(timer);
   }, OPEN_EVERY_MS);
-  process.send?.('begun');
 }
 
-process.on('message', (message: Flood | 'stop') => {
+process.on('message', (message: readonly Flood[] | 'stop') => {
   if (message !== 'stop') {
-    void begin(message);
+    message.forEach(begin);
+    process.send?.('begun');
     return;
   }
   stopping = true;

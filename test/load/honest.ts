@@ -1,7 +1,8 @@
 // Honest clients. Each sends signed deliveries one after another, on a kept connection or a new one each time, and
 // records the result and the duration of every one.
-import { Agent, request } from 'node:http';
-import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
+import { post } from '../support/load/load.ts';
 
 export interface Tally {
   /** Milliseconds for each request with the expected response. */
@@ -54,44 +55,19 @@ export function percentile(times: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-function deliver(agent: Agent, options: HonestOptions, tally: Tally): Promise<void> {
+async function deliver(agent: Agent, options: HonestOptions, tally: Tally): Promise<void> {
   const { port, body, signature, tls, timeout } = options;
   const started = performance.now();
-  return new Promise((resolve) => {
-    let finished = false;
-    const finish = (failure: string | null) => {
-      if (finished) return; // a truncated response is an error of the request too
-      finished = true;
-      if (failure === null) tally.times.push(performance.now() - started);
-      else tally.failures.set(failure, (tally.failures.get(failure) ?? 0) + 1);
-      resolve();
-    };
-    const onError = (error: NodeJS.ErrnoException) => finish(error.code ?? error.message);
-    const sending = (tls ? tlsRequest : request)(
-      {
-        agent,
-        port,
-        host: '127.0.0.1',
-        method: 'POST',
-        path: '/notify',
-        headers: { 'Entrupy-Signature': signature, 'Content-Length': body.length },
-        rejectUnauthorized: false,
-        ...(timeout !== undefined && { signal: AbortSignal.timeout(timeout) }),
-      },
-      (response) => {
-        let text = '';
-        response.on('data', (piece) => {
-          text += piece;
-        });
-        response.once('error', onError);
-        // The upstream responds with the number of bytes that it received.
-        response.once('end', () => {
-          const isGood = response.statusCode === 200 && text === String(body.length);
-          finish(isGood ? null : `${response.statusCode} ${text}`);
-        });
-      },
-    );
-    sending.on('error', onError);
-    sending.end(body);
+  const { status, trouble, text } = await post({
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}/notify`,
+    body,
+    headers: { 'Entrupy-Signature': signature },
+    agent,
+    ...(timeout !== undefined && { signal: AbortSignal.timeout(timeout) }),
   });
+  // The upstream responds with the number of bytes that it received.
+  const isGood = status === 200 && text === String(body.length);
+  const failure = trouble || `${status} ${text}`;
+  if (isGood) tally.times.push(performance.now() - started);
+  else tally.failures.set(failure, (tally.failures.get(failure) ?? 0) + 1);
 }

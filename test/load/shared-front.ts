@@ -2,7 +2,7 @@
 // on it: bodies that are refused before they are read, tails, HEAD, 204, 304. Each delivery hides requests in its body.
 import { createHash } from 'node:crypto';
 import { FORGED_ECHO, LATE_REQUESTS, type LateRequest } from '../servers/late-kinds.ts';
-import { sign } from '../support/deliveries/signer.ts';
+import { SECRET, sign } from '../support/deliveries/signer.ts';
 import { openClient, type RawClient } from '../support/http/raw-client.ts';
 import { type RawResponse, values } from '../support/http/response-parser.ts';
 
@@ -15,8 +15,6 @@ const SMALLEST = 200;
 const LARGEST = 120_000;
 /** What is refused is read to its end up to this size; more ends the connection. */
 const DROPPED = 64 * KIB;
-
-export const SECRET = 'shared-front-secret-0123456789abcdef';
 
 export interface Outcome {
   readonly requests: number;
@@ -48,7 +46,7 @@ interface Ask {
 /** Sends about so many requests in all, but none after the deadline (on the clock of `performance`). */
 export async function shareFront(
   port: number,
-  { requests, deadline, strangers = STRANGERS }: { requests: number; deadline: number; strangers?: number },
+  { requests, deadline }: { requests: number; deadline: number },
 ): Promise<Outcome> {
   const sent = new Set<string>();
   const counts = { own: 0, swallowed: 0, foreign: 0, bad: 0, cut: 0, leaked: 0 };
@@ -81,7 +79,7 @@ export async function shareFront(
     }
     client.leave();
   };
-  const crowd = Array.from({ length: strangers }, (_, who) => stranger(who));
+  const crowd = Array.from({ length: STRANGERS }, (_, who) => stranger(who));
   await Promise.all([...crowd, ...Array.from({ length: SIGNERS }, (_, who) => signer(who))]);
   return { ...progress, ...counts, texts, sent };
 }

@@ -4,25 +4,13 @@
 // 9112 9.6).
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { forged, SECRET, signed } from '../conformance/wire-case.ts';
+import { expect, test } from 'vitest';
+import { forged, signed } from '../conformance/wire-case.ts';
 import { get } from '../support/http/requests.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  upstream = await startLenientUpstream();
-  proxy = await startProxy({
-    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] },
-    secrets: { current: SECRET },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
-});
+const on = shared(startLenientUpstream, { routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }] });
 
 const CLOSE = ['Connection: close'];
 
@@ -32,10 +20,10 @@ test.each([
   ['an accepted delivery with Connection: close', signed('x', { lines: CLOSE }), 200],
   ['a forwarded request with Connection: close', get('/open', CLOSE), 200],
   ['a refusal by the gate', get('/open#x'), 400],
-])('%s', async (_name, request, status) => {
-  const before = upstream.seen.length;
+])('%s arrives before the close', async (_name, request, status) => {
+  const before = on.upstream.seen.length;
   // A client that keeps writing after the other side has closed, like one that reads only after it has written all.
-  const socket = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  const socket = connect({ port: on.proxy.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
   let received = '';
   socket.setEncoding('latin1').on('data', (text: string) => {
     received += text;
@@ -54,5 +42,5 @@ test.each([
   expect(received).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   expect(received.match(/HTTP\/1\.1/g)).toHaveLength(1);
   expect(received).toMatch(/^connection: close\r$/im);
-  expect(upstream.seen.length - before).toBe(status === 200 ? 1 : 0);
+  expect(on.upstream.seen.length - before).toBe(status === 200 ? 1 : 0);
 });

@@ -5,32 +5,18 @@
 // is a Buffer. A client would read `HT` as the body and the rest as the next response.
 // Requests are now answered one at a time, so no response is queued. This test shows that none is ever mixed up.
 import type { Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { SECRET, signed } from '../conformance/wire-case.ts';
-import { openClient } from '../support/http/raw-client.ts';
+import { expect } from 'vitest';
+import { signed } from '../conformance/wire-case.ts';
+import { sendTo } from '../support/http/raw-client.ts';
 import { get } from '../support/http/requests.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { type LenientUpstream, type SeenRequest, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { test } from '../support/proxy/proxied.ts';
+import type { LenientUpstream, SeenRequest } from '../support/upstream/lenient-upstream.ts';
+import { OK } from '../support/upstream/raw-upstream.ts';
 
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const HINTS = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n';
 
-let upstream: LenientUpstream;
-let proxy: RunningProxy;
-beforeEach(async () => {
-  upstream = await startLenientUpstream();
-  proxy = await startProxy({
-    config: { upstream: { url: upstream.url }, routes: [{ path: '/notify' }, { path: '/open/*', action: 'forward' }] },
-    secrets: { current: SECRET },
-  });
-});
-afterEach(async () => {
-  await proxy?.stop();
-  await upstream?.close();
-});
-
 /** Answers the first request once the client has sent the second. */
-function holdTheFirst(second: string): () => void {
+function holdTheFirst(upstream: LenientUpstream, second: string): () => void {
   let held: Socket | undefined;
   upstream.answer((request: SeenRequest) => {
     if (request.target === '/open/first') return (socket) => (held = socket);
@@ -39,28 +25,18 @@ function holdTheFirst(second: string): () => void {
   return () => held?.write(OK);
 }
 
-test('an interim response of the upstream, on the second of two pipelined requests', async () => {
-  const answerFirst = holdTheFirst(HINTS + OK);
-  const client = await openClient({ port: proxy.port });
-  await client.send(get('/open/first') + get('/open/second'));
-  await expect.poll(() => upstream.list()).toHaveLength(1);
+test.for([
+  ['an interim response of the upstream', HINTS + OK, get('/open/second'), 103],
+  ['our own 100 Continue', OK, signed('abc', { lines: ['Expect: 100-continue'] }), 100],
+] as const)('%s, on the second of two pipelined requests', async ([, answer, second, interim], { start, lenient }) => {
+  const routes = [{ path: '/notify' }, { path: '/open/*', action: 'forward' }];
+  const proxy = await start({ upstream: { url: lenient.url }, routes });
+  const answerFirst = holdTheFirst(lenient, answer);
+  const client = await sendTo(proxy, get('/open/first') + second);
+  await expect.poll(() => lenient.list()).toHaveLength(1);
   answerFirst();
   expect((await client.response()).body.toString()).toBe('ok');
-  const second = await client.response();
-  expect(second.informational.map(({ status }) => status)).toEqual([103]);
-  expect(second.body.toString()).toBe('ok');
-  client.destroy();
-});
-
-test('our own 100 Continue, on the second of two pipelined requests', async () => {
-  const answerFirst = holdTheFirst(OK);
-  const client = await openClient({ port: proxy.port });
-  await client.send(get('/open/first') + signed('abc', { lines: ['Expect: 100-continue'] }));
-  await expect.poll(() => upstream.list()).toHaveLength(1);
-  answerFirst();
-  expect((await client.response()).body.toString()).toBe('ok');
-  const second = await client.response();
-  expect(second.informational.map(({ status }) => status)).toEqual([100]);
-  expect(second.body.toString()).toBe('ok');
+  const { informational, body } = await client.response();
+  expect([informational.map(({ status }) => status), body.toString()]).toEqual([[interim], 'ok']);
   client.destroy();
 });

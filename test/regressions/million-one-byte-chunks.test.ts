@@ -1,30 +1,18 @@
 // A million one-byte chunks are not a million writes.
 // Bug: each chunk of a streamed body was written on its own, since promises resolve between two calls of node's parser.
 // A million one-byte chunks took 8 s of the only thread, and every other client waited.
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openClient } from '../support/http/raw-client.ts';
-import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
-import { OK, type RawUpstream, startRawUpstream } from '../support/upstream/raw-upstream.ts';
+import { expect, test } from 'vitest';
+import { sendTo } from '../support/http/raw-client.ts';
+import { shared } from '../support/proxy/shared.ts';
+import { OK, startRawUpstream } from '../support/upstream/raw-upstream.ts';
 
 const CHUNKS = 50_000;
 
-let upstream: RawUpstream;
-let proxy: RunningProxy;
-beforeAll(async () => {
-  upstream = await startRawUpstream();
-  proxy = await startProxy({
-    config: { upstream: { url: upstream.url }, unmatched: 'forward' },
-    secrets: { current: 'a-million-chunks-0123456789abcdef0123' },
-  });
-});
-afterAll(async () => {
-  await proxy?.stop();
-  await upstream?.close();
-});
+const on = shared(startRawUpstream, { unmatched: 'forward' });
 
 test('they are coalesced, and arrive complete', async () => {
   const arrived = new Promise<string>((resolve) => {
-    upstream.script((socket, { body }) => {
+    on.upstream.script((socket, { body }) => {
       let text = body.toString('latin1');
       const look = () => {
         if (!text.endsWith('\r\n0\r\n\r\n')) return;
@@ -38,8 +26,7 @@ test('they are coalesced, and arrive complete', async () => {
       look();
     });
   });
-  const client = await openClient({ port: proxy.port });
-  await client.send('POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
+  const client = await sendTo(on.proxy, 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
   await client.send(`${'1\r\nx\r\n'.repeat(CHUNKS)}0\r\n\r\n`);
   expect((await client.response()).status).toBe(200);
   const text = await arrived;

@@ -1,48 +1,35 @@
 // Front proxies that pool their connections to the proxy, so that requests of strangers and of signers follow one another
-// on one connection. Each on a free loopback port; none can report which port it got.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// on one connection. Each on a free loopback port.
+import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../support/machine/free-port.ts';
-import { end } from './real-server.ts';
-
-export interface Front {
-  readonly port: number;
-  stop(): Promise<void>;
-}
+import { PATH, type Started, startOnFreePort } from './on-free-port.ts';
 
 export interface FrontKind {
   readonly name: string;
+  /** How it speaks to the proxy. */
+  readonly over: 'TCP' | 'TLS';
   /** The front's Debian package, if it can't run here; null if it can. */
   readonly missing: () => string | null;
   /** In front of this port. */
-  readonly start: (behind: number) => Promise<Front>;
+  readonly start: (behind: number) => Promise<Started>;
 }
 
-interface Place {
+interface Place extends Pick<FrontKind, 'over'> {
   readonly port: number;
   readonly behind: number;
   readonly directory: string;
 }
 
-/** A front's program, its arguments, and its configuration file. */
 interface Recipe {
   readonly program: string;
   readonly args: (file: string) => string[];
   readonly configuration: (place: Place) => string;
 }
 
-const ATTEMPTS = 5;
-const START_MS = 10_000;
-const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
-
 const HAPROXY: Recipe = {
   program: 'haproxy',
   args: (file) => ['-db', '-f', file],
-  configuration: ({ port, behind }) => `
+  configuration: ({ port, behind, over }) => `
 global
   maxconn 2000
 defaults
@@ -55,14 +42,14 @@ frontend clients
   bind 127.0.0.1:${port}
   default_backend proxy
 backend proxy
-  server one 127.0.0.1:${behind}
+  server one 127.0.0.1:${behind}${over === 'TLS' ? ' ssl verify none' : ''}
 `,
 };
 
 const NGINX: Recipe = {
   program: 'nginx',
   args: (file) => ['-e', 'stderr', '-c', file],
-  configuration: ({ port, behind, directory }) => `
+  configuration: ({ port, behind, directory, over }) => `
 daemon off; pid ${directory}/nginx.pid; worker_processes 1;
 events {}
 http {
@@ -72,7 +59,7 @@ http {
   server {
     listen 127.0.0.1:${port};
     location / {
-      proxy_pass http://proxy; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+      proxy_pass ${over === 'TLS' ? 'https' : 'http'}://proxy; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_request_buffering off; proxy_buffering off;
     }
   }
@@ -110,65 +97,19 @@ const NODE: Recipe = {
   configuration: ({ port, behind }) => JSON.stringify({ port, behind }),
 };
 
-const kind = (name: string, recipe: Recipe, lacking: string, probe = '-v'): FrontKind => ({
-  name,
-  missing: () => (spawnSync(recipe.program, [probe], { env: { PATH }, stdio: 'ignore' }).status === 0 ? null : lacking),
-  start: (behind) => start(recipe, behind),
+const kind = (name: string, recipe: Recipe, lacking: string, over: FrontKind['over'] = 'TCP'): FrontKind => ({
+  name: over === 'TLS' ? `${name}, TLS` : name,
+  over,
+  missing: () => (spawnSync(recipe.program, ['-v'], { env: { PATH }, stdio: 'ignore' }).status === 0 ? null : lacking),
+  start: (behind) =>
+    startOnFreePort({ ...recipe, configuration: (place) => recipe.configuration({ ...place, behind, over }) }),
 });
 
 export const FRONT_KINDS: readonly FrontKind[] = [
   kind('HAProxy', HAPROXY, 'haproxy'),
+  kind('HAProxy', HAPROXY, 'haproxy', 'TLS'),
   kind('nginx', NGINX, 'nginx-light'),
+  kind('nginx', NGINX, 'nginx-light', 'TLS'),
   kind('Apache', APACHE, 'apache2-bin'),
   kind('Node', NODE, 'nodejs'),
 ];
-
-/** Started again until it gets a port that is free: it must never take one that another test may hold. */
-async function start({ program, args, configuration }: Recipe, behind: number): Promise<Front> {
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-front-'));
-  // When root starts nginx or Apache, its workers run as another user.
-  await chmod(directory, 0o755);
-  const file = join(directory, 'front.conf');
-  for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
-    await writeFile(file, configuration({ port, behind, directory }));
-    const child = spawn(program, args(file), { stdio: ['ignore', 'ignore', 'pipe'], env: { PATH } });
-    let complaints = '';
-    child.stderr.on('data', (text: Buffer) => {
-      complaints = (complaints + text.toString()).slice(-4000);
-    });
-    const stop = async () => {
-      await end(child);
-      await rm(directory, { recursive: true, force: true });
-    };
-    if (await listens(child, port)) return { port, stop };
-    await end(child);
-    if (attempt < ATTEMPTS && /address already in use/i.test(complaints)) continue;
-    await stop();
-    throw new Error(`${program} did not start: ${complaints}`);
-  }
-}
-
-/** Resolves with true once a connection is accepted; false if the program ended or that takes too long. */
-async function listens(child: ChildProcess, port: number): Promise<boolean> {
-  let ended = false;
-  child.once('exit', () => {
-    ended = true;
-  });
-  child.once('error', () => {
-    ended = true;
-  });
-  const until = performance.now() + START_MS;
-  while (!ended && performance.now() < until) {
-    const accepted = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.on('error', () => resolve(false));
-    });
-    if (accepted) return true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return false;
-}

@@ -1,48 +1,29 @@
 // nginx in front of an application: its `location` blocks decide what reaches the protected handlers, which run in the
-// test's own process. It must never get a port that another test may hold, so it is restarted until it gets a free one.
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+// test's own process.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { freePort } from '../support/machine/free-port.ts';
-import { createHitLog, end, type Handler, type HitLog, type RealServer } from './real-server.ts';
-
-const ATTEMPTS = 5;
-const START_MS = 10_000;
+import type { AddressInfo } from 'node:net';
+import { startOnFreePort } from './on-free-port.ts';
+import { createHitLog, type Handler, type HitLog, type RealServer } from './real-server.ts';
 
 /** `exact`: `location = /notify`. `prefix`: `location /notify`, which matches every path that starts with it. */
 export async function startNginx(kind: 'exact' | 'prefix'): Promise<RealServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'entrupy-nginx-'));
   const log = createHitLog();
   const application = await startApplication(log);
   const { port: applicationPort } = application.address() as AddressInfo;
-  for (let attempt = 1; ; attempt++) {
-    // nginx cannot report which port it got.
-    const port = await freePort();
-    await writeFile(join(directory, 'nginx.conf'), configuration({ kind, port, applicationPort, directory }));
-    const child = spawn('nginx', ['-c', join(directory, 'nginx.conf'), '-e', 'stderr'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
+  const stopApplication = async () => {
+    application.closeAllConnections();
+    await new Promise((resolve) => application.close(resolve));
+  };
+  try {
+    const { port, stop } = await startOnFreePort({
+      program: 'nginx',
+      args: (file) => ['-c', file, '-e', 'stderr'],
+      configuration: (place) => configuration({ kind, applicationPort, ...place }),
     });
-    let complaints = '';
-    child.stderr.on('data', (text: Buffer) => {
-      complaints += text.toString();
-    });
-    const stop = async () => {
-      await end(child);
-      application.closeAllConnections();
-      await new Promise((resolve) => application.close(resolve));
-      await rm(directory, { recursive: true, force: true });
-    };
-    const ended = new Promise<false>((resolve) => child.once('exit', () => resolve(false)));
-    const failed = new Promise<false>((resolve) => child.once('error', () => resolve(false)));
-    if (await Promise.race([accepts(port), ended, failed])) return { port, hits: () => log.settle(port), stop };
-    if (attempt === ATTEMPTS || !complaints.includes('Address already in use')) {
-      await stop();
-      throw new Error(`nginx did not start: ${complaints}`);
-    }
+    return { port, hits: () => log.settle(port), stop: () => stop().then(stopApplication) };
+  } catch (error) {
+    await stopApplication();
+    throw error;
   }
 }
 
@@ -92,21 +73,4 @@ http {
     location / { add_header X-Target $request_uri always; add_header X-Echo $http_x_case always; default_type text/plain; return 200 open; }
   }
 }`;
-}
-
-/** Resolves once a connection is accepted; false if that takes too long. */
-async function accepts(port: number): Promise<boolean> {
-  const until = performance.now() + START_MS;
-  while (performance.now() < until) {
-    const accepted = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.on('error', () => resolve(false));
-    });
-    if (accepted) return true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return false;
 }

@@ -110,6 +110,6 @@ export const CONFIG = {
     { path: '/open/*', action: 'forward', responseTimeout: '1s' },
     { path: '/gone', action: 'reject' },
   ],
-  limits: { maxHeader: '4KiB', headersTimeout: '600ms', bodyTimeout: '600ms', bufferedBytes: '128KiB' },
+  limits: { maxHeader: '4KiB', headersTimeout: '1s', bodyTimeout: '1s', bufferedBytes: '128KiB' },
   log: { level: 'debug', requests: 'all' },
 };

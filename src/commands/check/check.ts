@@ -1,39 +1,30 @@
 // `check`: asks the running proxy how things stand, and says it line by line. It shares the container's memory with the
-// proxy, so it must load no part of it that it does not need. It must never read a secret without --probe.
+// proxy, so it must load no part of it that it does not need. It must never read a secret.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiStatus } from '../../admin/advice.ts';
-import { PAGES } from '../../admin/advice-pages.ts';
+import { namedConfig } from '../../base/default-places.ts';
 import { printable } from '../../base/printable.ts';
 import { DURATION } from '../../config/units.ts';
-import { adminPort, namedConfig } from '../admin-port.ts';
-import { askWhole } from '../ask.ts';
+import { DIAGNOSES } from '../../core/diagnoses-and-remedies.ts';
+import { adminPort } from '../ask.ts';
 import { command, type Io, usageError } from '../command-line.ts';
 import { CONFIG_OPTION, JSON_OPTION } from '../definition.ts';
-import { configurationLine } from './configuration-in-use.ts';
-import { failed, type Line, statusLines, unknown } from './status-lines.ts';
+import { configurationAlone, configurationLine } from './configuration-in-use.ts';
+import { askStatus } from './read-status.ts';
+import { failed, type Line, statusLines, worstFirst } from './status-lines.ts';
 
 export const definition = {
   name: 'check',
-  usage: '[--config FILE] [--probe TARGET] [--wait DURATION] [--json]',
+  usage: '[--config FILE] [--wait DURATION] [--json]',
   about: `
 Asks the running proxy, through its admin port, how things stand: whether it is ready, uses the
 configuration in the file, has a live secret for each enforcing route, reaches its upstream, and more.
 Each line is ok, warning, failed or unknown; one that is not ok says what to do, and where to read more.
-What is not configured has no line. Without --probe no secret is read.
+What is not configured has no line. No secret is read; probe sends a signed request.
 
-With --probe it also sends two POSTs to TARGET on the traffic port: an unsigned one, which must get 401,
-and one signed with a live secret of the route, which must not. The signed one reaches your app. Log,
-metrics and status page count both.
-
-  entrupy-signature-proxy check --wait 30s --probe /notify`,
+  entrupy-signature-proxy check --wait 30s`,
   options: {
     ...CONFIG_OPTION,
-    probe: { type: 'string', value: 'TARGET', does: 'a path, with a query if needed, of a verified route' },
-    wait: {
-      type: 'string',
-      value: 'DURATION',
-      does: 'looks again until nothing is failed or unknown, for so long at most',
-    },
+    wait: { type: 'string', value: 'DURATION', does: 'until nothing is failed or unknown, at most this long' },
     ...JSON_OPTION,
   },
   exits: [
@@ -43,98 +34,51 @@ metrics and status page count both.
   ],
   json: [
     ['ok', '`true` if nothing failed'],
-    [
-      'checks[].id',
-      'what the line is about, such as `ready`, `configuration`, `secrets`, `upstream`; several lines may share one',
-    ],
+    ['checks[].id', 'its subject, such as `upstream`, or its diagnosis; several lines may share one'],
     ['checks[].state', '`ok`, `warning`, `failed`, `unknown`'],
-    ['checks[].message', 'what was found'],
+    ['checks[].message', 'what was found, then a line for each thing that follows from it'],
     ['checks[].remedy', 'what to do; `null` for a line that is ok'],
     ['checks[].page', 'the page and section of these docs; `null` for a line that is ok'],
   ],
 } as const;
 
-/** /api/status connects to the upstream twice if it must, a second each. */
-const TIMEOUT = 5_000;
 const AGAIN_AFTER_MS = 1000;
 
 export const run = command(definition, async ({ values }, io) => {
-  const target = values.probe;
-  if (target !== undefined && !target.startsWith('/')) throw usageError('--probe takes a target that begins with /');
   const wait = values.wait === undefined ? 0 : DURATION.parse(values.wait);
   if (wait === null) throw usageError(`--wait takes ${DURATION.name} such as ${DURATION.examples}`);
-  const lines = await lookUntil(performance.now() + wait, { named: namedConfig(values.config, io.env), target, io });
+  const lines = await lookUntil(performance.now() + wait, namedConfig(values.config, io.env), io);
   const isOk = lines.every(({ state }) => state !== 'failed');
   io.stdout(values.json ? `${JSON.stringify({ ok: isOk, checks: lines })}\n` : textOf(lines, io));
   return isOk ? 0 : 1;
 });
 
-const isSettled = ({ state }: Line) => state === 'ok' || state === 'warning';
-
-interface Look {
-  readonly named: string | null;
-  readonly target: string | undefined;
-  readonly io: Io;
-}
-
 /** Looks again until nothing is failed or unknown; the last time at `until`, on the monotonic clock. */
-async function lookUntil(until: number, what: Look): Promise<readonly Line[]> {
+async function lookUntil(until: number, named: string | null, io: Io): Promise<readonly Line[]> {
   for (;;) {
     const isLast = performance.now() >= until;
-    const { status, lines } = await look(what);
-    // The signed probe reaches the app, so it is not sent again and again while anything else is wrong.
-    const probes = isLast || lines.every(isSettled) ? await probe(status, what) : [];
-    const all = [...lines, ...probes];
-    if (isLast || all.every(isSettled)) return all;
+    const lines = await look(named, io);
+    if (isLast || lines.every(({ state }) => state === 'ok' || state === 'warning')) return lines;
     await sleep(Math.max(0, Math.min(AGAIN_AFTER_MS, until - performance.now())));
   }
 }
 
-async function look({ named, io }: Look) {
-  const { url } = await adminPort(named, io.env);
-  const { status, failure } = await statusAt(url);
-  const configuration = await configurationLine(named, status, io.env);
-  const [ready, ...others] = status === null ? unreachable(url, failure) : statusLines(status);
-  let deferred: Line | null = null;
-  if (status?.deferred === null) {
-    const { deferredLine } = await import('./deferred-without-route.ts');
-    deferred = await deferredLine(named ?? status.config.file);
-  }
-  return { status, lines: [ready, configuration, ...others, deferred].filter((line) => line != null) };
+async function look(named: string | null, { env }: Io): Promise<readonly Line[]> {
+  const { url } = await adminPort(named, env);
+  const status = await askStatus(url);
+  if (typeof status === 'string') return unreachable(url, status, await configurationAlone(named, env));
+  return worstFirst([...(await configurationLine(named, status)), ...statusLines(status)]);
 }
 
-async function probe(status: ApiStatus | null, { named, target, io }: Look): Promise<readonly Line[]> {
-  if (target === undefined || status === null) return [];
-  const { probeLines } = await import('./probe-requests.ts');
-  return probeLines(target, { file: named ?? status.config.file, status, env: io.env });
-}
-
-type Found =
-  | { readonly status: ApiStatus; readonly failure: null }
-  | { readonly status: null; readonly failure: string };
-
-async function statusAt(admin: URL): Promise<Found> {
-  const { status: code, text } = await askWhole({ url: new URL('/api/status', admin), timeout: TIMEOUT });
-  if (code === null) return { status: null, failure: text };
-  try {
-    const status = JSON.parse(text) as ApiStatus;
-    if (code === 200 && Array.isArray(status.advice)) return { status, failure: null };
-  } catch {
-    // Another program.
-  }
-  return { status: null, failure: `it answers ${code}, but not as this version of the proxy does` };
-}
-
-function unreachable(url: URL, failure: string): readonly Line[] {
-  const page = PAGES.start;
+function unreachable(url: URL, failure: string, configuration: Line): readonly Line[] {
+  const page = DIAGNOSES['not-ready'].page;
   const ready = failed('ready', {
     message: `No proxy answers at ${url.href}: ${failure}.`,
-    remedy: 'Start it, or run check on its host or in its container. --config or $ADMIN_PORT tells its admin port.',
+    remedy:
+      'Start it, or run check on its host or in its container. --config, $ADMIN_HOST and $ADMIN_PORT tell its admin port.',
     page,
   });
-  const message = 'Not known, since no proxy answers.';
-  const rest = ['secrets', 'upstream'].map((id) => unknown(id, { message, remedy: 'Start the proxy.', page }));
-  return [ready, ...rest];
+  return [ready, configuration];
 }
 
 const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red', unknown: 'yellow' } as const;

@@ -1,20 +1,11 @@
-// The store of deferred deliveries for a command beside the proxy: it lists, reads and drops, and claims nothing.
+// The store of deferred deliveries for a command beside the proxy: it lists, reads and drops, and takes nothing.
 import type { Config } from '../../config/config.ts';
 import { mostHead } from '../../redelivery/record.ts';
 import { openStore } from '../../redelivery/stores/open-store.ts';
-import type { DeferredStore } from '../../redelivery/stores/store.ts';
+import type { DeferredStore, Entry } from '../../redelivery/stores/store.ts';
 import { mostBody } from '../../runtime/ruleset.ts';
 import { readPasswordFile } from '../../secrets/sources.ts';
 import type { Io } from '../command-line.ts';
-
-/** Why the command exits with 1, for people. */
-export class DeferredError extends Error {
-  override readonly name = 'DeferredError';
-}
-
-export function noSuchId(id: string): DeferredError {
-  return new DeferredError(`nothing is deferred under the ID ${id}`);
-}
 
 export interface Deferred {
   readonly store: DeferredStore;
@@ -24,17 +15,22 @@ export interface Deferred {
   readonly io: Io;
 }
 
-/** Opens the configured store. Rejects if it can't be used. */
-export async function openVisitor(config: Config, io: Io): Promise<DeferredStore> {
-  const { redelivery, limits } = config;
-  return openStore(
-    {
-      ...redelivery,
-      as: 'visitor',
-      mostBytes: () => mostHead(limits.maxHeader) + mostBody(config),
-      readPassword: (file) => readPasswordFile('redelivery', file),
-      onRemark: (message) => io.stderr(`warning: ${message}\n`),
-    },
-    () => {}, // each call says what is wrong
-  );
+/** Returns the exit code, or why it is 1. Rejects with the store's problem. */
+export type Action = (deferred: Deferred, id: string | null) => Promise<number | string>;
+
+export const noSuchId = (id: string | null) => `nothing is deferred under the ID ${id}`;
+
+/** Opens the configured store. One that does not exist is empty; each call says what is wrong with another. */
+export function openVisitor(config: Config, io: Io): Promise<DeferredStore> {
+  const remark = (message: string) => io.stderr(`warning: ${message}\n`);
+  const rules = { as: 'visitor', mostBytes: () => mostHead(config.limits.maxHeader) + mostBody(config) } as const;
+  const readPassword = (file: string) => readPasswordFile('redelivery', file);
+  return openStore({ ...config.redelivery, ...rules, readPassword, onRemark: remark, onLoss: remark }, () => {});
+}
+
+/** Everything that is stored, each once: a page may repeat what another one had. */
+export async function everything(store: DeferredStore): Promise<ReadonlyMap<string, Entry>> {
+  const found = new Map<string, Entry>();
+  for await (const page of store.list()) for (const entry of page) found.set(entry.id, entry);
+  return found;
 }

@@ -1,278 +1,294 @@
-// What the server does for the store of deferred deliveries, each atomically. Every script has three keys: `index`, a
-// hash; an event's key, also a hash; and `told`, a set. The index vanishes as a whole or not at all, so its sums always
-// fit what it lists:
+// The scripts of the queue of deferred deliveries, which the server runs one by one. `due` is a sorted set of ids by the
+// server's milliseconds; `events` a hash of what is known of each, as JSON; `record:ID` a hash (head, body); `dropped` a
+// list; `totals` a hash: bytes of all, of each state and each group, how many events have one body (ID's first half), and
+// `life`, new whenever everything was lost. `sums` is a sorted set in the order of its texts (group, came, id), so that
+// the first one of a group is its oldest. A group is a state and words, each ended by a line feed.
 //
-//   ID: bytes, when it was stored (epoch milliseconds), its number    ~ID: a drop that nobody was told yet
-//   BODY: how many events have it         bytes: of all               number: of the last event
-//   epoch: since when nothing was lost    base: the last number then  run: the server's run_id then
-//
-// No key but `told` has a time to live: what a policy of the server evicts by that is not ours. An event whose key is no
-// hash any more is gone; what another has put there is left alone.
+// No key has a time to live: what a policy of the server evicts by that is not ours.
 import { Buffer } from 'node:buffer';
-import { type Command, type Script, script, textOf } from '../../once/redis-connection.ts';
-import { type Added, type Entry, ID, MAX_OF_ONE_BODY, MAX_PROGRESS, type Read, type StoredBytes } from './store.ts';
+import { noSense, type Script } from '../../redis/connection.ts';
+import { parsedJson, readNote, readWords } from '../note.ts';
+import * as contract from './store.ts';
 
-/** Milliseconds. The holder renews it three times and more before it ends. */
-const LEASE_MS = 30_000;
-/** Milliseconds. How long a loss is remembered as told: far longer than any process goes without a listing. */
-const TOLD_MS = 24 * 60 * 60 * 1000;
-/** Fields of the index that one script reads, so that it blocks the server for a few milliseconds. */
-const PAGE = 500;
+/** Events that one script looks at, so that it blocks the server for a few milliseconds. */
+const PAGE = 250;
+/** Drops that wait to be told: no proxy may run for long. */
+const MOST_DROPPED = 10_000;
+const ID_LENGTH = 49;
 
-/** Which event an id meant: numbers of one epoch never repeat. */
-export interface Mark {
-  readonly epoch: string;
-  readonly number: number;
-}
+export const KEYS = ['due', 'events', 'record:', 'sums', 'totals', 'dropped'] as const;
 
-export interface Page {
-  /** `0` after the last one. */
-  readonly cursor: string;
-  readonly epoch: string;
-  readonly entries: readonly {
-    readonly id: string;
-    readonly bytes: number;
-    readonly at: number;
-    readonly number: number;
-    readonly progress: Buffer | null;
-  }[];
-  readonly dropped: readonly string[];
-}
-
-/** A full server refuses a script whose first write could need memory: nothing could leave it any more. */
-const DRAINS = `redis.call('HDEL', index, '')`;
-
-const COMMON = `local index, event, told = KEYS[1], KEYS[2], KEYS[3]
-local function of(field) return redis.call('HGET', index, field) end
-local function now() local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000) end
-local function whole(n) return string.format('%.0f', n) end
-local function run()
-  local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+const COMMON = `local due, events, records, sums, totals, dropped = unpack(KEYS)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local unknown = {__index = {bytes = 0, state = 'waiting', words = '', came = '', stored = 0, note = ''}}
+local function load(id)
+  local text = redis.call('HGET', events, id)
+  local isJson, event = pcall(cjson.decode, text or '')
+  return text and setmetatable(isJson and type(event) == 'table' and event or {}, unknown)
 end
-local function begin()
-  local epoch = table.concat(redis.call('TIME'), '.')
-  redis.call('HSET', index, 'epoch', epoch, 'base', of('number') or 0, 'run', run())
+local function moveTo(id, ms) redis.call('ZADD', due, string.format('%.0f', ms), id) end
+local function save(id, event, ms)
+  redis.call('HSET', events, id, cjson.encode(event))
+  moveTo(id, ms)
 end
+local function isFree(id, event) return not event.turn or tonumber(redis.call('ZSCORE', due, id) or 0) <= now end
+local function total(field) return tonumber(redis.call('HGET', totals, field) or 0) end
+local function grow(field, by)
+  if redis.call('HINCRBY', totals, field, by) < 1 then redis.call('HDEL', totals, field) end
+end
+local function counted(event) return math.max(event.bytes, ${contract.LEAST_BYTES}) end
+local function count(id, event, sign)
+  local state = event.state .. '\\n'
+  local group = state .. event.words .. '\\n'
+  local text = group .. event.came .. '\\n' .. id
+  if sign > 0 then redis.call('ZADD', sums, 0, text) else redis.call('ZREM', sums, text) end
+  for _, field in ipairs({'bytes', state, group}) do grow(field, sign * counted(event)) end
+  grow(string.sub(id, 1, 16), sign)
+end
+local function become(id, event, state, words)
+  count(id, event, -1)
+  event.state, event.words = state, words or event.words
+  count(id, event, 1)
+end
+local function isHash(id) return redis.call('TYPE', records .. id).ok == 'hash' end
 local function leave(id)
-  local bytes, body = string.match(of(id) or '', '^%d+') or 0, string.sub(id, 1, 16)
-  redis.call('HDEL', index, id)
-  redis.call('HINCRBY', index, 'bytes', -bytes)
-  if redis.call('HINCRBY', index, body, -1) < 1 then redis.call('HDEL', index, body) end
+  local event = load(id)
+  if event then count(id, event, -1) end
+  redis.call('HDEL', events, id)
+  redis.call('ZREM', due, id)
+  if isHash(id) then redis.call('UNLINK', records .. id) end
 end
-local function isLost(id, epoch, number)
-  if epoch == '' or epoch == of('epoch') or tonumber(number) <= tonumber(of('base') or 0) then return false end
-  local isFirst = redis.call('SADD', told, id .. ' ' .. number) == 1
-  redis.call('PEXPIRE', told, ${TOLD_MS})
-  return isFirst
+local function fits(id, most)
+  if not isHash(id) or redis.call('HEXISTS', records .. id, 'body') == 0 then return nil, 'unreadable' end
+  local head, body = redis.call('HSTRLEN', records .. id, 'head'), redis.call('HSTRLEN', records .. id, 'body')
+  if head == 0 then return nil, 'unreadable' end
+  if head + body > tonumber(most) then return nil, 'limits' end
+  return head + body
 end
-local function kind() return redis.call('TYPE', event).ok end
-local function size(field) return redis.call('HSTRLEN', event, field) end
-local function isFit(most)
-  return kind() == 'hash' and redis.call('HEXISTS', event, 'head') == 1 and redis.call('HEXISTS', event, 'body') == 1
-    and size('head') + size('body') <= tonumber(most) and size('progress') <= ${MAX_PROGRESS}
-end
-local function isHeld(token)
-  return kind() == 'hash' and redis.call('HGET', event, 'claim') == token
+local function record(id) return redis.call('HMGET', records .. id, 'head', 'body') end
+local function entries(found)
+  local all = {}
+  for _, id in ipairs(found) do
+    all[#all + 1] = {id, redis.call('HGET', events, id) or '', math.floor((redis.call('ZSCORE', due, id) or now) - now)}
+  end
+  return all
 end
 `;
 
-export interface Look {
-  /** Why nothing more can be stored at present; null if there is no reason. */
-  readonly failure: string | null;
-  /** `maxmemory-policy`; empty if the server does not tell. */
-  readonly policy: string;
-}
+const own = <Answer>(text: string, read: (given: unknown) => Answer): Script<Answer> => ({ text: COMMON + text, read });
 
-/** Also finds that the server was started again, which may have lost what was stored last. */
-const LOOK: Script<Look> = {
-  text: `${COMMON}local set = redis.pcall('SET', event, '', 'PX', 1)
+/** A full server refuses a script whose first write could need memory: nothing could leave it any more. */
+const draining: typeof own = (text, read) => own(`redis.call('HDEL', totals, '')\n${text}`, read);
+
+/** Why nothing more can be stored, `maxmemory-policy` (empty if the server does not tell), `life`, bytes of all. */
+export const LOOK = own(
+  `local set = redis.pcall('SET', records, '', 'PX', 1)
 if set.err and not string.find(set.err, 'OOM') then return set end
-${DRAINS}
-if of('epoch') and of('run') ~= run() then begin() end
+if redis.call('EXISTS', due) == 0 and total('bytes') > 0 then redis.call('UNLINK', events, sums, totals) end
 local info = redis.pcall('INFO', 'memory')
-return {set.err or '', type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''}`,
-  read: (given) => {
-    const [failure, policy] = textsOf(given);
-    if (failure === undefined || policy === undefined) return undefined;
-    return { failure: failure === '' ? null : failure, policy };
-  },
-};
-export const PROBE: Command<Look> = [LOOK, keysOf('')];
+local policy = type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
+return {set.err or '', policy, redis.call('HGET', totals, 'life') or '', string.format('%.0f', total('bytes'))}`,
+  (given) => listOf(given, 4).map(textOf),
+);
 
-/** ID, head, body, bytes, maxBytes, over. Its first write is the one that a full server refuses. */
-export const ADD: Script<{ readonly kind: Added | 'failed'; readonly mark: Mark; readonly failure: string }> = {
-  text: `${COMMON}local id, bytes = ARGV[1], tonumber(ARGV[4])
-local old, body = of(id), string.sub(ARGV[1], 1, 16)
-local isGone = old and kind() ~= 'hash'
-if old and not isGone and ARGV[6] ~= 'existing' then return {'known'} end
-local others = (tonumber(of('bytes')) or 0) - (old and string.match(old, '^%d+') or 0)
-if others + bytes > tonumber(ARGV[5]) then return {'full'} end
-if (tonumber(of(body)) or 0) - (old and 1 or 0) >= ${MAX_OF_ONE_BODY} then return {'crowded'} end
-local set = redis.pcall('HSET', event, 'head', ARGV[2], 'body', ARGV[3])
+/** ID, head, body, maxBytes, pause, event. Its first write is the one that a full server refuses. */
+export const ADD = own<contract.Added | { readonly problem: string }>(
+  `local id, event, old = ARGV[1], cjson.decode(ARGV[6]), load(ARGV[1])
+if total('bytes') - (old and counted(old) or 0) + counted(event) > tonumber(ARGV[4]) then return {'full'} end
+if not old and total(string.sub(id, 1, 16)) >= ${contract.MAX_OF_ONE_BODY} then return {'crowded'} end
+for _, key in ipairs({due, sums}) do redis.call('ZSCORE', key, id) end
+local set = redis.pcall('HSET', records .. id, 'head', ARGV[2], 'body', ARGV[3])
 if type(set) == 'table' and set.err then return {'failed', set.err} end
-redis.call('HDEL', event, 'progress', 'claim', 'until')
-if old then leave(id) end
-if isGone then redis.call('HSET', index, '~' .. id, '') end
-if not of('epoch') then begin() end
-local number = redis.call('HINCRBY', index, 'number', 1)
-redis.call('HSET', index, id, bytes .. ' ' .. whole(now()) .. ' ' .. number)
-redis.call('HINCRBY', index, 'bytes', bytes)
-redis.call('HINCRBY', index, body, 1)
-return {'stored', of('epoch'), whole(number)}`,
-  read: (given) => {
-    const [kind, first = '', second = ''] = textsOf(given);
-    const mark = { epoch: first, number: Number(second) };
-    if (kind === 'stored' && first !== '' && /^\d+$/.test(second)) return { kind, mark, failure: '' };
-    if (kind === 'failed' && first !== '') return { kind, mark, failure: first };
-    if (kind === 'known' || kind === 'full' || kind === 'crowded') return { kind, mark, failure: '' };
-    return undefined;
+if old then count(id, old, -1) end
+redis.call('HSETNX', totals, 'life', time[1] .. '.' .. time[2])
+event.stored = now
+count(id, event, 1)
+save(id, event, now + ARGV[5])
+return {old and 'replaced' or 'stored'}`,
+  (given) => {
+    const [kind, problem] = listOf(given);
+    return problem === undefined
+      ? wordOf(kind, ['stored', 'replaced', 'full', 'crowded'])
+      : { problem: textOf(problem) };
   },
-};
+);
 
-/** What `CLAIM` answers: `Claimed`, but for the claim. */
-type Answer =
-  | ({ readonly kind: 'claimed'; readonly record: Read } & Pick<Entry, 'progress'>)
-  | { readonly kind: 'busy' | 'removed' | 'dropped' };
-
-/**
- * ID, token, the most bytes of one event, the mark of the id (an empty epoch if there is none), the token of this
- * process's former claim, which gives way (empty if there is none).
- */
-export const CLAIM: Script<Answer> = {
-  text: `${COMMON}${DRAINS}
-local id, token = ARGV[1], ARGV[2]
-if not of(id) then
-  local isDropped = redis.call('HDEL', index, '~' .. id) == 1 or isLost(id, ARGV[4], ARGV[5])
-  return {isDropped and 'dropped' or 'removed'}
+/** Limit, room, the most bytes of one event, a token, what is held: ids, each with its turn. */
+export const TAKE = draining<Awaited<ReturnType<contract.DeferredStore['take']>>>(
+  `local limit, room, skip, taken = tonumber(ARGV[1]), tonumber(ARGV[2]), {}, {}
+for at = 5, #ARGV, 2 do
+  skip[ARGV[at]] = true
+  local event = load(ARGV[at])
+  if event and event.turn == ARGV[at + 1] then moveTo(ARGV[at], now + ${contract.LEASE_MS}) end
 end
-if kind() ~= 'hash' then leave(id) return {'dropped'} end
-local held = redis.call('HMGET', event, 'claim', 'until')
-local remaining = (tonumber(held[2]) or 0) - now()
-if held[1] and held[1] ~= ARGV[6] and remaining > 0 and remaining <= ${LEASE_MS} then return {'busy'} end
-redis.call('HSET', event, 'claim', token, 'until', whole(now() + ${LEASE_MS}))
-if not isFit(ARGV[3]) then return {'unfit'} end
-local found = redis.call('HMGET', event, 'head', 'body', 'progress')
-return {'claimed', found[1], found[2], found[3]}`,
-  read: (given) => {
-    const [kind, head, body, progress] = listOf(given);
-    const name = textOf(kind);
-    if (name === 'busy' || name === 'removed' || name === 'dropped') return { kind: name };
-    if (name === 'unfit') return { kind: 'claimed', record: name, progress: null };
-    const isRecord = head instanceof Buffer && body instanceof Buffer;
-    if (name !== 'claimed' || !isRecord || !(progress instanceof Buffer || progress === null)) return undefined;
-    return { kind: name, record: { head, body }, progress };
-  },
-};
-
-/** Token. It also revives a lease that has ended, if nobody else has claimed the event since. */
-export const RENEW = script(
-  `${COMMON}${DRAINS}
-if isHeld(ARGV[1]) then redis.call('HSET', event, 'until', whole(now() + ${LEASE_MS})) end
-return 1`,
-  [1],
-);
-
-/** Token and, if there is some, progress. */
-export const RELEASE = script(
-  `${COMMON}${DRAINS}
-if isHeld(ARGV[1]) then
-  redis.call('HDEL', event, 'claim', 'until')
-  if ARGV[2] then redis.call('HSET', event, 'progress', ARGV[2]) end
+local most = limit + #ARGV - 3
+local found = redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, most)
+local wait = #found == most and 0 or nil
+for _, id in ipairs(found) do
+  local event = load(id)
+  if not event then leave(id)
+  elseif not skip[id] then
+    local bytes, why = fits(id, ARGV[3])
+    if #taken == limit or (bytes or 0) > room then wait = 0 break end
+    room = room - (bytes or 0)
+    event.turn = ARGV[4] .. #taken
+    save(id, event, now + ${contract.LEASE_MS})
+    taken[#taken + 1] = {entries({id})[1], bytes and record(id) or why}
+  end
 end
-return 1`,
-  [1],
-);
-
-/** ID, token. */
-export const REMOVE = script(
-  `${COMMON}if not isHeld(ARGV[2]) then return 0 end
-redis.call('UNLINK', event)
-if of(ARGV[1]) then leave(ARGV[1]) end
-return 1`,
-  [0, 1],
-);
-
-/** ID. What the server had lost already was none. */
-export const DROP = script(
-  `${COMMON}if not of(ARGV[1]) then return 0 end
-local was = redis.call('UNLINK', event)
-leave(ARGV[1])
-redis.call('HSET', index, '~' .. ARGV[1], '')
-return was`,
-  [0, 1],
-);
-
-/** ID, the most bytes of one event. */
-export const READ: Script<StoredBytes | null> = {
-  text: `${COMMON}if not of(ARGV[1]) or not isFit(ARGV[2]) then return {} end
-return redis.call('HMGET', event, 'head', 'body')`,
-  read: (given) => {
-    if (!Array.isArray(given)) return undefined;
-    if (given.length === 0) return null;
-    const [head, body, ...rest] = given as readonly unknown[];
-    return head instanceof Buffer && body instanceof Buffer && rest.length === 0 ? { head, body } : undefined;
+if not wait then
+  local next = redis.call('ZRANGEBYSCORE', due, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  wait = next[2] and math.ceil(next[2] - now) or -1
+end
+return {taken, wait}`,
+  (given) => {
+    const [taken, wait] = listOf(given);
+    const known = numberOf(wait);
+    return { taken: listOf(taken).map(takenOf), wait: known < 0 ? Number.POSITIVE_INFINITY : known };
   },
-};
+);
 
-/** Cursor, `owner` or `visitor`. The event's key is the part that all of them begin with. */
-export const LIST: Script<Page> = {
-  text: `${COMMON}local isOwner = ARGV[2] == 'owner'
-${DRAINS}
-local page = redis.call('HSCAN', index, ARGV[1], 'COUNT', ${PAGE})
-local entries, dropped, prefix = {}, {}, event
-for at = 1, #page[2], 2 do
-  local id, value = page[2][at], page[2][at + 1]
-  if string.sub(id, 1, 1) == '~' then
-    if isOwner then
-      redis.call('HDEL', index, id)
-      dropped[#dropped + 1] = string.sub(id, 2)
-    end
-  elseif string.len(id) == 49 then
-    event = prefix .. id
-    if kind() == 'hash' then
-      local isReadable = size('progress') <= ${MAX_PROGRESS}
-      entries[#entries + 1] = id .. ' ' .. value
-      entries[#entries + 1] = isReadable and redis.call('HGET', event, 'progress')
-    elseif isOwner then
-      leave(id)
-      dropped[#dropped + 1] = id
+/** ID, turn, pause, state and, if there is a new one, note and words. */
+export const SET = draining(
+  `local id, event = ARGV[1], load(ARGV[1])
+if not event or event.turn ~= ARGV[2] then return 0 end
+event.turn, event.note = nil, ARGV[5] or event.note
+become(id, event, ARGV[4], ARGV[6])
+save(id, event, now + ARGV[3])
+return 1`,
+  numberOf,
+);
+
+/** Why, ID, and by what: `turn` removes what has that turn; `fresh` what is older, in milliseconds; `person` what is free. */
+export const LEAVE = draining(
+  `local why, id, by = unpack(ARGV)
+local event = load(id)
+if not event then return 'absent' end
+local is = {turn = event.turn == by, fresh = event.stored < now - (tonumber(by) or 0), person = isFree(id, event)}
+if not is[why] then return 'taken' end
+if why == 'person' then
+  redis.call('RPUSH', dropped, id .. ' ' .. event.note)
+  redis.call('LTRIM', dropped, -${MOST_DROPPED}, -1)
+end
+leave(id)
+return 'dropped'`,
+  (given) => wordOf(given, ['dropped', 'absent', 'taken']),
+);
+
+/** Ids. */
+export const WAKE = draining(
+  `local known = 0
+for _, id in ipairs(ARGV) do
+  local event = load(id)
+  if event then
+    known = known + 1
+    if isFree(id, event) then
+      if event.state == 'stopped' then become(id, event, 'waiting') end
+      save(id, event, now)
     end
   end
 end
-return {page[1], of('epoch') or '', entries, dropped}`,
-  read: (given) => {
-    const [cursor, epoch, listed, dropped] = listOf(given).map(textOf);
-    if (typeof cursor !== 'string' || typeof epoch !== 'string' || !Array.isArray(listed)) return undefined;
-    const entries: Page['entries'][number][] = [];
-    for (let at = 0; at < listed.length; at += 2) {
-      const [id = '', bytes, stored, number] = String(textOf(listed[at])).split(' ');
-      const progress: unknown = listed[at + 1];
-      // A copy: the buffer is a part of what the socket read, which it would keep.
-      const kept = progress instanceof Buffer ? Buffer.from(progress) : null;
-      const numbers = { bytes: Number(bytes), at: Number(stored), number: Number(number) };
-      if (!ID.test(id) || Object.values(numbers).some((each) => !Number.isSafeInteger(each))) return undefined;
-      entries.push({ id, ...numbers, progress: kept });
-    }
-    return { cursor, epoch, entries, dropped: textsOf(dropped) };
+return known`,
+  numberOf,
+);
+
+/** Cursor. Answers with the next one, which is `0` after the last page. */
+export const LIST = own(
+  `local page, ids = redis.call('HSCAN', events, ARGV[1], 'COUNT', ${PAGE}), {}
+for at = 1, #page[2], 2 do ids[#ids + 1] = page[2][at] end
+return {page[1], entries(ids)}`,
+  (given) => {
+    const [cursor, found] = listOf(given);
+    return [textOf(cursor), listOf(found).map(entryOf)] as const;
   },
-};
+);
 
-/** Ids, each with its mark. Those that are lost, and that no other process was told. */
-export const LOST: Script<readonly string[]> = {
-  text: `${COMMON}${DRAINS}
-local lost = {}
-for at = 1, #ARGV, 3 do
-  if not of(ARGV[at]) and isLost(ARGV[at], ARGV[at + 1], ARGV[at + 2]) then lost[#lost + 1] = ARGV[at] end
+/** Cursor: what waits longer than anything may is looked for in one page of a round. Answers with the next one. */
+export const SUMMARY = draining(
+  `local page = redis.call('ZSCAN', due, ARGV[1], 'COUNT', ${4 * PAGE})
+for at = 1, #page[2], 2 do
+  local isLate = page[2][at + 1] - now > ${contract.LONGEST_WAIT_MS}
+  local event = isLate and load(page[2][at])
+  if event and event.state == 'waiting' then moveTo(page[2][at], now) end
 end
-return lost`,
-  read: (given) => (Array.isArray(given) ? textsOf(given) : undefined),
-};
+local function groups(pattern)
+  local found, from = {}, '-'
+  while #found <= ${contract.MOST_GROUPS} do
+    local first = redis.call('ZRANGEBYLEX', sums, from, '+', 'LIMIT', 0, 1)[1]
+    local group, came = string.match(first or '', pattern)
+    if not group then break end
+    from = '(' .. group .. '\\255'
+    found[#found + 1] = {group, redis.call('ZLEXCOUNT', sums, '[' .. group, from), total(group), tonumber(came)}
+  end
+  return found
+end
+local found = groups('^(%l+\\n.-\\n)(%d+)\\n')
+if #found > ${contract.MOST_GROUPS} then found = groups('^(%l+\\n).-\\n(%d+)\\n') end
+local soonest = redis.call('ZRANGEBYSCORE', due, '-inf', '+inf', 'LIMIT', 0, ${contract.SOONEST})
+local told = redis.call('LRANGE', dropped, 0, ${PAGE - 1})
+if #told > 0 then redis.call('LTRIM', dropped, #told, -1) end
+return {page[1], found, entries(soonest), told}`,
+  (given) => {
+    const [cursor, groups, soonest, dropped] = listOf(given);
+    const isWaiting = ({ state }: contract.Entry) => Number(state === 'waiting');
+    const told = listOf(dropped).map(textOf);
+    const summary: contract.Summary = {
+      groups: listOf(groups).map(groupOf),
+      soonest: listOf(soonest)
+        .map(entryOf)
+        .sort((one, other) => isWaiting(other) - isWaiting(one)),
+      dropped: told.map((each) => ({ id: each.slice(0, ID_LENGTH), note: readNote(each.slice(ID_LENGTH + 1)) })),
+    };
+    return [textOf(cursor), summary] as const;
+  },
+);
 
-/** The keys of a script: of one event, or, with an empty id, of none. */
-export function keysOf(id: string): readonly string[] {
-  return ['index', `event:${id}`, 'told'];
+/** ID, the most bytes of one event. */
+export const READ = own(
+  `local bytes, why = fits(ARGV[1], ARGV[2])
+return bytes and record(ARGV[1]) or why`,
+  recordOf,
+);
+
+// --- an answer's parts
+
+function groupOf(given: unknown): contract.Group {
+  const [group, ...sums] = listOf(given, 4);
+  const [state, words = ''] = textOf(group).split('\n');
+  const [deliveries = 0, bytes = 0, oldest = 0] = sums.map(numberOf);
+  return { ...readWords(words), state: stateOf(state), deliveries, bytes, oldest };
 }
 
-const listOf = (given: unknown): readonly unknown[] => (Array.isArray(given) ? given : []);
-const textsOf = (given: unknown) => listOf(given).map((each) => String(textOf(each)));
+function entryOf(given: unknown): contract.Entry & { readonly turn: string } {
+  const [id, text, wait] = listOf(given);
+  const { bytes, state, note, turn } = parsedJson(textOf(text));
+  const known = { bytes: Math.max(0, Number(bytes) || 0), note: readNote(String(note)), turn: String(turn) };
+  return { ...known, id: textOf(id), state: stateOf(state), wait: numberOf(wait) };
+}
+
+function takenOf(given: unknown): contract.Taken {
+  const [entry, record] = listOf(given);
+  return { ...entryOf(entry), record: recordOf(record) };
+}
+
+function recordOf(given: unknown): contract.Taken['record'] {
+  if (!Array.isArray(given)) return wordOf(given, ['limits', 'unreadable']);
+  const [head, body] = listOf(given, 2).map(bytesOf);
+  return head === undefined || body === undefined ? noSense() : { head, body };
+}
+
+const stateOf = (state: unknown): contract.Entry['state'] =>
+  (['stopped', 'unverified'] as const).find((each) => each === state) ?? 'waiting';
+
+const bytesOf = (given: unknown) => (given instanceof Buffer ? given : noSense());
+const textOf = (given: unknown) => bytesOf(given).toString('latin1');
+const wordOf = <const Words extends readonly string[]>(given: unknown, words: Words): Words[number] =>
+  words.find((word) => word === textOf(given)) ?? noSense();
+function numberOf(given: unknown): number {
+  return typeof given === 'number' ? given : noSense();
+}
+
+function listOf(given: unknown, length?: number): readonly unknown[] {
+  return Array.isArray(given) && given.length === (length ?? given.length) ? given : noSense();
+}

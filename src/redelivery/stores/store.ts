@@ -1,110 +1,152 @@
-// The store of deferred deliveries: its interface. open-store.ts chooses one. A store holds opaque bytes under ids, and no
-// rule: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat, never alter
-// or make. A store never sends anything.
+// The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever takes an event
+// moves that time on by a lease, so that the one number is claim, lease and schedule; open-store.ts chooses a store. A
+// store holds opaque bytes under ids, and no rule: record.ts makes and checks the bytes, so whoever can write to a store
+// can delete, delay and repeat, never alter or make. A store never sends anything.
+//
+// `due` goes by the store's clock, and all times here are spans from now. Notes and arrivals go by the proxy's.
 import type { Buffer } from 'node:buffer';
+import { join } from 'node:path';
+import type { DeferredState } from '../../core/request-record.ts';
+import type { Note, Words } from '../note.ts';
+import { MAX_PAUSE_MS } from '../pace.ts';
 
 /**
  * The bytes of one deferred delivery. They never change once stored, and no store looks into them. Two buffers, since
  * a joined copy of a large body would be memory that no budget counts.
  */
 export interface StoredBytes {
-  /** What record.ts writes before the body. Binary. */
+  /** As record.ts writes it before the body. Binary. */
   readonly head: Buffer;
   /** May be empty. Binary. */
   readonly body: Buffer;
 }
 
-/** What a store tells without a delivery's body. Nobody vouches for it: only `claim` gives what can be checked. */
+export interface Event {
+  readonly id: string;
+  readonly record: StoredBytes;
+  readonly note: Note;
+}
+
+/**
+ * `stored`: durable as far as the store's own settings make it. `replaced`: the same, and an equal event that was stored
+ * before, whatever its state, is this one now: who had taken that one has lost it. `full`: it would exceed `maxBytes`.
+ * `crowded`: `MAX_OF_ONE_BODY` others with this body are stored. In the last two cases nothing has changed.
+ */
+export type Added = 'stored' | 'replaced' | 'full' | 'crowded';
+
+/** An event as a list shows it. Nothing vouches for it. */
 export interface Entry {
   readonly id: string;
-  /** Bytes that it counts against `maxBytes`: `countedBytes`. */
+  /** Of head and body. */
   readonly bytes: number;
-  /** About when it was stored, epoch milliseconds; of what this process stored or listed before, any time up to now. */
-  readonly at: number;
-  /** The last progress, at most `MAX_PROGRESS` bytes; null if there is none, or this process stored or listed it before. */
-  readonly progress: Buffer | null;
+  readonly state: DeferredState;
+  /** Milliseconds until it is due; 0 or less: now. */
+  readonly wait: number;
+  /** Null where it cannot be read. */
+  readonly note: Note | null;
 }
 
-export interface Listing {
-  /** At most `maxBytes` / 4 KiB of them, in any order. Those that another process has claimed are among them. */
-  readonly entries: readonly Entry[];
-  /**
-   * Ids that were stored and are gone although nobody called `remove`: a person or the store's own settings dropped
-   * them. Each drop is told once, whether here or by `claim`, to one of all processes that share the store.
-   */
-  readonly dropped: readonly string[];
-}
+export type Dropped = 'dropped' | 'absent' | 'taken';
 
-/**
- * `stored`: durable as far as the store's own settings make it; the id is in later listings. `known`: something was
- * stored under the id already, and was left as it is. `full`: it would exceed `maxBytes`. `crowded`: `MAX_OF_ONE_BODY`
- * others with this body are stored. In the last three cases nothing has changed.
- */
-export type Added = 'stored' | 'known' | 'full' | 'crowded';
-
-/** One claim on one record: what replaces the record under the same id is not claimed by it. */
-export interface Claim {
+/** The right to one event until it is set or removed, or the lease has ended and somebody else has taken it. */
+export interface Turn {
   readonly id: string;
-  /** Of this claim alone. */
-  readonly token: string;
+  /** Of this take alone; no other take of any process or store, earlier or later, has an equal one. */
+  readonly turn: string;
+}
+
+export interface Taken extends Turn, Omit<Entry, 'wait'> {
+  /** `limits`: larger than `mostBytes`. `unreadable`: without head or body. Nothing of it was read. */
+  readonly record: StoredBytes | 'limits' | 'unreadable';
+}
+
+export interface Asked {
+  /** Takes at most as many events. */
+  readonly limit: number;
+  /** Bytes of head and body that fit into memory. One that is not read needs none. */
+  readonly room: number;
+  /**
+   * Events that the caller still has at work: moved on by `LEASE_MS` from now, each under its turn, unless that was lost;
+   * and never taken, whatever became of its lease.
+   */
+  readonly held: readonly Turn[];
+}
+
+/** A part of what is stored: equal in state and words, which are empty where the note cannot be read. */
+export interface Group extends Words {
+  readonly state: DeferredState;
+  readonly deliveries: number;
+  /** As they count against `maxBytes`: `countedBytes`. */
+  readonly bytes: number;
+  /** When the first one came, by the notes; epoch milliseconds. */
+  readonly oldest: number;
+}
+
+export interface Summary {
+  /** At most `MOST_GROUPS`, since whoever writes to the store chooses the words: where there are more, without words. */
+  readonly groups: readonly Group[];
+  /** At most `SOONEST`: the first due first, and what waits before the others. */
+  readonly soonest: readonly Entry[];
+  /** Some of what `drop` removed. Each is told once, to one owner. */
+  readonly dropped: readonly Pick<Entry, 'id' | 'note'>[];
+}
+
+export interface Setting {
+  /** Milliseconds from now until it is due. */
+  readonly pause: number;
+  readonly state: DeferredState;
+  /** Null keeps the last one. Then the change need not be durable: lost, it is due by its lease. */
+  readonly note: Note | null;
 }
 
 /**
- * What a claim gives. `unfit`: it is no regular file, is larger than `mostBytes`, or can't be told apart into head and
- * body; it is claimed all the same, since another process may have other limits.
- */
-export type Read = StoredBytes | 'unfit';
-
-/**
- * `claimed`: nobody else gets it until `release` or `remove`, or until the lease of this process has ended. `busy`:
- * another process has claimed it. `removed`: an owner has removed it. `dropped`: as in `Listing`.
- */
-export type Claimed =
-  | { readonly kind: 'claimed'; readonly claim: Claim; readonly record: Read; readonly progress: Buffer | null }
-  | { readonly kind: 'busy' | 'removed' | 'dropped' };
-
-/**
- * Every method rejects with an Error if the store can't do its work, within `TIME_LIMIT_MS` (a directory) or ten times
- * that (Redis, where bodies cross a network), and never hangs. The message is for the operator: it names places and the
- * system's words, never bytes that were stored, and never a password. A method that has rejected may still take effect
- * later. Calls for one id are made one after another by one process, but for `add`, which may come at any time.
+ * Every method rejects with an Error if the store can't do its work, and never hangs: `add` of a directory, for which a
+ * client waits, within `TIME_LIMIT_MS`, all others within ten times that. The message is for the operator: it names
+ * places and the system's words, never bytes that were stored, and never a password. A method that has rejected may
+ * still take effect later. The calls of one process take effect in their order.
  */
 export interface DeferredStore {
-  /**
-   * Stores a delivery, atomically: after a crash at any moment it is there whole, or not at all. `over: 'existing'`
-   * replaces what is stored under the id, and forgets its progress; a claim on that has ended then, so a later
-   * `release` or `remove` of it does nothing. What waits to be stored is synced together.
-   */
-  add(id: string, record: StoredBytes, over: 'nothing' | 'existing'): Promise<Added>;
-
-  /** Everything that is stored. */
-  list(): Promise<Listing>;
+  /** Stores an event, due after `pause` milliseconds: after a crash at any moment it is there whole, or not at all. */
+  add(event: Event, pause: number): Promise<Added>;
 
   /**
-   * Claims a delivery and reads it, atomically: of several claims of one id, by whatever process, one is `claimed`.
-   * One that this process has claimed already is claimed anew, and its former claim has ended.
-   * A claim ends with its process: with Redis it is a lease of 30 s at most, which the store renews by itself until
-   * `release` or `remove`. A process that stood still for longer loses it to whoever claims next, and its `release` and
-   * `remove` of that claim then do nothing.
+   * Takes events that are due, the first due first, and moves each on by `LEASE_MS`. It ends before the first one that
+   * `room` is too small for. `wait`: milliseconds until the next one is due; 0 if there is one now, which `limit` or
+   * `room` kept back; infinite if there is none. Need not be durable: a process that dies leaves what it took due.
    */
-  claim(id: string): Promise<Claimed>;
+  take(asked: Asked): Promise<{ readonly taken: readonly Taken[]; readonly wait: number }>;
 
-  /** Ends a claim. `progress` (null: as it was) replaces the last one. Does nothing if the claim has ended. */
-  release(claim: Claim, progress: Buffer | null): Promise<void>;
+  /** Ends a turn, and says when it is due next. False if the turn was lost: nothing has changed. */
+  set(turn: Turn, setting: Setting): Promise<boolean>;
+
+  /** Ends a turn, and removes its event. False if the turn was lost: nothing was removed. */
+  remove(turn: Turn): Promise<boolean>;
 
   /**
-   * Removes what was claimed, and ends the claim. False if the claim had ended: nothing was removed. The one way in which
-   * a process that sends removes anything, so nobody removes what another one has claimed.
+   * Removes what a fresh delivery of an equal event has ended, whoever has taken it. False if there was none, or if it was
+   * stored less than `age` milliseconds ago: what came after that delivery stays.
    */
-  remove(claim: Claim): Promise<boolean>;
+  end(id: string, age: number): Promise<boolean>;
 
-  /** Reads without a claim: for people. Null if there is nothing to read. */
+  /** Everything that is stored, in pages, in any order; what changes meanwhile may be missed. No page holds up a writer. */
+  list(): AsyncIterable<readonly Entry[]>;
+
+  /**
+   * Makes events due now, unless somebody has taken them; what is stopped waits again. Returns how many of the ids are
+   * stored, those that somebody has taken included.
+   */
+  wake(ids: readonly string[]): Promise<number>;
+
+  /** For people. Null if there is nothing to read. */
   read(id: string): Promise<StoredBytes | null>;
 
-  /** Drops it without a claim: for people. The process that sends finds it `dropped`. False if there was none. */
-  drop(id: string): Promise<boolean>;
+  /** For people: removes an event. One that somebody has taken stays: the app may be taking it just now. */
+  drop(id: string): Promise<Dropped>;
 
-  /** Ends all claims of this process, and gives the store to the next one. Nothing may be called after it. */
+  /** For an owner. Makes due what waits longer than anything may (`LONGEST_WAIT_MS`). Reads no body, and lists nothing. */
+  summary(): Promise<Summary>;
+
+  /** Nothing may be called after it. What is still taken stays so until its lease ends, or the store has a new owner. */
   close(): Promise<void>;
 }
 
@@ -120,24 +162,34 @@ export interface StoreOptions {
   /** The most bytes of one delivery, which a reload may change. What is larger is never read. */
   readonly mostBytes: () => number;
   /**
-   * `owner`: the proxy. `visitor`: a command beside it, which only lists, reads and drops, changes nothing else, and
-   * needs no claim on the store as a whole.
+   * `owner`: the proxy. `visitor`: a command beside it, which only lists, reads and drops, changes and creates nothing
+   * else, and needs no right to the store as a whole. To a visitor a store that does not exist is an empty one.
    */
   readonly as: 'owner' | 'visitor';
-  /** A remark that is no failure, such as a file that a crash left: once for each. */
+  /** A remark that is no failure: once for each. */
   readonly onRemark: (message: string, fields: Readonly<Record<string, string | number>>) => void;
+  /** Told once for each time that events which were stored are gone or were set aside, all or the last of them. */
+  readonly onLoss: (problem: string) => void;
 }
 
 /** Reports a problem with the store (never a password), and null once it works again. */
-export type OnStoreChange = (failure: string | null) => void;
+export type OnStoreChange = (problem: string | null) => void;
 
 /** Milliseconds. The longest that a client waits for the store. */
 export const TIME_LIMIT_MS = 1000;
+/** Milliseconds. Whoever is at work renews it three times before it ends. */
+export const LEASE_MS = 30_000;
+/**
+ * Milliseconds. No pause of what waits is longer, and a lease: what waits and is due later than that (the clock was set
+ * back) is due now, at the latest after the next summary.
+ */
+export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 /** An event counts as many bytes at least: a store of tiny ones must not list without end. */
 export const LEAST_BYTES = 4096;
+export const MOST_GROUPS = 1000;
+export const SOONEST = 50;
 /** Queries are not signed, so anyone with one captured delivery can make many events of it. */
 export const MAX_OF_ONE_BODY = 16;
-export const MAX_PROGRESS = 1024;
 
 /**
  * An id: which body (16 hex digits, the log's `body_sha256`), `-`, which event (32 hex digits). Equal events have equal
@@ -145,12 +197,10 @@ export const MAX_PROGRESS = 1024;
  */
 export const ID = /^[0-9a-f]{16}-[0-9a-f]{32}$/;
 
-/** The part of an id that names the body. */
-export const bodyOf = (id: string) => id.slice(0, 16);
+/** Bytes of head and body as they count against `maxBytes`. */
+export const countedBytes = (bytes: number) => Math.max(LEAST_BYTES, bytes);
 
-/** How many events a store of `maxBytes` lists. */
-export const mostEntries = (maxBytes: number) => Math.max(1, Math.floor(maxBytes / LEAST_BYTES));
+export const bytesOf = ({ head, body }: StoredBytes) => head.length + body.length;
 
-export function countedBytes({ head, body }: StoredBytes): number {
-  return Math.max(LEAST_BYTES, head.length + body.length);
-}
+/** The file of a store that is a directory. Where it is absent, nothing is stored. */
+export const fileIn = (directory: string) => join(directory, 'deferred', 'queue.sqlite');

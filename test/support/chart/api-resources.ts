@@ -5,6 +5,7 @@ import type { Located } from './object-store.ts';
 const RESOURCES = [
   ['v1', 'namespaces', 'Namespace', false],
   ['v1', 'configmaps', 'ConfigMap', true],
+  ['v1', 'persistentvolumeclaims', 'PersistentVolumeClaim', true],
   ['v1', 'pods', 'Pod', true],
   ['v1', 'secrets', 'Secret', true],
   ['v1', 'services', 'Service', true],

@@ -15,6 +15,8 @@ export interface ApiServer {
   readonly kubeconfig: string;
   /** The current state of a Deployment. */
   deployment(name: string): Manifest | undefined;
+  /** The current state of a PersistentVolumeClaim. */
+  claim(name: string): Manifest | undefined;
   /** The current state of a Pod. */
   pod(name: string): Manifest | undefined;
   /** Scales, as `kubectl scale` would, or an autoscaler: `kube-controller-manager`. */
@@ -106,6 +108,7 @@ export async function startApiServer({ admit, runsDeployments }: ApiServerOption
       users: [{ name: 'test', user: {} }],
     }),
     deployment: (name) => store.find(`/deployments/${name}`) as Manifest | undefined,
+    claim: (name) => store.find(`/persistentvolumeclaims/${name}`) as Manifest | undefined,
     pod: (name) => store.find(`/pods/${name}`) as Manifest | undefined,
     scale: (name, replicas, manager = 'kubectl') => store.scale(`/deployments/${name}`, replicas, manager),
     writes: store.writes,

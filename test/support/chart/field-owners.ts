@@ -110,9 +110,10 @@ function removed(tree: Tree, [key = '', ...below]: readonly string[]): Tree {
   return below.length === 0 || !isTree(child) ? rest : { ...rest, [name]: removed(child, below) };
 }
 
-/** A JSON Merge Patch (RFC 7396). */
-export function merged(current: Tree, given: Tree): Tree {
-  const result: Tree = { ...current };
+/** A JSON Merge Patch (RFC 7396), with the one directive of a strategic one that removes keys of a map. */
+export function merged(current: Tree, { $retainKeys, ...given }: Tree): Tree {
+  const kept = Object.entries(current).filter(([key]) => !Array.isArray($retainKeys) || $retainKeys.includes(key));
+  const result: Tree = Object.fromEntries(kept);
   for (const [key, value] of Object.entries(given)) {
     const old = result[key];
     if (value === null) delete result[key];

@@ -1,7 +1,10 @@
 // The objects of the test's Kubernetes API server, and the owners of their fields.
+import { isDeepStrictEqual } from 'node:util';
+import { strategyProblem, withDefaults } from './deployments.ts';
 import {
   applied,
   conflictsOf,
+  isTree,
   managedFields,
   merged,
   type Owners,
@@ -79,31 +82,43 @@ export class ObjectStore {
     // Helm 4 applies; Helm 3 and kubectl send the differences.
     const applies = how.contentType === 'application/apply-patch+yaml';
     const writer: Writer = { manager: how.manager, operation: applies ? 'Apply' : 'Update' };
+    let next: Written;
     if (applies) {
-      const own = contentOf({ object: given, owners: [] }).object;
+      // A null in an applied object removes nothing: fields go by being left out.
+      const own = withoutNulls(contentOf({ object: given, owners: [] }).object);
       const conflicts = how.force ? [] : conflictsOf(before, own, writer);
       if (conflicts.length > 0) {
         const text = `Apply failed with ${conflicts.length} conflict(s): ${conflicts.join(', ')}`;
         return [409, statusOf(409, 'Conflict', text)];
       }
-      this.#put(at, key, withDefaults(at, applied(before, own, writer)));
+      next = completed(at, applied(before, own, writer));
     } else {
       const change = Array.isArray(given) ? removals(given as Removal[]) : given;
       const object = how.method === 'PATCH' ? merged(before.object, change) : change;
-      const complete = withDefaults(at, contentOf({ object, owners: [] })).object;
-      this.#put(at, key, updated(before, complete, writer));
+      next = updated(before, completed(at, contentOf({ object, owners: [] })).object, writer);
     }
+    const problem = problemOf(at, before.object, next.object);
+    if (problem !== null) return [422, statusOf(422, 'Invalid', `${at.kind} "${name}" is invalid: ${problem}`)];
+    this.#put(at, key, next);
     this.writes.push(`${how.method} ${at.kind}`);
     const live = this.#live.get(key);
     return [how.method === 'POST' ? 201 : 200, live === undefined ? {} : withOwners(live)];
   }
 
-  /** As `kubectl scale` or an autoscaler writes it. */
+  /**
+   * As `kubectl scale` or an autoscaler writes it. Where nobody owned the number, whoever scales does not own it either:
+   * the server begins no entry for an object without one (skipNonAppliedManager), and to it the scale is such an object.
+   */
   scale(end: string, replicas: number, manager: string): void {
     const found = [...this.#live].find(([key]) => key.endsWith(end));
     if (found === undefined) throw new Error(`no object ${end}`);
     const [key, live] = found;
     const object = { ...live.object, spec: { ...(live.object.spec as Tree), replicas } };
+    const isOwned = live.owners.some(({ fields }) => fields.has('spec/replicas'));
+    if (!isOwned) {
+      this.#live.set(key, { ...live, object });
+      return;
+    }
     const next = updated(contentOf(live), contentOf({ object, owners: [] }).object, {
       manager,
       operation: 'Update',
@@ -132,10 +147,24 @@ function contentOf({ object, owners }: { readonly object: Tree; readonly owners:
   return { object: { ...content, metadata: own }, owners };
 }
 
-/** A Deployment without a number has one pod, and nobody who only applied owns this number. */
-function withDefaults(at: Located, { object, owners }: Written): Written {
-  if (at.kind !== 'Deployment') return { object, owners };
-  return { object: { ...object, spec: { replicas: 1, ...(object.spec as Tree) } }, owners };
+/** With what the server fills in, which nobody who only applied owns. */
+function completed(at: Located, { object, owners }: Written): Written {
+  if (at.kind === 'Deployment') return { object: withDefaults(object), owners };
+  if (at.kind !== 'PersistentVolumeClaim') return { object, owners };
+  return { object: { ...object, spec: { storageClassName: 'the default', ...(object.spec as Tree) } }, owners };
+}
+
+/** Why the server refuses what an object would become; null if it does not. */
+function problemOf(at: Located, before: Tree, next: Tree): string | null {
+  if (at.kind === 'Deployment') return strategyProblem(next);
+  const isNew = before.spec === undefined;
+  if (at.kind !== 'PersistentVolumeClaim' || isNew || isDeepStrictEqual(before.spec, next.spec)) return null;
+  return 'spec: Forbidden: spec is immutable after creation except resources.requests for bound claims';
+}
+
+function withoutNulls(tree: Tree): Tree {
+  const entries = Object.entries(tree).filter(([, value]) => value !== null);
+  return Object.fromEntries(entries.map(([key, value]) => [key, isTree(value) ? withoutNulls(value) : value]));
 }
 
 function withOwners({ object, owners }: Written): Tree {

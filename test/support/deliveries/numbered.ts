@@ -1,8 +1,7 @@
 // A `test` with numbered deliveries to upstreams on raw sockets, which can tell them apart. All ends with the test.
 
-import { openClient, type RawClient } from '../http/raw-client.ts';
 import { delivery as signed } from '../http/requests.ts';
-import { test as base, value } from '../proxy/proxied.ts';
+import { test as base, endAll, value } from '../proxy/proxied.ts';
 import type { RunningProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
 
@@ -15,19 +14,11 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  upstreamHere: async ({}, use) => {
-    const upstreams: RawUpstream[] = [];
-    await use(async (path) => {
-      const upstream = await startRawUpstream(path);
-      upstreams.push(upstream);
-      return upstream;
-    });
-    for (const upstream of upstreams) await upstream.close();
-  },
+  upstreamHere: ({}, use) => endAll(use, startRawUpstream, (upstream) => upstream.close()),
   proxyTo: async ({ start }, use) =>
     use((url, settings = {}) =>
       start({
-        upstream: { url, keepAlive: '30s', ...settings },
+        upstream: { url, keepAlive: '30s', retryConnectFor: '30s', ...settings },
         routes: [{ path: '/notify' }, { path: '/open', action: 'forward' }],
       }),
     ),
@@ -37,13 +28,6 @@ export const test = base.extend<Fixtures>({
 export function delivery(id: number): string {
   const body = `{"id":${id}}`;
   return signed(body, value('a'), { lines: [`X-Id: ${id}`] });
-}
-
-/** Sends these bytes on a new connection. */
-export async function send(proxy: RunningProxy, bytes: string): Promise<RawClient> {
-  const client = await openClient({ port: proxy.port });
-  await client.send(bytes);
-  return client;
 }
 
 /** The numbers of the deliveries that arrived, sorted. */

@@ -1,6 +1,7 @@
 // A client on a raw socket for tests: it sends exactly the given bytes, and reads responses with the strict parser.
 // Every wait has a deadline and says what it waited for: it must never hang a test run.
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { parseResponse, type RawResponse } from './response-parser.ts';
 
 const DEADLINE_MS = 30_000;
@@ -30,20 +31,37 @@ export interface RawClient {
 export interface ConnectOptions {
   readonly port: number;
   readonly host?: string;
+  /** The authority of the server's certificate, PEM; over plain TCP without it. */
+  readonly ca?: string;
 }
 
-export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): Promise<RawClient> {
-  const socket = connect({ port, host, noDelay: true });
+export async function openClient({ port, host = '127.0.0.1', ca }: ConnectOptions): Promise<RawClient> {
+  const tcp = connect({ port, host, noDelay: true });
+  const socket = ca === undefined ? tcp : connectTls({ socket: tcp, ca, host });
+  let opened = false;
+  /** The unread bytes, which lie in `room`. It doubles: a large response comes in hundreds of pieces. */
   let pending: Buffer = Buffer.alloc(0);
+  let room = pending;
   let closed: string | null = null;
   let wake: () => void = () => {};
   const close = (how: string) => {
     closed ??= how;
     wake();
   };
-  socket.on('connect', () => wake());
+  socket.once(ca === undefined ? 'connect' : 'secureConnect', () => {
+    opened = true;
+    wake();
+  });
   socket.on('data', (piece: Buffer) => {
-    pending = pending.length === 0 ? piece : Buffer.concat([pending, piece]);
+    const length = pending.length + piece.length;
+    let from = pending.byteOffset - room.byteOffset;
+    if (from + length > room.length) {
+      room = Buffer.allocUnsafeSlow(2 * length);
+      pending.copy(room);
+      from = 0;
+    }
+    piece.copy(room, from + pending.length);
+    pending = room.subarray(from, from + length);
     wake();
   });
   socket.on('end', () => close('closed'));
@@ -90,7 +108,7 @@ export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): 
 
   await until('a connection', () => {
     if (closed !== null) throw new Error(`connecting to ${host}:${port} ${closed}`);
-    return socket.readyState === 'open' || undefined;
+    return opened || undefined;
   }).catch((error: unknown) => {
     socket.destroy();
     throw error;
@@ -123,11 +141,17 @@ export async function openClient({ port, host = '127.0.0.1' }: ConnectOptions): 
   };
 }
 
+/** Sends the bytes on a new connection. */
+export async function sendTo(to: ConnectOptions, bytes: string | Buffer): Promise<RawClient> {
+  const client = await openClient(to);
+  await client.send(bytes);
+  return client;
+}
+
 /** Sends the bytes on a new connection, reads one response and drops the connection. */
 export async function exchange(port: number, bytes: string | Buffer, options: ReadOptions = {}): Promise<RawResponse> {
-  const client = await openClient({ port });
+  const client = await sendTo({ port }, bytes);
   try {
-    await client.send(bytes);
     return await client.response(options);
   } finally {
     client.destroy();

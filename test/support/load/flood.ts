@@ -2,21 +2,27 @@
 // slow the honest clients down.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
 export interface Flood {
   readonly port: number;
   /** Concurrent connections. A closed one is reopened a second later. */
   readonly connections: number;
-  /** `hello`: a complete ClientHello and nothing after it. `finished`: a complete handshake. */
-  readonly tls?: 'hello' | 'finished';
+  /** So many more each second instead, and none is reopened. */
+  readonly endless?: true;
+  /** The loopback address of all connections; they come from 200 unless given. */
+  readonly from?: string;
+  /** After a complete TLS handshake. */
+  readonly tls?: true;
   /** Each connection sends this first; nothing unless given. */
   readonly first?: Buffer;
   /**
    * What follows. `pour`: the same bytes again as fast as they are accepted, up to the shared rate (POUR_BYTES). `ask`:
-   * the same bytes again after each response. `drip`: a byte a second. Silence unless given.
+   * the same bytes again after each response. A drip: these bytes each so many milliseconds. Silence unless given.
    */
-  readonly next?: 'pour' | 'ask' | 'drip';
+  readonly next?: 'pour' | 'ask' | { readonly drip: string; readonly every: number };
   /** Never reads. */
   readonly deaf?: boolean;
 }
@@ -39,20 +45,17 @@ export const POUR_BYTES = 250_000_000;
 
 const FLOODERS = fileURLToPath(new URL('../../load/flooders.ts', import.meta.url));
 
-/** Resolves when its first connections are being opened. */
-export async function startFlood(flood: Flood): Promise<{ stop(): Promise<FloodReport> }> {
-  const child = fork(FLOODERS, {
-    env: { PATH: process.env.PATH ?? '' },
-    execArgv: [],
-    serialization: 'advanced',
-  });
+/** All of them at once. Resolves when the first connections are being opened. */
+export async function startFlood(...floods: readonly Flood[]): Promise<{ stop(): Promise<FloodReport> }> {
+  const child = fork(FLOODERS, { env: { PATH: process.env.PATH ?? '' }, execArgv: [], serialization: 'advanced' });
   const closed = once(child, 'close');
   const begun = once(child, 'message');
-  child.send(flood);
+  child.send(floods);
   await Promise.race([begun, closed]);
   if (!child.connected) throw new Error('the flood ended before it began');
   return {
     stop: async () => {
+      if (!child.connected) throw new Error('the flood ended by itself');
       const reported = once(child, 'message');
       child.send('stop');
       const [report] = (await reported) as [FloodReport];
@@ -65,4 +68,12 @@ export async function startFlood(flood: Flood): Promise<{ stop(): Promise<FloodR
 /** As many complete copies as fit into `bytes`. */
 export function repeated(text: string, bytes: number): Buffer {
   return Buffer.from(text.repeat(Math.floor(bytes / text.length)), 'latin1');
+}
+
+/** The first bytes that a TLS client on this machine sends. */
+export function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const wire = new Duplex({ read() {}, write: (bytes: Buffer) => resolve(bytes) });
+    connectTls({ socket: wire, rejectUnauthorized: false }).on('error', () => {});
+  });
 }

@@ -22,7 +22,7 @@ const HEAP_MIB = 64;
 const BUDGET = '32MiB';
 /** The rest of a container's 128 MiB is for the program's files and the kernel's buffers. */
 export const MOST_ANONYMOUS_MIB = 110;
-const FLOOD_MS = 9_000;
+const FLOOD_MS = 7_000;
 const TIMEOUT_MS = 10_000;
 const BODY = JSON.stringify({ event: 'honest', filler: 'x'.repeat(1000) });
 
@@ -69,7 +69,7 @@ export async function loopbackCertificate(): Promise<Pair> {
   return createAuthority(directory, 'authority').issue('loopback', { names: ['IP:127.0.0.1'] });
 }
 
-/** Floods it for nine seconds and prints the results. `tls`: how the honest clients connect. */
+/** Floods it for seven seconds and prints the results. `tls`: how the honest clients connect. */
 export async function flooded(
   proxy: RunningProxy,
   flood: Flood,

@@ -1,24 +1,19 @@
 // A client's pool of kept connections, each used now and then, like a load balancer's. It reuses a connection unless it
 // was told to close it or saw it end, sends nothing twice, and records what happened to each request.
-import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
-import { parseResponse, values } from '../http/response-parser.ts';
+import { type ConnectOptions, openClient, type RawClient } from '../http/raw-client.ts';
+import { values } from '../http/response-parser.ts';
 
 export interface PooledLoad {
   /** Open connections that wait for their next request. */
   idle(): number;
   /** From now on it uses its open connections and opens no new ones. */
   stopOpening(): void;
-  /** From now on new connections go to this port. */
-  moveTo(port: number): void;
-  /** Resolves when every place has an open connection again; those without one get a request. */
-  fill(): Promise<void>;
   /** Stops sending; resolves when every request has ended. May be called twice. */
   stop(): Promise<PoolReport>;
 }
 
-export interface PoolReport {
+interface PoolReport {
   /** Counts by result: a status, or why no complete response came although the request was sent. */
   readonly ends: Readonly<Record<string, number>>;
   /** Requests that were not sent, because the listener no longer accepted connections. */
@@ -28,30 +23,21 @@ export interface PoolReport {
 }
 
 export interface PoolOptions {
-  readonly port: number;
+  readonly to: ConnectOptions;
   readonly connections: number;
   /** Requests a second over all connections. */
   readonly rate: number;
   /** The bytes of a request. */
   readonly request: string;
-  /** Which connection the next request goes on: any, or the one that was used last or longest ago. */
-  readonly pick?: 'random' | 'newest' | 'oldest';
-  /** `steady`: one request each 1000 / rate ms. `random`: as they come. `own`: each connection has its own steady beat. */
-  readonly gaps?: 'steady' | 'random' | 'own';
-  /**
-   * When it looks whether a connection has ended: each time before it sends, or not even then. By default it is told as
-   * soon as its event loop comes to it, which may be too late.
-   */
-  readonly looks?: 'first' | 'never';
-  readonly tls?: true;
+  /** Which connection the next request goes on: any, or the one that was used longest ago. */
+  readonly pick: 'random' | 'oldest';
 }
 
 /** Resolves when every connection has had its first response. */
 export async function startPooledLoad(options: PoolOptions): Promise<PooledLoad> {
-  const { connections, rate, pick = 'random', gaps = 'steady' } = options;
+  const { connections, rate, pick } = options;
   const ends: Record<string, number> = {};
-  const target = { port: options.port };
-  const places = Array.from({ length: connections }, () => new Place(target, options));
+  const places = Array.from({ length: connections }, () => new Place(options));
   const pending = new Set<Promise<void>>();
   let mayOpen = true;
   const use = async (place: Place): Promise<void> => {
@@ -59,41 +45,20 @@ export async function startPooledLoad(options: PoolOptions): Promise<PooledLoad>
     const end = await place.ask();
     if (end !== null) ends[end] = (ends[end] ?? 0) + 1;
   };
-  const track = (work: Promise<void>) => {
+  for (const place of places) await use(place);
+  const stopBeat = startBeat(1000 / rate, () => {
+    const work = use(choose(places, pick));
     pending.add(work);
     void work.then(() => pending.delete(work));
-  };
-  const fill = async () => {
-    for (const place of places) if (!place.isIdle) await use(place);
-  };
-  await fill();
-  const mean = 1000 / rate;
-  const stops =
-    gaps === 'own'
-      ? places.map((place) =>
-          startBeat(
-            () => connections * mean,
-            () => track(use(place)),
-          ),
-        )
-      : [
-          startBeat(
-            () => (gaps === 'random' ? -Math.log(1 - Math.random()) * mean : mean),
-            () => track(use(choose(places, pick))),
-          ),
-        ];
+  });
   const count = (look: (place: Place) => number) => places.reduce((sum, place) => sum + look(place), 0);
   return {
     idle: () => count((place) => Number(place.isIdle)),
     stopOpening: () => {
       mayOpen = false;
     },
-    moveTo: (port) => {
-      target.port = port;
-    },
-    fill,
     stop: async () => {
-      for (const stop of stops) stop();
+      stopBeat();
       await Promise.all(pending);
       for (const place of places) place.leave();
       return { ends, refused: count(({ refused }) => refused), endedIdle: count(({ endedIdle }) => endedIdle) };
@@ -101,14 +66,14 @@ export async function startPooledLoad(options: PoolOptions): Promise<PooledLoad>
   };
 }
 
-/** Calls `act` after each `gap()` milliseconds, without drifting. Returns what stops it. */
-function startBeat(gap: () => number, act: () => void): () => void {
-  let due = performance.now() + gap() * Math.random();
+/** Calls `act` each `gap` milliseconds, without drifting. Returns what stops it. */
+function startBeat(gap: number, act: () => void): () => void {
+  let due = performance.now() + gap;
   let timer: NodeJS.Timeout;
   const next = () => {
     timer = setTimeout(
       () => {
-        due += gap();
+        due += gap;
         next();
         act();
       },
@@ -119,33 +84,29 @@ function startBeat(gap: () => number, act: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** A place with an open connection, if there is one and `pick` asks for an order. */
-function choose(places: readonly Place[], pick: 'random' | 'newest' | 'oldest'): Place {
-  const idle = places.filter(({ isIdle }) => isIdle).sort((a, b) => a.usedAt - b.usedAt);
+/** Any place, or that with the open connection that was used longest ago. */
+function choose(places: readonly Place[], pick: PoolOptions['pick']): Place {
+  const [oldest] = places.filter(({ isIdle }) => isIdle).sort((a, b) => a.usedAt - b.usedAt);
   const any = places[Math.floor(Math.random() * places.length)] as Place;
-  return (pick === 'random' ? any : pick === 'oldest' ? idle[0] : idle.at(-1)) ?? any;
+  return pick === 'oldest' ? (oldest ?? any) : any;
 }
 
 /** One connection of the pool, and its replacement. */
 class Place {
-  readonly #target: { readonly port: number };
   readonly #options: PoolOptions;
-  #socket: Socket | null = null;
-  #unread: Buffer = Buffer.alloc(0);
-  #answered: ((end: string) => void) | null = null;
+  #client: RawClient | null = null;
   isBusy = false;
   /** Milliseconds on the monotonic clock. */
   usedAt = 0;
   refused = 0;
   endedIdle = 0;
 
-  constructor(target: { readonly port: number }, options: PoolOptions) {
-    this.#target = target;
+  constructor(options: PoolOptions) {
     this.#options = options;
   }
 
   get isIdle(): boolean {
-    return this.#socket !== null && !this.isBusy;
+    return this.#client !== null && !this.isBusy;
   }
 
   /** The status, or what came instead; null if nothing was sent. */
@@ -153,66 +114,37 @@ class Place {
     this.isBusy = true;
     this.usedAt = performance.now();
     try {
-      if (this.#options.looks === 'first') await nextTurn();
-      this.#socket ??= await this.#open();
-      const socket = this.#socket;
-      if (socket === null) return null;
-      if (socket.readableEnded) {
-        this.leave();
-        return 'sent on an ended connection';
-      }
-      return await new Promise<string>((resolve) => {
-        this.#answered = resolve;
-        socket.write(this.#options.request);
-      });
+      // It looks whether the connection has ended before it sends.
+      await nextTurn();
+      this.#client ??= await this.#open();
+      const client = this.#client;
+      if (client === null) return null;
+      if (client.socket.readableEnded) throw new Error('sent on an ended connection');
+      await client.send(this.#options.request);
+      const { status, lines } = await client.response();
+      if (values(lines, 'connection').includes('close')) this.leave();
+      return String(status);
+    } catch (error) {
+      this.leave();
+      return (error as Error).message;
     } finally {
       this.isBusy = false;
     }
   }
 
   leave(): void {
-    this.#socket?.destroy();
-    this.#socket = null;
-    this.#unread = Buffer.alloc(0);
+    this.#client?.destroy();
+    this.#client = null;
   }
 
-  #open(): Promise<Socket | null> {
-    const at = { port: this.#target.port, host: '127.0.0.1', noDelay: true };
-    const socket = this.#options.tls ? connectTls({ ...at, rejectUnauthorized: false }) : connect(at);
-    return new Promise((resolve) => {
-      socket.once(this.#options.tls ? 'secureConnect' : 'connect', () => resolve(socket));
-      socket.on('data', (piece: Buffer) => this.#read(piece));
-      socket.on('end', () => this.#ended(socket, 'ended without an answer'));
-      socket.on('error', (error: NodeJS.ErrnoException) => {
-        if (socket === this.#socket) this.#ended(socket, error.code ?? error.message);
-        else this.refused++;
-        resolve(null);
-      });
-    });
-  }
-
-  #read(piece: Buffer): void {
-    this.#unread = Buffer.concat([this.#unread, piece]);
-    const parsed = parseResponse(this.#unread);
-    if (parsed === null) return;
-    this.#unread = this.#unread.subarray(parsed.length);
-    if (values(parsed.response.lines, 'connection').includes('close')) this.leave();
-    this.#finish(String(parsed.response.status));
-  }
-
-  #ended(socket: Socket, how: string): void {
-    if (socket !== this.#socket) return;
-    if (this.#options.looks === 'never' && this.#answered === null) {
+  async #open(): Promise<RawClient | null> {
+    const client = await openClient(this.#options.to).catch(() => null);
+    if (client === null) this.refused++;
+    client?.socket.once('end', () => {
+      if (client !== this.#client || this.isBusy) return;
       this.endedIdle++;
-      return;
-    }
-    this.leave();
-    if (this.#answered === null) this.endedIdle++;
-    else this.#finish(how);
-  }
-
-  #finish(end: string): void {
-    this.#answered?.(end);
-    this.#answered = null;
+      this.leave();
+    });
+    return client;
   }
 }

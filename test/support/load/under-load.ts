@@ -7,28 +7,30 @@ import { sign } from '../deliveries/signer.ts';
 import type { LogLine } from '../machine/child-output.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
-import { type RecordingUpstream, recordingUpstream } from '../upstream/recording-upstream.ts';
+import { type RecordingApp, recordingApp } from '../upstream/recording-app.ts';
 import type { Delivery } from './paced-load.ts';
 
 export interface UnderLoad {
   readonly proxy: RunningProxy;
-  readonly upstream: RecordingUpstream;
+  readonly upstream: RecordingApp;
   readonly directory: string;
 }
 
-/** `config` may name files in its directory. `delay`: milliseconds before each upstream response. */
+/** `config` may name files in its directory. */
 export async function startUnderLoad(
   config: (directory: string) => object,
-  { secrets, delay = 0 }: { secrets?: Readonly<Record<string, string>>; delay?: number } = {},
+  secrets?: Readonly<Record<string, string>>,
 ): Promise<UnderLoad> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-load-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const upstream = recordingUpstream({ port: await freePort(), recordFile: join(directory, 'record'), delay });
+  const upstream = recordingApp({ port: await freePort(), recordFile: join(directory, 'record') });
   await upstream.start();
-  onTestFinished(() => upstream.stop('SIGKILL'));
+  onTestFinished(() => upstream.stop());
   const given = config(directory) as { readonly upstream?: object };
+  // No concurrent test answers there once the proxy has stopped.
+  const listen = { port: await freePort() };
   const proxy = await startProxy({
-    config: { ...given, upstream: { url: upstream.url, ...given.upstream } },
+    config: { ...given, listen, upstream: { url: upstream.url, ...given.upstream } },
     ...(secrets === undefined ? {} : { secrets }),
   });
   onTestFinished(async () => void (await proxy.stop()));

@@ -9,6 +9,8 @@ export interface ChildOutput {
   text(): string;
   /** Each line of stdout that is a JSON object. */
   lines(): LogLine[];
+  /** Each whole line that is no log line of the program, such as a warning of Node's, and all of stderr. */
+  foreign(): string[];
   /** The first line, past or future, that satisfies; rejects after `within` milliseconds. */
   waitFor(satisfies: (line: LogLine) => boolean, wait: { what: string; within: number }): Promise<LogLine>;
 }
@@ -25,6 +27,13 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
   });
   const text = () => stdout + stderr;
   const lines = () => stdout.split('\n').slice(0, -1).flatMap(parseLine);
+  const foreign = () => {
+    const others = stdout
+      .split('\n')
+      .slice(0, -1)
+      .filter((line) => !TEXT_LINE.test(line) && !parseLine(line).some(isOurs));
+    return [...others, ...stderr.split('\n').filter((line) => line !== '')];
+  };
   const waitFor: ChildOutput['waitFor'] = (satisfies, { what, within }) =>
     new Promise((resolve, reject) => {
       const watch = () => {
@@ -44,8 +53,12 @@ export function followOutput(child: ChildProcessByStdio<null, Readable, Readable
       watchers.add(watch);
       watch();
     });
-  return { text, lines, waitFor };
+  return { text, lines, foreign, waitFor };
 }
+
+/** With `log.format: text`. */
+const TEXT_LINE = /^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:debug|info |warn |error) | {4}[a-z_]+: )/;
+const isOurs = ({ time, level, msg }: LogLine) => [time, level, msg].every((field) => typeof field === 'string');
 
 function parseLine(line: string): LogLine[] {
   try {

@@ -26,12 +26,6 @@ export interface Series {
   readonly values?: readonly (readonly [number, string])[];
 }
 
-export interface FiringAlert {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly state: 'pending' | 'firing' | 'inactive';
-}
-
 export interface RuleState {
   readonly name: string;
   readonly health: 'ok' | 'err' | 'unknown';
@@ -45,7 +39,6 @@ export interface Prometheus {
   /** Over the last `seconds`, each second. */
   queryRange(expr: string, seconds: number): Promise<readonly Series[]>;
   rules(): Promise<readonly RuleState[]>;
-  firing(): Promise<readonly FiringAlert[]>;
   metricNames(): Promise<readonly string[]>;
   stop(): Promise<void>;
 }
@@ -132,10 +125,6 @@ function api(url: string): Omit<Prometheus, 'url' | 'stop'> {
     rules: async () => {
       const { groups } = (await get('rules')) as { groups: { rules: RuleState[] }[] };
       return groups.flatMap(({ rules }) => rules);
-    },
-    firing: async () => {
-      const { alerts } = (await get('alerts')) as { alerts: FiringAlert[] };
-      return alerts.filter(({ state }) => state === 'firing');
     },
     metricNames: () => get('label/__name__/values'),
   };

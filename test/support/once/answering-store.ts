@@ -1,16 +1,15 @@
 // A server that speaks Redis' protocol and answers each script as the test says: a real one never answers nonsense.
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
+import { listening } from '../machine/listening.ts';
 
 export interface AnsweringStore {
   readonly url: string;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** `answer`: the bytes sent for a script of `once`, such as `+OK\r\n`. All other commands get `+OK`. */
 export async function startAnsweringStore(answer: (script: string) => string): Promise<AnsweringStore> {
-  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
-    sockets.add(socket);
     let text = '';
     socket.on('error', () => {});
     socket.on('data', (piece) => {
@@ -22,14 +21,8 @@ export async function startAnsweringStore(answer: (script: string) => string): P
       }
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+  const { port, close } = await listening(server);
+  return { url: `redis://127.0.0.1:${port}`, close };
 }
 
 /** The first whole command, an array of bulk strings; null if there is none yet. */

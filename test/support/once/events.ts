@@ -1,8 +1,8 @@
 // Events for tests of `once`: an upstream that handles each event as the test says, and senders that wait or leave.
-import { createServer, request, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { request, type ServerResponse } from 'node:http';
 import { sign } from '../deliveries/signer.ts';
 import { eventually, value } from '../proxy/proxied.ts';
+import { startUpstream } from '../upstream/upstream.ts';
 
 export const OK = '{"status":"ok"}';
 export const DELIVERED = { status: 200, text: OK };
@@ -24,29 +24,21 @@ export interface EventUpstream {
 export async function startEventUpstream(): Promise<EventUpstream> {
   const scripts = new Map<string, Act[]>();
   const counts = new Map<string, number>();
-  const server = createServer((incoming, response) => {
-    let body = '';
-    incoming.on('data', (piece) => {
-      body += piece;
-    });
-    incoming.on('end', () => {
-      const { event } = JSON.parse(body) as { event: string };
+  const { url, close } = await startUpstream({
+    handle({ body }, response) {
+      const { event } = JSON.parse(body.toString()) as { event: string };
       counts.set(event, (counts.get(event) ?? 0) + 1);
       const act = scripts.get(event)?.shift() ?? give(200);
       act(response);
-    });
+    },
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const times = (event: string) => counts.get(event) ?? 0;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     script: (event, ...acts) => void scripts.set(event, [...acts]),
     times,
     reached: (event, wanted = 1) => eventually(() => times(event), wanted),
-    close() {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
+    close,
   };
 }
 

@@ -4,7 +4,7 @@ import type { RunningProxy } from '../proxy/proxy.ts';
 export const REFUSED = { status: 503, text: '{"error":"overloaded"}' };
 export const PASSWORD = 'a-password-that-nobody-may-print';
 
-const FAILS = 'the store of delivered events fails';
+export const FAILS = 'the store of delivered events fails';
 export const BACK = 'the store of delivered events works again';
 
 /** Resolves with the log line. */

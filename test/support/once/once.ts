@@ -1,6 +1,6 @@
 // A `test` with an upstream of events, proxies that deliver them once, and the stores that they share. All of them end with
 // the test.
-import { test as base, eventually, value } from '../proxy/proxied.ts';
+import { test as base, endAll, ending, eventually, value } from '../proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { DUPLICATE, deliver, type EventUpstream, startEventUpstream } from './events.ts';
 import { type RedisOptions, type RedisProgram, type RedisServer, startRedis } from './redis.ts';
@@ -17,51 +17,39 @@ export interface DelivererOptions {
   readonly route?: object;
   readonly upstream?: object;
   readonly shutdown?: object;
+  readonly listen?: object;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 export const test = base.extend<Fixtures>({
+  events: ending(startEventUpstream),
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  events: async ({}, use) => {
-    const events = await startEventUpstream();
-    await use(events);
-    await events.close();
-  },
-  // biome-ignore lint/correctness/noEmptyPattern: as above
-  redis: async ({}, use) => {
-    const servers: RedisServer[] = [];
-    await use(async (program, options) => {
-      const server = await startRedis(program, options);
-      servers.push(server);
-      return server;
-    });
-    await Promise.all(servers.map((server) => server.kill()));
-  },
-  deliverer: async ({ events }, use) => {
-    const proxies: RunningProxy[] = [];
-    await use(async ({ once = {}, route = { once: '1h' }, upstream = {}, shutdown = {}, env = {} } = {}) => {
-      const config = {
-        upstream: { url: events.url, ...upstream },
-        routes: [{ path: '/events/*', ...route }],
-        unmatched: 'reject',
-        shutdown: { delay: '0s', ...shutdown },
-        once,
-        log: { requests: 'all' },
-      };
-      const proxy = await startProxy({ config, secrets: { a: value('a'), b: value('b') }, env });
-      proxies.push(proxy);
-      return proxy;
-    });
-    await Promise.all(proxies.map((proxy) => proxy.stop()));
-  },
+  redis: ({}, use) => endAll(use, startRedis, (server) => server.kill()),
+  deliverer: ({ events }, use) =>
+    endAll(
+      use,
+      ({ once = {}, route = { once: '1h' }, upstream = {}, shutdown = {}, listen = {}, env = {} } = {}) => {
+        const config = {
+          upstream: { url: events.url, ...upstream },
+          routes: [{ path: '/events/*', ...route }],
+          unmatched: 'reject',
+          listen,
+          shutdown: { delay: '0s', ...shutdown },
+          once,
+          log: { requests: 'all' },
+        };
+        return startProxy({ config, secrets: { a: value('a'), b: value('b') }, env });
+      },
+      (proxy) => proxy.stop(),
+    ),
 });
 
 /**
  * The proxy, once its store remembers: on a busy machine the second that a store is given at the start may be over
  * before it has answered, and then the first event goes on without it.
  */
-export async function remembering(proxy: RunningProxy): Promise<RunningProxy> {
-  await eventually(() => deliver(proxy, 'remembered'), DUPLICATE);
+export async function remembering(proxy: RunningProxy, path = '/events/remembered'): Promise<RunningProxy> {
+  await eventually(() => deliver(proxy, 'remembered', { path }), DUPLICATE);
   return proxy;
 }
 

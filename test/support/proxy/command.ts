@@ -44,7 +44,7 @@ export function runCommand(args: readonly string[], options: CommandOptions = {}
 }
 
 const IN_PROCESS = {
-  'check-config': () => import('../../../src/commands/check-config/check-config.ts'),
+  'check-config': () => import('../../../src/commands/check-config.ts'),
   check: () => import('../../../src/commands/check/check.ts'),
   sign: () => import('../../../src/commands/sign.ts'),
   verify: () => import('../../../src/commands/verify.ts'),

@@ -1,19 +1,25 @@
 // An Io without a process: it records a command's output and supplies its input.
 import { plainText } from '../../../src/base/colour.ts';
-import type { Io } from '../../../src/commands/command-line.ts';
+import type { Io, Run } from '../../../src/commands/command-line.ts';
 
 export interface FakeIo extends Io {
   /** Bytes on stdout are one character each. */
   readonly printed: { stdout: string; stderr: string };
 }
 
-export function fakeIo({
-  env = {},
-  stdin = '',
-}: {
+interface Input {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Buffer;
-} = {}): FakeIo {
+}
+
+/** Runs a command to its end. */
+export async function ran(run: Run, argv: readonly string[], input: Input = {}) {
+  const io = fakeIo(input);
+  const code = await run(argv, io);
+  return { code, ...io.printed };
+}
+
+export function fakeIo({ env = {}, stdin = '' }: Input = {}): FakeIo {
   const printed = { stdout: '', stderr: '' };
   return {
     printed,

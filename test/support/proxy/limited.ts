@@ -1,33 +1,16 @@
-// A `test` with proxies that have limits, and upstreams that answer byte by byte or stream. All of them end with the
-// test.
+// A `test` with proxies that have limits, which end with it.
 import { expect } from 'vitest';
 import { exchange, openClient, type RawClient } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
-import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
-import { type StreamingUpstream, startStreamingUpstream } from '../upstream/streams.ts';
 import { test as base, value } from './proxied.ts';
 import type { RunningProxy } from './proxy.ts';
 
 interface Fixtures {
-  readonly raw: RawUpstream;
-  readonly streams: StreamingUpstream;
   /** `/notify` is verified, `/open/*` is forwarded. */
   readonly proxyTo: (upstream: { url: string }, config?: Record<string, object>) => Promise<RunningProxy>;
 }
 
 export const test = base.extend<Fixtures>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  raw: async ({}, use) => {
-    const raw = await startRawUpstream();
-    await use(raw);
-    await raw.close();
-  },
-  // biome-ignore lint/correctness/noEmptyPattern: as above
-  streams: async ({}, use) => {
-    const streams = await startStreamingUpstream();
-    await use(streams);
-    await streams.close();
-  },
   proxyTo: async ({ start }, use) =>
     use(({ url }, config = {}) =>
       start({
@@ -40,7 +23,7 @@ export const test = base.extend<Fixtures>({
 
 export const GET = 'GET /open/0 HTTP/1.1\r\nHost: h\r\n\r\n';
 
-export const clientOf = (proxy: RunningProxy): Promise<RawClient> => openClient({ port: proxy.port });
+export const clientOf = (proxy: RunningProxy): Promise<RawClient> => openClient(proxy);
 
 export const many = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import type { ApiStatus } from '../../../src/admin/advice/advice.ts';
 import { followOutput, type LogLine } from '../machine/child-output.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
@@ -27,6 +28,8 @@ export interface ProxyOptions {
   readonly flags?: readonly string[];
   /** The program's file; `src/main.ts` unless given. */
   readonly program?: string;
+  /** A program that needs no Node, in place of both. */
+  readonly executable?: string;
   /** `own`: its working directory is the one with its files, so paths in the config may be relative. */
   readonly cwd?: 'own';
   /** How many files it may have open: `ulimit -n`. */
@@ -57,12 +60,17 @@ export interface RunningProxy {
   waitForLog(satisfies: (line: LogLine) => boolean, what?: string): Promise<LogLine>;
   /** The value of each series of `/metrics`, by its text: `entrupy_proxy_connections` or `name{label="x"}`. */
   metrics(): Promise<Map<string, number>>;
+  /** What `/api/status` says. */
+  status(): Promise<ApiStatus>;
   /** Bytes of memory that it holds now, and the peak. Linux only. */
   memory(): Promise<{ readonly rss: number; readonly peak: number }>;
   signal(name: NodeJS.Signals): void;
   /** Resolves when it has exited by itself or by a signal. */
   readonly exited: Promise<Exit>;
-  /** SIGTERM, then SIGKILL after 10 s; removes its files. May be called twice. */
+  /**
+   * SIGTERM, then SIGKILL after 10 s; removes its files. Rejects if it printed anything but its own log lines. May be
+   * called twice.
+   */
   stop(): Promise<Exit>;
 }
 
@@ -70,8 +78,10 @@ export interface RunningProxy {
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-proxy-test-'));
   const configFile = await writeFiles(directory, options);
-  const words = [...(options.flags ?? []), options.program ?? PROGRAM, 'serve', '--config', configFile];
-  const [command, ...before] = limitedTo(options.openFiles ?? null);
+  const [command, ...before] =
+    options.executable === undefined ? limitedTo(options.openFiles ?? null) : [options.executable];
+  const program = options.executable === undefined ? [...(options.flags ?? []), options.program ?? PROGRAM] : [];
+  const words = [...program, 'serve', '--config', configFile];
   const child = spawn(command, [...before, ...words], {
     env: { ...PROGRAM_ENV, ...options.env },
     ...(options.cwd === 'own' && { cwd: directory }),
@@ -87,6 +97,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     const exit = await exited;
     clearTimeout(timer);
     await rm(directory, { recursive: true, force: true });
+    if (!endsWithLastWords(exit)) expectNothing(output.foreign());
     return exit;
   };
   const died = exited.then(({ code, signal }) => {
@@ -111,12 +122,26 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     logs: output.lines,
     output: output.text,
     waitForLog: (satisfies, what = 'a log line') => output.waitFor(satisfies, { what, within: WAIT_MS }),
-    metrics: async () => readMetrics(await (await fetch(`${adminUrl}/metrics`)).text()),
+    metrics: async () => {
+      const answer = await fetch(`${adminUrl}/metrics`);
+      const text = await answer.text();
+      if (!answer.ok) throw new Error(`the metrics answered ${answer.status}: ${text}`);
+      return readMetrics(text);
+    },
+    status: async () => (await (await fetch(`${adminUrl}/api/status`)).json()) as ApiStatus,
     memory: () => readMemory(child.pid ?? 0),
     signal: (name) => void child.kill(name),
     exited,
     stop,
   };
+}
+
+/** True if Node itself may have told why it ended. */
+const endsWithLastWords = ({ code, signal }: Exit) => (code === null ? signal !== 'SIGKILL' : code !== 0);
+
+/** A log shipper reads what the program prints as log lines, so there must be nothing else. */
+function expectNothing(foreign: readonly string[]): void {
+  if (foreign.length > 0) throw new Error(`the proxy printed what is no log line of its own:\n${foreign.join('\n')}`);
 }
 
 /** Node, if need be by a shell that first lowers the limit and then becomes it. */

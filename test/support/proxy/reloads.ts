@@ -26,9 +26,13 @@ export async function edit(proxy: RunningProxy, change: (config: Record<string, 
 
 export const secretFile = (proxy: RunningProxy, id: string) => join(proxy.directory, 'secrets', id);
 
-/** Changes the config's text and reloads it. */
-export async function reload(proxy: RunningProxy, change: (config: string) => string): Promise<void> {
+/** Changes the config's text and reloads it, which is answered with this status. */
+export async function reload(
+  proxy: RunningProxy,
+  change: (config: string) => string = (config) => config,
+  wanted = 200,
+): Promise<void> {
   await replaceFile(proxy.configFile, change(await readFile(proxy.configFile, 'utf8')));
   const { status } = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-  if (status !== 200) throw new Error(`the reload answered ${status}`);
+  if (status !== wanted) throw new Error(`the reload answered ${status}`);
 }

@@ -1,18 +1,20 @@
 // A `test` with one proxy for its file, in front of an upstream that streams. After each test, nothing is in flight, no
 // byte is held and every slot is free.
 import { test as base } from 'vitest';
-import { openClient, type RawClient } from '../http/raw-client.ts';
+import { type RawClient, sendTo } from '../http/raw-client.ts';
 import type { LogLine } from '../machine/child-output.ts';
 import { type StreamingUpstream, startStreamingUpstream } from '../upstream/streams.ts';
 import { expectSlotsFree, untilAtRest } from './at-rest.ts';
 import { IMAGE_ENV, IMAGE_FLAGS } from './image-env.ts';
+import { ending } from './proxied.ts';
 import { type RunningProxy, startProxy } from './proxy.ts';
 
 export const MIB = 1024 * 1024;
 /** More than all buffers on the way hold. */
 export const SIZE = 128 * MIB;
-/** Milliseconds of `idleTimeout` on `/open/*`; that of `/patient/*` is longer than any test. */
+/** Milliseconds of `idleTimeout` on `/open/*`; of `/steady/*`; that of `/patient/*` is longer than any test. */
 export const IDLE = 700;
+export const STEADY = 2000;
 const SLOTS = 4;
 
 interface FileFixtures {
@@ -27,15 +29,7 @@ interface TestFixtures {
 }
 
 export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
-  upstream: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-    async ({}, use) => {
-      const upstream = await startStreamingUpstream();
-      await use(upstream);
-      await upstream.close();
-    },
-    { scope: 'file' },
-  ],
+  upstream: [ending(startStreamingUpstream), { scope: 'file' }],
   proxy: [
     async ({ upstream }, use) => {
       const proxy = await startFor(upstream);
@@ -48,16 +42,11 @@ export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
     async ({ proxy }, use) => {
       await use(undefined);
       await untilAtRest(proxy);
-      await expectSlotsFree(proxy, { slots: SLOTS, target: '/open/0' });
+      await expectSlotsFree(proxy, { slots: SLOTS, target: '/patient/0' });
     },
     { auto: true },
   ],
-  begin: ({ proxy }, use) =>
-    use(async (bytes) => {
-      const client = await openClient({ port: proxy.port });
-      await client.send(bytes);
-      return client;
-    }),
+  begin: ({ proxy }, use) => use((bytes) => sendTo(proxy, bytes)),
 });
 
 function startFor(upstream: StreamingUpstream): Promise<RunningProxy> {
@@ -65,10 +54,12 @@ function startFor(upstream: StreamingUpstream): Promise<RunningProxy> {
     flags: IMAGE_FLAGS,
     env: IMAGE_ENV,
     config: {
-      upstream: { url: upstream.url, connections: SLOTS, responseTimeout: '600ms', idleTimeout: `${IDLE}ms` },
+      upstream: { url: upstream.url, connections: SLOTS, idleTimeout: `${IDLE}ms` },
       routes: [
         { path: '/open/*', action: 'forward' },
-        { path: '/patient/*', action: 'forward', idleTimeout: '30s', responseTimeout: '30s' },
+        { path: '/hasty/*', action: 'forward', responseTimeout: '600ms' },
+        { path: '/steady/*', action: 'forward', idleTimeout: `${STEADY}ms` },
+        { path: '/patient/*', action: 'forward', idleTimeout: '30s' },
       ],
       log: { requests: 'all' },
     },

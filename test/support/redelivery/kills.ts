@@ -11,7 +11,8 @@ import { sign } from '../deliveries/signer.ts';
 import { openClient } from '../http/raw-client.ts';
 import { freePort } from '../machine/free-port.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
-import { digestOf, mortalApp } from './mortal-app.ts';
+import { seeded } from '../runner/seeded.ts';
+import { digestOf, type RecordingApp, recordingApp } from '../upstream/recording-app.ts';
 
 export interface Kills {
   readonly rounds: number;
@@ -42,8 +43,8 @@ const ROUND_MS = 900;
 
 export async function killAtRandom({ rounds, seed, redelivery, program, end = kill }: Kills): Promise<Fates> {
   const directory = await mkdtemp(join(tmpdir(), 'entrupy-kills-'));
-  const random = randomOf(seed);
-  const app = mortalApp({ port: await freePort(), recordFile: join(directory, 'arrivals'), after: 100 });
+  const random = seeded(seed);
+  const app = recordingApp({ port: await freePort(), recordFile: join(directory, 'arrivals'), after: 100 });
   const digests = new Map<string, string>();
   const statuses = new Map<string, number>();
   const start = () =>
@@ -113,7 +114,7 @@ function deliveryOf(id: string, random: () => number) {
 /** 0 if no answer came. */
 async function statusOf(proxy: RunningProxy, bytes: Buffer): Promise<number> {
   try {
-    const client = await openClient({ port: proxy.port });
+    const client = await openClient(proxy);
     try {
       await client.send(bytes);
       return (await client.response()).status;
@@ -149,7 +150,7 @@ async function drained(proxy: RunningProxy): Promise<void> {
 function fatesOf(
   digests: ReadonlyMap<string, string>,
   statuses: ReadonlyMap<string, number>,
-  arrivals: ReturnType<ReturnType<typeof mortalApp>['arrivals']>,
+  arrivals: ReturnType<RecordingApp['arrivals']>,
 ): Fates {
   const taken = Map.groupBy(
     arrivals.filter(({ status }) => status === 200),
@@ -163,17 +164,6 @@ function fatesOf(
     lost: promised.filter((id) => !taken.has(id)),
     twice: [...taken.values()].filter((copies) => copies.length > 1).length,
     changed: arrivals.filter(({ id, digest }) => digests.get(id) !== digest).length,
-  };
-}
-
-/** Mulberry32: the same moments again for the same seed, as far as the machine allows. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
 }
 

@@ -1,9 +1,12 @@
 // A `test` with an app whose answers the test chooses, and proxies that store what it does not take. All end with the
 // test; a directory outlives its proxies, so that the next one finds what the last one stored.
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { vi } from 'vitest';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import { type DeferredStore, fileIn, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import { sign } from '../deliveries/signer.ts';
-import { openClient } from '../http/raw-client.ts';
+import { sendTo } from '../http/raw-client.ts';
 import { test as base, eventually, value } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { type Handler, startUpstream, type Upstream } from '../upstream/upstream.ts';
@@ -55,9 +58,8 @@ export const test = base.extend<Fixtures>({
     }),
 });
 
-export async function startApp(port = 0): Promise<App> {
+export async function startApp(): Promise<App> {
   const upstream = await startUpstream({
-    port,
     handle: (request, response) => {
       const given = app.answer(request.body.toString('latin1'));
       if (typeof given === 'function') given(request, response);
@@ -88,14 +90,16 @@ export function deliveryBytes(body: string | Buffer, delivered: Delivered = {}):
 
 /** Sends a signed delivery on a new connection; returns the status and the body of the answer. */
 export async function deliver(proxy: RunningProxy, body: string | Buffer, delivered: Delivered = {}) {
-  const client = await openClient({ port: proxy.port });
-  await client.send(deliveryBytes(body, delivered));
+  const client = await sendTo(proxy, deliveryBytes(body, delivered));
   const { status, body: text } = await client.response();
   client.destroy();
   return { status, text: text.toString('latin1') };
 }
 
 export const DEFERRED = { status: 202, text: '{"status":"deferred"}' };
+
+/** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
+export const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
 
 /** Asks for all that is deferred to be sent now, or for one of them. */
 export async function redeliver(proxy: RunningProxy, id?: string): Promise<{ status: number; deliveries?: number }> {
@@ -121,14 +125,38 @@ export async function results(proxy: RunningProxy, result: string): Promise<numb
   return (await proxy.metrics()).get(`entrupy_proxy_redelivered_total{route="/notify",result="${result}"}`);
 }
 
-const folderOf = (directory: string) => join(directory, 'deferred');
+/** The store is opened beside the start. */
+export const untilOpen = (directory: string) => eventually(() => existsSync(fileIn(directory)), true);
 
-const untilOpen = (directory: string) =>
-  eventually(async () => (await readdir(folderOf(directory)).catch((): string[] => [])).includes('lock'), true);
-
-/** The names of the stored records. */
+/** The ids of what is stored. */
 export async function recordsIn(directory: string): Promise<string[]> {
-  return (await readdir(folderOf(directory))).filter((name) => /^[0-9a-f]{16}-[0-9a-f]{32}$/.test(name)).sort();
+  return await visited(directory, async (store) => {
+    const ids: string[] = [];
+    for await (const page of store.list()) ids.push(...page.map(({ id }) => id));
+    return ids.sort();
+  });
 }
 
-export const recordFile = (directory: string, id: string) => join(folderOf(directory), id);
+/** As a person does: what is being sent, once that has ended. */
+export async function drop(directory: string, id: string): Promise<void> {
+  await visited(directory, async (store) => {
+    if ((await store.drop(id)) === 'taken') throw new Error('it is being sent');
+  });
+}
+
+/** Changes the stored bytes, as whoever can write to the file may. `tables`: event, by id, and record, by key. */
+export function altered(directory: string, sql: string, ...values: readonly (string | Uint8Array)[]): void {
+  const database = new DatabaseSync(fileIn(directory));
+  database.prepare(sql).run(...values);
+  database.close();
+}
+
+/** Again if need be: a busy machine may take longer than a store's second. */
+async function visited<T>(store: string, ask: (store: DeferredStore) => Promise<T>): Promise<T> {
+  const options: StoreOptions = {
+    ...{ store, name: '', passwordFile: null, readPassword: async () => '', maxBytes: 1, mostBytes: () => 1 },
+    ...{ as: 'visitor', onRemark: () => {}, onLoss: () => {} },
+  };
+  const visitor = await openStore(options, () => {});
+  return await vi.waitFor(() => ask(visitor), 20_000).finally(() => visitor.close());
+}

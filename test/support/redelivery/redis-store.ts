@@ -1,6 +1,6 @@
 // Stores of deferred deliveries on a real Redis or Valkey. The caller closes them.
 import { randomUUID } from 'node:crypto';
-import { expect, vi } from 'vitest';
+import { vi } from 'vitest';
 import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import type { DeferredStore, StoreOptions } from '../../../src/redelivery/stores/store.ts';
 import type { RedisServer } from '../once/redis.ts';
@@ -13,12 +13,14 @@ export interface Opened {
   /** What it has reported, in order. */
   readonly failures: (string | null)[];
   readonly remarks: string[];
+  readonly losses: string[];
 }
 
 /** Does not wait for the server. */
 export async function opened(url: string, options: Partial<StoreOptions> = {}): Promise<Opened> {
   const failures: (string | null)[] = [];
   const remarks: string[] = [];
+  const losses: string[] = [];
   const store = await openStore(
     {
       store: url,
@@ -29,11 +31,12 @@ export async function opened(url: string, options: Partial<StoreOptions> = {}): 
       mostBytes: () => 210_000,
       as: 'owner',
       onRemark: (message) => void remarks.push(message),
+      onLoss: (message) => void losses.push(message),
       ...options,
     },
     (failure) => void failures.push(failure),
   );
-  return { store, failures, remarks };
+  return { store, failures, remarks, losses };
 }
 
 /** Resolves when the store answers: on a busy machine it may open before it is connected. */
@@ -53,19 +56,24 @@ export async function askAll(server: RedisServer, ...commands: readonly (readonl
 }
 
 export const prefixOf = (name = NAME) => `entrupy-deferred:{${name}}:`;
-export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}event:${id}`;
+export const eventKey = (id: string, name = NAME) => `${prefixOf(name)}record:${id}`;
 
 /** A place of its own on a server that is there already. */
 export function placeOn(server: RedisServer): StorePlace {
   const name = randomUUID();
+  const known = async (id: string) =>
+    JSON.parse(String(await server.ask('HGET', `${prefixOf(name)}events`, id))) as { readonly turn?: string };
   return {
     open: (options = {}) => openReady(server.url, { name, ...options }),
     shared: true,
-    // The lease as a whole, since its holder lives and would renew one that has only ended.
     async endLeases() {
-      const keys = (await server.ask('KEYS', `${eventKey('*', name)}`)) as string[];
-      expect(keys.length).toBeGreaterThan(0);
-      for (const key of keys) await server.ask('HDEL', key, 'claim', 'until');
+      for (const id of (await server.ask('HKEYS', `${prefixOf(name)}events`)) as string[]) {
+        const { turn } = await known(id);
+        if (turn !== undefined) await server.ask('ZADD', `${prefixOf(name)}due`, '1', id);
+      }
+    },
+    async writeNote(id, text) {
+      await server.ask('HSET', `${prefixOf(name)}events`, id, JSON.stringify({ ...(await known(id)), note: text }));
     },
     async clean() {
       await server.ask('FLUSHALL');

@@ -2,28 +2,33 @@
 // the means to make one. Whatever only one kind of store can show is in its own file.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MAX_NOTE, type Note } from '../../../src/redelivery/note.ts';
 import {
-  type Claim,
+  type Asked,
   type DeferredStore,
+  type Entry,
+  LEASE_MS,
   LEAST_BYTES,
+  LONGEST_WAIT_MS,
   MAX_OF_ONE_BODY,
+  type Setting,
   type StoredBytes,
   type StoreOptions,
+  type Taken,
 } from '../../../src/redelivery/stores/store.ts';
 
 /** One place for deliveries, which outlives the stores that are opened on it. */
 export interface StorePlace {
   /** Opens a store, which is ready once it is returned. */
   open(options?: Partial<StoreOptions>): Promise<DeferredStore>;
-  /** Lets every lease of the open stores end, as if their processes stood still. Null: the store has none. */
-  readonly endLeases: (() => Promise<void>) | null;
+  /** Lets every lease end, as if those who took the events stood still. */
+  endLeases(): Promise<void>;
+  /** Replaces the text of an event's note, as whoever can write to the store may. */
+  writeNote(id: string, text: string): Promise<void>;
   /** True if several processes may have it open. */
   readonly shared: boolean;
   clean(): Promise<void>;
 }
-
-/** A claim on what is not given. */
-export const UNFIT = { kind: 'claimed', record: 'unfit', progress: null };
 
 export const MANY_BYTES = 1024 * 1024;
 
@@ -38,21 +43,36 @@ export function idOf(event: string = `event ${serial++}`, body: string = event):
 /** Bytes that no text survives. */
 export const someRecord = (length = 100): StoredBytes => ({ head: randomBytes(200), body: randomBytes(length) });
 
-export async function claimedRecord(store: DeferredStore, id: string) {
-  const claimed = await store.claim(id);
-  if (claimed.kind !== 'claimed') throw new Error(`the claim is ${claimed.kind}`);
-  const { claim, record, progress } = claimed;
-  if (record === 'unfit') throw new Error('it is unfit');
-  claims.set(store, new Map(claims.get(store)).set(id, claim));
-  return { claim, record, progress };
+export const noteOf = (given: Partial<Note> = {}): Note => ({
+  ...{ at: Date.now(), route: '/notify', method: 'POST', path: '/notify', secret: 'current', key: 'a1b2' },
+  ...{ attempts: 0, tried: 0, failure: '503' },
+  ...given,
+});
+
+export const eventOf = (id = idOf(), record = someRecord(), note = noteOf()) => ({ id, record, note });
+
+/** All that is due, unless `given` says otherwise. */
+export const takenFrom = async (store: DeferredStore, given: Partial<Asked> = {}) =>
+  (await store.take({ limit: 100, room: MANY_BYTES, held: [], ...given })).taken;
+
+/** The one event that is due. */
+export async function oneTaken(store: DeferredStore): Promise<Taken> {
+  const [first, ...others] = await takenFrom(store);
+  if (first === undefined || others.length > 0) throw new Error(`${others.length} events are due, or none`);
+  return first;
 }
 
-/** The last claim that `claimedRecord` made of it; one that nobody has made if there is none. */
-export const claimOf = (store: DeferredStore, id: string): Claim => claims.get(store)?.get(id) ?? { id, token: 'none' };
+export async function listed(store: DeferredStore): Promise<Entry[]> {
+  const pages: Entry[] = [];
+  for await (const page of store.list()) pages.push(...page);
+  return pages.sort((one, other) => (one.id < other.id ? -1 : 1));
+}
 
-const claims = new WeakMap<DeferredStore, ReadonlyMap<string, Claim>>();
+export const idsIn = async (store: DeferredStore) => (await listed(store)).map(({ id }) => id);
 
-const idsIn = async (store: DeferredStore) => (await store.list()).entries.map(({ id }) => id).sort();
+const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
+const NOW: Setting = { pause: 0, state: 'waiting', note: null };
+const FAR = 1000 * LONGEST_WAIT_MS;
 
 export function storeContract(name: string, makePlace: () => Promise<StorePlace>): void {
   describe(`${name}, as every store`, () => {
@@ -75,284 +95,465 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       return store;
     }
 
+    // --- what is stored
+
     test('gives back the bytes that it was given, whatever they are', async () => {
       for (const length of [0, 1, 100, 70_000]) {
-        const id = idOf();
-        const record = someRecord(length);
-        expect(await store.add(id, record, 'nothing')).toBe('stored');
-        const claimed = await claimedRecord(store, id);
-        expect(claimed.record.head.equals(record.head)).toBe(true);
-        expect(claimed.record.body.equals(record.body)).toBe(true);
-        expect(claimed.progress).toBeNull();
-        expect(await store.read(id)).toEqual({ head: record.head, body: record.body });
+        const { id, record, note } = eventOf(idOf(), someRecord(length));
+        expect(await store.add({ id, record, note }, 0)).toBe('stored');
+        expect(await store.read(id)).toEqual(record);
+        const taken = await oneTaken(store);
+        expect(taken).toMatchObject({ id, record, note, state: 'waiting', bytes: 200 + length });
+        expect(await store.remove(taken)).toBe(true);
       }
     });
 
-    test('keeps what it has across a restart, with its progress', async () => {
-      const [first, second] = [idOf(), idOf()];
-      const record = someRecord();
-      await store.add(first, record, 'nothing');
-      await store.add(second, someRecord(10_000), 'nothing');
-      await claimedRecord(store, first);
-      await store.release(claimOf(store, first), Buffer.from('progress'));
+    test('keeps what it has across a restart', async () => {
+      const [first, second] = [eventOf(), eventOf(idOf(), someRecord(10_000))];
+      await store.add(first, 0);
+      await store.add(second, 60_000);
+      const note = noteOf({ attempts: 3, tried: 5, failure: 'reset' });
+      await store.set(await oneTaken(store), { pause: 0, state: 'stopped', note });
       await reopened();
-      const { entries, dropped } = await store.list();
-      expect(dropped).toEqual([]);
-      expect(entries.map(({ id }) => id).sort()).toEqual([first, second].sort());
-      const listed = entries.find(({ id }) => id === first);
-      expect(listed?.progress?.toString()).toBe('progress');
-      expect(listed?.bytes).toBe(LEAST_BYTES);
-      expect(Math.abs((listed?.at ?? 0) - Date.now())).toBeLessThan(600_000);
-      expect(entries.find(({ id }) => id === second)?.bytes).toBe(10_200);
-      const claimed = await claimedRecord(store, first);
-      expect(claimed.record.body.equals(record.body)).toBe(true);
-      expect(claimed.progress?.toString()).toBe('progress');
+      const entries = await listed(store);
+      expect(idsOf(entries)).toEqual([first.id, second.id].sort());
+      const entry = (id: string) => entries.find((each) => each.id === id);
+      expect(entry(first.id)).toMatchObject({ bytes: 300, state: 'stopped', note });
+      expect(entry(second.id)).toMatchObject({ bytes: 10_200, state: 'waiting', note: second.note });
+      expect(entry(second.id)?.wait).toBeGreaterThan(0);
+      expect((await oneTaken(store)).record).toEqual(first.record);
     });
 
-    test('leaves what it has under an id alone, unless told to replace it', async () => {
+    test('an equal event replaces the one that is stored, whatever its state, and who had taken that has lost it', async () => {
       const id = idOf();
-      const [old, fresh] = [someRecord(), someRecord()];
-      await store.add(id, old, 'nothing');
-      expect(await store.add(id, fresh, 'nothing')).toBe('known');
-      await claimedRecord(store, id);
-      await store.release(claimOf(store, id), Buffer.from('progress'));
-      expect((await claimedRecord(store, id)).record.body.equals(old.body)).toBe(true);
-      await store.release(claimOf(store, id), null);
-      expect(await store.add(id, fresh, 'existing')).toBe('stored');
-      const claimed = await claimedRecord(store, id);
-      expect(claimed.record.body.equals(fresh.body)).toBe(true);
-      expect(claimed.progress).toBeNull();
-      expect(await idsIn(store)).toEqual([id]);
-    });
-
-    test('a claim on what was replaced removes nothing', async () => {
-      const id = idOf();
-      await store.add(id, someRecord(), 'nothing');
-      await claimedRecord(store, id);
-      await store.add(id, someRecord(), 'existing');
-      expect(await store.remove(claimOf(store, id))).toBe(false);
-      expect(await idsIn(store)).toEqual([id]);
-    });
-
-    test('a claim on what was replaced is none on what replaces it, also once that is claimed', async () => {
-      const id = idOf();
-      await store.add(id, someRecord(), 'nothing');
-      const { claim: old } = await claimedRecord(store, id);
-      await store.add(id, someRecord(), 'existing');
-      const { claim } = await claimedRecord(store, id);
-      await store.release(old, Buffer.from('of the old one'));
-      expect(await store.remove(old)).toBe(false);
-      await store.release(claim, null);
-      expect((await claimedRecord(store, id)).progress).toBeNull();
-      expect(await store.remove(claim)).toBe(false);
-      expect(await store.remove(claimOf(store, id))).toBe(true);
-      expect(await idsIn(store)).toEqual([]);
-    });
-
-    test('what replaces a delivery outlives the removal of the old one, whichever comes first', async () => {
-      for (let times = 0; times < 30; times++) {
-        const id = idOf();
-        const fresh = someRecord();
-        await store.add(id, someRecord(), 'nothing');
-        await claimedRecord(store, id);
-        const remove = () => store.remove(claimOf(store, id));
-        const add = () => store.add(id, fresh, 'existing');
-        const both = times % 2 === 0 ? [remove(), add()] : [add(), remove()];
-        expect(await Promise.all(both)).toContain('stored');
-        expect((await store.read(id))?.body.equals(fresh.body)).toBe(true);
+      for (const state of ['waiting', 'stopped', 'unverified'] as const) {
+        const [old, fresh] = [eventOf(id), eventOf(id, someRecord(5000), noteOf({ failure: '502' }))];
+        const had = (await idsIn(store)).length > 0;
+        expect(await store.add(old, 0)).toBe(had ? 'replaced' : 'stored');
+        await store.set(await oneTaken(store), { pause: 0, state, note: noteOf({ attempts: 9 }) });
+        const former = await oneTaken(store);
+        expect(await store.add(fresh, 0)).toBe('replaced');
+        expect(await store.set(former, { pause: 0, state: 'stopped', note: noteOf() })).toBe(false);
+        expect(await store.remove(former)).toBe(false);
+        expect(await oneTaken(store)).toMatchObject({ ...fresh, state: 'waiting', bytes: 5200 });
       }
     });
 
-    test('one of many adds of one id is stored', async () => {
+    test('of many adds of one event the last one is stored, once', async () => {
       const id = idOf();
-      const added = await Promise.all(Array.from({ length: 20 }, () => store.add(id, someRecord(), 'nothing')));
-      expect(added.filter((each) => each === 'stored')).toHaveLength(1);
-      expect(added.filter((each) => each === 'known')).toHaveLength(19);
+      const events = Array.from({ length: 20 }, () => eventOf(id));
+      const added = await Promise.all(events.map((event) => store.add(event, 0)));
+      expect(added).toEqual(['stored', ...added.slice(1).fill('replaced')]);
+      expect((await oneTaken(store)).record).toEqual(events.at(-1)?.record);
     });
 
-    test('release without progress keeps the last', async () => {
+    test('what replaces an event outlives the removal of the old one, whichever comes first', async () => {
       const id = idOf();
-      await store.add(id, someRecord(), 'nothing');
-      await claimedRecord(store, id);
-      await store.release(claimOf(store, id), Buffer.from('one'));
-      await claimedRecord(store, id);
-      await store.release(claimOf(store, id), null);
-      expect((await claimedRecord(store, id)).progress?.toString()).toBe('one');
+      for (let times = 0; times < 20; times++) {
+        await store.add(eventOf(id), 0);
+        const taken = await oneTaken(store);
+        const fresh = eventOf(id);
+        const remove = () => store.remove(taken);
+        const add = () => store.add(fresh, 0);
+        await Promise.all(times % 2 === 0 ? [remove(), add()] : [add(), remove()]);
+        expect(await store.read(id)).toEqual(fresh.record);
+      }
     });
 
-    test('what was removed is gone for good, and is no drop', async () => {
-      const [gone, stays] = [idOf(), idOf()];
-      await store.add(gone, someRecord(), 'nothing');
-      await store.add(stays, someRecord(), 'nothing');
-      await claimedRecord(store, gone);
-      expect(await store.remove(claimOf(store, gone))).toBe(true);
-      expect(await store.list()).toMatchObject({ entries: [{ id: stays }], dropped: [] });
-      expect(['removed', 'dropped']).toContain((await store.claim(gone)).kind);
+    test('what was removed is gone for good, and was not dropped', async () => {
+      const [gone, stays] = [eventOf(), eventOf()];
+      await store.add(gone, 0);
+      const taken = await oneTaken(store);
+      await store.add(stays, 0);
+      expect(await store.remove(taken)).toBe(true);
+      expect(await store.remove(taken)).toBe(false);
       await reopened();
-      expect(await idsIn(store)).toEqual([stays]);
-    });
-
-    test('what is stored while it is listed is no drop', async () => {
-      const dropped: string[] = [];
-      let adding = true;
-      const listing = (async () => {
-        while (adding) dropped.push(...(await store.list()).dropped);
-      })();
-      const add = async () => {
-        for (let times = 0; times < 10; times++)
-          expect(await store.add(idOf(), someRecord(), 'nothing')).toBe('stored');
-      };
-      await Promise.all(Array.from({ length: 20 }, add)).finally(() => {
-        adding = false;
-      });
-      await listing;
-      expect(dropped).toEqual([]);
-      expect((await store.list()).entries).toHaveLength(200);
-    });
-
-    test('what a person drops is told once', async () => {
-      const [first, second] = [idOf(), idOf()];
-      await store.add(first, someRecord(), 'nothing');
-      await store.add(second, someRecord(), 'nothing');
-      const visitor = await place.open({ as: 'visitor' });
-      expect(await idsIn(visitor)).toEqual([first, second].sort());
-      expect(await visitor.drop(first)).toBe(true);
-      expect(await visitor.drop(first)).toBe(false);
-      expect(await visitor.drop(second)).toBe(true);
-      await visitor.close();
-      expect(await store.claim(second)).toEqual({ kind: 'dropped' });
-      expect((await store.list()).dropped).toEqual([first]);
-      expect(await store.list()).toEqual({ entries: [], dropped: [] });
+      expect(await idsIn(store)).toEqual([stays.id]);
+      expect((await store.summary()).dropped).toEqual([]);
     });
 
     test('maxBytes bounds it, with 4 KiB an event at least, and what leaves makes room', async () => {
       await reopened({ maxBytes: 4 * LEAST_BYTES });
-      const ids = [idOf(), idOf(), idOf()];
-      for (const id of ids) expect(await store.add(id, someRecord(1), 'nothing')).toBe('stored');
-      expect(await store.add(idOf(), someRecord(2 * LEAST_BYTES), 'nothing')).toBe('full');
-      const last = idOf();
-      expect(await store.add(last, someRecord(1), 'nothing')).toBe('stored');
-      expect(await store.add(idOf(), someRecord(1), 'nothing')).toBe('full');
-      expect(await store.add(last, someRecord(1), 'nothing')).toBe('known');
-      await claimedRecord(store, last);
-      await store.remove(claimOf(store, last));
-      expect(await store.add(last, someRecord(1), 'nothing')).toBe('stored');
+      for (let at = 0; at < 3; at++) expect(await store.add(eventOf(), 60_000)).toBe('stored');
+      expect(await store.add(eventOf(idOf(), someRecord(2 * LEAST_BYTES)), 0)).toBe('full');
+      const last = eventOf(idOf(), someRecord(1));
+      expect(await store.add(last, 0)).toBe('stored');
+      expect(await store.add(eventOf(), 0)).toBe('full');
+      expect(await store.remove(await oneTaken(store))).toBe(true);
+      expect(await store.add(last, 0)).toBe('stored');
       await reopened({ maxBytes: 4 * LEAST_BYTES });
-      await store.list();
-      expect(await store.add(idOf(), someRecord(1), 'nothing')).toBe('full');
+      expect(await store.add(eventOf(), 0)).toBe('full');
     });
 
-    test('what is replaced is not counted twice', async () => {
+    test('what is replaced is not counted twice, and one that would not fit leaves it as it is', async () => {
       await reopened({ maxBytes: 2 * LEAST_BYTES });
-      const id = idOf();
-      await store.add(id, someRecord(1), 'nothing');
-      for (let times = 0; times < 5; times++) expect(await store.add(id, someRecord(1), 'existing')).toBe('stored');
-      expect(await store.add(idOf(), someRecord(1), 'nothing')).toBe('stored');
-      expect(await store.add(idOf(), someRecord(1), 'nothing')).toBe('full');
+      const event = eventOf();
+      await store.add(event, 0);
+      for (let times = 0; times < 5; times++) expect(await store.add(event, 0)).toBe('replaced');
+      expect(await store.add(eventOf(), 60_000)).toBe('stored');
+      expect(await store.add(eventOf(event.id, someRecord(2 * LEAST_BYTES)), 0)).toBe('full');
+      expect(await store.read(event.id)).toEqual(event.record);
     });
 
     test('at most 16 of one body are stored, also after a restart', async () => {
-      const all = Array.from({ length: MAX_OF_ONE_BODY }, (_, at) => idOf(`query ${at}`, 'body'));
-      for (const id of all) expect(await store.add(id, someRecord(), 'nothing')).toBe('stored');
-      expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('crowded');
-      expect(await store.add(idOf('one more', 'other'), someRecord(), 'nothing')).toBe('stored');
+      const ids = Array.from({ length: MAX_OF_ONE_BODY }, (_, at) => idOf(`query ${at}`, 'body'));
+      for (const id of ids) expect(await store.add(eventOf(id), 0)).toBe('stored');
+      const more = eventOf(idOf('one more', 'body'));
+      expect(await store.add(more, 0)).toBe('crowded');
+      expect(await store.add(eventOf(ids[3]), 0)).toBe('replaced');
+      expect(await store.add(eventOf(idOf('one more', 'other')), 60_000)).toBe('stored');
       await reopened();
-      expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('crowded');
-      await claimedRecord(store, all[0] ?? '');
-      await store.remove(claimOf(store, all[0] ?? ''));
-      expect(await store.add(idOf('one more', 'body'), someRecord(), 'nothing')).toBe('stored');
+      expect(await store.add(more, 0)).toBe('crowded');
+      const [first] = await takenFrom(store, { limit: 1 });
+      expect(first !== undefined && (await store.remove(first))).toBe(true);
+      expect(await store.add(more, 0)).toBe('stored');
     });
 
-    test('what is larger than the limits is not read, and stays', async () => {
+    test('a note of any characters and of the greatest length comes back, and one that is altered is none', async () => {
+      const long = noteOf({ path: `/${'\u00e9"\\\u2028\ud83d\ude00'.repeat(50)}`, secret: 'k'.repeat(200) });
+      const event = eventOf(idOf(), someRecord(), long);
+      await store.add(event, 0);
+      expect((await listed(store))[0]?.note).toEqual(long);
+      for (const text of ['', '{', '7', '{"at":-1}', 'x'.repeat(MAX_NOTE)]) {
+        await place.writeNote(event.id, text);
+        expect(await listed(store)).toMatchObject([{ id: event.id, note: null }]);
+        expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], soonest: [{ note: null }] });
+      }
+      expect(await oneTaken(store)).toMatchObject({ id: event.id, record: event.record, note: null });
+    });
+
+    // --- turns
+
+    test('gives what is due, the first due first, and says when the next one is', async () => {
+      const [late, early, later] = [eventOf(), eventOf(), eventOf()];
+      await store.add(early, 0);
+      await store.set(await oneTaken(store), NOW);
+      await store.add(late, 0);
+      await store.add(later, 60_000);
+      const { taken, wait } = await store.take({ limit: 9, room: MANY_BYTES, held: [] });
+      expect(taken.map(({ id }) => id).sort()).toEqual([early.id, late.id].sort());
+      expect(wait).toBeGreaterThan(LEASE_MS / 2);
+      expect(wait).toBeLessThanOrEqual(LEASE_MS);
+    });
+
+    test('the order is that of the times at which events are due, not that in which they came', async () => {
+      const ids = [];
+      for (const pause of [1500, 1000, 500, 0]) {
+        const event = eventOf();
+        ids.unshift(event.id);
+        await store.add(event, pause);
+      }
+      await expect.poll(async () => (await listed(store)).every(({ wait }) => wait <= 0)).toBe(true);
+      expect(idsOf(await takenFrom(store))).toEqual(ids);
+    });
+
+    test('of nothing it gives nothing, and says that there is no next one', async () => {
+      expect(await store.take({ limit: 9, room: MANY_BYTES, held: [] })).toEqual({ taken: [], wait: Infinity });
+    });
+
+    test('gives no more than the limit and the room allow, and says that more is due', async () => {
+      const ids = [];
+      for (const length of [1000, 1000, 3000, 10]) {
+        const event = eventOf(idOf(), someRecord(length));
+        ids.push(event.id);
+        await store.add(event, 0);
+      }
+      const first = await store.take({ limit: 1, room: MANY_BYTES, held: [] });
+      expect([idsOf(first.taken), first.wait]).toEqual([ids.slice(0, 1), 0]);
+      const second = await store.take({ limit: 9, room: 3000, held: [] });
+      expect([idsOf(second.taken), second.wait]).toEqual([ids.slice(1, 2), 0]);
+      expect(await store.take({ limit: 9, room: 0, held: [] })).toEqual({ taken: [], wait: 0 });
+      expect(idsOf(await takenFrom(store))).toEqual(ids.slice(2));
+    });
+
+    test('what the caller has at work is moved on and not given, even once its lease has ended', async () => {
+      const [mine, other] = [eventOf(), eventOf()];
+      await store.add(mine, 0);
+      const held = [await oneTaken(store), { id: idOf(), turn: 'none' }];
+      await place.endLeases();
+      const { taken, wait } = await store.take({ limit: 9, room: MANY_BYTES, held });
+      expect(taken).toEqual([]);
+      expect(wait).toBeGreaterThan(LEASE_MS / 2);
+      await place.endLeases();
+      await store.add(other, 0);
+      expect(idsOf(await takenFrom(store, { held }))).toEqual([other.id]);
+    });
+
+    test('what is taken is not given again until its lease ends, and then under another turn', async () => {
+      const event = eventOf();
+      await store.add(event, 0);
+      const first = await oneTaken(store);
+      expect(await takenFrom(store)).toEqual([]);
+      expect((await listed(store))[0]?.wait).toBeGreaterThan(LEASE_MS / 2);
+      await place.endLeases();
+      const second = await oneTaken(store);
+      expect(second.turn).not.toBe(first.turn);
+    });
+
+    test('who has lost a turn changes nothing: by set, by remove, or by holding it', async () => {
+      await store.add(eventOf(), 0);
+      const lost = await oneTaken(store);
+      await place.endLeases();
+      const held = await oneTaken(store);
+      expect(await store.set(lost, { pause: 0, state: 'stopped', note: noteOf({ attempts: 99 }) })).toBe(false);
+      expect(await store.remove(lost)).toBe(false);
+      await place.endLeases();
+      expect(await takenFrom(store, { limit: 0, held: [lost] })).toEqual([]);
+      expect(await oneTaken(store)).toMatchObject({ id: held.id, state: 'waiting', note: { attempts: 0 } });
+    });
+
+    test('who stood still loses nothing that nobody took', async () => {
+      const event = eventOf();
+      await store.add(event, 0);
+      const taken = await oneTaken(store);
+      await place.endLeases();
+      await takenFrom(store, { limit: 0, held: [taken] });
+      expect(await takenFrom(store)).toEqual([]);
+      expect(await store.remove(taken)).toBe(true);
+    });
+
+    test('a turn of an event that was removed is none of an equal one that came later', async () => {
       const id = idOf();
-      await store.add(id, someRecord(5000), 'nothing');
-      await reopened({ mostBytes: () => 5199 });
-      await store.list();
-      expect(await store.claim(id)).toMatchObject(UNFIT);
-      expect(await store.read(id)).toBeNull();
+      await store.add(eventOf(id), 0);
+      const old = await oneTaken(store);
+      await place.endLeases();
+      await store.remove(await oneTaken(store));
+      await store.add(eventOf(id), 0);
+      await oneTaken(store);
+      expect(await store.remove(old)).toBe(false);
+      expect(await store.set(old, NOW)).toBe(false);
       expect(await idsIn(store)).toEqual([id]);
     });
 
-    test('what is not read is removed by its claim as anything else, which is no drop', async () => {
-      const [unfit, fit] = [idOf(), idOf()];
-      await store.add(unfit, someRecord(5000), 'nothing');
-      await store.add(fit, someRecord(10), 'nothing');
-      await reopened({ mostBytes: () => 5199 });
-      await store.list();
-      const claimed = await store.claim(unfit);
-      if (claimed.kind !== 'claimed') throw new Error(`the claim is ${claimed.kind}`);
-      expect(await store.remove(claimed.claim)).toBe(true);
-      expect(await store.remove(claimed.claim)).toBe(false);
-      expect(await store.list()).toMatchObject({ entries: [{ id: fit }], dropped: [] });
+    test('a turn ends once', async () => {
+      await store.add(eventOf(), 0);
+      const taken = await oneTaken(store);
+      expect(await store.set(taken, { ...NOW, pause: 60_000 })).toBe(true);
+      expect(await store.set(taken, NOW)).toBe(false);
+      expect(await store.remove(taken)).toBe(false);
+      await takenFrom(store, { limit: 0, held: [taken] });
+      const [entry] = await listed(store);
+      expect(entry?.wait).toBeGreaterThan(LEASE_MS);
+      expect(entry?.wait).toBeLessThanOrEqual(60_000);
     });
 
-    test('ids that nobody stored are neither claimed, read nor dropped', async () => {
-      expect((await store.claim(idOf())).kind).not.toBe('claimed');
-      expect(await store.read(idOf())).toBeNull();
-      expect(await store.drop(idOf())).toBe(false);
-      expect(await store.remove(claimOf(store, idOf()))).toBe(false);
-      await store.release(claimOf(store, idOf()), Buffer.from('progress'));
-      expect(await store.list()).toEqual({ entries: [], dropped: [] });
+    test('set keeps the note unless there is a new one', async () => {
+      const event = eventOf(idOf(), someRecord(), noteOf({ failure: '500' }));
+      await store.add(event, 0);
+      await store.set(await oneTaken(store), { pause: 0.4, state: 'unverified', note: null });
+      await expect.poll(async () => (await listed(store))[0]?.wait).toBeLessThanOrEqual(0);
+      const second = await oneTaken(store);
+      expect(second).toMatchObject({ state: 'unverified', note: event.note });
+      const note = noteOf({ failure: 'signature', attempts: 1 });
+      await store.set(second, { pause: 0, state: 'stopped', note });
+      expect(await oneTaken(store)).toMatchObject({ state: 'stopped', note });
     });
 
-    test('claims of many at once each get their own bytes', async () => {
+    test('takes of many at once each get their own events and bytes', async () => {
       const stored = new Map(Array.from({ length: 50 }, () => [idOf(), someRecord(2000)] as const));
-      await Promise.all([...stored].map(([id, record]) => store.add(id, record, 'nothing')));
-      await Promise.all(
-        [...stored].map(async ([id, { body }]) => {
-          expect((await claimedRecord(store, id)).record.body.equals(body)).toBe(true);
-          expect(await store.remove(claimOf(store, id))).toBe(true);
-        }),
+      await Promise.all([...stored].map(([id, record]) => store.add(eventOf(id, record), 0)));
+      const takes = await Promise.all(Array.from({ length: 10 }, () => takenFrom(store, { limit: 7 })));
+      const all = takes.flat();
+      expect(idsOf(all).sort()).toEqual([...stored.keys()].sort());
+      for (const { id, record } of all) expect(record).toEqual(stored.get(id));
+      expect(await Promise.all(all.map((taken) => store.remove(taken)))).not.toContain(false);
+      expect(await listed(store)).toEqual([]);
+    });
+
+    test('what is larger than the limits is taken unread, needs no room, stays, and is removed as anything else', async () => {
+      const [large, small] = [eventOf(idOf(), someRecord(5000)), eventOf(idOf(), someRecord(10))];
+      await store.add(large, 0);
+      await store.add(small, 0);
+      await reopened({ mostBytes: () => 5199 });
+      const taken = await takenFrom(store, { room: 210 });
+      expect(taken).toMatchObject([
+        { id: large.id, record: 'limits', bytes: 5200 },
+        { id: small.id, record: small.record },
+      ]);
+      expect(await store.read(large.id)).toBeNull();
+      expect(await idsIn(store)).toEqual([large.id, small.id].sort());
+      for (const each of taken) expect(await store.remove(each)).toBe(true);
+      expect(await idsIn(store)).toEqual([]);
+    });
+
+    test('what waits longer than anything may, as after a clock that was set back, is due once it was summed up', async () => {
+      const [waits, stopped] = [eventOf(), eventOf()];
+      await store.add(stopped, 0);
+      await store.set(await oneTaken(store), { pause: FAR, state: 'stopped', note: null });
+      await store.add(waits, FAR);
+      await store.summary();
+      expect(idsOf(await takenFrom(store))).toEqual([waits.id]);
+    });
+
+    // --- fresh copies, and people
+
+    test('end removes what was stored before a delivery, whoever has taken it, and leaves what came after', async () => {
+      const [taken, waits, after] = [eventOf(), eventOf(), eventOf()];
+      await store.add(taken, 0);
+      const turn = await oneTaken(store);
+      await store.add(waits, 60_000);
+      await store.add(after, 60_000);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      for (const { id } of [taken, waits]) expect(await store.end(id, 5)).toBe(true);
+      expect(await store.end(after.id, 600_000)).toBe(false);
+      expect(await store.end(idOf(), 0)).toBe(false);
+      expect(await store.remove(turn)).toBe(false);
+      expect(await idsIn(store)).toEqual([after.id]);
+      expect((await store.summary()).dropped).toEqual([]);
+    });
+
+    test('wake makes due what nobody has, lets what is stopped wait again, and leaves the rest', async () => {
+      const [waits, stopped, unverified, taken] = [eventOf(), eventOf(), eventOf(), eventOf()];
+      for (const [event, state] of [
+        [stopped, 'stopped'],
+        [unverified, 'unverified'],
+      ] as const) {
+        await store.add(event, 0);
+        await store.set(await oneTaken(store), { pause: 60_000, state, note: null });
+      }
+      await store.add(taken, 0);
+      const turn = await oneTaken(store);
+      await store.add(waits, 60_000);
+      const all = [waits, stopped, unverified, taken].map(({ id }) => id);
+      expect(await store.wake([...all, idOf()])).toBe(4);
+      const now = await takenFrom(store);
+      expect(now.map(({ id, state }) => [id, state]).sort()).toEqual(
+        [
+          [waits.id, 'waiting'],
+          [stopped.id, 'waiting'],
+          [unverified.id, 'unverified'],
+        ].sort(),
       );
-      expect(await store.list()).toEqual({ entries: [], dropped: [] });
+      expect(await store.remove(turn)).toBe(true);
     });
 
-    test('of several owners one claims, and a removal by one is no drop for the other', async (context) => {
+    test('wakes thousands', async () => {
+      await reopened({ maxBytes: 10_000 * LEAST_BYTES });
+      const ids = Array.from({ length: 1200 }, () => idOf());
+      await Promise.all(ids.map((id) => store.add(eventOf(id), 60_000)));
+      expect(await store.wake(ids)).toBe(1200);
+      expect((await store.take({ limit: 1, room: MANY_BYTES, held: [] })).wait).toBe(0);
+      expect(await idsIn(store)).toEqual([...ids].sort());
+    });
+
+    test('ids that nobody stored are neither read, dropped, woken nor ended', async () => {
+      expect(await store.read(idOf())).toBeNull();
+      expect(await store.drop(idOf())).toBe('absent');
+      expect(await store.wake([idOf()])).toBe(0);
+      expect(await store.end(idOf(), -1000)).toBe(false);
+      expect(await store.remove({ id: idOf(), turn: 'none' })).toBe(false);
+      expect(await store.set({ id: idOf(), turn: '' }, NOW)).toBe(false);
+      expect(await listed(store)).toEqual([]);
+    });
+
+    test('an event that nobody has taken has no turn that anybody could guess', async () => {
+      const event = eventOf();
+      await store.add(event, 0);
+      for (const turn of ['', '0', 'null']) {
+        expect(await store.remove({ id: event.id, turn })).toBe(false);
+        expect(await store.set({ id: event.id, turn }, { ...NOW, state: 'stopped' })).toBe(false);
+      }
+      expect(await oneTaken(store)).toMatchObject({ id: event.id, state: 'waiting' });
+    });
+
+    test('what a person drops is gone, unless somebody has taken it, and told once to an owner', async () => {
+      const [first, second, stays, taken] = [eventOf(), eventOf(), eventOf(), eventOf()];
+      await store.add(taken, 0);
+      const turn = await oneTaken(store);
+      for (const event of [first, second]) await store.add(event, 0);
+      await store.add(stays, 0);
+      const visitor = await place.open({ as: 'visitor' });
+      expect(await idsIn(visitor)).toEqual([first.id, second.id, stays.id, taken.id].sort());
+      expect(await visitor.read(first.id)).toEqual(first.record);
+      expect(await visitor.drop(taken.id)).toBe('taken');
+      expect(await visitor.drop(first.id)).toBe('dropped');
+      expect(await visitor.drop(first.id)).toBe('absent');
+      expect(await visitor.drop(second.id)).toBe('dropped');
+      await visitor.close();
+      expect(await store.remove(turn)).toBe(true);
+      const { dropped } = await store.summary();
+      expect(dropped).toHaveLength(2);
+      expect(dropped).toEqual(expect.arrayContaining([first, second].map(({ id, note }) => ({ id, note }))));
+      expect((await store.summary()).dropped).toEqual([]);
+      expect(idsOf(await takenFrom(store))).toEqual([stays.id]);
+      await place.endLeases();
+      expect(await store.drop(stays.id)).toBe('dropped');
+    });
+
+    test('is summed up by state and words, with those that wait first', async () => {
+      const note = noteOf({ at: 5000 });
+      const ids = [];
+      for (const [at, failure] of [
+        [7000, '503'],
+        [5000, '503'],
+        [6000, 'connect'],
+      ] as const) {
+        const event = eventOf(idOf(), someRecord(5000), { ...note, at, failure });
+        ids.push(event.id);
+        await store.add(event, 10_000 * (ids.length + 1));
+      }
+      const small = eventOf(idOf(), someRecord(), { ...note, failure: '404', at: 1 });
+      await store.add(small, 0);
+      await store.set(await oneTaken(store), { pause: 1, state: 'stopped', note: null });
+      const { groups, soonest } = await store.summary();
+      const words = { secret: 'current', key: 'a1b2', route: '/notify' };
+      expect(groups).toHaveLength(3);
+      expect(groups).toEqual(
+        expect.arrayContaining([
+          { ...words, state: 'waiting', failure: '503', deliveries: 2, bytes: 10_400, oldest: 5000 },
+          { ...words, state: 'waiting', failure: 'connect', deliveries: 1, bytes: 5200, oldest: 6000 },
+          { ...words, state: 'stopped', failure: '404', deliveries: 1, bytes: LEAST_BYTES, oldest: 1 },
+        ]),
+      );
+      expect(idsOf(soonest)).toEqual([...ids, small.id]);
+      expect(soonest[0]).toMatchObject({ state: 'waiting', bytes: 5200, note: { failure: '503' } });
+    });
+
+    test('of words without end a bounded number is summed up, and nothing is left out', async () => {
+      await reopened({ maxBytes: 10_000 * LEAST_BYTES });
+      const each = (_: unknown, at: number) =>
+        store.add(eventOf(idOf(), someRecord(1), noteOf({ secret: `s${at}`, at: at + 1 })), 60_000);
+      await Promise.all(Array.from({ length: 1100 }, each));
+      const { groups, soonest } = await store.summary();
+      expect(groups.length).toBeLessThanOrEqual(1000);
+      expect(groups.reduce((sum, { deliveries }) => sum + deliveries, 0)).toBe(1100);
+      expect(groups.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(1100 * LEAST_BYTES);
+      expect(Math.min(...groups.map(({ oldest }) => oldest))).toBe(1);
+      expect(soonest).toHaveLength(50);
+    });
+
+    test('is empty once all is gone', async () => {
+      await store.add(eventOf(), 0);
+      await store.remove(await oneTaken(store));
+      expect(await store.summary()).toEqual({ groups: [], soonest: [], dropped: [] });
+    });
+
+    test('what comes and goes during a list neither breaks it nor repeats what stays', async () => {
+      await reopened({ maxBytes: 10_000 * LEAST_BYTES });
+      const stay = Array.from({ length: 1100 }, () => idOf());
+      await Promise.all(stay.map((id) => store.add(eventOf(id), 60_000)));
+      const found: string[] = [];
+      for await (const page of store.list()) {
+        found.push(...idsOf(page));
+        await store.add(eventOf(), 0);
+        for (const taken of await takenFrom(store)) await store.remove(taken);
+      }
+      const kept = new Set(stay);
+      expect(found.filter((id) => kept.has(id)).sort()).toEqual([...stay].sort());
+    });
+
+    test('of several owners one takes, and what it takes the other has not', async (context) => {
       if (!place.shared) return context.skip();
       const other = await place.open();
-      const [first, second] = [idOf(), idOf()];
-      await store.add(first, someRecord(), 'nothing');
-      await store.add(second, someRecord(), 'nothing');
-      await other.list();
-      const claims = await Promise.all([store.claim(first), other.claim(first)]);
-      expect(claims.map(({ kind }) => kind).sort()).toEqual(['busy', 'claimed']);
-      const [holder, loser] = claims[0].kind === 'claimed' ? [store, other] : [other, store];
-      for (const each of claims) if (each.kind === 'claimed') expect(await holder.remove(each.claim)).toBe(true);
-      expect(await loser.claim(first)).toEqual({ kind: 'removed' });
-      expect(await loser.list()).toMatchObject({ entries: [{ id: second }], dropped: [] });
-      expect(await loser.add(second, someRecord(), 'nothing')).toBe('known');
-      await other.close();
-    });
-
-    test('of one that is over the limits of one owner alone, the claim of another is as good as any', async (context) => {
-      if (!place.shared) return context.skip();
-      const id = idOf();
-      await store.add(id, someRecord(5000), 'nothing');
-      const narrow = await place.open({ mostBytes: () => 5199 });
-      await narrow.list();
-      await claimedRecord(store, id);
-      expect(await narrow.claim(id)).toEqual({ kind: 'busy' });
-      await store.release(claimOf(store, id), null);
-      expect(await narrow.claim(id)).toMatchObject(UNFIT);
-      expect(await store.claim(id)).toEqual({ kind: 'busy' });
-      await narrow.close();
-      await claimedRecord(store, id);
-    });
-
-    test('a claim that its process lost removes and changes nothing', async (context) => {
-      const { endLeases } = place;
-      if (endLeases === null) return context.skip();
-      const id = idOf();
-      await store.add(id, someRecord(), 'nothing');
-      await claimedRecord(store, id);
-      await endLeases();
-      const other = await place.open();
-      await claimedRecord(other, id);
-      expect(await store.remove(claimOf(store, id))).toBe(false);
-      await store.release(claimOf(store, id), Buffer.from('late'));
-      expect(await store.claim(id)).toEqual({ kind: 'busy' });
-      await other.release(claimOf(other, id), null);
-      expect((await claimedRecord(store, id)).progress).toBeNull();
+      const events = [eventOf(), eventOf()];
+      for (const event of events) await store.add(event, 0);
+      const [mine, theirs] = [await takenFrom(store, { limit: 1 }), await takenFrom(other)];
+      expect(idsOf([...mine, ...theirs]).sort()).toEqual(idsOf(events).sort());
+      const [first] = mine;
+      if (first === undefined) throw new Error('nothing was taken');
+      expect(await other.set({ ...first, turn: theirs[0]?.turn ?? '' }, NOW)).toBe(false);
+      expect(await other.remove(first)).toBe(true); // the turn is the right, whoever shows it
+      expect(await store.remove(first)).toBe(false);
       await other.close();
     });
   });

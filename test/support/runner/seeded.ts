@@ -1,19 +1,13 @@
 // Repeatable randomness: a small seeded generator for tests that mix inputs. Not for secrets.
 
-/** Numbers from 0 to 1, 1 not included. */
+/** Numbers from 0 to 1, 1 not included. Mulberry32. */
 export function seeded(seed: number): () => number {
-  const next = seededIntegers(seed);
-  return () => next() / 2 ** 32;
-}
-
-/** Unsigned 32-bit integers. Mulberry32. */
-export function seededIntegers(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
 

@@ -1,7 +1,8 @@
 // An upstream that accepts anything: bare LF, bad lengths, odd transfer codings, folded lines, pipelining. It stands
 // for the worst server behind the proxy and records, byte by byte, each request that it parsed. It must never be
 // stricter than necessary: no test can catch what it does not see.
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
+import { listening } from '../machine/listening.ts';
 
 export interface SeenRequest {
   /** The whole request as it came. */
@@ -39,16 +40,13 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 export async function startLenientUpstream(): Promise<LenientUpstream> {
   const seen: SeenRequest[] = [];
   const pending = new Map<number, Buffer>();
-  const sockets = new Set<Socket>();
   let give: (request: SeenRequest) => Answer = (request) =>
     request.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n' : OK;
   let connections = 0;
 
   const server = createServer((socket) => {
     const connection = connections++;
-    sockets.add(socket);
     pending.set(connection, Buffer.alloc(0));
-    socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     socket.on('data', (piece: Buffer) => {
       let bytes = Buffer.concat([pending.get(connection) ?? Buffer.alloc(0), piece]);
@@ -60,8 +58,7 @@ export async function startLenientUpstream(): Promise<LenientUpstream> {
       pending.set(connection, bytes);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const { port, close } = await listening(server);
   return {
     port,
     url: `http://127.0.0.1:${port}`,
@@ -71,10 +68,7 @@ export async function startLenientUpstream(): Promise<LenientUpstream> {
       give = next;
     },
     leftovers: () => [...pending.values()].filter((bytes) => bytes.length > 0),
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
+    close,
   };
 }
 

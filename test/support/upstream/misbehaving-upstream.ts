@@ -1,11 +1,11 @@
 // An upstream that reads requests by the RFC, and answers each with the misbehaviour that the seed assigns to its id,
 // so the client knows what to expect. It must learn a request's id from the request alone, never from the proxy.
-import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { pick } from '../http/generated-lines.ts';
+import { createServer, type Socket } from 'node:net';
+import { listening } from '../machine/listening.ts';
 import { seeded } from '../runner/seeded.ts';
-import { SILENT } from './half-answers.ts';
+
 import type { Misbehaviour } from './misbehaviour.ts';
-import { HONEST, MISBEHAVIOURS } from './misbehaviours.ts';
+import { HONEST, MISBEHAVIOURS, SILENT } from './misbehaviours.ts';
 
 export interface MisbehavingUpstream {
   readonly url: string;
@@ -18,8 +18,8 @@ export interface MisbehavingUpstream {
 export function dealt(seed: number, id: number): Misbehaviour {
   const random = seeded(seed * 1_000_003 + id);
   const chance = random();
-  if (chance < 0.01) return pick(random, SILENT);
-  return pick(random, chance < 0.5 ? HONEST : MISBEHAVIOURS);
+  const all = chance < 0.01 ? SILENT : chance < 0.5 ? HONEST : MISBEHAVIOURS;
+  return all[Math.floor(random() * all.length)] as Misbehaviour;
 }
 
 interface Waiting {
@@ -30,7 +30,6 @@ interface Waiting {
 
 export async function startMisbehavingUpstream(seed: number): Promise<MisbehavingUpstream> {
   const mixedUp: string[] = [];
-  const sockets = new Set<Socket>();
   const take = (socket: Socket, waiting: Waiting) => {
     for (;;) {
       const text = waiting.bytes.toString('latin1');
@@ -52,23 +51,14 @@ export async function startMisbehavingUpstream(seed: number): Promise<Misbehavin
   };
   const server = createServer({ noDelay: true }, (socket) => {
     const waiting: Waiting = { bytes: Buffer.alloc(0), played: null };
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     socket.on('data', (piece: Buffer) => {
       waiting.bytes = Buffer.concat([waiting.bytes, piece]);
       if (!socket.destroyed && !socket.isPaused()) take(socket, waiting);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    mixedUp,
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
-  };
+  const { port, close } = await listening(server);
+  return { url: `http://127.0.0.1:${port}`, mixedUp, close };
 }
 
 /** The body that the head declares; null if it is incomplete. */

@@ -16,6 +16,8 @@ export interface Misbehaviour {
   readonly reason?: string;
   /** True if the response has no body. */
   readonly bodiless?: boolean;
+  /** What a refusal is counted as, where it is the only outcome. */
+  readonly cause?: 'timeout' | 'reset' | 'protocol';
 }
 
 export const POISON = 'HTTP/1.1 200 OK\r\nX-Id: POISON\r\nContent-Length: 6\r\n\r\nPOISON';
@@ -30,38 +32,28 @@ export const whole = (id: number, lines: readonly string[] = [], first?: string)
 export const chunks = (id: number) => `${textOf(id).length.toString(16)};x\r\n${textOf(id)}\r\n`;
 export const CHUNKED = 'Transfer-Encoding: chunked';
 
-type Bytes = (id: number) => string;
-type Row = Misbehaviour;
+export type Bytes = (id: number) => string;
+type Play = Misbehaviour['play'];
 
 const latin1 = (bytes: string) => Buffer.from(bytes, 'latin1');
-export const says =
-  (bytes: Bytes): Row['play'] =>
-  (socket, id) =>
-    void socket.write(latin1(bytes(id)));
-export const saysAndEnds =
-  (bytes: Bytes): Row['play'] =>
-  (socket, id) =>
-    void socket.end(latin1(bytes(id)));
+export const says = (bytes: Bytes): Play => {
+  return (socket, id) => void socket.write(latin1(bytes(id)));
+};
+export const saysAndEnds = (bytes: Bytes): Play => {
+  return (socket, id) => void socket.end(latin1(bytes(id)));
+};
 /** Resets in the next turn after the bytes were handed to the kernel. */
-export const saysAndResets =
-  (bytes: Bytes): Row['play'] =>
-  (socket, id) =>
-    void socket.write(latin1(bytes(id)), () => setImmediate(() => socket.resetAndDestroy()));
+export const saysAndResets = (bytes: Bytes): Play => {
+  return (socket, id) => void socket.write(latin1(bytes(id)), () => setImmediate(() => socket.resetAndDestroy()));
+};
 /** Closes with the rest of the request unread, which resets the connection after the response. */
-export const saysAndLeaves =
-  (bytes: Bytes): Row['play'] =>
-  (socket, id) => {
-    socket.pause();
-    socket.write(latin1(bytes(id)), () => socket.destroy());
-  };
+export const saysAndLeaves = (bytes: Bytes): Play => {
+  return (socket, id) => void socket.pause().write(latin1(bytes(id)), () => socket.destroy());
+};
 
-export const answers = (name: string, play: Row['play'], more: Partial<Row> = {}): Row => ({
-  name,
-  allowed: ['answer'],
-  play,
-  ...more,
-});
-export const refused = (name: string, bytes: Bytes): Row => ({ name, allowed: ['refused'], play: says(bytes) });
-export const cut = (name: string, play: Row['play']): Row => ({ name, allowed: ['cut'], play });
-export const broken = (name: string, play: Row['play']): Row => ({ name, allowed: ['cut', 'refused'], play });
-export const odd = (name: string, play: Row['play']): Row => ({ name, allowed: ['answer', 'cut', 'refused'], play });
+/** Rows by their names, of which each says its bytes in the same way. */
+export const rows = (
+  play: (bytes: Bytes) => Play,
+  common: Pick<Misbehaviour, 'allowed'> & Partial<Misbehaviour>,
+  bytes: Readonly<Record<string, Bytes>>,
+): Misbehaviour[] => Object.entries(bytes).map(([name, each]) => ({ name, play: play(each), ...common }));

@@ -1,6 +1,7 @@
 // An upstream on raw sockets that does exactly what a test says, at each point of a request: for servers that
 // misbehave. It records the head of each request, whatever happens to it.
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { freePort } from '../machine/free-port.ts';
 
 /** Called once a request's head has arrived. `body` holds the bytes that came with it. */
 export type Script = (socket: Socket, request: { readonly head: string; readonly body: Buffer }) => void;
@@ -14,7 +15,7 @@ export interface RawUpstream {
   readonly sockets: ReadonlySet<Socket>;
   /** Sets what to do with the next requests. */
   script(next: Script): void;
-  /** Stops listening and drops every connection, as a restart does; `listen` reuses the port. */
+  /** Stops listening and drops every connection, as a restart does. The port stays its own for `listen`. */
   stop(): Promise<void>;
   listen(): Promise<void>;
   close(): Promise<void>;
@@ -53,15 +54,12 @@ export async function startRawUpstream(path?: string): Promise<RawUpstream> {
     });
   };
   let server: Server;
-  let port = 0;
+  const port = path === undefined ? await freePort() : 0;
   const listen = () =>
     new Promise<void>((resolve, reject) => {
       server = createServer({ allowHalfOpen: true }, onConnection);
       server.once('error', reject);
-      server.listen(path === undefined ? { port, host: '127.0.0.1' } : { path }, () => {
-        if (path === undefined) ({ port } = server.address() as AddressInfo);
-        resolve();
-      });
+      server.listen(path === undefined ? { port, host: '127.0.0.1' } : { path }, resolve);
     });
   const stop = () =>
     new Promise<void>((resolve) => {

@@ -3,11 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sign } from '../deliveries/signer.ts';
-import { openClient } from '../http/raw-client.ts';
+import { SECRET, sign } from '../deliveries/signer.ts';
+import { sendTo } from '../http/raw-client.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 
-const SECRET = 'slow-and-steady-secret-0123456789ab';
 const BODY = Buffer.alloc(16 * 1024 * 1024, 'slow and steady ');
 
 export interface Slow {
@@ -53,10 +52,10 @@ export async function deliverTo({ over, pause }: Slow): Promise<{ status: number
   }
 }
 
-async function deliver({ port }: RunningProxy): Promise<number> {
-  const client = await openClient({ port });
-  const lines = ['Host: h', `Entrupy-Signature: ${sign(SECRET, BODY)}`, `Content-Length: ${BODY.length}`];
-  await client.send(Buffer.concat([Buffer.from(`POST /notify HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`), BODY]));
+async function deliver(proxy: RunningProxy): Promise<number> {
+  const lines = [`Entrupy-Signature: ${sign(SECRET, BODY)}`, `Content-Length: ${BODY.length}`];
+  const head = `POST /notify HTTP/1.1\r\nHost: h\r\n${lines.join('\r\n')}\r\n\r\n`;
+  const client = await sendTo(proxy, Buffer.concat([Buffer.from(head), BODY]));
   const { status } = await client.response();
   client.destroy();
   return status;

@@ -1,8 +1,9 @@
 // An upstream that swallows and produces bodies of any size without holding them, and a client side that counts.
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { listening } from '../machine/listening.ts';
 
 export interface StreamingUpstream {
   readonly port: number;
@@ -75,8 +76,7 @@ export async function startStreamingUpstream(): Promise<StreamingUpstream> {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const { port, close } = await listening(server);
   return {
     port,
     url: `http://127.0.0.1:${port}`,
@@ -88,10 +88,7 @@ export async function startStreamingUpstream(): Promise<StreamingUpstream> {
     },
     ends,
     sockets,
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
+    close,
   };
 }
 

@@ -1,6 +1,7 @@
 // An ordinary node:http upstream that records what it received, for tests about meaning, not bytes.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { freePort } from '../machine/free-port.ts';
+import { listening } from '../machine/listening.ts';
 
 export interface ReceivedRequest {
   readonly method: string;
@@ -21,7 +22,10 @@ export interface Upstream {
 
 export type Handler = (request: ReceivedRequest, response: ServerResponse) => void;
 
-/** Starts it on a free loopback port (or on `port`); `handle` responds, by default 200 `{"status":"ok"}`. */
+/**
+ * Starts it on a port that stays its own once it is closed (or on `port`); `handle` responds, by default 200
+ * `{"status":"ok"}`.
+ */
 export async function startUpstream(options: { handle?: Handler; port?: number } = {}): Promise<Upstream> {
   const requests: ReceivedRequest[] = [];
   const handle = options.handle ?? ((_request, response) => response.end('{"status":"ok"}'));
@@ -36,19 +40,6 @@ export async function startUpstream(options: { handle?: Handler; port?: number }
       handle(request, response);
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    port,
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    server,
-    close: () => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(() => resolve()));
-    },
-  };
+  const { port, close } = await listening(server, options.port ?? (await freePort()));
+  return { port, url: `http://127.0.0.1:${port}`, requests, server, close };
 }

@@ -1,10 +1,11 @@
 // A `test` that sends WebSocket handshakes to an upstream on raw sockets. The tests of a file share that upstream, and
-// a proxy with short timeouts unless they need another one: a start takes longer than all else in them.
+// a proxy unless they need another one: a start takes longer than all else in them.
 import type { Socket } from 'node:net';
 import { test as base, expect } from 'vitest';
 import { openClient, type RawClient } from '../http/raw-client.ts';
 import type { LogLine } from '../machine/child-output.ts';
 import { untilAtRest } from '../proxy/at-rest.ts';
+import { ending } from '../proxy/proxied.ts';
 import { type RunningProxy, startProxy } from '../proxy/proxy.ts';
 import { type RawUpstream, startRawUpstream } from '../upstream/raw-upstream.ts';
 import { AGREED } from './client.ts';
@@ -12,7 +13,7 @@ import { AGREED } from './client.ts';
 export interface Attempt {
   readonly proxy: RunningProxy;
   readonly client: RawClient;
-  /** The log line of the request to `/live`, once that has ended. */
+  /** The log line of the request to its route, once that has ended. */
   ended(): Promise<LogLine | undefined>;
   /** The upstream failures by this cause, without those of earlier tests. */
   failures(cause: string): Promise<number>;
@@ -24,9 +25,14 @@ interface FileFixtures {
   readonly shared: RunningProxy;
 }
 
+type Settings = Readonly<Record<string, unknown>> & {
+  /** Of the handshake; `/live` unless given. */
+  readonly route?: string;
+};
+
 interface TestFixtures {
   /** Opens a client to the shared proxy, or with settings of `upstream` to a proxy of its own. */
-  readonly start: (settings?: object) => Promise<Attempt>;
+  readonly start: (settings?: Settings) => Promise<Attempt>;
   /** Makes the upstream act on the handshake; resolves with its socket once the handshake has arrived. */
   readonly onHandshake: (act: (socket: Socket) => void) => Promise<Socket>;
   /** Resolves when the upstream has no sockets left. */
@@ -34,15 +40,7 @@ interface TestFixtures {
 }
 
 export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
-  upstream: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-    async ({}, use) => {
-      const upstream = await startRawUpstream();
-      await use(upstream);
-      await upstream.close();
-    },
-    { scope: 'file' },
-  ],
+  upstream: [ending(() => startRawUpstream()), { scope: 'file' }],
   shared: [
     async ({ upstream }, use) => {
       const shared = await startFor(upstream);
@@ -54,10 +52,10 @@ export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
   start: async ({ upstream, shared }, use) => {
     const clients: RawClient[] = [];
     const own: RunningProxy[] = [];
-    await use(async (settings) => {
-      const proxy = settings === undefined ? shared : await startFor(upstream, settings);
+    await use(async ({ route = '/live', ...settings } = {}) => {
+      const proxy = Object.keys(settings).length === 0 ? shared : await startFor(upstream, settings);
       if (proxy !== shared) own.push(proxy);
-      const attempt = await attemptAt(proxy);
+      const attempt = await attemptAt(proxy, route);
       clients.push(attempt.client);
       return attempt;
     });
@@ -81,39 +79,46 @@ export const test = base.extend<{ $file: FileFixtures; $test: TestFixtures }>({
   noneLeft: ({ upstream }, use) => use(() => expect.poll(() => upstream.sockets.size).toBe(0)),
 });
 
+/** Routes with one short timeout each, since a busy machine exceeds it, too. */
+export const SOON_IDLE = '/soon-idle';
+export const SOON_LATE = '/soon-late';
 /** An upstream that closes once its client has. */
 export const polite = (socket: Socket) => void socket.once('end', () => socket.end());
 export const agrees = (socket: Socket) => void socket.write(AGREED);
 export const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
 
 function startFor(upstream: RawUpstream, settings: object = {}): Promise<RunningProxy> {
-  const short = { responseTimeout: '500ms', idleTimeout: '500ms', retryConnectFor: '1s' };
+  const route = (path: string, limits = {}) => ({ path, action: 'forward', upgrade: ['websocket'], ...limits });
   return startProxy({
     config: {
-      upstream: { url: upstream.url, ...short, ...settings },
-      routes: [{ path: '/live', action: 'forward', upgrade: ['websocket'] }],
+      upstream: { url: upstream.url, retryConnectFor: '1s', ...settings },
+      routes: [
+        route('/live'),
+        route(SOON_IDLE, { idleTimeout: '500ms' }),
+        route(SOON_LATE, { responseTimeout: '500ms' }),
+      ],
       log: { requests: 'all' },
     },
     secrets: { current: 'web-socket-secret-0123456789abcdef' },
   });
 }
 
-async function attemptAt(proxy: RunningProxy): Promise<Attempt> {
+async function attemptAt(proxy: RunningProxy, route: string): Promise<Attempt> {
   const earlier = { lines: proxy.logs().length, metrics: await proxy.metrics() };
   const logged = () =>
     proxy
       .logs()
       .slice(earlier.lines)
-      .find(({ path }) => path === '/live');
+      .find(({ path }) => path === route);
   return {
     proxy,
-    client: await openClient({ port: proxy.port }),
+    client: await openClient(proxy),
     async ended() {
       await proxy.waitForLog(() => logged() !== undefined, 'the request log');
       return logged();
     },
     async failures(cause) {
-      const series = `entrupy_proxy_upstream_failures_total{route="/live",cause="${cause}"}`;
+      const series = `entrupy_proxy_upstream_failures_total{route="${route}",cause="${cause}"}`;
       return ((await proxy.metrics()).get(series) ?? Number.NaN) - (earlier.metrics.get(series) ?? 0);
     },
     inFlight: async () => (await proxy.metrics()).get('entrupy_proxy_requests_in_flight'),

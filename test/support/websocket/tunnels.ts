@@ -1,10 +1,10 @@
 // A `test` with proxies that allow WebSockets on two routes, and upstreams that echo. All of them end with the test.
 import { createServer } from 'node:http';
-import { test as base } from '../proxy/proxied.ts';
+import { test as base, endAll } from '../proxy/proxied.ts';
 import type { ProxyOptions, RunningProxy } from '../proxy/proxy.ts';
 import { type EchoUpstream, startEcho } from './client.ts';
 
-const ROUTES = [
+export const ROUTES = [
   { path: '/live', action: 'forward', upgrade: ['websocket'] },
   { path: '/ws/*', action: 'forward', upgrade: ['websocket'] },
 ];
@@ -20,15 +20,7 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
-  startEchoing: async ({}, use) => {
-    const echoes: EchoUpstream[] = [];
-    await use(async (server, where) => {
-      const echo = await startEcho(server, where);
-      echoes.push(echo);
-      return echo;
-    });
-    for (const echo of echoes) await echo.close();
-  },
+  startEchoing: ({}, use) => endAll(use, startEcho, (echo) => echo.close()),
   echo: async ({ startEchoing }, use) => use(await startEchoing(createServer(), { url: 'http://127.0.0.1' })),
   proxyTo: async ({ start }, use) =>
     use((url, config = {}, options = {}) =>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isForeign, mayAct } from '../../../src/admin/guard.ts';
+import { isForeign, mayAct } from '../../../src/admin/server.ts';
 
 const host = '127.0.0.1:9464';
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';

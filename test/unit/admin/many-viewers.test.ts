@@ -3,7 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type AdminSources, adminHandlers } from '../../../src/admin/handlers.ts';
 import type { Exchange } from '../../../src/downstream/client-exchange.ts';
-import { GAUGES, metricsOf, snapshot } from '../metrics/fixtures.ts';
+import { Metrics } from '../../../src/metrics/metrics.ts';
+import { OTHERS, plan, snapshot } from '../metrics/fixtures.ts';
 
 const PAGES = ['/', '/api/status', '/?refresh=off'];
 
@@ -46,11 +47,10 @@ test('nobody waits for a probe of the upstream that another one has begun', asyn
 });
 
 test('the metrics: one text in each format', async () => {
-  const metrics = metricsOf();
-  await metrics.expose(undefined); // prom-client is loaded
   let read = 0;
-  const count = () => ++read;
-  metrics.watch({ ...GAUGES, requests_in_flight: count });
+  const metrics = new Metrics(plan(), { ...OTHERS, requests_in_flight: () => ++read });
+  await metrics.expose(undefined); // prom-client is loaded
+  read = 0;
   const accept = ['text/plain', 'application/openmetrics-text'];
   const bodies = (await Promise.all([...accept, ...accept, ...accept].map((each) => metrics.expose(each)))).map(
     ({ body }) => body,

@@ -1,69 +1,36 @@
-// What the status page says of deferred deliveries: advice, the list, and the verdict on the secrets that sign them.
+// The list of deferred deliveries on the status page, and the verdict on the secrets that sign them.
 import { expect, test, vi } from 'vitest';
-import { adviceFor } from '../../../src/admin/advice.ts';
-import { secretVerdict } from '../../../src/admin/secret-verdict.ts';
-import { renderStatusPage } from '../../../src/admin/status-page.ts';
-import type { DeferredStatus, SecretStatus } from '../../../src/admin/status-snapshot.ts';
-import { CURRENT, DEFERRED, NOTIFY, NOW, QUIET, snapshot } from '../metrics/fixtures.ts';
+import { adviceFor } from '../../../src/admin/advice/advice.ts';
+import { secretVerdict } from '../../../src/admin/advice/secrets.ts';
+import { renderStatusPage } from '../../../src/admin/page/page.ts';
+import type { DeferredStatus, SecretStatus } from '../../../src/admin/snapshot.ts';
+import { CURRENT, DEFERRED, NOTIFY, NOW, snapshot } from '../metrics/fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
 const HOUR = 3_600_000;
-const items = (changes: Partial<DeferredStatus>) =>
-  adviceFor(snapshot({ recent: { ...QUIET, deferred: 1 }, deferred: { ...DEFERRED, ...changes } }))
-    .filter(({ id }) => id === 'redelivery')
-    .map(({ state, message, remedy }) => `${state}: ${message} ${remedy}`);
-
-test.each<[string, Partial<DeferredStatus>, readonly (RegExp | string)[]]>([
-  ['nothing waits', { waiting: 0 }, []],
-  [
-    'one waits for a minute',
-    {},
-    [/^ok: 1 deferred delivery waits to be sent again, the oldest for 60 s\. Nothing, if/],
-  ],
-  [
-    'the oldest waits for long',
-    { waiting: 12, oldest: NOW - 16 * 60_000 },
-    [/^warning: 12 deferred deliveries wait to be sent again, the oldest for 16 min\. Find out why/],
-  ],
-  [
-    'no route sends them',
-    { sends: false },
-    [/^warning: 1 deferred delivery waits, and nothing is sent, since no route/],
-  ],
-  [
-    'the app refused some',
-    { waiting: 0, stopped: 2 },
-    [/^warning: The app refused 2 deferred deliveries \(4xx\).*deliver/],
-  ],
-  [
-    'some cannot be verified',
-    { waiting: 0, unverified: 1 },
-    [/^warning: 1 deferred delivery cannot be verified, so not/],
-  ],
-  [
-    'the store fails',
-    { waiting: 0, problem: 'no space left' },
-    [/^warning: The store of deferred deliveries \(\/var\/lib\/\S+\) fails: no space left\. Until it works/],
-  ],
-])('%s', (_, changes, expected) => {
-  const found = items(changes);
-  expect(found).toHaveLength(expected.length);
-  for (const [index, pattern] of expected.entries()) expect(found[index]).toMatch(pattern);
+test('without redelivery nothing is said of it', () => {
+  expect(adviceFor(snapshot()).map(({ id }) => id)).toEqual(['nothing-proven']);
+  expect(renderStatusPage(snapshot(), { refresh: 'off' })).not.toContain('Deferred deliveries');
 });
 
-test('without redelivery nothing is said of it', () => {
-  expect(adviceFor(snapshot()).map(({ id }) => id)).toEqual(['all']);
-  expect(renderStatusPage(snapshot(), { refresh: 'off' })).not.toContain('Deferred deliveries');
+test('a store that works again is not said to fail', () => {
+  const failed = { problem: 'EACCES', problemKind: 'failed', turnedAwayAt: NOW - 60_000 } as const;
+  const [found] = adviceFor(snapshot({ deferred: { ...DEFERRED, ...failed } })).filter(
+    ({ id }) => id === 'store-fails',
+  );
+  expect(found?.message).toMatch(/ failed: EACCES; a delivery was last turned away 60 s ago .*\. It works again; /);
+  expect(found?.message).not.toMatch(/fails|Until/);
+  expect(found?.state).toBe('failed');
 });
 
 test('the page lists when each came, its route, attempts, last failure and next try', () => {
   const [first] = DEFERRED.deliveries;
   if (first === undefined) throw new Error('the fixture lists none');
   const stopped = { ...first, id: 'stopped', state: 'stopped', nextTry: null } as const;
-  const unread = { ...first, id: 'unread', route: null, lastFailure: '', nextTry: NOW - 1 };
-  const unverified = { ...unread, id: 'unverified', state: 'unverified', nextTry: null } as const;
-  const deferred = { ...DEFERRED, deliveries: [first, stopped, unread, unverified] };
+  const late = { ...first, id: 'late', nextTry: NOW - 1 };
+  const unverified = { ...late, id: 'unverified', route: null, state: 'unverified', nextTry: null } as const;
+  const deferred = { ...DEFERRED, deliveries: [first, stopped, late, unverified] };
   const text = renderStatusPage(snapshot({ deferred }), { refresh: 'off' });
   const [, rows = ''] = text.split('<h2 id="deferred">Deferred deliveries</h2>');
   const cells = [...rows.slice(0, rows.indexOf('</table>')).matchAll(/<td data-label="([^"]+)">(.*?)<\/td>/g)].map(
@@ -74,26 +41,42 @@ test('the page lists when each came, its route, attempts, last failure and next 
         .trim()}`,
   );
   expect(cells.slice(0, 6)).toEqual([
-    'Came: 60 s ago',
+    'Came: 60 s ago (11:59 UTC)',
     `Event: ${first.id} route /notify`,
     'State: ● waiting',
     'Sent again: 3',
     'Last failure: 503',
-    'Next try: in 8 s',
+    'Next try: in 8 s (12:00 UTC)',
   ]);
   expect(cells.filter((cell) => cell.startsWith('Next try'))).toEqual([
-    'Next try: in 8 s',
-    'Next try: only when asked',
+    'Next try: in 8 s (12:00 UTC)',
+    'Next try: –',
     'Next try: when it is its turn',
-    'Next try: once it can be verified',
+    'Next try: –',
   ]);
-  expect(cells).toContain('Event: unread not read yet');
   expect(cells).toContain('Event: unverified no known route');
   const idle = renderStatusPage(snapshot({ deferred: { ...deferred, sends: false } }), { refresh: 'off' });
   expect(idle).not.toContain('in 8 s');
-  expect(text).toContain('body 1MiB');
+  expect(text).toContain('maxBody 1MiB');
   const route = { ...NOTIFY, redeliver: 72 * HOUR };
-  expect(renderStatusPage(snapshot({ routes: [route] }), { refresh: 'off' })).toContain('sent again for 3 days');
+  expect(renderStatusPage(snapshot({ routes: [route] }), { refresh: 'off' })).toContain('redeliver 72h');
+});
+
+test('what the store lost is told for a day', () => {
+  const lost = (ago: number) =>
+    adviceFor(
+      snapshot({ deferred: { ...DEFERRED, waiting: 0, storeLost: { at: NOW - ago, problem: 'q was removed' } } }),
+    );
+  expect(lost(24 * HOUR - 1)).toMatchObject([
+    {
+      id: 'deferred-lost',
+      state: 'warning',
+      message: expect.stringMatching(
+        /^The store of deferred deliveries \(\S+\) lost what waited in it .* ago.*: q was/,
+      ),
+    },
+  ]);
+  expect(lost(24 * HOUR).map(({ id }) => id)).toEqual(['nothing-proven']);
 });
 
 test('a secret that deferred deliveries need is kept, whatever else speaks for its removal', () => {
@@ -104,13 +87,10 @@ test('a secret that deferred deliveries need is kept, whatever else speaks for i
     secretVerdict(secret, snapshot({ routes: [both], secrets: [old, next], deferred }));
   expect(verdict(old)).toBe('keep it: 12 deferred deliveries are signed with it');
   expect(verdict({ ...old, deferred: 1, state: 'expired', notAfter: NOW - 1 })).toBe(
-    'expired, but keep it: 1 deferred delivery is signed with it',
+    'keep it: 1 deferred delivery is signed with it',
   );
   expect(verdict({ ...old, deferred: 0 })).toMatch(/can be removed once/);
-  expect(verdict({ ...old, deferred: 0 }, { ...DEFERRED, unread: 3 })).toBe(
-    'keep it until 3 deferred deliveries have been read: it may sign some',
-  );
   expect(verdict({ ...old, id: 'next.previous', notAfter: NOW + 5 * HOUR })).toBe(
-    '12 deferred deliveries are signed with it, and not sent any more after its end in 5 h',
+    'ends by itself; 12 deferred deliveries are signed with it, and not sent after that',
   );
 });

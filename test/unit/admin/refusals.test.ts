@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
-import { accepted, NOW, refused } from '../metrics/fixtures.ts';
+import { accepted, hint, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: NOW }));
 
@@ -15,10 +15,10 @@ class TickingRequests extends RecentRequests {
 
 test('only refused, reported and upstream-failed requests are kept, newest first', () => {
   const refusals = new TickingRequests();
-  refusals.record(refused({ reason: 'missing_signature' }));
-  refusals.record(accepted());
-  refusals.record(refused({ decision: 'reported', status: 200, upstreamStatus: 200 }));
-  refusals.record(accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect' }));
+  settle(refusals, refused({ reason: 'missing_signature' }));
+  settle(refusals, accepted());
+  settle(refusals, refused({ decision: 'reported', status: 200, upstreamStatus: 200 }));
+  settle(refusals, accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect' }));
   expect(refusals.view().refusals.map(({ decision, status }) => [decision, status])).toEqual([
     ['accepted', 502],
     ['reported', 200],
@@ -28,24 +28,23 @@ test('only refused, reported and upstream-failed requests are kept, newest first
 
 test('a flood of one reason fills only its own places and evicts no other reason', () => {
   const refusals = new TickingRequests();
-  refusals.record(refused({ hint: 'the old secret' }));
+  settle(refusals, refused({ hint: hint('expired-secret', 'the old secret') }));
   for (let i = 0; i < 10_000; i++)
-    refusals.record(refused({ reason: 'bad_request', status: 400, path: `/${i}`, client: `192.0.2.${i % 1000}` }));
+    settle(refusals, refused({ reason: 'bad_request', status: 400, path: `/${i}`, client: `192.0.2.${i % 1000}` }));
   const list = refusals.view().refusals;
   expect(list.map(({ path }) => path)).toEqual([...Array.from({ length: 10 }, (_, i) => `/${9999 - i}`), '/notify']);
   expect(list.at(-1)?.hint).toBe('the old secret');
-  expect(list.map(({ others }) => others)).toEqual([9990, ...new Array(10).fill(0)]);
 });
 
 test('requests with the same reason, route and client form one group, with its count and its last request', () => {
   const refusals = new TickingRequests();
-  for (let i = 0; i < 5; i++) refusals.record(refused({ path: `/notify/${i}` }));
-  refusals.record(refused({ client: '192.0.2.8' }));
-  refusals.record(refused({ route: '/other' }));
-  refusals.record(refused({ decision: 'reported', status: 200 }));
-  refusals.record(refused({ reason: 'bad_request', rule: 'query' }));
-  refusals.record(refused({ reason: 'bad_request', rule: 'parser' }));
-  refusals.record(refused({ path: '/notify/last' }));
+  for (let i = 0; i < 5; i++) settle(refusals, refused({ path: `/notify/${i}` }));
+  settle(refusals, refused({ client: '192.0.2.8' }));
+  settle(refusals, refused({ route: '/other' }));
+  settle(refusals, refused({ decision: 'reported', status: 200 }));
+  settle(refusals, refused({ reason: 'bad_request', rule: 'query' }));
+  settle(refusals, refused({ reason: 'bad_request', rule: 'parser' }));
+  settle(refusals, refused({ path: '/notify/last' }));
   const list = refusals.view().refusals;
   expect(list.map(({ count }) => count)).toEqual([6, 1, 1, 1, 1, 1]);
   expect(list[0]).toMatchObject({ count: 6, path: '/notify/last', at: NOW + 10 });
@@ -53,7 +52,7 @@ test('requests with the same reason, route and client form one group, with its c
 
 test('headers that broke a rule form their own groups, within the places of the rule', () => {
   const refusals = new RecentRequests();
-  const gated = (header: string) => refusals.record(refused({ reason: 'bad_request', rule: 'route-headers', header }));
+  const gated = (header: string) => settle(refusals, refused({ reason: 'bad_request', rule: 'route-headers', header }));
   for (const header of ['x-forwarded-prefix', 'x_trace', 'x-forwarded-prefix']) gated(header);
   expect(refusals.view().refusals.map(({ header, count }) => [header, count])).toEqual([
     ['x_trace', 1],
@@ -65,54 +64,71 @@ test('headers that broke a rule form their own groups, within the places of the 
 
 test('a group keeps its last hint, since diagnoses are rate-limited', () => {
   const refusals = new RecentRequests();
-  for (const hint of ['the first', 'the second', null, null]) refusals.record(refused({ hint }));
+  for (const text of ['the first', 'the second', null, null])
+    settle(refusals, refused({ hint: text === null ? null : hint('another-secret', text) }));
   expect(refusals.view().refusals).toEqual([expect.objectContaining({ hint: 'the second', count: 4 })]);
 });
 
-test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504, a cut, or 5xx of the app', () => {
+test('deliveries that may be lost are kept apart: verified, then our own 502, 503, 504, a cut, or 5xx of the app; expired ones with them, each for a day in the total', () => {
   const refusals = new TickingRequests();
   const failed = { status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' } as const;
-  refusals.record(accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }));
-  refusals.record(refused({ reason: 'overloaded', status: 503, secret: 'current' }));
-  refusals.record(refused({ reason: 'overloaded', status: 503 })); // before it was verified
-  refusals.record(accepted({ ...failed, decision: 'forwarded', secret: null }));
-  refusals.record(accepted({ status: 500, upstreamStatus: 500, bodySha256: 'fedcba9876543210' }));
-  refusals.record(accepted({ status: 404, upstreamStatus: 404 }));
-  refusals.record(accepted());
+  settle(refusals, accepted({ ...failed, bodySha256: '0123456789abcdef', path: '/notify?PRIVATE' }));
+  settle(refusals, refused({ reason: 'overloaded', status: 503, secret: 'current' }));
+  settle(refusals, refused({ reason: 'overloaded', status: 503 })); // before it was verified
+  settle(refusals, accepted({ ...failed, decision: 'forwarded', secret: null }));
+  settle(refusals, accepted({ status: 500, upstreamStatus: 500, bodySha256: 'fedcba9876543210' }));
+  settle(refusals, accepted({ status: 404, upstreamStatus: 404 }));
+  settle(refusals, accepted());
   expect(refusals.view().undelivered).toEqual([
-    expect.objectContaining({ status: 500, cause: '5xx', bodySha256: 'fedcba9876543210' }),
+    expect.objectContaining({ status: 500, cause: '500', bodySha256: 'fedcba9876543210' }),
     expect.objectContaining({ status: 503, cause: 'overloaded', bodySha256: null }),
-    {
+    expect.objectContaining({
       at: NOW,
       route: '/notify',
       path: '/notify',
       status: 502,
+      fate: 'failed',
+      diagnosis: 'app-down',
       cause: 'connect',
       upstreamError: 'ECONNREFUSED',
       hint: null,
       bodySha256: '0123456789abcdef',
       client: '192.0.2.7',
-    },
+    }),
   ]);
-  for (let i = 0; i < 100; i++) refusals.record(accepted(failed));
+  for (let i = 0; i < 100; i++) settle(refusals, accepted(failed));
   expect(refusals.view().undelivered).toHaveLength(20);
+  expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, expired: 0, dropped: 0 });
+  refusals.redelivered({ route: '/notify', result: 'expired', id: 'ab12ab12ab12ab12-ffff', failure: '503' });
+  refusals.redelivered({ route: '/notify', result: 'dropped', id: null, failure: '503' });
+  expect(refusals.view().lost).toEqual({ failed: 103, abandoned: 0, expired: 1, dropped: 1 });
+  expect(refusals.view().undelivered[0]).toMatchObject({
+    fate: 'expired',
+    cause: '503',
+    bodySha256: 'ab12ab12ab12ab12',
+  });
+  vi.advanceTimersByTime(24 * 3_600_000);
+  expect(refusals.view().lost).toEqual({ failed: 0, abandoned: 0, expired: 0, dropped: 0 });
 });
 
 test('kept texts are truncated and have no query', () => {
   const refusals = new RecentRequests();
   const long = 'x'.repeat(5000);
-  refusals.record(refused({ path: `/a?MARKER${long}`, method: long, hint: long, client: long }));
+  settle(
+    refusals,
+    refused({ path: `/a?MARKER${long}`, method: long, hint: hint('another-secret', long), client: long }),
+  );
   expect(JSON.stringify(refusals.view().refusals)).not.toContain('MARKER');
   expect(JSON.stringify(refusals.view().refusals).length).toBeLessThan(1300);
 });
 
 test('the counts cover the last five minutes', () => {
   const recent = new RecentRequests();
-  recent.record(accepted());
-  recent.record(refused());
-  recent.record(refused());
-  recent.record(refused({ reason: 'missing_signature' }));
-  recent.record(accepted({ upstreamFailure: 'reset' }));
+  settle(recent, accepted());
+  settle(recent, refused());
+  settle(recent, refused());
+  settle(recent, refused({ reason: 'missing_signature' }));
+  settle(recent, accepted({ upstreamFailure: 'reset' }));
   expect(recent.view().recent).toMatchObject({
     windowSeconds: 300,
     accepted: 2,
@@ -121,54 +137,37 @@ test('the counts cover the last five minutes', () => {
     forwarded: 0,
     duplicate: 0,
     deferred: 0,
-    upstreamFailures: 1,
-    topReason: 'signature_mismatch',
   });
   vi.advanceTimersByTime(200_000);
-  recent.record(refused({ decision: 'reported' }));
+  settle(recent, refused({ decision: 'reported' }));
   expect(recent.view().recent).toMatchObject({ rejected: 3, reported: 1 });
   vi.advanceTimersByTime(150_000);
   expect(recent.view().recent).toMatchObject({ accepted: 0, rejected: 0, reported: 1 });
   vi.advanceTimersByTime(3_600_000);
-  expect(recent.view().recent).toMatchObject({ reported: 0, topReason: null });
+  expect(recent.view().recent).toMatchObject({ reported: 0 });
 });
 
 test('the background noise of a public port is counted apart and is never the top reason', () => {
   const recent = new RecentRequests();
-  const unsigned = (changes: Partial<RequestRecord>) => recent.record(refused({ ...changes, signed: false }));
+  const unsigned = (changes: Partial<RequestRecord>) => settle(recent, refused({ ...changes, signed: false }));
   unsigned({ reason: 'method_not_allowed', method: 'GET' });
   unsigned({ reason: 'route_rejected' });
   unsigned({ reason: 'client_closed' });
   unsigned({ reason: 'missing_signature', method: 'GET' });
   unsigned({ reason: 'missing_signature', method: 'HEAD' });
   unsigned({ reason: 'bad_request', method: 'GET' });
-  recent.record(accepted({ reason: 'client_closed' }));
-  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 6, topReason: null });
+  settle(recent, accepted({ reason: 'client_closed' }));
+  expect(recent.view().recent).toMatchObject({ rejected: 6, noise: 6, reasons: {} });
   unsigned({ reason: 'missing_signature' });
-  expect(recent.view().recent).toMatchObject({ rejected: 7, noise: 6, topReason: 'missing_signature' });
+  expect(recent.view().recent).toMatchObject({ rejected: 7, noise: 6, reasons: { missing_signature: 1 } });
 });
 
 test('a refused request with a signature may be a delivery: it is no noise, and counts for an hour', () => {
   const recent = new RecentRequests();
-  for (const reason of ['route_rejected', 'client_closed', 'bad_request'] as const) recent.record(refused({ reason }));
-  recent.record(refused({ reason: 'bad_request', signed: false }));
+  for (const reason of ['route_rejected', 'client_closed', 'bad_request'] as const) settle(recent, refused({ reason }));
+  settle(recent, refused({ reason: 'bad_request', signed: false }));
   const signedReasons = { route_rejected: 1, client_closed: 1, bad_request: 1 };
   expect(recent.view().recent).toMatchObject({ noise: 0, reasons: { bad_request: 1 }, signedReasons });
   vi.advanceTimersByTime(50 * 60_000);
   expect(recent.view().recent).toMatchObject({ reasons: {}, signedReasons });
-});
-
-test('the curves show the last hour by minute, and nothing older', () => {
-  const recent = new RecentRequests();
-  recent.record(accepted());
-  vi.advanceTimersByTime(60_000);
-  for (let i = 0; i < 3; i++) recent.record(accepted({ upstreamFailure: 'reset' }));
-  const { hour } = recent.view().recent;
-  expect(hour.accepted).toHaveLength(60);
-  expect(hour.accepted.slice(-2)).toEqual([1, 3]);
-  expect(hour.upstreamFailures.slice(-2)).toEqual([0, 3]);
-  vi.advanceTimersByTime(58 * 60_000);
-  expect(recent.view().recent.hour.accepted.slice(0, 3)).toEqual([1, 3, 0]);
-  vi.advanceTimersByTime(5 * 60_000);
-  expect(recent.view().recent.hour.accepted.every((count) => count === 0)).toBe(true);
 });

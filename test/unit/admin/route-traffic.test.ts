@@ -1,22 +1,17 @@
 import { beforeEach, expect, test } from 'vitest';
 import { TrafficByRoute } from '../../../src/admin/route-traffic.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
-import { accepted, NOW, refused } from '../metrics/fixtures.ts';
+import { accepted, NOW, refused, settle } from '../metrics/fixtures.ts';
 
 let traffic: TrafficByRoute;
 beforeEach(() => {
-  traffic = new TrafficByRoute();
+  traffic = new TrafficByRoute(() => 5000);
 });
 
-const record = (seconds: number, request: RequestRecord) => traffic.record(request, NOW + seconds * 1000);
-
-test('a route has the answers of the app by class, since the start', () => {
-  for (const upstreamStatus of [200, 204, 302, 404, 500, 503]) record(0, accepted({ upstreamStatus, interims: 1 }));
-  record(0, accepted({ upstreamStatus: 0, upstreamFailure: 'connect' }));
-  record(0, accepted({ route: '/other' }));
-  expect(traffic.of('/notify').answers).toEqual({ '1xx': 6, '2xx': 2, '3xx': 1, '4xx': 1, '5xx': 2 });
-  expect(traffic.of('/none').answers).toEqual({ '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 });
-});
+function record(seconds: number, request: RequestRecord): void {
+  const at = NOW + seconds * 1000;
+  settle({ record: (each) => traffic.record(each, at), deliver: (each) => traffic.deliver(each, at) }, request);
+}
 
 test('it counts the deliveries since the app last took one, by what happened to them', () => {
   record(1, accepted());
@@ -28,13 +23,17 @@ test('it counts the deliveries since the app last took one, by what happened to 
   record(7, accepted({ upstreamStatus: 0, reason: 'client_closed' }));
   expect(traffic.of('/notify')).toMatchObject({
     lastTaken: NOW + 1000,
-    notTaken: { failed: 4, clientError: 1, departed: 1 },
-    lastNotTaken: NOW + 7000,
+    notTaken: 6,
+    notTakenSince: NOW + 2000,
+    lastNotTaken: { at: NOW + 7000, fate: 'abandoned', diagnosis: 'sender-leaves' },
+    lastRefused: { at: NOW + 6000, upstreamStatus: 404, diagnosis: 'app-refuses' },
+    fates: { taken: 1, failed: 4, refused: 1, abandoned: 1 },
   });
   record(8, accepted({ decision: 'duplicate', upstreamStatus: 0 }));
   expect(traffic.of('/notify')).toMatchObject({
     lastTaken: NOW + 8000,
-    notTaken: { failed: 0, clientError: 0, departed: 0 },
+    notTaken: 0,
+    notTakenSince: null,
   });
 });
 
@@ -49,7 +48,7 @@ test('it counts the refused signatures since one was accepted', () => {
   record(1, accepted());
   record(2, refused());
   record(3, refused({ reason: 'expired_secret', secret: 'old' }));
-  record(4, refused({ reason: 'missing_signature' }));
+  record(4, refused({ reason: 'missing_signature', signed: false }));
   expect(traffic.of('/notify')).toMatchObject({
     lastAccepted: NOW + 1000,
     refusedSignatures: 2,

@@ -1,6 +1,6 @@
 // Many askers share what is costly to make, and nobody gets an old one.
 import { expect, test } from 'vitest';
-import { onePerTurn } from '../../../src/base/one-per-turn.ts';
+import { onePerTurn } from '../../../src/base/deadline.ts';
 
 function counted() {
   let made = 0;

@@ -1,6 +1,6 @@
 // The byte budget by itself: what fits, which body is ended when it is full, and that every byte is returned.
 import { describe, expect, test } from 'vitest';
-import { ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
+import { ArrivalRate, ByteBudget, SMALL_BODY, type UnfinishedBody } from '../../../src/bodies/budget.ts';
 
 const MIB = 1024 * 1024;
 
@@ -108,4 +108,31 @@ test('what is held counts even where there is no room', () => {
   expect(budget.reserveSpare(1)).toBe(false);
   budget.release(1500);
   expect(budget.reserveSpare(1000)).toBe(true);
+});
+
+/** The rate after `bytes` at each of `times`. */
+function arrived(...pieces: readonly (readonly [bytes: number, at: number])[]): ArrivalRate {
+  const rate = new ArrivalRate(0);
+  for (const [bytes, at] of pieces) rate.count(bytes, at);
+  return rate;
+}
+
+describe('the rate at which a body comes', () => {
+  test('is recent: an early burst does not count for ever', () => {
+    const rate = arrived([1_000_000, 10], [1, 1500], [1, 3000]);
+    expect(rate.rate(3500)).toBeLessThan(1);
+  });
+
+  test('does not drop to 0 at a window boundary', () => {
+    expect(arrived([100_000, 500], [1, 1000]).rate(1001)).toBeGreaterThanOrEqual(100);
+  });
+
+  test('of a new body is what it sent, not low because it is new', () => {
+    expect(arrived([64_000, 1]).rate(2)).toBeGreaterThan(arrived([400_000, 1]).rate(900));
+    expect(arrived([1, 1]).rate(2)).toBeLessThan(1);
+  });
+
+  test('of silence falls to 0', () => {
+    expect(arrived([1_000_000, 1], [1, 2000]).rate(1_000_000)).toBeLessThan(0.001);
+  });
 });

@@ -56,6 +56,20 @@ test('a growing buffer counts as the old and the new one together', () => {
   expect(body.budget.used).toBe(0);
 });
 
+test('a declared body gets its whole buffer at once behind 64 KiB, while half of the budget stays free', () => {
+  const used = (limit: number, declared: { declared?: number } = { declared: 1024 * KIB }) => {
+    const { give, budget } = read({ maxBody: 1024 * KIB, limit, ...declared });
+    return Array.from({ length: 3 }, () => {
+      give(new Uint8Array(60 * KIB));
+      return budget.used / KIB;
+    });
+  };
+  // The buffer before counts, too.
+  expect(used(2 * (120 + 1024) * KIB)).toEqual([120, 120, 1024]);
+  expect(used(2 * (120 + 1024) * KIB - 1)).toEqual([120, 120, 360]);
+  expect(used(4096 * KIB, {})).toEqual([120, 120, 360]);
+});
+
 describe('a body is refused once, and returns what it held', () => {
   test.each([
     ['one byte over maxBody', 'body_too_large', [new Uint8Array(10), new Uint8Array(7)]],

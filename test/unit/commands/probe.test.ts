@@ -1,14 +1,14 @@
 // `probe` against a real server on loopback: the request it sends, its output and its exit code.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask } from '../../../src/commands/ask.ts';
 import { run } from '../../../src/commands/probe.ts';
 import { sign } from '../../support/deliveries/signer.ts';
-import { fakeIo } from '../../support/proxy/fake-io.ts';
+import { ran } from '../../support/proxy/fake-io.ts';
 
 const SECRET = 'a-secret-of-thirty-two-bytes-ok!';
 const BODY = '{"probe":"entrupy-signature-proxy"}';
@@ -17,14 +17,18 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
+async function listening(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/notify?x=1`;
+}
+
+function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
   closers.push(() => {
     server.close();
     server.closeAllConnections();
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/notify?x=1`;
+  return listening(server);
 }
 
 const answering = (status: number, body = '') =>
@@ -32,11 +36,7 @@ const answering = (status: number, body = '') =>
     request.resume().on('end', () => response.writeHead(status).end(body));
   });
 
-async function probe(...args: string[]) {
-  const io = fakeIo({ env: { HOOK: SECRET } });
-  const code = await run(args, io);
-  return { code, ...io.printed };
-}
+const probe = (...args: string[]) => ran(run, args, { env: { HOOK: SECRET } });
 
 describe('success and failure', () => {
   test.each([
@@ -49,11 +49,8 @@ describe('success and failure', () => {
     [401, ['--expect-not', '401'], 1, 'failed: expected anything but 401, got 401'],
   ])('a response of %i with %j', async (status, args, code, line) => {
     const url = await answering(status);
-    expect(await probe('--url', url, ...args)).toEqual({
-      code,
-      stdout: `${line} (unsigned POST ${url})\n`,
-      stderr: '',
-    });
+    const stdout = `${line} (unsigned POST ${url})\n`;
+    expect(await probe('--url', url, ...args)).toEqual({ code, stdout, stderr: '' });
   });
 
   test('the start of the response is shown, in one line', async () => {
@@ -87,49 +84,44 @@ describe('a directory of secrets', () => {
     directory = await mkdtemp(join(tmpdir(), 'entrupy-probe-'));
   });
   afterEach(() => rm(directory, { recursive: true }));
-  const takingOnly = (secret: string, seen: unknown[]) =>
+  const OTHER = 'another secret that nothing takes any more';
+  const put = (files: Readonly<Record<string, string>>) =>
+    Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(directory, name), text)));
+  /** The signatures of the requests that came. */
+  const seen: unknown[] = [];
+  const takingOnly = (secret: string) =>
     serve((request, response) => {
       seen.push(request.headers['entrupy-signature']);
-      request.resume().on('end', () => {
-        response.writeHead(request.headers['entrupy-signature'] === sign(secret, BODY) ? 200 : 401).end();
-      });
+      const isSigned = request.headers['entrupy-signature'] === sign(secret, BODY);
+      request.resume().on('end', () => response.writeHead(isSigned ? 200 : 401).end());
     });
-  const refused = ['--expect-not', '401'];
+  const refused = () => ['--secret-file', directory, '--expect-not', '401'];
 
   test('is tried secret by secret until one succeeds, and the output says which', async () => {
-    await writeFile(join(directory, 'current'), 'an old secret that nothing takes any more');
-    await writeFile(join(directory, 'next'), SECRET);
-    await writeFile(join(directory, 'third'), 'a secret that is not tried, since the second succeeds');
-    await writeFile(join(directory, '.hidden'), 'a file that is no secret, by the name it has');
-    const seen: unknown[] = [];
-    const url = await takingOnly(SECRET, seen);
-    expect(await probe('--url', url, '--secret-file', directory, ...refused)).toEqual({
-      code: 0,
-      stdout: `ok: expected anything but 401, got 200 (signed POST ${url}, with next)\n`,
-      stderr: '',
+    await put({
+      current: OTHER,
+      next: SECRET,
+      third: 'a secret that is not tried',
+      '.hidden': 'a file that is no secret',
     });
-    expect(seen).toHaveLength(2);
+    const url = await takingOnly(SECRET);
+    const stdout = `ok: expected anything but 401, got 200 (signed POST ${url}, with next)\n`;
+    expect(await probe('--url', url, ...refused())).toEqual({ code: 0, stdout, stderr: '' });
+    expect(seen.splice(0)).toHaveLength(2);
   });
 
   test('fails if every secret is refused, and if it holds none', async () => {
-    await writeFile(join(directory, 'current'), 'an old secret that nothing takes any more');
-    await writeFile(join(directory, 'next'), 'another one that nothing takes any more');
-    const url = await takingOnly(SECRET, []);
-    expect(await probe('--url', url, '--secret-file', directory, ...refused)).toMatchObject({
-      code: 1,
-      stdout: `failed: expected anything but 401, got 401 (signed POST ${url}, with each of 2 secrets)\n`,
-    });
-    await rm(join(directory, 'current'));
-    await rm(join(directory, 'next'));
-    expect(await probe('--url', url, '--secret-file', directory)).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining(`no secret can be used: directory ${directory}: it holds no secrets`),
-    });
+    await put({ current: OTHER, next: `${OTHER}, either` });
+    const url = await takingOnly(SECRET);
+    const stdout = `failed: expected anything but 401, got 401 (signed POST ${url}, with each of 2 secrets)\n`;
+    expect(await probe('--url', url, ...refused())).toMatchObject({ code: 1, stdout });
+    for (const name of ['current', 'next']) await rm(join(directory, name));
+    const stderr = expect.stringContaining(`no secret can be used: directory ${directory}: it holds no secrets`);
+    expect(await probe('--url', url, ...refused())).toMatchObject({ code: 2, stderr });
   });
 
   test('is given up after the first request without an answer', async () => {
-    await writeFile(join(directory, 'current'), SECRET);
-    await writeFile(join(directory, 'next'), 'another one that nothing takes any more');
+    await put({ current: SECRET, next: OTHER });
     let requests = 0;
     const url = await serve((request) => {
       requests += 1;
@@ -141,30 +133,18 @@ describe('a directory of secrets', () => {
 });
 
 describe('no response is a failure, whatever was expected', () => {
-  test('nothing listens', async () => {
-    const url = await answering(200);
-    for (const close of closers.splice(0)) close();
-    expect(await probe('--url', url, '--expect-not', '401')).toEqual({
-      code: 1,
-      stdout: `failed: expected anything but 401, got no answer: the connection was refused (unsigned POST ${url})\n`,
-      stderr: '',
-    });
-  });
+  const mail = createTcpServer((socket) => socket.on('error', () => {}).end('220 mail ready\r\n'));
+  afterAll(() => void mail.close());
 
-  test('the connection is cut', async () => {
-    const url = await serve((request) => request.socket.destroy());
-    expect(await probe('--url', url)).toMatchObject({
-      code: 1,
-      stdout: expect.stringContaining('no answer: the connection was cut'),
-    });
-  });
-
-  test('the server does not speak HTTP', async () => {
-    const server = createTcpServer((socket) => socket.on('error', () => {}).end('220 mail ready\r\n'));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    closers.push(() => server.close());
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    expect(await probe('--url', url)).toMatchObject({ code: 1, stdout: expect.stringContaining('no answer: ') });
+  test.each([
+    ['nothing listens', async () => 'http://127.0.0.1:1/', 'the connection was refused'],
+    ['the connection is cut', () => serve((request) => request.socket.destroy()), 'the connection was cut'],
+    ['the server does not speak HTTP', () => listening(mail), ''],
+  ])('%s', async (_, start, problem) => {
+    const url = await start();
+    const { code, stdout } = await probe('--url', url, '--expect-not', '401');
+    expect(stdout).toContain(`failed: expected anything but 401, got no answer: ${problem}`);
+    expect([code, stdout.endsWith(` (unsigned POST ${url})\n`)]).toEqual([1, true]);
   });
 
   test.each([

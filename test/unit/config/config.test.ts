@@ -4,14 +4,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConfigError, formatProblem, loadConfig } from '../../../src/config/load.ts';
+import { ConfigError, loadConfig } from '../../../src/config/load.ts';
+import { formatProblem } from '../../../src/config/problems.ts';
 import { parseText } from '../../support/proxy/config-text.ts';
 
 const load = (text: string) => parseText(text, 'c.yaml', {}).config;
 
 test('an empty file, an empty mapping and emptied sections are the defaults', () => {
   const defaults = load('');
-  for (const text of ['{}', '# nothing\n', '---\n', 'listen:\nsecrets:\nroutes:\nlimits:\nupstream:\n  tls:\n']) {
+  for (const text of [
+    '{}',
+    '# nothing\n',
+    '%YAML 1.1\n---\n',
+    'listen:\nsecrets:\nroutes:\nlimits:\nupstream:\n  tls:\n',
+  ]) {
     expect(load(text)).toEqual(defaults);
   }
 });
@@ -23,12 +29,8 @@ upstream: { idleTimeout: 0, keepAlive: 0s }
 secrets: [{ id: a, file: /a, overlap: 24h, notBefore: 2026-11-01T00:00:00Z }]
 routes: [{ path: /a, mode: report, reportUntil: 2026-12-31T00:00:00+01:00, once: 1h }]
 `);
-  expect(config.limits).toMatchObject({
-    maxBody: 65_536,
-    bufferedBytes: 8_388_608,
-    headersTimeout: 250,
-    maxHeader: 2048,
-  });
+  const sizes = { maxBody: 65_536, bufferedBytes: 8_388_608, maxHeader: 2048 };
+  expect(config.limits).toMatchObject({ ...sizes, headersTimeout: 250 });
   expect(config.upstream).toMatchObject({ idleTimeout: 0, keepAlive: 0 });
   expect(config.secrets[0]).toMatchObject({ overlap: 86_400_000, notBefore: Date.UTC(2026, 10, 1), notAfter: null });
   expect(config.routes[0]).toMatchObject({ reportUntil: Date.UTC(2026, 11, 30, 23), once: 3_600_000 });
@@ -40,40 +42,26 @@ limits: { maxBody: 2MiB }
 secrets: [{ directory: /s }]
 routes:
   - path: /a
-  - { path: /b, methods: [GET, POST, GET], secrets: [from-the-directory], maxBody: 1KiB, allowHeaders: [X-Some, x-some] }
+  - { path: /b, methods: [GET, POST, GET], secrets: [from-the-directory], maxBody: 1KiB, allowHeaders: [X-Some] }
   - { path: /c/*, action: forward, upgrade: [websocket], idleTimeout: 0, responseTimeout: 1s }
   - { path: /d, action: reject }
 `);
   const none = {
-    reportUntil: null,
-    query: 'forward',
-    once: null,
-    redeliver: null,
-    upgrade: [],
-    allowHeaders: [],
-    responseTimeout: null,
-    idleTimeout: null,
+    ...{ reportUntil: null, query: 'forward', once: null, redeliver: null },
+    ...{ upgrade: [], allowHeaders: [], responseTimeout: null, idleTimeout: null },
   };
   const base = { action: 'verify', mode: 'enforce', secrets: null, maxBody: 2 * 1024 ** 2, ...none };
+  const own = {
+    methods: ['GET', 'HEAD', 'POST'],
+    secrets: ['from-the-directory'],
+    maxBody: 1024,
+    allowHeaders: ['x-some'],
+  };
+  const open = { action: 'forward', methods: null, upgrade: ['websocket'], idleTimeout: 0, responseTimeout: 1000 };
   expect(config.routes).toEqual([
     { ...base, path: '/a', methods: ['POST'] },
-    {
-      ...base,
-      path: '/b',
-      methods: ['GET', 'HEAD', 'POST'],
-      secrets: ['from-the-directory'],
-      maxBody: 1024,
-      allowHeaders: ['x-some'],
-    },
-    {
-      ...base,
-      path: '/c/*',
-      action: 'forward',
-      methods: null,
-      upgrade: ['websocket'],
-      idleTimeout: 0,
-      responseTimeout: 1000,
-    },
+    { ...base, path: '/b', ...own },
+    { ...base, path: '/c/*', ...open },
     { ...base, path: '/d', action: 'reject', methods: null },
   ]);
 });
@@ -110,8 +98,8 @@ describe('the file', () => {
     await writeFile(file, content);
     return file;
   };
-  const refusal = async (options: Parameters<typeof loadConfig>[0]) => {
-    const error: unknown = await loadConfig(options).catch((reason: unknown) => reason);
+  const refusal = async (file: string | null, env = {}) => {
+    const error: unknown = await loadConfig({ file, env }).catch((reason: unknown) => reason);
     if (error instanceof ConfigError) return error.problems.map(formatProblem);
     throw error;
   };
@@ -134,18 +122,20 @@ describe('the file', () => {
 
   test('must exist, be a file, be UTF-8 and not be huge', async () => {
     const missing = join(folder, 'missing.yaml');
-    expect(await refusal({ file: missing, env: {} })).toEqual([`${missing}: cannot be read: it does not exist`]);
-    expect(await refusal({ file: null, env: { ENTRUPY_PROXY_CONFIG: missing } })).toHaveLength(1);
-    expect(await refusal({ file: folder, env: {} })).toEqual([
-      `${folder}: cannot be read: it is a directory, not a file`,
-    ]);
+    expect(await refusal(null, { ENTRUPY_PROXY_CONFIG: missing })).toHaveLength(1);
     const latin = await put('latin.yaml', Buffer.from([0x61, 0x3a, 0x20, 0xe9]));
-    expect(await refusal({ file: latin, env: {} })).toEqual([`${latin}: the file is not UTF-8 text`]);
     const huge = await put('huge.yaml', '#'.repeat(1024 * 1024 + 1));
-    expect(await refusal({ file: huge, env: {} })).toEqual([`${huge}: the file is larger than 1 MiB`]);
+    for (const [file, problem] of [
+      [missing, 'cannot be read: it does not exist'],
+      [folder, 'cannot be read: it is a directory, not a file'],
+      [latin, 'the file is not UTF-8 text'],
+      [huge, 'the file is larger than 1 MiB'],
+    ] as const) {
+      expect(await refusal(file)).toEqual([`${file}: ${problem}`]);
+    }
   });
 
   test.runIf(process.platform === 'linux')('without an end is not read to its end', async () => {
-    expect(await refusal({ file: '/dev/zero', env: {} })).toEqual(['/dev/zero: the file is larger than 1 MiB']);
+    expect(await refusal('/dev/zero')).toEqual(['/dev/zero: the file is larger than 1 MiB']);
   });
 });

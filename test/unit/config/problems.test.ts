@@ -2,9 +2,8 @@
 // problems.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, formatProblem } from '../../../src/config/load.ts';
-import type { Problem } from '../../../src/config/problems.ts';
-import { parseText } from '../../support/proxy/config-text.ts';
+import { formatProblem } from '../../../src/config/problems.ts';
+import { parseText, problemsOf } from '../../support/proxy/config-text.ts';
 
 const TESTDATA = new URL('../../testdata/config/', import.meta.url);
 
@@ -16,16 +15,6 @@ function cases(folder: 'bad' | 'odd') {
     const expected = lines.filter((line) => line.startsWith('#! ')).map((line) => `${name}:${line.slice(3).trimEnd()}`);
     return { name, text, expected };
   });
-}
-
-function problemsOf(run: () => unknown): readonly Problem[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  throw new Error('it was taken');
 }
 
 describe('refused', () => {

@@ -1,25 +1,18 @@
 // The order of the checks, without a socket: a request that breaks several rules is refused for the first of them.
 import { describe, expect, test } from 'vitest';
-import { type Admission, admit, admitBody, arrivalOf } from '../../../src/core/admission.ts';
-import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import { type Admission, admit, admitBody } from '../../../src/core/admission.ts';
+import type { Secret } from '../../../src/core/keyring.ts';
 import type { Policy } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { sign } from '../../support/deliveries/signer.ts';
-import { forward, head, NOW, reject, report, secret, table, verify } from './fixtures.ts';
+import { forward, head, NOW, policyOf, reject, report, secret, verify } from './fixtures.ts';
 
 const VALUE = 'admission-secret-0123456789abcdef';
 const BODY = Buffer.from('{"event":1}');
 const LIVE = secret('current', VALUE);
 const EXPIRED = secret('old', `${VALUE}-old`, { notAfter: NOW - 1 });
 
-function policy(routes: readonly Route[], secrets: readonly Secret[] = [LIVE, EXPIRED]): Policy {
-  return {
-    settings: { bodyTimeout: 1, connections: 1, responseTimeout: 1, idleTimeout: 1, forwardedHeaders: 'none' },
-    routes: table(routes, 'reject'),
-    keyring: new Keyring(secrets),
-    trusts: () => false,
-  };
-}
+const policy = (routes: readonly Route[], secrets: readonly Secret[] = [LIVE, EXPIRED]) => policyOf(routes, secrets);
 
 interface Asked {
   readonly method?: string;
@@ -29,7 +22,7 @@ interface Asked {
 
 const signed = ['Entrupy-Signature', sign(VALUE, BODY)];
 const ask = (under: Policy, { lines = [], ...rest }: Asked = {}): Admission =>
-  admit(arrivalOf(head({ ...rest, lines: ['Host', 'h', ...lines] }), under, NOW));
+  admit({ head: head({ ...rest, lines: ['Host', 'h', ...lines] }), policy: under, at: NOW });
 
 /** The kind, with the reason of a refusal or of a report. */
 function told(admission: Admission): string {
@@ -50,6 +43,11 @@ describe('a verify route', () => {
 
   test.each(LAST_TO_FIRST)('breaking %s', (_breaks, lines, expected) => {
     expect(told(ask(under, { lines }))).toBe(expected);
+  });
+
+  test('a body that is too large has both sizes in the hint', () => {
+    const text = 'maxBody is 100 bytes, and the head declares 999';
+    expect(ask(under, { lines: [...signed, 'Content-Length', '999'] })).toMatchObject({ hint: { text } });
   });
 
   test('live secret before form, method before live secret, query before method, header before query, gate first', () => {
@@ -76,7 +74,10 @@ describe('a verify route', () => {
   test('405 names the methods, and 503 says why no secret is live', () => {
     expect(ask(under, { method: 'GET' })).toMatchObject({ reason: 'method_not_allowed', allow: ['POST'] });
     const refused = ask(policy([route], [EXPIRED]), { lines: signed });
-    expect(refused).toMatchObject({ reason: 'no_live_secret', hint: expect.stringContaining('secret old expired at') });
+    expect(refused).toMatchObject({
+      reason: 'no_live_secret',
+      hint: { diagnosis: 'secrets-outside-dates', text: expect.stringContaining('secret old expired at') },
+    });
   });
 
   test('routes without a common secret are the client’s fault, whatever it signs', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lowerCaseName, nameIn } from '../../../src/core/common-header-names.ts';
+import { lowerCaseName, nameIn } from '../../../src/core/header-lines.ts';
 
 const NAMES = [
   'Host',

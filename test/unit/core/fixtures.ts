@@ -1,6 +1,7 @@
 // Routes and heads that the core tests start from; each test says what it changes.
 import { createSecretKey } from 'node:crypto';
-import type { Secret } from '../../../src/core/keyring.ts';
+import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import type { Policy } from '../../../src/core/policy.ts';
 import { Head } from '../../../src/core/request-head.ts';
 import { type Route, RouteTable, UNMATCHED } from '../../../src/core/routes.ts';
 
@@ -45,6 +46,22 @@ export function table(routes: readonly Route[], unmatched: Route['action'] = 'fo
     verify(UNMATCHED, { action: unmatched, methods: unmatched === 'verify' ? ['POST'] : null }),
   );
 }
+
+/** A policy with these routes and secrets; unmatched targets are refused. */
+export const policyOf = (
+  routes: readonly Route[],
+  secrets: readonly Secret[],
+  settings: Partial<Policy['settings']> = {},
+): Policy => ({
+  settings: {
+    ...{ bodyTimeout: 1, connections: 1, retryConnectFor: null, responseTimeout: 1, idleTimeout: 1 },
+    forwardedHeaders: 'none',
+    ...settings,
+  },
+  routes: table(routes, 'reject'),
+  keyring: new Keyring(secrets),
+  trusts: () => false,
+});
 
 /** The `action path` that a path gets, which is all that most tests ask for. */
 export function claimed(routes: readonly Route[], path: string, unmatched: Route['action'] = 'forward'): string {

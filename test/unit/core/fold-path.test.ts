@@ -70,7 +70,8 @@ describe('letters', () => {
   });
 
   test('each code point folds to the same text in any order of NFKC, lower and upper case', () => {
-    for (let point = 0x80; point <= 0x10ffff; point++) {
+    // Planes 4 to 13 are unassigned, 15 and 16 for private use: nothing maps them.
+    for (let point = 0x80; point <= 0xeffff; point = point === 0x3ffff ? 0xe0000 : point + 1) {
       const surrogate = point >= 0xd800 && point <= 0xdfff;
       if (!surrogate) for (const shape of shapesOf(point)) expectSameFold(shape, String.fromCodePoint(point));
     }
@@ -186,11 +187,13 @@ describe('a path may hide', () => {
   });
 
   test('a separator, a cut or an escape in a compatibility form', () => {
+    const isDisguised = (path: string) =>
+      foldPath(path).marks.includes('a character that folds to one that splits or cuts');
     for (const character of ['／', '＼', '；', '？', '＃', '％', '．', '‥', '\u037e', '℀', '⒈']) {
-      expect([character, foldPath(`/a${encodeURIComponent(character)}b`).disguised]).toEqual([character, true]);
+      expect([character, isDisguised(`/a${encodeURIComponent(character)}b`)]).toEqual([character, true]);
     }
     for (const path of ['/a/b.c;d', '/a%2Fb%3B', '/caf%C3%A9', '/%EF%BD%81', '/%FF']) {
-      expect([path, foldPath(path).disguised]).toEqual([path, false]);
+      expect([path, isDisguised(path)]).toEqual([path, false]);
     }
   });
 
@@ -206,8 +209,10 @@ describe('a path may hide', () => {
 
 // A mebibyte, 64 times the longest head. A fold that went over the path again for each escape, dot or segment would
 // take some 10^11 steps and time out; nothing is measured.
+const LONG = 262_144;
+
 test('hostile paths do not take quadratic time', { timeout: 60_000 }, () => {
-  const long = (piece: string) => `/${piece.repeat(Math.floor(1_048_576 / piece.length))}`;
+  const long = (piece: string) => `/${piece.repeat(Math.floor(LONG / piece.length))}`;
   for (const piece of [
     '%25',
     '%2',
@@ -228,8 +233,10 @@ test('hostile paths do not take quadratic time', { timeout: 60_000 }, () => {
     '%F0%80%80',
     '%E2%80%8B',
     '%25%C2%AD',
+    '/(S(x)',
   ]) {
-    expect(foldPath(long(piece)).text.length).toBeLessThan(1_048_577);
-    expect(foldPath(`${long(piece)}x`).text.length).toBeLessThan(1_048_577);
+    expect(foldPath(long(piece)).text.length).toBeLessThan(LONG + 1);
+    expect(foldPath(`${long(piece)}x`).text.length).toBeLessThan(LONG + 1);
   }
+  expect(foldPath(`/(${'a(b)'.repeat(LONG / 4)}`).marks).toEqual([]);
 });

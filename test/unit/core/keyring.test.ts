@@ -1,7 +1,6 @@
 // Which secrets a route may use, and when.
 import { describe, expect, test } from 'vitest';
-import { isListed, Keyring } from '../../../src/core/keyring.ts';
-import { stateOf } from '../../../src/core/secret-validity.ts';
+import { isListed, Keyring, stateOf } from '../../../src/core/keyring.ts';
 import { NOW, secret } from './fixtures.ts';
 
 test('a secret is live from notBefore on, and before notAfter', () => {

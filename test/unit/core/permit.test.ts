@@ -1,7 +1,6 @@
 // Which requests get a permit, and which never do.
 import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
-import { REASON_NAMES, REASONS } from '../../../src/core/decision.ts';
 import { Keyring, type Secret } from '../../../src/core/keyring.ts';
 import {
   isPermit,
@@ -11,6 +10,7 @@ import {
   permitUpgrade,
   type Verdict,
 } from '../../../src/core/permit.ts';
+import { REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import { forward, NOW, reject, report, secret, verify } from './fixtures.ts';

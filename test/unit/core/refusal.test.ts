@@ -66,6 +66,8 @@ test('a query is refused if the route says so, in report mode too', () => {
   const asked = head({ target: '/notify?token=VALUE-NOT-SHOWN' });
   expect(refusedForQuery(asked, verify('/notify', { query: 'refuse' }))).toEqual(refused);
   expect(refusedForQuery(asked, report('/notify', { query: 'refuse' }))).toEqual(refused);
+  expect(refusedForQuery(head({ target: '/notify?' }), verify('/notify', { query: 'refuse' }))).toEqual(refused);
+  expect(refusedForQuery(head({ target: '/notify%3Fb' }), verify('/notify', { query: 'refuse' }))).toBeNull();
   expect(refusedForQuery(asked, verify('/notify'))).toBeNull();
   expect(refusedForQuery(head(), verify('/notify', { query: 'refuse' }))).toBeNull();
 });

@@ -1,9 +1,15 @@
 // What is read from a head.
 import { describe, expect, test } from 'vitest';
-import { declaredLength, hasBody } from '../../../src/core/request-head.ts';
+import { declaredLength, hasBody, pathOf } from '../../../src/core/request-head.ts';
 import { head } from './fixtures.ts';
 
 const withLines = (...lines: string[]) => head({ lines: ['Host', 'a', ...lines] });
+
+test('the path of a target ends at its first question mark', () => {
+  expect(pathOf('/a?b?c')).toBe('/a');
+  expect(pathOf('/a')).toBe('/a');
+  expect(pathOf('/a%3Fb?')).toBe('/a%3Fb');
+});
 
 describe('reading a head', () => {
   test('names are read in any case, and counted', () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { connect } from 'node:tls';
 import { beforeAll, expect, test } from 'vitest';
-import { ClientHello } from '../../../src/downstream/client-hello.ts';
+import { ClientHello } from '../../../src/downstream/tls-handshakes.ts';
 
 let real: Buffer;
 beforeAll(async () => {

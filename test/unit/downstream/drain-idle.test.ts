@@ -15,7 +15,7 @@ const REQUEST = 'GET /open HTTP/1.1\r\nHost: h\r\n\r\n';
 /** Milliseconds. */
 const DELAY = 200;
 /** Long enough for a slow machine to come between two ends. */
-const LONG_DELAY = 3000;
+const LONG_DELAY = 5000;
 
 describe('leastLikely', () => {
   const since = (milliseconds: number) => ({ since: milliseconds, requestedAt: Number.NaN, interval: Number.NaN });
@@ -141,15 +141,16 @@ describe.for(['TCP', 'TLS'] as const)(
       listener.startDraining(LONG_DELAY);
       await Promise.race(clients.map(({ ended }) => ended));
       await untilClientsKnow();
-      askAndStandStill(LONG_DELAY / 2);
+      askAndStandStill(LONG_DELAY * 0.4);
       await expectAllServed();
       for (const { received } of clients) expect(received).toContain('Connection: close\r\n');
       await Promise.all(clients.map(({ ended }) => ended));
     });
 
     test('the end of the keep-alive time', async () => {
-      for (const connection of listener.list()) connection.deadline = 0;
+      // In one turn, so that none ends before its client has asked.
       await nextTurn();
+      for (const connection of listener.list()) connection.deadline = 0;
       askAndStandStill(500);
       await expectAllServed();
     });

@@ -2,13 +2,13 @@
 // connections all have one address, must not pay for a flood.
 import { expect, test } from 'vitest';
 import { networkOf } from '../../../src/downstream/client-address.ts';
-import type { Connection } from '../../../src/downstream/connection.ts';
-import { RANKS, Room } from '../../../src/downstream/make-room.ts';
+import type { Connection, State } from '../../../src/downstream/connection.ts';
+import { Room } from '../../../src/downstream/make-room.ts';
 
 interface Standing {
   readonly network: string;
   readonly since: number;
-  readonly rank?: number;
+  readonly state?: State;
   readonly openedAt?: number;
   readonly hadRequest?: boolean;
 }
@@ -17,8 +17,8 @@ const NOW = 100_000;
 
 /** The order in which they make room, as positions in the list. */
 function order(list: readonly Standing[]): number[] {
-  const all = list.map(({ network, since, rank = RANKS.silent, openedAt = 0, hadRequest = false }) => {
-    return { network, since, openedAt, hadRequest, place: 0, rank: () => rank } as unknown as Connection;
+  const all = list.map(({ network, since, state = 'silent', openedAt = 0, hadRequest = false }) => {
+    return { network, since, openedAt, hadRequest, place: 0, state } as unknown as Connection;
   });
   const room = new Room();
   const ended: number[] = [];
@@ -43,7 +43,7 @@ test('The address that holds most silent connections makes room, its longest fir
 });
 
 test('Connections that have had a request make room by their age alone.', () => {
-  const pool = (since: number) => ({ network: '10.0.0.1', since, rank: RANKS.idle, hadRequest: true });
+  const pool = (since: number) => ({ network: '10.0.0.1', since, state: 'idle' as const, hadRequest: true });
   expect(order([pool(2), pool(3), { ...pool(1), network: '10.0.0.2' }])).toEqual([2, 0, 1]);
 });
 
@@ -60,8 +60,8 @@ test('A request protects nobody: between those with and without one, age decides
 test('A lower rank goes first, whatever the addresses.', () => {
   expect(
     order([
-      { network: 'a', since: 1, rank: RANKS.head },
-      { network: 'a', since: 2, rank: RANKS.head },
+      { network: 'a', since: 1, state: 'head' },
+      { network: 'a', since: 2, state: 'head' },
       { network: 'b', since: 3 },
     ]),
   ).toEqual([2, 0, 1]);

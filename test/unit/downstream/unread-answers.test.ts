@@ -4,12 +4,15 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Listener } from '../../../src/downstream/listener.ts';
-import { lookAtQueues, queueKey, type SendQueues } from '../../../src/wire/kernel-queues.ts';
+import { pauseOf } from '../../../src/downstream/unread-answers.ts';
+import { lookAtQueues, queueKey, type SendQueues, tableOf } from '../../../src/wire/socket-progress.ts';
 import { LIMITS } from './fixtures.ts';
 
 const MOST = 4;
 /** More than the client's kernel takes unread, less than what both kernels take: to Node it is sent. */
 const LARGE = 'x'.repeat(1024 * 1024);
+/** More than both take. */
+const HUGE = LARGE.repeat(16);
 
 let listener: Listener;
 let port: number;
@@ -18,7 +21,10 @@ beforeEach(async () => {
   listener = new Listener(
     { ...LIMITS, unreadAnswers: MOST },
     {
-      onRequest: ({ reply }) => reply.answer({ status: 200, body: LARGE, lines: [] }, 'persist'),
+      onRequest: ({ reply, path }) => {
+        if (path !== '/never')
+          reply.answer({ status: 200, body: path === '/huge' ? HUGE : LARGE, lines: [] }, 'persist');
+      },
       onEnd() {},
     },
   );
@@ -38,7 +44,7 @@ function ask(path: string, line = ''): Socket {
   return client;
 }
 
-const unread = async () => ofPort(port, await lookAtQueues()).length;
+const unread = async () => ofPort(port, await lookAtQueues('tcp')).length;
 
 const ofPort = (local: number, queues: SendQueues) => [...queues.keys()].filter((key) => key.startsWith(`${local} `));
 
@@ -95,9 +101,23 @@ test.runIf(process.platform === 'linux')(
       client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
       const { localAddress: remoteAddress, localPort: remotePort } = client;
       const key = queueKey({ localPort: ownPort, remoteAddress, remotePort });
-      await expect.poll(async () => ofPort(ownPort, await lookAtQueues())).toEqual([key]);
+      const table = host === '127.0.0.1' ? 'tcp' : 'tcp6'; // a dual-stack listener's clients are all in the second
+      await expect.poll(() => own.list().map(({ stream }) => tableOf(stream))).toEqual([table]);
+      await expect.poll(async () => ofPort(ownPort, await lookAtQueues(table))).toEqual([key]);
       own.cutAll();
     }
+  },
+);
+
+test.runIf(process.platform === 'linux')(
+  'All queues are seen where there are more than one read of the table holds.',
+  async () => {
+    const most = 40;
+    listener.cutAll();
+    listener = new Listener({ ...LIMITS, unreadAnswers: most }, listener.handler);
+    port = await listener.listen('127.0.0.1', 0);
+    for (let asked = 0; asked < most; asked++) ask('/large').pause();
+    await expect.poll(unread).toBe(most);
   },
 );
 
@@ -127,4 +147,31 @@ test('Connections that have had many small answers, all of them read, are not re
   for (const connection of listener.list()) connection.destroy();
   await expect.poll(() => readers.every(({ readableEnded, destroyed }) => readableEnded || destroyed)).toBe(true);
   expect(ends).toEqual([]);
+});
+
+test.runIf(process.platform === 'linux')(
+  'An answer that is cut while its client is behind leaves the kernel.',
+  async () => {
+    ask('/huge').pause();
+    await expect.poll(unread).toBe(1);
+    for (const connection of listener.list()) connection.destroy();
+    await expect.poll(unread).toBe(0);
+  },
+);
+
+test.runIf(process.platform === 'linux')('So does one whose client asks again and departs.', async () => {
+  const client = ask('/large').pause();
+  await expect.poll(unread).toBe(1);
+  client.end('GET /never HTTP/1.1\r\nHost: h\r\n\r\n');
+  await expect.poll(() => listener.connections).toBe(0);
+  await expect.poll(unread).toBe(0);
+});
+
+test('A look comes every 30 s, every second in a crowd, and ten times a second while memory may run out.', () => {
+  const calm = { number: 0.5, bytes: 0.5, connections: 0.5 };
+  const looks = [calm, { ...calm, number: 20, bytes: 0.1 }, { ...calm, bytes: 0.9 }];
+  expect(looks.map(pauseOf)).toEqual([30_000, 30_000, 30_000]);
+  expect(pauseOf({ ...calm, connections: 0.8 })).toBe(1000);
+  expect(pauseOf({ ...calm, number: 1.1 })).toBe(1000);
+  expect(pauseOf({ ...calm, number: 1.1, bytes: 0.6 })).toBe(100);
 });

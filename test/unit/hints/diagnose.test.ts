@@ -26,42 +26,33 @@ const key = (id: string, secret: string, use: DiagnosisKey['use'] = 'route'): Di
 const KEYS = [key('current', SECRET), key('partner', OTHER, 'other_route')];
 
 function hint(given: string, body: Buffer | string = COMPACT, keys = KEYS): string | null {
-  return diagnose({ body: Buffer.from(body), given, keys, maxBytes: 64 * 1024 });
+  return diagnose({ body: Buffer.from(body), given, keys, maxBytes: 64 * 1024 })?.text ?? null;
 }
 
 /** The proxy's hint from the header alone. */
 function formHint(given: string): string | null {
   const head = new Head({ method: 'POST', target: '/', version: '1.1' }, [SIGNATURE_HEADER, given]);
-  return createDiagnosis().form(head, signatureForm(head).reason ?? 'none');
+  return createDiagnosis().form(head, signatureForm(head).reason ?? 'none')?.text ?? null;
 }
 
 const digest = (encoding: 'hex' | 'base64' | 'base64url') =>
   createHmac('sha256', SECRET).update(COMPACT).digest(encoding);
-const asciiOnly = (text: string) =>
-  text.replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+const asciiEscape = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+const asciiOnly = (text: string) => text.replace(/[^\x20-\x7e]/g, asciiEscape);
 
 describe('a signature of the wrong form is described, with a note if it is otherwise right', () => {
+  const [hex, base64] = [digest('hex'), digest('base64')];
+  const [isHex, isOther] = ['the signature is hex, not base64', 'the header is not SHA256:<base64> and nothing else'];
   test.each([
-    [`SHA256:${digest('hex')}`, 'the signature is hex, not base64'],
-    [`SHA256:${digest('hex').toUpperCase()}`, 'the signature is hex, not base64'],
-    [digest('hex'), 'the prefix SHA256: is missing; the signature is hex, not base64'],
-    [
-      `sha256=${digest('hex')}`,
-      "the algorithm is followed by '=', not ':'; the algorithm must be written SHA256; the signature is hex, not base64",
-    ],
-    [`SHA256:${digest('base64').slice(0, -1)}`, 'the signature lacks its base64 padding'],
-    [digest('base64'), 'the prefix SHA256: is missing'],
-    [`sha256:${digest('base64')}`, 'the algorithm must be written SHA256'],
-    [`SHA-256:${digest('base64')}`, 'the algorithm must be written SHA256'],
-    [`HMAC-SHA256:${digest('base64')}`, 'the algorithm must be written SHA256'],
-    [`SHA256: ${digest('base64')}`, "there is white space around the ':'"],
-    [` SHA256:${digest('base64')}`, 'there is white space around the signature'],
-    [`"SHA256:${digest('base64')}"`, 'the signature is enclosed in quotes'],
-    [`Entrupy-Signature: SHA256:${digest('base64')}`, "the value repeats the header's name"],
-    [
-      `SHA256:${Buffer.from(digest('hex')).toString('base64')}`,
-      'the signature is the base64 of the hex text, not of the 32 bytes',
-    ],
+    [`SHA256:${hex}`, isHex],
+    [`SHA256:${hex.toUpperCase()}`, isHex],
+    [`sha256=${hex}`, `${isOther}; ${isHex}`],
+    [`SHA256:${base64.slice(0, -1)}`, 'the signature lacks its base64 padding'],
+    ...['', 'sha256:', 'SHA-256:', 'HMAC-SHA256:', 'SHA256: ', ' SHA256:', 'Entrupy-Signature: SHA256:'].map(
+      (prefix) => [prefix + base64, isOther],
+    ),
+    [`"SHA256:${base64}"`, isOther],
+    [`SHA256:${btoa(hex)}`, 'the signature is the base64 of the hex text, not of the 32 bytes'],
   ])('%s', (given, expected) => {
     expect(hint(given)).toBe(`${expected}; otherwise it is correct`);
     expect(formHint(given)).toBe(expected);
@@ -77,21 +68,17 @@ describe('a signature of the wrong form is described, with a note if it is other
     );
   });
 
+  const not32 = 'the signature is not the base64 of 32 bytes';
+  const both = `${isOther}; ${not32}`;
   test.each([
-    ['', 'the signature is empty'],
-    ['SHA512:abc', 'the signature names an algorithm other than SHA256'],
-    ['MD5:abc', 'the signature names an algorithm other than SHA256'],
-    [`SHA256:${Buffer.alloc(20).toString('base64')}`, 'the signature is not the base64 of 32 bytes'],
-    [`SHA256:${'ab'.repeat(64)}`, 'the signature is not the base64 of 32 bytes'],
-    ['SHA256:abc', 'the signature is not the base64 of 32 bytes'],
-    ['SHA256:', 'the signature is not base64'],
-    ['SHA256:a:b', 'the signature is not base64'],
-    [
-      `SHA256:${digest('base64')},SHA256:${digest('base64')}`,
-      'the header holds a list; exactly one SHA256:<base64> is allowed',
-    ],
-    [`t=1,v1=${digest('hex')}`, 'the header holds a list; exactly one SHA256:<base64> is allowed'],
-    ['A'.repeat(5000), 'the signature is far too long'],
+    ...['', 'SHA512:abc', 'MD5:abc', 'SHA256:a:b', `SHA256:${base64},SHA256:${base64}`, `t=1,v1=${hex}`].map(
+      (given) => [given, both],
+    ),
+    [`SHA256:${Buffer.alloc(20).toString('base64')}`, not32],
+    [`SHA256:${'ab'.repeat(64)}`, not32],
+    ['SHA256:abc', not32],
+    ['SHA256:', not32],
+    ['A'.repeat(5000), both],
   ])('%j cannot be decoded', (given, expected) => {
     expect(hint(given)).toBe(expected);
     expect(formHint(given)).toBe(expected);
@@ -104,32 +91,18 @@ describe('a signature of the wrong form is described, with a note if it is other
 });
 
 describe('the secret', () => {
-  test.each([
-    [`${SECRET}\n`, 'the secret was used with a trailing newline'],
-    [`${SECRET}\r\n`, 'the secret was used with a trailing newline (CRLF)'],
-    [`"${SECRET}"`, 'the secret was used with quotes around it'],
-    [Buffer.from(SECRET, 'base64'), 'the secret was base64-decoded by the sender'],
-    [
-      Buffer.from(SECRET).toString('base64'),
-      "the base64 text of the secret was used (as in a Kubernetes Secret's data)",
-    ],
-    ['', 'signed with an empty secret'],
-    ['your-secret-key-here', "signed with the placeholder of Entrupy's example instead of a secret"],
-  ])('%j', (used, expected) => {
-    expect(hint(sign(used, COMPACT))).toBe(expected);
-  });
-
-  test.each([
-    [`${SECRET}  `, SECRET, 'the secret was used without the white space around it'],
-    [`"${SECRET}"`, SECRET, 'the secret was used without its quotes'],
+  const bare = 'the secret was used without the white space or quotes around it';
+  test.each<[ours: string, theirs: string | Buffer, expected: string]>([
+    [SECRET, `${SECRET}\n`, 'the secret was used with a trailing newline'],
+    [SECRET, Buffer.from(SECRET, 'base64'), 'the secret was base64-decoded by the sender'],
+    [SECRET, btoa(SECRET), "the base64 text of the secret was used (as in a Kubernetes Secret's data)"],
+    [SECRET, '', 'signed with an empty secret'],
+    [SECRET, 'your-secret-key-here', "signed with the placeholder of Entrupy's example instead of a secret"],
+    [`${SECRET}  `, SECRET, bare],
+    [`"${SECRET}"`, SECRET, bare],
     ['6b65792d6f662d736978746565', Buffer.from('key-of-sixtee'), 'the secret was hex-decoded by the sender'],
-    [
-      Buffer.from('a-secret-from-echo\n').toString('base64'),
-      'a-secret-from-echo',
-      'the secret was base64-decoded by the sender',
-    ],
   ])('%j here, %j there', (ours, theirs, expected) => {
-    expect(hint(sign(theirs, COMPACT), COMPACT, [key('current', ours)])).toBe(expected);
+    expect(hint(sign(theirs, COMPACT), COMPACT, [key('current', ours), ...KEYS.slice(1)])).toBe(expected);
   });
 
   test.each([
@@ -139,107 +112,50 @@ describe('the secret', () => {
   ] as const)('%s', (use, expected) => {
     const keys = [key('x', OTHER, use), key('current', SECRET)];
     expect(hint(sign(OTHER, COMPACT), COMPACT, keys)).toBe(expected);
-    expect(hint(sign(`${OTHER}\n`, COMPACT), COMPACT, keys)).toBe(
-      `the secret was used with a trailing newline; ${expected}`,
-    );
+    const newline = `the secret was used with a trailing newline; ${expected}`;
+    expect(hint(sign(`${OTHER}\n`, COMPACT), COMPACT, keys)).toBe(newline);
     expect(hint(sign(OTHER, ''), COMPACT, keys)).toBe(`an empty body was signed; ${expected}`);
   });
 
-  test('swapped with the body, or not used at all', () => {
-    expect(hint(`SHA256:${createHmac('sha256', COMPACT).update(SECRET).digest('base64')}`)).toBe(
-      'the secret and the body were swapped when signing',
-    );
-    expect(hint(`SHA256:${createHash('sha256').update(COMPACT).digest('base64')}`)).toBe(
-      'the signature is a plain SHA-256 of the body, made without a secret',
-    );
+  test('that was not used at all', () => {
+    const plain = 'the signature is a plain SHA-256 of the body, made without a secret';
+    expect(hint(`SHA256:${createHash('sha256').update(COMPACT).digest('base64')}`)).toBe(plain);
   });
 });
 
 describe('the body', () => {
   const spaced = COMPACT.replace(/([,:])(?=["[{\dn])/g, '$1 ');
+  const breaks = 'line breaks were changed on the way';
+  const encoded = 'the body was re-encoded on the way';
+  const json = (style: string) => `the body was re-serialised on the way (JSON ${style} matches)`;
+  const lost = 'the signature covers a trailing line break that the body lacks (echo adds one, curl -d drops it)';
+  const latin1 = Buffer.from('{"é":1}', 'latin1');
+  const big = '{"id":12345678901234567890,"x":1.50,"2":{},"1":1.0}';
   test.each<[signed: string | Buffer, arrived: string | Buffer, expected: string]>([
     ['', COMPACT, 'an empty body was signed'],
-    [
-      `${COMPACT}\n`,
-      COMPACT,
-      'the signature covers a trailing line break that the body lacks (echo adds one, curl -d drops it)',
-    ],
+    [`${COMPACT}\n`, COMPACT, lost],
     [COMPACT, `${COMPACT}\n`, 'the body has a trailing line break that the signature does not cover'],
     [COMPACT, ` ${COMPACT} `, 'the body was signed without the white space around it'],
-    ['{\n"a":1\n}', '{\r\n"a":1\r\n}', 'line breaks were changed on the way (LF was signed, CRLF arrived)'],
-    ['{\r\n"a":1\r\n}', '{\n"a":1\n}', 'line breaks were changed on the way (CRLF was signed, LF arrived)'],
+    ['{\n"a":1\n}', '{\r\n"a":1\r\n}', `${breaks} (LF was signed, CRLF arrived)`],
+    ['{\r\n"a":1\r\n}', '{\n"a":1\n}', `${breaks} (CRLF was signed, LF arrived)`],
     [`\ufeff${COMPACT}`, COMPACT, 'the byte order mark of the body was removed on the way'],
     [COMPACT, `\ufeff${COMPACT}`, 'a byte order mark was added to the body on the way'],
-    [
-      Buffer.from('{"é":1}', 'latin1'),
-      '{"é":1}',
-      'the body was re-encoded on the way (Latin-1 was signed, UTF-8 arrived)',
-    ],
-    [
-      '{"é":1}',
-      Buffer.from('{"é":1}', 'latin1'),
-      'the body was re-encoded on the way (UTF-8 was signed, Latin-1 arrived)',
-    ],
-    [
-      Buffer.from('é "sic"', 'utf16le'),
-      'é "sic"',
-      'the body was re-encoded on the way (UTF-16 was signed, UTF-8 arrived)',
-    ],
-    [COMPACT, JSON.stringify(ITEM, null, 2), 'the body was re-serialised on the way (JSON compact matches)'],
-    [spaced, COMPACT, 'the body was re-serialised on the way (JSON spaced as by json.dumps matches)'],
-    [
-      asciiOnly(spaced),
-      COMPACT,
-      'the body was re-serialised on the way (JSON spaced and escaped as by json.dumps matches)',
-    ],
-    [asciiOnly(COMPACT), COMPACT, 'the body was re-serialised on the way (JSON compact with \\u escapes matches)'],
-    [COMPACT, asciiOnly(COMPACT), 'the body was re-serialised on the way (JSON compact matches)'],
-    [
-      COMPACT.replaceAll('/', '\\/'),
-      COMPACT,
-      'the body was re-serialised on the way (JSON compact with escaped slashes matches)',
-    ],
+    [latin1, '{"é":1}', `${encoded} (Latin-1 was signed, UTF-8 arrived)`],
+    ['{"é":1}', latin1, `${encoded} (UTF-8 was signed, Latin-1 arrived)`],
+    [Buffer.from('é "sic"', 'utf16le'), 'é "sic"', `${encoded} (UTF-16 was signed, UTF-8 arrived)`],
+    [COMPACT, JSON.stringify(ITEM, null, 2), json('compact')],
+    [spaced, COMPACT, json('spaced as by json.dumps')],
+    [asciiOnly(spaced), COMPACT, json('spaced and escaped as by json.dumps')],
+    [asciiOnly(COMPACT), COMPACT, json('compact with \\u escapes')],
+    [COMPACT, asciiOnly(COMPACT), json('compact')],
     [
       asciiOnly(COMPACT).replaceAll('/', '\\/'),
       spaced,
-      'the body was re-serialised on the way (JSON compact with escaped slashes and \\u escapes, as by PHP matches)',
+      json('compact with escaped slashes and \\u escapes, as by PHP'),
     ],
-    [
-      COMPACT.replaceAll('&', '\\u0026').replaceAll('<', '\\u003c').replaceAll('>', '\\u003e'),
-      COMPACT,
-      'the body was re-serialised on the way (JSON compact with <, > and & escaped, as by Go matches)',
-    ],
-    [JSON.stringify(ITEM, null, 2), COMPACT, 'the body was re-serialised on the way (JSON indented by 2 matches)'],
-    [
-      `${JSON.stringify(ITEM, null, 2)}\n`,
-      COMPACT,
-      'the body was re-serialised on the way (JSON indented by 2, with a final line break matches)',
-    ],
-    [JSON.stringify(ITEM, null, 4), COMPACT, 'the body was re-serialised on the way (JSON indented by 4 matches)'],
-    [
-      '{"a":[1.0,1e5],"b":2}',
-      '{"b":2,"a":[1.0,1e5]}',
-      'the body was re-serialised on the way (JSON compact with sorted keys matches)',
-    ],
-    [
-      '{"n":1}',
-      '{"n":1.0}',
-      'the body was re-serialised on the way (JSON as JSON.parse and JSON.stringify make it matches)',
-    ],
-    [
-      '{"id":12345678901234567890,"x":1.50}',
-      '{ "id": 12345678901234567890, "x": 1.50 }',
-      'the body was re-serialised on the way (JSON compact matches)',
-    ],
+    [COMPACT.replace(/[&<>]/g, asciiEscape), COMPACT, json('compact with <, > and & escaped, as by Go')],
+    [big, big.replaceAll(':', ' : '), json('compact')],
     [COMPACT, gzipSync(COMPACT), 'the body was signed before it was compressed'],
-    [COMPACT, JSON.stringify(COMPACT), 'the body was wrapped in a JSON string after it was signed'],
-    [COMPACT, Buffer.from(COMPACT).toString('base64'), 'the body was base64-encoded after it was signed'],
-    [Buffer.from(COMPACT).toString('base64'), COMPACT, 'the base64 of the body was signed'],
-    [
-      createHash('sha256').update(COMPACT).digest('hex'),
-      COMPACT,
-      'the hex SHA-256 of the body was signed, not the body',
-    ],
   ])('signed %j, arrived %j', (signed, arrived, expected) => {
     expect(hint(sign(SECRET, signed), arrived)).toBe(expected);
   });
@@ -260,7 +176,6 @@ describe('any input', () => {
   test.each<[name: string, body: Buffer]>([
     ['a depth bomb', Buffer.from('['.repeat(65_000))],
     ['a closed depth bomb', Buffer.from('['.repeat(32_000) + ']'.repeat(32_000))],
-    ['indentation that explodes', Buffer.from(`${'['.repeat(63)}${'1,'.repeat(32_000)}1${']'.repeat(63)}`)],
     ['unclosed strings', Buffer.from(`"${'\\"'.repeat(32_000)}`)],
     ['white space', Buffer.from(`${' '.repeat(65_000)}!`)],
     ['line breaks', Buffer.from('\n'.repeat(65_000))],
@@ -274,41 +189,59 @@ describe('any input', () => {
   });
 
   test('no hint holds a secret, digest or input text, and nothing throws', () => {
-    const header = fc.oneof(
-      fc.string(),
-      fc
-        .constantFrom('SHA256:', 'sha256=', '')
-        .chain((prefix) => fc.string({ unit: fc.constantFrom(...'0123abcdefXYZ+/=-_ ,:"%') }).map((s) => prefix + s)),
-      fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => `SHA256:${Buffer.from(bytes).toString('base64')}`),
-    );
-    const body = fc.oneof(
-      fc.json(),
-      fc.string({ unit: 'binary' }),
-      fc.constantFrom('{', '{"a"', '{"a":}', '{]', '[[1,,]', '"\\u12"', '{"__proto__":1}', '[01]'),
-    );
-    fc.assert(
-      fc.property(header, body, (given, text) => {
-        const found = hint(given, text) ?? '';
-        expect(found).toMatch(/^[\x20-\x7e]*$/);
-        for (const secret of [SECRET, OTHER, digest('base64'), digest('hex')]) expect(found).not.toContain(secret);
-        if (given.length > 24) expect(found).not.toContain(given.slice(-20));
-      }),
-      { numRuns: 300 },
-    );
+    const digits = fc.string({ unit: fc.constantFrom(...'0123abcdefXYZ+/=-_ ,:"%') });
+    const prefixed = fc.tuple(fc.constantFrom('SHA256:', 'sha256=', ''), digits).map((parts) => parts.join(''));
+    const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
+    const signed = bytes.map((each) => `SHA256:${Buffer.from(each).toString('base64')}`);
+    const broken = fc.constantFrom('{', '{"a"', '{"a":}', '{]', '[[1,,]', '"\\u12"', '{"__proto__":1}', '[01]');
+    const header = fc.oneof(fc.string(), prefixed, signed);
+    const body = fc.oneof(fc.json(), fc.string({ unit: 'binary' }), broken);
+    const check = fc.property(header, body, (given, text) => {
+      const found = hint(given, text) ?? '';
+      expect(found).toMatch(/^[\x20-\x7e]*$/);
+      for (const secret of [SECRET, OTHER, digest('base64'), digest('hex')]) expect(found).not.toContain(secret);
+      if (given.length > 24) expect(found).not.toContain(given.slice(-20));
+    });
+    fc.assert(check, { numRuns: 300 });
   });
 });
 
 describe('a body that was decompressed on the way, while its header stayed', () => {
   const compressed = sign(SECRET, gzipSync(COMPACT));
   const at = (body: string | Buffer, lines: readonly string[]) =>
-    diagnose({ body: Buffer.from(body), given: compressed, keys: KEYS, maxBytes: 64 * 1024, lines });
+    diagnose({ body: Buffer.from(body), given: compressed, keys: KEYS, maxBytes: 64 * 1024, lines })?.text ?? null;
 
-  test('is told', () => {
+  test('is told, but not without the header, and not if it is still compressed', () => {
     expect(at(COMPACT, ['Host', 'h', 'content-Encoding', 'gzip'])).toMatch(/^the body was decompressed on the way/);
-  });
-
-  test('is not told of a body without the header, or one that is still compressed', () => {
     expect(at(COMPACT, ['Host', 'content-encoding'])).toBe(null);
     expect(at(gzipSync(`${COMPACT} `), ['content-encoding', 'gzip'])).toBe(null);
+  });
+});
+
+describe('each mistake has its diagnosis, which says where it is mended', () => {
+  const [OLD, NEW] = ['the-secret-that-has-expired-0123456789', 'the-secret-of-next-month-0123456789'];
+  const keys = [...KEYS, key('old', OLD, 'expired'), key('new', NEW, 'not_yet')];
+  const found = (given: string, body: Buffer | string = COMPACT) =>
+    diagnose({ body: Buffer.from(body), given, keys, maxBytes: 64 * 1024 });
+
+  test.each([
+    ['trailing-newline', sign(`${SECRET}\n`, COMPACT), COMPACT],
+    ['secret-form', sign(Buffer.from(SECRET).toString('base64'), COMPACT), COMPACT],
+    ['other-route-secret', sign(OTHER, COMPACT), COMPACT],
+    ['sender-signs', sign('', COMPACT), COMPACT],
+    ['sender-signs', sign(SECRET, ''), COMPACT],
+    ['signature-form', `SHA256:${digest('hex')}`, COMPACT],
+    ['body-changed', sign(SECRET, COMPACT), JSON.stringify(ITEM, null, 2)],
+    ['body-changed', sign(SECRET, `${COMPACT}\n`), `${COMPACT}\r\n`],
+    ['body-compressed', sign(SECRET, COMPACT), gzipSync(COMPACT)],
+  ])('%s', (diagnosis, given, body) => expect(found(given, body)?.diagnosis).toBe(diagnosis));
+
+  test('a secret outside its dates is named, and not only in words', () => {
+    expect(found(sign(OLD, COMPACT))).toMatchObject({ diagnosis: 'expired-secret', secret: 'old' });
+    expect(found(sign(NEW, COMPACT))).toMatchObject({ diagnosis: 'early-secret', secret: 'new' });
+    // Whoever mends the form of the signature alone is refused again.
+    const hex = `SHA256:${createHmac('sha256', OLD).update(COMPACT).digest('hex')}`;
+    const text = expect.stringMatching(/^the signature is hex/);
+    expect(found(hex)).toMatchObject({ diagnosis: 'expired-secret', text });
   });
 });

@@ -3,14 +3,14 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { adviceFor } from '../../../src/admin/advice.ts';
+import { apiStatus } from '../../../src/admin/advice/advice.ts';
 import { RecentRequests } from '../../../src/admin/recent-requests.ts';
-import { noTraffic } from '../../../src/admin/route-traffic.ts';
+import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
 import { RULES } from '../../../src/core/gate.ts';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { anchorsOf } from '../../support/metrics/seen.ts';
-import { accepted, DEFERRED, refused, snapshot } from '../metrics/fixtures.ts';
+import { accepted, DEFERRED, hint, refused, settle, snapshot } from '../metrics/fixtures.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -29,6 +29,16 @@ test.each(pages)('%s: each internal link leads to a page and a section that exis
     expect(existsSync(join(ROOT, path)), target).toBe(true);
     if (anchor !== undefined) expect(anchorsOf(read(path)), target).toContain(anchor);
   }
+});
+
+test.each(pages.filter((page) => page !== 'CHANGELOG.md'))('%s: prose is at most 120 columns wide', (page) => {
+  const prose = read(page)
+    .replaceAll(/^( *)(`{3,})[\s\S]*?^ *\2$/gm, '')
+    .replaceAll(/<!-- diagnoses: [\s\S]*?<!-- diagnoses: end -->/g, '') // generated
+    .split('\n')
+    // Tables and pictures take one line; a link or a command without a break may be longer than that.
+    .filter((line) => !/^ *(?:\||<|#)/.test(line) && /\S\s+\S/.test(line.replace(/^ *(?:- )?/, '')));
+  expect(prose.filter((line) => line.length > 120)).toEqual([]);
 });
 
 test('the README is short: at most 950 words, and no code line over 100 characters', () => {
@@ -53,8 +63,8 @@ test('each picture is on a page, and together they are small', () => {
   expect(bytes).toBeLessThan(600 * 1024);
 });
 
-test('docs/performance.md begins with figures of the run that it shows', () => {
-  const [summary = '', results = ''] = read('docs/performance.md').split('<!-- bench: begin -->');
+test('docs/performance.md begins with figures of the run in bench/results.md', () => {
+  const [summary, results] = [read('docs/performance.md'), read('bench/results.md')];
   const figures = [...summary.matchAll(/(?<=\| )[\d,.]+(?=(?: µs| MiB| ms)? \|)/g)].map(([figure]) => figure);
   expect(figures.length).toBeGreaterThan(20);
   const shown = new Set(results.match(/[\d,.]*\d/g));
@@ -81,12 +91,12 @@ describe('docs/logs.md', () => {
         upstreamError: 'ECONNRESET',
         bodySha256: '0123456789abcdef',
         traceId: 'a',
-        hint: 'x',
+        hint: hint('another-secret', 'x'),
       }),
     );
     requests.record(refused({ rule: 'route-headers', header: 'x_a' }));
     const fields = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line))));
-    expect(fields.size).toBe(22);
+    expect(fields.size).toBe(24);
     for (const field of fields) expect(page).toMatch(new RegExp(`^\\| \`${field}\` \\| `, 'm'));
   });
 
@@ -107,32 +117,34 @@ describe('docs/logs.md', () => {
 
 test('docs/admin.md has a row for every field of /api/status, and each row names the fields below it', () => {
   const requests = new RecentRequests();
-  requests.record(accepted({ status: 502, upstreamFailure: 'connect' }));
+  settle(requests, accepted({ status: 502, upstreamFailure: 'connect' }));
+  settle(requests, accepted({ decision: 'probe' }));
   const { recent, ...lists } = requests.view();
-  const { accepted: _, rejected, reported, forwarded, duplicate, deferred, ...counts } = recent;
+  const { accepted: _, rejected, reported, forwarded, duplicate, deferred, probe, ...counts } = recent;
   // The compiler demands every field of the contract here.
   const shown = snapshot({
     ...lists,
     certificates: [{ certificate: 'listen', file: 'tls.crt', notBefore: 0, notAfter: 0 }],
     lastReload: { ok: true, at: 0, error: null },
-    once: { store: 'memory', entries: 0, trouble: null, onStoreFailure: 'forward' },
+    once: { store: 'memory', entries: 0, problem: null, onStoreFailure: 'forward' },
     deferred: DEFERRED,
   });
-  const status: Record<string, unknown> = { ...shown, recent: counts, advice: adviceFor(shown) };
+  const status: Record<string, unknown> = { ...apiStatus(shown), recent: counts };
   const [, section = ''] = read('docs/admin.md').split('\n## /api/status\n');
-  const [table = '', traffic = ''] = section.split('\n### Traffic\n');
+  const [table = '', requestFields = '', traffic = ''] = section.split(/\n### (?:Requests|Traffic)\n/);
   expect(
     fieldRows(traffic)
       .flatMap(({ fields }) => fields)
       .toSorted(),
-  ).toEqual(Object.keys(noTraffic()).toSorted());
+  ).toEqual(Object.keys(new RouteTraffic()).toSorted());
   const rows = fieldRows(table);
   expect(rows.flatMap(({ fields }) => fields).toSorted()).toEqual(Object.keys(status).toSorted());
   for (const { fields, meaning } of rows) {
     for (const field of fields) {
       const value = [status[field]].flat()[0];
       const below = typeof value === 'object' && value !== null ? Object.keys(value) : [];
-      for (const name of below) expect(meaning, `${field}: ${name}`).toContain(`\`${name}\``);
+      const told = meaning.includes('(#requests)') ? meaning + requestFields : meaning;
+      for (const name of below) expect(told, `${field}: ${name}`).toContain(`\`${name}\``);
     }
   }
 });
@@ -145,9 +157,8 @@ function fieldRows(table: string) {
 }
 
 test('no page promises that Entrupy retries', () => {
-  const OURS = 'README alerts rotation entrupy ingress troubleshooting checklist migrate compare logs admin once'.split(
-    ' ',
-  );
+  const OURS =
+    'README alerts rotation entrupy ingress troubleshooting checklist migrate decide app logs admin once'.split(' ');
   for (const name of ['README.md', ...OURS.map((page) => `docs/${page}.md`)]) {
     const text = read(name).replaceAll(/\s+/g, ' ');
     expect(text, name).not.toMatch(

@@ -16,7 +16,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   wire: ['core', 'base'],
   config: ['core', 'base'],
   hints: ['core', 'base'],
-  once: ['core', 'base'],
+  redis: ['base'],
+  once: ['redis', 'core', 'base'],
   log: ['core', 'base'],
   metrics: ['core', 'base'],
   secrets: ['config', 'core', 'base'],
@@ -24,7 +25,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   downstream: ['bodies', 'wire', 'core', 'base'],
   upstream: ['bodies', 'wire', 'core', 'base'],
   admin: ['downstream', 'config', 'log', 'metrics', 'core', 'base'],
-  redelivery: ['upstream', 'bodies', 'wire', 'once', 'core', 'base'],
+  redelivery: ['upstream', 'bodies', 'wire', 'once', 'redis', 'core', 'base'],
   'pipeline.ts': ['redelivery', 'upstream', 'downstream', 'bodies', 'once', 'hints', 'core', 'base'],
   runtime: [
     ...[
@@ -44,7 +45,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
       'base',
     ],
   ],
-  commands: ['runtime', 'admin', 'redelivery', 'hints', 'downstream', 'secrets', 'config', 'core', 'base'],
+  commands: ['runtime', 'admin', 'redelivery', 'hints', 'downstream', 'wire', 'secrets', 'config', 'core', 'base'],
   'main.ts': ['commands', 'core', 'base'],
 };
 
@@ -53,11 +54,8 @@ function place(file: string): string {
   return file.split('/')[0] ?? '';
 }
 
-/** With or without type-only imports, which do not exist at run time. */
-function importsOf(file: string, types: 'with types' | 'values alone' = 'with types'): string[] {
-  const text = readFileSync(join(ROOT, 'src', file), 'utf8');
-  const code = types === 'with types' ? text : text.replace(/^import type [^;]*;/gm, '');
-  const found = code.matchAll(/(?:from|import\()\s*'(\.[^']+\.ts)'/g);
+function importsOf(file: string): string[] {
+  const found = readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+\.ts)'/g);
   return [...found].map(([, target = '']) => relative(join(ROOT, 'src'), join(ROOT, 'src', dirname(file), target)));
 }
 
@@ -93,14 +91,14 @@ describe('floors', () => {
     }
   });
 
-  test('there is no import cycle', () => {
+  test('there is no import cycle, not even of types', () => {
     const open = new Set<string>();
     const done = new Set<string>();
     const visit = (file: string, trail: readonly string[]) => {
       if (done.has(file)) return;
       expect(open.has(file), [...trail, file].join(' -> ')).toBe(false);
       open.add(file);
-      for (const target of importsOf(file, 'values alone')) visit(target, [...trail, file]);
+      for (const target of importsOf(file)) visit(target, [...trail, file]);
       open.delete(file);
       done.add(file);
     };
@@ -117,11 +115,16 @@ describe('docs/architecture.md', () => {
     for (const path of named) expect(existsSync(join(ROOT, path)), path).toBe(true);
   });
 
-  test('names every file and folder right under src', () => {
-    const top = readdirSync(join(ROOT, 'src'), { withFileTypes: true });
-    const missing = top
-      .map((entry) => (entry.isDirectory() ? `src/${entry.name}/` : `src/${entry.name}`))
-      .filter((path) => !named.includes(path));
-    expect(missing).toEqual([]);
+  /** Each line of the tree as a path: two spaces a level. */
+  const [, lines = ''] = /^```text\nsrc\/\n([\s\S]*?)^```$/m.exec(page) ?? [];
+  const trail: string[] = [];
+  const tree = [...lines.matchAll(/^( +)(\S+)/gm)].map(([, indent = '', name = '']) => {
+    trail.splice(indent.length / 2 - 1, trail.length, name.replace(/\/$/, ''));
+    return trail.join('/');
+  });
+
+  test('its tree shows the floors from above, and names only what exists', () => {
+    expect([...new Set(tree.map(place))]).toEqual(Object.keys(MAY).reverse());
+    for (const path of tree) expect(existsSync(join(ROOT, 'src', path)), path).toBe(true);
   });
 });

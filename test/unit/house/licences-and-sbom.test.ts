@@ -2,7 +2,7 @@
 // Licences and SBOM come from the bundler's own list of inputs. Every package that the program uses is a development
 // dependency, so a tool that reads `dependencies` finds none.
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +58,16 @@ describe('of a build', () => {
 
   test('the licence of llhttp, which undici bundles, is included', () => {
     expect(licences).toContain('Copyright Fedor Indutny');
+  });
+
+  // A part that both of the build's bundles share is one file only while its imports are the same in both.
+  test('no large part of dist is there twice', async () => {
+    const names = await readdir(join(clone, 'dist'));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(clone, 'dist', name))).size));
+    const large = sizes.filter((size) => size > 32 * 1024).toSorted((a, b) => a - b);
+    expect(large.length).toBeGreaterThan(5);
+    // Copies differ by the names in their imports.
+    expect(large.filter((size, nth) => size - (large[nth - 1] ?? 0) < 256)).toEqual([]);
   });
 
   test('the SBOM is CycloneDX, with the name, version, purl, licence and hash of each package', () => {

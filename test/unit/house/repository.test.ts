@@ -47,6 +47,12 @@ describe('.github/workflows/check.yaml', () => {
       expect(gate).toContain(command.replace(/ \$\{\{.*$/, ''));
     }
   });
+
+  test('finds each end-to-end file that .ci/run names', () => {
+    const named = read('.ci/run').match(/[\w-]+\.test\.ts/g) ?? [];
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((name) => !existsSync(join(ROOT, 'test/e2e', name)))).toEqual([]);
+  });
 });
 
 describe('every workflow', () => {

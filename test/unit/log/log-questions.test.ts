@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLog } from '../../../src/log/log.ts';
 import { RequestLog } from '../../../src/log/request-log.ts';
 import { haveTools, mustRun } from '../../support/machine/tools.ts';
-import { accepted, refused } from '../metrics/fixtures.ts';
+import { accepted, hint, refused } from '../metrics/fixtures.ts';
 
 const PAGE = new URL('../../../docs/logs.md', import.meta.url);
 
@@ -21,8 +21,8 @@ describe.skipIf(!haveTools('jq'))('the questions of docs/logs.md', () => {
     requests.record(accepted());
     requests.record(accepted({ client: '192.0.2.8' }));
     requests.record(accepted({ status: 502, upstreamFailure: 'connect', bodySha256: '0123456789abcdef' }));
-    requests.record(refused({ hint: 'a trailing newline' }));
-    requests.record(refused({ hint: 'a trailing newline' }));
+    requests.record(refused({ hint: hint('trailing-newline', 'a trailing newline') }));
+    requests.record(refused({ hint: hint('trailing-newline', 'a trailing newline') }));
     requests.record(refused());
     requests.record(refused({ status: 431, reason: 'header_too_large', rule: 'head-size' }));
     requests.record(refused({ status: 400, reason: 'bad_request', rule: 'route-headers', header: 'x_a' }));

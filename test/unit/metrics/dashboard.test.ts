@@ -1,8 +1,7 @@
 // The dashboard matches its description, and can be imported: complete, linked, and on existing metrics.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { renderDashboard } from '../../../dashboard/dashboard.ts';
-import { REASON_NAMES } from '../../../src/core/decision.ts';
+import { REASON_NAMES } from '../../../src/core/reasons.ts';
 import { METRIC_NAMES, PREFIX } from '../../../src/metrics/metric-table.ts';
 import {
   anchorsOf,
@@ -18,10 +17,6 @@ const text = read('helm/files/dashboard.json');
 const dashboard = JSON.parse(text);
 const panels = panelsOf(dashboard);
 const queries = dashboardQueries(dashboard);
-
-test('dashboard.json is generated from dashboard/ (npm run generate)', () => {
-  expect(text).toBe(renderDashboard());
-});
 
 test('each panel has a unique title, a description, a query and a runbook section', () => {
   const anchors = anchorsOf(read('docs/alerts.md'));
@@ -48,6 +43,7 @@ test('panels do not overlap and fill the 24 columns', () => {
 
 test('queries name existing metrics and labels, and select by job, namespace and pod', () => {
   expect(queries.length).toBeGreaterThan(50);
+  expect(panels.length).toBeLessThanOrEqual(30);
   for (const expr of queries) {
     expect(unknownMetrics(expr), expr).toEqual([]);
     expect(unknownLabels(expr), expr).toEqual([]);

@@ -1,16 +1,23 @@
 // Records, plans and snapshots that the tests of metrics, log and admin start from; each test changes its own part.
 
 import { createSecretKey } from 'node:crypto';
-import { noTraffic } from '../../../src/admin/route-traffic.ts';
-import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/status-snapshot.ts';
-import type { RequestRecord } from '../../../src/core/request-record.ts';
-import { Metrics, type SeriesPlan } from '../../../src/metrics/metrics.ts';
+import { RouteTraffic } from '../../../src/admin/route-traffic.ts';
+import type { DeferredStatus, RouteStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
+import type { Diagnosis, Hint } from '../../../src/core/diagnoses-and-remedies.ts';
+import { type Fate, fateOf } from '../../../src/core/fate.ts';
+import type { DeliveryRecord, RequestRecord } from '../../../src/core/request-record.ts';
+import { Metrics, type OtherReadings, type SeriesPlan } from '../../../src/metrics/metrics.ts';
+import { sample } from '../../../src/metrics/series.ts';
 import { verify } from '../core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
+export const hint = (diagnosis: Diagnosis, text: string, secret?: string): Hint =>
+  secret === undefined ? { diagnosis, text } : { diagnosis, text, secret };
+
+/** A delivery, unless the changes say otherwise; its fate follows from them. */
 export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
-  return {
+  const record: RequestRecord = {
     route: '/notify',
     method: 'POST',
     path: '/notify',
@@ -20,10 +27,13 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     hint: null,
     rule: null,
     header: null,
+    fate: 'taken',
     signed: true,
+    wellFormed: true,
     secret: 'current',
     bodyBytes: 512,
     durationMs: 12.3456,
+    departedMs: -1,
     verifyMs: 0.02,
     upstreamMs: 10,
     upstreamStatus: 200,
@@ -35,6 +45,26 @@ export function accepted(changes: Partial<RequestRecord> = {}): RequestRecord {
     traceId: null,
     ...changes,
   };
+  return { ...record, fate: changes.fate ?? fateIn(record) };
+}
+
+function fateIn({ secret, decision, reason, upstreamFailure, upstreamStatus: status }: RequestRecord): Fate | 'none' {
+  if (secret === null || decision === 'probe' || reason === 'expired_secret') return 'none';
+  if (decision === 'duplicate' || decision === 'deferred') return decision;
+  const own = reason === 'overloaded' ? 'client' : null;
+  return fateOf({ stored: false, failed: upstreamFailure === null ? own : 'upstream', status });
+}
+
+interface Told {
+  record(record: RequestRecord): void;
+  deliver(record: DeliveryRecord): void;
+}
+
+/** The fate of a delivery is known; then the request ends. */
+export function settle(told: Told, record: RequestRecord): void {
+  const { fate } = record;
+  if (fate !== 'none' && fate !== 'pending') told.deliver({ ...record, fate });
+  told.record(record);
 }
 
 export function refused(changes: Partial<RequestRecord> = {}): RequestRecord {
@@ -54,40 +84,35 @@ export const UNMATCHED = verify('unmatched');
 
 type PlannedSecret = SeriesPlan['secrets'][number];
 
+export const keyOf = (value: string) => createSecretKey(Buffer.from(value));
+
 export function secret(id: string, changes: Partial<PlannedSecret> = {}): PlannedSecret {
-  return { id, key: createSecretKey(Buffer.from(id)), notBefore: null, notAfter: null, ...changes };
+  return { id, key: keyOf(id), notBefore: null, notAfter: null, adoptedAt: null, ...changes };
 }
 
 export function metricsOf(changes: Partial<SeriesPlan> = {}, now = () => NOW): Metrics {
-  const metrics = new Metrics(plan(changes), now);
-  metrics.watch(GAUGES);
-  return metrics;
+  return new Metrics(plan(changes), OTHERS, now);
 }
 
-const TOTAL = { deliveries: 11, bytes: 12, oldest: 13_000 };
-
-export const GAUGES = {
+export const OTHERS: OtherReadings = {
   requests_in_flight: () => 3,
   connections: () => 4,
   buffered_bytes: () => 5,
   buffered_bytes_limit: () => 6,
   upstream_exposed: () => 1,
   once_entries: () => 7,
-  once_store_failures_total: () => 8,
+  once_store_failures_total: () => null,
   log_lines_dropped_total: () => 9,
   deferred_store_failures_total: () => 10,
-  deferred: () => ({ waiting: TOTAL, stopped: TOTAL, unverified: TOTAL }),
+  deferred_deliveries: () => [sample({ state: 'waiting' }, 11)],
+  deferred_bytes: () => [sample({ state: 'waiting' }, 12)],
+  deferred_oldest_timestamp_seconds: () => [sample({ state: 'waiting' }, 13)],
+  tls_certificate_not_after_timestamp_seconds: () => [sample({ certificate: 'listen' }, 14)],
+  config_info: () => [sample({ sha256: 'c0ffee' }, 1)],
 };
 
 export function plan(changes: Partial<SeriesPlan> = {}): SeriesPlan {
-  return {
-    routes: [verify('/notify'), UNMATCHED],
-    secrets: [secret('current')],
-    certificates: { listen: null, upstream_client: null },
-    configSha256: 'c0ffee',
-    checkExposure: false,
-    ...changes,
-  };
+  return { routes: [verify('/notify'), UNMATCHED], secrets: [secret('current')], ...changes };
 }
 
 export const NOTIFY: RouteStatus = {
@@ -102,7 +127,7 @@ export const NOTIFY: RouteStatus = {
   query: 'forward',
   once: null,
   redeliver: null,
-  traffic: noTraffic(),
+  traffic: new RouteTraffic(),
 };
 
 export const CURRENT: SecretStatus = {
@@ -110,6 +135,7 @@ export const CURRENT: SecretStatus = {
   source: 'file /run/secrets/entrupy',
   state: 'live',
   problem: null,
+  note: null,
   notBefore: null,
   notAfter: null,
   lastMatch: 0,
@@ -120,11 +146,15 @@ export const CURRENT: SecretStatus = {
 export const DEFERRED: DeferredStatus = {
   store: '/var/lib/entrupy-signature-proxy',
   problem: null,
+  problemKind: 'failing',
+  turnedAwayAt: null,
+  storeLost: null,
+  firstLoss: null,
   sends: true,
   waiting: 1,
   stopped: 0,
   unverified: 0,
-  unread: 0,
+  whys: [],
   bytes: 4096,
   oldest: NOW - 60_000,
   deliveries: [
@@ -140,8 +170,6 @@ export const DEFERRED: DeferredStatus = {
   ],
 };
 
-const HOUR: readonly number[] = new Array<number>(60).fill(0);
-
 export const QUIET = {
   windowSeconds: 300,
   accepted: 0,
@@ -149,29 +177,11 @@ export const QUIET = {
   reported: 0,
   forwarded: 0,
   duplicate: 0,
-  app2xx: 0,
-  app3xx: 0,
-  app4xx: 0,
-  app5xx: 0,
   deferred: 0,
-  upstreamFailures: 0,
+  probe: 0,
   reasons: {},
   signedReasons: {},
   noise: 0,
-  topReason: null,
-  hour: {
-    accepted: HOUR,
-    rejected: HOUR,
-    reported: HOUR,
-    forwarded: HOUR,
-    duplicate: HOUR,
-    app2xx: HOUR,
-    app3xx: HOUR,
-    app4xx: HOUR,
-    app5xx: HOUR,
-    deferred: HOUR,
-    upstreamFailures: HOUR,
-  },
 } as const;
 
 export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot {
@@ -183,13 +193,13 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     ready: true,
     causes: [],
     draining: false,
-    listen: { host: '::', port: 8080, tls: false },
     upstream: { url: 'http://127.0.0.1:3000', reachable: true, error: null, exposed: false, exposure: 'off' },
     routes: [NOTIFY],
     secrets: [CURRENT],
     config: {
       file: '/etc/entrupy-signature-proxy/config.yaml',
       sha256: 'c0ffee'.repeat(10),
+      since: NOW - 3_600_000,
       warnings: [],
       awaitingRestart: [],
     },
@@ -202,6 +212,8 @@ export function snapshot(changes: Partial<StatusSnapshot> = {}): StatusSnapshot 
     recent: QUIET,
     refusals: [],
     undelivered: [],
+    lost: { failed: 0, abandoned: 0, expired: 0, dropped: 0 },
+    lastProbe: null,
     docs: null,
     ...changes,
   };

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { VERSION } from '../../../src/base/version.ts';
-import { DECISIONS, REASON_NAMES } from '../../../src/core/decision.ts';
-import { type RequestRecord, UPSTREAM_FAILURES } from '../../../src/core/request-record.ts';
+import { FATES } from '../../../src/core/fate.ts';
+import { DECISIONS, REASON_NAMES } from '../../../src/core/reasons.ts';
+import { UPSTREAM_FAILURES } from '../../../src/core/request-record.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
-import { accepted, metricsOf, NOW, plan, refused, route, secret, UNMATCHED } from './fixtures.ts';
+import { accepted, keyOf, metricsOf, NOW, plan, refused, route, secret, settle, UNMATCHED } from './fixtures.ts';
 
 /** The program's own samples by series. */
 async function scrape(metrics: Metrics): Promise<Map<string, number>> {
@@ -57,16 +58,15 @@ test('gauges are read at the scrape, and the start counts as a successful reload
     last_reload_successful: 1,
     last_reload_success_timestamp_seconds: NOW / 1000,
     'config_info{sha256="c0ffee"}': 1,
+    'tls_certificate_not_after_timestamp_seconds{certificate="listen"}': 14,
     [`build_info{version="${VERSION}",node_version="${process.version}"}`]: 1,
   });
-  expect(samples.has('once_entries')).toBe(false);
-  expect(samples.has('once_store_failures_total')).toBe(false);
-  expect(samples.has('upstream_exposed')).toBe(false);
+  expect(samples.has('once_store_failures_total')).toBe(false); // it has no value
 });
 
 test('an accepted request is counted once in each series that it touches', async () => {
   const metrics = metricsOf();
-  metrics.record(accepted());
+  settle(metrics, accepted());
   const samples = await scrape(metrics);
   expect(Object.fromEntries([...samples].filter(([series]) => series.includes('route=')))).toMatchObject({
     [requests('accepted', 'none')]: 1,
@@ -89,45 +89,33 @@ test('an accepted request is counted once in each series that it touches', async
 });
 
 test('a secret’s change has a timestamp, 0 before; replaced values have none', async () => {
-  const clock = { now: NOW };
-  const secrets = [secret('current'), secret('current.previous')];
-  const metrics = metricsOf({ secrets }, () => clock.now);
-  const stamps = async () =>
-    [...(await scrape(metrics))].filter(([series]) => series.startsWith('secret_changed_timestamp_seconds'));
-  const series = 'secret_changed_timestamp_seconds{secret="current"}';
-  expect(await stamps()).toEqual([[series, 0]]);
-  clock.now += 5000;
-  metrics.valuesChanged(['current', 'nobody']);
-  clock.now += 5000;
-  metrics.replan(plan({ secrets }));
-  expect(await stamps()).toEqual([[series, NOW / 1000 + 5]]);
-  metrics.replan(plan({ secrets: [] }));
-  expect(await stamps()).toEqual([]);
+  const secrets = [secret('old'), secret('new', { adoptedAt: NOW }), secret('new.previous')];
+  const stamps = [...(await scrape(metricsOf({ secrets })))].filter(([series]) => series.startsWith('secret_changed_'));
+  expect(stamps).toEqual([
+    ['secret_changed_timestamp_seconds{secret="old"}', 0],
+    ['secret_changed_timestamp_seconds{secret="new"}', NOW / 1000],
+  ]);
 });
 
 test('a secret’s last match moves on with its value, and stays where the value stays', () => {
   const clock = { now: NOW };
-  const metrics = metricsOf({ secrets: [secret('current'), secret('current.previous')] }, () => clock.now);
-  metrics.record(accepted());
-  metrics.valuesChanged(['current', 'current.previous']);
+  const metrics = metricsOf({}, () => clock.now);
+  const values = (current: string, previous: string) =>
+    plan({
+      secrets: [secret('current', { key: keyOf(current) }), secret('current.previous', { key: keyOf(previous) })],
+    });
+  settle(metrics, accepted());
+  metrics.replan(values('second', 'current'));
   expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
   clock.now += 1000;
-  metrics.record(accepted());
-  metrics.valuesChanged(['current']);
+  settle(metrics, accepted());
+  metrics.replan(values('third', 'current'));
   expect([metrics.lastMatch('current'), metrics.lastMatch('current.previous')]).toEqual([0, NOW / 1000]);
-});
-
-test('each TLS certificate has a series with its expiry, which goes when it goes', async () => {
-  const metrics = metricsOf({ certificates: { listen: NOW + 1000, upstream_client: null } });
-  const series = 'tls_certificate_not_after_timestamp_seconds{certificate="listen"}';
-  expect((await scrape(metrics)).get(series)).toBe(NOW / 1000 + 1);
-  metrics.replan(plan());
-  expect((await scrape(metrics)).has(series)).toBe(false);
 });
 
 test('a request refused before its body changes neither body, verification nor upstream series', async () => {
   const metrics = metricsOf();
-  metrics.record(refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
+  settle(metrics, refused({ reason: 'missing_signature', bodyBytes: 0, verifyMs: -1 }));
   const samples = await scrape(metrics);
   const touched = [...samples].filter(([series, value]) => series.includes('route="/notify"') && value > 0);
   expect(touched.map(([series]) => series).filter((series) => !series.startsWith('request_duration'))).toEqual([
@@ -138,8 +126,8 @@ test('a request refused before its body changes neither body, verification nor u
 test('the upstream is counted separately: its failures and its interim responses', async () => {
   const metrics = metricsOf();
   const failed = { status: 502, upstreamStatus: 0, upstreamMs: -1, upstreamFailure: 'connect', interims: 1 } as const;
-  metrics.record(accepted(failed));
-  metrics.record(accepted({ ...failed, route: '/nowhere' }));
+  settle(metrics, accepted(failed));
+  settle(metrics, accepted({ ...failed, route: '/nowhere' }));
   const samples = await scrape(metrics);
   expect(samples.get(requests('accepted', 'none'))).toBe(1);
   expect(samples.get('upstream_failures_total{route="/notify",cause="connect"}')).toBe(1);
@@ -148,17 +136,58 @@ test('the upstream is counted separately: its failures and its interim responses
   expect(samples.get('upstream_duration_seconds_count{route="/notify"}')).toBe(0);
 });
 
-test('once, checkExposure, notAfter and report mode have their series when they are on', async () => {
+test('a delivery’s fate and its answer count when they are known, although its request ended before', async () => {
+  const metrics = metricsOf({ routes: [route('/notify', { once: 1, redeliver: 1 }), UNMATCHED] });
+  const series = (fate: string) => `deliveries_total{route="/notify",fate="${fate}"}`;
+  const answers = 'upstream_responses_total{route="/notify",code="5xx"}';
+  for (const fate of FATES) expect((await scrape(metrics)).get(series(fate)), fate).toBe(0);
+  const departed = accepted({ reason: 'client_closed', fate: 'pending', upstreamStatus: 0, upstreamMs: -1 });
+  metrics.record(departed);
+  expect((await scrape(metrics)).get(requests('accepted', 'client_closed'))).toBe(1);
+  metrics.deliver({ ...departed, fate: 'deferred', upstreamStatus: 503, upstreamMs: 8000 });
+  const samples = await scrape(metrics);
+  expect(FATES.filter((fate) => samples.get(series(fate)) !== 0)).toEqual(['deferred']);
+  expect(samples.get(answers)).toBe(1);
+  expect(samples.get('upstream_duration_seconds_count{route="/notify"}')).toBe(1);
+  expect(samples.get('secret_matches_total{route="/notify",secret="current"}')).toBe(1);
+});
+
+test('a probe counts as a request and nowhere else: no fate, no match, no answer of the upstream', async () => {
+  const metrics = metricsOf();
+  settle(metrics, accepted({ decision: 'probe', status: 502, upstreamStatus: 502, upstreamFailure: 'reset' }));
+  const samples = await scrape(metrics);
+  const touched = [...samples].filter(([series, value]) => series.includes('route="/notify"') && value > 0);
+  const names = new Set(touched.map(([series]) => series.replace(/(_bucket|_sum|_count)?\{.*/, '')));
+  expect([...names].toSorted()).toEqual([
+    ...['request_body_bytes', 'request_duration_seconds', 'requests_total', 'verification_duration_seconds'],
+  ]);
+  expect(samples.get(requests('probe', 'none'))).toBe(1);
+  expect(metrics.lastMatch('current')).toBe(0);
+});
+
+test('requests with a signature that are forwarded without a verdict are counted, by route', async () => {
+  const open = route('/open', { action: 'forward' });
+  const metrics = metricsOf({ routes: [route('/notify'), open, route('unmatched', { action: 'forward' })] });
+  const forwarded = accepted({ route: '/open', decision: 'forwarded', secret: null });
+  settle(metrics, forwarded);
+  settle(metrics, { ...forwarded, signed: false });
+  settle(metrics, { ...forwarded, reason: 'client_closed', route: 'unmatched' });
+  settle(metrics, refused({ route: '/open', reason: 'method_not_allowed' }));
+  const samples = [...(await scrape(metrics))].filter(([series]) => series.startsWith('unverified_signatures_total'));
+  expect(samples).toEqual([
+    ['unverified_signatures_total{route="/open"}', 1],
+    ['unverified_signatures_total{route="unmatched"}', 1],
+  ]);
+});
+
+test('a reported request, a duplicate, notAfter and report mode have their series when they are on', async () => {
   const clock = { now: NOW };
   const reporter = route('/new', { mode: 'report', reportUntil: NOW + 500, once: 1000 });
   const secrets = [secret('old', { key: null, notAfter: NOW + 1000 })];
-  const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets, checkExposure: true }, () => clock.now);
-  metrics.record(refused({ route: '/new', decision: 'reported' }));
-  metrics.record(accepted({ route: '/new', decision: 'duplicate', upstreamStatus: 0, upstreamMs: -1 }));
+  const metrics = metricsOf({ routes: [reporter, UNMATCHED], secrets }, () => clock.now);
+  settle(metrics, refused({ route: '/new', decision: 'reported' }));
+  settle(metrics, accepted({ route: '/new', decision: 'duplicate', upstreamStatus: 0, upstreamMs: -1 }));
   expect(Object.fromEntries(await scrape(metrics))).toMatchObject({
-    once_entries: 7,
-    once_store_failures_total: 8,
-    upstream_exposed: 1,
     'secret_live{secret="old"}': 0,
     'secret_not_after_timestamp_seconds{secret="old"}': NOW / 1000 + 1,
     'route_report_mode{route="/new"}': 1,
@@ -172,13 +201,12 @@ test('once, checkExposure, notAfter and report mode have their series when they 
 test('a reload adds new series at 0, keeps existing ones, and removes those that are gone', async () => {
   const clock = { now: NOW };
   const metrics = metricsOf({ routes: [route('/notify'), route('/old'), UNMATCHED] }, () => clock.now);
-  metrics.record(accepted());
-  metrics.record(accepted({ route: '/old' }));
+  settle(metrics, accepted());
+  settle(metrics, accepted({ route: '/old' }));
   metrics.replan(
     plan({
       routes: [route('/notify', { secrets: ['next'] }), route('/new'), UNMATCHED],
       secrets: [secret('next')],
-      configSha256: 'beef',
     }),
   );
   clock.now += 5000;
@@ -187,9 +215,8 @@ test('a reload adds new series at 0, keeps existing ones, and removes those that
   expect(samples.get(requests('accepted', 'none'))).toBe(1);
   expect(samples.get(requests('accepted', 'none', '/new'))).toBe(0);
   expect(samples.get('secret_matches_total{route="/notify",secret="next"}')).toBe(0);
-  expect(samples.get('config_info{sha256="beef"}')).toBe(1);
   expect(samples.get('last_reload_success_timestamp_seconds')).toBe(NOW / 1000 + 5);
-  const gone = [...samples.keys()].filter((series) => /"\/old"|secret="current"|c0ffee/.test(series));
+  const gone = [...samples.keys()].filter((series) => /"\/old"|secret="current"/.test(series));
   expect(gone.filter((series) => !series.includes('route="unmatched"') && !series.includes('route="/new"'))).toEqual(
     [],
   );
@@ -205,8 +232,8 @@ test('requests that started before a reload still count, under their former mode
   const reporting = route('/notify', { mode: 'report' });
   const metrics = metricsOf({ routes: [reporting, route('/old'), UNMATCHED] });
   metrics.replan(plan());
-  metrics.record(refused({ decision: 'reported' }));
-  metrics.record(accepted({ route: '/old' }));
+  settle(metrics, refused({ decision: 'reported' }));
+  settle(metrics, accepted({ route: '/old' }));
   const samples = await scrape(metrics);
   expect(samples.get(requests('reported', 'signature_mismatch'))).toBe(1);
   expect(samples.get(requests('accepted', 'none', 'unmatched'))).toBe(1);
@@ -217,14 +244,11 @@ test('whatever is recorded, the set of series does not grow and no label comes f
   const secrets = ['a', 'b', 'c'].map((id) => secret(id));
   const metrics = metricsOf({ routes: [...routes, UNMATCHED], secrets });
   const before = await scrape(metrics);
-  const record: fc.Arbitrary<RequestRecord> = fc.record({
+  const read = fc.record({
     route: fc.oneof(fc.constantFrom('/r0', '/r49', 'unmatched', '__proto__', 'constructor'), fc.string()),
-    method: fc.string(),
-    path: fc.string({ unit: 'binary' }),
-    status: fc.integer({ min: -1, max: 1000 }),
     decision: fc.constantFrom(...DECISIONS),
     reason: fc.constantFrom(...REASON_NAMES, 'none' as const),
-    hint: fc.option(fc.string()),
+    fate: fc.constantFrom(...FATES, 'pending' as const, 'none' as const),
     signed: fc.boolean(),
     secret: fc.option(fc.oneof(fc.constantFrom('a', '__proto__'), fc.string())),
     bodyBytes: fc.integer({ min: -1, max: 1e9 }),
@@ -234,14 +258,11 @@ test('whatever is recorded, the set of series does not grow and no label comes f
     upstreamStatus: fc.integer({ min: -1, max: 1000 }),
     interims: fc.integer({ min: 0, max: 100 }),
     upstreamFailure: fc.option(fc.constantFrom(...UPSTREAM_FAILURES)),
-    upstreamError: fc.option(fc.string()),
-    bodySha256: fc.option(fc.string()),
-    rule: fc.constant(null),
-    header: fc.option(fc.string()),
-    client: fc.string(),
-    traceId: fc.option(fc.string()),
   });
+  const record = read.map((random) => accepted(random));
+  const delivery = fc.tuple(record, fc.constantFrom(...FATES)).map(([random, fate]) => ({ ...random, fate }));
   fc.assert(fc.property(record, (random) => metrics.record(random)));
+  fc.assert(fc.property(delivery, (random) => metrics.deliver(random)));
   const after = await scrape(metrics);
   expect([...after.keys()]).toEqual([...before.keys()]);
   expect([...after.values()].every((value) => Number.isFinite(value))).toBe(true);

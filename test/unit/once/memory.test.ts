@@ -1,6 +1,6 @@
 // The memory of `once`: bounded, and every event is forgotten on time.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createMemoryStore } from '../../../src/once/memory.ts';
+import { createMemoryStore } from '../../../src/once/store.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -60,4 +60,17 @@ test('an expired event behind a live one is still unknown', async () => {
   await deliver('short', 10);
   vi.advanceTimersByTime(10);
   expect([await knows('long'), await knows('short')]).toEqual([true, false]);
+});
+
+test('a full memory keeps the newest, also where one event is delivered again and again', async () => {
+  const { store, deliver } = memory(1000);
+  for (let nth = 0; nth < 5000; nth++) {
+    await deliver(`event-${nth}`);
+    if (nth % 7 === 0) await deliver(`event-${nth}`);
+    if (nth % 11 === 0) await deliver('again and again');
+  }
+  expect(store.entries()).toBe(1000);
+  expect(await store.claim('event-4999')).toBe('delivered');
+  expect(await store.claim('again and again')).toBe('delivered');
+  expect(await store.claim('event-3000')).toBe('first');
 });

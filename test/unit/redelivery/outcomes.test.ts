@@ -1,13 +1,12 @@
-// What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work. These
-// wait ten seconds each, side by side.
-import { readdir, rm } from 'node:fs/promises';
+// What becomes of a delivery whose outcome the store does not learn, or that another one replaces while it is at work.
 import type { ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Claim, DeferredStore } from '../../../src/redelivery/stores/store.ts';
+import type { Queue } from '../../../src/redelivery/queue.ts';
+import type { DeferredStore, Turn } from '../../../src/redelivery/stores/store.ts';
 import { eventually } from '../../support/proxy/proxied.ts';
 import type { App } from '../../support/redelivery/redelivery.ts';
-import { test } from './fixtures.ts';
+import { noteOf } from '../../support/redelivery/store-contract.ts';
+import { policyOf, stored, test } from './fixtures.ts';
 
 /** Lets the app answer nothing by itself; returns the responses that it holds. */
 function holding(app: App): readonly ServerResponse[] {
@@ -16,195 +15,197 @@ function holding(app: App): readonly ServerResponse[] {
   return held;
 }
 
+async function waiting(queue: Queue): Promise<number> {
+  await queue.standing.known();
+  return queue.standing.totals().waiting.deliveries;
+}
+
 const failingRemovals = (times: number) => (store: DeferredStore) => {
   let left = times;
   return {
-    remove: async (claim: Claim) => {
+    remove: async (turn: Turn) => {
       if (left-- > 0) throw new Error('not now');
-      return store.remove(claim);
+      return store.remove(turn);
     },
   };
 };
 
-test.concurrent('what the app took is not sent again while its removal fails', async ({
-  app,
-  budget,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(failingRemovals(2));
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => redelivery.totals().waiting.deliveries, 0);
+test.concurrent('is not sent again while its removal fails', async ({ app, budget, results, start, delivery }) => {
+  const queue = await start(failingRemovals(2));
+  await stored(queue, delivery('event'));
+  await eventually(() => waiting(queue), 0);
   expect(app.requests).toHaveLength(1);
   expect(results).toEqual(['delivered']);
-  expect(budget.used).toBe(0);
-  expect(redelivery.failures).toBe(2);
+  expect(queue.report.failures).toBe(2);
+  await eventually(() => budget.used, 0);
 });
 
-test.concurrent('what the app took is counted once, also if its removal fails and comes through all the same', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
+test.concurrent('taken, it counts once, also if its removal fails late', async ({ app, results, start, delivery }) => {
   let removals = 0;
-  const redelivery = await start((store) => ({
-    remove: async (claim) => {
-      const removed = await store.remove(claim);
+  const queue = await start((store) => ({
+    remove: async (turn) => {
+      const removed = await store.remove(turn);
       if (removals++ === 0) throw new Error('too late');
       return removed;
     },
   }));
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => removals > 0 && redelivery.totals().waiting.deliveries === 0, true);
+  await stored(queue, delivery('event'));
+  await eventually(() => results, ['delivered']);
+  expect(await waiting(queue)).toBe(0);
   expect(app.requests).toHaveLength(1);
-  expect(results).toEqual(['delivered']);
-  expect(redelivery.failures).toBe(1);
+  expect(queue.report.failures).toBe(1);
 });
 
-test.concurrent('what the app refused is not sent again while the store cannot write that', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
+test.concurrent('refused, it stays so while the store cannot write', async ({ app, results, start, delivery }) => {
   let failures = 0;
-  const written: boolean[] = [];
-  const redelivery = await start((store) => ({
-    release: async (id, progress) => {
-      if (progress !== null && failures++ < 2) {
-        await store.release(id, null);
-        throw new Error('the disk is full');
-      }
-      await store.release(id, progress);
-      written.push(progress !== null);
+  const queue = await start((store) => ({
+    set: async (turn, setting) => {
+      if (setting.state === 'stopped' && failures++ < 2) throw new Error('the disk is full');
+      return store.set(turn, setting);
     },
   }));
   app.answer = () => 404;
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => failures, 2);
-  await eventually(() => written, [true]);
-  expect(app.requests).toHaveLength(1);
-  expect(failures).toBe(3);
-  expect([...redelivery.list()]).toMatchObject([{ state: 'stopped', attempts: 1, failure: '404', unwritten: null }]);
-  expect(results).toEqual(['client_error']);
+  await stored(queue, delivery('event'));
+  await eventually(() => results, ['client_error']);
+  expect([app.requests.length, failures]).toEqual([1, 3]);
+  await queue.standing.known();
+  expect(queue.standing.summary.soonest).toMatchObject([{ state: 'stopped', note: { attempts: 1, failure: '404' } }]);
 });
 
-test.concurrent('what a person drops while it is sent is counted once, whatever the app answers', async ({
-  directory,
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(() => ({}));
+test.concurrent('none is dropped while it is sent: the app may take it', async ({ app, results, start, delivery }) => {
+  const opened = Promise.withResolvers<DeferredStore>();
+  const queue = await start((store) => {
+    opened.resolve(store);
+    return {};
+  });
+  const store = await opened.promise;
   const held = holding(app);
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await stored(queue, delivery('event'));
   await eventually(() => held.length, 1);
-  for (const { id } of redelivery.list()) await rm(join(directory, 'deferred', id));
-  await eventually(() => results, ['dropped']);
+  await queue.standing.known();
+  const [{ id } = { id: '' }] = queue.standing.summary.soonest;
+  expect(await store.drop(id)).toBe('taken');
   held[0]?.writeHead(200).end();
-  await redelivery.settled();
-  expect(results).toEqual(['dropped']);
+  await eventually(() => results, ['delivered']);
+  expect(await store.drop(id)).toBe('absent');
 });
 
-test.concurrent('what a person drops, and a sender sends again, are two', async ({
-  directory,
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(() => ({}));
-  app.answer = () => 500;
-  const event = delivery('event');
-  expect(await redelivery.defer(event, '500')).toBe('stored');
-  for (const { id } of redelivery.list()) await rm(join(directory, 'deferred', id));
-  expect(await redelivery.defer(event, '500')).toBe('stored');
-  await eventually(() => results, ['dropped']);
-  expect(redelivery.totals().waiting.deliveries).toBe(1);
-  app.answer = () => 200;
-  redelivery.deliverNow(null);
-  await eventually(() => results, ['dropped', 'delivered']);
-});
-
-test.concurrent('what replaces an event at work is sent on its own, once that is over, whatever becomes of the first', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(() => ({}));
-  await redelivery.defer(delivery('the app works'), '500');
-  await eventually(() => redelivery.totals().waiting.deliveries, 0);
+test.concurrent('what replaces one at work is sent once that is over', async ({ app, results, start, delivery }) => {
+  const queue = await start(() => ({}));
+  await stored(queue, delivery('the app works'));
+  await eventually(() => results, ['delivered']);
   for (const status of [503, 200]) {
     const held = holding(app);
     const event = delivery(`its first sending ends in ${status}`);
-    expect(await redelivery.defer(event, '500')).toBe('stored');
+    await stored(queue, event);
     await eventually(() => held.length, 1);
-    expect(await redelivery.defer(event, '500')).toBe('stored');
-    redelivery.deliverNow(null);
+    await stored(queue, event);
+    await queue.deliverNow(null);
     // Were it begun beside the first, it would be under way by then.
-    expect(await redelivery.defer(delivery(`beside ${status}`), '500')).toBe('stored');
-    redelivery.deliverNow(null);
+    await stored(queue, delivery(`beside ${status}`));
+    await queue.deliverNow(null);
     await eventually(() => app.bodies().includes(`beside ${status}`), true);
     expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(1);
     app.answer = () => 200;
     held[1]?.writeHead(200).end();
     held[0]?.writeHead(status).end();
-    await eventually(() => redelivery.totals().waiting.deliveries + redelivery.totals().unverified.deliveries, 0);
+    await eventually(() => waiting(queue), 0);
     expect(app.bodies().filter((body) => body === event.body.toString())).toHaveLength(2);
   }
-  expect(results).not.toContain('unverified');
+  // What was replaced has no end of its own.
+  expect(results).toEqual(Array(5).fill('delivered'));
 });
 
-test.concurrent('an event whose last sending fails is not lost if an equal one has replaced it meanwhile', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(() => ({}));
+test.concurrent('one that an equal one replaced is not lost at its end', async ({ app, results, start, delivery }) => {
+  const queue = await start(() => ({}));
   const held = holding(app);
   const untilOver = Date.now() + 3000;
-  expect(await redelivery.defer(delivery('event', { age: 3_600_000 - 2000 }), '500')).toBe('stored');
+  await stored(queue, delivery('event', { age: 3_600_000 - 2000 }));
   await eventually(() => held.length, 1);
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await stored(queue, delivery('event'));
   await eventually(() => Date.now() >= untilOver, true);
   held[0]?.writeHead(500).end();
-  await redelivery.settled();
+  await queue.settled();
   expect(results).toEqual([]);
-  expect(redelivery.totals().waiting.deliveries).toBe(1);
+  expect(await waiting(queue)).toBe(1);
 });
 
-test.concurrent('what the app took, and could not be removed, is removed as it is closed', async ({
-  directory,
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(failingRemovals(1));
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
-  await eventually(() => redelivery.failures, 1);
-  await redelivery.close();
-  expect([app.requests.length, results]).toEqual([1, ['delivered']]);
-  expect(await readdir(join(directory, 'deferred'))).toEqual(['lock']);
+test.concurrent('one whose window is over gets one sending', async ({ app, results, start, delivery }) => {
+  const queue = await start(() => ({}));
+  app.answer = () => 500;
+  await stored(queue, delivery('over', { age: 7_200_000 }));
+  await eventually(() => results, ['expired']);
+  expect(app.requests).toHaveLength(1);
+  expect(await waiting(queue)).toBe(0);
 });
 
-test.concurrent('what a person asks for while it is sent is sent once more, also if the app refuses it', async ({
-  app,
-  results,
-  start,
-  delivery,
-}) => {
-  const redelivery = await start(() => ({}));
+test.concurrent('one the app refused is removed at its end, not sent', async ({ app, results, start, delivery }) => {
+  const queue = await start(() => ({}));
+  app.answer = () => 404;
+  await stored(queue, delivery('event', { age: 3_600_000 - 3000 }));
+  await eventually(() => results, ['client_error', 'expired']);
+  expect(app.requests).toHaveLength(1);
+  expect(await waiting(queue)).toBe(0);
+});
+
+test.concurrent('unverified, one is looked at each minute', async ({ app, results, rules, start, delivery }) => {
+  const pauses: number[] = [];
+  const queue = await start((store) => ({
+    set: (turn, setting) => {
+      pauses.push(setting.pause);
+      return store.set(turn, { ...setting, pause: 0 }); // the minute is over at once
+    },
+  }));
+  const event = delivery('event');
+  const { policy } = rules;
+  await stored(queue, event);
+  rules.policy = policyOf(['current', 'another-secret-0123456789abcdef']);
+  await eventually(() => pauses.length > 1, true);
+  expect([new Set(pauses), app.requests.length]).toEqual([new Set([60_000]), 0]);
+  rules.policy = policy; // and nobody tells the queue
+  await eventually(() => results, ['unverified', 'delivered']);
+});
+
+test.concurrent('a sending cut by the end of the process is no last one', async ({ app, results, start, delivery }) => {
+  const settings: string[] = [];
+  const queue = await start((store) => ({
+    set: (turn, setting) => {
+      settings.push(setting.state);
+      return store.set(turn, setting);
+    },
+  }));
   const held = holding(app);
-  expect(await redelivery.defer(delivery('event'), '500')).toBe('stored');
+  await stored(queue, delivery('over', { age: 7_200_000 }));
   await eventually(() => held.length, 1);
-  redelivery.deliverNow(null);
-  app.answer = () => 200;
-  held[0]?.writeHead(404).end();
+  queue.stopSending();
+  held[0]?.socket?.destroy();
+  await queue.settled();
+  expect([settings, results]).toEqual([['waiting'], []]);
+});
+
+test.concurrent('a fresh copy that is taken ends the one that waits', async ({ app, results, start, delivery }) => {
+  const queue = await start(() => ({}));
+  app.answer = () => 404;
+  const event = delivery('event');
+  await stored(queue, event);
+  await eventually(() => results, ['client_error']);
+  queue.taken({ ...event, at: event.at - 60_000 }); // it was stored after this one had come
+  queue.taken(delivery('another'));
+  await queue.standing.known();
+  queue.taken({ ...event, at: Date.now() });
   await eventually(() => results, ['client_error', 'delivered']);
+  await queue.standing.known();
+  expect(queue.standing.isEmpty).toBe(true);
+  expect(app.requests).toHaveLength(1);
+});
+
+test.concurrent('a note that somebody forged changes no bytes, no end', async ({ app, results, start, delivery }) => {
+  const ahead = Date.now() + 10 * 365 * 86_400_000;
+  const queue = await start((store) => ({
+    add: (event, pause) => store.add({ ...event, note: noteOf({ at: ahead, attempts: 9e15, tried: ahead }) }, pause),
+  }));
+  app.answer = () => 500;
+  await stored(queue, delivery('over', { age: 7_200_000 }));
+  await eventually(() => results, ['expired']);
+  expect(app.bodies()).toEqual(['over']);
 });

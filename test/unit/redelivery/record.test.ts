@@ -1,21 +1,33 @@
 // What is read from a store is sent only if it is, in every byte, what was stored, and the rules of now allow it.
 import { Buffer } from 'node:buffer';
-import { describe, expect, test } from 'vitest';
-import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { MAX_ADDED_LINES, MAX_LINES } from '../../../src/core/header-lines.ts';
+import type { Secret } from '../../../src/core/keyring.ts';
 import type { Policy } from '../../../src/core/policy.ts';
 import type { Route } from '../../../src/core/routes.ts';
 import {
   eventId,
   type Facts,
+  keyTag,
   openRecord,
-  peekProgress,
-  type Reading,
+  type Rules,
   sealRecord,
   type Verified,
 } from '../../../src/redelivery/record.ts';
 import type { StoredBytes } from '../../../src/redelivery/stores/store.ts';
 import { sign } from '../../support/deliveries/signer.ts';
-import { forward, head as headOf, NOW, reject, report, secret, table, verify } from '../core/fixtures.ts';
+import {
+  forward,
+  head as headOf,
+  NOW,
+  policyOf as policyWith,
+  reject,
+  report,
+  secret,
+  verify,
+} from '../core/fixtures.ts';
+
+vi.useFakeTimers({ now: NOW });
 
 const VALUE = 'record-secret-0123456789abcdef0123';
 const OTHER = 'record-other-0123456789abcdef01234';
@@ -23,15 +35,7 @@ const HOUR = 3_600_000;
 const BODY = Buffer.from('{"event":"\u00e9"}\r\n');
 const CURRENT = secret('current', VALUE);
 
-function policyOf(routes: readonly Route[], secrets: readonly Secret[] = [CURRENT]): Policy {
-  return {
-    settings: { bodyTimeout: 1, connections: 1, responseTimeout: 1, idleTimeout: 1, forwardedHeaders: 'none' },
-    routes: table(routes, 'reject'),
-    keyring: new Keyring(secrets),
-    trusts: () => false,
-  };
-}
-
+const policyOf = (routes: readonly Route[], secrets: readonly Secret[] = [CURRENT]) => policyWith(routes, secrets);
 const POLICY = policyOf([verify('/notify'), verify('/other')]);
 
 interface Made {
@@ -50,23 +54,30 @@ function made({ target = '/notify?a=1', version = '1.1', lines = [], body = BODY
   const framing = ['Content-Length', `${body.length}`];
   const all = ['Host', 'h', ...lines, 'Entrupy-Signature', sign(value, body), ...framing];
   const head = headOf({ target, version, lines: all });
-  const told: Facts = { at: NOW - HOUR, secret: by.id, failure: '500', ...facts };
-  return { id: eventId(head, body), record: sealRecord({ head, lines: all, body }, told, { key: by.key, name }) };
+  const told = { at: NOW - HOUR, secret: by.id, name, failure: '500', ...facts };
+  return { id: eventId(head, body), record: sealRecord({ head, lines: all, body }, told, by.key) };
 }
 
-function open(stored: { id: string; record: StoredBytes }, changes: Partial<Reading> = {}) {
-  return openRecord({ ...stored, progress: null, policy: POLICY, name: '', now: NOW, maxHeader: 16_384, ...changes });
+interface Changes {
+  readonly policy?: Policy;
+  readonly name?: string;
+  readonly maxHeader?: number;
 }
 
-function verified(stored: { id: string; record: StoredBytes }, changes: Partial<Reading> = {}): Verified {
-  const opened = open(stored, changes);
-  if (opened.kind !== 'verified') throw new Error(`${opened.why}: ${opened.detail}`);
+function open(stored: { id: string; record: StoredBytes }, { policy = POLICY, name = '', maxHeader }: Changes = {}) {
+  const store = { name } as Rules['store'];
+  return openRecord(stored.id, stored.record, { policy: () => policy, store, maxHeader: () => maxHeader ?? 16_384 });
+}
+
+function verified(stored: { id: string; record: StoredBytes }): Verified {
+  const opened = open(stored);
+  if (opened.kind !== 'verified') throw new Error(opened.why);
   return opened;
 }
 
 const told = (...given: Parameters<typeof open>) => {
   const opened = open(...given);
-  return opened.kind === 'verified' ? 'verified' : `${opened.why}: ${opened.detail}`;
+  return opened.kind === 'verified' ? 'verified' : opened.why;
 };
 
 describe('what was stored', () => {
@@ -92,7 +103,9 @@ describe('what was stored', () => {
     expect(opened.body).toBe(opened.permit.body);
     expect(opened.body.equals(BODY)).toBe(true);
     expect(opened.permit).toMatchObject({ decision: 'accepted', secret: 'current' });
-    expect(opened.facts).toEqual({ at: NOW - HOUR, secret: 'current', failure: '500' });
+    expect(opened.facts).toEqual({
+      ...{ at: NOW - HOUR, secret: 'current', key: keyTag(CURRENT.key), name: '', failure: '500' },
+    });
     expect(opened.route.path).toBe('/notify');
   });
 
@@ -131,7 +144,7 @@ describe('a record that was changed is not sent', () => {
     }
     const longer = Buffer.concat([body, Buffer.from('x')]);
     for (const other of [longer, body.subarray(1), Buffer.alloc(0)]) {
-      expect(told({ ...stored, record: { head, body: other } })).toBe('unreadable: request');
+      expect(told({ ...stored, record: { head, body: other } })).toBe('unreadable');
     }
     const moved = { head: Buffer.concat([head, body.subarray(0, 1)]), body: body.subarray(1) };
     expect(told({ ...stored, record: moved })).not.toBe('verified');
@@ -144,42 +157,34 @@ describe('a record that was changed is not sent', () => {
   }
 
   test.each([
-    ['its target', (text: string) => text.replace('/notify?a=1', '/notify?a=2'), 'forged: id'],
-    ['its route', (text: string) => text.replace('/notify?', '/other?'), 'forged: id'],
-    ['its method', (text: string) => text.replace('POST ', 'PUT '), 'forged: id'],
-    ['its version', (text: string) => text.replace('HTTP/1.1', 'HTTP/1.0'), 'forged: mac'],
-    ['a line more', (text: string) => text.replace('Host: h', 'Host: h\r\nX-Admin: yes'), 'forged: mac'],
-    [
-      'a CRLF in a line',
-      (text: string) => text.replace('Host: h', 'Host: h\r\n\r\nGET / HTTP/1.1'),
-      'unreadable: request',
-    ],
-    ['a bare LF in a line', (text: string) => text.replace('Host: h', 'Host: h\nX-Admin: yes'), 'unreadable: request'],
-    ['another host', (text: string) => text.replace('Host: h', 'Host: i'), 'forged: mac'],
+    ['its target', (text: string) => text.replace('/notify?a=1', '/notify?a=2'), 'altered'],
+    ['its route', (text: string) => text.replace('/notify?', '/other?'), 'altered'],
+    ['its method', (text: string) => text.replace('POST ', 'PUT '), 'altered'],
+    ['its version', (text: string) => text.replace('HTTP/1.1', 'HTTP/1.0'), 'altered'],
+    ['a line more', (text: string) => text.replace('Host: h', 'Host: h\r\nX-Admin: yes'), 'altered'],
+    ['a CRLF in a line', (text: string) => text.replace('Host: h', 'Host: h\r\n\r\nGET / HTTP/1.1'), 'unreadable'],
+    ['a bare LF in a line', (text: string) => text.replace('Host: h', 'Host: h\nX-Admin: yes'), 'unreadable'],
+    ['another host', (text: string) => text.replace('Host: h', 'Host: i'), 'altered'],
     [
       'a header that reroutes',
       (text: string) => text.replace('Host: h', 'Host: h\r\nX-Original-URL: /a'),
-      'refused: bad_request',
+      'bad_request',
     ],
-    [
-      'chunks',
-      (text: string) => text.replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'),
-      'unreadable: request',
-    ],
-    ['when it came', (text: string) => text.replace(`${NOW - HOUR}`, `${NOW - HOUR + 1}`), 'forged: mac'],
-    ['its secret', (text: string) => text.replace('"secret":"current"', '"secret":"other"'), 'forged: mac'],
-    ['its failure', (text: string) => text.replace('"500"', '"400"'), 'forged: mac'],
-    ['its format', (text: string) => text.replace('entrupy-deferred 1', 'entrupy-deferred 2'), 'unreadable: format'],
-    ['no MAC', (text: string) => text.replace(/\n[^\n]+\n/, '\n\n'), 'unreadable: format'],
-    ['another MAC', (text: string) => text.replace(/\n[^\n]+\n/, `\n${'A'.repeat(43)}\n`), 'forged: mac'],
+    ['chunks', (text: string) => text.replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'), 'unreadable'],
+    ['when it came', (text: string) => text.replace(`${NOW - HOUR}`, `${NOW - HOUR + 1}`), 'altered'],
+    ['its secret', (text: string) => text.replace('"secret":"current"', '"secret":"other"'), 'altered'],
+    ['its failure', (text: string) => text.replace('"500"', '"400"'), 'altered'],
+    ['its format', (text: string) => text.replace('entrupy-deferred 1', 'entrupy-deferred 2'), 'unreadable'],
+    ['no MAC', (text: string) => text.replace(/\n[^\n]+\n/, '\n\n'), 'unreadable'],
+    ['another MAC', (text: string) => text.replace(/\n[^\n]+\n/, `\n${'A'.repeat(43)}\n`), 'altered'],
   ])('in %s', (_what, change, expected) => {
     expect(rewritten(change)).toBe(expected);
   });
 
   test('under the id of another, or with the body of another', () => {
     const other = made({ target: '/other' });
-    expect(told({ id: other.id, record: stored.record })).toBe('forged: id');
-    expect(told({ id: stored.id, record: other.record })).toBe('forged: id');
+    expect(told({ id: other.id, record: stored.record })).toBe('altered');
+    expect(told({ id: stored.id, record: other.record })).toBe('altered');
     const body = Buffer.from('{"event":2}');
     const next = made({ body });
     expect(told({ id: stored.id, record: { head: stored.record.head, body } })).not.toBe('verified');
@@ -187,19 +192,23 @@ describe('a record that was changed is not sent', () => {
   });
 
   test('of an app with another name, or by whoever knows only the format', () => {
-    expect(told(made({ name: 'orders' }))).toBe('forged: mac');
+    expect(told(made({ name: 'orders' }))).toBe('name');
     expect(told(made({ name: 'orders' }), { name: 'orders' })).toBe('verified');
-    expect(told(made({ by: { ...CURRENT, key: secret('x', OTHER).key } }))).toBe('forged: mac');
+    expect(told(made({ by: { ...CURRENT, key: secret('x', OTHER).key } }))).toBe('altered');
+  });
+
+  test('with more lines than a sender and the proxy have together', () => {
+    const lines = (count: number) => Array.from({ length: count - 3 }, () => ['X', '']).flat();
+    expect(told(made({ lines: lines(MAX_LINES + MAX_ADDED_LINES) }))).toBe('verified');
+    expect(told(made({ lines: lines(MAX_LINES + MAX_ADDED_LINES + 1) }))).toBe('unreadable');
   });
 
   test('larger than maxHeader allows', () => {
     const large = made({ lines: ['X-Large', 'x'.repeat(5000)] });
     expect(told(large)).toBe('verified');
-    expect(told(large, { maxHeader: 1024 })).toBe('unreadable: request');
+    expect(told(large, { maxHeader: 1024 })).toBe('limits');
     const body = Buffer.alloc(2000);
-    expect(told(made({ body }), { policy: policyOf([verify('/notify', { maxBody: 1999 })]) })).toBe(
-      'refused: body_too_large',
-    );
+    expect(told(made({ body }), { policy: policyOf([verify('/notify', { maxBody: 1999 })]) })).toBe('limits');
   });
 });
 
@@ -207,12 +216,12 @@ describe('the rules of now', () => {
   const stored = made();
 
   test.each([
-    ['the route forwards', [forward('/notify')], 'refused: forward'],
-    ['the route rejects', [reject('/notify')], 'refused: route_rejected'],
-    ['the route is gone', [], 'refused: route_rejected'],
-    ['the method is not allowed', [verify('/notify', { methods: ['PUT'] })], 'refused: method_not_allowed'],
-    ['the query is refused', [verify('/notify', { query: 'refuse' })], 'refused: bad_request'],
-    ['the route lists another secret', [verify('/notify', { secrets: ['other'] })], 'refused: no_live_secret'],
+    ['the route forwards', [forward('/notify')], 'route_gone'],
+    ['the route rejects', [reject('/notify')], 'route_gone'],
+    ['the route is gone', [], 'route_gone'],
+    ['the method is not allowed', [verify('/notify', { methods: ['PUT'] })], 'route_gone'],
+    ['the query is refused', [verify('/notify', { query: 'refuse' })], 'bad_request'],
+    ['the route lists another secret', [verify('/notify', { secrets: ['other'] })], 'secret_gone'],
     ['the route reports and the signature is right', [report('/notify')], 'verified'],
   ])('%s', (_what, routes, expected) => {
     expect(told(stored, { policy: policyOf(routes) })).toBe(expected);
@@ -220,9 +229,9 @@ describe('the rules of now', () => {
 
   test('report mode excuses nothing that is stored', () => {
     const wrong = made({ value: OTHER });
-    expect(told(wrong)).toBe('refused: signature_mismatch');
-    expect(told(wrong, { policy: policyOf([report('/notify')]) })).toBe('refused: signature_mismatch');
-    expect(told(stored, { policy: policyOf([report('/notify')], []) })).toBe('refused: report');
+    expect(told(wrong)).toBe('altered');
+    expect(told(wrong, { policy: policyOf([report('/notify')]) })).toBe('altered');
+    expect(told(stored, { policy: policyOf([report('/notify')], []) })).toBe('secret_gone');
   });
 });
 
@@ -232,47 +241,18 @@ describe('the secrets that may verify it', () => {
 
   test.each([
     ['one that has expired since', secret('current', VALUE, { notAfter: came + 1 }), 'verified'],
-    ['one that had expired', secret('current', VALUE, { notAfter: came }), 'refused: no_live_secret'],
-    ['one that was not valid yet', secret('current', VALUE, { notBefore: came + 1 }), 'refused: no_live_secret'],
+    ['one that had expired', secret('current', VALUE, { notAfter: came }), 'secret_gone'],
+    ['one that was not valid yet', secret('current', VALUE, { notBefore: came + 1 }), 'secret_gone'],
     ['a replaced value within its overlap', secret('current.previous', VALUE, { notAfter: NOW + 1 }), 'verified'],
-    [
-      'a replaced value whose overlap has ended',
-      secret('current.previous', VALUE, { notAfter: NOW }),
-      'refused: no_live_secret',
-    ],
+    ['a replaced value whose overlap has ended', secret('current.previous', VALUE, { notAfter: NOW }), 'secret_gone'],
     ['another name with the value', secret('renamed', VALUE), 'verified'],
-    ['another value', secret('current', OTHER), 'refused: signature_mismatch'],
+    ['another value', secret('current', OTHER), 'secret_gone'],
   ])('%s', (_what, one, expected) => {
     expect(under(one)).toBe(expected);
   });
 
   test('one of several', () => {
     expect(under(secret('current', OTHER), secret('old', VALUE, { notAfter: came + 1 }))).toBe('verified');
-  });
-});
-
-describe('progress', () => {
-  const stored = made();
-  const progress = { attempts: 3, tried: NOW - 1, failure: 'timeout', stopped: false };
-  const sealed = verified(stored).sealProgress(progress);
-
-  test('comes back', () => {
-    expect(verified(stored, { progress: sealed }).progress).toEqual(progress);
-    expect(peekProgress(sealed)).toEqual(progress);
-  });
-
-  test('that was changed, or is of another record, stops the record', () => {
-    const others = [made({ target: '/other' }), made({ facts: { at: NOW } })];
-    for (const other of others) expect(told(other, { progress: sealed })).toBe('forged: progress');
-    for (let at = 0; at < sealed.length; at++) {
-      const changed = Buffer.from(sealed);
-      changed[at] = (changed[at] ?? 0) ^ 1;
-      expect(told(stored, { progress: changed })).toBe('forged: progress');
-    }
-    const forged = Buffer.from(sealed.toString('latin1').replace('"attempts":3', '"attempts":0'), 'latin1');
-    expect(told(stored, { progress: forged })).toBe('forged: progress');
-    expect(told(stored, { progress: Buffer.alloc(0) })).toBe('forged: progress');
-    expect(told(stored, { progress: Buffer.alloc(2000) })).toBe('forged: progress');
   });
 });
 

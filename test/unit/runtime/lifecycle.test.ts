@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Lifecycle } from '../../../src/runtime/lifecycle.ts';
 import type { LiveRuleset } from '../../../src/runtime/live-ruleset.ts';
-import { Readiness } from '../../../src/runtime/readiness.ts';
 
 const MINUTE = 60_000;
 const RULESET = {
@@ -37,11 +36,11 @@ function alive() {
   const log = { info: () => {}, warn: () => {} };
   const upstream = { accepts: async () => true, close: () => {} };
   const pipeline = { settled: async () => {}, endWaits: () => {} };
-  const services = { listener, log, upstream, pipeline, redelivery: { current: null }, deliveries: () => null };
+  const services = { listener, log, upstream, pipeline, redelivery: { current: null }, claims: () => null };
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
-  const readiness = new Readiness(live);
-  readiness.started = true;
-  return { life: new Lifecycle(live), readiness, listener, said };
+  const life = new Lifecycle(live);
+  life.started = true;
+  return { life, listener, said };
 }
 
 beforeEach(() => {
@@ -52,13 +51,13 @@ afterEach(() => {
 });
 
 test('a drain ends by itself after 10 minutes: ready again, connections persist again', async () => {
-  const { life, readiness, listener, said } = alive();
+  const { life, listener, said } = alive();
   life.drain();
-  expect(await readiness.check()).toEqual({ ready: false, causes: ['draining'] });
+  expect(await life.readiness()).toEqual({ ready: false, causes: ['draining'] });
   vi.advanceTimersByTime(10 * MINUTE - 1);
   expect(listener.draining).toBe(true);
   vi.advanceTimersByTime(1);
-  expect(await readiness.check()).toEqual({ ready: true, causes: [] });
+  expect(await life.readiness()).toEqual({ ready: true, causes: [] });
   expect(said).toEqual(['closing', 'persisting']);
 });
 

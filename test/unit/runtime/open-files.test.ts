@@ -1,7 +1,9 @@
 // How many connections the limit of open files has room for.
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
-import { fitOpenFiles } from '../../../src/runtime/open-files.ts';
+import { fitOpenFiles } from '../../../src/runtime/inputs.ts';
+
+const REDELIVERS = 'routes: [{ path: /w, redeliver: 1h }]\n';
 
 describe('of the files that a process may open, connections get', () => {
   const fits = (yaml: string, files: number) => {
@@ -15,11 +17,13 @@ describe('of the files that a process may open, connections get', () => {
     ['all that they may be, where it is high enough', '', 1408, [1024, false]],
     ['what upstream sockets and the rest leave', '', 1407, [1023, true]],
     ['a half, where there are few', '', 64, [32, true]],
+    ['ten fewer beside a store of deferred deliveries in a directory', REDELIVERS, 1408, [1014, true]],
+    ['a half of what that store leaves, where there are few', REDELIVERS, 64, [27, true]],
     [
-      'two files each, for those that may be tunnels',
-      'routes: [{ path: /w, action: forward, upgrade: [websocket] }]',
+      'as many as without it beside one in Redis',
+      `${REDELIVERS}redelivery: { store: redis://r, name: a }`,
       1408,
-      [682, true],
+      [1024, false],
     ],
   ] as const)('%s', (_, yaml, files, expected) => {
     expect(fits(yaml, files)).toEqual(expected);

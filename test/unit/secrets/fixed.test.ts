@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { VariableName } from '../../../src/config/environment.ts';
 import { fixedFiles, fixedVariables } from '../../../src/secrets/sources.ts';
 
@@ -12,38 +12,30 @@ const MOUNTINFO = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 620 610 8:1 /x /run/with\\040space\\134and\\011tab rw - ext4 /dev/sda1 rw
 `;
 
-let dir: string;
-beforeEach(() => {
-  dir = realpathSync(mkdtempSync(join(tmpdir(), 'fixed-')));
-});
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+const dir = realpathSync(mkdtempSync(join(tmpdir(), 'fixed-')));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+mkdirSync(join(dir, 'run'));
+writeFileSync(join(dir, 'run/key'), 'x');
+symlinkSync(join(dir, 'run'), join(dir, 'var-run'));
+const mountInfo = join(dir, 'mountinfo');
+writeFileSync(mountInfo, `${MOUNTINFO}621 610 8:1 /x ${join(dir, 'run/key')} rw - ext4 /dev/sda1 rw\n`);
 
-function mountInfo(text: string): string {
-  const file = join(dir, 'mountinfo');
-  writeFileSync(file, text);
-  return file;
-}
-
-test('a file that is its own mount is named; one in a mounted directory is not', async () => {
-  const files = ['/run/secrets/entrupy', '/etc/entrupy/secrets/current'];
-  const found = await fixedFiles(files, mountInfo(MOUNTINFO));
-  expect(found).toEqual([expect.stringMatching(/^\/run\/secrets\/entrupy is mounted by itself \(subPath/)]);
-});
-
-test('octal escapes in a mount point are decoded', async () => {
-  expect(await fixedFiles(['/run/with space\\and\ttab'], mountInfo(MOUNTINFO))).toHaveLength(1);
-});
-
-test('a link to its directory does not hide it', async () => {
-  mkdirSync(join(dir, 'run'));
-  writeFileSync(join(dir, 'run/key'), 'x');
-  symlinkSync(join(dir, 'run'), join(dir, 'var-run'));
-  const mounts = mountInfo(`620 610 8:1 /x ${join(dir, 'run/key')} rw - ext4 /dev/sda1 rw\n`);
-  expect(await fixedFiles([join(dir, 'var-run/key')], mounts)).toHaveLength(1);
+test.each([
+  ['a file that is its own mount', '/run/secrets/entrupy', 1],
+  ['a file in a mounted directory', '/etc/entrupy/secrets/current', 0],
+  ['a name that has octal escapes in the list', '/run/with space\\and\ttab', 1],
+  ['a file behind a link to its directory', join(dir, 'var-run/key'), 1],
+])('%s is named, or not', async (_, file, times) => {
+  const named = expect.stringMatching(/ is mounted by itself \(subPath/);
+  expect(await fixedFiles([file], mountInfo)).toEqual(Array(times).fill(named));
 });
 
 test('a system without a list of mounts has none', async () => {
   expect(await fixedFiles(['/'], join(dir, 'missing'))).toEqual([]);
+});
+
+test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {
+  expect(await fixedFiles(['/'])).toHaveLength(1);
 });
 
 test('each variable is named', () => {
@@ -53,8 +45,4 @@ test('each variable is named', () => {
     { kind: 'file', id: 'new', file: '/run/new', ...validity },
   ]);
   expect(found).toEqual([expect.stringContaining("secret old: a variable can't change")]);
-});
-
-test.runIf(process.platform === 'linux')('the mounts of this process include the root', async () => {
-  expect(await fixedFiles(['/'])).toHaveLength(1);
 });

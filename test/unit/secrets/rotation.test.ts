@@ -1,12 +1,11 @@
 // How a change of a source affects the loaded secrets, step by step: each step is one reading.
-import { createHmac, createSecretKey, KeyObject } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { SecretSource } from '../../../src/config/config.ts';
-import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import { Keyring } from '../../../src/core/keyring.ts';
 import { judge } from '../../../src/core/permit.ts';
 import type { Route } from '../../../src/core/routes.ts';
-import { stateOf } from '../../../src/core/secret-validity.ts';
-import { changedIds, failuresOf, isPreviousValue, retirePrevious, rotate } from '../../../src/secrets/rotation.ts';
+import { failuresOf, retirePrevious, rotate, usable } from '../../../src/secrets/rotation.ts';
 import { type SecretMaterial, sourceName } from '../../../src/secrets/sources.ts';
 
 const MINUTE = 60_000;
@@ -34,36 +33,33 @@ function reading(source: SecretSource, content: Content): readonly SecretMateria
   return Object.entries(given).map(([id, name]): SecretMaterial => {
     const bad = name.startsWith('bad: ') ? name.slice(5) : null;
     const key = bad === null ? keyOf(name) : null;
-    return {
-      kind: typeof content === 'string' ? 'directory' : 'secret',
-      id,
-      source: sourceName(source),
-      key,
-      problem: bad,
-      warnings: [],
-      overlap,
-      notBefore,
-      notAfter,
-      adoptedAt: null,
-    };
+    const kind = typeof content === 'string' ? 'directory' : 'secret';
+    const times = { overlap, notBefore, notAfter, adoptedAt: null };
+    return { kind, id, source: sourceName(source), key, problem: bad, warnings: [], ...times };
   });
 }
 
-/** A proxy's secrets over time. */
-function history() {
+/** A proxy's secrets over time; `contents` of the source are read one after the other, all at NOW. */
+function history(source: SecretSource = current, ...contents: readonly Content[]) {
   let held: readonly SecretMaterial[] = [];
   let started = false;
+  const read = (at: number, ...sources: readonly (readonly [SecretSource, Content])[]) => {
+    const readings = sources.flatMap(([source, content]) => reading(source, content));
+    held = rotate(started ? held : null, readings, at);
+    started = true;
+  };
+  for (const content of contents) read(NOW, [source, content]);
   return {
-    read(at: number, ...sources: readonly (readonly [SecretSource, Content])[]) {
-      const readings = sources.flatMap(([source, content]) => reading(source, content));
-      held = rotate(started ? held : null, readings, at);
-      started = true;
-    },
+    read,
     retirePrevious: (at: number) => {
       held = retirePrevious(held, at);
     },
     /** The outcome of a delivery signed with this value at that time, on a route that lists these ids. */
     verdict: (name: string, at: number, listed: readonly string[] | null = null) => verdict(held, { name, at, listed }),
+    expectVerdicts(at: number, expected: Readonly<Record<string, string>>) {
+      const found = Object.keys(expected).map((name) => [name, verdict(held, { name, at, listed: null })]);
+      expect(Object.fromEntries(found)).toEqual(expected);
+    },
     failures: () => failuresOf(held),
     ids: () => held.map(({ id }) => id),
     one: (id: string) => {
@@ -78,8 +74,7 @@ function verdict(
   held: readonly SecretMaterial[],
   { name, at, listed }: { name: string; at: number; listed: readonly string[] | null },
 ): string {
-  const secrets = held.filter((one): one is SecretMaterial & Secret => one.key !== null);
-  const keyring = new Keyring(secrets);
+  const keyring = new Keyring(usable(held));
   const route = { action: 'verify', secrets: listed } as Route;
   const digest = createHmac('sha256', value(name)).update(BODY).digest('base64');
   const result = judge({ route, keyring, live: keyring.live(listed, at), digest, body: BODY });
@@ -90,8 +85,7 @@ const LATER = NOW + HOUR;
 
 describe('a value that disappears or becomes unusable', () => {
   test.each(['bad: it does not exist', 'bad: it is empty'])('%s: the last good one is kept, with a warning', (bad) => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
+    const secrets = history(current, { current: 'a' });
     secrets.read(LATER, [current, { current: bad }]);
     expect(secrets.verdict('a', LATER)).toBe('by current');
     expect(secrets.failures()).toEqual([
@@ -101,10 +95,7 @@ describe('a value that disappears or becomes unusable', () => {
   });
 
   test('and comes back changes nothing; one that comes back changed starts the overlap then', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
-    secrets.read(NOW, [current, { current: 'a' }]);
+    const secrets = history(current, { current: 'a' }, { current: 'bad: it is empty' }, { current: 'a' });
     expect(secrets.failures()).toEqual([]);
     expect(secrets.ids()).toEqual(['current']);
     secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
@@ -113,24 +104,12 @@ describe('a value that disappears or becomes unusable', () => {
   });
 
   test('while an older one overlaps: that overlap runs to its own end', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [current, { current: 'b' }]);
-    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
-    expect(secrets.verdict('b', NOW)).toBe('by current');
-    expect(secrets.verdict('a', NOW)).toBe('by current.previous');
-  });
-
-  test('that was never good has no key, and is reported too', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'bad: it is empty' }]);
-    expect(secrets.one('current')?.key).toBe(null);
-    expect(secrets.failures()).toEqual(['secret current (file /run/current): it is empty']);
+    const secrets = history(current, { current: 'a' }, { current: 'b' }, { current: 'bad: it is empty' });
+    secrets.expectVerdicts(NOW, { b: 'by current', a: 'by current.previous' });
   });
 
   test('in a file that the configuration moves: the id keeps its value', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
+    const secrets = history(current, { current: 'a' });
     secrets.read(NOW, [{ ...current, file: '/run/new' }, { current: 'bad: it does not exist' }]);
     expect(secrets.verdict('a', NOW)).toBe('by current');
     expect(secrets.failures().length).toBe(1);
@@ -138,28 +117,15 @@ describe('a value that disappears or becomes unusable', () => {
 });
 
 describe('a directory', () => {
-  test('a file removed from it is retired at once, without an overlap', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
-    secrets.read(NOW, [directory, { b: 'b' }]);
-    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
-    expect(secrets.verdict('b', NOW)).toBe('by b');
+  test('a file removed from it is retired at once, without an overlap, and so is its replaced value', () => {
+    const secrets = history(directory, { a: 'a', b: 'b' }, { a: 'a2', b: 'b' }, { b: 'b' });
+    secrets.expectVerdicts(NOW, { a: 'signature_mismatch', a2: 'signature_mismatch', b: 'by b' });
+    expect(secrets.ids()).toEqual(['b']);
     expect(secrets.failures()).toEqual([]);
   });
 
-  test('a file removed from it takes its replaced value with it', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
-    secrets.read(NOW, [directory, { a: 'a2', b: 'b' }]);
-    expect(secrets.ids()).toEqual(['a', 'a.previous', 'b']);
-    secrets.read(NOW, [directory, { b: 'b' }]);
-    expect(secrets.ids()).toEqual(['b']);
-  });
-
   test('a file in it that becomes unusable keeps its last good value; a new unusable one has none', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
-    secrets.read(NOW, [directory, { a: 'bad: it is empty', b: 'b', c: 'bad: it is empty' }]);
+    const secrets = history(directory, { a: 'a', b: 'b' }, { a: 'bad: it is empty', b: 'b', c: 'bad: it is empty' });
     expect(secrets.verdict('a', NOW)).toBe('by a');
     expect(secrets.one('c')?.key).toBe(null);
     expect(secrets.failures().length).toBe(2);
@@ -168,16 +134,14 @@ describe('a directory', () => {
   test.each(['it does not exist', 'it holds no secrets: there is no regular file in it'])(
     '%s: every good value is kept, overlaps included, with a warning',
     (problem) => {
-      const secrets = history();
-      secrets.read(NOW, [directory, { a: 'a', b: 'b', c: 'bad: it is empty' }]);
-      secrets.read(NOW, [directory, { a: 'a2', b: 'b', c: 'bad: it is empty' }]);
+      const secrets = history(
+        directory,
+        { a: 'a', b: 'b', c: 'bad: it is empty' },
+        { a: 'a2', b: 'b', c: 'bad: it is empty' },
+      );
       for (const _ of [1, 2, 3]) secrets.read(LATER - 1, [directory, problem]);
       expect(secrets.ids()).toEqual(['a', 'a.previous', 'b']);
-      expect([secrets.verdict('a2', NOW), secrets.verdict('a', NOW), secrets.verdict('b', NOW)]).toEqual([
-        'by a',
-        'by a.previous',
-        'by b',
-      ]);
+      secrets.expectVerdicts(NOW, { a2: 'by a', a: 'by a.previous', b: 'by b' });
       expect(secrets.failures()).toEqual([
         `secret a (directory /etc/secrets): the directory: ${problem}; the last good value is still in use`,
         `secret b (directory /etc/secrets): the directory: ${problem}; the last good value is still in use`,
@@ -188,29 +152,23 @@ describe('a directory', () => {
     },
   );
 
-  test('that was never readable is one entry with its problem', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, 'it does not exist']);
-    expect(secrets.ids()).toEqual(['directory /etc/secrets']);
-    expect(secrets.failures()).toEqual(['directory /etc/secrets: it does not exist']);
-  });
-
-  test('whose path ends in .previous says why it cannot be used', () => {
-    const secrets = history();
-    secrets.read(NOW, [{ ...directory, directory: '/etc/secrets.previous' }, 'it does not exist']);
-    expect(secrets.failures()).toEqual(['directory /etc/secrets.previous: it does not exist']);
-  });
+  test.each(['/etc/secrets', '/etc/secrets.previous'])(
+    'that was never readable is one entry with its problem: %s',
+    (path) => {
+      const secrets = history({ ...directory, directory: path }, 'it does not exist');
+      expect(secrets.ids()).toEqual([`directory ${path}`]);
+      expect(secrets.failures()).toEqual([`directory ${path}: it does not exist`]);
+    },
+  );
 
   test('that is unreadable gets the validity of the current configuration', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a' }]);
+    const secrets = history(directory, { a: 'a' });
     secrets.read(NOW, [{ ...directory, notAfter: NOW + 5 }, 'it does not exist']);
     expect(secrets.verdict('a', NOW + 5)).toBe('expired_secret');
   });
 
   test('two ids with one value: the warning appears once, however often the directory is unreadable', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a', b: 'a' }]);
+    const secrets = history(directory, { a: 'a', b: 'a' });
     for (const _ of [1, 2, 3]) secrets.read(NOW, [directory, 'it does not exist']);
     expect(secrets.one('b')?.warnings).toEqual(['it has the same value as a, under which its matches are counted']);
   });
@@ -218,8 +176,7 @@ describe('a directory', () => {
 
 describe('overlap', () => {
   test('starts at the change: the old value is valid that long as .previous, and not a millisecond longer', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
+    const secrets = history(current, { current: 'a' });
     secrets.read(LATER, [current, { current: 'b' }]);
     expect(secrets.ids()).toEqual(['current', 'current.previous']);
     expect(secrets.verdict('b', LATER)).toBe('by current');
@@ -229,50 +186,37 @@ describe('overlap', () => {
   });
 
   test('reading the same value again, even after the overlap, does not restart it', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [current, { current: 'b' }]);
+    const secrets = history(current, { current: 'a' }, { current: 'b' });
     secrets.read(NOW + 1000, [current, { current: 'b' }]);
     expect(secrets.one('current.previous')?.notAfter).toBe(NOW + HOUR);
     secrets.read(NOW + 2 * HOUR, [current, { current: 'b' }]);
     expect(secrets.verdict('a', NOW + 2 * HOUR)).toBe('expired_secret');
   });
 
-  test('keeps one old value: a second change ends the older one at once', () => {
+  test.each([
+    [
+      'keeps one old value: a second change ends the older one at once',
+      'c',
+      { b: 'by current.previous', a: 'signature_mismatch' },
+    ],
+    ['a rollback is a change: both values are valid, with their roles swapped', 'a', { b: 'by current.previous' }],
+  ])('%s', (_, last, others) => {
     const secrets = history();
-    for (const [at, name] of ['a', 'b', 'c'].entries()) secrets.read(NOW + at * MINUTE, [current, { current: name }]);
-    expect(secrets.verdict('c', NOW + 2 * MINUTE)).toBe('by current');
-    expect(secrets.verdict('b', NOW + 2 * MINUTE)).toBe('by current.previous');
-    expect(secrets.verdict('a', NOW + 2 * MINUTE)).toBe('signature_mismatch');
-  });
-
-  test('a rollback is a change: both values are valid, with their roles swapped', () => {
-    const secrets = history();
-    for (const [at, name] of ['a', 'b', 'a'].entries()) secrets.read(NOW + at * MINUTE, [current, { current: name }]);
-    expect(secrets.verdict('a', NOW + 2 * MINUTE)).toBe('by current');
-    expect(secrets.verdict('b', NOW + 2 * MINUTE)).toBe('by current.previous');
+    for (const [at, name] of ['a', 'b', last].entries()) secrets.read(NOW + at * MINUTE, [current, { current: name }]);
+    secrets.expectVerdicts(NOW + 2 * MINUTE, { [last]: 'by current', ...others });
     expect(secrets.ids()).toEqual(['current', 'current.previous']);
   });
 
-  test('never outlasts the notAfter of the secret, and keeps its notBefore', () => {
-    const source = { ...current, notBefore: NOW - 5, notAfter: NOW + 10 };
-    const secrets = history();
-    secrets.read(NOW, [source, { current: 'a' }]);
-    secrets.read(NOW, [source, { current: 'b' }]);
-    expect(secrets.one('current.previous')).toMatchObject({ notBefore: NOW - 5, notAfter: NOW + 10 });
-  });
-
-  test('without it a changed value ends the old one at once', () => {
-    const secrets = history();
-    secrets.read(NOW, [{ ...current, ...PLAIN }, { current: 'a' }]);
-    secrets.read(NOW, [{ ...current, ...PLAIN }, { current: 'b' }]);
-    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
+  test('never outlasts the notAfter of the secret, and keeps its notBefore; without it nothing overlaps', () => {
+    const bounds = { notBefore: NOW - 5, notAfter: NOW + 10 };
+    const secrets = history({ ...current, ...bounds }, { current: 'a' }, { current: 'b' });
+    expect(secrets.one('current.previous')).toMatchObject(bounds);
+    const plain = history({ ...current, ...PLAIN }, { current: 'a' }, { current: 'b' });
+    expect(plain.verdict('a', NOW)).toBe('signature_mismatch');
   });
 
   test('removing it from the configuration ends current overlaps; adding it applies from the next change', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a' }]);
-    secrets.read(NOW, [directory, { a: 'a2' }]);
+    const secrets = history(directory, { a: 'a' }, { a: 'a2' });
     secrets.read(NOW, [plainDirectory, { a: 'a2' }]);
     expect(secrets.ids()).toEqual(['a']);
     secrets.read(NOW, [directory, { a: 'a2' }]);
@@ -282,24 +226,14 @@ describe('overlap', () => {
   });
 
   test('each file of a directory has its own', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { a: 'a', b: 'b' }]);
-    secrets.read(NOW, [directory, { a: 'a2', b: 'b' }]);
+    const secrets = history(directory, { a: 'a', b: 'b' }, { a: 'a2', b: 'b' });
     secrets.read(NOW + 5, [directory, { a: 'a2', b: 'b2' }]);
     expect(secrets.one('a.previous')?.notAfter).toBe(NOW + HOUR);
     expect(secrets.one('b.previous')?.notAfter).toBe(NOW + 5 + HOUR);
   });
 
-  test('is only in memory: a restart forgets the old value', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'b' }]);
-    expect(secrets.verdict('a', NOW)).toBe('signature_mismatch');
-  });
-
   test('a route that lists the id includes its .previous; one that lists another does not', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { current: 'a', other: 'o' }]);
-    secrets.read(NOW, [directory, { current: 'b', other: 'o' }]);
+    const secrets = history(directory, { current: 'a', other: 'o' }, { current: 'b', other: 'o' });
     expect(secrets.verdict('a', NOW, ['current'])).toBe('by current.previous');
     expect(secrets.verdict('a', NOW, ['other'])).toBe('signature_mismatch');
     expect(secrets.verdict('a', NOW + HOUR, ['current'])).toBe('expired_secret');
@@ -311,56 +245,43 @@ describe('overlap', () => {
     secrets.read(NOW, [plainDirectory, files], [current, { current: 'a' }]);
     secrets.read(NOW, [plainDirectory, files], [current, { current: 'b' }]);
     secrets.read(NOW, [plainDirectory, files], [current, { current: 'b' }]);
-    expect(secrets.verdict('x', NOW)).toBe('signature_mismatch');
-    expect(secrets.verdict('a', NOW)).toBe('by current.previous');
+    secrets.expectVerdicts(NOW, { x: 'signature_mismatch', a: 'by current.previous' });
     expect(secrets.failures()).toEqual([expect.stringContaining('ids that end in .previous are reserved')]);
   });
 });
 
 describe('a value that a reload took and that is replaced within a minute', () => {
   test('never becomes .previous: the one before it stays, to its own end', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
+    const secrets = history(current, { current: 'a' });
     secrets.read(NOW + HOUR, [current, { current: 'half' }]);
     secrets.read(NOW + HOUR + MINUTE - 1, [current, { current: 'whole' }]);
     const now = NOW + HOUR + MINUTE - 1;
-    expect(secrets.verdict('whole', now)).toBe('by current');
-    expect(secrets.verdict('half', now)).toBe('signature_mismatch');
-    expect(secrets.verdict('a', now)).toBe('by current.previous');
+    secrets.expectVerdicts(now, { whole: 'by current', half: 'signature_mismatch', a: 'by current.previous' });
     expect(secrets.one('current.previous')?.notAfter).toBe(NOW + 2 * HOUR);
   });
 
   test('a minute later it does, and so does a value of the start at once', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [current, { current: 'b' }]);
+    const secrets = history(current, { current: 'a' }, { current: 'b' });
     expect(secrets.verdict('a', NOW)).toBe('by current.previous');
     secrets.read(NOW + MINUTE, [current, { current: 'c' }]);
     expect(secrets.verdict('b', NOW + MINUTE)).toBe('by current.previous');
   });
 
   test('is the half of a new file: nothing is before it', () => {
-    const secrets = history();
-    secrets.read(NOW, [directory, { old: 'o' }]);
-    secrets.read(NOW, [directory, { new: 'half', old: 'o' }]);
+    const secrets = history(directory, { old: 'o' }, { new: 'half', old: 'o' });
     secrets.read(NOW + 1600, [directory, { new: 'whole', old: 'o' }]);
     expect(secrets.ids()).toEqual(['new', 'old']);
     expect(secrets.verdict('half', NOW + 1600)).toBe('signature_mismatch');
   });
 
   test('that retire-previous has ended stays so, even if the clock is set back', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'leaked' }]);
-    secrets.read(NOW, [current, { current: 'new' }]);
+    const secrets = history(current, { current: 'leaked' }, { current: 'new' });
     secrets.retirePrevious(NOW + MINUTE);
-    expect(secrets.verdict('leaked', NOW - HOUR)).toBe('expired_secret');
-    expect(secrets.verdict('new', NOW - HOUR)).toBe('by current');
+    secrets.expectVerdicts(NOW - HOUR, { leaked: 'expired_secret', new: 'by current' });
   });
 
   test('revives nothing that retire-previous has ended', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'leaked' }]);
-    secrets.read(NOW, [current, { current: 'half' }]);
+    const secrets = history(current, { current: 'leaked' }, { current: 'half' });
     secrets.retirePrevious(NOW + 1);
     secrets.read(NOW + 2, [current, { current: 'leaked' }]);
     secrets.read(NOW + 3, [current, { current: 'whole' }]);
@@ -368,9 +289,7 @@ describe('a value that a reload took and that is replaced within a minute', () =
   });
 
   test('is half a value however its file fails meanwhile, and whichever way the clock is set', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [current, { current: 'half' }]);
+    const secrets = history(current, { current: 'a' }, { current: 'half' });
     secrets.read(NOW + 1, [current, { current: 'bad: it is empty' }]);
     secrets.read(NOW + 2, [current, { current: 'whole' }]);
     expect(secrets.verdict('a', NOW + 2)).toBe('by current.previous');
@@ -394,50 +313,14 @@ describe('the end of a secret', () => {
     secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
     secrets.read(NOW, [current, { current: 'b' }], [directory, { d: 'd2' }]);
     secrets.retirePrevious(NOW + 7);
-    expect(secrets.verdict('a', NOW + 7)).toBe('expired_secret');
-    expect(secrets.verdict('d', NOW + 7)).toBe('expired_secret');
-    expect(secrets.verdict('b', NOW + 7)).toBe('by current');
+    secrets.expectVerdicts(NOW + 7, { a: 'expired_secret', d: 'expired_secret', b: 'by current' });
     secrets.read(NOW + 8, [current, { current: 'b' }], [directory, { d: 'd2' }]);
     expect(secrets.verdict('a', NOW + 8)).toBe('expired_secret');
   });
 
   test('retire-previous never extends an ended overlap', () => {
-    const secrets = history();
-    secrets.read(NOW, [current, { current: 'a' }]);
-    secrets.read(NOW, [current, { current: 'b' }]);
+    const secrets = history(current, { current: 'a' }, { current: 'b' });
     secrets.retirePrevious(NOW + 5 * HOUR);
     expect(secrets.one('current.previous')?.notAfter).toBe(NOW + HOUR);
   });
-
-  test('notBefore and notAfter of a source apply to its secrets', () => {
-    const secrets = history();
-    secrets.read(NOW, [{ ...current, notBefore: NOW, notAfter: NOW + 10 }, { current: 'a' }]);
-    const states = [NOW - 1, NOW, NOW + 9, NOW + 10].map((at) => stateOf(secrets.one('current') ?? never(), at));
-    expect(states).toEqual(['not_yet', 'live', 'live', 'expired']);
-  });
-});
-
-test('no message holds a value', () => {
-  const secrets = history();
-  secrets.read(NOW, [current, { current: 'a' }], [directory, { d: 'd' }]);
-  secrets.read(NOW, [current, { current: 'bad: it is empty' }], [directory, 'it does not exist']);
-  expect(JSON.stringify([secrets.failures(), secrets.one('d')])).not.toContain('value-of');
-  expect(isPreviousValue(secrets.one('current') ?? never())).toBe(false);
-  expect(secrets.one('current')?.key).toBeInstanceOf(KeyObject);
-});
-
-function never(): never {
-  throw new Error('there is no such secret');
-}
-
-test('a change is another value or a first value, of a replaced secret too, never a removed one', () => {
-  const held = (content: Content) => rotate(null, reading(plainDirectory, content), NOW);
-  const before = held({ same: 'a', other: 'b', gone: 'c', mended: 'bad: empty' });
-  const after = held({ same: 'a', other: 'B', mended: 'd', added: 'e', broken: 'bad: empty' });
-  expect(changedIds(before, after)).toEqual(['other', 'mended', 'added']);
-  expect(changedIds(after, after)).toEqual([]);
-  const first = rotate(null, reading(current, { current: 'a' }), NOW);
-  const second = rotate(first, reading(current, { current: 'b' }), NOW);
-  expect(second.map(({ id }) => id)).toEqual(['current', 'current.previous']);
-  expect(changedIds(first, second)).toEqual(['current', 'current.previous']);
 });

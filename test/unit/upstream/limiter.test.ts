@@ -10,12 +10,14 @@ class Fake implements Waiter {
   readonly verified: boolean;
   readonly deferred: boolean;
   startedAt = performance.now();
+  readonly patience: number;
   readonly #slots: UpstreamLimiter;
   moves = true;
   #since = 0;
 
-  constructor(slots: UpstreamLimiter, verified = true, deferred = false) {
+  constructor(slots: UpstreamLimiter, verified = true, deferred = false, patience = 1000) {
     this.#slots = slots;
+    this.patience = patience;
     this.verified = verified;
     this.deferred = deferred;
   }
@@ -56,10 +58,10 @@ afterEach(() => {
 
 function make(
   count: number,
-  limits: { slots: number; queue: number; patience?: number } = { slots: 2, queue: 3 },
+  { patience, ...limits }: { slots: number; queue: number; patience?: number } = { slots: 2, queue: 3 },
 ): { slots: UpstreamLimiter; waiters: Fake[]; at: (index: number) => Fake } {
-  const slots = new UpstreamLimiter({ patience: 1000, ...limits });
-  const waiters = Array.from({ length: count }, () => new Fake(slots));
+  const slots = new UpstreamLimiter(limits);
+  const waiters = Array.from({ length: count }, () => new Fake(slots, true, false, patience));
   const at = (index: number): Fake => {
     const one = waiters[index];
     if (one === undefined) throw new Error(`there is no waiter ${index}`);
@@ -164,15 +166,14 @@ describe('the queue', () => {
     expect(at(0).events).toEqual(['expired, down']);
   });
 
-  test('lets a deferred request wait for ten seconds, whatever the patience of the others', async () => {
-    const { slots, at } = make(1, { slots: 1, queue: 5, patience: 60_000 });
-    const deferred = new Fake(slots, true, true);
-    claim(slots, at(0));
-    claim(slots, deferred);
-    await pass(9_999);
-    expect(deferred.events).toEqual([]);
+  test('lets each request wait for its own patience', async () => {
+    const { slots, at } = make(2, { slots: 1, queue: 5, patience: 60_000 });
+    const hasty = new Fake(slots, true, false, 500);
+    for (const one of [at(0), at(1), hasty]) claim(slots, one);
+    await pass(499);
+    expect(hasty.events).toEqual([]);
     await pass(1);
-    expect(deferred.events).toEqual(['expired']);
+    expect([hasty.events, at(1).events]).toEqual([['expired'], []]);
   });
 
   test('stands still while the upstream is down', async () => {
@@ -235,7 +236,7 @@ describe('an unverified request', () => {
   const open = (slots: UpstreamLimiter, count: number) => Array.from({ length: count }, () => new Fake(slots, false));
 
   test('gets at most three quarters of the slots, however many are free', () => {
-    const slots = new UpstreamLimiter({ slots: 8, queue: 10, patience: 1000 });
+    const slots = new UpstreamLimiter({ slots: 8, queue: 10 });
     const waiters = open(slots, 8);
     for (const one of waiters) claim(slots, one);
     expect(waiters.map(({ events }) => events.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
@@ -244,13 +245,13 @@ describe('an unverified request', () => {
   });
 
   test('shares the only slot there is', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 10, patience: 1000 });
+    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
     const [one] = open(slots, 1);
     expect(one !== undefined && slots.tryAcquire(one)).toBe(true);
   });
 
   test('never goes before a waiting delivery, whichever came first', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 10, patience: 1000 });
+    const slots = new UpstreamLimiter({ slots: 1, queue: 10 });
     const holder = new Fake(slots);
     claim(slots, holder);
     const [one = holder] = open(slots, 1);
@@ -262,14 +263,14 @@ describe('an unverified request', () => {
   });
 
   test('has its own queue: when full, it blocks no delivery', () => {
-    const slots = new UpstreamLimiter({ slots: 1, queue: 2, patience: 1000 });
+    const slots = new UpstreamLimiter({ slots: 1, queue: 2 });
     claim(slots, new Fake(slots));
     expect(open(slots, 3).map((one) => claim(slots, one))).toEqual([true, true, false]);
     expect(claim(slots, new Fake(slots))).toBe(true);
   });
 
   test('finds slots scarce once half of its share is taken', () => {
-    const slots = new UpstreamLimiter({ slots: 8, queue: 5, patience: 1000 });
+    const slots = new UpstreamLimiter({ slots: 8, queue: 5 });
     const waiters = open(slots, 3);
     const scarce = waiters.map((one) => {
       claim(slots, one);

@@ -2,158 +2,85 @@
 // closes.
 import { describe, expect, test } from 'vitest';
 import { type Framing, MessageParser } from '../../../src/wire/parser.ts';
-import { cut, eachByte, type ParsedMessage, parse, readOn } from '../../support/http/parsed.ts';
+import { cut, eachByte, parse, readOn } from '../../support/http/parsed.ts';
 
-interface Row {
-  readonly name: string;
+interface Head {
   readonly status?: string;
   readonly lines?: readonly string[];
+  /** The method of the request. */
   readonly to?: string;
-  /** The bytes after the head. */
-  readonly rest?: string;
-  readonly framing: Framing;
-  /** Null: the response does not end with these bytes. */
-  readonly body: string | null;
-  readonly keepAlive?: false;
 }
+/** `rest`: the bytes after the head. `body`: null if the response does not end with these bytes. */
+type Row = readonly [
+  name: string,
+  head: Head,
+  rest: string,
+  framing: Framing,
+  body: string | null,
+  keepAlive?: 'closes',
+];
 
 const LENGTH = 'Content-Length: 3';
 const CHUNKED = 'Transfer-Encoding: chunked';
 const CODED = '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n';
-const BODILESS = { framing: 'none', body: '' } as const;
+const OLD = 'HTTP/1.0 200';
+const lines = (...all: string[]): Head => ({ lines: all });
+const coding = (value: string) => lines(`Transfer-Encoding: ${value}`);
+const head = (...all: string[]): Head => ({ to: 'HEAD', lines: all });
 
 const ROWS: readonly Row[] = [
-  { name: 'a length', lines: [LENGTH], rest: 'abc', framing: 'length', body: 'abc' },
-  {
-    name: 'a length with leading zeros',
-    lines: ['Content-Length: 003'],
-    rest: 'abc',
-    framing: 'length',
-    body: 'abc',
-  },
-  {
-    name: 'a length that is not octal',
-    lines: ['Content-Length: 010'],
-    rest: 'abcdefghij',
-    framing: 'length',
-    body: 'abcdefghij',
-  },
-  { name: 'a length of 0', lines: ['Content-Length: 0'], ...BODILESS },
-  { name: 'a length with a short body', lines: [LENGTH], rest: 'ab', framing: 'length', body: null },
+  ['a length', lines(LENGTH), 'abc', 'length', 'abc'],
+  ['a length with leading zeros', lines('Content-Length: 003'), 'abc', 'length', 'abc'],
+  ['a length that is not octal', lines('Content-Length: 010'), 'abcdefghij', 'length', 'abcdefghij'],
+  ['a length of 0', lines('Content-Length: 0'), '', 'none', ''],
+  ['a length with a short body', lines(LENGTH), 'ab', 'length', null],
   ...['9007199254740992', '18446744073709551615'].map(
-    (length): Row => ({
-      name: `an impossible length of ${length}`,
-      lines: [`Content-Length: ${length}`],
-      rest: 'abc',
-      framing: 'length',
-      body: null,
-    }),
+    (length): Row => [`an impossible length of ${length}`, lines(`Content-Length: ${length}`), 'abc', 'length', null],
   ),
-  { name: 'chunks', lines: [CHUNKED], rest: CODED, framing: 'chunked', body: 'abc' },
-  { name: 'chunks without the last one', lines: [CHUNKED], rest: '3\r\nabc\r\n', framing: 'chunked', body: null },
-  {
-    name: 'chunks over HTTP/1.0',
-    status: 'HTTP/1.0 200',
-    lines: [CHUNKED, 'Connection: keep-alive'],
-    rest: CODED,
-    framing: 'chunked',
-    body: 'abc',
-  },
-  {
-    name: 'a coding and chunks',
-    lines: ['Transfer-Encoding: gzip, chunked'],
-    rest: CODED,
-    framing: 'chunked',
-    body: 'abc',
-  },
-  {
-    name: 'a coding and chunks on two lines',
-    lines: ['Transfer-Encoding: gzip', CHUNKED],
-    rest: CODED,
-    framing: 'chunked',
-    body: 'abc',
-  },
-  { name: 'a coding without chunks', lines: ['Transfer-Encoding: gzip'], rest: CODED, framing: 'close', body: null },
-  {
-    name: 'a coding after chunks',
-    lines: ['Transfer-Encoding: chunked, gzip'],
-    rest: CODED,
-    framing: 'close',
-    body: null,
-  },
-  { name: 'neither', rest: 'abc', framing: 'close', body: null },
+  ['chunks', lines(CHUNKED), CODED, 'chunked', 'abc'],
+  ['chunks without the last one', lines(CHUNKED), '3\r\nabc\r\n', 'chunked', null],
+  ['chunks over HTTP/1.0', { status: OLD, lines: [CHUNKED, 'Connection: keep-alive'] }, CODED, 'chunked', 'abc'],
+  ['a coding and chunks', coding('gzip, chunked'), CODED, 'chunked', 'abc'],
+  ['a coding and chunks on two lines', lines('Transfer-Encoding: gzip', CHUNKED), CODED, 'chunked', 'abc'],
+  ['a coding without chunks', coding('gzip'), CODED, 'close', null],
+  ['a coding after chunks', coding('chunked, gzip'), CODED, 'close', null],
+  ['neither', {}, 'abc', 'close', null],
   ...['HTTP/1.1 100', 'HTTP/1.1 101', 'HTTP/1.1 103', 'HTTP/1.1 199', 'HTTP/1.1 204', 'HTTP/1.1 304'].flatMap(
     (status): Row[] => [
-      { name: `${status} with a length`, status, lines: [LENGTH], ...BODILESS },
-      { name: `${status} with chunks`, status, lines: [CHUNKED], ...BODILESS },
-      { name: `${status} with neither`, status, ...BODILESS },
+      [`${status} with a length`, { status, lines: [LENGTH] }, '', 'none', ''],
+      [`${status} with chunks`, { status, lines: [CHUNKED] }, '', 'none', ''],
+      [`${status} with neither`, { status }, '', 'none', ''],
     ],
   ),
-  {
-    name: '205, which may have a body',
-    status: 'HTTP/1.1 205',
-    lines: [LENGTH],
-    rest: 'abc',
-    framing: 'length',
-    body: 'abc',
-  },
-  { name: 'HEAD with a length', to: 'HEAD', lines: [LENGTH], ...BODILESS },
-  { name: 'HEAD with chunks', to: 'HEAD', lines: [CHUNKED], ...BODILESS },
-  { name: 'HEAD with a coding', to: 'HEAD', lines: ['Transfer-Encoding: gzip'], ...BODILESS },
-  { name: 'HEAD with neither', to: 'HEAD', ...BODILESS },
-  {
-    name: 'HEAD in lower case, which is another method',
-    to: 'head',
-    lines: [LENGTH],
-    rest: 'abc',
-    framing: 'length',
-    body: 'abc',
-  },
-  { name: 'HEAD with close', to: 'HEAD', lines: [LENGTH, 'Connection: close'], ...BODILESS, keepAlive: false },
-  {
-    name: 'a length and close',
-    lines: [LENGTH, 'Connection: close'],
-    rest: 'abc',
-    framing: 'length',
-    body: 'abc',
-    keepAlive: false,
-  },
-  {
-    name: 'a length over HTTP/1.0',
-    status: 'HTTP/1.0 200',
-    lines: [LENGTH],
-    rest: 'abc',
-    framing: 'length',
-    body: 'abc',
-    keepAlive: false,
-  },
-  {
-    name: 'close in the trailers',
-    lines: [CHUNKED],
-    rest: '0\r\nConnection: close\r\n\r\n',
-    framing: 'chunked',
-    body: '',
-    keepAlive: false,
-  },
+  ['205, which may have a body', { status: 'HTTP/1.1 205', lines: [LENGTH] }, 'abc', 'length', 'abc'],
+  ['HEAD with a length', head(LENGTH), '', 'none', ''],
+  ['HEAD with chunks', head(CHUNKED), '', 'none', ''],
+  ['HEAD with a coding', head('Transfer-Encoding: gzip'), '', 'none', ''],
+  ['HEAD with neither', head(), '', 'none', ''],
+  ['HEAD in lower case, which is another method', { to: 'head', lines: [LENGTH] }, 'abc', 'length', 'abc'],
+  ['HEAD with close', head(LENGTH, 'Connection: close'), '', 'none', '', 'closes'],
+  ['a length and close', lines(LENGTH, 'Connection: close'), 'abc', 'length', 'abc', 'closes'],
+  ['a length over HTTP/1.0', { status: OLD, lines: [LENGTH] }, 'abc', 'length', 'abc', 'closes'],
+  ['close in the trailers', lines(CHUNKED), '0\r\nConnection: close\r\n\r\n', 'chunked', '', 'closes'],
 ];
 
 /** Bytes after a response that has ended: not part of it. */
 const NEXT = 'HTTP/1.1 299 next\r\nContent-Length: 0\r\n\r\n';
 
-const headOf = ({ status = 'HTTP/1.1 200', lines = [] }: Row) => [`${status} reason`, ...lines, '', ''].join('\r\n');
+const headOf = ({ status = 'HTTP/1.1 200', lines = [] }: Head) => [`${status} reason`, ...lines, '', ''].join('\r\n');
 
-test.each(ROWS)('$name', (row) => {
-  const length = headOf(row).length + (row.rest?.length ?? 0);
-  const whole = Buffer.from(headOf(row) + (row.rest ?? '') + (row.body === null ? '' : NEXT), 'latin1');
-  for (const pieces of [[whole], eachByte(whole), cut(whole, [headOf(row).length])]) {
-    const { messages, partial } = parse('response', pieces, { answers: [row.to ?? 'GET', 'GET'] });
-    if (row.body === null) {
-      expect([messages, partial?.framing]).toEqual([[], row.framing]);
+test.for(ROWS)('%s', ([, sent, rest, framing, body, end]) => {
+  const head = headOf(sent);
+  const whole = Buffer.from(head + rest + (body === null ? '' : NEXT), 'latin1');
+  for (const pieces of [[whole], eachByte(whole), cut(whole, [head.length])]) {
+    const { messages, partial } = parse('response', pieces, { answers: [sent.to ?? 'GET', 'GET'] });
+    if (body === null) {
+      expect([messages, partial?.framing]).toEqual([[], framing]);
       continue;
     }
-    const { framing, body, keepAlive, end } = messages[0] as ParsedMessage;
-    expect([framing, body, keepAlive, end]).toEqual([row.framing, row.body, row.keepAlive ?? true, length]);
-    expect(messages.slice(1).map(({ status }) => status)).toEqual(row.keepAlive === false ? [] : [299]);
+    const keepAlive = end !== 'closes';
+    expect(messages[0]).toMatchObject({ framing, body, keepAlive, end: head.length + rest.length });
+    expect(messages.slice(1).map(({ status }) => status)).toEqual(keepAlive ? [299] : []);
   }
 });
 

@@ -1,0 +1,159 @@
+// Advice on requests that were refused, and had a signature: since when, and what the last of them tells. They may be
+// deliveries, and any stranger can send some.
+
+import { DIAGNOSES, type Diagnosis } from '../../core/diagnoses-and-remedies.ts';
+import { whyOutside } from '../../core/keyring.ts';
+import type { Reason } from '../../core/reasons.ts';
+import { BY_REASON } from '../../core/request-diagnosis.ts';
+import { reports, UNMATCHED } from '../../core/routes.ts';
+import type { RefusalGroup, RouteStatus, SecretStatus, StatusSnapshot } from '../snapshot.ts';
+import { clockText } from './secrets.ts';
+import {
+  ago,
+  count,
+  DAY,
+  dateText,
+  type Finds,
+  type Found,
+  found,
+  HOUR,
+  MINUTE,
+  named,
+  quiet,
+  spanText,
+  whatChanged,
+} from './words.ts';
+
+/** Why a signature is refused; one of an expired secret is told of apart. */
+const SIGNATURE_REASONS: ReadonlySet<string> = new Set<Reason>([
+  'signature_mismatch',
+  'malformed_signature',
+  'unsupported_algorithm',
+  'multiple_signatures',
+]);
+
+export function signatureAdvice(s: StatusSnapshot): Finds {
+  const outside = outsideAdvice(s);
+  const rows = s.routes.map((route) => [route.path, refusedInARow(route, outside, s)] as const);
+  const told = rows.flatMap(([path, row]) => (row === null ? [] : path));
+  const others = Object.keys(s.recent.signedReasons) as Reason[];
+  return [...rows.map(([, row]) => row), ...outside, ...others.map((reason) => refusedSome(reason, told, s))];
+}
+
+/** The last signatures of a route were refused, and none was accepted since. */
+function refusedInARow(route: RouteStatus, outside: readonly Found[], s: StatusSnapshot): Found | null {
+  const { traffic } = route;
+  const { lastAccepted, firstRefusedSignature: first, lastRefusedSignature: last } = traffic;
+  const isTotal = isTotalRefusal(route, s);
+  if (last === null || first === null || (silenceOf(route, s) <= SILENCE && !isTotal)) return null;
+  const since =
+    lastAccepted === null ? `since the start, ${ago(s.startedAt, s.now)}` : `for ${spanText(silenceOf(route, s))}`;
+  const amount = traffic.refusedSignatures;
+  const refused = `${amount} ${refusedText(amount, reports(route, s.now) ? 'reported' : 'rejected')}`;
+  const message = `No signature was accepted on ${named(route)} ${since}; ${refused}, the last one ${ago(last, s.now)}.${whatChanged(first, last, s)}${unchanged(lastAccepted, s)}${quiet(last, route, s.now)}`;
+  const state = isTotal ? 'failed' : 'warning';
+  const groups = s.refusals.filter((group) => group.route === route.path && group.at >= (lastAccepted ?? 0));
+  const own = groups.filter(({ reason }) => SIGNATURE_REASONS.has(reason));
+  // One that is of a secret outside its dates alone is one item with what tells of that secret.
+  if (own.length === 0) return outside[0] === undefined ? null : { id: outside[0].id, state, message };
+  const { id, why } = evidence(own, 'signature_mismatch');
+  return { id, state, message: `${message} Likely cause: ${why}.` };
+}
+
+/** Then the change was at the sender, or on the way. A sentence, or nothing. */
+function unchanged(lastAccepted: number | null, { secrets, lastReload }: StatusSnapshot): string {
+  const changes = [lastReload?.at, ...secrets.map(({ changedAt }) => changedAt)].map((at) => at ?? 0);
+  if (lastAccepted === null || Math.max(...changes) >= lastAccepted) return '';
+  return ' Nothing was changed here since the last one that was accepted.';
+}
+
+export const refusedText = (amount: number, decision: string) =>
+  decision === 'reported'
+    ? 'would be refused (report mode forwarded them)'
+    : `${amount === 1 ? 'was' : 'were'} refused`;
+
+const SILENCE = 5 * MINUTE;
+/** Milliseconds since a signature was last accepted. */
+const silenceOf = ({ traffic: { lastAccepted } }: RouteStatus, { now }: StatusSnapshot) =>
+  lastAccepted === null ? Number.POSITIVE_INFINITY : now - lastAccepted;
+
+/**
+ * True if each of the last requests with a signature was refused, and they are more than a stranger's tries: three where
+ * deliveries have been absent for a while, else five from the client whose delivery was the last, and as many as were
+ * accepted meanwhile.
+ */
+function isTotalRefusal(route: RouteStatus, s: StatusSnapshot): boolean {
+  const { refusedSignatures, refusedOfSender } = route.traffic;
+  const isLong = silenceOf(route, s) > SILENCE;
+  const isTotal = isLong ? refusedSignatures >= 3 : refusedOfSender >= Math.max(5, s.recent.accepted);
+  return isTotal && mayBeDeliveries(route, s);
+}
+
+/** False for `unmatched` while deliveries come to another route: then it has the requests of strangers. */
+function mayBeDeliveries(route: RouteStatus, s: StatusSnapshot): boolean {
+  if (route.action !== 'verify' || reports(route, s.now)) return false;
+  return route.path !== UNMATCHED || !s.routes.some((other) => other !== route && isVerified(other, s));
+}
+
+/** True if a delivery was verified within a day. */
+export const isVerified = ({ traffic }: RouteStatus, { now }: StatusSnapshot) =>
+  now - (traffic.lastAccepted ?? 0) < DAY;
+
+/** Requests with a signature were refused for one reason, perhaps beside others that were accepted. */
+function refusedSome(reason: Reason, told: readonly string[], s: StatusSnapshot): Found | null {
+  const amount = s.recent.signedReasons[reason] ?? 0;
+  const groups = s.refusals.filter((group) => group.reason === reason);
+  const [last] = groups;
+  // One that a request with a signature never has would be told to be ignored.
+  if (amount === 0 || reason === 'expired_secret' || reason === 'missing_signature') return null;
+  if (SIGNATURE_REASONS.has(reason) && told.includes(last?.route ?? '')) return null;
+  const { id, why } = evidence(groups, reason);
+  const at = last?.at ?? s.now;
+  const none = s.routes.every(({ traffic }) => s.now - (traffic.lastAccepted ?? 0) >= HOUR);
+  const route = s.routes.find(({ path }) => path === last?.route);
+  const { lastAccepted = null, refusedSignatures = 0 } = route?.traffic ?? {};
+  const accepted = `; one was accepted there ${ago(lastAccepted ?? 0, s.now)}, `;
+  const since = refusedSignatures === 0 ? 'after them' : `and none of the ${refusedSignatures} since`;
+  const beside = lastAccepted === null ? '' : `${accepted}${since}`;
+  const message = `${count(amount, 'signed request')} ${refusedText(amount, last?.decision ?? '')} in the last hour, the last one${last === undefined ? '' : ` to ${last.path}`} ${ago(at, s.now)}${none ? ', and none was accepted' : beside}: ${why}.${route === undefined ? '' : quiet(at, route, s.now)}`;
+  const isFull = reason === 'overloaded' && (none || s.now - at < 15 * MINUTE);
+  // As it was at the last one: large bodies become no failure because nothing comes after them.
+  const isTotal = route !== undefined && isTotalRefusal(route, { ...s, now: at });
+  return { id, state: isFull || isTotal ? 'failed' : 'warning', message };
+}
+
+/** The diagnosis of refusals for a reason, the newest first: by the last that has a hint, if one has. */
+export function evidence(
+  groups: readonly RefusalGroup[],
+  of: Reason,
+): { readonly id: Diagnosis; readonly why: string } {
+  const telling = groups.find((one) => one.hint !== null) ?? groups[0];
+  const { rule = null, header = null, hint = null, diagnosis = null, reason = of } = telling ?? {};
+  const id = diagnosis ?? BY_REASON[of];
+  const means = DIAGNOSES[id].means;
+  const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${header}`})`;
+  if (hint === null || hint === means) return { id, why: `${means}${broken}` };
+  if (rule !== null) return { id, why: `${means}${broken}. To let them pass: ${hint}` };
+  return { id, why: SIGNATURE_REASONS.has(reason) ? hint : `${means} (${hint})` };
+}
+
+/** Secrets outside their dates with which somebody signs. Newer forged signatures must not hide a leak. */
+function outsideAdvice(s: StatusSnapshot): readonly Found[] {
+  const groups = s.refusals.filter(({ reason }) => reason === 'expired_secret');
+  const of = (id: string) => groups.filter(({ secret }) => secret === id);
+  const named = s.secrets.map((secret) => (secret.state === 'live' ? null : outside(of(secret.id), secret, s.now)));
+  const unnamed = groups.filter(({ at, secret }) => s.now - at < HOUR && !s.secrets.some(({ id }) => id === secret));
+  return [...named, outside(unnamed, null, s.now)].filter((one) => one !== null);
+}
+
+/** `groups`: the newest first. `secret`: null if its entry is gone. */
+function outside(groups: readonly RefusalGroup[], secret: SecretStatus | null, now: number): Found | null {
+  const [last] = groups;
+  if (last === undefined) return null;
+  const state = secret?.state === 'not_yet' ? 'not_yet' : 'expired';
+  const which =
+    secret === null ? 'a secret outside its dates' : `secret ${secret.id}, ${whyOutside(state, secret, dateText)}`;
+  const clients = `${last.client}${new Set(groups.map(({ client }) => client)).size > 1 ? ' and others' : ''}`;
+  const message = `${clients} signed with ${which}, the last time ${ago(last.at, now)}; ${clockText(now)}.`;
+  return found('warning', state === 'not_yet' ? 'early-secret' : 'expired-secret', message);
+}

@@ -1,0 +1,112 @@
+// Advice on what became of deliveries, and on requests that were refused. A route that gets four deliveries an hour is
+// judged by its last ones, however long ago they came: counts of minutes would call it well as soon as nothing comes.
+
+import type { Reason } from '../../core/reasons.ts';
+import { reports, UNMATCHED } from '../../core/routes.ts';
+import { SLOW_ANSWERS, SLOW_SPAN_MS, type Untaken } from '../route-traffic.ts';
+import type { RouteStatus, StatusSnapshot } from '../snapshot.ts';
+import { evidence, isVerified, refusedText, signatureAdvice } from './signatures.ts';
+import { ago, count, DAY, type Finds, type Found, found, HOUR, named, quiet, spanText, whatChanged } from './words.ts';
+
+export function trafficAdvice(s: StatusSnapshot): Finds {
+  return [
+    ...s.routes.map((route) => notTaken(route, s) ?? refusedSome(route, s)),
+    ...s.routes.map((route) => unverified(route, s)),
+    ...signatureAdvice(s),
+    lost(s),
+    ...s.routes.map((route) => slowApp(route, s)),
+    ...UNSIGNED.map((reason) => unsigned(reason, s)),
+  ];
+}
+
+/** The app did not take the last deliveries of a route. */
+function notTaken(route: RouteStatus, s: StatusSnapshot): Found | null {
+  const { traffic } = route;
+  const { lastNotTaken: last, notTakenSince: since, lastTaken } = traffic;
+  const total = traffic.notTaken;
+  if (total === 0 || last === null || since === null) return null;
+  const which = `the last ${total === 1 ? 'delivery' : `${total} deliveries`} to ${named(route)}`;
+  const never = lastTaken === null ? ' The app has taken none since the start.' : '';
+  const when = `${total === 1 ? '' : 'the last time '}${ago(last.at, s.now)}`;
+  const message = `${said(last, traffic)} ${which}${detailOf(last)}, ${when}.${never}${whatChanged(since, last.at, s)}${quiet(last.at, route, s.now)}`;
+  return { id: last.diagnosis ?? 'proxy-full', state: total > 1 || lastTaken === null ? 'failed' : 'warning', message };
+}
+
+function said(
+  { fate, upstreamStatus, upstreamFailure }: Untaken,
+  { slow: { departedMs } }: RouteStatus['traffic'],
+): string {
+  const after = departedMs === null ? '' : `, after ${spanText(departedMs)},`;
+  if (fate === 'abandoned') return `The sender left${after} before the app answered`;
+  if (upstreamFailure !== null) return 'The app gave no whole answer to';
+  return upstreamStatus > 0 ? `The app answered ${upstreamStatus} to` : 'The proxy answered 503 to';
+}
+
+function detailOf({ upstreamFailure, upstreamError, hint }: Untaken): string {
+  const known = [upstreamFailure ?? [], upstreamError ?? hint ?? []].flat();
+  return known.length === 0 ? '' : ` (${known.join(', ')})`;
+}
+
+/** The app refuses some deliveries of a route, and takes others. Those that failed are listed. */
+function refusedSome(route: RouteStatus, s: StatusSnapshot): Found | null {
+  const { lastRefused: last } = route.traffic;
+  if (last === null || s.now - last.at >= HOUR) return null;
+  const message = `${said(last, route.traffic)} a delivery to ${named(route)} ${ago(last.at, s.now)}, and took others since.`;
+  return found('warning', last.diagnosis ?? 'proxy-full', message);
+}
+
+/** Any stranger can send a signature, so it is no failure where deliveries are verified. */
+function unverified({ path, traffic: { unverified: found } }: RouteStatus, s: StatusSnapshot): Found | null {
+  if (found === null || s.now - found.at >= DAY) return null;
+  const verified = s.routes
+    .flatMap((route) => (route.action === 'verify' ? route.path : []))
+    .slice(0, 3)
+    .join(', ');
+  const message = `${count(found.count, 'request')} with a signature ${found.count === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${found.path} ${ago(found.at, s.now)}; verified is ${verified || 'none'}: is your route's path right?`;
+  const onUnmatched = s.routes.some((route) => isVerified(route, s)) ? 'warning' : 'failed';
+  const state = path !== UNMATCHED || found.wellFormed === 0 ? 'note' : onUnmatched;
+  return { id: 'signed-unverified', state, message };
+}
+
+function lost(s: StatusSnapshot): Found | null {
+  const { failed, abandoned } = s.lost;
+  const [last] = s.undelivered.filter(({ fate }) => fate !== 'expired');
+  if (failed + abandoned === 0 || last === undefined) return null;
+  const why = [last.cause, last.upstreamError ?? last.hint ?? []].flat().join(', ');
+  const kinds = [failed > 0 ? `${failed} failed` : [], abandoned > 0 ? `${abandoned} abandoned by their sender` : []];
+  const message = `${count(failed + abandoned, 'delivery', 'deliveries')} of the last day may be lost (${kinds.flat().join(', ')}), the last one ${ago(last.at, s.now)} (${why}).`;
+  return found('warning', failed === 0 ? 'sender-leaves' : 'deliveries-lost', message);
+}
+
+function slowApp(route: RouteStatus, s: StatusSnapshot): Found | null {
+  const { slow } = route.traffic;
+  const recent = slow.times.filter((at) => s.now - at < SLOW_SPAN_MS);
+  if (recent.length < SLOW_ANSWERS) return null;
+  const answered = slow.answerMs === null ? [] : `it last answered after ${spanText(slow.answerMs)}`;
+  const departed = slow.departedMs === null ? [] : `a sender last left after ${spanText(slow.departedMs)}`;
+  const message = `The app is slow on ${named(route)}: ${SLOW_ANSWERS} deliveries in ${spanText(SLOW_SPAN_MS)} took long (${[answered, departed].flat().join('; ')}).`;
+  return found('warning', 'slow-app', message);
+}
+
+/** So few, such as an unsigned probe, need no attention. */
+const FEW = 2;
+const UNSIGNED: readonly Reason[] = [
+  'missing_signature',
+  'bad_request',
+  'header_too_large',
+  'header_timeout',
+  'overloaded',
+];
+
+function unsigned(reason: Reason, s: StatusSnapshot): Found | null {
+  const amount = s.recent.reasons[reason] ?? 0;
+  if (amount <= FEW) return null;
+  const { accepted, duplicate, rejected, windowSeconds } = s.recent;
+  const groups = s.refusals.filter((group) => group.reason === reason);
+  const { id, why } = evidence(groups, reason);
+  const isReported = rejected === 0 && s.routes.some((route) => reports(route, s.now));
+  const were = refusedText(amount, isReported ? 'reported' : 'rejected');
+  const through = count(accepted + duplicate, 'delivery', 'deliveries');
+  const message = `${amount} requests without a signature ${were} in the last ${windowSeconds / 60} minutes, ${reason}: ${why}. ${through} got through.`;
+  return found('warning', id, message);
+}

@@ -1,0 +1,197 @@
+// The tables of the status page. State is always a word, never a colour alone.
+
+import { labelled } from '../../config/units.ts';
+import { reports } from '../../core/routes.ts';
+import { secretVerdict } from '../advice/secrets.ts';
+import { evidence } from '../advice/signatures.ts';
+import { clock, type State, spanText } from '../advice/words.ts';
+import type {
+  DeferredDelivery,
+  RefusalGroup,
+  RouteStatus,
+  SecretStatus,
+  StatusSnapshot,
+  Undelivered,
+} from '../snapshot.ts';
+import { type Html, html } from './html.ts';
+
+interface Table<Row> {
+  readonly id: string;
+  readonly title: string;
+  readonly caption: string;
+  /** Shown instead of an empty table; without it the section is omitted. */
+  readonly none?: string;
+  /** The column that names the row. */
+  readonly name?: string;
+  /** The number of rows that are shown at once; more are shown on demand. */
+  readonly folded?: number;
+  readonly columns: Readonly<Record<string, (row: Row, s: StatusSnapshot) => Html | string | number>>;
+}
+
+export function tables(s: StatusSnapshot): Html {
+  return html`${section(lostTable(s), s.undelivered, s)}
+${section(DEFERRED, s.deferred?.deliveries ?? [], s)}
+${section(ROUTES, s.routes, s)}
+${section(SECRETS, s.secrets, s)}
+${section(REFUSALS, s.refusals, s)}`;
+}
+
+function section<Row>(table: Table<Row>, rows: readonly Row[], s: StatusSnapshot): Html | null {
+  const { id, title, caption, none, name, folded = rows.length } = table;
+  if (rows.length === 0 && none === undefined) return null;
+  const columns = Object.entries(table.columns);
+  const cell = (head: string, value: Html | string | number) =>
+    head === name ? html`<th scope="row"><code>${value}</code></th>` : html`<td data-label="${head}">${value}</td>`;
+  const lines = rows.map((row) => html`<tr>${columns.map(([head, of]) => cell(head, of(row, s)))}</tr>`);
+  const tableOf = (text: string, shown: readonly Html[]) => html`<table><caption>${text}</caption>
+<thead><tr>${columns.map(([head]) => html`<th scope="col">${head}</th>`)}</tr></thead>
+<tbody>${shown}</tbody></table>`;
+  const more = lines.slice(folded);
+  const rest =
+    more.length === 0 ? null : html`<details><summary>${more.length} more</summary>${tableOf(title, more)}</details>`;
+  const content = rows.length === 0 ? html`<p>${none}</p>` : html`${tableOf(caption, lines.slice(0, folded))}${rest}`;
+  return html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${content}</section>`;
+}
+
+/** Epoch milliseconds as `3 min ago (11:57 UTC)` or `in 2 days (2026-11-26 12:00 UTC)`, with the exact time as its title. */
+export function when(at: number, now: number): Html {
+  const iso = new Date(at).toISOString();
+  // An event that came while the snapshot was made is a moment ahead of it.
+  const isAhead = at - now >= 1000;
+  const span = spanText(isAhead ? at - now : Math.max(0, now - at));
+  return html`<time datetime="${iso}" title="${iso}">${isAhead ? `in ${span}` : `${span} ago`}</time> <span class="soft">(${clock(at, now)})</span>`;
+}
+
+export function pill(state: State, text: string): Html {
+  const mark = { ok: '●', note: '', warning: '▲', failed: '✕' }[state];
+  return html`<span class="pill ${state}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
+}
+
+const ROUTES: Table<RouteStatus> = {
+  id: 'routes',
+  title: 'Routes',
+  caption: 'The longest path wins; unmatched is for paths that no route matches.',
+  name: 'Path',
+  columns: {
+    Path: ({ path }) => path,
+    Action: ({ action }) => action,
+    Mode: (route, { now }) => (route.action === 'verify' ? modeOf(route, now) : '–'),
+    Settings: settingsOf,
+    Secrets: (route) => (route.action === 'verify' ? secretsOf(route) : '–'),
+    'Last taken': ({ traffic: { lastTaken } }, { now }) => (lastTaken === null ? '–' : when(lastTaken, now)),
+  },
+};
+
+const modeOf = (route: RouteStatus, now: number) =>
+  reports(route, now) ? pill('warning', 'reports') : pill('ok', 'enforces');
+
+/** As check-config prints them. */
+function settingsOf({ action, methods, maxBody, query, reportUntil, once, redeliver }: RouteStatus): string {
+  const settings = action === 'verify' ? { methods, maxBody, query, reportUntil, once, redeliver } : { methods };
+  const words = labelled(settings).map((setting) => setting.join(' '));
+  return words.join('; ');
+}
+
+function secretsOf(route: RouteStatus): Html {
+  if (route.liveSecrets === 0) return pill('failed', 'none live');
+  return html`${route.liveSecrets} live <span class="soft">of ${route.secretIds.join(', ')}</span>`;
+}
+
+const SECRETS: Table<SecretStatus> = {
+  id: 'secrets',
+  title: 'Secrets',
+  caption: 'All live secrets are tried. In a rotation, watch the last match move from the old one to the new one.',
+  none: 'No secret is configured.',
+  name: 'Id',
+  columns: {
+    Id: ({ id }) => id,
+    State: ({ state }) => pill(SECRET_STATES[state], state.replace('_', ' ')),
+    'Last match': ({ lastMatch }, { now }) => (lastMatch > 0 ? when(lastMatch * 1000, now) : 'not since the start'),
+    Valid: validity,
+    Verdict: secretVerdict,
+    'Read from': ({ source }) => source,
+  },
+};
+
+const SECRET_STATES = { live: 'ok', not_yet: 'warning', expired: 'warning', unusable: 'failed' } as const;
+
+function validity({ notBefore, notAfter }: SecretStatus, { now }: StatusSnapshot): Html | string {
+  const from = notBefore !== null && notBefore > now ? html`begins ${when(notBefore, now)} ` : null;
+  const until = notAfter === null ? null : html`${notAfter > now ? 'ends' : 'ended'} ${when(notAfter, now)}`;
+  return from === null && until === null ? 'no end' : html`${from}${until}`;
+}
+
+/** Omitted when empty: an empty table of losses would worry people. */
+function lostTable({ lost: { failed, abandoned, expired } }: StatusSnapshot): Table<Undelivered> {
+  const total = failed + abandoned + expired;
+  return {
+    id: 'undelivered',
+    title: 'Deliveries that may be lost',
+    caption: `${total} of the last day: ${failed} failed, ${abandoned} abandoned by their sender, ${expired} expired after they were deferred. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
+    folded: 5,
+    columns: {
+      When: ({ at }, { now }) => when(at, now),
+      Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,
+      Fate: ({ fate }) => fate,
+      Answer: ({ status }) => status,
+      Cause: ({ cause, upstreamError, hint }) => {
+        const detail = upstreamError ?? hint;
+        return detail === null ? cause : `${cause} (${detail})`;
+      },
+      Body: ({ bodySha256 }) => (bodySha256 === null ? 'unknown' : html`<code>${bodySha256}</code>`),
+      Client: ({ client }) => html`<code>${client}</code>`,
+    },
+  };
+}
+
+const DEFERRED: Table<DeferredDelivery> = {
+  id: 'deferred',
+  title: 'Deferred deliveries',
+  caption:
+    'The app did not take them; they are stored and sent again. At most 50 are shown, those with the soonest turn first. entrupy-signature-proxy deferred lists all of them (docs/redelivery.md).',
+  columns: {
+    Came: ({ at }, { now }) => when(at, now),
+    Event: (event) => html`<code>${event.id}</code><p class="soft">${routeOf(event)}</p>`,
+    State: ({ state }) => pill(DEFERRED_STATES[state], state),
+    'Sent again': ({ attempts }) => attempts,
+    'Last failure': ({ lastFailure }) => lastFailure,
+    'Next try': ({ nextTry }, { now, deferred }) => {
+      if (nextTry === null || deferred?.sends !== true) return '–'; // not by itself
+      return nextTry <= now ? 'when it is its turn' : when(nextTry, now);
+    },
+  },
+};
+
+const routeOf = ({ route }: DeferredDelivery) => (route === null ? 'no known route' : `route ${route}`);
+
+const DEFERRED_STATES = { waiting: 'ok', stopped: 'warning', unverified: 'failed' } as const;
+
+const REFUSALS: Table<RefusalGroup> = {
+  id: 'refusals',
+  title: 'Recent refusals',
+  caption:
+    'Grouped by reason, route and client, newest first; each group shows its last request. Queries, header values and bodies are never kept.',
+  none: 'None since the start.',
+  columns: {
+    Last: ({ at }, { now }) => when(at, now),
+    Count: ({ count }) => count,
+    Request: ({ method, path, route }) => html`<code>${method} ${path}</code><p class="soft">route ${route}</p>`,
+    Answer: (refusal) => html`${refusal.status} ${outcomeOf(refusal)}`,
+    Why: whyOf,
+    Client: ({ client }) => html`<code>${client}</code>`,
+  },
+};
+
+function outcomeOf({ decision, upstreamFailure }: RefusalGroup): Html {
+  if (decision === 'reported') return pill('warning', 'forwarded');
+  return pill('failed', upstreamFailure === null ? 'refused' : 'upstream failed');
+}
+
+function whyOf(group: RefusalGroup): Html {
+  const { reason, diagnosis, upstreamFailure, upstreamError } = group;
+  const why = reason === 'none' ? null : html`<code>${reason}</code><p>${evidence([group], reason).why}.</p>`;
+  const code = upstreamError === null ? '' : ` (${upstreamError})`;
+  const upstream =
+    upstreamFailure === null ? null : html`<p>The upstream gave no complete response: ${upstreamFailure}${code}.</p>`;
+  return html`${why}${upstream}${diagnosis === null ? null : html`<p class="soft">${diagnosis}</p>`}`;
+}

@@ -1,0 +1,33 @@
+// A request as the status page and /api/status show it: texts that a client chose are cut, and neither its query, nor a
+// header's value, nor its body is kept.
+import type { Diagnosis } from '../core/diagnoses-and-remedies.ts';
+import { diagnosisOf } from '../core/request-diagnosis.ts';
+import type { RequestRecord } from '../core/request-record.ts';
+import { shortened, shownPath } from '../log/log.ts';
+
+type Whole = 'route' | 'status' | 'decision' | 'reason' | 'rule' | 'bodySha256';
+type Upstream = 'upstreamStatus' | 'upstreamFailure' | 'upstreamError';
+
+export interface ShownRequest extends Pick<RequestRecord, Whole | Upstream | 'method' | 'path' | 'client' | 'header'> {
+  readonly at: number;
+  /** The problem and its likely cause in words; null if neither is known. */
+  readonly diagnosis: Diagnosis | null;
+  readonly hint: string | null;
+  /** The secret outside its dates that signed it; null if that is not known. */
+  readonly secret: string | null;
+}
+
+export function shownOf(record: RequestRecord, at: number): ShownRequest {
+  const { route, status, decision, reason, rule, bodySha256, header, hint } = record;
+  const { upstreamStatus, upstreamFailure, upstreamError } = record;
+  return {
+    ...{ at, route, status, decision, reason, rule, bodySha256, upstreamStatus, upstreamFailure, upstreamError },
+    method: shortened(record.method, 32),
+    path: shownPath(record.path),
+    client: shortened(record.client, 64),
+    header: header === null ? null : shortened(header, 128),
+    diagnosis: diagnosisOf(record),
+    hint: hint === null ? null : shortened(hint.text, 512),
+    secret: hint?.secret ?? null,
+  };
+}

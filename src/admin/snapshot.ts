@@ -1,0 +1,189 @@
+// The state of the running proxy for the status page, /api/status and the advice: a plain snapshot that runtime fills.
+// It must never hold a secret's value, a header's value, a query or a body. Times are epoch milliseconds. Operators
+// rely on its names: docs/admin.md lists them.
+import type { Config } from '../config/config.ts';
+import type { Secret, SecretState } from '../core/keyring.ts';
+import type { Decision, Reason } from '../core/reasons.ts';
+import type { DeferredState } from '../core/request-record.ts';
+import type { Route } from '../core/routes.ts';
+import type { RouteTraffic } from './route-traffic.ts';
+import type { ShownRequest } from './shown-request.ts';
+
+export interface RouteStatus
+  extends Pick<Route, 'path' | 'action' | 'mode' | 'reportUntil' | 'methods' | 'query' | 'once' | 'redeliver'> {
+  /** Ids that can match here, `current.previous` included; empty unless `action` is verify. */
+  readonly secretIds: readonly string[];
+  readonly liveSecrets: number;
+  /** Bytes; null if the route has no limit (forward, reject). */
+  readonly maxBody: number | null;
+  readonly traffic: Readonly<RouteTraffic>;
+}
+
+/** `notAfter` of a `.previous` value is the end of its overlap. */
+export interface SecretStatus extends Pick<Secret, 'id' | 'notBefore' | 'notAfter'> {
+  /** For people: `file /run/secrets/entrupy`, `env OLD_ENTRUPY_SECRET`, `env (name hidden)`, `replaced value of current`. */
+  readonly source: string;
+  readonly state: SecretState | 'unusable';
+  /** Why it cannot be read or used; null if it can. Never null if unusable. */
+  readonly problem: string | null;
+  /** An unusual trait of a value that is used, such as a short one; null if there is none. */
+  readonly note: string | null;
+  /** Epoch seconds, from `Metrics.lastMatch`; 0 if the secret has not matched in this process. */
+  readonly lastMatch: number;
+  /** When a reload took this value; null for one that was there at the start. */
+  readonly changedAt: number | null;
+  /** Deferred deliveries that it signs. */
+  readonly deferred: number;
+}
+
+export interface RecentCounts extends Readonly<Record<Decision, number>> {
+  /** How far back the counts reach. */
+  readonly windowSeconds: number;
+  /** Rejected and reported requests that need no attention. */
+  readonly noise: number;
+  /** Rejected and reported requests without a signature, by reason, without the noise; only those that occurred. */
+  readonly reasons: { readonly [R in Reason]?: number };
+  /** Those of the last hour that had a signature, so they may be deliveries. */
+  readonly signedReasons: { readonly [R in Reason]?: number };
+}
+
+/**
+ * A group of requests with one decision, reason, route and client that were refused, reported or failed by the
+ * upstream. The fields are the last request's. `count` is the number of requests since the group began. The group that
+ * was idle longest is removed first.
+ */
+export interface RefusalGroup extends ShownRequest {
+  readonly count: number;
+}
+
+type LostFields = 'at' | 'route' | 'path' | 'status' | 'upstreamError' | 'diagnosis' | 'hint' | 'bodySha256' | 'client';
+
+/** A delivery that may be lost: its fate is failed or abandoned, or it was deferred, and not taken in time. */
+export interface Undelivered extends Pick<ShownRequest, LostFields> {
+  readonly fate: 'failed' | 'abandoned' | 'expired';
+  /** A failure of the upstream, its status, `overloaded` or `abandoned`. */
+  readonly cause: string;
+}
+
+/** A TLS certificate in use: the one that clients see, or the one that we present to the upstream. */
+export interface CertificateStatus {
+  readonly certificate: 'listen' | 'upstream_client';
+  /** The path of its file. */
+  readonly file: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** `applied`: all that was read is in force. `failed`: a part keeps its old version; one line for each problem. */
+export type ReloadOutcome =
+  | { readonly kind: 'applied' }
+  | { readonly kind: 'failed'; readonly problems: readonly string[] };
+
+export interface DeferredDelivery {
+  readonly id: string;
+  readonly state: DeferredState;
+  readonly at: number;
+  /** Null if no route takes it. */
+  readonly route: string | null;
+  /** How often it was sent again. */
+  readonly attempts: number;
+  /** A status, or a word such as `connect`; for an unverified one, why nothing verifies it. */
+  readonly lastFailure: string;
+  /** Null if it is not sent again by itself. */
+  readonly nextTry: number | null;
+}
+
+export interface DeferredStatus {
+  /** A directory, or a host. */
+  readonly store: string;
+  /** The last problem of the store, until it has taken a delivery; null if there is none. */
+  readonly problem: string | null;
+  /** `failed`: the store works again. */
+  readonly problemKind: 'full' | 'slow' | 'failing' | 'failed';
+  /** When a delivery could last not be stored; null if each could. */
+  readonly turnedAwayAt: number | null;
+  /** The last time that the store lost what it held; null if it never did since the start. */
+  readonly storeLost: { readonly at: number; readonly problem: string } | null;
+  /** When the first one that waits will be lost, and when it came; null if none waits or none is sent. */
+  readonly firstLoss: { readonly at: number; readonly came: number } | null;
+  /** False if no route has `redeliver` any more: then nothing is sent. */
+  readonly sends: boolean;
+  readonly waiting: number;
+  readonly stopped: number;
+  readonly unverified: number;
+  /** Why nothing verifies these, in one word; the id of the secret that verified them when they came. */
+  readonly whys: readonly { readonly why: string; readonly secret: string; readonly deliveries: number }[];
+  readonly bytes: number;
+  /** When the oldest one that waits came; null if none does. */
+  readonly oldest: number | null;
+  /** The first ones, those with the soonest turn first. */
+  readonly deliveries: readonly DeferredDelivery[];
+}
+
+/** Answers that take time, and that a snapshot needs. */
+export interface Probed extends Pick<StatusSnapshot, 'ready' | 'causes'> {
+  /** The system's code for why the upstream accepts no connections; null if it does. */
+  readonly error: string | null;
+}
+
+export interface StatusSnapshot {
+  readonly version: string;
+  readonly nodeVersion: string;
+  readonly startedAt: number;
+  readonly now: number;
+  readonly ready: boolean;
+  /** Why it is not ready, as in /readyz. */
+  readonly causes: readonly string[];
+  readonly draining: boolean;
+  readonly upstream: {
+    readonly url: string;
+    /** False if two connects failed or took too long, a TLS handshake included. */
+    readonly reachable: boolean;
+    /** The system's code for the first of the two failures, such as `ECONNREFUSED`; null while it is reachable. */
+    readonly error: string | null;
+    readonly exposed: boolean;
+    /** `off` without checkExposure; `unknown` until it was checked, and while $POD_IP is not set. */
+    readonly exposure: 'off' | 'unknown' | 'exposed' | 'hidden';
+  };
+  readonly routes: readonly RouteStatus[];
+  readonly secrets: readonly SecretStatus[];
+  readonly config: {
+    /** Null if there is no file, only the environment. */
+    readonly file: string | null;
+    readonly sha256: string;
+    /** When it came into use. */
+    readonly since: number;
+    readonly warnings: readonly string[];
+    /** Keys that were changed, and that only a restart puts in use. */
+    readonly awaitingRestart: readonly string[];
+  };
+  /** Those of clients, and how many there may be. */
+  readonly connections: { readonly open: number; readonly limit: number };
+  /** Only those that are configured. */
+  readonly certificates: readonly CertificateStatus[];
+  /** Log lines that standard output did not take, since the start; `lastDropped` is null if there are none. */
+  readonly log: { readonly dropped: number; readonly lastDropped: number | null };
+  /** Null before the first reload. */
+  readonly lastReload: { readonly ok: boolean; readonly at: number; readonly error: string | null } | null;
+  /** Where delivered events are remembered; null if no route has `once`. */
+  readonly once: {
+    /** `memory`, or a host. */
+    readonly store: string;
+    readonly entries: number;
+    /** Why the store fails; null while it answers. */
+    readonly problem: string | null;
+    readonly onStoreFailure: Config['once']['onStoreFailure'];
+  } | null;
+  /** Null until a route had `redeliver`. */
+  readonly deferred: DeferredStatus | null;
+  readonly recent: RecentCounts;
+  /** The newest first, as is `undelivered`. */
+  readonly refusals: readonly RefusalGroup[];
+  readonly undelivered: readonly Undelivered[];
+  /** Deliveries of the last day that may be lost, by how; `undelivered` has the last ones. */
+  readonly lost: Readonly<Record<'failed' | 'abandoned' | 'expired' | 'dropped', number>>;
+  /** The last verified probe; null before the first. */
+  readonly lastProbe: ShownRequest | null;
+  /** The address of docs/; null until it is filled in. */
+  readonly docs: string | null;
+}

@@ -1,0 +1,49 @@
+// Threads that hang in a call of the system, such as one on a disk that does not answer. Neither the natural end nor
+// `process.exit` gets past one: both wait for it without end.
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { ignore } from './errors.ts';
+
+const LOOKS = 5;
+const LOOK_EACH_MS = 50;
+
+/** Node's names of requests to its pool of threads, by what these do. */
+const POOL: readonly (readonly [RegExp, string])[] = [
+  [/^FSReq|^FileHandleCloseReq/, 'files'],
+  [/^GetAddrInfo/, 'host names'],
+];
+
+/** Own threads that run, by what they do, each with a call that it answers at once unless it hangs. */
+export const threads = new Map<string, () => Promise<unknown>>();
+
+/**
+ * The jobs of the threads that hang; resolves within a quarter of a second of the process's own time. Only what is busy at
+ * each look hangs: a reading has several steps.
+ */
+export async function blockedThreads(): Promise<string[]> {
+  const unanswered = new Set(threads.keys());
+  for (const [does, call] of threads) call().then(() => unanswered.delete(does), ignore);
+  let busy = busyPool();
+  for (let look = 0; look < LOOKS && unanswered.size + busy.length > 0; look++) {
+    await sleep(LOOK_EACH_MS);
+    await nextTurn(); // timers run before it is read what the threads have done
+    const still = busyPool();
+    busy = busy.filter((does) => still.includes(does));
+  }
+  return [...unanswered, ...busy];
+}
+
+function busyPool(): string[] {
+  const requests = process.getActiveResourcesInfo();
+  return POOL.flatMap(([names, does]) => (requests.some((request) => names.test(request)) ? [does] : []));
+}
+
+/** Ends the process, whatever hangs. The executable can end with 137 alone. */
+export function killSelf(code: number | string = 137): void {
+  // Not imported: an old Node, which lacks the module, must come as far as saying which one is needed.
+  const isExecutable = process.getBuiltinModule('node:sea').isSea();
+  // The kernel ignores what PID 1 of a container sends itself, also SIGKILL; a new program replaces all threads.
+  if (!isExecutable && (process.pid === 1 || code !== 137)) {
+    process.execve?.(process.execPath, [process.execPath, '--eval', `process.exit(${code})`], {});
+  }
+  process.kill(process.pid, 'SIGKILL');
+}

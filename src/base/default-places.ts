@@ -1,0 +1,24 @@
+// Where things are unless the user says otherwise: the configuration, what must outlive the process, and the address at
+// which someone on this host, or in this container, reaches a listener of the proxy.
+import { isIP } from 'node:net';
+
+export const CONFIG_FILE = '/etc/entrupy-signature-proxy/config.yaml';
+export const STATE_DIRECTORY = '/var/lib/entrupy-signature-proxy';
+export const ADMIN_PORT = 9464;
+
+/** The configuration file that the user named, with `--config` or in the environment; null for the usual place. */
+export function namedConfig(option: string | null | undefined, env: NodeJS.ProcessEnv): string | null {
+  return option ?? (env.ENTRUPY_PROXY_CONFIG || null);
+}
+
+/** A store in the configuration is a directory's absolute path, or a URL. */
+export const isDirectory = (store: string) => store.startsWith('/');
+
+/** `http://127.0.0.1:9464/` for a listener on all interfaces, else its own address. */
+export function localUrl(host: unknown, port: number): URL {
+  const url = new URL('http://127.0.0.1/');
+  const isOwn = typeof host === 'string' && !/^(?:|0\.0\.0\.0|[0:]+)$/.test(host);
+  if (isOwn) url.hostname = isIP(host) === 6 ? `[${host}]` : host;
+  url.port = String(port);
+  return url;
+}

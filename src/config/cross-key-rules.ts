@@ -1,0 +1,211 @@
+// Rules that concern several keys, or more than the syntax of one. Pure, without a clock.
+// A rule must never judge a default that replaces a bad value, so it first asks whether the value is sound.
+import { isDirectory } from '../base/default-places.ts';
+import { whyNeverAllowed } from '../core/gate.ts';
+import { isPrevious } from '../core/keyring.ts';
+import { foldedPath, pathProblem } from '../core/targets.ts';
+import type { Values } from './config.ts';
+import { atKey, atValue, type KeyPath, listOf, nearest, type ProblemAt, show } from './problems.ts';
+import type { Written } from './schema-problems.ts';
+
+type SecretEntry = Written['secrets'][number];
+type RouteEntry = Written['routes'][number];
+type Action = RouteEntry['value']['action'];
+
+type Problems = Generator<ProblemAt, void, void>;
+
+/** Every problem that the schema cannot see. */
+export function* crossErrors(written: Written): Problems {
+  yield* addressErrors(written);
+  yield* upstreamTlsErrors(written);
+  yield* redeliveryErrors(written);
+  for (const secret of written.secrets) yield* secretErrors(secret, written);
+  for (const route of written.routes) {
+    yield* routeErrors(route);
+    yield* secretIdErrors(route, written);
+  }
+  yield* pathPairErrors(written.routes);
+}
+
+function* addressErrors({ values: { listen, admin, upstream }, isSound }: Written): Problems {
+  const listeners = { listen, admin };
+  const known = (['listen', 'admin'] as const).filter((name) => isSound([name, 'port']) && isSound([name, 'host']));
+  const hosts = new Set([listen.host, admin.host]);
+  // All interfaces include every other host.
+  const collide = hosts.size === 1 || hosts.has('::') || hosts.has('0.0.0.0');
+  if (known.length === 2 && listen.port === admin.port && listen.port !== 0 && collide) {
+    yield atKey(['admin', 'port'], `found ${admin.port}, which is also listen.port; allowed is any other port`);
+  }
+  const { hostname = '', port = '' } = isSound(['upstream', 'url']) ? (URL.parse(upstream.url) ?? {}) : {};
+  const isLoopback = /^(?:localhost|127\.[0-9.]+|\[::1\])$/.test(hostname);
+  for (const name of isLoopback ? known : []) {
+    const isReached = /^(?:::1?|0\.0\.0\.0|127\.[0-9.]+|localhost)$/.test(listeners[name].host);
+    if (String(listeners[name].port) !== port || !isReached) continue;
+    const message = `the proxy itself listens on this address (${name}.port); allowed is the address of the app`;
+    yield atValue(['upstream', 'url'], message);
+  }
+}
+
+function* upstreamTlsErrors({ values: { upstream }, isSound }: Written): Problems {
+  const { url, tls } = upstream;
+  if (tls === null) return;
+  const path = ['upstream', 'tls'];
+  if (isSound(['upstream', 'url']) && !url.startsWith('https://')) {
+    yield atKey(path, 'found with a URL without TLS; allowed only with an https:// upstream.url');
+  }
+  for (const [given, other] of [['certFile', 'keyFile'] as const, ['keyFile', 'certFile'] as const]) {
+    if (tls[given] === null || tls[other] !== null) continue;
+    yield atKey([...path, given], `found without ${other}; allowed are both or neither`);
+  }
+}
+
+function* redeliveryErrors({ values: { redelivery }, isSound }: Written): Problems {
+  const { store, name } = redelivery;
+  if (!isSound(['redelivery']) || isDirectory(store) || name !== '') return;
+  const message = "found without redelivery.name; apps that share this database would get each other's deliveries";
+  yield atKey(['redelivery', 'store'], message);
+}
+
+function* secretErrors({ path, value, has }: SecretEntry, { secrets, isSound }: Written): Problems {
+  const { id, notBefore, notAfter } = value;
+  const idAt = [...path, 'id'];
+  const sources = (['file', 'env', 'directory'] as const).filter(has);
+  if (sources.length > 1 || (sources.length === 0 && isSound(path))) {
+    const what = sources.length === 0 ? 'no source' : sources.join(' and ');
+    yield atValue(path, `found ${what}, allowed is one of file, env and directory`);
+  }
+  if (has('directory') && has('id')) {
+    yield atKey(idAt, 'found with directory, where file names are the ids; allowed only with file or env');
+  }
+  if ((has('file') || has('env')) && !has('id')) {
+    yield atValue(idAt, 'missing; file and env need an id for metrics and logs');
+  }
+  if (id !== null && isPrevious(id)) {
+    const reserved = 'ends in ".previous", which is reserved for the old value of a rotated secret';
+    yield atValue(idAt, `${reserved}; allowed is any other ending`);
+  }
+  if (has('overlap') && has('env')) {
+    yield atKey([...path, 'overlap'], 'found with env, which cannot change; allowed only with file or directory');
+  }
+  if (notBefore !== null && notAfter !== null && notBefore >= notAfter) {
+    yield atValue([...path, 'notAfter'], 'not later than notBefore: the secret would never be valid');
+  }
+  const first = secrets.findIndex((other) => other.value.id === id);
+  if (id !== null && first !== path[1]) {
+    yield atValue(idAt, `the same id as secrets[${first}]; allowed is any other id`);
+  }
+}
+
+/** The actions with which these options of a route are allowed; all others with verify alone. */
+const ACTIONS: Partial<Record<keyof RouteEntry['value'], readonly Action[]>> = {
+  methods: ['verify', 'forward'],
+  allowHeaders: ['verify', 'forward'],
+  upgrade: ['forward'],
+  responseTimeout: ['forward'],
+  idleTimeout: ['forward'],
+};
+
+function* routeErrors({ path, value, has, sound }: RouteEntry): Problems {
+  const { path: own, action, ...options } = value;
+  const problem = sound('path') ? pathProblem(own) : null;
+  if (problem !== null) yield atValue([...path, 'path'], `found ${show(own, path)}, which ${problem}`);
+  for (const key of sound('action') ? (Object.keys(options) as (keyof typeof options)[]) : []) {
+    const actions = ACTIONS[key] ?? ['verify'];
+    if (!has(key) || actions.includes(action)) continue;
+    const message = `found on a ${action} route, allowed only on ${listOf(actions, 'and')} routes`;
+    yield atKey([...path, key], message);
+  }
+  if (has('reportUntil') && sound('mode') && options.mode === 'enforce' && action === 'verify') {
+    yield atKey([...path, 'reportUntil'], 'found with mode enforce, allowed only with mode: report');
+  }
+  for (const [index, name] of options.allowHeaders.entries()) {
+    const why = whyNeverAllowed(name);
+    if (why === null) continue;
+    const message = `found ${JSON.stringify(name)}, which is never allowed: ${why}`;
+    yield atValue([...path, 'allowHeaders', index], message);
+  }
+}
+
+function* secretIdErrors({ path, value, sound }: RouteEntry, { secrets, isSound }: Written): Problems {
+  if (sound('action') && value.action !== 'verify') return;
+  const known = secrets.flatMap(({ value: { id } }) => id ?? []);
+  // The ids of a directory are unknown until it is read.
+  const anyId = !isSound(['secrets']) || secrets.some(({ has }) => has('directory'));
+  const allowed = known.length === 0 ? 'an id under secrets, but there are none' : listOf(known, 'or');
+  // Text that resembles no id may be a secret's value that was pasted here.
+  const hidden = 'not shown, as it may be a value; give the id of a secret';
+  for (const [index, id] of (value.secrets ?? []).entries()) {
+    const place = [...path, 'secrets', index];
+    if (isPrevious(id)) {
+      yield atValue(place, 'ends in ".previous"; allowed is the id alone, which includes its previous value');
+    } else if (!anyId && !known.includes(id)) {
+      const near = nearest(id, known);
+      const what = near === null ? `names no secret of this configuration (${hidden}); ` : `found "${id}", `;
+      yield atValue(place, `${what}allowed is ${allowed}${near === null ? '' : `; did you mean "${near}"?`}`);
+    }
+  }
+}
+
+function* pathPairErrors(routes: readonly RouteEntry[]): Problems {
+  const first = new Map<string, RouteEntry>();
+  const sound = routes.filter((route) => route.sound('path') && pathProblem(route.value.path) === null);
+  for (const route of sound) {
+    const folded = foldedPath(route.value.path);
+    const alike = first.get(folded) ?? route;
+    first.set(folded, alike);
+    if (alike === route) continue;
+    const place = `routes[${alike.path[1]}].path`;
+    const [here, there] = [JSON.stringify(route.value.path), JSON.stringify(alike.value.path)];
+    const same = here === there ? `the same path as ${place}` : `which servers can also read as ${there} (${place})`;
+    yield atValue([...route.path, 'path'], `found ${here}, ${same}; allowed is one route for the two`);
+  }
+}
+
+const QUERY_ROUTING =
+  'with an upstream that routes by query (?rest_route=, ?url=) or rewrites paths, requests can bypass every route';
+
+/** Every warning about a configuration that is valid but rarely intended. None stops the proxy. */
+export function* crossWarnings(values: Values): Problems {
+  const { listen, secrets, routes, unmatched, once } = values;
+  if (secrets.length === 0 && (unmatched === 'verify' || routes.some(({ action }) => action === 'verify'))) {
+    const message =
+      'there are no secrets, so every request on a verify route is answered with 503: set WEBHOOK_ENDPOINT_SECRET_KEY, or add secrets here';
+    yield atKey(['secrets'], message);
+  }
+  if (unmatched === 'forward') {
+    const message = `forward sends every request that no route matches to the upstream unverified, and ${QUERY_ROUTING}; verify is safer`;
+    yield atValue(['unmatched'], message);
+  }
+  for (const [index, route] of routes.entries()) yield* routeWarnings(['routes', index], route);
+  if (once.store !== 'memory' && once.name === '' && routes.some((route) => route.once !== null)) {
+    const message = 'found without once.name: an app that shares this database loses each event that this one has had';
+    yield atKey(['once', 'store'], message);
+  }
+  yield* redeliveryWarnings(values);
+  for (const [index, network] of listen.trustedProxies.entries()) {
+    if (!network.endsWith('/0')) continue;
+    const message = 'every address: any client can choose the logged client address by sending X-Forwarded-For';
+    yield atValue(['listen', 'trustedProxies', index], message);
+  }
+}
+
+function* redeliveryWarnings({ routes, secrets }: Values): Problems {
+  if (routes.every((route) => route.redeliver === null)) return;
+  for (const [index, secret] of secrets.entries()) {
+    if (secret.overlap === null) continue;
+    const message =
+      'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
+    yield atKey(['secrets', index, 'overlap'], message);
+  }
+}
+
+function* routeWarnings(path: KeyPath, route: RouteEntry['value']): Problems {
+  if (route.path === '/*' && route.action === 'forward') {
+    const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
+    yield atValue([...path, 'path'], message);
+  }
+  if (route.mode === 'report' && route.reportUntil === null) {
+    const message = 'report forwards requests that enforce would refuse, with no end date; set reportUntil';
+    yield atValue([...path, 'mode'], message);
+  }
+}

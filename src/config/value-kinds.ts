@@ -1,0 +1,121 @@
+// The kinds of value that a key can have, as zod schemas. One phrase says what is allowed, in errors and docs alike.
+// No phrase repeats the value that was found: it may hold a password.
+import { isIPv4 } from 'node:net';
+import * as z from 'zod/mini';
+import { listOf } from './problems.ts';
+import { DURATION, type Quantity, SIZE } from './units.ts';
+import { HOST_NAME, isCidr, isDeferredStore, isHost, isRedisUrl, readUpstreamUrl } from './url-values.ts';
+
+/** For each schema, a phrase that says what is allowed. */
+export const ALLOWED = z.registry<{ readonly allowed: string }>();
+
+/** A schema with its meaning, one or two sentences for editors and docs. */
+export function key<S extends z.ZodMiniType>(description: string, schema: S): S {
+  z.globalRegistry.add(schema, { description });
+  return schema;
+}
+
+/** A key that may be left out, and is then null. */
+export function optional<S extends z.ZodMiniType>(description: string, schema: S) {
+  const orNull = z.transform((value: z.output<S> | undefined) => value ?? null);
+  return key(description, z.pipe(z.optional(schema), orNull));
+}
+
+/** Converts a value; the JSON Schema shows `input`. `read` returns null for a value that is not allowed. */
+function converted<I, T>(input: z.ZodMiniType<I, unknown>, read: (found: I) => T | null) {
+  const reader = z.transform((found: I, context): T => {
+    const value = read(found);
+    if (value !== null) return value;
+    context.issues.push({ code: 'custom', input: found });
+    return z.NEVER;
+  });
+  return z.pipe(input as z.ZodMiniType<I, I>, reader);
+}
+
+export const integer = (min: number, max: number) =>
+  z
+    .int()
+    .check(z.gte(min), z.lte(max))
+    .register(ALLOWED, { allowed: `a whole number from ${min} to ${max}` });
+
+export const flag = () => z.boolean().register(ALLOWED, { allowed: 'true or false' });
+
+export const oneOf = <const W extends readonly string[]>(words: W, allowed = listOf(words, 'or')) =>
+  z.enum(words).register(ALLOWED, { allowed });
+
+/** Text that matches a pattern, which `allowed` describes. */
+export const matching = (allowed: string, pattern: RegExp) =>
+  z.string().check(z.regex(pattern)).register(ALLOWED, { allowed });
+
+/** A file or directory, as the process sees it; a relative path starts at its working directory. */
+export const filePath = (allowed = "a file's path") => matching(allowed, /^[^\x00]{1,4096}$/);
+
+export function list<S extends z.ZodMiniType>(item: S, allowed: string, min: 0 | 1 = 0) {
+  const least = z.minLength(min);
+  // Else zod compares the key `length` of a mapping that stands in place of the list, and throws.
+  least._zod.def.when = ({ value }) => Array.isArray(value);
+  return z.array(item).check(least).register(ALLOWED, { allowed });
+}
+
+/** A mapping of known keys; each other key is an error. */
+export const section = <S extends z.core.$ZodShape>(shape: S) =>
+  z.strictObject(shape).register(ALLOWED, { allowed: 'a mapping' });
+
+type Bounds<A> = readonly [min: string, max: string, also?: A];
+
+/** `also` is one more value, outside the bounds. */
+function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<number>, [min, max, also]: Bounds<A>) {
+  const least = kind.parse(min) ?? Number(min);
+  const most = kind.parse(max) ?? Number(max);
+  const extra = also === undefined ? '' : `${JSON.stringify(also)} or `;
+  const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
+  const read = (found: string | number): number | A | null => {
+    const value = kind.parse(found);
+    if (found === also || value === also) return also ?? null;
+    return value !== null && value >= least && value <= most ? value : null;
+  };
+  const words = also === 'auto' ? [z.literal('auto')] : [];
+  const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern))]);
+  return converted(input, read).register(ALLOWED, { allowed });
+}
+
+/** Milliseconds. `also` allows 0, whatever the minimum. */
+export const duration = (...bounds: Bounds<0>) => quantity(DURATION, z.literal(0), bounds);
+
+/** Bytes. `also` allows that word. */
+export const size = <A extends 'auto' = never>(...bounds: Bounds<A>) => quantity(SIZE, z.int(), bounds);
+
+/** Epoch milliseconds. */
+export const date = () =>
+  z
+    .pipe(
+      z.iso.datetime({ offset: true }),
+      z.transform((text) => Date.parse(text)),
+    )
+    .register(ALLOWED, {
+      allowed: 'a date and time with its zone, such as 2026-11-01T00:00:00Z',
+    });
+
+const text = (allowed: string, isAllowed: (found: string) => boolean) =>
+  z.string().check(z.refine(isAllowed)).register(ALLOWED, { allowed });
+
+export const host = () => text('an IP address without brackets, or a host name', isHost);
+
+export const hostName = () =>
+  text(
+    'a host name, not an IP address (TLS does not allow one as server name, RFC 6066 3)',
+    (found) => HOST_NAME.test(found) && !isIPv4(found),
+  );
+
+export const cidr = () => text('a network such as 10.0.0.0/8 or fd00::/8', isCidr);
+
+export const upstreamUrl = () =>
+  converted(z.string(), readUpstreamUrl).register(ALLOWED, {
+    allowed: 'http://host:port, https://host:port or unix:///path, without path, query or user',
+  });
+
+const REDIS = 'redis://host:6379/0 (rediss:// for TLS), with its password in passwordFile alone';
+
+export const storeUrl = () => text(`memory, or ${REDIS}`, (found) => found === 'memory' || isRedisUrl(found));
+
+export const deferredStore = () => text(`a directory's absolute path, or ${REDIS}`, isDeferredStore);

@@ -1,0 +1,53 @@
+// The one account of what became of a delivery. Metrics, log, status page, `check` and alerts ask it and infer nothing.
+import type { Route } from './routes.ts';
+
+/** The fates of a delivery, which is a verified request but no probe, and their meaning for people. */
+export const FATE_MEANINGS = {
+  taken: 'The app answered 2xx or 3xx, and did not break the answer off, whoever left.',
+  refused: 'The app answered another 4xx than those of `failed`: sending it again is useless.',
+  failed: 'The app answered 5xx, 408, 425 or 429, broke its answer off or gave none, or the proxy answered 503.',
+  abandoned:
+    "The sender left before the app's answer, and the proxy ended the request: the app may have taken it or not.",
+  deferred: 'The proxy stored it, and sends it again (`redeliver`): `redelivered_total` counts how it ends.',
+  duplicate: 'The event was already delivered (`once`).',
+} as const;
+
+export type Fate = keyof typeof FATE_MEANINGS;
+export const FATES = Object.keys(FATE_MEANINGS) as readonly Fate[];
+
+/** The right to deliver an event of `once`. Its holder calls one of the two methods; only the first call counts. */
+export interface DeliveryLease {
+  /** The upstream's 2xx has arrived completely. */
+  delivered(): void;
+  /** The event was not delivered, so a retry may go through. */
+  failed(): void;
+}
+
+/** The end of a delivery's way to the app. */
+interface UpstreamEnd {
+  readonly stored: boolean;
+  /** The side whose failure ended it; null if none did. */
+  readonly failed: 'client' | 'upstream' | null;
+  /** The status of the app's answer; 0 if none has begun. */
+  readonly status: number;
+}
+
+/** True for a status with which the app has not taken a delivery, so that it is worth sending again. */
+export function isNotTaken(status: number): boolean {
+  return status >= 500 || status === 408 || status === 425 || status === 429;
+}
+
+/** An answer that broke off at our side, for its slow client's sake, has been given all the same. */
+export function fateOf({ stored, failed, status }: UpstreamEnd): Fate {
+  if (stored) return 'deferred';
+  if (status === 0) return failed === null ? 'abandoned' : 'failed';
+  if (failed === 'upstream' || isNotTaken(status)) return 'failed';
+  return status >= 400 ? 'refused' : 'taken';
+}
+
+/** The metric series that exist from the start with 0; a fate that is missing here is not counted. */
+export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' | 'once' | 'redeliver'>) {
+  if (action !== 'verify') return [];
+  const lacks: Partial<Record<Fate, boolean>> = { duplicate: once === null, deferred: redeliver === null };
+  return FATES.filter((fate) => lacks[fate] !== true);
+}

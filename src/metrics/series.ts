@@ -1,0 +1,162 @@
+// The numbers behind the metrics: plain fields that a request adds to, read at each scrape. The route and its secrets fix
+// the set of series: recording never adds one.
+
+import { possibleFates } from '../core/fate.ts';
+import { possibleDecisions } from '../core/reasons.ts';
+import { REDELIVERY_RESULTS, UPSTREAM_FAILURES } from '../core/request-record.ts';
+import { type Route, UNMATCHED } from '../core/routes.ts';
+import { METRICS, type MetricName, type MetricRow, PREFIX, STATUS_CLASSES } from './metric-table.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** One line of the exposition, in the shape that prom-client's registry renders. */
+export interface Sample {
+  /** Only if it is not the family's name: `…_bucket`, `…_sum`, `…_count`. */
+  readonly metricName?: string;
+  readonly labels?: Readonly<Record<string, string | number>>;
+  /** prom-client renders such an object once and caches the text: keep one object per series. */
+  readonly sharedLabels?: Labels;
+  readonly value: number;
+}
+
+/** A metric's samples, or its value if it has no labels; null for none. */
+export type Reading = number | readonly Sample[] | null;
+
+export function sample(sharedLabels: Labels, value: number): Sample {
+  return { sharedLabels, value };
+}
+
+/** A series that requests add to. */
+interface Series {
+  add(value: number): void;
+  samples(): readonly Sample[];
+}
+
+/** It is its own sample. */
+export class Counter implements Series {
+  readonly sharedLabels: Labels;
+  value = 0;
+
+  constructor(labels: Labels) {
+    this.sharedLabels = labels;
+  }
+
+  add(value: number): void {
+    this.value += value;
+  }
+
+  samples(): readonly Sample[] {
+    return [this];
+  }
+}
+
+class Histogram implements Series {
+  readonly #name: string;
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  readonly #labels: Labels;
+  #sum = 0;
+
+  /** `bounds` ascending, without +Inf. */
+  constructor(name: string, labels: Labels, bounds: readonly number[]) {
+    this.#name = name;
+    this.#bounds = bounds;
+    this.#counts = new Array<number>(bounds.length + 1).fill(0);
+    this.#labels = labels;
+  }
+
+  /** NaN and negative values, which only a broken clock gives, count as 0: they must not spoil the sum forever. */
+  add(value: number): void {
+    const sane = Number.isFinite(value) && value > 0 ? value : 0;
+    const bounds = this.#bounds;
+    let at = 0;
+    while (at < bounds.length && sane > (bounds[at] ?? Number.POSITIVE_INFINITY)) at++;
+    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+    this.#sum += sane;
+  }
+
+  /** Cumulative buckets, sum and count. */
+  samples(): readonly Sample[] {
+    const [name, sharedLabels] = [this.#name, this.#labels];
+    let total = 0;
+    const buckets = this.#counts.map((count, at): Sample => {
+      total += count;
+      return { metricName: `${name}_bucket`, labels: { le: this.#bounds[at] ?? '+Inf' }, sharedLabels, value: total };
+    });
+    return [
+      ...buckets,
+      { metricName: `${name}_sum`, sharedLabels, value: this.#sum },
+      { metricName: `${name}_count`, sharedLabels, value: total },
+    ];
+  }
+}
+
+type LabelledByRoute = {
+  [Name in MetricName]: (typeof METRICS)[Name] extends { labels: readonly ['route', ...string[]] } ? Name : never;
+}[MetricName];
+
+/** The metrics that requests add to, by route. */
+export type RouteMetric = Exclude<LabelledByRoute, 'route_report_mode'>;
+export function isRouteMetric(name: MetricName): name is RouteMetric {
+  const { labels = [] }: MetricRow = METRICS[name];
+  return labels[0] === 'route' && name !== 'route_report_mode';
+}
+
+/** The series of one route, looked up once per request. */
+export class RouteSeries {
+  readonly #route: string;
+  /** By the values of the labels other than `route`, with a space between two. */
+  readonly #families = new Map<RouteMetric, Map<string, Series>>();
+
+  constructor(route: string) {
+    this.#route = route;
+  }
+
+  /** Returns false if there is no such series: losing a count is better than adding a series. */
+  add(name: RouteMetric, value: number, labels = ''): boolean {
+    const series = this.#families.get(name)?.get(labels);
+    series?.add(value);
+    return series !== undefined;
+  }
+
+  samples(name: RouteMetric): readonly Sample[] {
+    return [...(this.#families.get(name)?.values() ?? [])].flatMap((series) => series.samples());
+  }
+
+  /**
+   * Adds the series that the route and its secrets need, and removes those of removed secrets. Those of the old route
+   * stay: requests that began under it still end, and a counter that disappears loses its last increments.
+   */
+  adapt(adapted: Route, secrets: readonly string[]): void {
+    const { action, path } = adapted;
+    for (const [decision, reason] of possibleDecisions(adapted)) {
+      this.#need('requests_total', `${decision} ${reason}`);
+      this.#need('request_duration_seconds', decision);
+    }
+    this.#need('deliveries_total', ...possibleFates(adapted));
+    if (action === 'forward') this.#need('unverified_signatures_total', '');
+    // A stored delivery may outlast its route, and then counts as unmatched.
+    if (action === 'verify' || path === UNMATCHED) this.#need('redelivered_total', ...REDELIVERY_RESULTS);
+    if (action === 'verify') this.#need('verification_duration_seconds', '');
+    if (action !== 'reject') {
+      this.#need('request_body_bytes', '');
+      this.#need('upstream_duration_seconds', '');
+      this.#need('upstream_responses_total', ...STATUS_CLASSES);
+      this.#need('upstream_failures_total', ...UPSTREAM_FAILURES);
+    }
+    this.#need('secret_matches_total', ...secrets);
+    const matches = this.#families.get('secret_matches_total');
+    for (const secret of matches?.keys() ?? []) if (!secrets.includes(secret)) matches?.delete(secret);
+  }
+
+  #need(name: RouteMetric, ...keys: readonly string[]): void {
+    const family = this.#families.get(name) ?? new Map<string, Series>();
+    this.#families.set(name, family);
+    const { labels = [], buckets }: MetricRow = METRICS[name];
+    for (const key of keys.filter((key) => !family.has(key))) {
+      const values = [this.#route, ...key.split(' ')];
+      const named = Object.fromEntries(labels.map((label, nth) => [label, values[nth] ?? '']));
+      family.set(key, buckets === undefined ? new Counter(named) : new Histogram(PREFIX + name, named, buckets));
+    }
+  }
+}

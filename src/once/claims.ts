@@ -1,0 +1,196 @@
+// Deliver once: the first request for an event claims it, its twins wait, and duplicates are answered. The store may fail
+// at any time: then onStoreFailure decides, and no request hangs.
+import { hash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DeliveryLease } from '../core/fate.ts';
+import type { OnceStore, OnStoreChange } from './store.ts';
+
+/** `refuse`: the store failed and the config says so, its twin takes too long, or too many twins wait (`full`). */
+export type Claimed =
+  | { readonly kind: 'deliver'; readonly lease: DeliveryLease }
+  | { readonly kind: 'refuse'; readonly full: 'store' | 'twins' }
+  | { readonly kind: 'duplicate' | 'departed' };
+
+const DUPLICATE: Claimed = { kind: 'duplicate' };
+const REFUSE: Claimed = { kind: 'refuse', full: 'twins' };
+const STORE_FAILED: Claimed = { kind: 'refuse', full: 'store' };
+const DEPARTED: Claimed = { kind: 'departed' };
+
+interface ClaimsOptions {
+  /** Opens the store, which may report problems at any time. */
+  readonly open: (onChange: OnStoreChange) => Promise<OnceStore>;
+  readonly onStoreFailure: 'forward' | 'refuse';
+  /** Called when the store starts to fail and when it works again. */
+  readonly onChange: OnStoreChange;
+}
+
+interface ClaimRequest {
+  readonly path: string;
+  readonly body: Uint8Array;
+  /** How long a delivered event is remembered, in milliseconds. */
+  readonly window: number;
+  /** The longest wait for a twin, in milliseconds. */
+  readonly patience: number;
+  /** Aborted when the client has departed. */
+  readonly departed: AbortSignal;
+}
+
+/** Called when it is known what happened to an event, or with null if the waiting twin must try again. */
+type Wake = (claimed: Claimed | null) => void;
+
+/** An event that this process is delivering, or claiming in the store. */
+interface UnderWay {
+  readonly twins: Set<Wake>;
+  /** True once it is being delivered, here or elsewhere. Before, twins wait for the store: about a second at most. */
+  delivers: boolean;
+}
+
+/** The most twins that wait for one event. Each keeps its body: replays of one event must not fill the byte budget. */
+const MAX_TWINS = 16;
+/** The pause between two checks of an event that another process is delivering. */
+const CHECK_EVERY_MS = 100;
+/** Milliseconds for the store to learn of the last ones; it has its own limit of about a second. */
+const CLOSE_MS = 2000;
+
+export class Claims {
+  readonly #options: ClaimsOptions;
+  readonly #store: Promise<OnceStore>;
+  readonly #underWay = new Map<string, UnderWay>();
+  #onSettled: (() => void) | null = null;
+  /** The store's own count. */
+  entries = () => 0;
+  failures = 0;
+  /** The current problem with the store; null if none is known. */
+  failure: string | null = null;
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options;
+    this.#store = options.open((failure) => this.#setFailure(failure));
+    this.#store.then(
+      ({ entries }) => {
+        this.entries = entries;
+      },
+      () => {}, // each claim reports the failure
+    );
+  }
+
+  /** Waits for twins of the request, as long as `patience`, and says what to do with it; never rejects. */
+  async claim(request: ClaimRequest): Promise<Claimed> {
+    const key = eventKey(request.path, request.body);
+    const until = performance.now() + request.patience;
+    for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
+      if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;
+      const claimed = await woken(first.twins, until, request.departed);
+      if (claimed !== null) return claimed;
+    }
+    // No `await` since the lookup, so exactly one twin proceeds.
+    const own: UnderWay = { twins: new Set(), delivers: false };
+    this.#underWay.set(key, own);
+    const claimed = await this.#claim(key, own, { ...request, until });
+    if (claimed.kind !== 'deliver') this.#end(key, claimed.kind === 'duplicate' ? claimed : null);
+    return claimed;
+  }
+
+  /** Resolves when no delivery is in flight and the store knows of all. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onSettled = resolve;
+      if (this.#underWay.size === 0) resolve();
+    });
+  }
+
+  /** Gives the store a moment to learn of the last ones. */
+  async close(): Promise<void> {
+    const timer = setTimeout(() => this.#onSettled?.(), CLOSE_MS);
+    await this.settled();
+    clearTimeout(timer);
+    await this.#store.then(
+      (store) => store.close(),
+      () => {},
+    );
+  }
+
+  async #claim(key: string, own: UnderWay, request: ClaimRequest & { until: number }): Promise<Claimed> {
+    const { window, departed, until } = request;
+    try {
+      const store = await this.#store;
+      for (let claim = await store.claim(key); claim !== 'first'; claim = await store.claim(key)) {
+        if (claim === 'delivered') return DUPLICATE;
+        delivers(own);
+        await sleep(CHECK_EVERY_MS, undefined, { signal: departed }).catch(() => {});
+        if (departed.aborted) return DEPARTED;
+        if (performance.now() >= until) return REFUSE;
+      }
+    } catch (error) {
+      this.#failed(error);
+      // Otherwise it is delivered without a claim, and still recorded if the store works again at the end.
+      if (this.#options.onStoreFailure === 'refuse') return STORE_FAILED;
+    }
+    delivers(own);
+    return { kind: 'deliver', lease: this.#lease(key, window) };
+  }
+
+  #lease(key: string, window: number): DeliveryLease {
+    let open = true;
+    const end = async (fate: Claimed | null) => {
+      if (!open) return;
+      open = false;
+      try {
+        const store = await this.#store;
+        if (fate === null) await store.release(key);
+        else await store.commit(key, window);
+      } catch (error) {
+        this.#failed(error);
+      }
+      this.#end(key, fate);
+    };
+    return { delivered: () => void end(DUPLICATE), failed: () => void end(null) };
+  }
+
+  #failed(error: unknown): void {
+    this.failures++;
+    this.#setFailure(error instanceof Error ? error.message : String(error));
+  }
+
+  #setFailure(failure: string | null): void {
+    const changed = (failure === null) !== (this.failure === null);
+    this.failure = failure;
+    if (changed) this.#options.onChange(failure);
+  }
+
+  /** `fate`: the claim of its twins; null if one of them may deliver next. */
+  #end(key: string, fate: Claimed | null): void {
+    const twins = [...(this.#underWay.get(key)?.twins ?? [])];
+    this.#underWay.delete(key);
+    for (const wake of twins) wake(fate);
+    if (this.#underWay.size === 0) this.#onSettled?.();
+  }
+}
+
+/** Marks the event as being delivered. The upstream may take long, so from now on only a few twins may wait. */
+function delivers(event: UnderWay): void {
+  event.delivers = true;
+  for (const wake of [...event.twins].slice(MAX_TWINS)) wake(REFUSE);
+}
+
+/** Waits to be woken, and returns what is given then; `refuse` on timeout, `departed` if the client has departed. */
+function woken(sleepers: Set<Wake>, until: number, departed: AbortSignal): Promise<Claimed | null> {
+  if (departed.aborted) return Promise.resolve(DEPARTED);
+  return new Promise((resolve) => {
+    const wake: Wake = (claimed) => {
+      clearTimeout(timer);
+      departed.removeEventListener('abort', depart);
+      sleepers.delete(wake);
+      resolve(claimed);
+    };
+    const depart = () => wake(DEPARTED);
+    const timer = setTimeout(() => wake(REFUSE), Math.max(0, until - performance.now()));
+    departed.addEventListener('abort', depart);
+    sleepers.add(wake);
+  });
+}
+
+/** An event's key: its path as sent, without the query, and the SHA-256 of its body. */
+export function eventKey(path: string, body: Uint8Array): string {
+  return hash('sha256', `${hash('sha256', body, 'base64url')} ${path}`, 'base64url');
+}

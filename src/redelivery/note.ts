@@ -1,0 +1,75 @@
+// The note beside a deferred delivery: its history, in words. It has no MAC, so nobody vouches for it: it serves people,
+// the labels of metrics and the pace, and whoever can write to the store could delay and repeat anyway.
+
+export interface Note {
+  /** When the delivery came, epoch milliseconds of the proxy that stored it. */
+  readonly at: number;
+  /** As configured; null if no route takes it now. */
+  readonly route: string | null;
+  readonly method: string;
+  /** Without the query, and cut. */
+  readonly path: string;
+  /** The id of the secret that verified it when it came. */
+  readonly secret: string;
+  /** The same secret's value, as a tag that tells nothing about it: an id names another value after a rotation. */
+  readonly key: string;
+  /** How often it was sent again, the last time included. */
+  readonly attempts: number;
+  /** When last, epoch milliseconds; 0 if never. */
+  readonly tried: number;
+  /** Why the app did not take it, or why nothing verifies it: a status, or one word. */
+  readonly failure: string;
+}
+
+/** The words by which a summary tells events apart. */
+export type Words = Pick<Note, 'failure' | 'secret' | 'key'> & { readonly route: string };
+
+/** Bytes. What is longer is no note. */
+export const MAX_NOTE = 4096;
+const MAX_TEXT = 1024;
+
+/** At most `MAX_NOTE` bytes, in ASCII. */
+export function noteText(note: Note): string {
+  const text = asciiJson(note);
+  return text.length <= MAX_NOTE ? text : noteText({ ...note, route: null, path: '', secret: '' });
+}
+
+/** At most `MAX_NOTE` bytes, in ASCII. */
+export function wordsText({ failure, secret, key, route }: Note): string {
+  const text = asciiJson([failure, secret, key, route ?? '']);
+  return text.length <= MAX_NOTE ? text : '';
+}
+
+const asciiJson = (value: unknown) => JSON.stringify(value).replace(/[\u007f-\uffff]/g, escaped);
+const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** Null if the text is none. */
+export function readNote(text: string): Note | null {
+  if (text.length > MAX_NOTE) return null;
+  const { at, route, method, path, secret, key, attempts, tried, failure } = parsedJson(text);
+  if (!isCount(at) || !isCount(attempts) || !isCount(tried) || !isWord(failure)) return null;
+  if (!isText(method) || !isText(path) || !isText(secret) || !isText(key)) return null;
+  if (route !== null && !isText(route)) return null;
+  return { at, route, method, path, secret, key, attempts, tried, failure };
+}
+
+/** Empty ones if the text has none. */
+export function readWords(text: string): Words {
+  const { 0: failure, 1: secret, 2: key, 3: route } = parsedJson(text);
+  const areWords = isText(failure) && isText(secret) && isText(key) && isText(route);
+  return areWords ? { failure, secret, key, route } : { failure: '', secret: '', key: '', route: '' };
+}
+
+/** An empty object if the text is no JSON of one. */
+export function parsedJson(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+export const isWord = (value: unknown): value is string => typeof value === 'string' && /^[a-z0-9_]{1,32}$/.test(value);
+export const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= MAX_TEXT;

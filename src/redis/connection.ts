@@ -1,0 +1,184 @@
+// A connection to Redis or Valkey, which reconnects by itself. While the server is down, stuck or refuses us, commands
+// fail at once: no request may wait in the client library's queue.
+import { Buffer } from 'node:buffer';
+import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
+import { deadline } from '../base/deadline.ts';
+
+/** Reports a problem with the server (never a password), and null once it works again. */
+type OnChange = (problem: string | null) => void;
+
+export interface ConnectionOptions {
+  /** redis:// or rediss:// with a user and a database number at most. */
+  readonly store: string;
+  readonly passwordFile: string | null;
+  /** Called at each connect, so that the password may change. Rejects with the file's problem. */
+  readonly readPassword: (file: string) => Promise<string>;
+  /** Begins every key. */
+  readonly prefix: string;
+  /** Milliseconds. The longest wait for an answer. */
+  readonly timeLimit: number;
+  /**
+   * Asked at each connect and every `PROBE_EVERY_MS`, which finds a stuck server even if there is nothing to do. A write,
+   * like the commands that follow it: a full or read-only server would still answer PING.
+   */
+  readonly probe: Command<unknown>;
+}
+
+/** A Lua script and how its answer is read. */
+export interface Script<Answer> {
+  readonly text: string;
+  /** Calls `noSense` if the answer makes none, which is a failure of the store. Bulk strings are buffers. */
+  readonly read: (given: unknown) => Answer;
+}
+
+export type Command<Answer> = readonly [
+  script: Script<Answer>,
+  keys: readonly string[],
+  ...args: readonly (string | Buffer)[],
+];
+
+/** The longest wait for a connection, and the longest pause between two attempts. */
+export const TIMEOUT_MS = 1000;
+export const PROBE_EVERY_MS = 5000;
+/** A connection without a byte for this long is dead, whatever the kernel says: probes are more frequent. */
+const SILENT_MS = 2 * PROBE_EVERY_MS;
+
+const NO_SENSE = new Error('it gave an answer that makes no sense');
+
+export function noSense(): never {
+  throw NO_SENSE;
+}
+
+/** A script's text, and everything that it can answer. */
+export function script<Answer extends string | number>(text: string, answers: readonly Answer[]): Script<Answer> {
+  return { text, read: (given) => answers.find((known) => known === textOf(given)) ?? noSense() };
+}
+
+/** A bulk string as text, and anything else as it is. */
+export const textOf = (given: unknown) => (given instanceof Buffer ? given.toString('latin1') : given);
+
+export class RedisConnection {
+  readonly #client;
+  readonly #options: ConnectionOptions;
+  readonly #onChange: OnChange;
+  #failure = 'not connected yet';
+  /** True once a probe was answered: the kernel of a stuck server still accepts connections. */
+  #answers = false;
+  #nextProbe: NodeJS.Timeout | undefined;
+  readonly #probes: NodeJS.Timeout;
+  readonly #known = Promise.withResolvers<void>();
+  /** Resolves once the server has answered or failed, or after a second: so the first event is stored, too. */
+  readonly known = Promise.race([this.#known.promise, sleep(TIMEOUT_MS, undefined, { ref: false })]);
+
+  /** `onChange` gets null each time the server becomes available. */
+  constructor(options: ConnectionOptions, onChange: OnChange) {
+    this.#options = options;
+    this.#onChange = onChange;
+    this.#client = createClient(clientOptions(options));
+    this.#client.on('ready', () => this.#probe());
+    this.#client.on('error', (error: Error) => this.#report(error));
+    this.#client.connect().catch(() => {}); // the client keeps trying, and emits 'error'
+    this.#probes = setInterval(() => this.run(options.probe).catch(() => {}), PROBE_EVERY_MS).unref();
+  }
+
+  get usable(): boolean {
+    return this.#answers && this.#client.isReady;
+  }
+
+  /**
+   * Runs a command. Once one has timed out, no other one waits: a server that accepts and never answers must not delay
+   * deliveries. `onLost`: the server may have run it, but its answer came too late or never.
+   */
+  async run<Answer>(command: Command<Answer>, onLost: () => void = () => {}): Promise<Answer> {
+    const { timeLimit } = this.#options;
+    if (!this.usable) throw new Error(this.#failure);
+    const answer = this.#eval(command);
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const cancel = deadline(timeLimit, () => reject(new Error(`it did not answer within ${Math.ceil(timeLimit)} ms`)));
+    try {
+      return await Promise.race([answer, late]);
+    } catch (error) {
+      this.#report(error as Error);
+      // Probed at once, a server that makes sense only of probes would get the same commands without end.
+      if (error === NO_SENSE) this.#probeLater();
+      else if (this.#answers) this.#probe();
+      answer.then(onLost, (failure) => {
+        if (!(failure instanceof ErrorReply)) onLost();
+      });
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#probes);
+    clearTimeout(this.#nextProbe);
+    this.#client.destroy();
+  }
+
+  async #eval<Answer>([{ text, read }, keys, ...args]: Command<Answer>): Promise<Answer> {
+    const prefixed = keys.map((key) => this.#options.prefix + key);
+    return read(await this.#client.eval(text, { keys: prefixed, arguments: args }));
+  }
+
+  #report(error: Error): void {
+    if (!this.#client.isOpen) return; // closed by us
+    this.#failure = error.message || String((error as NodeJS.ErrnoException).code ?? error);
+    this.#onChange(this.#failure);
+    this.#known.resolve();
+  }
+
+  /** Sends a probe. The server counts as unavailable until it answers. */
+  #probe(): void {
+    this.#answers = false;
+    clearTimeout(this.#nextProbe);
+    this.#eval(this.#options.probe).then(
+      () => {
+        this.#answers = true;
+        this.#onChange(null);
+        this.#known.resolve();
+      },
+      (error: Error) => {
+        if (!this.#client.isReady) return; // the next 'ready' probes again
+        this.#report(error);
+        this.#probeLater();
+      },
+    );
+  }
+
+  #probeLater(): void {
+    this.#answers = false;
+    clearTimeout(this.#nextProbe);
+    this.#nextProbe = setTimeout(() => this.#probe(), TIMEOUT_MS).unref();
+  }
+}
+
+function clientOptions({ store, passwordFile, readPassword }: ConnectionOptions) {
+  const { hostname, port, username, pathname, protocol } = new URL(store);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const user = username === '' ? {} : { username: decodeURIComponent(username) };
+  const socket = {
+    host,
+    port: Number(port) || 6379,
+    connectTimeout: TIMEOUT_MS,
+    socketTimeout: SILENT_MS,
+    reconnectStrategy: (retries: number) => Math.min(50 * 2 ** Math.min(retries, 10), TIMEOUT_MS),
+  };
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  return {
+    RESP: 2,
+    commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+    database: Number(pathname.slice(1)),
+    socket: protocol === 'rediss:' ? { ...socket, ...name, tls: true as const } : socket,
+    credentialsProvider: {
+      type: 'async-credentials-provider',
+      credentials: async () => (passwordFile === null ? user : { ...user, password: await readPassword(passwordFile) }),
+    },
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: 'disabled',
+  } as const;
+}

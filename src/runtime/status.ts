@@ -1,0 +1,92 @@
+// The facts of the status page and /api/status, from the parts of a running proxy.
+import type { Probed, RouteStatus, SecretStatus, StatusSnapshot } from '../admin/snapshot.ts';
+import { DOCS, VERSION } from '../base/version.ts';
+import type { Config } from '../config/config.ts';
+import { stateOf } from '../core/keyring.ts';
+import type { Policy } from '../core/policy.ts';
+import type { Route } from '../core/routes.ts';
+import type { Claims } from '../once/claims.ts';
+import type { SecretMaterial } from '../secrets/sources.ts';
+import { type Lifecycle, PROBE_TIMEOUT_MS } from './lifecycle.ts';
+import type { LiveRuleset } from './live-ruleset.ts';
+import { routesOf } from './ruleset.ts';
+import { certificatesOf } from './tls-files.ts';
+
+export async function probe(live: LiveRuleset, lifecycle: Lifecycle): Promise<Probed> {
+  const [{ ready, causes }, error] = await Promise.all([
+    lifecycle.readiness(),
+    live.services.upstream.reachability.failure(PROBE_TIMEOUT_MS),
+    live.services.redelivery.current?.standing.known(),
+  ]);
+  return { ready, causes, error };
+}
+
+/** `startedAt` is epoch milliseconds, as is `at` below. */
+export function statusNow(startedAt: number, live: LiveRuleset, probed: Probed): StatusSnapshot {
+  const { listener, upstream, exposure, metrics, output, claims, redelivery } = live.services;
+  const { ready, causes, error } = probed;
+  const { draining } = listener;
+  const { loaded, policy, materials } = live.ruleset;
+  const requests = live.services.recent.view();
+  const at = Date.now();
+  return {
+    version: VERSION,
+    nodeVersion: process.version,
+    startedAt,
+    now: at,
+    ready,
+    causes,
+    draining,
+    upstream: {
+      ...{ url: upstream.options.url, reachable: error === null, error },
+      ...{ exposed: exposure.state === 'exposed', exposure: exposure.state },
+    },
+    routes: routesOf(loaded.config).map((route) => ({
+      ...routeStatus(route, policy, at),
+      traffic: live.services.recent.traffic.of(route.path),
+    })),
+    secrets: materials.map((material) => ({
+      ...secretStatus(material, at, metrics.lastMatch(material.id)),
+      deferred: redelivery.current?.standing.signedBy(material.key) ?? 0,
+    })),
+    config: {
+      file: loaded.file,
+      sha256: loaded.sha256,
+      since: live.configSince,
+      warnings: [...loaded.warnings.map(({ message }) => message), ...live.ruleset.warnings],
+      awaitingRestart: live.awaitingRestart,
+    },
+    connections: { open: listener.connections, limit: loaded.config.limits.connections },
+    certificates: certificatesOf(loaded.config, live.ruleset),
+    log: { dropped: output.dropped, lastDropped: output.lastDropped },
+    lastReload: live.lastReload,
+    once: onceStatus(claims(), loaded.config.once),
+    deferred: redelivery.status(),
+    ...requests,
+    docs: DOCS,
+  };
+}
+
+function routeStatus(route: Route, { keyring }: Policy, at: number): Omit<RouteStatus, 'traffic'> {
+  const { path, action, mode, reportUntil, methods, query, once, redeliver } = route;
+  const verifies = action === 'verify';
+  const secretIds = verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [];
+  const liveSecrets = verifies ? keyring.live(route.secrets, at).length : 0;
+  const maxBody = verifies ? route.maxBody : null;
+  return { path, action, mode, reportUntil, methods, secretIds, liveSecrets, maxBody, query, once, redeliver };
+}
+
+/** `lastMatch` is epoch seconds. */
+function secretStatus(material: SecretMaterial, at: number, lastMatch: number): Omit<SecretStatus, 'deferred'> {
+  const { id, source, key, warnings, notBefore, notAfter, adoptedAt: changedAt } = material;
+  const state = key === null ? 'unusable' : stateOf(material, at);
+  const note = warnings.join('; ') || null;
+  return { id, source, state, problem: material.problem, note, notBefore, notAfter, lastMatch, changedAt };
+}
+
+/** The state of `once`; null if no route has it. A store's URL may hold a user, so only its host is shown. */
+function onceStatus(claims: Claims | null, { store, onStoreFailure }: Config['once']): StatusSnapshot['once'] {
+  if (claims === null) return null;
+  const host = store === 'memory' ? store : new URL(store).host;
+  return { store: host, entries: claims.entries(), problem: claims.failure, onStoreFailure };
+}

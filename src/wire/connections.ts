@@ -1,0 +1,58 @@
+// The parts that connections of both sides share: their deadlines, and the contents of TLS files.
+import type { Buffer } from 'node:buffer';
+import { ignore } from '../base/errors.ts';
+import { IndexedSet, type Member } from '../base/indexed-set.ts';
+
+const TICK_MS = 250;
+
+/** Connections with deadlines, checked four times a second by one timer, which runs only while there are any. */
+export class TickedSet<T extends Member & { tick(now: number): void }> {
+  readonly #members = new IndexedSet<T>();
+  readonly #after: (now: number) => void;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** `after`: called once all have been checked. */
+  constructor(after: (now: number) => void = ignore) {
+    this.#after = after;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  add(member: T): void {
+    this.#members.add(member);
+    // Timers run before sockets are read, immediates after: see base/deadline.ts.
+    this.#timer ??= setInterval(() => setImmediate(this.#run), TICK_MS).unref();
+  }
+
+  readonly #run = (): void => {
+    const now = performance.now();
+    for (const ticked of this.list()) ticked.tick(now);
+    this.#after(now);
+  };
+
+  delete(member: T): void {
+    this.#members.delete(member);
+    if (this.#members.size > 0 || this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  /** A copy, since members may leave during a loop over them. */
+  list(): T[] {
+    return [...this.#members];
+  }
+}
+
+/** The protocols that TLS negotiates (RFC 7301). */
+export const ALPN = ['http/1.1'];
+
+/** The contents of TLS files, already checked. When a file changes, all of them are replaced together. */
+export interface TlsContents {
+  readonly ca?: Buffer | undefined;
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
+  /** For the upstream only: the name for SNI and for the certificate, if it is not the URL's host. */
+  readonly servername?: string | undefined;
+}

@@ -1,0 +1,118 @@
+// Whether bytes move on a socket. Node tells only what the kernel has accepted, and when a third of the kernel's buffer is
+// free again. What the kernel has yet to send Linux shows to everyone (man 5 proc, /proc/net/tcp); elsewhere nothing is
+// known.
+import { Buffer } from 'node:buffer';
+import { createReadStream, readFileSync } from 'node:fs';
+import { type Socket, SocketAddress } from 'node:net';
+import { onePerTurn } from '../base/deadline.ts';
+
+/** Linux's default in bytes, for systems that do not tell. */
+const DEFAULT_WMEM = 4 * 1024 * 1024;
+/** Bytes. Linux gives no more of a table at once, whatever is asked for. */
+const PIECE = 4096;
+
+/** The kernel's table of a socket: that of IPv6 also holds the IPv4 clients of a dual-stack listener. */
+export type SocketTable = 'tcp' | 'tcp6';
+
+type Ends = Pick<Socket, 'localPort' | 'remoteAddress' | 'remotePort'>;
+
+/** Bytes that the other side has not acknowledged, by `queueKey`; sockets without any are left out. */
+export type SendQueues = ReadonlyMap<string, number>;
+
+/** The most bytes that the kernel holds of what one socket sends: the last number of net.ipv4.tcp_wmem. */
+export function greatestSendBuffer(): number {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/tcp_wmem', 'latin1').trim().split(/\s+/)[2]) || DEFAULT_WMEM;
+  } catch {
+    return DEFAULT_WMEM;
+  }
+}
+
+/** The key of a socket in `SendQueues`. */
+export function queueKey({ localPort = 0, remoteAddress = '', remotePort = 0 }: Ends): string {
+  return `${localPort} ${remoteAddress.replace(/^::ffff:|%.*$/g, '')} ${remotePort}`;
+}
+
+export function tableOf({ remoteAddress = '' }: Ends): SocketTable {
+  return remoteAddress.includes(':') ? 'tcp6' : 'tcp';
+}
+
+const LOOKS = { tcp: onePerTurn(() => queuesIn('tcp')), tcp6: onePerTurn(() => queuesIn('tcp6')) };
+
+/**
+ * Looks at the queues of all sockets in one table; empty where nothing is known. The kernel walks all sockets of the
+ * machine for that, which takes 8 ms even if there are none: look seldom. One look serves all who ask in one turn.
+ */
+export const lookAtQueues = (table: SocketTable): Promise<SendQueues> => LOOKS[table]();
+
+// `0: LOCAL:PORT REMOTE:PORT STATE SEND:RECEIVE …`, in hexadecimal; most rows have nothing to send.
+const ROW = /:([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) .. (?!0{8}:)([0-9A-F]{8}):/g;
+
+/** Reads whole rows, some at a time: with 20,000 sockets a table has 3 MB. */
+async function queuesIn(table: SocketTable): Promise<SendQueues> {
+  const queues = new Map<string, number>();
+  const pieces = createReadStream(`/proc/net/${table}`, { encoding: 'latin1', highWaterMark: PIECE });
+  let rest = '';
+  try {
+    for await (const piece of pieces) {
+      const text = `${rest}${piece}`;
+      const end = text.lastIndexOf('\n') + 1;
+      rest = text.slice(end);
+      for (const [, localPort = '', address = '', remotePort = '', queued = ''] of text.slice(0, end).matchAll(ROW)) {
+        const remoteAddress = addressFromHex(address);
+        const ends = { localPort: fromHex(localPort), remoteAddress, remotePort: fromHex(remotePort) };
+        queues.set(queueKey(ends), fromHex(queued));
+      }
+    }
+  } catch {
+    // The system has no such table.
+  }
+  return queues;
+}
+
+const fromHex = (digits: string) => Number.parseInt(digits, 16);
+
+/** The kernel prints words of four bytes, each in the machine's own order; all that Node runs on are little-endian. */
+function addressFromHex(hex: string): string {
+  const bytes = Buffer.from(hex, 'hex').swap32();
+  const isMapped = bytes.length === 16 && bytes.readBigUInt64BE() === 0n && bytes.readUInt32BE(8) === 0xffff;
+  if (bytes.length === 4 || isMapped) return bytes.subarray(-4).join('.');
+  const groups = bytes.toString('hex').match(/.{4}/g) ?? [];
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
+}
+
+// --- progress
+
+export class SocketProgress {
+  /** When bytes last moved, in milliseconds on the monotonic clock. */
+  movedAt: number;
+  /** Bytes that the kernel has accepted. */
+  #flushed = 0;
+  /** Bytes in the kernel's queue at the last look; null before the first one. */
+  #seen: number | null = null;
+
+  constructor(startedAt: number) {
+    this.movedAt = startedAt;
+  }
+
+  /** Milliseconds without a byte. */
+  idleFor(socket: Socket, now: number): number {
+    const flushed = socket.bytesWritten - socket.writableLength;
+    if (flushed !== this.#flushed) {
+      this.#flushed = flushed;
+      this.movedAt = now;
+    }
+    return now - this.movedAt;
+  }
+
+  /**
+   * Looks whether the kernel moves bytes of which node does not tell yet: it wakes a writer once a third of its buffer,
+   * up to 4 MiB, is free. Without this a slow and steady upstream would be cut.
+   */
+  async look(socket: Socket): Promise<void> {
+    const queued = (await lookAtQueues(tableOf(socket))).get(queueKey(socket)) ?? 0;
+    const seen = this.#flushed - queued;
+    if (this.#seen !== null && this.#seen !== seen) this.movedAt = performance.now();
+    this.#seen = seen;
+  }
+}

@@ -1,0 +1,129 @@
+// A claim for what is deferred comes and goes with upgrades and rollbacks.
+// Installed, upgraded and rolled back by Helm, against an API server that has the rules of Kubernetes for a Deployment's
+// strategy, for the owners of fields, and for claims.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type ApiServer, startApiServer } from '../support/chart/api-server.ts';
+import { CHART, HELMS, set } from '../support/chart/helm.ts';
+import { haveTools, ROOT, run } from '../support/machine/tools.ts';
+
+const LAST = `${ROOT}test/testdata/helm/entrupy-signature-proxy-0.2.0.tgz`;
+const CLAIM = 'shop-signature-proxy-deferred';
+const OURS = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } };
+const USUAL = { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } };
+
+const KINDS = {
+  sidecar: ['app.image=legacy:1.2', 'secret.existingSecret=hook-keys'],
+  gateway: ['mode=gateway', 'upstream.url=http://legacy', 'secret.existingSecret=hook-keys', 'replicaCount=1'],
+};
+const ROUTE = ['config.routes[0].path=/notify', 'config.routes[0].redeliver=72h'];
+const STORES = {
+  none: [],
+  claim: [...ROUTE, 'redelivery.size=1Gi'],
+  'claim of a class': [...ROUTE, 'redelivery.size=1Gi', 'redelivery.storageClass=fast'],
+  Redis: [...ROUTE, 'config.redelivery.store=redis://valkey', 'config.redelivery.name=orders'],
+};
+
+describe.skipIf(!haveTools(...HELMS)).each(HELMS)('by %s', (helm) => {
+  let directory = '';
+  let api: ApiServer;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'entrupy-claims-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+  beforeEach(async () => {
+    api = await startApiServer();
+    await writeFile(join(directory, 'kubeconfig'), api.kubeconfig);
+  });
+  afterEach(() => api.close());
+
+  const ask = (...args: readonly string[]) => {
+    const place = ['--kubeconfig', join(directory, 'kubeconfig'), '--namespace', 'shop'];
+    return run(helm, [...args, ...place], { env: { HELM_CACHE_HOME: directory } });
+  };
+  const must = async (...args: readonly string[]) => {
+    const { code, stderr } = await ask(...args);
+    expect({ args, code, stderr: code === 0 ? '' : stderr }).toMatchObject({ code: 0, stderr: '' });
+  };
+  const install = (chart: string, values: readonly string[]) =>
+    must('install', 'shop', chart, '--disable-openapi-validation', ...set(...values));
+  const upgrade = (values: readonly string[]) =>
+    must('upgrade', 'shop', CHART, '--disable-openapi-validation', ...set(...values));
+  const now = () => {
+    const { strategy, template } = (api.deployment('shop')?.spec ?? {}) as {
+      readonly strategy: object;
+      readonly template: { readonly spec: { readonly volumes: readonly object[] } };
+    };
+    return { strategy, claimed: JSON.stringify(template.spec.volumes).includes(CLAIM) };
+  };
+  /** Back to the second revision, whose values these are, after a rollback to the first. */
+  const forth = async (values: readonly string[], first: keyof typeof STORES) => {
+    if (helm === 'helm' || first.startsWith('claim')) return must('rollback', 'shop', '2');
+    // Helm 3 does not take back a claim that it kept when a manifest without it came; an upgrade does.
+    expect(await ask('rollback', 'shop', '2')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`no PersistentVolumeClaim with the name "${CLAIM}" found`),
+    });
+    await upgrade(values);
+  };
+  const state = (store: keyof typeof STORES) =>
+    store.startsWith('claim') ? { strategy: OURS, claimed: true } : { strategy: USUAL, claimed: false };
+
+  const pairs = [
+    ['none', 'claim'],
+    ['claim', 'none'],
+    ['claim', 'Redis'],
+    ['claim of a class', 'Redis'],
+    ['Redis', 'claim'],
+  ] as const;
+  const cases = Object.keys(KINDS).flatMap((kind) =>
+    pairs.map(([from, to]) => [kind as keyof typeof KINDS, from, to] as const),
+  );
+
+  test.each(cases)('a %s goes from %s to %s, and back, and forth again', async (kind, from, to) => {
+    const [before, after] = [
+      [...KINDS[kind], ...STORES[from]],
+      [...KINDS[kind], ...STORES[to]],
+    ];
+    await install(CHART, before);
+    expect(now()).toEqual(state(from));
+    await upgrade(after);
+    expect(now()).toEqual(state(to));
+    await must('rollback', 'shop', '1');
+    expect(now()).toEqual(state(from));
+    await forth(after, from);
+    expect(now()).toEqual(state(to));
+    await upgrade(before);
+    expect(now()).toEqual(state(from));
+    // What is deferred outlives every change, and the release.
+    expect(api.claim(CLAIM)?.spec).toMatchObject({ resources: { requests: { storage: '1Gi' } } });
+    await must('uninstall', 'shop');
+    expect(api.claim(CLAIM)).toBeDefined();
+  });
+
+  test.each(Object.entries(KINDS))('a %s of 0.2.0 gets a claim, and goes back', async (_kind, values) => {
+    await install(LAST, values);
+    expect(now()).toEqual(state('none'));
+    await upgrade([...values, ...STORES.claim]);
+    expect(now()).toEqual(state('claim'));
+    await must('rollback', 'shop', '1');
+    expect(now()).toEqual(state('none'));
+    await forth([...values, ...STORES.claim], 'none');
+    expect(now()).toEqual(state('claim'));
+  });
+
+  test('a claim of another release with this name is not taken over', async () => {
+    await install(CHART, [...KINDS.sidecar, ...STORES.claim]);
+    await must('uninstall', 'shop');
+    await must(
+      'install',
+      'other',
+      CHART,
+      '--disable-openapi-validation',
+      ...set('fullnameOverride=shop', ...KINDS.sidecar),
+    );
+    expect(api.claim(CLAIM)?.metadata.annotations).toMatchObject({ 'meta.helm.sh/release-name': 'shop' });
+  });
+});

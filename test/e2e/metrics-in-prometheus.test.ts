@@ -1,0 +1,185 @@
+// What the proxy exposes is what dashboard, rules and runbook ask for.
+// Two proxies under traffic, scraped by a real Prometheus. It evaluates each query of the dashboard and each rule. Which
+// alerts fire when is tested over weeks in test/rules.
+import { readFileSync } from 'node:fs';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { DIFFERING } from '../../dashboard/queries.ts';
+import { METRIC_NAMES, PREFIX } from '../../src/metrics/metric-table.ts';
+import { ROUTES, startTraffic, type Traffic } from '../support/load/traffic.ts';
+import { HAS_PROMETHEUS, type Prometheus, startPrometheus } from '../support/metrics/prometheus.ts';
+import { dashboardQueries, metricsIn } from '../support/metrics/seen.ts';
+import { type RunningProxy, startProxy } from '../support/proxy/proxy.ts';
+import { createAuthority } from '../support/tls/certificates.ts';
+import { startUpstream, type Upstream } from '../support/upstream/upstream.ts';
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const RULES = read('helm/files/rules.yaml');
+const MINUTE_MS = 60_000;
+const FIRST = 'the first secret, 32 bytes or more';
+const SECOND = 'the second secret, 32 bytes or more';
+const OWN = 'a secret of their own, 32 bytes or more';
+
+function config(upstreamUrl: string, directory: string): Record<string, unknown> {
+  return {
+    upstream: { url: upstreamUrl, retryConnectFor: '200ms', checkExposure: true },
+    secrets: [
+      { directory, overlap: '1h' },
+      // The same config with a separate file for each proxy, so a change can reach one pod only.
+      { id: 'own', file: 'secrets/own' },
+      { id: 'spare', env: 'SPARE', notAfter: new Date(Date.now() + 30 * 86_400_000).toISOString() },
+    ],
+    // No delivery comes to the last one: its series are there, and no outage of this test is deferred.
+    routes: [...ROUTES, { path: '/kept', redeliver: '1h' }],
+    // One text of the configuration, and a directory of its own for each proxy.
+    redelivery: { store: '/proc/self/cwd/secrets' },
+  };
+}
+
+describe.skipIf(!HAS_PROMETHEUS)('a real Prometheus (needs Debian’s prometheus)', () => {
+  let upstream: Upstream;
+  let proxies: readonly RunningProxy[] = [];
+  let tlsProxy: RunningProxy | undefined;
+  let prometheus: Prometheus;
+  let traffic: Traffic;
+  /** The shared config of both proxies. */
+  let secrets = '';
+  let startedAt = 0;
+
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    secrets = await mkdtemp(join(tmpdir(), 'secrets-test-'));
+    await writeSecret('current', FIRST);
+    const options = {
+      config: config(upstream.url, secrets),
+      env: { POD_IP: '127.0.0.2', SPARE: 'a spare secret, 32 bytes or more!' },
+      secrets: { own: OWN },
+      cwd: 'own',
+    } as const;
+    const tls = createAuthority(secrets, '.authority').issue('month', { names: ['IP:127.0.0.1'] });
+    // It forwards unmatched requests, so that each series of the rules is there.
+    const lenient = { upstream: { url: upstream.url }, listen: { tls }, unmatched: 'forward' };
+    const withTls = startProxy({ config: lenient, secrets: { own: OWN } });
+    const both = Promise.all([startProxy(options), startProxy(options)]);
+    [proxies, tlsProxy] = await Promise.all([both, withTls]);
+    const targets = proxies.map(({ adminPort }, index) => ({
+      port: adminPort,
+      labels: { namespace: 'shop', pod: `pod-${index}` },
+    }));
+    targets.push({ port: tlsProxy.adminPort, labels: { namespace: 'tls', pod: 'pod-0' } });
+    prometheus = await startPrometheus({
+      job: 'hooks',
+      targets,
+      rules: RULES.replaceAll(/interval: \w+/g, 'interval: 1s'),
+    });
+    startedAt = Date.now();
+    const urls = proxies.map(({ url }) => url);
+    traffic = startTraffic(urls, FIRST);
+  });
+
+  afterAll(async () => {
+    await traffic?.stop();
+    await prometheus?.stop();
+    await Promise.all([...proxies, tlsProxy].map((proxy) => proxy?.stop()));
+    await upstream?.close();
+    await rm(secrets, { recursive: true, force: true });
+  });
+
+  /** The panel of the dashboard. */
+  async function differing(): Promise<number> {
+    const [sum] = await prometheus.query(filledIn(DIFFERING));
+    return Number(sum?.value?.[1]);
+  }
+
+  const upFor = async (least: number) => await sleep(startedAt + least - Date.now());
+  const writeSecret = (id: string, value: string) => writeFile(join(secrets, id), value);
+
+  test('after a minute of mixed traffic each dashboard query returns data', async () => {
+    await upFor(MINUTE_MS);
+    // A rotation, and a reload that fails: the dashboard shows both.
+    await writeSecret('current', SECOND);
+    const [{ configFile, waitForLog }] = proxies as [RunningProxy];
+    const good = readFileSync(configFile, 'utf8');
+    await writeFile(configFile, `${good}\nnonsense: true\n`);
+    await waitForLog(({ msg }) => String(msg).startsWith('reload failed'), 'the failed reload');
+    await writeFile(configFile, good);
+    await sleep(5000);
+    for (const query of dashboardQueries(JSON.parse(read('helm/files/dashboard.json')))) {
+      if (query.includes('deferred_oldest')) continue; // nothing is deferred
+      expect(await prometheus.queryRange(filledIn(query), 30), query).not.toEqual([]);
+    }
+  });
+
+  test('an event that arrives twice counts once as accepted and once as a duplicate', async () => {
+    const increase = async (decision: string) => {
+      const series = `entrupy_proxy_requests_total{route="/events",decision="${decision}"}`;
+      const [sum] = await prometheus.query(`sum(increase(${series}[20s]))`);
+      return Number(sum?.value?.[1]);
+    };
+    const [accepted, duplicates] = await Promise.all([increase('accepted'), increase('duplicate')]);
+    expect(duplicates).toBeGreaterThan(10);
+    expect(accepted / duplicates).toBeCloseTo(3, 0); // one event in three arrives twice
+    const [entries] = await prometheus.query('max(entrupy_proxy_once_entries)');
+    expect(Number(entries?.value?.[1])).toBeGreaterThan(50);
+  });
+
+  test('each rule is healthy, and each selector in it finds series', async () => {
+    for (const { name, health, lastError } of await prometheus.rules())
+      expect([name, health, lastError]).toEqual([name, 'ok', undefined]);
+    for (const selector of selectorsIn(RULES)) expect(await prometheus.query(selector), selector).not.toEqual([]);
+  });
+
+  test('each metric is documented, and each documented metric exists', async () => {
+    const doc = read('docs/metrics.md');
+    const scraped = (await prometheus.metricNames()).flatMap((name) => metricsIn(name));
+    expect(scraped.filter((name) => !doc.includes(`\`${name}\``))).toEqual([]);
+    const families = METRIC_NAMES.map((name) => PREFIX + name);
+    expect(families.filter((name) => !scraped.includes(name))).toEqual([]);
+    // Some of Node's own metrics have a series only while there is something to count; each scrape still names them.
+    const exposed = await (await fetch(`${proxies[0]?.adminUrl}/metrics`)).text();
+    expect(metricsIn(doc).filter((name) => !exposed.includes(`# TYPE ${name} `))).toEqual([]);
+  });
+
+  test('a config that only one pod has differs on the dashboard', async () => {
+    await appendFile(proxies[0]?.configFile ?? '', '# another\n');
+    await expect.poll(differing, { timeout: 90_000, interval: 500 }).toBe(1);
+    await appendFile(proxies[1]?.configFile ?? '', '# another\n');
+    await expect.poll(differing, { timeout: 90_000, interval: 500 }).toBe(0);
+  });
+
+  test('a secret that only one pod has: it differs until the other has it; the runbook’s query agrees', async () => {
+    const [first, second] = proxies;
+    await upFor(2.1 * MINUTE_MS); // a pod that started within two minutes has read the new value
+    const at = Math.floor(Date.now() / 1000);
+    const behind = `entrupy_proxy_build_info{namespace="shop"}
+      unless on (job, namespace, pod, instance) (entrupy_proxy_secret_changed_timestamp_seconds{secret="own"} > ${at})
+      unless on (job, namespace, pod, instance) (process_start_time_seconds > ${at} + 120)`;
+    const write = (proxy?: RunningProxy) => writeFile(join(proxy?.directory ?? '', 'secrets/own'), `${OWN} anew`);
+    await write(first);
+    await expect.poll(differing, { timeout: 90_000, interval: 500 }).toBe(1);
+    expect((await prometheus.query(behind)).map(({ metric }) => metric.pod)).toEqual(['pod-1']);
+    await write(second);
+    await expect.poll(differing, { timeout: 90_000, interval: 500 }).toBe(0);
+    expect(await prometheus.query(behind)).toEqual([]);
+  });
+});
+
+/** As Grafana does it, with every variable set to All. */
+function filledIn(query: string): string {
+  return query
+    .replaceAll('$__rate_interval', '5s')
+    .replaceAll('$__range', '60s')
+    .replaceAll('$job', 'hooks')
+    .replaceAll(/\$(namespace|pod|route)/g, '.*');
+}
+
+/** Each instant selector of the expressions, but those of recorded names. */
+function selectorsIn(rules: string): readonly string[] {
+  const groups = parse(rules).groups as { rules: { expr: string }[] }[];
+  const expressions = groups.flatMap((group) => group.rules.map(({ expr }) => expr)).join('\n');
+  return [...new Set(expressions.match(/(?<![\w:])entrupy_proxy_\w+(?![\w:])(?:\{[^}]*\})?/g))];
+}

@@ -1,0 +1,91 @@
+// A probe is no delivery: its answer is the app's own, on any route, and nothing but its own series counts it.
+import { expect } from 'vitest';
+import { sendTo } from '../support/http/raw-client.ts';
+import { delivery, post } from '../support/http/requests.ts';
+import { NOBODY } from '../support/machine/free-port.ts';
+import { eventually, test, value } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+
+const PROBE = '{"probe":"entrupy-signature-proxy"}';
+const BOTH = { path: '/notify', once: '1h', redeliver: '1h' };
+
+async function send(proxy: RunningProxy, bytes: string) {
+  const client = await sendTo(proxy, bytes);
+  const { status, body } = await client.response();
+  client.destroy();
+  return { status, text: body.toString() };
+}
+
+const probe = (proxy: RunningProxy, target = '/notify') => send(proxy, delivery(PROBE, value('a'), { target }));
+
+/** The series that count probes, and all that anything has changed, but those of the process and of durations. */
+async function counted(proxy: RunningProxy) {
+  const all = [...(await proxy.metrics())].filter(([name, amount]) => /_total\{.*route=/.test(name) && amount > 0);
+  return Object.fromEntries(all.map(([name, amount]) => [name.replace('entrupy_proxy_', ''), amount]));
+}
+
+test('each reaches the app despite once and redeliver; its answer passes', async ({ start, directory, answering }) => {
+  let status = 200;
+  const app = await answering((_, response) => void response.writeHead(status).end(`app ${status}`));
+  const proxy = await start({ upstream: { url: app.url }, routes: [BOTH], redelivery: { store: directory } });
+  for (status of [200, 200, 404, 503, 500, 429, 200])
+    expect(await probe(proxy)).toEqual({ status, text: `app ${status}` });
+  expect(app.requests).toHaveLength(7);
+  expect(await counted(proxy)).toEqual({ 'requests_total{route="/notify",decision="probe",reason="none"}': 7 });
+  expect((await proxy.metrics()).get('entrupy_proxy_deferred_deliveries{state="waiting"}')).toBe(0);
+  expect((await proxy.metrics()).get('entrupy_proxy_secret_last_match_timestamp_seconds{secret="current"}')).toBe(0);
+  expect(proxy.logs().filter(({ msg }) => msg === 'request')).toEqual([]);
+  const { lastProbe, routes, refusals, undelivered } = await proxy.status();
+  expect(lastProbe).toMatchObject({ route: '/notify', path: '/notify', status: 200, upstreamStatus: 200 });
+  expect([refusals, undelivered, routes[0]?.traffic.lastAccepted]).toEqual([[], [], null]);
+});
+
+test('one that the app does not answer stays a probe, and says so', async ({ start, directory }) => {
+  const upstream = { url: NOBODY, retryConnectFor: '100ms' };
+  const proxy = await start({ upstream, routes: [BOTH], redelivery: { store: directory } });
+  expect(await probe(proxy)).toEqual({ status: 502, text: '{"error":"bad_gateway"}' });
+  expect(await counted(proxy)).toEqual({ 'requests_total{route="/notify",decision="probe",reason="none"}': 1 });
+  expect(await proxy.waitForLog(({ msg }) => msg === 'request')).toMatchObject({
+    level: 'error',
+    decision: 'probe',
+    status: 502,
+  });
+  expect((await proxy.status()).lastProbe).toMatchObject({ status: 502, upstreamStatus: 0 });
+});
+
+test('one that finds no slot, and one whose sender leaves, stay probes', async ({ start, directory, answering }) => {
+  const app = await answering(() => {});
+  const upstream = { url: app.url, connections: 1, retryConnectFor: '200ms' };
+  const proxy = await start({ upstream, routes: [BOTH], redelivery: { store: directory } });
+  const client = await sendTo(proxy, delivery(PROBE, value('a')));
+  await eventually(() => app.requests.length, 1);
+  expect(await probe(proxy)).toEqual({ status: 503, text: '{"error":"overloaded"}' });
+  client.destroy();
+  const series = (reason: string) => `requests_total{route="/notify",decision="probe",reason="${reason}"}`;
+  await eventually(() => counted(proxy), { [series('none')]: 1, [series('client_closed')]: 1 });
+});
+
+test('only exactly its body, verified, is a probe', async ({ start, upstream }) => {
+  const routes = [
+    { path: '/watched', mode: 'report' },
+    { path: '/open', action: 'forward' },
+  ];
+  const proxy = await start({ upstream: { url: upstream.url }, routes });
+  expect((await send(proxy, post(PROBE))).status).toBe(401);
+  expect((await send(proxy, delivery(PROBE, value('b')))).status).toBe(401);
+  expect((await send(proxy, delivery(`${PROBE}\n`, value('a')))).status).toBe(200);
+  expect((await send(proxy, delivery(PROBE.replace(':', ': '), value('a')))).status).toBe(200);
+  expect((await send(proxy, delivery(PROBE, value('a'), { target: '/open' }))).status).toBe(200);
+  expect((await send(proxy, delivery(PROBE, value('b'), { target: '/watched' }))).status).toBe(200);
+  expect((await probe(proxy, '/watched')).status).toBe(200);
+  expect(await counted(proxy)).toMatchObject({
+    'requests_total{route="unmatched",decision="rejected",reason="missing_signature"}': 1,
+    'requests_total{route="unmatched",decision="rejected",reason="signature_mismatch"}': 1,
+    'requests_total{route="unmatched",decision="accepted",reason="none"}': 2,
+    'requests_total{route="/open",decision="forwarded",reason="none"}': 1,
+    'requests_total{route="/watched",decision="reported",reason="signature_mismatch"}': 1,
+    'requests_total{route="/watched",decision="probe",reason="none"}': 1,
+    'deliveries_total{route="unmatched",fate="taken"}': 2,
+    'unverified_signatures_total{route="/open"}': 1,
+  });
+});

@@ -1,0 +1,151 @@
+// The embedded store on disks that are slow, hang, are full or break: nothing else stops, each is told, and what was
+// promised is delivered.
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect } from 'vitest';
+import { type FaultyDisk, faultyDisk } from '../support/machine/faulty-disk.ts';
+import { haveTools } from '../support/machine/tools.ts';
+import { runCommand } from '../support/proxy/command.ts';
+import { eventually } from '../support/proxy/proxied.ts';
+import type { RunningProxy } from '../support/proxy/proxy.ts';
+import {
+  test as base,
+  DEFERRED,
+  defer,
+  deferred,
+  deliver,
+  nothingDeferred,
+  recordsIn,
+  redeliver,
+} from '../support/redelivery/redelivery.ts';
+
+const test = base.extend<{ disk: FaultyDisk }>({
+  disk: async ({ directory }, use) => use(await faultyDisk(directory)),
+});
+
+/** One sync after another, they would take longer than the store's second. */
+const AT_ONCE = 50;
+
+const FAILS = 'the store of deferred deliveries fails';
+const told = (proxy: RunningProxy, problem: string) =>
+  proxy.waitForLog((line) => line.msg === FAILS && String(line.problem).includes(problem), problem);
+
+describe.skipIf(!haveTools('gcc'))('a disk', () => {
+  test('that takes long for each sync costs latency, and no delivery', async ({ app, disk, redeliverer }) => {
+    app.answer = () => 503;
+    const proxy = await redeliverer({ env: disk.env });
+    disk.fault('delay');
+    const bodies = Array.from({ length: 200 }, (_, at) => `delivery ${at}`);
+    // At most as many at once as a busy machine brings to the store within its second.
+    for (let at = 0; at < bodies.length; at += AT_ONCE) {
+      const answers = await Promise.all(bodies.slice(at, at + AT_ONCE).map((body) => deliver(proxy, body)));
+      expect(answers).toEqual(Array(AT_ONCE).fill(DEFERRED));
+    }
+    app.answer = () => 200;
+    await redeliver(proxy);
+    await nothingDeferred(proxy);
+    expect(new Set(app.bodies())).toEqual(new Set(bodies));
+  });
+
+  test('that hangs holds up nothing; the process kills itself, and says why', async ({ app, disk, redeliverer }) => {
+    const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 503;
+    await defer(proxy, 'before');
+    disk.fault('hang');
+    const [one, two] = await Promise.all([deliver(proxy, 'while it hangs'), deliver(proxy, 'the same time')]);
+    expect([one.status, two.status]).toEqual([503, 503]);
+    app.answer = () => 200;
+    expect((await deliver(proxy, 'taken')).status).toBe(200);
+    expect((await fetch(`${proxy.adminUrl}/`)).status).toBe(200);
+    expect((await fetch(`${proxy.adminUrl}/readyz`)).status).toBe(200);
+    await told(proxy, 'did not answer');
+    proxy.signal('SIGTERM');
+    expect(await proxy.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    const [line] = proxy.logs().filter(({ msg }) => String(msg).startsWith('a thread hangs'));
+    expect(line).toMatchObject({ level: 'error', thread: 'the store of deferred deliveries' });
+    disk.fault();
+    const next = await redeliverer({ env: disk.env });
+    await redeliver(next);
+    await nothingDeferred(next);
+    expect(app.bodies()).toContain('before');
+  });
+
+  test("that hangs ends people's commands within seconds, with the reason and code 1", async ({
+    app,
+    directory,
+    disk,
+    redeliverer,
+  }) => {
+    const proxy = await redeliverer();
+    app.answer = () => 503;
+    await defer(proxy, 'stored');
+    const [id = ''] = await recordsIn(directory);
+    disk.fault('hang');
+    for (const words of [['drop', id], ['list']]) {
+      const env = { ...disk.env, ADMIN_PORT: String(proxy.adminPort) };
+      const ended = await runCommand(['deferred', ...words, '--config', proxy.configFile], { env });
+      expect(ended).toMatchObject({ code: 1, stdout: '' });
+      expect(ended.stderr).toMatch(/^entrupy-signature-proxy deferred: the store .* did not answer within 5000 ms\n$/);
+    }
+    disk.fault();
+    expect(await recordsIn(directory)).toEqual([id]);
+  });
+
+  test('that hangs does not outlast a second signal', async ({ app, disk, redeliverer }) => {
+    const proxy = await redeliverer({ env: disk.env, config: { shutdown: { delay: '1m', grace: '1m' } } });
+    app.answer = () => 503;
+    disk.fault('hang');
+    await deliver(proxy, 'while it hangs');
+    proxy.signal('SIGTERM');
+    await proxy.waitForLog(({ msg }) => msg === 'stopping');
+    proxy.signal('SIGTERM');
+    expect(await proxy.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  });
+
+  test('that hangs for a while is used again', async ({ app, disk, redeliverer }) => {
+    const proxy = await redeliverer({ env: disk.env });
+    app.answer = () => 503;
+    disk.fault('hang');
+    expect((await deliver(proxy, 'while it hangs')).status).toBe(503);
+    await told(proxy, 'did not answer');
+    disk.fault();
+    await defer(proxy, 'after');
+    app.answer = () => 200;
+    await redeliver(proxy);
+    await nothingDeferred(proxy);
+    expect((await proxy.stop()).code).toBe(0);
+  });
+
+  test.for([
+    ['full', 'full'],
+    ['broken', 'disk I/O error'],
+  ] as const)(
+    'that is %s refuses what comes, is told, and keeps what it promised',
+    async ([fault, problem], { app, disk, redeliverer }) => {
+      const proxy = await redeliverer({ env: disk.env });
+      app.answer = () => 503;
+      const promised = Array.from({ length: 20 }, (_, at) => `promised ${at}`);
+      for (const body of promised) await defer(proxy, body);
+      disk.fault(fault);
+      expect((await deliver(proxy, 'x'.repeat(100_000))).status).toBe(503);
+      await told(proxy, problem);
+      await sleep(50); // while it is full, takes and sets fail too
+      disk.fault();
+      await defer(proxy, 'after');
+      app.answer = () => 200;
+      await redeliver(proxy);
+      await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
+      expect(new Set(app.bodies())).toEqual(expect.objectContaining(new Set([...promised, 'after'])));
+    },
+  );
+
+  test('that other machines share is told, and not used', async ({ app, disk, directory, redeliverer }) => {
+    disk.fault('nfs');
+    const proxy = await redeliverer({ env: disk.env, redelivery: { store: join(directory, 'shared') } });
+    app.answer = () => 503;
+    expect((await deliver(proxy, 'a')).status).toBe(503);
+    await told(proxy, 'network file system (NFS)');
+    disk.fault();
+    await defer(proxy, 'a');
+  });
+});

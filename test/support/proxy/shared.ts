@@ -1,0 +1,26 @@
+// One proxy, and the upstream behind it, for all tests of a file or of a `describe`: a start takes longer than most tests.
+import { afterAll, beforeAll } from 'vitest';
+import { SECRET } from '../deliveries/signer.ts';
+import { type ProxyOptions, type RunningProxy, startProxy } from './proxy.ts';
+
+type Config = Readonly<Record<string, unknown>> & { readonly upstream?: object };
+
+/** `upstream` of the config is added to its URL. The one secret is SECRET, unless the options say otherwise. */
+export function shared<U extends { readonly url: string; close(): Promise<void> }>(
+  start: () => Promise<U>,
+  config: Config = {},
+  options: Partial<ProxyOptions> = {},
+): { readonly proxy: RunningProxy; readonly upstream: U } {
+  const running: { proxy?: RunningProxy; upstream?: U } = {};
+  beforeAll(async () => {
+    const upstream = await start();
+    running.upstream = upstream;
+    const all = { ...config, upstream: { url: upstream.url, ...config.upstream } };
+    running.proxy = await startProxy({ config: all, secrets: { current: SECRET }, ...options });
+  });
+  afterAll(async () => {
+    await running.proxy?.stop();
+    await running.upstream?.close();
+  });
+  return running as { proxy: RunningProxy; upstream: U };
+}

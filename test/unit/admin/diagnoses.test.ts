@@ -1,0 +1,338 @@
+// Each diagnosis of the one list, made: the page, `check`, the log, the runbook or troubleshooting.md and the alert tell it
+// with one id, one remedy and one page. One without its case does not compile.
+import { readFileSync } from 'node:fs';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { parse } from 'yaml';
+import { type Advice, adviceFor, apiStatus } from '../../../src/admin/advice/advice.ts';
+import type { State } from '../../../src/admin/advice/words.ts';
+import { renderStatusPage } from '../../../src/admin/page/page.ts';
+import { RecentRequests } from '../../../src/admin/recent-requests.ts';
+import type { DeferredStatus, SecretStatus, StatusSnapshot } from '../../../src/admin/snapshot.ts';
+import { statusLines } from '../../../src/commands/check/status-lines.ts';
+import { DIAGNOSES, type Diagnosis, OVERLOAD_HINTS } from '../../../src/core/diagnoses-and-remedies.ts';
+import { REASONS, type Reason } from '../../../src/core/reasons.ts';
+import type { RequestRecord } from '../../../src/core/request-record.ts';
+import { createLog } from '../../../src/log/log.ts';
+import { RequestLog } from '../../../src/log/request-log.ts';
+import { DiagnosisLog } from '../../../src/runtime/diagnosis-log.ts';
+import { anchorsOf } from '../../support/metrics/seen.ts';
+import { accepted, CURRENT, DEFERRED, hint, NOTIFY, NOW, refused, settle, snapshot } from '../metrics/fixtures.ts';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+beforeEach(() => void vi.useFakeTimers({ now: NOW }));
+
+interface Case {
+  readonly state: State;
+  /** Three of these have come, a second apart. */
+  readonly request?: RequestRecord;
+  /** What the snapshot has besides. */
+  readonly has?: Partial<StatusSnapshot>;
+  /** What came before the requests. */
+  readonly before?: (recent: RecentRequests) => void;
+}
+
+const app = (url: string, error: string | null, exposed = false) => ({
+  upstream: { url, reachable: error === null, error, exposed, exposure: 'off' as const },
+});
+const noAnswer = (changes: Partial<RequestRecord>) => accepted({ status: 502, upstreamStatus: 0, ...changes });
+const answered = (status: number) => accepted({ status, upstreamStatus: status });
+const because = (reason: Reason, changes: Partial<RequestRecord> = {}) =>
+  refused({ reason, status: REASONS[reason].status, ...changes });
+const hinted = (diagnosis: Diagnosis, text: string) => refused({ hint: hint(diagnosis, text) });
+const secret = (changes: Partial<SecretStatus>) => ({ secrets: [{ ...CURRENT, ...changes }] });
+const overloaded = (room: keyof typeof OVERLOAD_HINTS, secret: string | null = 'current') =>
+  because('overloaded', { secret, hint: OVERLOAD_HINTS[room] });
+const deferred = (changes: Partial<DeferredStatus>) => ({ deferred: { ...DEFERRED, ...changes } });
+const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as const;
+const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
+const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY };
+const [POISON = DEFERRED.deliveries[0]] = [DEFERRED.deliveries[0]];
+const took = (recent: RecentRequests) => settle(recent, accepted());
+
+const WHYS = ['secret_gone', 'name', 'limits'].map((why, at) => ({ why, secret: 'old', deliveries: at === 0 ? 2 : 1 }));
+
+const CASES: Readonly<Record<Diagnosis, Case>> = {
+  draining: { state: 'warning', has: { draining: true, ready: false } },
+  'not-ready': { state: 'warning', has: { ready: false, causes: ['no live secret'] } },
+  'no-live-secret': { state: 'failed', has: { routes: [{ ...NOTIFY, liveSecrets: 0 }] } },
+  'secrets-outside-dates': {
+    state: 'failed',
+    has: { routes: [{ ...NOTIFY, liveSecrets: 0 }], secrets: [{ ...OLD, id: 'current' }] },
+  },
+  'secret-problem': { state: 'warning', has: secret({ state: 'unusable', problem: 'it is empty' }) },
+  'secret-value': { state: 'note', has: secret({ note: 'it is shorter than 32 bytes' }) },
+  'secret-ends': { state: 'warning', has: secret({ notAfter: NOW + DAY }) },
+  'old-secret-used': { state: 'warning', has: { secrets: [CURRENT, { ...PREVIOUS, lastMatch: NOW / 1000 - 9 }] } },
+  'secret-expired': {
+    state: 'warning',
+    has: { secrets: [CURRENT, OLD], routes: [{ ...NOTIFY, secretIds: ['current', 'old'] }] },
+  },
+  'secret-unproven': { state: 'warning', request: accepted(), has: secret({ changedAt: NOW - DAY }) },
+  'another-secret': { state: 'failed', request: refused() },
+  'body-changed': { state: 'failed', request: hinted('body-changed', 're-serialised') },
+  'body-compressed': { state: 'failed', request: hinted('body-compressed', 'decompressed') },
+  'trailing-newline': { state: 'failed', request: hinted('trailing-newline', 'a newline') },
+  'secret-form': { state: 'failed', request: hinted('secret-form', 'quotes') },
+  'other-route-secret': { state: 'failed', request: hinted('other-route-secret', 'of another') },
+  'sender-signs': { state: 'failed', request: hinted('sender-signs', 'an empty body') },
+  'signature-form': { state: 'failed', request: refused({ reason: 'malformed_signature' }) },
+  'no-signature': { state: 'warning', request: refused({ reason: 'missing_signature', signed: false }) },
+  'expired-secret': {
+    state: 'failed',
+    request: refused({ reason: 'expired_secret', hint: hint('expired-secret', 'signed with "old"', 'old') }),
+    has: { secrets: [CURRENT, OLD] },
+  },
+  'early-secret': {
+    state: 'failed',
+    request: refused({ reason: 'expired_secret', hint: hint('early-secret', 'signed with "next"', 'next') }),
+    has: { secrets: [CURRENT, NEXT] },
+  },
+  'gate-rule': { state: 'failed', request: because('bad_request', { rule: 'host' as never }) },
+  'large-head': { state: 'failed', request: because('header_too_large') },
+  'slow-request': { state: 'failed', request: because('body_timeout') },
+  'other-address': {
+    state: 'warning',
+    request: because('route_rejected'),
+    has: { routes: [{ ...NOTIFY, action: 'reject' }] },
+  },
+  'large-body': { state: 'failed', request: because('body_too_large') },
+  'front-leaves': { state: 'failed', request: because('client_closed') },
+  'signed-unverified': {
+    state: 'failed',
+    request: accepted({ route: 'unmatched', path: '/webhooks/entrupy', decision: 'forwarded', secret: null }),
+    has: { routes: [{ ...NOTIFY, path: 'unmatched', action: 'forward' }] },
+  },
+  'deliveries-lost': { state: 'warning', request: accepted(), before: (recent) => settle(recent, answered(500)) },
+  'app-fails': { state: 'failed', request: answered(500) },
+  'app-busy': { state: 'failed', request: answered(429) },
+  'app-refuses': { state: 'failed', request: answered(404) },
+  'app-hangs': { state: 'failed', request: noAnswer({ upstreamFailure: 'timeout' }) },
+  'app-breaks-off': { state: 'failed', request: noAnswer({ upstreamFailure: 'reset' }) },
+  'app-not-http': { state: 'failed', request: noAnswer({ upstreamFailure: 'protocol' }) },
+  'sender-leaves': { state: 'failed', request: noAnswer({ status: 499, reason: 'client_closed', departedMs: 5000 }) },
+  'slow-app': {
+    state: 'warning',
+    request: accepted({ upstreamMs: 8000, departedMs: 5000 }),
+    before: (recent) => {
+      for (let i = 0; i < 2; i++) settle(recent, accepted({ upstreamMs: 8000 }));
+    },
+  },
+  'app-down': { state: 'failed', has: app('http://app:3000', 'ECONNREFUSED') },
+  'app-certificate-name': { state: 'failed', has: app('https://app', 'ERR_TLS_CERT_ALTNAME_INVALID') },
+  'app-certificate-dates': { state: 'failed', has: app('https://app', 'CERT_HAS_EXPIRED') },
+  'app-certificate-unknown': { state: 'failed', has: app('https://app', 'DEPTH_ZERO_SELF_SIGNED_CERT') },
+  'app-tls': { state: 'failed', has: app('https://app', 'EPROTO') },
+  'proxy-full': { state: 'failed', request: because('overloaded', { secret: 'current' }) },
+  'bodies-full': { state: 'failed', request: overloaded('bytes', null) },
+  'slots-full': { state: 'failed', request: overloaded('slots') },
+  'tunnels-full': { state: 'failed', request: overloaded('tunnels', null) },
+  stopped: { state: 'failed', request: overloaded('stopped') },
+  'twins-wait': { state: 'failed', request: overloaded('twins') },
+  'connections-full': { state: 'warning', has: { connections: { open: 9, limit: 9 } } },
+  exposed: { state: 'warning', has: app('http://app', null, true) },
+  'once-store': {
+    state: 'warning',
+    has: { once: { store: 'redis', entries: 0, problem: 'ECONNREFUSED', onStoreFailure: 'forward' } },
+  },
+  'store-full': {
+    state: 'failed',
+    has: deferred({ problem: 'it is full', problemKind: 'full', turnedAwayAt: NOW - MINUTE }),
+  },
+  'store-slow': { state: 'warning', has: deferred({ problem: 'it took 1000 ms', problemKind: 'slow' }) },
+  'store-fails': {
+    state: 'warning',
+    has: deferred({ problem: 'EACCES', problemKind: 'failing', turnedAwayAt: NOW - 16 * MINUTE }),
+  },
+  'deferred-lost': {
+    state: 'warning',
+    before: (recent) => recent.redelivered({ route: '/notify', result: 'expired', id: null, failure: '503' }),
+  },
+  'deferred-ending': {
+    state: 'failed',
+    has: deferred({ firstLoss: { at: NOW + 59 * MINUTE, came: NOW - 71 * 60 * MINUTE } }),
+  },
+  poison: { state: 'warning', before: took, has: deferred({ deliveries: POISON === undefined ? [] : [POISON] }) },
+  'deferred-long': { state: 'warning', has: deferred({ oldest: NOW - 16 * MINUTE }) },
+  'deferred-stopped': { state: 'warning', has: deferred({ waiting: 0, stopped: 2 }) },
+  'deferred-unverified': { state: 'warning', has: deferred({ waiting: 0, unverified: 4, whys: WHYS }) },
+  'deferred-unsent': { state: 'warning', has: deferred({ sends: false }) },
+  'deferred-waits': { state: 'ok', has: deferred({}) },
+  'certificate-ends': { state: 'failed', has: { certificates: [certificate(0, NOW + DAY)] } },
+  'certificate-early': { state: 'failed', has: { certificates: [certificate(NOW + DAY, NOW + 99 * DAY)] } },
+  'reload-failed': { state: 'warning', has: { lastReload: { ok: false, at: NOW, error: 'line 3' } } },
+  'awaiting-restart': {
+    state: 'warning',
+    has: { config: { file: null, sha256: '', since: NOW, warnings: [], awaitingRestart: ['listen.port'] } },
+  },
+  'report-mode': { state: 'warning', has: { routes: [{ ...NOTIFY, mode: 'report' }] } },
+  chosen: {
+    state: 'note',
+    has: { config: { file: null, sha256: '', since: NOW, warnings: ['unmatched: forward'], awaitingRestart: [] } },
+  },
+  'log-gaps': { state: 'warning', has: { log: { dropped: 7, lastDropped: NOW } } },
+  'all-is-well': { state: 'ok', request: accepted() },
+  'nothing-proven': { state: 'ok' },
+};
+
+/** The item, which is the headline if it is wrong. */
+const SAYS: Readonly<Partial<Record<Diagnosis, RegExp>>> = {
+  draining: /^Draining/,
+  'not-ready': /^Not ready: no live secret\.$/,
+  'no-live-secret': /^No secret is live on \/notify, so senders get 503: current cannot be used\.$/,
+  'secrets-outside-dates':
+    /current expired at 2026-11-23 12:00 UTC; the clock of this machine says 2026-11-24 12:00 UTC\.$/,
+  'secret-problem': /^Secret current cannot be used .*it is empty/,
+  'secret-ends': /expires in 24 h, at 2026-11-25 12:00 UTC\. From then on senders to \/notify get 503/,
+  'secret-unproven':
+    /value of current that was loaded .* has verified nothing yet, and no other secret is live on \/notify/,
+  'body-changed': /Likely cause: re-serialised\.$/,
+  'body-compressed': /Likely cause: decompressed\.$/,
+  'trailing-newline': /^No signature was .* Likely cause: a newline\.$/,
+  'slow-request': /: the head or the body did not/,
+  'other-address': /^3 signed requests .* none was accepted: the path is rejected/,
+  'large-body': /^3 signed requests .*, and none was accepted: the body is larger/,
+  'front-leaves': /: the client left before/,
+  'app-hangs': /no whole answer to the last 3 deliveries to \/notify \(timeout\)/,
+  'app-breaks-off': /no whole answer to the last 3 deliveries to \/notify \(reset\)/,
+  'app-down': /http:\/\/app:3000 accepts no connections \(ECONNREFUSED\)/,
+  'app-certificate-unknown': /^TLS to the upstream https:\/\/app fails \(DEPTH_/,
+  'connections-full': /^All 9 connections are in use/,
+  exposed: /^Clients can bypass the proxy/,
+  'once-store': /fails: ECONNREFUSED\. Until it works again, events may be delivered twice/,
+  'store-full':
+    /^The store of deferred deliveries \(\/var\/lib\/\S+\) is full; a delivery was last turned away 60 s ago .*\. Until/,
+  'store-slow': /fails: it took 1000 ms\. Until it works again/,
+  'store-fails': /fails: EACCES; a delivery was last turned away 16 min ago .*\. Until it works again/,
+  'deferred-long': /to be sent again, the oldest since 11:44 UTC, for 16 min\. It began .* after the start\.$/,
+  'deferred-stopped': /^The app refused 2 deferred deliveries \(4xx\), so they are sent again only when you ask\.$/,
+  'deferred-unverified':
+    /^4 .* not sent: 2 whose secret old is gone or has another value, 1 of another redelivery\.name, 1 larger than/,
+  'deferred-unsent': /^1 deferred delivery waits, and nothing is sent, since no route has redeliver\.$/,
+  'deferred-waits': /^1 deferred delivery waits to be sent again, the oldest since 11:59 UTC, for 60 s\.$/,
+  'certificate-ends':
+    /in \/tls\/tls\.crt expires in 24 h, at 2026-11-25 12:00 UTC\. From then on clients that check it refuse/,
+  'certificate-early': /is not valid before 2026-11-25 12:00 UTC: clients .* The clock of this machine says/,
+  'reload-failed': /last reload failed 0 s ago .* still in use: line 3$/,
+  'awaiting-restart': /before a restart: listen\.port\.$/,
+  'report-mode': /^\/notify only reports/,
+  'log-gaps': /did not take 7 lines/,
+};
+
+function certificate(notBefore: number, notAfter: number) {
+  return { certificate: 'listen', file: '/tls/tls.crt', notBefore, notAfter } as const;
+}
+
+function made({ request, has = {}, before }: Case): StatusSnapshot {
+  const recent = new RecentRequests();
+  before?.(recent);
+  for (let at = 2; at >= 0; at--) {
+    vi.setSystemTime(NOW - at * 1000);
+    if (request !== undefined) settle(recent, request);
+  }
+  const { routes = [NOTIFY], ...others } = has;
+  const shown = routes.map((route) => ({ ...route, traffic: recent.traffic.of(route.path) }));
+  return snapshot({ ...recent.view(), ...others, routes: shown });
+}
+
+const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+const RULES = parse(read('helm/files/rules.yaml')).groups.flatMap(({ rules }: { rules: object[] }) => rules) as {
+  readonly alert?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}[];
+const PAGES = { alerts: read('docs/alerts.md'), others: read('docs/troubleshooting.md') };
+
+describe.each(Object.entries(CASES) as [Diagnosis, Case][])('%s', (id, one) => {
+  const { subject, remedy, page, alert } = DIAGNOSES[id];
+
+  function advised(): { readonly s: StatusSnapshot; readonly all: readonly Advice[]; readonly found: Advice } {
+    const s = made(one);
+    const all = adviceFor(s);
+    const found = all.find((item) => item.id === id);
+    if (found === undefined) throw new Error(`not among ${all.map((item) => item.id)}`);
+    return { s, all, found };
+  }
+
+  test('is on the status page, with its remedy', () => {
+    const { s, all, found } = advised();
+    expect(found).toMatchObject({ state: one.state, remedy, page });
+    const text = renderStatusPage(s, { refresh: 'off' }).replaceAll(/&#(\d+);/g, (_, code) =>
+      String.fromCharCode(code),
+    );
+    expect(text).toContain(found.message);
+    expect(text).toContain(remedy);
+    // A note is never the headline, and whatever is wrong comes before what is not.
+    const order = ['failed', 'warning', 'ok', 'note'];
+    expect(all.map(({ state }) => order.indexOf(state))).toEqual(
+      all.map(({ state }) => order.indexOf(state)).toSorted(),
+    );
+    expect(all[0]?.state).not.toBe('note');
+    if (SAYS[id] === undefined) return;
+    expect(found.message).toMatch(SAYS[id]);
+    if (one.state === 'failed' || one.state === 'warning') expect(all[0]?.id).toBe(id);
+  });
+
+  test('is a line of check, which names remedy and page if it is wrong', () => {
+    const { s, found } = advised();
+    const lines = statusLines(apiStatus(s));
+    const line = lines.find(({ message }) => message.startsWith(found.message));
+    const isWrong = one.state === 'failed' || one.state === 'warning';
+    if (!isWrong) return expect(line).toMatchObject({ id, state: 'ok' });
+    expect(line).toMatchObject({ id, state: expect.stringMatching(/^(?:failed|warning)$/), remedy, page });
+    // Nothing of the same subject is right; live secrets, and an app that is there, are facts beside a warning.
+    const right = apiStatus(s).right.map((one) => one.id);
+    if (one.state === 'failed' || !/^(?:secrets|upstream)$/.test(subject)) expect(right).not.toContain(subject);
+  });
+
+  test('is in the log if it is wrong, once an hour at most, and in the line of its request', () => {
+    const { all, found } = advised();
+    const lines: string[] = [];
+    const log = createLog('info', (line) => lines.push(line));
+    const told = new DiagnosisLog(log);
+    for (const minute of [0, 1, 59]) told.look(all, NOW + minute * MINUTE);
+    const own = () => lines.filter((line) => JSON.parse(line).diagnosis === id);
+    const isWrong = one.state === 'failed' || one.state === 'warning';
+    expect(own().map((line) => JSON.parse(line))).toMatchObject(
+      isWrong ? [{ level: one.state === 'failed' ? 'error' : 'warn', problem: found.message, remedy, page }] : [],
+    );
+    if (one.request === undefined || OF_MANY.has(id)) return;
+    lines.length = 0;
+    new RequestLog(log, 'all').record(one.request);
+    expect(JSON.parse(lines[0] ?? '{}').diagnosis).toBe(id);
+  });
+
+  test('is in one list of the docs, and its page exists', () => {
+    const row = `\`${id}\`: ${remedy}`;
+    const tables = Object.values(PAGES).map((text) => text.split(row).length - 1);
+    expect(tables).toEqual(alert === null ? [0, 1] : [1, 0]);
+    const [file = '', anchor] = page.split('#');
+    if (anchor !== undefined) expect(anchorsOf(read(`docs/${file}`))).toContain(anchor);
+  });
+
+  test.runIf(alert !== null)('has an alert, whose runbook is its page', () => {
+    const own = RULES.filter((rule) => rule.alert === `EntrupyProxy${alert}`);
+    expect(own.length).toBeGreaterThan(0);
+    for (const { annotations = {} } of own) expect(annotations.runbook ?? annotations.runbook_url).toMatch(page);
+  });
+});
+
+test('what follows from a diagnosis names others, and never leads back to itself', () => {
+  const rows = Object.entries(DIAGNOSES);
+  const causesOf = (id: string): string[] => {
+    const { follows } = DIAGNOSES[id as Diagnosis];
+    const own = rows.filter(([other, { subject }]) => follows.includes(other) || follows.includes(subject));
+    for (const one of follows) expect(rows.some(([other, { subject }]) => one === other || one === subject)).toBe(true);
+    return own.flatMap(([other]) => (other === id ? [id, id] : [other, ...causesOf(other)]));
+  };
+  for (const [id] of rows) expect(causesOf(id)).not.toContain(id);
+});
+
+/** Told of several requests together, or of good ones: the line of one has another, or none. */
+const OF_MANY: ReadonlySet<Diagnosis> = new Set([
+  'secret-unproven',
+  'deliveries-lost',
+  'slow-app',
+  'signed-unverified',
+  'all-is-well',
+]);

@@ -1,0 +1,64 @@
+// A process that a hanging thread would keep alive for ever ends all the same, also as PID 1 of a container.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const MODULE = new URL('../../../src/base/blocked-threads.ts', import.meta.url).href;
+/** A process namespace of its own, in which the program is PID 1. */
+const NAMESPACE = ['unshare', '--pid', '--fork', '--kill-child', '--'] as const;
+const mayUnshare = spawnSync(NAMESPACE[0], [...NAMESPACE.slice(1), 'true']).status === 0;
+
+let directory = '';
+let pipe = '';
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'entrupy-blocked-'));
+  pipe = join(directory, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** Calls that wait for the other end of a pipe, which nobody opens. */
+const BLOCKED = {
+  'a thread of its own': `
+    const { Worker } = await import('node:worker_threads');
+    new Worker('require("node:fs").openSync(' + JSON.stringify(pipe) + ', "r")', { eval: true, execArgv: [] });
+    threads.set('its work', () => new Promise(() => {}));`,
+  'a thread of the pool': `(await import('node:fs')).open(pipe, 'r', () => {});`,
+  nothing: `threads.set('its work', async () => {});`,
+  'nothing, though the process stands still': `
+    (await import('node:fs')).stat(pipe, () => {});
+    process.nextTick(() => { for (const end = performance.now() + 600; performance.now() < end;); });`,
+} as const;
+
+function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = []) {
+  const program = `
+    import { blockedThreads, killSelf, threads } from ${JSON.stringify(MODULE)};
+    const pipe = ${JSON.stringify(pipe)};
+    ${BLOCKED[blocked]}
+    const found = await blockedThreads();
+    process.stdout.write(JSON.stringify(found));
+    setTimeout(() => found.length > 0 ? killSelf() : process.exit(0), 50);`;
+  const words = [...before, process.execPath, '--input-type=module', '--eval', program];
+  const { status, signal, stdout } = spawnSync(words[0] ?? '', words.slice(1), { timeout: 30_000, encoding: 'utf8' });
+  return { status, signal, found: stdout };
+}
+
+test('a thread of its own that hangs is named, and does not outlast the process', () => {
+  expect(ended('a thread of its own')).toEqual({ status: null, signal: 'SIGKILL', found: '["its work"]' });
+});
+
+test('a thread of the pool that hangs is named, and does not outlast the process', () => {
+  expect(ended('a thread of the pool')).toEqual({ status: null, signal: 'SIGKILL', found: '["files"]' });
+});
+
+test.each(['nothing', 'nothing, though the process stands still'] as const)('%s is named where all answer', (what) => {
+  expect(ended(what)).toEqual({ status: 0, signal: null, found: '[]' });
+});
+
+test.runIf(mayUnshare)('PID 1, whose own SIGKILL the kernel ignores, exits with 137', () => {
+  for (const blocked of ['a thread of its own', 'a thread of the pool'] as const) {
+    expect(ended(blocked, NAMESPACE)).toMatchObject({ status: 137, signal: null });
+  }
+});

@@ -1,0 +1,105 @@
+// The table of reasons against a second copy. The copy is on purpose: dashboards depend on these names and statuses.
+import { describe, expect, test } from 'vitest';
+import { ANSWERS } from '../../../src/core/answers.ts';
+import { DECISIONS, possibleDecisions, REASON_NAMES, REASONS } from '../../../src/core/reasons.ts';
+import { type Route, UNMATCHED } from '../../../src/core/routes.ts';
+import { verify } from './fixtures.ts';
+
+const CONTRACT: Readonly<Record<string, number>> = {
+  bad_request: 400,
+  header_too_large: 431,
+  header_timeout: 408,
+  route_rejected: 404,
+  method_not_allowed: 405,
+  no_live_secret: 503,
+  missing_signature: 401,
+  multiple_signatures: 401,
+  malformed_signature: 401,
+  unsupported_algorithm: 401,
+  body_too_large: 413,
+  overloaded: 503,
+  body_timeout: 408,
+  signature_mismatch: 401,
+  expired_secret: 401,
+  client_closed: 499,
+};
+
+test('the reasons and their statuses are those that users depend on', () => {
+  expect(Object.fromEntries(REASON_NAMES.map((reason) => [reason, REASONS[reason].status]))).toEqual(CONTRACT);
+  expect(DECISIONS).toEqual(['accepted', 'rejected', 'reported', 'forwarded', 'duplicate', 'deferred', 'probe']);
+});
+
+test('report mode lets through the six 401 reasons, no_live_secret and method_not_allowed', () => {
+  const unauthorized = REASON_NAMES.filter((reason) => REASONS[reason].status === 401);
+  expect(unauthorized).toHaveLength(6);
+  expect(REASON_NAMES.filter((reason) => REASONS[reason].reportable).sort()).toEqual(
+    [...unauthorized, 'no_live_secret', 'method_not_allowed'].sort(),
+  );
+});
+
+test('only a 503 says that a retry helps', () => {
+  const retryable = Object.entries(ANSWERS).filter(([, { retryAfter }]) => retryAfter !== null);
+  expect(retryable.map(([name, { status }]) => [name, status])).toEqual([
+    ['no_live_secret', 503],
+    ['overloaded', 503],
+  ]);
+});
+
+test('a 401 never says why', () => {
+  for (const reason of REASON_NAMES.filter((name) => name !== 'client_closed')) {
+    const wanted = REASONS[reason].status === 401 ? { error: 'unauthorized' } : { error: reason };
+    expect(ANSWERS[reason].body).toBe(JSON.stringify(wanted));
+  }
+});
+
+test('each reason is explained in one sentence', () => {
+  for (const reason of REASON_NAMES) expect(REASONS[reason].meaning).toMatch(/^[A-Z][^.]*(\.\w[^.]*)*\.$/);
+});
+
+describe('the possible outcomes of a route', () => {
+  const of = (changes: Partial<Route>) => possibleDecisions(verify('/notify', changes)).map((pair) => pair.join('/'));
+
+  test('have no duplicates', () => {
+    for (const action of ['verify', 'forward', 'reject'] as const) {
+      for (const changes of [{}, { mode: 'report', once: 1000, path: UNMATCHED }] as const) {
+        const outcomes = of({ action, ...changes });
+        expect(new Set(outcomes).size).toBe(outcomes.length);
+      }
+    }
+  });
+
+  test('a verify route accepts, or rejects for any reason after routing', () => {
+    expect(of({})).toContain('accepted/none');
+    expect(of({})).toContain('rejected/signature_mismatch');
+    expect(of({})).not.toContain('rejected/header_timeout');
+    expect(of({}).filter((outcome) => /^(?:reported|forwarded|duplicate)/.test(outcome))).toEqual([]);
+  });
+
+  test('a report route also has nine reported outcomes', () => {
+    expect(of({ mode: 'report' }).filter((outcome) => outcome.startsWith('reported/'))).toHaveLength(9);
+  });
+
+  test('a forward route verifies nothing', () => {
+    const outcomes = of({ action: 'forward' });
+    expect(outcomes).toContain('forwarded/none');
+    expect(outcomes.filter((outcome) => /signature|secret|accepted|reported/.test(outcome))).toEqual([]);
+  });
+
+  test('a reject route rejects', () => {
+    expect(of({ action: 'reject' })).toEqual(['rejected/route_rejected']);
+  });
+
+  test('unmatched counts requests refused before routing', () => {
+    for (const action of ['verify', 'forward', 'reject'] as const) {
+      for (const reason of ['bad_request', 'header_too_large', 'header_timeout']) {
+        expect(of({ action, path: UNMATCHED })).toContain(`rejected/${reason}`);
+      }
+    }
+  });
+
+  test('only routes with once have duplicates, and only those with redeliver defer', () => {
+    expect(of({ once: 1000 })).toContain('duplicate/none');
+    expect(of({ once: 1000 })).not.toContain('deferred/none');
+    expect(of({ redeliver: 1000 })).toContain('deferred/none');
+  });
+});

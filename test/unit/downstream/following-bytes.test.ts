@@ -1,0 +1,146 @@
+// A client may have its whole answer before the proxy knows it. What it sends then is its next request: none of it is
+// lost, it counts in the byte budget, and it waits for no longer than a second.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
+import { Listener } from '../../../src/downstream/listener.ts';
+import { createLoopbackIdentity } from '../../support/tls/loopback-identity.ts';
+import { LIMITS } from './fixtures.ts';
+
+const KIB = 1024;
+const MIB = KIB * KIB;
+/** More than both kernels take: the proxy knows that its client has it only once that reads. */
+const LARGE = 'x'.repeat(16 * MIB);
+const FIRST = 'GET /large HTTP/1.1\r\nHost: h\r\n\r\n';
+const SIZE = 60_000;
+const NEXT = `POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: ${SIZE}\r\n\r\n${'n'.repeat(SIZE)}`;
+const NEXT_AND_LAST = `${NEXT}GET /small HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`;
+/** What Node reads on once a socket is paused. */
+const READ_AHEAD = 128 * KIB;
+/** What one connection may hold: less than `maxHeader`, a read, and what Node reads on. */
+const MOST = LIMITS.maxHeader + 64 * KIB + READ_AHEAD;
+
+let identity: { readonly cert: Buffer; readonly key: Buffer; readonly ca: string };
+beforeAll(async () => {
+  const { pair, ca, remove } = await createLoopbackIdentity();
+  identity = { cert: readFileSync(pair.certFile), key: readFileSync(pair.keyFile), ca };
+  await remove();
+});
+
+let listener: Listener;
+let budget: ByteBudget;
+const clients: Socket[] = [];
+afterEach(() => {
+  for (const client of clients.splice(0)) client.destroy();
+  listener.cutAll();
+});
+
+/** A listener with this byte budget, and a client that has asked for an answer, does not read it, and sends `more`. */
+async function start(over: 'TCP' | 'TLS', limit: number, more = NEXT): Promise<Socket> {
+  const { cert, key, ca } = identity;
+  budget = new ByteBudget(limit);
+  listener = new Listener(
+    { ...LIMITS, tls: over === 'TLS' ? { cert, key } : null },
+    {
+      onRequest: ({ reply, path }) =>
+        reply.answer({ status: 200, body: path === '/large' ? LARGE : path, lines: [] }, 'persist'),
+      onEnd() {},
+    },
+    budget,
+  );
+  const port = await listener.listen('127.0.0.1', 0);
+  const to = { port, host: '127.0.0.1' };
+  const client = over === 'TLS' ? connectTls({ ...to, ca }) : connectTcp(to);
+  clients.push(client);
+  client.on('error', () => {});
+  await once(client, over === 'TLS' ? 'secureConnect' : 'connect');
+  client.write(FIRST);
+  await expect.poll(() => listener.list().some(({ exchange }) => exchange?.reply.allowsNext)).toBe(true);
+  client.write(more);
+  return client;
+}
+
+/** Reads on, up to the end of the connection. */
+async function readAll(client: Socket): Promise<{ large: number; small: number }> {
+  const pieces: Buffer[] = [];
+  client.on('data', (piece: Buffer) => pieces.push(piece));
+  await once(client, 'end');
+  const text = Buffer.concat(pieces).toString('latin1');
+  const [, ...answers] = text.split('HTTP/1.1 200 OK\r\n');
+  return {
+    large: answers.filter((answer) => answer.endsWith(LARGE)).length,
+    small: answers.filter((answer) => answer.endsWith('/small')).length,
+  };
+}
+
+/** Resolves once the next request is held, which then waits for longer than a second, as a busy machine may need. */
+async function untilHeld(): Promise<void> {
+  while (budget.used === 0) await nextTurn();
+  onlyConnection().deadline = Number.POSITIVE_INFINITY;
+}
+
+const onlyConnection = () => {
+  const [connection] = listener.list();
+  if (connection === undefined) throw new Error('no connection');
+  return connection;
+};
+
+describe.each(['TCP', 'TLS'] as const)('over %s', (over) => {
+  test('the next request waits in the budget, and is served once the client has its answer', async () => {
+    const client = await start(over, MIB, NEXT_AND_LAST);
+    await untilHeld();
+    expect(budget.used).toBeGreaterThan(LIMITS.maxHeader);
+    expect(await readAll(client)).toEqual({ large: 1, small: 2 });
+    expect(budget.used).toBe(0);
+  });
+
+  test('whatever a client sends, no more is held than the budget counts, and that is bounded', async () => {
+    await start(over, MIB, NEXT.repeat(40));
+    await untilHeld();
+    const { stream } = onlyConnection();
+    await expect.poll(() => stream.readableLength).toBeGreaterThanOrEqual(stream.readableHighWaterMark);
+    // Over TLS the bytes read are those on the wire, so some more than are held.
+    expect(stream.bytesRead - FIRST.length).toBeLessThanOrEqual(budget.used);
+    expect(stream.readableLength).toBeLessThanOrEqual(READ_AHEAD);
+    expect(budget.used).toBeLessThanOrEqual(MOST);
+  });
+
+  test('a client that does not read its answer within a second is read again, and gets that answer alone', async () => {
+    const client = await start(over, MIB);
+    await expect.poll(() => budget.used).toBeGreaterThan(0);
+    await expect.poll(() => onlyConnection().hasDroppedBytes).toBe(true);
+    expect(budget.used).toBe(0);
+    expect(onlyConnection().stream.isPaused()).toBe(false);
+    expect(await readAll(client)).toEqual({ large: 1, small: 0 });
+  });
+
+  test('without room in the budget nothing is held, and the connection ends in order behind the answer', async () => {
+    const client = await start(over, MOST - READ_AHEAD);
+    while (!onlyConnection().hasDroppedBytes) {
+      expect(budget.used).toBe(0);
+      await nextTurn();
+    }
+    expect(await readAll(client)).toEqual({ large: 1, small: 0 });
+  });
+
+  test('a body that needs the room gets it', async () => {
+    await start(over, MIB);
+    await expect.poll(() => budget.used).toBeGreaterThan(0);
+    const body = { buffered: 0, rate: () => Number.POSITIVE_INFINITY, fail() {} };
+    expect(budget.reserve(budget.most, body)).toBe(true);
+    expect(budget.used).toBe(budget.most);
+    expect(onlyConnection().hasDroppedBytes).toBe(true);
+  });
+
+  test('a client that leaves meanwhile leaves nothing behind', async () => {
+    const client = await start(over, MIB);
+    await expect.poll(() => budget.used).toBeGreaterThan(0);
+    client.destroy();
+    await expect.poll(() => listener.connections).toBe(0);
+    expect(budget.used).toBe(0);
+  });
+});

@@ -1,0 +1,231 @@
+// Which request delivers, which ones wait and which ones are duplicates, whatever the store does. The tests control the
+// store.
+import { setTimeout as sleep, setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import type { DeliveryLease } from '../../../src/core/fate.ts';
+import { type Claimed, Claims, eventKey } from '../../../src/once/claims.ts';
+import type { Claim, OnceStore, OnStoreChange } from '../../../src/once/store.ts';
+import { createMemoryStore } from '../../../src/once/store.ts';
+
+type Options = Partial<OnceStore> & {
+  readonly onStoreFailure?: 'forward' | 'refuse';
+  readonly opened?: Promise<OnceStore>;
+};
+
+function deliveries({ onStoreFailure = 'forward', opened, ...over }: Options = {}) {
+  const memory = createMemoryStore(100);
+  const failures: (string | null)[] = [];
+  const calls = { closed: 0 };
+  const store: OnceStore = { ...memory, ...over, close: () => void calls.closed++ };
+  let failure: OnStoreChange = () => {};
+  const all = new Claims({
+    open: (onChange) => {
+      failure = onChange;
+      return opened ?? Promise.resolve(store);
+    },
+    onStoreFailure,
+    onChange: (failure) => void failures.push(failure),
+  });
+  const admit = (options: { patience?: number; client?: AbortSignal } = {}) => {
+    const { patience = 5_000, client = new AbortController().signal } = options;
+    return all.claim({ path: '/n', body: Buffer.from('e'), window: 60_000, patience, departed: client });
+  };
+  return { all, failure, failures, calls, admit };
+}
+
+const kindOf = ({ kind }: Claimed) => kind;
+
+function leaseOf(claimed: Claimed): DeliveryLease {
+  if (claimed.kind !== 'deliver') throw new Error(`it is ${claimed.kind}`);
+  return claimed.lease;
+}
+
+const away = () => Promise.reject(new Error('the store is away'));
+
+test('a request without patience gets its answer at once, and Node has nothing to warn of', async () => {
+  const warned: string[] = [];
+  const onWarning = ({ name }: Error) => void warned.push(name);
+  process.on('warning', onWarning);
+  const { admit } = deliveries();
+  leaseOf(await admit());
+  expect(kindOf(await admit({ patience: -1 }))).toBe('refuse');
+  await turnOfTheLoop();
+  process.off('warning', onWarning);
+  expect(warned).toEqual([]);
+});
+
+describe('a lease', () => {
+  test('counts the first outcome only', async () => {
+    const { admit } = deliveries();
+    const first = leaseOf(await admit());
+    first.failed();
+    first.delivered();
+    const second = leaseOf(await admit());
+    second.delivered();
+    second.failed();
+    expect(await admit()).toEqual({ kind: 'duplicate' });
+  });
+
+  test('one at a time, whichever request asks and however it ends', async () => {
+    const { admit } = deliveries();
+    let open = 0;
+    let most = 0;
+    const ask = async (nth: number) => {
+      const mine = await admit();
+      if (mine.kind !== 'deliver') return mine.kind;
+      most = Math.max(most, ++open);
+      await turnOfTheLoop();
+      open--;
+      if (nth < 5) mine.lease.failed();
+      else mine.lease.delivered();
+      return 'deliver';
+    };
+    const kinds = await Promise.all(Array.from({ length: 17 }, (_, nth) => ask(nth)));
+    expect(most).toBe(1);
+    expect(kinds.filter((kind) => kind === 'deliver').length).toBe(6);
+    expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(11);
+  });
+});
+
+describe('a twin', () => {
+  test('waits no longer than its patience', async () => {
+    const { admit } = deliveries();
+    const lease = leaseOf(await admit());
+    expect(await admit({ patience: 20 })).toEqual({ kind: 'refuse', full: 'twins' });
+    lease.failed();
+    expect(kindOf(await admit())).toBe('deliver');
+  });
+
+  test('gives up its place if its client leaves, before or during the wait', async () => {
+    const { admit } = deliveries();
+    const lease = leaseOf(await admit());
+    const client = new AbortController();
+    const waiting = admit({ client: client.signal });
+    client.abort();
+    expect(await waiting).toEqual({ kind: 'departed' });
+    expect(await admit({ client: client.signal })).toEqual({ kind: 'departed' });
+    const others = Array.from({ length: 16 }, () => admit());
+    lease.delivered();
+    for (const other of others) expect(await other).toEqual({ kind: 'duplicate' });
+  });
+
+  test('at another proxy is polled until it ends', async () => {
+    const claims: Claim[] = ['busy', 'busy', 'delivered'];
+    const { admit } = deliveries({ claim: async () => claims.shift() ?? 'busy' });
+    expect(await admit()).toEqual({ kind: 'duplicate' });
+    expect(await admit({ patience: 20 })).toMatchObject({ kind: 'refuse' });
+    const client = new AbortController();
+    const waiting = admit({ client: client.signal });
+    await turnOfTheLoop();
+    client.abort();
+    expect(await waiting).toEqual({ kind: 'departed' });
+  });
+});
+
+describe('a burst of one event', () => {
+  test('of any size waits for the store’s reply, and shares it', async () => {
+    const { all, admit } = deliveries({ claim: async () => 'delivered' });
+    const admissions = await Promise.all(Array.from({ length: 100 }, () => admit()));
+    expect(admissions.every(({ kind }) => kind === 'duplicate')).toBe(true);
+    expect(all.failures).toBe(0);
+  });
+
+  test('waits for a delivery with at most sixteen bodies, whenever they came', async () => {
+    const { admit } = deliveries({ claim: async () => 'first' });
+    const early = Array.from({ length: 40 }, () => admit());
+    const first = await early[0];
+    const late = Array.from({ length: 10 }, () => admit());
+    expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
+    leaseOf(first ?? { kind: 'departed' }).delivered();
+    const kinds = (await Promise.all(early)).map(kindOf);
+    const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
+    expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
+  });
+
+  test('waits in the same way for a delivery in another process', async () => {
+    const { promise, resolve } = Promise.withResolvers<Claim>();
+    const claims: Promise<Claim>[] = [Promise.resolve('busy')];
+    const { admit } = deliveries({ claim: () => claims.shift() ?? promise });
+    const admissions = Array.from({ length: 30 }, () => admit());
+    expect(await Promise.race(admissions)).toMatchObject({ kind: 'refuse' });
+    expect(await admit()).toMatchObject({ kind: 'refuse' });
+    resolve('delivered');
+    const kinds = (await Promise.all(admissions)).map(kindOf);
+    expect(kinds.filter((kind) => kind === 'duplicate').length).toBe(17); // the one that polls, and sixteen behind it
+  });
+});
+
+describe('a store that fails', () => {
+  test.each(['forward', 'refuse'] as const)('%s', async (onStoreFailure) => {
+    const { all, admit, failures } = deliveries({ claim: away, commit: away, onStoreFailure });
+    const first = await admit();
+    expect(kindOf(first)).toBe({ forward: 'deliver', refuse: 'refuse' }[onStoreFailure]);
+    if (first.kind === 'refuse') expect(first.full).toBe('store');
+    expect(all.failures).toBe(1);
+    if (first.kind === 'deliver') first.lease.delivered();
+    // A request that waited knows that it was delivered, whatever the store knows.
+    expect(kindOf(await admit())).toBe({ forward: 'duplicate', refuse: 'refuse' }[onStoreFailure]);
+    expect(all.failures).toBe(2);
+    expect(kindOf(await admit())).toBe(kindOf(first));
+    expect(failures).toEqual(['the store is away']);
+  });
+
+  test('or cannot be opened', async () => {
+    const { admit, all } = deliveries({ opened: away(), onStoreFailure: 'refuse' });
+    expect(await admit()).toMatchObject({ kind: 'refuse' });
+    expect([all.entries(), all.failures]).toEqual([0, 1]);
+    await all.close();
+  });
+
+  test('still lets requests for an event without a lease go one at a time, and learns of its delivery', async () => {
+    const committed: string[] = [];
+    const { admit } = deliveries({
+      claim: away,
+      release: away,
+      commit: async (key) => void committed.push(key),
+    });
+    const lease = leaseOf(await admit());
+    const twin = admit();
+    lease.failed();
+    leaseOf(await twin).delivered();
+    await turnOfTheLoop();
+    expect(committed).toEqual([eventKey('/n', Buffer.from('e'))]);
+  });
+
+  test('is reported when its state changes, and the problem stays visible', () => {
+    const { all, failure, failures } = deliveries();
+    for (const text of [null, 'one', 'two', null, null]) failure(text);
+    expect(failures).toEqual(['one', null]);
+    failure('three');
+    expect(all.failure).toBe('three');
+  });
+});
+
+describe('closing', () => {
+  test('ends once nothing is in flight and the store has recorded everything', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { admit, all, calls } = deliveries({ commit: () => promise });
+    const lease = leaseOf(await admit());
+    let over = false;
+    const closed = all.close().then(() => {
+      over = true;
+    });
+    lease.delivered();
+    await turnOfTheLoop();
+    expect([over, calls.closed]).toEqual([false, 0]);
+    resolve();
+    await closed;
+    expect(calls.closed).toBe(1);
+  });
+
+  test('waits at most two seconds', async () => {
+    const { admit, all, calls } = deliveries();
+    await admit();
+    const order: string[] = [];
+    const second = sleep(1000).then(() => order.push('a second'));
+    await all.close().then(() => order.push('closed'));
+    await second;
+    expect(order).toEqual(['a second', 'closed']);
+    expect(calls.closed).toBe(1);
+  });
+});

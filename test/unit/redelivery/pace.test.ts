@@ -1,0 +1,42 @@
+// How fast deferred deliveries are sent again, without a clock, a store or an app.
+import { expect, test } from 'vitest';
+import { pauseAfter, SendingPace } from '../../../src/redelivery/pace.ts';
+import { NOW } from '../core/fixtures.ts';
+
+test('pauses begin with a second and double to ten minutes, less at most a quarter', () => {
+  expect([0, 1, 2, 3, 9, 10, 100].map((attempts) => pauseAfter(attempts, 0) / 1000)).toEqual([
+    ...[1, 2, 4, 8, 512, 600, 600],
+  ]);
+  expect(pauseAfter(3, 1)).toBe(6000);
+});
+
+test('the pace is one at a time until the app takes one, then eight', () => {
+  const pace = new SendingPace(8);
+  expect(pace.most).toBe(1);
+  pace.note('refused', NOW);
+  expect(pace.most).toBe(1);
+  pace.note('taken', NOW);
+  expect([pace.most, pace.notBefore]).toEqual([8, 0]);
+});
+
+test('the pace is one at a time again after any failure, with a growing pause of a second at most', () => {
+  const pace = new SendingPace(8);
+  pace.note('taken', NOW);
+  const pauses = Array.from({ length: 8 }, () => {
+    pace.note('failed', NOW);
+    return pace.notBefore - NOW;
+  });
+  expect(pace.most).toBe(1);
+  expect(pauses).toEqual([100, 200, 400, 800, 1000, 1000, 1000, 1000]);
+  pace.note('taken', NOW);
+  expect([pace.most, pace.notBefore]).toEqual([8, 0]);
+});
+
+test('the pace is one probe each ten seconds while the app accepts no connection, unless somebody asks', () => {
+  const pace = new SendingPace(8);
+  pace.note('taken', NOW);
+  pace.note('no connection', NOW);
+  expect([pace.most, pace.notBefore]).toEqual([1, NOW + 10_000]);
+  pace.now();
+  expect([pace.most, pace.notBefore]).toEqual([1, 0]);
+});

@@ -1,0 +1,527 @@
+// The embedded store while people, disks and other programs damage its file: what happens is told, and what comes after it
+// is stored.
+import { randomInt } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect } from 'vitest';
+import type { DeferredStore } from '../../../src/redelivery/stores/store.ts';
+import { eventually } from '../../support/proxy/proxied.ts';
+import {
+  eventOf,
+  idOf,
+  idsIn,
+  listed,
+  MANY_BYTES,
+  oneTaken,
+  someRecord,
+  takenFrom,
+} from '../../support/redelivery/store-contract.ts';
+import { runSql, storedAgain, test } from './sqlite-fixtures.ts';
+
+const isRoot = process.geteuid?.() === 0;
+const asideIn = (folder: string) => readdirSync(folder).filter((name) => /^aside-.*Z$/.test(name));
+const modeOf = (path: string) => (lstatSync(path).mode & 0o777).toString(8);
+
+/** Closes the store, and leaves its files as a kill would. */
+async function killed(store: DeferredStore, file: string): Promise<void> {
+  const files = ['', '-wal', '-shm'].map((ending) => `${file}${ending}`);
+  for (const each of files) copyFileSync(each, `${each}.kept`);
+  await store.close();
+  for (const each of files) renameSync(`${each}.kept`, each);
+}
+
+/** Bytes at a place of a file, whose length stays. */
+function overwrite(path: string, at: number, bytes: Uint8Array): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, bytes, 0, bytes.length, at);
+  closeSync(file);
+}
+
+test.concurrent('the folder and its files are for its user alone', async ({ folder, file, open }) => {
+  const { store, problems } = await open();
+  await store.add(eventOf(), 0);
+  expect(modeOf(folder)).toBe('700');
+  const names = readdirSync(folder).sort();
+  expect(names).toEqual(['lock', 'queue.sqlite', 'queue.sqlite-shm', 'queue.sqlite-wal']);
+  for (const name of names) expect([name, modeOf(join(folder, name))]).toEqual([name, '600']);
+  expect(existsSync(file)).toBe(true);
+  expect(problems).toEqual([null]);
+});
+
+describe.concurrent('is refused, told, and used once that is mended:', () => {
+  const FOLDERS: readonly [string, (folder: string, directory: string) => void, string][] = [
+    ['a folder that others may read', (folder) => mkdirSync(folder, { mode: 0o755 }), '0700'],
+    ['a folder that is a file', (folder) => writeFileSync(folder, ''), 'not a directory'],
+    [
+      'a folder that is a link',
+      (folder, directory) => {
+        mkdirSync(join(directory, 'other'), { mode: 0o700 });
+        symlinkSync(join(directory, 'other'), folder);
+      },
+      'link',
+    ],
+  ];
+  test.for(FOLDERS)('%s', async ([, make, problem], { directory, folder, open }) => {
+    make(folder, directory);
+    const { store, problems, losses } = await open();
+    await expect(store.summary()).rejects.toThrow(problem);
+    expect(problems).toEqual([expect.stringContaining(problem)]);
+    rmSync(folder, { recursive: true });
+    await storedAgain(store);
+    expect(problems.at(-1)).toBeNull();
+    expect(losses).toEqual([]);
+  });
+
+  const FILES: readonly [string, (path: string, directory: string) => void, string][] = [
+    [
+      'a link',
+      (path, directory) => {
+        writeFileSync(join(directory, 'other'), '');
+        symlinkSync(join(directory, 'other'), path);
+      },
+      'link',
+    ],
+    ['a directory', (path) => mkdirSync(path), 'no regular file'],
+    [
+      'a file that others may write to',
+      (path) => {
+        writeFileSync(path, '');
+        chmodSync(path, 0o666);
+      },
+      'others may write',
+    ],
+  ];
+  for (const name of ['queue.sqlite', 'queue.sqlite-wal', 'queue.sqlite-shm', 'lock']) {
+    test.for(FILES)(`${name} as %s`, async ([, make, problem], { directory, folder, open }) => {
+      mkdirSync(folder, { mode: 0o700 });
+      make(join(folder, name), directory);
+      const { store, problems } = await open();
+      await expect(store.summary()).rejects.toThrow(problem);
+      expect(problems).toEqual([expect.stringContaining(problem)]);
+      rmSync(join(folder, name), { recursive: true });
+      await storedAgain(store);
+      expect(existsSync(join(directory, 'other')) ? readFileSync(join(directory, 'other')).length : 0).toBe(0);
+    });
+  }
+
+  for (const name of ['', 'queue.sqlite', 'lock']) {
+    test.runIf(isRoot)(`another user's ${name || 'folder'}`, async ({ folder, open }) => {
+      mkdirSync(folder, { mode: 0o700 });
+      if (name !== '') writeFileSync(join(folder, name), '', { mode: 0o600 });
+      chownSync(join(folder, name), 12345, 12345);
+      const { store } = await open();
+      await expect(store.summary()).rejects.toThrow('belongs to another user');
+      rmSync(folder, { recursive: true });
+      await storedAgain(store);
+    });
+  }
+});
+
+describe.concurrent('is set aside, told, and replaced by a new one:', () => {
+  const BYTES: readonly [string, (file: string) => void][] = [
+    ['what is no database', (file) => writeFileSync(file, 'x'.repeat(10_000), { mode: 0o600 })],
+    ['a short text', (file) => writeFileSync(file, 'hello', { mode: 0o600 })],
+    [
+      'another database',
+      (file) => {
+        const database = new DatabaseSync(file);
+        database.exec('CREATE TABLE other(id TEXT)');
+        database.close();
+      },
+    ],
+    ['a file of which half is there', (file) => truncateSync(file, lstatSync(file).size / 2)],
+    ['a file whose first page is of zeros', (file) => overwrite(file, 0, new Uint8Array(4096))],
+    ['a table that is of random bytes', (file) => overwrite(file, 4096, new Uint8Array(8192).fill(0xa5))],
+    [
+      'an index that lacks an event',
+      (file) => {
+        const database = new DatabaseSync(file, { defensive: false });
+        database.exec("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'event_due'");
+        database.close();
+      },
+    ],
+    [
+      'a note that is larger than notes are',
+      (file) => {
+        const database = new DatabaseSync(file);
+        database.exec('PRAGMA ignore_check_constraints=ON');
+        database.exec('UPDATE event SET note = hex(zeroblob(5000)) WHERE key = 1');
+        database.close();
+      },
+    ],
+    [
+      'a trigger of somebody else',
+      (file) => {
+        const database = new DatabaseSync(file);
+        database.exec('CREATE TRIGGER other AFTER INSERT ON event BEGIN DELETE FROM event; END');
+        database.close();
+      },
+    ],
+  ];
+  test.for(BYTES)('%s, that a start finds', async ([, damage], { folder, file, open }) => {
+    const first = await open();
+    for (let times = 0; times < 30; times++) await first.store.add(eventOf(), 60_000);
+    await first.store.close();
+    damage(file);
+    const { store, losses, problems } = await open();
+    const event = eventOf();
+    await storedAgain(store, event);
+    expect(await idsIn(store)).toEqual([event.id]);
+    expect(asideIn(folder)).toHaveLength(1);
+    expect(losses).toEqual([expect.stringContaining(asideIn(folder)[0] ?? 'none')]);
+    expect(problems.at(-1)).toBeNull();
+  });
+
+  const RUNNING: readonly [string, (directory: string, file: string) => void][] = [
+    ['a table was dropped', (directory) => runSql(directory, 'DROP TABLE record')],
+    [
+      'a trigger refuses what comes',
+      (directory) => runSql(directory, "CREATE TRIGGER no BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END"),
+    ],
+    ['the file was cut to nothing', (_, file) => truncateSync(file, 0)],
+    ['the file was written over with text', (_, file) => overwrite(file, 0, Buffer.alloc(40_000, 'text'))],
+  ];
+  test.for(RUNNING)('%s while it runs', async ([, damage], { directory, folder, file, open }) => {
+    const { store, losses } = await open({ maxBytes: 2 * MANY_BYTES });
+    for (let times = 0; times < 300; times++) await store.add(eventOf(idOf(), someRecord(3000)), 0);
+    damage(directory, file);
+    for (let times = 0; times < 10; times++) await store.take({ limit: 100, room: 1e6, held: [] }).catch(() => {});
+    await storedAgain(store);
+    await eventually(() => store.summary().then(() => asideIn(folder).length), 1);
+    expect(losses).toHaveLength(1);
+    await storedAgain(store);
+  });
+
+  test('and after four of them nothing more is done: the disk is to blame', async ({ folder, file, open }) => {
+    for (let times = 0; times <= 4; times++) {
+      const { store, losses } = await open();
+      expect(losses).toHaveLength(Math.min(times, 4) && 1);
+      await store.close();
+      writeFileSync(file, `text ${times}`);
+    }
+    const { store } = await open();
+    await expect(store.summary()).rejects.toThrow('move them away');
+    expect(asideIn(folder)).toHaveLength(4);
+    for (const name of asideIn(folder)) rmSync(join(folder, name));
+    await storedAgain(store);
+  });
+});
+
+test.concurrent('whichever bit flips, what comes is stored, what went bad told', async ({
+  directory,
+  file,
+  folder,
+  open,
+}) => {
+  const first = await open();
+  const events = new Map(
+    Array.from({ length: 40 }, () => eventOf(idOf(), someRecord(500))).map((event) => [event.id, event]),
+  );
+  for (const event of events.values()) await first.store.add(event, 60_000);
+  await first.store.close();
+  const copy = join(directory, 'copy');
+  copyFileSync(file, copy);
+  const size = lstatSync(file).size;
+  for (let times = 0; times < 15; times++) {
+    copyFileSync(copy, file);
+    const at = randomInt(size);
+    overwrite(file, at, Uint8Array.of((readFileSync(file)[at] ?? 0) ^ (1 << randomInt(8))));
+    const { store, losses } = await open();
+    const entries = await listed(store);
+    await store.wake([...events.keys()]);
+    const taken = await takenFrom(store);
+    const changed = taken.filter(({ id, record }) => {
+      const was = events.get(id)?.record;
+      return (
+        typeof record === 'string' ||
+        was === undefined ||
+        !was.body.equals(record.body) ||
+        !was.head.equals(record.head)
+      );
+    });
+    // A flip within a record is found by its MAC, and one within an id makes it another event.
+    if (losses.length === 0) expect(taken.length, `bit at ${at}`).toBeGreaterThanOrEqual(entries.length - 1);
+    expect(changed.length, `bit at ${at}`).toBeLessThanOrEqual(1);
+    await storedAgain(store);
+    await store.close();
+    for (const name of asideIn(folder)) rmSync(join(folder, name)); // the fifth would stop it
+  }
+});
+
+describe.concurrent('a start', () => {
+  const GONE: readonly [string, (file: string) => void][] = [
+    ['removed', rmSync],
+    ['cut to nothing', (file) => truncateSync(file, 0)],
+  ];
+  for (const end of ['stop', 'kill'] as const) {
+    test.for(GONE)(
+      `tells that its file was %s after a ${end}, and begins a new one`,
+      async ([, lose], { file, folder, open }) => {
+        const { store } = await open();
+        await store.add(eventOf(), 60_000);
+        await (end === 'stop' ? store.close() : killed(store, file));
+        lose(file);
+        const again = await open();
+        const event = eventOf();
+        await storedAgain(again.store, event);
+        expect(again.losses).toEqual([expect.stringContaining('it is empty, or was removed')]);
+        expect(await idsIn(again.store)).toEqual([event.id]);
+        // What the log holds may be all that there is.
+        const logs = readdirSync(folder).filter((name) => name.startsWith('aside-') && name.endsWith('-wal'));
+        expect(logs).toHaveLength(end === 'kill' ? 1 : 0);
+        await again.store.close();
+        expect((await open()).losses).toEqual([]);
+      },
+    );
+  }
+
+  test('tells that its log was removed after a kill, and keeps what came before', async ({ file, folder, open }) => {
+    const first = await open();
+    const kept = eventOf();
+    await first.store.add(kept, 60_000);
+    await first.store.close();
+    const { store } = await open();
+    await store.add(eventOf(), 60_000);
+    await killed(store, file);
+    rmSync(`${file}-wal`);
+    const again = await open();
+    expect(again.losses).toEqual([expect.stringContaining('-wal was removed')]);
+    expect(await idsIn(again.store)).toEqual([kept.id]);
+    expect(asideIn(folder)).toEqual([]);
+  });
+
+  test('that could make no file is followed by one that tells no loss', async ({ file, folder, open }) => {
+    mkdirSync(folder, { mode: 0o700 });
+    mkdirSync(file);
+    const { store } = await open();
+    await expect(store.add(eventOf(), 0)).rejects.toThrow('no regular file');
+    await store.close();
+    rmSync(file, { recursive: true });
+    const again = await open();
+    await storedAgain(again.store);
+    expect(again.losses).toEqual([]);
+  });
+
+  test('with the file of a later version sets it aside, and calls it what it is', async ({
+    directory,
+    folder,
+    open,
+  }) => {
+    const { store } = await open();
+    await store.close();
+    runSql(directory, 'ALTER TABLE event ADD COLUMN later TEXT');
+    const again = await open();
+    await storedAgain(again.store);
+    expect(again.losses).toEqual([expect.stringContaining('it holds no events of this version')]);
+    expect(again.losses.join()).not.toContain('damage');
+    expect(asideIn(folder)).toHaveLength(1);
+  });
+});
+
+describe.concurrent('what others wrote to its tables:', () => {
+  test('an event without a record is unreadable', async ({ directory, open }) => {
+    const { store } = await open();
+    const event = eventOf();
+    await store.add(event, 0);
+    runSql(directory, 'DELETE FROM record');
+    expect(await oneTaken(store)).toMatchObject({ id: event.id, record: 'unreadable' });
+    expect(await store.read(event.id)).toBeNull();
+  });
+
+  test('no values where there must be some are no notes', async ({ directory, file, open }) => {
+    const { store } = await open();
+    const [stays, dropped] = [eventOf(), eventOf()];
+    await store.add(stays, 60_000);
+    await store.add(dropped, 60_000);
+    await store.drop(dropped.id);
+    const change = (from: string, to: string) => {
+      const database = new DatabaseSync(file, { defensive: false });
+      database.exec(`PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, '${from}', '${to}')`);
+      database.close();
+    };
+    change('TEXT NOT NULL', 'TEXT DEFAULT ""');
+    for (const table of ['event', 'dropped']) runSql(directory, `UPDATE ${table} SET note = NULL`);
+    change('TEXT DEFAULT ""', 'TEXT NOT NULL');
+    const { soonest, dropped: told } = await store.summary();
+    expect([soonest, told]).toMatchObject([[{ id: stays.id, note: null }], [{ id: dropped.id, note: null }]]);
+    expect(await listed(store)).toMatchObject([{ id: stays.id, note: null }]);
+  });
+
+  test('without the sum of its bytes it is full', async ({ directory, open }) => {
+    const { store } = await open();
+    runSql(directory, 'DELETE FROM total');
+    expect(await store.add(eventOf(), 0)).toBe('full');
+  });
+});
+
+test.concurrent('a log that lost its end keeps what came before, as after a loss of power', async ({
+  file,
+  folder,
+  open,
+}) => {
+  const { store } = await open();
+  const [first, second] = [eventOf(), eventOf()];
+  await store.add(first, 60_000);
+  copyFileSync(file, `${file}.kept`);
+  await store.add(second, 60_000);
+  const log = readFileSync(`${file}-wal`);
+  await store.close();
+  copyFileSync(`${file}.kept`, file);
+  writeFileSync(`${file}-wal`, log.subarray(0, log.length - 100), { mode: 0o600 });
+  const again = await open();
+  expect(await idsIn(again.store)).toEqual([first.id]);
+  expect(asideIn(folder)).toEqual([]);
+});
+
+describe.concurrent('while it runs', () => {
+  test('a file that is deleted is told, and a new one begun at the next call', async ({ file, folder, open }) => {
+    const { store, losses } = await open();
+    await store.add(eventOf(), 0);
+    rmSync(file);
+    const event = eventOf();
+    expect(await store.add(event, 0)).toBe('stored');
+    expect(losses).toEqual([expect.stringContaining('removed or replaced')]);
+    expect(await idsIn(store)).toEqual([event.id]);
+    await store.close();
+    expect(await idsIn((await open()).store)).toEqual([event.id]);
+    expect(asideIn(folder)).toEqual([]);
+  });
+
+  test('a folder that is deleted or moved is told, and made again', async ({ directory, folder, open }) => {
+    const { store, losses } = await open();
+    await store.add(eventOf(), 0);
+    renameSync(folder, join(directory, 'elsewhere'));
+    const event = eventOf();
+    expect(await store.add(event, 0)).toBe('stored');
+    rmSync(folder, { recursive: true });
+    expect(await store.add(event, 0)).toBe('stored');
+    expect(losses).toHaveLength(2);
+    expect(await idsIn(store)).toEqual([event.id]);
+  });
+
+  test('an older file that is put in its place is told, and used from then on', async ({ directory, file, open }) => {
+    const { store, losses } = await open();
+    const [old, lost, fresh] = [eventOf(), eventOf(), eventOf()];
+    await store.add(old, 60_000);
+    const older = join(directory, 'older');
+    runSql(directory, `VACUUM INTO '${older}'`);
+    chmodSync(older, 0o600);
+    await store.add(lost, 60_000);
+    renameSync(older, file);
+    expect(await store.add(fresh, 60_000)).toBe('stored');
+    expect(losses).toHaveLength(1);
+    expect(await idsIn(store)).toEqual([old.id, fresh.id].sort());
+  });
+
+  test.for(['-wal', '-shm'])('a queue.sqlite%s that is deleted costs nothing', async (ending, { file, open }) => {
+    const { store, losses } = await open();
+    const events = [eventOf(), eventOf(), eventOf()];
+    for (const event of events) {
+      expect(await store.add(event, 60_000)).toBe('stored');
+      rmSync(`${file}${ending}`);
+    }
+    expect(await idsIn(store)).toEqual(events.map(({ id }) => id).sort());
+    expect(losses).toEqual([]);
+    await store.close();
+    expect(await idsIn((await open()).store)).toEqual(events.map(({ id }) => id).sort());
+  });
+
+  test('one that locks the file holds up each call for less than a second', async ({ file, open }) => {
+    const { store, problems } = await open();
+    await store.add(eventOf(), 0);
+    const other = new DatabaseSync(file);
+    other.exec('BEGIN IMMEDIATE');
+    const calls = Array.from({ length: 30 }, () => store.add(eventOf(), 0));
+    for (const call of calls) await expect(call).rejects.toThrow('another program keeps its file locked');
+    expect(problems.at(-1)).toContain('another program');
+    other.exec('COMMIT');
+    expect(await store.add(eventOf(), 60_000)).toBe('stored');
+    expect(problems.at(-1)).toBeNull();
+    other.close();
+  });
+
+  test('a program that reads on and on holds up nothing', async ({ file, open }) => {
+    const { store } = await open();
+    await store.add(eventOf(), 0);
+    const other = new DatabaseSync(file);
+    other.exec('BEGIN');
+    other.prepare('SELECT count(*) FROM event').get();
+    for (let times = 0; times < 200; times++) expect(await store.add(eventOf(), 60_000)).toBe('stored');
+    other.close();
+    expect(await store.remove(await oneTaken(store))).toBe(true);
+  });
+
+  test('a program that reads on and on lets the log grow to 64 MiB, and what leaves still leaves', async ({
+    file,
+    open,
+  }) => {
+    const { store } = await open({ maxBytes: 1000 * MANY_BYTES });
+    const event = eventOf();
+    await store.add(event, 0);
+    const taken = await oneTaken(store);
+    const other = new DatabaseSync(file);
+    other.exec('BEGIN');
+    other.prepare('SELECT count(*) FROM event').get();
+    const record = someRecord(1_000_000);
+    const stored = async () => await store.add(eventOf(idOf(), record), 60_000).catch(String);
+    let last = 'stored';
+    for (let times = 0; times < 80 && last === 'stored'; times++) last = await stored();
+    expect(last).toContain('another program reads its file on and on');
+    expect(lstatSync(`${file}-wal`).size).toBeLessThan(66 * MANY_BYTES);
+    expect(await store.remove(taken)).toBe(true);
+    other.close();
+    await eventually(stored, 'stored');
+    await eventually(() => lstatSync(`${file}-wal`).size < 6 * MANY_BYTES, true);
+  });
+
+  test('what was delivered is neither in the file nor in its log', async ({ file, open }) => {
+    const { store } = await open({ maxBytes: 64 * 1024 * 1024 });
+    const text = 'personal data of somebody';
+    const record = { head: Buffer.from('head'), body: Buffer.from(text.repeat(400)) };
+    for (let times = 0; times < 200; times++) await store.add(eventOf(idOf(), record), 0);
+    expect(readFileSync(`${file}-wal`).includes(text) || readFileSync(file).includes(text)).toBe(true);
+    for (let left = 200; left > 0; ) {
+      const taken = await takenFrom(store, { room: 8 * 1024 * 1024 });
+      left -= taken.length;
+      await Promise.all(taken.map((each) => store.remove(each)));
+    }
+    await eventually(() => lstatSync(`${file}-wal`).size, 0);
+    expect(readFileSync(file).includes(text)).toBe(false);
+    expect(lstatSync(file).size).toBeLessThan(100_000);
+  });
+
+  test('a thread whose memory is used up fails its calls, and another one takes its place', async ({ open }) => {
+    const { store, problems, losses } = await open();
+    const event = eventOf();
+    await store.add(event, 60_000);
+    const much = Array.from({ length: 60_000 }, (_, at) => `${at}`.padEnd(1000));
+    await expect(store.wake(much)).rejects.toThrow();
+    const again = async () => {
+      await store.summary().catch(() => {});
+      return problems.join();
+    };
+    await eventually(async () => (await again()).includes('its thread has ended'), true);
+    await storedAgain(store);
+    expect(await store.read(event.id)).toEqual(event.record);
+    expect(problems.at(-1)).toBeNull();
+    expect(losses).toEqual([]);
+  });
+});

@@ -1,0 +1,87 @@
+// Embedded stores in directories of their own, and what tests do to their files.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test as base } from 'vitest';
+import { ignore } from '../../../src/base/errors.ts';
+import { openStore } from '../../../src/redelivery/stores/open-store.ts';
+import { type DeferredStore, fileIn, type StoreOptions } from '../../../src/redelivery/stores/store.ts';
+import { eventually } from '../../support/proxy/proxied.ts';
+import { eventOf, MANY_BYTES, type StorePlace } from '../../support/redelivery/store-contract.ts';
+
+export const optionsIn = (directory: string): StoreOptions => ({
+  store: directory,
+  name: '',
+  passwordFile: null,
+  readPassword: async () => '',
+  maxBytes: MANY_BYTES,
+  mostBytes: () => 1_010_000,
+  as: 'owner',
+  onRemark: () => {},
+  onLoss: () => {},
+});
+
+/** Runs SQL on the file beside whoever has it open. */
+export function runSql(directory: string, sql: string, ...values: readonly (string | number)[]): void {
+  const database = new DatabaseSync(fileIn(directory), { timeout: 5000 });
+  database.prepare(sql).run(...values);
+  database.close();
+}
+
+export async function makePlace(): Promise<StorePlace> {
+  const directory = await mkdtemp(join(tmpdir(), 'entrupy-deferred-'));
+  return {
+    open: (options = {}): Promise<DeferredStore> => openStore({ ...optionsIn(directory), ...options }, () => {}),
+    endLeases: async () => runSql(directory, 'UPDATE event SET due = 1 WHERE turn IS NOT NULL'),
+    writeNote: async (id, text) => runSql(directory, 'UPDATE event SET note = ? WHERE id = ?', text, id),
+    shared: false,
+    clean: () => rm(directory, { recursive: true }),
+  };
+}
+
+export interface Watched {
+  readonly store: DeferredStore;
+  readonly losses: string[];
+  readonly problems: (string | null)[];
+}
+
+interface Fixtures {
+  /** Has no store yet. */
+  readonly directory: string;
+  /** The folder and the file of its store. */
+  readonly folder: string;
+  readonly file: string;
+  /** Opens the store, which the end of the test closes. */
+  readonly open: (options?: Partial<StoreOptions>) => Promise<Watched>;
+}
+
+export const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads which fixtures are wanted from the pattern
+  directory: async ({}, use) => {
+    const directory = await mkdtemp(join(tmpdir(), 'entrupy-sqlite-'));
+    await use(directory);
+    await rm(directory, { recursive: true });
+  },
+  folder: ({ directory }, use) => use(dirname(fileIn(directory))),
+  file: ({ directory }, use) => use(fileIn(directory)),
+  open: async ({ directory }, use) => {
+    const opened: DeferredStore[] = [];
+    await use(async (options = {}) => {
+      const watched = { losses: [] as string[], problems: [] as (string | null)[] };
+      const given: StoreOptions = {
+        ...optionsIn(directory),
+        onLoss: (message) => void watched.losses.push(message),
+        ...options,
+      };
+      const store = await openStore(given, (problem) => void watched.problems.push(problem));
+      opened.push(store);
+      return { store, ...watched };
+    });
+    for (const store of opened) await store.close().catch(ignore);
+  },
+});
+
+/** Stores until it works again: a thread that ended starts again after a second. */
+export const storedAgain = (store: DeferredStore, event = eventOf()) =>
+  eventually(async () => /^(?:stored|replaced)$/.test(await store.add(event, 60_000).catch(String)), true);

@@ -1,0 +1,123 @@
+// The embedded store between processes: one owner at a time, and people's commands beside it. Locks are those of two
+// processes, also where one process opens both stores.
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect } from 'vitest';
+import { fileIn } from '../../../src/redelivery/stores/store.ts';
+import { haveTools, mustRun } from '../../support/machine/tools.ts';
+import { eventOf, idsIn, listed, oneTaken, takenFrom } from '../../support/redelivery/store-contract.ts';
+import { storedAgain, test } from './sqlite-fixtures.ts';
+
+test('a second owner stores nothing, tells, and takes over all leases in time', async ({ open }) => {
+  const first = await open();
+  const event = eventOf();
+  await first.store.add(event, 0);
+  const taken = await oneTaken(first.store);
+  const second = await open();
+  await expect(second.store.add(eventOf(), 0)).rejects.toThrow('another process uses it');
+  expect(second.problems).toEqual([expect.stringContaining('another process uses it')]);
+  await first.store.close();
+  await expect
+    .poll(() => takenFrom(second.store).catch(() => []))
+    .toMatchObject([{ id: event.id, record: event.record }]);
+  expect(second.problems.at(-1)).toBeNull();
+  expect(await second.store.remove(taken)).toBe(false);
+});
+
+test('an owner whose lock another process has replaced gives the store up', async ({ folder, open }) => {
+  const { store } = await open();
+  await store.add(eventOf(), 60_000);
+  const other = new DatabaseSync(join(folder, 'other'));
+  other.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
+  chmodSync(join(folder, 'other'), 0o600);
+  renameSync(join(folder, 'other'), join(folder, 'lock'));
+  await expect(store.add(eventOf(), 0)).rejects.toThrow('another process uses it');
+  await expect(store.take({ limit: 1, room: 1e6, held: [] })).rejects.toThrow('another process uses it');
+  other.close();
+  await storedAgain(store);
+  expect(await idsIn(store)).toHaveLength(2);
+});
+
+test('an owner whose lock was removed, and taken by nobody, goes on', async ({ folder, open }) => {
+  const { store, losses } = await open();
+  await store.add(eventOf(), 60_000);
+  rmSync(join(folder, 'lock'));
+  expect(await store.add(eventOf(), 60_000)).toBe('stored');
+  expect(await idsIn(store)).toHaveLength(2);
+  expect(losses).toEqual([]);
+});
+
+test('to a visitor a store that does not exist is empty, and stays away', async ({ directory, open }) => {
+  const { store, problems } = await open({ as: 'visitor' });
+  expect(await listed(store)).toEqual([]);
+  expect(await store.read(eventOf().id)).toBeNull();
+  expect(await store.drop(eventOf().id)).toBe('absent');
+  expect(readdirSync(directory)).toEqual([]);
+  expect(problems).toEqual([null]);
+});
+
+test('a visitor leaves a damaged file where it is, and says so', async ({ folder, file, open }) => {
+  mkdirSync(folder, { mode: 0o700 });
+  writeFileSync(file, 'x'.repeat(5000), { mode: 0o600 });
+  const { store, losses } = await open({ as: 'visitor' });
+  await expect(listed(store)).rejects.toThrow('not a database');
+  expect(readdirSync(folder)).toEqual(['queue.sqlite']);
+  expect(losses).toEqual([]);
+});
+
+test('a visitor drops what no owner is there for, and the next owner tells it', async ({ file, open }) => {
+  const [event, other] = [eventOf(), eventOf()];
+  const first = await open();
+  await first.store.add(event, 0);
+  await first.store.add(other, 0);
+  await first.store.close();
+  const visitor = await open({ as: 'visitor' });
+  expect(await visitor.store.drop(event.id)).toBe('dropped');
+  await visitor.store.close();
+  expect(existsSync(`${file}-wal`)).toBe(false);
+  const { store } = await open();
+  expect((await store.summary()).dropped).toMatchObject([{ id: event.id, note: event.note }]);
+  expect(await idsIn(store)).toEqual([other.id]);
+});
+
+test.runIf(haveTools('sqlite3'))(
+  'what was set aside can be recovered, and put back',
+  async ({ directory, folder, file, open }) => {
+    const first = await open();
+    const events = Array.from({ length: 20 }, () => eventOf());
+    for (const event of events) await first.store.add(event, 60_000);
+    await first.store.close();
+    const database = new DatabaseSync(file);
+    const root = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'event_due'").get()?.rootpage;
+    database.close();
+    const bytes = readFileSync(file);
+    bytes.fill(0xa5, 4096 * (Number(root) - 1), 4096 * Number(root));
+    writeFileSync(file, bytes);
+    const second = await open();
+    await storedAgain(second.store);
+    await second.store.close();
+    const [aside = ''] = readdirSync(folder).filter((name) => name.startsWith('aside-'));
+    const sql = await mustRun('sqlite3', [join(folder, aside), '.recover']);
+    rmSync(file);
+    await mustRun('sqlite3', [join(directory, 'recovered')], { stdin: sql });
+    chmodSync(join(directory, 'recovered'), 0o600);
+    renameSync(join(directory, 'recovered'), fileIn(directory));
+    const { store, losses } = await open();
+    expect(await idsIn(store)).toEqual(events.map(({ id }) => id).sort());
+    expect(losses).toEqual([]);
+    await store.wake(events.map(({ id }) => id));
+    for (const { id, record } of await takenFrom(store)) {
+      expect(record).toEqual(events.find((event) => event.id === id)?.record);
+    }
+  },
+);

@@ -1,0 +1,44 @@
+// An upstream of a test's own, and requesters without a client connection: the test says when their clients read.
+import { onTestFinished } from 'vitest';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
+import type { Head } from '../../../src/core/request-head.ts';
+import type { ForwardOptions, Requester, ResponseSink } from '../../../src/upstream/requester.ts';
+import { Upstream } from '../../../src/upstream/upstream.ts';
+import { type RawUpstream, startRawUpstream } from '../../support/upstream/raw-upstream.ts';
+
+/** Both end with the test. */
+export async function startApp(): Promise<{ app: RawUpstream; upstream: Upstream }> {
+  const app = await startRawUpstream();
+  const times = { connectTimeout: 1000, keepAlive: 1000 };
+  const upstream = new Upstream({ url: app.url, connections: 1, queue: 2, ...times, tls: null });
+  onTestFinished(async () => {
+    upstream.close();
+    await app.close();
+  });
+  return { app, upstream };
+}
+
+export function requesterOf(head: Head, reply: ResponseSink = sink()): Requester {
+  return {
+    ...{ head, reply, receiver: null, stallTimeout: 0, interims: 0 },
+    ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
+    ...{ pauseBody() {}, resumeBody() {}, onDeparture() {} },
+  };
+}
+
+/** Takes everything at once. */
+export function sink(changes: Partial<ResponseSink> = {}): ResponseSink {
+  return {
+    ...{ phase: 'waiting', unsent: 0, onDrain: null, continue() {}, inform() {}, begin() {}, end() {}, cut() {} },
+    ...{ data: () => true, flush: () => true, onSent: (listener) => listener() },
+    ...changes,
+  };
+}
+
+export function forwardOptions(changes: Partial<ForwardOptions> = {}): ForwardOptions {
+  return {
+    ...{ budget: new ByteBudget(0), onFailure() {}, onEnd() {}, lease: null, deferred: false },
+    ...{ atHead: null, lines: ['Host', 'h'], patience: 0, responseTimeout: 0, idleTimeout: 0 },
+    ...changes,
+  };
+}
